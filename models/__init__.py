@@ -1,0 +1,1 @@
+"""One adapter contract, and every model family behind it. A leaf: imports nothing of the other rooms."""

@@ -1,0 +1,294 @@
+"""Which settings a checkpoint wants, told from its files and from what the user asks for, with the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flagbench import BadInput
+from models.checkpoint import Checkpoint, read_json
+from models.registry import published
+from models.spec import DType, ModelSpec, Pooling, Prompts, Similarity
+
+# FlagEmbedding's defaults for a folder without sentence-transformers' files (facts of AbsEmbedder and auto_embedder):
+_CLS_TYPES = {"bert", "xlm-roberta"}
+_LAST_TOKEN_TYPES = {"gemma2", "mistral", "qwen2", "qwen3", "llama"}
+_DEFAULT_LENGTH = 512
+# Position ids start after the padding id in the RoBERTa family.
+_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet"}
+_NO_LIMIT = 10**9  # tokenizers without a limit write 1e30
+_QUERY_SELECTORS = ("Retrieval-query", "Reranking-query")
+_PASSAGE_SELECTORS = ("Retrieval-passage", "Reranking-passage")
+_ROLE_NAMES = {"document": "passage", "corpus": "passage"}
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the user said of the model on the command line; None leaves a setting to the files."""
+
+    pooling: Pooling | None = None
+    normalize: bool | None = None
+    max_length: int | None = None
+    query_instruction: str | None = None
+    passage_instruction: str | None = None
+    lowercase: bool | None = None
+    dtype: DType | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A spec and, line by line, where its settings come from."""
+
+    spec: ModelSpec
+    evidence: tuple[str, ...]
+
+
+def detect(checkpoint: Checkpoint, overrides: Overrides, *, trust_remote_code: bool = False) -> Detection:
+    """Work out the effective spec of a checkpoint.
+
+    A published name takes its row of models.toml. Anything else is read from its files; the instruction, which no file
+    of a plain checkpoint holds, is taken from models.toml when the folder (or, for ``checkpoint-N``, the run's folder)
+    bears a published checkpoint's name.
+
+    Raises:
+        BadInput: A model that is no text encoder, wants remote code, has parts that are not supported, or whose
+            pooling cannot be told; a length beyond the model's positions.
+    """
+    config = read_json(checkpoint.directory / "config.json")
+    _refuse_other_models(checkpoint.directory, config, overrides, trust_remote_code)
+    row = published().get(checkpoint.name)
+    if row is not None and not checkpoint.local:
+        spec, evidence = replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
+    else:
+        spec, evidence = _from_files(checkpoint, config, overrides)
+    spec, said = _override(spec, overrides)
+    limit = position_limit(config)
+    for length in (spec.query_max_length, spec.passage_max_length):
+        if limit and length > limit:
+            raise BadInput(f"{spec.name} has {limit} positions, and a length of {length} was asked for: lower it")
+    return Detection(spec, (*evidence, *said))
+
+
+def position_limit(config: Mapping[str, Any]) -> int:
+    """Tokens that the model has positions for; 0 when its config does not say."""
+    positions = config.get("max_position_embeddings") or 0
+    if config.get("model_type") in _OFFSET_POSITIONS and positions:
+        return int(positions) - int(config.get("pad_token_id") or 1) - 1
+    return max(int(positions), 0)
+
+
+def _refuse_other_models(
+    directory: Path, config: Mapping[str, Any], overrides: Overrides, trust_remote_code: bool
+) -> None:
+    architectures = [str(name) for name in config.get("architectures") or []]
+    if "AutoModel" in (config.get("auto_map") or {}) and not trust_remote_code:
+        raise BadInput(
+            f"{directory} brings its own code ({config['auto_map']['AutoModel']}); "
+            "pass --trust-remote-code if you trust its author"
+        )
+    if any(name.endswith("ForSequenceClassification") for name in architectures):
+        raise BadInput(f"{directory} is a reranker ({architectures[0]}), and this version evaluates embedding models")
+    causal = any(name.endswith("ForCausalLM") for name in architectures)
+    if causal and not (directory / "modules.json").is_file() and overrides.pooling is None:
+        raise BadInput(
+            f"{directory} is a {architectures[0]}, which may be a reranker, a generator or an embedder; "
+            "if it is an embedder, say so with --pooling lasttoken"
+        )
+
+
+def _from_files(
+    checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides
+) -> tuple[ModelSpec, list[str]]:
+    directory, evidence = checkpoint.directory, []
+    modules = _modules(directory)
+    if modules:
+        pooling, normalize, dense = _from_modules(directory, modules)
+        evidence.append(f"pooling: {pooling}, from modules.json and its pooling folder")
+        evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from modules.json")
+    else:
+        pooling, reason = _pooling_without_modules(directory, config, overrides)
+        normalize, dense = True, ()
+        evidence += [f"pooling: {reason}", "normalisation: yes, as FlagEmbedding does for a folder without modules.json"]
+    length, reason = _length(directory, config, bool(modules))
+    evidence.append(f"length: {length} tokens, {reason}")
+    sentence_transformers = read_json(directory / "config_sentence_transformers.json")
+    prompts, lowercase = _prompts(sentence_transformers), bool(_bert_config(directory).get("do_lower_case", False))
+    if prompts:
+        evidence.append("instructions: prompts of config_sentence_transformers.json")
+    row = _published_under_folder_name(checkpoint)
+    if row is not None:
+        lowercase = row.lowercase
+        prompts = prompts or row.prompts
+        evidence.append(f"instruction and lower-casing: those of {row.name}, whose name the folder bears")
+    elif not prompts:
+        evidence.append("instruction: none known (pass --query-instruction if the model was trained with one)")
+    if any((directory / name).is_file() for name in ("colbert_linear.pt", "sparse_linear.pt")):
+        evidence.append("BGE-M3 heads found: only the dense vectors are evaluated by this version")
+    return ModelSpec(
+        name=checkpoint.name,
+        revision=checkpoint.revision,
+        family="detected",
+        adapter="models.dense:load",
+        pooling=pooling,
+        normalize=normalize,
+        similarity=_similarity(sentence_transformers),
+        query_max_length=length,
+        passage_max_length=length,
+        prompts=prompts,
+        lowercase=lowercase,
+        attention="eager" if config.get("model_type") == "gemma2" else "",  # soft-capping needs it
+        dense_layers=dense,
+        licence=row.licence if row else "",
+    ), evidence
+
+
+def _modules(directory: Path) -> list[dict[str, Any]]:
+    path = directory / "modules.json"
+    if not path.is_file():
+        return []
+    import json
+
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise BadInput(f"{path} is not a JSON list ({error}); copy the checkpoint again") from error
+
+
+def _from_modules(directory: Path, modules: list[dict[str, Any]]) -> tuple[Pooling, bool, tuple[str, ...]]:
+    pooling: Pooling | None = None
+    normalize = False
+    dense: list[str] = []
+    for module in modules:
+        kind, folder = str(module["type"]).rsplit(".", 1)[-1], str(module.get("path", ""))
+        if kind == "Pooling":
+            pooling = _pooling_mode(directory / folder / "config.json")
+        elif kind == "Normalize":
+            normalize = True
+        elif kind == "Dense":
+            dense.append(folder)
+        elif kind not in {"Transformer", "Dropout"}:
+            raise BadInput(f"{directory}/modules.json has a module '{kind}' ({folder}), which is not supported")
+    if pooling is None:
+        raise BadInput(f"{directory}/modules.json has no Pooling module, which is not supported")
+    return pooling, normalize, tuple(dense)
+
+
+def _pooling_mode(path: Path) -> Pooling:
+    """Read a 1_Pooling/config.json in its old form (one boolean a mode) or its new one (``pooling_mode``)."""
+    config = read_json(path)
+    modes = config.get("pooling_mode") or [
+        key.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
+        for key, on in config.items()
+        if key.startswith("pooling_mode_") and on
+    ]
+    modes = [modes] if isinstance(modes, str) else list(modes)
+    if config.get("include_prompt") is False:
+        raise BadInput(f"{path}: include_prompt = false is not supported")
+    match modes:
+        case ["cls"]:
+            return "cls"
+        case ["mean"]:
+            return "mean"
+        case ["lasttoken"]:
+            return "lasttoken"
+    raise BadInput(f"{path}: pooling {'+'.join(map(str, modes)) or 'unset'} is not supported (cls, mean, lasttoken are)")
+
+
+def _pooling_without_modules(
+    directory: Path, config: Mapping[str, Any], overrides: Overrides
+) -> tuple[Pooling, str]:
+    kind = str(config.get("model_type", ""))
+    if (directory / "1_Pooling" / "config.json").is_file():
+        mode = _pooling_mode(directory / "1_Pooling" / "config.json")
+        return mode, f"{mode}, from 1_Pooling"
+    if kind in _CLS_TYPES:
+        return "cls", f"cls, FlagEmbedding's rule for a {kind} without 1_Pooling"
+    if kind in _LAST_TOKEN_TYPES:
+        return "lasttoken", f"lasttoken, FlagEmbedding's rule for a {kind} without 1_Pooling"
+    if overrides.pooling:
+        return overrides.pooling, f"{overrides.pooling}, as asked for"
+    raise BadInput(f"{directory}: the pooling of a {kind or 'model without model_type'} cannot be told; pass --pooling")
+
+
+def _bert_config(directory: Path) -> dict[str, Any]:
+    for name in ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json"):
+        if (directory / name).is_file():
+            return read_json(directory / name)
+    return {}
+
+
+def _length(directory: Path, config: Mapping[str, Any], sentence_transformers: bool) -> tuple[int, str]:
+    stated = _bert_config(directory).get("max_seq_length")
+    if stated:
+        return int(stated), "from sentence_bert_config.json"
+    limit = position_limit(config) or _NO_LIMIT
+    if sentence_transformers:
+        tokenizer = read_json(directory / "tokenizer_config.json").get("model_max_length") or _NO_LIMIT
+        length = int(min(tokenizer, limit))
+        if length < _NO_LIMIT:
+            return length, "the tokenizer's or the positions' limit, as sentence-transformers does"
+    return min(_DEFAULT_LENGTH, limit), "FlagEmbedding's default"
+
+
+def _similarity(config: Mapping[str, Any]) -> Similarity:
+    match config.get("similarity_fn_name") or "cosine":
+        case "cosine":
+            return "cosine"
+        case "dot":
+            return "dot"
+        case other:
+            raise BadInput(f"config_sentence_transformers.json: similarity '{other}' is not supported (cosine, dot are)")
+
+
+def _prompts(config: Mapping[str, Any]) -> Prompts:
+    pairs: list[tuple[str, str]] = []
+    named: dict[str, str] = config.get("prompts") or {}
+    for key, text in named.items():
+        head, _, tail = key.rpartition("-")
+        role = _ROLE_NAMES.get(tail, tail)
+        pairs.append((f"{head}-{role}" if head else role, text))
+    default = config.get("default_prompt_name")
+    if default:
+        if default not in named:
+            raise BadInput(f"config_sentence_transformers.json: default prompt '{default}' is not among its prompts")
+        pairs.append(("*", named[default]))
+    return tuple(pair for pair in pairs if pair[1])
+
+
+def _published_under_folder_name(checkpoint: Checkpoint) -> ModelSpec | None:
+    if not checkpoint.local:
+        return None
+    directory = checkpoint.directory
+    folder = directory.parent.name if directory.name.startswith("checkpoint-") else directory.name
+    return next((spec for name, spec in published().items() if name.split("/")[1] == folder), None)
+
+
+def _override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]:
+    """Apply the user's flags; each one that was given is a line of evidence."""
+    changes: dict[str, Any] = {
+        key: value
+        for key, value in {
+            "pooling": overrides.pooling,
+            "normalize": overrides.normalize,
+            "lowercase": overrides.lowercase,
+            "dtype": overrides.dtype,
+            "name": overrides.name,
+            "query_max_length": overrides.max_length,
+            "passage_max_length": overrides.max_length,
+        }.items()
+        if value is not None
+    }
+    prompts = spec.prompts
+    for text, selectors, role in (
+        (overrides.query_instruction, _QUERY_SELECTORS, "query"),
+        (overrides.passage_instruction, _PASSAGE_SELECTORS, "passage"),
+    ):
+        if text is not None:
+            kept = tuple(pair for pair in prompts if not (pair[0] == role or pair[0].endswith(f"-{role}")))
+            prompts = kept + (tuple((selector, text) for selector in selectors) if text else ())
+            changes["prompts"] = prompts
+    said = [f"{key}: {value!r}, as asked for" for key, value in changes.items()]
+    return replace(spec, **changes), said

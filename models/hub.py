@@ -1,0 +1,48 @@
+"""Files from the Hugging Face hub at a pinned revision, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from flagbench import BadInput
+
+RepoType = Literal["model", "dataset"]
+
+
+def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequence[str]) -> Path:
+    """Bring the matching files of a repo into the hub cache and return the snapshot's folder.
+
+    Files already in the cache are not fetched again. ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``, ``HF_HOME`` and ``HF_TOKEN``
+    are honoured by huggingface_hub itself. The folder's name is the commit that was resolved.
+
+    Args:
+        repo: ``org/name``.
+        repo_type: ``model`` or ``dataset``.
+        revision: Commit, tag or branch.
+        patterns: Shell patterns of the files wanted.
+
+    Raises:
+        BadInput: The repo or revision does not exist, is gated, or is not in the cache while offline.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub import errors as hub
+
+    where = f"{repo_type} {repo} at revision {revision}"
+    try:
+        return Path(snapshot_download(repo, repo_type=repo_type, revision=revision, allow_patterns=list(patterns)))
+    except hub.GatedRepoError as error:
+        raise BadInput(f"{where}: access is gated; accept its terms on the hub and set HF_TOKEN") from error
+    except hub.RevisionNotFoundError as error:
+        raise BadInput(f"{where}: no such revision on the hub") from error
+    except hub.RepositoryNotFoundError as error:
+        raise BadInput(f"{where}: no such repository on the hub (or it is private: set HF_TOKEN)") from error
+    except hub.HFValidationError as error:
+        raise BadInput(f"'{repo}' is neither a folder nor a hub id of the form org/name") from error
+    except (hub.LocalEntryNotFoundError, hub.HfHubHTTPError, OSError) as error:
+        offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
+        reason = "HF_HUB_OFFLINE is set and it is not in the cache" if offline else "the hub cannot be reached"
+        mend = "unset HF_HUB_OFFLINE or give local files" + (" (--data DIR)" if repo_type == "dataset" else "")
+        raise BadInput(f"{where}: {reason}; {mend}") from error

@@ -1,0 +1,94 @@
+"""The settings of a model that can move a score, as one frozen value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal, get_args
+
+from models.contract import Role
+
+Pooling = Literal["cls", "mean", "lasttoken"]
+Similarity = Literal["cosine", "dot"]
+DType = Literal["fp32", "fp16", "bf16"]
+
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+DTYPES: tuple[DType, ...] = get_args(DType)
+
+Prompts = tuple[tuple[str, str], ...]
+"""``(selector, instruction)`` pairs. A selector is what MTEB's model prompts use, with ``passage`` for ``document``:
+``SciFact-query``, ``SciFact``, ``Retrieval-query``, ``Retrieval``, ``query``; task names may hold ``*``; ``*`` alone
+is for every text that no other selector names."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The effective settings of one model.
+
+    Attributes:
+        name: ``org/model``; names the results folder.
+        revision: Commit on the hub, or a hash of a local checkpoint's files.
+        family: Row of the family table in models.toml, or ``detected``.
+        adapter: ``module:function`` that loads it.
+        pooling: Which hidden states become the vector.
+        normalize: L2-normalise the vectors.
+        similarity: How two vectors are compared in search and in MTEB's "similarity" scores.
+        query_max_length: Tokens kept of a query or a symmetric text, special tokens and instruction included.
+        passage_max_length: The same for passages.
+        prompts: Which instruction goes in front of which text.
+        lowercase: Lower-case the text before the tokenizer (sentence-transformers' ``do_lower_case``).
+        dtype: Of the weights and the forward pass; vectors are float32 all the same.
+        attention: Attention kernel that transformers is asked for; empty leaves the choice to it.
+        dense_layers: Folders of sentence-transformers Dense modules applied after pooling, in order.
+        licence: SPDX id of the checkpoint, empty when unknown.
+    """
+
+    name: str
+    revision: str
+    family: str
+    adapter: str
+    pooling: Pooling
+    normalize: bool
+    similarity: Similarity
+    query_max_length: int
+    passage_max_length: int
+    prompts: Prompts = ()
+    lowercase: bool = False
+    dtype: DType = "fp32"
+    attention: str = ""
+    dense_layers: tuple[str, ...] = ()
+    licence: str = ""
+
+    def instruction(self, task: str, kind: str, role: Role) -> str:
+        """The text to put in front of a text of this role; empty for none.
+
+        The order of precedence is MTEB's (``AbsEncoder.get_prompt_name``): task and role, task, kind and role,
+        kind, role; then the default prompt of sentence-transformers.
+
+        Args:
+            task: Name of the task, ``SciFact``.
+            kind: MTEB's task type, ``Retrieval``.
+            role: Role of the text. A symmetric text matches only selectors without a role.
+        """
+        wanted = [f"{task}-{role}", task, f"{kind}-{role}", kind, role, "*"]
+        if role == "symmetric":
+            wanted = [task, kind, "*"]
+        for name in wanted:
+            for selector, text in self.prompts:
+                if selector == name or (name != "*" and selector != "*" and fnmatchcase(name, selector)):
+                    return text
+        return ""
+
+    def max_length(self, role: Role) -> int:
+        """Tokens kept of a text of this role."""
+        return self.passage_max_length if role == "passage" else self.query_max_length
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in every result."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+    def digest(self) -> str:
+        """Hash (16 hex digits) of all settings: equal digests give equal vectors."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""How anything runs: the command line, the plan, the engine, encoding, search, and the bridge to mteb."""

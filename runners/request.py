@@ -1,0 +1,51 @@
+"""What the user asked for, as one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.detect import Overrides
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One evaluation, as asked for on the command line.
+
+    Attributes:
+        model: Folder or hub id.
+        benchmark: Name of a benchmark (``runners/benchmark.py``).
+        tasks: Task names; empty for all of the group.
+        types: Task types (``STS``, ``Retrieval``); empty for all.
+        group: Task group; None for the benchmark's own default.
+        subsets: Language subsets of multilingual tasks; empty for the registry's.
+        mini: Use the miniature data that ships with the package.
+        data: Folder with snapshots ``<org>/<repo>/``; None for the hub.
+        output: Folder of results.
+        revision: Commit of the model on the hub.
+        device: ``auto`` or a torch device.
+        batch_size: Texts of one forward pass; None lets the adapter decide.
+        overrides: Model settings given by hand.
+        trust_remote_code: Code that a checkpoint brings may run.
+        allow_pickle: Pickle weights may be read.
+        overwrite: Evaluate finished tasks again.
+        save_predictions: Keep each task's run or pair scores.
+    """
+
+    model: str
+    benchmark: str
+    tasks: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    group: str | None = None
+    subsets: tuple[str, ...] = ()
+    mini: bool = False
+    data: Path | None = None
+    output: Path = Path("results-flagbench")
+    revision: str | None = None
+    device: str = "auto"
+    batch_size: int | None = None
+    overrides: Overrides = field(default_factory=Overrides)
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+    overwrite: bool = False
+    save_predictions: bool = False

@@ -1,0 +1,79 @@
+"""A run from vectors: the best passages of each query, or the given candidates in a new order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec import Similarity
+from runners.index import DenseIndex, IndexInfo
+
+Run = dict[str, dict[str, float]]
+"""``{query id: {passage id: score}}``, as pytrec_eval takes it. Order and ties are left to trec_eval."""
+
+
+def comparable(vectors: NDArray[np.float32], similarity: Similarity) -> NDArray[np.float32]:
+    """Vectors whose inner product is the similarity: L2-normalised for cosine, as they are for dot."""
+    if similarity == "dot":
+        return vectors
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(norms, np.float32(1e-12))
+
+
+def retrieve(
+    query_ids: Sequence[str],
+    queries: NDArray[np.float32],
+    passage_ids: Sequence[str],
+    passages: NDArray[np.float32],
+    *,
+    top_k: int,
+) -> tuple[Run, IndexInfo]:
+    """Search all passages for each query.
+
+    Args:
+        query_ids: ``q`` ids.
+        queries: ``float32[q, d]``, comparable by inner product.
+        passage_ids: ``n`` ids.
+        passages: ``float32[n, d]``.
+        top_k: Passages kept of each query.
+    """
+    index = DenseIndex(passages)
+    scores, rows = index.search(queries, top_k)
+    ids = np.array(passage_ids, dtype=object)
+    run = {
+        query_id: dict(zip(ids[row].tolist(), score.tolist(), strict=True))
+        for query_id, row, score in zip(query_ids, rows, scores, strict=True)
+    }
+    return run, index.info
+
+
+def rescore(
+    query_ids: Sequence[str],
+    queries: NDArray[np.float32],
+    passage_ids: Sequence[str],
+    passages: NDArray[np.float32],
+    candidates: Mapping[str, Sequence[str]],
+    *,
+    top_k: int,
+) -> tuple[Run, IndexInfo]:
+    """Score each query's candidates only.
+
+    Args:
+        query_ids: ``q`` ids. A query without candidates gets an empty ranking.
+        queries: ``float32[q, d]``, comparable by inner product.
+        passage_ids: ``n`` ids.
+        passages: ``float32[n, d]``.
+        candidates: Passage ids of each query.
+        top_k: Candidates kept of each query.
+    """
+    index = DenseIndex(passages, use_gpu=False)
+    row_of = {passage_id: row for row, passage_id in enumerate(passage_ids)}
+    run: Run = {}
+    for query_id, query in zip(query_ids, queries, strict=True):
+        ids = list(candidates.get(query_id, ()))
+        scores = index.score(query, np.array([row_of[passage_id] for passage_id in ids], dtype=np.int64))
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        run[query_id] = {ids[place]: float(scores[place]) for place in best}
+    return run, index.info
