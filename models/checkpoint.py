@@ -94,8 +94,8 @@ def with_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> Path:
 
 
 def local_name(directory: Path) -> str:
-    """``org/model`` of a local folder: a training run's ``checkpoint-N`` is named after the run's folder."""
-    if directory.name.startswith("checkpoint-") and directory.parent.name:
+    """``org/model`` of a local folder: ``checkpoint-N`` and ``model`` are named after the folder that they are in."""
+    if (directory.name.startswith("checkpoint-") or directory.name == "model") and directory.parent.name:
         return f"{directory.parent.name}/{directory.name}".replace(" ", "_")
     return f"local/{directory.name}".replace(" ", "_")
 

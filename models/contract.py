@@ -30,7 +30,7 @@ class Embeddings:
 
 
 class Adapter(Protocol):
-    """A model that is loaded and ready.
+    """A model that is loaded and ready; what it can do is in ``Encoder`` and ``Scorer``.
 
     The instruction is an argument of each call, never state of the adapter. The order of the output is the
     order of the input, and a text's vector does not depend on its neighbours beyond padding noise (1e-5 in fp32).
@@ -51,6 +51,10 @@ class Adapter(Protocol):
         """Where it runs, as torch names it (``cpu``, ``cuda:0``)."""
         ...
 
+
+class Encoder(Adapter, Protocol):
+    """An adapter that embeds texts."""
+
     def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
         """Embed texts.
 
@@ -58,5 +62,21 @@ class Adapter(Protocol):
             texts: Any number of texts, also none. The instruction is put in front of each.
             role: Chooses the length limit, and the half of the model where it has two.
             instruction: Prefix as published, trailing space included; empty for none.
+        """
+        ...
+
+
+class Scorer(Adapter, Protocol):
+    """An adapter that scores query-passage pairs."""
+
+    def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+        """Score pairs.
+
+        Args:
+            pairs: ``(query, passage)``, any number, also none.
+            instruction: Prefix of the queries.
+
+        Returns:
+            ``float32[n]``, higher is more relevant.
         """
         ...

@@ -20,7 +20,7 @@ from models.spec import DType, ModelSpec, Pooling
 _DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 # Padded tokens of one forward pass. CPU: about the fastest of 1,024 to 32,768 for a 22M-parameter model on two cores,
-# on questions of 10 tokens as on abstracts of 256. GPU: fills the device at 512 tokens for models up to 0.5B parameters.
+# on questions of 10 tokens as on abstracts of 256. GPU: fills the device at 512 tokens for up to 0.5B parameters.
 _BATCH_TOKENS_CPU = 2_048
 _BATCH_TOKENS_GPU = 65_536
 
@@ -50,17 +50,22 @@ class DenseEncoder:
 
     def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
         """See the contract. Texts are tokenised together, forwarded longest first, and returned in their own order."""
-        encoded = self._tokenizer(
-            [instruction + text for text in texts],
-            truncation=True,
-            max_length=self.spec.max_length(role),
-            padding=False,
-        ) if texts else {"input_ids": []}
+        encoded = (
+            self._tokenizer(
+                [instruction + text for text in texts],
+                truncation=True,
+                max_length=self.spec.max_length(role),
+                padding=False,
+            )
+            if texts
+            else {"input_ids": []}
+        )
         lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
         vectors: NDArray[np.float32] | None = None
         for rows in self._batches(lengths):
-            batch = self._tokenizer.pad({key: [values[row] for row in rows] for key, values in encoded.items()},
-                                        return_tensors="pt")
+            batch = self._tokenizer.pad(
+                {key: [values[row] for row in rows] for key, values in encoded.items()}, return_tensors="pt"
+            )
             out = self._forward(batch).cpu().numpy()
             if vectors is None:
                 vectors = np.empty((len(texts), out.shape[1]), dtype=np.float32)

@@ -64,7 +64,7 @@ def detect(checkpoint: Checkpoint, overrides: Overrides, *, trust_remote_code: b
         spec, evidence = replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
     else:
         spec, evidence = _from_files(checkpoint, config, overrides)
-    spec, said = _override(spec, overrides)
+    spec, said = override(spec, overrides)
     limit = position_limit(config)
     for length in (spec.query_max_length, spec.passage_max_length):
         if limit and length > limit:
@@ -99,9 +99,7 @@ def _refuse_other_models(
         )
 
 
-def _from_files(
-    checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides
-) -> tuple[ModelSpec, list[str]]:
+def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides) -> tuple[ModelSpec, list[str]]:
     directory, evidence = checkpoint.directory, []
     modules = _modules(directory)
     if modules:
@@ -111,7 +109,10 @@ def _from_files(
     else:
         pooling, reason = _pooling_without_modules(directory, config, overrides)
         normalize, dense = True, ()
-        evidence += [f"pooling: {reason}", "normalisation: yes, as FlagEmbedding does for a folder without modules.json"]
+        evidence += [
+            f"pooling: {reason}",
+            "normalisation: yes, as FlagEmbedding does for a folder without modules.json",
+        ]
     length, reason = _length(directory, config, bool(modules))
     evidence.append(f"length: {length} tokens, {reason}")
     sentence_transformers = read_json(directory / "config_sentence_transformers.json")
@@ -132,6 +133,7 @@ def _from_files(
         revision=checkpoint.revision,
         family="detected",
         adapter="models.dense:load",
+        ability="encode",
         pooling=pooling,
         normalize=normalize,
         similarity=_similarity(sentence_transformers),
@@ -194,12 +196,12 @@ def _pooling_mode(path: Path) -> Pooling:
             return "mean"
         case ["lasttoken"]:
             return "lasttoken"
-    raise BadInput(f"{path}: pooling {'+'.join(map(str, modes)) or 'unset'} is not supported (cls, mean, lasttoken are)")
+    raise BadInput(
+        f"{path}: pooling {'+'.join(map(str, modes)) or 'unset'} is not supported (cls, mean, lasttoken are)"
+    )
 
 
-def _pooling_without_modules(
-    directory: Path, config: Mapping[str, Any], overrides: Overrides
-) -> tuple[Pooling, str]:
+def _pooling_without_modules(directory: Path, config: Mapping[str, Any], overrides: Overrides) -> tuple[Pooling, str]:
     kind = str(config.get("model_type", ""))
     if (directory / "1_Pooling" / "config.json").is_file():
         mode = _pooling_mode(directory / "1_Pooling" / "config.json")
@@ -240,7 +242,9 @@ def _similarity(config: Mapping[str, Any]) -> Similarity:
         case "dot":
             return "dot"
         case other:
-            raise BadInput(f"config_sentence_transformers.json: similarity '{other}' is not supported (cosine, dot are)")
+            raise BadInput(
+                f"config_sentence_transformers.json: similarity '{other}' is not supported (cosine, dot are)"
+            )
 
 
 def _prompts(config: Mapping[str, Any]) -> Prompts:
@@ -266,7 +270,7 @@ def _published_under_folder_name(checkpoint: Checkpoint) -> ModelSpec | None:
     return next((spec for name, spec in published().items() if name.split("/")[1] == folder), None)
 
 
-def _override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]:
+def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]:
     """Apply the user's flags; each one that was given is a line of evidence."""
     changes: dict[str, Any] = {
         key: value

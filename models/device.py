@@ -24,7 +24,9 @@ def resolve_device(wanted: str) -> str:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise BadInput(f"--device {wanted}: torch sees {count} GPUs here; use --device cpu or a CUDA build of torch")
+            raise BadInput(
+                f"--device {wanted}: torch sees {count} GPUs here; use --device cpu or a CUDA build of torch"
+            )
         return f"cuda:{device.index or 0}"
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise BadInput("--device mps: not available here; use --device cpu")

@@ -1,4 +1,4 @@
-"""A deterministic adapter without weights and without torch: the random baseline, and the model of fast tests."""
+"""Deterministic adapters without weights and without torch: the random baselines, and the models of fast tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.contract import Capability, Embeddings, Role
 from models.spec import ModelSpec
@@ -14,7 +15,7 @@ from models.spec import ModelSpec
 DIMENSION = 384
 
 
-class FakeAdapter:
+class FakeEncoder:
     """Each text gets a Gaussian vector seeded by its own hash: equal texts agree, all others are near-orthogonal."""
 
     capabilities: frozenset[Capability] = frozenset({"encode"})
@@ -27,13 +28,36 @@ class FakeAdapter:
         """See the contract. The role is ignored; the instruction is part of the text, as in a real model."""
         vectors = np.empty((len(texts), DIMENSION), dtype=np.float32)
         for row, text in enumerate(texts):
-            seed = hashlib.sha256((instruction + text).encode()).digest()
-            vectors[row] = np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big"))).standard_normal(DIMENSION)
+            vectors[row] = _generator(instruction + text).standard_normal(DIMENSION)
         if self.spec.normalize:
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return Embeddings(dense=vectors)
 
 
-def load(spec: ModelSpec, directory: Path | None = None, **_: object) -> FakeAdapter:
+class FakeScorer:
+    """Each pair gets a uniform score seeded by its own hash."""
+
+    capabilities: frozenset[Capability] = frozenset({"score"})
+    device = "cpu"
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+        """See the contract."""
+        scores = [_generator(f"{instruction}{query}\0{passage}").random() for query, passage in pairs]
+        return np.array(scores, dtype=np.float32)
+
+
+def load_encoder(spec: ModelSpec, directory: Path | None = None, **_: object) -> FakeEncoder:
     """Nothing is read: the spec is all there is."""
-    return FakeAdapter(spec)
+    return FakeEncoder(spec)
+
+
+def load_scorer(spec: ModelSpec, directory: Path | None = None, **_: object) -> FakeScorer:
+    """Nothing is read: the spec is all there is."""
+    return FakeScorer(spec)
+
+
+def _generator(text: str) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")))

@@ -27,8 +27,8 @@ def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequenc
     Raises:
         BadInput: The repo or revision does not exist, is gated, or is not in the cache while offline.
     """
-    from huggingface_hub import snapshot_download
     from huggingface_hub import errors as hub
+    from huggingface_hub import snapshot_download
 
     where = f"{repo_type} {repo} at revision {revision}"
     try:

@@ -20,8 +20,19 @@ REGISTRY_FILE = Path(__file__).with_name("models.toml")
 Loader = Callable[..., "Adapter"]
 
 _FAMILY_KEYS = frozenset(
-    "adapter pooling normalize similarity query_max_length passage_max_length lowercase "
-    "query_instruction instructed licence".split()
+    [
+        "adapter",
+        "ability",
+        "pooling",
+        "normalize",
+        "similarity",
+        "query_max_length",
+        "passage_max_length",
+        "lowercase",
+        "query_instruction",
+        "instructed",
+        "licence",
+    ]
 )
 _MODEL_KEYS = _FAMILY_KEYS | {"name", "family", "revision"}
 

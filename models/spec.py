@@ -13,6 +13,7 @@ from models.contract import Role
 Pooling = Literal["cls", "mean", "lasttoken"]
 Similarity = Literal["cosine", "dot"]
 DType = Literal["fp32", "fp16", "bf16"]
+Ability = Literal["encode", "score"]
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 DTYPES: tuple[DType, ...] = get_args(DType)
@@ -32,6 +33,7 @@ class ModelSpec:
         revision: Commit on the hub, or a hash of a local checkpoint's files.
         family: Row of the family table in models.toml, or ``detected``.
         adapter: ``module:function`` that loads it.
+        ability: Whether it embeds texts or scores pairs.
         pooling: Which hidden states become the vector.
         normalize: L2-normalise the vectors.
         similarity: How two vectors are compared in search and in MTEB's "similarity" scores.
@@ -49,6 +51,7 @@ class ModelSpec:
     revision: str
     family: str
     adapter: str
+    ability: Ability
     pooling: Pooling
     normalize: bool
     similarity: Similarity

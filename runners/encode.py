@@ -1,4 +1,4 @@
-"""Texts to vectors through an adapter: each distinct text once, similar lengths together, nothing unusable let through."""
+"""Texts to vectors through an adapter: each distinct text once, similar lengths together, nothing unusable passes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import ModelFault
-from models.contract import Adapter, Role
+from models.contract import Encoder, Role
 from runners.progress import Progress
 
 # Texts handed to the adapter at once: small enough for a live progress bar, large enough to batch well within.
@@ -33,11 +33,18 @@ class EncodeCounts:
 
 
 class TextEncoder:
-    """An adapter, with de-duplication, length-sorted chunks, progress and a check for NaN around it."""
+    """An encoder, with de-duplication, length-sorted chunks, progress and a check for NaN around it.
 
-    def __init__(self, adapter: Adapter, progress: Progress) -> None:
+    Attributes:
+        adapter: The model.
+        counts: What was encoded so far.
+        dimension: Length of a vector; None before the first text.
+    """
+
+    def __init__(self, adapter: Encoder, progress: Progress) -> None:
         self.adapter = adapter
         self.counts = EncodeCounts()
+        self.dimension: int | None = None
         self._progress = progress
 
     def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
@@ -65,7 +72,8 @@ class TextEncoder:
             chunk = order[start : start + _CHUNK]
             dense = self._encode_chunk([unique[row] for row in chunk], role, instruction)
             if vectors is None:
-                vectors = np.empty((len(unique), dense.shape[1]), dtype=np.float32)
+                self.dimension = dense.shape[1]
+                vectors = np.empty((len(unique), self.dimension), dtype=np.float32)
             vectors[chunk] = dense
             self._progress.advance(len(chunk))
         self.counts.texts += len(texts)
@@ -82,8 +90,9 @@ class TextEncoder:
         finite = np.isfinite(dense).all(axis=1)
         if not finite.all():
             first = texts[int(np.argmin(finite))][:40]
+            broken = int((~finite).sum())
             raise ModelFault(
-                f"{self.adapter.spec.name} gave NaN or infinite values for {int((~finite).sum())} of {len(texts)} "
-                f"texts (first: '{first}'); its weights are broken, or {self.adapter.spec.dtype} overflows (--dtype fp32)"
+                f"{self.adapter.spec.name} gave NaN or infinite values for {broken} of {len(texts)} texts (first: "
+                f"'{first}'); its weights are broken, or {self.adapter.spec.dtype} overflows (try --dtype fp32)"
             )
         return dense

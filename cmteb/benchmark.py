@@ -1,0 +1,190 @@
+"""C-MTEB, and every other text task of mteb by name, as the engine takes them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flagbench import BadData, BadInput, UnknownName
+from runners.benchmark import Benchmark, Loaded, Outcome, names_of
+from runners.request import RunRequest
+from runners.snapshots import Snapshots
+from runners.task import Task, pick, read_tasks
+
+if TYPE_CHECKING:
+    from models.contract import Adapter
+    from runners.progress import Progress
+
+_HERE = Path(__file__).parent
+_MINI = _HERE / "mini"
+_RETRIEVAL_KINDS = {"Retrieval", "Reranking"}
+
+
+class _ThroughMteb:
+    """What both benchmarks share: data and scoring through mteb's task objects, imported when first needed."""
+
+    def load(self, task: Task, snapshots: Snapshots) -> Loaded:
+        """See Benchmark."""
+        from cmteb.loading import load
+
+        return load(task, snapshots)
+
+    def evaluate(self, loaded: Loaded, adapter: Adapter, progress: Progress, predictions: Path | None) -> Outcome:
+        """See Benchmark."""
+        from cmteb.evaluation import evaluate
+
+        return evaluate(loaded, adapter, progress, predictions)
+
+
+class _CMteb(_ThroughMteb):
+    """The 31 tasks of ``MTEB(cmn, v1)`` and the groups beside them."""
+
+    name = "cmteb"
+    title = "C-MTEB"
+
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark."""
+        return read_tasks(_HERE / "tasks.toml")
+
+    def select(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark."""
+        if request.subsets:
+            raise BadInput("--subsets is for --benchmark mteb: each C-MTEB task has its one subset")
+        tasks = self.tasks()
+        if request.mini:
+            mini = tuple(task for task in tasks if task.group == "core" and (_MINI / task.dataset).is_dir())
+            absent = [name for name in request.tasks if name not in {task.name for task in mini}]
+            if absent and all(name in {task.name for task in tasks} for name in absent):
+                raise BadInput(f"--mini has no {', '.join(absent)}; it has {names_of(mini)}")
+            tasks = mini
+        return pick(
+            tasks,
+            names=request.tasks,
+            kinds=request.types,
+            group=request.group or "core",
+            hint="see flagbench tasks --benchmark cmteb",
+        )
+
+    def average_over(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark."""
+        core = tuple(task for task in self.tasks() if task.group == "core")
+        return tuple(task for task in core if (_MINI / task.dataset).is_dir()) if request.mini else core
+
+    def mini_data(self) -> Path | None:
+        """See Benchmark."""
+        return _MINI
+
+    def check(self, task: Task, snapshots: Snapshots) -> None:
+        """See Benchmark."""
+        _check_layout(task, snapshots, separate_configs=task.kind in _RETRIEVAL_KINDS and task.group != "crosslingual")
+
+
+class _Mteb(_ThroughMteb):
+    """Any text task of mteb, with mteb's own revisions, splits and main scores."""
+
+    name = "mteb"
+    title = "MTEB"
+
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark."""
+        import mteb
+
+        from runners.mteb_bridge import quiet
+
+        with quiet():
+            return tuple(_row(task) for task in mteb.get_tasks(modalities=["text"]))
+
+    def select(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark."""
+        from mteb.get_tasks import _TASKS_REGISTRY
+
+        hint = "see flagbench tasks --benchmark mteb"
+        if request.group:
+            raise BadInput("--group is for --benchmark cmteb: name mteb tasks with --tasks")
+        if not request.tasks:
+            raise BadInput("--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; " + hint)
+        for name in request.tasks:
+            if name not in _TASKS_REGISTRY:
+                raise UnknownName("task", name, _TASKS_REGISTRY, hint)
+        rows = tuple(_row(_TASKS_REGISTRY[name]()) for name in request.tasks)
+        rows = pick(rows, names=request.tasks, kinds=request.types, group="mteb", hint=hint)
+        return tuple(_only_subsets(row, request.subsets) for row in rows) if request.subsets else rows
+
+    def average_over(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark."""
+        return ()
+
+    def mini_data(self) -> Path | None:
+        """See Benchmark."""
+        return None
+
+    def check(self, task: Task, snapshots: Snapshots) -> None:
+        """See Benchmark."""
+        from mteb.abstasks import AbsTask, AbsTaskRetrieval
+
+        from cmteb.loading import mteb_task
+
+        loader = type(mteb_task(task)).load_data
+        if loader is AbsTaskRetrieval.load_data:
+            _check_layout(task, snapshots, separate_configs=True)
+        elif loader is AbsTask.load_data:
+            _check_layout(task, snapshots, separate_configs=False)
+        else:  # the task reads its repo in a way of its own
+            snapshots.configs(task.dataset, task.revision)
+
+
+CMTEB: Benchmark = _CMteb()
+MTEB: Benchmark = _Mteb()
+
+
+def _row(task: Any) -> Task:
+    metadata = task.metadata
+    return Task(
+        name=metadata.name,
+        kind=metadata.type,
+        dataset=metadata.dataset["path"],
+        revision=metadata.dataset["revision"],
+        splits=tuple(task.eval_splits),
+        main_score=metadata.main_score,
+        group="mteb",
+        subsets=tuple(metadata.hf_subsets),
+    )
+
+
+def _only_subsets(row: Task, wanted: tuple[str, ...]) -> Task:
+    """The row with only the wanted subsets; a monolingual row stays as it is."""
+    if row.subsets == ("default",):
+        return row
+    kept = tuple(subset for subset in row.subsets if subset in wanted)
+    if not kept:
+        raise UnknownName("subset", ",".join(wanted), row.subsets, f"of {row.name}, which has {', '.join(row.subsets)}")
+    return replace(row, subsets=kept)
+
+
+def _check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) -> None:
+    """Configs, and for local folders also splits, that mteb's loader will ask for."""
+    present = snapshots.configs(task.dataset, task.revision)
+    for subset in task.subsets:
+        prefix = "" if subset == "default" else f"{subset}-"
+        if separate_configs:
+            qrels = f"{prefix}qrels" if prefix or "default" not in present else "default"
+            queries = "query" if "query" in present else f"{prefix}queries"
+            needed = [f"{prefix}corpus", queries, qrels]
+        else:
+            needed = [subset] if subset != "default" else []
+        for config in needed:
+            if config not in present:
+                raise BadData(f"{task.name}: {task.dataset} has no config '{config}' (it has {', '.join(present)})")
+        if snapshots.root is None:
+            continue
+        for config in needed or [None]:
+            splits = snapshots.splits(task.dataset, task.revision, config)
+            wanted = [*task.splits, *(["train"] if task.kind == "Classification" else [])]
+            lone = separate_configs and len(splits) == 1  # mteb takes the only split of a config whatever its name
+            for split in wanted if not lone else []:
+                if split not in splits:
+                    raise BadData(
+                        f"{task.name}: {snapshots.where(task.dataset, task.revision)} has no split '{split}' "
+                        f"(it has {', '.join(splits)})"
+                    )

@@ -1,0 +1,109 @@
+"""Scoring one loaded task: mteb's evaluators over our bridge, and what comes of it as plain values."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from mteb.results import TaskResult
+from mteb.timing import TimingStack
+
+from flagbench import ModelFault
+from models.contract import Adapter, Encoder, Scorer
+from runners.benchmark import Loaded, Outcome
+from runners.encode import TextEncoder
+from runners.mteb_bridge import CrossEncoderBridge, EncoderBridge, model_meta, quiet
+from runners.progress import Progress
+from runners.task import Task
+
+
+def evaluate(loaded: Loaded, adapter: Adapter, progress: Progress, predictions: Path | None) -> Outcome:
+    """Score a model on a loaded task through mteb's own evaluation code.
+
+    Args:
+        loaded: The task with its data.
+        adapter: The model.
+        progress: Whom to tell.
+        predictions: Folder for the runs and pair scores, None to keep none.
+
+    Raises:
+        ModelFault: The model gave something unusable.
+    """
+    task, row = loaded.content, loaded.task
+    encoder, bridge = _bridge(adapter, progress)
+    timer, started = TimingStack(), time.perf_counter()
+    scores: dict[str, dict[str, Any]] = {}
+    with quiet():
+        for split in row.splits:
+            scores[split] = dict(
+                task.evaluate(
+                    bridge,
+                    split,
+                    subsets_to_run=list(row.subsets),
+                    encode_kwargs={"batch_size": 32, "show_progress_bar": False},
+                    prediction_folder=predictions,
+                    timer=timer,
+                )
+            )
+    seconds = time.perf_counter() - started
+    main = {
+        split: {subset: float(values["main_score"]) for subset, values in by_subset.items()}
+        for split, by_subset in scores.items()
+    }
+    _refuse_nan(row, main)
+    result = TaskResult.from_task_results(
+        task,
+        scores,
+        evaluation_time=seconds,
+        date=datetime.datetime.now(tz=datetime.UTC),
+        evaluation_phases=timer.phases or None,
+    )
+    encode_seconds = encoder.counts.seconds if encoder else 0.0
+    search_seconds = bridge.search_seconds if isinstance(bridge, EncoderBridge) else 0.0
+    info = bridge.index_info if isinstance(bridge, EncoderBridge) else None
+    return Outcome(
+        document=_as_mteb_writes_it(result),
+        model_meta=_model_file(bridge.mteb_model_meta, encoder.dimension if encoder else None),
+        scores=main,
+        search=info.as_dict() if info else None,
+        seconds={
+            "encode": encode_seconds,
+            "search": search_seconds,
+            "score": max(0.0, seconds - encode_seconds - search_seconds),
+        },
+        texts={"asked": encoder.counts.texts, "encoded": encoder.counts.unique} if encoder else {},
+    )
+
+
+def _bridge(adapter: Adapter, progress: Progress) -> tuple[TextEncoder | None, EncoderBridge | CrossEncoderBridge]:
+    if "encode" in adapter.capabilities:
+        encoder = TextEncoder(cast("Encoder", adapter), progress)
+        return encoder, EncoderBridge(encoder, model_meta(adapter.spec))
+    return None, CrossEncoderBridge(cast("Scorer", adapter), model_meta(adapter.spec, cross_encoder=True))
+
+
+def _model_file(meta: Any, dimension: int | None) -> str:
+    """The text of model_meta.json; the length of a vector is known once something was encoded."""
+    if dimension and not meta.embed_dim:
+        meta = meta.model_copy(update={"embed_dim": dimension})
+    return json.dumps(meta.to_dict(), default=str, ensure_ascii=False, indent=2)
+
+
+def _refuse_nan(row: Task, scores: Mapping[str, Mapping[str, float]]) -> None:
+    for split, by_subset in scores.items():
+        for subset, score in by_subset.items():
+            if score != score:
+                raise ModelFault(f"{row.name}: {row.main_score} of {split}/{subset} is NaN; are all vectors alike?")
+
+
+def _as_mteb_writes_it(result: Any) -> str:
+    """The text of the file that mteb's own ``to_disk`` writes (scores rounded to six places)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "result.json"
+        result.to_disk(path)
+        return path.read_text(encoding="utf-8")

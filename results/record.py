@@ -1,0 +1,103 @@
+"""run.json as values: what ran, with which settings, on which data, where, how long, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+Status = Literal["success", "error"]
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """One task of a run.
+
+    Attributes:
+        name: Task.
+        kind: MTEB's task type.
+        status: ``error`` tasks have no scores.
+        settings: Everything that moves the score: see ``settings_digest``.
+        digest: Hash of ``settings``.
+        scores: Main score by split and subset.
+        data: Status, differences and source of the rows.
+        search: What searched, None where nothing did.
+        seconds: Wall time by stage.
+        texts: Texts asked for and encoded.
+        error: One line, for status ``error``.
+        finished: UTC time, ISO 8601.
+    """
+
+    name: str
+    kind: str
+    status: Status
+    settings: Mapping[str, Any]
+    digest: str
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Any] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, int] = field(default_factory=dict)
+    error: str = ""
+    finished: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """The task's score: the mean over splits and subsets, as MTEB takes it; None without scores."""
+        values = [score for by_subset in self.scores.values() for score in by_subset.values()]
+        return fmean(values) if values else None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run.json.
+
+    Attributes:
+        benchmark: Name of the benchmark that ran last.
+        model: ``org/model``.
+        revision: Commit or hash of files.
+        spec: Effective model settings.
+        evidence: Where each setting came from.
+        environment: Versions, machine, device, threads.
+        tasks: Records by task name.
+        schema_version: Of this layout.
+    """
+
+    benchmark: str
+    model: str
+    revision: str
+    spec: Mapping[str, Any]
+    evidence: tuple[str, ...]
+    environment: Mapping[str, Any]
+    tasks: Mapping[str, TaskRecord]
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Text of the file."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> RunRecord:
+        """Read the text of a file.
+
+        Raises:
+            ValueError: It is no run record of this schema.
+        """
+        data = json.loads(text)
+        if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(f"not a run record of schema {SCHEMA_VERSION}")
+        try:
+            tasks = {name: TaskRecord(**record) for name, record in data.pop("tasks").items()}
+            return cls(**data | {"evidence": tuple(data["evidence"]), "tasks": tasks})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a run record: {error}") from error
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    """Hash (16 hex digits) of the settings of a task: a finished task with an equal one need not run again."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -1,0 +1,120 @@
+"""Results on disk, in the layout of MTEB's results repository.
+
+``<output>/<org>__<model>/<revision>/`` holds ``<Task>.json`` and ``model_meta.json`` and nothing else that ends in
+``.json``: MTEB's loaders take every other such file for a task. What FlagBench adds lies in ``flagbench/`` below it:
+``run.json``, ``replaced/`` (results that a run with other settings took the place of) and ``predictions/``.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from flagbench import BadInput
+from results.record import RunRecord, TaskRecord
+
+
+class RunStore:
+    """The folder of one model at one revision.
+
+    Args:
+        output: Folder of all results.
+        model: ``org/model``.
+        revision: Commit or hash of files.
+    """
+
+    def __init__(self, output: Path, model: str, revision: str) -> None:
+        self.folder = output / model.replace("/", "__").replace(" ", "_") / revision
+        self._own = self.folder / "flagbench"
+
+    @property
+    def run_file(self) -> Path:
+        """Where run.json is."""
+        return self._own / "run.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Where predictions go when they are kept."""
+        return self._own / "predictions"
+
+    def read(self) -> RunRecord | None:
+        """The record of earlier runs; None when there is none.
+
+        Raises:
+            BadInput: The file is damaged or of another schema.
+        """
+        if not self.run_file.is_file():
+            return None
+        try:
+            return RunRecord.from_json(self.run_file.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise BadInput(f"{self.run_file} cannot be read ({error}); move it away or use another --output") from error
+
+    def finished(self, record: RunRecord | None, task: str, digest: str) -> bool:
+        """Whether a task has a result with these settings."""
+        known = record.tasks.get(task) if record else None
+        return bool(
+            known and known.status == "success" and known.digest == digest and (self.folder / f"{task}.json").is_file()
+        )
+
+    def prepare(self) -> None:
+        """Make the folder.
+
+        Raises:
+            BadInput: It cannot be written.
+        """
+        try:
+            self._own.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._own):
+                pass
+        except OSError as error:
+            raise BadInput(f"cannot write to {self.folder}: {error.strerror}; choose another --output") from error
+
+    def write_task(self, run: RunRecord, record: TaskRecord, files: Mapping[str, str]) -> RunRecord:
+        """Store a finished or failed task and return the record with it.
+
+        Result files come first and run.json last, each whole or not at all, so that a task counts as finished only
+        when its files are there. A result made with other settings moves to ``replaced/``.
+
+        Args:
+            run: The record so far.
+            record: The task.
+            files: Text by file name, in the model's folder; empty for a failed task.
+        """
+        before = run.tasks.get(record.name)
+        old = self.folder / f"{record.name}.json"
+        if files and before and before.digest != record.digest and old.is_file():
+            (self._own / "replaced").mkdir(exist_ok=True)
+            old.replace(self._own / "replaced" / f"{record.name}.{before.digest}.json")
+        for name, text in files.items():
+            write_atomic(self.folder / name, text)
+        if not files and before and before.status == "success" and old.is_file():
+            # A failed attempt does not take the place of a result that stands.
+            return run
+        run = replace(run, tasks={**run.tasks, record.name: record})
+        write_atomic(self.run_file, run.to_json())
+        return run
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a kill at any instant leaves the old file or the new one.
+
+    Raises:
+        BadInput: The disk is full or the folder cannot be written.
+    """
+    handle, name = -1, ""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        raise BadInput(f"cannot write {path}: {error.strerror}; free space or choose another --output") from error

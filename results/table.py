@@ -1,0 +1,106 @@
+"""Scores as a table: each task, the mean of each type, and the average as the leaderboard takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from results.record import TaskRecord
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        label: Task, type or average.
+        kind: Task type; empty for means.
+        score: 0 to 1; None is blank.
+        comparable: Whether the rows behind it are the published ones.
+        note: What the user must know of this number.
+    """
+
+    label: str
+    kind: str
+    score: float | None
+    comparable: bool
+    note: str = ""
+
+
+def rows(records: Sequence[TaskRecord], average_over: Sequence[tuple[str, str]]) -> tuple[list[Row], list[Row]]:
+    """The lines of a run: its tasks, and the means.
+
+    A mean is blank when one of its tasks has no score, as on the C-MTEB leaderboard: the mean of a type over all tasks
+    of that type, ``Avg`` over all tasks (not over types).
+
+    Args:
+        records: Tasks that ran.
+        average_over: ``(task, type)`` of the whole benchmark; empty for none.
+    """
+    tasks = [_task_row(record) for record in records]
+    by_name = {row.label: row for row in tasks}
+    kinds = dict.fromkeys(kind for _, kind in average_over)
+    means = [
+        _mean(f"{kind} mean", [name for name, its_kind in average_over if its_kind == kind], by_name) for kind in kinds
+    ]
+    if average_over:
+        means.append(_mean("Avg", [name for name, _ in average_over], by_name))
+    return tasks, means
+
+
+def _task_row(record: TaskRecord) -> Row:
+    if record.status == "error":
+        return Row(record.name, record.kind, None, False, f"failed: {record.error}")
+    status = record.data.get("status")
+    note = {"exact": "", "differs": "data differs: not comparable", "unknown": "no published statistics"}[str(status)]
+    return Row(record.name, record.kind, record.score, status == "exact", note)
+
+
+def _mean(label: str, names: Sequence[str], by_name: Mapping[str, Row]) -> Row:
+    present = [by_name[name] for name in names if name in by_name and by_name[name].score is not None]
+    comparable = all(row.comparable for row in present)
+    if len(present) < len(names):
+        return Row(label, "", None, comparable, f"{len(present)} of {len(names)} tasks")
+    note = "" if comparable else "data differs: not comparable"
+    return Row(label, "", fmean(row.score for row in present if row.score is not None), comparable, note)
+
+
+def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> Table:
+    """A Rich table of one run or of several side by side. Scores are in percent; ``*`` marks what is not comparable.
+
+    Args:
+        title: Heading.
+        columns: ``rows`` of each run, by the run's label. Notes are shown for a single run only.
+    """
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("task")
+    table.add_column("type")
+    for label in columns:
+        table.add_column(label, justify="right")
+    single = len(columns) == 1
+    if single:
+        table.add_column("note")
+    for part in (0, 1):
+        labels = dict.fromkeys(row.label for parts in columns.values() for row in parts[part])
+        for label in labels:
+            found = [next((row for row in parts[part] if row.label == label), None) for parts in columns.values()]
+            cells = [_cell(row) for row in found]
+            kind = next(row.kind for row in found if row)
+            first = found[0]
+            table.add_row(label, kind, *cells, *([first.note if first else ""] if single else []))
+        if part == 0:
+            table.add_section()
+    return table
+
+
+def _cell(row: Row | None) -> str:
+    if row is None or row.score is None:
+        return ""
+    return f"{100 * row.score:.2f}{'' if row.comparable else '*'}"

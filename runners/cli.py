@@ -1,0 +1,210 @@
+"""The command line: ``flagbench evaluate | validate | tasks | models``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import flagbench
+from flagbench import BadInput, FlagbenchError
+from models.detect import Overrides
+from models.spec import DTYPES, POOLINGS
+from runners.benchmark import BENCHMARKS, find_benchmark
+from runners.request import RunRequest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from results.table import Row
+
+_WIDTH_WITHOUT_TERMINAL = 140
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is bad input like any other: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code: 0, 1 for failed tasks, 2 for bad input."""
+    try:
+        options = _parser().parse_args(arguments)
+        code = options.run(options)
+    except FlagbenchError as error:
+        print(f"flagbench: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("flagbench: interrupted; finished tasks are kept, the same command goes on from there", file=sys.stderr)
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        code = 0
+        sys.stderr.close()
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="flagbench", description="Evaluate FlagEmbedding models on the benchmarks they are judged by."
+    )
+    parser.add_argument("--version", action="version", version=f"flagbench {flagbench.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    evaluate = commands.add_parser("evaluate", help="score one or more models and write leaderboard-ready results")
+    evaluate.set_defaults(run=_evaluate)
+    validate = commands.add_parser("validate", help="resolve everything, load no weights, say what would run")
+    validate.set_defaults(run=_validate)
+    for command in (evaluate, validate):
+        _add_run_options(command)
+    tasks = commands.add_parser("tasks", help="list the tasks of a benchmark")
+    tasks.add_argument("--benchmark", default="cmteb", metavar="NAME", help="one of " + ", ".join(BENCHMARKS))
+    tasks.set_defaults(run=_tasks)
+    models = commands.add_parser("models", help="list the published checkpoints that need no flags")
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _add_run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
+    what = command.add_argument_group("what to run")
+    what.add_argument("--benchmark", default="cmteb", metavar="NAME", help="cmteb (default) or mteb (any mteb task)")
+    what.add_argument("--tasks", type=_names, default=(), metavar="A,B", help="only these tasks")
+    what.add_argument("--types", type=_names, default=(), metavar="A,B", help="only these task types (sts,retrieval,…)")
+    what.add_argument("--group", metavar="NAME", help="core (default), multilingual, crosslingual or clustering-v2")
+    what.add_argument("--subsets", type=_names, default=(), metavar="A,B", help="language subsets of mteb tasks")
+    what.add_argument("--mini", action="store_true", help="the miniature data that ships with FlagBench")
+    what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again")
+    where = command.add_argument_group("where")
+    where.add_argument("--data", type=Path, metavar="DIR", help="local snapshots DIR/<org>/<repo>/ instead of the hub")
+    where.add_argument("--output", type=Path, default=Path("flagbench-results"), metavar="DIR", help="results folder")
+    where.add_argument("--save-predictions", action="store_true", help="keep runs and pair scores (may be large)")
+    where.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, mps")
+    where.add_argument("--batch-size", type=_positive, metavar="N", help="texts a forward pass (default: by tokens)")
+    model = command.add_argument_group("model settings (default: as published, or as the checkpoint's files say)")
+    model.add_argument("--revision", metavar="COMMIT", help="of a model on the hub")
+    model.add_argument("--name", metavar="ORG/NAME", help="name of the results folder of a local checkpoint")
+    model.add_argument("--pooling", choices=POOLINGS)
+    model.add_argument("--normalize", action=argparse.BooleanOptionalAction, default=None, help="L2-normalise vectors")
+    model.add_argument("--max-length", type=_positive, metavar="N", help="tokens kept of each text")
+    model.add_argument("--query-instruction", metavar="TEXT", help="before queries of retrieval and reranking tasks")
+    model.add_argument("--passage-instruction", metavar="TEXT", help="before passages of those tasks")
+    model.add_argument("--lowercase", action=argparse.BooleanOptionalAction, default=None, help="lower-case texts")
+    model.add_argument("--dtype", choices=DTYPES)
+    model.add_argument("--trust-remote-code", action="store_true", help="let code that the checkpoint brings run")
+    model.add_argument("--allow-pickle", action="store_true", help="read *.bin weights, which can run code")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError("expected names with commas between them")
+    return names
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not '{text}'")
+    return value
+
+
+def _requests(options: argparse.Namespace) -> list[RunRequest]:
+    if len(options.models) > 1 and (options.name or options.revision):
+        raise BadInput("--name and --revision belong to one model, and several were given")
+    if options.name and options.name.count("/") != 1:
+        raise BadInput(f"--name {options.name}: expected the form org/name")
+    overrides = Overrides(
+        pooling=options.pooling,
+        normalize=options.normalize,
+        max_length=options.max_length,
+        query_instruction=options.query_instruction,
+        passage_instruction=options.passage_instruction,
+        lowercase=options.lowercase,
+        dtype=options.dtype,
+        name=options.name,
+    )
+    return [
+        RunRequest(
+            model=model,
+            benchmark=options.benchmark,
+            tasks=options.tasks,
+            types=options.types,
+            group=options.group,
+            subsets=options.subsets,
+            mini=options.mini,
+            data=options.data,
+            output=options.output,
+            revision=options.revision,
+            device=options.device,
+            batch_size=options.batch_size,
+            overrides=overrides,
+            trust_remote_code=options.trust_remote_code,
+            allow_pickle=options.allow_pickle,
+            overwrite=options.overwrite,
+            save_predictions=options.save_predictions,
+        )
+        for model in options.models
+    ]
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from results.table import render, rows
+    from runners import engine, plan
+    from runners.progress import progress_for
+    from runners.report import said_after, said_before
+
+    out, err = _console(), _console(stderr=True)
+    plans = [plan.resolve(request) for request in _requests(options)]
+    columns: dict[str, tuple[list[Row], list[Row]]] = {}
+    outcomes = []
+    for each in plans:
+        said_before(each, err)
+        with progress_for(err, len(each.steps)) as progress:
+            finished = engine.run(each, progress)
+        columns[each.model.spec.name] = rows(finished.records, each.average_over)
+        outcomes.append((each, finished))
+    title = plans[0].benchmark.title + (" mini" if options.mini else "")
+    if any(row.score is not None for tasks, _ in columns.values() for row in tasks):
+        out.print(render(title, columns))
+    for each, finished in outcomes:
+        said_after(each, finished, err)
+    return max(finished.exit_code for _, finished in outcomes)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from runners import plan
+    from runners.report import show_plan
+
+    for request in _requests(options):
+        show_plan(plan.resolve(request), _console())
+    return 0
+
+
+def _tasks(options: argparse.Namespace) -> int:
+    from runners.report import show_tasks
+
+    show_tasks(find_benchmark(options.benchmark), _console())
+    return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    from runners.report import show_models
+
+    show_models(_console())
+    return 0
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_WITHOUT_TERMINAL
+    return console

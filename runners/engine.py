@@ -1,0 +1,161 @@
+"""Walks a plan: loads each task's data, scores the model on it, and stores every result as it comes."""
+
+from __future__ import annotations
+
+import datetime
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flagbench import FlagbenchError
+from results.record import RunRecord, TaskRecord
+from runners.environment import describe
+from runners.plan import Plan, Step
+from runners.progress import Progress
+
+if TYPE_CHECKING:
+    from models.contract import Adapter
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run gave.
+
+    Attributes:
+        records: One for each task of the plan, in order, skipped ones as they were.
+        exit_code: 0; 2 when a task's data was bad; else 1 when a task failed.
+    """
+
+    records: tuple[TaskRecord, ...]
+    exit_code: int
+
+
+def run(plan: Plan, progress: Progress) -> Finished:
+    """Run a plan.
+
+    The weights are loaded when the first task's data is there. A task that fails does not stop the others.
+
+    Args:
+        plan: What to do.
+        progress: Whom to tell.
+
+    Raises:
+        BadInput: The model cannot be loaded, or results cannot be written.
+    """
+    return _Engine(plan, progress).run()
+
+
+class _Engine:
+    def __init__(self, plan: Plan, progress: Progress) -> None:
+        self._plan = plan
+        self._progress = progress
+        self._adapter: Adapter | None = None
+        self._exit_code = 0
+
+    def run(self) -> Finished:
+        plan = self._plan
+        plan.store.prepare()
+        spec = plan.model.spec
+        record = RunRecord(
+            benchmark=plan.benchmark.name,
+            model=spec.name,
+            revision=spec.revision,
+            spec=spec.as_dict(),
+            evidence=plan.model.evidence,
+            environment=describe(plan.device),
+            tasks=plan.earlier.tasks if plan.earlier else {},
+        )
+        done: list[TaskRecord] = []
+        for step in plan.steps:
+            self._progress.task(step.task.name)
+            if step.state == "finished":
+                done.append(record.tasks[step.task.name])
+                self._progress.line(f"{step.task.name}: finished before with the same settings, skipped")
+                continue
+            result, files = self._score(step)
+            record = plan.store.write_task(record, result, files)
+            done.append(result)
+            self._progress.line(_summary(result))
+        return Finished(tuple(done), self._exit_code)
+
+    def _load_adapter(self) -> Adapter:
+        if self._adapter is None:
+            request = self._plan.request
+            self._progress.stage("loading the model", 1)
+            self._adapter = self._plan.model.load(
+                device=self._plan.device,
+                batch_size=request.batch_size,
+                trust_remote_code=request.trust_remote_code,
+                allow_pickle=request.allow_pickle,
+            )
+        return self._adapter
+
+    def _score(self, step: Step) -> tuple[TaskRecord, dict[str, str]]:
+        plan = self._plan
+        try:
+            self._progress.stage("loading data", 1)
+            started = time.perf_counter()
+            loaded = plan.benchmark.load(step.task, plan.snapshots)
+            load_seconds = time.perf_counter() - started
+        except FlagbenchError as error:
+            return self._failed(step, error), {}
+        adapter = self._load_adapter()
+        predictions = self._plan.store.predictions if plan.request.save_predictions else None
+        if predictions:
+            (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
+        try:
+            outcome = plan.benchmark.evaluate(loaded, adapter, self._progress, predictions)
+        except Exception as error:  # whatever one task does to itself, the others go on
+            return self._failed(step, error), {}
+        self._traceback_file(step).unlink(missing_ok=True)
+        record = TaskRecord(
+            name=step.task.name,
+            kind=step.task.kind,
+            status="success",
+            settings=step.settings,
+            digest=step.digest,
+            scores=outcome.scores,
+            data=asdict(loaded.data),
+            search=outcome.search,
+            seconds={"data": load_seconds, **outcome.seconds},
+            texts=outcome.texts,
+            finished=_now(),
+        )
+        return record, {f"{step.task.name}.json": outcome.document, "model_meta.json": outcome.model_meta}
+
+    def _traceback_file(self, step: Step) -> Path:
+        return self._plan.store.run_file.with_name(f"{step.task.name}.traceback.txt")
+
+    def _failed(self, step: Step, error: Exception) -> TaskRecord:
+        code = error.exit_code if isinstance(error, FlagbenchError) else 1
+        self._exit_code = max(self._exit_code, code)
+        if isinstance(error, FlagbenchError):
+            text = str(error)
+        else:
+            text = f"{type(error).__name__}: {error}"
+            path = self._traceback_file(step)
+            path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            text = f"{text.splitlines()[0]} (traceback in {path})"
+        return TaskRecord(
+            name=step.task.name,
+            kind=step.task.kind,
+            status="error",
+            settings=step.settings,
+            digest=step.digest,
+            error=text,
+            finished=_now(),
+        )
+
+
+def _summary(record: TaskRecord) -> str:
+    if record.status == "error":
+        return f"{record.name}: failed"
+    score = record.score
+    seconds = sum(record.seconds.values())
+    return f"{record.name}: {100 * score:.2f} in {seconds:.1f} s" if score is not None else f"{record.name}: no score"
+
+
+def _now() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")

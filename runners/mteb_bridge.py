@@ -1,0 +1,216 @@
+"""Our adapter as mteb's own tasks want it: mteb's encoder, search and cross-encoder protocols over one TextEncoder.
+
+mteb decides what is encoded, with which role, and how it is scored; which instruction goes before which text, the
+search and the forward passes are ours.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagbench import ModelFault
+from models.contract import Role, Scorer
+from models.spec import ModelSpec
+from runners.encode import TextEncoder
+from runners.index import IndexInfo
+from runners.search import Run, comparable, rescore, retrieve
+
+_ROLES: dict[str | None, Role] = {"query": "query", "document": "passage", None: "symmetric"}
+
+
+def model_meta(spec: ModelSpec, *, cross_encoder: bool = False) -> Any:
+    """mteb's ModelMeta of a model, filled from its spec.
+
+    Args:
+        spec: Effective settings.
+        cross_encoder: Whether the model scores pairs.
+    """
+    from mteb.models.model_meta import ModelMeta
+
+    values = ModelMeta.create_empty().model_dump() | {
+        "name": spec.name,
+        "revision": spec.revision,
+        "max_tokens": spec.passage_max_length,
+        "license": spec.licence or None,
+        "similarity_fn_name": spec.similarity,
+        "use_instructions": bool(spec.prompts),
+        "framework": [] if spec.family.startswith("fake") else ["PyTorch", "Transformers", "safetensors"],
+        "model_type": ["cross-encoder" if cross_encoder else "dense"],
+    }
+    return ModelMeta.model_validate(values)
+
+
+class EncoderBridge:
+    """mteb's EncoderProtocol and SearchProtocol in one object: mteb searches through it where a task retrieves.
+
+    Attributes:
+        mteb_model_meta: See ``model_meta``.
+        index_info: What searched last; None when nothing did.
+        search_seconds: Wall time of all searches, encoding apart.
+    """
+
+    def __init__(self, encoder: TextEncoder, meta: Any) -> None:
+        self.mteb_model_meta = meta
+        self.index_info: IndexInfo | None = None
+        self.search_seconds = 0.0
+        self._encoder = encoder
+        self._spec = encoder.adapter.spec
+        self._corpus: Any = None
+
+    def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **_: Any) -> NDArray[np.float32]:
+        """Embed the texts of an mteb DataLoader, in its order.
+
+        Args:
+            inputs: DataLoader of mteb's ``create_dataloader``, not shuffled.
+            task_metadata: Name and type of the task choose the instruction.
+            prompt_type: Role of the texts; None for symmetric tasks.
+
+        Returns:
+            ``float32[n, d]``.
+        """
+        role = _ROLES[prompt_type.value if prompt_type is not None else None]
+        return self._encode(_loader_texts(inputs), task_metadata, role)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Similarity matrix ``[n, m]`` of two sets of vectors."""
+        from mteb.similarity_functions import cos_sim, dot_score
+
+        return (cos_sim if self._spec.similarity == "cosine" else dot_score)(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Similarities ``[n]`` of vectors in step."""
+        from mteb.similarity_functions import pairwise_cos_sim, pairwise_dot_score
+
+        function = pairwise_cos_sim if self._spec.similarity == "cosine" else pairwise_dot_score
+        return function(embeddings1, embeddings2)
+
+    def index(self, corpus: Any, **_: Any) -> None:
+        """Take the corpus of a retrieval or reranking task; it is encoded when the search comes.
+
+        Args:
+            corpus: Dataset with ``id``, ``text`` and maybe ``title``.
+        """
+        self._corpus = corpus
+
+    def search(
+        self,
+        queries: Any,
+        *,
+        task_metadata: Any,
+        top_k: int,
+        top_ranked: Mapping[str, Sequence[str]] | None = None,
+        **_: Any,
+    ) -> Run:
+        """Rank the corpus for each query, or each query's candidates where the task gives them.
+
+        Args:
+            queries: Dataset with ``id`` and ``text``.
+            task_metadata: Name and type of the task choose the instructions.
+            top_k: Passages kept of each query.
+            top_ranked: Candidates of each query (reranking tasks).
+
+        Returns:
+            ``{query id: {passage id: score}}``.
+        """
+        query_ids, passage_ids = list(queries["id"]), list(self._corpus["id"])
+        similarity = self._spec.similarity
+        passages = comparable(self._encode(passage_texts(self._corpus), task_metadata, "passage"), similarity)
+        query_vectors = comparable(
+            self._encode(_query_texts(queries, task_metadata), task_metadata, "query"), similarity
+        )
+        self._corpus = None
+        started = time.perf_counter()
+        if top_ranked is None:
+            run, self.index_info = retrieve(query_ids, query_vectors, passage_ids, passages, top_k=top_k)
+        else:
+            run, self.index_info = rescore(query_ids, query_vectors, passage_ids, passages, top_ranked, top_k=top_k)
+        self.search_seconds += time.perf_counter() - started
+        return run
+
+    def _encode(self, texts: Sequence[str], task_metadata: Any, role: Role) -> NDArray[np.float32]:
+        instruction = self._spec.instruction(task_metadata.name, task_metadata.type, role)
+        return self._encoder.encode(texts, role=role, instruction=instruction)
+
+
+class CrossEncoderBridge:
+    """mteb's CrossEncoderProtocol over an adapter that scores pairs."""
+
+    def __init__(self, adapter: Scorer, meta: Any) -> None:
+        self.mteb_model_meta = meta
+        self._adapter = adapter
+
+    def predict(self, inputs1: Any, inputs2: Any, *, task_metadata: Any, **_: Any) -> NDArray[np.float32]:
+        """Relevance of pairs in step.
+
+        Args:
+            inputs1: DataLoader of queries.
+            inputs2: DataLoader of passages, as many.
+            task_metadata: Name and type of the task choose the instruction.
+
+        Returns:
+            ``float32[n]``.
+        """
+        spec = self._adapter.spec
+        pairs = list(zip(_loader_texts(inputs1), _loader_texts(inputs2), strict=True))
+        instruction = spec.instruction(task_metadata.name, task_metadata.type, "query")
+        scores = self._adapter.score(pairs, instruction=instruction)
+        if not np.isfinite(scores).all():
+            raise ModelFault(f"{spec.name} gave NaN or infinite scores for {int((~np.isfinite(scores)).sum())} pairs")
+        return scores
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """While it lasts, mteb draws no progress bars (FlagBench has its own), logs errors only, and warns of nothing."""
+    import datasets
+    from tqdm.auto import tqdm
+
+    datasets.disable_progress_bars()
+    logging.getLogger("mteb").setLevel(logging.ERROR)
+    silent = functools.partial(tqdm, disable=True)
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # rare labels, superseded versions, lazy columns
+        for name, module in list(sys.modules.items()):
+            if name.startswith("mteb.") and hasattr(module, "tqdm"):
+                stack.enter_context(patch.object(module, "tqdm", silent))
+        yield
+
+
+def passage_texts(corpus: Any) -> list[str]:
+    """What a model reads of each passage: title and text joined by a space, then stripped, as mteb joins them.
+
+    Args:
+        corpus: Dataset with ``text`` and maybe ``title``.
+    """
+    texts = corpus["text"][:]
+    if "title" not in corpus.column_names:
+        return [text.strip() for text in texts]
+    return [
+        f"{title} {text}".strip() if title else text.strip()
+        for title, text in zip(corpus["title"][:], texts, strict=True)
+    ]
+
+
+def _query_texts(queries: Any, task_metadata: Any) -> list[str]:
+    """What a model reads of each query; mteb itself joins conversations and per-query instructions."""
+    from mteb._create_dataloaders import create_dataloader
+    from mteb.types import PromptType
+
+    return _loader_texts(create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
+
+
+def _loader_texts(loader: Any) -> list[str]:
+    """The texts behind an unshuffled mteb DataLoader, read as one column instead of row by row."""
+    return list(loader.dataset["text"][:])

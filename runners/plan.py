@@ -1,0 +1,187 @@
+"""Everything about a run that can be known, and can fail, before any weight is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from flagbench import BadData, BadInput
+from models.device import resolve_device
+from models.resolve import Model, resolve_model
+from results.record import RunRecord, TaskRecord, settings_digest
+from results.store import RunStore
+from runners.benchmark import Benchmark, find_benchmark, names_of
+from runners.request import RunRequest
+from runners.snapshots import Snapshots
+from runners.task import Task
+
+State = Literal["new", "finished", "again"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task of a plan.
+
+    Attributes:
+        task: Registry row.
+        settings: All that moves its score.
+        digest: Hash of them.
+        state: ``finished`` tasks are skipped; ``again`` ones have a result with other settings, or were asked for.
+        reason: Why ``again``.
+    """
+
+    task: Task
+    settings: Mapping[str, Any]
+    digest: str
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, resolved.
+
+    Attributes:
+        request: What was asked for.
+        benchmark: The benchmark.
+        model: The model, not loaded.
+        device: Where it will run.
+        snapshots: Where the data is.
+        store: Where the results go.
+        earlier: The record of earlier runs, None for a first one.
+        steps: Tasks in order.
+        average_over: ``(task, type)`` of the benchmark's average.
+    """
+
+    request: RunRequest
+    benchmark: Benchmark
+    model: Model
+    device: str
+    snapshots: Snapshots
+    store: RunStore
+    earlier: RunRecord | None
+    steps: tuple[Step, ...]
+    average_over: tuple[tuple[str, str], ...]
+
+
+def resolve(request: RunRequest) -> Plan:
+    """Resolve tasks, model, device, data and output.
+
+    Raises:
+        BadInput: Anything that would stop the run later and can be seen now.
+    """
+    benchmark = find_benchmark(request.benchmark)
+    tasks = benchmark.select(request)
+    snapshots = Snapshots(_data_root(request, benchmark))
+    model = resolve_model(
+        request.model,
+        request.revision,
+        request.overrides,
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
+    )
+    _check_ability(model, tasks)
+    device = resolve_device(request.device) if model.checkpoint else "cpu"
+    _check_data(benchmark, tasks, snapshots)
+    store = RunStore(request.output.expanduser(), model.spec.name, model.spec.revision)
+    _check_output(request.output.expanduser())
+    earlier = store.read()
+    steps = tuple(_step(task, model, snapshots, store, earlier, overwrite=request.overwrite) for task in tasks)
+    average_over = tuple((task.name, task.kind) for task in benchmark.average_over(request))
+    return Plan(request, benchmark, model, device, snapshots, store, earlier, steps, average_over)
+
+
+def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
+    if request.mini:
+        if request.data:
+            raise BadInput("--mini brings its own data: drop --mini or --data")
+        root = benchmark.mini_data()
+        if root is None:
+            raise BadInput(f"--mini: {benchmark.name} has no miniature data; use --benchmark cmteb")
+        return root
+    if request.data is None:
+        return None
+    root = request.data.expanduser()
+    if not root.is_dir():
+        raise BadInput(f"--data {request.data}: no such folder; it must hold snapshots as <org>/<repo>/")
+    return root
+
+
+def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
+    if model.spec.ability == "encode":
+        return
+    others = tuple(task for task in tasks if task.kind != "Reranking")
+    if others:
+        raise BadInput(
+            f"{model.spec.name} is a reranker and gives no vectors, which {_some(others)} need: use --types reranking"
+        )
+
+
+def _check_data(benchmark: Benchmark, tasks: tuple[Task, ...], snapshots: Snapshots) -> None:
+    faults: list[tuple[Task, BadInput]] = []
+    for task in tasks:
+        try:
+            benchmark.check(task, snapshots)
+        except BadInput as error:
+            faults.append((task, error))
+    if len(faults) == 1:
+        raise faults[0][1]
+    if faults:
+        names = _some(tuple(task for task, _ in faults))
+        raise BadData(
+            f"{len(faults)} of {len(tasks)} tasks have no usable data ({names}); choose others with --tasks. "
+            f"The first: {faults[0][1]}"
+        )
+
+
+def _some(tasks: tuple[Task, ...]) -> str:
+    return names_of(tasks) if len(tasks) <= 5 else f"{names_of(tasks[:5])} and {len(tasks) - 5} more"
+
+
+def _check_output(output: Path) -> None:
+    existing = output
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise BadInput(f"--output {output}: {existing} is a file, not a folder; choose another")
+
+
+def _step(
+    task: Task, model: Model, snapshots: Snapshots, store: RunStore, earlier: RunRecord | None, *, overwrite: bool
+) -> Step:
+    settings = {"model": model.spec.as_dict(), "task": _plain(asdict(task)), "data": _data_settings(task, snapshots)}
+    digest = settings_digest(settings)
+    if store.finished(earlier, task.name, digest) and not overwrite:
+        return Step(task, settings, digest, "finished")
+    before: TaskRecord | None = earlier.tasks.get(task.name) if earlier else None
+    if before is None or before.status != "success":
+        return Step(task, settings, digest, "new")
+    if before.digest == digest:
+        return Step(task, settings, digest, "again", "as asked for" if overwrite else "its result file is gone")
+    return Step(task, settings, digest, "again", "settings differ: " + "; ".join(_changes(before.settings, settings)))
+
+
+def _data_settings(task: Task, snapshots: Snapshots) -> dict[str, Any]:
+    """The revision on the hub, or names, sizes and times of a local snapshot's files."""
+    if snapshots.root is None:
+        return {"source": "hub"}
+    folder = snapshots.root / task.dataset
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    marks = [[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    return {"source": "folder", "files": settings_digest({"files": marks})}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in [*before, *(key for key in after if key not in before)]:
+            yield from _changes(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    elif before != after:
+        yield f"{path} {before!r} -> {after!r}"

@@ -1,0 +1,117 @@
+"""What the commands say: a plan before it runs, the outcome after it, and the lists of tasks and models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from models.contract import Role
+from models.registry import published
+from models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from runners.benchmark import Benchmark
+    from runners.engine import Finished
+    from runners.plan import Plan
+    from runners.task import Task
+
+_ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
+
+
+def said_before(plan: Plan, console: Console) -> None:
+    """The model and its effective settings, before the first task."""
+    spec = plan.model.spec
+    _say(console, f"{spec.name} at {spec.revision} on {plan.device}: {_settings(spec)}")
+    for line in plan.model.evidence:
+        _say(console, f"  {line}")
+    again = [step for step in plan.steps if step.state == "again"]
+    for step in again:
+        _say(console, f"  {step.task.name} runs again: {step.reason}")
+
+
+def said_after(plan: Plan, finished: Finished, console: Console) -> None:
+    """Where the results are, what must be known to read them, and last what failed and why."""
+    if any(record.data.get("status") == "differs" for record in finished.records):
+        _say(console, "* the rows are not the published ones (see run.json): not comparable with a leaderboard")
+    if any(record.status == "success" for record in finished.records):
+        _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
+    for record in finished.records:
+        if record.status == "error":
+            _say(console, f"flagbench: {record.error}")
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Everything that ``evaluate`` would do."""
+    spec = plan.model.spec
+    _say(console, f"model     {spec.name}")
+    _say(console, f"revision  {spec.revision}")
+    _say(console, f"device    {plan.device}")
+    _say(console, f"settings  {_settings(spec)}")
+    for line in plan.model.evidence:
+        _say(console, f"          {line}")
+    _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
+    _say(console, f"output    {plan.store.folder}")
+    table = Table(title=f"{plan.benchmark.title}: {len(plan.steps)} tasks", title_justify="left")
+    for heading in ("task", "type", "splits", "main score", "instruction", "dataset", "state"):
+        table.add_column(heading)
+    for step in plan.steps:
+        task = step.task
+        where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
+        state = step.state + (f" ({step.reason})" if step.reason else "")
+        table.add_row(task.name, task.kind, _splits(task), task.main_score, _instructions(spec, task), where, state)
+    console.print(table)
+
+
+def show_tasks(benchmark: Benchmark, console: Console) -> None:
+    """The rows of a benchmark."""
+    tasks = benchmark.tasks()
+    table = Table(title=f"{benchmark.title}: {len(tasks)} tasks", title_justify="left")
+    for heading in ("task", "type", "group", "dataset", "revision", "splits", "main score"):
+        table.add_column(heading)
+    for task in tasks:
+        table.add_row(task.name, task.kind, task.group, task.dataset, task.revision[:8], _splits(task), task.main_score)
+    console.print(table)
+
+
+def show_models(console: Console) -> None:
+    """The published checkpoints."""
+    table = Table(title="published checkpoints", title_justify="left")
+    for heading in ("model", "family", "revision", "settings", "instructed texts", "licence"):
+        table.add_column(heading)
+    for spec in published().values():
+        selectors = ", ".join(selector for selector, _ in spec.prompts) or "none"
+        table.add_row(spec.name, spec.family, spec.revision[:8], _settings(spec), selectors, spec.licence)
+    console.print(table)
+
+
+def _settings(spec: ModelSpec) -> str:
+    lengths = sorted({spec.query_max_length, spec.passage_max_length})
+    parts = [
+        f"{spec.pooling} pooling",
+        "normalised" if spec.normalize else "not normalised",
+        spec.similarity,
+        f"{'/'.join(map(str, lengths))} tokens",
+        spec.dtype,
+        *(["lower-cased"] if spec.lowercase else []),
+        *([f"{spec.attention} attention"] if spec.attention else []),
+    ]
+    return ", ".join(parts)
+
+
+def _splits(task: Task) -> str:
+    subsets = "" if task.subsets == ("default",) else f" [{', '.join(task.subsets)}]"
+    return ", ".join(task.splits) + subsets
+
+
+def _instructions(spec: ModelSpec, task: Task) -> str:
+    roles: tuple[Role, ...] = _ROLES_OF_PAIRS if task.kind in {"Retrieval", "Reranking"} else ("symmetric",)
+    found = {role: spec.instruction(task.name, task.kind, role) for role in roles}
+    lines = [f"{role}: {text!r}" for role, text in found.items() if text]
+    return "\n".join(lines) or "none"
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)

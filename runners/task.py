@@ -1,0 +1,97 @@
+"""A task as one frozen row, and the reader of a benchmark's tasks.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from flagbench import BadInput, UnknownName
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a benchmark.
+
+    Attributes:
+        name: As on the leaderboard.
+        kind: MTEB's task type (``Retrieval``, ``STS``, …).
+        dataset: Hub repo, ``org/name``.
+        revision: Pinned commit; ``main`` where no source pins one.
+        splits: Splits that are scored; the task's score is the mean over splits and subsets.
+        main_score: Name of the metric that stands for the task.
+        group: ``core`` for the tasks of the average, or the name of an extra group.
+        subsets: Language subsets; ``default`` for a monolingual task.
+    """
+
+    name: str
+    kind: str
+    dataset: str
+    revision: str
+    splits: tuple[str, ...]
+    main_score: str
+    group: str
+    subsets: tuple[str, ...] = ("default",)
+
+
+def read_tasks(path: Path) -> tuple[Task, ...]:
+    """All rows of a tasks.toml.
+
+    Raises:
+        BadInput: An unknown or missing key, or a name twice.
+    """
+    known = {field.name for field in fields(Task)}
+    tasks: list[Task] = []
+    for row in tomllib.loads(path.read_text(encoding="utf-8"))["task"]:
+        odd = (row.keys() - known) | (known - {"subsets"} - row.keys())
+        if odd:
+            raise BadInput(f"{path.name}: task {row.get('name')} has unknown or missing keys: {', '.join(sorted(odd))}")
+        if row["name"] in {task.name for task in tasks}:
+            raise BadInput(f"{path.name}: task {row['name']} stands there twice")
+        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        tasks.append(Task(**lists))
+    return tuple(tasks)
+
+
+def pick(
+    tasks: Sequence[Task], *, names: Sequence[str], kinds: Sequence[str], group: str, hint: str
+) -> tuple[Task, ...]:
+    """The tasks asked for, in registry order.
+
+    Args:
+        tasks: All rows.
+        names: Names wanted, of any group; empty for all of ``group``.
+        kinds: Types wanted, in any spelling (``sts``, ``pair-classification``); empty for all.
+        group: Which rows stand when no names are given.
+        hint: Where the full list is to be seen, for messages.
+
+    Raises:
+        UnknownName: A name, type or group that no row has.
+        BadInput: No row has both.
+    """
+    by_name = {task.name: task for task in tasks}
+    for name in names:
+        if name not in by_name:
+            raise UnknownName("task", name, by_name, hint)
+    groups = dict.fromkeys(task.group for task in tasks)
+    if group not in groups:
+        raise UnknownName("group", group, groups, hint)
+    spelled = {plain(task.kind): task.kind for task in tasks}
+    for kind in kinds:
+        if plain(kind) not in spelled:
+            raise UnknownName("task type", kind, spelled.values(), hint)
+    wanted = {spelled[plain(kind)] for kind in kinds}
+    chosen = tuple(
+        task
+        for task in tasks
+        if (task.name in names if names else task.group == group) and (not wanted or task.kind in wanted)
+    )
+    if not chosen:
+        raise BadInput(f"--tasks {','.join(names)} and --types {','.join(kinds)} have no task in common: drop one")
+    return chosen
+
+
+def plain(kind: str) -> str:
+    """A task type without case and hyphens: ``pair-classification`` and ``PairClassification`` are one."""
+    return kind.lower().replace("-", "").replace("_", "")
