@@ -178,8 +178,8 @@ def _check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) -
                 raise BadData(f"{task.name}: {task.dataset} has no config '{config}' (it has {', '.join(present)})")
         if snapshots.root is None:
             continue
-        for config in needed or [None]:
-            splits = snapshots.splits(task.dataset, task.revision, config)
+        for config in needed or [""]:
+            splits = snapshots.splits(task.dataset, task.revision, config or None)
             wanted = [*task.splits, *(["train"] if task.kind == "Classification" else [])]
             lone = separate_configs and len(splits) == 1  # mteb takes the only split of a config whatever its name
             for split in wanted if not lone else []:

@@ -10,6 +10,7 @@ from typing import Any
 
 from datasets import Dataset, load_dataset
 from mteb.abstasks.retrieval import AbsTaskRetrieval
+from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
 from mteb.abstasks.task_metadata import TaskMetadata
 
 
@@ -28,7 +29,7 @@ def _metadata(name: str, dataset: str, language: str) -> TaskMetadata:
     )
 
 
-class _CrossLingualReranking(AbsTaskRetrieval):  # type: ignore[misc]
+class _CrossLingualReranking(AbsTaskRetrieval):
     """Builds queries, candidates and qrels of the one split from rows in the first form."""
 
     def load_data(self, num_proc: int | None = None, **_: Any) -> None:
@@ -55,7 +56,7 @@ class T2RerankingEn2Zh(_CrossLingualReranking):
 TASKS: dict[str, type[AbsTaskRetrieval]] = {"T2RerankingZh2En": T2RerankingZh2En, "T2RerankingEn2Zh": T2RerankingEn2Zh}
 
 
-def _split(rows: Dataset, split: str) -> dict[str, Any]:
+def _split(rows: Dataset, split: str) -> RetrievalSplitData:
     queries: list[dict[str, str]] = []
     corpus: list[dict[str, str]] = []
     qrels: dict[str, dict[str, int]] = {}

@@ -133,7 +133,7 @@ def load(
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer: Any = transformers.AutoTokenizer.from_pretrained(

@@ -52,7 +52,7 @@ class DenseIndex:
         flat.add(np.ascontiguousarray(vectors, dtype=np.float32))
         gpus = gpu_count() if use_gpu else 0
         self._size = len(vectors)
-        self._index = flat
+        self._index: Any = flat
         if gpus:
             options = faiss.GpuMultipleClonerOptions()
             options.shard = True
@@ -70,7 +70,8 @@ class DenseIndex:
         Returns:
             Scores ``float32[q, k]``, best first, and rows ``int64[q, k]``.
         """
-        return self._index.search(np.ascontiguousarray(queries, dtype=np.float32), min(k, self._size))  # type: ignore[no-any-return]
+        scores, rows = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), min(k, self._size))
+        return scores, rows
 
     def score(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Inner products of one query with given rows, in their order (index built with ``use_gpu=False``).

@@ -19,7 +19,8 @@ def comparable(vectors: NDArray[np.float32], similarity: Similarity) -> NDArray[
     if similarity == "dot":
         return vectors
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(norms, np.float32(1e-12))
+    unit: NDArray[np.float32] = vectors / np.maximum(norms, np.float32(1e-12))
+    return unit
 
 
 def retrieve(

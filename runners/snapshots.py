@@ -7,9 +7,9 @@ local folders of one name, whose README names configs, for the same data and ret
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flagbench import BadData
 from models.hub import download
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _ROWS_A_READ = 20_000
+
+_Read = TypeVar("_Read")
 
 
 class Snapshots:
@@ -90,7 +92,7 @@ class Snapshots:
         return _asked(folder, rows)
 
 
-def _asked(folder: Path, read: Any) -> Any:
+def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:
     """Run a read of ``datasets`` and turn what it raises into one line."""
     try:
         return read()

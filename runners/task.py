@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from flagbench import BadInput, UnknownName
 
@@ -49,8 +50,8 @@ def read_tasks(path: Path) -> tuple[Task, ...]:
             raise BadInput(f"{path.name}: task {row.get('name')} has unknown or missing keys: {', '.join(sorted(odd))}")
         if row["name"] in {task.name for task in tasks}:
             raise BadInput(f"{path.name}: task {row['name']} stands there twice")
-        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-        tasks.append(Task(**lists))
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        tasks.append(Task(**values))
     return tuple(tasks)
 
 
