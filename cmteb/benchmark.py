@@ -131,7 +131,7 @@ class _Mteb(_ThroughMteb):
         elif loader is AbsTask.load_data:
             _check_layout(task, snapshots, separate_configs=False)
         else:  # the task reads its repo in a way of its own
-            snapshots.configs(task.dataset, task.revision)
+            snapshots.card(task.dataset, task.revision)
 
 
 CMTEB: Benchmark = _CMteb()
@@ -164,7 +164,9 @@ def _only_subsets(row: Task, wanted: tuple[str, ...]) -> Task:
 
 def _check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) -> None:
     """Configs, and for local folders also splits, that mteb's loader will ask for."""
-    present = snapshots.configs(task.dataset, task.revision)
+    snapshots.card(task.dataset, task.revision)
+    plain = not separate_configs and task.subsets == ("default",)
+    present = [] if plain else snapshots.configs(task.dataset, task.revision)
     for subset in task.subsets:
         prefix = "" if subset == "default" else f"{subset}-"
         if separate_configs:

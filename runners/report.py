@@ -52,16 +52,19 @@ def show_plan(plan: Plan, console: Console) -> None:
     _say(console, f"settings  {_settings(spec)}")
     for line in plan.model.evidence:
         _say(console, f"          {line}")
+    for text in dict.fromkeys(text for _, text in spec.prompts):
+        selectors = ", ".join(selector for selector, its in spec.prompts if its == text)
+        _say(console, f"instruct  {text!r} before {selectors}")
     _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
     _say(console, f"output    {plan.store.folder}")
     table = Table(title=f"{plan.benchmark.title}: {len(plan.steps)} tasks", title_justify="left")
-    for heading in ("task", "type", "splits", "main score", "instruction", "dataset", "state"):
+    for heading in ("task", "type", "splits", "main score", "instructed", "dataset", "state"):
         table.add_column(heading)
     for step in plan.steps:
         task = step.task
         where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
         state = step.state + (f" ({step.reason})" if step.reason else "")
-        table.add_row(task.name, task.kind, _splits(task), task.main_score, _instructions(spec, task), where, state)
+        table.add_row(task.name, task.kind, _splits(task), task.main_score, _instructed(spec, task), where, state)
     console.print(table)
 
 
@@ -106,11 +109,10 @@ def _splits(task: Task) -> str:
     return ", ".join(task.splits) + subsets
 
 
-def _instructions(spec: ModelSpec, task: Task) -> str:
+def _instructed(spec: ModelSpec, task: Task) -> str:
     roles: tuple[Role, ...] = _ROLES_OF_PAIRS if task.kind in {"Retrieval", "Reranking"} else ("symmetric",)
-    found = {role: spec.instruction(task.name, task.kind, role) for role in roles}
-    lines = [f"{role}: {text!r}" for role, text in found.items() if text]
-    return "\n".join(lines) or "none"
+    found = [role if role != "symmetric" else "all" for role in roles if spec.instruction(task.name, task.kind, role)]
+    return ", ".join(found) or "none"
 
 
 def _say(console: Console, text: str) -> None:

@@ -30,7 +30,22 @@ class Snapshots:
     """
 
     def __init__(self, root: Path | None) -> None:
-        self.root = root
+        # Absolute: to datasets a relative folder "org/name" is a hub id.
+        self.root = root.resolve() if root is not None else None
+
+    def card(self, repo: str, revision: str) -> Path:
+        """The repo's snapshot with at least its README: the cheapest way to see that it is there.
+
+        Raises:
+            BadData: No such folder under the root.
+            BadInput: The hub does not have it, or cannot be reached.
+        """
+        if self.root is None:
+            return download(repo, repo_type="dataset", revision=revision, patterns=["README.md"])
+        folder = self.root / repo
+        if not folder.is_dir():
+            raise BadData(f"dataset {repo} is not in {self.root}: {folder} does not exist")
+        return folder
 
     def folder(self, repo: str, revision: str, config: str | None = None) -> Path:
         """The repo's snapshot; from the hub only the files of ``config`` are fetched, where its README names them.
@@ -39,12 +54,9 @@ class Snapshots:
             BadData: No such folder under the root.
             BadInput: The hub does not have it, or cannot be reached.
         """
+        card = self.card(repo, revision)
         if self.root is not None:
-            folder = self.root / repo
-            if not folder.is_dir():
-                raise BadData(f"dataset {repo} is not in {self.root}: {folder} does not exist")
-            return folder
-        card = download(repo, repo_type="dataset", revision=revision, patterns=["README.md"])
+            return card
         return download(repo, repo_type="dataset", revision=revision, patterns=_patterns(card / "README.md", config))
 
     def where(self, repo: str, revision: str) -> str:
@@ -55,11 +67,9 @@ class Snapshots:
         """Names of the repo's configs."""
         from datasets.inspect import get_dataset_config_names
 
-        folder = (
-            self.root / repo
-            if self.root
-            else download(repo, repo_type="dataset", revision=revision, patterns=["README.md", "*.py"])
-        )
+        folder = self.card(repo, revision)
+        if self.root is None and not _named_configs(folder / "README.md"):
+            folder = download(repo, repo_type="dataset", revision=revision, patterns=["*"])
         return _asked(folder, lambda: list(get_dataset_config_names(str(folder))))
 
     def splits(self, repo: str, revision: str, config: str | None) -> list[str]:
@@ -105,13 +115,17 @@ def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:
         ) from error
 
 
-def _patterns(card: Path, config: str | None) -> Sequence[str]:
-    """Files of one config, as its README names them; everything when it names none."""
+def _named_configs(card: Path) -> list[dict[str, Any]]:
+    """The configs that a dataset card names; empty when it names none."""
     from huggingface_hub import metadata_load
 
     metadata: dict[str, Any] = (metadata_load(card) or {}) if card.is_file() else {}
-    configs: list[dict[str, Any]] = metadata.get("configs") or []
-    named = next((entry for entry in configs if entry.get("config_name") == (config or "default")), None)
+    return list(metadata.get("configs") or [])
+
+
+def _patterns(card: Path, config: str | None) -> Sequence[str]:
+    """Files of one config, as its card names them; everything when it names none."""
+    named = next((entry for entry in _named_configs(card) if entry.get("config_name") == (config or "default")), None)
     if named is None or "data_files" not in named:
         return ["*"]
     entries = named["data_files"] if isinstance(named["data_files"], list) else [named["data_files"]]

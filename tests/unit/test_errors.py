@@ -1,0 +1,58 @@
+import pytest
+
+from flagbench import BadData, BadInput, FlagbenchError, ModelFault, UnknownName
+
+
+def test_unknown_name_offers_the_nearest_whatever_the_case():
+    message = str(UnknownName("task", "t2retreival", ["T2Retrieval", "Cmnli", "STSB"]))
+
+    assert "unknown task 't2retreival'" in message
+    assert "did you mean T2Retrieval?" in message
+    assert "Cmnli" not in message
+
+
+def test_unknown_name_offers_several_near_names():
+    message = str(UnknownName("model", "bge-small", ["bge-small-zh", "bge-small-en", "gte-qwen"]))
+
+    assert "bge-small-zh or bge-small-en?" in message or "bge-small-en or bge-small-zh?" in message
+    assert "gte-qwen" not in message
+
+
+def test_unknown_name_lists_the_known_ones_when_none_is_near():
+    assert "known: core, multilingual" in str(UnknownName("group", "zzzz", ["multilingual", "core"]))
+
+
+def test_unknown_name_lists_nothing_when_there_are_many():
+    names = [f"Task{number}" for number in range(40)]
+
+    message = str(UnknownName("task", "zzzzzz", names))
+
+    assert not any(name in message for name in names)
+
+
+def test_unknown_name_ends_with_the_hint():
+    assert str(UnknownName("task", "zzz", ["core"], "see flagbench list tasks")).endswith("see flagbench list tasks")
+
+
+def test_unknown_name_takes_known_names_from_an_iterator():
+    assert "known: core" in str(UnknownName("group", "zzz", iter(["core"])))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (FlagbenchError("x"), 1),
+        (ModelFault("x"), 1),
+        (BadInput("x"), 2),
+        (UnknownName("task", "x", ["y"]), 2),
+        (BadData("x"), 2),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_exit_codes(error, code):
+    assert isinstance(error, FlagbenchError)
+    assert error.exit_code == code
+
+
+def test_a_model_fault_is_not_the_users_fault():
+    assert not issubclass(ModelFault, BadInput)

@@ -1,0 +1,233 @@
+import re
+
+import pytest
+
+from flagbench import BadInput, UnknownName
+from models.registry import loader, parse, published
+from models.resolve import resolve_model
+from models.detect import Overrides
+from runners.task import read_tasks
+from tests.conftest import ROOT
+
+ZH = [f"BAAI/bge-{size}-zh{version}" for size in ("small", "base", "large") for version in ("", "-v1.5")]
+EN = [f"BAAI/bge-{size}-en{version}" for size in ("small", "base", "large") for version in ("", "-v1.5")]
+NO_INSTRUCTION = "BAAI/bge-large-zh-noinstruct"
+
+ZH_INSTRUCTION = "为这个句子生成表示以用于检索相关文章："
+EN_INSTRUCTION = "Represent this sentence for searching relevant passages: "
+
+ZH_INSTRUCTED = {
+    "T2Retrieval",
+    "MMarcoRetrieval",
+    "DuRetrieval",
+    "CovidRetrieval",
+    "CmedqaRetrieval",
+    "EcomRetrieval",
+    "MedicalRetrieval",
+    "VideoRetrieval",
+    "T2Reranking",
+    "MMarcoReranking",
+    "CMedQAv1-reranking",
+    "CMedQAv2-reranking",
+}
+EN_INSTRUCTED = [
+    "Touche2020",
+    "SciFact",
+    "TRECCOVID",
+    "NQ",
+    "NFCorpus",
+    "MSMARCO",
+    "HotpotQA",
+    "FiQA2018",
+    "FEVER",
+    "DBPedia",
+    "ClimateFEVER",
+    "SCIDOCS",
+    "CQADupstackEnglishRetrieval",
+]
+
+
+@pytest.fixture(scope="module")
+def core():
+    rows = [task for task in read_tasks(ROOT / "cmteb" / "tasks.toml") if task.group == "core"]
+    assert len(rows) == 31
+    return rows
+
+
+@pytest.mark.parametrize("name", [*ZH, *EN, NO_INSTRUCTION])
+def test_every_bge_v1_checkpoint_is_there_with_the_settings_all_share(name):
+    spec = published()[name]
+
+    assert spec.name == name
+    assert spec.ability == "encode"
+    assert spec.pooling == "cls"
+    assert spec.similarity == "cosine"
+    assert (spec.query_max_length, spec.passage_max_length) == (512, 512)
+    assert spec.lowercase is False
+    assert spec.dtype == "fp32"
+    assert spec.licence == "mit"
+
+
+@pytest.mark.parametrize("name", [*ZH, *EN])
+def test_revisions_are_commits(name):
+    assert re.fullmatch("[0-9a-f]{40}", published()[name].revision)
+
+
+def test_no_two_checkpoints_share_a_commit():
+    commits = [published()[name].revision for name in [*ZH, *EN]]
+
+    assert len(set(commits)) == len(commits)
+
+
+@pytest.mark.parametrize("name", [*ZH, NO_INSTRUCTION])
+def test_chinese_models_normalise(name):
+    assert published()[name].normalize is True
+
+
+@pytest.mark.parametrize("name", EN)
+def test_english_models_do_not_normalise(name):
+    assert published()[name].normalize is False
+
+
+@pytest.mark.parametrize("name", ZH)
+def test_chinese_instruction_goes_before_the_queries_of_retrieval_and_reranking_only(name, core):
+    spec = published()[name]
+    instructed = {task.name: spec.instruction(task.name, task.kind, "query") for task in core}
+
+    assert {task for task, text in instructed.items() if text} == ZH_INSTRUCTED
+    assert {text for text in instructed.values() if text} == {ZH_INSTRUCTION}
+    for role in ("passage", "symmetric"):
+        assert not any(spec.instruction(task.name, task.kind, role) for task in core)
+
+
+@pytest.mark.parametrize("name", EN)
+@pytest.mark.parametrize("task", EN_INSTRUCTED)
+def test_english_instruction_goes_before_the_queries_of_the_published_tasks(name, task):
+    spec = published()[name]
+
+    assert spec.instruction(task, "Retrieval", "query") == EN_INSTRUCTION
+    assert spec.instruction(task, "Retrieval", "passage") == ""
+
+
+@pytest.mark.parametrize("name", EN)
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [
+        ("ArguAna", "Retrieval"),
+        ("QuoraRetrieval", "Retrieval"),
+        ("AskUbuntuDupQuestions", "Reranking"),
+        ("SciDocsRR", "Reranking"),
+        ("MindSmallReranking", "Reranking"),
+        ("StackOverflowDupQuestions", "Reranking"),
+    ],
+)
+def test_english_instruction_goes_nowhere_else(name, task, kind):
+    assert published()[name].instruction(task, kind, "query") == ""
+
+
+def test_english_models_have_no_instruction_for_chinese_tasks(core):
+    spec = published()["BAAI/bge-large-en-v1.5"]
+
+    assert not any(spec.instruction(task.name, task.kind, role) for task in core for role in ("query", "passage"))
+
+
+def test_noinstruct_has_no_instruction(core):
+    spec = published()[NO_INSTRUCTION]
+
+    assert not any(
+        spec.instruction(task.name, task.kind, role) for task in core for role in ("query", "passage", "symmetric")
+    )
+
+
+@pytest.mark.parametrize(("name", "ability"), [("flagbench/random", "encode"), ("flagbench/random-reranker", "score")])
+def test_the_random_models_load_without_files(name, ability):
+    model = resolve_model(name, None, Overrides(), trust_remote_code=False, allow_pickle=False)
+    adapter = model.load(device="cpu", batch_size=None, trust_remote_code=False, allow_pickle=False)
+
+    assert model.checkpoint is None
+    assert adapter.capabilities == {ability}
+    assert adapter.spec == model.spec == published()[name]
+
+
+def test_every_row_names_a_loader_that_exists():
+    assert all(callable(loader(spec)) for spec in published().values())
+
+
+FAMILY = """
+[family.one]
+adapter = "models.dense:load"
+ability = "encode"
+pooling = "cls"
+normalize = true
+similarity = "cosine"
+query_max_length = 512
+passage_max_length = 256
+lowercase = false
+query_instruction = "q: "
+instructed = ["Retrieval-query", "SciFact"]
+licence = "mit"
+"""
+MODEL = """
+[[model]]
+name = "org/a"
+family = "one"
+revision = "abc"
+"""
+
+
+def test_parse_reads_a_row():
+    spec = parse(FAMILY + MODEL, "x.toml")["org/a"]
+
+    assert (spec.name, spec.family, spec.revision) == ("org/a", "one", "abc")
+    assert (spec.query_max_length, spec.passage_max_length) == (512, 256)
+    assert spec.prompts == (("Retrieval-query", "q: "), ("SciFact", "q: "))
+
+
+def test_a_row_overrides_its_family():
+    specs = parse(FAMILY + MODEL + 'pooling = "mean"\n' + MODEL.replace("org/a", "org/b"), "x.toml")
+
+    assert specs["org/a"].pooling == "mean"
+    assert specs["org/b"].pooling == "cls"
+
+
+def test_parse_keeps_file_order():
+    names = ["org/c", "org/a", "org/b"]
+
+    assert list(parse(FAMILY + "".join(MODEL.replace("org/a", name) for name in names), "x.toml")) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (FAMILY + MODEL + "temperature = 1\n", ["x.toml", "org/a", "temperature"]),
+        (FAMILY + "colour = 1\n" + MODEL, ["x.toml", "org/a", "colour"]),
+        (FAMILY.replace('pooling = "cls"\n', "") + MODEL, ["x.toml", "org/a", "pooling"]),
+        (FAMILY + MODEL.replace('revision = "abc"\n', ""), ["x.toml", "org/a", "revision"]),
+        (FAMILY + MODEL + MODEL, ["x.toml", "org/a", "twice"]),
+    ],
+    ids=["unknown key", "unknown key of a family", "missing key of a family", "missing key", "name twice"],
+)
+def test_parse_refuses(text, said):
+    with pytest.raises(BadInput) as caught:
+        parse(text, "x.toml")
+
+    assert all(word in str(caught.value) for word in said)
+
+
+def test_parse_refuses_an_unknown_family_and_offers_the_nearest():
+    text = FAMILY.replace("family.one", "family.bge-zh") + MODEL.replace('"one"', '"bge-zhh"')
+
+    with pytest.raises(UnknownName, match="unknown family 'bge-zhh'; did you mean bge-zh") as caught:
+        parse(text, "x.toml")
+
+    assert "org/a" in str(caught.value)
+
+
+def test_parse_refuses_a_row_without_a_family():
+    with pytest.raises(UnknownName, match="org/a"):
+        parse(FAMILY + MODEL.replace('family = "one"\n', ""), "x.toml")
+
+
+def test_parse_refuses_a_row_without_a_name():
+    with pytest.raises(BadInput, match="name"):
+        parse(FAMILY + MODEL.replace('name = "org/a"\n', ""), "x.toml")

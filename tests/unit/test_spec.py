@@ -1,0 +1,159 @@
+import json
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from models.spec import ModelSpec
+
+SPEC = ModelSpec(
+    name="org/model",
+    revision="0" * 40,
+    family="detected",
+    adapter="models.dense:load",
+    ability="encode",
+    pooling="cls",
+    normalize=True,
+    similarity="cosine",
+    query_max_length=64,
+    passage_max_length=512,
+)
+
+# From the most to the least particular.
+SELECTORS = ["SciFact-query", "SciFact", "Retrieval-query", "Retrieval", "query", "*"]
+
+
+def with_prompts(*pairs):
+    return replace(SPEC, prompts=tuple(pairs))
+
+
+@pytest.mark.parametrize("first", range(len(SELECTORS)))
+@pytest.mark.parametrize("backwards", [False, True], ids=["file order", "reversed"])
+def test_the_most_particular_selector_wins(first, backwards):
+    present = SELECTORS[first:]
+    pairs = [(selector, f"by {selector}") for selector in (present[::-1] if backwards else present)]
+
+    assert with_prompts(*pairs).instruction("SciFact", "Retrieval", "query") == f"by {present[0]}"
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["SciFact-passage", "NFCorpus-query", "NFCorpus", "Reranking-query", "Reranking", "passage", "Sci", "quer"],
+)
+def test_selectors_of_other_texts_do_not_apply(selector):
+    assert with_prompts((selector, "wrong")).instruction("SciFact", "Retrieval", "query") == ""
+
+
+def test_no_prompts_no_instruction():
+    assert SPEC.instruction("SciFact", "Retrieval", "query") == ""
+
+
+def test_passages_have_their_own_selectors():
+    spec = with_prompts(("query", "Q: "), ("passage", "P: "))
+
+    assert spec.instruction("SciFact", "Retrieval", "query") == "Q: "
+    assert spec.instruction("SciFact", "Retrieval", "passage") == "P: "
+
+
+def test_symmetric_texts_take_no_selector_with_a_role():
+    spec = with_prompts(("STSB-query", "1"), ("STS-query", "2"), ("query", "3"), ("passage", "4"), ("symmetric", "5"))
+
+    assert spec.instruction("STSB", "STS", "symmetric") == ""
+
+
+@pytest.mark.parametrize(
+    ("selectors", "winner"),
+    [(["*", "STS", "STSB"], "STSB"), (["*", "STS"], "STS"), (["*"], "*"), (["query", "*"], "*")],
+)
+def test_symmetric_texts_take_task_then_kind_then_default(selectors, winner):
+    spec = with_prompts(*[(selector, f"by {selector}") for selector in selectors])
+
+    assert spec.instruction("STSB", "STS", "symmetric") == f"by {winner}"
+
+
+def test_a_star_in_a_task_name():
+    spec = with_prompts(("CQADupstack*-query", "ask: "))
+
+    assert spec.instruction("CQADupstackEnglishRetrieval", "Retrieval", "query") == "ask: "
+    assert spec.instruction("CQADupstackTexRetrieval", "Retrieval", "query") == "ask: "
+    assert spec.instruction("CQADupstackEnglishRetrieval", "Retrieval", "passage") == ""
+    assert spec.instruction("CQADupstackEnglishRetrieval", "Retrieval", "symmetric") == ""
+    assert spec.instruction("SciFact", "Retrieval", "query") == ""
+    assert spec.instruction("MyCQADupstackRetrieval", "Retrieval", "query") == ""
+
+
+def test_selectors_are_case_sensitive():
+    assert with_prompts(("scifact-query", "x")).instruction("SciFact", "Retrieval", "query") == ""
+
+
+# Fails: a task name with a star also matches "task-role", and so outranks the exact selector of task and role.
+def test_a_star_without_a_role_does_not_outrank_task_and_role():
+    spec = with_prompts(("CQADupstack*", "task"), ("CQADupstackTexRetrieval-query", "task and role"))
+
+    assert spec.instruction("CQADupstackTexRetrieval", "Retrieval", "query") == "task and role"
+
+
+def test_length_limit_of_each_role():
+    assert SPEC.max_length("query") == 64
+    assert SPEC.max_length("passage") == 512
+    assert SPEC.max_length("symmetric") == 64
+
+
+OTHER_VALUES = {
+    "name": "org/other",
+    "revision": "1" * 40,
+    "family": "bge-zh",
+    "adapter": "models.fake:load_encoder",
+    "ability": "score",
+    "pooling": "mean",
+    "normalize": False,
+    "similarity": "dot",
+    "query_max_length": 65,
+    "passage_max_length": 511,
+    "prompts": (("query", "q: "),),
+    "lowercase": True,
+    "dtype": "fp16",
+    "attention": "eager",
+    "dense_layers": ("2_Dense",),
+    "licence": "mit",
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ModelSpec)])
+def test_the_digest_changes_with_every_setting(name):
+    changed = replace(SPEC, **{name: OTHER_VALUES[name]})
+
+    assert changed.digest() != SPEC.digest()
+
+
+def test_the_digest_sees_the_order_and_the_text_of_prompts():
+    one = with_prompts(("query", "a"), ("passage", "b"))
+    digests = {
+        one.digest(),
+        with_prompts(("passage", "b"), ("query", "a")).digest(),
+        with_prompts(("query", "a "), ("passage", "b")).digest(),
+        with_prompts(("query", "b"), ("passage", "a")).digest(),
+    }
+
+    assert len(digests) == 4
+
+
+def test_equal_specs_have_equal_digests_of_16_hex_digits():
+    prompts = (("query", "为这个句子生成表示以用于检索相关文章："),)
+    digest = replace(SPEC, prompts=prompts).digest()
+
+    assert ModelSpec(**{**vars(SPEC), "prompts": tuple(prompts)}).digest() == digest
+    assert len(digest) == 16
+    assert set(digest) <= set("0123456789abcdef")
+
+
+def test_as_dict_is_plain_json_with_every_setting():
+    values = with_prompts(("query", "问：")).as_dict()
+
+    assert json.loads(json.dumps(values)) == values
+    assert values.keys() == {field.name for field in fields(ModelSpec)}
+    assert values["prompts"] == [["query", "问："]]
+
+
+def test_a_spec_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        SPEC.pooling = "mean"
