@@ -54,8 +54,8 @@ class _CMteb(_ThroughMteb):
         tasks = self.tasks()
         if request.mini:
             mini = tuple(task for task in tasks if task.group == "core" and (_MINI / task.dataset).is_dir())
-            absent = [name for name in request.tasks if name not in {task.name for task in mini}]
-            if absent and all(name in {task.name for task in tasks} for name in absent):
+            absent = [task.name for task in tasks if task.name in request.tasks and task not in mini]
+            if absent:
                 raise BadInput(f"--mini has no {', '.join(absent)}; it has {names_of(mini)}")
             tasks = mini
         return pick(
@@ -172,7 +172,8 @@ def _check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) -
         if separate_configs:
             qrels = f"{prefix}qrels" if prefix or "default" not in present else "default"
             queries = "query" if "query" in present else f"{prefix}queries"
-            needed = [f"{prefix}corpus", queries, qrels]
+            candidates = [f"{prefix}top_ranked"] if task.kind.endswith("Reranking") else []
+            needed = [f"{prefix}corpus", queries, qrels, *candidates]
         else:
             needed = [subset] if subset != "default" else []
         for config in needed:

@@ -117,6 +117,8 @@ def _check_columns(row: Task, task: Any, source: str) -> None:
     wanted += [getattr(task, "label_column_name", "score" if row.kind == "STS" else "")]
     for split, _, rows in _splits(row, task):
         if isinstance(rows, dict):  # retrieval: mteb's loader has already asked for its columns, but not for these
+            if row.kind.endswith("Reranking") and not rows["top_ranked"]:
+                raise BadData(f"{row.name}: {source} has no candidates to re-rank (config top_ranked) in split {split}")
             parts = {"corpus": rows["corpus"], "queries": rows["queries"]}
             for part, dataset in parts.items():
                 _require(row, f"{split}, {part}", dataset, ["id", "text"], source)
@@ -142,7 +144,7 @@ def _refuse_empty_texts(row: Task, task: Any, source: str) -> None:
         for column, values in columns.items():
             for number, value in enumerate(values):
                 for text in value if isinstance(value, list) else [value]:
-                    if not isinstance(text, str) or not text.strip():
+                    if text is None or (isinstance(text, str) and not text.strip()):
                         raise BadData(
                             f"{row.name}: {source} has an empty text in split {split}, column {column}, row {number} "
                             "(counted from 0); mend the data"

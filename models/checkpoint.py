@@ -24,8 +24,8 @@ _TOKENIZER_FILES = (
     "spiece.model",
     "tokenizer.model",
 )
-_HASHED_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".pt", ".py"}
-_TRAINING_STATE = {"optimizer.bin", "optimizer.pt", "scheduler.pt", "trainer_state.json", "training_args.bin"}
+# What training leaves beside a checkpoint and no model is read from.
+_TRAINING_STATE = {"optimizer.bin", "scheduler.bin", "trainer_state.json", "training_args.bin", "zero_to_fp32.py"}
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def check_weights(directory: Path, *, allow_pickle: bool) -> None:
             raise BadInput(f"{path} is damaged or truncated ({error}); copy it again") from error
     if tensors:
         return
-    pickles = sorted(directory.glob("*.bin"))
+    pickles = sorted(path for path in directory.glob("*.bin") if path.name not in _TRAINING_STATE)
     if not pickles:
         raise BadInput(f"{directory} has no weights (*.safetensors)")
     if not allow_pickle:
@@ -159,20 +159,14 @@ def _check_settings(directory: Path) -> None:
 
 
 def _hash_files(directory: Path, allow_pickle: bool) -> str:
-    """40 hex digits over the names and bytes of every file that settings, tokenizer or weights are read from."""
+    """40 hex digits over the names and bytes of every file that settings, tokenizer, code or weights are read from."""
+    patterns = SETTINGS_PATTERNS + WEIGHT_PATTERNS + ("*.py",) + (PICKLE_PATTERNS if allow_pickle else ())
+    files = {path for pattern in patterns for path in directory.glob(pattern) if path.is_file()}
     digest = hashlib.sha256()
-    for path in sorted(directory.rglob("*")):
-        relative = path.relative_to(directory).as_posix()
-        if (
-            not path.is_file()
-            or path.suffix not in _HASHED_SUFFIXES
-            or path.name in _TRAINING_STATE
-            or path.name.startswith("rng_state")
-            or relative.count("/") > 1
-            or relative.startswith(("checkpoint-", "onnx/", "openvino/", "."))
-            or (path.suffix == ".bin" and not allow_pickle)
-        ):
+    for path in sorted(files):
+        if path.name in _TRAINING_STATE:
             continue
         with path.open("rb") as file:
-            digest.update(f"{relative}\0".encode() + hashlib.file_digest(file, "sha256").digest())
+            name = path.relative_to(directory).as_posix()
+            digest.update(f"{name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:40]

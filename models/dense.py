@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class DenseEncoder:
     def __init__(
         self,
         spec: ModelSpec,
-        model: torch.nn.Module,
+        model: transformers.PreTrainedModel,
         tokenizer: Any,
         dense_layers: Sequence[torch.nn.Module],
         *,
@@ -46,6 +46,8 @@ class DenseEncoder:
         self._tokenizer = tokenizer
         self._dense_layers = dense_layers
         self._batch_size = batch_size
+        linears = [layer[0] for layer in dense_layers if isinstance(layer, torch.nn.Sequential)]
+        self._dimension = cast("int", linears[-1].out_features if linears else model.config.hidden_size)
         self._batch_tokens = _BATCH_TOKENS_CPU if device == "cpu" else _BATCH_TOKENS_GPU
 
     def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
@@ -61,20 +63,20 @@ class DenseEncoder:
             else {"input_ids": []}
         )
         lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
-        vectors: NDArray[np.float32] | None = None
+        vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
         for rows in self._batches(lengths):
             batch = self._tokenizer.pad(
                 {key: [values[row] for row in rows] for key, values in encoded.items()}, return_tensors="pt"
             )
-            out = self._forward(batch).cpu().numpy()
-            if vectors is None:
-                vectors = np.empty((len(texts), out.shape[1]), dtype=np.float32)
-            vectors[rows] = out
-        return Embeddings(dense=np.empty((0, 0), dtype=np.float32) if vectors is None else vectors)
+            vectors[rows] = self._forward(batch).cpu().numpy()
+        return Embeddings(dense=vectors)
 
     def _batches(self, lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Rows of each forward pass, longest texts first: out of memory, if at all, comes at the start."""
-        order = np.argsort(-lengths, kind="stable")
+        """Rows of each forward pass, longest texts first: out of memory, if at all, comes at the start.
+
+        A text without a token (empty, where the tokenizer adds no special tokens) is in none: its vector is zero.
+        """
+        order = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
         start = 0
         while start < len(order):
             size = self._batch_size or max(1, self._batch_tokens // max(1, int(lengths[order[start]])))
@@ -190,6 +192,9 @@ def _dense_layer(folder: Path) -> torch.nn.Module:
     weights = folder / "model.safetensors"
     if activation not in _ACTIVATIONS or not weights.is_file():
         raise BadInput(f"{folder}: a Dense module needs model.safetensors and one of {', '.join(_ACTIVATIONS)}")
-    linear = torch.nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
-    linear.load_state_dict({key.removeprefix("linear."): value for key, value in load_file(weights).items()})
+    try:
+        linear = torch.nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
+        linear.load_state_dict({key.removeprefix("linear."): value for key, value in load_file(weights).items()})
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise BadInput(f"{folder}: config.json and weights do not fit each other; copy the checkpoint again") from error
     return torch.nn.Sequential(linear, _ACTIVATIONS[activation]()).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def position_limit(config: Mapping[str, Any]) -> int:
     """Tokens that the model has positions for; 0 when its config does not say."""
     positions = config.get("max_position_embeddings") or 0
     if config.get("model_type") in _OFFSET_POSITIONS and positions:
-        return int(positions) - int(config.get("pad_token_id") or 1) - 1
+        return int(positions) - int(config.get("pad_token_id", 1)) - 1
     return max(int(positions), 0)
 
 
@@ -151,12 +152,13 @@ def _modules(directory: Path) -> list[dict[str, Any]]:
     path = directory / "modules.json"
     if not path.is_file():
         return []
-    import json
-
     try:
-        return list(json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError) as error:
-        raise BadInput(f"{path} is not a JSON list ({error}); copy the checkpoint again") from error
+        modules = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise BadInput(f"{path} is not JSON ({error}); copy the checkpoint again") from error
+    if not isinstance(modules, list) or not all(isinstance(row, dict) and "type" in row for row in modules):
+        raise BadInput(f"{path} is not a list of modules with a type each; copy the checkpoint again")
+    return modules
 
 
 def _from_modules(directory: Path, modules: list[dict[str, Any]]) -> tuple[Pooling, bool, tuple[str, ...]]:
@@ -259,7 +261,7 @@ def _prompts(config: Mapping[str, Any]) -> Prompts:
         if default not in named:
             raise BadInput(f"config_sentence_transformers.json: default prompt '{default}' is not among its prompts")
         pairs.append(("*", named[default]))
-    return tuple(pair for pair in pairs if pair[1])
+    return tuple(pairs) if any(text for _, text in pairs) else ()
 
 
 def _published_under_folder_name(checkpoint: Checkpoint) -> ModelSpec | None:
@@ -267,7 +269,8 @@ def _published_under_folder_name(checkpoint: Checkpoint) -> ModelSpec | None:
         return None
     directory = checkpoint.directory
     folder = directory.parent.name if directory.name.startswith("checkpoint-") else directory.name
-    return next((spec for name, spec in published().items() if name.split("/")[1] == folder), None)
+    rows = (spec for spec in published().values() if not spec.family.startswith("fake"))
+    return next((spec for spec in rows if spec.name.split("/")[1] == folder), None)
 
 
 def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]:
@@ -292,7 +295,7 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
     ):
         if text is not None:
             kept = tuple(pair for pair in prompts if not (pair[0] == role or pair[0].endswith(f"-{role}")))
-            prompts = kept + (tuple((selector, text) for selector in selectors) if text else ())
+            prompts = kept + tuple((selector, text) for selector in selectors)
             changes["prompts"] = prompts
     said = [f"{key}: {value!r}, as asked for" for key, value in changes.items()]
     return replace(spec, **changes), said

@@ -80,7 +80,7 @@ class ModelSpec:
             wanted = [task, kind, "*"]
         for name in wanted:
             for selector, text in self.prompts:
-                if selector == name or (name != "*" and selector != "*" and fnmatchcase(name, selector)):
+                if selector == name or (_is_glob(selector) and _matches(name, selector, role)):
                     return text
         return ""
 
@@ -95,3 +95,12 @@ class ModelSpec:
     def digest(self) -> str:
         """Hash (16 hex digits) of all settings: equal digests give equal vectors."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_glob(selector: str) -> bool:
+    return "*" in selector and selector != "*"
+
+
+def _matches(name: str, selector: str, role: Role) -> bool:
+    """A glob for tasks names no role, so it must not match a name that carries one."""
+    return fnmatchcase(name, selector) and name.endswith(f"-{role}") == selector.endswith(f"-{role}")

@@ -105,7 +105,7 @@ def write_atomic(path: Path, text: str) -> None:
     Raises:
         BadInput: The disk is full or the folder cannot be written.
     """
-    handle, name = -1, ""
+    name = ""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -114,7 +114,11 @@ def write_atomic(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
         Path(name).replace(path)
-    except OSError as error:
+    except BaseException as error:
         if name:
             Path(name).unlink(missing_ok=True)
-        raise BadInput(f"cannot write {path}: {error.strerror}; free space or choose another --output") from error
+        if isinstance(error, OSError):
+            raise BadInput(f"cannot write {path}: {error.strerror}; free space or choose another --output") from error
+        if isinstance(error, UnicodeEncodeError):
+            raise BadInput(f"cannot write {path}: it would hold a name that is not UTF-8; rename the folder") from error
+        raise

@@ -80,7 +80,7 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
     what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again")
     where = command.add_argument_group("where")
     where.add_argument("--data", type=Path, metavar="DIR", help="local snapshots DIR/<org>/<repo>/ instead of the hub")
-    where.add_argument("--output", type=Path, default=Path("flagbench-results"), metavar="DIR", help="results folder")
+    where.add_argument("--output", type=Path, default=RunRequest.output, metavar="DIR", help="results folder")
     where.add_argument("--save-predictions", action="store_true", help="keep runs and pair scores (may be large)")
     where.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, mps")
     where.add_argument("--batch-size", type=_positive, metavar="N", help="texts a forward pass (default: by tokens)")

@@ -86,6 +86,8 @@ class DenseIndex:
         query = np.ascontiguousarray(query, dtype=np.float32)
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         scores = np.empty(len(rows), dtype=np.float32)
+        if not len(rows):
+            return scores
         self._index.compute_distance_subset(
             1, faiss.swig_ptr(query), len(rows), faiss.swig_ptr(scores), faiss.swig_ptr(rows)
         )

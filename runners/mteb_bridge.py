@@ -176,10 +176,14 @@ def quiet() -> Iterator[None]:
     import datasets
     from tqdm.auto import tqdm
 
-    datasets.disable_progress_bars()
-    logging.getLogger("mteb").setLevel(logging.ERROR)
+    logger = logging.getLogger("mteb")
     silent = functools.partial(tqdm, disable=True)
     with ExitStack() as stack:
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.ERROR)
+        if datasets.are_progress_bars_disabled() is False:
+            stack.callback(datasets.enable_progress_bars)
+            datasets.disable_progress_bars()
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # rare labels, superseded versions, lazy columns
         for name, module in list(sys.modules.items()):

@@ -166,7 +166,7 @@ def _step(
 def _data_settings(task: Task, snapshots: Snapshots) -> dict[str, Any]:
     """The revision on the hub, or names, sizes and times of a local snapshot's files."""
     if snapshots.root is None:
-        return {"source": "hub"}
+        return {"source": "hub", "commit": snapshots.commit(task.dataset, task.revision)}
     folder = snapshots.root / task.dataset
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     marks = [[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files]

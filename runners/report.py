@@ -52,7 +52,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     _say(console, f"settings  {_settings(spec)}")
     for line in plan.model.evidence:
         _say(console, f"          {line}")
-    for text in dict.fromkeys(text for _, text in spec.prompts):
+    for text in dict.fromkeys(text for _, text in spec.prompts if text):
         selectors = ", ".join(selector for selector, its in spec.prompts if its == text)
         _say(console, f"instruct  {text!r} before {selectors}")
     _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
@@ -85,7 +85,7 @@ def show_models(console: Console) -> None:
     for heading in ("model", "family", "revision", "settings", "instructed texts", "licence"):
         table.add_column(heading)
     for spec in published().values():
-        selectors = ", ".join(selector for selector, _ in spec.prompts) or "none"
+        selectors = ", ".join(selector for selector, text in spec.prompts if text) or "none"
         table.add_row(spec.name, spec.family, spec.revision[:8], _settings(spec), selectors, spec.licence)
     console.print(table)
 

@@ -40,7 +40,7 @@ class RunRequest:
     subsets: tuple[str, ...] = ()
     mini: bool = False
     data: Path | None = None
-    output: Path = Path("results-flagbench")
+    output: Path = Path("flagbench-results")
     revision: str | None = None
     device: str = "auto"
     batch_size: int | None = None

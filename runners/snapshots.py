@@ -7,7 +7,8 @@ local folders of one name, whose README names configs, for the same data and ret
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,9 +16,11 @@ from flagbench import BadData
 from models.hub import download
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, IterableDataset
 
 _ROWS_A_READ = 20_000
+_COMPRESSIONS = {".gz", ".bz2", ".xz", ".zst"}
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _Read = TypeVar("_Read")
 
@@ -47,40 +50,38 @@ class Snapshots:
             raise BadData(f"dataset {repo} is not in {self.root}: {folder} does not exist")
         return folder
 
-    def folder(self, repo: str, revision: str, config: str | None = None) -> Path:
-        """The repo's snapshot; from the hub only the files of ``config`` are fetched, where its README names them.
-
-        Raises:
-            BadData: No such folder under the root.
-            BadInput: The hub does not have it, or cannot be reached.
-        """
-        card = self.card(repo, revision)
-        if self.root is not None:
-            return card
-        return download(repo, repo_type="dataset", revision=revision, patterns=_patterns(card / "README.md", config))
+    def commit(self, repo: str, revision: str) -> str:
+        """The hub's commit behind a revision."""
+        return revision if _COMMIT.fullmatch(revision) else self.card(repo, revision).name
 
     def where(self, repo: str, revision: str) -> str:
         """Where a repo's rows come from, for people and for the result."""
-        return f"hub {repo}@{revision}" if self.root is None else f"folder {self.root / repo}"
+        return f"hub {repo}@{self.commit(repo, revision)}" if self.root is None else f"folder {self.root / repo}"
 
     def configs(self, repo: str, revision: str) -> list[str]:
         """Names of the repo's configs."""
         from datasets.inspect import get_dataset_config_names
 
-        folder = self.card(repo, revision)
-        if self.root is None and not _named_configs(folder / "README.md"):
-            folder = download(repo, repo_type="dataset", revision=revision, patterns=["*"])
+        named = _named_configs(self.card(repo, revision))
+        if named:
+            return [str(entry["config_name"]) for entry in named]
+        folder = self._whole(repo, revision)
         return _asked(folder, lambda: list(get_dataset_config_names(str(folder))))
 
     def splits(self, repo: str, revision: str, config: str | None) -> list[str]:
         """Names of the splits of a config."""
         from datasets.inspect import get_dataset_split_names
 
-        folder = self.folder(repo, revision, config)
+        named = _named_files(self.card(repo, revision), config)
+        if named:
+            return list(named)
+        folder = self._whole(repo, revision)
         return _asked(folder, lambda: list(get_dataset_split_names(str(folder), config_name=config)))
 
     def read(self, repo: str, revision: str, config: str | None, split: str) -> Dataset:
         """All rows of a split, in memory.
+
+        Where the card names the files of the config, those are fetched and read; else datasets finds them.
 
         Raises:
             BadData: No such config or split, or files that cannot be read.
@@ -90,16 +91,35 @@ class Snapshots:
 
         from runners.rows import InMemoryRows
 
-        folder = self.folder(repo, revision, config)
+        folder = self.card(repo, revision)
+        named = _named_files(folder, config)
+        if named and split not in named:
+            raise BadData(
+                f"{folder}: config '{config or 'default'}' has no split '{split}' (it has {', '.join(named)})"
+            )
+        if not named:
+            folder = self._whole(repo, revision)
+        elif self.root is None:
+            patterns = ["README.md", *(pattern.replace("**/", "*") for pattern in named[split])]
+            folder = download(repo, repo_type="dataset", revision=revision, patterns=patterns)
 
         def rows() -> Dataset:
-            stream = load_dataset(str(folder), name=config, split=split, streaming=True)
-            tables = list(stream.with_format("arrow").iter(batch_size=_ROWS_A_READ))
+            if named:
+                stream = _stream_files(folder, named[split], split)
+            else:
+                stream = load_dataset(str(folder), name=config, split=split, streaming=True)
+            tables = [table for table in stream.with_format("arrow").iter(batch_size=_ROWS_A_READ) if len(table)]
             if not tables:
                 raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
             return InMemoryRows.of(pa.concat_tables(tables, promote_options="default"), stream.features)
 
         return _asked(folder, rows)
+
+    def _whole(self, repo: str, revision: str) -> Path:
+        """The repo's snapshot with all files: needed where the card does not say which file is whose."""
+        if self.root is not None:
+            return self.card(repo, revision)
+        return download(repo, repo_type="dataset", revision=revision, patterns=["*"])
 
 
 def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:
@@ -110,28 +130,59 @@ def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:
         raise
     except Exception as error:  # datasets, pyarrow, pandas and fsspec each raise their own
         reason = str(error).strip().splitlines()
-        raise BadData(
-            f"{folder} cannot be read as a dataset: {reason[0] if reason else type(error).__name__}"
-        ) from error
+        said = reason[0] if reason else type(error).__name__
+        raise BadData(f"{folder} cannot be read as a dataset: {said}") from error
 
 
-def _named_configs(card: Path) -> list[dict[str, Any]]:
-    """The configs that a dataset card names; empty when it names none."""
+def _named_configs(folder: Path) -> list[dict[str, Any]]:
+    """The configs that a dataset's card names; empty when it names none."""
     from huggingface_hub import metadata_load
 
-    metadata: dict[str, Any] = (metadata_load(card) or {}) if card.is_file() else {}
-    return list(metadata.get("configs") or [])
+    card = folder / "README.md"
+    metadata = _asked(folder, lambda: metadata_load(card) if card.is_file() else None) or {}
+    return [entry for entry in metadata.get("configs") or [] if "config_name" in entry]
 
 
-def _patterns(card: Path, config: str | None) -> Sequence[str]:
-    """Files of one config, as its card names them; everything when it names none."""
-    named = next((entry for entry in _named_configs(card) if entry.get("config_name") == (config or "default")), None)
-    if named is None or "data_files" not in named:
-        return ["*"]
-    entries = named["data_files"] if isinstance(named["data_files"], list) else [named["data_files"]]
-    patterns: list[str] = []
-    for entry in entries:
-        paths = entry["path"] if isinstance(entry, dict) else entry
-        patterns += [paths] if isinstance(paths, str) else list(paths)
-    prefix = f"{named['data_dir'].strip('/')}/" if named.get("data_dir") else ""
-    return ["README.md", *(prefix + pattern.removeprefix("./").replace("**/", "*") for pattern in patterns)]
+def _named_files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
+    """Patterns of the files of each split of a config, where the card gives them so; else empty.
+
+    The form read here is the one of the benchmark repos, ``data_files: [{split, path}, …]``; all others are left to
+    datasets. A card that names configs, but not this one, is an error.
+    """
+    configs = _named_configs(folder)
+    entry = next((each for each in configs if each["config_name"] == (config or "default")), None)
+    if entry is None:
+        if configs and config:
+            names = ", ".join(str(each["config_name"]) for each in configs)
+            raise BadData(f"{folder} has no config '{config}' (it has {names})")
+        return {}
+    files = entry.get("data_files")
+    if not isinstance(files, list) or not all(
+        isinstance(each, dict) and {"split", "path"} <= each.keys() for each in files
+    ):
+        return {}
+    prefix = f"{str(entry['data_dir']).strip('/')}/" if entry.get("data_dir") else ""
+    return {
+        str(each["split"]): [
+            prefix + path.removeprefix("./")
+            for path in ([each["path"]] if isinstance(each["path"], str) else each["path"])
+        ]
+        for each in files
+    }
+
+
+def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> IterableDataset:
+    """The rows of the files of one split, read by the datasets module for their ending."""
+    from datasets.load import load_dataset
+    from datasets.packaged_modules import _EXTENSION_TO_MODULE
+
+    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    if not files:
+        raise BadData(f"{folder}: no file matches {', '.join(patterns)}, which its README names for split '{split}'")
+    endings = [suffix for suffix in files[0].suffixes if suffix not in _COMPRESSIONS]
+    ending = endings[-1] if endings else ""
+    if ending not in _EXTENSION_TO_MODULE:
+        raise BadData(f"{files[0]}: rows in files of this kind are not read")
+    module, options = _EXTENSION_TO_MODULE[ending]
+    data_files = {split: [str(path) for path in files]}
+    return load_dataset(module, data_files=data_files, split=split, streaming=True, **options)

@@ -89,7 +89,8 @@ def pick(
         if (task.name in names if names else task.group == group) and (not wanted or task.kind in wanted)
     )
     if not chosen:
-        raise BadInput(f"--tasks {','.join(names)} and --types {','.join(kinds)} have no task in common: drop one")
+        what = f"--tasks {','.join(names)}" if names else f"group {group}"
+        raise BadInput(f"{what} and --types {','.join(kinds)} have no task in common: drop one")
     return chosen
 
 

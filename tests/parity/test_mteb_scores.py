@@ -110,7 +110,7 @@ def test_vectors_on_1000_real_texts(adapter: Any, sentence_transformer: Any, sha
 
 # Rows that are the published ones (data/MANIFEST.md beside the checkout), scores of all-MiniLM-L6-v2 at 256 tokens.
 PUBLISHED = [
-    (CMTEB, "PAWSX", "test", "default"),
+    pytest.param(CMTEB, "PAWSX", "test", "default", marks=pytest.mark.slow),
     (CMTEB, "STSB", "test", "default"),
     (MTEB, "STSBenchmark", "test", "default"),
     (MTEB, "XQuADRetrieval", "validation", "zh"),

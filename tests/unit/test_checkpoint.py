@@ -158,7 +158,6 @@ def test_the_same_bytes_under_another_name_are_another_revision(folder):
         ".git/config.json",
         ".cache/huggingface/download/config.json",
         "runs/events/log.txt",
-        # Fails: DeepSpeed's training state, which FlagEmbedding's fine-tuning writes beside the weights, is hashed.
         "global_step20/mp_rank_00_model_states.pt",
     ],
 )
@@ -318,7 +317,6 @@ def test_pickle_weights_beside_safetensors_need_no_leave(folder):
     assert locate(str(folder), None).directory == folder
 
 
-# Fails: training_args.bin, which every transformers run saves, is taken for pickle weights.
 @pytest.mark.parametrize("allow_pickle", [False, True])
 def test_training_arguments_are_no_weights(folder, allow_pickle):
     (folder / "model.safetensors").unlink()

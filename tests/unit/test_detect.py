@@ -173,7 +173,6 @@ def test_an_unknown_name_has_no_instruction_and_the_evidence_says_so(checkpoint,
     assert said(found, "instruction: none known", "--query-instruction")
 
 
-# Fails: the folder is taken for flagbench/random, so its own lower-casing is lost and it is said to be MIT.
 def test_a_folder_named_random_is_not_the_random_model(checkpoint):
     files = {"sentence_bert_config.json": {"max_seq_length": 64, "do_lower_case": True}}
     found = detect(checkpoint(BERT, files, path="random"), Overrides())
@@ -276,7 +275,6 @@ def test_length(checkpoint, config, files, length, reason):
     [
         RobertaConfig(pad_token_id=1),
         XLMRobertaConfig(pad_token_id=1),
-        # Fails: a padding id of 0 is taken for 1, and so the last position is never used.
         XLMRobertaConfig(pad_token_id=0),
         MPNetConfig(pad_token_id=1),
     ],
@@ -365,7 +363,10 @@ def test_each_override_is_in_the_spec_and_in_the_evidence(checkpoint, overrides,
 
 def test_every_override_has_a_test():
     tested = {
-        field.name for overrides, _ in OVERRIDES for field in fields(overrides) if getattr(overrides, field.name) is not None
+        field.name
+        for overrides, _ in OVERRIDES
+        for field in fields(overrides)
+        if getattr(overrides, field.name) is not None
     }
 
     assert tested == {field.name for field in fields(Overrides)} - {"query_instruction", "passage_instruction"}
@@ -406,12 +407,9 @@ def test_an_empty_instruction_removes_the_published_one(checkpoint):
     assert found.spec.instruction("T2Retrieval", "Retrieval", "query") == ""
 
 
-# Fails: the default prompt takes the place of the instruction that was asked to be empty.
 def test_an_empty_instruction_is_not_replaced_by_the_default_prompt(checkpoint):
     config = {"prompts": {"general": "text: "}, "default_prompt_name": "general"}
-    found = detect(
-        checkpoint(BERT, {"config_sentence_transformers.json": config}), Overrides(query_instruction="")
-    )
+    found = detect(checkpoint(BERT, {"config_sentence_transformers.json": config}), Overrides(query_instruction=""))
 
     assert found.spec.instruction("NQ", "Retrieval", "query") == ""
 

@@ -85,7 +85,6 @@ def test_score_gives_the_rows_in_their_order(queries: Vectors, passages: Vectors
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
-# Fails, and so does rescore() below: FAISS refuses a call for no rows with RuntimeError "'k > 0' failed".
 def test_score_of_no_rows_is_empty(queries: Vectors, passages: Vectors) -> None:
     assert DenseIndex(passages, use_gpu=False).score(queries[0], np.array([], dtype=np.int64)).shape == (0,)
 
@@ -144,7 +143,6 @@ def test_rescore_keeps_the_best(queries: Vectors, passages: Vectors) -> None:
     assert list(run["q0"]) == [f"p{row}" for row in _naive_best(queries[:1], passages, 4)[0]]
 
 
-# Fails with the one above.
 def test_a_query_without_candidates_has_an_empty_ranking(queries: Vectors, passages: Vectors) -> None:
     candidates = {"q0": ["p1"], "q1": []}
     run, _ = rescore(_ids("q", 3), queries[:3], _ids("p", 53), passages, candidates, top_k=10)

@@ -3,9 +3,9 @@ import re
 import pytest
 
 from flagbench import BadInput, UnknownName
+from models.detect import Overrides
 from models.registry import loader, parse, published
 from models.resolve import resolve_model
-from models.detect import Overrides
 from runners.task import read_tasks
 from tests.conftest import ROOT
 

@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import constants
 
 from flagbench import BadData, BadInput
-from runners.snapshots import Snapshots, _patterns
+from runners.snapshots import Snapshots
 
 _COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _CONFIGS = ("corpus", "queries", "default")
@@ -210,8 +210,8 @@ def test_a_missing_folder_is_bad_data(root: Path, call: Callable[[Snapshots], ob
 
 
 def test_where_names_the_folder_or_the_revision(tmp_path: Path) -> None:
-    assert Snapshots(tmp_path).where("org/data", "abc") == f"folder {tmp_path / 'org' / 'data'}"
-    assert Snapshots(None).where("org/data", "abc") == "hub org/data@abc"
+    assert Snapshots(tmp_path).where("org/data", _COMMIT) == f"folder {tmp_path / 'org' / 'data'}"
+    assert Snapshots(None).where("org/data", _COMMIT) == f"hub org/data@{_COMMIT}"
 
 
 # The hub: a cache filled by hand, as snapshot_download leaves it.
@@ -252,7 +252,7 @@ def test_the_hub_gives_the_pinned_commit(cache: Path) -> None:
 def test_a_branch_of_the_hub_is_resolved_to_its_commit(cache: Path) -> None:
     _three_configs(_cached(cache), "hub")
     _write(cache / "datasets--org--data" / "refs" / "main", _COMMIT)
-    assert Snapshots(None).folder("org/data", "main", "corpus") == _cached(cache)
+    assert Snapshots(None).card("org/data", "main") == _cached(cache)
 
 
 # These three fail: datasets looks at the first config's files before it gives names or rows of any config, and
@@ -291,67 +291,62 @@ def test_a_revision_that_is_not_in_the_cache_names_the_switch(cache: Path) -> No
         Snapshots(None).configs("org/data", "e" * 40)
 
 
-# Which files of a hub repo one config needs. What the patterns pick is asked of huggingface_hub's own filter.
-
-_FILES = [
-    "README.md",
-    "corpus/dev-0.parquet",
-    "queries/dev-0.parquet",
-    "queries/test-0.parquet",
-    "sub/deep/dev-1.parquet",
-]
+# Which files are whose, as the card says.
 
 
-def _picked(tmp_path: Path, entry: str, config: str | None) -> set[str]:
-    from huggingface_hub.utils import filter_repo_objects
-
-    _write(tmp_path / "README.md", f"---\nconfigs:\n{entry}---\n")
-    return set(filter_repo_objects(_FILES, allow_patterns=list(_patterns(tmp_path / "README.md", config))))
+def _rows(root: Path, entry: str, config: str | None, split: str) -> list[str]:
+    """Rows of a config of ``org/carded``, whose files hold their own names."""
+    folder = root / "org" / "carded"
+    for name in ("corpus/dev-0", "queries/dev-0", "queries/test-0", "sub/deep/dev-1"):
+        _parquet(folder / f"{name}.parquet", text=[name])
+    _write(folder / "README.md", f"---\nconfigs:\n{entry}---\n")
+    return Snapshots(root).read("org/carded", "main", config, split)["text"]
 
 
 @pytest.mark.parametrize(
-    ("files", "wanted"),
+    ("files", "split", "expected"),
     [
-        ("  data_files: queries/dev-0.parquet\n", {"queries/dev-0.parquet"}),
-        ("  data_files:\n  - queries/*.parquet\n", {"queries/dev-0.parquet", "queries/test-0.parquet"}),
-        ("  data_files:\n  - split: dev\n    path: queries/dev-*\n", {"queries/dev-0.parquet"}),
+        ("  data_files: queries/dev-0.parquet\n", "train", ["queries/dev-0"]),
+        ("  data_files:\n  - queries/*.parquet\n", "train", ["queries/dev-0", "queries/test-0"]),
+        ("  data_files:\n  - split: dev\n    path: queries/dev-*\n", "dev", ["queries/dev-0"]),
         (
             "  data_files:\n  - split: dev\n    path:\n    - queries/dev-*\n    - corpus/dev-*\n",
-            {"queries/dev-0.parquet", "corpus/dev-0.parquet"},
+            "dev",
+            ["corpus/dev-0", "queries/dev-0"],
         ),
-        ("  data_files: ./queries/dev-*\n", {"queries/dev-0.parquet"}),
-        ("  data_files: sub/**/dev-*\n", {"sub/deep/dev-1.parquet"}),
-        ("  data_dir: queries\n  data_files: dev-*\n", {"queries/dev-0.parquet"}),
+        ("  data_files:\n  - split: dev\n    path: ./queries/dev-*\n", "dev", ["queries/dev-0"]),
+        ("  data_files:\n  - split: dev\n    path: sub/**/dev-*\n", "dev", ["sub/deep/dev-1"]),
+        ("  data_dir: queries\n  data_files:\n  - split: dev\n    path: dev-*\n", "dev", ["queries/dev-0"]),
     ],
     ids=["string", "list", "split", "paths", "dot", "stars", "folder"],
 )
-def test_only_the_files_of_the_config_are_wanted(tmp_path: Path, files: str, wanted: set[str]) -> None:
-    entry = f"- config_name: mine\n{files}- config_name: other\n  data_files: nothing/*\n"
-    assert _picked(tmp_path, entry, "mine") == {"README.md", *wanted}
+def test_rows_are_those_of_the_files_that_the_card_names(
+    root: Path, files: str, split: str, expected: list[str]
+) -> None:
+    entry = f"- config_name: mine\n{files}- config_name: other\n  data_files: corpus/*\n"
+    assert sorted(_rows(root, entry, "mine", split)) == expected
 
 
-def test_no_config_wants_the_files_of_the_default_one(tmp_path: Path) -> None:
-    entry = "- config_name: corpus\n  data_files: corpus/*\n- config_name: default\n  data_files: queries/test-*\n"
-    assert _picked(tmp_path, entry, None) == {"README.md", "queries/test-0.parquet"}
+def test_no_config_reads_the_default_one(root: Path) -> None:
+    entry = (
+        "- config_name: corpus\n  data_files:\n  - split: dev\n    path: corpus/*\n"
+        "- config_name: default\n  data_files:\n  - split: dev\n    path: queries/test-*\n"
+    )
+    assert _rows(root, entry, None, "dev") == ["queries/test-0"]
 
 
-@pytest.mark.parametrize(
-    "entry",
-    ["- config_name: other\n  data_files: corpus/*\n", "- config_name: mine\n  description: no files named\n"],
-    ids=["another", "no files"],
-)
-def test_all_files_are_wanted_when_the_config_names_none(tmp_path: Path, entry: str) -> None:
-    assert _picked(tmp_path, entry, "mine") == set(_FILES)
+def test_a_pattern_without_a_file_is_named(root: Path) -> None:
+    entry = "- config_name: mine\n  data_files:\n  - split: dev\n    path: nowhere/*\n"
+    with pytest.raises(BadData, match=r"no file matches nowhere/\*"):
+        _rows(root, entry, "mine", "dev")
 
 
 @pytest.mark.parametrize("text", ["# A dataset\n", "---\nlicense: mit\n---\n"], ids=["no header", "no configs"])
-def test_all_files_are_wanted_when_the_readme_names_no_config(tmp_path: Path, text: str) -> None:
-    _write(tmp_path / "README.md", text)
-    assert list(_patterns(tmp_path / "README.md", "mine")) == ["*"]
-
-
-def test_all_files_are_wanted_without_a_readme(tmp_path: Path) -> None:
-    assert list(_patterns(tmp_path / "README.md", None)) == ["*"]
+def test_a_card_without_configs_leaves_the_files_to_datasets(root: Path, text: str) -> None:
+    folder = root / "org" / "plain"
+    _parquet(folder / "data" / "test-0.parquet", text=["one"])
+    _write(folder / "README.md", text)
+    assert Snapshots(root).read("org/plain", "main", None, "test")["text"] == ["one"]
 
 
 def test_a_folder_may_be_reached_by_a_link(root: Path, tmp_path: Path) -> None:

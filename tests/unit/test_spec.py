@@ -85,7 +85,6 @@ def test_selectors_are_case_sensitive():
     assert with_prompts(("scifact-query", "x")).instruction("SciFact", "Retrieval", "query") == ""
 
 
-# Fails: a task name with a star also matches "task-role", and so outranks the exact selector of task and role.
 def test_a_star_without_a_role_does_not_outrank_task_and_role():
     spec = with_prompts(("CQADupstack*", "task"), ("CQADupstackTexRetrieval-query", "task and role"))
 

@@ -68,7 +68,7 @@ def test_a_missing_key_is_refused(tmp_path: Path, key: str) -> None:
 
 
 def test_a_row_without_a_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="missing keys: name$"):
+    with pytest.raises(BadInput, match=r"missing keys: name$"):
         _read(tmp_path, _ROW.replace('name = "A"\n', ""))
 
 
@@ -107,7 +107,6 @@ def test_names_and_types_without_a_common_task_are_refused() -> None:
         _picked(names=("TNews",), kinds=("sts",))
 
 
-# Fails: the message names --tasks, empty, and not the group: "--tasks  and --types classification have no task in …".
 def test_a_group_without_the_type_is_refused_by_its_name() -> None:
     with pytest.raises(BadInput, match="multilingual"):
         _picked(group="multilingual", kinds=("classification",))
