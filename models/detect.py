@@ -288,6 +288,7 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
         }.items()
         if value is not None
     }
+    said = [f"{key}: {value!r}, as asked for" for key, value in changes.items()]
     prompts = spec.prompts
     for text, selectors, role in (
         (overrides.query_instruction, _QUERY_SELECTORS, "query"),
@@ -296,6 +297,5 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
         if text is not None:
             kept = tuple(pair for pair in prompts if not (pair[0] == role or pair[0].endswith(f"-{role}")))
             prompts = kept + tuple((selector, text) for selector in selectors)
-            changes["prompts"] = prompts
-    said = [f"{key}: {value!r}, as asked for" for key, value in changes.items()]
-    return replace(spec, **changes), said
+            said.append(f"{role} instruction: {text!r}, as asked for")
+    return replace(spec, **changes, prompts=prompts), said

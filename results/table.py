@@ -77,13 +77,14 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
         title: Heading.
         columns: ``rows`` of each run, by the run's label. Notes are shown for a single run only.
     """
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("task")
     table.add_column("type")
     for label in columns:
-        table.add_column(label, justify="right")
+        table.add_column(escape(label), justify="right")
     single = len(columns) == 1
     if single:
         table.add_column("note")
@@ -94,7 +95,7 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
             cells = [_cell(row) for row in found]
             kind = next(row.kind for row in found if row)
             first = found[0]
-            table.add_row(label, kind, *cells, *([first.note if first else ""] if single else []))
+            table.add_row(escape(label), kind, *cells, *([escape(first.note) if first else ""] if single else []))
         if part == 0:
             table.add_section()
     return table

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from models.contract import Role
@@ -57,37 +59,42 @@ def show_plan(plan: Plan, console: Console) -> None:
         _say(console, f"instruct  {text!r} before {selectors}")
     _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
     _say(console, f"output    {plan.store.folder}")
-    table = Table(title=f"{plan.benchmark.title}: {len(plan.steps)} tasks", title_justify="left")
-    for heading in ("task", "type", "splits", "main score", "instructed", "dataset", "state"):
-        table.add_column(heading)
+    rows = []
     for step in plan.steps:
         task = step.task
         where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
         state = step.state + (f" ({step.reason})" if step.reason else "")
-        table.add_row(task.name, task.kind, _splits(task), task.main_score, _instructed(spec, task), where, state)
-    console.print(table)
+        rows.append([task.name, task.kind, _splits(task), task.main_score, _instructed(spec, task), where, state])
+    headings = ["task", "type", "splits", "main score", "instructed", "dataset", "state"]
+    console.print(_table(f"{plan.benchmark.title}: {len(rows)} tasks", headings, rows))
 
 
 def show_tasks(benchmark: Benchmark, console: Console) -> None:
     """The rows of a benchmark."""
-    tasks = benchmark.tasks()
-    table = Table(title=f"{benchmark.title}: {len(tasks)} tasks", title_justify="left")
-    for heading in ("task", "type", "group", "dataset", "revision", "splits", "main score"):
-        table.add_column(heading)
-    for task in tasks:
-        table.add_row(task.name, task.kind, task.group, task.dataset, task.revision[:8], _splits(task), task.main_score)
-    console.print(table)
+    rows = [
+        [task.name, task.kind, task.group, task.dataset, task.revision[:8], _splits(task), task.main_score]
+        for task in benchmark.tasks()
+    ]
+    headings = ["task", "type", "group", "dataset", "revision", "splits", "main score"]
+    console.print(_table(f"{benchmark.title}: {len(rows)} tasks", headings, rows))
 
 
 def show_models(console: Console) -> None:
     """The published checkpoints."""
-    table = Table(title="published checkpoints", title_justify="left")
-    for heading in ("model", "family", "revision", "settings", "instructed texts", "licence"):
-        table.add_column(heading)
+    rows = []
     for spec in published().values():
         selectors = ", ".join(selector for selector, text in spec.prompts if text) or "none"
-        table.add_row(spec.name, spec.family, spec.revision[:8], _settings(spec), selectors, spec.licence)
-    console.print(table)
+        rows.append([spec.name, spec.family, spec.revision[:8], _settings(spec), selectors, spec.licence])
+    headings = ["model", "family", "revision", "settings", "instructed texts", "licence"]
+    console.print(_table("published checkpoints", headings, rows))
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table whose cells are shown as they are: square brackets are no markup."""
+    table = Table(*headings, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
 
 
 def _settings(spec: ModelSpec) -> str:
