@@ -31,3 +31,12 @@ def resolve_device(wanted: str) -> str:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise BadInput("--device mps: not available here; use --device cpu")
     return wanted
+
+
+def device_name(device: str) -> str:
+    """What a GPU calls itself (``NVIDIA H100 80GB HBM3``); empty for any other device."""
+    if not device.startswith("cuda"):
+        return ""
+    import torch
+
+    return torch.cuda.get_device_name(device)

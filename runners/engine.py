@@ -99,7 +99,7 @@ class _Engine:
             started = time.perf_counter()
             loaded = plan.benchmark.load(step.task, plan.snapshots)
             load_seconds = time.perf_counter() - started
-        except FlagbenchError as error:
+        except Exception as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
         adapter = self._load_adapter()
         predictions = self._plan.store.predictions if plan.request.save_predictions else None
@@ -107,7 +107,7 @@ class _Engine:
             (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
         try:
             outcome = plan.benchmark.evaluate(loaded, adapter, self._progress, predictions)
-        except Exception as error:  # whatever one task does to itself, the others go on
+        except Exception as error:
             return self._failed(step, error), {}
         self._traceback_file(step).unlink(missing_ok=True)
         record = TaskRecord(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import flagbench
+from models.device import device_name
 
 _PACKAGES = (
     "datasets",
@@ -46,6 +47,7 @@ def describe(device: str) -> dict[str, Any]:
         "threads": threads,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
         "device": device,
+        "device_name": device_name(device) or _processor(),
     }
 
 

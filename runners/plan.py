@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput
+from models.contract import Role
 from models.device import resolve_device
 from models.resolve import Model, resolve_model
+from models.spec import ModelSpec
 from results.record import RunRecord, TaskRecord, settings_digest
 from results.store import RunStore
 from runners.benchmark import Benchmark, find_benchmark, names_of
@@ -151,7 +153,11 @@ def _check_output(output: Path) -> None:
 def _step(
     task: Task, model: Model, snapshots: Snapshots, store: RunStore, earlier: RunRecord | None, *, overwrite: bool
 ) -> Step:
-    settings = {"model": model.spec.as_dict(), "task": _plain(asdict(task)), "data": _data_settings(task, snapshots)}
+    settings = {
+        **_model_settings(model.spec, task),
+        "task": _plain(asdict(task)),
+        "data": _data_settings(task, snapshots),
+    }
     digest = settings_digest(settings)
     if store.finished(earlier, task.name, digest) and not overwrite:
         return Step(task, settings, digest, "finished")
@@ -161,6 +167,17 @@ def _step(
     if before.digest == digest:
         return Step(task, settings, digest, "again", "as asked for" if overwrite else "its result file is gone")
     return Step(task, settings, digest, "again", "settings differ: " + "; ".join(_changes(before.settings, settings)))
+
+
+def _model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
+    """The model's settings with, for all its prompts, the instructions that this task's texts get.
+
+    So a changed query instruction runs retrieval again and leaves STS as it is.
+    """
+    settings = spec.as_dict()
+    del settings["prompts"]
+    instructions = {role: spec.instruction(task.name, task.kind, role) for role in get_args(Role)}
+    return {"model": settings, "instruction": instructions}
 
 
 def _data_settings(task: Task, snapshots: Snapshots) -> dict[str, Any]:

@@ -36,8 +36,9 @@ def said_before(plan: Plan, console: Console) -> None:
 
 def said_after(plan: Plan, finished: Finished, console: Console) -> None:
     """Where the results are, what must be known to read them, and last what failed and why."""
-    if any(record.data.get("status") == "differs" for record in finished.records):
-        _say(console, "* the rows are not the published ones (see run.json): not comparable with a leaderboard")
+    verdicts = {record.data["status"] for record in finished.records if record.status == "success"}
+    if verdicts - {"exact"}:
+        _say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
     if any(record.status == "success" for record in finished.records):
         _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
     for record in finished.records:

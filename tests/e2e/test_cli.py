@@ -127,8 +127,9 @@ def test_mini_run_writes_what_mteb_reads_and_is_skipped_when_repeated(tmp_path: 
     assert second.stdout == first.stdout
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.json")} == before
 
-    third = flagbench(*command, "--tasks", "LCQMC", "--query-instruction", "问：")
-    assert "LCQMC runs again: settings differ: model.prompts" in third.stderr
+    third = flagbench(*command, "--tasks", "LCQMC,CovidRetrieval", "--query-instruction", "问：")
+    assert "CovidRetrieval runs again: settings differ: instruction.query '' -> '问：'" in third.stderr
+    assert "LCQMC: finished before" in third.stderr
     assert (folder / "flagbench" / "replaced").is_dir()
 
 
