@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, UnknownName
-from runners.benchmark import Benchmark, Loaded, Outcome, names_of
+from runners.benchmark import Benchmark, Contestant, Loaded, Outcome, names_of
 from runners.request import RunRequest
 from runners.snapshots import Snapshots
 from runners.task import Task, pick, read_tasks
 
 if TYPE_CHECKING:
-    from models.contract import Adapter
     from runners.progress import Progress
 
 _HERE = Path(__file__).parent
@@ -30,11 +29,11 @@ class _ThroughMteb:
 
         return load(task, snapshots)
 
-    def evaluate(self, loaded: Loaded, adapter: Adapter, progress: Progress, predictions: Path | None) -> Outcome:
+    def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
         """See Benchmark."""
         from cmteb.evaluation import evaluate
 
-        return evaluate(loaded, adapter, progress, predictions)
+        return evaluate(loaded, contestant, progress, predictions)
 
 
 class _CMteb(_ThroughMteb):

@@ -14,20 +14,20 @@ from mteb.results import TaskResult
 from mteb.timing import TimingStack
 
 from flagbench import ModelFault
-from models.contract import Adapter, Encoder, Scorer
-from runners.benchmark import Loaded, Outcome
+from models.contract import Encoder, Scorer
+from runners.benchmark import Contestant, Loaded, Outcome
 from runners.encode import TextEncoder
-from runners.mteb_bridge import CrossEncoderBridge, EncoderBridge, model_meta, quiet
+from runners.mteb_bridge import CrossEncoderBridge, EncoderBridge, quiet
 from runners.progress import Progress
 from runners.task import Task
 
 
-def evaluate(loaded: Loaded, adapter: Adapter, progress: Progress, predictions: Path | None) -> Outcome:
+def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
     """Score a model on a loaded task through mteb's own evaluation code.
 
     Args:
         loaded: The task with its data.
-        adapter: The model.
+        contestant: The model, maybe with a reranker.
         progress: Whom to tell.
         predictions: Folder for the runs and pair scores, None to keep none.
 
@@ -35,7 +35,7 @@ def evaluate(loaded: Loaded, adapter: Adapter, progress: Progress, predictions: 
         ModelFault: The model gave something unusable.
     """
     task, row = loaded.content, loaded.task
-    encoder, bridge = _bridge(adapter, progress)
+    encoder, bridge = _bridge(contestant, progress)
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
     with quiet():
@@ -80,11 +80,14 @@ def evaluate(loaded: Loaded, adapter: Adapter, progress: Progress, predictions: 
     )
 
 
-def _bridge(adapter: Adapter, progress: Progress) -> tuple[TextEncoder | None, EncoderBridge | CrossEncoderBridge]:
+def _bridge(
+    contestant: Contestant, progress: Progress
+) -> tuple[TextEncoder | None, EncoderBridge | CrossEncoderBridge]:
+    adapter = contestant.adapter
     if "encode" in adapter.capabilities:
         encoder = TextEncoder(cast("Encoder", adapter), progress)
-        return encoder, EncoderBridge(encoder, model_meta(adapter.spec))
-    return None, CrossEncoderBridge(cast("Scorer", adapter), model_meta(adapter.spec, cross_encoder=True))
+        return encoder, EncoderBridge(encoder, contestant, progress)
+    return None, CrossEncoderBridge(cast("Scorer", adapter), progress)
 
 
 def _model_file(meta: Any, dimension: int | None) -> str:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from flagbench import BadInput
+from models.batching import batches
 from models.checkpoint import read_json
 from models.contract import Capability, Embeddings, Role
-from models.spec import DType, ModelSpec, Pooling
-
-_DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-# Padded tokens of one forward pass. CPU: about the fastest of 1,024 to 32,768 for a 22M-parameter model on two cores,
-# on questions of 10 tokens as on abstracts of 256. GPU: fills the device at 512 tokens for up to 0.5B parameters.
-_BATCH_TOKENS_CPU = 2_048
-_BATCH_TOKENS_GPU = 65_536
+from models.pretrained import read_pretrained
+from models.spec import ModelSpec, Pooling
 
 
 class DenseEncoder:
@@ -45,10 +39,12 @@ class DenseEncoder:
         self._model = model
         self._tokenizer = tokenizer
         self._dense_layers = dense_layers
+        if spec.pooling is None:
+            raise ValueError(f"{spec.name}: the spec of an encoder names its pooling")
+        self._pooling: Pooling = spec.pooling
         self._batch_size = batch_size
         linears = [layer[0] for layer in dense_layers if isinstance(layer, torch.nn.Sequential)]
         self._dimension = cast("int", linears[-1].out_features if linears else model.config.hidden_size)
-        self._batch_tokens = _BATCH_TOKENS_CPU if device == "cpu" else _BATCH_TOKENS_GPU
 
     def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
         """See the contract. Texts are tokenised together, forwarded longest first, and returned in their own order."""
@@ -64,30 +60,18 @@ class DenseEncoder:
         )
         lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
         vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
-        for rows in self._batches(lengths):
+        for rows in batches(lengths, device=self.device, batch_size=self._batch_size):
             batch = self._tokenizer.pad(
                 {key: [values[row] for row in rows] for key, values in encoded.items()}, return_tensors="pt"
             )
             vectors[rows] = self._forward(batch).cpu().numpy()
         return Embeddings(dense=vectors)
 
-    def _batches(self, lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Rows of each forward pass, longest texts first: out of memory, if at all, comes at the start.
-
-        A text without a token (empty, where the tokenizer adds no special tokens) is in none: its vector is zero.
-        """
-        order = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
-        start = 0
-        while start < len(order):
-            size = self._batch_size or max(1, self._batch_tokens // max(1, int(lengths[order[start]])))
-            yield order[start : start + size]
-            start += size
-
     @torch.inference_mode()
     def _forward(self, batch: Any) -> torch.Tensor:
         batch = {key: value.to(self.device) for key, value in batch.items()}
         hidden = self._model(**batch).last_hidden_state
-        vectors = pool(hidden, batch["attention_mask"], self.spec.pooling).float()
+        vectors = pool(hidden, batch["attention_mask"], self._pooling).float()
         for layer in self._dense_layers:
             vectors = layer(vectors)
         return torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
@@ -135,37 +119,17 @@ def load(
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=trust_remote_code
-        )
-        model, info = transformers.AutoModel.from_pretrained(
-            directory,
-            dtype=_DTYPES[spec.dtype],
-            attn_implementation=spec.attention or None,
-            use_safetensors=None if allow_pickle else True,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(f"{directory} cannot be loaded by transformers: {first_line}") from error
-    # The pooler is not used by any pooling here, and many checkpoints are saved without it.
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise BadInput(
-            f"{directory}: {len(missing)} weights are not in its files ({missing[0]}, …) and would be random; "
-            "the checkpoint is incomplete or of another architecture than its config.json says"
-        )
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer, model = read_pretrained(
+        transformers.AutoModel,
+        spec,
+        directory,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
     if spec.lowercase:
         _prepend_lowercase(tokenizer)
     layers = [_dense_layer(directory / folder).to(device) for folder in spec.dense_layers]
-    return DenseEncoder(spec, model.eval().to(device), tokenizer, layers, device=device, batch_size=batch_size)
+    return DenseEncoder(spec, model.to(device), tokenizer, layers, device=device, batch_size=batch_size)
 
 
 def _prepend_lowercase(tokenizer: Any) -> None:

@@ -63,6 +63,8 @@ def detect(checkpoint: Checkpoint, overrides: Overrides, *, trust_remote_code: b
     row = published().get(checkpoint.name)
     if row is not None and not checkpoint.local:
         spec, evidence = replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
+    elif _is_cross_encoder(config):
+        spec, evidence = _cross_encoder(checkpoint, config)
     else:
         spec, evidence = _from_files(checkpoint, config, overrides)
     spec, said = override(spec, overrides)
@@ -90,14 +92,39 @@ def _refuse_other_models(
             f"{directory} brings its own code ({config['auto_map']['AutoModel']}); "
             "pass --trust-remote-code if you trust its author"
         )
-    if any(name.endswith("ForSequenceClassification") for name in architectures):
-        raise BadInput(f"{directory} is a reranker ({architectures[0]}), and this version evaluates embedding models")
     causal = any(name.endswith("ForCausalLM") for name in architectures)
     if causal and not (directory / "modules.json").is_file() and overrides.pooling is None:
         raise BadInput(
             f"{directory} is a {architectures[0]}, which may be a reranker, a generator or an embedder; "
             "if it is an embedder, say so with --pooling lasttoken"
         )
+
+
+def _is_cross_encoder(config: Mapping[str, Any]) -> bool:
+    return any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or [])
+
+
+def _cross_encoder(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[ModelSpec, list[str]]:
+    """FlagReranker's settings: 512 tokens of a pair, three quarters of them for the query."""
+    length = min(_DEFAULT_LENGTH, position_limit(config) or _DEFAULT_LENGTH)
+    spec = ModelSpec(
+        name=checkpoint.name,
+        revision=checkpoint.revision,
+        family="detected",
+        adapter="models.crossencoder:load",
+        ability="score",
+        query_max_length=_query_share(length),
+        passage_max_length=length,
+    )
+    return spec, [
+        f"reranker: {config['architectures'][0]}, from config.json",
+        f"length: {length} tokens a pair, {_query_share(length)} of them for the query, FlagEmbedding's default",
+    ]
+
+
+def _query_share(length: int) -> int:
+    """FlagEmbedding's ``query_max_length`` of a reranker: ``max_length * 3 // 4``."""
+    return length * 3 // 4
 
 
 def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides) -> tuple[ModelSpec, list[str]]:
@@ -274,7 +301,15 @@ def _published_under_folder_name(checkpoint: Checkpoint) -> ModelSpec | None:
 
 
 def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]:
-    """Apply the user's flags; each one that was given is a line of evidence."""
+    """Apply the user's flags; each one that was given is a line of evidence.
+
+    Raises:
+        BadInput: A flag for encoders, and the model scores pairs.
+    """
+    if spec.ability == "score":
+        for flag in ("pooling", "normalize", "lowercase", "passage_instruction"):
+            if getattr(overrides, flag) is not None:
+                raise BadInput(f"{spec.name} is a reranker, which has no --{flag.replace('_', '-')}: drop the flag")
     changes: dict[str, Any] = {
         key: value
         for key, value in {
@@ -283,7 +318,9 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
             "lowercase": overrides.lowercase,
             "dtype": overrides.dtype,
             "name": overrides.name,
-            "query_max_length": overrides.max_length,
+            "query_max_length": _query_share(overrides.max_length)
+            if overrides.max_length and spec.ability == "score"
+            else overrides.max_length,
             "passage_max_length": overrides.max_length,
         }.items()
         if value is not None

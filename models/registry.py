@@ -19,22 +19,13 @@ REGISTRY_FILE = Path(__file__).with_name("models.toml")
 
 Loader = Callable[..., "Adapter"]
 
-_FAMILY_KEYS = frozenset(
-    [
-        "adapter",
-        "ability",
-        "pooling",
-        "normalize",
-        "similarity",
-        "query_max_length",
-        "passage_max_length",
-        "lowercase",
-        "query_instruction",
-        "instructed",
-        "licence",
-    ]
-)
-_MODEL_KEYS = _FAMILY_KEYS | {"name", "family", "revision"}
+_KEYS = {"name", "family", "revision", "licence", "adapter", "ability"} | {
+    "query_max_length",
+    "passage_max_length",
+    "query_instruction",
+    "instructed",
+}
+_ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
 
 
 @cache
@@ -61,7 +52,7 @@ def parse(text: str, source: str) -> Mapping[str, ModelSpec]:
         if row.get("family") not in families:
             raise UnknownName("family", str(row.get("family")), families, f"in {source}, model {name}")
         merged = {**families[row["family"]], **row}
-        odd = merged.keys() ^ _MODEL_KEYS
+        odd = merged.keys() ^ (_KEYS if merged.get("ability") == "score" else _ENCODER_KEYS)
         if odd:
             raise BadInput(f"{source}: model {name} has unknown or missing keys: {', '.join(sorted(odd))}")
         if name in specs:

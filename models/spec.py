@@ -34,11 +34,12 @@ class ModelSpec:
         family: Row of the family table in models.toml, or ``detected``.
         adapter: ``module:function`` that loads it.
         ability: Whether it embeds texts or scores pairs.
-        pooling: Which hidden states become the vector.
+        query_max_length: Tokens kept of a query or a symmetric text, instruction included. Of an encoder with special
+            tokens; of a cross-encoder without.
+        passage_max_length: Tokens kept of a passage; of a cross-encoder of the whole pair.
+        pooling: Which hidden states become the vector; None for a model that scores pairs.
         normalize: L2-normalise the vectors.
         similarity: How two vectors are compared in search and in MTEB's "similarity" scores.
-        query_max_length: Tokens kept of a query or a symmetric text, special tokens and instruction included.
-        passage_max_length: The same for passages.
         prompts: Which instruction goes in front of which text.
         lowercase: Lower-case the text before the tokenizer (sentence-transformers' ``do_lower_case``).
         dtype: Of the weights and the forward pass; vectors are float32 all the same.
@@ -52,11 +53,11 @@ class ModelSpec:
     family: str
     adapter: str
     ability: Ability
-    pooling: Pooling
-    normalize: bool
-    similarity: Similarity
     query_max_length: int
     passage_max_length: int
+    pooling: Pooling | None = None
+    normalize: bool = False
+    similarity: Similarity = "cosine"
     prompts: Prompts = ()
     lowercase: bool = False
     dtype: DType = "fp32"
@@ -104,3 +105,10 @@ def _is_glob(selector: str) -> bool:
 def _matches(name: str, selector: str, role: Role) -> bool:
     """A glob for tasks names no role, so it must not match a name that carries one."""
     return fnmatchcase(name, selector) and name.endswith(f"-{role}") == selector.endswith(f"-{role}")
+
+
+def joint_name(spec: ModelSpec, reranker: ModelSpec | None) -> tuple[str, str]:
+    """``(name, revision)`` under which results are kept: a reranker behind an encoder is joined to both with ``+``."""
+    if reranker is None:
+        return spec.name, spec.revision
+    return f"{spec.name}+{reranker.name.split('/')[-1]}", f"{spec.revision}+{reranker.revision}"

@@ -62,6 +62,7 @@ class RunRecord:
         model: ``org/model``.
         revision: Commit or hash of files.
         spec: Effective model settings.
+        reranker: Settings of the reranker behind the model, None for none.
         evidence: Where each setting came from.
         environment: Versions, machine, device, threads.
         tasks: Records by task name.
@@ -75,6 +76,7 @@ class RunRecord:
     evidence: tuple[str, ...]
     environment: Mapping[str, Any]
     tasks: Mapping[str, TaskRecord]
+    reranker: Mapping[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from flagbench import UnknownName
-from models.contract import Adapter
+from models.contract import Adapter, Scorer
 from runners.progress import Progress
 from runners.request import RunRequest
 from runners.snapshots import Snapshots
@@ -47,6 +47,21 @@ class Loaded:
     task: Task
     data: DataVerdict
     content: Any
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """What is scored, loaded.
+
+    Attributes:
+        adapter: An encoder, or a reranker alone.
+        reranker: Re-orders what the encoder retrieved; None for none.
+        rerank_top_k: Passages that it sees of each query.
+    """
+
+    adapter: Adapter
+    reranker: Scorer | None = None
+    rerank_top_k: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,7 +134,7 @@ class Benchmark(Protocol):
         """
         ...
 
-    def evaluate(self, loaded: Loaded, adapter: Adapter, progress: Progress, predictions: Path | None) -> Outcome:
+    def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
         """Score a model on a loaded task.
 
         Raises:

@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     tasks.set_defaults(run=_tasks)
     models = commands.add_parser("models", help="list the published checkpoints that need no flags")
     models.set_defaults(run=_models)
+    show = models.add_subparsers(metavar="show").add_parser(
+        "show", help="what a checkpoint is, and every setting of it"
+    )
+    show.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
+    _add_model_options(show)
+    show.set_defaults(run=_show)
     return parser
 
 
@@ -78,12 +84,18 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
     what.add_argument("--subsets", type=_names, default=(), metavar="A,B", help="language subsets of mteb tasks")
     what.add_argument("--mini", action="store_true", help="the miniature data that ships with FlagBench")
     what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again")
+    what.add_argument("--reranker", metavar="MODEL", help="re-rank what the model retrieves (retrieval tasks)")
+    what.add_argument("--rerank-top-k", type=_positive, default=RunRequest.rerank_top_k, metavar="N", help="of a query")
     where = command.add_argument_group("where")
     where.add_argument("--data", type=Path, metavar="DIR", help="local snapshots DIR/<org>/<repo>/ instead of the hub")
     where.add_argument("--output", type=Path, default=RunRequest.output, metavar="DIR", help="results folder")
     where.add_argument("--save-predictions", action="store_true", help="keep runs and pair scores (may be large)")
     where.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, mps")
     where.add_argument("--batch-size", type=_positive, metavar="N", help="texts a forward pass (default: by tokens)")
+    _add_model_options(command)
+
+
+def _add_model_options(command: argparse.ArgumentParser) -> None:
     model = command.add_argument_group("model settings (default: as published, or as the checkpoint's files say)")
     model.add_argument("--revision", metavar="COMMIT", help="of a model on the hub")
     model.add_argument("--name", metavar="ORG/NAME", help="name of the results folder of a local checkpoint")
@@ -115,12 +127,12 @@ def _positive(text: str) -> int:
     return value
 
 
-def _requests(options: argparse.Namespace) -> list[RunRequest]:
+def _overrides(options: argparse.Namespace) -> Overrides:
     if len(options.models) > 1 and (options.name or options.revision):
         raise BadInput("--name and --revision belong to one model, and several were given")
     if options.name and options.name.count("/") != 1:
         raise BadInput(f"--name {options.name}: expected the form org/name")
-    overrides = Overrides(
+    return Overrides(
         pooling=options.pooling,
         normalize=options.normalize,
         max_length=options.max_length,
@@ -130,6 +142,10 @@ def _requests(options: argparse.Namespace) -> list[RunRequest]:
         dtype=options.dtype,
         name=options.name,
     )
+
+
+def _requests(options: argparse.Namespace) -> list[RunRequest]:
+    overrides = _overrides(options)
     return [
         RunRequest(
             model=model,
@@ -145,6 +161,8 @@ def _requests(options: argparse.Namespace) -> list[RunRequest]:
             device=options.device,
             batch_size=options.batch_size,
             overrides=overrides,
+            reranker=options.reranker,
+            rerank_top_k=options.rerank_top_k,
             trust_remote_code=options.trust_remote_code,
             allow_pickle=options.allow_pickle,
             overwrite=options.overwrite,
@@ -168,7 +186,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         said_before(each, err)
         with progress_for(err, len(each.steps)) as progress:
             finished = engine.run(each, progress)
-        columns[each.model.spec.name] = rows(finished.records, each.average_over)
+        columns[each.name] = rows(finished.records, each.average_over)
         outcomes.append((each, finished))
     title = plans[0].benchmark.title + (" mini" if options.mini else "")
     if any(row.score is not None for tasks, _ in columns.values() for row in tasks):
@@ -198,6 +216,22 @@ def _models(options: argparse.Namespace) -> int:
     from runners.report import show_models
 
     show_models(_console())
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from models.resolve import resolve_model
+    from runners.report import show_model
+
+    for name in options.models:
+        model = resolve_model(
+            name,
+            options.revision,
+            _overrides(options),
+            trust_remote_code=options.trust_remote_code,
+            allow_pickle=options.allow_pickle,
+        )
+        show_model(model, _console())
     return 0
 
 

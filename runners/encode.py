@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import ModelFault
-from models.contract import Encoder, Role
+from models.contract import Encoder, Role, Scorer
 from runners.progress import Progress
 
 # Texts handed to the adapter at once: small enough for a live progress bar, large enough to batch well within.
@@ -96,3 +96,36 @@ class TextEncoder:
                 f"'{first}'); its weights are broken, or {self.adapter.spec.dtype} overflows (try --dtype fp32)"
             )
         return dense
+
+
+def score_pairs(
+    scorer: Scorer, pairs: Sequence[tuple[str, str]], *, instruction: str, progress: Progress
+) -> NDArray[np.float32]:
+    """Score pairs in chunks, longest first, with progress and a check for NaN.
+
+    Args:
+        scorer: The model.
+        pairs: ``(query, passage)``.
+        instruction: Prefix of the queries.
+        progress: Whom to tell.
+
+    Returns:
+        ``float32[n]`` in the order of the pairs.
+
+    Raises:
+        ModelFault: The model gave a score that is not finite.
+    """
+    order = sorted(range(len(pairs)), key=lambda row: -len(pairs[row][0]) - len(pairs[row][1]))
+    scores = np.empty(len(pairs), dtype=np.float32)
+    progress.stage("scoring pairs", len(pairs))
+    for start in range(0, len(order), _CHUNK):
+        chunk = order[start : start + _CHUNK]
+        scores[chunk] = scorer.score([pairs[row] for row in chunk], instruction=instruction)
+        progress.advance(len(chunk))
+    broken = int((~np.isfinite(scores)).sum())
+    if broken:
+        raise ModelFault(
+            f"{scorer.spec.name} gave NaN or infinite scores for {broken} of {len(pairs)} pairs; its weights are "
+            f"broken, or {scorer.spec.dtype} overflows (try --dtype fp32)"
+        )
+    return scores

@@ -7,16 +7,17 @@ import time
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 from flagbench import FlagbenchError
+from models.contract import Adapter, Scorer
+from models.resolve import Model
+from models.spec import joint_name
 from results.record import RunRecord, TaskRecord
+from runners.benchmark import Contestant
 from runners.environment import describe
 from runners.plan import Plan, Step
 from runners.progress import Progress
-
-if TYPE_CHECKING:
-    from models.contract import Adapter
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,21 @@ class _Engine:
     def __init__(self, plan: Plan, progress: Progress) -> None:
         self._plan = plan
         self._progress = progress
-        self._adapter: Adapter | None = None
+        self._contestant: Contestant | None = None
         self._exit_code = 0
 
     def run(self) -> Finished:
         plan = self._plan
         plan.store.prepare()
         spec = plan.model.spec
+        second = plan.reranker.spec if plan.reranker else None
+        name, revision = joint_name(spec, second)
         record = RunRecord(
             benchmark=plan.benchmark.name,
-            model=spec.name,
-            revision=spec.revision,
+            model=name,
+            revision=revision,
             spec=spec.as_dict(),
+            reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
             evidence=plan.model.evidence,
             environment=describe(plan.device),
             tasks=plan.earlier.tasks if plan.earlier else {},
@@ -80,17 +84,24 @@ class _Engine:
             self._progress.line(_summary(result))
         return Finished(tuple(done), self._exit_code)
 
-    def _load_adapter(self) -> Adapter:
-        if self._adapter is None:
-            request = self._plan.request
-            self._progress.stage("loading the model", 1)
-            self._adapter = self._plan.model.load(
-                device=self._plan.device,
-                batch_size=request.batch_size,
-                trust_remote_code=request.trust_remote_code,
-                allow_pickle=request.allow_pickle,
-            )
-        return self._adapter
+    def _load(self) -> Contestant:
+        """The model, and its reranker, loaded once."""
+        if self._contestant is None:
+            plan = self._plan
+            adapter = self._load_model(plan.model)
+            reranker = cast("Scorer", self._load_model(plan.reranker)) if plan.reranker else None
+            self._contestant = Contestant(adapter, reranker, plan.request.rerank_top_k)
+        return self._contestant
+
+    def _load_model(self, model: Model) -> Adapter:
+        request = self._plan.request
+        self._progress.stage(f"loading {model.spec.name}", 1)
+        return model.load(
+            device=self._plan.device if model.checkpoint else "cpu",
+            batch_size=request.batch_size,
+            trust_remote_code=request.trust_remote_code,
+            allow_pickle=request.allow_pickle,
+        )
 
     def _score(self, step: Step) -> tuple[TaskRecord, dict[str, str]]:
         plan = self._plan
@@ -101,12 +112,12 @@ class _Engine:
             load_seconds = time.perf_counter() - started
         except Exception as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
-        adapter = self._load_adapter()
+        contestant = self._load()
         predictions = self._plan.store.predictions if plan.request.save_predictions else None
         if predictions:
             (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
         try:
-            outcome = plan.benchmark.evaluate(loaded, adapter, self._progress, predictions)
+            outcome = plan.benchmark.evaluate(loaded, contestant, self._progress, predictions)
         except Exception as error:
             return self._failed(step, error), {}
         self._traceback_file(step).unlink(missing_ok=True)

@@ -19,34 +19,36 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench import ModelFault
 from models.contract import Role, Scorer
-from models.spec import ModelSpec
-from runners.encode import TextEncoder
+from models.spec import ModelSpec, joint_name
+from runners.benchmark import Contestant
+from runners.encode import TextEncoder, score_pairs
 from runners.index import IndexInfo
-from runners.search import Run, comparable, rescore, retrieve
+from runners.progress import Progress
+from runners.search import Run, comparable, rerank, rescore, retrieve
 
 _ROLES: dict[str | None, Role] = {"query": "query", "document": "passage", None: "symmetric"}
 
 
-def model_meta(spec: ModelSpec, *, cross_encoder: bool = False) -> Any:
+def model_meta(spec: ModelSpec, reranker: ModelSpec | None = None) -> Any:
     """mteb's ModelMeta of a model, filled from its spec.
 
     Args:
         spec: Effective settings.
-        cross_encoder: Whether the model scores pairs.
+        reranker: Settings of the reranker behind an encoder, None for none.
     """
     from mteb.models.model_meta import ModelMeta
 
+    name, revision = joint_name(spec, reranker)
     values = ModelMeta.create_empty().model_dump() | {
-        "name": spec.name,
-        "revision": spec.revision,
+        "name": name,
+        "revision": revision,
         "max_tokens": spec.passage_max_length,
         "license": spec.licence or None,
-        "similarity_fn_name": spec.similarity,
+        "similarity_fn_name": spec.similarity if spec.ability == "encode" else None,
         "use_instructions": bool(spec.prompts),
         "framework": [] if spec.family.startswith("fake") else ["PyTorch", "Transformers", "safetensors"],
-        "model_type": ["cross-encoder" if cross_encoder else "dense"],
+        "model_type": ["dense" if spec.ability == "encode" else "cross-encoder"],
     }
     return ModelMeta.model_validate(values)
 
@@ -60,12 +62,15 @@ class EncoderBridge:
         search_seconds: Wall time of all searches, encoding apart.
     """
 
-    def __init__(self, encoder: TextEncoder, meta: Any) -> None:
-        self.mteb_model_meta = meta
+    def __init__(self, encoder: TextEncoder, contestant: Contestant, progress: Progress) -> None:
+        reranker = contestant.reranker
+        self.mteb_model_meta = model_meta(encoder.adapter.spec, reranker.spec if reranker else None)
         self.index_info: IndexInfo | None = None
         self.search_seconds = 0.0
         self._encoder = encoder
         self._spec = encoder.adapter.spec
+        self._contestant = contestant
+        self._progress = progress
         self._corpus: Any = None
 
     def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **_: Any) -> NDArray[np.float32]:
@@ -124,19 +129,28 @@ class EncoderBridge:
             ``{query id: {passage id: score}}``.
         """
         query_ids, passage_ids = list(queries["id"]), list(self._corpus["id"])
-        similarity = self._spec.similarity
-        passages = comparable(self._encode(passage_texts(self._corpus), task_metadata, "passage"), similarity)
-        query_vectors = comparable(
-            self._encode(_query_texts(queries, task_metadata), task_metadata, "query"), similarity
-        )
+        corpus_texts, question_texts = passage_texts(self._corpus), _query_texts(queries, task_metadata)
         self._corpus = None
+        similarity = self._spec.similarity
+        passages = comparable(self._encode(corpus_texts, task_metadata, "passage"), similarity)
+        query_vectors = comparable(self._encode(question_texts, task_metadata, "query"), similarity)
         started = time.perf_counter()
         if top_ranked is None:
             run, self.index_info = retrieve(query_ids, query_vectors, passage_ids, passages, top_k=top_k)
         else:
             run, self.index_info = rescore(query_ids, query_vectors, passage_ids, passages, top_ranked, top_k=top_k)
         self.search_seconds += time.perf_counter() - started
-        return run
+        reranker = self._contestant.reranker
+        if reranker is None:
+            return run
+        instruction = reranker.spec.instruction(task_metadata.name, task_metadata.type, "query")
+        return rerank(
+            run,
+            dict(zip(query_ids, question_texts, strict=True)),
+            dict(zip(passage_ids, corpus_texts, strict=True)),
+            lambda pairs: score_pairs(reranker, pairs, instruction=instruction, progress=self._progress),
+            top_k=self._contestant.rerank_top_k,
+        )
 
     def _encode(self, texts: Sequence[str], task_metadata: Any, role: Role) -> NDArray[np.float32]:
         instruction = self._spec.instruction(task_metadata.name, task_metadata.type, role)
@@ -146,9 +160,10 @@ class EncoderBridge:
 class CrossEncoderBridge:
     """mteb's CrossEncoderProtocol over an adapter that scores pairs."""
 
-    def __init__(self, adapter: Scorer, meta: Any) -> None:
-        self.mteb_model_meta = meta
+    def __init__(self, adapter: Scorer, progress: Progress) -> None:
+        self.mteb_model_meta = model_meta(adapter.spec)
         self._adapter = adapter
+        self._progress = progress
 
     def predict(self, inputs1: Any, inputs2: Any, *, task_metadata: Any, **_: Any) -> NDArray[np.float32]:
         """Relevance of pairs in step.
@@ -164,10 +179,7 @@ class CrossEncoderBridge:
         spec = self._adapter.spec
         pairs = list(zip(_loader_texts(inputs1), _loader_texts(inputs2), strict=True))
         instruction = spec.instruction(task_metadata.name, task_metadata.type, "query")
-        scores = self._adapter.score(pairs, instruction=instruction)
-        if not np.isfinite(scores).all():
-            raise ModelFault(f"{spec.name} gave NaN or infinite scores for {int((~np.isfinite(scores)).sum())} pairs")
-        return scores
+        return score_pairs(self._adapter, pairs, instruction=instruction, progress=self._progress)
 
 
 @contextmanager

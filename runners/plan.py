@@ -9,9 +9,10 @@ from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput
 from models.contract import Role
+from models.detect import Overrides
 from models.device import resolve_device
 from models.resolve import Model, resolve_model
-from models.spec import ModelSpec
+from models.spec import ModelSpec, joint_name
 from results.record import RunRecord, TaskRecord, settings_digest
 from results.store import RunStore
 from runners.benchmark import Benchmark, find_benchmark, names_of
@@ -49,6 +50,7 @@ class Plan:
         request: What was asked for.
         benchmark: The benchmark.
         model: The model, not loaded.
+        reranker: The reranker behind it, not loaded; None for none.
         device: Where it will run.
         snapshots: Where the data is.
         store: Where the results go.
@@ -60,12 +62,18 @@ class Plan:
     request: RunRequest
     benchmark: Benchmark
     model: Model
+    reranker: Model | None
     device: str
     snapshots: Snapshots
     store: RunStore
     earlier: RunRecord | None
     steps: tuple[Step, ...]
     average_over: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """Name of what is scored, as in the results folder."""
+        return joint_name(self.model.spec, self.reranker.spec if self.reranker else None)[0]
 
 
 def resolve(request: RunRequest) -> Plan:
@@ -85,14 +93,27 @@ def resolve(request: RunRequest) -> Plan:
         allow_pickle=request.allow_pickle,
     )
     _check_ability(model, tasks)
-    device = resolve_device(request.device) if model.checkpoint else "cpu"
+    reranker = _reranker(request, model, tasks) if request.reranker else None
+    files = model.checkpoint or (reranker.checkpoint if reranker else None)
+    device = resolve_device(request.device) if files else "cpu"
     _check_data(benchmark, tasks, snapshots)
-    store = RunStore(request.output.expanduser(), model.spec.name, model.spec.revision)
+    name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
+    store = RunStore(request.output.expanduser(), name, name_revision)
     _check_output(request.output.expanduser())
     earlier = store.read()
-    steps = tuple(_step(task, model, snapshots, store, earlier, overwrite=request.overwrite) for task in tasks)
+    second = {"reranker": {**reranker.spec.as_dict(), "top_k": request.rerank_top_k}} if reranker else {}
+    steps = tuple(
+        _step(
+            task,
+            {**_model_settings(model.spec, task), **second, "data": _data_settings(task, snapshots)},
+            store,
+            earlier,
+            overwrite=request.overwrite,
+        )
+        for task in tasks
+    )
     average_over = tuple((task.name, task.kind) for task in benchmark.average_over(request))
-    return Plan(request, benchmark, model, device, snapshots, store, earlier, steps, average_over)
+    return Plan(request, benchmark, model, reranker, device, snapshots, store, earlier, steps, average_over)
 
 
 def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
@@ -119,6 +140,25 @@ def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
         raise BadInput(
             f"{model.spec.name} is a reranker and gives no vectors, which {_some(others)} need: use --types reranking"
         )
+
+
+def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...]) -> Model:
+    """The reranker asked for, with its own settings: the flags for model settings are the encoder's, but for dtype."""
+    reranker = resolve_model(
+        str(request.reranker),
+        None,
+        Overrides(dtype=request.overrides.dtype),
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
+    )
+    if reranker.spec.ability != "score":
+        raise BadInput(f"--reranker {request.reranker}: an embedding model, not a reranker; name it as MODEL")
+    if model.spec.ability != "encode":
+        raise BadInput(f"{model.spec.name} is a reranker itself: --reranker wants an embedding model before it")
+    others = tuple(task for task in tasks if task.kind != "Retrieval")
+    if others:
+        raise BadInput(f"--reranker re-ranks retrieval, and {_some(others)} do not retrieve: use --types retrieval")
+    return reranker
 
 
 def _check_data(benchmark: Benchmark, tasks: tuple[Task, ...], snapshots: Snapshots) -> None:
@@ -151,13 +191,9 @@ def _check_output(output: Path) -> None:
 
 
 def _step(
-    task: Task, model: Model, snapshots: Snapshots, store: RunStore, earlier: RunRecord | None, *, overwrite: bool
+    task: Task, moving: Mapping[str, Any], store: RunStore, earlier: RunRecord | None, *, overwrite: bool
 ) -> Step:
-    settings = {
-        **_model_settings(model.spec, task),
-        "task": _plain(asdict(task)),
-        "data": _data_settings(task, snapshots),
-    }
+    settings = {**moving, "task": _plain(asdict(task))}
     digest = settings_digest(settings)
     if store.finished(earlier, task.name, digest) and not overwrite:
         return Step(task, settings, digest, "finished")

@@ -15,6 +15,7 @@ from models.spec import ModelSpec
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from models.resolve import Model
     from runners.benchmark import Benchmark
     from runners.engine import Finished
     from runners.plan import Plan
@@ -29,6 +30,10 @@ def said_before(plan: Plan, console: Console) -> None:
     _say(console, f"{spec.name} at {spec.revision} on {plan.device}: {_settings(spec)}")
     for line in plan.model.evidence:
         _say(console, f"  {line}")
+    if plan.reranker:
+        _say(console, f"  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
+        for line in plan.reranker.evidence:
+            _say(console, f"    {line}")
     again = [step for step in plan.steps if step.state == "again"]
     for step in again:
         _say(console, f"  {step.task.name} runs again: {step.reason}")
@@ -49,15 +54,12 @@ def said_after(plan: Plan, finished: Finished, console: Console) -> None:
 def show_plan(plan: Plan, console: Console) -> None:
     """Everything that ``evaluate`` would do."""
     spec = plan.model.spec
-    _say(console, f"model     {spec.name}")
-    _say(console, f"revision  {spec.revision}")
+    show_model(plan.model, console)
     _say(console, f"device    {plan.device}")
-    _say(console, f"settings  {_settings(spec)}")
-    for line in plan.model.evidence:
-        _say(console, f"          {line}")
-    for text in dict.fromkeys(text for _, text in spec.prompts if text):
-        selectors = ", ".join(selector for selector, its in spec.prompts if its == text)
-        _say(console, f"instruct  {text!r} before {selectors}")
+    if plan.reranker:
+        _say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
+        for line in plan.reranker.evidence:
+            _say(console, f"          {line}")
     _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
     _say(console, f"output    {plan.store.folder}")
     rows = []
@@ -68,6 +70,19 @@ def show_plan(plan: Plan, console: Console) -> None:
         rows.append([task.name, task.kind, _splits(task), task.main_score, _instructed(spec, task), where, state])
     headings = ["task", "type", "splits", "main score", "instructed", "dataset", "state"]
     console.print(_table(f"{plan.benchmark.title}: {len(rows)} tasks", headings, rows))
+
+
+def show_model(model: Model, console: Console) -> None:
+    """What a model was found to be, and every effective setting with where it comes from."""
+    spec = model.spec
+    _say(console, f"model     {spec.name}")
+    _say(console, f"revision  {spec.revision}")
+    _say(console, f"settings  {_settings(spec)}")
+    for line in model.evidence:
+        _say(console, f"          {line}")
+    for text in dict.fromkeys(text for _, text in spec.prompts if text):
+        selectors = ", ".join(selector for selector, its in spec.prompts if its == text)
+        _say(console, f"instruct  {text!r} before {selectors}")
 
 
 def show_tasks(benchmark: Benchmark, console: Console) -> None:
@@ -98,7 +113,13 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
     return table
 
 
+def _reranker(spec: ModelSpec, top_k: int) -> str:
+    return f"first {top_k} re-ranked by {spec.name} at {spec.revision}: {_settings(spec)}"
+
+
 def _settings(spec: ModelSpec) -> str:
+    if spec.ability == "score":
+        return f"pair scores, {spec.passage_max_length} tokens a pair, {spec.query_max_length} a query, {spec.dtype}"
     lengths = sorted({spec.query_max_length, spec.passage_max_length})
     parts = [
         f"{spec.pooling} pooling",

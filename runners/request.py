@@ -26,6 +26,8 @@ class RunRequest:
         device: ``auto`` or a torch device.
         batch_size: Texts of one forward pass; None lets the adapter decide.
         overrides: Model settings given by hand.
+        reranker: Folder or hub id of a reranker for what the model retrieves; None for none.
+        rerank_top_k: Passages that it sees of each query.
         trust_remote_code: Code that a checkpoint brings may run.
         allow_pickle: Pickle weights may be read.
         overwrite: Evaluate finished tasks again.
@@ -45,6 +47,8 @@ class RunRequest:
     device: str = "auto"
     batch_size: int | None = None
     overrides: Overrides = field(default_factory=Overrides)
+    reranker: str | None = None
+    rerank_top_k: int = 100
     trust_remote_code: bool = False
     allow_pickle: bool = False
     overwrite: bool = False

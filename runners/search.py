@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,3 +78,39 @@ def rescore(
         best = np.argsort(-scores, kind="stable")[:top_k]
         run[query_id] = {ids[place]: float(scores[place]) for place in best}
     return run, index.info
+
+
+def rerank(
+    run: Run,
+    queries: Mapping[str, str],
+    passages: Mapping[str, str],
+    score: Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]],
+    *,
+    top_k: int,
+) -> Run:
+    """Put the first ``top_k`` passages of each query in a reranker's order.
+
+    The others stay below them in the order that they had, so that recall beyond ``top_k`` is that of the first run.
+
+    Args:
+        run: What was retrieved.
+        queries: Text by query id.
+        passages: Text by passage id.
+        score: Scores of ``(query, passage)`` pairs.
+        top_k: Passages re-ranked of each query.
+    """
+    ranked = {
+        query_id: sorted(found, key=lambda passage_id: (found[passage_id], passage_id), reverse=True)
+        for query_id, found in run.items()
+    }
+    pairs = [
+        (queries[query_id], passages[passage_id]) for query_id, order in ranked.items() for passage_id in order[:top_k]
+    ]
+    scores = iter(score(pairs).tolist())
+    result: Run = {}
+    for query_id, order in ranked.items():
+        head = {passage_id: next(scores) for passage_id in order[:top_k]}
+        floor = min(head.values(), default=0.0)
+        tail = {passage_id: floor - 1.0 - place for place, passage_id in enumerate(order[top_k:])}
+        result[query_id] = head | tail
+    return result

@@ -237,3 +237,46 @@ def test_hub_model_and_hub_data_from_the_cache_while_offline(tmp_path: Path) -> 
     record = json.loads(run.read_text(encoding="utf-8"))
     assert record["tasks"]["LCQMC"]["data"]["source"] == f"hub C-MTEB/LCQMC@{rows['LCQMC'].revision}"
     assert record["spec"]["prompts"][0][1] == "为这个句子生成表示以用于检索相关文章："
+
+
+def test_a_reranker_behind_an_encoder(tmp_path: Path) -> None:
+    command = ["evaluate", "flagbench/random", "--mini", "--types", "retrieval", "--output", tmp_path]
+    result = flagbench(*command, "--reranker", "flagbench/random-reranker", "--rerank-top-k", "20")
+    assert result.returncode == 0, result.stderr
+    assert "first 20 re-ranked by flagbench/random-reranker at v1" in result.stderr
+    folder = tmp_path / "flagbench__random+random-reranker" / "v1+v1"
+    scores = json.loads((folder / "EcomRetrieval.json").read_text(encoding="utf-8"))["scores"]["dev"][0]
+    run = json.loads((folder / "flagbench" / "run.json").read_text(encoding="utf-8"))
+    assert run["reranker"]["top_k"] == 20
+
+    alone = flagbench(*command)
+    assert alone.returncode == 0
+    folder = tmp_path / "flagbench__random" / "v1"
+    before = json.loads((folder / "EcomRetrieval.json").read_text(encoding="utf-8"))["scores"]["dev"][0]
+    assert scores["ndcg_at_10"] != before["ndcg_at_10"]
+    assert scores["recall_at_20"] == before["recall_at_20"]
+    assert scores["recall_at_100"] == before["recall_at_100"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["flagbench/random", "--types", "sts", "--reranker", "flagbench/random-reranker"], "do not retrieve"),
+        (["flagbench/random", "--types", "retrieval", "--reranker", "flagbench/random"], "not a reranker"),
+        (["flagbench/random-reranker", "--types", "reranking", "--reranker", "flagbench/random-reranker"], "itself"),
+        (["flagbench/random", "--types", "retrieval", "--reranker", "./none"], "no such model directory"),
+    ],
+)
+def test_a_reranker_in_the_wrong_place_is_refused(arguments: list[str], said: str) -> None:
+    assert said in one_line(flagbench("evaluate", *arguments, "--mini"))
+
+
+def test_models_show_says_what_was_detected_from_what(tmp_path: Path) -> None:
+    model = add_sentence_transformers(write_bert(tmp_path / "mine"), pooling="cls", prompts={"query": "问："})
+    result = flagbench("models", "show", model, "--max-length", "32")
+    assert result.returncode == 0, result.stderr
+    assert "settings  cls pooling, normalised, cosine, 32 tokens, fp32" in result.stdout
+    assert "pooling: cls, from modules.json and its pooling folder" in result.stdout
+    assert "query_max_length: 32, as asked for" in result.stdout
+    assert "instruct  '问：' before query" in result.stdout
+    assert "no such model directory" in one_line(flagbench("models", "show", "./none"))

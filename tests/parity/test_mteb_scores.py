@@ -12,7 +12,7 @@ import pytest
 from cmteb.benchmark import CMTEB, MTEB
 from models.detect import Overrides
 from models.resolve import resolve_model
-from runners.benchmark import Benchmark
+from runners.benchmark import Benchmark, Contestant
 from runners.encode import TextEncoder
 from runners.mteb_bridge import quiet
 from runners.progress import Silent
@@ -40,7 +40,9 @@ def our_scores(benchmark: Benchmark, name: str, adapter: Any, data: Path, *subse
     request = RunRequest("", benchmark.name, tasks=(name,), subsets=subsets)
     (row,) = benchmark.select(request)
     loaded = benchmark.load(row, Snapshots(data))
-    return {split: dict(by) for split, by in benchmark.evaluate(loaded, adapter, Silent(), None).scores.items()}
+    return {
+        split: dict(by) for split, by in benchmark.evaluate(loaded, Contestant(adapter), Silent(), None).scores.items()
+    }
 
 
 @pytest.mark.filterwarnings("ignore")

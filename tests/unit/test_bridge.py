@@ -29,7 +29,7 @@ from models.contract import Embeddings, Role
 from models.fake import FakeEncoder, FakeScorer
 from models.registry import published
 from models.spec import ModelSpec
-from runners.benchmark import Loaded
+from runners.benchmark import Contestant, Loaded
 from runners.encode import TextEncoder
 from runners.mteb_bridge import CrossEncoderBridge, EncoderBridge, model_meta, passage_texts, quiet
 from runners.progress import Silent
@@ -71,7 +71,7 @@ class _Recorder(FakeEncoder):
 
 
 def _bridge(adapter: FakeEncoder) -> EncoderBridge:
-    return EncoderBridge(TextEncoder(adapter, Silent()), model_meta(adapter.spec))
+    return EncoderBridge(TextEncoder(adapter, Silent()), Contestant(adapter), Silent())
 
 
 class _EncoderOnly:
@@ -107,7 +107,7 @@ def test_the_encoder_bridge_is_what_mteb_takes() -> None:
 
 
 def test_the_cross_encoder_bridge_is_what_mteb_takes() -> None:
-    bridge = CrossEncoderBridge(FakeScorer(_RERANKER), model_meta(_RERANKER, cross_encoder=True))
+    bridge = CrossEncoderBridge(FakeScorer(_RERANKER), Silent())
     assert isinstance(bridge, CrossEncoderProtocol)
     assert not isinstance(bridge, EncoderProtocol)
     assert not isinstance(bridge, SearchProtocol)
@@ -126,7 +126,7 @@ def test_the_model_file_of_mteb_has_the_settings() -> None:
     assert meta.similarity_fn_name == "dot"
     assert meta.use_instructions is True
     assert meta.is_cross_encoder is False
-    assert model_meta(_RERANKER, cross_encoder=True).is_cross_encoder is True
+    assert model_meta(_RERANKER).is_cross_encoder is True
 
 
 # Texts of passages.
@@ -292,7 +292,7 @@ def _naive_map(score: Callable[[str, str], float]) -> float:
 
 def test_a_reranker_is_scored_by_its_own_order() -> None:
     scorer = FakeScorer(_RERANKER)
-    found = _scores("T2Reranking", CrossEncoderBridge(scorer, model_meta(_RERANKER, cross_encoder=True)))
+    found = _scores("T2Reranking", CrossEncoderBridge(scorer, Silent()))
     expected = _naive_map(lambda query, passage: float(scorer.score([(query, passage)])[0]))
     assert found["map_at_1000"] == pytest.approx(expected, abs=1e-5)
     assert found["main_score"] == found["map_at_1000"]
@@ -321,7 +321,7 @@ class _PairRecorder(FakeScorer):
 
 def test_a_reranker_sees_each_query_with_its_candidates() -> None:
     scorer = _PairRecorder(replace(_RERANKER, prompts=(("Reranking-query", "R: "), ("passage", "never: "))))
-    _scores("T2Reranking", CrossEncoderBridge(scorer, model_meta(scorer.spec, cross_encoder=True)))
+    _scores("T2Reranking", CrossEncoderBridge(scorer, Silent()))
     assert {instruction for instruction, _ in scorer.calls} == {"R: "}
     texts = {row["_id"]: row["text"] for row in _rows("T2Reranking", "corpus")}
     queries = {row["_id"]: row["text"] for row in _rows("T2Reranking", "queries")}
@@ -344,8 +344,8 @@ class _BrokenScorer(FakeScorer):
 
 def test_scores_that_are_no_numbers_are_a_fault_of_the_model() -> None:
     scorer = _BrokenScorer(_RERANKER)
-    with pytest.raises(ModelFault, match=r"flagbench/random-reranker gave NaN or infinite scores for 3 pairs"):
-        evaluate(_loaded("T2Reranking"), scorer, Silent(), None)
+    with pytest.raises(ModelFault, match=r"flagbench/random-reranker gave NaN or infinite scores for 3 of 200 pairs"):
+        evaluate(_loaded("T2Reranking"), Contestant(scorer), Silent(), None)
 
 
 class _BrokenEncoder(FakeEncoder):
@@ -358,7 +358,7 @@ class _BrokenEncoder(FakeEncoder):
 @pytest.mark.parametrize("name", ["CovidRetrieval", "T2Reranking", "LCQMC"])
 def test_vectors_that_are_no_numbers_are_a_fault_of_the_model(name: str) -> None:
     with pytest.raises(ModelFault, match="flagbench/random gave NaN or infinite values for 1 of"):
-        evaluate(_loaded(name), _BrokenEncoder(_RANDOM), Silent(), None)
+        evaluate(_loaded(name), Contestant(_BrokenEncoder(_RANDOM)), Silent(), None)
 
 
 # Quiet.

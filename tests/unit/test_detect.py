@@ -450,16 +450,50 @@ def test_an_unpublished_hub_model_is_read_from_its_files(tmp_path):
     assert (spec.name, spec.revision, spec.pooling) == ("org/model", "1" * 40, "mean")
 
 
+# Rerankers
+
+RERANKER = {"architectures": ["XLMRobertaForSequenceClassification"], "model_type": "xlm-roberta"}
+
+
+def test_a_reranker_has_the_lengths_of_flagreranker(checkpoint):
+    config = RERANKER | {"max_position_embeddings": 514, "pad_token_id": 1}
+    found = detect(checkpoint(config), Overrides())
+
+    assert found.spec.ability == "score"
+    assert (found.spec.query_max_length, found.spec.passage_max_length) == (384, 512)
+    assert found.spec.pooling is None
+    assert said(found, "reranker: XLMRobertaForSequenceClassification")
+
+
+def test_a_short_reranker_is_cut_to_its_positions(checkpoint):
+    config = {"architectures": ["BertForSequenceClassification"], "model_type": "bert", "max_position_embeddings": 64}
+    spec = detect(checkpoint(config), Overrides()).spec
+
+    assert (spec.query_max_length, spec.passage_max_length) == (48, 64)
+
+
+def test_the_length_of_a_reranker_as_asked_for(checkpoint):
+    spec = detect(checkpoint(RERANKER), Overrides(max_length=100)).spec
+
+    assert (spec.query_max_length, spec.passage_max_length) == (75, 100)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "flag"),
+    [
+        (Overrides(pooling="cls"), "--pooling"),
+        (Overrides(normalize=True), "--normalize"),
+        (Overrides(lowercase=False), "--lowercase"),
+        (Overrides(passage_instruction="p"), "--passage-instruction"),
+    ],
+)
+def test_a_reranker_takes_no_flags_of_encoders(checkpoint, overrides, flag):
+    message = refusal(checkpoint(RERANKER), overrides)
+
+    assert f"is a reranker, which has no {flag}" in message
+
+
 # Refusals
-
-
-@pytest.mark.parametrize("architecture", ["XLMRobertaForSequenceClassification", "BertForSequenceClassification"])
-def test_a_reranker(checkpoint, architecture):
-    found = checkpoint({"architectures": [architecture], "model_type": "bert"})
-
-    message = refusal(found)
-    assert str(found.directory) in message
-    assert f"reranker ({architecture})" in message
 
 
 def test_a_causal_model_may_be_anything(checkpoint):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from runners.index import DenseIndex, gpu_count
-from runners.search import comparable, rescore, retrieve
+from runners.search import comparable, rerank, rescore, retrieve
 
 Vectors = NDArray[np.float32]
 
@@ -176,3 +178,28 @@ def test_cosine_and_dot_rank_otherwise() -> None:
         vectors = comparable(long_and_close, similarity)
         found[similarity] = list(retrieve(["q"], query, ["long", "close"], vectors, top_k=2)[0]["q"])
     assert found == {"cosine": ["close", "long"], "dot": ["long", "close"]}
+
+
+def test_the_first_passages_are_re_ranked_and_the_others_stay_below_in_their_order() -> None:
+    run = {"q": {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6, "e": 0.5}, "none": {}}
+    opinion = {"A": -3.0, "B": 7.0, "C": 2.0}
+    seen: list[tuple[str, str]] = []
+
+    def score(pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        seen.extend(pairs)
+        return np.array([opinion[passage] for _, passage in pairs], dtype=np.float32)
+
+    texts = {passage_id: passage_id.upper() for passage_id in "abcde"}
+    result = rerank(run, {"q": "query", "none": "other"}, texts, score, top_k=3)
+
+    assert seen == [("query", "A"), ("query", "B"), ("query", "C")]
+    assert sorted(result["q"], key=lambda each: -result["q"][each]) == ["b", "c", "a", "d", "e"]
+    assert result["none"] == {}
+    assert run["q"]["a"] == 0.9
+
+
+def test_ties_before_re_ranking_are_broken_as_trec_eval_does() -> None:
+    run = {"q": {"a": 0.5, "c": 0.5, "b": 0.5}}
+    texts = {passage_id: passage_id for passage_id in "abc"}
+    result = rerank(run, {"q": "x"}, texts, lambda pairs: np.zeros(len(pairs), dtype=np.float32), top_k=1)
+    assert sorted(result["q"], key=lambda each: -result["q"][each]) == ["c", "b", "a"]
