@@ -19,6 +19,8 @@ _LAST_TOKEN_TYPES = {"gemma2", "mistral", "qwen2", "qwen3", "llama"}
 _DEFAULT_LENGTH = 512
 # Position ids start after the padding id in the RoBERTa family.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet"}
+# The classes that a checkpoint is read as here; code of its own for others does not matter.
+_CLASSES_READ = {"AutoModel", "AutoModelForSequenceClassification"}
 _NO_LIMIT = 10**9  # tokenizers without a limit write 1e30
 _QUERY_SELECTORS = ("Retrieval-query", "Reranking-query")
 _PASSAGE_SELECTORS = ("Retrieval-passage", "Reranking-passage")
@@ -77,21 +79,25 @@ def detect(checkpoint: Checkpoint, overrides: Overrides, *, trust_remote_code: b
 
 def position_limit(config: Mapping[str, Any]) -> int:
     """Tokens that the model has positions for; 0 when its config does not say."""
-    positions = config.get("max_position_embeddings") or 0
+    positions = _whole(config.get("max_position_embeddings") or 0, "max_position_embeddings")
     if config.get("model_type") in _OFFSET_POSITIONS and positions:
-        return int(positions) - int(config.get("pad_token_id", 1)) - 1
-    return max(int(positions), 0)
+        return positions - _whole(config.get("pad_token_id", 1), "pad_token_id") - 1
+    return max(positions, 0)
+
+
+def _whole(value: object, key: str) -> int:
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    raise BadInput(f"the checkpoint's files say {key} = {value!r}, which is no whole number: mend or copy them again")
 
 
 def _refuse_other_models(
     directory: Path, config: Mapping[str, Any], overrides: Overrides, trust_remote_code: bool
 ) -> None:
     architectures = [str(name) for name in config.get("architectures") or []]
-    if "AutoModel" in (config.get("auto_map") or {}) and not trust_remote_code:
-        raise BadInput(
-            f"{directory} brings its own code ({config['auto_map']['AutoModel']}); "
-            "pass --trust-remote-code if you trust its author"
-        )
+    own = [str(code) for name, code in (config.get("auto_map") or {}).items() if name in _CLASSES_READ]
+    if own and not trust_remote_code:
+        raise BadInput(f"{directory} brings its own code ({own[0]}); pass --trust-remote-code if you trust its author")
     causal = any(name.endswith("ForCausalLM") for name in architectures)
     if causal and not (directory / "modules.json").is_file() and overrides.pooling is None:
         raise BadInput(
@@ -254,11 +260,11 @@ def _bert_config(directory: Path) -> dict[str, Any]:
 def _length(directory: Path, config: Mapping[str, Any], sentence_transformers: bool) -> tuple[int, str]:
     stated = _bert_config(directory).get("max_seq_length")
     if stated:
-        return int(stated), "from sentence_bert_config.json"
+        return _whole(stated, "max_seq_length"), "from sentence_bert_config.json"
     limit = position_limit(config) or _NO_LIMIT
     if sentence_transformers:
         tokenizer = read_json(directory / "tokenizer_config.json").get("model_max_length") or _NO_LIMIT
-        length = int(min(tokenizer, limit))
+        length = min(_whole(tokenizer, "model_max_length"), limit)
         if length < _NO_LIMIT:
             return length, "the tokenizer's or the positions' limit, as sentence-transformers does"
     return min(_DEFAULT_LENGTH, limit), "FlagEmbedding's default"

@@ -45,6 +45,10 @@ def read_pretrained(
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        if "mismatch" in str(error):
+            raise BadInput(
+                f"{directory}: its weights have other shapes than its config.json says; copy the checkpoint again"
+            ) from error
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"{directory} cannot be loaded by transformers: {first_line}") from error
     # The pooler is not used by any pooling here, and many checkpoints are saved without it.

@@ -615,3 +615,20 @@ def test_bge_m3_heads_are_said_to_be_left_out(checkpoint):
 def test_gemma2_runs_with_eager_attention(checkpoint):
     assert detect(checkpoint({"model_type": "gemma2"}), Overrides()).spec.attention == "eager"
     assert detect(checkpoint(BERT, path="bert"), Overrides()).spec.attention == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "files"),
+    [
+        (BERT | {"max_position_embeddings": "many"}, {}),
+        (BERT, modules("Pooling") | {"sentence_bert_config.json": {"max_seq_length": "long"}}),
+    ],
+)
+def test_a_length_that_is_no_number(checkpoint, config, files):
+    assert "which is no whole number" in refusal(checkpoint(config, files))
+
+
+def test_the_code_of_a_reranker_is_not_run_unasked(checkpoint):
+    config = RERANKER | {"auto_map": {"AutoModelForSequenceClassification": "own.Reranker"}}
+
+    assert "brings its own code (own.Reranker)" in refusal(checkpoint(config))
