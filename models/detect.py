@@ -10,7 +10,7 @@ from typing import Any
 
 from flagbench import BadInput
 from models.checkpoint import Checkpoint, read_json
-from models.registry import published
+from models.registry import family_spec, published, registry
 from models.spec import DType, ModelSpec, Pooling, Prompts, Similarity
 
 # FlagEmbedding's defaults for a folder without sentence-transformers' files (facts of AbsEmbedder and auto_embedder):
@@ -38,6 +38,7 @@ class Overrides:
     passage_instruction: str | None = None
     lowercase: bool | None = None
     dtype: DType | None = None
+    family: str | None = None
     name: str | None = None
 
 
@@ -62,8 +63,12 @@ def detect(checkpoint: Checkpoint, overrides: Overrides, *, trust_remote_code: b
     """
     config = read_json(checkpoint.directory / "config.json")
     _refuse_other_models(checkpoint.directory, config, overrides, trust_remote_code)
-    row = published().get(checkpoint.name)
-    if row is not None and not checkpoint.local:
+    row = None if checkpoint.local else published().get(checkpoint.name)
+    if overrides.family:
+        spec, evidence = _as_family(checkpoint, config, overrides.family)
+    elif choices := _choices(checkpoint):
+        raise BadInput(f"{checkpoint.name} is evaluated with one of {', '.join(choices)}: name it with --family")
+    elif row is not None:
         spec, evidence = replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
     elif _is_cross_encoder(config):
         spec, evidence = _cross_encoder(checkpoint, config)
@@ -104,6 +109,37 @@ def _refuse_other_models(
             f"{directory} is a {architectures[0]}, which may be a reranker, a generator or an embedder; "
             "if it is an embedder, say so with --pooling lasttoken"
         )
+
+
+def _choices(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The families that fit a checkpoint of this name where they are several; empty else."""
+    ask = registry().ask
+    if not checkpoint.local:
+        return ask.get(checkpoint.name, ())
+    return next((families for name, families in ask.items() if name.split("/")[1] == _named_folder(checkpoint)), ())
+
+
+def _as_family(checkpoint: Checkpoint, config: Mapping[str, Any], family: str) -> tuple[ModelSpec, list[str]]:
+    """The settings of a family that the user named, which the files must not contradict.
+
+    Raises:
+        UnknownName: No such family.
+        BadInput: The files are of a model of another kind, or say another pooling.
+    """
+    directory = checkpoint.directory
+    spec = family_spec(family, name=checkpoint.name, revision=checkpoint.revision)
+    if (spec.ability == "score") != _is_cross_encoder(config):
+        kind = "a reranker" if _is_cross_encoder(config) else "no reranker"
+        raise BadInput(f"--family {family}: {directory} is {kind} by its config.json; name another family")
+    pooling = directory / "1_Pooling" / "config.json"
+    if spec.ability == "encode" and pooling.is_file() and _pooling_mode(pooling) != spec.pooling:
+        raise BadInput(
+            f"--family {family} means {spec.pooling} pooling, and {pooling} says {_pooling_mode(pooling)}; "
+            "name another family"
+        )
+    limit = position_limit(config) or spec.passage_max_length
+    lengths = {key: min(getattr(spec, key), limit) for key in ("query_max_length", "passage_max_length")}
+    return replace(spec, **lengths), [f"settings: models.toml, family {family}, as asked for"]
 
 
 def _is_cross_encoder(config: Mapping[str, Any]) -> bool:
@@ -297,11 +333,16 @@ def _prompts(config: Mapping[str, Any]) -> Prompts:
     return tuple(pairs) if any(text for _, text in pairs) else ()
 
 
+def _named_folder(checkpoint: Checkpoint) -> str:
+    """The folder whose name may be that of a published checkpoint: of ``run/checkpoint-N`` the run's."""
+    directory = checkpoint.directory
+    return directory.parent.name if directory.name.startswith("checkpoint-") else directory.name
+
+
 def _published_under_folder_name(checkpoint: Checkpoint) -> ModelSpec | None:
     if not checkpoint.local:
         return None
-    directory = checkpoint.directory
-    folder = directory.parent.name if directory.name.startswith("checkpoint-") else directory.name
+    folder = _named_folder(checkpoint)
     rows = (spec for spec in published().values() if not spec.family.startswith("fake"))
     return next((spec for spec in rows if spec.name.split("/")[1] == folder), None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,22 +20,37 @@ REGISTRY_FILE = Path(__file__).with_name("models.toml")
 
 Loader = Callable[..., "Adapter"]
 
-_KEYS = {"name", "family", "revision", "licence", "adapter", "ability"} | {
-    "query_max_length",
-    "passage_max_length",
-    "query_instruction",
-    "instructed",
-}
+_KEYS = {"adapter", "ability", "licence", "instructions", "query_max_length", "passage_max_length"}
 _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
 
 
+@dataclass(frozen=True)
+class Registry:
+    """What a models.toml says.
+
+    Attributes:
+        models: Settings of each published checkpoint, in file order.
+        families: Keys of each family.
+        ask: Checkpoints that several families fit, with these.
+    """
+
+    models: Mapping[str, ModelSpec]
+    families: Mapping[str, Mapping[str, Any]]
+    ask: Mapping[str, tuple[str, ...]]
+
+
 @cache
-def published() -> Mapping[str, ModelSpec]:
-    """All rows of models.toml by name, in file order."""
+def registry() -> Registry:
+    """The models.toml that ships with FlagBench."""
     return parse(REGISTRY_FILE.read_text(encoding="utf-8"), str(REGISTRY_FILE.name))
 
 
-def parse(text: str, source: str) -> Mapping[str, ModelSpec]:
+def published() -> Mapping[str, ModelSpec]:
+    """All published checkpoints by name, in file order."""
+    return registry().models
+
+
+def parse(text: str, source: str) -> Registry:
     """Read the text of a models.toml.
 
     Args:
@@ -51,16 +67,40 @@ def parse(text: str, source: str) -> Mapping[str, ModelSpec]:
         name = row.get("name", "a row without a name")
         if row.get("family") not in families:
             raise UnknownName("family", str(row.get("family")), families, f"in {source}, model {name}")
-        merged = {**families[row["family"]], **row}
-        odd = merged.keys() ^ (_KEYS if merged.get("ability") == "score" else _ENCODER_KEYS)
-        if odd:
-            raise BadInput(f"{source}: model {name} has unknown or missing keys: {', '.join(sorted(odd))}")
         if name in specs:
             raise BadInput(f"{source}: model {name} stands there twice")
-        instruction, selectors = merged.pop("query_instruction"), merged.pop("instructed")
-        prompts = tuple((selector, instruction) for selector in selectors) if instruction else ()
-        specs[name] = ModelSpec(**merged, prompts=prompts)
-    return specs
+        specs[name] = _spec(row, families, f"{source}: model {name}")
+    ask = {name: tuple(choices) for name, choices in data.get("ask", {}).items()}
+    for family in [family for choices in ask.values() for family in choices]:
+        if family not in families:
+            raise UnknownName("family", family, families, f"in {source}, under [ask]")
+    return Registry(specs, families, ask)
+
+
+def family_spec(family: str, *, name: str, revision: str) -> ModelSpec:
+    """The settings of a family for a checkpoint of any name.
+
+    Raises:
+        UnknownName: No family is called so.
+    """
+    families = registry().families
+    if family not in families or family.startswith("fake"):
+        known = [each for each in families if not each.startswith("fake")]
+        raise UnknownName("family", family, known, "see flagbench models")
+    return _spec({"name": name, "family": family, "revision": revision}, families, f"family {family}")
+
+
+def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], where: str) -> ModelSpec:
+    merged = {**families[row["family"]], **row}
+    keys = _KEYS if merged.get("ability") == "score" else _ENCODER_KEYS
+    odd = merged.keys() ^ (keys | {"name", "family", "revision"})
+    if odd:
+        raise BadInput(f"{where} has unknown or missing keys: {', '.join(sorted(odd))}")
+    for each in merged["instructions"]:
+        if each.keys() != {"text", "before"}:
+            raise BadInput(f"{where}: an instruction has text and before, and one has {', '.join(sorted(each))}")
+    prompts = tuple((selector, each["text"]) for each in merged.pop("instructions") for selector in each["before"])
+    return ModelSpec(**merged, prompts=prompts)
 
 
 def loader(spec: ModelSpec) -> Loader:

@@ -99,6 +99,9 @@ def _add_model_options(command: argparse.ArgumentParser) -> None:
     model = command.add_argument_group("model settings (default: as published, or as the checkpoint's files say)")
     model.add_argument("--revision", metavar="COMMIT", help="of a model on the hub")
     model.add_argument("--name", metavar="ORG/NAME", help="name of the results folder of a local checkpoint")
+    model.add_argument(
+        "--family", metavar="NAME", help="settings of a family of models.toml, as flagbench models lists"
+    )
     model.add_argument("--pooling", choices=POOLINGS)
     model.add_argument("--normalize", action=argparse.BooleanOptionalAction, default=None, help="L2-normalise vectors")
     model.add_argument("--max-length", type=_positive, metavar="N", help="tokens kept of each text")
@@ -140,6 +143,7 @@ def _overrides(options: argparse.Namespace) -> Overrides:
         passage_instruction=options.passage_instruction,
         lowercase=options.lowercase,
         dtype=options.dtype,
+        family=options.family,
         name=options.name,
     )
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from models.contract import Role
-from models.registry import published
+from models.registry import published, registry
 from models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -96,13 +96,22 @@ def show_tasks(benchmark: Benchmark, console: Console) -> None:
 
 
 def show_models(console: Console) -> None:
-    """The published checkpoints."""
-    rows = []
-    for spec in published().values():
-        selectors = ", ".join(selector for selector, text in spec.prompts if text) or "none"
-        rows.append([spec.name, spec.family, spec.revision[:8], _settings(spec), selectors, spec.licence])
+    """The published checkpoints, and the families that checkpoints of other names can be evaluated as."""
+    rows = [
+        [spec.name, spec.family, spec.revision[:8], _settings(spec), _selectors(spec), spec.licence]
+        for spec in published().values()
+    ]
     headings = ["model", "family", "revision", "settings", "instructed texts", "licence"]
     console.print(_table("published checkpoints", headings, rows))
+    for name, families in registry().ask.items():
+        _say(console, f"{name}: with --family {', '.join(families)}")
+    others = [family for family in registry().families if not family.startswith("fake")]
+    _say(console, f"--family for any other checkpoint: {', '.join(others)}")
+
+
+def _selectors(spec: ModelSpec) -> str:
+    names = {"query": "queries", "passage": "passages", "*": "all others"}
+    return ", ".join(names.get(selector, selector) for selector, text in spec.prompts if text) or "none"
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

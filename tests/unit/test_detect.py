@@ -369,7 +369,11 @@ def test_every_override_has_a_test():
         if getattr(overrides, field.name) is not None
     }
 
-    assert tested == {field.name for field in fields(Overrides)} - {"query_instruction", "passage_instruction"}
+    assert tested == {field.name for field in fields(Overrides)} - {
+        "query_instruction",
+        "passage_instruction",
+        "family",
+    }
 
 
 def test_an_instruction_for_queries_replaces_the_known_one_and_leaves_passages(checkpoint):
@@ -632,3 +636,49 @@ def test_the_code_of_a_reranker_is_not_run_unasked(checkpoint):
     config = RERANKER | {"auto_map": {"AutoModelForSequenceClassification": "own.Reranker"}}
 
     assert "brings its own code (own.Reranker)" in refusal(checkpoint(config))
+
+
+# Families by name
+
+
+def test_a_family_gives_its_settings_to_a_checkpoint_of_any_name(checkpoint):
+    found = detect(checkpoint(BERT), Overrides(family="llm-embedder-tool"))
+
+    assert found.spec.family == "llm-embedder-tool"
+    assert found.spec.name == "local/tiny"
+    assert found.spec.instruction("X", "Retrieval", "passage") == "Transform this tool description for retrieval: "
+    assert said(found, "family llm-embedder-tool", "as asked for")
+
+
+def test_flags_go_over_the_family(checkpoint):
+    found = detect(checkpoint(BERT), Overrides(family="bge-zh", max_length=32, query_instruction="mine: "))
+
+    assert found.spec.query_max_length == 32
+    assert found.spec.instruction("X", "Retrieval", "query") == "mine: "
+
+
+def test_a_family_is_cut_to_the_positions_of_the_checkpoint(checkpoint):
+    config = BERT | {"max_position_embeddings": 128}
+
+    assert detect(checkpoint(config), Overrides(family="bge-zh")).spec.passage_max_length == 128
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "family", "text"),
+    [
+        (RERANKER, {}, "bge-zh", "is a reranker by its config.json"),
+        (BERT, {}, "cross-encoder", "is no reranker by its config.json"),
+        (BERT, {"1_Pooling/config.json": {"pooling_mode_mean_tokens": True}}, "bge-zh", "bge-zh means cls pooling"),
+        (BERT, {}, "bge-xx", "unknown family 'bge-xx'"),
+    ],
+)
+def test_a_family_that_contradicts_the_files_is_refused(checkpoint, config, files, family, text):
+    assert text in refusal(checkpoint(config, files), Overrides(family=family))
+
+
+@pytest.mark.parametrize("path", ["llm-embedder", "llm-embedder/checkpoint-20"])
+def test_a_checkpoint_that_several_families_fit_is_asked_about(checkpoint, path):
+    found = checkpoint(BERT, path=path)
+
+    assert "name it with --family" in refusal(found)
+    assert detect(found, Overrides(family="llm-embedder-qa")).spec.family == "llm-embedder-qa"

@@ -4,7 +4,7 @@ import pytest
 
 from flagbench import BadInput, UnknownName
 from models.detect import Overrides
-from models.registry import loader, parse, published
+from models.registry import family_spec, loader, parse, published, registry
 from models.resolve import resolve_model
 from runners.task import read_tasks
 from tests.conftest import ROOT
@@ -163,8 +163,7 @@ similarity = "cosine"
 query_max_length = 512
 passage_max_length = 256
 lowercase = false
-query_instruction = "q: "
-instructed = ["Retrieval-query", "SciFact"]
+instructions = [{ text = "q: ", before = ["Retrieval-query", "SciFact"] }, { text = "p: ", before = ["passage"] }]
 licence = "mit"
 """
 MODEL = """
@@ -176,15 +175,15 @@ revision = "abc"
 
 
 def test_parse_reads_a_row():
-    spec = parse(FAMILY + MODEL, "x.toml")["org/a"]
+    spec = parse(FAMILY + MODEL, "x.toml").models["org/a"]
 
     assert (spec.name, spec.family, spec.revision) == ("org/a", "one", "abc")
     assert (spec.query_max_length, spec.passage_max_length) == (512, 256)
-    assert spec.prompts == (("Retrieval-query", "q: "), ("SciFact", "q: "))
+    assert spec.prompts == (("Retrieval-query", "q: "), ("SciFact", "q: "), ("passage", "p: "))
 
 
 def test_a_row_overrides_its_family():
-    specs = parse(FAMILY + MODEL + 'pooling = "mean"\n' + MODEL.replace("org/a", "org/b"), "x.toml")
+    specs = parse(FAMILY + MODEL + 'pooling = "mean"\n' + MODEL.replace("org/a", "org/b"), "x.toml").models
 
     assert specs["org/a"].pooling == "mean"
     assert specs["org/b"].pooling == "cls"
@@ -193,7 +192,7 @@ def test_a_row_overrides_its_family():
 def test_parse_keeps_file_order():
     names = ["org/c", "org/a", "org/b"]
 
-    assert list(parse(FAMILY + "".join(MODEL.replace("org/a", name) for name in names), "x.toml")) == names
+    assert list(parse(FAMILY + "".join(MODEL.replace("org/a", name) for name in names), "x.toml").models) == names
 
 
 @pytest.mark.parametrize(
@@ -204,8 +203,18 @@ def test_parse_keeps_file_order():
         (FAMILY.replace('pooling = "cls"\n', "") + MODEL, ["x.toml", "org/a", "pooling"]),
         (FAMILY + MODEL.replace('revision = "abc"\n', ""), ["x.toml", "org/a", "revision"]),
         (FAMILY + MODEL + MODEL, ["x.toml", "org/a", "twice"]),
+        (FAMILY.replace("before", "ahead") + MODEL, ["x.toml", "org/a", "ahead"]),
+        (FAMILY + MODEL + '[ask]\n"org/b" = ["one", "two"]\n', ["x.toml", "unknown family 'two'"]),
     ],
-    ids=["unknown key", "unknown key of a family", "missing key of a family", "missing key", "name twice"],
+    ids=[
+        "unknown key",
+        "unknown key of a family",
+        "missing key of a family",
+        "missing key",
+        "name twice",
+        "unknown key of an instruction",
+        "unknown family to ask for",
+    ],
 )
 def test_parse_refuses(text, said):
     with pytest.raises(BadInput) as caught:
@@ -231,3 +240,58 @@ def test_parse_refuses_a_row_without_a_family():
 def test_parse_refuses_a_row_without_a_name():
     with pytest.raises(BadInput, match="name"):
         parse(FAMILY + MODEL.replace('name = "org/a"\n', ""), "x.toml")
+
+
+LLM_EMBEDDER = {
+    "qa": ("Represent this query for retrieving relevant documents: ", "Represent this document for retrieval: "),
+    "convsearch": (
+        "Encode this query and context for searching relevant passages: ",
+        "Encode this passage for retrieval: ",
+    ),
+    "chat": (
+        "Embed this dialogue to find useful historical dialogues: ",
+        "Embed this historical dialogue for retrieval: ",
+    ),
+    "lrlm": (
+        "Embed this text chunk for finding useful historical chunks: ",
+        "Embed this historical text chunk for retrieval: ",
+    ),
+    "icl": (
+        "Convert this example into vector to look for useful examples: ",
+        "Convert this example into vector for retrieval: ",
+    ),
+    "tool": (
+        "Transform this user request for fetching helpful tool descriptions: ",
+        "Transform this tool description for retrieval: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("task", LLM_EMBEDDER)
+def test_llm_embedder_has_instructions_on_both_sides(task):
+    spec = family_spec(f"llm-embedder-{task}", name="BAAI/llm-embedder", revision="1")
+    query, passage = LLM_EMBEDDER[task]
+
+    assert spec.instruction("NQ", "Retrieval", "query") == query
+    assert spec.instruction("NQ", "Retrieval", "passage") == passage
+    assert spec.instruction("STSB", "STS", "symmetric") == ""
+    assert (spec.pooling, spec.normalize, spec.query_max_length) == ("cls", True, 256)
+
+
+def test_llm_embedder_is_asked_for_by_family():
+    assert registry().ask["BAAI/llm-embedder"] == tuple(f"llm-embedder-{task}" for task in LLM_EMBEDDER)
+
+
+def test_e5_has_a_prefix_before_every_text():
+    spec = published()["intfloat/multilingual-e5-small"]
+
+    assert spec.instruction("NQ", "Retrieval", "query") == "query: "
+    assert spec.instruction("NQ", "Retrieval", "passage") == "passage: "
+    assert spec.instruction("STSB", "STS", "symmetric") == "query: "
+    assert (spec.pooling, spec.normalize) == ("mean", True)
+
+
+@pytest.mark.parametrize("name", ["bge-cn", "fake"])
+def test_a_family_that_is_not_there(name):
+    with pytest.raises(UnknownName, match=f"unknown family '{name}'"):
+        family_spec(name, name="org/a", revision="1")
