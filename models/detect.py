@@ -74,6 +74,9 @@ def detect(checkpoint: Checkpoint, overrides: Overrides, *, trust_remote_code: b
         spec, evidence = _cross_encoder(checkpoint, config)
     else:
         spec, evidence = _from_files(checkpoint, config, overrides)
+    if config.get("model_type") == "gemma2":
+        spec = replace(spec, attention="eager")
+        evidence = [*evidence, "attention: eager, for Gemma2's soft-capping"]
     spec, said = override(spec, overrides)
     limit = position_limit(config)
     for length in (spec.query_max_length, spec.passage_max_length):
@@ -211,7 +214,6 @@ def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Ov
         passage_max_length=length,
         prompts=prompts,
         lowercase=lowercase,
-        attention="eager" if config.get("model_type") == "gemma2" else "",  # soft-capping needs it
         dense_layers=dense,
         licence=row.licence if row else "",
     ), evidence

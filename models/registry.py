@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import BadInput, UnknownName
-from models.spec import ModelSpec
+from models.spec import ModelSpec, Prompts
 
 if TYPE_CHECKING:
     from models.contract import Adapter
@@ -21,6 +21,9 @@ REGISTRY_FILE = Path(__file__).with_name("models.toml")
 Loader = Callable[..., "Adapter"]
 
 _KEYS = {"adapter", "ability", "licence", "instructions", "query_max_length", "passage_max_length"}
+TASK_INSTRUCTIONS_FILE = Path(__file__).with_name("task_instructions.toml")
+
+_OPTIONAL_KEYS = {"task_format"}
 _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
 
 
@@ -93,14 +96,31 @@ def family_spec(family: str, *, name: str, revision: str) -> ModelSpec:
 def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], where: str) -> ModelSpec:
     merged = {**families[row["family"]], **row}
     keys = _KEYS if merged.get("ability") == "score" else _ENCODER_KEYS
-    odd = merged.keys() ^ (keys | {"name", "family", "revision"})
+    odd = (merged.keys() - _OPTIONAL_KEYS) ^ (keys | {"name", "family", "revision"})
     if odd:
         raise BadInput(f"{where} has unknown or missing keys: {', '.join(sorted(odd))}")
     for each in merged["instructions"]:
         if each.keys() != {"text", "before"}:
             raise BadInput(f"{where}: an instruction has text and before, and one has {', '.join(sorted(each))}")
     prompts = tuple((selector, each["text"]) for each in merged.pop("instructions") for selector in each["before"])
+    if task_format := merged.pop("task_format", ""):
+        prompts += task_prompts(task_format)
     return ModelSpec(**merged, prompts=prompts)
+
+
+@cache
+def task_prompts(task_format: str) -> Prompts:
+    """The task instructions in a model's form.
+
+    Args:
+        task_format: With one ``{}`` for the instruction, as ``Instruct: {}\\nQuery: ``; the text follows it.
+
+    Returns:
+        Prompts: for queries of retrieval and reranking tasks, for all texts of the others.
+    """
+    tables: dict[str, dict[str, str]] = tomllib.loads(TASK_INSTRUCTIONS_FILE.read_text(encoding="utf-8"))
+    texts = {f"{task}-query": text for task, text in tables["query"].items()} | tables["symmetric"] | tables["kind"]
+    return tuple((selector, task_format.format(text)) for selector, text in texts.items())
 
 
 def loader(spec: ModelSpec) -> Loader:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from runners.plan import Plan
     from runners.task import Task
 
+_INSTRUCTIONS_SHOWN = 4
+_SELECTORS_SHOWN = 20
+
 _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 
 
@@ -80,9 +83,11 @@ def show_model(model: Model, console: Console) -> None:
     _say(console, f"settings  {_settings(spec)}")
     for line in model.evidence:
         _say(console, f"          {line}")
-    for text in dict.fromkeys(text for _, text in spec.prompts if text):
-        selectors = ", ".join(selector for selector, its in spec.prompts if its == text)
-        _say(console, f"instruct  {text!r} before {selectors}")
+    texts = dict.fromkeys(text for _, text in spec.prompts if text)
+    for text in list(texts)[:_INSTRUCTIONS_SHOWN]:
+        _say(console, f"instruct  {text!r} before {_selectors(spec, text)}")
+    if len(texts) > _INSTRUCTIONS_SHOWN:
+        _say(console, f"          and {len(texts) - _INSTRUCTIONS_SHOWN} more, one for each task")
 
 
 def show_tasks(benchmark: Benchmark, console: Console) -> None:
@@ -109,9 +114,13 @@ def show_models(console: Console) -> None:
     _say(console, f"--family for any other checkpoint: {', '.join(others)}")
 
 
-def _selectors(spec: ModelSpec) -> str:
+def _selectors(spec: ModelSpec, text: str | None = None) -> str:
+    """Which texts get an instruction: this one, or any."""
     names = {"query": "queries", "passage": "passages", "*": "all others"}
-    return ", ".join(names.get(selector, selector) for selector, text in spec.prompts if text) or "none"
+    found = [names.get(selector, selector) for selector, its in spec.prompts if its and text in {None, its}]
+    if len(found) > _SELECTORS_SHOWN and text is None:
+        return f"each of {len(found)} tasks"
+    return ", ".join(found) or "none"
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

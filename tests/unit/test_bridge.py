@@ -422,3 +422,8 @@ def test_quiet_hides_warnings_only_while_it_lasts() -> None:
         warnings.warn("not to be seen", stacklevel=1)
     with pytest.warns(UserWarning, match="to be seen"):
         warnings.warn("to be seen", stacklevel=1)
+
+
+@pytest.mark.parametrize("name", published())
+def test_every_published_model_has_a_model_file(name: str) -> None:
+    assert model_meta(published()[name]).to_dict()["license"] == published()[name].licence

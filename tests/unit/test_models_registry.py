@@ -295,3 +295,54 @@ def test_e5_has_a_prefix_before_every_text():
 def test_a_family_that_is_not_there(name):
     with pytest.raises(UnknownName, match=f"unknown family '{name}'"):
         family_spec(name, name="org/a", revision="1")
+
+
+TASK_FAMILIES = {
+    "gemma2-embedder": "<instruct>{}\n<query>",
+    "instruct-embedder": "Instruct: {}\nQuery: ",
+    "qwen3-embedding": "Instruct: {}\nQuery:",
+}
+
+
+@pytest.mark.parametrize("family", TASK_FAMILIES)
+def test_every_task_of_c_mteb_has_an_instruction(family, core):
+    spec = family_spec(family, name="org/a", revision="1")
+    head = TASK_FAMILIES[family].split("{}")[0]
+
+    for task in core:
+        role = "query" if task.kind in {"Retrieval", "Reranking"} else "symmetric"
+        assert spec.instruction(task.name, task.kind, role).startswith(head), task.name
+        assert spec.instruction(task.name, task.kind, "passage") == "" or role == "symmetric", task.name
+
+
+def test_every_task_of_english_mteb_has_an_instruction():
+    import mteb
+
+    from runners.mteb_bridge import quiet
+
+    spec = family_spec("instruct-embedder", name="org/a", revision="1")
+    with quiet():
+        tasks = mteb.get_benchmark("MTEB(eng, v1)").tasks
+    assert len(tasks) > 50
+    for task in tasks:
+        name, kind = task.metadata.name, task.metadata.type
+        role = "query" if kind in {"Retrieval", "Reranking"} else "symmetric"
+        assert spec.instruction(name, kind, role).startswith("Instruct: "), name
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "role", "text"),
+    [
+        ("CMedQAv1-reranking", "Reranking", "query", "Given a Chinese community medical question, retrieve replies"),
+        ("TNews", "Classification", "symmetric", "Classify the fine-grained category of the given news title."),
+        ("LCQMC", "STS", "symmetric", "Retrieve semantically similar text."),
+        ("Ocnli", "PairClassification", "symmetric", "Retrieve semantically similar text."),
+        ("CQADupstackTexRetrieval", "Retrieval", "query", "Given a question, retrieve detailed question descriptions"),
+        ("SciFact", "Retrieval", "query", "Given a scientific claim, retrieve documents that support or refute"),
+    ],
+)
+def test_task_instructions_are_those_of_flagembedding(task, kind, role, text):
+    spec = published()["BAAI/bge-multilingual-gemma2"]
+
+    assert spec.instruction(task, kind, role).startswith(f"<instruct>{text}")
+    assert spec.instruction(task, kind, role).endswith("\n<query>")
