@@ -141,8 +141,11 @@ def _as_family(checkpoint: Checkpoint, config: Mapping[str, Any], family: str) -
             "name another family"
         )
     limit = position_limit(config) or spec.passage_max_length
+    evidence = [f"settings: models.toml, family {family}, as asked for"]
+    if limit < spec.passage_max_length:
+        evidence.append(f"length: {limit} tokens, all the positions that it has")
     lengths = {key: min(getattr(spec, key), limit) for key in ("query_max_length", "passage_max_length")}
-    return replace(spec, **lengths), [f"settings: models.toml, family {family}, as asked for"]
+    return replace(spec, **lengths), evidence
 
 
 def _is_cross_encoder(config: Mapping[str, Any]) -> bool:

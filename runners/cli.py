@@ -190,7 +190,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         said_before(each, err)
         with progress_for(err, len(each.steps)) as progress:
             finished = engine.run(each, progress)
-        columns[each.name] = rows(finished.records, each.average_over)
+        twins = sum(other.name == each.name for other in plans) > 1
+        label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
+        columns[label] = rows(finished.records, each.average_over)
         outcomes.append((each, finished))
     title = plans[0].benchmark.title + (" mini" if options.mini else "")
     if any(row.score is not None for tasks, _ in columns.values() for row in tasks):

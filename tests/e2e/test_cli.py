@@ -278,5 +278,28 @@ def test_models_show_says_what_was_detected_from_what(tmp_path: Path) -> None:
     assert "settings  cls pooling, normalised, cosine, 32 tokens, fp32" in result.stdout
     assert "pooling: cls, from modules.json and its pooling folder" in result.stdout
     assert "query_max_length: 32, as asked for" in result.stdout
-    assert "instruct  '问：' before query" in result.stdout
+    assert "instruct  '问：' before queries" in result.stdout
     assert "no such model directory" in one_line(flagbench("models", "show", "./none"))
+
+
+def test_the_fake_models_need_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from models.detect import Overrides\n"
+        "from models.resolve import resolve_model\n"
+        "model = resolve_model('flagbench/random', None, Overrides(), trust_remote_code=False, allow_pickle=False)\n"
+        "adapter = model.load(device='cpu', batch_size=None, trust_remote_code=False, allow_pickle=False)\n"
+        "assert adapter.encode(['a', 'b'], role='query').dense.shape == (2, 384)\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_two_checkpoints_of_one_name_have_a_column_each(tmp_path: Path) -> None:
+    folders = [
+        add_sentence_transformers(write_bert(tmp_path / side / "ckpt", seed=seed)) for seed, side in enumerate("ab")
+    ]
+    result = flagbench("evaluate", *folders, "--mini", "--tasks", "STSB", "--output", tmp_path / "o", "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("local/ckpt@") == 2
