@@ -19,6 +19,23 @@ Capability = Literal["encode", "score", "generate"]
 
 
 @dataclass(frozen=True)
+class Loading:
+    """How a family's ``load(spec, directory, loading)`` reads a checkpoint. None of it moves a score beyond noise.
+
+    Attributes:
+        device: As torch names it, ``cpu`` or ``cuda:0``.
+        batch_size: Texts or pairs of one forward pass; None lets a budget of tokens decide.
+        trust_remote_code: Whether code that the checkpoint brings may run.
+        allow_pickle: Whether ``*.bin`` weights may be read.
+    """
+
+    device: str
+    batch_size: int | None = None
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+
+
+@dataclass(frozen=True)
 class Embeddings:
     """What an encoder gave for ``n`` texts, in the order of the texts.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput
 from models.batching import batches
-from models.contract import Capability
+from models.contract import Capability, Loading
 from models.pretrained import read_pretrained
 from models.spec import ModelSpec
 
@@ -75,27 +75,18 @@ class CrossEncoder:
         return scores
 
 
-def load(
-    spec: ModelSpec,
-    directory: Path,
-    *,
-    device: str,
-    batch_size: int | None = None,
-    trust_remote_code: bool = False,
-    allow_pickle: bool = False,
-) -> CrossEncoder:
-    """Read tokenizer and weights; arguments as in ``models/dense.py``.
+def load(spec: ModelSpec, directory: Path, loading: Loading) -> CrossEncoder:
+    """Read tokenizer and weights.
+
+    Args:
+        spec: Effective settings.
+        directory: Folder with config, tokenizer and weights.
+        loading: Device, batch size and leaves.
 
     Raises:
         BadInput: The files do not make a model with one label, or weights are missing from them.
     """
-    tokenizer, model = read_pretrained(
-        transformers.AutoModelForSequenceClassification,
-        spec,
-        directory,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
+    tokenizer, model = read_pretrained(transformers.AutoModelForSequenceClassification, spec, directory, loading)
     if model.config.num_labels != 1:
         raise BadInput(f"{directory} has {model.config.num_labels} labels, and a reranker has one")
-    return CrossEncoder(spec, model.to(device), tokenizer, device=device, batch_size=batch_size)
+    return CrossEncoder(spec, model, tokenizer, device=loading.device, batch_size=loading.batch_size)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from flagbench import BadInput
 from models.batching import batches
 from models.checkpoint import read_json
-from models.contract import Capability, Embeddings, Role
+from models.contract import Capability, Embeddings, Loading, Role
 from models.pretrained import read_pretrained
 from models.spec import ModelSpec, Pooling
 
@@ -97,39 +97,22 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Te
     return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
 
 
-def load(
-    spec: ModelSpec,
-    directory: Path,
-    *,
-    device: str,
-    batch_size: int | None = None,
-    trust_remote_code: bool = False,
-    allow_pickle: bool = False,
-) -> DenseEncoder:
+def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
     """Read tokenizer and weights.
 
     Args:
         spec: Effective settings.
         directory: Folder with config, tokenizer and weights.
-        device: ``cpu``, ``cuda:0``, …
-        batch_size: Texts of one forward pass; None lets a budget of tokens decide.
-        trust_remote_code: Whether code that the checkpoint brings may run.
-        allow_pickle: Whether ``*.bin`` weights may be read.
+        loading: Device, batch size and leaves.
 
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    tokenizer, model = read_pretrained(
-        transformers.AutoModel,
-        spec,
-        directory,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
+    tokenizer, model = read_pretrained(transformers.AutoModel, spec, directory, loading)
     if spec.lowercase:
         _prepend_lowercase(tokenizer)
-    layers = [_dense_layer(directory / folder).to(device) for folder in spec.dense_layers]
-    return DenseEncoder(spec, model.to(device), tokenizer, layers, device=device, batch_size=batch_size)
+    layers = [_dense_layer(directory / folder).to(loading.device) for folder in spec.dense_layers]
+    return DenseEncoder(spec, model, tokenizer, layers, device=loading.device, batch_size=loading.batch_size)
 
 
 def _prepend_lowercase(tokenizer: Any) -> None:

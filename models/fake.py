@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract import Capability, Embeddings, Role
+from models.contract import Capability, Embeddings, Loading, Role
 from models.spec import ModelSpec
 
 DIMENSION = 384
@@ -49,12 +49,12 @@ class FakeScorer:
         return np.array(scores, dtype=np.float32)
 
 
-def load_encoder(spec: ModelSpec, directory: Path | None = None, **_: object) -> FakeEncoder:
+def load_encoder(spec: ModelSpec, directory: Path, loading: Loading) -> FakeEncoder:
     """Nothing is read: the spec is all there is."""
     return FakeEncoder(spec)
 
 
-def load_scorer(spec: ModelSpec, directory: Path | None = None, **_: object) -> FakeScorer:
+def load_scorer(spec: ModelSpec, directory: Path, loading: Loading) -> FakeScorer:
     """Nothing is read: the spec is all there is."""
     return FakeScorer(spec)
 

@@ -9,22 +9,20 @@ import torch
 import transformers
 
 from flagbench import BadInput
+from models.contract import Loading
 from models.spec import DType, ModelSpec
 
 _DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def read_pretrained(
-    auto_class: Any, spec: ModelSpec, directory: Path, *, trust_remote_code: bool, allow_pickle: bool
-) -> tuple[Any, Any]:
-    """Tokenizer and model (on the processor, in evaluation mode).
+def read_pretrained(auto_class: Any, spec: ModelSpec, directory: Path, loading: Loading) -> tuple[Any, Any]:
+    """Tokenizer and model, on its device and in evaluation mode.
 
     Args:
         auto_class: ``transformers.AutoModel…``.
         spec: Effective settings; dtype and attention are used.
         directory: Folder with config, tokenizer and weights.
-        trust_remote_code: Whether code that the checkpoint brings may run.
-        allow_pickle: Whether ``*.bin`` weights may be read.
+        loading: Device and leaves.
 
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
@@ -33,15 +31,15 @@ def read_pretrained(
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=trust_remote_code
+            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code
         )
         model, info = auto_class.from_pretrained(
             directory,
             dtype=_DTYPES[spec.dtype],
             attn_implementation=spec.attention or None,
-            use_safetensors=None if allow_pickle else True,
+            use_safetensors=None if loading.allow_pickle else True,
             local_files_only=True,
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=loading.trust_remote_code,
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
@@ -60,4 +58,4 @@ def read_pretrained(
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer, model.eval()
+    return tokenizer, model.eval().to(loading.device)

@@ -14,11 +14,11 @@ from flagbench import BadInput, UnknownName
 from models.spec import ModelSpec, Prompts
 
 if TYPE_CHECKING:
-    from models.contract import Adapter
+    from models.contract import Adapter, Loading
 
 REGISTRY_FILE = Path(__file__).with_name("models.toml")
 
-Loader = Callable[..., "Adapter"]
+Loader = Callable[[ModelSpec, Path, "Loading"], "Adapter"]
 
 _KEYS = {"adapter", "ability", "licence", "instructions", "query_max_length", "passage_max_length"}
 TASK_INSTRUCTIONS_FILE = Path(__file__).with_name("task_instructions.toml")
@@ -124,6 +124,6 @@ def task_prompts(task_format: str) -> Prompts:
 
 
 def loader(spec: ModelSpec) -> Loader:
-    """The function that loads a model of this spec: ``load(spec, directory, device=…, batch_size=…, …)``."""
+    """The function that loads a model of this spec."""
     module, function = spec.adapter.split(":")
     return cast("Loader", getattr(importlib.import_module(module), function))

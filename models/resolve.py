@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.checkpoint import Checkpoint, locate, with_weights
+from models.contract import Loading
 from models.detect import Detection, Overrides, detect, override
 from models.registry import loader, published
 from models.spec import ModelSpec
@@ -36,14 +37,8 @@ class Model:
             BadInput: The files do not make a model.
         """
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
-        return loader(self.spec)(
-            self.spec,
-            directory,
-            device=device,
-            batch_size=batch_size,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-        )
+        loading = Loading(device, batch_size, trust_remote_code, allow_pickle)
+        return loader(self.spec)(self.spec, directory, loading)
 
 
 def resolve_model(
