@@ -348,7 +348,7 @@ def _published_under_folder_name(checkpoint: Checkpoint) -> ModelSpec | None:
     if not checkpoint.local:
         return None
     folder = _named_folder(checkpoint)
-    rows = (spec for spec in published().values() if not spec.family.startswith("fake"))
+    rows = (spec for spec in published().values() if spec.has_files)
     return next((spec for spec in rows if spec.name.split("/")[1] == folder), None)
 
 

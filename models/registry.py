@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import BadInput, UnknownName
-from models.spec import ModelSpec, Prompts
+from models.spec import FAKE, ModelSpec, Prompts
 
 if TYPE_CHECKING:
     from models.contract import Adapter, Loading
 
 REGISTRY_FILE = Path(__file__).with_name("models.toml")
+TASK_INSTRUCTIONS_FILE = Path(__file__).with_name("task_instructions.toml")
 
 Loader = Callable[[ModelSpec, Path, "Loading"], "Adapter"]
 
 _KEYS = {"adapter", "ability", "licence", "instructions", "query_max_length", "passage_max_length"}
-TASK_INSTRUCTIONS_FILE = Path(__file__).with_name("task_instructions.toml")
-
 _OPTIONAL_KEYS = {"task_format"}
 _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
 
@@ -80,17 +79,20 @@ def parse(text: str, source: str) -> Registry:
     return Registry(specs, families, ask)
 
 
+def family_names() -> list[str]:
+    """The families that a user may name for a checkpoint."""
+    return [family for family in registry().families if not family.startswith(FAKE)]
+
+
 def family_spec(family: str, *, name: str, revision: str) -> ModelSpec:
     """The settings of a family for a checkpoint of any name.
 
     Raises:
         UnknownName: No family is called so.
     """
-    families = registry().families
-    if family not in families or family.startswith("fake"):
-        known = [each for each in families if not each.startswith("fake")]
-        raise UnknownName("family", family, known, "see flagbench models")
-    return _spec({"name": name, "family": family, "revision": revision}, families, f"family {family}")
+    if family not in family_names():
+        raise UnknownName("family", family, family_names(), "see flagbench models")
+    return _spec({"name": name, "family": family, "revision": revision}, registry().families, f"family {family}")
 
 
 def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], where: str) -> ModelSpec:

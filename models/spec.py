@@ -18,6 +18,8 @@ Ability = Literal["encode", "score"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 DTYPES: tuple[DType, ...] = get_args(DType)
 
+FAKE = "fake"  # families of this prefix are not read from files
+
 Prompts = tuple[tuple[str, str], ...]
 """``(selector, instruction)`` pairs. A selector is what MTEB's model prompts use, with ``passage`` for ``document``:
 ``SciFact-query``, ``SciFact``, ``Retrieval-query``, ``Retrieval``, ``query``; task names may hold ``*``; ``*`` alone
@@ -64,6 +66,11 @@ class ModelSpec:
     attention: str = ""
     dense_layers: tuple[str, ...] = ()
     licence: str = ""
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there is a checkpoint behind it; the fake models have none."""
+        return not self.family.startswith(FAKE)
 
     def instruction(self, task: str, kind: str, role: Role) -> str:
         """The text to put in front of a text of this role; empty for none.

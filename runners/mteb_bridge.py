@@ -47,7 +47,7 @@ def model_meta(spec: ModelSpec, reranker: ModelSpec | None = None) -> Any:
         "license": spec.licence or None,
         "similarity_fn_name": spec.similarity if spec.ability == "encode" else None,
         "use_instructions": bool(spec.prompts),
-        "framework": [] if spec.family.startswith("fake") else ["PyTorch", "Transformers", "safetensors"],
+        "framework": ["PyTorch", "Transformers", "safetensors"] if spec.has_files else [],
         "model_type": ["dense" if spec.ability == "encode" else "cross-encoder"],
     }
     return ModelMeta.model_validate(values)

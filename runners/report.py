@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from models.contract import Role
-from models.registry import published, registry
+from models.registry import family_names, published, registry
 from models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ def show_models(console: Console) -> None:
     console.print(_table("published checkpoints", headings, rows))
     for name, families in registry().ask.items():
         _say(console, f"{name}: with --family {', '.join(families)}")
-    others = [family for family in registry().families if not family.startswith("fake")]
-    _say(console, f"--family for any other checkpoint: {', '.join(others)}")
+    _say(console, f"--family for any other checkpoint: {', '.join(family_names())}")
 
 
 def _selectors(spec: ModelSpec, text: str | None = None) -> str:

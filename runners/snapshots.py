@@ -35,6 +35,7 @@ class Snapshots:
     def __init__(self, root: Path | None) -> None:
         # Absolute: to datasets a relative folder "org/name" is a hub id.
         self.root = root.resolve() if root is not None else None
+        self._downloaded: dict[tuple[str, str, tuple[str, ...]], Path] = {}
 
     def card(self, repo: str, revision: str) -> Path:
         """The repo's snapshot with at least its README: the cheapest way to see that it is there.
@@ -44,7 +45,7 @@ class Snapshots:
             BadInput: The hub does not have it, or cannot be reached.
         """
         if self.root is None:
-            return download(repo, repo_type="dataset", revision=revision, patterns=["README.md"])
+            return self._download(repo, revision, "README.md")
         folder = self.root / repo
         if not folder.is_dir():
             raise BadData(f"dataset {repo} is not in {self.root}: {folder} does not exist")
@@ -100,8 +101,7 @@ class Snapshots:
         if not named:
             folder = self._whole(repo, revision)
         elif self.root is None:
-            patterns = ["README.md", *(pattern.replace("**/", "*") for pattern in named[split])]
-            folder = download(repo, repo_type="dataset", revision=revision, patterns=patterns)
+            folder = self._download(repo, revision, *(pattern.replace("**/", "*") for pattern in named[split]))
 
         def rows() -> Dataset:
             if named:
@@ -119,7 +119,14 @@ class Snapshots:
         """The repo's snapshot with all files: needed where the card does not say which file is whose."""
         if self.root is not None:
             return self.card(repo, revision)
-        return download(repo, repo_type="dataset", revision=revision, patterns=["*"])
+        return self._download(repo, revision, "*")
+
+    def _download(self, repo: str, revision: str, *patterns: str) -> Path:
+        """Files of the hub; each set is asked for once, since asking costs a request even for what is cached."""
+        key = (repo, revision, patterns)
+        if key not in self._downloaded:
+            self._downloaded[key] = download(repo, repo_type="dataset", revision=revision, patterns=patterns)
+        return self._downloaded[key]
 
 
 def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:

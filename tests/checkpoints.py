@@ -74,26 +74,6 @@ def write_bert(folder: Path, *, seed: int = 0, positions: int = 64, width: int =
     return folder
 
 
-def write_qwen2(folder: Path, *, seed: int = 0, padding_side: str = "left") -> Path:
-    """A two-layer Qwen2Model whose tokenizer ends each text with a special token."""
-    tokenizer = bert_tokenizer()
-    tokenizer.padding_side = padding_side
-    torch.manual_seed(seed)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=256,
-        initializer_range=0.5,
-    )
-    Qwen2Model(config).eval().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 def add_sentence_transformers(
     folder: Path,
     *,

@@ -14,6 +14,8 @@ from runners.encode import TextEncoder
 from runners.progress import Silent
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TEXTS = [
     "a",
     "",
@@ -30,15 +32,6 @@ TEXTS = [
 DIMENSIONS = {"fake": 384, "bert-mean": 32, "bert-cls": 32, "qwen2-lasttoken": 32}
 ENCODERS = list(DIMENSIONS)
 OPTIONS = {"trust_remote_code": False, "allow_pickle": False}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small are slower on two threads than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from models.detect import Overrides
 from models.resolve import resolve_model
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2, write_json
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TEXTS = [
     "a",
     "The quick brown fox, at 10.",
@@ -25,15 +27,6 @@ TEXTS = [
     "abc " * 40,  # longer than the limit
     "Ünknown ☃ letters",
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small are slower on two threads than on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def load(folder, overrides=None, *, batch_size=None, allow_pickle=False):
