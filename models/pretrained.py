@@ -1,28 +1,42 @@
-"""Reading a checkpoint through transformers: no random weights, no code or pickles unasked, errors in one line."""
+"""Reading a checkpoint through transformers: no random weights, no code or pickles unasked, errors in one line.
+
+PEFT adapters are merged into the weights that were read.
+"""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import safe_open
 
 from flagbench import BadInput
+from models.checkpoint import weight_files
 from models.contract import Loading
 from models.spec import DType, ModelSpec
 
-_DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def read_pretrained(auto_class: Any, spec: ModelSpec, directory: Path, loading: Loading) -> tuple[Any, Any]:
-    """Tokenizer and model, on its device and in evaluation mode.
+def read_pretrained(
+    auto_class: Any,
+    spec: ModelSpec,
+    directory: Path,
+    loading: Loading,
+    *,
+    config: transformers.PretrainedConfig | None = None,
+) -> tuple[Any, Any]:
+    """Tokenizer and model, on its device and in evaluation mode, adapters merged.
 
     Args:
-        auto_class: ``transformers.AutoModel…``.
+        auto_class: ``transformers.AutoModel…``, or the class of a model.
         spec: Effective settings; dtype and attention are used.
         directory: Folder with config, tokenizer and weights.
-        loading: Device and leaves.
+        loading: Device, adapters and leaves.
+        config: Read the weights as this architecture, whatever config.json says; adapters are then left to the caller.
 
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
@@ -31,11 +45,12 @@ def read_pretrained(auto_class: Any, spec: ModelSpec, directory: Path, loading: 
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code
+            directory, config=config, local_files_only=True, trust_remote_code=loading.trust_remote_code
         )
         model, info = auto_class.from_pretrained(
             directory,
-            dtype=_DTYPES[spec.dtype],
+            config=config,
+            dtype=DTYPES[spec.dtype],
             attn_implementation=spec.attention or None,
             use_safetensors=None if loading.allow_pickle else True,
             local_files_only=True,
@@ -58,4 +73,63 @@ def read_pretrained(auto_class: Any, spec: ModelSpec, directory: Path, loading: 
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if config is None:
+        model = add_adapters(model, spec, loading)
     return tokenizer, model.eval().to(loading.device)
+
+
+def add_adapters(model: Any, spec: ModelSpec, loading: Loading) -> Any:
+    """Merge PEFT adapters into a model, in their order.
+
+    Args:
+        model: With the names of weights that the adapters were trained with.
+        spec: Names the adapters in messages.
+        loading: Their folders.
+
+    Raises:
+        BadInput: An adapter is damaged, or is not one of this model: some of its weights have no place in it, or
+            some places have no weights.
+    """
+    for name, folder in zip(spec.adapters, loading.adapters, strict=True):
+        import peft
+
+        if not (folder / "adapter_model.safetensors").is_file() and not loading.allow_pickle:
+            raise BadInput(
+                f"{folder} has no adapter_model.safetensors; convert its weights, or pass --allow-pickle if they are a "
+                "pickle and you trust its author"
+            )
+        try:
+            stored = set(peft.load_peft_weights(str(folder), device="cpu"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of keys that are missing: they are compared below
+                model = peft.PeftModel.from_pretrained(model, str(folder))
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BadInput(f"{folder} cannot be merged into {spec.base} by peft: {first_line}") from error
+        placed = set(peft.get_peft_model_state_dict(model))
+        if odd := sorted(stored ^ placed):
+            raise BadInput(
+                f"{folder}: {len(odd)} weights of adapter {name} do not fit {spec.base} ({odd[0]}, …); "
+                "it was trained on another model or for another task"
+            )
+        model = model.merge_and_unload()
+    return model
+
+
+def read_tensors(directory: Path, prefix: str, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
+    """Tensors of a checkpoint whose names begin so, by name.
+
+    Args:
+        directory: Folder with weights.
+        prefix: Of their names.
+        allow_pickle: Whether ``*.bin`` files may be read where there are no safetensors.
+    """
+    found: dict[str, torch.Tensor] = {}
+    for path in weight_files(directory, allow_pickle=allow_pickle):
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                found |= {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            found |= {key: value for key, value in tensors.items() if key.startswith(prefix)}
+    return found

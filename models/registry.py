@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import BadInput, UnknownName
-from models.spec import FAKE, ModelSpec, Prompts
+from models.spec import FAKE, ModelSpec, Pooling, Prompts
 
 if TYPE_CHECKING:
     from models.contract import Adapter, Loading
@@ -21,8 +21,12 @@ TASK_INSTRUCTIONS_FILE = Path(__file__).with_name("task_instructions.toml")
 
 Loader = Callable[[ModelSpec, Path, "Loading"], "Adapter"]
 
-_KEYS = {"adapter", "ability", "licence", "instructions", "query_max_length", "passage_max_length"}
-_OPTIONAL_KEYS = {"task_format"}
+_KEYS = {"adapter", "ability", "reference", "licence", "instructions", "query_max_length", "passage_max_length"}
+_OPTIONAL_KEYS = {
+    "task_format",
+    "dtype",
+    *("prompt", "cutoff_layer", "head_index", "compress_layers", "compress_ratio"),
+}
 _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
 
 
@@ -63,7 +67,7 @@ def parse(text: str, source: str) -> Registry:
         BadInput: An unknown or missing key, an unknown family, a name twice.
     """
     data = tomllib.loads(text)
-    families: dict[str, dict[str, Any]] = data.get("family", {})
+    families = _families(data.get("family", {}), source)
     specs: dict[str, ModelSpec] = {}
     for row in data.get("model", []):
         name = row.get("name", "a row without a name")
@@ -79,9 +83,26 @@ def parse(text: str, source: str) -> Registry:
     return Registry(specs, families, ask)
 
 
+def _families(tables: Mapping[str, Mapping[str, Any]], source: str) -> dict[str, dict[str, Any]]:
+    """The keys of each family, with those of the family that it is ``like``."""
+    families: dict[str, dict[str, Any]] = {}
+    for name, table in tables.items():
+        like = table.get("like")
+        if like is not None and like not in families:
+            raise UnknownName("family", str(like), families, f"above [family.{name}] in {source}, which is like it")
+        families[name] = {**families.get(str(like), {}), **{key: table[key] for key in table if key != "like"}}
+    return families
+
+
 def family_names() -> list[str]:
     """The families that a user may name for a checkpoint."""
     return [family for family in registry().families if not family.startswith(FAKE)]
+
+
+def encoder_families(pooling: Pooling) -> list[str]:
+    """The families of embedders with this pooling."""
+    families = registry().families
+    return [family for family in family_names() if families[family].get("pooling") == pooling]
 
 
 def family_spec(family: str, *, name: str, revision: str) -> ModelSpec:
@@ -104,9 +125,12 @@ def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], whe
     for each in merged["instructions"]:
         if each.keys() != {"text", "before"}:
             raise BadInput(f"{where}: an instruction has text and before, and one has {', '.join(sorted(each))}")
+    del merged["reference"]
     prompts = tuple((selector, each["text"]) for each in merged.pop("instructions") for selector in each["before"])
     if task_format := merged.pop("task_format", ""):
         prompts += task_prompts(task_format)
+    if "compress_layers" in merged:
+        merged["compress_layers"] = tuple(merged["compress_layers"])
     return ModelSpec(**merged, prompts=prompts)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.checkpoint import Checkpoint, locate, with_weights
-from models.contract import Loading
-from models.detect import Detection, Overrides, detect, override
+from models.checkpoint import Checkpoint, check_heads, locate, with_weights
+from models.contract import Cutoff, LayeredScorer, Loading
+from models.detect import Detection, detect
+from models.overrides import Overrides, override
 from models.registry import loader, published
 from models.spec import ModelSpec
 
@@ -24,11 +26,13 @@ class Model:
         spec: Effective settings.
         evidence: Where each came from, line by line.
         checkpoint: Its files; None for the fake models, which have none.
+        cutoffs: Where a layerwise reranker is read in one pass; this model's is one of them.
     """
 
     spec: ModelSpec
     evidence: tuple[str, ...]
     checkpoint: Checkpoint | None
+    cutoffs: tuple[Cutoff, ...] = ()
 
     def load(self, *, device: str, batch_size: int | None, trust_remote_code: bool, allow_pickle: bool) -> Adapter:
         """Read the weights.
@@ -37,22 +41,81 @@ class Model:
             BadInput: The files do not make a model.
         """
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
-        loading = Loading(device, batch_size, trust_remote_code, allow_pickle)
+        adapters = tuple(adapter.directory for adapter in self.checkpoint.adapters) if self.checkpoint else ()
+        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, adapters, self.cutoffs)
         return loader(self.spec)(self.spec, directory, loading)
 
 
+def has_files(model: str) -> bool:
+    """Whether a model is read from files; the fake ones are not."""
+    row = published().get(model)
+    return row is None or row.has_files
+
+
+class Shelf:
+    """Loaded models that the next run may use too: one reranker behind several encoders, several cutoff layers."""
+
+    def __init__(self) -> None:
+        self._kept: dict[ModelSpec, Adapter] = {}
+
+    def keep_only(self, models: Iterable[Model]) -> None:
+        """Let go of what none of these models is."""
+        wanted = {_same_weights(model.spec) for model in models}
+        self._kept = {weights: adapter for weights, adapter in self._kept.items() if weights in wanted}
+
+    def take(self, model: Model, load: Callable[[], Adapter]) -> Adapter:
+        """The model, loaded unless it is here.
+
+        Args:
+            model: What is wanted.
+            load: Loads it.
+        """
+        weights = _same_weights(model.spec)
+        adapter = self._kept.get(weights)
+        if adapter is not None and adapter.spec == model.spec:
+            return adapter
+        if isinstance(adapter, LayeredScorer):
+            return adapter.reading(model.spec)
+        self._kept[weights] = load()
+        return self._kept[weights]
+
+
+def _same_weights(spec: ModelSpec) -> ModelSpec:
+    """The spec without what distinguishes the cutoff layers of one pass."""
+    return replace(spec, name="", cutoff_layer=0, head=0)
+
+
 def resolve_model(
-    model: str, revision: str | None, overrides: Overrides, *, trust_remote_code: bool, allow_pickle: bool
+    model: str,
+    revision: str | None,
+    overrides: Overrides,
+    *,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    as_reranker: bool = False,
+    on_cpu: bool = False,
 ) -> Model:
     """Find a model and work out its settings; no weights are read.
+
+    Args:
+        model: Folder or hub id.
+        revision: Commit on the hub, None for the pinned one.
+        overrides: What the user says of it.
+        trust_remote_code: Code that the checkpoint brings may run.
+        allow_pickle: Pickles may be read.
+        as_reranker: It was given as a reranker.
+        on_cpu: It will run on the processor.
 
     Raises:
         BadInput: There is no such model, or its files or flags contradict one another.
     """
-    row = published().get(model)
-    if row is not None and not row.has_files:
+    if not has_files(model):
+        row = published()[model]
         spec, said = override(row, overrides)
         return Model(spec, (f"settings: models.toml, {row.name}", *said), None)
-    checkpoint = locate(model, revision, allow_pickle=allow_pickle)
-    found: Detection = detect(checkpoint, overrides, trust_remote_code=trust_remote_code)
-    return Model(found.spec, found.evidence, checkpoint)
+    checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
+    found: Detection = detect(
+        checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
+    )
+    check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
+    return Model(found.spec, found.evidence, checkpoint, found.cutoffs)

@@ -8,15 +8,19 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
-from models.contract import Role
+from models.contract import Part, Role
 
-Pooling = Literal["cls", "mean", "lasttoken"]
+Pooling = Literal["cls", "mean", "lasttoken", "last8"]
 Similarity = Literal["cosine", "dot"]
 DType = Literal["fp32", "fp16", "bf16"]
 Ability = Literal["encode", "score"]
+Retrieval = Literal["dense", "sparse", "colbert", "hybrid"]
+HeadIndex = Literal["position", "layer"]
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 DTYPES: tuple[DType, ...] = get_args(DType)
+HEAD_INDEXES: tuple[HeadIndex, ...] = get_args(HeadIndex)
+RETRIEVALS: tuple[Retrieval, ...] = get_args(Retrieval)
 
 FAKE = "fake"  # families of this prefix are not read from files
 
@@ -47,6 +51,20 @@ class ModelSpec:
         dtype: Of the weights and the forward pass; vectors are float32 all the same.
         attention: Attention kernel that transformers is asked for; empty leaves the choice to it.
         dense_layers: Folders of sentence-transformers Dense modules applied after pooling, in order.
+        retrieval: How passages are ranked by a model with several parts (BGE-M3): by its dense vectors, its lexical
+            weights, its multi-vectors over the dense candidates, or a weighted sum.
+        weights: Of dense, sparse and multi-vector scores in that sum; empty without one.
+        candidates: Passages of the dense ranking that multi-vectors re-rank; 0 where none do.
+        prompt: What an LLM reranker is asked after each pair.
+        cutoff_layer: Layers that the tokens of a layerwise reranker go through; 0 for other models.
+        head: Which of its heads scores the state there, counted from 0.
+        head_index: How the head was chosen: ``layer`` takes the layer's own; ``position`` the one at the place that
+            the layer has in the list of cutoff layers, as the published code of the lightweight family does.
+        compress_layers: Layers before which the passage's tokens are averaged in groups.
+        compress_ratio: Tokens of a group; 1 for no compression.
+        domain: What a model of several experts is told of its texts (FlagPseudoMoEModel).
+        base: Model that adapters are merged into, ``name@revision``.
+        adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
     """
 
@@ -65,7 +83,36 @@ class ModelSpec:
     dtype: DType = "fp32"
     attention: str = ""
     dense_layers: tuple[str, ...] = ()
+    retrieval: Retrieval = "dense"
+    weights: tuple[float, ...] = ()
+    candidates: int = 0
+    prompt: str = ""
+    cutoff_layer: int = 0
+    head: int = 0
+    head_index: HeadIndex = "layer"
+    compress_layers: tuple[int, ...] = ()
+    compress_ratio: int = 1
+    domain: str = ""
+    base: str = ""
+    adapters: tuple[str, ...] = ()
     licence: str = ""
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """What retrieval reads of each text; a part with weight 0 is not computed, dense gives the candidates."""
+        match self.retrieval:
+            case "dense":
+                return frozenset({"dense"})
+            case "sparse":
+                return frozenset({"sparse"})
+            case "colbert":
+                return frozenset({"dense", "multi_vector"})
+            case "hybrid":
+                _, sparse, colbert = self.weights
+                parts: set[Part] = {"dense"}
+                parts |= {"sparse"} if sparse else set()
+                parts |= {"multi_vector"} if colbert else set()
+                return frozenset(parts)
 
     @property
     def has_files(self) -> bool:
@@ -112,6 +159,11 @@ def _is_glob(selector: str) -> bool:
 def _matches(name: str, selector: str, role: Role) -> bool:
     """A glob for tasks names no role, so it must not match a name that carries one."""
     return fnmatchcase(name, selector) and name.endswith(f"-{role}") == selector.endswith(f"-{role}")
+
+
+def query_share(length: int) -> int:
+    """FlagEmbedding's ``query_max_length`` of a reranker: ``max_length * 3 // 4``."""
+    return length * 3 // 4
 
 
 def joint_name(spec: ModelSpec, reranker: ModelSpec | None) -> tuple[str, str]:

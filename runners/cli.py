@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import flagbench
 from flagbench import BadInput, FlagbenchError
-from models.detect import Overrides
-from models.spec import DTYPES, POOLINGS
+from models.overrides import WEIGHTS, Overrides, parse_weights
+from models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
 from runners.benchmark import BENCHMARKS, find_benchmark
 from runners.request import RunRequest
 
@@ -85,6 +86,7 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
     what.add_argument("--mini", action="store_true", help="the miniature data that ships with FlagBench")
     what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again")
     what.add_argument("--reranker", metavar="MODEL", help="re-rank what the model retrieves (retrieval tasks)")
+    what.add_argument("--reranker-max-length", type=_positive, metavar="N", help="tokens of a pair (default 512)")
     what.add_argument("--rerank-top-k", type=_positive, default=RunRequest.rerank_top_k, metavar="N", help="of a query")
     where = command.add_argument_group("where")
     where.add_argument("--data", type=Path, metavar="DIR", help="local snapshots DIR/<org>/<repo>/ instead of the hub")
@@ -108,9 +110,40 @@ def _add_model_options(command: argparse.ArgumentParser) -> None:
     model.add_argument("--query-instruction", metavar="TEXT", help="before queries of retrieval and reranking tasks")
     model.add_argument("--passage-instruction", metavar="TEXT", help="before passages of those tasks")
     model.add_argument("--lowercase", action=argparse.BooleanOptionalAction, default=None, help="lower-case texts")
-    model.add_argument("--dtype", choices=DTYPES)
+    model.add_argument("--dtype", choices=DTYPES, help="default: the family's; fp32 on the processor")
+    model.add_argument(
+        "--adapter", action="append", default=[], metavar="DIR", help="merge a PEFT adapter (may repeat)"
+    )
     model.add_argument("--trust-remote-code", action="store_true", help="let code that the checkpoint brings run")
-    model.add_argument("--allow-pickle", action="store_true", help="read *.bin weights, which can run code")
+    model.add_argument("--allow-pickle", action="store_true", help="read *.bin and *.pt files, which can run code")
+    m3 = command.add_argument_group("BGE-M3")
+    m3.add_argument("--retrieval", choices=RETRIEVALS, help="how passages are ranked (default dense)")
+    m3.add_argument(
+        "--weights",
+        type=parse_weights,
+        metavar="D,S,M",
+        help=f"of dense, sparse and multi-vector scores in hybrid (default 1,0.3,1), or {', '.join(WEIGHTS)}",
+    )
+    m3.add_argument(
+        "--candidates", type=_positive, metavar="N", help="dense candidates for multi-vectors (default 200)"
+    )
+    decoders = command.add_argument_group("bge-en-icl and pseudo-moe")
+    decoders.add_argument(
+        "--examples", type=Path, metavar="DIR", help="solved examples <Task>.csv or .jsonl (few-shot)"
+    )
+    decoders.add_argument(
+        "--domain", metavar="NAME", help="expert of a pseudo-moe model: general, coding, reasoning, …"
+    )
+    rerankers = command.add_argument_group("LLM rerankers (of --reranker, where one is given)")
+    rerankers.add_argument("--prompt", metavar="TEXT", help="what the reranker is asked after each pair")
+    rerankers.add_argument(
+        "--cutoff-layers", type=_layers, metavar="A,B", help="score after these layers, each a result, in one pass"
+    )
+    rerankers.add_argument(
+        "--head-index", choices=HEAD_INDEXES, help="lightweight: head by place in the list (as published) or by layer"
+    )
+    rerankers.add_argument("--compress-layers", type=_layers, metavar="A,B", help="average passage tokens before these")
+    rerankers.add_argument("--compress-ratio", type=_positive, metavar="N", help="tokens of a group: 1, 2, 4 or 8")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -130,6 +163,10 @@ def _positive(text: str) -> int:
     return value
 
 
+def _layers(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(_positive(number) for number in text.split(",")))
+
+
 def _overrides(options: argparse.Namespace) -> Overrides:
     if len(options.models) > 1 and (options.name or options.revision):
         raise BadInput("--name and --revision belong to one model, and several were given")
@@ -145,6 +182,17 @@ def _overrides(options: argparse.Namespace) -> Overrides:
         dtype=options.dtype,
         family=options.family,
         name=options.name,
+        retrieval=options.retrieval,
+        weights=options.weights,
+        candidates=options.candidates,
+        examples=options.examples,
+        domain=options.domain,
+        prompt=options.prompt,
+        cutoff_layers=options.cutoff_layers,
+        head_index=options.head_index,
+        compress_layers=options.compress_layers,
+        compress_ratio=options.compress_ratio,
+        adapters=tuple(options.adapter),
     )
 
 
@@ -164,8 +212,9 @@ def _requests(options: argparse.Namespace) -> list[RunRequest]:
             revision=options.revision,
             device=options.device,
             batch_size=options.batch_size,
-            overrides=overrides,
+            overrides=replace(overrides, cutoff=cutoff),
             reranker=options.reranker,
+            reranker_max_length=options.reranker_max_length,
             rerank_top_k=options.rerank_top_k,
             trust_remote_code=options.trust_remote_code,
             allow_pickle=options.allow_pickle,
@@ -173,10 +222,12 @@ def _requests(options: argparse.Namespace) -> list[RunRequest]:
             save_predictions=options.save_predictions,
         )
         for model in options.models
+        for cutoff in range(len(overrides.cutoff_layers or [0]))
     ]
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from models.resolve import Shelf
     from results.table import render, rows
     from runners import engine, plan
     from runners.progress import progress_for
@@ -184,12 +235,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     out, err = _console(), _console(stderr=True)
     plans = [plan.resolve(request) for request in _requests(options)]
+    shelf = Shelf()
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
     outcomes = []
     for each in plans:
         said_before(each, err)
         with progress_for(err, len(each.steps)) as progress:
-            finished = engine.run(each, progress)
+            finished = engine.run(each, progress, shelf)
         twins = sum(other.name == each.name for other in plans) > 1
         label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
         columns[label] = rows(finished.records, each.average_over)
@@ -229,15 +281,17 @@ def _show(options: argparse.Namespace) -> int:
     from models.resolve import resolve_model
     from runners.report import show_model
 
+    overrides = _overrides(options)
     for name in options.models:
-        model = resolve_model(
-            name,
-            options.revision,
-            _overrides(options),
-            trust_remote_code=options.trust_remote_code,
-            allow_pickle=options.allow_pickle,
-        )
-        show_model(model, _console())
+        for cutoff in range(len(overrides.cutoff_layers or [0])):
+            model = resolve_model(
+                name,
+                options.revision,
+                replace(overrides, cutoff=cutoff),
+                trust_remote_code=options.trust_remote_code,
+                allow_pickle=options.allow_pickle,
+            )
+            show_model(model, _console())
     return 0
 
 

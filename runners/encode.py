@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import ModelFault
-from models.contract import Encoder, Role, Scorer
+from models.contract import DENSE, Encoder, Part, Role, Scorer
+from models.embeddings import Embeddings
 from runners.progress import Progress
 
 # Texts handed to the adapter at once: small enough for a live progress bar, large enough to batch well within.
@@ -48,46 +50,87 @@ class TextEncoder:
         self._progress = progress
 
     def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
+        """Dense vectors of texts, ``float32[n, d]`` in their order; see ``encode_parts``."""
+        dense = self.encode_parts(texts, role=role, instruction=instruction, parts=DENSE).dense
+        return dense if dense is not None else np.empty((0, 0), dtype=np.float32)
+
+    def encode_parts(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        instruction: str = "",
+        parts: frozenset[Part],
+        multi_vector_bytes: int | None = None,
+    ) -> Embeddings:
         """Embed texts.
 
         Args:
             texts: Any number of texts.
             role: Their role in the task.
             instruction: Prefix of each.
+            parts: What is wanted of the model's parts.
+            multi_vector_bytes: Multi-vectors that may be kept; of texts that have more, none are. None for any number.
 
         Returns:
-            ``float32[n, d]`` in the order of the texts. Equal texts get the identical vector.
+            The parts in the order of the texts. Equal texts get the identical values. Without texts, nothing.
 
         Raises:
             ModelFault: The model gave a value that is not finite, or a wrong number of vectors.
         """
-        started = time.perf_counter()
         rows: dict[str, int] = {}
         places = [rows.setdefault(text, len(rows)) for text in texts]
-        unique = list(rows)
-        order = sorted(range(len(unique)), key=lambda row: -len(unique[row]))
-        vectors: NDArray[np.float32] | None = None
-        self._progress.stage(f"encoding {role} texts", len(unique))
-        for start in range(0, len(order), _CHUNK):
-            chunk = order[start : start + _CHUNK]
-            dense = self._encode_chunk([unique[row] for row in chunk], role, instruction)
-            if vectors is None:
-                self.dimension = dense.shape[1]
-                vectors = np.empty((len(unique), self.dimension), dtype=np.float32)
-            vectors[chunk] = dense
-            self._progress.advance(len(chunk))
         self.counts.texts += len(texts)
-        self.counts.unique += len(unique)
-        self.counts.seconds += time.perf_counter() - started
-        if vectors is None:
-            return np.empty((0, 0), dtype=np.float32)
-        return vectors if len(unique) == len(texts) else vectors[places]
+        wanted = set(parts)
+        orders: list[NDArray[np.int64]] = []
+        chunks: list[Embeddings] = []
+        taken = 0
+        for order, chunk in self.chunks(list(rows), role=role, instruction=instruction, parts=wanted):
+            taken += chunk.multi_vector.values.nbytes if chunk.multi_vector is not None else 0
+            if multi_vector_bytes is not None and taken > multi_vector_bytes and "multi_vector" in wanted:
+                wanted.remove("multi_vector")
+                chunks = [replace(each, multi_vector=None) for each in chunks]
+            orders.append(order)
+            chunks.append(chunk if "multi_vector" in wanted else replace(chunk, multi_vector=None))
+        if not chunks:
+            return Embeddings()
+        place_of = np.empty(len(rows), dtype=np.int64)
+        place_of[np.concatenate(orders)] = np.arange(len(rows))
+        return Embeddings.stack(chunks).take(place_of[places])
 
-    def _encode_chunk(self, texts: list[str], role: Role, instruction: str) -> NDArray[np.float32]:
-        dense = self.adapter.encode(texts, role=role, instruction=instruction).dense
-        if len(dense) != len(texts):
-            raise ModelFault(f"{self.adapter.spec.name} gave {len(dense)} vectors for {len(texts)} texts")
-        finite = np.isfinite(dense).all(axis=1)
+    def chunks(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: AbstractSet[Part]
+    ) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
+        """Embed distinct texts, longest first, and give them away chunk by chunk: for parts too large to be kept.
+
+        Args:
+            texts: Each one once.
+            role: Their role in the task.
+            instruction: Prefix of each.
+            parts: What is wanted of the model's parts; read anew for each chunk, so the caller may take one out.
+
+        Yields:
+            Row numbers of a chunk's texts, and their embeddings.
+
+        Raises:
+            ModelFault: As ``encode_parts``.
+        """
+        order = np.array(sorted(range(len(texts)), key=lambda row: -len(texts[row])), dtype=np.int64)
+        self._progress.stage(f"encoding {role} texts", len(texts))
+        for start in range(0, len(order), _CHUNK):
+            rows = order[start : start + _CHUNK]
+            started = time.perf_counter()
+            embeddings = self._encode_chunk([texts[row] for row in rows], role, instruction, frozenset(parts))
+            self.counts.seconds += time.perf_counter() - started
+            self.counts.unique += len(rows)
+            self._progress.advance(len(rows))
+            yield rows, embeddings
+
+    def _encode_chunk(self, texts: list[str], role: Role, instruction: str, parts: frozenset[Part]) -> Embeddings:
+        embeddings = self.adapter.encode(texts, role=role, instruction=instruction, parts=parts)
+        if len(embeddings) != len(texts):
+            raise ModelFault(f"{self.adapter.spec.name} gave {len(embeddings)} vectors for {len(texts)} texts")
+        finite = embeddings.finite()
         if not finite.all():
             first = texts[int(np.argmin(finite))][:40]
             broken = int((~finite).sum())
@@ -95,7 +138,9 @@ class TextEncoder:
                 f"{self.adapter.spec.name} gave NaN or infinite values for {broken} of {len(texts)} texts (first: "
                 f"'{first}'); its weights are broken, or {self.adapter.spec.dtype} overflows (try --dtype fp32)"
             )
-        return dense
+        if embeddings.dense is not None:
+            self.dimension = embeddings.dense.shape[1]
+        return embeddings
 
 
 def score_pairs(

@@ -11,7 +11,7 @@ from typing import cast
 
 from flagbench import FlagbenchError
 from models.contract import Adapter, Scorer
-from models.resolve import Model
+from models.resolve import Model, Shelf
 from models.spec import joint_name
 from results.record import RunRecord, TaskRecord
 from runners.benchmark import Contestant
@@ -33,7 +33,7 @@ class Finished:
     exit_code: int
 
 
-def run(plan: Plan, progress: Progress) -> Finished:
+def run(plan: Plan, progress: Progress, shelf: Shelf) -> Finished:
     """Run a plan.
 
     The weights are loaded when the first task's data is there. A task that fails does not stop the others.
@@ -41,16 +41,18 @@ def run(plan: Plan, progress: Progress) -> Finished:
     Args:
         plan: What to do.
         progress: Whom to tell.
+        shelf: Models that runs before this one have loaded.
 
     Raises:
         BadInput: The model cannot be loaded, or results cannot be written.
     """
-    return _Engine(plan, progress).run()
+    return _Engine(plan, progress, shelf).run()
 
 
 class _Engine:
-    def __init__(self, plan: Plan, progress: Progress) -> None:
+    def __init__(self, plan: Plan, progress: Progress, shelf: Shelf) -> None:
         self._plan = plan
+        self._shelf = shelf
         self._progress = progress
         self._contestant: Contestant | None = None
         self._exit_code = 0
@@ -88,6 +90,7 @@ class _Engine:
         """The model, and its reranker, loaded once."""
         if self._contestant is None:
             plan = self._plan
+            self._shelf.keep_only(filter(None, (plan.model, plan.reranker)))
             adapter = self._load_model(plan.model)
             reranker = cast("Scorer", self._load_model(plan.reranker)) if plan.reranker else None
             self._contestant = Contestant(adapter, reranker, plan.request.rerank_top_k)
@@ -96,11 +99,14 @@ class _Engine:
     def _load_model(self, model: Model) -> Adapter:
         request = self._plan.request
         self._progress.stage(f"loading {model.spec.name}", 1)
-        return model.load(
-            device=self._plan.device if model.checkpoint else "cpu",
-            batch_size=request.batch_size,
-            trust_remote_code=request.trust_remote_code,
-            allow_pickle=request.allow_pickle,
+        return self._shelf.take(
+            model,
+            lambda: model.load(
+                device=self._plan.device if model.checkpoint else "cpu",
+                batch_size=request.batch_size,
+                trust_remote_code=request.trust_remote_code,
+                allow_pickle=request.allow_pickle,
+            ),
         )
 
     def _score(self, step: Step) -> tuple[TaskRecord, dict[str, str]]:

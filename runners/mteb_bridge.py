@@ -20,13 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract import Role, Scorer
-from models.spec import ModelSpec, joint_name
+from models.spec import ModelSpec, Retrieval, joint_name
 from runners.benchmark import Contestant
 from runners.encode import TextEncoder, score_pairs
 from runners.index import IndexInfo
 from runners.progress import Progress
-from runners.search import Run, comparable, rerank, rescore, retrieve
+from runners.rank import Texts, rank
+from runners.search import Run, rerank
 
+_MODEL_TYPES: Mapping[Retrieval, str] = {
+    "dense": "dense",
+    "sparse": "sparse",
+    "colbert": "late-interaction",
+    "hybrid": "hybrid",
+}
+_ROLES_OF_PAIRS: tuple[Role, Role] = ("query", "passage")
 _ROLES: dict[str | None, Role] = {"query": "query", "document": "passage", None: "symmetric"}
 
 
@@ -48,7 +56,7 @@ def model_meta(spec: ModelSpec, reranker: ModelSpec | None = None) -> Any:
         "similarity_fn_name": spec.similarity if spec.ability == "encode" else None,
         "use_instructions": bool(spec.prompts),
         "framework": ["PyTorch", "Transformers", "safetensors"] if spec.has_files else [],
-        "model_type": ["dense" if spec.ability == "encode" else "cross-encoder"],
+        "model_type": [_MODEL_TYPES[spec.retrieval] if spec.ability == "encode" else "cross-encoder"],
     }
     return ModelMeta.model_validate(values)
 
@@ -131,15 +139,14 @@ class EncoderBridge:
         query_ids, passage_ids = list(queries["id"]), list(self._corpus["id"])
         corpus_texts, question_texts = passage_texts(self._corpus), _query_texts(queries, task_metadata)
         self._corpus = None
-        similarity = self._spec.similarity
-        passages = comparable(self._encode(corpus_texts, task_metadata, "passage"), similarity)
-        query_vectors = comparable(self._encode(question_texts, task_metadata, "query"), similarity)
-        started = time.perf_counter()
-        if top_ranked is None:
-            run, self.index_info = retrieve(query_ids, query_vectors, passage_ids, passages, top_k=top_k)
-        else:
-            run, self.index_info = rescore(query_ids, query_vectors, passage_ids, passages, top_ranked, top_k=top_k)
-        self.search_seconds += time.perf_counter() - started
+        ask, tell = (self._spec.instruction(task_metadata.name, task_metadata.type, role) for role in _ROLES_OF_PAIRS)
+        queries_read, passages_read = (
+            Texts(query_ids, question_texts, ask),
+            Texts(passage_ids, corpus_texts, tell),
+        )
+        encoded, started = self._encoder.counts.seconds, time.perf_counter()
+        run, self.index_info = rank(self._encoder, queries_read, passages_read, top_ranked, top_k=top_k)
+        self.search_seconds += time.perf_counter() - started - (self._encoder.counts.seconds - encoded)
         reranker = self._contestant.reranker
         if reranker is None:
             return run

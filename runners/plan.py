@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput
 from models.contract import Role
-from models.detect import Overrides
 from models.device import resolve_device
-from models.resolve import Model, resolve_model
+from models.overrides import of_reranker, without_reranker
+from models.resolve import Model, has_files, resolve_model
 from models.spec import ModelSpec, joint_name
 from results.record import RunRecord, TaskRecord, settings_digest
 from results.store import RunStore
@@ -21,6 +21,8 @@ from runners.snapshots import Snapshots
 from runners.task import Task
 
 State = Literal["new", "finished", "again"]
+
+_RANKED = {"Retrieval", "Reranking"}
 
 
 @dataclass(frozen=True)
@@ -85,17 +87,18 @@ def resolve(request: RunRequest) -> Plan:
     benchmark = find_benchmark(request.benchmark)
     tasks = benchmark.select(request)
     snapshots = Snapshots(_data_root(request, benchmark))
+    names = [name for name in (request.model, request.reranker) if name]
+    device = resolve_device(request.device) if any(map(has_files, names)) else "cpu"
     model = resolve_model(
         request.model,
         request.revision,
-        request.overrides,
+        without_reranker(request.overrides) if request.reranker else request.overrides,
         trust_remote_code=request.trust_remote_code,
         allow_pickle=request.allow_pickle,
+        on_cpu=device == "cpu",
     )
     _check_ability(model, tasks)
-    reranker = _reranker(request, model, tasks) if request.reranker else None
-    files = model.checkpoint or (reranker.checkpoint if reranker else None)
-    device = resolve_device(request.device) if files else "cpu"
+    reranker = _reranker(request, model, tasks, device) if request.reranker else None
     _check_data(benchmark, tasks, snapshots)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
     store = RunStore(request.output.expanduser(), name, name_revision)
@@ -134,6 +137,11 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
 
 def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
     if model.spec.ability == "encode":
+        if model.spec.retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
+            raise BadInput(
+                f"--retrieval {model.spec.retrieval} ranks passages, and {_some(others)} rank none: "
+                "use --types retrieval,reranking"
+            )
         return
     others = tuple(task for task in tasks if task.kind != "Reranking")
     if others:
@@ -142,14 +150,16 @@ def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
         )
 
 
-def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...]) -> Model:
-    """The reranker asked for, with its own settings: the flags for model settings are the encoder's, but for dtype."""
+def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: str) -> Model:
+    """The reranker asked for, with the flags that are a reranker's."""
     reranker = resolve_model(
         str(request.reranker),
         None,
-        Overrides(dtype=request.overrides.dtype),
+        of_reranker(request.overrides, request.reranker_max_length),
         trust_remote_code=request.trust_remote_code,
         allow_pickle=request.allow_pickle,
+        as_reranker=True,
+        on_cpu=device == "cpu",
     )
     if reranker.spec.ability != "score":
         raise BadInput(f"--reranker {request.reranker}: an embedding model, not a reranker; name it as MODEL")

@@ -30,7 +30,7 @@ _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 def said_before(plan: Plan, console: Console) -> None:
     """The model and its effective settings, before the first task."""
     spec = plan.model.spec
-    _say(console, f"{spec.name} at {spec.revision} on {plan.device}: {_settings(spec)}")
+    _say(console, f"{spec.name} at {spec.revision} on {plan.device}: {settings_line(spec)}")
     for line in plan.model.evidence:
         _say(console, f"  {line}")
     if plan.reranker:
@@ -80,7 +80,7 @@ def show_model(model: Model, console: Console) -> None:
     spec = model.spec
     _say(console, f"model     {spec.name}")
     _say(console, f"revision  {spec.revision}")
-    _say(console, f"settings  {_settings(spec)}")
+    _say(console, f"settings  {settings_line(spec)}")
     for line in model.evidence:
         _say(console, f"          {line}")
     texts = dict.fromkeys(text for _, text in spec.prompts if text)
@@ -103,7 +103,7 @@ def show_tasks(benchmark: Benchmark, console: Console) -> None:
 def show_models(console: Console) -> None:
     """The published checkpoints, and the families that checkpoints of other names can be evaluated as."""
     rows = [
-        [spec.name, spec.family, spec.revision[:8], _settings(spec), _selectors(spec), spec.licence]
+        [spec.name, spec.family, spec.revision[:8], settings_line(spec), _selectors(spec), spec.licence]
         for spec in published().values()
     ]
     headings = ["model", "family", "revision", "settings", "instructed texts", "licence"]
@@ -131,12 +131,16 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 
 def _reranker(spec: ModelSpec, top_k: int) -> str:
-    return f"first {top_k} re-ranked by {spec.name} at {spec.revision}: {_settings(spec)}"
+    return f"first {top_k} re-ranked by {spec.name} at {spec.revision}: {settings_line(spec)}"
 
 
-def _settings(spec: ModelSpec) -> str:
+def settings_line(spec: ModelSpec) -> str:
+    """The settings of a model that move its scores, in one line."""
     if spec.ability == "score":
-        return f"pair scores, {spec.passage_max_length} tokens a pair, {spec.query_max_length} a query, {spec.dtype}"
+        tokens = f"{spec.passage_max_length} tokens a pair, {spec.query_max_length} a query"
+        layer = f", layer {spec.cutoff_layer}" if spec.cutoff_layer else ""
+        ratio = f", passages compressed {spec.compress_ratio}:1" if spec.compress_ratio > 1 else ""
+        return f"pair scores, {tokens}, {spec.dtype}{layer}{ratio}"
     lengths = sorted({spec.query_max_length, spec.passage_max_length})
     parts = [
         f"{spec.pooling} pooling",
@@ -146,8 +150,15 @@ def _settings(spec: ModelSpec) -> str:
         spec.dtype,
         *(["lower-cased"] if spec.lowercase else []),
         *([f"{spec.attention} attention"] if spec.attention else []),
+        *([_ranking(spec)] if spec.retrieval != "dense" else []),
     ]
     return ", ".join(parts)
+
+
+def _ranking(spec: ModelSpec) -> str:
+    weights = f" {'/'.join(f'{weight:g}' for weight in spec.weights)}" if spec.weights else ""
+    candidates = f", {spec.candidates} candidates" if spec.candidates else ""
+    return f"{spec.retrieval} retrieval{weights}{candidates}"
 
 
 def _splits(task: Task) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.detect import Overrides
+from models.overrides import Overrides
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class RunRequest:
         batch_size: Texts of one forward pass; None lets the adapter decide.
         overrides: Model settings given by hand.
         reranker: Folder or hub id of a reranker for what the model retrieves; None for none.
+        reranker_max_length: Tokens of its pairs; None for its own default.
         rerank_top_k: Passages that it sees of each query.
         trust_remote_code: Code that a checkpoint brings may run.
         allow_pickle: Pickle weights may be read.
@@ -48,6 +49,7 @@ class RunRequest:
     batch_size: int | None = None
     overrides: Overrides = field(default_factory=Overrides)
     reranker: str | None = None
+    reranker_max_length: int | None = None
     rerank_top_k: int = 100
     trust_remote_code: bool = False
     allow_pickle: bool = False

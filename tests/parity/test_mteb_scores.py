@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cmteb.benchmark import CMTEB, MTEB
-from models.detect import Overrides
+from models.overrides import Overrides
 from models.resolve import resolve_model
 from runners.benchmark import Benchmark, Contestant
 from runners.encode import TextEncoder

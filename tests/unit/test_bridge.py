@@ -25,7 +25,8 @@ from cmteb.benchmark import CMTEB
 from cmteb.evaluation import evaluate
 from cmteb.loading import load
 from flagbench import ModelFault
-from models.contract import Embeddings, Role
+from models.contract import DENSE, Part, Role
+from models.embeddings import Embeddings
 from models.fake import FakeEncoder, FakeScorer
 from models.registry import published
 from models.spec import ModelSpec
@@ -60,7 +61,9 @@ class _Recorder(FakeEncoder):
         super().__init__(spec)
         self.calls: list[tuple[Role, str, list[str]]] = []
 
-    def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
+    def encode(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Embeddings:
         self.calls.append((role, instruction, list(texts)))
         return super().encode(texts, role=role, instruction=instruction)
 
@@ -349,7 +352,9 @@ def test_scores_that_are_no_numbers_are_a_fault_of_the_model() -> None:
 
 
 class _BrokenEncoder(FakeEncoder):
-    def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> Embeddings:
+    def encode(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Embeddings:
         dense = super().encode(texts, role=role, instruction=instruction).dense
         dense[0, 0] = np.nan
         return Embeddings(dense=dense)

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from flagbench import BadInput
 from models import dense
-from models.detect import Overrides
+from models.overrides import Overrides
 from models.resolve import resolve_model
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2, write_json
 

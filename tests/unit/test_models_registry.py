@@ -1,9 +1,10 @@
 import re
+from dataclasses import replace
 
 import pytest
 
 from flagbench import BadInput, UnknownName
-from models.detect import Overrides
+from models.overrides import Overrides
 from models.registry import family_spec, loader, parse, published, registry
 from models.resolve import resolve_model
 from runners.task import read_tasks
@@ -157,6 +158,7 @@ FAMILY = """
 [family.one]
 adapter = "models.dense:load"
 ability = "encode"
+reference = "nobody"
 pooling = "cls"
 normalize = true
 similarity = "cosine"
@@ -195,9 +197,18 @@ def test_parse_keeps_file_order():
     assert list(parse(FAMILY + "".join(MODEL.replace("org/a", name) for name in names), "x.toml").models) == names
 
 
+def test_a_family_takes_what_it_does_not_say_from_the_one_it_is_like():
+    like = FAMILY + '[family.two]\nlike = "one"\npooling = "mean"\n[family.three]\nlike = "two"\nlowercase = true\n'
+    spec = parse(like + MODEL.replace('"one"', '"three"'), "x.toml").models["org/a"]
+    plain = parse(FAMILY + MODEL, "x.toml").models["org/a"]
+
+    assert spec == replace(plain, family="three", pooling="mean", lowercase=True)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ('[family.two]\nlike = "one"\n' + FAMILY + MODEL, ["x.toml", "unknown family 'one'", "above [family.two]"]),
         (FAMILY + MODEL + "temperature = 1\n", ["x.toml", "org/a", "temperature"]),
         (FAMILY + "colour = 1\n" + MODEL, ["x.toml", "org/a", "colour"]),
         (FAMILY.replace('pooling = "cls"\n', "") + MODEL, ["x.toml", "org/a", "pooling"]),
@@ -207,6 +218,7 @@ def test_parse_keeps_file_order():
         (FAMILY + MODEL + '[ask]\n"org/b" = ["one", "two"]\n', ["x.toml", "unknown family 'two'"]),
     ],
     ids=[
+        "like a family below it",
         "unknown key",
         "unknown key of a family",
         "missing key of a family",
@@ -299,6 +311,9 @@ def test_a_family_that_is_not_there(name):
 
 TASK_FAMILIES = {
     "gemma2-embedder": "<instruct>{}\n<query>",
+    "bge-en-icl": "<instruct>{}\n<query>",
+    "bge-code": "<instruct>{}\n<query>",
+    "pseudo-moe": "Instruct: {}\nQuery: ",
     "instruct-embedder": "Instruct: {}\nQuery: ",
     "qwen3-embedding": "Instruct: {}\nQuery:",
 }

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flagbench import BadData, BadInput
-from models.detect import Overrides
+from models.overrides import Overrides
 from results.record import RunRecord, TaskRecord
 from runners.plan import Plan, Step, resolve
 from runners.request import RunRequest
