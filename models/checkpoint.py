@@ -197,7 +197,7 @@ def check_weights(directory: Path, *, allow_pickle: bool) -> None:
             raise BadInput(f"{path} is damaged or truncated ({error}); copy it again") from error
     pickles = weight_files(directory, allow_pickle=True)
     if not pickles:
-        raise BadInput(f"{directory} has no weights (*.safetensors)")
+        raise BadInput(f"{directory} has no weights (*.safetensors; *.bin are read with --allow-pickle alone)")
     if not tensors and not allow_pickle:
         raise BadInput(
             f"{pickles[0]} is a pickle, which can run code when read; convert it to safetensors, "

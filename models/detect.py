@@ -128,9 +128,9 @@ def _settings(
         raise BadInput(f"{checkpoint.name} is evaluated with one of {', '.join(choices)}: name it with --family")
     if row is not None:
         return replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
-    for family, its in _RERANKERS.items():
-        if kind == its != "causal":
-            return _of_family(checkpoint, config, family, f"{_class_of(config)}, from config.json")
+    family = next((family for family, its in _RERANKERS.items() if its == kind), None)
+    if family and kind != "causal":
+        return _of_family(checkpoint, config, family, f"{_class_of(config)}, from config.json")
     if kind == "causal" and as_reranker:
         return _of_family(checkpoint, config, "llm-reranker", f"{_class_of(config)}, given as a reranker")
     if kind == "causal" and not (directory / "modules.json").is_file() and overrides.pooling is None:
@@ -138,9 +138,8 @@ def _settings(
             f"{directory} is a {_class_of(config)}, which may be a reranker, a generator or an embedder: say which "
             f"with --family llm-reranker or, for an embedder, one of {', '.join(encoder_families('lasttoken'))}"
         )
-    if found := tell_tale(directory):
-        family, why = found
-        return _of_family(checkpoint, config, family, why)
+    if told := tell_tale(directory):
+        return _of_family(checkpoint, config, *told)
     return _from_files(checkpoint, config, overrides)
 
 

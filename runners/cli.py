@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     tasks = commands.add_parser("tasks", help="list the tasks of a benchmark")
     tasks.add_argument("--benchmark", default="cmteb", metavar="NAME", help="one of " + ", ".join(BENCHMARKS))
     tasks.set_defaults(run=_tasks)
-    models = commands.add_parser("models", help="list the published checkpoints that need no flags")
+    models = commands.add_parser("models", help="list the families and the published checkpoints")
     models.set_defaults(run=_models)
     show = models.add_subparsers(metavar="show").add_parser(
         "show", help="what a checkpoint is, and every setting of it"

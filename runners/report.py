@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
 from models.contract import Role
-from models.registry import family_names, published, registry
+from models.registry import family_names, family_spec, published, registry
 from models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from runners.task import Task
 
 _INSTRUCTIONS_SHOWN = 4
-_SELECTORS_SHOWN = 20
+_SELECTORS_SHOWN = 4
 
 _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 
@@ -101,16 +102,28 @@ def show_tasks(benchmark: Benchmark, console: Console) -> None:
 
 
 def show_models(console: Console) -> None:
-    """The published checkpoints, and the families that checkpoints of other names can be evaluated as."""
+    """The families, and the published checkpoints with what sets them apart from their family."""
+    families = {name: family_spec(name, name=name, revision="") for name in family_names()}
+    rows = [[name, settings_line(spec), _selectors(spec)] for name, spec in families.items()]
+    console.print(
+        _table("families (--family NAME for any checkpoint)", ["family", "settings", "instructed texts"], rows)
+    )
     rows = [
-        [spec.name, spec.family, spec.revision[:8], settings_line(spec), _selectors(spec), spec.licence]
+        [spec.name, spec.family, spec.revision[:8], _apart(spec, families.get(spec.family)), spec.licence]
         for spec in published().values()
     ]
-    headings = ["model", "family", "revision", "settings", "instructed texts", "licence"]
+    headings = ["model", "family", "revision", "apart from its family", "licence"]
     console.print(_table("published checkpoints", headings, rows))
-    for name, families in registry().ask.items():
-        _say(console, f"{name}: with --family {', '.join(families)}")
-    _say(console, f"--family for any other checkpoint: {', '.join(family_names())}")
+    for name, choices in registry().ask.items():
+        _say(console, f"{name}: with --family {', '.join(choices)}")
+
+
+def _apart(spec: ModelSpec, family: ModelSpec | None) -> str:
+    """The settings of a published checkpoint that are not its family's."""
+    if family is None:
+        return ""
+    known = replace(family, name=spec.name, revision=spec.revision, licence=spec.licence).as_dict()
+    return ", ".join(f"{key} {value}" for key, value in spec.as_dict().items() if known[key] != value)
 
 
 def _selectors(spec: ModelSpec, text: str | None = None) -> str:
