@@ -110,7 +110,14 @@ class _Decoder(torch.nn.Module):
         super().__init__()
         self.config = model.config
         self.model = model
-        self.lm_head = torch.nn.ModuleList([_Head(weight) for weight in heads])
+        modules = [_Head(weight) for weight in heads]
+        self.lm_head: Any = modules[0] if len(modules) == 1 else torch.nn.ModuleList(modules)
+
+    def score(self, state: torch.Tensor, head: int) -> torch.Tensor:
+        """One head over states ``[n, d]``: ``[n, 1]``."""
+        module = self.lm_head[head] if isinstance(self.lm_head, torch.nn.ModuleList) else self.lm_head
+        scores: torch.Tensor = module.linear_head(state)
+        return scores
 
 
 class _Passes:
@@ -170,7 +177,7 @@ class _Passes:
                 hidden = layer(hidden, **inputs[_layer_type(config, index)])
             if seen:
                 attention = seen[0][torch.arange(len(rows)), :, mask.sum(dim=1) - 1].sum(dim=1)
-        scores = [self._decoder.lm_head[cutoff.head].linear_head(found[cutoff.layer]) for cutoff in self.cutoffs]
+        scores = [self._decoder.score(found[cutoff.layer], cutoff.head) for cutoff in self.cutoffs]
         capped = torch.cat(scores, dim=1)
         if limit := getattr(config, "final_logit_softcapping", None):
             capped = torch.tanh(capped / limit) * limit
@@ -304,11 +311,11 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> LayerwiseReranke
         raise BadInput(f"{directory}/config.json has no {error}; copy the checkpoint again") from error
     tokenizer, model = read_pretrained(getattr(transformers, kind.model), spec, directory, loading, config=native)
     weights = read_tensors(directory, "lm_head.", allow_pickle=loading.allow_pickle)
-    one_head = [weights[key] for key in ("lm_head.linear_head.weight", "lm_head.weight") if key in weights]
-    heads = one_head or [weights[f"lm_head.{row}.linear_head.weight"] for row in range(len(weights))]
-    if any(weight.shape != (1, model.config.hidden_size) for weight in heads) or not heads:
+    names = [f"lm_head.{row}.linear_head.weight" for row in range(len(weights))]
+    heads = [weights[name] for name in (*names, "lm_head.linear_head.weight") if name in weights]
+    if len(heads) != len(weights) or any(head.shape != (1, model.config.hidden_size) for head in heads) or not heads:
         raise BadInput(f"{directory}: its heads do not give one score a layer, which is not supported")
-    decoder = _Decoder(model, [weight.to(model.dtype) for weight in heads])
+    decoder = _Decoder(model, [head.to(model.dtype) for head in heads])
     decoder = add_adapters(decoder.to(loading.device), spec, loading)
     passes = _Passes(decoder, tokenizer, by_attention=kind.by_attention, loading=loading)
     return LayerwiseReranker(spec, passes, tokenizer, loading.device)

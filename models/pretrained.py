@@ -5,13 +5,14 @@ PEFT adapters are merged into the weights that were read.
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from flagbench import BadInput
 from models.checkpoint import weight_files
@@ -91,29 +92,46 @@ def add_adapters(model: Any, spec: ModelSpec, loading: Loading) -> Any:
             some places have no weights.
     """
     for name, folder in zip(spec.adapters, loading.adapters, strict=True):
-        import peft
-
         if not (folder / "adapter_model.safetensors").is_file() and not loading.allow_pickle:
             raise BadInput(
                 f"{folder} has no adapter_model.safetensors; convert its weights, or pass --allow-pickle if they are a "
                 "pickle and you trust its author"
             )
         try:
-            stored = set(peft.load_peft_weights(str(folder), device="cpu"))
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of keys that are missing: they are compared below
-                model = peft.PeftModel.from_pretrained(model, str(folder))
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
-            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                warnings.simplefilter("ignore")  # of keys that are missing: they are compared here
+                model, odd = _merged(model, folder)
+        except _PEFT_ERRORS as error:
+            first_line = str(error).strip().splitlines()[0].rstrip(":") if str(error).strip() else type(error).__name__
             raise BadInput(f"{folder} cannot be merged into {spec.base} by peft: {first_line}") from error
-        placed = set(peft.get_peft_model_state_dict(model))
-        if odd := sorted(stored ^ placed):
+        if odd:
             raise BadInput(
                 f"{folder}: {len(odd)} weights of adapter {name} do not fit {spec.base} ({odd[0]}, …); "
                 "it was trained on another model or for another task"
             )
-        model = model.merge_and_unload()
     return model
+
+
+# What peft and torch raise on files that are damaged, of another kind, or of another model.
+_PEFT_ERRORS = (
+    *(OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, EOFError, pickle.UnpicklingError),
+    SafetensorError,
+)
+
+
+def _merged(model: Any, folder: Path) -> tuple[Any, list[str]]:
+    """The model with an adapter merged, and the adapter's weights that had no place or were missing."""
+    import peft
+
+    stored = set(peft.load_peft_weights(str(folder), device="cpu"))
+    config = peft.PeftConfig.from_pretrained(str(folder))
+    config.task_type = None  # only a model that generates or classifies could be wrapped for its task
+    wrapped = peft.PeftModel.from_pretrained(model, str(folder), config=config)
+    embeddings = any("embed" in key and ".lora_" not in key for key in stored)
+    placed = set(peft.get_peft_model_state_dict(wrapped, save_embedding_layers=embeddings))
+    # The pooler is not used by any pooling here, and an adapter may have been trained without it.
+    odd = sorted(key for key in stored ^ placed if ".pooler." not in key)
+    return wrapped.merge_and_unload(), odd
 
 
 def read_tensors(directory: Path, prefix: str, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
