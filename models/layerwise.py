@@ -111,11 +111,11 @@ class _Decoder(torch.nn.Module):
         self.config = model.config
         self.model = model
         modules = [_Head(weight) for weight in heads]
-        self.lm_head: Any = modules[0] if len(modules) == 1 else torch.nn.ModuleList(modules)
+        self.lm_head = modules[0] if len(modules) == 1 else torch.nn.ModuleList(modules)
 
     def score(self, state: torch.Tensor, head: int) -> torch.Tensor:
         """One head over states ``[n, d]``: ``[n, 1]``."""
-        module = self.lm_head[head] if isinstance(self.lm_head, torch.nn.ModuleList) else self.lm_head
+        module: Any = self.lm_head[head] if isinstance(self.lm_head, torch.nn.ModuleList) else self.lm_head
         scores: torch.Tensor = module.linear_head(state)
         return scores
 

@@ -10,16 +10,9 @@ from flagbench import BadInput, UnknownName
 from models.checkpoint import Checkpoint, locate, read_json, with_weights
 from models.registry import published
 from tests.checkpoints import write_json
+from tests.unit.checkpoint_files import COMMIT, write_model
 
 HEX40 = re.compile("[0-9a-f]{40}")
-
-
-def write_model(folder):
-    """The least that counts as a checkpoint: settings, a tokenizer, weights."""
-    write_json(folder / "config.json", {"model_type": "bert", "hidden_size": 4})
-    write_json(folder / "tokenizer.json", {"version": "1.0"})
-    save_file({"embeddings": np.arange(8, dtype=np.float32)}, folder / "model.safetensors")
-    return folder
 
 
 @pytest.fixture
@@ -209,16 +202,6 @@ def test_an_empty_folder(tmp_path):
     assert "config.json" in refusal(tmp_path)
 
 
-def test_a_peft_adapter(folder):
-    (folder / "config.json").unlink()
-    write_json(folder / "adapter_config.json", {"peft_type": "LORA"})
-
-    message = refusal(folder)
-    assert str(folder) in message
-    assert "PEFT adapter" in message
-    assert "merge it" in message
-
-
 def test_no_tokenizer(folder):
     (folder / "tokenizer.json").unlink()
 
@@ -366,26 +349,6 @@ def test_a_name_like_no_other():
 
 
 # The hub, with nothing but its cache
-
-COMMIT = "1234567890" * 4
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty hub cache; returns a function that puts a snapshot into it."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-
-    def fill(name, commit, *, branch=None, weights=True):
-        repo = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
-        folder = write_model(repo / "snapshots" / commit)
-        if not weights:
-            (folder / "model.safetensors").unlink()
-        if branch:
-            (repo / "refs").mkdir()
-            (repo / "refs" / branch).write_text(commit)
-        return folder
-
-    return fill
 
 
 @pytest.mark.usefixtures("cache")

@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from flagbench import ModelFault
-from models.contract import Embeddings
+from models.contract import DENSE
+from models.embeddings import Embeddings
 from models.fake import FakeEncoder
 from models.registry import published
 from runners.encode import TextEncoder
@@ -17,6 +19,7 @@ class Recording:
     """A fake encoder that keeps what it was asked, and spoils the vectors of some texts."""
 
     capabilities = frozenset({"encode"})
+    parts = DENSE
     device = "cpu"
 
     def __init__(self, spoilt=None):
@@ -24,7 +27,8 @@ class Recording:
         self.calls = []
         self._spoilt = spoilt or {}
 
-    def encode(self, texts, *, role, instruction=""):
+    def encode(self, texts, *, role, instruction="", parts=DENSE):
+        assert parts == DENSE
         self.calls.append((list(texts), role, instruction))
         dense = truth(texts, role=role, instruction=instruction).copy()
         for row, text in enumerate(texts):
@@ -42,7 +46,7 @@ class WrongCount(Recording):
         super().__init__()
         self._off = off
 
-    def encode(self, texts, *, role, instruction=""):
+    def encode(self, texts, *, role, instruction="", parts=DENSE):
         return Embeddings(np.ones((len(texts) + self._off, 4), dtype=np.float32))
 
 
@@ -217,3 +221,24 @@ def test_the_data_type_is_named_as_a_suspect():
 def test_a_wrong_number_of_vectors_is_a_model_fault(off):
     with pytest.raises(ModelFault, match=f"gave {3 + off} vectors for 3 texts"):
         TextEncoder(WrongCount(off), Silent()).encode(["a", "b", "c"], role="query")
+
+
+class Weights(Recording):
+    """Gives each text's length as a weight; ``spoilt`` values are weights."""
+
+    parts = frozenset({"dense", "sparse"})
+
+    def encode(self, texts, *, role, instruction="", parts=DENSE):
+        weights = np.array([[self._spoilt.get(text, len(text)), 1] for text in texts], dtype=np.float32)
+        return Embeddings(
+            dense=truth(texts) if "dense" in parts else None,
+            sparse=scipy.sparse.csr_array(weights) if "sparse" in parts else None,
+        )
+
+
+def test_a_weight_that_is_not_finite_is_a_model_fault_where_weights_are_asked_for():
+    encoder = TextEncoder(Weights({"broken": np.nan}), Silent())
+
+    with pytest.raises(ModelFault, match=r"1 of 3 texts \(first: 'broken'\)"):
+        encoder.encode_parts(["fine", "broken", ""], role="query", parts=Weights.parts)
+    assert np.array_equal(encoder.encode(["broken"], role="query"), truth(["broken"]))

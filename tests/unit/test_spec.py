@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from models.spec import ModelSpec
+from models.spec import ModelSpec, joint_name
 
 SPEC = ModelSpec(
     name="org/model",
@@ -113,6 +113,18 @@ OTHER_VALUES = {
     "dtype": "fp16",
     "attention": "eager",
     "dense_layers": ("2_Dense",),
+    "retrieval": "hybrid",
+    "weights": (1.0, 0.3, 1.0),
+    "candidates": 200,
+    "prompt": "Is it?",
+    "cutoff_layer": 28,
+    "head": 20,
+    "head_index": "position",
+    "compress_layers": (8,),
+    "compress_ratio": 2,
+    "domain": "coding",
+    "base": f"org/base@{'1' * 40}",
+    "adapters": ("org/adapter@" + "2" * 40,),
     "licence": "mit",
 }
 
@@ -151,6 +163,40 @@ def test_as_dict_is_plain_json_with_every_setting():
     assert json.loads(json.dumps(values)) == values
     assert values.keys() == {field.name for field in fields(ModelSpec)}
     assert values["prompts"] == [["query", "问："]]
+
+
+@pytest.mark.parametrize(
+    ("retrieval", "weights", "parts"),
+    [
+        ("dense", (), {"dense"}),
+        ("sparse", (), {"sparse"}),
+        ("colbert", (), {"dense", "multi_vector"}),
+        ("hybrid", (1, 0.3, 1), {"dense", "sparse", "multi_vector"}),
+        ("hybrid", (1, 0.3, 0), {"dense", "sparse"}),
+        ("hybrid", (1, 0, 1), {"dense", "multi_vector"}),
+        ("hybrid", (0, 1, 0), {"dense", "sparse"}),
+        ("hybrid", (1, 0, 0), {"dense"}),
+    ],
+)
+def test_the_parts_that_retrieval_reads(retrieval, weights, parts):
+    """The dense ranking gives the candidates, whatever its own weight."""
+    assert replace(SPEC, retrieval=retrieval, weights=weights).parts == parts
+
+
+@pytest.mark.parametrize(
+    ("reranker", "name", "revision"),
+    [
+        (None, "org/model", "0" * 40),
+        (
+            replace(SPEC, name="other/reranker-layer8", revision="1" * 40),
+            "org/model+reranker-layer8",
+            f"{'0' * 40}+{'1' * 40}",
+        ),
+    ],
+    ids=["alone", "with a reranker"],
+)
+def test_the_name_of_an_encoder_and_its_reranker(reranker, name, revision):
+    assert joint_name(SPEC, reranker) == (name, revision)
 
 
 def test_a_spec_cannot_be_changed():
