@@ -12,8 +12,9 @@ import transformers
 from numpy.typing import NDArray
 
 from flagbench import BadInput
-from models.batching import batches
+from models.batching import padded_batches
 from models.contract import Capability, Loading
+from models.pairs import PairTemplate, Row, ids_by_text
 from models.pretrained import read_pretrained
 from models.spec import ModelSpec
 
@@ -23,30 +24,24 @@ class CrossEncoder:
 
     capabilities: frozenset[Capability] = frozenset({"score"})
 
-    def __init__(
-        self, spec: ModelSpec, model: Any, tokenizer: Any, *, device: str, batch_size: int | None = None
-    ) -> None:
+    def __init__(self, spec: ModelSpec, model: Any, tokenizer: Any, *, loading: Loading) -> None:
         self.spec = spec
-        self.device = device
+        self.device = loading.device
         self._model = model
-        self._batch_size = batch_size
         self._tokenizer = tokenizer
-        self._backend = tokenizer.backend_tokenizer
-        self._backend.no_truncation()
-        self._backend.no_padding()
-        self._wants_types = "token_type_ids" in tokenizer.model_input_names
+        self._template = PairTemplate(tokenizer)
+        self._batch_size = loading.batch_size
 
     def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
         """See the contract."""
         rows = self.encode_pairs([(instruction + query, passage) for query, passage in pairs])
-        lengths = np.array([len(row["input_ids"]) for row in rows], dtype=np.int64)
+        encoded = {key: [row[key] for row in rows] for key in (rows[0] if rows else ("input_ids",))}
         scores = np.zeros(len(rows), dtype=np.float32)
-        for chosen in batches(lengths, device=self.device, batch_size=self._batch_size):
-            batch = self._tokenizer.pad([rows[row] for row in chosen], return_tensors="pt")
+        for chosen, batch in padded_batches(encoded, self._tokenizer, device=self.device, batch_size=self._batch_size):
             scores[chosen] = self._forward(batch)
         return scores
 
-    def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, list[int]]]:
+    def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Row]:
         """Model inputs of pairs, by FlagEmbedding's rule under transformers 4 (``FlagReranker``, ``only_second``).
 
         The query keeps at most ``query_max_length`` tokens and the passage at most ``passage_max_length``; they are
@@ -56,21 +51,18 @@ class CrossEncoder:
         Args:
             pairs: ``(query, passage)``.
         """
-        limit = self.spec.passage_max_length - int(self._backend.num_special_tokens_to_add(True))
-        queries = self._backend.encode_batch([query for query, _ in pairs], add_special_tokens=False)
-        passages = self._backend.encode_batch([passage for _, passage in pairs], add_special_tokens=False)
-        rows: list[dict[str, list[int]]] = []
-        for query, passage in zip(queries, passages, strict=True):
-            query.truncate(min(self.spec.query_max_length, limit))
-            passage.truncate(limit - len(query.ids))
-            pair = self._backend.post_process(query, passage)
-            row = {"input_ids": pair.ids, "attention_mask": pair.attention_mask}
-            rows.append(row | {"token_type_ids": pair.type_ids} if self._wants_types else row)
+        limit = self.spec.passage_max_length - self._template.special_tokens
+        queries = ids_by_text(self._tokenizer, [query for query, _ in pairs])
+        passages = ids_by_text(self._tokenizer, [passage for _, passage in pairs])
+        rows: list[Row] = []
+        for query, passage in pairs:
+            first = queries[query][: min(self.spec.query_max_length, limit)]
+            rows.append(self._template.fill(first, passages[passage][: limit - len(first)]))
         return rows
 
     @torch.inference_mode()
-    def _forward(self, batch: Any) -> NDArray[np.float32]:
-        logits = self._model(**{key: value.to(self.device) for key, value in batch.items()}).logits
+    def _forward(self, batch: dict[str, torch.Tensor]) -> NDArray[np.float32]:
+        logits = self._model(**batch).logits
         scores: NDArray[np.float32] = logits.view(-1).float().cpu().numpy()
         return scores
 
@@ -89,4 +81,4 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> CrossEncoder:
     tokenizer, model = read_pretrained(transformers.AutoModelForSequenceClassification, spec, directory, loading)
     if model.config.num_labels != 1:
         raise BadInput(f"{directory} has {model.config.num_labels} labels, and a reranker has one")
-    return CrossEncoder(spec, model, tokenizer, device=loading.device, batch_size=loading.batch_size)
+    return CrossEncoder(spec, model, tokenizer, loading=loading)

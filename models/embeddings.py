@@ -66,7 +66,7 @@ class Embeddings:
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Embeddings:
         """The embeddings of some texts, in the order of ``rows``."""
-        multi = self.multi_vector
+        multi, rows = self.multi_vector, np.asarray(rows, dtype=np.int64)
         return Embeddings(
             dense=self.dense[rows] if self.dense is not None else None,
             sparse=self.sparse[rows] if self.sparse is not None else None,

@@ -31,7 +31,7 @@ def with_layers(
     Raises:
         BadInput: A layer that the model has no score for, or a ratio that it was not trained with.
     """
-    last = whole(config["num_hidden_layers"], "num_hidden_layers")
+    last = whole(config.get("num_hidden_layers", 0), "num_hidden_layers")
     start, step = (whole(config.get(key, 1), key) for key in ("start_layer", "layer_sep"))
     available = range(start, last + 1, step)
     layers = sorted(set(overrides.cutoff_layers or [spec.cutoff_layer or last]))

@@ -25,7 +25,7 @@ from flagbench import BadInput
 from models.batching import padded_batches
 from models.checkpoint import read_json
 from models.contract import Capability, Cutoff, Loading
-from models.llm_pairs import PairIds, pair_ids
+from models.pairs import PairIds, pair_ids
 from models.pretrained import add_adapters, read_pretrained, read_tensors
 from models.spec import ModelSpec
 
@@ -211,7 +211,7 @@ class LayerwiseReranker:
         return self._passes.score(self.spec, rows)
 
     def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[PairIds]:
-        """Ids of each pair; see ``models/llm_pairs.py``."""
+        """Ids of each pair; see ``models/pairs.py``."""
         return pair_ids(self._tokenizer, self.spec, pairs, bos_though_pad=True)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.batching import padded_batches
 from models.contract import Capability, Loading
-from models.llm_pairs import pair_ids
+from models.pairs import pair_ids
 from models.pretrained import read_pretrained
 from models.spec import ModelSpec
 
@@ -44,7 +44,7 @@ class LlmReranker:
         return scores
 
     def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[list[int]]:
-        """Ids of each pair; see ``models/llm_pairs.py``."""
+        """Ids of each pair; see ``models/pairs.py``."""
         return [row.ids for row in pair_ids(self._tokenizer, self.spec, pairs)]
 
     @torch.inference_mode()

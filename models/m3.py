@@ -148,18 +148,18 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> M3Encoder:
         spec,
         model,
         tokenizer,
-        sparse_head=_head(directory / M3_SPARSE_HEAD, hidden, spec, loading) if "sparse" in spec.parts else None,
-        colbert_head=_head(directory / M3_COLBERT_HEAD, hidden, spec, loading)
+        sparse_head=_head(directory / M3_SPARSE_HEAD, hidden, 1, spec, loading) if "sparse" in spec.parts else None,
+        colbert_head=_head(directory / M3_COLBERT_HEAD, hidden, None, spec, loading)
         if "multi_vector" in spec.parts
         else None,
         loading=loading,
     )
 
 
-def _head(path: Path, hidden: int, spec: ModelSpec, loading: Loading) -> torch.nn.Linear:
+def _head(path: Path, hidden: int, outputs: int | None, spec: ModelSpec, loading: Loading) -> torch.nn.Linear:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        head = torch.nn.Linear(hidden, len(state["bias"]))
+        head = torch.nn.Linear(hidden, outputs or len(state["bias"]))
         head.load_state_dict(state)
     except Exception as error:  # torch.load has no root for what it raises on damaged or foreign files
         raise BadInput(

@@ -207,6 +207,7 @@ def sparse_search(queries: scipy.sparse.csr_array, passages: scipy.sparse.csr_ar
     found: list[Ranked] = []
     for start in range(0, queries.shape[0], block):
         scores = (queries[start : start + block] @ inverted).tocsr()
+        scores.sort_indices()  # scipy leaves them in no order, and equal scores are to keep that of the passages
         for first, last in zip(scores.indptr[:-1], scores.indptr[1:], strict=True):
             found.append(best(scores.indices[first:last].astype(np.int64), scores.data[first:last], top_k))
     return found
@@ -255,7 +256,9 @@ def weighted_union(dense: Ranked, sparse: Ranked, weights: Sequence[float], top_
 def best(rows: NDArray[np.int64], scores: NDArray[np.float32], top_k: int) -> Ranked:
     """The ``top_k`` rows of the highest scores, best first; equal scores in the order of the rows."""
     if len(rows) > top_k:
-        kept = np.sort(np.argpartition(-scores, top_k - 1)[:top_k])
+        last = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
+        above = np.flatnonzero(scores > last)
+        kept = np.sort(np.concatenate([above, np.flatnonzero(scores == last)[: top_k - len(above)]]))
         rows, scores = rows[kept], scores[kept]
     order = np.argsort(-scores, kind="stable")
     return rows[order], scores[order]

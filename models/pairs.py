@@ -1,4 +1,4 @@
-"""Query, passage and prompt as one row of ids: the template that FlagEmbedding's LLM rerankers share."""
+"""Query and passage as one row of ids: for cross-encoders with special tokens, for LLM rerankers with a prompt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,46 @@ from typing import Any
 
 from models.spec import ModelSpec
 
+Row = dict[str, list[int]]
+"""``input_ids``, ``attention_mask``, and ``token_type_ids`` where the model takes them."""
+
 QUERY_MARK, PASSAGE_MARK, SEPARATOR = "A: ", "B: ", "\n"
+
+
+class PairTemplate:
+    """Where a tokenizer puts the special tokens of a pair: learned from one pair, filled with any ids.
+
+    Cutting the tokenizer's own encodings instead would make it build every combination of what is cut off.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Ask a fast tokenizer how it joins two texts."""
+        backend = tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        joined = backend.encode("a", "b")
+        self._with_types = "token_type_ids" in tokenizer.model_input_names
+        # Runs of the same origin: None for special tokens, 0 for the query, 1 for the passage.
+        self._pieces: list[tuple[int | None, int, int]] = []
+        for token, kind, origin in zip(joined.ids, joined.type_ids, joined.sequence_ids, strict=True):
+            if origin is None or origin not in [piece[0] for piece in self._pieces]:
+                self._pieces.append((origin, token, kind))
+
+    @property
+    def special_tokens(self) -> int:
+        """How many special tokens a pair has."""
+        return sum(origin is None for origin, _, _ in self._pieces)
+
+    def fill(self, query: list[int], passage: list[int]) -> Row:
+        """The model's inputs for the ids of a query and a passage."""
+        ids: list[int] = []
+        types: list[int] = []
+        for origin, token, kind in self._pieces:
+            piece = [token] if origin is None else (query, passage)[origin]
+            ids += piece
+            types += [kind] * len(piece)
+        row = {"input_ids": ids, "attention_mask": [1] * len(ids)}
+        return row | {"token_type_ids": types} if self._with_types else row
 
 
 @dataclass(frozen=True)
@@ -42,8 +81,8 @@ def pair_ids(
         pairs: ``(query, passage)``.
         bos_though_pad: Begin with bos also where it is the padding token, as the layerwise classes do.
     """
-    query_ids = _ids_by_text(tokenizer, [QUERY_MARK + query for query, _ in pairs])
-    passage_ids = _ids_by_text(tokenizer, [PASSAGE_MARK + passage for _, passage in pairs])
+    query_ids = ids_by_text(tokenizer, [QUERY_MARK + query for query, _ in pairs])
+    passage_ids = ids_by_text(tokenizer, [PASSAGE_MARK + passage for _, passage in pairs])
     separator = _ids(tokenizer, [SEPARATOR])[0]
     prompt = separator + _ids(tokenizer, [spec.prompt])[0]
     bos = tokenizer.bos_token_id
@@ -59,7 +98,7 @@ def pair_ids(
     return rows
 
 
-def _ids_by_text(tokenizer: Any, texts: Sequence[str]) -> dict[str, list[int]]:
+def ids_by_text(tokenizer: Any, texts: Sequence[str]) -> dict[str, list[int]]:
     """Ids of each distinct text: a query stands before many passages."""
     distinct = list(dict.fromkeys(texts))
     return dict(zip(distinct, _ids(tokenizer, distinct), strict=True))
