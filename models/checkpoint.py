@@ -60,6 +60,12 @@ class Checkpoint:
     adapters: tuple[Checkpoint, ...] = ()
 
     @property
+    def stated_in(self) -> Path:
+        """Folder with sentence-transformers' files: the last adapter's own where it has them, else the model's."""
+        folders = (adapter.directory for adapter in reversed(self.adapters))
+        return next((folder for folder in folders if (folder / "modules.json").is_file()), self.directory)
+
+    @property
     def label(self) -> str:
         """``name@revision``."""
         return f"{self.name}@{self.revision}"
@@ -88,7 +94,7 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
     for adapter in adapters:
         own.append(_locate(adapter, None, allow_pickle=allow_pickle))
         if not is_adapter(own[-1].directory):
-            raise BadInput(f"--adapter {adapter}: no PEFT adapter (it has no {ADAPTER_CONFIG})")
+            raise BadInput(f"--adapter {adapter}: no PEFT adapter, for it has no {ADAPTER_CONFIG}")
     _check_settings(base.directory)
     return replace(base, adapters=tuple(own))
 
@@ -114,8 +120,21 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
 
 
 def is_adapter(directory: Path) -> bool:
-    """Whether a folder holds a PEFT adapter and no whole model."""
-    return (directory / ADAPTER_CONFIG).is_file() and not (directory / "config.json").is_file()
+    """Whether a folder holds a PEFT adapter.
+
+    Raises:
+        BadInput: It holds a whole model as well, into which transformers would merge the adapter unasked.
+    """
+    if not (directory / ADAPTER_CONFIG).is_file():
+        return False
+    weights = [path.name for path in weight_files(directory, allow_pickle=True)]
+    own = [name for name in weights if not name.startswith("adapter_model.")]
+    if own or ((directory / "config.json").is_file() and not weights):
+        raise BadInput(
+            f"{directory} holds a whole model ({own[0] if own else 'config.json'}) and a PEFT adapter: "
+            "put the adapter into a folder of its own"
+        )
+    return True
 
 
 def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:
@@ -125,7 +144,9 @@ def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:
     mend = f"give the base as MODEL and this folder with --adapter {adapter.directory}"
     if not isinstance(base, str) or not base:
         raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} names no base_model_name_or_path: {mend}")
-    revision = config.get("revision") if "/" in base and not Path(base).expanduser().is_dir() else None
+    revision = config.get("revision") if not Path(base).expanduser().is_dir() else None
+    if revision is not None and not isinstance(revision, str):
+        raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} says revision = {revision!r}, which is no text: {mend}")
     try:
         return _locate(base, revision, allow_pickle=allow_pickle)
     except BadInput as error:

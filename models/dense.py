@@ -72,9 +72,7 @@ class DenseEncoder:
         self._tokenize = tokenize
         self._dense_layers = dense_layers
         self._forward_arguments = forward_arguments
-        if spec.pooling is None:
-            raise ValueError(f"{spec.name}: the spec of an encoder names its pooling")
-        self._pooling: Pooling = spec.pooling
+        self._pooling = pooling_of(spec)
         self._batch_size = loading.batch_size
         linears = [layer[0] for layer in dense_layers if isinstance(layer, torch.nn.Sequential)]
         self._dimension = cast("int", linears[-1].out_features if linears else model.config.hidden_size)
@@ -96,6 +94,13 @@ class DenseEncoder:
         for layer in self._dense_layers:
             vectors = layer(vectors)
         return torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
+
+
+def pooling_of(spec: ModelSpec) -> Pooling:
+    """The pooling of an encoder's spec; only those of scorers have none."""
+    if spec.pooling is None:
+        raise ValueError(f"{spec.name}: the spec of an encoder names its pooling")
+    return spec.pooling
 
 
 def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
@@ -133,19 +138,8 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
         BadInput: The files do not make a model, or weights are missing from them.
     """
     tokenizer, model = read_pretrained(transformers.AutoModel, spec, directory, loading)
-    if spec.lowercase:
-        _prepend_lowercase(tokenizer)
     layers = [_dense_layer(directory / folder).to(loading.device) for folder in spec.dense_layers]
     return DenseEncoder(spec, model, tokenizer, loading=loading, dense_layers=layers)
-
-
-def _prepend_lowercase(tokenizer: Any) -> None:
-    """Lower-case before the tokenizer's own normaliser, as sentence-transformers does for ``do_lower_case``."""
-    from tokenizers import normalizers
-
-    backend = tokenizer.backend_tokenizer
-    steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
-    backend.normalizer = normalizers.Sequence(steps)
 
 
 _ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {

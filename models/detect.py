@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,13 +55,17 @@ class Detection:
     cutoffs: tuple[Cutoff, ...] = ()
 
 
+def _never() -> bool:
+    return False
+
+
 def detect(
     checkpoint: Checkpoint,
     overrides: Overrides,
     *,
     trust_remote_code: bool = False,
     as_reranker: bool = False,
-    on_cpu: bool = False,
+    on_cpu: Callable[[], bool] = _never,
 ) -> Detection:
     """Work out the effective spec of a checkpoint.
 
@@ -74,7 +78,8 @@ def detect(
         overrides: What the user says.
         trust_remote_code: Code that the checkpoint brings may run.
         as_reranker: The user gave it as a reranker, which settles what a plain decoder is.
-        on_cpu: It will run on the processor, where a family's half precision gives way to fp32.
+        on_cpu: Says whether it will run on the processor, where a family's half precision gives way to fp32; asked
+            only where that matters, as it takes torch to tell.
 
     Raises:
         BadInput: A model that is no text encoder or reranker, wants remote code, has parts that are not supported, or
@@ -87,7 +92,7 @@ def detect(
     if config.get("model_type") in {"gemma2", "cost_wise_gemma"}:
         spec = replace(spec, attention="eager")
         evidence.append("attention: eager, for Gemma2's soft-capping")
-    if on_cpu and overrides.dtype is None and spec.dtype != "fp32":
+    if overrides.dtype is None and spec.dtype != "fp32" and on_cpu():
         evidence.append(f"dtype: fp32 on the processor, as FlagEmbedding does ({spec.dtype} on a GPU)")
         spec = replace(spec, dtype="fp32")
     if checkpoint.adapters:
@@ -144,11 +149,13 @@ def _settings(
 
 
 def _class_of(config: Mapping[str, Any]) -> str:
-    return str((config.get("architectures") or [config.get("model_type")])[0])
+    stated = config.get("architectures")
+    return str(stated[0] if isinstance(stated, list) and stated else config.get("model_type"))
 
 
 def _refuse_own_code(directory: Path, config: Mapping[str, Any], kind: Kind, trust_remote_code: bool) -> None:
-    own = [str(code) for name, code in (config.get("auto_map") or {}).items() if name in _CLASSES_READ]
+    stated = config.get("auto_map")
+    own = [str(code) for name, code in stated.items() if name in _CLASSES_READ] if isinstance(stated, dict) else []
     if own and kind not in _NATIVE and not trust_remote_code:
         raise BadInput(f"{directory} brings its own code ({own[0]}); pass --trust-remote-code if you trust its author")
 
@@ -212,7 +219,7 @@ def _of_family(checkpoint: Checkpoint, config: Mapping[str, Any], family: str, w
 
 
 def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides) -> tuple[ModelSpec, list[str]]:
-    directory, evidence = checkpoint.directory, []
+    directory, evidence = checkpoint.stated_in, []
     rows = modules(directory)
     if rows:
         pooling, normalize, dense = from_modules(directory, rows)

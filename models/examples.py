@@ -31,7 +31,7 @@ def with_examples(prompts: Prompts, folder: Path) -> tuple[Prompts, list[str]]:
     """
     if not folder.is_dir():
         raise BadInput(f"--examples {folder}: no such folder; it holds <Task>.csv or <Task>.jsonl files")
-    files = {path.stem: path for suffix in _SUFFIXES for path in sorted(folder.glob(f"*{suffix}"))}
+    files = {path.stem: path for suffix in _SUFFIXES for path in sorted(folder.glob(f"*{suffix}")) if path.is_file()}
     changed: list[tuple[str, str]] = []
     used: list[str] = []
     for selector, text in prompts:

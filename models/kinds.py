@@ -28,7 +28,8 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
 
     MiniCPM is a layerwise reranker only with the keys of one: its plain generators have the same ``model_type``.
     """
-    architectures = [str(name) for name in config.get("architectures") or []]
+    stated = config.get("architectures")
+    architectures = [str(name) for name in stated] if isinstance(stated, list) else []
     layerwise = _LAYERWISE_TYPES.get(str(config.get("model_type")))
     if layerwise and "start_layer" in config:
         return layerwise
@@ -55,13 +56,14 @@ def tell_tale(directory: Path) -> tuple[str, str] | None:
 def _own_tokens(directory: Path) -> set[str]:
     """Tokens that were added to the tokenizer's vocabulary."""
     found = set(read_json(directory / "added_tokens.json"))
-    decoder = read_json(directory / "tokenizer_config.json").get("added_tokens_decoder") or {}
-    found |= {str(token.get("content")) for token in decoder.values() if isinstance(token, dict)}
+    decoder = read_json(directory / "tokenizer_config.json").get("added_tokens_decoder")
+    rows = list(decoder.values()) if isinstance(decoder, dict) else []
     path = directory / "tokenizer.json"
-    if path.is_file() and not decoder:
+    if path.is_file() and not rows:
         try:
-            rows = json.loads(path.read_text(encoding="utf-8")).get("added_tokens") or []
-        except (ValueError, AttributeError):  # transformers will say what is wrong with it
-            rows = []
-        found |= {str(row.get("content")) for row in rows}
-    return found
+            tokenizer = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:  # transformers will say what is wrong with it
+            tokenizer = None
+        stated = tokenizer.get("added_tokens") if isinstance(tokenizer, dict) else None
+        rows = stated if isinstance(stated, list) else []
+    return found | {str(row.get("content")) for row in rows if isinstance(row, dict)}

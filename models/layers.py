@@ -31,8 +31,10 @@ def with_layers(
     Raises:
         BadInput: A layer that the model has no score for, or a ratio that it was not trained with.
     """
-    last = whole(config.get("num_hidden_layers", 0), "num_hidden_layers")
-    start, step = (whole(config.get(key, 1), key) for key in ("start_layer", "layer_sep"))
+    last, start, step = (
+        whole(config.get(key, default), key, least=1)
+        for key, default in (("num_hidden_layers", None), ("start_layer", 1), ("layer_sep", 1))
+    )
     available = range(start, last + 1, step)
     layers = sorted(set(overrides.cutoff_layers or [spec.cutoff_layer or last]))
     for layer in layers:

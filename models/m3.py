@@ -16,7 +16,7 @@ from flagbench import BadInput
 from models.batching import padded_batches
 from models.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, check_heads
 from models.contract import DENSE, Capability, Loading, Part, Role
-from models.dense import pool, tokenize
+from models.dense import pool, pooling_of, tokenize
 from models.embeddings import Embeddings, MultiVectors
 from models.pretrained import DTYPES, read_pretrained
 from models.spec import ModelSpec
@@ -26,9 +26,9 @@ class M3Encoder:
     """XLM-RoBERTa with two linear heads over its last hidden states.
 
     Follows ``FlagEmbedding/inference/embedder/encoder_only/m3.py`` of FlagEmbedding 1.4.2: the dense vector is the
-    first token's state, L2-normalised; the weight of a token is ``relu(W h + b)``, the largest where it stands more
-    than once, and none for the special tokens; the multi-vectors are ``W h + b`` of every token but the first, each
-    L2-normalised, that of ``</s>`` included.
+    first token's state (unless another pooling was asked for), L2-normalised; the weight of a token is
+    ``relu(W h + b)``, the largest where it stands more than once, and none for the special tokens; the multi-vectors
+    are ``W h + b`` of every token but the first, each L2-normalised, that of ``</s>`` included.
     """
 
     capabilities: frozenset[Capability] = frozenset({"encode"})
@@ -51,6 +51,7 @@ class M3Encoder:
         self._sparse_head = sparse_head
         self._colbert_head = colbert_head
         self._batch_size = loading.batch_size
+        self._pooling = pooling_of(spec)
         special = {tokenizer.cls_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
         self._weightless = np.array(sorted(special - {None}), dtype=np.int64)
         self._vocabulary = max(int(model.config.vocab_size), len(tokenizer))
@@ -85,7 +86,7 @@ class M3Encoder:
         hidden = self._model(**batch).last_hidden_state
         found: dict[Part, torch.Tensor] = {}
         if "dense" in parts:
-            vectors = pool(hidden, batch["attention_mask"], "cls").float()
+            vectors = pool(hidden, batch["attention_mask"], self._pooling).float()
             found["dense"] = torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
         if "sparse" in parts:
             found["sparse"] = torch.relu(_present(self._sparse_head)(hidden)).squeeze(-1)

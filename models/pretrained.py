@@ -72,11 +72,22 @@ def read_pretrained(
             f"{directory}: {len(missing)} weights are not in its files ({missing[0]}, …) and would be random; "
             "the checkpoint is incomplete or of another architecture than its config.json says"
         )
+    if spec.lowercase:
+        _prepend_lowercase(tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if config is None:
         model = add_adapters(model, spec, loading)
     return tokenizer, model.eval().to(loading.device)
+
+
+def _prepend_lowercase(tokenizer: Any) -> None:
+    """Lower-case before the tokenizer's own normaliser, as sentence-transformers does for ``do_lower_case``."""
+    from tokenizers import normalizers
+
+    backend = tokenizer.backend_tokenizer
+    steps = [normalizers.Lowercase()] + ([backend.normalizer] if backend.normalizer is not None else [])
+    backend.normalizer = normalizers.Sequence(steps)
 
 
 def add_adapters(model: Any, spec: ModelSpec, loading: Loading) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flagbench import BadInput
 from models.checkpoint import Checkpoint, check_heads, locate, with_weights
 from models.contract import Cutoff, LayeredScorer, Loading
 from models.detect import Detection, detect
@@ -93,7 +94,7 @@ def resolve_model(
     trust_remote_code: bool,
     allow_pickle: bool,
     as_reranker: bool = False,
-    on_cpu: bool = False,
+    on_cpu: Callable[[], bool] = lambda: False,
 ) -> Model:
     """Find a model and work out its settings; no weights are read.
 
@@ -104,12 +105,15 @@ def resolve_model(
         trust_remote_code: Code that the checkpoint brings may run.
         allow_pickle: Pickles may be read.
         as_reranker: It was given as a reranker.
-        on_cpu: It will run on the processor.
+        on_cpu: Says whether it will run on the processor; asked only where that matters.
 
     Raises:
         BadInput: There is no such model, or its files or flags contradict one another.
     """
     if not has_files(model):
+        if overrides.adapters or overrides.family:
+            flag = "--adapter" if overrides.adapters else "--family"
+            raise BadInput(f"{flag} is for models that are read from files, and {model} is not: drop it")
         row = published()[model]
         spec, said = override(row, overrides)
         return Model(spec, (f"settings: models.toml, {row.name}", *said), None)

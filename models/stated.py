@@ -64,7 +64,7 @@ def pooling_mode(path: Path) -> Pooling:
         for key, on in config.items()
         if key.startswith("pooling_mode_") and on
     ]
-    modes = [modes] if isinstance(modes, str) else list(modes)
+    modes = list(modes) if isinstance(modes, list) else [modes]
     if config.get("include_prompt") is False:
         raise BadInput(f"{path}: include_prompt = false is not supported")
     match modes:
@@ -110,7 +110,7 @@ def length(directory: Path, config: Mapping[str, Any], *, sentence_transformers:
     """Tokens kept of each text, and why."""
     stated = bert_config(directory).get("max_seq_length")
     if stated:
-        return whole(stated, "max_seq_length"), "from sentence_bert_config.json"
+        return whole(stated, "max_seq_length", least=1), "from sentence_bert_config.json"
     limit = position_limit(config) or _NO_LIMIT
     if sentence_transformers:
         tokenizer = read_json(directory / "tokenizer_config.json").get("model_max_length") or _NO_LIMIT
@@ -136,7 +136,9 @@ def similarity(config: Mapping[str, Any]) -> Similarity:
 def prompts(config: Mapping[str, Any]) -> Prompts:
     """The prompts of a config_sentence_transformers.json, under our selectors."""
     pairs: list[tuple[str, str]] = []
-    named: dict[str, str] = config.get("prompts") or {}
+    named = config.get("prompts") or {}
+    if not isinstance(named, dict) or not all(isinstance(text, str) for text in named.values()):
+        raise BadInput("config_sentence_transformers.json: prompts are no texts by name; copy the checkpoint again")
     for key, text in named.items():
         head, _, tail = key.rpartition("-")
         role = _ROLE_NAMES.get(tail, tail)
@@ -157,8 +159,14 @@ def position_limit(config: Mapping[str, Any]) -> int:
     return max(positions, 0)
 
 
-def whole(value: object, key: str) -> int:
-    """A number of a JSON file that must be whole."""
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    raise BadInput(f"the checkpoint's files say {key} = {value!r}, which is no whole number: mend or copy them again")
+def whole(value: object, key: str, *, least: int | None = None) -> int:
+    """A number of a JSON file that must be whole, and perhaps not below another.
+
+    Raises:
+        BadInput: It is neither.
+    """
+    number = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if number and (least is None or value >= least):  # type: ignore[operator]
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    wanted = "no whole number" if least is None else f"no whole number from {least} on"
+    raise BadInput(f"the checkpoint's files say {key} = {value!r}, which is {wanted}: mend or copy them again")

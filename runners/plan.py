@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -87,15 +88,14 @@ def resolve(request: RunRequest) -> Plan:
     benchmark = find_benchmark(request.benchmark)
     tasks = benchmark.select(request)
     snapshots = Snapshots(_data_root(request, benchmark))
-    names = [name for name in (request.model, request.reranker) if name]
-    device = resolve_device(request.device) if any(map(has_files, names)) else "cpu"
+    device = _Device(request)
     model = resolve_model(
         request.model,
         request.revision,
         without_reranker(request.overrides) if request.reranker else request.overrides,
         trust_remote_code=request.trust_remote_code,
         allow_pickle=request.allow_pickle,
-        on_cpu=device == "cpu",
+        on_cpu=device.is_cpu,
     )
     _check_ability(model, tasks)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
@@ -116,7 +116,24 @@ def resolve(request: RunRequest) -> Plan:
         for task in tasks
     )
     average_over = tuple((task.name, task.kind) for task in benchmark.average_over(request))
-    return Plan(request, benchmark, model, reranker, device, snapshots, store, earlier, steps, average_over)
+    return Plan(request, benchmark, model, reranker, device.name, snapshots, store, earlier, steps, average_over)
+
+
+class _Device:
+    """Where a request runs, found when first asked for: it takes torch, which bad input need not wait for."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def name(self) -> str:
+        """As torch names it."""
+        models = (self._request.model, self._request.reranker)
+        return resolve_device(self._request.device) if any(has_files(name) for name in models if name) else "cpu"
+
+    def is_cpu(self) -> bool:
+        """Whether it is the processor."""
+        return self.name == "cpu"
 
 
 def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
@@ -150,7 +167,7 @@ def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
         )
 
 
-def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: str) -> Model:
+def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: _Device) -> Model:
     """The reranker asked for, with the flags that are a reranker's."""
     reranker = resolve_model(
         str(request.reranker),
@@ -159,7 +176,7 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
         trust_remote_code=request.trust_remote_code,
         allow_pickle=request.allow_pickle,
         as_reranker=True,
-        on_cpu=device == "cpu",
+        on_cpu=device.is_cpu,
     )
     if reranker.spec.ability != "score":
         raise BadInput(f"--reranker {request.reranker}: an embedding model, not a reranker; name it as MODEL")

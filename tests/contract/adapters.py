@@ -87,7 +87,7 @@ def built(kinds: Mapping[str, Kind], folder: Path) -> dict[str, str]:
 
 def resolved(model: str, overrides: Overrides, dtype: DType | None = None) -> Model:
     """A model of the tests; ``on_cpu``, so that a family's half precision gives way to fp32."""
-    return resolve_model(model, None, replace(overrides, dtype=dtype), on_cpu=True, **LEAVES)
+    return resolve_model(model, None, replace(overrides, dtype=dtype), on_cpu=lambda: True, **LEAVES)
 
 
 def loaded(model: str, kind: Kind, batch_size: int | None = None, dtype: DType | None = None) -> Any:

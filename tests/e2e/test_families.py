@@ -132,7 +132,7 @@ def test_solved_examples_are_in_the_settings(models: Path, tmp_path: Path) -> No
         (["cross-encoder", "--mini"], "is a reranker and gives no vectors, which"),
         (["bert", "--mini", "--tasks", "CovidRetrieval", "--reranker", "bert"], "an embedding model, not a reranker"),
         (["adapter", "--mini"], "gone, which cannot be had (no such model directory"),
-        (["bert", "--mini", "--adapter", "bert"], "no PEFT adapter (it has no adapter_config.json)"),
+        (["bert", "--mini", "--adapter", "bert"], "no PEFT adapter, for it has no adapter_config.json"),
         (["minicpm", *RERANKING, "--cutoff-layers", "5"], "can be read after layers 2 to 4, not after 5"),
         (["minicpm", *RERANKING, "--cutoff-layers", "x"], "expected a whole number above 0, not 'x'"),
         (["m3", "--mini", "--retrieval", "hybrid", "--weights", "0,0,0"], "their sum must be positive"),

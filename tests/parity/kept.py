@@ -30,7 +30,7 @@ def rebuilt(kept: dict[str, Any], folder: Path) -> Path:
 
 
 def resolved(folder: Path, overrides: Overrides) -> Model:
-    return resolve_model(str(folder), None, overrides, trust_remote_code=False, allow_pickle=True, on_cpu=True)
+    return resolve_model(str(folder), None, overrides, trust_remote_code=False, allow_pickle=True, on_cpu=lambda: True)
 
 
 def loaded(model: Model, batch_size: int | None = None) -> Any:

@@ -431,4 +431,4 @@ def test_quiet_hides_warnings_only_while_it_lasts() -> None:
 
 @pytest.mark.parametrize("name", published())
 def test_every_published_model_has_a_model_file(name: str) -> None:
-    assert model_meta(published()[name]).to_dict()["license"] == published()[name].licence
+    assert model_meta(published()[name]).to_dict()["license"] == (published()[name].licence or None)

@@ -335,7 +335,7 @@ HALF = [("bge-code", QWEN2, "fp16"), ("qwen3-embedding", QWEN2, "bf16"), ("layer
 @pytest.mark.parametrize(("family", "config", "dtype"), HALF, ids=[row[0] for row in HALF])
 def test_half_precision_gives_way_to_fp32_on_the_processor(checkpoint, family, config, dtype):
     elsewhere = detect(checkpoint(config), Overrides(family=family))
-    on_cpu = detect(checkpoint(config), Overrides(family=family), on_cpu=True)
+    on_cpu = detect(checkpoint(config), Overrides(family=family), on_cpu=lambda: True)
 
     assert elsewhere.spec.dtype == dtype
     assert not said(elsewhere, "dtype")
@@ -346,7 +346,7 @@ def test_half_precision_gives_way_to_fp32_on_the_processor(checkpoint, family, c
 @pytest.mark.parametrize("on_cpu", [True, False])
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
 def test_a_dtype_that_was_asked_for_is_kept_everywhere(checkpoint, dtype, on_cpu):
-    found = detect(checkpoint(QWEN2), Overrides(family="qwen3-embedding", dtype=dtype), on_cpu=on_cpu)
+    found = detect(checkpoint(QWEN2), Overrides(family="qwen3-embedding", dtype=dtype), on_cpu=lambda: on_cpu)
 
     assert found.spec.dtype == dtype
     assert said(found, f"dtype: '{dtype}', as asked for")
@@ -354,7 +354,7 @@ def test_a_dtype_that_was_asked_for_is_kept_everywhere(checkpoint, dtype, on_cpu
 
 
 def test_full_precision_is_full_everywhere(checkpoint):
-    found = detect(checkpoint(BERT), Overrides(), on_cpu=True)
+    found = detect(checkpoint(BERT), Overrides(), on_cpu=lambda: True)
 
     assert found.spec.dtype == "fp32"
     assert not said(found, "dtype")

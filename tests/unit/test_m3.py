@@ -41,7 +41,7 @@ def folder(written: Path, tmp_path: Path) -> Path:
 
 def load(folder: Path, overrides: Overrides, *, allow_pickle: bool = True) -> Any:
     options = {"trust_remote_code": False, "allow_pickle": allow_pickle}
-    return resolve_model(str(folder), None, overrides, on_cpu=True, **options).load(
+    return resolve_model(str(folder), None, overrides, on_cpu=lambda: True, **options).load(
         device="cpu", batch_size=None, **options
     )
 
