@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,11 @@ Capability = Literal["encode", "score", "generate"]
 
 Part = Literal["dense", "sparse", "multi_vector"]
 """What an encoder can give for a text: one vector, a weight a token of the vocabulary, or a vector a token."""
+
+Backend = Literal["torch", "onednn"]
+"""What multiplies a model's matrices: see ``models/backend.py``."""
+
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 DENSE: frozenset[Part] = frozenset({"dense"})
 
@@ -50,6 +55,7 @@ class Loading:
         adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
             which they are.
         cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
+        backend: What multiplies its matrices (``models/backend.py``); None for the fastest that is exact.
     """
 
     device: str
@@ -58,6 +64,7 @@ class Loading:
     allow_pickle: bool = False
     adapters: tuple[Path, ...] = ()
     cutoffs: tuple[Cutoff, ...] = ()
+    backend: Backend | None = None
 
 
 class Adapter(Protocol):
@@ -82,6 +89,11 @@ class Adapter(Protocol):
         """Where it runs, as torch names it (``cpu``, ``cuda:0``)."""
         ...
 
+    @property
+    def backend(self) -> str:
+        """What multiplies its matrices: ``torch``, ``onednn``, or ``numpy`` for the fake models."""
+        ...
+
 
 class Encoder(Adapter, Protocol):
     """An adapter that embeds texts."""
@@ -89,6 +101,18 @@ class Encoder(Adapter, Protocol):
     @property
     def parts(self) -> frozenset[Part]:
         """What it can give; ``dense`` always."""
+        ...
+
+    def prepare(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Callable[[], Embeddings]:
+        """Do all that ``encode`` does before the model: the tokens of the next texts, made beside a forward pass.
+
+        Safe to call from another thread than that which calls what it returns.
+
+        Returns:
+            Runs the model: ``prepare(…)()`` is ``encode(…)``.
+        """
         ...
 
     def encode(
@@ -107,6 +131,10 @@ class Encoder(Adapter, Protocol):
 
 class Scorer(Adapter, Protocol):
     """An adapter that scores query-passage pairs."""
+
+    def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
+        """Do all that ``score`` does before the model: ``prepare(…)()`` is ``score(…)``, as with an encoder."""
+        ...
 
     def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
         """Score pairs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import transformers
 from numpy.typing import NDArray
 
 from flagbench import BadInput
-from models.batching import padded_batches
-from models.contract import Capability, Loading
+from models.batching import Batch, Batcher
+from models.contract import Backend, Capability, Loading
 from models.pairs import PairTemplate, Row, ids_by_text
 from models.pretrained import read_pretrained
 from models.spec import ModelSpec
@@ -24,22 +24,27 @@ class CrossEncoder:
 
     capabilities: frozenset[Capability] = frozenset({"score"})
 
-    def __init__(self, spec: ModelSpec, model: Any, tokenizer: Any, *, loading: Loading) -> None:
+    def __init__(
+        self, spec: ModelSpec, model: Any, tokenizer: Any, *, loading: Loading, backend: Backend = "torch"
+    ) -> None:
         self.spec = spec
         self.device = loading.device
+        self.backend = backend
         self._model = model
         self._tokenizer = tokenizer
         self._template = PairTemplate(tokenizer)
-        self._batch_size = loading.batch_size
+        self._batcher = Batcher(tokenizer, loading)
 
-    def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+    def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract."""
         rows = self.encode_pairs([(instruction + query, passage) for query, passage in pairs])
         encoded = {key: [row[key] for row in rows] for key in (rows[0] if rows else ("input_ids",))}
         scores = np.zeros(len(rows), dtype=np.float32)
-        for chosen, batch in padded_batches(encoded, self._tokenizer, device=self.device, batch_size=self._batch_size):
-            scores[chosen] = self._forward(batch)
-        return scores
+        return lambda: self._batcher.fill(scores, encoded, self._forward)
+
+    def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+        """See the contract."""
+        return self.prepare(pairs, instruction=instruction)()
 
     def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Row]:
         """Model inputs of pairs, by FlagEmbedding's rule under transformers 4 (``FlagReranker``, ``only_second``).
@@ -61,7 +66,7 @@ class CrossEncoder:
         return rows
 
     @torch.inference_mode()
-    def _forward(self, batch: dict[str, torch.Tensor]) -> NDArray[np.float32]:
+    def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
         logits = self._model(**batch).logits
         scores: NDArray[np.float32] = logits.view(-1).float().cpu().numpy()
         return scores
@@ -78,7 +83,9 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> CrossEncoder:
     Raises:
         BadInput: The files do not make a model with one label, or weights are missing from them.
     """
-    tokenizer, model = read_pretrained(transformers.AutoModelForSequenceClassification, spec, directory, loading)
+    tokenizer, model, backend = read_pretrained(
+        transformers.AutoModelForSequenceClassification, spec, directory, loading
+    )
     if model.config.num_labels != 1:
         raise BadInput(f"{directory} has {model.config.num_labels} labels, and a reranker has one")
-    return CrossEncoder(spec, model, tokenizer, loading=loading)
+    return CrossEncoder(spec, model, tokenizer, loading=loading, backend=backend)

@@ -10,12 +10,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from flagbench import BadInput
-from models.batching import padded_batches
+from models.batching import Batch, Batcher
 from models.checkpoint import read_json
-from models.contract import DENSE, Capability, Loading, Part, Role
+from models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from models.embeddings import Embeddings
 from models.pretrained import read_pretrained
 from models.spec import ModelSpec, Pooling
@@ -50,6 +51,7 @@ class DenseEncoder:
         tokenizer: Any,
         *,
         loading: Loading,
+        backend: Backend = "torch",
         dense_layers: Sequence[torch.nn.Module] = (),
         tokenize: Tokenize = tokenize,
         forward_arguments: Mapping[str, Any] = MappingProxyType({}),
@@ -61,39 +63,47 @@ class DenseEncoder:
             model: On its device, in evaluation mode.
             tokenizer: Pads, on its own side.
             loading: Device and batch size.
+            backend: What it runs on.
             dense_layers: Applied to the pooled vectors in order.
             tokenize: How texts become the model's inputs, where a family builds them in a way of its own.
             forward_arguments: What the model takes beside them.
         """
         self.spec = spec
         self.device = loading.device
+        self.backend = backend
         self._model = model
         self._tokenizer = tokenizer
         self._tokenize = tokenize
         self._dense_layers = dense_layers
         self._forward_arguments = forward_arguments
         self._pooling = pooling_of(spec)
-        self._batch_size = loading.batch_size
+        self._batcher = Batcher(tokenizer, loading)
         linears = [layer[0] for layer in dense_layers if isinstance(layer, torch.nn.Sequential)]
         self._dimension = cast("int", linears[-1].out_features if linears else model.config.hidden_size)
+
+    def prepare(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Callable[[], Embeddings]:
+        """See the contract. Texts are tokenised together, forwarded longest first, and returned in their own order."""
+        encoded = self._tokenize(self._tokenizer, self.spec, texts, role, instruction)
+        vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
+        return lambda: Embeddings(dense=self._batcher.fill(vectors, encoded, self._forward))
 
     def encode(
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
     ) -> Embeddings:
-        """See the contract. Texts are tokenised together, forwarded longest first, and returned in their own order."""
-        encoded = self._tokenize(self._tokenizer, self.spec, texts, role, instruction)
-        vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
-        for rows, batch in padded_batches(encoded, self._tokenizer, device=self.device, batch_size=self._batch_size):
-            vectors[rows] = self._forward(batch).cpu().numpy()
-        return Embeddings(dense=vectors)
+        """See the contract."""
+        return self.prepare(texts, role=role, instruction=instruction, parts=parts)()
 
     @torch.inference_mode()
-    def _forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
         hidden = self._model(**batch, **self._forward_arguments).last_hidden_state
         vectors = pool(hidden, batch["attention_mask"], self._pooling).float()
         for layer in self._dense_layers:
             vectors = layer(vectors)
-        return torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
+        values = torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
+        found: NDArray[np.float32] = values.cpu().numpy()
+        return found
 
 
 def pooling_of(spec: ModelSpec) -> Pooling:
@@ -137,9 +147,9 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    tokenizer, model = read_pretrained(transformers.AutoModel, spec, directory, loading)
+    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
     layers = [_dense_layer(directory / folder).to(loading.device) for folder in spec.dense_layers]
-    return DenseEncoder(spec, model, tokenizer, loading=loading, dense_layers=layers)
+    return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, dense_layers=layers)
 
 
 _ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,16 @@ class FakeEncoder:
     capabilities: frozenset[Capability] = frozenset({"encode"})
     parts = DENSE
     device = "cpu"
+    backend = "numpy"
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+
+    def prepare(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Callable[[], Embeddings]:
+        """See the contract."""
+        return functools.partial(self.encode, texts, role=role, instruction=instruction, parts=parts)
 
     def encode(
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
@@ -43,9 +51,14 @@ class FakeScorer:
 
     capabilities: frozenset[Capability] = frozenset({"score"})
     device = "cpu"
+    backend = "numpy"
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+
+    def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
+        """See the contract."""
+        return functools.partial(self.score, pairs, instruction=instruction)
 
     def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
         """See the contract."""

@@ -59,5 +59,5 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    tokenizer, model = read_pretrained(transformers.AutoModel, spec, directory, loading)
-    return DenseEncoder(spec, model, tokenizer, loading=loading, tokenize=tokenize_icl)
+    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
+    return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, tokenize=tokenize_icl)

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
 from flagbench import BadInput
-from models.batching import padded_batches
+from models.backend import use_backend
+from models.batching import Batch, Batcher
 from models.checkpoint import read_json
-from models.contract import Capability, Cutoff, Loading
+from models.contract import Backend, Capability, Cutoff, Loading
 from models.pairs import PairIds, pair_ids
 from models.pretrained import add_adapters, read_pretrained, read_tensors
 from models.spec import ModelSpec
@@ -123,12 +124,14 @@ class _Decoder(torch.nn.Module):
 class _Passes:
     """The loaded decoder, and the scores of each pair at every cutoff layer of the run."""
 
-    def __init__(self, decoder: Any, tokenizer: Any, *, by_attention: bool, loading: Loading) -> None:
+    def __init__(
+        self, decoder: Any, tokenizer: Any, *, by_attention: bool, loading: Loading, backend: Backend = "torch"
+    ) -> None:
+        self.backend = backend
         self.cutoffs = loading.cutoffs
-        self._loading = loading
         self._decoder = decoder
-        self._tokenizer = tokenizer
-        self._tokenizer.padding_side = "right"
+        tokenizer.padding_side = "right"
+        self._batcher = Batcher(tokenizer, loading, multiple_of=8)
         self._by_attention = by_attention
         self._known: dict[bytes, NDArray[np.float32]] = {}
 
@@ -144,15 +147,12 @@ class _Passes:
     def _forward(self, spec: ModelSpec, rows: Sequence[PairIds]) -> NDArray[np.float32]:
         scores = np.zeros((len(rows), len(self.cutoffs)), dtype=np.float32)
         encoded = {"input_ids": [row.ids for row in rows], "attention_mask": [[1] * len(row.ids) for row in rows]}
-        loading = self._loading
-        for chosen, batch in padded_batches(
-            encoded, self._tokenizer, device=loading.device, batch_size=loading.batch_size, multiple_of=8
-        ):
-            scores[chosen] = self._walk(spec, batch, [rows[row] for row in chosen])
-        return scores
+        return self._batcher.fill(
+            scores, encoded, lambda chosen, batch: self._walk(spec, batch, [rows[row] for row in chosen])
+        )
 
     @torch.inference_mode()
-    def _walk(self, spec: ModelSpec, batch: dict[str, torch.Tensor], rows: Sequence[PairIds]) -> NDArray[np.float32]:
+    def _walk(self, spec: ModelSpec, batch: Batch, rows: Sequence[PairIds]) -> NDArray[np.float32]:
         """Go through the layers once; at each cutoff layer the state that enters it is normed and scored."""
         model, config = self._decoder.model, self._decoder.model.config
         mask = batch["attention_mask"]
@@ -193,6 +193,7 @@ class LayerwiseReranker:
     def __init__(self, spec: ModelSpec, passes: _Passes, tokenizer: Any, device: str) -> None:
         self.spec = spec
         self.device = device
+        self.backend = passes.backend
         self._passes = passes
         self._tokenizer = tokenizer
 
@@ -200,15 +201,22 @@ class LayerwiseReranker:
         """The same weights, read at the cutoff layer of another spec."""
         return LayerwiseReranker(spec, self._passes, self._tokenizer, self.device)
 
+    def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
+        """See the contract."""
+        rows = self._rows(pairs, instruction)
+        column = self._passes.cutoffs.index(Cutoff(self.spec.cutoff_layer, self.spec.head))
+        return lambda: np.ascontiguousarray(self._passes.score(self.spec, rows)[:, column])
+
     def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
         """See the contract."""
-        column = self._passes.cutoffs.index(Cutoff(self.spec.cutoff_layer, self.spec.head))
-        return np.ascontiguousarray(self.score_layers(pairs, instruction=instruction)[:, column])
+        return self.prepare(pairs, instruction=instruction)()
 
     def score_layers(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
         """Scores of all the run's cutoff layers, ``float32[n, cutoffs]``, from one pass."""
-        rows = self.encode_pairs([(instruction + query, passage) for query, passage in pairs])
-        return self._passes.score(self.spec, rows)
+        return self._passes.score(self.spec, self._rows(pairs, instruction))
+
+    def _rows(self, pairs: Sequence[tuple[str, str]], instruction: str) -> list[PairIds]:
+        return self.encode_pairs([(instruction + query, passage) for query, passage in pairs])
 
     def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[PairIds]:
         """Ids of each pair; see ``models/pairs.py``."""
@@ -309,7 +317,7 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> LayerwiseReranke
         native = kind.config(config)
     except KeyError as error:
         raise BadInput(f"{directory}/config.json has no {error}; copy the checkpoint again") from error
-    tokenizer, model = read_pretrained(getattr(transformers, kind.model), spec, directory, loading, config=native)
+    tokenizer, model, _ = read_pretrained(getattr(transformers, kind.model), spec, directory, loading, config=native)
     weights = read_tensors(directory, "lm_head.", allow_pickle=loading.allow_pickle)
     names = [f"lm_head.{row}.linear_head.weight" for row in range(len(weights))]
     heads = [weights[name] for name in (*names, "lm_head.linear_head.weight") if name in weights]
@@ -317,5 +325,6 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> LayerwiseReranke
         raise BadInput(f"{directory}: its heads do not give one score a layer, which is not supported")
     decoder = _Decoder(model, [head.to(model.dtype) for head in heads])
     decoder = add_adapters(decoder.to(loading.device), spec, loading)
-    passes = _Passes(decoder, tokenizer, by_attention=kind.by_attention, loading=loading)
+    backend = use_backend(decoder.model, spec, loading)
+    passes = _Passes(decoder, tokenizer, by_attention=kind.by_attention, loading=loading, backend=backend)
     return LayerwiseReranker(spec, passes, tokenizer, loading.device)

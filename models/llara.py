@@ -62,6 +62,6 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    tokenizer, model = read_pretrained(transformers.AutoModel, spec, directory, loading)
+    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
     tokenizer.padding_side = "left"
-    return DenseEncoder(spec, model, tokenizer, loading=loading, tokenize=tokenize_llara)
+    return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, tokenize=tokenize_llara)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import transformers
 from numpy.typing import NDArray
 
 from flagbench import BadInput
-from models.batching import padded_batches
+from models.batching import Batch, Batcher
 from models.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, check_heads
-from models.contract import DENSE, Capability, Loading, Part, Role
-from models.dense import pool, pooling_of, tokenize
+from models.contract import DENSE, Backend, Capability, Loading, Part, Role
+from models.dense import Encoded, pool, pooling_of, tokenize
 from models.embeddings import Embeddings, MultiVectors
 from models.pretrained import DTYPES, read_pretrained
 from models.spec import ModelSpec
+
+_Found = tuple[NDArray[np.int64], NDArray[np.bool_], dict[Part, NDArray[np.float32]]]
+"""Of one batch: ids and mask ``[n, t]``, and the model's numbers, padding included."""
 
 
 class M3Encoder:
@@ -42,32 +46,42 @@ class M3Encoder:
         sparse_head: torch.nn.Linear | None,
         colbert_head: torch.nn.Linear | None,
         loading: Loading,
+        backend: Backend = "torch",
     ) -> None:
         self.spec = spec
         self.device = loading.device
+        self.backend = backend
         self.parts = spec.parts | DENSE
         self._model = model
         self._tokenizer = tokenizer
         self._sparse_head = sparse_head
         self._colbert_head = colbert_head
-        self._batch_size = loading.batch_size
+        self._batcher = Batcher(tokenizer, loading)
         self._pooling = pooling_of(spec)
         special = {tokenizer.cls_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
         self._weightless = np.array(sorted(special - {None}), dtype=np.int64)
         self._vocabulary = max(int(model.config.vocab_size), len(tokenizer))
 
+    def prepare(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Callable[[], Embeddings]:
+        """See the contract."""
+        encoded = tokenize(self._tokenizer, self.spec, texts, role, instruction)
+        return lambda: self._embed(encoded, len(texts), parts)
+
     def encode(
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
     ) -> Embeddings:
         """See the contract."""
-        encoded = tokenize(self._tokenizer, self.spec, texts, role, instruction)
-        dense = np.zeros((len(texts), int(self._model.config.hidden_size)), dtype=np.float32)
-        weights: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = [_NO_WEIGHTS] * len(texts)
+        return self.prepare(texts, role=role, instruction=instruction, parts=parts)()
+
+    def _embed(self, encoded: Encoded, texts: int, parts: frozenset[Part]) -> Embeddings:
+        dense = np.zeros((texts, int(self._model.config.hidden_size)), dtype=np.float32)
+        weights: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = [_NO_WEIGHTS] * texts
         width = self._colbert_head.out_features if self._colbert_head else 0
-        vectors = [np.empty((0, width), dtype=np.float32)] * len(texts)
-        for rows, batch in padded_batches(encoded, self._tokenizer, device=self.device, batch_size=self._batch_size):
-            found = self._forward(batch, parts)
-            ids, mask = batch["input_ids"].cpu().numpy(), batch["attention_mask"].cpu().numpy().astype(bool)
+        vectors = [np.empty((0, width), dtype=np.float32)] * texts
+        forward = functools.partial(self._forward, parts)
+        for rows, (ids, mask, found) in self._batcher.run(encoded, forward):
             if "dense" in parts:
                 dense[rows] = found["dense"]
             for place, row in enumerate(rows):
@@ -82,7 +96,7 @@ class M3Encoder:
         )
 
     @torch.inference_mode()
-    def _forward(self, batch: dict[str, torch.Tensor], parts: frozenset[Part]) -> dict[Part, NDArray[np.float32]]:
+    def _forward(self, parts: frozenset[Part], _: NDArray[np.int64], batch: Batch) -> _Found:
         hidden = self._model(**batch).last_hidden_state
         found: dict[Part, torch.Tensor] = {}
         if "dense" in parts:
@@ -94,7 +108,8 @@ class M3Encoder:
             found["multi_vector"] = torch.nn.functional.normalize(
                 _present(self._colbert_head)(hidden[:, 1:]).float(), dim=-1
             )
-        return {part: values.float().cpu().numpy() for part, values in found.items()}
+        numbers = {part: values.float().cpu().numpy() for part, values in found.items()}
+        return batch["input_ids"].cpu().numpy(), batch["attention_mask"].cpu().numpy().astype(bool), numbers
 
     def _largest(
         self, ids: NDArray[np.int64], weights: NDArray[np.float32]
@@ -143,7 +158,7 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> M3Encoder:
         BadInput: The files do not make a model; a head is missing, or may not be read.
     """
     check_heads(directory, spec.parts, allow_pickle=loading.allow_pickle)
-    tokenizer, model = read_pretrained(transformers.AutoModel, spec, directory, loading)
+    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
     hidden = int(model.config.hidden_size)
     return M3Encoder(
         spec,
@@ -154,6 +169,7 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> M3Encoder:
         if "multi_vector" in spec.parts
         else None,
         loading=loading,
+        backend=backend,
     )
 
 

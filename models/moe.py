@@ -28,7 +28,7 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
     Raises:
         BadInput: The files do not make a model, weights are missing from them, or it takes no domain.
     """
-    tokenizer, model = read_pretrained(transformers.AutoModel, spec, directory, loading)
+    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
     arguments = {}
     if spec.domain:
         if "domain" in inspect.signature(model.forward).parameters:
@@ -37,4 +37,4 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
             raise BadInput(f"{directory} is a {type(model).__name__}, which takes no domain: drop --domain")
         if hasattr(model, "set_domain"):
             model.set_domain(spec.domain)
-    return DenseEncoder(spec, model, tokenizer, loading=loading, forward_arguments=arguments)
+    return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, forward_arguments=arguments)

@@ -15,8 +15,9 @@ import transformers
 from safetensors import SafetensorError, safe_open
 
 from flagbench import BadInput
+from models.backend import use_backend
 from models.checkpoint import weight_files
-from models.contract import Loading
+from models.contract import Backend, Loading
 from models.spec import DType, ModelSpec
 
 DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -29,15 +30,16 @@ def read_pretrained(
     loading: Loading,
     *,
     config: transformers.PretrainedConfig | None = None,
-) -> tuple[Any, Any]:
-    """Tokenizer and model, on its device and in evaluation mode, adapters merged.
+) -> tuple[Any, Any, Backend]:
+    """Tokenizer and model, on its device and in evaluation mode, adapters merged, and the backend that it runs on.
 
     Args:
         auto_class: ``transformers.AutoModel…``, or the class of a model.
         spec: Effective settings; dtype and attention are used.
         directory: Folder with config, tokenizer and weights.
         loading: Device, adapters and leaves.
-        config: Read the weights as this architecture, whatever config.json says; adapters are then left to the caller.
+        config: Read the weights as this architecture, whatever config.json says; adapters and backend are then left to
+            the caller.
 
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
@@ -76,9 +78,10 @@ def read_pretrained(
         _prepend_lowercase(tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if config is None:
-        model = add_adapters(model, spec, loading)
-    return tokenizer, model.eval().to(loading.device)
+    if config is not None:
+        return tokenizer, model.eval().to(loading.device), "torch"
+    model = add_adapters(model, spec, loading).eval().to(loading.device)
+    return tokenizer, model, use_backend(model, spec, loading)
 
 
 def _prepend_lowercase(tokenizer: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from models.checkpoint import Checkpoint, check_heads, locate, with_weights
-from models.contract import Cutoff, LayeredScorer, Loading
+from models.contract import Backend, Cutoff, LayeredScorer, Loading
 from models.detect import Detection, detect
 from models.overrides import Overrides, override
 from models.registry import loader, published
@@ -35,15 +35,30 @@ class Model:
     checkpoint: Checkpoint | None
     cutoffs: tuple[Cutoff, ...] = ()
 
-    def load(self, *, device: str, batch_size: int | None, trust_remote_code: bool, allow_pickle: bool) -> Adapter:
+    def load(
+        self,
+        *,
+        device: str,
+        batch_size: int | None,
+        trust_remote_code: bool,
+        allow_pickle: bool,
+        backend: Backend | None = None,
+    ) -> Adapter:
         """Read the weights.
+
+        Args:
+            device: As torch names it.
+            batch_size: Texts of one forward pass; None lets a budget of tokens decide.
+            trust_remote_code: Code that the checkpoint brings may run.
+            allow_pickle: Pickles may be read.
+            backend: What multiplies its matrices; None for the fastest that is exact.
 
         Raises:
             BadInput: The files do not make a model.
         """
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
         adapters = tuple(adapter.directory for adapter in self.checkpoint.adapters) if self.checkpoint else ()
-        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, adapters, self.cutoffs)
+        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, adapters, self.cutoffs, backend)
         return loader(self.spec)(self.spec, directory, loading)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import flagbench
 from flagbench import BadInput, FlagbenchError
+from models.contract import BACKENDS
 from models.overrides import WEIGHTS, Overrides, parse_weights
 from models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
 from runners.benchmark import BENCHMARKS, find_benchmark
@@ -94,6 +95,7 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
     where.add_argument("--save-predictions", action="store_true", help="keep runs and pair scores (may be large)")
     where.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, mps")
     where.add_argument("--batch-size", type=_positive, metavar="N", help="texts a forward pass (default: by tokens)")
+    where.add_argument("--backend", choices=BACKENDS, help="what multiplies matrices (default: the fastest exact one)")
     _add_model_options(command)
 
 
@@ -212,6 +214,7 @@ def _requests(options: argparse.Namespace) -> list[RunRequest]:
             revision=options.revision,
             device=options.device,
             batch_size=options.batch_size,
+            backend=options.backend,
             overrides=replace(overrides, cutoff=cutoff),
             reranker=options.reranker,
             reranker_max_length=options.reranker_max_length,

@@ -106,6 +106,7 @@ class _Engine:
                 batch_size=request.batch_size,
                 trust_remote_code=request.trust_remote_code,
                 allow_pickle=request.allow_pickle,
+                backend=request.backend,
             ),
         )
 

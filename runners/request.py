@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.contract import Backend
 from models.overrides import Overrides
 
 
@@ -25,6 +26,7 @@ class RunRequest:
         revision: Commit of the model on the hub.
         device: ``auto`` or a torch device.
         batch_size: Texts of one forward pass; None lets the adapter decide.
+        backend: What multiplies the model's matrices; None for the fastest that is exact.
         overrides: Model settings given by hand.
         reranker: Folder or hub id of a reranker for what the model retrieves; None for none.
         reranker_max_length: Tokens of its pairs; None for its own default.
@@ -47,6 +49,7 @@ class RunRequest:
     revision: str | None = None
     device: str = "auto"
     batch_size: int | None = None
+    backend: Backend | None = None
     overrides: Overrides = field(default_factory=Overrides)
     reranker: str | None = None
     reranker_max_length: int | None = None
