@@ -16,7 +16,7 @@ from mteb.timing import TimingStack
 from flagbench import ModelFault
 from models.contract import Encoder, Scorer
 from runners.benchmark import Contestant, Loaded, Outcome
-from runners.encode import TextEncoder
+from runners.encode import EncodeCounts, TextEncoder
 from runners.mteb_bridge import CrossEncoderBridge, EncoderBridge, quiet
 from runners.progress import Progress
 from runners.task import Task
@@ -76,7 +76,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
             "search": search_seconds,
             "score": max(0.0, seconds - encode_seconds - search_seconds),
         },
-        texts={"asked": encoder.counts.texts, "encoded": encoder.counts.unique} if encoder else {},
+        texts=_counts(encoder.counts) if encoder else {},
     )
 
 
@@ -85,9 +85,13 @@ def _bridge(
 ) -> tuple[TextEncoder | None, EncoderBridge | CrossEncoderBridge]:
     adapter = contestant.adapter
     if "encode" in adapter.capabilities:
-        encoder = TextEncoder(cast("Encoder", adapter), progress)
+        encoder = TextEncoder(cast("Encoder", adapter), progress, contestant.keeping)
         return encoder, EncoderBridge(encoder, contestant, progress)
-    return None, CrossEncoderBridge(cast("Scorer", adapter), progress)
+    return None, CrossEncoderBridge(cast("Scorer", adapter), progress, contestant.keeping)
+
+
+def _counts(counts: EncodeCounts) -> dict[str, int]:
+    return {"asked": counts.texts, "distinct": counts.distinct, "encoded": counts.encoded}
 
 
 def _model_file(meta: Any, dimension: int | None) -> str:

@@ -81,7 +81,7 @@ class Embeddings:
         multi = [chunk.multi_vector for chunk in chunks if chunk.multi_vector is not None]
         return Embeddings(
             dense=np.concatenate(dense) if dense else None,
-            sparse=scipy.sparse.vstack(sparse, format="csr") if sparse else None,
+            sparse=scipy.sparse.vstack(_alike(sparse), format="csr") if sparse else None,
             multi_vector=MultiVectors(
                 np.concatenate([each.values for each in multi]),
                 np.cumsum(np.concatenate([[0], *(np.diff(each.offsets) for each in multi)]), dtype=np.int64),
@@ -102,3 +102,16 @@ class Embeddings:
             rows = np.flatnonzero(~np.isfinite(self.multi_vector.values).all(axis=1))
             good[self.multi_vector.offsets.searchsorted(rows, side="right") - 1] = False
         return good
+
+
+def widened(matrix: scipy.sparse.csr_array, width: int) -> scipy.sparse.csr_array:
+    """The same weights ``[n, V]`` in a matrix of at least so many columns."""
+    if matrix.shape[1] >= width:
+        return matrix
+    return scipy.sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], width))
+
+
+def _alike(matrices: Sequence[scipy.sparse.csr_array]) -> list[scipy.sparse.csr_array]:
+    """Matrices with as many columns as the widest."""
+    width = max(matrix.shape[1] for matrix in matrices)
+    return [widened(matrix, width) for matrix in matrices]

@@ -147,6 +147,19 @@ class ModelSpec:
         """Plain values, as stored in every result."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
 
+    def vector_settings(self, role: Role) -> dict[str, Any]:
+        """What the vectors of an encoder's texts depend on, as plain values, but for the instruction.
+
+        Left out is what only names the model, ranks its vectors, or is about texts of another role.
+        """
+        beside = {"licence", "similarity", "prompts", "retrieval", "weights", "candidates"}
+        lengths = {"query_max_length", "passage_max_length"}
+        settings = {key: value for key, value in self.as_dict().items() if key not in beside | lengths}
+        settings = {key: value for key, value in self.as_dict().items() if key not in beside | lengths}
+        # The name may end in the way of ranking (bge-m3-hybrid).
+        name = self.name.removesuffix(f"-{self.retrieval}")
+        return settings | {"name": name, "max_length": self.max_length(role)}
+
     def digest(self) -> str:
         """Hash (16 hex digits) of all settings: equal digests give equal vectors."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]

@@ -28,7 +28,7 @@ class TaskRecord:
         data: Status, differences and source of the rows.
         search: What searched, None where nothing did.
         seconds: Wall time by stage.
-        texts: Texts asked for and encoded.
+        texts: Texts asked for, distinct ones, and those that this run encoded; the others came from the store.
         error: One line, for status ``error``.
         finished: UTC time, ISO 8601.
     """

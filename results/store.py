@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from flagbench import BadInput
 from results.record import RunRecord, TaskRecord
+
+_UNFINISHED = ".unfinished"
 
 
 class RunStore:
@@ -29,6 +32,7 @@ class RunStore:
     def __init__(self, output: Path, model: str, revision: str) -> None:
         self.folder = output / model.replace("/", "__").replace(" ", "_") / revision
         self._own = self.folder / "flagbench"
+        self._lock: int | None = None
 
     @property
     def run_file(self) -> Path:
@@ -61,17 +65,31 @@ class RunStore:
         )
 
     def prepare(self) -> None:
-        """Make the folder.
+        """Make the folder, keep other runs out of it until ``release``, and sweep up what a killed run left.
 
         Raises:
-            BadInput: It cannot be written.
+            BadInput: It cannot be written, or another run is writing to it.
         """
         try:
             self._own.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._own):
-                pass
+            self._lock = os.open(self._own / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.release()
+            raise BadInput(
+                f"another run is writing to {self.folder}: wait for it, or choose another --output"
+            ) from error
         except OSError as error:
             raise BadInput(f"cannot write to {self.folder}: {error.strerror}; choose another --output") from error
+        for folder in (self.folder, self._own):
+            for path in folder.glob(f".*{_UNFINISHED}"):
+                path.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let other runs write to the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def write_task(self, run: RunRecord, record: TaskRecord, files: Mapping[str, str]) -> RunRecord:
         """Store a finished or failed task and return the record with it.
@@ -107,7 +125,7 @@ def write_atomic(path: Path, text: str) -> None:
     """
     name = ""
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

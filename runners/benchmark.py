@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from flagbench import UnknownName
 from models.contract import Adapter, Scorer
+from runners.kept import Keeping
 from runners.progress import Progress
 from runners.request import RunRequest
 from runners.snapshots import Snapshots
@@ -57,11 +58,13 @@ class Contestant:
         adapter: An encoder, or a reranker alone.
         reranker: Re-orders what the encoder retrieved; None for none.
         rerank_top_k: Passages that it sees of each query.
+        keeping: The store of embeddings and scores; None to keep nothing.
     """
 
     adapter: Adapter
     reranker: Scorer | None = None
     rerank_top_k: int = 0
+    keeping: Keeping | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Outcome:
         scores: Main score by split and subset.
         search: What searched (``IndexInfo``), None where nothing did.
         seconds: Wall time of the stages ``encode``, ``search`` and ``score``.
-        texts: Texts encoded, and how many of them were distinct.
+        texts: Texts asked for, how many of them were distinct, and how many of those went through the model.
     """
 
     document: str

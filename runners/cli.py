@@ -1,4 +1,4 @@
-"""The command line: ``flagbench evaluate | validate | tasks | models``."""
+"""The command line: ``flagbench evaluate | validate | tasks | models | cache``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.contract import BACKENDS
 from models.overrides import WEIGHTS, Overrides, parse_weights
 from models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
 from runners.benchmark import BENCHMARKS, find_benchmark
-from runners.request import RunRequest
+from runners.request import RunRequest, default_store, parse_size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WIDTH_WITHOUT_TERMINAL = 140
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_INTERRUPTED_LINE = "flagbench: interrupted; what is done is kept, the same command goes on from there"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print(f"flagbench: {error}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
-        print("flagbench: interrupted; finished tasks are kept, the same command goes on from there", file=sys.stderr)
+        print(_INTERRUPTED_LINE, file=sys.stderr)
         code = _INTERRUPTED
     except BrokenPipeError:
         code = 0
@@ -73,6 +74,16 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
     _add_model_options(show)
     show.set_defaults(run=_show)
+    cache = commands.add_parser("cache", help="the store of embeddings: what is in it, emptying it, checking it")
+    actions = cache.add_subparsers(metavar="info|clear|verify", required=True)
+    for name, run, help_ in (
+        ("info", _info, "list what is kept"),
+        ("clear", _clear, "remove all that is kept"),
+        ("verify", _verify, "read every byte, and mend what is damaged"),
+    ):
+        action = actions.add_parser(name, help=help_)
+        _add_store_option(action)
+        action.set_defaults(run=run)
     return parser
 
 
@@ -93,10 +104,24 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
     where.add_argument("--data", type=Path, metavar="DIR", help="local snapshots DIR/<org>/<repo>/ instead of the hub")
     where.add_argument("--output", type=Path, default=RunRequest.output, metavar="DIR", help="results folder")
     where.add_argument("--save-predictions", action="store_true", help="keep runs and pair scores (may be large)")
+    choice = where.add_mutually_exclusive_group()
+    _add_store_option(choice)
+    choice.add_argument("--no-store", action="store_true", help="keep no vectors")
+    where.add_argument("--store-size", type=_size, metavar="SIZE", help="of the store, at most (default 100GB)")
+    where.add_argument("--store-fp16", action="store_true", help="keep half precision, which moves scores slightly")
     where.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, mps")
     where.add_argument("--batch-size", type=_positive, metavar="N", help="texts a forward pass (default: by tokens)")
     where.add_argument("--backend", choices=BACKENDS, help="what multiplies matrices (default: the fastest exact one)")
     _add_model_options(command)
+
+
+def _add_store_option(command: argparse._ActionsContainer) -> None:
+    command.add_argument(
+        "--store",
+        type=_folder,
+        metavar="DIR",
+        help="where vectors are kept (default: $FLAGBENCH_STORE, or flagbench/store in $XDG_CACHE_HOME or ~/.cache)",
+    )
 
 
 def _add_model_options(command: argparse.ArgumentParser) -> None:
@@ -165,6 +190,22 @@ def _positive(text: str) -> int:
     return value
 
 
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _folder(text: str) -> Path:
+    try:
+        if text:
+            return Path(text).expanduser()
+    except RuntimeError:
+        pass
+    raise argparse.ArgumentTypeError(f"expected a folder, not '{text}'")
+
+
 def _layers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(_positive(number) for number in text.split(",")))
 
@@ -200,6 +241,9 @@ def _overrides(options: argparse.Namespace) -> Overrides:
 
 def _requests(options: argparse.Namespace) -> list[RunRequest]:
     overrides = _overrides(options)
+    if options.no_store and options.store_size:
+        raise BadInput("--store-size is about vectors that are kept, and --no-store keeps none: drop one of them")
+    store = None if options.no_store else options.store or default_store()
     return [
         RunRequest(
             model=model,
@@ -223,6 +267,9 @@ def _requests(options: argparse.Namespace) -> list[RunRequest]:
             allow_pickle=options.allow_pickle,
             overwrite=options.overwrite,
             save_predictions=options.save_predictions,
+            store=store,
+            store_bytes=options.store_size or RunRequest.store_bytes,
+            store_fp16=options.store_fp16,
         )
         for model in options.models
         for cutoff in range(len(overrides.cutoff_layers or [0]))
@@ -233,6 +280,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from models.resolve import Shelf
     from results.table import render, rows
     from runners import engine, plan
+    from runners.interrupt import ends_at_once
     from runners.progress import progress_for
     from runners.report import said_after, said_before
 
@@ -243,7 +291,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     outcomes = []
     for each in plans:
         said_before(each, err)
-        with progress_for(err, len(each.steps)) as progress:
+        with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(each.steps)) as progress:
             finished = engine.run(each, progress, shelf)
         twins = sum(other.name == each.name for other in plans) > 1
         label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
@@ -255,6 +303,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     for each, finished in outcomes:
         said_after(each, finished, err)
     return max(finished.exit_code for _, finished in outcomes)
+
+
+def _last_words(console: Console) -> None:
+    console.show_cursor()
+    print(f"\r{_INTERRUPTED_LINE}", file=sys.stderr, flush=True)
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -296,6 +349,34 @@ def _show(options: argparse.Namespace) -> int:
             )
             show_model(model, _console())
     return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from runners.report import show_store
+    from runners.upkeep import inventory
+
+    root = options.store or default_store()
+    show_store(root, inventory(root), _console())
+    return 0
+
+
+def _clear(options: argparse.Namespace) -> int:
+    from runners.report import said_cleared
+    from runners.upkeep import clear
+
+    root = options.store or default_store()
+    said_cleared(root, clear(root), _console())
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from runners.report import show_verified
+    from runners.upkeep import verify
+
+    root = options.store or default_store()
+    verified = verify(root)
+    show_verified(root, verified, _console())
+    return 1 if verified.damaged else 0
 
 
 def _console(*, stderr: bool = False) -> Console:

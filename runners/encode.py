@@ -1,11 +1,18 @@
-"""Texts to vectors through an adapter: each distinct text once, similar lengths together, nothing unusable passes."""
+"""Texts to vectors and pairs to scores: each distinct one once in the life of the store, and nothing unusable passes.
+
+What the store has is read from it. The rest goes through the adapter longest first, in chunks that are stored as soon
+as they are there. Where a chunk ends depends on the texts in it alone, so a run that was killed goes on with the very
+chunks, and the very numbers, that it would have had; the next chunk is tokenised while the model runs on this one.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +20,17 @@ from numpy.typing import NDArray
 from flagbench import ModelFault
 from models.contract import DENSE, Encoder, Part, Role, Scorer
 from models.embeddings import Embeddings
+from runners.kept import Keeping
+from runners.keys import keys_of
 from runners.progress import Progress
 
-# Texts handed to the adapter at once: small enough for a live progress bar, large enough to batch well within.
-_CHUNK = 1_024
+# A chunk is what the adapter gets at once and what a kill can lose: at most so many texts, and so many characters. On
+# the processor some seconds of a small model; on a GPU enough for several full forward passes.
+_CHUNK_CPU = (1_024, 65_536)
+_CHUNK_GPU = (16_384, 2_097_152)
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass
@@ -25,17 +39,19 @@ class EncodeCounts:
 
     Attributes:
         texts: Texts asked for.
-        unique: Texts that went through the model.
-        seconds: Wall time inside ``encode``.
+        distinct: Distinct ones among those of each call.
+        encoded: Texts that went through the model; the others came from the store.
+        seconds: Wall time of reading from the store and of encoding.
     """
 
     texts: int = 0
-    unique: int = 0
+    distinct: int = 0
+    encoded: int = 0
     seconds: float = 0.0
 
 
 class TextEncoder:
-    """An encoder, with de-duplication, length-sorted chunks, progress and a check for NaN around it.
+    """An encoder with the store, de-duplication, length-sorted chunks, progress and a check for NaN around it.
 
     Attributes:
         adapter: The model.
@@ -43,11 +59,19 @@ class TextEncoder:
         dimension: Length of a vector; None before the first text.
     """
 
-    def __init__(self, adapter: Encoder, progress: Progress) -> None:
+    def __init__(self, adapter: Encoder, progress: Progress, keeping: Keeping | None = None) -> None:
+        """Set up.
+
+        Args:
+            adapter: The model.
+            progress: Whom to tell.
+            keeping: The store; None to keep nothing.
+        """
         self.adapter = adapter
         self.counts = EncodeCounts()
         self.dimension: int | None = None
         self._progress = progress
+        self._keeping = keeping
 
     def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
         """Dense vectors of texts, ``float32[n, d]`` in their order; see ``encode_parts``."""
@@ -78,14 +102,12 @@ class TextEncoder:
         Raises:
             ModelFault: The model gave a value that is not finite, or a wrong number of vectors.
         """
-        rows: dict[str, int] = {}
-        places = [rows.setdefault(text, len(rows)) for text in texts]
-        self.counts.texts += len(texts)
+        distinct, places = self.distinct(texts)
         wanted = set(parts)
         orders: list[NDArray[np.int64]] = []
         chunks: list[Embeddings] = []
         taken = 0
-        for order, chunk in self.chunks(list(rows), role=role, instruction=instruction, parts=wanted):
+        for order, chunk in self.chunks(distinct, role=role, instruction=instruction, parts=wanted):
             taken += chunk.multi_vector.values.nbytes if chunk.multi_vector is not None else 0
             if multi_vector_bytes is not None and taken > multi_vector_bytes and "multi_vector" in wanted:
                 wanted.remove("multi_vector")
@@ -94,20 +116,37 @@ class TextEncoder:
             chunks.append(chunk if "multi_vector" in wanted else replace(chunk, multi_vector=None))
         if not chunks:
             return Embeddings()
-        place_of = np.empty(len(rows), dtype=np.int64)
-        place_of[np.concatenate(orders)] = np.arange(len(rows))
+        place_of = np.empty(len(distinct), dtype=np.int64)
+        place_of[np.concatenate(orders)] = np.arange(len(distinct))
         return Embeddings.stack(chunks).take(place_of[places])
 
+    def distinct(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+        """Each text once, and for every text ``int64[n]`` which one it is. The texts count as asked for."""
+        rows: dict[str, int] = {}
+        places = np.fromiter((rows.setdefault(text, len(rows)) for text in texts), dtype=np.int64, count=len(texts))
+        self.counts.texts += len(texts)
+        self.counts.distinct += len(rows)
+        return list(rows), places
+
     def chunks(
-        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: AbstractSet[Part]
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        instruction: str = "",
+        parts: AbstractSet[Part],
+        keep: bool = True,
     ) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
-        """Embed distinct texts, longest first, and give them away chunk by chunk: for parts too large to be kept.
+        """Embed distinct texts and give them away chunk by chunk, so that they need not fit into memory.
+
+        First come those that the store has, in its order, then the others, longest first.
 
         Args:
             texts: Each one once.
             role: Their role in the task.
             instruction: Prefix of each.
             parts: What is wanted of the model's parts; read anew for each chunk, so the caller may take one out.
+            keep: Whether the store takes what is encoded.
 
         Yields:
             Row numbers of a chunk's texts, and their embeddings.
@@ -115,19 +154,40 @@ class TextEncoder:
         Raises:
             ModelFault: As ``encode_parts``.
         """
-        order = np.array(sorted(range(len(texts)), key=lambda row: -len(texts[row])), dtype=np.int64)
         self._progress.stage(f"encoding {role} texts", len(texts))
-        for start in range(0, len(order), _CHUNK):
-            rows = order[start : start + _CHUNK]
-            started = time.perf_counter()
-            embeddings = self._encode_chunk([texts[row] for row in rows], role, instruction, frozenset(parts))
-            self.counts.seconds += time.perf_counter() - started
-            self.counts.unique += len(rows)
-            self._progress.advance(len(rows))
-            yield rows, embeddings
+        kept = self._keeping.of(self.adapter.spec, role, instruction) if self._keeping else None
+        clock = _Clock(self.counts)
+        missing = np.arange(len(texts))
+        keys = keys_of(texts) if kept else None
+        if kept and keys is not None:
+            for rows, embeddings in clock.timing(kept.read(keys, parts)):
+                if embeddings is None:
+                    missing = rows
+                    break
+                self._see(embeddings)
+                self._progress.advance(len(rows))
+                yield rows, embeddings
 
-    def _encode_chunk(self, texts: list[str], role: Role, instruction: str, parts: frozenset[Part]) -> Embeddings:
-        embeddings = self.adapter.encode(texts, role=role, instruction=instruction, parts=parts)
+        def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
+            chosen = [texts[int(row)] for row in rows]
+            wanted = frozenset(parts)
+            run = self.adapter.prepare(chosen, role=role, instruction=instruction, parts=wanted)
+            return lambda: self._checked(run(), chosen)
+
+        lengths = np.fromiter((len(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
+        small = self.adapter.device == "cpu" or "multi_vector" in parts
+        for chunk, embeddings in clock.timing(_ahead(missing, lengths, prepare, _CHUNK_CPU if small else _CHUNK_GPU)):
+            if kept and keys is not None:
+                embeddings = kept.put(keys[chunk], embeddings) if keep else kept.rounded(embeddings)
+            self.counts.encoded += len(chunk)
+            self._progress.advance(len(chunk))
+            yield chunk, embeddings
+
+    def _see(self, embeddings: Embeddings) -> None:
+        if embeddings.dense is not None:
+            self.dimension = embeddings.dense.shape[1]
+
+    def _checked(self, embeddings: Embeddings, texts: Sequence[str]) -> Embeddings:
         if len(embeddings) != len(texts):
             raise ModelFault(f"{self.adapter.spec.name} gave {len(embeddings)} vectors for {len(texts)} texts")
         finite = embeddings.finite()
@@ -138,21 +198,26 @@ class TextEncoder:
                 f"{self.adapter.spec.name} gave NaN or infinite values for {broken} of {len(texts)} texts (first: "
                 f"'{first}'); its weights are broken, or {self.adapter.spec.dtype} overflows (try --dtype fp32)"
             )
-        if embeddings.dense is not None:
-            self.dimension = embeddings.dense.shape[1]
+        self._see(embeddings)
         return embeddings
 
 
 def score_pairs(
-    scorer: Scorer, pairs: Sequence[tuple[str, str]], *, instruction: str, progress: Progress
+    scorer: Scorer,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    instruction: str,
+    progress: Progress,
+    keeping: Keeping | None = None,
 ) -> NDArray[np.float32]:
-    """Score pairs in chunks, longest first, with progress and a check for NaN.
+    """Score pairs: each distinct one once, longest first, with the store, progress and a check for NaN.
 
     Args:
         scorer: The model.
         pairs: ``(query, passage)``.
         instruction: Prefix of the queries.
         progress: Whom to tell.
+        keeping: The store; None to keep nothing.
 
     Returns:
         ``float32[n]`` in the order of the pairs.
@@ -160,17 +225,99 @@ def score_pairs(
     Raises:
         ModelFault: The model gave a score that is not finite.
     """
-    order = sorted(range(len(pairs)), key=lambda row: -len(pairs[row][0]) - len(pairs[row][1]))
-    scores = np.empty(len(pairs), dtype=np.float32)
-    progress.stage("scoring pairs", len(pairs))
-    for start in range(0, len(order), _CHUNK):
-        chunk = order[start : start + _CHUNK]
-        scores[chunk] = scorer.score([pairs[row] for row in chunk], instruction=instruction)
+    rows: dict[tuple[str, str], int] = {}
+    places = [rows.setdefault(pair, len(rows)) for pair in pairs]
+    distinct = list(rows)
+    scores = np.empty(len(distinct), dtype=np.float32)
+    progress.stage("scoring pairs", len(distinct))
+    kept = keeping.of(scorer.spec, "pair", instruction) if keeping else None
+    missing = np.arange(len(distinct))
+    # The length of the query keeps ("ab", "c") and ("a", "bc") apart.
+    keys = keys_of([f"{len(query)} {query}{passage}" for query, passage in distinct]) if kept else None
+    if kept and keys is not None:
+        for found, embeddings in kept.read(keys, DENSE):
+            if embeddings is None or embeddings.dense is None:
+                missing = found
+                break
+            scores[found] = embeddings.dense[:, 0]
+            progress.advance(len(found))
+
+    def prepare(chosen: NDArray[np.int64]) -> Callable[[], NDArray[np.float32]]:
+        run = scorer.prepare([distinct[row] for row in chosen], instruction=instruction)
+        return lambda: _finite(run(), scorer)
+
+    lengths = np.array([sum(map(len, distinct[row])) for row in missing], dtype=np.int64)
+    size = _CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU
+    for chunk, values in _ahead(missing, lengths, prepare, size):
+        if kept and keys is not None:
+            kept.put(keys[chunk], Embeddings(dense=values[:, None]))
+        scores[chunk] = values
         progress.advance(len(chunk))
+    return scores[places]
+
+
+def _finite(scores: NDArray[np.float32], scorer: Scorer) -> NDArray[np.float32]:
     broken = int((~np.isfinite(scores)).sum())
     if broken:
         raise ModelFault(
-            f"{scorer.spec.name} gave NaN or infinite scores for {broken} of {len(pairs)} pairs; its weights are "
+            f"{scorer.spec.name} gave NaN or infinite scores for {broken} of {len(scores)} pairs; its weights are "
             f"broken, or {scorer.spec.dtype} overflows (try --dtype fp32)"
         )
     return scores
+
+
+def _ahead(
+    rows: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    prepare: Callable[[NDArray[np.int64]], Callable[[], R]],
+    size: tuple[int, int],
+) -> Iterator[tuple[NDArray[np.int64], R]]:
+    """Results of rows chunk by chunk, longest first; a thread prepares the next chunk while one runs."""
+    chunks = _chunks(rows, lengths, *size)
+    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool:
+        chunk = next(chunks, None)
+        coming = pool.submit(prepare, chunk) if chunk is not None else None
+        while chunk is not None and coming is not None:
+            run = coming.result()
+            following = next(chunks, None)
+            coming = pool.submit(prepare, following) if following is not None else None
+            yield chunk, run()
+            chunk = following
+
+
+def _chunks(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], most: int, characters: int
+) -> Iterator[NDArray[np.int64]]:
+    """Rows, longest first. The first row of a chunk alone says how many it has: what is left after a kill is cut alike.
+
+    Args:
+        rows: ``int64[n]``.
+        lengths: ``int64[n]`` characters of each.
+        most: Rows of a chunk at most.
+        characters: Characters of its longest row, times its rows, at most.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = min(most, max(1, characters // max(1, int(lengths[order[start]]))))
+        yield rows[order[start : start + size]]
+        start += size
+
+
+class _Clock:
+    """Counts the time that an iterator takes, and not the time that its consumer does."""
+
+    def __init__(self, counts: EncodeCounts) -> None:
+        self._counts = counts
+
+    def timing(self, items: Iterator[T]) -> Iterator[T]:
+        """The items."""
+        while True:
+            started = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                self._counts.seconds += time.perf_counter() - started
+            yield item

@@ -16,8 +16,10 @@ from models.spec import joint_name
 from results.record import RunRecord, TaskRecord
 from runners.benchmark import Contestant
 from runners.environment import describe
+from runners.kept import Keeping
 from runners.plan import Plan, Step
 from runners.progress import Progress
+from runners.store import Store
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ def run(plan: Plan, progress: Progress, shelf: Shelf) -> Finished:
     Raises:
         BadInput: The model cannot be loaded, or results cannot be written.
     """
-    return _Engine(plan, progress, shelf).run()
+    engine = _Engine(plan, progress, shelf)
+    try:
+        return engine.run()
+    finally:
+        engine.close()
 
 
 class _Engine:
@@ -55,11 +61,13 @@ class _Engine:
         self._shelf = shelf
         self._progress = progress
         self._contestant: Contestant | None = None
+        self._keeping = _keeping(plan, progress)
         self._exit_code = 0
 
     def run(self) -> Finished:
         plan = self._plan
         plan.store.prepare()
+        earlier = plan.store.read()  # by now another run may have added to it
         spec = plan.model.spec
         second = plan.reranker.spec if plan.reranker else None
         name, revision = joint_name(spec, second)
@@ -71,7 +79,7 @@ class _Engine:
             reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
             evidence=plan.model.evidence,
             environment=describe(plan.device),
-            tasks=plan.earlier.tasks if plan.earlier else {},
+            tasks=earlier.tasks if earlier else {},
         )
         done: list[TaskRecord] = []
         for step in plan.steps:
@@ -86,6 +94,12 @@ class _Engine:
             self._progress.line(_summary(result))
         return Finished(tuple(done), self._exit_code)
 
+    def close(self) -> None:
+        """Let go of the store and the results folder."""
+        self._plan.store.release()
+        if self._keeping:
+            self._keeping.store.close()
+
     def _load(self) -> Contestant:
         """The model, and its reranker, loaded once."""
         if self._contestant is None:
@@ -93,7 +107,7 @@ class _Engine:
             self._shelf.keep_only(filter(None, (plan.model, plan.reranker)))
             adapter = self._load_model(plan.model)
             reranker = cast("Scorer", self._load_model(plan.reranker)) if plan.reranker else None
-            self._contestant = Contestant(adapter, reranker, plan.request.rerank_top_k)
+            self._contestant = Contestant(adapter, reranker, plan.request.rerank_top_k, self._keeping)
         return self._contestant
 
     def _load_model(self, model: Model) -> Adapter:
@@ -165,6 +179,16 @@ class _Engine:
             error=text,
             finished=_now(),
         )
+
+
+def _keeping(plan: Plan, progress: Progress) -> Keeping | None:
+    """The store, within its size; None where nothing is to be kept."""
+    request = plan.request
+    if request.store is None:
+        return None
+    store = Store(request.store, cap_bytes=request.store_bytes, warn=progress.line)
+    store.trim()
+    return Keeping(store, half=request.store_fp16)
 
 
 def _summary(record: TaskRecord) -> str:

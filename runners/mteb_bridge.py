@@ -24,6 +24,7 @@ from models.spec import ModelSpec, Retrieval, joint_name
 from runners.benchmark import Contestant
 from runners.encode import TextEncoder, score_pairs
 from runners.index import IndexInfo
+from runners.kept import Keeping
 from runners.progress import Progress
 from runners.rank import Texts, rank
 from runners.search import Run, rerank
@@ -155,7 +156,13 @@ class EncoderBridge:
             run,
             dict(zip(query_ids, question_texts, strict=True)),
             dict(zip(passage_ids, corpus_texts, strict=True)),
-            lambda pairs: score_pairs(reranker, pairs, instruction=instruction, progress=self._progress),
+            lambda pairs: score_pairs(
+                reranker,
+                pairs,
+                instruction=instruction,
+                progress=self._progress,
+                keeping=self._contestant.keeping,
+            ),
             top_k=self._contestant.rerank_top_k,
         )
 
@@ -167,10 +174,11 @@ class EncoderBridge:
 class CrossEncoderBridge:
     """mteb's CrossEncoderProtocol over an adapter that scores pairs."""
 
-    def __init__(self, adapter: Scorer, progress: Progress) -> None:
+    def __init__(self, adapter: Scorer, progress: Progress, keeping: Keeping | None) -> None:
         self.mteb_model_meta = model_meta(adapter.spec)
         self._adapter = adapter
         self._progress = progress
+        self._keeping = keeping
 
     def predict(self, inputs1: Any, inputs2: Any, *, task_metadata: Any, **_: Any) -> NDArray[np.float32]:
         """Relevance of pairs in step.
@@ -186,7 +194,9 @@ class CrossEncoderBridge:
         spec = self._adapter.spec
         pairs = list(zip(_loader_texts(inputs1), _loader_texts(inputs2), strict=True))
         instruction = spec.instruction(task_metadata.name, task_metadata.type, "query")
-        return score_pairs(self._adapter, pairs, instruction=instruction, progress=self._progress)
+        return score_pairs(
+            self._adapter, pairs, instruction=instruction, progress=self._progress, keeping=self._keeping
+        )
 
 
 @contextmanager

@@ -102,13 +102,20 @@ def resolve(request: RunRequest) -> Plan:
     _check_data(benchmark, tasks, snapshots)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
     store = RunStore(request.output.expanduser(), name, name_revision)
-    _check_output(request.output.expanduser())
+    _check_folder("--output", request.output.expanduser())
+    if request.store:
+        _check_folder("--store", request.store)
+    elif request.store_fp16:
+        raise BadInput("--store-fp16 is about vectors that are kept, and --no-store keeps none: drop one of them")
     earlier = store.read()
-    second = {"reranker": {**reranker.spec.as_dict(), "top_k": request.rerank_top_k}} if reranker else {}
+    second: dict[str, Any] = (
+        {"reranker": {**reranker.spec.as_dict(), "top_k": request.rerank_top_k}} if reranker else {}
+    )
+    kept = {"store": "fp16"} if request.store_fp16 else {}
     steps = tuple(
         _step(
             task,
-            {**_model_settings(model.spec, task), **second, "data": _data_settings(task, snapshots)},
+            {**_model_settings(model.spec, task), **second, **kept, "data": _data_settings(task, snapshots)},
             store,
             earlier,
             overwrite=request.overwrite,
@@ -209,12 +216,16 @@ def _some(tasks: tuple[Task, ...]) -> str:
     return names_of(tasks) if len(tasks) <= 5 else f"{names_of(tasks[:5])} and {len(tasks) - 5} more"
 
 
-def _check_output(output: Path) -> None:
-    existing = output
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        raise BadInput(f"--output {output}: {existing} is a file, not a folder; choose another")
+def _check_folder(flag: str, folder: Path) -> None:
+    """Refuse what neither is a folder nor can become one."""
+    existing = folder
+    try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            raise BadInput(f"{flag} {folder}: {existing} is a file, not a folder; choose another")
+    except OSError as error:
+        raise BadInput(f"{flag} {folder}: {error.strerror}; choose another") from error
 
 
 def _step(

@@ -26,8 +26,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from flagbench import BadData
-from models.contract import Role
-from models.embeddings import Embeddings, MultiVectors
+from models.contract import DENSE, Role
+from models.embeddings import Embeddings, MultiVectors, widened
 from runners.encode import TextEncoder
 from runners.index import DenseIndex, IndexInfo
 from runners.search import Run, comparable, rescore, retrieve
@@ -82,13 +82,15 @@ def rank(
     if spec.retrieval != "dense":
         parts = _Parts(encoder, queries, passages)
         return parts.retrieve(top_k) if candidates is None else parts.rescore(candidates, top_k)
-    found, asked = (
-        comparable(encoder.encode(each.texts, role=role, instruction=each.instruction), spec.similarity)
-        for each, role in ((passages, _PASSAGE), (queries, _QUERY))
-    )
-    if candidates is None:
-        return retrieve(queries.ids, asked, passages.ids, found, top_k=top_k)
-    return rescore(queries.ids, asked, passages.ids, found, candidates, top_k=top_k)
+    asked = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
+    asked = comparable(asked, spec.similarity)
+    if candidates is not None:
+        found = encoder.encode(passages.texts, role=_PASSAGE, instruction=passages.instruction)
+        return rescore(queries.ids, asked, passages.ids, comparable(found, spec.similarity), candidates, top_k=top_k)
+    distinct, text_of = encoder.distinct(passages.texts)
+    chunks = encoder.chunks(distinct, role=_PASSAGE, instruction=passages.instruction, parts=DENSE)
+    vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
+    return retrieve(queries.ids, asked, passages.ids, text_of, vectors, top_k=top_k)
 
 
 class _Parts:
@@ -101,6 +103,10 @@ class _Parts:
         self._corpus = passages
         self._passages = self._encode(passages, _PASSAGE, _KEPT_BYTES)
         self._queries = self._encode(queries, _QUERY, None)
+        if self._passages.sparse is not None and self._queries.sparse is not None:
+            width = max(self._passages.sparse.shape[1], self._queries.sparse.shape[1])
+            self._passages = replace(self._passages, sparse=widened(self._passages.sparse, width))
+            self._queries = replace(self._queries, sparse=widened(self._queries.sparse, width))
 
     def retrieve(self, top_k: int) -> tuple[Run, IndexInfo]:
         """Rank all passages for each query."""
@@ -173,7 +179,7 @@ class _Parts:
             rows_of.setdefault(self._corpus.texts[row], []).append(int(row))
         unique = list(rows_of)
         for order, chunk in self._encoder.chunks(
-            unique, role="passage", instruction=self._corpus.instruction, parts={"multi_vector"}
+            unique, role=_PASSAGE, instruction=self._corpus.instruction, parts={"multi_vector"}, keep=False
         ):
             each = [(row, place) for place, number in enumerate(order) for row in rows_of[unique[number]]]
             found = np.array(each, dtype=np.int64)

@@ -1,10 +1,12 @@
-"""What the commands say: a plan before it runs, the outcome after it, and the lists of tasks and models."""
+"""What the commands say: a plan before it runs, the outcome after it, the lists of tasks and models, the store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
     from runners.benchmark import Benchmark
     from runners.engine import Finished
     from runners.plan import Plan
+    from runners.request import RunRequest
     from runners.task import Task
+    from runners.upkeep import SpaceInfo, Verified
 
 _INSTRUCTIONS_SHOWN = 4
 _SELECTORS_SHOWN = 4
+_CHARACTERS_SHOWN = 24
 
 _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 
@@ -66,6 +71,7 @@ def show_plan(plan: Plan, console: Console) -> None:
             _say(console, f"          {line}")
     _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
     _say(console, f"output    {plan.store.folder}")
+    _say(console, f"store     {_store(plan.request)}")
     rows = []
     for step in plan.steps:
         task = step.task
@@ -116,6 +122,86 @@ def show_models(console: Console) -> None:
     console.print(_table("published checkpoints", headings, rows))
     for name, choices in registry().ask.items():
         _say(console, f"{name}: with --family {', '.join(choices)}")
+
+
+def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> None:
+    """What the store of embeddings holds."""
+    if not spaces:
+        _say(console, f"the store is empty: {root}")
+        return
+    rows = [[*_kept(info), f"{info.rows:,}", _size(info.bytes), _minute(info.last_used)] for info in spaces]
+    headings = ["model", "role", "instruction", "part", "texts", "size", "last used"]
+    console.print(_table("the store of embeddings", headings, rows))
+    shards = sum(info.shards for info in spaces)
+    size = _size(sum(info.bytes for info in spaces))
+    _say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {_count(shards, 'file')}")
+    _say(console, f"store     {root}")
+
+
+def said_cleared(root: Path, freed: int, console: Console) -> None:
+    """What emptying the store gave."""
+    _say(console, f"{_bytes(freed)} freed: {root}")
+
+
+def show_verified(root: Path, verified: Verified, console: Console) -> None:
+    """What checking the store found, each damage in a line."""
+    for damage in verified.damaged:
+        lost = "texts lost, how many is not known" if damage.rows < 0 else f"{_count(damage.rows, 'text')} lost"
+        state = "mended" if damage.mended else "not mended"
+        _say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
+    if verified.torn:
+        _say(console, f"{_count(verified.torn, 'unfinished record')} removed, of a process that was stopped")
+    found = _count(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
+    _say(console, f"{_count(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
+
+
+def _kept(info: SpaceInfo) -> list[str]:
+    """Model, role, instruction and part of a space. What is written in the store is data: anything may lack."""
+    its, model = info.identity, info.identity.get("model")
+    model = model if isinstance(model, Mapping) else {"name": model}
+    name, revision = _short(model.get("name"), 60), _short(model.get("revision"), 9).rstrip("…")
+    scores = "scores" if its.get("role") == "pair" else _short(its.get("part"))
+    half = ", fp16" if its.get("dtype") == "float16" else ""
+    return [
+        (f"{name}@{revision}" if revision else name) or f"not known ({info.folder})",
+        _short(its.get("role")),
+        _short(its.get("instruction")),
+        scores + half,
+    ]
+
+
+def _short(value: Any, most: int = _CHARACTERS_SHOWN) -> str:
+    """The beginning of a text, in one line."""
+    text = "" if value is None else str(value)
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _minute(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else ""
+
+
+def _size(size: float) -> str:
+    """A number of bytes as a user would say it, in decimal units."""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        del units[0]
+    return f"{size:,.0f} {units[0]}" if size >= 99.95 or units[0] == "B" else f"{size:.3g} {units[0]}"
+
+
+def _bytes(size: int) -> str:
+    """A number of bytes, exactly and as a user would say it."""
+    return _count(size, "byte") + (f" ({_size(size)})" if size >= 1000 else "")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" + ("" if number == 1 else "s")
+
+
+def _store(request: RunRequest) -> str:
+    half = ", fp16" if request.store_fp16 else ""
+    return f"{request.store}, at most {_size(request.store_bytes)}{half}" if request.store else "none"
 
 
 def _apart(spec: ModelSpec, family: ModelSpec | None) -> str:

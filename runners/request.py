@@ -1,12 +1,19 @@
-"""What the user asked for, as one frozen value."""
+"""What the user asked for, as one frozen value, and what its flags mean where they are not given."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
+from flagbench import BadInput
 from models.contract import Backend
 from models.overrides import Overrides
+
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,9 @@ class RunRequest:
         allow_pickle: Pickle weights may be read.
         overwrite: Evaluate finished tasks again.
         save_predictions: Keep each task's run or pair scores.
+        store: Folder where vectors and pair scores are kept between runs; None to keep none.
+        store_bytes: How large it may be: beyond it, what was not used for the longest time goes.
+        store_fp16: Keep vectors in half precision, and score with what is kept.
     """
 
     model: str
@@ -58,3 +68,39 @@ class RunRequest:
     allow_pickle: bool = False
     overwrite: bool = False
     save_predictions: bool = False
+    store: Path | None = None
+    store_bytes: int = 100_000_000_000
+    store_fp16: bool = False
+
+
+def default_store(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where vectors are kept when nobody says: ``$FLAGBENCH_STORE``, else a folder of the user's cache.
+
+    Raises:
+        BadInput: There is no home to have a cache in.
+    """
+    named, cache = environment.get("FLAGBENCH_STORE"), environment.get("XDG_CACHE_HOME", "")
+    # Its specification has a relative XDG_CACHE_HOME ignored.
+    folder = (
+        Path(named) if named else (Path(cache) if Path(cache).is_absolute() else Path("~/.cache")) / "flagbench/store"
+    )
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise BadInput(
+            f"{folder}: no such home folder; say with --store where vectors are kept, or --no-store"
+        ) from error
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as ``50GB`` (50,000,000,000) or ``1.5 TiB``.
+
+    Raises:
+        ValueError: It is none, or less than a byte.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    number, prefix, binary = match.groups() if match else ("0", None, None)
+    size = int(Decimal(number) * (1024 if binary else 1000) ** " KMGTP".index((prefix or " ").upper()))
+    if not size:
+        raise ValueError(f"expected a size such as 50GB, 500MB or 1.5TiB, not '{text}'")
+    return size

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.spec import Similarity
-from runners.index import DenseIndex, IndexInfo
+from runners.index import DenseIndex, IndexInfo, StreamSearch
 
 Run = dict[str, dict[str, float]]
 """``{query id: {passage id: score}}``, as pytrec_eval takes it. Order and ties are left to trec_eval."""
@@ -23,31 +23,60 @@ def comparable(vectors: NDArray[np.float32], similarity: Similarity) -> NDArray[
     return unit
 
 
+# Texts found beyond the top-k, so that those that tie with the last one can be told apart by their ids.
+_TIES = 64
+
+
 def retrieve(
     query_ids: Sequence[str],
     queries: NDArray[np.float32],
     passage_ids: Sequence[str],
-    passages: NDArray[np.float32],
+    text_of: NDArray[np.int64],
+    vectors: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]],
     *,
     top_k: int,
 ) -> tuple[Run, IndexInfo]:
-    """Search all passages for each query.
+    """Search all passages for each query, as their vectors come.
+
+    Of passages with the same score those with the larger ids are kept, as trec_eval orders them.
 
     Args:
         query_ids: ``q`` ids.
         queries: ``float32[q, d]``, comparable by inner product.
         passage_ids: ``n`` ids.
-        passages: ``float32[n, d]``.
+        text_of: ``int64[n]`` number of each passage's text; passages with the same text share it.
+        vectors: Numbers of texts and their vectors ``float32[m, d]``, piece by piece, each text once.
         top_k: Passages kept of each query.
     """
-    index = DenseIndex(passages)
-    scores, rows = index.search(queries, top_k)
+    search = StreamSearch(queries, top_k + _TIES)
+    for numbers, piece in vectors:
+        search.add(numbers, piece)
+    scores, texts = search.finish()
     ids = np.array(passage_ids, dtype=object)
-    run = {
-        query_id: dict(zip(ids[row].tolist(), score.tolist(), strict=True))
-        for query_id, row, score in zip(query_ids, rows, scores, strict=True)
-    }
-    return run, index.info
+    passages_by_text = np.argsort(text_of, kind="stable")
+    ends = np.cumsum(np.bincount(text_of)) if len(text_of) else np.empty(0, dtype=np.int64)
+    run: Run = {}
+    for query_id, its_scores, its_texts in zip(query_ids, scores, texts, strict=True):
+        rows, values = its_texts, its_scores
+        if len(ends) < len(ids):
+            groups = [passages_by_text[ends[text - 1] if text else 0 : ends[text]] for text in its_texts]
+            rows = np.concatenate(groups) if groups else rows
+            values = np.repeat(its_scores, [len(group) for group in groups])
+        else:
+            rows = passages_by_text[its_texts]
+        run[query_id] = _best(ids[rows], values, top_k)
+    return run, search.info
+
+
+def _best(ids: NDArray[np.object_], scores: NDArray[np.float32], top_k: int) -> dict[str, float]:
+    """The first ``top_k`` of ids in the order of their scores; the larger ids of those that tie with the last."""
+    if len(ids) > top_k:
+        last = scores[top_k - 1]
+        above = int(np.searchsorted(-scores, -last, side="left"))
+        tied = sorted(ids[above : int(np.searchsorted(-scores, -last, side="right"))], reverse=True)
+        ids = np.concatenate([ids[:above], np.array(tied[: top_k - above], dtype=object)])
+        scores = scores[:top_k]
+    return dict(zip(ids.tolist(), scores.tolist(), strict=True))
 
 
 def rescore(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 ROOT = Path(__file__).parent.parent
 MINI = ROOT / "cmteb" / "mini"
+
+
+@pytest.fixture(autouse=True)
+def store_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test, nor a process that it starts, uses the store of the user or of another test."""
+    monkeypatch.setenv("FLAGBENCH_STORE", str(tmp_path_factory.getbasetemp() / f"store-{secrets.token_hex(8)}"))
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,15 @@
-"""What the tests of the model layer share."""
+"""What the tests of the model layer, and those of the store, share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.checkpoint import Checkpoint
+from runners.store import Store
 from tests.unit.checkpoint_files import write_checkpoint, write_model
 
 
@@ -38,3 +39,23 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
         return folder
 
     return fill
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    """What was warned of."""
+    return []
+
+
+@pytest.fixture
+def opened(tmp_path: Path, lines: list[str]) -> Iterator[Callable[..., Store]]:
+    """Open the store of this test, as a new process would."""
+    stores = []
+
+    def make(root: Path = tmp_path / "store", cap: int | None = None) -> Store:
+        stores.append(Store(root, cap_bytes=cap, warn=lines.append))
+        return stores[-1]
+
+    yield make
+    for each in stores:
+        each.close()

@@ -302,3 +302,22 @@ def test_damaged_results_are_refused(request_: RunRequest) -> None:
     plan.store.prepare()
     plan.store.run_file.write_text("{", encoding="utf-8")
     assert str(plan.store.run_file) in _refused(request_)
+
+
+def test_where_vectors_are_kept_is_no_setting_and_half_precision_is(request_: RunRequest, tmp_path: Path) -> None:
+    nowhere = resolve(request_).steps[0]
+    kept = resolve(replace(request_, store=tmp_path / "store", store_bytes=1)).steps[0]
+    half = resolve(replace(request_, store=tmp_path / "store", store_fp16=True)).steps[0]
+    assert (kept.settings, kept.digest) == (nowhere.settings, nowhere.digest)
+    assert half.settings == {**nowhere.settings, "store": "fp16"}
+    assert half.digest != nowhere.digest
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_cannot_be_is_refused(request_: RunRequest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for store in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        said = _refused(request_, store=store)
+        assert said == f"--store {store}: {tmp_path / 'file'} is a file, not a folder; choose another"
+    assert _refused(request_, store=tmp_path / ("a" * 300)).endswith(": File name too long; choose another")
+    assert "--no-store keeps none: drop one of them" in _refused(request_, store_fp16=True)

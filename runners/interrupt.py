@@ -1,0 +1,47 @@
+"""Ctrl-C and a job's time limit end a run at once, whatever native code it is in; what is done is on disk already."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def ends_at_once(last_words: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """While it lasts, SIGINT and SIGTERM end the process with exit code 128 + signal.
+
+    Python itself would wait for the end of a long call into native code (a forward pass, a search). Here a thread is
+    woken by the signal and leaves without any cleaning up, which is safe because a run may be killed at any instant.
+
+    Args:
+        last_words: Called by that thread before it leaves.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        for number in iter(lambda: os.read(reader, 1), b""):
+            if number[0] in _SIGNALS:
+                try:
+                    last_words(signal.Signals(number[0]))
+                finally:
+                    os._exit(128 + number[0])
+
+    thread = threading.Thread(target=watch, name="interrupt", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(writer)
+        thread.join()
+        os.close(reader)

@@ -1,0 +1,167 @@
+"""What the store keeps of a model: its embeddings and scores, by everything that they depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from flagbench import ModelFault
+from models.contract import Part, Role
+from models.embeddings import Embeddings, MultiVectors
+from models.spec import ModelSpec
+from runners.store import Space, Store
+
+# Texts whose embeddings are read at once.
+_GROUP = 8_192
+
+
+class Keeping:
+    """A store, and how vectors are kept in it.
+
+    Attributes:
+        store: Where.
+        half: Keep dense and multi-vectors as float16. They are rounded before their first use too, so that a run with a
+            warm store gives what the first one gave.
+    """
+
+    def __init__(self, store: Store, *, half: bool = False) -> None:
+        self.store = store
+        self.half = half
+
+    def of(self, spec: ModelSpec, role: Role | Literal["pair"], instruction: str) -> Kept:
+        """What is kept of a model under a role (``pair`` for scores) and an instruction."""
+        settings = spec.as_dict() if role == "pair" else spec.vector_settings(role)
+        return Kept(self.store, settings, role, instruction, half=self.half and role != "pair")
+
+
+class Kept:
+    """The kept embeddings of one model, role and instruction. Scores of pairs are dense vectors of one number."""
+
+    def __init__(self, store: Store, settings: Mapping[str, Any], role: str, instruction: str, *, half: bool) -> None:
+        self._store = store
+        self._half = half
+        self._identity = {
+            "model": settings,
+            "role": role,
+            "instruction": instruction,
+            "dtype": "float16" if half else "float32",
+        }
+
+    def read(
+        self, keys: NDArray[np.void], parts: AbstractSet[Part]
+    ) -> Iterator[tuple[NDArray[np.int64], Embeddings | None]]:
+        """The embeddings that are kept, in the order of the files, and last of all the rows that are not.
+
+        Args:
+            keys: ``V16[n]``, distinct.
+            parts: What is wanted; a text that lacks one of them is not kept. Read anew for each group.
+
+        Yields:
+            Row numbers and their embeddings; then the rows ``int64[m]`` that must be encoded, rising, and None.
+        """
+        places = {part: self._space(part).find(keys) for part in sorted(parts)}
+        there = np.all([each >= 0 for each in places.values()], axis=0)
+        missing = [np.flatnonzero(~there)]
+        rows = np.flatnonzero(there)
+        rows = rows[np.argsort(next(iter(places.values()))[rows], kind="stable")]
+        for start in range(0, len(rows), _GROUP):
+            group = rows[start : start + _GROUP]
+            read = [self._gather(part, its[group]) for part, its in places.items() if part in parts]
+            intact = np.all([found >= 0 for found, _ in read], axis=0)
+            missing.append(group[~intact])
+            if intact.any():
+                merged = Embeddings()
+                for found, whole in read:
+                    merged = _with(merged, whole.take(found[intact]))
+                yield group[intact], merged
+        yield np.sort(np.concatenate(missing)), None
+
+    def put(self, keys: NDArray[np.void], embeddings: Embeddings) -> Embeddings:
+        """Keep embeddings, and give them back as they will be read.
+
+        Args:
+            keys: ``V16[n]``.
+            embeddings: Of the same texts.
+
+        Raises:
+            ModelFault: A number is too large for float16.
+            BadInput: The store cannot take them.
+        """
+        embeddings = self.rounded(embeddings)
+        values = np.float16 if self._half else np.float32
+        if embeddings.dense is not None:
+            self._space("dense").put(keys, {"values": embeddings.dense.astype(values)})
+        if embeddings.sparse is not None:
+            matrix = embeddings.sparse
+            columns, offsets = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
+            arrays = {"offsets": offsets, "columns": columns, "values": matrix.data.astype(np.float32)}
+            self._space("sparse").put(keys, arrays)
+        if embeddings.multi_vector is not None:
+            multi = embeddings.multi_vector
+            arrays = {"offsets": multi.offsets, "values": multi.values.astype(values)}
+            self._space("multi_vector").put(keys, arrays)
+        return embeddings
+
+    def rounded(self, embeddings: Embeddings) -> Embeddings:
+        """Embeddings as they are read after they were kept.
+
+        Raises:
+            ModelFault: A number is too large for float16.
+        """
+        if not self._half:
+            return embeddings
+        dense, multi = embeddings.dense, embeddings.multi_vector
+        return replace(
+            embeddings,
+            dense=_half(dense) if dense is not None else None,
+            multi_vector=MultiVectors(_half(multi.values), multi.offsets) if multi is not None else None,
+        )
+
+    def _space(self, part: Part) -> Space:
+        return self._store.space({**self._identity, "part": part})
+
+    def _gather(self, part: Part, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], Embeddings]:
+        """What can be read of some places, and for each place its row there; -1 for what is damaged."""
+        row_of = np.full(len(places), -1, dtype=np.int64)
+        pieces: list[Embeddings] = []
+        read = 0
+        for indices, arrays in self._space(part).blocks(places):
+            row_of[indices] = np.arange(read, read + len(indices))
+            read += len(indices)
+            pieces.append(_embeddings(part, arrays))
+        return row_of, Embeddings.stack(pieces)
+
+
+def _embeddings(part: Part, arrays: Mapping[str, NDArray[Any]]) -> Embeddings:
+    values = arrays["values"].astype(np.float32, copy=False)
+    if part == "dense":
+        return Embeddings(dense=values)
+    if part == "multi_vector":
+        return Embeddings(multi_vector=MultiVectors(values, arrays["offsets"]))
+    columns = arrays["columns"]
+    width = int(columns.max(initial=0)) + 1
+    shape = (len(arrays["offsets"]) - 1, width)
+    return Embeddings(sparse=scipy.sparse.csr_array((values, columns, arrays["offsets"]), shape=shape))
+
+
+def _with(one: Embeddings, other: Embeddings) -> Embeddings:
+    """The parts of both."""
+    return Embeddings(
+        dense=one.dense if other.dense is None else other.dense,
+        sparse=one.sparse if other.sparse is None else other.sparse,
+        multi_vector=one.multi_vector if other.multi_vector is None else other.multi_vector,
+    )
+
+
+def _half(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float16).astype(np.float32)
+    if not np.isfinite(rounded).all():
+        raise ModelFault("a number of its vectors is over 65,504, the largest in half precision: drop --store-fp16")
+    return rounded
