@@ -26,6 +26,7 @@ class PackedLinear(torch.nn.Module):
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
+        self.train(linear.training)
         self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
         self.bias = linear.bias
 
@@ -40,7 +41,7 @@ class PackedLinear(torch.nn.Module):
         linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=self.bias is not None, device="meta")
         linear.weight = torch.nn.Parameter(weight, requires_grad=False)
         linear.bias = self.bias
-        return linear
+        return linear.train(self.training)
 
 
 def use_backend(model: Any, spec: ModelSpec, loading: Loading) -> Backend:

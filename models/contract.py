@@ -150,6 +150,20 @@ class Scorer(Adapter, Protocol):
 
 
 @runtime_checkable
+class Parallel(Protocol):
+    """An adapter whose prepared calls may run at the same time, each in a thread of its own."""
+
+    @property
+    def lanes(self) -> int:
+        """How many at most."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it runs on."""
+        ...
+
+
+@runtime_checkable
 class LayeredScorer(Protocol):
     """A scorer that can be read at several layers, whose scores come from one pass."""
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flagbench import BadInput
 
 
-def resolve_device(wanted: str) -> str:
+def resolve_device(wanted: str, *, flag: str = "--device") -> str:
     """The device as torch names it; ``auto`` is the first GPU where there is one, else the processor.
+
+    Args:
+        wanted: As the user named it.
+        flag: Where, for messages.
 
     Raises:
         BadInput: A device that torch does not know or does not see.
@@ -20,17 +26,41 @@ def resolve_device(wanted: str) -> str:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise BadInput(f"--device {wanted}: no such device; use auto, cpu, cuda, cuda:N or mps") from error
+        raise BadInput(f"{flag} {wanted}: no such device; use auto, cpu, cuda, cuda:N or mps") from error
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise BadInput(
-                f"--device {wanted}: torch sees {count} GPUs here; use --device cpu or a CUDA build of torch"
-            )
+            raise BadInput(f"{flag} {wanted}: torch sees {count} GPUs here; use --device cpu or a CUDA build of torch")
         return f"cuda:{device.index or 0}"
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise BadInput("--device mps: not available here; use --device cpu")
+        raise BadInput(f"{flag} mps: not available here; use --device cpu")
     return wanted
+
+
+def resolve_devices(wanted: str) -> tuple[str, ...]:
+    """The devices of ``cuda:0,cuda:1`` or ``cpu:2``, one for each worker.
+
+    Raises:
+        BadInput: A device that torch does not know or does not see, or one GPU twice.
+    """
+    devices: list[str] = []
+    for name in wanted.split(","):
+        kind, _, count = name.strip().partition(":")
+        if kind == "cpu" and count:
+            if not count.isdigit() or int(count) < 1:
+                raise BadInput(f"--devices {wanted}: cpu:N is N workers on the processor, and {count} is no number")
+            devices += ["cpu"] * int(count)
+        else:
+            devices.append(resolve_device(name.strip(), flag="--devices"))
+    twice = {name for name in devices if name != "cpu" and devices.count(name) > 1}
+    if twice:
+        raise BadInput(f"--devices {wanted}: {min(twice)} stands there twice; each GPU has one worker")
+    return tuple(devices)
+
+
+def devices_line(devices: Sequence[str]) -> str:
+    """Devices as ``--devices`` takes them."""
+    return f"cpu:{len(devices)}" if len(devices) > 1 and set(devices) == {"cpu"} else ",".join(devices)
 
 
 def device_name(device: str) -> str:
@@ -40,3 +70,10 @@ def device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name(device)
+
+
+def limit_threads(count: int) -> None:
+    """Let torch use so many threads of the processor in this process."""
+    import torch
+
+    torch.set_num_threads(count)

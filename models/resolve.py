@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from models.checkpoint import Checkpoint, check_heads, locate, with_weights
-from models.contract import Backend, Cutoff, LayeredScorer, Loading
+from models.contract import Backend, Cutoff, LayeredScorer, Loading, Parallel
 from models.detect import Detection, detect
 from models.overrides import Overrides, override
 from models.registry import loader, published
@@ -77,7 +77,10 @@ class Shelf:
     def keep_only(self, models: Iterable[Model]) -> None:
         """Let go of what none of these models is."""
         wanted = {_same_weights(model.spec) for model in models}
-        self._kept = {weights: adapter for weights, adapter in self._kept.items() if weights in wanted}
+        for weights in self._kept.keys() - wanted:
+            adapter = self._kept.pop(weights)
+            if isinstance(adapter, Parallel):
+                adapter.close()
 
     def take(self, model: Model, load: Callable[[], Adapter]) -> Adapter:
         """The model, loaded unless it is here.

@@ -155,7 +155,6 @@ class ModelSpec:
         beside = {"licence", "similarity", "prompts", "retrieval", "weights", "candidates"}
         lengths = {"query_max_length", "passage_max_length"}
         settings = {key: value for key, value in self.as_dict().items() if key not in beside | lengths}
-        settings = {key: value for key, value in self.as_dict().items() if key not in beside | lengths}
         # The name may end in the way of ranking (bge-m3-hybrid).
         name = self.name.removesuffix(f"-{self.retrieval}")
         return settings | {"name": name, "max_length": self.max_length(role)}

@@ -6,15 +6,17 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from flagbench import UnknownName
 from models.contract import Adapter, Scorer
-from runners.kept import Keeping
 from runners.progress import Progress
 from runners.request import RunRequest
 from runners.snapshots import Snapshots
 from runners.task import Task
+
+if TYPE_CHECKING:
+    from runners.kept import Keeping
 
 # Found by name, so that the engine never imports a benchmark's package.
 BENCHMARKS: Mapping[str, str] = {"cmteb": "cmteb.benchmark:CMTEB", "mteb": "cmteb.benchmark:MTEB"}

@@ -109,7 +109,9 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
     choice.add_argument("--no-store", action="store_true", help="keep no vectors")
     where.add_argument("--store-size", type=_size, metavar="SIZE", help="of the store, at most (default 100GB)")
     where.add_argument("--store-fp16", action="store_true", help="keep half precision, which moves scores slightly")
-    where.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, mps")
+    device = where.add_mutually_exclusive_group()
+    device.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, mps")
+    device.add_argument("--devices", metavar="A,B", help="a worker on each: cuda:0,cuda:1 or cpu:2")
     where.add_argument("--batch-size", type=_positive, metavar="N", help="texts a forward pass (default: by tokens)")
     where.add_argument("--backend", choices=BACKENDS, help="what multiplies matrices (default: the fastest exact one)")
     _add_model_options(command)
@@ -257,6 +259,7 @@ def _requests(options: argparse.Namespace) -> list[RunRequest]:
             output=options.output,
             revision=options.revision,
             device=options.device,
+            devices=options.devices,
             batch_size=options.batch_size,
             backend=options.backend,
             overrides=replace(overrides, cutoff=cutoff),

@@ -7,10 +7,12 @@ chunks, and the very numbers, that it would have had; the next chunk is tokenise
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import ModelFault
-from models.contract import DENSE, Encoder, Part, Role, Scorer
+from models.contract import DENSE, Adapter, Encoder, Parallel, Part, Role, Scorer
 from models.embeddings import Embeddings
 from runners.kept import Keeping
 from runners.keys import keys_of
@@ -157,6 +159,7 @@ class TextEncoder:
         self._progress.stage(f"encoding {role} texts", len(texts))
         kept = self._keeping.of(self.adapter.spec, role, instruction) if self._keeping else None
         clock = _Clock(self.counts)
+        small = self.adapter.device == "cpu" or "multi_vector" in parts
         missing = np.arange(len(texts))
         keys = keys_of(texts) if kept else None
         if kept and keys is not None:
@@ -170,13 +173,19 @@ class TextEncoder:
 
         def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
             chosen = [texts[int(row)] for row in rows]
+            ready = functools.partial(self.adapter.prepare, chosen, role=role, instruction=instruction)
             wanted = frozenset(parts)
-            run = self.adapter.prepare(chosen, role=role, instruction=instruction, parts=wanted)
-            return lambda: self._checked(run(), chosen)
+            run = ready(parts=wanted)
+
+            def checked() -> Embeddings:
+                now = frozenset(parts)  # the caller may have taken one out since
+                return self._checked(run() if now == wanted else ready(parts=now)(), chosen)
+
+            return checked
 
         lengths = np.fromiter((len(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
-        small = self.adapter.device == "cpu" or "multi_vector" in parts
-        for chunk, embeddings in clock.timing(_ahead(missing, lengths, prepare, _CHUNK_CPU if small else _CHUNK_GPU)):
+        chunks = _chunks(missing, lengths, *(_CHUNK_CPU if small else _CHUNK_GPU))
+        for chunk, embeddings in clock.timing(_ahead(chunks, prepare, self.adapter)):
             if kept and keys is not None:
                 embeddings = kept.put(keys[chunk], embeddings) if keep else kept.rounded(embeddings)
             self.counts.encoded += len(chunk)
@@ -223,7 +232,7 @@ def score_pairs(
         ``float32[n]`` in the order of the pairs.
 
     Raises:
-        ModelFault: The model gave a score that is not finite.
+        ModelFault: The model gave a score that is not finite, or a wrong number of scores.
     """
     rows: dict[tuple[str, str], int] = {}
     places = [rows.setdefault(pair, len(rows)) for pair in pairs]
@@ -244,11 +253,11 @@ def score_pairs(
 
     def prepare(chosen: NDArray[np.int64]) -> Callable[[], NDArray[np.float32]]:
         run = scorer.prepare([distinct[row] for row in chosen], instruction=instruction)
-        return lambda: _finite(run(), scorer)
+        return lambda: _usable(run(), len(chosen), scorer)
 
     lengths = np.array([sum(map(len, distinct[row])) for row in missing], dtype=np.int64)
-    size = _CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU
-    for chunk, values in _ahead(missing, lengths, prepare, size):
+    chunks = _chunks(missing, lengths, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
+    for chunk, values in _ahead(chunks, prepare, scorer):
         if kept and keys is not None:
             kept.put(keys[chunk], Embeddings(dense=values[:, None]))
         scores[chunk] = values
@@ -256,7 +265,9 @@ def score_pairs(
     return scores[places]
 
 
-def _finite(scores: NDArray[np.float32], scorer: Scorer) -> NDArray[np.float32]:
+def _usable(scores: NDArray[np.float32], pairs: int, scorer: Scorer) -> NDArray[np.float32]:
+    if len(scores) != pairs:
+        raise ModelFault(f"{scorer.spec.name} gave {len(scores)} scores for {pairs} pairs")
     broken = int((~np.isfinite(scores)).sum())
     if broken:
         raise ModelFault(
@@ -267,22 +278,34 @@ def _finite(scores: NDArray[np.float32], scorer: Scorer) -> NDArray[np.float32]:
 
 
 def _ahead(
-    rows: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    prepare: Callable[[NDArray[np.int64]], Callable[[], R]],
-    size: tuple[int, int],
+    chunks: Iterable[NDArray[np.int64]], prepare: Callable[[NDArray[np.int64]], Callable[[], R]], adapter: Adapter
 ) -> Iterator[tuple[NDArray[np.int64], R]]:
-    """Results of rows chunk by chunk, longest first; a thread prepares the next chunk while one runs."""
-    chunks = _chunks(rows, lengths, *size)
-    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool:
-        chunk = next(chunks, None)
-        coming = pool.submit(prepare, chunk) if chunk is not None else None
-        while chunk is not None and coming is not None:
-            run = coming.result()
-            following = next(chunks, None)
-            coming = pool.submit(prepare, following) if following is not None else None
-            yield chunk, run()
-            chunk = following
+    """Results of chunks, in their order.
+
+    A thread prepares the next chunk while this one runs; an adapter of several lanes runs so many at the same time,
+    each in a thread that waits for it.
+    """
+    lanes = adapter.lanes if isinstance(adapter, Parallel) else 1
+
+    def begin(chunk: NDArray[np.int64]) -> Callable[[], R]:
+        run = prepare(chunk)
+        if lanes == 1:
+            return run
+        result = run()
+        return lambda: result
+
+    pool = ThreadPoolExecutor(lanes, thread_name_prefix="prepare")
+    coming: deque[tuple[NDArray[np.int64], Future[Callable[[], R]]]] = deque()
+    try:
+        for chunk in chunks:
+            coming.append((chunk, pool.submit(begin, chunk)))
+            if len(coming) > lanes:
+                first, future = coming.popleft()
+                yield first, future.result()()
+        for first, future in coming:
+            yield first, future.result()()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _chunks(

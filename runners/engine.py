@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from runners.kept import Keeping
 from runners.plan import Plan, Step
 from runners.progress import Progress
 from runners.store import Store
+from runners.workers import Pool
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class _Engine:
             spec=spec.as_dict(),
             reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
             evidence=plan.model.evidence,
-            environment=describe(plan.device),
+            environment=describe(plan.devices),
             tasks=earlier.tasks if earlier else {},
         )
         done: list[TaskRecord] = []
@@ -113,16 +115,17 @@ class _Engine:
     def _load_model(self, model: Model) -> Adapter:
         request = self._plan.request
         self._progress.stage(f"loading {model.spec.name}", 1)
-        return self._shelf.take(
-            model,
-            lambda: model.load(
-                device=self._plan.device if model.checkpoint else "cpu",
-                batch_size=request.batch_size,
-                trust_remote_code=request.trust_remote_code,
-                allow_pickle=request.allow_pickle,
-                backend=request.backend,
-            ),
+        load = functools.partial(
+            model.load,
+            batch_size=request.batch_size,
+            trust_remote_code=request.trust_remote_code,
+            allow_pickle=request.allow_pickle,
+            backend=request.backend,
         )
+        devices = self._plan.devices if model.checkpoint else ("cpu",)
+        if len(devices) > 1:
+            return self._shelf.take(model, lambda: Pool(model.spec, load, devices))
+        return self._shelf.take(model, lambda: load(device=devices[0]))
 
     def _score(self, step: Step) -> tuple[TaskRecord, dict[str, str]]:
         plan = self._plan

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import flagbench
-from models.device import device_name
+from models.device import device_name, devices_line
 
 _PACKAGES = (
     "datasets",
@@ -27,11 +28,11 @@ _PACKAGES = (
 )
 
 
-def describe(device: str) -> dict[str, Any]:
+def describe(devices: Sequence[str]) -> dict[str, Any]:
     """Versions, processor, threads and the device of this process, as plain values.
 
     Args:
-        device: Where the model runs, as torch names it.
+        devices: Where the model runs, as torch names them.
     """
     versions = {"python": platform.python_version(), "flagbench": flagbench.__version__}
     for name in _PACKAGES:
@@ -46,8 +47,8 @@ def describe(device: str) -> dict[str, Any]:
         "processor": _processor(),
         "threads": threads,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
-        "device": device,
-        "device_name": device_name(device) or _processor(),
+        "device": devices_line(devices),
+        "device_name": device_name(devices[0]) or _processor(),
     }
 
 

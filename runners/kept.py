@@ -17,8 +17,9 @@ from models.embeddings import Embeddings, MultiVectors
 from models.spec import ModelSpec
 from runners.store import Space, Store
 
-# Texts whose embeddings are read at once.
+# Texts whose embeddings are read at once; fewer where there is a vector for each of their tokens.
 _GROUP = 8_192
+_GROUP_MULTI_VECTOR = 512
 
 
 class Keeping:
@@ -60,30 +61,37 @@ class Kept:
 
         Args:
             keys: ``V16[n]``, distinct.
-            parts: What is wanted; a text that lacks one of them is not kept. Read anew for each group.
+            parts: What is wanted; a text that lacks one of them is not kept. Read anew for each group: the caller may
+                take one out, and texts that lack no other then come too.
 
         Yields:
             Row numbers and their embeddings; then the rows ``int64[m]`` that must be encoded, rising, and None.
         """
-        places = {part: self._space(part).find(keys) for part in sorted(parts)}
-        there = np.all([each >= 0 for each in places.values()], axis=0)
-        missing = [np.flatnonzero(~there)]
-        rows = np.flatnonzero(there)
-        rows = rows[np.argsort(next(iter(places.values()))[rows], kind="stable")]
-        for start in range(0, len(rows), _GROUP):
-            group = rows[start : start + _GROUP]
-            read = [self._gather(part, its[group]) for part, its in places.items() if part in parts]
-            intact = np.all([found >= 0 for found, _ in read], axis=0)
-            missing.append(group[~intact])
-            if intact.any():
-                merged = Embeddings()
-                for found, whole in read:
-                    merged = _with(merged, whole.take(found[intact]))
-                yield group[intact], merged
-        yield np.sort(np.concatenate(missing)), None
+        missing = np.arange(len(keys))
+        wanted: AbstractSet[Part] = frozenset()
+        while wanted != parts:
+            wanted = frozenset(parts)
+            places = {part: self._space(part).find(keys[missing]) for part in sorted(wanted)}
+            there = np.all([each >= 0 for each in places.values()], axis=0)
+            lost = [missing[~there]]
+            rows = np.flatnonzero(there)
+            rows = rows[np.argsort(next(iter(places.values()))[rows], kind="stable")]
+            size = _GROUP_MULTI_VECTOR if "multi_vector" in wanted else _GROUP
+            for start in range(0, len(rows), size):
+                group = rows[start : start + size]
+                read = [self._gather(part, its[group]) for part, its in places.items() if part in parts]
+                intact = np.all([found >= 0 for found, _ in read], axis=0)
+                lost.append(missing[group[~intact]])
+                if intact.any():
+                    merged = Embeddings()
+                    for found, whole in read:
+                        merged = _with(merged, whole.take(found[intact]))
+                    yield missing[group[intact]], merged
+            missing = np.sort(np.concatenate(lost))
+        yield missing, None
 
     def put(self, keys: NDArray[np.void], embeddings: Embeddings) -> Embeddings:
-        """Keep embeddings, and give them back as they will be read.
+        """Keep embeddings, and give them back as they will be read. A part that a text has already stays as it is.
 
         Args:
             keys: ``V16[n]``.
@@ -94,19 +102,10 @@ class Kept:
             BadInput: The store cannot take them.
         """
         embeddings = self.rounded(embeddings)
-        values = np.float16 if self._half else np.float32
-        if embeddings.dense is not None:
-            self._space("dense").put(keys, {"values": embeddings.dense.astype(values)})
-        if embeddings.sparse is not None:
-            matrix = embeddings.sparse
-            columns, offsets = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
-            arrays = {"offsets": offsets, "columns": columns, "values": matrix.data.astype(np.float32)}
-            self._space("sparse").put(keys, arrays)
-        if embeddings.multi_vector is not None:
-            multi = embeddings.multi_vector
-            arrays = {"offsets": multi.offsets, "values": multi.values.astype(values)}
-            self._space("multi_vector").put(keys, arrays)
-        return embeddings
+        result = Embeddings()
+        for part, one in _parts(embeddings):
+            result = _with(result, self._put(part, keys, one))
+        return result
 
     def rounded(self, embeddings: Embeddings) -> Embeddings:
         """Embeddings as they are read after they were kept.
@@ -122,6 +121,18 @@ class Kept:
             dense=_half(dense) if dense is not None else None,
             multi_vector=MultiVectors(_half(multi.values), multi.offsets) if multi is not None else None,
         )
+
+    def _put(self, part: Part, keys: NDArray[np.void], new: Embeddings) -> Embeddings:
+        """Keep one part of those texts that lack it; the others have what they had."""
+        space = self._space(part)
+        row_of, old = self._gather(part, space.find(keys))
+        lacking = row_of < 0
+        values = np.float16 if self._half and part != "sparse" else np.float32
+        if lacking.all():
+            space.put(keys, _arrays(new, values))
+            return new
+        space.put(keys[lacking], _arrays(new.take(np.flatnonzero(lacking)), values))
+        return Embeddings.stack([new, old]).take(np.where(lacking, np.arange(len(keys)), len(keys) + row_of))
 
     def _space(self, part: Part) -> Space:
         return self._store.space({**self._identity, "part": part})
@@ -148,6 +159,28 @@ def _embeddings(part: Part, arrays: Mapping[str, NDArray[Any]]) -> Embeddings:
     width = int(columns.max(initial=0)) + 1
     shape = (len(arrays["offsets"]) - 1, width)
     return Embeddings(sparse=scipy.sparse.csr_array((values, columns, arrays["offsets"]), shape=shape))
+
+
+def _arrays(embeddings: Embeddings, values: type[np.float16 | np.float32]) -> dict[str, NDArray[Any]]:
+    """One part as it is kept; ``_embeddings`` is the way back."""
+    if embeddings.dense is not None:
+        return {"values": embeddings.dense.astype(values)}
+    if embeddings.multi_vector is not None:
+        return {"offsets": embeddings.multi_vector.offsets, "values": embeddings.multi_vector.values.astype(values)}
+    matrix = embeddings.sparse
+    assert matrix is not None
+    columns, offsets = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
+    return {"offsets": offsets, "columns": columns, "values": matrix.data.astype(values)}
+
+
+def _parts(embeddings: Embeddings) -> Iterator[tuple[Part, Embeddings]]:
+    """Each part that is there, alone."""
+    if embeddings.dense is not None:
+        yield "dense", Embeddings(dense=embeddings.dense)
+    if embeddings.sparse is not None:
+        yield "sparse", Embeddings(sparse=embeddings.sparse)
+    if embeddings.multi_vector is not None:
+        yield "multi_vector", Embeddings(multi_vector=embeddings.multi_vector)
 
 
 def _with(one: Embeddings, other: Embeddings) -> Embeddings:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput
 from models.contract import Role
-from models.device import resolve_device
+from models.device import devices_line, resolve_device, resolve_devices
 from models.overrides import of_reranker, without_reranker
 from models.resolve import Model, has_files, resolve_model
 from models.spec import ModelSpec, joint_name
@@ -54,7 +54,7 @@ class Plan:
         benchmark: The benchmark.
         model: The model, not loaded.
         reranker: The reranker behind it, not loaded; None for none.
-        device: Where it will run.
+        devices: Where it will run: a worker on each where there are several.
         snapshots: Where the data is.
         store: Where the results go.
         earlier: The record of earlier runs, None for a first one.
@@ -66,12 +66,17 @@ class Plan:
     benchmark: Benchmark
     model: Model
     reranker: Model | None
-    device: str
+    devices: tuple[str, ...]
     snapshots: Snapshots
     store: RunStore
     earlier: RunRecord | None
     steps: tuple[Step, ...]
     average_over: tuple[tuple[str, str], ...]
+
+    @property
+    def device(self) -> str:
+        """Where it will run, in a word."""
+        return devices_line(self.devices)
 
     @property
     def name(self) -> str:
@@ -123,7 +128,7 @@ def resolve(request: RunRequest) -> Plan:
         for task in tasks
     )
     average_over = tuple((task.name, task.kind) for task in benchmark.average_over(request))
-    return Plan(request, benchmark, model, reranker, device.name, snapshots, store, earlier, steps, average_over)
+    return Plan(request, benchmark, model, reranker, device.names, snapshots, store, earlier, steps, average_over)
 
 
 class _Device:
@@ -133,14 +138,17 @@ class _Device:
         self._request = request
 
     @cached_property
-    def name(self) -> str:
-        """As torch names it."""
+    def names(self) -> tuple[str, ...]:
+        """As torch names them."""
         models = (self._request.model, self._request.reranker)
-        return resolve_device(self._request.device) if any(has_files(name) for name in models if name) else "cpu"
+        if not any(has_files(name) for name in models if name):
+            return ("cpu",)
+        several = self._request.devices
+        return resolve_devices(several) if several else (resolve_device(self._request.device),)
 
     def is_cpu(self) -> bool:
         """Whether it is the processor."""
-        return self.name == "cpu"
+        return set(self.names) == {"cpu"}
 
 
 def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from models.contract import Role
 from models.registry import family_names, family_spec, published, registry
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _INSTRUCTIONS_SHOWN = 4
 _SELECTORS_SHOWN = 4
-_CHARACTERS_SHOWN = 24
+_CELLS_SHOWN = 28
 
 _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 
@@ -159,7 +160,7 @@ def _kept(info: SpaceInfo) -> list[str]:
     """Model, role, instruction and part of a space. What is written in the store is data: anything may lack."""
     its, model = info.identity, info.identity.get("model")
     model = model if isinstance(model, Mapping) else {"name": model}
-    name, revision = _short(model.get("name"), 60), _short(model.get("revision"), 9).rstrip("…")
+    name, revision = _short(model.get("name"), 60), _short(model.get("revision"), 60)[:8]
     scores = "scores" if its.get("role") == "pair" else _short(its.get("part"))
     half = ", fp16" if its.get("dtype") == "float16" else ""
     return [
@@ -170,11 +171,11 @@ def _kept(info: SpaceInfo) -> list[str]:
     ]
 
 
-def _short(value: Any, most: int = _CHARACTERS_SHOWN) -> str:
-    """The beginning of a text, in one line."""
-    text = "" if value is None else str(value)
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _short(value: Any, most: int = _CELLS_SHOWN) -> str:
+    """The beginning of a text, in one line; a Chinese character takes two cells of a terminal."""
+    text = Text("".join(each if each.isprintable() else " " for each in str("" if value is None else value)))
+    text.truncate(most, overflow="ellipsis")
+    return text.plain
 
 
 def _minute(seconds: float) -> str:

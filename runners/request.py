@@ -32,6 +32,7 @@ class RunRequest:
         output: Folder of results.
         revision: Commit of the model on the hub.
         device: ``auto`` or a torch device.
+        devices: Several, as ``cuda:0,cuda:1`` or ``cpu:2``, with a worker each; None for ``device`` alone.
         batch_size: Texts of one forward pass; None lets the adapter decide.
         backend: What multiplies the model's matrices; None for the fastest that is exact.
         overrides: Model settings given by hand.
@@ -58,6 +59,7 @@ class RunRequest:
     output: Path = Path("flagbench-results")
     revision: str | None = None
     device: str = "auto"
+    devices: str | None = None
     batch_size: int | None = None
     backend: Backend | None = None
     overrides: Overrides = field(default_factory=Overrides)

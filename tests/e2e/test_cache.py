@@ -16,6 +16,7 @@ from runners.shards import Reader
 from runners.store import Store
 from tests.conftest import ROOT
 from tests.e2e.test_cli import flagbench, one_line
+from tests.e2e.test_families import here
 
 IDENTITY = {
     "model": {"name": "org/model", "revision": "0123456789abcdef", "family": "bge-zh", "adapter": "models.dense:load"},
@@ -32,9 +33,8 @@ def store(tmp_path: Path) -> Path:
     store = Store(tmp_path / "store", cap_bytes=None, warn=pytest.fail)
     for role, count in (("query", 2), ("query", 1), ("passage", 2)):
         space = store.space(IDENTITY | {"role": role})
-        assert (
-            space.put(keys_of([str(n) for n in range(count)]), {"values": np.ones((count, 8), np.float32)}) is not None
-        )
+        values = np.ones((count, 800), np.float32)
+        assert space.put(keys_of([str(n) for n in range(count)]), {"values": values}) is not None
     store.close()
     return store.root
 
@@ -57,10 +57,11 @@ def damage(store: Path) -> tuple[Path, int]:
 def test_info_lists_the_spaces_and_their_sums(store: Path) -> None:
     result = flagbench("cache", "info", "--store", store)
     assert (result.returncode, result.stderr) == (0, "")
-    first, second = sorted(line.split() for line in result.stdout.splitlines() if "org/model" in line)
-    assert first[1::2][:5] == ["org/model@01234567", "passage", "为这个句子生成表示以用于检索相关文章：", "dense", "2"]
-    assert second[1::2][:5] == ["org/model@01234567", "query", "为这个句子生成表示以用于检索相关文章：", "dense", "3"]
-    assert f"in all    5 texts, {size_of(store) / 1000:.2f} kB in 2 files\nstore     {store}\n" in result.stdout
+    first, second = sorted(line.split("│") for line in result.stdout.splitlines() if "org/model" in line)
+    instruction = "为这个句子生成表示以用于检 …"
+    assert [cell.strip() for cell in first[1:6]] == ["org/model@01234567", "passage", instruction, "dense", "2"]
+    assert [cell.strip() for cell in second[1:6]] == ["org/model@01234567", "query", instruction, "dense", "3"]
+    assert f"in all    5 texts, {size_of(store) / 1000:.3g} kB in 2 files\nstore     {store}\n" in result.stdout
 
 
 def test_verify_finds_and_mends_and_then_finds_no_more(store: Path) -> None:
@@ -86,7 +87,7 @@ def test_clear_says_what_it_freed(store: Path) -> None:
     size = size_of(store)
     result = flagbench("cache", "clear", "--store", store)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"{size:,} bytes ({size / 1000:.2f} kB) freed: {store}\n"
+    assert result.stdout == f"{size:,} bytes ({size / 1000:.3g} kB) freed: {store}\n"
     assert list(store.iterdir()) == []
     assert flagbench("cache", "info", "--store", store).stdout == f"the store is empty: {store}\n"
 
@@ -138,7 +139,7 @@ def test_what_is_no_store_is_refused_and_left(command: str, tmp_path: Path) -> N
     ],
 )
 def test_wrong_flags_are_one_line(arguments: list[str], said: str) -> None:
-    assert said in one_line(flagbench(*arguments))
+    assert said in one_line(here(*arguments))
 
 
 @pytest.mark.parametrize("command", ["info", "verify", "clear"])
@@ -148,7 +149,7 @@ def test_the_cache_commands_start_without_the_heavy_imports(command: str, store:
         "from runners.cli import main\n"
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as leave:\n    assert leave.code == 0, leave.code\n"
-        "heavy = {'torch', 'mteb', 'transformers', 'datasets', 'faiss', 'sklearn', 'scipy', 'peft'} & set(sys.modules)\n"
+        "heavy = {'torch', 'mteb', 'transformers', 'datasets', 'faiss', 'scipy', 'peft'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     result = subprocess.run(
@@ -168,7 +169,7 @@ def test_the_cache_commands_start_without_the_heavy_imports(command: str, store:
     ],
 )
 def test_validate_says_where_vectors_are_kept(flags: list[str], said: str, tmp_path: Path) -> None:
-    result = flagbench("validate", "flagbench/random", "--mini", "--tasks", "LCQMC", "--output", tmp_path, *flags)
+    result = here("validate", "flagbench/random", "--mini", "--tasks", "LCQMC", "--output", tmp_path, *flags)
     assert result.returncode == 0, result.stderr
     assert said.format(os.environ["FLAGBENCH_STORE"]) in result.stdout
     assert not Path(os.environ["FLAGBENCH_STORE"]).exists()
@@ -179,7 +180,7 @@ def test_runs_share_a_store_unless_they_are_told_not_to(tmp_path: Path) -> None:
     command = ["evaluate", "flagbench/random", "--mini", "--tasks", "LCQMC"]
 
     def texts(output: str, *flags: str | Path) -> dict[str, int]:
-        result = flagbench(*command, "--output", tmp_path / output, *flags)
+        result = here(*command, "--output", tmp_path / output, *flags)
         assert result.returncode == 0, result.stderr
         (file,) = (tmp_path / output).glob("*/*/flagbench/run.json")
         counted: dict[str, int] = json.loads(file.read_text(encoding="utf-8"))["tasks"]["LCQMC"]["texts"]
@@ -190,11 +191,11 @@ def test_runs_share_a_store_unless_they_are_told_not_to(tmp_path: Path) -> None:
     assert texts("first", "--store", store)["encoded"] == 200
     assert texts("second", "--store", store)["encoded"] == 0
     assert texts("half", "--store", store, "--store-fp16")["encoded"] == 200
-    listed = [line for line in flagbench("cache", "info", "--store", store).stdout.splitlines() if "@v1" in line]
+    listed = [line for line in here("cache", "info", "--store", store).stdout.splitlines() if "@v1" in line]
     assert sorted("fp16" in line for line in listed) == [False, True]
 
     scores = {name: next((tmp_path / name).glob("*/*/LCQMC.json")).read_bytes() for name in ("none", "first", "second")}
     main = {name: json.loads(text)["scores"]["test"][0]["main_score"] for name, text in scores.items()}
     assert len(set(main.values())) == 1
-    again = flagbench(*command, "--output", tmp_path / "first", "--store", store, "--store-fp16")
+    again = here(*command, "--output", tmp_path / "first", "--store", store, "--store-fp16")
     assert "LCQMC runs again: settings differ: store None -> 'fp16'" in again.stderr

@@ -110,7 +110,7 @@ def test_the_encoder_bridge_is_what_mteb_takes() -> None:
 
 
 def test_the_cross_encoder_bridge_is_what_mteb_takes() -> None:
-    bridge = CrossEncoderBridge(FakeScorer(_RERANKER), Silent())
+    bridge = CrossEncoderBridge(FakeScorer(_RERANKER), Silent(), None)
     assert isinstance(bridge, CrossEncoderProtocol)
     assert not isinstance(bridge, EncoderProtocol)
     assert not isinstance(bridge, SearchProtocol)
@@ -295,7 +295,7 @@ def _naive_map(score: Callable[[str, str], float]) -> float:
 
 def test_a_reranker_is_scored_by_its_own_order() -> None:
     scorer = FakeScorer(_RERANKER)
-    found = _scores("T2Reranking", CrossEncoderBridge(scorer, Silent()))
+    found = _scores("T2Reranking", CrossEncoderBridge(scorer, Silent(), None))
     expected = _naive_map(lambda query, passage: float(scorer.score([(query, passage)])[0]))
     assert found["map_at_1000"] == pytest.approx(expected, abs=1e-5)
     assert found["main_score"] == found["map_at_1000"]
@@ -324,7 +324,7 @@ class _PairRecorder(FakeScorer):
 
 def test_a_reranker_sees_each_query_with_its_candidates() -> None:
     scorer = _PairRecorder(replace(_RERANKER, prompts=(("Reranking-query", "R: "), ("passage", "never: "))))
-    _scores("T2Reranking", CrossEncoderBridge(scorer, Silent()))
+    _scores("T2Reranking", CrossEncoderBridge(scorer, Silent(), None))
     assert {instruction for instruction, _ in scorer.calls} == {"R: "}
     texts = {row["_id"]: row["text"] for row in _rows("T2Reranking", "corpus")}
     queries = {row["_id"]: row["text"] for row in _rows("T2Reranking", "queries")}

@@ -9,18 +9,16 @@ from models.contract import DENSE
 from models.embeddings import Embeddings
 from models.fake import FakeEncoder
 from models.registry import published
+from runners import encode
 from runners.encode import TextEncoder
 from runners.progress import Silent
+from tests.unit.fakes import Encoding
 
 SPEC = published()["flagbench/random"]
 
 
-class Recording:
+class Recording(Encoding):
     """A fake encoder that keeps what it was asked, and spoils the vectors of some texts."""
-
-    capabilities = frozenset({"encode"})
-    parts = DENSE
-    device = "cpu"
 
     def __init__(self, spoilt=None):
         self.spec = SPEC
@@ -91,7 +89,7 @@ def test_equal_texts_go_through_the_model_once_and_get_the_same_vector():
     assert sorted(adapter.seen) == ["a", "bb", "ccc"]
     assert np.array_equal(vectors, truth(texts))
     assert np.array_equal(vectors[0], vectors[2])
-    assert (encoder.counts.texts, encoder.counts.unique) == (6, 3)
+    assert (encoder.counts.texts, encoder.counts.distinct) == (6, 3)
 
 
 def test_texts_that_differ_in_space_or_case_are_not_equal():
@@ -105,7 +103,8 @@ def test_texts_that_differ_in_space_or_case_are_not_equal():
 
 
 @pytest.mark.parametrize("count", [1, 1_023, 1_024, 1_025, 2_500])
-def test_many_texts_go_in_chunks(count):
+def test_many_texts_go_in_chunks(count, monkeypatch):
+    monkeypatch.setattr(encode, "_CHUNK_CPU", (1_024, 10**9))
     adapter, progress = Recording(), Counting()
     texts = texts_of_many_lengths(count)
 
@@ -158,7 +157,7 @@ def test_counts_add_up_over_calls():
     encoder.encode(["a", "a"], role="query")
     encoder.encode(["a", "b"], role="passage")
 
-    assert (encoder.counts.texts, encoder.counts.unique) == (4, 3)
+    assert (encoder.counts.texts, encoder.counts.distinct) == (4, 3)
     assert encoder.counts.seconds > 0
     assert encoder.dimension == 384
 
@@ -173,7 +172,7 @@ def test_no_texts():
     assert vectors.ndim == 2
     assert vectors.dtype == np.float32
     assert adapter.calls == []
-    assert (encoder.counts.texts, encoder.counts.unique) == (0, 0)
+    assert (encoder.counts.texts, encoder.counts.distinct) == (0, 0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

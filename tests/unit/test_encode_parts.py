@@ -7,17 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.sparse
 
 from flagbench import ModelFault
-from models.embeddings import Embeddings, MultiVectors
 from models.registry import published
 from runners import encode
 from runners.encode import TextEncoder
 from runners.progress import Silent
+from tests.unit.fakes import ALL, Numbers, ThreeParts
 
 SPEC = replace(published()["flagbench/random"], retrieval="hybrid", weights=(1.0, 0.3, 1.0), candidates=5)
-ALL = frozenset({"dense", "sparse", "multi_vector"})
 VOCABULARY, WIDTH = 50, 2
 BYTES = WIDTH * 4  # of one token's vector
 
@@ -36,43 +34,28 @@ def vectors_of(text):
     return [[float(place), float(ord(letter))] for place, letter in enumerate(text)]
 
 
-class ThreeParts:
-    """An encoder whose parts can be worked out by hand; it keeps what it was asked."""
-
-    capabilities = frozenset({"encode"})
-    parts = ALL
-    device = "cpu"
-    spec = SPEC
+class Letters(ThreeParts):
+    """Parts that can be worked out by hand; those of one text may be broken."""
 
     def __init__(self, spoilt=None):
-        self.calls = []
+        super().__init__(SPEC, Numbers(dense_of, weights_of, vectors_of, VOCABULARY, WIDTH))
         self._spoilt = spoilt
 
-    def encode(self, texts, *, role, instruction="", parts=frozenset({"dense"})):
-        self.calls.append((list(texts), role, instruction, frozenset(parts)))
-        texts = [instruction + text for text in texts]
-        sparse = np.zeros((len(texts), VOCABULARY), dtype=np.float32)
-        for row, text in enumerate(texts):
-            for column, weight in weights_of(text).items():
-                sparse[row, column] = weight
-        vectors = [np.array(vectors_of(text), dtype=np.float32).reshape(-1, WIDTH) for text in texts]
+    def encode(self, texts, **asked):
+        found = super().encode(texts, **asked)
         if self._spoilt in texts:
-            vectors[texts.index(self._spoilt)][0, 0] = np.nan
-        return Embeddings(
-            dense=np.array([dense_of(text) for text in texts], dtype=np.float32) if "dense" in parts else None,
-            sparse=scipy.sparse.csr_array(sparse) if "sparse" in parts else None,
-            multi_vector=MultiVectors.of(vectors, WIDTH) if "multi_vector" in parts else None,
-        )
+            found.multi_vector[texts.index(self._spoilt)][0, 0] = np.nan
+        return found
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(encode, "_CHUNK", 3)
+    monkeypatch.setattr(encode, "_CHUNK_CPU", (3, 1_000))
 
 
 @pytest.fixture
 def adapter():
-    return ThreeParts()
+    return Letters()
 
 
 TEXTS = ["bb", "a", "bb", "dddd", "ccc", "", "a", "ffffff", "eeeee", "bb"]
@@ -116,7 +99,7 @@ def test_each_distinct_text_goes_through_the_model_once_longest_first(adapter):
 
     assert [texts for texts, *_ in adapter.calls] == [DISTINCT[:3], DISTINCT[3:6], DISTINCT[6:]]
     assert {(role, instruction) for _, role, instruction, _ in adapter.calls} == {("passage", "i: ")}
-    assert (encoder.counts.texts, encoder.counts.unique) == (10, 7)
+    assert (encoder.counts.texts, encoder.counts.distinct) == (10, 7)
     assert encoder.dimension == 2
 
 
@@ -150,7 +133,7 @@ def test_beyond_the_budget_none_are_kept_nor_asked_for(adapter, budget, asked):
 
 
 def test_a_budget_that_the_last_chunk_exceeds():
-    adapter = ThreeParts()
+    adapter = Letters()
     texts = ["aaa", "bbb", "ccc", "dd"]
 
     found = TextEncoder(adapter, Silent()).encode_parts(texts, role="passage", parts=ALL, multi_vector_bytes=10 * BYTES)
@@ -189,12 +172,12 @@ def test_no_texts(adapter):
 
     assert found.dense is found.sparse is found.multi_vector is None
     assert adapter.calls == []
-    assert (encoder.counts.texts, encoder.counts.unique) == (0, 0)
+    assert (encoder.counts.texts, encoder.counts.distinct) == (0, 0)
 
 
 def test_a_broken_token_vector_is_a_model_fault():
     with pytest.raises(ModelFault, match=r"for 1 of 3 texts \(first: 'ccc'\)"):
-        TextEncoder(ThreeParts("ccc"), Silent()).encode_parts(TEXTS, role="query", parts=ALL)
+        TextEncoder(Letters("ccc"), Silent()).encode_parts(TEXTS, role="query", parts=ALL)
 
 
 def test_chunks_come_longest_first_with_the_rows_of_their_texts(adapter):
@@ -206,7 +189,7 @@ def test_chunks_come_longest_first_with_the_rows_of_their_texts(adapter):
     assert [rows.tolist() for rows, _ in chunks] == [[2, 3, 0], [1, 4]]
     for rows, chunk in chunks:
         assert_right(chunk, [texts[row] for row in rows], {"multi_vector"}, prefix="i: ")
-    assert (encoder.counts.texts, encoder.counts.unique) == (0, 5)
+    assert (encoder.counts.texts, encoder.counts.distinct, encoder.counts.encoded) == (0, 0, 5)
     assert encoder.counts.seconds > 0
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runners.index import DenseIndex, gpu_count
-from runners.search import comparable, rerank, rescore, retrieve
+from runners.index import DenseIndex, IndexInfo, gpu_count
+from runners.search import Run, comparable, rerank, rescore, retrieve
 
 Vectors = NDArray[np.float32]
 
@@ -104,8 +104,14 @@ def _ids(letter: str, number: int) -> list[str]:
     return [f"{letter}{row}" for row in range(number)]
 
 
+def _retrieve(queries: Vectors, passage_ids: list[str], passages: Vectors, top_k: int) -> tuple[Run, IndexInfo]:
+    """Passages that are all different, and come at once."""
+    rows = np.arange(len(passages))
+    return retrieve(_ids("q", len(queries)), queries, passage_ids, rows, [(rows, passages)], top_k=top_k)
+
+
 def test_retrieve_names_the_best_passages(queries: Vectors, passages: Vectors) -> None:
-    run, info = retrieve(_ids("q", 7), queries, _ids("p", 53), passages, top_k=10)
+    run, info = _retrieve(queries, _ids("p", 53), passages, 10)
     best = _naive_best(queries, passages, 10)
     assert list(run) == _ids("q", 7)
     assert {query: list(found) for query, found in run.items()} == {
@@ -118,13 +124,13 @@ def test_retrieve_names_the_best_passages(queries: Vectors, passages: Vectors) -
 
 
 def test_retrieve_gives_plain_values(queries: Vectors, passages: Vectors) -> None:
-    run, _ = retrieve(_ids("q", 7), queries, _ids("p", 53), passages, top_k=3)
+    run, _ = _retrieve(queries, _ids("p", 53), passages, 3)
     assert {type(score) for found in run.values() for score in found.values()} == {float}
     assert {type(name) for found in run.values() for name in found} == {str}
 
 
 def test_retrieve_gives_no_more_than_there_are(queries: Vectors) -> None:
-    run, _ = retrieve(_ids("q", 7), queries, ["only"], _vectors(1), top_k=1000)
+    run, _ = _retrieve(queries, ["only"], _vectors(1), 1000)
     assert [list(found) for found in run.values()] == [["only"]] * 7
 
 
@@ -176,7 +182,7 @@ def test_cosine_and_dot_rank_otherwise() -> None:
     found = {}
     for similarity in ("cosine", "dot"):
         vectors = comparable(long_and_close, similarity)
-        found[similarity] = list(retrieve(["q"], query, ["long", "close"], vectors, top_k=2)[0]["q"])
+        found[similarity] = list(_retrieve(query, ["long", "close"], vectors, 2)[0]["q0"])
     assert found == {"cosine": ["close", "long"], "dot": ["long", "close"]}
 
 

@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy
-import scipy.sparse
 
 from flagbench import BadData
-from models.embeddings import Embeddings, MultiVectors
 from models.registry import published
 from models.spec import ModelSpec
 from runners import encode, rank
 from runners.encode import TextEncoder
 from runners.progress import Silent
 from runners.rank import Texts
+from tests.unit import fakes
 
 PLAIN = published()["flagbench/random"]
 WORDS = ["a", "fox", "is", "what", "in", "time", "the", "long", "word", "river", "stone", "cloud"]
@@ -59,34 +58,11 @@ def vectors_of(text: str) -> list[list[float]]:
     return [(np.array(each) / np.linalg.norm(each)).tolist() for each in found]
 
 
-class ThreeParts:
-    """Each part of each text is the same whatever is asked for beside it; what was asked for is kept."""
-
-    capabilities = frozenset({"encode"})
-    parts = frozenset({"dense", "sparse", "multi_vector"})
-    device = "cpu"
+class ThreeParts(fakes.ThreeParts):
+    """With the parts above."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
-        self.calls: list[tuple[list[str], str, frozenset[str]]] = []
-
-    def encode(self, texts: Sequence[str], *, role: Any, instruction: str = "", parts: Any = None) -> Embeddings:
-        self.calls.append((list(texts), role, frozenset(parts)))
-        texts = [instruction + text for text in texts]
-        sparse = np.zeros((len(texts), len(WORDS)), dtype=np.float32)
-        for row, text in enumerate(texts):
-            for column, weight in weights_of(text).items():
-                sparse[row, column] = weight
-        vectors = [np.array(vectors_of(text), dtype=np.float32) for text in texts]
-        return Embeddings(
-            dense=np.array([dense_of(text) for text in texts], dtype=np.float32) if "dense" in parts else None,
-            sparse=scipy.sparse.csr_array(sparse) if "sparse" in parts else None,
-            multi_vector=MultiVectors.of(vectors, WIDTH) if "multi_vector" in parts else None,
-        )
-
-    def seen(self, role: str, part: str) -> list[str]:
-        """The texts that a part was asked of."""
-        return [text for texts, its, parts in self.calls if its == role and part in parts for text in texts]
+        super().__init__(spec, fakes.Numbers(dense_of, weights_of, vectors_of, len(WORDS), WIDTH))
 
 
 # The truth, in double precision
@@ -261,7 +237,7 @@ def test_given_candidates_alone_are_ranked_and_all_of_them(name: str, top_k: int
 def test_a_second_pass_gives_the_same_run(
     name: str, candidates: Any, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encode, "_CHUNK", 4)
+    monkeypatch.setattr(encode, "_CHUNK_CPU", (4, 10_000))
     spec = replace(SPECS[name], candidates=2)
     once, twice = ThreeParts(spec), ThreeParts(spec)
     wanted, info = run_of(once, candidates=candidates)
@@ -271,7 +247,7 @@ def test_a_second_pass_gives_the_same_run(
     assert [list(each) for each in found.values()] == [list(each) for each in wanted.values()]
     assert all(found[each] == pytest.approx(wanted[each], abs=1e-6) for each in wanted)
     assert its_info == info
-    again = [texts for texts, role, parts in twice.calls if role == "passage" and parts == {"multi_vector"}]
+    again = [texts for texts, role, _, parts in twice.calls if role == "passage" and parts == {"multi_vector"}]
     assert [text for texts in again for text in texts]
     assert len([text for texts in again for text in texts]) == len({text for texts in again for text in texts})
     if candidates is None:  # no more than the candidates are encoded again
@@ -302,7 +278,7 @@ def test_equal_passages_are_encoded_once_and_score_alike(
     run, _ = run_of(adapter, passages=Texts(["a", "b", "c", "d", "e"], texts, ""))
     part = "dense" if "dense" in spec.parts else "sparse"
     assert sorted(adapter.seen("passage", part)) == sorted(set(texts))
-    again = [texts for texts, role, parts in adapter.calls if role == "passage" and parts == {"multi_vector"}]
+    again = [texts for texts, role, _, parts in adapter.calls if role == "passage" and parts == {"multi_vector"}]
     assert [sorted(texts) for texts in again] == ([sorted(set(texts))] if kept == 0 and spec.candidates else [])
     for found in run.values():
         scores = [found[each] for each in "ace" if each in found]
@@ -317,7 +293,7 @@ def test_equal_passages_are_encoded_once_and_score_alike(
 def test_what_searched_is_said() -> None:
     numeric = f"scipy {scipy.__version__}, numpy {np.__version__}"
     _, dense = run_of(ThreeParts(DENSE))
-    assert dense.index == "IndexFlatIP"
+    assert dense.index == "flat, in blocks"
     _, sparse = run_of(ThreeParts(SPARSE))
     assert (sparse.library, sparse.index, sparse.devices, sparse.exact) == (numeric, "matrix products", "cpu", True)
     for spec in (COLBERT, TWO, THREE):

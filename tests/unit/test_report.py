@@ -42,7 +42,7 @@ def test_the_spaces_of_a_store(console: Console) -> None:
     instruction = "为这个句子生成表示以用于检索相关文章：\n为这个句子"
     query = {"model": MODEL, "role": "query", "instruction": instruction, "dtype": "float32", "part": "dense"}
     spaces = [
-        space(query, 1_234_567, 5_055_000_000),
+        space(query, 1_234_567, 5_056_000_000),
         space(query | {"role": "passage", "instruction": "", "dtype": "float16", "part": "multi_vector"}, 1, 999),
         space({"model": MODEL, "role": "pair", "instruction": "", "dtype": "float32", "part": "dense"}, 0, 0, 0.0),
     ]
@@ -53,7 +53,7 @@ def test_the_spaces_of_a_store(console: Console) -> None:
         [
             name,
             "query",
-            "为这个句子生成表示以用于检索相关文章： 为这个…",
+            "为这个句子生成表示以用于检 …",
             "dense",
             "1,234,567",
             "5.06 GB",

@@ -83,5 +83,5 @@ def test_sizes(text: str, size: int) -> None:
     ],
 )
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(ValueError, match="expected a size such as 50GB, 500MB or 1.5TiB, not "):
+    with pytest.raises(ValueError, match=r"expected a size such as 50GB, 500MB or 1.5TiB, not "):
         parse_size(text)
