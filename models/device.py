@@ -65,7 +65,7 @@ def devices_line(devices: Sequence[str]) -> str:
 
 def device_name(device: str) -> str:
     """What a GPU calls itself (``NVIDIA H100 80GB HBM3``); empty for any other device."""
-    if not device.startswith("cuda"):
+    if not device.startswith("cuda:"):
         return ""
     import torch
 

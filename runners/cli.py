@@ -15,7 +15,7 @@ from models.contract import BACKENDS
 from models.overrides import WEIGHTS, Overrides, parse_weights
 from models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
 from runners.benchmark import BENCHMARKS, find_benchmark
-from runners.request import RunRequest, default_store, parse_size
+from runners.request import ENGINES, RunRequest, default_store, parse_size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -112,6 +112,8 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
     device = where.add_mutually_exclusive_group()
     device.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:N, mps")
     device.add_argument("--devices", metavar="A,B", help="a worker on each: cuda:0,cuda:1 or cpu:2")
+    where.add_argument("--engine", choices=ENGINES, default="local", help="ray: run the model on a Ray cluster")
+    where.add_argument("--ray-address", metavar="HOST:PORT", help="of a running cluster (default: one on this machine)")
     where.add_argument("--batch-size", type=_positive, metavar="N", help="texts a forward pass (default: by tokens)")
     where.add_argument("--backend", choices=BACKENDS, help="what multiplies matrices (default: the fastest exact one)")
     _add_model_options(command)
@@ -260,6 +262,8 @@ def _requests(options: argparse.Namespace) -> list[RunRequest]:
             revision=options.revision,
             device=options.device,
             devices=options.devices,
+            engine=options.engine,
+            ray_address=options.ray_address,
             batch_size=options.batch_size,
             backend=options.backend,
             overrides=replace(overrides, cutoff=cutoff),

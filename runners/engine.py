@@ -16,12 +16,13 @@ from models.resolve import Model, Shelf
 from models.spec import joint_name
 from results.record import RunRecord, TaskRecord
 from runners.benchmark import Contestant
+from runners.cluster import pool_on_ray
 from runners.environment import describe
 from runners.kept import Keeping
 from runners.plan import Plan, Step
+from runners.processes import pool_on
 from runners.progress import Progress
 from runners.store import Store
-from runners.workers import Pool
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,10 @@ class _Engine:
             backend=request.backend,
         )
         devices = self._plan.devices if model.checkpoint else ("cpu",)
+        if request.engine == "ray":
+            return self._shelf.take(model, lambda: pool_on_ray(request.ray_address, devices[0], model.spec, load))
         if len(devices) > 1:
-            return self._shelf.take(model, lambda: Pool(model.spec, load, devices))
+            return self._shelf.take(model, lambda: pool_on(devices, model.spec, load))
         return self._shelf.take(model, lambda: load(device=devices[0]))
 
     def _score(self, step: Step) -> tuple[TaskRecord, dict[str, str]]:

@@ -91,6 +91,8 @@ def resolve(request: RunRequest) -> Plan:
         BadInput: Anything that would stop the run later and can be seen now.
     """
     benchmark = find_benchmark(request.benchmark)
+    if request.ray_address and request.engine != "ray":
+        raise BadInput("--ray-address is of --engine ray: add it, or drop the address")
     tasks = benchmark.select(request)
     snapshots = Snapshots(_data_root(request, benchmark))
     device = _Device(request)
@@ -144,11 +146,21 @@ class _Device:
         if not any(has_files(name) for name in models if name):
             return ("cpu",)
         several = self._request.devices
+        if self._request.engine == "ray":
+            return (_of_cluster(self._request),)
         return resolve_devices(several) if several else (resolve_device(self._request.device),)
 
     def is_cpu(self) -> bool:
         """Whether it is the processor."""
         return set(self.names) == {"cpu"}
+
+
+def _of_cluster(request: RunRequest) -> str:
+    """The device of every node of a Ray cluster: it has to be said, since this machine may have others."""
+    if request.devices or request.device not in {"cpu", "cuda"}:
+        given = f"--devices {request.devices}" if request.devices else f"--device {request.device}"
+        raise BadInput(f"{given}: with --engine ray say --device cuda or --device cpu, for what its nodes have")
+    return request.device
 
 
 def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:

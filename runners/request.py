@@ -8,12 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal, get_args
 
 from flagbench import BadInput
 from models.contract import Backend
 from models.overrides import Overrides
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.IGNORECASE)
+
+
+Engine = Literal["local", "ray"]
+
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class RunRequest:
         device: ``auto`` or a torch device.
         devices: Several, as ``cuda:0,cuda:1`` or ``cpu:2``, with a worker each; None for ``device`` alone.
         batch_size: Texts of one forward pass; None lets the adapter decide.
+        engine: Whether the model runs on this machine or on the nodes of a Ray cluster.
+        ray_address: Of that cluster; None starts one on this machine.
         backend: What multiplies the model's matrices; None for the fastest that is exact.
         overrides: Model settings given by hand.
         reranker: Folder or hub id of a reranker for what the model retrieves; None for none.
@@ -60,6 +68,8 @@ class RunRequest:
     revision: str | None = None
     device: str = "auto"
     devices: str | None = None
+    engine: Engine = "local"
+    ray_address: str | None = None
     batch_size: int | None = None
     backend: Backend | None = None
     overrides: Overrides = field(default_factory=Overrides)

@@ -1,45 +1,49 @@
-"""One model on several devices: a process for each, which take chunks as they become free.
+"""One model in several places: an adapter whose chunks go to workers as they become free.
 
-The pool is an adapter like any other. Nothing is shared between the workers and nothing is collective: each loads the
-model on its device, gets texts through a pipe and sends numbers back. A worker that dies or hangs is replaced and its
-chunk given away once more; the second time the task fails with what the worker said.
+Nothing is shared between the workers and nothing is collective: each loads the model, gets texts and sends numbers
+back. A worker that dies or hangs is replaced, where it can be, and its chunk given away once more; the second time the
+task fails. Where the workers live is up to ``runners/processes.py`` (this machine) and ``runners/cluster.py`` (Ray).
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import queue
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput, FlagbenchError, ModelFault
 from models.contract import DENSE, Adapter, Backend, Capability, Part, Role
-from models.device import limit_threads
 from models.embeddings import Embeddings
 from models.spec import ModelSpec
 
 # A worker hangs when a chunk takes longer than this, and longer than so many times the longest one before it.
-_PATIENCE_SECONDS = 1_800.0
+PATIENCE_SECONDS = 1_800.0
 _PATIENCE_TIMES = 20.0
 _ATTEMPTS = 2
 
 Load = Callable[..., Adapter]
 """``load(device=…)`` gives the model on a device. Sent to the workers, so it must be picklable."""
 
+Message = tuple[str, ModelSpec, list[Any], dict[str, Any]]
+"""Which call of the adapter, read at which spec, of which texts or pairs, with which arguments."""
+
+
+class WorkerLost(Exception):
+    """A worker died or hung."""
+
+
+class WorkerError(Exception):
+    """What a worker's code raised, with its traceback."""
+
 
 @dataclass(frozen=True)
-class _Facts:
+class Facts:
     """What a worker says of the adapter that it loaded."""
 
     capabilities: frozenset[Capability]
@@ -47,28 +51,59 @@ class _Facts:
     backend: Backend
 
 
-class WorkerLost(Exception):
-    """A worker died or hung with a chunk."""
+class Worker(Protocol):
+    """One place where the model is loaded, as the pool sees it."""
+
+    def ready(self) -> Facts:
+        """Wait until the model is loaded.
+
+        Raises:
+            BadInput: It cannot be.
+            WorkerLost: The worker died meanwhile, or there is no place for it.
+        """
+        ...
+
+    def call(self, message: Message, patience: float) -> Any:
+        """Have the worker do something.
+
+        Args:
+            message: What.
+            patience: Seconds to wait.
+
+        Raises:
+            WorkerLost: It died, or took longer.
+            WorkerError: Its code failed.
+        """
+        ...
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        ...
 
 
 class Pool:
-    """An adapter that is loaded once on each of several devices.
+    """An adapter that is loaded by each of several workers.
 
     Attributes:
         spec: As the model's.
-        device: The devices, with commas between them; ``cpu`` when all are the processor.
+        device: Where the workers are; ``cpu`` when all are on processors.
         lanes: Chunks that can run at the same time.
     """
 
     def __init__(
-        self, spec: ModelSpec, load: Load, devices: Sequence[str], *, patience: float = _PATIENCE_SECONDS
+        self,
+        spec: ModelSpec,
+        starts: Sequence[Callable[[], Worker]],
+        device: str,
+        *,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         """Start the workers and wait until each has loaded the model.
 
         Args:
             spec: Of the model.
-            load: Loads it.
-            devices: One worker each; the same may be named several times.
+            starts: Each starts one worker, and starts it again when it was lost.
+            device: Where they are.
             patience: Seconds after which a chunk's worker hangs, if no chunk before was that slow.
 
         Raises:
@@ -76,23 +111,24 @@ class Pool:
             ModelFault: A worker died while it loaded.
         """
         self.spec = spec
-        self.device = "cpu" if set(devices) == {"cpu"} else ",".join(devices)
-        self.lanes = len(devices)
+        self.device = device
+        self.lanes = len(starts)
         self._patience = patience
         self._longest = 0.0
-        self._load = load
-        threads = max(1, (os.cpu_count() or 1) // len(devices)) if self.device == "cpu" else None
-        workers = [_Worker(load, device, threads) for device in devices]
-        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._workers: dict[int, Worker] = {}
+        self._starts = starts
+        self._free: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         try:
-            facts = [worker.ready() for worker in workers]
-        except BaseException:
-            for worker in workers:
-                worker.kill()
+            for number, start in enumerate(starts):
+                self._workers[number] = start()
+            facts = [worker.ready() for worker in self._workers.values()]
+        except BaseException as error:
+            self.close()
+            if isinstance(error, WorkerLost):
+                raise ModelFault(f"{spec.name} could not be loaded: {error}") from error
             raise
-        for worker in workers:
-            self._free.put(worker)
-        self._workers = workers
+        for number in self._workers:
+            self._free.put(number)
         self.capabilities, self.parts, self.backend = facts[0].capabilities, facts[0].parts, facts[0].backend
 
     def reading(self, spec: ModelSpec) -> Pool:
@@ -118,130 +154,76 @@ class Pool:
 
     def close(self) -> None:
         """End the workers."""
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.kill()
 
-    def _run(self, message: tuple[Any, ...]) -> Any:
+    def _run(self, message: Message) -> Any:
         said: list[str] = []
         for _ in range(_ATTEMPTS):
-            worker = self._free.get()
+            number = self._free.get()
+            if number is None:
+                self._free.put(None)  # for the next who waits
+                said.append("no worker is left")
+                break
             started = time.monotonic()
             try:
-                result = worker.call(message, max(self._patience, _PATIENCE_TIMES * self._longest))
+                result = self._workers[number].call(message, max(self._patience, _PATIENCE_TIMES * self._longest))
             except WorkerLost as error:
                 said.append(str(error))
-                worker = self._replacement(worker)
+                self._replace(number)
                 continue
-            finally:
-                self._free.put(worker)
+            except BaseException:
+                self._free.put(number)
+                raise
+            self._free.put(number)
             self._longest = max(self._longest, time.monotonic() - started)
             return result
-        raise ModelFault(f"{self.spec.name}: lost two workers with the same texts: {'; '.join(said)}")
+        raise ModelFault(f"{self.spec.name}: the same texts could not be run: {'; '.join(said)}")
 
-    def _replacement(self, worker: _Worker) -> _Worker:
-        worker.kill()
-        other = _Worker(self._load, worker.device, worker.threads)
-        other.ready()
-        self._workers[self._workers.index(worker)] = other
-        return other
-
-
-class _Worker:
-    """One process with the model on one device."""
-
-    def __init__(self, load: Load, device: str, threads: int | None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.device = device
-        self.threads = threads
-        self._pipe, theirs = context.Pipe()
-        self._process: SpawnProcess = context.Process(
-            target=_work, args=(theirs, load, device, threads), name=f"worker-{device}", daemon=True
-        )
-        self._process.start()
-        theirs.close()
-
-    def ready(self) -> _Facts:
-        """Wait until the model is loaded."""
+    def _replace(self, number: int) -> None:
+        """A new worker in the place of a lost one; where there can be none, the others go on alone."""
+        self._workers.pop(number).kill()
         try:
-            return cast("_Facts", self._answer(None))
-        except WorkerLost as error:
-            raise ModelFault(f"{error} while it loaded the model") from error
-
-    def call(self, message: tuple[Any, ...], patience: float) -> Any:
-        """Have the worker do something.
-
-        Args:
-            message: What.
-            patience: Seconds to wait.
-
-        Raises:
-            WorkerLost: It died, or took longer.
-        """
-        try:
-            self._pipe.send(message)
-        except OSError as error:
-            raise WorkerLost(self._fate()) from error
-        return self._answer(patience)
-
-    def kill(self) -> None:
-        """End it, whatever it does."""
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
-
-    def _answer(self, patience: float | None) -> Any:
-        if not self._pipe.poll(patience):
-            raise WorkerLost(f"the worker on {self.device} gave no answer in {patience:.0f} s")
-        try:
-            answer = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise WorkerLost(self._fate()) from error
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def _fate(self) -> str:
-        self._process.join()
-        return f"the worker on {self.device} died with exit code {self._process.exitcode}"
-
-
-class WorkerError(Exception):
-    """What a worker's code raised, with its traceback."""
-
-
-def _work(pipe: Connection, load: Load, device: str, threads: int | None) -> None:
-    """A worker's life: load, then answer until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    if threads is not None:
-        limit_threads(threads)
-    adapter: Any = _outcome(lambda: load(device=device))
-    if isinstance(adapter, BaseException):
-        pipe.send(adapter)
-        return
-    pipe.send(_Facts(adapter.capabilities, getattr(adapter, "parts", frozenset()), adapter.backend))
-    while True:
-        try:
-            call, spec, texts, arguments = pipe.recv()
-        except EOFError:
+            worker = self._starts[number]()
+            worker.ready()
+        except (WorkerLost, FlagbenchError):
+            if not self._workers:
+                self._free.put(None)
             return
-        reader = adapter if spec == adapter.spec else adapter.reading(spec)
-        pipe.send(_outcome(lambda: getattr(reader, call)(texts, **arguments)))  # noqa: B023
+        self._workers[number] = worker
+        self._free.put(number)
 
 
-def _outcome(call: Callable[[], Any]) -> Any:
-    """What a call returned, or raised."""
+class Served:
+    """The model in a worker, and its answers."""
+
+    def __init__(self, load: Load, device: str) -> None:
+        self._adapter: Any = load(device=device)
+
+    def facts(self) -> Facts:
+        """What the pool must know of it."""
+        adapter = self._adapter
+        return Facts(adapter.capabilities, getattr(adapter, "parts", frozenset()), adapter.backend)
+
+    def answer(self, message: Message) -> Any:
+        """What a message asks for."""
+        call, spec, texts, arguments = message
+        adapter = self._adapter if spec == self._adapter.spec else self._adapter.reading(spec)
+        return getattr(adapter, call)(texts, **arguments)
+
+
+def outcome(call: Callable[[], Any]) -> Any:
+    """What a call returned, or the error that it raised, in a form that can be sent."""
     try:
         return call()
     except FlagbenchError as error:
         return (BadInput if error.exit_code == BadInput.exit_code else ModelFault)(str(error))
-    except Exception as error:  # whatever it is, the parent is told
-        text = "".join(traceback.format_exception(error))
-        return WorkerError(f"{type(error).__name__}: {error}\n{text}")
+    except Exception as error:  # whatever it is, the pool is told
+        return WorkerError(f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}")
 
 
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+def unwrapped(answer: Any) -> Any:
+    """What ``outcome`` gave: returned, or raised."""
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer

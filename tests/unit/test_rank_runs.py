@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -17,8 +17,10 @@ from models.registry import published
 from models.spec import ModelSpec
 from runners import encode, rank
 from runners.encode import TextEncoder
+from runners.kept import Keeping
 from runners.progress import Silent
 from runners.rank import Texts
+from runners.store import Store
 from tests.unit import fakes
 
 PLAIN = published()["flagbench/random"]
@@ -145,8 +147,9 @@ def run_of(
     passages: Texts = PASSAGES,
     candidates: Any = None,
     top_k: int = 1_000,
+    keeping: Keeping | None = None,
 ) -> Any:
-    return rank.rank(TextEncoder(adapter, Silent()), queries, passages, candidates, top_k=top_k)
+    return rank.rank(TextEncoder(adapter, Silent(), keeping), queries, passages, candidates, top_k=top_k)
 
 
 def falling(found: Mapping[str, float]) -> bool:
@@ -260,6 +263,23 @@ def test_the_multi_vectors_of_queries_are_always_kept(monkeypatch: pytest.Monkey
     adapter = ThreeParts(COLBERT)
     run_of(adapter)
     assert sorted(adapter.seen("query", "multi_vector")) == sorted(QUERIES.texts)
+
+
+# With a store
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("candidates", [None, CANDIDATES], ids=["all passages", "candidates"])
+@pytest.mark.parametrize("name", list(SPECS))
+def test_a_second_run_is_the_first_one_and_encodes_nothing(
+    name: str, candidates: Any, half: bool, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "_CHUNK_CPU", (4, 10_000))
+    first, again = ThreeParts(SPECS[name]), ThreeParts(SPECS[name])
+    wanted = run_of(first, candidates=candidates, keeping=Keeping(opened(), half=half))
+    assert first.calls
+    assert run_of(again, candidates=candidates, keeping=Keeping(opened(), half=half)) == wanted
+    assert again.calls == []
 
 
 # Equal texts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,14 +147,17 @@ def test_the_digest_depends_on_every_value(other: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> RunStore:
+def store(tmp_path: Path) -> Iterator[RunStore]:
     store = RunStore(tmp_path / "results", "org/model", "v1")
     store.prepare()
-    return store
+    yield store
+    store.release()
 
 
 def _files(store: RunStore) -> set[str]:
-    return {path.relative_to(store.folder).as_posix() for path in store.folder.rglob("*") if path.is_file()}
+    """All but the one that keeps other runs out."""
+    found = {path.relative_to(store.folder).as_posix() for path in store.folder.rglob("*") if path.is_file()}
+    return found - {"flagbench/.lock"}
 
 
 def _text(store: RunStore, name: str) -> str:
@@ -326,8 +330,22 @@ def test_a_path_below_a_file_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_prepare_leaves_nothing_behind(store: RunStore) -> None:
+    store.release()
     store.prepare()
     assert _files(store) == set()
+
+
+def test_one_run_at_a_time(store: RunStore) -> None:
+    other = RunStore(store.folder.parents[1], "org/model", "v1")
+    for _ in range(2):
+        with pytest.raises(BadInput, match="another run is writing to") as caught:
+            other.prepare()
+        assert str(store.folder) in str(caught.value)
+    store.release()
+    other.prepare()
+    with pytest.raises(BadInput):
+        store.prepare()
+    RunStore(store.folder.parents[1], "org/model", "v2").prepare()
 
 
 # The folder as mteb reads it.

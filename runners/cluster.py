@@ -1,0 +1,111 @@
+"""Workers on a Ray cluster: an actor for each GPU, or each processor, of its nodes.
+
+The plan, the store, the search and the results stay with the process that was started; the nodes load the model and run
+it. A node that is lost takes its workers with it: their chunks go to others, and a new actor is started where the
+cluster has room. Checkpoints and, for several such runs, the store lie on storage that all nodes see.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from flagbench import BadInput
+from models.spec import ModelSpec
+from runners.workers import Facts, Load, Message, Pool, Served, Worker, WorkerLost, outcome, unwrapped
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# What a new actor may take to find a place and load the model; a cluster without room is not waited for longer.
+_START_SECONDS = 600.0
+
+
+def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -> Pool:
+    """A pool with an actor for each GPU of the cluster, or for each of its nodes where the model runs on processors.
+
+    Args:
+        address: Of a running cluster (``auto``, ``ray://host:port``, ``host:port``); None starts one on this machine.
+        device: ``cpu`` or ``cuda``, the same on all nodes.
+        spec: Of the model.
+        load: Loads it.
+
+    Raises:
+        BadInput: Ray is not installed, the cluster is not there or has no such device, or the model cannot be loaded.
+        ModelFault: A worker died while it loaded.
+    """
+    ray = _connected(address)
+    on_gpu = device.startswith("cuda")
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if on_gpu:
+        count = int(sum(node.get("GPU", 0) for node in nodes))
+        needs = {"num_gpus": 1}
+    else:
+        processors = [int(node.get("CPU", 0)) for node in nodes]
+        count = sum(number > 0 for number in processors)
+        needs = {"num_cpus": min((number for number in processors if number > 0), default=1)}
+    if not count:
+        raise BadInput(f"the Ray cluster has no {'GPU' if on_gpu else 'processor'} to run on: see ray status")
+    start: Callable[[], Worker] = functools.partial(_Actor, ray, load, "cuda:0" if on_gpu else "cpu", needs)
+    return Pool(spec, [start] * count, "cuda" if on_gpu else "cpu")
+
+
+def _connected(address: str | None) -> ModuleType:
+    try:
+        import ray
+    except ImportError:
+        raise BadInput("--engine ray needs Ray: pip install 'flagbench[ray]'") from None
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            where = address or "this machine"
+            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BadInput(f"--ray-address {where}: no Ray cluster can be reached there ({first_line})") from error
+    return cast("ModuleType", ray)
+
+
+class _Remote:
+    """What an actor is on its node."""
+
+    def __init__(self, load: Load, device: str) -> None:
+        self._served = outcome(lambda: Served(load, device))
+
+    def facts(self) -> Any:
+        """The worker's facts, or why the model is not loaded."""
+        return self._served if isinstance(self._served, BaseException) else self._served.facts()
+
+    def answer(self, message: Message) -> Any:
+        """See Served."""
+        return outcome(functools.partial(self._served.answer, message))
+
+
+class _Actor:
+    """An actor, as the pool sees it."""
+
+    def __init__(self, ray: Any, load: Load, device: str, needs: dict[str, int]) -> None:
+        self._ray = ray
+        # No second try of Ray's own: the pool gives a lost chunk away again, and counts.
+        self._handle = ray.remote(_Remote).options(max_restarts=0, max_task_retries=0, **needs).remote(load, device)
+
+    def ready(self) -> Facts:
+        """See Worker."""
+        return cast("Facts", self._answer(self._handle.facts.remote(), _START_SECONDS))
+
+    def call(self, message: Message, patience: float) -> Any:
+        """See Worker."""
+        return self._answer(self._handle.answer.remote(message), patience)
+
+    def kill(self) -> None:
+        """See Worker."""
+        self._ray.kill(self._handle)
+
+    def _answer(self, reference: Any, patience: float) -> Any:
+        errors = self._ray.exceptions
+        try:
+            return unwrapped(self._ray.get(reference, timeout=patience))
+        except errors.GetTimeoutError as error:
+            raise WorkerLost(f"a Ray worker gave no answer in {patience:.0f} s") from error
+        except errors.RayError as error:
+            raise WorkerLost(f"a Ray worker was lost: {str(error).splitlines()[0]}") from error
