@@ -31,6 +31,7 @@ class TaskRecord:
         texts: Texts asked for, distinct ones, and those that this run encoded; the others came from the store.
         error: One line, for status ``error``.
         finished: UTC time, ISO 8601.
+        backend: What multiplied the matrices of the model, and after a ``+`` those of its reranker.
     """
 
     name: str
@@ -45,6 +46,7 @@ class TaskRecord:
     texts: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
     finished: str = ""
+    backend: str = ""
 
     @property
     def score(self) -> float | None:

@@ -160,6 +160,7 @@ class _Engine:
             seconds={"data": load_seconds, **outcome.seconds},
             texts=outcome.texts,
             finished=_now(),
+            backend="+".join(each.backend for each in (contestant.adapter, contestant.reranker) if each),
         )
         return record, {f"{step.task.name}.json": outcome.document, "model_meta.json": outcome.model_meta}
 
