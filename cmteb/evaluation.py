@@ -13,6 +13,7 @@ from typing import Any, cast
 from mteb.results import TaskResult
 from mteb.timing import TimingStack
 
+from cmteb.probe import use_one_thread
 from flagbench import ModelFault
 from models.contract import Encoder, Scorer
 from runners.benchmark import Contestant, Loaded, Outcome
@@ -35,6 +36,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
         ModelFault: The model gave something unusable.
     """
     task, row = loaded.content, loaded.task
+    use_one_thread(task)
     encoder, bridge = _bridge(contestant, progress)
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}

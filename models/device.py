@@ -47,8 +47,8 @@ def resolve_devices(wanted: str) -> tuple[str, ...]:
     for name in wanted.split(","):
         kind, _, count = name.strip().partition(":")
         if kind == "cpu" and count:
-            if not count.isdigit() or int(count) < 1:
-                raise BadInput(f"--devices {wanted}: cpu:N is N workers on the processor, and {count} is no number")
+            if not count.isdecimal() or int(count) < 1:
+                raise BadInput(f"--devices {wanted}: cpu:N is N workers on the processor, at least 1")
             devices += ["cpu"] * int(count)
         else:
             devices.append(resolve_device(name.strip(), flag="--devices"))

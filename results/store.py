@@ -80,6 +80,7 @@ class RunStore:
                 f"another run is writing to {self.folder}: wait for it, or choose another --output"
             ) from error
         except OSError as error:
+            self.release()
             raise BadInput(f"cannot write to {self.folder}: {error.strerror}; choose another --output") from error
         for folder in (self.folder, self._own):
             for path in folder.glob(f".*{_UNFINISHED}"):

@@ -8,6 +8,7 @@ cluster has room. Checkpoints and, for several such runs, the store lie on stora
 from __future__ import annotations
 
 import functools
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 # What a new actor may take to find a place and load the model; a cluster without room is not waited for longer.
 _START_SECONDS = 600.0
+_CONNECT_SECONDS = 10.0
 
 
 def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -> Pool:
     """A pool with an actor for each GPU of the cluster, or for each of its nodes where the model runs on processors.
 
     Args:
-        address: Of a running cluster (``auto``, ``ray://host:port``, ``host:port``); None starts one on this machine.
+        address: Of a running cluster (``host:port``, ``auto``); None starts one on this machine.
         device: ``cpu`` or ``cuda``, the same on all nodes.
         spec: Of the model.
         load: Loads it.
@@ -57,6 +59,7 @@ def _connected(address: str | None) -> ModuleType:
     except ImportError:
         raise BadInput("--engine ray needs Ray: pip install 'flagbench[ray]'") from None
     if not ray.is_initialized():
+        _refuse_unreachable(address)
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -64,6 +67,17 @@ def _connected(address: str | None) -> ModuleType:
             first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise BadInput(f"--ray-address {where}: no Ray cluster can be reached there ({first_line})") from error
     return cast("ModuleType", ray)
+
+
+def _refuse_unreachable(address: str | None) -> None:
+    """Ray itself waits for minutes before it says that nobody answers."""
+    host, _, port = (address or "").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise BadInput(f"--ray-address {address}: nobody answers there ({error.strerror or error})") from error
 
 
 class _Remote:

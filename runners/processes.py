@@ -65,8 +65,7 @@ class _ProcessWorker:
     def kill(self) -> None:
         """See Worker."""
         self._process.kill()
-        self._process.join()
-        self._pipe.close()
+        self._process.join()  # whoever waits at the pipe is told by its end, so it is not closed here
 
     def _answer(self, patience: float | None) -> Any:
         if not self._pipe.poll(patience):

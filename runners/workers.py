@@ -8,6 +8,7 @@ task fails. Where the workers live is up to ``runners/processes.py`` (this machi
 from __future__ import annotations
 
 import queue
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput, FlagbenchError, ModelFault
-from models.contract import DENSE, Adapter, Backend, Capability, Part, Role
+from models.contract import DENSE, Adapter, Backend, Capability, LayeredScorer, Part, Role
 from models.embeddings import Embeddings
 from models.spec import ModelSpec
 
@@ -118,6 +119,7 @@ class Pool:
         self._workers: dict[int, Worker] = {}
         self._starts = starts
         self._free: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
         try:
             for number, start in enumerate(starts):
                 self._workers[number] = start()
@@ -154,8 +156,10 @@ class Pool:
 
     def close(self) -> None:
         """End the workers."""
-        for worker in self._workers.values():
+        self._closed.set()
+        for worker in list(self._workers.values()):
             worker.kill()
+        self._free.put(None)
 
     def _run(self, message: Message) -> Any:
         said: list[str] = []
@@ -170,7 +174,8 @@ class Pool:
                 result = self._workers[number].call(message, max(self._patience, _PATIENCE_TIMES * self._longest))
             except WorkerLost as error:
                 said.append(str(error))
-                self._replace(number)
+                # Not waited for: another worker may be free long before a new one has loaded the model.
+                threading.Thread(target=self._replace, args=(number,), name="replace", daemon=True).start()
                 continue
             except BaseException:
                 self._free.put(number)
@@ -182,15 +187,20 @@ class Pool:
 
     def _replace(self, number: int) -> None:
         """A new worker in the place of a lost one; where there can be none, the others go on alone."""
-        self._workers.pop(number).kill()
         try:
-            worker = self._starts[number]()
-            worker.ready()
-        except (WorkerLost, FlagbenchError):
+            self._workers[number].kill()
+            if not self._closed.is_set():
+                self._workers[number] = self._starts[number]()
+            if self._closed.is_set():
+                self._workers[number].kill()
+                return
+            self._workers[number].ready()
+        except Exception:  # whatever keeps it from starting
+            lost = self._workers.pop(number)
             if not self._workers:
                 self._free.put(None)
+            lost.kill()
             return
-        self._workers[number] = worker
         self._free.put(number)
 
 
@@ -208,7 +218,10 @@ class Served:
     def answer(self, message: Message) -> Any:
         """What a message asks for."""
         call, spec, texts, arguments = message
-        adapter = self._adapter if spec == self._adapter.spec else self._adapter.reading(spec)
+        adapter = self._adapter
+        # Other adapters serve every spec that the pool reads: it differs from theirs by its name alone.
+        if spec != adapter.spec and isinstance(adapter, LayeredScorer):
+            adapter = adapter.reading(spec)
         return getattr(adapter, call)(texts, **arguments)
 
 

@@ -86,6 +86,28 @@ def test_how_the_vectors_are_cut_changes_no_bit(block: int, count: int, monkeypa
         np.testing.assert_array_equal(cut[1], whole[1])
 
 
+@pytest.mark.parametrize("block", [1, 7, 50, 301, 10_000])
+@pytest.mark.parametrize("size", [1, 6, 50, 300, [1, 99, 3, 50], 10_000], ids=str)
+def test_the_same_blocks_are_searched_however_the_vectors_are_cut(
+    size: int | Sequence[int], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On some machines the last bit of a score depends on its block."""
+    block_of(block, monkeypatch)
+    monkeypatch.setattr(index, "gpu_count", lambda: 0)
+    seen: list[Vectors] = []
+    knn = index.faiss.knn
+
+    def watched(queries: Vectors, vectors: Vectors, *rest: Any, **more: Any) -> Any:
+        seen.append(vectors.copy())
+        return knn(queries, vectors, *rest, **more)
+
+    monkeypatch.setattr(index.faiss, "knn", watched)
+    vectors = some(301, 5)
+    searched(some(2, 4), np.arange(301), vectors, 20, size)
+    assert [len(each) for each in seen] == [len(range(301)[start : start + block]) for start in range(0, 301, block)]
+    np.testing.assert_array_equal(np.concatenate(seen), vectors)
+
+
 @pytest.mark.parametrize("k", [1, 300])
 @pytest.mark.parametrize("pieces_of_nothing", [0, 2])
 def test_no_vectors(pieces_of_nothing: int, k: int) -> None:
