@@ -31,7 +31,8 @@ class TaskRecord:
         texts: Texts asked for, distinct ones, and those that this run encoded; the others came from the store.
         error: One line, for status ``error``.
         finished: UTC time, ISO 8601.
-        backend: What multiplied the matrices of the model, and after a ``+`` those of its reranker.
+        backend: What multiplied the matrices of the model, and after a ``+`` those of its reranker;
+            empty where all came from the store.
     """
 
     name: str

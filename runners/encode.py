@@ -156,13 +156,13 @@ class TextEncoder:
         Raises:
             ModelFault: As ``encode_parts``.
         """
-        self._progress.stage(f"encoding {role} texts", len(texts))
         kept = self._keeping.of(self.adapter.spec, role, instruction) if self._keeping else None
         clock = _Clock(self.counts)
         small = self.adapter.device == "cpu" or "multi_vector" in parts
         missing = np.arange(len(texts))
         keys = keys_of(texts) if kept else None
         if kept and keys is not None:
+            self._progress.stage(f"reading {role} texts that are kept", len(texts))
             for rows, embeddings in clock.timing(kept.read(keys, parts)):
                 if embeddings is None:
                     missing = rows
@@ -185,7 +185,10 @@ class TextEncoder:
 
         lengths = np.fromiter((len(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
         chunks = _chunks(missing, lengths, *(_CHUNK_CPU if small else _CHUNK_GPU))
-        for chunk, embeddings in clock.timing(_ahead(chunks, prepare, self.adapter)):
+        lanes = _lanes(self.adapter) if len(missing) else 1
+        if len(missing):
+            self._progress.stage(f"encoding {role} texts", len(missing))
+        for chunk, embeddings in clock.timing(_ahead(chunks, prepare, lanes)):
             if kept and keys is not None:
                 embeddings = kept.put(keys[chunk], embeddings) if keep else kept.rounded(embeddings)
             self.counts.encoded += len(chunk)
@@ -238,12 +241,12 @@ def score_pairs(
     places = [rows.setdefault(pair, len(rows)) for pair in pairs]
     distinct = list(rows)
     scores = np.empty(len(distinct), dtype=np.float32)
-    progress.stage("scoring pairs", len(distinct))
     kept = keeping.of(scorer.spec, "pair", instruction) if keeping else None
     missing = np.arange(len(distinct))
     # The length of the query keeps ("ab", "c") and ("a", "bc") apart.
     keys = keys_of([f"{len(query)} {query}{passage}" for query, passage in distinct]) if kept else None
     if kept and keys is not None:
+        progress.stage("reading pairs that are kept", len(distinct))
         for found, embeddings in kept.read(keys, DENSE):
             if embeddings is None or embeddings.dense is None:
                 missing = found
@@ -256,8 +259,11 @@ def score_pairs(
         return lambda: _usable(run(), len(chosen), scorer)
 
     lengths = np.array([sum(map(len, distinct[row])) for row in missing], dtype=np.int64)
+    lanes = _lanes(scorer) if len(missing) else 1
+    if len(missing):
+        progress.stage("scoring pairs", len(missing))
     chunks = _chunks(missing, lengths, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
-    for chunk, values in _ahead(chunks, prepare, scorer):
+    for chunk, values in _ahead(chunks, prepare, lanes):
         if kept and keys is not None:
             kept.put(keys[chunk], Embeddings(dense=values[:, None]))
         scores[chunk] = values
@@ -277,15 +283,19 @@ def _usable(scores: NDArray[np.float32], pairs: int, scorer: Scorer) -> NDArray[
     return scores
 
 
+def _lanes(adapter: Adapter) -> int:
+    """How many prepared calls of an adapter may run at the same time. One that is loaded when needed loads here."""
+    return adapter.lanes if isinstance(adapter, Parallel) else 1
+
+
 def _ahead(
-    chunks: Iterable[NDArray[np.int64]], prepare: Callable[[NDArray[np.int64]], Callable[[], R]], adapter: Adapter
+    chunks: Iterable[NDArray[np.int64]], prepare: Callable[[NDArray[np.int64]], Callable[[], R]], lanes: int
 ) -> Iterator[tuple[NDArray[np.int64], R]]:
     """Results of chunks, in their order.
 
     A thread prepares the next chunk while this one runs; an adapter of several lanes runs so many at the same time,
     each in a thread that waits for it.
     """
-    lanes = adapter.lanes if isinstance(adapter, Parallel) else 1
 
     def begin(chunk: NDArray[np.int64]) -> Callable[[], R]:
         run = prepare(chunk)

@@ -12,6 +12,7 @@ from typing import cast
 
 from flagbench import FlagbenchError
 from models.contract import Adapter, Scorer
+from models.deferred import Deferred
 from models.resolve import Model, Shelf
 from models.spec import joint_name
 from results.record import RunRecord, TaskRecord
@@ -41,7 +42,8 @@ class Finished:
 def run(plan: Plan, progress: Progress, shelf: Shelf) -> Finished:
     """Run a plan.
 
-    The weights are loaded when the first task's data is there. A task that fails does not stop the others.
+    The weights are loaded when the store first lacks something of the model. A task that fails does not stop the
+    others.
 
     Args:
         plan: What to do.
@@ -63,8 +65,9 @@ class _Engine:
         self._plan = plan
         self._shelf = shelf
         self._progress = progress
-        self._contestant: Contestant | None = None
         self._keeping = _keeping(plan, progress)
+        self._models: list[Deferred] = []
+        self._contestant = self._contestants()
         self._exit_code = 0
 
     def run(self) -> Finished:
@@ -103,15 +106,16 @@ class _Engine:
         if self._keeping:
             self._keeping.store.close()
 
-    def _load(self) -> Contestant:
-        """The model, and its reranker, loaded once."""
-        if self._contestant is None:
-            plan = self._plan
-            self._shelf.keep_only(filter(None, (plan.model, plan.reranker)))
-            adapter = self._load_model(plan.model)
-            reranker = cast("Scorer", self._load_model(plan.reranker)) if plan.reranker else None
-            self._contestant = Contestant(adapter, reranker, plan.request.rerank_top_k, self._keeping)
-        return self._contestant
+    def _contestants(self) -> Contestant:
+        """The model, and its reranker; each is loaded when the store lacks something of it."""
+        plan = self._plan
+        self._shelf.keep_only(filter(None, (plan.model, plan.reranker)))
+        for model in filter(None, (plan.model, plan.reranker)):
+            devices = plan.devices if model.checkpoint else ("cpu",)
+            device = "cpu" if set(devices) == {"cpu"} else ",".join(devices)
+            self._models.append(Deferred(model.spec, device, functools.partial(self._load_model, model)))
+        reranker = cast("Scorer", self._models[1]) if plan.reranker else None
+        return Contestant(self._models[0], reranker, plan.request.rerank_top_k, self._keeping)
 
     def _load_model(self, model: Model) -> Adapter:
         request = self._plan.request
@@ -139,13 +143,15 @@ class _Engine:
             load_seconds = time.perf_counter() - started
         except Exception as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
-        contestant = self._load()
+        contestant = self._contestant
         predictions = self._plan.store.predictions if plan.request.save_predictions else None
         if predictions:
             (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
         try:
             outcome = plan.benchmark.evaluate(loaded, contestant, self._progress, predictions)
         except Exception as error:
+            if any(error is model.error for model in self._models):
+                raise  # without the model no task has a score
             return self._failed(step, error), {}
         self._traceback_file(step).unlink(missing_ok=True)
         record = TaskRecord(
@@ -160,7 +166,7 @@ class _Engine:
             seconds={"data": load_seconds, **outcome.seconds},
             texts=outcome.texts,
             finished=_now(),
-            backend="+".join(each.backend for each in (contestant.adapter, contestant.reranker) if each),
+            backend="+".join(model.backend for model in self._models if model.backend),
         )
         return record, {f"{step.task.name}.json": outcome.document, "model_meta.json": outcome.model_meta}
 

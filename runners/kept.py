@@ -103,8 +103,10 @@ class Kept:
         """
         embeddings = self.rounded(embeddings)
         result = Embeddings()
-        for part, one in _parts(embeddings):
-            result = _with(result, self._put(part, keys, one))
+        parts = list(_parts(embeddings))
+        for part, one in parts:
+            # A text that was asked for one part and not found cannot have it.
+            result = _with(result, self._put(part, keys, one, all_lack_it=len(parts) == 1))
         return result
 
     def rounded(self, embeddings: Embeddings) -> Embeddings:
@@ -122,12 +124,13 @@ class Kept:
             multi_vector=MultiVectors(_half(multi.values), multi.offsets) if multi is not None else None,
         )
 
-    def _put(self, part: Part, keys: NDArray[np.void], new: Embeddings) -> Embeddings:
+    def _put(self, part: Part, keys: NDArray[np.void], new: Embeddings, *, all_lack_it: bool) -> Embeddings:
         """Keep one part of those texts that lack it; the others have what they had."""
         space = self._space(part)
-        row_of, old = self._gather(part, space.find(keys))
-        lacking = row_of < 0
         values = np.float16 if self._half and part != "sparse" else np.float32
+        places = np.full(len(keys), -1, dtype=np.int64) if all_lack_it else space.find(keys)
+        row_of, old = self._gather(part, places)
+        lacking = row_of < 0
         if lacking.all():
             space.put(keys, _arrays(new, values))
             return new

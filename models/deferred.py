@@ -1,0 +1,59 @@
+"""A model that is loaded when it is first run: what the store has already needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from models.contract import Adapter, Capability, Parallel
+from models.spec import ModelSpec
+
+
+class Deferred:
+    """Stands for an adapter; what is known without its weights is answered without them.
+
+    Attributes:
+        spec: As the model's.
+        device: Where it will run.
+        capabilities: By what its spec says that it does.
+        error: What its loading raised; None while nothing was.
+    """
+
+    def __init__(self, spec: ModelSpec, device: str, load: Callable[[], Adapter]) -> None:
+        self.spec = spec
+        self.device = device
+        self.capabilities: frozenset[Capability] = frozenset({spec.ability})
+        self.error: Exception | None = None
+        self._load = load
+
+    @cached_property
+    def adapter(self) -> Any:
+        """The loaded model.
+
+        Raises:
+            BadInput: It cannot be loaded.
+        """
+        try:
+            return self._load()
+        except Exception as error:
+            self.error = error
+            raise
+
+    @property
+    def lanes(self) -> int:
+        """How many prepared calls may run at the same time; loads the model."""
+        return self.adapter.lanes if isinstance(self.adapter, Parallel) else 1
+
+    @property
+    def backend(self) -> str:
+        """What multiplies its matrices; empty while it is not loaded."""
+        return str(self.adapter.backend) if "adapter" in vars(self) else ""
+
+    def prepare(self, texts: Sequence[Any], **arguments: Any) -> Callable[[], Any]:
+        """See the contract of encoders and scorers; loads the model."""
+        run: Callable[[], Any] = self.adapter.prepare(texts, **arguments)
+        return run
+
+    def close(self) -> None:
+        """Nothing: who loads the model lets go of it."""
