@@ -119,7 +119,7 @@ def test_mini_run_writes_what_mteb_reads_and_is_skipped_when_repeated(tmp_path: 
     assert run["environment"]["versions"]["mteb"]
     assert set(run["tasks"]) == written
     assert all(record["data"]["status"] == "differs" for record in run["tasks"].values())
-    assert run["tasks"]["CovidRetrieval"]["search"]["index"] == "IndexFlatIP"
+    assert run["tasks"]["CovidRetrieval"]["search"]["index"] == "flat, in blocks"
 
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
     second = flagbench(*command)

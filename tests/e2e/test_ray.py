@@ -21,7 +21,7 @@ from runners.progress import Silent
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
 from tests.e2e.test_cli import flagbench
-from tests.e2e.test_workers import command, files
+from tests.e2e.test_workers import ONE_THREAD, command, files
 
 TEXTS = [f"passage {number} " + "of some length " * (number % 30) for number in range(6_000)]
 
@@ -97,7 +97,7 @@ def test_the_cluster_gives_the_very_vectors(cluster: _Cluster, load: Any) -> Non
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_whole_run_on_a_cluster(cluster: _Cluster, model: Path, tmp_path: Path) -> None:
-    local = flagbench(*command(model, tmp_path / "local"))
+    local = flagbench(*command(model, tmp_path / "local"), **ONE_THREAD)  # as many as an actor of one processor has
     assert local.returncode == 0, local.stderr
     flags = ("--device", "cpu", "--engine", "ray", "--ray-address", cluster.address)
     far = flagbench(*command(model, tmp_path / "far", *flags), PYTHONPATH=str(ROOT))
