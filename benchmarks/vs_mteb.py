@@ -87,7 +87,7 @@ def floor(model: str, data: str, names: list[str]) -> None:
     rows = {task.name: task for task in read_tasks(Path(cmteb.benchmark.__file__).with_name("tasks.toml"))}
     for name in names:
         table = Snapshots(Path(data)).read(rows[name].dataset, "main", None, rows[name].splits[0])
-        for column in ("sentence1", "sentence2"):
+        for column in [name for name in table.column_names if isinstance(table[name][0], str)]:
             texts = [text for text in dict.fromkeys(table[column]) if text not in known]
             known.update(texts)
             lengths = np.array([len(text) for text in texts])
