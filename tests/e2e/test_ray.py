@@ -79,6 +79,7 @@ class _AtTheFirstChunk(Silent):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")  # as many as an actor of one processor has
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_the_cluster_gives_the_very_vectors(cluster: _Cluster, load: Any) -> None:
     alone = load(device="cpu")
