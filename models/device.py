@@ -60,7 +60,12 @@ def resolve_devices(wanted: str) -> tuple[str, ...]:
 
 def devices_line(devices: Sequence[str]) -> str:
     """Devices as ``--devices`` takes them."""
-    return f"cpu:{len(devices)}" if len(devices) > 1 and set(devices) == {"cpu"} else ",".join(devices)
+    return f"cpu:{len(devices)}" if len(devices) > 1 and joint_device(devices) == "cpu" else ",".join(devices)
+
+
+def joint_device(devices: Sequence[str]) -> str:
+    """Where an adapter on all of these runs, as its ``device`` says: ``cpu`` when all are the processor."""
+    return ",".join(devices) if set(devices) != {"cpu"} else "cpu"
 
 
 def device_name(device: str) -> str:

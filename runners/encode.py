@@ -172,16 +172,7 @@ class TextEncoder:
                 yield rows, embeddings
 
         def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
-            chosen = [texts[int(row)] for row in rows]
-            ready = functools.partial(self.adapter.prepare, chosen, role=role, instruction=instruction)
-            wanted = frozenset(parts)
-            run = ready(parts=wanted)
-
-            def checked() -> Embeddings:
-                now = frozenset(parts)  # the caller may have taken one out since
-                return self._checked(run() if now == wanted else ready(parts=now)(), chosen)
-
-            return checked
+            return self._prepared([texts[int(row)] for row in rows], role, instruction, parts)
 
         lengths = np.fromiter((len(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
         chunks = _chunks(missing, lengths, *(_CHUNK_CPU if small else _CHUNK_GPU))
@@ -194,6 +185,20 @@ class TextEncoder:
             self.counts.encoded += len(chunk)
             self._progress.advance(len(chunk))
             yield chunk, embeddings
+
+    def _prepared(
+        self, texts: Sequence[str], role: Role, instruction: str, parts: AbstractSet[Part]
+    ) -> Callable[[], Embeddings]:
+        """The forward pass of one chunk, and the check of what it gives."""
+        ready = functools.partial(self.adapter.prepare, texts, role=role, instruction=instruction)
+        wanted = frozenset(parts)
+        run = ready(parts=wanted)
+
+        def checked() -> Embeddings:
+            now = frozenset(parts)  # the caller may have taken one out since
+            return self._checked(run() if now == wanted else ready(parts=now)(), texts)
+
+        return checked
 
     def _see(self, embeddings: Embeddings) -> None:
         if embeddings.dense is not None:

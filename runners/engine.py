@@ -6,6 +6,7 @@ import datetime
 import functools
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -13,6 +14,7 @@ from typing import cast
 from flagbench import FlagbenchError
 from models.contract import Adapter, Scorer
 from models.deferred import Deferred
+from models.device import joint_device
 from models.resolve import Model, Shelf
 from models.spec import joint_name
 from results.record import RunRecord, TaskRecord
@@ -112,12 +114,12 @@ class _Engine:
         self._shelf.keep_only(filter(None, (plan.model, plan.reranker)))
         for model in filter(None, (plan.model, plan.reranker)):
             devices = plan.devices if model.checkpoint else ("cpu",)
-            device = "cpu" if set(devices) == {"cpu"} else ",".join(devices)
-            self._models.append(Deferred(model.spec, device, functools.partial(self._load_model, model)))
+            load = functools.partial(self._load_model, model, devices)
+            self._models.append(Deferred(model.spec, joint_device(devices), load))
         reranker = cast("Scorer", self._models[1]) if plan.reranker else None
         return Contestant(self._models[0], reranker, plan.request.rerank_top_k, self._keeping)
 
-    def _load_model(self, model: Model) -> Adapter:
+    def _load_model(self, model: Model, devices: Sequence[str]) -> Adapter:
         request = self._plan.request
         self._progress.stage(f"loading {model.spec.name}", 1)
         load = functools.partial(
@@ -127,7 +129,6 @@ class _Engine:
             allow_pickle=request.allow_pickle,
             backend=request.backend,
         )
-        devices = self._plan.devices if model.checkpoint else ("cpu",)
         if request.engine == "ray":
             return self._shelf.take(model, lambda: pool_on_ray(request.ray_address, devices[0], model.spec, load))
         if len(devices) > 1:

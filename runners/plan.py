@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput
 from models.contract import Role
-from models.device import devices_line, resolve_device, resolve_devices
+from models.device import devices_line, joint_device, resolve_device, resolve_devices
 from models.overrides import of_reranker, without_reranker
 from models.resolve import Model, has_files, resolve_model
 from models.spec import ModelSpec, joint_name
@@ -152,7 +152,7 @@ class _Device:
 
     def is_cpu(self) -> bool:
         """Whether it is the processor."""
-        return set(self.names) == {"cpu"}
+        return joint_device(self.names) == "cpu"
 
 
 def _of_cluster(request: RunRequest) -> str:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, cast
 
-from models.device import limit_threads
+from models.device import joint_device, limit_threads
 from models.spec import ModelSpec
 from runners.workers import Facts, Load, Message, Pool, Served, Worker, WorkerLost, outcome, unwrapped
 
@@ -29,12 +29,12 @@ def pool_on(devices: Sequence[str], spec: ModelSpec, load: Load) -> Pool:
         BadInput: The model cannot be loaded.
         ModelFault: A worker died while it loaded.
     """
-    on_cpu = set(devices) == {"cpu"}
-    threads = max(1, (os.cpu_count() or 1) // len(devices)) if on_cpu else None
+    device = joint_device(devices)
+    threads = max(1, (os.cpu_count() or 1) // len(devices)) if device == "cpu" else None
     starts: list[Callable[[], Worker]] = [
         functools.partial(_ProcessWorker, load, device, threads) for device in devices
     ]
-    return Pool(spec, starts, "cpu" if on_cpu else ",".join(devices))
+    return Pool(spec, starts, device)
 
 
 class _ProcessWorker:

@@ -54,17 +54,14 @@ def retrieve(
     scores, texts = search.finish()
     ids = np.array(passage_ids, dtype=object)
     passages_by_text = np.argsort(text_of, kind="stable")
-    ends = np.cumsum(np.bincount(text_of)) if len(text_of) else np.empty(0, dtype=np.int64)
+    counts = np.bincount(text_of)
+    begins = np.cumsum(counts) - counts
     run: Run = {}
     for query_id, its_scores, its_texts in zip(query_ids, scores, texts, strict=True):
-        rows, values = its_texts, its_scores
-        if len(ends) < len(ids):
-            groups = [passages_by_text[ends[text - 1] if text else 0 : ends[text]] for text in its_texts]
-            rows = np.concatenate(groups) if groups else rows
-            values = np.repeat(its_scores, [len(group) for group in groups])
-        else:
-            rows = passages_by_text[its_texts]
-        run[query_id] = _best(ids[rows], values, top_k)
+        its_counts = counts[its_texts]
+        firsts = begins[its_texts] - (np.cumsum(its_counts) - its_counts)
+        rows = passages_by_text[np.repeat(firsts, its_counts) + np.arange(its_counts.sum())]
+        run[query_id] = _best(ids[rows], np.repeat(its_scores, its_counts), top_k)
     return run, search.info
 
 

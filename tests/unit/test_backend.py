@@ -77,32 +77,25 @@ def test_what_cannot_be_had_is_bad_input(tmp_path: Path) -> None:
 
 # Models in memory
 
+TINY: dict[str, Any] = {
+    "vocab_size": 90,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "initializer_range": 0.5,
+}
+
 
 def bert() -> Any:
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=90,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        initializer_range=0.5,
-    )
+    config = BertConfig(**TINY)
     return BertModel(config, add_pooling_layer=False).eval()
 
 
 def causal(*, tied: bool) -> Any:
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=90,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        initializer_range=0.5,
-        tie_word_embeddings=tied,
-    )
+    config = Qwen2Config(**TINY, num_key_value_heads=2, tie_word_embeddings=tied)
     return Qwen2ForCausalLM(config).eval()
 
 

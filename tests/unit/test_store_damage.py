@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,16 +27,22 @@ from tests.unit.store_files import (
     texts,
 )
 
+
+def three_records(opened: Callable[..., Store]) -> tuple[Store, Path]:
+    """A closed store, and its one shard, of two texts a record."""
+    store = opened()
+    for number in (0, 2, 4):
+        put(store.space(IDENTITY), number, number + 1)
+    store.close()
+    (path,) = shards_of(store)
+    return store, path
+
+
 # A file that ends too soon
 
 
 def test_a_shard_cut_at_any_byte_gives_what_is_whole(opened: Callable[..., Store], lines: list[str]) -> None:
-    store = opened()
-    space = store.space(IDENTITY)
-    for number in (0, 2, 4):
-        put(space, number, number + 1)
-    store.close()
-    (path,) = shards_of(store)
+    store, path = three_records(opened)
     good, ends = path.read_bytes(), [record.end for record in records_of(path)]
     for length in [*range(0, len(good), 7), *ends, *(end - 1 for end in ends)]:
         for stale in shards_of(store):
@@ -62,12 +69,7 @@ def test_a_shard_cut_at_any_byte_gives_what_is_whole(opened: Callable[..., Store
 
 
 def test_no_changed_byte_gives_a_wrong_vector(opened: Callable[..., Store], lines: list[str]) -> None:
-    store = opened()
-    space = store.space(IDENTITY)
-    for number in (0, 2, 4):
-        put(space, number, number + 1)
-    store.close()
-    (path,) = shards_of(store)
+    store, path = three_records(opened)
     good, everything = path.read_bytes(), set(range(6))
     mended = 0
     for position in range(0, len(good), 5):
