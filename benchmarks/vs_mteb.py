@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import FLAGBENCH, demo_model, in_turns, median, seconds_of, show, spread
+from measure import FLAGBENCH, Timings, demo_model, in_turns, median, seconds_of, show, spread
 
 GROUPS = {
     "pairs": ("cmteb", ["LCQMC", "AFQMC", "PAWSX", "STSB", "Ocnli"]),
@@ -162,6 +162,17 @@ def run(model: str, data: str, groups: dict[str, tuple[str, list[str]]], rounds:
     if "pairs" in groups:
         variants["pairs: floor"] = measured_floor
     timings = in_turns(variants, rounds)
+    _show(groups, timings, rounds)
+    if floors:
+        ratios = [mine / least for mine, least in zip(encode_seconds, floors, strict=True)]
+        print(
+            f"pairs: encoding {spread(encode_seconds)} s, matrix products alone {spread(floors)} s, "
+            f"ratio {median(ratios):.2f}"
+        )
+    print(f"largest difference of a main score from mteb's: {_apart(scores):.1e}")
+
+
+def _show(groups: dict[str, tuple[str, list[str]]], timings: Timings, rounds: int) -> None:
     rows = [_row(name, *(timings[f"{name}: {side}"] for side in ("mteb", "cold", "warm"))) for name in groups]
     sums = [
         [sum(each) for each in zip(*(timings[f"{g}: {s}"] for g in groups), strict=True)]
@@ -172,19 +183,16 @@ def run(model: str, data: str, groups: dict[str, tuple[str, list[str]]], rounds:
         ["tasks", "mteb", "FlagBench, empty store", "ratio", "warm store", "ratio"],
         [*rows, _row("all", *sums)],
     )
-    if floors:
-        ratios = [mine / least for mine, least in zip(encode_seconds, floors, strict=True)]
-        print(
-            f"pairs: encoding {spread(encode_seconds)} s, matrix products alone {spread(floors)} s, "
-            f"ratio {median(ratios):.2f}"
-        )
-    apart = max(
+
+
+def _apart(scores: dict[str, dict[str, dict[str, float]]]) -> float:
+    """The largest difference of a main score from mteb's, of scores by group, side and task."""
+    return max(
         abs(values["mteb"][name] - values[side][name])
         for values in scores.values()
         for side in ("cold", "warm")
         for name in values["mteb"]
     )
-    print(f"largest difference of a main score from mteb's: {apart:.1e}")
 
 
 def _row(name: str, peer: list[float], cold: list[float], warm: list[float]) -> list[str]:

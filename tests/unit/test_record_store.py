@@ -335,19 +335,6 @@ def test_prepare_leaves_nothing_behind(store: RunStore) -> None:
     assert _files(store) == set()
 
 
-def test_one_run_at_a_time(store: RunStore) -> None:
-    other = RunStore(store.folder.parents[1], "org/model", "v1")
-    for _ in range(2):
-        with pytest.raises(BadInput, match="another run is writing to") as caught:
-            other.prepare()
-        assert str(store.folder) in str(caught.value)
-    store.release()
-    other.prepare()
-    with pytest.raises(BadInput):
-        store.prepare()
-    RunStore(store.folder.parents[1], "org/model", "v2").prepare()
-
-
 # The folder as mteb reads it.
 
 
