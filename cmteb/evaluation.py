@@ -66,8 +66,9 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
         evaluation_phases=timer.phases or None,
     )
     encode_seconds = encoder.counts.seconds if encoder else 0.0
-    search_seconds = bridge.search_seconds if isinstance(bridge, EncoderBridge) else 0.0
-    info = bridge.index_info if isinstance(bridge, EncoderBridge) else None
+    retriever = bridge.retriever if isinstance(bridge, EncoderBridge) else None
+    search_seconds = retriever.search_seconds if retriever else 0.0
+    info = retriever.index_info if retriever else None
     return Outcome(
         document=_as_mteb_writes_it(result),
         model_meta=_model_file(bridge.mteb_model_meta, encoder.dimension if encoder else None),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,11 +22,11 @@ from models.contract import Role, Scorer
 from models.spec import ModelSpec, Retrieval, joint_name
 from runners.benchmark import Contestant
 from runners.encode import TextEncoder, score_pairs
-from runners.index import IndexInfo
 from runners.kept import Keeping
 from runners.progress import Progress
-from runners.rank import Texts, rank
-from runners.search import Run, rerank
+from runners.rank import Texts
+from runners.retriever import Retriever
+from runners.search import Run
 
 _MODEL_TYPES: Mapping[Retrieval, str] = {
     "dense": "dense",
@@ -35,7 +34,6 @@ _MODEL_TYPES: Mapping[Retrieval, str] = {
     "colbert": "late-interaction",
     "hybrid": "hybrid",
 }
-_ROLES_OF_PAIRS: tuple[Role, Role] = ("query", "passage")
 _ROLES: dict[str | None, Role] = {"query": "query", "document": "passage", None: "symmetric"}
 
 
@@ -67,19 +65,15 @@ class EncoderBridge:
 
     Attributes:
         mteb_model_meta: See ``model_meta``.
-        index_info: What searched last; None when nothing did.
-        search_seconds: Wall time of all searches, encoding apart.
+        retriever: What searches, and what it knows of the last search.
     """
 
     def __init__(self, encoder: TextEncoder, contestant: Contestant, progress: Progress) -> None:
         reranker = contestant.reranker
         self.mteb_model_meta = model_meta(encoder.adapter.spec, reranker.spec if reranker else None)
-        self.index_info: IndexInfo | None = None
-        self.search_seconds = 0.0
+        self.retriever = Retriever(encoder, contestant, progress)
         self._encoder = encoder
         self._spec = encoder.adapter.spec
-        self._contestant = contestant
-        self._progress = progress
         self._corpus: Any = None
 
     def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **_: Any) -> NDArray[np.float32]:
@@ -137,34 +131,12 @@ class EncoderBridge:
         Returns:
             ``{query id: {passage id: score}}``.
         """
-        query_ids, passage_ids = list(queries["id"]), list(self._corpus["id"])
-        corpus_texts, question_texts = passage_texts(self._corpus), _query_texts(queries, task_metadata)
+        task = (task_metadata.name, task_metadata.type)
+        asked = Texts(list(queries["id"]), _query_texts(queries, task_metadata))
+        passages = Texts(list(self._corpus["id"]), passage_texts(self._corpus))
         self._corpus = None
-        ask, tell = (self._spec.instruction(task_metadata.name, task_metadata.type, role) for role in _ROLES_OF_PAIRS)
-        queries_read, passages_read = (
-            Texts(query_ids, question_texts, ask),
-            Texts(passage_ids, corpus_texts, tell),
-        )
-        encoded, started = self._encoder.counts.seconds, time.perf_counter()
-        run, self.index_info = rank(self._encoder, queries_read, passages_read, top_ranked, top_k=top_k)
-        self.search_seconds += time.perf_counter() - started - (self._encoder.counts.seconds - encoded)
-        reranker = self._contestant.reranker
-        if reranker is None:
-            return run
-        instruction = reranker.spec.instruction(task_metadata.name, task_metadata.type, "query")
-        return rerank(
-            run,
-            dict(zip(query_ids, question_texts, strict=True)),
-            dict(zip(passage_ids, corpus_texts, strict=True)),
-            lambda pairs: score_pairs(
-                reranker,
-                pairs,
-                instruction=instruction,
-                progress=self._progress,
-                keeping=self._contestant.keeping,
-            ),
-            top_k=self._contestant.rerank_top_k,
-        )
+        run = self.retriever.retrieve(task, asked, passages, top_ranked, top_k=top_k)
+        return self.retriever.rerank(task, run, asked, passages, below="kept")
 
     def _encode(self, texts: Sequence[str], task_metadata: Any, role: Role) -> NDArray[np.float32]:
         instruction = self._spec.instruction(task_metadata.name, task_metadata.type, role)

@@ -58,7 +58,7 @@ class Texts:
 
     ids: Sequence[str]
     texts: Sequence[str]
-    instruction: str
+    instruction: str = ""
 
 
 def rank(

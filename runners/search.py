@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from runners.index import DenseIndex, IndexInfo, StreamSearch
 
 Run = dict[str, dict[str, float]]
 """``{query id: {passage id: score}}``, as pytrec_eval takes it. Order and ties are left to trec_eval."""
+
+Below = Literal["kept", "dropped"]
+"""What becomes of passages below those that a reranker sees."""
 
 
 def comparable(vectors: NDArray[np.float32], similarity: Similarity) -> NDArray[np.float32]:
@@ -109,34 +113,39 @@ def rescore(
 def rerank(
     run: Run,
     queries: Mapping[str, str],
-    passages: Mapping[str, str],
+    passage: Callable[[str], str],
     score: Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]],
     *,
     top_k: int,
+    below: Below = "kept",
 ) -> Run:
     """Put the first ``top_k`` passages of each query in a reranker's order.
 
-    The others stay below them in the order that they had, so that recall beyond ``top_k`` is that of the first run.
+    Where the others are kept, they stay below in the order that they had, so that recall beyond ``top_k`` is that of
+    the first run.
 
     Args:
         run: What was retrieved.
         queries: Text by query id.
-        passages: Text by passage id.
+        passage: Gives the text of a passage id.
         score: Scores of ``(query, passage)`` pairs.
         top_k: Passages re-ranked of each query.
+        below: What becomes of the others.
     """
-    ranked = {
-        query_id: sorted(found, key=lambda passage_id: (found[passage_id], passage_id), reverse=True)
-        for query_id, found in run.items()
-    }
+    ranked = {query_id: in_order(found) for query_id, found in run.items()}
     pairs = [
-        (queries[query_id], passages[passage_id]) for query_id, order in ranked.items() for passage_id in order[:top_k]
+        (queries[query_id], passage(passage_id)) for query_id, order in ranked.items() for passage_id in order[:top_k]
     ]
     scores = iter(score(pairs).tolist())
     result: Run = {}
     for query_id, order in ranked.items():
         head = {passage_id: next(scores) for passage_id in order[:top_k]}
         floor = min(head.values(), default=0.0)
-        tail = {passage_id: floor - 1.0 - place for place, passage_id in enumerate(order[top_k:])}
-        result[query_id] = head | tail
+        rest = order[top_k:] if below == "kept" else []
+        result[query_id] = head | {passage_id: floor - 1.0 - place for place, passage_id in enumerate(rest)}
     return result
+
+
+def in_order(found: Mapping[str, float]) -> list[str]:
+    """Passage ids of one query as trec_eval orders them: by score, the larger id first of those that tie."""
+    return sorted(found, key=lambda passage_id: (found[passage_id], passage_id), reverse=True)

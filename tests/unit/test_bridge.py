@@ -181,7 +181,7 @@ def test_the_scores_are_those_of_mtebs_search(name: str, spec: ModelSpec) -> Non
     bridge = _bridge(FakeEncoder(spec))
     ours = _scores(name, bridge)
     theirs = _scores(name, SearchEncoderWrapper(_EncoderOnly(_bridge(FakeEncoder(spec)))))
-    assert bridge.index_info is not None
+    assert bridge.retriever.index_info is not None
     assert len(ours) > 20
     assert ours == pytest.approx(theirs, abs=1e-6, nan_ok=True)
     assert 0 < ours["main_score"] < 1

@@ -196,7 +196,7 @@ def test_the_first_passages_are_re_ranked_and_the_others_stay_below_in_their_ord
         return np.array([opinion[passage] for _, passage in pairs], dtype=np.float32)
 
     texts = {passage_id: passage_id.upper() for passage_id in "abcde"}
-    result = rerank(run, {"q": "query", "none": "other"}, texts, score, top_k=3)
+    result = rerank(run, {"q": "query", "none": "other"}, texts.__getitem__, score, top_k=3)
 
     assert seen == [("query", "A"), ("query", "B"), ("query", "C")]
     assert sorted(result["q"], key=lambda each: -result["q"][each]) == ["b", "c", "a", "d", "e"]
@@ -204,8 +204,16 @@ def test_the_first_passages_are_re_ranked_and_the_others_stay_below_in_their_ord
     assert run["q"]["a"] == 0.9
 
 
+def test_passages_that_the_reranker_does_not_see_may_be_dropped() -> None:
+    run = {"q": {"a": 0.9, "b": 0.8, "c": 0.7}}
+    scores = np.array([1.0, 2.0], dtype=np.float32)
+    assert rerank(run, {"q": "x"}, str.upper, lambda pairs: scores, top_k=2, below="dropped") == {
+        "q": {"a": 1.0, "b": 2.0}
+    }
+
+
 def test_ties_before_re_ranking_are_broken_as_trec_eval_does() -> None:
     run = {"q": {"a": 0.5, "c": 0.5, "b": 0.5}}
     texts = {passage_id: passage_id for passage_id in "abc"}
-    result = rerank(run, {"q": "x"}, texts, lambda pairs: np.zeros(len(pairs), dtype=np.float32), top_k=1)
+    result = rerank(run, {"q": "x"}, texts.__getitem__, lambda pairs: np.zeros(len(pairs), dtype=np.float32), top_k=1)
     assert sorted(result["q"], key=lambda each: -result["q"][each]) == ["c", "b", "a"]
