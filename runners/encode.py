@@ -23,8 +23,9 @@ from flagbench import ModelFault
 from models.contract import DENSE, Adapter, Encoder, Parallel, Part, Role, Scorer
 from models.embeddings import Embeddings
 from runners.kept import Keeping
-from runners.keys import keys_of
+from runners.keys import first_of_each, keys_of
 from runners.progress import Progress
+from runners.texts import Picked
 
 # A chunk is what the adapter gets at once and what a kill can lose: at most so many texts, and so many characters. On
 # the processor some seconds of a small model; on a GPU enough for several full forward passes.
@@ -122,13 +123,12 @@ class TextEncoder:
         place_of[np.concatenate(orders)] = np.arange(len(distinct))
         return Embeddings.stack(chunks).take(place_of[places])
 
-    def distinct(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    def distinct(self, texts: Sequence[str]) -> tuple[Sequence[str], NDArray[np.int64]]:
         """Each text once, and for every text ``int64[n]`` which one it is. The texts count as asked for."""
-        rows: dict[str, int] = {}
-        places = np.fromiter((rows.setdefault(text, len(rows)) for text in texts), dtype=np.int64, count=len(texts))
+        rows, places = first_of_each(keys_of(texts))
         self.counts.texts += len(texts)
         self.counts.distinct += len(rows)
-        return list(rows), places
+        return (texts if len(rows) == len(texts) else Picked(texts, rows)), places
 
     def chunks(
         self,

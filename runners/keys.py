@@ -16,6 +16,28 @@ def keys_of(texts: Sequence[str]) -> NDArray[np.void]:
     return np.frombuffer(bytearray().join(digests), dtype="V16")
 
 
+def first_of_each(keys: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each key comes first, and which of them every key is.
+
+    Args:
+        keys: ``V16[n]``.
+
+    Returns:
+        ``int64[m]``, ascending, and ``int64[n]`` places in it.
+    """
+    halves = np.frombuffer(keys.tobytes(), dtype="<u8").reshape(-1, 2)
+    order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable: equal keys stay in their order
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1)
+    firsts = order[begins]
+    by_place = np.argsort(firsts)
+    rank = np.empty(len(firsts), dtype=np.int64)
+    rank[by_place] = np.arange(len(firsts))
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = rank[np.cumsum(begins) - 1]
+    return firsts[by_place], places
+
+
 @dataclass(frozen=True)
 class SortedKeys:
     """Keys in order: the two halves of each as ``uint64[n]``, sorted by the first, and the places ``int64[n]``."""

@@ -8,14 +8,15 @@ local folders of one name, whose README names configs, for the same data and ret
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flagbench import BadData
+from flagbench import BadData, BadInput
 from models.hub import download
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset, IterableDataset
 
 _ROWS_A_READ = 20_000
@@ -88,9 +89,56 @@ class Snapshots:
             BadData: No such config or split, or files that cannot be read.
         """
         import pyarrow as pa
-        from datasets.load import load_dataset
 
         from runners.rows import InMemoryRows
+
+        folder, stream = self._stream(repo, revision, config, split)
+
+        def rows() -> Dataset:
+            rows = stream()
+            tables = list(_tables(rows))
+            if not tables:
+                raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
+            return InMemoryRows.of(pa.concat_tables(tables, promote_options="default"), rows.features)
+
+        return _asked(folder, rows)
+
+    def read_texts(
+        self, repo: str, revision: str, config: str | None, split: str, columns: Sequence[str]
+    ) -> dict[str, Sequence[str]]:
+        """Columns of strings of a split, for splits of any size: the rows lie in a temporary file.
+
+        Args:
+            repo: ``org/name``.
+            revision: Commit.
+            config: Of the repo.
+            split: Of the config.
+            columns: Which; numbers among them are read as their digits.
+
+        Raises:
+            BadData: As ``read``; or a column that is not there, or a row without a value.
+        """
+        import pyarrow as pa
+
+        from runners.texts import TextColumn, on_disk
+
+        folder, stream = self._stream(repo, revision, config, split)
+        schema = pa.schema([(column, pa.large_string()) for column in columns])
+
+        def chosen() -> Iterator[pa.Table]:
+            begin = 0
+            for table in _tables(stream()):
+                yield _strings(table, schema, f"{folder}: split '{split}'", begin)
+                begin += len(table)
+
+        table = _asked(folder, lambda: on_disk(chosen(), schema))
+        return {column: TextColumn(table.column(column)) for column in columns}
+
+    def _stream(
+        self, repo: str, revision: str, config: str | None, split: str
+    ) -> tuple[Path, Callable[[], IterableDataset]]:
+        """The folder of a repo's snapshot with the files of a split in it, and what streams their rows."""
+        from datasets.load import load_dataset
 
         folder = self.card(repo, revision)
         named = _named_files(folder, config)
@@ -99,21 +147,11 @@ class Snapshots:
                 f"{folder}: config '{config or 'default'}' has no split '{split}' (it has {', '.join(named)})"
             )
         if not named:
-            folder = self._whole(repo, revision)
-        elif self.root is None:
+            whole = self._whole(repo, revision)
+            return whole, lambda: load_dataset(str(whole), name=config, split=split, streaming=True)
+        if self.root is None:
             folder = self._download(repo, revision, *(pattern.replace("**/", "*") for pattern in named[split]))
-
-        def rows() -> Dataset:
-            if named:
-                stream = _stream_files(folder, named[split], split)
-            else:
-                stream = load_dataset(str(folder), name=config, split=split, streaming=True)
-            tables = [table for table in stream.with_format("arrow").iter(batch_size=_ROWS_A_READ) if len(table)]
-            if not tables:
-                raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
-            return InMemoryRows.of(pa.concat_tables(tables, promote_options="default"), stream.features)
-
-        return _asked(folder, rows)
+        return folder, lambda: _stream_files(folder, named[split], split)
 
     def _whole(self, repo: str, revision: str) -> Path:
         """The repo's snapshot with all files: needed where the card does not say which file is whose."""
@@ -129,11 +167,27 @@ class Snapshots:
         return self._downloaded[key]
 
 
+def _tables(stream: IterableDataset) -> Iterator[pa.Table]:
+    return (table for table in stream.with_format("arrow").iter(batch_size=_ROWS_A_READ) if len(table))
+
+
+def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.Table:
+    """The columns of a schema, as strings; each row must have a value."""
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise BadData(f"{where} has no column {', '.join(missing)} (it has {', '.join(table.column_names)})")
+    for name in schema.names:
+        nulls = table.column(name).is_null().to_numpy()
+        if nulls.any():
+            raise BadData(f"{where} has no {name} in row {begin + int(nulls.argmax())} (counted from 0); mend the data")
+    return table.select(schema.names).cast(schema)
+
+
 def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:
     """Run a read of ``datasets`` and turn what it raises into one line."""
     try:
         return read()
-    except BadData:
+    except BadInput:
         raise
     except Exception as error:  # datasets, pyarrow, pandas and fsspec each raise their own
         reason = str(error).strip().splitlines()

@@ -353,3 +353,33 @@ def test_a_folder_may_be_reached_by_a_link(root: Path, tmp_path: Path) -> None:
     shutil.move(root / "org" / "data", tmp_path / "elsewhere")
     (root / "org" / "data").symlink_to(tmp_path / "elsewhere")
     assert Snapshots(root).read("org/data", "main", "corpus", "dev")["text"][0] == "here corpus 0"
+
+
+def test_columns_of_any_size_are_read_from_disk(root: Path) -> None:
+    found = Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["text"])
+    assert list(found["text"]) == ["here corpus 0", "here corpus 1", "here corpus 2"]
+
+
+def test_numbers_are_read_as_their_digits(root: Path) -> None:
+    _parquet(root / "org/data/corpus/dev-00000-of-00001.parquet", id=[7, 8], text=["a", "b"])
+    found = Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["id", "text"])
+    assert list(found["id"]) == ["7", "8"]
+
+
+def test_a_column_that_is_not_there_is_named(root: Path) -> None:
+    with pytest.raises(BadData, match=r"split 'dev' has no column id, title \(it has text\)$"):
+        Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["id", "text", "title"])
+
+
+def test_a_row_without_a_text_is_named(root: Path) -> None:
+    _parquet(root / "org/data/corpus/dev-00000-of-00001.parquet", text=["a", None, "c"])
+    with pytest.raises(BadData, match=r"split 'dev' has no text in row 1 \(counted from 0\); mend the data$"):
+        Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["text"])
+
+
+def test_texts_of_a_truncated_file_are_one_line(root: Path) -> None:
+    path = root / "org/data/corpus/dev-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(BadData) as caught:
+        Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["text"])
+    _one_line(caught.value, root / "org" / "data")

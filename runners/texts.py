@@ -1,0 +1,105 @@
+"""Texts that need not fit into memory: a column of rows on disk, and some of the texts of another sequence."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from flagbench import BadInput
+
+
+class TextColumn(Sequence[str]):
+    """A column of strings, read from disk when asked for.
+
+    Args:
+        column: Strings without nulls, usually memory-mapped.
+    """
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._chunks = column.chunks
+        self._ends = np.cumsum([len(chunk) for chunk in self._chunks], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __iter__(self) -> Iterator[str]:
+        for chunk in self._chunks:
+            for text in chunk:
+                yield text.as_py()
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> Picked: ...
+
+    def __getitem__(self, row: int | slice) -> str | Picked:
+        """The text of a row, or those of a slice."""
+        if isinstance(row, slice):
+            return Picked(self, np.arange(len(self))[row])
+        row = range(len(self))[row]
+        number = int(np.searchsorted(self._ends, row, side="right"))
+        text: str = self._chunks[number][row - int(self._ends[number])].as_py()
+        return text
+
+
+class Picked(Sequence[str]):
+    """Some rows of a sequence of texts, in an order of their own.
+
+    Args:
+        texts: All of them.
+        rows: ``int64[n]``.
+    """
+
+    def __init__(self, texts: Sequence[str], rows: NDArray[np.int64]) -> None:
+        self._texts = texts
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> Picked: ...
+
+    def __getitem__(self, row: int | slice) -> str | Picked:
+        """The text of a row, or those of a slice."""
+        if isinstance(row, slice):
+            return Picked(self._texts, self._rows[row])
+        return self._texts[int(self._rows[row])]
+
+
+def on_disk(batches: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Rows as a table that is read from a temporary file when asked for; the file goes with the last reader.
+
+    Args:
+        batches: Tables of one schema.
+        schema: Theirs.
+
+    Raises:
+        BadInput: The folder of temporary files is full.
+    """
+    with tempfile.TemporaryDirectory(prefix="flagbench-") as folder:
+        path = Path(folder) / "rows.arrow"
+        try:
+            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+                for batch in batches:
+                    writer.write_table(batch)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise  # of what gives the rows
+            raise BadInput(
+                f"{tempfile.gettempdir()} is full: free space there, or name another folder in the variable TMPDIR"
+            ) from error
+        # The mapping outlives the name of the file.
+        mapped: Any = pa.memory_map(str(path))
+        return pa.ipc.open_file(mapped).read_all()
