@@ -17,9 +17,10 @@ from cmteb.probe import use_one_thread
 from flagbench import ModelFault
 from models.contract import Encoder, Scorer
 from runners.benchmark import Contestant, Loaded, Outcome
-from runners.encode import EncodeCounts, TextEncoder
-from runners.mteb_bridge import CrossEncoderBridge, EncoderBridge, quiet
+from runners.encode import TextEncoder
+from runners.mteb_bridge import CrossEncoderBridge, EncoderBridge, SearchBridge, quiet
 from runners.progress import Progress
+from runners.retriever import Retriever
 from runners.task import Task
 
 
@@ -66,12 +67,12 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
         evaluation_phases=timer.phases or None,
     )
     encode_seconds = encoder.counts.seconds if encoder else 0.0
-    retriever = bridge.retriever if isinstance(bridge, EncoderBridge) else None
+    retriever = bridge.retriever if isinstance(bridge, SearchBridge) else None
     search_seconds = retriever.search_seconds if retriever else 0.0
     info = retriever.index_info if retriever else None
     return Outcome(
-        document=_as_mteb_writes_it(result),
-        model_meta=_model_file(bridge.mteb_model_meta, encoder.dimension if encoder else None),
+        files={f"{row.name}.json": _as_mteb_writes_it(result)},
+        shared={"model_meta.json": _model_file(bridge.mteb_model_meta, encoder.dimension if encoder else None)},
         scores=main,
         search=info.as_dict() if info else None,
         seconds={
@@ -79,22 +80,18 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
             "search": search_seconds,
             "score": max(0.0, seconds - encode_seconds - search_seconds),
         },
-        texts=_counts(encoder.counts) if encoder else {},
+        texts=encoder.counts.as_dict() if encoder else {},
     )
 
 
-def _bridge(
-    contestant: Contestant, progress: Progress
-) -> tuple[TextEncoder | None, EncoderBridge | CrossEncoderBridge]:
+def _bridge(contestant: Contestant, progress: Progress) -> tuple[TextEncoder | None, SearchBridge | CrossEncoderBridge]:
     adapter = contestant.adapter
+    if "search" in adapter.capabilities:
+        return None, SearchBridge(Retriever.of(contestant, progress), contestant)
     if "encode" in adapter.capabilities:
         encoder = TextEncoder(cast("Encoder", adapter), progress, contestant.keeping)
         return encoder, EncoderBridge(encoder, contestant, progress)
     return None, CrossEncoderBridge(cast("Scorer", adapter), progress, contestant.keeping)
-
-
-def _counts(counts: EncodeCounts) -> dict[str, int]:
-    return {"asked": counts.texts, "distinct": counts.distinct, "encoded": counts.encoded}
 
 
 def _model_file(meta: Any, dimension: int | None) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from flagbench import BadInput, UnknownName
 from models.contract import Part
 from models.hub import download
-from models.registry import published
+from models.registry import published, registry
 
 M3_SPARSE_HEAD, M3_COLBERT_HEAD = "sparse_linear.pt", "colbert_linear.pt"
 
@@ -113,7 +113,7 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
         raise BadInput(f"no such model directory: {model}")
     known = published()
     if "/" not in model:
-        raise UnknownName("model", model, known, "give a folder or a hub id of the form org/name")
+        raise UnknownName("model", model, [*known, *registry().short], "give a folder or a hub id of the form org/name")
     wanted = revision or (known[model].revision if model in known else "main")
     directory = download(model, repo_type="model", revision=wanted, patterns=SETTINGS_PATTERNS)
     return Checkpoint(directory, model, directory.name, local=False)

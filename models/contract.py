@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Role = Literal["query", "passage", "symmetric"]
 """What a text is in its task; symmetric where the task has no queries (STS, classification, clustering)."""
 
-Capability = Literal["encode", "score", "generate"]
+Capability = Literal["encode", "score", "search", "generate"]
 
 Part = Literal["dense", "sparse", "multi_vector"]
 """What an encoder can give for a text: one vector, a weight a token of the vocabulary, or a vector a token."""
@@ -68,7 +68,7 @@ class Loading:
 
 
 class Adapter(Protocol):
-    """A model that is loaded and ready; what it can do is in ``Encoder`` and ``Scorer``.
+    """A model that is loaded and ready; what it can do is in ``Encoder``, ``Scorer`` and ``Searcher``.
 
     The instruction is an argument of each call, never state of the adapter. The order of the output is the
     order of the input, and a text's vector does not depend on its neighbours beyond padding noise (1e-5 in fp32).
@@ -91,7 +91,7 @@ class Adapter(Protocol):
 
     @property
     def backend(self) -> str:
-        """What multiplies its matrices: ``torch``, ``onednn``, or ``numpy`` for the fake models."""
+        """What multiplies its matrices: ``torch``, ``onednn``, ``numpy`` for the fake models, or what searches."""
         ...
 
 
@@ -145,6 +145,59 @@ class Scorer(Adapter, Protocol):
 
         Returns:
             ``float32[n]``, higher is more relevant.
+        """
+        ...
+
+
+class PassageIndex(Protocol):
+    """Passages that a searcher has read."""
+
+    @property
+    def library(self) -> str:
+        """What made it, with its version."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """How it scores."""
+        ...
+
+    def search(self, query: str, top_k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The best passages for a query.
+
+        Args:
+            query: Without words that any passage has it finds nothing.
+            top_k: Passages wanted.
+
+        Returns:
+            Rows ``int64[m]`` and scores ``float32[m]``, best first, all above 0; equal scores in the order of the rows.
+            Fewer than ``top_k`` where no more passages share a word with the query, and more where several tie with
+            the last: who knows their ids cuts there.
+        """
+        ...
+
+    def score(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Score some passages for a query, with the statistics of all.
+
+        Args:
+            query: Any text.
+            rows: ``int64[m]``.
+
+        Returns:
+            ``float32[m]``; 0 for a passage that shares no word with the query.
+        """
+        ...
+
+
+class Searcher(Adapter, Protocol):
+    """An adapter that finds passages by itself and gives no vectors."""
+
+    def index(self, passages: Iterable[str], *, language: str) -> PassageIndex:
+        """Read all passages.
+
+        Args:
+            passages: Gone through once; none is kept. There may be none, and empty ones.
+            language: Of passages and queries, ISO 639-1 (``zh``); empty where it is not known.
         """
         ...
 

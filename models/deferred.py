@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from models.contract import Adapter, Capability, Parallel
+from models.contract import Adapter, Capability, Parallel, PassageIndex
 from models.spec import ModelSpec
 
 
@@ -54,6 +54,11 @@ class Deferred:
         """See the contract of encoders and scorers; loads the model."""
         run: Callable[[], Any] = self.adapter.prepare(texts, **arguments)
         return run
+
+    def index(self, passages: Iterable[str], *, language: str) -> PassageIndex:
+        """See the contract of searchers; loads the model."""
+        index: PassageIndex = self.adapter.index(passages, language=language)
+        return index
 
     def close(self) -> None:
         """Nothing: who loads the model lets go of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,14 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
 
 
 def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
+    if spec.ability == "search":
+        said = [field.name for field in fields(overrides) if getattr(overrides, field.name) != field.default]
+        if others := [name for name in said if name != "name"]:
+            raise BadInput(
+                f"--{others[0].replace('_', '-')} does not apply to {spec.name}, which counts words and has no such "
+                "setting: drop it"
+            )
+        return
     kinds = (
         (_ENCODER, spec.ability == "encode", "an embedding model"),
         (_PARTS, spec.adapter == "models.m3:load", "BGE-M3"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import BadInput, UnknownName
-from models.spec import FAKE, ModelSpec, Pooling, Prompts
+from models.spec import BUILT_IN, ModelSpec, Pooling, Prompts
 
 if TYPE_CHECKING:
     from models.contract import Adapter, Loading
@@ -25,9 +25,11 @@ _KEYS = {"adapter", "ability", "reference", "licence", "instructions", "query_ma
 _OPTIONAL_KEYS = {
     "task_format",
     "dtype",
+    "short",
     *("prompt", "cutoff_layer", "head_index", "compress_layers", "compress_ratio"),
 }
 _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
+_KEYS_OF: Mapping[Any, set[str]] = {"score": _KEYS, "search": _KEYS | {"search"}}  # of all others an encoder's
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class Registry:
         models: Settings of each published checkpoint, in file order.
         families: Keys of each family.
         ask: Checkpoints that several families fit, with these.
+        short: Names of models in full by the short ones that a user may type.
     """
 
     models: Mapping[str, ModelSpec]
     families: Mapping[str, Mapping[str, Any]]
     ask: Mapping[str, tuple[str, ...]]
+    short: Mapping[str, str]
 
 
 @cache
@@ -54,6 +58,11 @@ def registry() -> Registry:
 def published() -> Mapping[str, ModelSpec]:
     """All published checkpoints by name, in file order."""
     return registry().models
+
+
+def published_as(model: str) -> ModelSpec | None:
+    """The row of what a user typed, its name in full or the short one; None for a folder, and for what is not known."""
+    return published().get(registry().short.get(model, model))
 
 
 def parse(text: str, source: str) -> Registry:
@@ -69,18 +78,21 @@ def parse(text: str, source: str) -> Registry:
     data = tomllib.loads(text)
     families = _families(data.get("family", {}), source)
     specs: dict[str, ModelSpec] = {}
+    short: dict[str, str] = {}
     for row in data.get("model", []):
         name = row.get("name", "a row without a name")
         if row.get("family") not in families:
             raise UnknownName("family", str(row.get("family")), families, f"in {source}, model {name}")
         if name in specs:
             raise BadInput(f"{source}: model {name} stands there twice")
+        if "short" in row:
+            short[row["short"]] = name
         specs[name] = _spec(row, families, f"{source}: model {name}")
     ask = {name: tuple(choices) for name, choices in data.get("ask", {}).items()}
     for family in [family for choices in ask.values() for family in choices]:
         if family not in families:
             raise UnknownName("family", family, families, f"in {source}, under [ask]")
-    return Registry(specs, families, ask)
+    return Registry(specs, families, ask, short)
 
 
 def _families(tables: Mapping[str, Mapping[str, Any]], source: str) -> dict[str, dict[str, Any]]:
@@ -96,7 +108,7 @@ def _families(tables: Mapping[str, Mapping[str, Any]], source: str) -> dict[str,
 
 def family_names() -> list[str]:
     """The families that a user may name for a checkpoint."""
-    return [family for family in registry().families if not family.startswith(FAKE)]
+    return [family for family in registry().families if not family.startswith(BUILT_IN)]
 
 
 def encoder_families(pooling: Pooling) -> list[str]:
@@ -118,7 +130,7 @@ def family_spec(family: str, *, name: str, revision: str) -> ModelSpec:
 
 def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], where: str) -> ModelSpec:
     merged = {**families[row["family"]], **row}
-    keys = _KEYS if merged.get("ability") == "score" else _ENCODER_KEYS
+    keys = _KEYS_OF.get(merged.get("ability"), _ENCODER_KEYS)
     odd = (merged.keys() - _OPTIONAL_KEYS) ^ (keys | {"name", "family", "revision"})
     if odd:
         raise BadInput(f"{where} has unknown or missing keys: {', '.join(sorted(odd))}")
@@ -126,9 +138,12 @@ def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], whe
         if each.keys() != {"text", "before"}:
             raise BadInput(f"{where}: an instruction has text and before, and one has {', '.join(sorted(each))}")
     del merged["reference"]
+    merged.pop("short", None)
     prompts = tuple((selector, each["text"]) for each in merged.pop("instructions") for selector in each["before"])
     if task_format := merged.pop("task_format", ""):
         prompts += task_prompts(task_format)
+    if "search" in merged:
+        merged["search"] = tuple(merged["search"].items())
     if "compress_layers" in merged:
         merged["compress_layers"] = tuple(merged["compress_layers"])
     return ModelSpec(**merged, prompts=prompts)

@@ -12,7 +12,7 @@ from models.checkpoint import Checkpoint, check_heads, locate, with_weights
 from models.contract import Backend, Cutoff, LayeredScorer, Loading, Parallel
 from models.detect import Detection, detect
 from models.overrides import Overrides, override
-from models.registry import loader, published
+from models.registry import loader, published_as
 from models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Model:
     Attributes:
         spec: Effective settings.
         evidence: Where each came from, line by line.
-        checkpoint: Its files; None for the fake models, which have none.
+        checkpoint: Its files; None for models that have none.
         cutoffs: Where a layerwise reranker is read in one pass; this model's is one of them.
     """
 
@@ -63,9 +63,15 @@ class Model:
 
 
 def has_files(model: str) -> bool:
-    """Whether a model is read from files; the fake ones are not."""
-    row = published().get(model)
+    """Whether a model is read from files; the fake ones and BM25 are not."""
+    row = published_as(model)
     return row is None or row.has_files
+
+
+def searches(model: str) -> bool:
+    """Whether a model searches without vectors, by its name alone."""
+    row = published_as(model)
+    return row is not None and row.ability == "search"
 
 
 class Shelf:
@@ -117,7 +123,7 @@ def resolve_model(
     """Find a model and work out its settings; no weights are read.
 
     Args:
-        model: Folder or hub id.
+        model: Folder, hub id, or the short name of a built-in model.
         revision: Commit on the hub, None for the pinned one.
         overrides: What the user says of it.
         trust_remote_code: Code that the checkpoint brings may run.
@@ -128,11 +134,11 @@ def resolve_model(
     Raises:
         BadInput: There is no such model, or its files or flags contradict one another.
     """
-    if not has_files(model):
-        if overrides.adapters or overrides.family:
-            flag = "--adapter" if overrides.adapters else "--family"
+    row = published_as(model)
+    if row is not None and not row.has_files:
+        given = {"--adapter": overrides.adapters, "--family": overrides.family, "--revision": revision}
+        if flag := next((flag for flag, value in given.items() if value), None):
             raise BadInput(f"{flag} is for models that are read from files, and {model} is not: drop it")
-        row = published()[model]
         spec, said = override(row, overrides)
         return Model(spec, (f"settings: models.toml, {row.name}", *said), None)
     checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)

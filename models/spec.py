@@ -13,7 +13,7 @@ from models.contract import Part, Role
 Pooling = Literal["cls", "mean", "lasttoken", "last8"]
 Similarity = Literal["cosine", "dot"]
 DType = Literal["fp32", "fp16", "bf16"]
-Ability = Literal["encode", "score"]
+Ability = Literal["encode", "score", "search"]
 Retrieval = Literal["dense", "sparse", "colbert", "hybrid"]
 HeadIndex = Literal["position", "layer"]
 
@@ -22,7 +22,7 @@ DTYPES: tuple[DType, ...] = get_args(DType)
 HEAD_INDEXES: tuple[HeadIndex, ...] = get_args(HeadIndex)
 RETRIEVALS: tuple[Retrieval, ...] = get_args(Retrieval)
 
-FAKE = "fake"  # families of this prefix are not read from files
+BUILT_IN = ("fake", "bm25")  # families of these prefixes are not read from files
 
 Prompts = tuple[tuple[str, str], ...]
 """``(selector, instruction)`` pairs. A selector is what MTEB's model prompts use, with ``passage`` for ``document``:
@@ -39,11 +39,11 @@ class ModelSpec:
         revision: Commit on the hub, or a hash of a local checkpoint's files.
         family: Row of the family table in models.toml, or ``detected``.
         adapter: ``module:function`` that loads it.
-        ability: Whether it embeds texts or scores pairs.
+        ability: Whether it embeds texts, scores pairs, or finds passages without vectors.
         query_max_length: Tokens kept of a query or a symmetric text, instruction included. Of an encoder with special
             tokens; of a cross-encoder without.
         passage_max_length: Tokens kept of a passage; of a cross-encoder of the whole pair.
-        pooling: Which hidden states become the vector; None for a model that scores pairs.
+        pooling: Which hidden states become the vector; None for a model without vectors.
         normalize: L2-normalise the vectors.
         similarity: How two vectors are compared in search and in MTEB's "similarity" scores.
         prompts: Which instruction goes in front of which text.
@@ -66,6 +66,7 @@ class ModelSpec:
         base: Model that adapters are merged into, ``name@revision``.
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
+        search: Settings of a model that searches without vectors, ``(name, value)`` each.
     """
 
     name: str
@@ -96,6 +97,7 @@ class ModelSpec:
     base: str = ""
     adapters: tuple[str, ...] = ()
     licence: str = ""
+    search: tuple[tuple[str, str | float], ...] = ()
 
     @property
     def parts(self) -> frozenset[Part]:
@@ -116,8 +118,8 @@ class ModelSpec:
 
     @property
     def has_files(self) -> bool:
-        """Whether there is a checkpoint behind it; the fake models have none."""
-        return not self.family.startswith(FAKE)
+        """Whether there is a checkpoint behind it; the fake models and BM25 have none."""
+        return not self.family.startswith(BUILT_IN)
 
     def instruction(self, task: str, kind: str, role: Role) -> str:
         """The text to put in front of a text of this role; empty for none.
@@ -145,7 +147,10 @@ class ModelSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as stored in every result."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        # Absent where there are none, so that what is kept of the other models keeps its keys.
+        del values["search"]
+        return values | ({"search": dict(self.search)} if self.search else {})
 
     def vector_settings(self, role: Role) -> dict[str, Any]:
         """What the vectors of an encoder's texts depend on, as plain values, but for the instruction.

@@ -1,4 +1,4 @@
-"""Our adapter as mteb's own tasks want it: mteb's encoder, search and cross-encoder protocols over one TextEncoder.
+"""Our adapter as mteb's own tasks want it: mteb's encoder, search and cross-encoder protocols over our own calls.
 
 mteb decides what is encoded, with which role, and how it is scored; which instruction goes before which text, the
 search and the forward passes are ours.
@@ -18,6 +18,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from models.analysis import iso_639_1
 from models.contract import Role, Scorer
 from models.spec import ModelSpec, Retrieval, joint_name
 from runners.benchmark import Contestant
@@ -50,31 +51,86 @@ def model_meta(spec: ModelSpec, reranker: ModelSpec | None = None) -> Any:
     values = ModelMeta.create_empty().model_dump() | {
         "name": name,
         "revision": revision,
-        "max_tokens": spec.passage_max_length,
+        "max_tokens": spec.passage_max_length or None,
         "license": spec.licence or None,
         "similarity_fn_name": spec.similarity if spec.ability == "encode" else None,
         "use_instructions": bool(spec.prompts),
         "framework": ["PyTorch", "Transformers", "safetensors"] if spec.has_files else [],
-        "model_type": [_MODEL_TYPES[spec.retrieval] if spec.ability == "encode" else "cross-encoder"],
+        "model_type": [_model_type(spec)],
     }
     return ModelMeta.model_validate(values)
 
 
-class EncoderBridge:
-    """mteb's EncoderProtocol and SearchProtocol in one object: mteb searches through it where a task retrieves.
+def _model_type(spec: ModelSpec) -> str:
+    match spec.ability:
+        case "encode":
+            return _MODEL_TYPES[spec.retrieval]
+        case "score":
+            return "cross-encoder"
+        case "search":
+            return "sparse"
+
+
+class SearchBridge:
+    """mteb's SearchProtocol: mteb searches through it where a task retrieves.
 
     Attributes:
         mteb_model_meta: See ``model_meta``.
         retriever: What searches, and what it knows of the last search.
     """
 
-    def __init__(self, encoder: TextEncoder, contestant: Contestant, progress: Progress) -> None:
+    def __init__(self, retriever: Retriever, contestant: Contestant) -> None:
         reranker = contestant.reranker
-        self.mteb_model_meta = model_meta(encoder.adapter.spec, reranker.spec if reranker else None)
-        self.retriever = Retriever(encoder, contestant, progress)
+        self.mteb_model_meta = model_meta(contestant.adapter.spec, reranker.spec if reranker else None)
+        self.retriever = retriever
+        self._corpus: Any = None
+
+    def index(self, corpus: Any, **_: Any) -> None:
+        """Take the corpus of a retrieval or reranking task; it is read when the search comes.
+
+        Args:
+            corpus: Dataset with ``id``, ``text`` and maybe ``title``.
+        """
+        self._corpus = corpus
+
+    def search(
+        self,
+        queries: Any,
+        *,
+        task_metadata: Any,
+        top_k: int,
+        hf_subset: str = "default",
+        top_ranked: Mapping[str, Sequence[str]] | None = None,
+        **_: Any,
+    ) -> Run:
+        """Rank the corpus for each query, or each query's candidates where the task gives them.
+
+        Args:
+            queries: Dataset with ``id`` and ``text``.
+            task_metadata: Name and type of the task choose the instructions, its language how words are made.
+            top_k: Passages kept of each query.
+            hf_subset: Subset of the task; it may have a language of its own.
+            top_ranked: Candidates of each query (reranking tasks).
+
+        Returns:
+            ``{query id: {passage id: score}}``.
+        """
+        task = (task_metadata.name, task_metadata.type)
+        asked = Texts(list(queries["id"]), _query_texts(queries, task_metadata))
+        passages = Texts(list(self._corpus["id"]), passage_texts(self._corpus))
+        self._corpus = None
+        language = _language(task_metadata, hf_subset)
+        run = self.retriever.retrieve(task, asked, passages, top_ranked, top_k=top_k, language=language)
+        return self.retriever.rerank(task, run, asked, passages, below="kept")
+
+
+class EncoderBridge(SearchBridge):
+    """mteb's EncoderProtocol beside its SearchProtocol."""
+
+    def __init__(self, encoder: TextEncoder, contestant: Contestant, progress: Progress) -> None:
+        super().__init__(Retriever(encoder, contestant, progress), contestant)
         self._encoder = encoder
         self._spec = encoder.adapter.spec
-        self._corpus: Any = None
 
     def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **_: Any) -> NDArray[np.float32]:
         """Embed the texts of an mteb DataLoader, in its order.
@@ -102,41 +158,6 @@ class EncoderBridge:
 
         function = pairwise_cos_sim if self._spec.similarity == "cosine" else pairwise_dot_score
         return function(embeddings1, embeddings2)
-
-    def index(self, corpus: Any, **_: Any) -> None:
-        """Take the corpus of a retrieval or reranking task; it is encoded when the search comes.
-
-        Args:
-            corpus: Dataset with ``id``, ``text`` and maybe ``title``.
-        """
-        self._corpus = corpus
-
-    def search(
-        self,
-        queries: Any,
-        *,
-        task_metadata: Any,
-        top_k: int,
-        top_ranked: Mapping[str, Sequence[str]] | None = None,
-        **_: Any,
-    ) -> Run:
-        """Rank the corpus for each query, or each query's candidates where the task gives them.
-
-        Args:
-            queries: Dataset with ``id`` and ``text``.
-            task_metadata: Name and type of the task choose the instructions.
-            top_k: Passages kept of each query.
-            top_ranked: Candidates of each query (reranking tasks).
-
-        Returns:
-            ``{query id: {passage id: score}}``.
-        """
-        task = (task_metadata.name, task_metadata.type)
-        asked = Texts(list(queries["id"]), _query_texts(queries, task_metadata))
-        passages = Texts(list(self._corpus["id"]), passage_texts(self._corpus))
-        self._corpus = None
-        run = self.retriever.retrieve(task, asked, passages, top_ranked, top_k=top_k)
-        return self.retriever.rerank(task, run, asked, passages, below="kept")
 
     def _encode(self, texts: Sequence[str], task_metadata: Any, role: Role) -> NDArray[np.float32]:
         instruction = self._spec.instruction(task_metadata.name, task_metadata.type, role)
@@ -214,6 +235,13 @@ def _query_texts(queries: Any, task_metadata: Any) -> list[str]:
     from mteb.types import PromptType
 
     return _loader_texts(create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
+
+
+def _language(task_metadata: Any, subset: str) -> str:
+    """ISO 639-1 of a task's subset; empty where it has several languages, or none is given."""
+    codes = task_metadata.hf_subsets_to_langscripts.get(subset) or ()
+    languages = {iso_639_1(code) for code in codes}
+    return languages.pop() if len(languages) == 1 else ""
 
 
 def _loader_texts(loader: Any) -> list[str]:

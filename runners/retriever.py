@@ -1,34 +1,60 @@
-"""What finds passages for queries: an encoder, and maybe a reranker behind it, over one task after another."""
+"""What finds passages for queries: an encoder or a searcher, and maybe a reranker behind it, task after task."""
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Self, cast
 
+import numpy as np
+
+from models.contract import Encoder, Searcher
 from runners.benchmark import Contestant
-from runners.encode import TextEncoder, score_pairs
+from runners.encode import EncodeCounts, TextEncoder, score_pairs
 from runners.index import IndexInfo
 from runners.progress import Progress
 from runners.rank import Texts, rank
-from runners.search import Below, Run, rerank
+from runners.search import Below, Run, cut, rerank
+
+# Texts between two words to the progress.
+_TOLD = 1_000
 
 
 class Retriever:
     """A contestant's way from texts to a run: which instruction goes before which text, the search, the re-ranking.
 
     Attributes:
+        encoder: What encodes; None where the model searches without vectors.
         index_info: What searched last; None when nothing did.
         search_seconds: Wall time of all searches, encoding apart.
     """
 
-    def __init__(self, encoder: TextEncoder, contestant: Contestant, progress: Progress) -> None:
+    def __init__(self, encoder: TextEncoder | None, contestant: Contestant, progress: Progress) -> None:
+        self.encoder = encoder
         self.index_info: IndexInfo | None = None
         self.search_seconds = 0.0
-        self._encoder = encoder
         self._contestant = contestant
         self._progress = progress
+
+    @classmethod
+    def of(cls, contestant: Contestant, progress: Progress) -> Self:
+        """That of a contestant, whichever way its model searches.
+
+        Args:
+            contestant: An encoder or a searcher, maybe with a reranker.
+            progress: Whom to tell.
+        """
+        adapter = contestant.adapter
+        if "search" in adapter.capabilities:
+            return cls(None, contestant, progress)
+        return cls(TextEncoder(cast("Encoder", adapter), progress, contestant.keeping), contestant, progress)
+
+    @property
+    def counts(self) -> EncodeCounts:
+        """What was encoded so far: nothing by a model that searches without vectors."""
+        return self.encoder.counts if self.encoder else EncodeCounts()
 
     def retrieve(
         self,
@@ -38,6 +64,7 @@ class Retriever:
         candidates: Mapping[str, Sequence[str]] | None = None,
         *,
         top_k: int,
+        language: str = "",
     ) -> Run:
         """Rank all passages for each query, or each query's candidates.
 
@@ -47,13 +74,23 @@ class Retriever:
             passages: All passages, without instruction.
             candidates: Passage ids of each query that alone are ranked; None to rank all passages.
             top_k: Passages kept of each query.
+            language: Of the texts, ISO 639-1; empty where it is not known. A model that encodes does not ask.
+
+        Returns:
+            A ranking of each query. A searcher leaves out passages that share no word with the query, so it may be
+            shorter than ``top_k``, and empty; candidates are all ranked.
         """
-        spec = self._encoder.adapter.spec
+        started = time.perf_counter()
+        if self.encoder is None:
+            run, self.index_info = self._search(queries, passages, candidates, top_k, language)
+            self.search_seconds += time.perf_counter() - started
+            return run
+        spec = self.encoder.adapter.spec
         queries = replace(queries, instruction=spec.instruction(*task, "query"))
         passages = replace(passages, instruction=spec.instruction(*task, "passage"))
-        encoded, started = self._encoder.counts.seconds, time.perf_counter()
-        run, self.index_info = rank(self._encoder, queries, passages, candidates, top_k=top_k)
-        self.search_seconds += time.perf_counter() - started - (self._encoder.counts.seconds - encoded)
+        encoded = self.encoder.counts.seconds
+        run, self.index_info = rank(self.encoder, queries, passages, candidates, top_k=top_k)
+        self.search_seconds += time.perf_counter() - started - (self.encoder.counts.seconds - encoded)
         return run
 
     def rerank(self, task: tuple[str, str], run: Run, queries: Texts, passages: Texts, *, below: Below) -> Run:
@@ -81,3 +118,37 @@ class Retriever:
             top_k=self._contestant.rerank_top_k,
             below=below,
         )
+
+    def _search(
+        self,
+        queries: Texts,
+        passages: Texts,
+        candidates: Mapping[str, Sequence[str]] | None,
+        top_k: int,
+        language: str,
+    ) -> tuple[Run, IndexInfo]:
+        """See ``retrieve``, of a searcher."""
+        searcher = cast("Searcher", self._contestant.adapter)
+        index = searcher.index(self._told("indexing", passages.texts), language=language)
+        ids = np.array(passages.ids, dtype=object)
+        row_of = {} if candidates is None else {passage_id: row for row, passage_id in enumerate(passages.ids)}
+        run: Run = {}
+        for query_id, query in zip(queries.ids, self._told("searching", queries.texts), strict=True):
+            if candidates is None:
+                rows, scores = index.search(query, top_k)
+            else:
+                rows = np.array([row_of[passage_id] for passage_id in candidates.get(query_id, ())], dtype=np.int64)
+                scores = index.score(query, rows)
+                order = np.argsort(-scores, kind="stable")
+                rows, scores = rows[order], scores[order]
+            run[query_id] = cut(ids[rows], scores, top_k)
+        return run, IndexInfo(index.library, index.method, searcher.device, exact=True)
+
+    def _told(self, stage: str, texts: Sequence[str]) -> Iterator[str]:
+        """The texts, one after the other, as a stage of the progress."""
+        self._progress.stage(stage, len(texts))
+        for number, text in enumerate(texts, 1):
+            yield text
+            if number % _TOLD == 0:
+                self._progress.advance(_TOLD)
+        self._progress.advance(len(texts) % _TOLD)

@@ -65,12 +65,18 @@ def retrieve(
         its_counts = counts[its_texts]
         firsts = begins[its_texts] - (np.cumsum(its_counts) - its_counts)
         rows = passages_by_text[np.repeat(firsts, its_counts) + np.arange(its_counts.sum())]
-        run[query_id] = _best(ids[rows], np.repeat(its_scores, its_counts), top_k)
+        run[query_id] = cut(ids[rows], np.repeat(its_scores, its_counts), top_k)
     return run, search.info
 
 
-def _best(ids: NDArray[np.object_], scores: NDArray[np.float32], top_k: int) -> dict[str, float]:
-    """The first ``top_k`` of ids in the order of their scores; the larger ids of those that tie with the last."""
+def cut(ids: NDArray[np.object_], scores: NDArray[np.float32], top_k: int) -> dict[str, float]:
+    """The first ``top_k`` ids in the order of their scores; of those that tie with the last, the larger ids.
+
+    Args:
+        ids: ``object[n]``.
+        scores: ``float32[n]``, best first.
+        top_k: Ids kept.
+    """
     if len(ids) > top_k:
         last = scores[top_k - 1]
         above = int(np.searchsorted(-scores, -last, side="left"))

@@ -126,6 +126,7 @@ OTHER_VALUES = {
     "base": f"org/base@{'1' * 40}",
     "adapters": ("org/adapter@" + "2" * 40,),
     "licence": "mit",
+    "search": (("k1", 0.9),),
 }
 
 
@@ -161,7 +162,7 @@ def test_as_dict_is_plain_json_with_every_setting():
     values = with_prompts(("query", "问：")).as_dict()
 
     assert json.loads(json.dumps(values)) == values
-    assert values.keys() == {field.name for field in fields(ModelSpec)}
+    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"search"}
     assert values["prompts"] == [["query", "问："]]
 
 
