@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, UnknownName
-from runners.benchmark import Benchmark, Contestant, Loaded, Outcome, names_of
-from runners.request import RunRequest
+from runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome, names_of
+from runners.request import RunRequest, refuse_flags_of_others
 from runners.snapshots import Snapshots
-from runners.task import Task, pick, read_tasks
+from runners.task import Task, pick, read_tasks, splits_line
 
 if TYPE_CHECKING:
+    from models.spec import ModelSpec
+    from runners.plan import Plan
     from runners.progress import Progress
 
 _HERE = Path(__file__).parent
@@ -35,6 +38,22 @@ class _ThroughMteb:
 
         return evaluate(loaded, contestant, progress, predictions)
 
+    def listing(self, tasks: Sequence[Task]) -> Listing:
+        """See Benchmark."""
+        headings = ["task", "type", "group", "dataset", "revision", "splits", "main score"]
+        return Listing(headings, [_cells(task) for task in tasks])
+
+    def settings(self, task: Task) -> Mapping[str, Any]:
+        """See Benchmark."""
+        return asdict(task)
+
+    def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
+        """See Benchmark."""
+        return (f"{task.name}.json",)
+
+    def check_results(self, plan: Plan) -> None:
+        """See Benchmark: a result of other settings is replaced, and kept aside."""
+
 
 class _CMteb(_ThroughMteb):
     """The 31 tasks of ``MTEB(cmn, v1)`` and the groups beside them."""
@@ -48,8 +67,7 @@ class _CMteb(_ThroughMteb):
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
-        if request.subsets:
-            raise BadInput("--subsets is for --benchmark mteb: each C-MTEB task has its one subset")
+        refuse_flags_of_others(request)
         tasks = self.tasks()
         if request.mini:
             mini = tuple(task for task in tasks if task.group == "core" and (_MINI / task.dataset).is_dir())
@@ -99,8 +117,7 @@ class _Mteb(_ThroughMteb):
         from mteb.get_tasks import _TASKS_REGISTRY
 
         hint = "see flagbench tasks --benchmark mteb"
-        if request.group:
-            raise BadInput("--group is for --benchmark cmteb: name mteb tasks with --tasks")
+        refuse_flags_of_others(request)
         if not request.tasks:
             raise BadInput("--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; " + hint)
         for name in request.tasks:
@@ -135,6 +152,10 @@ class _Mteb(_ThroughMteb):
 
 CMTEB: Benchmark = _CMteb()
 MTEB: Benchmark = _Mteb()
+
+
+def _cells(task: Task) -> list[str]:
+    return [task.name, task.kind, task.group, task.dataset, task.revision[:8], splits_line(task), task.main_score]
 
 
 def _row(task: Any) -> Task:

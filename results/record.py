@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any, Literal
@@ -33,6 +33,8 @@ class TaskRecord:
         finished: UTC time, ISO 8601.
         backend: What multiplied the matrices of the model, and after a ``+`` those of its reranker;
             empty where all came from the store.
+        files: Its result files, relative to the folder of the run.
+        note: What the user must know of its scores, empty for nothing.
     """
 
     name: str
@@ -48,6 +50,8 @@ class TaskRecord:
     error: str = ""
     finished: str = ""
     backend: str = ""
+    files: Sequence[str] = ()
+    note: str = ""
 
     @property
     def score(self) -> float | None:
@@ -97,10 +101,14 @@ class RunRecord:
         if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
             raise ValueError(f"not a run record of schema {SCHEMA_VERSION}")
         try:
-            tasks = {name: TaskRecord(**record) for name, record in data.pop("tasks").items()}
+            tasks = {name: _task(record) for name, record in data.pop("tasks").items()}
             return cls(**data | {"evidence": tuple(data["evidence"]), "tasks": tasks})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a run record: {error}") from error
+
+
+def _task(record: Mapping[str, Any]) -> TaskRecord:
+    return TaskRecord(**{**record, "files": tuple(record.get("files", ()))})
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,12 +57,20 @@ class RunStore:
         except (ValueError, OSError) as error:
             raise BadInput(f"{self.run_file} cannot be read ({error}); move it away or use another --output") from error
 
-    def finished(self, record: RunRecord | None, task: str, digest: str) -> bool:
-        """Whether a task has a result with these settings."""
+    def finished(self, record: RunRecord | None, task: str, digest: str, files: Iterable[str]) -> bool:
+        """Whether a task has a result with these settings, and these files."""
         known = record.tasks.get(task) if record else None
         return bool(
-            known and known.status == "success" and known.digest == digest and (self.folder / f"{task}.json").is_file()
+            known
+            and known.status == "success"
+            and known.digest == digest
+            and set(files) <= set(known.files)
+            and self._stands(known)
         )
+
+    def _stands(self, record: TaskRecord) -> bool:
+        """Whether a finished task's files are there."""
+        return bool(record.files) and all((self.folder / name).is_file() for name in record.files)
 
     def prepare(self) -> None:
         """Make the folder, keep other runs out of it until ``release``, and sweep up what a killed run left.
@@ -82,8 +90,8 @@ class RunStore:
         except OSError as error:
             self.release()
             raise BadInput(f"cannot write to {self.folder}: {error.strerror}; choose another --output") from error
-        for folder in (self.folder, self._own):
-            for path in folder.glob(f".*{_UNFINISHED}"):
+        for path in self.folder.rglob(f".*{_UNFINISHED}"):
+            if "replaced" not in path.relative_to(self.folder).parts:
                 path.unlink(missing_ok=True)
 
     def release(self) -> None:
@@ -96,26 +104,47 @@ class RunStore:
         """Store a finished or failed task and return the record with it.
 
         Result files come first and run.json last, each whole or not at all, so that a task counts as finished only
-        when its files are there. A result made with other settings moves to ``replaced/``.
+        when its files are there. A result made with other settings moves to ``replaced/``; one made with the same
+        settings keeps the files and scores that the new one lacks (of other splits).
 
         Args:
             run: The record so far.
             record: The task.
             files: Text by file name, in the model's folder; empty for a failed task.
+
+        Raises:
+            BadInput: The disk is full or the folder cannot be written.
         """
         before = run.tasks.get(record.name)
-        old = self.folder / f"{record.name}.json"
-        if files and before and before.digest != record.digest and old.is_file():
-            (self._own / "replaced").mkdir(exist_ok=True)
-            old.replace(self._own / "replaced" / f"{record.name}.{before.digest}.json")
-        for name, text in files.items():
-            write_atomic(self.folder / name, text)
-        if not files and before and before.status == "success" and old.is_file():
+        if not files and before and before.status == "success" and self._stands(before):
             # A failed attempt does not take the place of a result that stands.
             return run
+        if files and before and before.digest != record.digest:
+            for name in before.files:
+                self._set_aside(name, before.digest)
+        elif files and before and before.status == "success":
+            record = replace(
+                record,
+                files=tuple(dict.fromkeys((*before.files, *record.files))),
+                scores={**before.scores, **record.scores},
+            )
+        for name, text in files.items():
+            path = self.folder / name
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise BadInput(f"cannot write {path}: {error.strerror}; choose another --output") from error
+            write_atomic(path, text)
         run = replace(run, tasks={**run.tasks, record.name: record})
         write_atomic(self.run_file, run.to_json())
         return run
+
+    def _set_aside(self, name: str, digest: str) -> None:
+        """Move a result file of other settings to ``replaced/``, with their digest in its name."""
+        old, kept = self.folder / name, self._own / "replaced" / name
+        if old.is_file():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            old.replace(kept.with_name(f"{kept.stem}.{digest}{kept.suffix}"))
 
 
 def write_atomic(path: Path, text: str) -> None:

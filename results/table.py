@@ -58,7 +58,7 @@ def _task_row(record: TaskRecord) -> Row:
         return Row(record.name, record.kind, None, False, f"failed: {record.error}")
     status = record.data.get("status")
     note = {"exact": "", "differs": "data differs: not comparable", "unknown": "no published statistics"}[str(status)]
-    return Row(record.name, record.kind, record.score, status == "exact", note)
+    return Row(record.name, record.kind, record.score, status == "exact", "; ".join(filter(None, (note, record.note))))
 
 
 def _mean(label: str, names: Sequence[str], by_name: Mapping[str, Row]) -> Row:

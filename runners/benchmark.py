@@ -16,10 +16,34 @@ from runners.snapshots import Snapshots
 from runners.task import Task
 
 if TYPE_CHECKING:
+    from models.spec import ModelSpec
     from runners.kept import Keeping
+    from runners.plan import Plan
 
 # Found by name, so that the engine never imports a benchmark's package.
-BENCHMARKS: Mapping[str, str] = {"cmteb": "cmteb.benchmark:CMTEB", "mteb": "cmteb.benchmark:MTEB"}
+BENCHMARKS: Mapping[str, str] = {
+    "cmteb": "cmteb.benchmark:CMTEB",
+    "mteb": "cmteb.benchmark:MTEB",
+    "air-bench": "airbench.benchmark:AIR_BENCH",
+}
+
+# Modules with ``add_score`` and ``add_submit``: the commands score and submit of benchmarks that keep what was found.
+COMMANDS: Mapping[str, str] = {"air-bench": "airbench.commands"}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table of tasks.
+
+    Attributes:
+        headings: Of its columns.
+        rows: A cell for each heading.
+        closing: A line below it, empty for none.
+    """
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    closing: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +81,7 @@ class Contestant:
     """What is scored, loaded.
 
     Attributes:
-        adapter: An encoder, or a reranker alone.
+        adapter: An encoder, a searcher without vectors, or a reranker alone.
         reranker: Re-orders what the encoder retrieved; None for none.
         rerank_top_k: Passages that it sees of each query.
         keeping: The store of embeddings and scores; None to keep nothing.
@@ -74,20 +98,22 @@ class Outcome:
     """What scoring one task gave.
 
     Attributes:
-        document: Text of the leaderboard's result file.
-        model_meta: Text of the leaderboard's model file.
-        scores: Main score by split and subset.
+        files: Text of the task's result files, by name in the folder of the run.
+        shared: Text of files there that all tasks share.
+        scores: Main score by split and subset; empty where the labels are not published.
         search: What searched (``IndexInfo``), None where nothing did.
         seconds: Wall time of the stages ``encode``, ``search`` and ``score``.
         texts: Texts asked for, how many of them were distinct, and how many of those went through the model.
+        note: What the user must know of the scores.
     """
 
-    document: str
-    model_meta: str
+    files: Mapping[str, str]
+    shared: Mapping[str, str]
     scores: Mapping[str, Mapping[str, float]]
     search: Mapping[str, Any] | None
     seconds: Mapping[str, float]
     texts: Mapping[str, int]
+    note: str = ""
 
 
 class Benchmark(Protocol):
@@ -117,6 +143,26 @@ class Benchmark(Protocol):
 
     def average_over(self, request: RunRequest) -> tuple[Task, ...]:
         """The rows that the benchmark's average is made of; empty when it has none."""
+        ...
+
+    def listing(self, tasks: Sequence[Task]) -> Listing:
+        """The rows as a table for people."""
+        ...
+
+    def settings(self, task: Task) -> Mapping[str, Any]:
+        """What of the row moves its score, as plain values."""
+        ...
+
+    def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
+        """Names of the files that the task leaves in the folder of the run."""
+        ...
+
+    def check_results(self, plan: Plan) -> None:
+        """See whether the results may go beside those that are there.
+
+        Raises:
+            BadInput: They may not.
+        """
         ...
 
     def mini_data(self) -> Path | None:

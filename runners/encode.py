@@ -52,6 +52,10 @@ class EncodeCounts:
     encoded: int = 0
     seconds: float = 0.0
 
+    def as_dict(self) -> dict[str, int]:
+        """The numbers of texts, as recorded in the result."""
+        return {"asked": self.texts, "distinct": self.distinct, "encoded": self.encoded}
+
 
 class TextEncoder:
     """An encoder with the store, de-duplication, length-sorted chunks, progress and a check for NaN around it.

@@ -168,8 +168,10 @@ class _Engine:
             texts=outcome.texts,
             finished=_now(),
             backend="+".join(model.backend for model in self._models if model.backend),
+            files=tuple(outcome.files),
+            note=outcome.note,
         )
-        return record, {f"{step.task.name}.json": outcome.document, "model_meta.json": outcome.model_meta}
+        return record, {**outcome.files, **outcome.shared}
 
     def _traceback_file(self, step: Step) -> Path:
         return self._plan.store.run_file.with_name(f"{step.task.name}.traceback.txt")
@@ -210,7 +212,7 @@ def _summary(record: TaskRecord) -> str:
         return f"{record.name}: failed"
     score = record.score
     seconds = sum(record.seconds.values())
-    return f"{record.name}: {100 * score:.2f} in {seconds:.1f} s" if score is not None else f"{record.name}: no score"
+    return f"{record.name}: {f'{100 * score:.2f}' if score is not None else 'done'} in {seconds:.1f} s"
 
 
 def _now() -> str:

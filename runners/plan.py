@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 from flagbench import BadData, BadInput
 from models.contract import Role
 from models.device import devices_line, joint_device, resolve_device, resolve_devices
-from models.overrides import of_reranker, without_reranker
-from models.resolve import Model, has_files, resolve_model
+from models.overrides import Overrides, of_reranker, without_reranker
+from models.resolve import Model, has_files, resolve_model, searches
 from models.spec import ModelSpec, joint_name
 from results.record import RunRecord, TaskRecord, settings_digest
 from results.store import RunStore
@@ -34,6 +34,7 @@ class Step:
         task: Registry row.
         settings: All that moves its score.
         digest: Hash of them.
+        outputs: Names of the files that it will leave.
         state: ``finished`` tasks are skipped; ``again`` ones have a result with other settings, or were asked for.
         reason: Why ``again``.
     """
@@ -41,6 +42,7 @@ class Step:
     task: Task
     settings: Mapping[str, Any]
     digest: str
+    outputs: tuple[str, ...]
     state: State
     reason: str = ""
 
@@ -99,12 +101,13 @@ def resolve(request: RunRequest) -> Plan:
     model = resolve_model(
         request.model,
         request.revision,
-        without_reranker(request.overrides) if request.reranker else request.overrides,
+        _of_model(request),
         trust_remote_code=request.trust_remote_code,
         allow_pickle=request.allow_pickle,
         on_cpu=device.is_cpu,
     )
     _check_ability(model, tasks)
+    _check_searcher(request, model)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
     _check_data(benchmark, tasks, snapshots)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
@@ -122,7 +125,14 @@ def resolve(request: RunRequest) -> Plan:
     steps = tuple(
         _step(
             task,
-            {**_model_settings(model.spec, task), **second, **kept, "data": _data_settings(task, snapshots)},
+            {
+                **_model_settings(model.spec, task),
+                **second,
+                **kept,
+                "data": _data_settings(task, snapshots),
+                "task": _plain(benchmark.settings(task)),
+            },
+            benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
             store,
             earlier,
             overwrite=request.overwrite,
@@ -130,7 +140,17 @@ def resolve(request: RunRequest) -> Plan:
         for task in tasks
     )
     average_over = tuple((task.name, task.kind) for task in benchmark.average_over(request))
-    return Plan(request, benchmark, model, reranker, device.names, snapshots, store, earlier, steps, average_over)
+    plan = Plan(request, benchmark, model, reranker, device.names, snapshots, store, earlier, steps, average_over)
+    benchmark.check_results(plan)
+    return plan
+
+
+def _of_model(request: RunRequest) -> Overrides:
+    """What is said of the model; of a searcher before a reranker, the dtype is the reranker's alone."""
+    if not request.reranker:
+        return request.overrides
+    own = without_reranker(request.overrides)
+    return replace(own, dtype=None) if searches(request.model) else own
 
 
 class _Device:
@@ -187,11 +207,28 @@ def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
                 "use --types retrieval,reranking"
             )
         return
+    if model.spec.ability == "search":
+        if others := tuple(task for task in tasks if task.kind not in _RANKED):
+            raise BadInput(
+                f"{model.spec.name} searches and gives no vectors, which {_some(others)} need: "
+                "use --types retrieval,reranking"
+            )
+        return
     others = tuple(task for task in tasks if task.kind != "Reranking")
     if others:
         raise BadInput(
             f"{model.spec.name} is a reranker and gives no vectors, which {_some(others)} need: use --types reranking"
         )
+
+
+def _check_searcher(request: RunRequest, model: Model) -> None:
+    """Refuse what is about how vectors are made and kept, where there are none."""
+    if model.spec.ability != "search":
+        return
+    if request.engine == "ray":
+        raise BadInput(f"--engine ray: {model.spec.name} searches on this machine; drop it")
+    if request.store_fp16 and not request.reranker:
+        raise BadInput(f"--store-fp16 is about vectors, and {model.spec.name} gives none: drop it")
 
 
 def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: _Device) -> Model:
@@ -206,8 +243,9 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
         on_cpu=device.is_cpu,
     )
     if reranker.spec.ability != "score":
-        raise BadInput(f"--reranker {request.reranker}: an embedding model, not a reranker; name it as MODEL")
-    if model.spec.ability != "encode":
+        kind = "an embedding model" if reranker.spec.ability == "encode" else "a search without a model"
+        raise BadInput(f"--reranker {request.reranker}: {kind}, not a reranker; name it as MODEL")
+    if model.spec.ability == "score":
         raise BadInput(f"{model.spec.name} is a reranker itself: --reranker wants an embedding model before it")
     others = tuple(task for task in tasks if task.kind != "Retrieval")
     if others:
@@ -249,18 +287,28 @@ def _check_folder(flag: str, folder: Path) -> None:
 
 
 def _step(
-    task: Task, moving: Mapping[str, Any], store: RunStore, earlier: RunRecord | None, *, overwrite: bool
+    task: Task,
+    settings: Mapping[str, Any],
+    outputs: tuple[str, ...],
+    store: RunStore,
+    earlier: RunRecord | None,
+    *,
+    overwrite: bool,
 ) -> Step:
-    settings = {**moving, "task": _plain(asdict(task))}
     digest = settings_digest(settings)
-    if store.finished(earlier, task.name, digest) and not overwrite:
-        return Step(task, settings, digest, "finished")
+    step = Step(task, settings, digest, outputs, "new")
+    if store.finished(earlier, task.name, digest, outputs) and not overwrite:
+        return replace(step, state="finished")
     before: TaskRecord | None = earlier.tasks.get(task.name) if earlier else None
     if before is None or before.status != "success":
-        return Step(task, settings, digest, "new")
-    if before.digest == digest:
-        return Step(task, settings, digest, "again", "as asked for" if overwrite else "its result file is gone")
-    return Step(task, settings, digest, "again", "settings differ: " + "; ".join(_changes(before.settings, settings)))
+        return step
+    if before.digest != digest:
+        reason = "settings differ: " + "; ".join(changes(before.settings, settings))
+    elif overwrite:
+        reason = "as asked for"
+    else:
+        reason = "its result file is gone" if set(outputs) <= set(before.files) else "another split is asked for"
+    return replace(step, state="again", reason=reason)
 
 
 def _model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
@@ -290,9 +338,10 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
+def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """A line for each setting that differs."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in [*before, *(key for key in after if key not in before)]:
-            yield from _changes(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+            yield from changes(before.get(key), after.get(key), f"{path}.{key}" if path else key)
     elif before != after:
         yield f"{path} {before!r} -> {after!r}"

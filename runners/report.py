@@ -15,6 +15,8 @@ from rich.text import Text
 from models.contract import Role
 from models.registry import family_names, family_spec, published, registry
 from models.spec import ModelSpec
+from runners.benchmark import COMMANDS
+from runners.task import splits_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,6 +58,10 @@ def said_after(plan: Plan, finished: Finished, console: Console) -> None:
         _say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
     if any(record.status == "success" for record in finished.records):
         _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
+        if plan.benchmark.name in COMMANDS:
+            arguments = f"{plan.benchmark.name} {plan.store.folder}"
+            _say(console, f"then: flagbench score {arguments}")
+            _say(console, f"      flagbench submit {arguments} --model-name NAME --model-url URL")
     for record in finished.records:
         if record.status == "error":
             _say(console, f"flagbench: {record.error}")
@@ -78,7 +84,7 @@ def show_plan(plan: Plan, console: Console) -> None:
         task = step.task
         where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
         state = step.state + (f" ({step.reason})" if step.reason else "")
-        rows.append([task.name, task.kind, _splits(task), task.main_score, _instructed(spec, task), where, state])
+        rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
     headings = ["task", "type", "splits", "main score", "instructed", "dataset", "state"]
     console.print(_table(f"{plan.benchmark.title}: {len(rows)} tasks", headings, rows))
 
@@ -98,14 +104,12 @@ def show_model(model: Model, console: Console) -> None:
         _say(console, f"          and {len(texts) - _INSTRUCTIONS_SHOWN} more, one for each task")
 
 
-def show_tasks(benchmark: Benchmark, console: Console) -> None:
-    """The rows of a benchmark."""
-    rows = [
-        [task.name, task.kind, task.group, task.dataset, task.revision[:8], _splits(task), task.main_score]
-        for task in benchmark.tasks()
-    ]
-    headings = ["task", "type", "group", "dataset", "revision", "splits", "main score"]
-    console.print(_table(f"{benchmark.title}: {len(rows)} tasks", headings, rows))
+def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) -> None:
+    """Rows of a benchmark."""
+    listing = benchmark.listing(tasks)
+    console.print(_table(f"{benchmark.title}: {len(tasks)} tasks", listing.headings, listing.rows))
+    if listing.closing:
+        _say(console, listing.closing)
 
 
 def show_models(console: Console) -> None:
@@ -121,6 +125,8 @@ def show_models(console: Console) -> None:
     ]
     headings = ["model", "family", "revision", "apart from its family", "licence"]
     console.print(_table("published checkpoints", headings, rows))
+    for short, name in registry().short.items():
+        _say(console, f"{short}: {name}, {settings_line(published()[name])}")
     for name, choices in registry().ask.items():
         _say(console, f"{name}: with --family {', '.join(choices)}")
 
@@ -236,6 +242,9 @@ def _reranker(spec: ModelSpec, top_k: int) -> str:
 
 def settings_line(spec: ModelSpec) -> str:
     """The settings of a model that move its scores, in one line."""
+    if spec.ability == "search":
+        numbers = ", ".join(f"{name} {value}" for name, value in spec.search)
+        return f"search by words without vectors, {numbers}"
     if spec.ability == "score":
         tokens = f"{spec.passage_max_length} tokens a pair, {spec.query_max_length} a query"
         layer = f", layer {spec.cutoff_layer}" if spec.cutoff_layer else ""
@@ -259,11 +268,6 @@ def _ranking(spec: ModelSpec) -> str:
     weights = f" {'/'.join(f'{weight:g}' for weight in spec.weights)}" if spec.weights else ""
     candidates = f", {spec.candidates} candidates" if spec.candidates else ""
     return f"{spec.retrieval} retrieval{weights}{candidates}"
-
-
-def _splits(task: Task) -> str:
-    subsets = "" if task.subsets == ("default",) else f" [{', '.join(task.subsets)}]"
-    return ", ".join(task.splits) + subsets
 
 
 def _instructed(spec: ModelSpec, task: Task) -> str:

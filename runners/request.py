@@ -33,6 +33,11 @@ class RunRequest:
         types: Task types (``STS``, ``Retrieval``); empty for all.
         group: Task group; None for the benchmark's own default.
         subsets: Language subsets of multilingual tasks; empty for the registry's.
+        versions: Versions of AIR-Bench; empty for the latest. Here and below, of AIR-Bench only.
+        domains: Domains; empty for all.
+        languages: Languages; empty for all.
+        datasets: Names of datasets; empty for all.
+        splits: ``dev``, ``test``; empty for both.
         mini: Use the miniature data that ships with the package.
         data: Folder with snapshots ``<org>/<repo>/``; None for the hub.
         output: Folder of results.
@@ -62,6 +67,11 @@ class RunRequest:
     types: tuple[str, ...] = ()
     group: str | None = None
     subsets: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     mini: bool = False
     data: Path | None = None
     output: Path = Path("flagbench-results")
@@ -83,6 +93,29 @@ class RunRequest:
     store: Path | None = None
     store_bytes: int = 100_000_000_000
     store_fp16: bool = False
+
+
+# Flags that choose tasks of one benchmark only, by the field that holds them.
+_FLAGS_OF = {
+    "group": ("--group", "cmteb"),
+    "subsets": ("--subsets", "mteb"),
+    "versions": ("--benchmark-version", "air-bench"),
+    "domains": ("--domains", "air-bench"),
+    "languages": ("--languages", "air-bench"),
+    "datasets": ("--datasets", "air-bench"),
+    "splits": ("--splits", "air-bench"),
+}
+
+
+def refuse_flags_of_others(request: RunRequest) -> None:
+    """See that no flag is given that another benchmark's tasks are chosen with.
+
+    Raises:
+        BadInput: One is.
+    """
+    for name, (flag, its) in _FLAGS_OF.items():
+        if getattr(request, name) and its != request.benchmark:
+            raise BadInput(f"{flag} is for --benchmark {its}: drop it, or choose that benchmark")
 
 
 def default_store(environment: Mapping[str, str] = os.environ) -> Path:

@@ -94,6 +94,12 @@ def pick(
     return chosen
 
 
+def splits_line(task: Task) -> str:
+    """The task's splits and subsets, for people."""
+    subsets = "" if task.subsets == ("default",) else f" [{', '.join(task.subsets)}]"
+    return ", ".join(task.splits) + subsets
+
+
 def plain(kind: str) -> str:
     """A task type without case and hyphens: ``pair-classification`` and ``PairClassification`` are one."""
     return kind.lower().replace("-", "").replace("_", "")

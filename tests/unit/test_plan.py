@@ -60,8 +60,9 @@ def _store(plan: Plan, *steps: Step, status: Any = "success") -> None:
     spec = plan.model.spec
     run = plan.store.read() or RunRecord("cmteb", spec.name, spec.revision, spec.as_dict(), (), {}, {})
     for step in steps:
-        record = TaskRecord(step.task.name, step.task.kind, status, step.settings, step.digest)
-        run = plan.store.write_task(run, record, {f"{step.task.name}.json": "{}"} if status == "success" else {})
+        files = step.outputs if status == "success" else ()
+        record = TaskRecord(step.task.name, step.task.kind, status, step.settings, step.digest, files=files)
+        run = plan.store.write_task(run, record, dict.fromkeys(files, "{}"))
 
 
 def _states(plan: Plan) -> dict[str, str]:

@@ -30,7 +30,12 @@ def _task(name: str = "LCQMC", digest: str = "d1", status: Any = "success", **va
         status=status,
         settings={"model": {"pooling": "cls", "prompts": [["query", "为这个句子：\n"]]}},
         digest=digest,
-        **({"scores": {"test": {"default": 0.5}}} if status == "success" else {"error": "no memory"}) | values,
+        **(
+            {"scores": {"test": {"default": 0.5}}, "files": (f"{name}.json",)}
+            if status == "success"
+            else {"error": "no memory"}
+        )
+        | values,
     )
 
 
@@ -210,13 +215,13 @@ def test_tasks_add_up(store: RunStore) -> None:
 
 def test_a_task_is_finished_with_equal_settings_success_and_its_file(store: RunStore) -> None:
     run = _write(store, _run(), _task())
-    assert store.finished(run, "LCQMC", "d1")
-    assert not store.finished(run, "LCQMC", "d2")
-    assert not store.finished(run, "AFQMC", "d1")
-    assert not store.finished(None, "LCQMC", "d1")
-    assert not store.finished(_run(_task(status="error")), "LCQMC", "d1")
+    assert store.finished(run, "LCQMC", "d1", ["LCQMC.json"])
+    assert not store.finished(run, "LCQMC", "d2", ["LCQMC.json"])
+    assert not store.finished(run, "AFQMC", "d1", ["AFQMC.json"])
+    assert not store.finished(None, "LCQMC", "d1", ["LCQMC.json"])
+    assert not store.finished(_run(_task(status="error")), "LCQMC", "d1", ["LCQMC.json"])
     (store.folder / "LCQMC.json").unlink()
-    assert not store.finished(run, "LCQMC", "d1")
+    assert not store.finished(run, "LCQMC", "d1", ["LCQMC.json"])
 
 
 def test_a_result_with_other_settings_is_set_aside(store: RunStore) -> None:
@@ -225,7 +230,7 @@ def test_a_result_with_other_settings_is_set_aside(store: RunStore) -> None:
     assert _text(store, "LCQMC.json") == "new"
     assert _text(store, "flagbench/replaced/LCQMC.d1.json") == "old"
     assert run.tasks["LCQMC"].digest == "d2"
-    assert store.finished(store.read(), "LCQMC", "d2")
+    assert store.finished(store.read(), "LCQMC", "d2", ["LCQMC.json"])
 
 
 def test_a_result_with_equal_settings_is_overwritten(store: RunStore) -> None:
@@ -235,13 +240,29 @@ def test_a_result_with_equal_settings_is_overwritten(store: RunStore) -> None:
     assert not (store.folder / "flagbench" / "replaced").exists()
 
 
+def test_splits_of_one_task_add_up(store: RunStore) -> None:
+    dev = _task(files=("found/dev.json",), scores={"dev": {"default": 0.5}})
+    test = _task(files=("found/test.json",), scores={})
+    run = store.write_task(_run(), dev, {"found/dev.json": "dev"})
+    run = store.write_task(run, test, {"found/test.json": "test"})
+    assert run.tasks["LCQMC"].scores == {"dev": {"default": 0.5}}
+    assert run.tasks["LCQMC"].files == ("found/dev.json", "found/test.json")
+    assert store.finished(run, "LCQMC", "d1", ["found/dev.json"])
+    assert not store.finished(run, "LCQMC", "d1", ["found/dev.json", "found/other.json"])
+    run = store.write_task(run, replace(test, digest="d2"), {"found/test.json": "other"})
+    assert run.tasks["LCQMC"].files == ("found/test.json",)
+    assert _text(store, "flagbench/replaced/found/dev.d1.json") == "dev"
+    assert _text(store, "flagbench/replaced/found/test.d1.json") == "test"
+    assert _text(store, "found/test.json") == "other"
+
+
 @pytest.mark.parametrize("digest", ["d1", "d2"])
 def test_a_failed_attempt_leaves_a_standing_result(store: RunStore, digest: str) -> None:
     run = _write(store, _run(), _task(), "old")
     after = _write(store, run, _task(digest=digest, status="error"))
     assert after == run == store.read()
     assert _text(store, "LCQMC.json") == "old"
-    assert store.finished(store.read(), "LCQMC", "d1")
+    assert store.finished(store.read(), "LCQMC", "d1", ["LCQMC.json"])
 
 
 def test_a_failed_attempt_is_recorded_where_nothing_stands(store: RunStore) -> None:
@@ -264,7 +285,7 @@ def test_a_failed_attempt_is_recorded_when_the_result_is_gone(store: RunStore) -
 def test_success_takes_the_place_of_a_failure(store: RunStore) -> None:
     run = _write(store, _run(), _task(status="error"))
     run = _write(store, run, _task())
-    assert store.finished(run, "LCQMC", "d1")
+    assert store.finished(run, "LCQMC", "d1", ["LCQMC.json"])
 
 
 # Writing.

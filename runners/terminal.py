@@ -1,0 +1,20 @@
+"""Where commands print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH_WITHOUT_TERMINAL = 140
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; as a wide one where the output goes to a file."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        made.width = _WIDTH_WITHOUT_TERMINAL
+    return made
