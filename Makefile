@@ -15,6 +15,8 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	# The official package, for the tests, without its pytrec-eval: pytrec-eval-terrier stands in for it.
+	$(BIN)/python -m pip install --quiet --no-deps air-benchmark==0.1.0
 	touch $@
 
 demo: install

@@ -90,7 +90,7 @@ def test_models_lists_published_checkpoints() -> None:
         (["evaluate", "flagbench/random", "--benchmark", "mteb", "--tasks", "SciFacts"], "did you mean SciFact"),
         (["evaluate"], "required: MODEL"),
         (["evalute"], "invalid choice: 'evalute'"),
-        (["tasks", "--benchmark", "air-bench"], "unknown benchmark 'air-bench'"),
+        (["tasks", "--benchmark", "airbench"], "unknown benchmark 'airbench'; did you mean air-bench"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(arguments: list[str], said: str) -> None:

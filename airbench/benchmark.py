@@ -1,0 +1,147 @@
+"""AIR-Bench as the engine takes it: the datasets as tasks, what they leave on disk, and what may stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airbench.registry import REVISION, Dataset, datasets, select
+from flagbench import BadInput
+from runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome
+from runners.request import RunRequest, refuse_flags_of_others
+from runners.snapshots import Snapshots
+from runners.task import Task
+
+if TYPE_CHECKING:
+    from models.spec import ModelSpec
+    from runners.plan import Plan
+    from runners.progress import Progress
+
+MINI = Path(__file__).parent / "mini"
+
+
+class _AirBench:
+    """All versions of AIR-Bench. A task is a dataset; its splits are evaluated together or one after the other."""
+
+    name = "air-bench"
+    title = "AIR-Bench"
+
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark."""
+        return tuple(map(_task, datasets()))
+
+    def select(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark."""
+        refuse_flags_of_others(request)
+        chosen = select(
+            versions=request.versions,
+            types=request.types,
+            domains=request.domains,
+            languages=request.languages,
+            names=request.datasets,
+            splits=request.splits,
+            tasks=request.tasks,
+        )
+        if request.mini:
+            present = {dataset.task_name for dataset in mini_datasets()}
+            chosen = tuple(dataset for dataset in chosen if dataset.task_name in present)
+            if not chosen:
+                raise BadInput(f"--mini has none of these datasets; it has {', '.join(sorted(present))}")
+        return tuple(map(_task, chosen))
+
+    def average_over(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark: the averages are those of ``flagbench score``, by type, domain and language."""
+        return ()
+
+    def listing(self, tasks: Sequence[Task]) -> Listing:
+        """See Benchmark."""
+        rows, total = [], 0
+        for task in tasks:
+            dataset = dataset_of(task)
+            tokens = dataset.tokens(dataset.splits)
+            total += tokens
+            queries = ", ".join(f"{dataset.queries[split]:,} {split}" for split in dataset.splits)
+            size = [f"{dataset.passages:,}", queries, _millions(tokens)]
+            rows.append(
+                [dataset.version, dataset.type, dataset.domain, dataset.language, dataset.name, *size, task.main_score]
+            )
+        headings = ["version", "type", "domain", "language", "dataset", "passages", "queries", "tokens", "main score"]
+        closing = f"about {_millions(total)} tokens to encode, as the official tables count them"
+        return Listing(headings, rows, closing)
+
+    def settings(self, task: Task) -> Mapping[str, Any]:
+        """See Benchmark: the splits do not change one another's results."""
+        settings = asdict(task)
+        del settings["splits"]
+        return settings
+
+    def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
+        """See Benchmark."""
+        from airbench.evaluation import outputs
+
+        return outputs(dataset_of(task), model, reranker)
+
+    def check_results(self, plan: Plan) -> None:
+        """See Benchmark: a submission is of one model with one set of settings, so no others stand in its folder."""
+        from airbench.guard import check_results
+
+        check_results(plan)
+
+    def mini_data(self) -> Path | None:
+        """See Benchmark."""
+        return MINI
+
+    def check(self, task: Task, snapshots: Snapshots) -> None:
+        """See Benchmark."""
+        from airbench.loading import check
+
+        check(dataset_of(task), snapshots)
+
+    def load(self, task: Task, snapshots: Snapshots) -> Loaded:
+        """See Benchmark."""
+        from airbench.loading import load
+
+        return load(task, dataset_of(task), snapshots)
+
+    def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
+        """See Benchmark. Search results are always kept, so there are no other predictions."""
+        from airbench.evaluation import evaluate
+
+        return evaluate(loaded, contestant, progress)
+
+
+AIR_BENCH: Benchmark = _AirBench()
+
+
+def mini_datasets() -> tuple[Dataset, ...]:
+    """The datasets of the miniature data that ships with the package."""
+    return tuple(
+        dataset
+        for dataset in datasets()
+        if (MINI / dataset.repo / dataset.benchmark_version / f"{dataset.corpus_split}.jsonl").is_file()
+    )
+
+
+def dataset_of(task: Task) -> Dataset:
+    """The dataset behind a task, with the task's splits."""
+    dataset = next(dataset for dataset in datasets() if dataset.task_name == task.name)
+    return replace(dataset, splits=task.splits)
+
+
+def _task(dataset: Dataset) -> Task:
+    return Task(
+        name=dataset.task_name,
+        kind="Retrieval",
+        dataset=dataset.repo,
+        revision=REVISION,
+        splits=dataset.splits,
+        main_score=dataset.main_metric,
+        group=dataset.version,
+    )
+
+
+def _millions(tokens: int) -> str:
+    """Tokens as people count them."""
+    return f"{tokens / 1e9:,.1f} G" if tokens >= 1e9 else f"{tokens / 1e6:,.1f} M"

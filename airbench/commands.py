@@ -1,0 +1,194 @@
+"""``flagbench score air-bench`` and ``flagbench submit air-bench``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flagbench import BadInput
+from runners.options import names
+from runners.terminal import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from airbench.registry import Dataset
+    from airbench.scores import Scores
+    from airbench.submission import Checked, Form
+    from runners.snapshots import Snapshots
+
+
+def add_score(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench score air-bench``."""
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="folder with search results, of any depth, or a .zip"
+    )
+    _add_data_options(parser)
+    parser.add_argument(
+        "--rule",
+        choices=("compat", "strict"),
+        default="compat",
+        help="compat (default): as air-benchmark computes; strict: missing queries count 0, ties as in trec_eval",
+    )
+    parser.add_argument(
+        "--metrics",
+        type=names,
+        metavar="A,B",
+        help="of --markdown and --per-query (default ndcg_at_10,recall_at_10)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all metrics, as air-benchmark's evaluate_dev writes")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="tables, as air-benchmark's evaluate_dev writes")
+    parser.add_argument("--per-query", type=Path, metavar="FILE", help="the values of each query, as JSON")
+    parser.add_argument("--overwrite", action="store_true", help="replace these files where they exist")
+    parser.set_defaults(run=_score)
+
+
+def add_submit(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench submit air-bench``."""
+    parser.add_argument("root", type=Path, metavar="DIR", help="folder with search results, of any depth")
+    form = parser.add_argument_group("the leaderboard's form")
+    form.add_argument("--model-name", required=True, metavar="NAME", help="of the retriever")
+    form.add_argument("--model-url", default="", metavar="URL", help="needed unless --anonymous")
+    form.add_argument("--reranker-name", metavar="NAME", help="default: the name of its folder")
+    form.add_argument("--reranker-url", default="", metavar="URL", help="needed with a reranker, unless --anonymous")
+    form.add_argument("--anonymous", action="store_true", help="the leaderboard hides the submission by default")
+    choice = parser.add_argument_group("which results, where DIR holds several")
+    choice.add_argument("--retriever", metavar="NAME", help="folder of the model")
+    choice.add_argument("--reranker", metavar="NAME", help="folder of the reranker, or NoReranker")
+    choice.add_argument("--benchmark-version", metavar="V", help="24.05 or 24.04")
+    parser.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="of the archive (default: here)")
+    parser.add_argument("--allow-partial", action="store_true", help="datasets may be missing")
+    parser.add_argument("--overwrite", action="store_true", help="replace the archive where it exists")
+    _add_data_options(parser)
+    parser.set_defaults(run=_submit)
+
+
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--data", type=Path, metavar="DIR", help="local snapshots DIR/<org>/<repo>/ instead of the hub")
+    where.add_argument("--mini", action="store_true", help="the miniature data that ships with FlagBench")
+
+
+def _score(options: argparse.Namespace) -> int:
+    from airbench.scores import MAIN_METRICS, check_metrics, score
+    from results.store import write_atomic
+
+    metrics = options.metrics or MAIN_METRICS
+    check_metrics(metrics)
+    targets = {"--json": options.json, "--markdown": options.markdown, "--per-query": options.per_query}
+    files = {flag: path for flag, path in targets.items() if path is not None}
+    _check_targets(files, overwrite=options.overwrite)
+    snapshots, over = _data(options)
+    keep = metrics if options.per_query else ()
+    scores = score(options.paths, snapshots, options.rule, over=over, keep=keep)
+    texts = {
+        "--json": scores.to_reference_json,
+        "--markdown": lambda: scores.to_reference_markdown(metrics),
+        "--per-query": scores.per_query_json,
+    }
+    for flag, path in files.items():
+        write_atomic(path, texts[flag]())
+    _show_scores(scores, list(files.values()), console())
+    return 0
+
+
+def _check_targets(files: dict[str, Path], *, overwrite: bool) -> None:
+    """See that files can be written, before the work.
+
+    Raises:
+        BadInput: One is there already, has no folder, or is asked for twice.
+    """
+    for flag, path in files.items():
+        twins = [other for other, its in files.items() if its.resolve() == path.resolve() and other != flag]
+        if twins:
+            raise BadInput(f"{flag} and {twins[0]} name the same file {path}: give each its own")
+        if path.exists() and not (overwrite and path.is_file()):
+            raise BadInput(f"{flag} {path} exists already: use --overwrite, or another file")
+        if not path.parent.is_dir():
+            raise BadInput(f"{flag} {path}: {path.parent} is no folder; make it, or use another file")
+
+
+def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
+    for table in scores.render():
+        out.print(table)
+    if scores.left_out:
+        _say(out, f"left out  {_count(scores.left_out, 'file')} of the test split, whose labels are private")
+    for path in files:
+        _say(out, f"written   {path}")
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from airbench.search_results import NO_RERANKER
+    from airbench.submission import Form, archive_name, check, check_target, choose, write_zip
+
+    candidate = choose(
+        options.root, retriever=options.retriever, reranker=options.reranker, version=options.benchmark_version
+    )
+    form = Form(
+        model_name=options.model_name,
+        model_url=options.model_url,
+        reranker_name=options.reranker_name if options.reranker_name is not None else candidate.reranker,
+        reranker_url=options.reranker_url,
+        version=f"AIR-Bench_{candidate.version}",
+        anonymous=options.anonymous,
+    )
+    form.check(candidate.reranker)
+    target = options.output / archive_name(candidate, mini=options.mini)
+    check_target(target, candidate.folder, overwrite=options.overwrite)
+    snapshots, over = _data(options)
+    expected = [row for row in over if row.version == candidate.version and "test" in row.splits]
+    checked = check(candidate, expected, snapshots, allow_partial=options.allow_partial)
+    digest = write_zip(checked, target, overwrite=options.overwrite)
+    reranked = candidate.reranker != NO_RERANKER
+    _show_submission(checked, form, target, digest, mini=options.mini, reranked=reranked)
+    return 0
+
+
+def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *, mini: bool, reranked: bool) -> None:
+    from airbench.submission import LEADERBOARD, some
+
+    out = console()
+    its = checked.candidate
+    _say(out, f"results   {its.folder}")
+    _say(
+        out,
+        f"checked   {_count(checked.datasets, 'dataset')} of AIR-Bench {its.version}, "
+        f"{checked.queries:,} test queries, {_count(checked.hits, 'hit')}",
+    )
+    if checked.missing:
+        total = checked.datasets + len(checked.missing)
+        _say(out, f"PARTIAL   {len(checked.missing)} of {total} datasets are missing: {some(checked.missing)}")
+        _say(out, "          the leaderboard leaves every average blank that misses a dataset")
+    if checked.left_out:
+        _say(out, f"left out  {_count(len(checked.left_out), 'file')} of the dev split or of another version")
+    _say(out, f"archive   {target}, {target.stat().st_size:,} bytes, md5 {digest}")
+    if mini:
+        _say(out, "MINI      a mini archive, of the miniature data: it is no submission, do not upload it")
+        return
+    _say(out, f"submit    by hand at {LEADERBOARD}, tab 'Submit here!':")
+    for label, value in form.lines():
+        if value or not label.startswith("Reranking") or reranked:
+            _say(out, f"          {label}: {value}")
+
+
+def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
+    """Where rows come from, and the datasets that are expected there."""
+    from airbench.benchmark import MINI, mini_datasets
+    from airbench.registry import datasets
+    from runners.snapshots import Snapshots
+
+    if options.mini:
+        return Snapshots(MINI), mini_datasets()
+    if options.data is not None and not options.data.is_dir():
+        raise BadInput(f"--data {options.data} is no folder")
+    return Snapshots(options.data), datasets()
+
+
+def _say(out: Console, text: str) -> None:
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" + ("" if number == 1 else "s")

@@ -1,0 +1,57 @@
+"""What may stand side by side in a folder of search results: one model, with one set of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airbench.search_results import read
+from flagbench import BadInput
+from runners.plan import Plan, Step, changes
+
+
+def check_results(plan: Plan) -> None:
+    """See that results of other settings, or of another model, are neither mixed with the new ones nor overwritten.
+
+    Raises:
+        BadInput: They would be.
+    """
+    for step in plan.steps:
+        _refuse_other_settings(plan, step)
+        _refuse_foreign_files(plan, step)
+
+
+def _refuse_other_settings(plan: Plan, step: Step) -> None:
+    """All datasets of one version are one submission, so all have the model's settings of this step."""
+    anew = {each.task.name for each in plan.steps} if plan.request.overwrite else set()
+    for name, record in (plan.earlier.tasks if plan.earlier else {}).items():
+        of_same_version = name.startswith(f"AIR-Bench_{step.task.group}_")
+        if not of_same_version or name in anew or record.status != "success":
+            continue
+        same_task = name == step.task.name
+        before, after = (_of_submission(settings, same_task) for settings in (record.settings, step.settings))
+        if before != after:
+            others = "; ".join(changes(before, after))
+            again = "" if plan.request.overwrite else ", or make them anew with --overwrite"
+            raise BadInput(
+                f"{plan.store.folder} holds AIR-Bench {step.task.group} results of other settings ({others}): choose "
+                f"another --output{again}"
+            )
+
+
+def _of_submission(settings: Mapping[str, Any], same_task: bool) -> dict[str, Any]:
+    """What must be equal in all of a submission; of one dataset also its instruction and its rows."""
+    parts = ["model", "reranker", "store", *(["instruction", "data", "task"] if same_task else [])]
+    return {part: settings[part] for part in parts if part in settings}
+
+
+def _refuse_foreign_files(plan: Plan, step: Step) -> None:
+    """A file that no run recorded may be another model's, put there by hand; one of ours, cut off by a kill, is not."""
+    known = plan.earlier.tasks.get(step.task.name) if plan.earlier else None
+    for name in step.outputs:
+        path = plan.store.folder / name
+        if path.is_file() and not (known and name in known.files) and not plan.request.overwrite:
+            try:
+                read(path)
+            except BadInput as error:
+                raise BadInput(f"{error}; or write over it with --overwrite") from error

@@ -1,0 +1,180 @@
+"""Rows of AIR-Bench from the hub or from snapshots: corpora, queries and labels, checked and held against the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from airbench.registry import REVISION, Dataset
+from flagbench import BadData
+from runners.benchmark import DataVerdict, Loaded
+from runners.rank import Texts
+from runners.snapshots import Snapshots
+from runners.task import Task
+
+Qrels = dict[str, dict[str, int]]
+"""``{query id: {passage id: relevance}}``, as pytrec_eval takes it."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A dataset, read.
+
+    Attributes:
+        dataset: Its row, with the splits that are read.
+        passages: The corpus; its texts lie on disk.
+        queries: By split.
+        qrels: Labels of the dev split; None where that is not read. Those of the test split are not published.
+    """
+
+    dataset: Dataset
+    passages: Texts
+    queries: Mapping[str, Texts]
+    qrels: Qrels | None
+
+
+def load(task: Task, dataset: Dataset, snapshots: Snapshots) -> Loaded:
+    """Read a dataset, and hold its counts against the official table.
+
+    Args:
+        task: The dataset's task.
+        dataset: With the splits wanted.
+        snapshots: Where the rows are.
+
+    Raises:
+        BadData: Rows that cannot be read, an id that stands there twice, an empty text.
+        BadInput: The dataset is absent.
+    """
+    passages = _texts(dataset, snapshots, dataset.corpus_split)
+    queries = {split: _texts(dataset, snapshots, dataset.queries_split(split)) for split in dataset.splits}
+    qrels = read_qrels(dataset, snapshots, "dev") if "dev" in dataset.splits else None
+    content = Content(dataset, passages, queries, qrels)
+    differences = tuple(_differences(content))
+    source = snapshots.where(dataset.repo, REVISION)
+    verdict = DataVerdict("differs" if differences else "exact", differences, source)
+    if differences:
+        for split, texts in [(dataset.corpus_split, passages), *queries.items()]:
+            _refuse_empty(dataset, split, texts)
+    return Loaded(task, verdict, content)
+
+
+def read_passage_ids(dataset: Dataset, snapshots: Snapshots) -> list[str]:
+    """The ids of a corpus, without its texts.
+
+    Raises:
+        BadData: As ``load``.
+        BadInput: As ``load``.
+    """
+    return _ids(dataset, snapshots, dataset.corpus_split)
+
+
+def read_query_ids(dataset: Dataset, snapshots: Snapshots, split: str) -> list[str]:
+    """The ids of a split's queries.
+
+    Raises:
+        BadData: As ``load``.
+        BadInput: As ``load``.
+    """
+    return _ids(dataset, snapshots, dataset.queries_split(split))
+
+
+def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
+    """The labels of a split.
+
+    Raises:
+        BadData: Rows that cannot be read, a relevance that is no whole number, or a pair that is labelled twice.
+        BadInput: They are absent.
+    """
+    where = f"{dataset.qrels_repo} {dataset.qrels_split(split)}"
+    rows = snapshots.read_texts(
+        dataset.qrels_repo,
+        REVISION,
+        dataset.benchmark_version,
+        dataset.qrels_split(split),
+        ["qid", "docid", "relevance"],
+    )
+    qrels: Qrels = {}
+    for query_id, passage_id, relevance in zip(*rows.values(), strict=True):
+        if not relevance.isdigit():
+            raise BadData(f"{where}: query {query_id}, passage {passage_id}: relevance {relevance} is no whole number")
+        labels = qrels.setdefault(query_id, {})
+        if passage_id in labels:
+            raise BadData(f"{where}: query {query_id} and passage {passage_id} are labelled twice; mend the data")
+        labels[passage_id] = int(relevance)
+    return qrels
+
+
+def check(dataset: Dataset, snapshots: Snapshots) -> None:
+    """See whether the repos are there, and in local folders also the splits, without reading rows.
+
+    Raises:
+        BadData: One is absent.
+        BadInput: The hub does not have it, or cannot be reached.
+    """
+    wanted = {dataset.repo: [dataset.corpus_split, *map(dataset.queries_split, dataset.splits)]}
+    if "dev" in dataset.splits:
+        wanted[dataset.qrels_repo] = [dataset.qrels_split("dev")]
+    for repo, splits in wanted.items():
+        snapshots.card(repo, REVISION)
+        if snapshots.root is None:
+            continue
+        where = snapshots.where(repo, REVISION)
+        configs = snapshots.configs(repo, REVISION)
+        if dataset.benchmark_version not in configs:
+            raise BadData(f"{where} has no config '{dataset.benchmark_version}' (it has {', '.join(configs)})")
+        present = snapshots.splits(repo, REVISION, dataset.benchmark_version)
+        for split in splits:
+            if split not in present:
+                raise BadData(f"{where} has no split '{split}' (it has {', '.join(present)})")
+
+
+def _texts(dataset: Dataset, snapshots: Snapshots, split: str) -> Texts:
+    found = snapshots.read_texts(dataset.repo, REVISION, dataset.benchmark_version, split, ["id", "text"])
+    ids = _once(list(found["id"]), dataset, split)
+    return Texts(ids, found["text"])
+
+
+def _ids(dataset: Dataset, snapshots: Snapshots, split: str) -> list[str]:
+    found = snapshots.read_texts(dataset.repo, REVISION, dataset.benchmark_version, split, ["id"])
+    return _once(list(found["id"]), dataset, split)
+
+
+def _once(ids: list[str], dataset: Dataset, split: str) -> list[str]:
+    """The ids, none of which stands there twice."""
+    if not ids:
+        raise BadData(f"{dataset.repo} {split} has no rows")
+    if len(set(ids)) < len(ids):
+        seen: set[str] = set()
+        twice = next(each for each in ids if each in seen or seen.add(each))  # type: ignore[func-returns-value]
+        raise BadData(f"{dataset.repo} {split}: id '{twice}' stands there twice; mend the data")
+    return ids
+
+
+def _refuse_empty(dataset: Dataset, split: str, texts: Texts) -> None:
+    """Only of rows that are not the published ones, which are scored as they are."""
+    for passage_id, text in zip(texts.ids, texts.texts, strict=True):
+        if not text.strip():
+            raise BadData(f"{dataset.repo} {split}: the text of '{passage_id}' is empty; mend the data")
+
+
+def _differences(content: Content) -> Iterator[str]:
+    dataset = content.dataset
+    yield from _other("passages", len(content.passages.ids), dataset.passages)
+    for split, queries in content.queries.items():
+        yield from _other(f"queries of {split}", len(queries.ids), dataset.queries[split])
+    if content.qrels is not None:
+        labels = [relevance for its in content.qrels.values() for relevance in its.values()]
+        yield from _other("labels of dev", len(labels), dataset.labels["dev"])
+        yield from _other("relevant passages of dev", sum(each > 0 for each in labels), dataset.positives["dev"])
+
+
+def _other(what: str, found: int, expected: int) -> Iterator[str]:
+    if found != expected:
+        yield f"{what}: {found:,} instead of {expected:,}"
+
+
+def merged(queries: Mapping[str, Texts]) -> Texts:
+    """The queries of all splits, for one pass; an id is made ``split/id``, since two splits may share one."""
+    ids = [f"{split}/{query_id}" for split, its in queries.items() for query_id in its.ids]
+    texts: Sequence[str] = [text for its in queries.values() for text in its.texts]
+    return Texts(ids, texts)
