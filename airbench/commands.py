@@ -113,6 +113,8 @@ def _check_targets(files: dict[str, Path], *, overwrite: bool) -> None:
 def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
     for table in scores.render():
         out.print(table)
+    if not all(each.comparable for each in scores.scored):
+        _say(out, "* the labels are not as many as the published ones: not comparable with the leaderboard")
     if scores.left_out:
         _say(out, f"left out  {_count(scores.left_out, 'file')} of the test split, whose labels are private")
     for path in files:

@@ -39,6 +39,7 @@ class Scored:
         where: The file.
         means: Each metric, 0 to 1.
         per_query: Values by metric and query, of the metrics asked for.
+        comparable: Whether there are as many labels, and relevant ones, as the published data has.
     """
 
     dataset: Dataset
@@ -46,6 +47,7 @@ class Scored:
     where: str
     means: Mapping[str, float]
     per_query: Mapping[str, Mapping[str, float]]
+    comparable: bool
 
 
 @dataclass(frozen=True)
@@ -134,16 +136,19 @@ class Scores:
 
     def rows(self, system: System, version: str) -> tuple[list[Row], list[Row]]:
         """The datasets and the averages of one model: its main metric, blank where an average misses a dataset."""
-        scored = [each for each in self.of(version) if each.system == system]
-        by_name = {each.dataset.task_name: each.means[each.dataset.main_metric] for each in scored}
-        lines = [Row(_name(each.dataset), each.dataset.type, by_name[each.dataset.task_name], True) for each in scored]
+        scored = {each.dataset.task_name: each for each in self.of(version) if each.system == system}
+        lines = [
+            Row(_name(each.dataset), each.dataset.type, _main(each), each.comparable, _note([each]))
+            for each in scored.values()
+        ]
         averages = []
         for label, rows in _groups([row for row in self.over if row.version == version and "dev" in row.splits]):
-            found = [by_name[row.task_name] for row in rows if row.task_name in by_name]
+            found = [scored[row.task_name] for row in rows if row.task_name in scored]
+            comparable = all(each.comparable for each in found)
             if len(found) == len(rows):
-                averages.append(Row(label, "", fmean(found), True))
+                averages.append(Row(label, "", fmean(map(_main, found)), comparable, _note(found)))
             elif found:
-                averages.append(Row(label, "", None, True, f"{len(found)} of {len(rows)} datasets"))
+                averages.append(Row(label, "", None, comparable, f"{len(found)} of {len(rows)} datasets"))
         return lines, averages
 
 
@@ -212,7 +217,19 @@ def _scored(
     except BadData as error:
         raise BadData(f"{source.where}: {error}") from error
     kept = {name: values[name] for name in keep}
-    return Scored(dataset, (results.model, results.reranker_name), source.where, means(qrels, values, rule), kept)
+    relevances = [relevance for its in qrels.values() for relevance in its.values()]
+    published = (dataset.labels["dev"], dataset.positives["dev"])
+    comparable = (len(relevances), sum(each > 0 for each in relevances)) == published
+    system = (results.model, results.reranker_name)
+    return Scored(dataset, system, source.where, means(qrels, values, rule), kept, comparable)
+
+
+def _main(scored: Scored) -> float:
+    return scored.means[scored.dataset.main_metric]
+
+
+def _note(scored: Sequence[Scored]) -> str:
+    return "" if all(each.comparable for each in scored) else "labels differ: not comparable"
 
 
 def _place(dataset: Dataset) -> tuple[str, str, str, str]:

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_writes_what_the_official_package_writes(
 
 
 def scored(row: Dataset, model: str, reranker: str, value: float) -> Scored:
-    return Scored(row, (model, reranker), "file", dict.fromkeys(METRICS, value), {})
+    return Scored(row, (model, reranker), "file", dict.fromkeys(METRICS, value), {}, comparable=True)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -191,8 +192,17 @@ def text_of(scores: Scores) -> str:
     return text.getvalue()
 
 
-def test_table_sets_models_side_by_side(results: Path, snapshots: Snapshots) -> None:
+def test_scores_by_other_labels_than_the_published_ones_are_marked(results: Path, snapshots: Snapshots) -> None:
     scores = score([results], snapshots, over=some_datasets())
+    tasks, means = scores.rows(("bge-m3", "NoReranker"), "24.05")
+    assert tasks
+    assert all(not row.comparable and row.note == "labels differ: not comparable" for row in tasks)
+    assert not any(row.comparable for row in means)
+
+
+def test_table_sets_models_side_by_side(results: Path, snapshots: Snapshots) -> None:
+    found = score([results], snapshots, over=some_datasets())
+    scores = replace(found, scored=tuple(replace(each, comparable=True) for each in found.scored))
     text = text_of(scores)
     assert "AIR-Bench 24.05, dev split, compat rule (qa: nDCG@10, long-doc: Recall@10)" in text
     heads = [cell.strip() for cell in next(line for line in text.splitlines() if "bge-m3" in line).split("┃")[1:-1]]
