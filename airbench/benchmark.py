@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from runners.snapshots import Snapshots
 from runners.task import Task
 
 if TYPE_CHECKING:
+    from models.resolve import Model
     from models.spec import ModelSpec
     from runners.plan import Plan
     from runners.progress import Progress
@@ -93,13 +94,19 @@ class _AirBench:
         """See Benchmark."""
         return MINI
 
-    def check(self, task: Task, snapshots: Snapshots) -> None:
+    def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+        """See Benchmark."""
+        from runners.plan import text_model
+
+        return text_model(request, on_cpu)
+
+    def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
         from airbench.loading import check
 
         check(dataset_of(task), snapshots)
 
-    def load(self, task: Task, snapshots: Snapshots) -> Loaded:
+    def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
         from airbench.loading import load
 

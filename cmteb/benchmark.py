@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from runners.snapshots import Snapshots
 from runners.task import Task, pick, read_tasks, splits_line
 
 if TYPE_CHECKING:
+    from models.resolve import Model
     from models.spec import ModelSpec
     from runners.plan import Plan
     from runners.progress import Progress
@@ -26,7 +27,13 @@ _RETRIEVAL_KINDS = {"Retrieval", "Reranking"}
 class _ThroughMteb:
     """What both benchmarks share: data and scoring through mteb's task objects, imported when first needed."""
 
-    def load(self, task: Task, snapshots: Snapshots) -> Loaded:
+    def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+        """See Benchmark."""
+        from runners.plan import text_model
+
+        return text_model(request, on_cpu)
+
+    def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
         from cmteb.loading import load
 
@@ -92,7 +99,7 @@ class _CMteb(_ThroughMteb):
         """See Benchmark."""
         return _MINI
 
-    def check(self, task: Task, snapshots: Snapshots) -> None:
+    def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
         _check_layout(task, snapshots, separate_configs=task.kind in _RETRIEVAL_KINDS and task.group != "crosslingual")
 
@@ -135,7 +142,7 @@ class _Mteb(_ThroughMteb):
         """See Benchmark."""
         return None
 
-    def check(self, task: Task, snapshots: Snapshots) -> None:
+    def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
         from mteb.abstasks import AbsTask, AbsTaskRetrieval
 

@@ -75,7 +75,7 @@ class Batcher:
             try:
                 result = forward(rows, self._pad(encoded, rows))
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 self._halve(len(rows), longest, error)
                 continue
@@ -114,6 +114,6 @@ class Batcher:
             torch.cuda.empty_cache()
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out; on the processor torch says so in the words of a plain RuntimeError."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

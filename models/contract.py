@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from models.embeddings import Embeddings
     from models.spec import ModelSpec
+    from models.video import VideoPrompt
 
 Role = Literal["query", "passage", "symmetric"]
 """What a text is in its task; symmetric where the task has no queries (STS, classification, clustering)."""
@@ -202,17 +203,56 @@ class Searcher(Adapter, Protocol):
         ...
 
 
+class Generator(Adapter, Protocol):
+    """An adapter that answers questions, on videos or without."""
+
+    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
+        """Answer, greedily.
+
+        Args:
+            prompts: Any number.
+            max_new_tokens: Tokens of an answer at most.
+
+        Returns:
+            What follows the beginning that the prompt gives (its prefill is not repeated), in the order of the
+            prompts. An answer does not depend on its neighbours beyond padding noise.
+        """
+        ...
+
+    def score_options(
+        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
+    ) -> list[NDArray[np.float32]]:
+        """How likely each option is as the answer.
+
+        Args:
+            prompts: Any number.
+            options: Of each prompt, the beginnings of an answer that are compared (``A``, ``B``, …).
+
+        Returns:
+            For each prompt the sum of the log-probabilities of each option's tokens, ``float32[o]``.
+
+        Raises:
+            BadInput: The model gives no probabilities (a server).
+        """
+        ...
+
+
 @runtime_checkable
-class Parallel(Protocol):
+class Closable(Protocol):
+    """An adapter that holds more than memory: workers, connections."""
+
+    def close(self) -> None:
+        """Let go of what it runs on."""
+        ...
+
+
+@runtime_checkable
+class Parallel(Closable, Protocol):
     """An adapter whose prepared calls may run at the same time, each in a thread of its own."""
 
     @property
     def lanes(self) -> int:
         """How many at most."""
-        ...
-
-    def close(self) -> None:
-        """Let go of what it runs on."""
         ...
 
 

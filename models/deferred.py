@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.contract import Adapter, Capability, Parallel, PassageIndex
 from models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from models.video import VideoPrompt
 
 
 class Deferred:
@@ -59,6 +65,18 @@ class Deferred:
         """See the contract of searchers; loads the model."""
         index: PassageIndex = self.adapter.index(passages, language=language)
         return index
+
+    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
+        """See the contract of generators; loads the model."""
+        answers: list[str] = self.adapter.generate(prompts, max_new_tokens=max_new_tokens)
+        return answers
+
+    def score_options(
+        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
+    ) -> list[NDArray[np.float32]]:
+        """See the contract of generators; loads the model."""
+        scores: list[NDArray[np.float32]] = self.adapter.score_options(prompts, options)
+        return scores
 
     def close(self) -> None:
         """Nothing: who loads the model lets go of it."""

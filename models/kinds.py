@@ -20,6 +20,9 @@ _LAYERWISE_TYPES: Mapping[str, Kind] = {
     "cost_wise_mistral": "matroyshka-reranker",
 }
 
+# Ends of the names of transformers' classes that write about what they see.
+_ANSWERING = ("ForConditionalGeneration", "ForImageTextToText", "ForVision2Seq")
+
 _SUMMARY_TOKENS = {f"<s{number}>" for number in range(1, 17)}
 
 
@@ -38,6 +41,17 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
     if any(name.endswith("ForCausalLM") for name in architectures):
         return "causal"
     return "encoder"
+
+
+def sees_images(config: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint with this config.json is a language model that sees images or videos.
+
+    A pair of encoders for texts and images (CLIP) has a ``vision_config`` as well, but answers nothing.
+    """
+    stated = config.get("architectures")
+    architectures = [str(name) for name in stated] if isinstance(stated, list) else []
+    answers = any(name.endswith(_ANSWERING) for name in architectures)
+    return answers and isinstance(config.get("vision_config"), dict)
 
 
 def tell_tale(directory: Path) -> tuple[str, str] | None:

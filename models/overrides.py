@@ -35,6 +35,11 @@ _PARTS = ("retrieval", "weights", "candidates")
 _LAYERS = ("cutoff_layers", "head_index")
 _COMPRESSION = ("compress_layers", "compress_ratio")
 _OF_RERANKERS = ("prompt", *_LAYERS, *_COMPRESSION)
+# What may be said of models that are no encoders or rerankers, and what they do instead.
+_FEW_FLAGS: Mapping[str, tuple[set[str], str]] = {
+    "search": ({"name"}, "counts words"),
+    "generate": ({"name", "dtype"}, "answers questions on videos"),
+}
 _UNSAID: Mapping[str, Any] = dict.fromkeys(_OF_RERANKERS)
 
 
@@ -135,11 +140,14 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
 
 
 def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
-    if spec.ability == "search":
+    if spec.ability in _FEW_FLAGS:
+        kept, what = _FEW_FLAGS[spec.ability]
+        if spec.ability == "generate" and not spec.has_files:
+            kept, what = {"name"}, "answers by letters alone"
         said = [field.name for field in fields(overrides) if getattr(overrides, field.name) != field.default]
-        if others := [name for name in said if name != "name"]:
+        if others := [name for name in said if name not in kept]:
             raise BadInput(
-                f"--{others[0].replace('_', '-')} does not apply to {spec.name}, which counts words and has no such "
+                f"--{others[0].replace('_', '-')} does not apply to {spec.name}, which {what} and has no such "
                 "setting: drop it"
             )
         return

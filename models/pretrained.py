@@ -19,6 +19,7 @@ from models.backend import use_backend
 from models.checkpoint import weight_files
 from models.contract import Backend, Loading
 from models.spec import DType, ModelSpec
+from models.video_packages import use_torchvision
 
 DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -44,6 +45,7 @@ def read_pretrained(
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
+    use_torchvision()  # a build that does not fit torch breaks models of text as well
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

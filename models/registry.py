@@ -29,7 +29,8 @@ _OPTIONAL_KEYS = {
     *("prompt", "cutoff_layer", "head_index", "compress_layers", "compress_ratio"),
 }
 _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
-_KEYS_OF: Mapping[Any, set[str]] = {"score": _KEYS, "search": _KEYS | {"search"}}  # of all others an encoder's
+# Of all others an encoder's.
+_KEYS_OF: Mapping[Any, set[str]] = {"score": _KEYS, "search": _KEYS | {"search"}, "generate": _KEYS}
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from models.checkpoint import Checkpoint, check_heads, locate, with_weights
-from models.contract import Backend, Cutoff, LayeredScorer, Loading, Parallel
+from models.checkpoint import Checkpoint, check_heads, locate, read_json, with_weights
+from models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
 from models.detect import Detection, detect
+from models.kinds import sees_images
 from models.overrides import Overrides, override
 from models.registry import loader, published_as
 from models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from models.contract import Adapter
+    from models.video import VideoSettings
+
+_FOR_MLVU = "it is for MLVU"
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,18 @@ class Shelf:
     def __init__(self) -> None:
         self._kept: dict[ModelSpec, Adapter] = {}
 
+    def __enter__(self) -> Shelf:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.keep_only(())
+
     def keep_only(self, models: Iterable[Model]) -> None:
         """Let go of what none of these models is."""
         wanted = {_same_weights(model.spec) for model in models}
         for weights in self._kept.keys() - wanted:
             adapter = self._kept.pop(weights)
-            if isinstance(adapter, Parallel):
+            if isinstance(adapter, Closable):
                 adapter.close()
 
     def take(self, model: Model, load: Callable[[], Adapter]) -> Adapter:
@@ -135,15 +145,74 @@ def resolve_model(
         BadInput: There is no such model, or its files or flags contradict one another.
     """
     row = published_as(model)
+    if row is not None and row.ability == "generate":
+        raise BadInput(f"{model} answers questions on videos and gives no vectors or scores of texts: {_FOR_MLVU}")
     if row is not None and not row.has_files:
-        given = {"--adapter": overrides.adapters, "--family": overrides.family, "--revision": revision}
-        if flag := next((flag for flag, value in given.items() if value), None):
-            raise BadInput(f"{flag} is for models that are read from files, and {model} is not: drop it")
-        spec, said = override(row, overrides)
-        return Model(spec, (f"settings: models.toml, {row.name}", *said), None)
+        return _built_in(model, row, revision, overrides)
     checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
+    _refuse_video_lm(checkpoint, overrides)
     found: Detection = detect(
         checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
     )
     check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
     return Model(found.spec, found.evidence, checkpoint, found.cutoffs)
+
+
+def resolve_generator(
+    model: str,
+    revision: str | None,
+    settings: VideoSettings,
+    overrides: Overrides,
+    *,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    on_cpu: Callable[[], bool] = lambda: False,
+) -> Model:
+    """Find a model that answers questions on videos and work out its settings; no weights are read.
+
+    Args:
+        model: Folder, hub id, or a built-in baseline, which sees no frames whatever the settings say.
+        revision: Commit on the hub, None for ``main``.
+        settings: How it is to see videos; they become a part of its spec.
+        overrides: What the user says of it; only name and dtype apply.
+        trust_remote_code: Code that the checkpoint brings may run.
+        allow_pickle: Pickles may be read.
+        on_cpu: Says whether it will run on the processor; asked only where that matters.
+
+    Raises:
+        BadInput: There is no such model, it sees no videos, or its files, settings or flags contradict one another.
+    """
+    row = published_as(model)
+    if row is not None and row.ability == "generate":
+        return _built_in(model, replace(row, video=replace(settings, frames=0)), revision, overrides)
+    if row is not None:
+        raise BadInput(
+            f"{model} is a model of texts and sees no videos; MLVU needs a video or multi-image language model"
+        )
+    # Here, as it takes transformers, which no other model needs before it is loaded.
+    from models.video_kinds import detect_video_lm
+
+    checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
+    found = detect_video_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
+    return Model(found.spec, found.evidence, checkpoint)
+
+
+def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overrides) -> Model:
+    """A model without files."""
+    given = {"--adapter": overrides.adapters, "--family": overrides.family, "--revision": revision}
+    if flag := next((flag for flag, value in given.items() if value), None):
+        raise BadInput(f"{flag} is for models that are read from files, and {model} is not: drop it")
+    spec, said = override(row, overrides)
+    unseen = ("frames: none, it sees no videos",) if spec.ability == "generate" else ()
+    return Model(spec, (f"settings: models.toml, {row.name}", *unseen, *said), None)
+
+
+def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:
+    """Of a model that sees videos one line, unless it is an embedder by its files or by what the user says."""
+    config = read_json(checkpoint.directory / "config.json")
+    embeds = (checkpoint.stated_in / "modules.json").is_file() or overrides.pooling or overrides.family
+    if sees_images(config) and not embeds:
+        raise BadInput(
+            f"{checkpoint.name} is a {config['architectures'][0]}, which answers questions on videos and gives no "
+            f"vectors or scores of texts: {_FOR_MLVU}, or say how it embeds with --pooling"
+        )

@@ -9,11 +9,12 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
 from models.contract import Part, Role
+from models.video import VideoSettings
 
 Pooling = Literal["cls", "mean", "lasttoken", "last8"]
 Similarity = Literal["cosine", "dot"]
 DType = Literal["fp32", "fp16", "bf16"]
-Ability = Literal["encode", "score", "search"]
+Ability = Literal["encode", "score", "search", "generate"]
 Retrieval = Literal["dense", "sparse", "colbert", "hybrid"]
 HeadIndex = Literal["position", "layer"]
 
@@ -22,7 +23,7 @@ DTYPES: tuple[DType, ...] = get_args(DType)
 HEAD_INDEXES: tuple[HeadIndex, ...] = get_args(HeadIndex)
 RETRIEVALS: tuple[Retrieval, ...] = get_args(Retrieval)
 
-BUILT_IN = ("fake", "bm25")  # families of these prefixes are not read from files
+BUILT_IN = ("fake", "bm25", "letter", "api")  # families of these prefixes are not read from files
 
 Prompts = tuple[tuple[str, str], ...]
 """``(selector, instruction)`` pairs. A selector is what MTEB's model prompts use, with ``passage`` for ``document``:
@@ -39,7 +40,7 @@ class ModelSpec:
         revision: Commit on the hub, or a hash of a local checkpoint's files.
         family: Row of the family table in models.toml, or ``detected``.
         adapter: ``module:function`` that loads it.
-        ability: Whether it embeds texts, scores pairs, or finds passages without vectors.
+        ability: Whether it embeds texts, scores pairs, finds passages without vectors, or answers questions.
         query_max_length: Tokens kept of a query or a symmetric text, instruction included. Of an encoder with special
             tokens; of a cross-encoder without.
         passage_max_length: Tokens kept of a passage; of a cross-encoder of the whole pair.
@@ -66,7 +67,8 @@ class ModelSpec:
         base: Model that adapters are merged into, ``name@revision``.
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
-        search: Settings of a model that searches without vectors, ``(name, value)`` each.
+        search: Settings of a model that searches without vectors, or how a server is asked, ``(name, value)`` each.
+        video: How a model that answers questions sees videos; None for other models.
     """
 
     name: str
@@ -98,6 +100,7 @@ class ModelSpec:
     adapters: tuple[str, ...] = ()
     licence: str = ""
     search: tuple[tuple[str, str | float], ...] = ()
+    video: VideoSettings | None = None
 
     @property
     def parts(self) -> frozenset[Part]:
@@ -118,7 +121,7 @@ class ModelSpec:
 
     @property
     def has_files(self) -> bool:
-        """Whether there is a checkpoint behind it; the fake models and BM25 have none."""
+        """Whether there is a checkpoint behind it; the fake models, BM25 and the letters have none."""
         return not self.family.startswith(BUILT_IN)
 
     def instruction(self, task: str, kind: str, role: Role) -> str:
@@ -149,8 +152,9 @@ class ModelSpec:
         """Plain values, as stored in every result."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         # Absent where there are none, so that what is kept of the other models keeps its keys.
+        video = values.pop("video")
         del values["search"]
-        return values | ({"search": dict(self.search)} if self.search else {})
+        return values | ({"search": dict(self.search)} if self.search else {}) | ({"video": video} if video else {})
 
     def vector_settings(self, role: Role) -> dict[str, Any]:
         """What the vectors of an encoder's texts depend on, as plain values, but for the instruction.

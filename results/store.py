@@ -2,7 +2,8 @@
 
 ``<output>/<org>__<model>/<revision>/`` holds ``<Task>.json`` and ``model_meta.json`` and nothing else that ends in
 ``.json``: MTEB's loaders take every other such file for a task. What FlagBench adds lies in ``flagbench/`` below it:
-``run.json``, ``replaced/`` (results that a run with other settings took the place of) and ``predictions/``.
+``run.json``, ``replaced/`` (results that a run with other settings took the place of), ``predictions/`` and
+``answers/`` (what tasks that ask one question after the other keep while they run).
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class RunStore:
     def predictions(self) -> Path:
         """Where predictions go when they are kept."""
         return self._own / "predictions"
+
+    def journal(self, task: str) -> Path:
+        """Where a task keeps answers while it runs."""
+        return self._own / "answers" / f"{task}.jsonl"
 
     def read(self) -> RunRecord | None:
         """The record of earlier runs; None when there is none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -16,6 +16,7 @@ from runners.snapshots import Snapshots
 from runners.task import Task
 
 if TYPE_CHECKING:
+    from models.resolve import Model
     from models.spec import ModelSpec
     from runners.kept import Keeping
     from runners.plan import Plan
@@ -85,12 +86,16 @@ class Contestant:
         reranker: Re-orders what the encoder retrieved; None for none.
         rerank_top_k: Passages that it sees of each query.
         keeping: The store of embeddings and scores; None to keep nothing.
+        journal: File for answers that a task keeps while it runs, so that a killed run goes on; None to keep none.
+        digest: Of all settings that move the task's score: a journal of another is not read.
     """
 
     adapter: Adapter
     reranker: Scorer | None = None
     rerank_top_k: int = 0
     keeping: Keeping | None = None
+    journal: Path | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,19 @@ class Benchmark(Protocol):
         """Folder of the miniature data that ships with the package; None when there is none."""
         ...
 
-    def check(self, task: Task, snapshots: Snapshots) -> None:
+    def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+        """The model asked for, not loaded.
+
+        Args:
+            request: What was asked for.
+            on_cpu: Says whether it will run on the processor; asked only where that matters.
+
+        Raises:
+            BadInput: There is none, or it is of a kind that this benchmark cannot take.
+        """
+        ...
+
+    def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See whether the data is there, without reading rows.
 
         Raises:
@@ -177,7 +194,7 @@ class Benchmark(Protocol):
         """
         ...
 
-    def load(self, task: Task, snapshots: Snapshots) -> Loaded:
+    def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """Read the rows and hold them against the published statistics.
 
         Raises:

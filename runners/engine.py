@@ -7,7 +7,7 @@ import functools
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -140,11 +140,12 @@ class _Engine:
         try:
             self._progress.stage("loading data", 1)
             started = time.perf_counter()
-            loaded = plan.benchmark.load(step.task, plan.snapshots)
+            loaded = plan.benchmark.load(step.task, plan.snapshots, plan.request)
             load_seconds = time.perf_counter() - started
         except Exception as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
-        contestant = self._contestant
+        journal = plan.store.journal(step.task.name)
+        contestant = replace(self._contestant, journal=journal, digest=step.digest)
         predictions = self._plan.store.predictions if plan.request.save_predictions else None
         if predictions:
             (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)

@@ -62,13 +62,9 @@ def model_meta(spec: ModelSpec, reranker: ModelSpec | None = None) -> Any:
 
 
 def _model_type(spec: ModelSpec) -> str:
-    match spec.ability:
-        case "encode":
-            return _MODEL_TYPES[spec.retrieval]
-        case "score":
-            return "cross-encoder"
-        case "search":
-            return "sparse"
+    if spec.ability == "encode":
+        return _MODEL_TYPES[spec.retrieval]
+    return "cross-encoder" if spec.ability == "score" else "sparse"
 
 
 class SearchBridge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from flagbench import BadData, BadInput
 from models.contract import Role
 from models.device import devices_line, joint_device, resolve_device, resolve_devices
-from models.overrides import Overrides, of_reranker, without_reranker
+from models.overrides import of_reranker, without_reranker
 from models.resolve import Model, has_files, resolve_model, searches
 from models.spec import ModelSpec, joint_name
 from results.record import RunRecord, TaskRecord, settings_digest
@@ -24,6 +24,7 @@ from runners.task import Task
 State = Literal["new", "finished", "again"]
 
 _RANKED = {"Retrieval", "Reranking"}
+_ANSWERED = {"multiple-choice", "open"}
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,11 @@ def resolve(request: RunRequest) -> Plan:
     tasks = benchmark.select(request)
     snapshots = Snapshots(_data_root(request, benchmark))
     device = _Device(request)
-    model = resolve_model(
-        request.model,
-        request.revision,
-        _of_model(request),
-        trust_remote_code=request.trust_remote_code,
-        allow_pickle=request.allow_pickle,
-        on_cpu=device.is_cpu,
-    )
+    model = benchmark.model(request, device.is_cpu)
     _check_ability(model, tasks)
     _check_searcher(request, model)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
-    _check_data(benchmark, tasks, snapshots)
+    _check_data(benchmark, tasks, snapshots, request)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
     store = RunStore(request.output.expanduser(), name, name_revision)
     _check_folder("--output", request.output.expanduser())
@@ -145,12 +139,29 @@ def resolve(request: RunRequest) -> Plan:
     return plan
 
 
-def _of_model(request: RunRequest) -> Overrides:
-    """What is said of the model; of a searcher before a reranker, the dtype is the reranker's alone."""
-    if not request.reranker:
-        return request.overrides
-    own = without_reranker(request.overrides)
-    return replace(own, dtype=None) if searches(request.model) else own
+def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+    """The model of a benchmark of texts.
+
+    Args:
+        request: What was asked for.
+        on_cpu: Says whether it will run on the processor.
+
+    Raises:
+        BadInput: There is no such model, or its files or flags contradict one another.
+    """
+    overrides = request.overrides
+    if request.reranker:
+        overrides = without_reranker(overrides)
+        # Of a searcher before a reranker, the dtype is the reranker's alone.
+        overrides = replace(overrides, dtype=None) if searches(request.model) else overrides
+    return resolve_model(
+        request.model,
+        request.revision,
+        overrides,
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
+        on_cpu=on_cpu,
+    )
 
 
 class _Device:
@@ -207,6 +218,10 @@ def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
                 "use --types retrieval,reranking"
             )
         return
+    if model.spec.ability == "generate":
+        if others := tuple(task for task in tasks if task.kind not in _ANSWERED):
+            raise BadInput(f"{model.spec.name} answers questions, and {_some(others)} ask none: use --benchmark mlvu")
+        return
     if model.spec.ability == "search":
         if others := tuple(task for task in tasks if task.kind not in _RANKED):
             raise BadInput(
@@ -253,11 +268,11 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
     return reranker
 
 
-def _check_data(benchmark: Benchmark, tasks: tuple[Task, ...], snapshots: Snapshots) -> None:
+def _check_data(benchmark: Benchmark, tasks: tuple[Task, ...], snapshots: Snapshots, request: RunRequest) -> None:
     faults: list[tuple[Task, BadInput]] = []
     for task in tasks:
         try:
-            benchmark.check(task, snapshots)
+            benchmark.check(task, snapshots, request)
         except BadInput as error:
             faults.append((task, error))
     if len(faults) == 1:

@@ -53,7 +53,11 @@ def _change(path: Path, change: Callable[[list[dict[str, object]]], object]) -> 
 
 
 def _load(task: Task, root: Path) -> Loaded:
-    return AIR_BENCH.load(task, Snapshots(root))
+    return AIR_BENCH.load(task, Snapshots(root), RunRequest("m", "air-bench"))
+
+
+def _check(task: Task, root: Path) -> None:
+    AIR_BENCH.check(task, Snapshots(root), RunRequest("m", "air-bench"))
 
 
 def test_all_parts_are_read(task: Task, data: Path) -> None:
@@ -165,15 +169,15 @@ def test_what_is_absent_is_seen_before_rows_are_read(dataset: Dataset, task: Tas
     check(dataset, Snapshots(data))
     other = AIR_BENCH.select(RunRequest("m", "air-bench", tasks=("AIR-Bench_24.05_qa_wiki_de_default",)))[0]
     with pytest.raises(BadInput, match=r"dataset AIR-Bench/qa_wiki_de is not in .+ does not exist$"):
-        AIR_BENCH.check(other, Snapshots(data))
+        _check(other, data)
     old = AIR_BENCH.select(RunRequest("m", "air-bench", tasks=("AIR-Bench_24.04_qa_wiki_zh_default",)))[0]
     card = data / _REPO / "README.md"
     card.write_text(card.read_text(encoding="utf-8").replace("AIR-Bench_24.04", "AIR-Bench_23.12"), encoding="utf-8")
     with pytest.raises(BadData, match=r"has no config 'AIR-Bench_24.04' \(it has "):
-        AIR_BENCH.check(old, Snapshots(data))
+        _check(old, data)
     card.write_text(card.read_text(encoding="utf-8").replace("_default_dev", "_default_develop"), encoding="utf-8")
     with pytest.raises(BadData, match=r"has no split 'queries_default_dev' \(it has "):
-        AIR_BENCH.check(task, Snapshots(data))
+        _check(task, data)
     shutil.rmtree(data / _QRELS)
     with pytest.raises(BadInput):
-        AIR_BENCH.check(task, Snapshots(data))
+        _check(task, data)

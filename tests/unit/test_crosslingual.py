@@ -18,6 +18,7 @@ from models.fake import FakeEncoder, FakeScorer
 from models.registry import published
 from runners.benchmark import Contestant, Loaded
 from runners.progress import Silent
+from runners.request import RunRequest
 from runners.snapshots import Snapshots
 from runners.task import Task
 
@@ -149,9 +150,11 @@ def test_vectors_that_are_all_alike_do_not_score_well(loaded: Loaded) -> None:
 
 
 def test_the_layout_is_checked_without_reading_rows(tmp_path: Path) -> None:
-    CMTEB.check(_ROW, _write(tmp_path, _ROWS))
+    request = RunRequest("flagbench/random", "cmteb")
+    CMTEB.check(_ROW, _write(tmp_path, _ROWS), request)
     with pytest.raises(BadData, match="C-MTEB/T2Reranking_en2zh"):
-        CMTEB.check(next(task for task in CMTEB.tasks() if task.name == "T2RerankingEn2Zh"), Snapshots(tmp_path))
+        other = next(task for task in CMTEB.tasks() if task.name == "T2RerankingEn2Zh")
+        CMTEB.check(other, Snapshots(tmp_path), request)
 
 
 def test_the_commit_behind_an_unpinned_revision_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from models.spec import ModelSpec, joint_name
+from models.video import VideoSettings
 
 SPEC = ModelSpec(
     name="org/model",
@@ -127,6 +128,7 @@ OTHER_VALUES = {
     "adapters": ("org/adapter@" + "2" * 40,),
     "licence": "mit",
     "search": (("k1", 0.9),),
+    "video": VideoSettings(8),
 }
 
 
@@ -162,8 +164,18 @@ def test_as_dict_is_plain_json_with_every_setting():
     values = with_prompts(("query", "问：")).as_dict()
 
     assert json.loads(json.dumps(values)) == values
-    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"search"}
+    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"search", "video"}
     assert values["prompts"] == [["query", "问："]]
+
+
+@pytest.mark.parametrize("changes", [{"frames": 16}, {"sampler": "fps", "fps": 1.0}, {"answer": "options"}])
+def test_how_videos_are_seen_is_in_the_values_and_the_digest(changes):
+    seeing = replace(SPEC, ability="generate", video=VideoSettings(8))
+    other = replace(seeing, video=replace(seeing.video, **changes))
+
+    assert seeing.as_dict()["video"]["frames"] == 8
+    assert changes.items() <= other.as_dict()["video"].items()
+    assert other.digest() != seeing.digest()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""What a model that answers questions on videos is given, and the settings of that, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Sampler = Literal["mlvu", "uniform", "fps"]
+PromptVariant = Literal["official", "no-prefill"]
+AnswerBy = Literal["generate", "options"]
+
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
+PROMPT_VARIANTS: tuple[PromptVariant, ...] = get_args(PromptVariant)
+ANSWERS_BY: tuple[AnswerBy, ...] = get_args(AnswerBy)
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """How a model sees a video and answers: all of it moves scores.
+
+    Attributes:
+        frames: Frames of a video; with the sampler ``fps`` at most so many; 0 for a model that sees none.
+        sampler: Which frames: MLVU's own formula, evenly spaced from the first to the last, or so many a second.
+        fps: Frames a second of the sampler ``fps``; 0 for the others.
+        max_pixels: Pixels of a frame at most, larger ones are scaled down; 0 for as they are.
+        prompt: MLVU's texts with the beginning of the answer, ``Best Option: (``, or without it.
+        answer: By a greedily generated text, or by the likeliest option.
+        max_new_tokens: Tokens of a generated answer at most; 0 for what the benchmark gives a task of this kind.
+    """
+
+    frames: int
+    sampler: Sampler = "mlvu"
+    fps: float = 0.0
+    max_pixels: int = 0
+    prompt: PromptVariant = "official"
+    answer: AnswerBy = "generate"
+    max_new_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames of one video.
+
+    Attributes:
+        frames: ``uint8[k, h, w, 3]``, RGB, in the order of time.
+        indices: ``int64[k]`` numbers of the frames in the video, counted from 0.
+        times: ``float64[k]`` seconds from the start of the video at which each is shown.
+        total_frames: Frames of the whole video.
+        fps: Frames a second of the video, on average.
+        duration: Seconds of the video.
+    """
+
+    frames: NDArray[np.uint8]
+    indices: NDArray[np.int64]
+    times: NDArray[np.float64]
+    total_frames: int
+    fps: float
+    duration: float
+
+
+@dataclass(frozen=True)
+class VideoPrompt:
+    """One question to a model.
+
+    Attributes:
+        system: System text, empty for none.
+        user: The user's text, after the video.
+        prefill: Beginning of the answer that the model goes on from, empty for none.
+        clip: What the model sees; None for nothing.
+    """
+
+    system: str
+    user: str
+    prefill: str = ""
+    clip: Clip | None = None
