@@ -1,1 +1,1 @@
-"""AIR-Bench 24.04 and 24.05. Nothing is here yet: the README lists what is planned."""
+"""AIR-Bench 24.04 and 24.05: retrieval for question answering and over long documents."""

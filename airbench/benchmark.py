@@ -52,9 +52,9 @@ class _AirBench:
                 raise BadInput(f"--mini has none of these datasets; it has {', '.join(sorted(present))}")
         return tuple(map(_task, chosen))
 
-    def average_over(self, request: RunRequest) -> tuple[Task, ...]:
-        """See Benchmark: the averages are those of ``flagbench score``, by type, domain and language."""
-        return ()
+    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
+        """See Benchmark: they are those of ``flagbench score``, by type, domain and language."""
+        return {}
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
@@ -105,6 +105,10 @@ class _AirBench:
         from airbench.loading import check
 
         check(dataset_of(task), snapshots)
+
+    def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
+        """See Benchmark: the rows are read and judged when they are scored."""
+        return ()
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

@@ -26,7 +26,7 @@ def _refuse_other_settings(plan: Plan, step: Step) -> None:
     anew = {each.task.name for each in plan.steps} if plan.request.overwrite else set()
     for name, record in (plan.earlier.tasks if plan.earlier else {}).items():
         of_same_version = name.startswith(f"AIR-Bench_{step.task.group}_")
-        if not of_same_version or name in anew or record.status != "success":
+        if not of_same_version or name in anew or record.status == "error":
             continue
         same_task = name == step.task.name
         before, after = (_of_submission(settings, same_task) for settings in (record.settings, step.settings))

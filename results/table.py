@@ -32,25 +32,19 @@ class Row:
     note: str = ""
 
 
-def rows(records: Sequence[TaskRecord], average_over: Sequence[tuple[str, str]]) -> tuple[list[Row], list[Row]]:
-    """The lines of a run: its tasks, and the means.
+def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -> tuple[list[Row], list[Row]]:
+    """The lines of a run: its tasks, and the averages.
 
-    A mean is blank when one of its tasks has no score, as on the C-MTEB leaderboard: the mean of a type over all tasks
-    of that type, ``Avg`` over all tasks (not over types).
+    An average is blank when one of its tasks has no score, or one of a part of its data alone.
 
     Args:
         records: Tasks that ran.
-        average_over: ``(task, type)`` of the whole benchmark; empty for none.
+        averages: The tasks of each average of the benchmark, by its label.
     """
     tasks = [_task_row(record) for record in records]
-    by_name = {row.label: row for row in tasks}
-    kinds = dict.fromkeys(kind for _, kind in average_over)
-    means = [
-        _mean(f"{kind} mean", [name for name, its_kind in average_over if its_kind == kind], by_name) for kind in kinds
-    ]
-    if average_over:
-        means.append(_mean("Avg", [name for name, _ in average_over], by_name))
-    return tasks, means
+    whole = {record.name for record in records if record.status == "success"}
+    by_name = {row.label: row for row in tasks if row.label in whole}
+    return tasks, [_mean(label, names, by_name) for label, names in averages.items()]
 
 
 def _task_row(record: TaskRecord) -> Row:
@@ -58,7 +52,8 @@ def _task_row(record: TaskRecord) -> Row:
         return Row(record.name, record.kind, None, False, f"failed: {record.error}")
     status = record.data.get("status")
     note = {"exact": "", "differs": "data differs: not comparable", "unknown": "no published statistics"}[str(status)]
-    return Row(record.name, record.kind, record.score, status == "exact", "; ".join(filter(None, (note, record.note))))
+    comparable = status == "exact" and record.status == "success"
+    return Row(record.name, record.kind, record.score, comparable, "; ".join(filter(None, (note, record.note))))
 
 
 def _mean(label: str, names: Sequence[str], by_name: Mapping[str, Row]) -> Row:

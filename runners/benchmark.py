@@ -26,10 +26,11 @@ BENCHMARKS: Mapping[str, str] = {
     "cmteb": "cmteb.benchmark:CMTEB",
     "mteb": "cmteb.benchmark:MTEB",
     "air-bench": "airbench.benchmark:AIR_BENCH",
+    "mlvu": "mlvu.benchmark:MLVU",
 }
 
 # Modules with ``add_score`` and ``add_submit``: the commands score and submit of benchmarks that keep what was found.
-COMMANDS: Mapping[str, str] = {"air-bench": "airbench.commands"}
+COMMANDS: Mapping[str, str] = {"air-bench": "airbench.commands", "mlvu": "mlvu.commands"}
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Outcome:
         seconds: Wall time of the stages ``encode``, ``search`` and ``score``.
         texts: Texts asked for, how many of them were distinct, and how many of those went through the model.
         note: What the user must know of the scores.
+        partial: Whether they are over a part of the task's data only.
     """
 
     files: Mapping[str, str]
@@ -119,6 +121,7 @@ class Outcome:
     seconds: Mapping[str, float]
     texts: Mapping[str, int]
     note: str = ""
+    partial: bool = False
 
 
 class Benchmark(Protocol):
@@ -146,8 +149,8 @@ class Benchmark(Protocol):
         """
         ...
 
-    def average_over(self, request: RunRequest) -> tuple[Task, ...]:
-        """The rows that the benchmark's average is made of; empty when it has none."""
+    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
+        """Names of the tasks that each average of the benchmark is made of, by its label."""
         ...
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
@@ -192,6 +195,10 @@ class Benchmark(Protocol):
         Raises:
             BadInput: The dataset, a config or a split is absent.
         """
+        ...
+
+    def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
+        """What is odd about a task's data, a line each, for ``flagbench validate``; nothing where that takes long."""
         ...
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:

@@ -110,17 +110,17 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     out, err = console(), console(stderr=True)
     plans = [plan.resolve(request) for request in requests_of(options)]
-    shelf = Shelf()
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
     outcomes = []
-    for each in plans:
-        said_before(each, err)
-        with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(each.steps)) as progress:
-            finished = engine.run(each, progress, shelf)
-        twins = sum(other.name == each.name for other in plans) > 1
-        label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
-        columns[label] = rows(finished.records, each.average_over)
-        outcomes.append((each, finished))
+    with Shelf() as shelf:
+        for each in plans:
+            said_before(each, err)
+            with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(each.steps)) as progress:
+                finished = engine.run(each, progress, shelf)
+            twins = sum(other.name == each.name for other in plans) > 1
+            label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
+            columns[label] = rows(finished.records, each.averages)
+            outcomes.append((each, finished))
     title = plans[0].benchmark.title + (" mini" if options.mini else "")
     if any(row.score is not None for tasks, _ in columns.values() for row in tasks):
         out.print(render(title, columns))

@@ -144,7 +144,9 @@ class _Engine:
             load_seconds = time.perf_counter() - started
         except Exception as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
-        journal = plan.store.journal(step.task.name)
+        journal = plan.store.journal(step.task.name, step.digest)
+        if plan.request.overwrite:
+            journal.unlink(missing_ok=True)
         contestant = replace(self._contestant, journal=journal, digest=step.digest)
         predictions = self._plan.store.predictions if plan.request.save_predictions else None
         if predictions:
@@ -159,7 +161,7 @@ class _Engine:
         record = TaskRecord(
             name=step.task.name,
             kind=step.task.kind,
-            status="success",
+            status="partial" if outcome.partial else "success",
             settings=step.settings,
             digest=step.digest,
             scores=outcome.scores,

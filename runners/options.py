@@ -11,8 +11,9 @@ from flagbench import BadInput
 from models.contract import BACKENDS
 from models.overrides import WEIGHTS, Overrides, parse_weights
 from models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
+from models.video import ANSWERS_BY, PROMPT_VARIANTS, SAMPLERS
 from runners.benchmark import BENCHMARKS
-from runners.request import ENGINES, RunRequest, default_store, parse_size
+from runners.request import ENGINES, QUESTION_SETS, RunRequest, VideoRequest, default_store, parse_size
 
 
 def add_run_options(command: argparse.ArgumentParser) -> None:
@@ -41,6 +42,55 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
     where.add_argument("--batch-size", type=_positive, metavar="N", help="texts a forward pass (default: by tokens)")
     where.add_argument("--backend", choices=BACKENDS, help="what multiplies matrices (default: the fastest exact one)")
     add_model_options(command)
+    _add_video_options(command)
+
+
+def _add_video_options(command: argparse.ArgumentParser) -> None:
+    video = command.add_argument_group("MLVU")
+    plain = VideoRequest()
+    video.add_argument("--frames", type=_positive, metavar="N", help="of a video (default 16; 64 with --sampler fps)")
+    video.add_argument("--sampler", choices=SAMPLERS, default=plain.sampler, help="which frames (default: MLVU's own)")
+    video.add_argument("--fps", type=_rate, metavar="F", help="frames a second with --sampler fps (default 1)")
+    video.add_argument("--max-pixels", type=_positive, metavar="N", help="of a frame; larger ones are scaled down")
+    video.add_argument("--prompt-variant", choices=PROMPT_VARIANTS, help="default: official")
+    video.add_argument("--answer", choices=ANSWERS_BY, default=plain.answer, help="by a text, or the likeliest option")
+    video.add_argument("--max-new-tokens", type=_positive, metavar="N", help="of an answer")
+    video.add_argument("--blind", action="store_true", help="the model sees no frames: a baseline")
+    video.add_argument("--questions", choices=QUESTION_SETS, default=plain.questions, help="default as-released")
+    video.add_argument("--allow-missing", action="store_true", help="leave out missing videos; scores are partial")
+    video.add_argument("--api-base", metavar="URL", help="MODEL runs on this OpenAI-compatible server")
+    video.add_argument(
+        "--concurrency", type=_positive, default=plain.concurrency, metavar="N", help="questions at once"
+    )
+    video.add_argument("--requests-a-minute", type=_positive, metavar="N", help="at most")
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1_000:
+        raise argparse.ArgumentTypeError(f"expected frames a second, not '{text}'")
+    return value
+
+
+def _video(options: argparse.Namespace) -> VideoRequest:
+    return VideoRequest(
+        frames=options.frames,
+        sampler=options.sampler,
+        fps=options.fps,
+        max_pixels=options.max_pixels,
+        prompt_variant=options.prompt_variant,
+        answer=options.answer,
+        max_new_tokens=options.max_new_tokens,
+        blind=options.blind,
+        questions=options.questions,
+        allow_missing=options.allow_missing,
+        api_base=options.api_base,
+        concurrency=options.concurrency,
+        requests_a_minute=options.requests_a_minute,
+    )
 
 
 def add_selection_options(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -63,6 +113,7 @@ def add_selection_options(command: argparse.ArgumentParser) -> argparse._Argumen
         ("--splits", "splits: dev, test"),
     ):
         what.add_argument(flag, type=names, default=(), metavar="A,B", help=f"air-bench: only these {wanted}")
+    what.add_argument("--sets", type=names, default=(), metavar="A,B", help="mlvu: dev (default), test")
     return what
 
 
@@ -79,6 +130,7 @@ def selection_of(options: argparse.Namespace) -> dict[str, Any]:
         "languages": options.languages,
         "datasets": options.datasets,
         "splits": options.splits,
+        "sets": options.sets,
     }
 
 
@@ -249,6 +301,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             store=store,
             store_bytes=options.store_size or RunRequest.store_bytes,
             store_fp16=options.store_fp16,
+            video=_video(options),
         )
         for model in options.models
         for cutoff in range(len(overrides.cutoff_layers or [0]))

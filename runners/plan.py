@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +62,7 @@ class Plan:
         store: Where the results go.
         earlier: The record of earlier runs, None for a first one.
         steps: Tasks in order.
-        average_over: ``(task, type)`` of the benchmark's average.
+        averages: Names of the tasks of each average, by its label.
     """
 
     request: RunRequest
@@ -74,7 +74,7 @@ class Plan:
     store: RunStore
     earlier: RunRecord | None
     steps: tuple[Step, ...]
-    average_over: tuple[tuple[str, str], ...]
+    averages: Mapping[str, Sequence[str]]
 
     @property
     def device(self) -> str:
@@ -133,8 +133,8 @@ def resolve(request: RunRequest) -> Plan:
         )
         for task in tasks
     )
-    average_over = tuple((task.name, task.kind) for task in benchmark.average_over(request))
-    plan = Plan(request, benchmark, model, reranker, device.names, snapshots, store, earlier, steps, average_over)
+    averages = benchmark.averages(request)
+    plan = Plan(request, benchmark, model, reranker, device.names, snapshots, store, earlier, steps, averages)
     benchmark.check_results(plan)
     return plan
 
@@ -174,7 +174,7 @@ class _Device:
     def names(self) -> tuple[str, ...]:
         """As torch names them."""
         models = (self._request.model, self._request.reranker)
-        if not any(has_files(name) for name in models if name):
+        if self._request.video.api_base or not any(has_files(name) for name in models if name):
             return ("cpu",)
         several = self._request.devices
         if self._request.engine == "ray":
@@ -315,7 +315,7 @@ def _step(
     if store.finished(earlier, task.name, digest, outputs) and not overwrite:
         return replace(step, state="finished")
     before: TaskRecord | None = earlier.tasks.get(task.name) if earlier else None
-    if before is None or before.status != "success":
+    if before is None or before.status == "error":
         return step
     if before.digest != digest:
         reason = "settings differ: " + "; ".join(changes(before.settings, settings))

@@ -53,15 +53,14 @@ def said_before(plan: Plan, console: Console) -> None:
 
 def said_after(plan: Plan, finished: Finished, console: Console) -> None:
     """Where the results are, what must be known to read them, and last what failed and why."""
-    verdicts = {record.data["status"] for record in finished.records if record.status == "success"}
+    verdicts = {record.data["status"] for record in finished.records if record.status != "error"}
     if verdicts - {"exact"}:
         _say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
-    if any(record.status == "success" for record in finished.records):
+    if any(record.status != "error" for record in finished.records):
         _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
         if plan.benchmark.name in COMMANDS:
             arguments = f"{plan.benchmark.name} {plan.store.folder}"
-            _say(console, f"then: flagbench score {arguments}")
-            _say(console, f"      flagbench submit {arguments} --model-name NAME --model-url URL")
+            _say(console, f"then: flagbench score {arguments}, and flagbench submit {arguments} (see its --help)")
     for record in finished.records:
         if record.status == "error":
             _say(console, f"flagbench: {record.error}")
@@ -86,7 +85,10 @@ def show_plan(plan: Plan, console: Console) -> None:
         state = step.state + (f" ({step.reason})" if step.reason else "")
         rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
     headings = ["task", "type", "splits", "main score", "instructed", "dataset", "state"]
-    console.print(_table(f"{plan.benchmark.title}: {len(rows)} tasks", headings, rows))
+    console.print(_table(f"{plan.benchmark.title}: {_count(len(rows), 'task')}", headings, rows))
+    for step in plan.steps:
+        for line in plan.benchmark.remarks(step.task, plan.snapshots, plan.request):
+            _say(console, line)
 
 
 def show_model(model: Model, console: Console) -> None:
@@ -107,7 +109,7 @@ def show_model(model: Model, console: Console) -> None:
 def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) -> None:
     """Rows of a benchmark."""
     listing = benchmark.listing(tasks)
-    console.print(_table(f"{benchmark.title}: {len(tasks)} tasks", listing.headings, listing.rows))
+    console.print(_table(f"{benchmark.title}: {_count(len(tasks), 'task')}", listing.headings, listing.rows))
     if listing.closing:
         _say(console, listing.closing)
 
@@ -245,6 +247,8 @@ def settings_line(spec: ModelSpec) -> str:
     if spec.ability == "search":
         numbers = ", ".join(f"{name} {value}" for name, value in spec.search)
         return f"search by words without vectors, {numbers}"
+    if spec.ability == "generate":
+        return _answering(spec)
     if spec.ability == "score":
         tokens = f"{spec.passage_max_length} tokens a pair, {spec.query_max_length} a query"
         layer = f", layer {spec.cutoff_layer}" if spec.cutoff_layer else ""
@@ -262,6 +266,20 @@ def settings_line(spec: ModelSpec) -> str:
         *([_ranking(spec)] if spec.retrieval != "dense" else []),
     ]
     return ", ".join(parts)
+
+
+def _answering(spec: ModelSpec) -> str:
+    """The settings of a model that answers questions; only a run says how it sees videos."""
+    video = spec.video
+    dtype = [spec.dtype] if spec.has_files else []
+    if video is None:
+        return ", ".join(["answers without seeing", *dtype])
+    rate = f" at {video.fps:g} a second" if video.sampler == "fps" else ""
+    seen = f"{video.frames} frames ({video.sampler}{rate})" if video.frames else "no frames"
+    pixels = [f"at most {video.max_pixels} pixels a frame"] if video.frames and video.max_pixels else []
+    tokens = f", at most {video.max_new_tokens} tokens" if video.max_new_tokens else ""
+    answer = f"generated answers{tokens}" if video.answer == "generate" else "the likeliest option"
+    return ", ".join([seen, *pixels, answer, f"{video.prompt} prompt", *dtype])
 
 
 def _ranking(spec: ModelSpec) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from flagbench import BadInput
 from models.contract import Backend
 from models.overrides import Overrides
+from models.video import AnswerBy, PromptVariant, Sampler
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.IGNORECASE)
 
@@ -20,6 +21,46 @@ _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.I
 Engine = Literal["local", "ray"]
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
+
+
+QuestionSet = Literal["as-released", "cleaned"]
+
+QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
+
+
+@dataclass(frozen=True)
+class VideoRequest:
+    """What is asked of a benchmark of videos (MLVU).
+
+    Attributes:
+        frames: Frames of a video; None for the default.
+        sampler: Which frames.
+        fps: Frames a second of the sampler ``fps``; None for one.
+        max_pixels: Pixels of a frame at most; None for as they are.
+        prompt_variant: Of the official texts; None for the official one where the model can take it.
+        answer: By a generated text, or by the likeliest option.
+        max_new_tokens: Tokens of an answer at most; None for the task's own default.
+        blind: The model sees no frames.
+        questions: As they were released, or without those that cannot be answered.
+        allow_missing: Questions whose video is missing are left out, and the scores marked partial.
+        api_base: Address of an OpenAI-compatible server that runs the model; None for a model of one's own.
+        concurrency: Questions that the server is asked at once.
+        requests_a_minute: That the server gets at most; None for any number.
+    """
+
+    frames: int | None = None
+    sampler: Sampler = "mlvu"
+    fps: float | None = None
+    max_pixels: int | None = None
+    prompt_variant: PromptVariant | None = None
+    answer: AnswerBy = "generate"
+    max_new_tokens: int | None = None
+    blind: bool = False
+    questions: QuestionSet = "as-released"
+    allow_missing: bool = False
+    api_base: str | None = None
+    concurrency: int = 4
+    requests_a_minute: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +79,7 @@ class RunRequest:
         languages: Languages; empty for all.
         datasets: Names of datasets; empty for all.
         splits: ``dev``, ``test``; empty for both.
+        sets: Of MLVU, ``dev`` or ``test``; empty for dev.
         mini: Use the miniature data that ships with the package.
         data: Folder with snapshots ``<org>/<repo>/``; None for the hub.
         output: Folder of results.
@@ -59,6 +101,7 @@ class RunRequest:
         store: Folder where vectors and pair scores are kept between runs; None to keep none.
         store_bytes: How large it may be: beyond it, what was not used for the longest time goes.
         store_fp16: Keep vectors in half precision, and score with what is kept.
+        video: What is asked of a benchmark of videos.
     """
 
     model: str
@@ -72,6 +115,7 @@ class RunRequest:
     languages: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
     mini: bool = False
     data: Path | None = None
     output: Path = Path("flagbench-results")
@@ -93,6 +137,7 @@ class RunRequest:
     store: Path | None = None
     store_bytes: int = 100_000_000_000
     store_fp16: bool = False
+    video: VideoRequest = field(default_factory=VideoRequest)
 
 
 # Flags that choose tasks of one benchmark only, by the field that holds them.
@@ -104,6 +149,7 @@ _FLAGS_OF = {
     "languages": ("--languages", "air-bench"),
     "datasets": ("--datasets", "air-bench"),
     "splits": ("--splits", "air-bench"),
+    "sets": ("--sets", "mlvu"),
 }
 
 
@@ -116,6 +162,12 @@ def refuse_flags_of_others(request: RunRequest) -> None:
     for name, (flag, its) in _FLAGS_OF.items():
         if getattr(request, name) and its != request.benchmark:
             raise BadInput(f"{flag} is for --benchmark {its}: drop it, or choose that benchmark")
+    if request.benchmark != "mlvu":
+        asked, plain = request.video, VideoRequest()
+        for each in fields(VideoRequest):
+            if getattr(asked, each.name) != getattr(plain, each.name):
+                flag = f"--{each.name.replace('_', '-')}"
+                raise BadInput(f"{flag} is for --benchmark mlvu: drop it, or choose that benchmark")
 
 
 def default_store(environment: Mapping[str, str] = os.environ) -> Path:

@@ -60,6 +60,15 @@ class Snapshots:
         """Where a repo's rows come from, for people and for the result."""
         return f"hub {repo}@{self.commit(repo, revision)}" if self.root is None else f"folder {self.root / repo}"
 
+    def files(self, repo: str, revision: str, *patterns: str) -> Path:
+        """The repo's snapshot with the files that match patterns; of a local folder, whatever is there.
+
+        Raises:
+            BadData: No such folder under the root.
+            BadInput: The hub does not have it, or cannot be reached.
+        """
+        return self.card(repo, revision) if self.root else self._download(repo, revision, *patterns)
+
     def configs(self, repo: str, revision: str) -> list[str]:
         """Names of the repo's configs."""
         from datasets.inspect import get_dataset_config_names

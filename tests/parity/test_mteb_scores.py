@@ -20,7 +20,7 @@ from runners.request import RunRequest
 from runners.snapshots import Snapshots
 from tests.conftest import MINI
 
-MINI_TASKS = [task.name for task in CMTEB.average_over(RunRequest("", "cmteb", mini=True))]
+MINI_TASKS = list(CMTEB.averages(RunRequest("", "cmteb", mini=True))["Avg"])
 
 
 @pytest.fixture(scope="module")

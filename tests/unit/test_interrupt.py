@@ -47,6 +47,7 @@ def test_last_words_that_fail_do_not_keep_it_alive() -> None:
 
 
 def test_after_it_the_signals_are_as_before() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without it
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
     descriptors = len(list(Path("/proc/self/fd").iterdir()))

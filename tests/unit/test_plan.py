@@ -77,7 +77,7 @@ def test_the_mini_run_has_twelve_steps(request_: RunRequest) -> None:
     plan = resolve(request_)
     assert [step.task.name for step in plan.steps] == _MINI_TASKS
     assert set(_states(plan).values()) == {"new"}
-    assert [name for name, _ in plan.average_over] == _MINI_TASKS
+    assert list(plan.averages["Avg"]) == _MINI_TASKS
     assert plan.device == "cpu"
     assert plan.snapshots.root == MINI
     assert plan.earlier is None
@@ -173,7 +173,7 @@ def test_a_copy_of_the_data_elsewhere_has_the_same_digest(request_: RunRequest, 
 def test_tasks_of_other_data_can_be_asked_for(request_: RunRequest, data: Path) -> None:
     plan = resolve(replace(request_, mini=False, data=data, types=("sts",), tasks=("STSB", "T2Reranking")))
     assert [step.task.name for step in plan.steps] == ["STSB"]
-    assert len(plan.average_over) == 31
+    assert len(plan.averages["Avg"]) == 31
 
 
 # What is refused.

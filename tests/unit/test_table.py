@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def _record(name: str, kind: str, score: float | None, status: str = "exact", **
     )
 
 
-_ALL = (("A", "STS"), ("B", "STS"), ("C", "STS"), ("D", "Retrieval"))
+_ALL = {"STS mean": ["A", "B", "C"], "Retrieval mean": ["D"], "Avg": ["A", "B", "C", "D"]}
 _RECORDS = [
     _record("A", "STS", 0.1),
     _record("B", "STS", 0.2),
@@ -35,7 +36,7 @@ _RECORDS = [
 ]
 
 
-def _means(records: Sequence[TaskRecord], over: Sequence[tuple[str, str]] = _ALL) -> dict[str, Row]:
+def _means(records: Sequence[TaskRecord], over: Mapping[str, Sequence[str]] = _ALL) -> dict[str, Row]:
     return {row.label: row for row in rows(records, over)[1]}
 
 
@@ -76,18 +77,18 @@ def test_tasks_outside_the_average_do_not_move_it() -> None:
 
 
 def test_without_an_average_there_are_no_means() -> None:
-    assert rows(_RECORDS, ())[1] == []
+    assert rows(_RECORDS, {})[1] == []
 
 
 def test_a_failed_task_is_blank_with_its_reason() -> None:
-    row = rows([_record("A", "STS", None, error="no memory")], ())[0][0]
+    row = rows([_record("A", "STS", None, error="no memory")], {})[0][0]
     assert row.score is None
     assert row.note == "failed: no memory"
 
 
 @pytest.mark.parametrize(("status", "comparable"), [("exact", True), ("differs", False), ("unknown", False)])
 def test_only_the_published_rows_are_comparable(status: str, comparable: bool) -> None:
-    row = rows([_record("A", "STS", 0.5, status)], ())[0][0]
+    row = rows([_record("A", "STS", 0.5, status)], {})[0][0]
     assert row.comparable is comparable
     assert bool(row.note) is not comparable
 
@@ -141,3 +142,13 @@ def test_several_runs_stand_side_by_side() -> None:
     assert cells["X"] == ["STS", "", "70.00*"]
     assert cells["Retrieval mean"] == ["", "90.00", "50.00"]
     assert cells["Avg"] == ["", "45.00", ""]
+
+
+def test_a_task_scored_in_part_is_marked_and_leaves_averages_blank() -> None:
+    partial = replace(_record("A", "STS", 0.1, note="2 of 5 videos are missing"), status="partial")
+    tasks, _ = rows([partial, *_RECORDS[1:]], _ALL)
+    assert (tasks[0].score, tasks[0].comparable, tasks[0].note) == (0.1, False, "2 of 5 videos are missing")
+    means = _means([partial, *_RECORDS[1:]])
+    assert (means["STS mean"].score, means["STS mean"].note) == (None, "2 of 3 tasks")
+    assert means["Avg"].score is None
+    assert means["Retrieval mean"].score == 0.9

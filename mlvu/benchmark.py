@@ -1,0 +1,170 @@
+"""MLVU as the engine takes it: the tasks of both sets, their questions and videos, and what they leave on disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flagbench import BadInput
+from mlvu.registry import REVISION, Row, averaged, datasets, find, select
+from models.video import VideoSettings
+from runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome
+from runners.request import RunRequest, VideoRequest, refuse_flags_of_others
+from runners.snapshots import Snapshots
+from runners.task import Task
+
+if TYPE_CHECKING:
+    from models.resolve import Model
+    from models.spec import ModelSpec
+    from runners.plan import Plan
+    from runners.progress import Progress
+
+MINI = Path(__file__).parent / "mini"
+
+# What most models on the leaderboard were shown; and how many frames a sampler of so many a second may take.
+_FRAMES = 16
+_FRAMES_AT_MOST = 64
+
+
+class _Mlvu:
+    """Both sets of MLVU. A task is one kind of question."""
+
+    name = "mlvu"
+    title = "MLVU"
+
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark."""
+        return tuple(_task(row, VideoRequest()) for row in datasets())
+
+    def select(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark."""
+        refuse_flags_of_others(request)
+        if request.reranker:
+            raise BadInput("--reranker re-ranks passages, and MLVU has none: drop it")
+        rows = select(sets=request.sets, types=request.types, tasks=request.tasks)
+        if request.mini and any(row.set == "test" for row in rows):
+            raise BadInput("--mini has the dev set alone: drop --sets test")
+        return tuple(_task(row, request.video) for row in rows)
+
+    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
+        """See Benchmark: M-Avg is the mean over the multiple-choice tasks of a set, whatever their sizes."""
+        sets = dict.fromkeys(row.set for row in select(sets=request.sets, types=request.types, tasks=request.tasks))
+        return {f"M-Avg ({each})": [row.task_name for row in averaged(each)] for each in sets}
+
+    def listing(self, tasks: Sequence[Task]) -> Listing:
+        """See Benchmark."""
+        headings = ["set", "task", "type", "questions", "videos", "options", "dataset", "main score"]
+        rows = [find(task.name) for task in tasks]
+        return Listing(
+            headings,
+            [
+                [
+                    row.set,
+                    row.name,
+                    row.kind,
+                    f"{row.rows:,}" if row.rows else "",
+                    f"{row.videos:,}" if row.videos else "",
+                    str(row.letters or ""),
+                    row.repo,
+                    row.main_score,
+                ]
+                for row in rows
+            ],
+        )
+
+    def settings(self, task: Task) -> Mapping[str, Any]:
+        """See Benchmark."""
+        return asdict(task)
+
+    def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
+        """See Benchmark."""
+        from mlvu.evaluation import output
+
+        return (output(find(task.name)),)
+
+    def check_results(self, plan: Plan) -> None:
+        """See Benchmark: a result of other settings is replaced, and kept aside."""
+
+    def mini_data(self) -> Path | None:
+        """See Benchmark."""
+        return MINI
+
+    def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+        """See Benchmark."""
+        from mlvu.contestants import find_model
+
+        return find_model(request, settings_of(request.video), on_cpu)
+
+    def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
+        """See Benchmark: every video is opened, since one that is cut off is better known now than tomorrow."""
+        from mlvu.content import read_content
+
+        read_content(find(task.name), snapshots, request)
+
+    def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
+        """See Benchmark."""
+        from mlvu.content import read_content
+
+        content = read_content(find(task.name), snapshots, request)
+        odd = Counter(each.what for each in content.anomalies)
+        kinds = ", ".join(f"{what} {count}" for what, count in odd.most_common())
+        asked = len({each.id for each in content.anomalies})
+        lines = [f"{task.name}: {asked} odd questions ({kinds})"] if odd else []
+        if content.missing:
+            lines.append(f"{task.name}: {content.missing}")
+        return lines
+
+    def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
+        """See Benchmark."""
+        from mlvu.content import read_content
+
+        content = read_content(find(task.name), snapshots, request)
+        return Loaded(task, content.verdict, content)
+
+    def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
+        """See Benchmark. Answers are always kept, so there are no other predictions."""
+        from mlvu.evaluation import evaluate
+
+        return evaluate(loaded, contestant, progress)
+
+
+MLVU: Benchmark = _Mlvu()
+
+
+def settings_of(request: VideoRequest) -> VideoSettings:
+    """How the model sees videos and answers.
+
+    Raises:
+        BadInput: Flags that contradict one another.
+    """
+    if request.fps is not None and request.sampler != "fps":
+        raise BadInput(f"--fps is of --sampler fps, and the sampler is {request.sampler}: add it, or drop --fps")
+    if request.blind and request.frames is not None:
+        raise BadInput("--blind shows no frames: drop it, or --frames")
+    frames = request.frames or (_FRAMES_AT_MOST if request.sampler == "fps" else _FRAMES)
+    variant = request.prompt_variant or ("no-prefill" if request.api_base else "official")
+    return VideoSettings(
+        frames=0 if request.blind else frames,
+        sampler=request.sampler,
+        fps=(request.fps or 1.0) if request.sampler == "fps" else 0.0,
+        max_pixels=request.max_pixels or 0,
+        prompt=variant,
+        answer=request.answer,
+        max_new_tokens=request.max_new_tokens or 0,
+    )
+
+
+def _task(row: Row, asked: VideoRequest) -> Task:
+    return Task(
+        name=row.task_name,
+        kind=row.kind,
+        dataset=row.repo,
+        revision=REVISION,
+        splits=(row.set,),
+        main_score=row.main_score,
+        group=row.set,
+        subsets=(asked.questions,),
+    )

@@ -1,0 +1,186 @@
+"""``flagbench score mlvu`` and ``flagbench submit mlvu``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flagbench import BadInput
+from runners.terminal import console
+
+if TYPE_CHECKING:
+    from mlvu.judge import Judge
+    from mlvu.judgements import Judged, JudgeItem
+    from mlvu.report import RunScores
+    from mlvu.saved import Saved
+
+
+def add_score(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench score mlvu``."""
+    parser.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder with results, of any depth")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all scores, with intervals")
+    parser.add_argument("--overwrite", action="store_true", help="replace this file where it exists")
+    judge = parser.add_argument_group("the open tasks")
+    judge.add_argument("--judge", metavar="MODEL", help="judges them: a model on a server, or a folder or hub id")
+    judge.add_argument("--judge-base", metavar="URL", help="address of its server, up to and with /v1")
+    judge.add_argument("--concurrency", type=int, default=4, metavar="N", help="items that the server is asked at once")
+    judge.add_argument("--dry-run", action="store_true", help="say what the judge would be asked, and ask nothing")
+    parser.set_defaults(run=_score)
+
+
+def add_submit(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench submit mlvu``."""
+    parser.add_argument("root", type=Path, metavar="DIR", help="folder of one run over the test set")
+    parser.add_argument("--output", type=Path, default=Path("mlvu_test.json"), metavar="FILE", help="to be written")
+    parser.add_argument("--allow-partial", action="store_true", help="write what is there, and say what is not")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
+    parser.set_defaults(run=_submit)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from mlvu.judge import Judge
+    from mlvu.report import RunScores, as_dict, show
+    from mlvu.saved import find_saved, read_saved
+    from models.contract import Closable
+    from results.store import write_atomic
+
+    if options.json and options.json.exists() and not options.overwrite:
+        raise BadInput(f"--json {options.json} exists already: use --overwrite, or another file")
+    if (options.judge_base or options.dry_run) and not options.judge:
+        raise BadInput("--judge-base and --dry-run are of --judge: say which model judges")
+    runs = {
+        folder: [read_saved(path) for path in paths]
+        for root in options.paths
+        for folder, paths in find_saved(root).items()
+    }
+    model = _judge_model(options) if options.judge else None
+    scores: list[RunScores] = []
+    try:
+        for folder, saved in runs.items():
+            judged = None
+            if model is not None:
+                judge, items = Judge(model, folder / "flagbench" / "judgements.jsonl"), _items(saved)
+                if options.dry_run:
+                    _say_plan(folder, judge, items)
+                    continue
+                judged = _judged(judge, items)
+            scores.append(RunScores.of(folder, saved, judged))
+    finally:
+        if isinstance(model, Closable):
+            model.close()
+    if options.dry_run:
+        return 0
+    show(scores, console())
+    if options.json:
+        write_atomic(options.json, json.dumps(as_dict(scores), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+        console().print(f"written   {options.json}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _judge_model(options: argparse.Namespace) -> Any:
+    """The judge, loaded; for a dry run only its name and settings."""
+    from models.video import VideoSettings
+
+    blind = VideoSettings(frames=0, prompt="no-prefill")
+    if options.judge_base:
+        from mlvu.contestants import server_model
+
+        device = "cpu"
+        found: Any = server_model(options.judge, options.judge_base, blind, concurrency=max(1, options.concurrency))
+    else:
+        from models.device import resolve_device
+        from models.overrides import Overrides
+        from models.resolve import resolve_generator
+
+        device = resolve_device("auto")
+        found = resolve_generator(
+            options.judge,
+            None,
+            blind,
+            Overrides(),
+            trust_remote_code=False,
+            allow_pickle=False,
+            on_cpu=lambda: device == "cpu",
+        )
+    if options.dry_run:
+        return _Named(found.spec)
+    return found.load(device=device, batch_size=None, trust_remote_code=False, allow_pickle=False)
+
+
+class _Named:
+    """Stands for a judge that is not asked anything."""
+
+    def __init__(self, spec: Any) -> None:
+        self.spec = spec
+
+    def generate(self, prompts: Sequence[Any], *, max_new_tokens: int) -> list[str]:
+        raise BadInput("a dry run asks nothing")
+
+
+def _items(saved: Sequence[Saved]) -> list[JudgeItem]:
+    """The answers to open questions."""
+    from mlvu.judgements import JudgeItem
+
+    return [
+        JudgeItem(
+            id=question.id,
+            task="summary" if each.row.summary else "subPlot",
+            question=question.question,
+            reference=question.answer,
+            scoring_points=question.points,
+            response=each.answers[question.id],
+        )
+        for each in saved
+        if each.row.kind == "open"
+        for question in each.questions
+        if question.id in each.answers and question.labelled
+    ]
+
+
+def _judged(judge: Judge, items: Sequence[JudgeItem]) -> Judged:
+    from runners.progress import progress_for
+
+    with progress_for(console(stderr=True), 1) as progress:
+        progress.task("open tasks")
+        progress.stage(f"judging by {judge.name}", len(items))
+        return judge.score(items, lambda _: progress.advance(1))
+
+
+def _say_plan(folder: Path, judge: Judge, items: Sequence[JudgeItem]) -> None:
+    plan = judge.plan(items)
+    text = (
+        f"{folder}: {plan.calls:,} calls of {judge.name}, about {plan.prompt_tokens:,} tokens of prompts and "
+        f"{plan.reply_tokens:,} of replies (4 characters a token); {plan.cached:,} items are judged already"
+    )
+    console().print(text, markup=False, soft_wrap=True)
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from mlvu.saved import find_saved, read_saved
+    from mlvu.submission import check, check_target, write
+
+    check_target(options.output, overwrite=options.overwrite)
+    runs = find_saved(options.root)
+    if len(runs) > 1:
+        raise BadInput(f"{options.root} holds several runs; name one of {', '.join(map(str, sorted(runs)))}")
+    ((folder, paths),) = runs.items()
+    saved = [each for each in map(read_saved, paths) if each.row.set == "test" and each.row.kind == "multiple-choice"]
+    if not saved:
+        raise BadInput(f"{folder} has no answers to the test set: flagbench evaluate --benchmark mlvu --sets test")
+    questions = [question for each in saved for question in each.questions]
+    answers = {key: text for each in saved for key, text in each.answers.items()}
+    checked = check(questions, answers, allow_partial=options.allow_partial)
+    write(checked, options.output, overwrite=options.overwrite)
+    out = console()
+    lines = [f"results   {folder}", f"written   {options.output}, {len(checked.predictions):,} predictions"]
+    if checked.partial:
+        left = len(checked.missing) + len(checked.unparsed)
+        lines.append(
+            f"PARTIAL   {left:,} questions have no usable answer, and {len(checked.short)} tasks are incomplete"
+        )
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+    return 0

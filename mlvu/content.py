@@ -1,0 +1,96 @@
+"""What a task of MLVU needs: its questions and the files of their videos, all looked at before any model runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flagbench import BadData
+from mlvu.loading import Anomaly, Question, Questions, annotation_files, anomalies, question_set, read, verdict
+from mlvu.registry import Row
+from mlvu.videos import find
+from models.resolve import has_files
+from runners.benchmark import DataVerdict
+from runners.request import RunRequest, VideoRequest
+from runners.snapshots import Snapshots
+
+
+@dataclass(frozen=True)
+class Content:
+    """A task, read.
+
+    Attributes:
+        row: The task.
+        questions: Of the question set, in the order of the file.
+        question_set: Its name.
+        videos: File of each question's video, by the question's id; without those that cannot be used.
+        missing: One line on the videos that cannot be used, empty where all can.
+        anomalies: What is odd about the questions, as released.
+        verdict: Whether the rows are the published ones.
+        frames: Folder for decoded frames; None to keep none.
+    """
+
+    row: Row
+    questions: tuple[Question, ...]
+    question_set: str
+    videos: Mapping[str, Path]
+    missing: str
+    anomalies: tuple[Anomaly, ...]
+    verdict: DataVerdict
+    frames: Path | None
+
+
+def read_content(row: Row, snapshots: Snapshots, request: RunRequest) -> Content:
+    """Read a task's questions, and open each of its videos.
+
+    Args:
+        row: The task.
+        snapshots: Where the data is.
+        request: Which question set; whether videos may be missing; the store, beside which frames are kept.
+
+    Raises:
+        BadData: No questions, damaged ones, or videos that cannot be used where they may not be missing.
+        BadInput: The hub does not have them, or cannot be reached.
+    """
+    # The built-in baselines see nothing.
+    asked = request.video if request.video.api_base or has_files(request.model) else replace(request.video, blind=True)
+    return _read(row, snapshots, asked, request.store.with_name("frames") if request.store else None)
+
+
+# The plan looks at everything before the run reads it; a video is opened once for both.
+@functools.lru_cache(maxsize=64)
+def _read(row: Row, snapshots: Snapshots, asked: VideoRequest, frames: Path | None) -> Content:
+    annotations = snapshots.files(row.repo, row.revision, *annotation_files(row))
+    every = read(row, annotations)
+    questions = question_set(every.all, asked.questions)
+    videos, missing = ({}, "") if asked.blind else _videos(every, snapshots)
+    if missing and not asked.allow_missing:
+        raise BadData(f"{row.task_name}: {missing}; fetch them, or use --allow-missing for partial scores")
+    if missing and not videos:
+        raise BadData(f"{row.task_name}: {missing}; there is nothing to ask")
+    return Content(
+        row,
+        questions,
+        asked.questions,
+        {each.id: videos[each.folder, each.video] for each in questions if (each.folder, each.video) in videos},
+        missing,
+        tuple(anomalies(every.all)),
+        verdict(every),
+        frames,
+    )
+
+
+def _videos(questions: Questions, snapshots: Snapshots) -> tuple[Mapping[tuple[str, str], Path], str]:
+    """The files of a task's videos, and one line on those that cannot be used."""
+    row = questions.row
+    wanted: dict[str, list[str]] = {}
+    for question in questions.all:
+        wanted.setdefault(question.folder, []).append(question.video)
+    if snapshots.root is not None:
+        found = find(snapshots.root, wanted)
+    else:
+        patterns = [f"*{folder}/{name}" for folder, names in wanted.items() for name in names]
+        found = find(snapshots.files(row.repo, row.revision, *patterns), wanted)
+    return found.paths, found.message()

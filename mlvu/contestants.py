@@ -1,0 +1,102 @@
+"""The model of a run on MLVU: a checkpoint, a built-in baseline, or a model behind a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flagbench import BadInput
+from models.resolve import Model, resolve_generator
+from runners.request import RunRequest
+
+if TYPE_CHECKING:
+    from models.contract import Adapter
+    from models.video import VideoSettings
+
+
+@dataclass(frozen=True)
+class ServerModel(Model):
+    """A model behind a server, and how the server is asked, which moves no score.
+
+    Attributes:
+        concurrency: Questions that it is asked at once.
+        requests_a_minute: At most; 0 for any number.
+    """
+
+    concurrency: int = 1
+    requests_a_minute: int = 0
+
+    def load(self, **_: Any) -> Adapter:
+        """Connect, and see that the server is there.
+
+        Raises:
+            BadInput: It is not, or it does not take the key.
+        """
+        from models.api import ApiModel, Manners
+
+        model = ApiModel(self.spec, Manners(self.concurrency, float(self.requests_a_minute)))
+        model.check()
+        return model
+
+
+def find_model(request: RunRequest, settings: VideoSettings, on_cpu: Callable[[], bool]) -> Model:
+    """The model asked for, not loaded.
+
+    Args:
+        request: What was asked for.
+        settings: How it is to see videos and answer.
+        on_cpu: Says whether it will run on the processor.
+
+    Raises:
+        BadInput: There is no such model, it sees no videos, or flags contradict one another.
+    """
+    if not request.video.api_base:
+        return resolve_generator(
+            request.model,
+            request.revision,
+            settings,
+            request.overrides,
+            trust_remote_code=request.trust_remote_code,
+            allow_pickle=request.allow_pickle,
+            on_cpu=on_cpu,
+        )
+    if request.overrides.dtype or request.overrides.adapters or request.batch_size:
+        raise BadInput("--dtype, --adapter and --batch-size are the server's affair: drop them, or --api-base")
+    return server_model(
+        request.model,
+        request.video.api_base,
+        settings,
+        revision=request.revision,
+        concurrency=request.video.concurrency,
+        requests_a_minute=request.video.requests_a_minute or 0,
+    )
+
+
+def server_model(
+    name: str,
+    base: str,
+    settings: VideoSettings,
+    *,
+    revision: str | None = None,
+    concurrency: int = 4,
+    requests_a_minute: int = 0,
+) -> ServerModel:
+    """A model behind an OpenAI-compatible server.
+
+    Args:
+        name: As the server calls it.
+        base: Its address, up to and with ``/v1``.
+        settings: How it is to see videos and answer.
+        revision: Of the weights, where the user knows it.
+        concurrency: Questions that it is asked at once.
+        requests_a_minute: At most; 0 for any number.
+
+    Raises:
+        BadInput: One of them is not possible.
+    """
+    from models.api import api_model
+
+    spec = api_model(name, base, settings, revision=revision or "server")
+    evidence = (f"server: {base}, which does not say which weights it runs", "key: from the environment")
+    return ServerModel(spec, evidence, None, concurrency=concurrency, requests_a_minute=requests_a_minute)

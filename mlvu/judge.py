@@ -1,0 +1,205 @@
+"""Grades answers to MLVU's open tasks with a judge: sub-scene captioning (SSC) and video summary (VS).
+
+The judge is any model that answers texts, on a server or not. It gets each answer in one call, at temperature 0, and
+must reply with strict JSON; a reply that is anything else is asked for again with its fault named, and an item that
+never gets a usable one is left out of the means and counted, never graded in silence. Grades are written down one by
+one under a hash of all that they depend on, so that a killed run asks nothing twice; failures are not, so that the next
+run asks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from flagbench import BadData, BadInput
+from mlvu.criteria import AGAIN, OPEN_TASKS, SYSTEM, version
+from mlvu.judgements import Failure, Judged, JudgeItem, Judgement, JudgementFile, as_scores, read_reply
+from models.spec import ModelSpec
+from models.video import VideoPrompt
+
+CHARACTERS_A_TOKEN = 4
+"""Of English, by which ``plan`` estimates; no judge's tokenizer is at hand."""
+
+MAX_NEW_TOKENS = 512
+ATTEMPTS = 3
+
+
+class JudgeModel(Protocol):
+    """What a judge must have. One with ``answers``, as models on servers have, is asked many items at a time."""
+
+    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
+        """Answer greedily; see ``models.contract.Generator``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What judging will take when every first reply is usable.
+
+    Attributes:
+        calls: Of the judge.
+        cached: Items that have grades already.
+        prompt_tokens: Estimated, a token for 4 characters, rounded up for each item.
+        reply_tokens: Likewise, of replies that are as short as they can be.
+        items: ``(id, prompt tokens)`` of each call.
+    """
+
+    calls: int
+    cached: int
+    prompt_tokens: int
+    reply_tokens: int
+    items: tuple[tuple[str, int], ...]
+
+
+class Judge:
+    """Grades items.
+
+    Args:
+        model: The judge.
+        cache: File of judgements, which several runs and judges may share one after another; None keeps none.
+        name: Of a judge without a spec: what the results call it.
+        settings: Of a judge without a spec: all that its grades depend on, as plain values.
+        attempts: Calls for one item at most.
+        max_new_tokens: Tokens of a reply at most; more for a judge that reasons first.
+
+    Raises:
+        BadInput: The judge has neither a spec nor a name, or the file cannot be read.
+    """
+
+    def __init__(
+        self,
+        model: JudgeModel,
+        cache: Path | None = None,
+        *,
+        name: str = "",
+        settings: Mapping[str, Any] | None = None,
+        attempts: int = ATTEMPTS,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+    ) -> None:
+        spec = getattr(model, "spec", None)
+        if isinstance(spec, ModelSpec):
+            name, settings = name or spec.name, spec.as_dict()
+        if not name:
+            raise BadInput("the judge has no name: give one, so that results say who judged")
+        if attempts < 1 or max_new_tokens < 1:
+            raise BadInput(f"judge {name}: {attempts} attempts of {max_new_tokens} tokens; give at least 1 of each")
+        self.name = name
+        self.settings: dict[str, Any] = dict(settings or {})
+        self.prompt_version = version()
+        self._model, self._attempts, self._max_new_tokens = model, attempts, max_new_tokens
+        self._file = JudgementFile(cache)
+
+    def plan(self, items: Sequence[JudgeItem]) -> Plan:
+        """What ``score`` would ask; nothing is asked.
+
+        Raises:
+            BadInput: As ``score``.
+        """
+        _check(items)
+        asked = [item for item in items if self._file.get(self._key(item), item) is None]
+        sizes = [(item.id, _tokens(SYSTEM[item.task]) + _tokens(_material(item))) for item in asked]
+        replies = sum(_tokens(json.dumps({"scores": as_scores(_lowest(item))})) for item in asked)
+        return Plan(len(asked), len(items) - len(asked), sum(size for _, size in sizes), replies, tuple(sizes))
+
+    def score(self, items: Sequence[JudgeItem], on_item: Callable[[str], None] | None = None) -> Judged:
+        """Grade items.
+
+        Args:
+            items: Any number, also none.
+            on_item: Called with the id of each item that has got its grades, or has failed.
+
+        Raises:
+            BadData: A sub-scene caption without scoring points, or a summary without a reference.
+            BadInput: Two items have one id, a task is not open, the judge refuses, or the file cannot be written.
+            ModelFault: The judge does not answer. What it has graded by then is in the file.
+        """
+        _check(items)
+        keys = [self._key(item) for item in items]
+        kept = [self._file.get(key, item) for key, item in zip(keys, items, strict=True)]
+        graded = {place: judgement for place, judgement in enumerate(kept) if judgement is not None}
+        cached, calls = len(graded), 0
+        faults = {place: "" for place in range(len(items)) if place not in graded}
+        for attempt in range(1, self._attempts + 1):
+            places = list(faults)
+            if not places:
+                break
+            prompts = (_prompt(items[place], faults[place]) for place in places)
+            for index, reply in self._replies(prompts):
+                place, calls = places[index], calls + 1
+                try:
+                    graded[place] = read_reply(reply, items[place], attempt)
+                except ValueError as fault:
+                    faults[place] = str(fault)
+                else:
+                    del faults[place]
+                    self._file.add(keys[place], graded[place])
+                if on_item is not None and (place in graded or attempt == self._attempts):
+                    on_item(items[place].id)
+        return Judged(
+            judge=self.name,
+            judge_settings=self.settings,
+            prompt_version=self.prompt_version,
+            items=tuple(graded[place] for place in sorted(graded)),
+            failed=tuple(Failure(items[place].id, items[place].task, faults[place]) for place in sorted(faults)),
+            calls=calls,
+            cached=cached,
+        )
+
+    def _replies(self, prompts: Iterable[VideoPrompt]) -> Iterator[tuple[int, str]]:
+        answers = getattr(self._model, "answers", None)
+        if answers is not None:
+            yield from answers(prompts, max_new_tokens=self._max_new_tokens)
+            return
+        for index, prompt in enumerate(prompts):
+            # One by one, so that each is written down before the next is asked.
+            (reply,) = self._model.generate([prompt], max_new_tokens=self._max_new_tokens)
+            yield index, reply
+
+    def _key(self, item: JudgeItem) -> str:
+        """Hash of all that the grades of an item depend on."""
+        answer = [item.id, item.task, item.question, item.reference, item.scoring_points, item.response]
+        whole = json.dumps([self.name, self.settings, self.prompt_version, answer], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _check(items: Sequence[JudgeItem]) -> None:
+    seen: set[str] = set()
+    for item in items:
+        if item.task not in OPEN_TASKS:
+            raise BadInput(f"{item.id}: a judge grades {' and '.join(OPEN_TASKS)}, not '{item.task}'")
+        if item.id in seen:
+            raise BadInput(f"{item.id} is there twice: judge each answer once")
+        seen.add(item.id)
+        if item.task == "subPlot" and not item.scoring_points:
+            raise BadData(f"{item.id} has no scoring points to judge by; use the data with them")
+        if item.task == "summary" and not item.reference.strip():
+            raise BadData(f"{item.id} has no reference to judge by; use the data with it")
+
+
+def _material(item: JudgeItem) -> str:
+    """What the judge sees, as JSON: no answer can pretend to be something else than an answer."""
+    by: dict[str, Any] = {"reference": item.reference}
+    if item.task == "subPlot":
+        by = {"scoring_points": item.scoring_points}
+    return json.dumps({"question": item.question, **by, "answer": item.response}, ensure_ascii=False, indent=1)
+
+
+def _prompt(item: JudgeItem, fault: str) -> VideoPrompt:
+    again = AGAIN.format(fault=fault) if fault else ""
+    return VideoPrompt(system=SYSTEM[item.task], user=_material(item) + again)
+
+
+def _lowest(item: JudgeItem) -> Judgement:
+    """Grades as long as any."""
+    if item.task == "summary":
+        return Judgement(item.id, item.task, completeness=1, reliability=1)
+    return Judgement(item.id, item.task, relevance=1, points=(1,) * len(item.scoring_points))
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text) // CHARACTERS_A_TOKEN)

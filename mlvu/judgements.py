@@ -1,0 +1,281 @@
+"""What a judge of the open tasks gives: grades of one item, their file, and the means of a whole set."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flagbench import BadInput
+from mlvu.criteria import COMPONENTS, POINT_SCALE, SCALE, OpenTask
+
+
+@dataclass(frozen=True)
+class JudgeItem:
+    """One answer to an open question.
+
+    Attributes:
+        id: Of the question.
+        task: ``subPlot`` (SSC) or ``summary`` (VS).
+        question: Its text.
+        reference: What is right; the judge sees it for a summary.
+        scoring_points: What an answer must mention; the judge sees them for a sub-scene caption.
+        response: The model's answer, as it is.
+    """
+
+    id: str
+    task: OpenTask
+    question: str
+    reference: str
+    scoring_points: tuple[str, ...]
+    response: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The grades of one item.
+
+    Attributes:
+        id: Of the question.
+        task: Of the item.
+        accuracy: SSC: mean grade (1 to 5) of the scoring points, each 1, 3 or 5; the other numbers are whole.
+        relevance: SSC.
+        completeness: VS.
+        reliability: VS.
+        points: SSC: grade of each scoring point.
+        attempts: Calls of the judge that this took.
+    """
+
+    id: str
+    task: OpenTask
+    accuracy: float | None = None
+    relevance: int | None = None
+    completeness: int | None = None
+    reliability: int | None = None
+    points: tuple[int, ...] = ()
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item without grades, which no mean counts.
+
+    Attributes:
+        id: Of the question.
+        task: Of the item.
+        fault: What was wrong with the judge's last reply.
+    """
+
+    id: str
+    task: OpenTask
+    fault: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The grades of a set of items, and their means.
+
+    Attributes:
+        judge: Name of the judge.
+        judge_settings: All that its grades depend on, as plain values.
+        prompt_version: Hash of the texts that it was told.
+        items: Grades, in the order of the items.
+        failed: Items that got none.
+        calls: Of the judge, in this run.
+        cached: Items that were graded in an earlier run.
+    """
+
+    judge: str
+    judge_settings: Mapping[str, Any]
+    prompt_version: str
+    items: tuple[Judgement, ...]
+    failed: tuple[Failure, ...]
+    calls: int
+    cached: int
+
+    @property
+    def components(self) -> dict[str, float | None]:
+        """Mean accuracy, relevance, completeness and reliability, 1 to 5, of the items that have grades."""
+        means: dict[str, float | None] = {}
+        for task, names in COMPONENTS.items():
+            graded = [each for each in self.items if each.task == task]
+            for name in names:
+                means[name] = math.fsum(getattr(each, name) for each in graded) / len(graded) if graded else None
+        return means
+
+    @property
+    def ssc(self) -> float | None:
+        """Accuracy + relevance, 2 to 10; None without an item that has grades."""
+        return self._sum("subPlot")
+
+    @property
+    def vs(self) -> float | None:
+        """Completeness + reliability, 2 to 10; None without an item that has grades."""
+        return self._sum("summary")
+
+    @property
+    def g_avg(self) -> float | None:
+        """(SSC + VS) / 2; None where one of them is not there, or an item has no grades."""
+        ssc, vs = self.ssc, self.vs
+        return None if ssc is None or vs is None or self.failed else (ssc + vs) / 2
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in a result."""
+        counts = {
+            task: {
+                "judged": sum(each.task == task for each in self.items),
+                "failed": sum(each.task == task for each in self.failed),
+            }
+            for task in COMPONENTS
+        }
+        scores = {"components": self.components, "SSC": self.ssc, "VS": self.vs, "G-Avg": self.g_avg, "counts": counts}
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain | scores
+
+    def _sum(self, task: OpenTask) -> float | None:
+        first, second = (self.components[name] for name in COMPONENTS[task])
+        return None if first is None or second is None else first + second
+
+
+def read_reply(reply: str, item: JudgeItem, attempts: int) -> Judgement:
+    """Read a judge's reply: one JSON object of the form that it was told, and nothing beside it.
+
+    Thoughts up to ``</think>`` and a Markdown fence around the whole are taken off: they leave no doubt.
+
+    Raises:
+        ValueError: It is something else; the message says what, for the judge to read.
+    """
+    text = reply.rpartition("</think>")[2].strip()
+    if text.startswith("```") and text.endswith("```"):
+        text = text[3:-3].removeprefix("json")
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except _TwiceError:
+        raise
+    except (ValueError, RecursionError):
+        raise ValueError("it is not one JSON object and nothing else") from None
+    if not isinstance(value, dict) or list(value) != ["scores"]:
+        raise ValueError("it is not an object with the one key 'scores'")
+    return grades(value["scores"], item, attempts)
+
+
+def grades(scores: object, item: JudgeItem, attempts: int) -> Judgement:
+    """Check the grades of an item.
+
+    Raises:
+        ValueError: A key is missing or too many, or a grade is not on its scale.
+    """
+    names = ("points", "relevance") if item.task == "subPlot" else COMPONENTS[item.task]
+    if not isinstance(scores, dict) or set(scores) != set(names):
+        raise ValueError(f"'scores' is not an object with the keys {' and '.join(names)} alone")
+    if item.task == "summary":
+        first, second = (_grade(name, scores[name], SCALE) for name in names)
+        return Judgement(item.id, item.task, completeness=first, reliability=second, attempts=attempts)
+    points, wanted = scores["points"], len(item.scoring_points)
+    if not isinstance(points, list) or len(points) != wanted:
+        count = f"{len(points)} grades" if isinstance(points, list) else "no list"
+        raise ValueError(f"'points' has {count} for {wanted} scoring points")
+    each = tuple(_grade(f"point {place}", value, POINT_SCALE) for place, value in enumerate(points, start=1))
+    relevance = _grade("relevance", scores["relevance"], SCALE)
+    return Judgement(item.id, item.task, sum(each) / wanted, relevance, points=each, attempts=attempts)
+
+
+def as_scores(judgement: Judgement) -> dict[str, Any]:
+    """The grades as a judge gives them; ``grades`` is the way back."""
+    if judgement.task == "subPlot":
+        return {"points": list(judgement.points), "relevance": judgement.relevance}
+    return {name: getattr(judgement, name) for name in COMPONENTS[judgement.task]}
+
+
+class JudgementFile:
+    """Judgements as JSON Lines, one added at a time and on disk before the next, so that a kill loses none.
+
+    A line that cannot be read, as a kill in mid-write leaves one, is left where it is and counts for nothing.
+
+    Args:
+        path: Made with its folder when the first is added; None keeps them in memory alone.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._torn = False
+        if path is None:
+            return
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise BadInput(f"cannot read the judgements {path}: {error.strerror}; name another file") from error
+        self._torn = bool(data) and not data.endswith(b"\n")
+        for line in data.split(b"\n"):
+            with suppress(ValueError, RecursionError, LookupError, TypeError):
+                row = json.loads(line)
+                self._rows.setdefault(row["key"], row)
+
+    def get(self, key: str, item: JudgeItem) -> Judgement | None:
+        """What is kept under a key; None where there is nothing, or its grades are not possible."""
+        row = self._rows.get(key)
+        if row is None:
+            return None
+        with suppress(ValueError):
+            attempts = row.get("attempts")
+            return grades(row.get("scores"), item, attempts if isinstance(attempts, int) else 1)
+        return None
+
+    def add(self, key: str, judgement: Judgement) -> None:
+        """Keep one, on disk when this returns.
+
+        Raises:
+            BadInput: It cannot be written.
+        """
+        scores = as_scores(judgement)
+        row = {"key": key, "id": judgement.id, "task": judgement.task, "scores": scores, "attempts": judgement.attempts}
+        self._rows[key] = row
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.write(b"\n" * self._torn + json.dumps(row).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise BadInput(f"cannot write {self._path}: {error.strerror}; free space or name another file") from error
+        self._torn = False
+
+
+class _TwiceError(ValueError):
+    """A key stands twice in one object, and which value is meant nobody knows."""
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise _TwiceError("a key stands in it twice")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _grade(name: str, value: object, scale: Sequence[int]) -> int:
+    # True is an int to Python, and 4.0 equals 4.
+    if type(value) is not int or value not in scale:
+        raise ValueError(f"{name} is {_short(value)}, not one of {', '.join(map(str, scale))}")
+    return value
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -1,0 +1,341 @@
+"""Questions of MLVU from a snapshot of its repo, checked and held against the table; and what is odd about them.
+
+Two question sets are made of the same rows. ``as-released`` has them all, and its gold letters are those of the
+official code. ``cleaned`` leaves out what nobody can answer: a row without a question, with an empty answer, or whose
+answer is not among its candidates. It keeps a row whose gold stands among the candidates twice, where the official rule
+takes the last of the equal letters and the robust one any of them; a row where other candidates are equal or empty,
+since its gold is clear; and a question that is asked twice.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from flagbench import BadData, UnknownName
+from mlvu.registry import Row, datasets
+from runners.benchmark import DataVerdict
+
+QuestionSet = Literal["as-released", "cleaned"]
+QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
+
+# A file lies in the repo's own folder, or one level down, where the hub's repos keep it: both are seen.
+_TEST_GOLD = {"SSC": "test-ground-truth/test_ssc_gt.json", "VS": "test-ground-truth/test_vs_gt.json"}
+_TEST_MCQ_GOLD = "test-ground-truth/test_mcq_gt.json"
+_TEST_MCQ = ("test_multi_choice_tasks.json", "test_question.json")
+_TEST_OPEN = ("test_generation_tasks.json",)
+
+# The file with the open questions of both tasks tells them by their type, which other code spells in two ways.
+_OPEN_TYPES = {"SSC": {"subPlot", "subsummary", "SSC"}, "VS": {"summary", "VS"}}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question on one video.
+
+    Attributes:
+        id: ``file:index`` (from 0) in the dev set, which has no ids; the published one in the test set.
+        task: The task's full name.
+        video: Name of the video's file.
+        folder: Folder of the task's videos, seen from the one that holds those of the set.
+        question: The text.
+        candidates: Options, of which the first is A; empty for an open question.
+        answer: Text of the right option, or the reference of an open question.
+        gold: Letter of the right option as the official code finds it: the last candidate equal to the answer. Empty
+            where none is, or where the answers are not there.
+        golds: Letters of all candidates that equal the answer.
+        labelled: Whether the answer is there.
+        points: What an answer to the question must mention; empty where the data names nothing.
+        duration: Seconds; 0 where the data does not say.
+    """
+
+    id: str
+    task: str
+    video: str
+    folder: str
+    question: str
+    candidates: tuple[str, ...]
+    answer: str
+    gold: str
+    golds: tuple[str, ...]
+    labelled: bool
+    points: tuple[str, ...]
+    duration: float
+
+    @property
+    def letters(self) -> str:
+        """Those of the options, such as ``ABCD``."""
+        return string.ascii_uppercase[: len(self.candidates)]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions of one task, as released.
+
+    Attributes:
+        row: The task.
+        all: In the order of the file.
+        source: The file.
+    """
+
+    row: Row
+    all: tuple[Question, ...]
+    source: Path
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """Something odd about a question; ``what`` names the kind."""
+
+    id: str
+    what: str
+
+
+def annotation_files(row: Row) -> tuple[str, ...]:
+    """Where in a repo the questions of a task may be, the best first: with answers before without.
+
+    The dev files are in ``MLVU/json/`` on the hub and in ``json/`` in the official code's data. In the test repo the
+    ground truth and the files of bare questions lie at the top, or in ``MLVU_Test/``.
+    """
+    if row.set == "dev":
+        return f"MLVU/json/{row.file}.json", f"json/{row.file}.json"
+    open_task = row.kind == "open"
+    names = (_TEST_GOLD[row.file] if open_task else _TEST_MCQ_GOLD, *(_TEST_OPEN if open_task else _TEST_MCQ))
+    return tuple(folder + name for name in names for folder in ("", "MLVU_Test/"))
+
+
+def find_file(row: Row, folder: Path) -> Path:
+    """The file with the questions of a task.
+
+    Args:
+        row: The task.
+        folder: The repo's snapshot: the hub's, or ``<root>/<org>/<repo>``.
+
+    Raises:
+        BadData: There is none.
+    """
+    names = annotation_files(row)
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise BadData(
+        f"{folder} has no questions of {row.task_name}: none of {', '.join(names)} is there; "
+        f"fetch them from the hub repo {row.repo}"
+    )
+
+
+def read(row: Row, folder: Path) -> Questions:
+    """Read the questions of a task.
+
+    Args:
+        row: The task.
+        folder: As ``find_file``.
+
+    Raises:
+        BadData: There is no file, or it is damaged; a field is missing or of the wrong type; an id stands there twice.
+    """
+    source = find_file(row, folder)
+    questions = tuple(_questions(row, source, _entries(source)))
+    if not questions:
+        raise BadData(f"{source} has no questions of {row.task_name}; fetch it again from {row.repo}")
+    ids = Counter(question.id for question in questions)
+    if twice := [each for each, times in ids.items() if times > 1]:
+        raise BadData(f"{source}: id '{twice[0]}' stands there twice; mend the data")
+    return Questions(row, questions, source)
+
+
+def verdict(questions: Questions) -> DataVerdict:
+    """Hold the counts of questions, videos and options against those published."""
+    row, every = questions.row, questions.all
+    counted = (
+        ("questions", len(every), row.rows),
+        ("videos", len({question.video for question in every}), row.videos),
+    )
+    differences = [f"{what}: {found:,} instead of {stated:,}" for what, found, stated in counted if 0 < stated != found]
+    if fewer := sum(len(question.candidates) != row.letters for question in every):
+        differences.append(f"questions that have other than {row.letters} candidates: {fewer:,} instead of 0")
+    status: Literal["exact", "differs", "unknown"] = "differs" if differences else "exact" if row.rows else "unknown"
+    return DataVerdict(status, tuple(differences), f"file {questions.source}")
+
+
+def question_set(questions: Sequence[Question], name: str) -> tuple[Question, ...]:
+    """The questions of a set of that name: ``as-released`` or ``cleaned``.
+
+    Raises:
+        UnknownName: There is no such set.
+    """
+    if name not in QUESTION_SETS:
+        raise UnknownName("question set", name, QUESTION_SETS)
+    return tuple(questions) if name == "as-released" else tuple(filter(_answerable, questions))
+
+
+def _answerable(question: Question) -> bool:
+    if not question.question.strip():
+        return False
+    if not question.labelled:
+        return True
+    return bool(question.answer.strip()) and (not question.candidates or bool(question.golds))
+
+
+def anomalies(questions: Sequence[Question]) -> list[Anomaly]:
+    """All that is odd about questions of any tasks, in their order; a question may be odd in several ways."""
+    tasks = {row.task_name: row for row in datasets()}
+    asked = Counter((each.task, each.video, each.question) for each in questions)
+    videos = Counter((each.task, each.video) for each in questions if each.task in tasks and tasks[each.task].summary)
+    found: list[Anomaly] = []
+    for each in questions:
+        kinds = list(_oddities(each))
+        if asked[(each.task, each.video, each.question)] > 1:
+            kinds.append("same video and question twice")
+        if videos[(each.task, each.video)] > 1:
+            kinds.append("same video twice in summary")
+        found += [Anomaly(each.id, what) for what in kinds]
+    return found
+
+
+def _oddities(question: Question) -> Iterator[str]:
+    """What is odd about one question alone."""
+    its = question.candidates
+    if its and question.labelled and not question.golds:
+        yield "answer not among candidates"
+    if not question.question.strip():
+        yield "empty question"
+    if question.labelled and not question.answer.strip():
+        yield "empty answer"
+    if its and not any(each.strip() for each in its):
+        yield "empty candidates"
+    elif any(not each.strip() for each in its):
+        yield "empty candidate"
+    if len(set(its)) < len(its):
+        yield "duplicate candidates, the gold" if len(question.golds) > 1 else "duplicate candidates, not the gold"
+    for what, texts in (("question", [question.question]), ("answer", [question.answer]), ("candidate", its)):
+        if any(each != each.strip() for each in texts):
+            yield f"blanks around the {what}"
+
+
+def _entries(source: Path) -> list[Any]:
+    """The rows of a file, whatever they are."""
+    try:
+        entries = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        said = str(error).splitlines()[0]
+        raise BadData(f"{source} cannot be read as JSON ({said}); fetch it again") from error
+    if not isinstance(entries, list):
+        raise BadData(f"{source} is no list of questions; fetch it again")
+    return entries
+
+
+def _questions(row: Row, source: Path, entries: Sequence[Any]) -> Iterator[Question]:
+    """The entries that are of the task, in their order."""
+    gold = row.set == "dev" or source.parent.name == "test-ground-truth"
+    for index, entry in enumerate(entries):
+        where = f"{source}: row {index} (from 0)"
+        if not isinstance(entry, dict):
+            raise BadData(f"{where} is no object; mend the data")
+        if _belongs(row, entry, where, gold=gold):
+            yield _question(row, entry, index, where, gold=gold)
+
+
+def _belongs(row: Row, entry: Mapping[str, Any], where: str, *, gold: bool) -> bool:
+    """Whether an entry is of the task.
+
+    Raises:
+        BadData: It has no type, one that is not the file's, or one that its id contradicts.
+    """
+    if row.kind == "open" and row.set == "test":
+        # Each task has a ground truth of its own, whose types nobody documents.
+        return gold or _text(entry, "question_type", where) in _OPEN_TYPES[row.file]
+    kind = _text(entry, "question_type", where)
+    if row.set == "dev":
+        if kind != row.name:
+            raise BadData(f"{where} has the question_type '{kind}' instead of '{row.name}'; mend the data")
+        return True
+    question_id = _text(entry, "question_id", where)
+    by_id, by_kind = question_id.rpartition("_")[0] == row.file, kind == row.name
+    if by_id != by_kind:
+        raise BadData(f"{where}: id '{question_id}' and question_type '{kind}' contradict each other; mend the data")
+    return by_id
+
+
+def _question(row: Row, entry: Mapping[str, Any], index: int, where: str, *, gold: bool) -> Question:
+    """One entry, checked."""
+    video = _text(entry, "video", where)
+    if video in {"", ".."} or Path(video).name != video:
+        raise BadData(f"{where}: video '{video}' is no name of a file; mend the data")
+    candidates = _candidates(row, entry, where) if row.kind == "multiple-choice" else ()
+    labelled = gold or entry.get("answer") is not None
+    answer = _option(entry["answer"], "answer", where) if labelled and "answer" in entry else ""
+    if labelled and "answer" not in entry:
+        raise BadData(f"{where} has no answer; mend the data")
+    letters = string.ascii_uppercase
+    golds = tuple(letters[at] for at, each in enumerate(candidates) if labelled and each == answer)
+    return Question(
+        id=_id(row, entry, index, where),
+        task=row.task_name,
+        video=video,
+        folder=row.video_folder,
+        question=_text(entry, "question", where),
+        candidates=candidates,
+        answer=answer,
+        gold=golds[-1] if golds else "",
+        golds=golds,
+        labelled=labelled,
+        points=_points(entry, where),
+        duration=_duration(row, entry, where),
+    )
+
+
+def _id(row: Row, entry: Mapping[str, Any], index: int, where: str) -> str:
+    if row.set == "dev":
+        return f"{row.file}:{index}"
+    # Open questions may have none.
+    if row.kind == "open" and entry.get("question_id") is None:
+        return f"{row.file}_{index}"
+    return _text(entry, "question_id", where)
+
+
+def _text(entry: Mapping[str, Any], field: str, where: str) -> str:
+    if field not in entry:
+        raise BadData(f"{where} has no {field}; mend the data")
+    if not isinstance(entry[field], str):
+        raise BadData(f"{where}: {field} is no text; mend the data")
+    return str(entry[field])
+
+
+def _option(value: Any, field: str, where: str) -> str:
+    """A candidate or an answer; a count may stand there as a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadData(f"{where}: {field} is no text; mend the data")
+    return str(value)
+
+
+def _candidates(row: Row, entry: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    if "candidates" not in entry:
+        raise BadData(f"{where} has no candidates; mend the data")
+    values = entry["candidates"]
+    if not isinstance(values, list) or not 2 <= len(values) <= row.letters:
+        raise BadData(f"{where}: candidates are no list of 2 to {row.letters}; mend the data")
+    return tuple(_option(value, "a candidate", where) for value in values)
+
+
+def _points(entry: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    values = entry.get("scoring_points")
+    if values is None:
+        return ()
+    if not isinstance(values, list) or not values or not all(isinstance(each, str) and each.strip() for each in values):
+        raise BadData(f"{where}: scoring_points are no list of texts; mend the data")
+    return tuple(values)
+
+
+def _duration(row: Row, entry: Mapping[str, Any], where: str) -> float:
+    value = entry.get("duration")
+    if value is None and row.set == "test":
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise BadData(f"{where}: duration is no number of seconds; mend the data")
+    return float(value)

@@ -1,0 +1,169 @@
+"""Scores of MLVU for people and for files: each task by both rules, M-Avg, and what M-Avg must not be mixed up with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlvu.judgements import Judged
+from mlvu.registry import SETS, Set, datasets
+from mlvu.saved import Saved
+from mlvu.scoring import Average, TaskScore, m_average, score
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """What one run reached.
+
+    Attributes:
+        folder: Of the run.
+        tasks: By the tasks' full names.
+        comparable: Tasks whose rows are the published ones.
+        question_sets: Name of the question set of each task.
+        unlabelled: Tasks without published answers, which can be submitted only.
+        judged: Of the open tasks; None where nobody judged.
+    """
+
+    folder: Path
+    tasks: Mapping[str, TaskScore]
+    comparable: frozenset[str]
+    question_sets: Mapping[str, str]
+    unlabelled: tuple[str, ...]
+    judged: Judged | None
+
+    @classmethod
+    def of(cls, folder: Path, saved: Sequence[Saved], judged: Judged | None) -> RunScores:
+        """Score the answers of a run."""
+        choices = [each for each in saved if each.row.kind == "multiple-choice"]
+        tasks = {
+            each.row.task_name: score(each.row.task_name, each.questions, each.answers)
+            for each in choices
+            if each.labelled
+        }
+        return cls(
+            folder,
+            tasks,
+            frozenset(each.row.task_name for each in saved if each.comparable and each.question_set == "as-released"),
+            {each.row.task_name: each.question_set for each in saved},
+            tuple(each.row.task_name for each in choices if not each.labelled),
+            judged,
+        )
+
+    @property
+    def label(self) -> str:
+        """Model and revision, as the folders say."""
+        return f"{self.folder.parent.name.replace('__', '/', 1)}@{self.folder.name[:8]}"
+
+    def averages(self, of: Set) -> dict[str, Average | None]:
+        """M-Avg of a set by both rules; None where a task is missing or partial."""
+        return {
+            "official": m_average(self.tasks, of, "official"),
+            "robust": m_average(self.tasks, of, "robust"),
+        }
+
+
+def show(runs: Sequence[RunScores], out: Console) -> None:
+    """A table for each run."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    for run in runs:
+        table = Table(title=f"MLVU: {escape(run.label)}", title_justify="left")
+        for heading in ("task", "answered", "official", "95%", "robust", "no option named", "note"):
+            table.add_column(heading, justify="left" if heading in {"task", "note"} else "right")
+        for row in datasets():
+            found = run.tasks.get(row.task_name)
+            if found:
+                table.add_row(row.task_name, *_cells(found), _note(run, row.task_name, found))
+        table.add_section()
+        for each in SETS:
+            for rule, average in run.averages(each).items():
+                present = [name for name in run.tasks if name.startswith(f"MLVU-{each}_")]
+                if present:
+                    table.add_row(f"M-Avg ({each}), {rule}", "", *_average(average))
+        out.print(table)
+        for line in _lines(run):
+            out.print(line, markup=False, soft_wrap=True)
+
+
+def as_dict(runs: Sequence[RunScores]) -> dict[str, Any]:
+    """Plain values of all of it."""
+    return {
+        run.label: {
+            "folder": str(run.folder),
+            "tasks": {
+                name: {
+                    **asdict(found),
+                    "question_set": run.question_sets[name],
+                    "comparable": name in run.comparable,
+                    **{f"{rule}_accuracy": found.accuracy(rule) for rule in ("official", "robust")},
+                    **{f"{rule}_interval": found.interval(rule) for rule in ("official", "robust")},
+                }
+                for name, found in run.tasks.items()
+            },
+            "M-Avg": {
+                each: {rule: asdict(average) if average else None for rule, average in run.averages(each).items()}
+                for each in SETS
+            },
+            "open": run.judged.as_dict() if run.judged else None,
+        }
+        for run in runs
+    }
+
+
+def _cells(found: TaskScore) -> list[str]:
+    interval = found.interval()
+    return [
+        f"{found.answered:,} of {found.asked:,}",
+        _percent(found.accuracy()),
+        f"{_percent(interval[0])}-{_percent(interval[1])}" if interval else "",
+        _percent(found.accuracy("robust")),
+        str(found.unparsed or ""),
+    ]
+
+
+def _note(run: RunScores, name: str, found: TaskScore) -> str:
+    if not found.complete:
+        return "partial"
+    if name in run.comparable:
+        return ""
+    return f"{run.question_sets[name]} questions" if run.question_sets[name] != "as-released" else "data differs"
+
+
+def _average(average: Average | None) -> list[str]:
+    if average is None:
+        return ["", "", "", "", "blank while a task is missing or partial"]
+    low, high = average.interval
+    return [
+        _percent(average.value),
+        f"{_percent(low)}-{_percent(high)}",
+        "",
+        "",
+        f"pooled {_percent(average.pooled)}, which is another number",
+    ]
+
+
+def _lines(run: RunScores) -> list[str]:
+    lines = []
+    if run.unlabelled:
+        lines.append(f"without published answers, to be submitted: {', '.join(run.unlabelled)}")
+    if run.judged:
+        judged = run.judged
+        parts = [f"{name} {value:.2f}" for name, value in judged.components.items() if value is not None]
+        parts += [
+            f"{name} {value:.2f}" for name, value in (("SSC", judged.ssc), ("VS", judged.vs)) if value is not None
+        ]
+        parts.append(f"G-Avg {judged.g_avg:.2f}" if judged.g_avg is not None else "G-Avg blank")
+        lines.append(f"open tasks, judged by {judged.judge} (texts {judged.prompt_version}): {', '.join(parts)}")
+        if judged.failed:
+            lines.append(f"{len(judged.failed)} answers got no grades and count in no mean: {judged.failed[0].fault}")
+    return lines
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"

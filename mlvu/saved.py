@@ -1,0 +1,118 @@
+"""The file that a task leaves: its questions as they were read, each with the model's answer. Scoring needs no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flagbench import BadData, BadInput
+from mlvu.loading import Question
+from mlvu.registry import Row, find
+
+if TYPE_CHECKING:
+    from mlvu.content import Content
+
+_BENCHMARK = "MLVU"
+_TUPLES = ("candidates", "golds", "points")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Answers to a task.
+
+    Attributes:
+        row: The task.
+        question_set: Name of the question set.
+        questions: All of it.
+        answers: By question; questions whose video was missing have none.
+        missing: One line on the videos that could not be used.
+        comparable: Whether the rows are the published ones.
+    """
+
+    row: Row
+    question_set: str
+    questions: tuple[Question, ...]
+    answers: Mapping[str, str]
+    missing: str
+    comparable: bool
+
+    @classmethod
+    def of(cls, content: Content, answers: Mapping[str, str]) -> Saved:
+        """What is to be kept of a task that was asked."""
+        exact = content.verdict.status == "exact"
+        return cls(content.row, content.question_set, content.questions, answers, content.missing, exact)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the right answers are there."""
+        return all(question.labelled for question in self.questions)
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        values = {
+            "benchmark": _BENCHMARK,
+            "task": self.row.task_name,
+            "question_set": self.question_set,
+            "missing": self.missing,
+            "comparable": self.comparable,
+            "questions": [{**asdict(each), "response": self.answers.get(each.id)} for each in self.questions],
+        }
+        return json.dumps(values, indent=1) + "\n"  # ASCII: an answer may hold half a surrogate pair
+
+
+def read_saved(path: Path) -> Saved:
+    """Read a task's file.
+
+    Raises:
+        BadData: It is damaged, or no such file.
+    """
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if values["benchmark"] != _BENCHMARK:
+            raise ValueError(f"of {values['benchmark']}")
+        questions = tuple(_question(each) for each in values["questions"])
+        rows = zip(questions, values["questions"], strict=True)
+        answers = {question.id: str(each["response"]) for question, each in rows if each["response"] is not None}
+        return Saved(
+            find(values["task"]),
+            str(values["question_set"]),
+            questions,
+            answers,
+            str(values["missing"]),
+            bool(values["comparable"]),
+        )
+    except BadInput:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadData(f"{path} holds no answers to MLVU ({said}): evaluate again, or copy it again") from error
+
+
+def find_saved(root: Path) -> dict[Path, list[Path]]:
+    """Files of answers below a folder, by the folder of their run.
+
+    Raises:
+        BadInput: There are none.
+    """
+    if not root.is_dir():
+        raise BadInput(f"{root} is no folder")
+    runs: dict[Path, list[Path]] = {}
+    for path in sorted(
+        [*root.rglob("MLVU/*/*.json"), *(root.glob("*.json") if root.parent.name == _BENCHMARK else [])]
+    ):
+        if path.parent.name in {"dev", "test"} and "replaced" not in path.parts:
+            runs.setdefault(path.parent.parent.parent, []).append(path)
+    if not runs:
+        raise BadInput(f"{root} holds no answers to MLVU; flagbench evaluate --benchmark mlvu makes some")
+    return runs
+
+
+def _question(values: Mapping[str, Any]) -> Question:
+    known = {each.name for each in fields(Question)}
+    chosen: dict[str, Any] = {
+        name: tuple(value) if name in _TUPLES else value for name, value in values.items() if name in known
+    }
+    return Question(**chosen)

@@ -1,0 +1,155 @@
+"""The predictions file of the test set's multiple-choice questions, as MLVU's evaluation takes it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flagbench import BadInput
+from mlvu.loading import Question
+from mlvu.registry import Row, averaged, find
+from mlvu.scoring import robust
+from results.store import write_atomic
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A line of the file.
+
+    Attributes:
+        question_id: As published.
+        question_type: The official name of the task.
+        option: A letter of the question's options.
+    """
+
+    question_id: str
+    question_type: str
+    option: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Predictions that were found fit to be submitted.
+
+    Attributes:
+        predictions: In the order of the questions.
+        missing: Ids without an answer, which a partial submission leaves out.
+        unparsed: Ids whose answers name no option, which it leaves out as well.
+        short: Tasks of which the data has fewer questions than are published.
+    """
+
+    predictions: tuple[Prediction, ...]
+    missing: tuple[str, ...]
+    unparsed: tuple[str, ...]
+    short: tuple[str, ...]
+
+    @property
+    def partial(self) -> bool:
+        """Whether something is left out."""
+        return bool(self.missing or self.unparsed or self.short)
+
+
+def check(questions: Sequence[Question], answers: Mapping[str, str], *, allow_partial: bool = False) -> Checked:
+    """Turn answers into predictions, and see that they are complete. Letters are read forgivingly (``robust``).
+
+    Args:
+        questions: All multiple-choice questions of the test set.
+        answers: By id, as the model wrote them.
+        allow_partial: Leave out questions that have no answer, or one that names no option.
+
+    Raises:
+        BadInput: A question of another set, an answer to none of them, or (if not allowed) something is left out.
+    """
+    rows = {question.id: find(question.task) for question in questions}
+    for question in questions:
+        row = rows[question.id]
+        if row.set != "test" or row.kind != "multiple-choice":
+            raise BadInput(f"question {question.id} is of {row.task_name}: only the test set's options are submitted")
+    if len(rows) < len(questions):
+        twice = Counter(question.id for question in questions).most_common(1)[0][0]
+        raise BadInput(f"question {twice} stands there twice; mend the data")
+    if foreign := [each for each in answers if each not in rows]:
+        raise BadInput(f"{len(foreign)} answers are to no question of the test set: {_some(foreign)}; remove them")
+    predictions, unparsed = [], []
+    for question in questions:
+        if question.id not in answers:
+            continue
+        letter = robust(answers[question.id], question)
+        if letter is None:
+            unparsed.append(question.id)
+        else:
+            predictions.append(Prediction(question.id, rows[question.id].name, letter))
+    missing = [question.id for question in questions if question.id not in answers]
+    checked = Checked(tuple(predictions), tuple(missing), tuple(unparsed), _short(rows.values()))
+    if not predictions or (checked.partial and not allow_partial):
+        raise BadInput(f"the predictions cannot be submitted: {_faults(checked, len(questions))}")
+    return checked
+
+
+def _short(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Tasks whose questions are not as many as published."""
+    counts = Counter(row.task_name for row in rows)
+    return tuple(row.task_name for row in averaged("test") if counts[row.task_name] != row.rows)
+
+
+def _faults(checked: Checked, questions: int) -> str:
+    kinds = {
+        f"{len(checked.missing)} of {questions} questions have no answer": checked.missing,
+        f"{len(checked.unparsed)} answers name no option, or more than one": checked.unparsed,
+        f"{len(checked.short)} tasks do not have their published number of questions": checked.short,
+    }
+    said = [f"{what}: {_some(which)}" for what, which in kinds.items() if which] or ["there are no questions"]
+    return "; ".join(said) + (" (--allow-partial leaves them out)" if checked.predictions else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of many, and how many more there are."""
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def text(checked: Checked) -> str:
+    """The file's text, laid out as the official sample: four blanks, and no line break at its end."""
+    rows = [
+        {"question_id": each.question_id, "question_type": each.question_type, "option": each.option}
+        for each in checked.predictions
+    ]
+    return json.dumps(rows, indent=4, ensure_ascii=False)
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """See that the file can be written, before the work.
+
+    Raises:
+        BadInput: It is there already, is a folder, or lies in none.
+    """
+    if target.is_dir():
+        raise BadInput(f"{target} is a folder: give the name of a file")
+    if target.exists() and not overwrite:
+        raise BadInput(f"{target} exists already: use --overwrite, or another --output")
+    if target.parent.exists() and not target.parent.is_dir():
+        raise BadInput(f"{target.parent} is no folder: use another --output")
+
+
+def write(checked: Checked, target: Path, *, overwrite: bool = False) -> None:
+    """Write the predictions file, whole or not at all.
+
+    Args:
+        checked: What ``check`` gave.
+        target: The file; its folder is made.
+        overwrite: One that is there already may be replaced.
+
+    Raises:
+        BadInput: It is there already, or cannot be written.
+    """
+    check_target(target, overwrite=overwrite)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot write {target}: {error.strerror}; use another --output") from error
+    write_atomic(target, text(checked))
