@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench import BadInput
 from models.contract import Capability, Loading
 from models.spec import ModelSpec
 from models.video import VideoPrompt
@@ -21,8 +20,8 @@ _OPTION = re.compile(r"^\(([A-Z])\)", re.MULTILINE)
 _NEVER = -100.0  # the log-probability of what is not answered; infinity would be taken for a fault
 
 
-class FirstLetter:
-    """Always answers A."""
+class _Letters:
+    """What the baselines share: nothing is loaded."""
 
     capabilities: frozenset[Capability] = frozenset({"generate"})
     device = "cpu"
@@ -30,6 +29,10 @@ class FirstLetter:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+
+
+class FirstLetter(_Letters):
+    """Always answers A."""
 
     def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
         """See the contract."""
@@ -42,15 +45,8 @@ class FirstLetter:
         return [_only(0, len(each)) for each in options]
 
 
-class RandomLetter:
+class RandomLetter(_Letters):
     """Answers one of the options, each as likely as the others, by a hash of the user's text."""
-
-    capabilities: frozenset[Capability] = frozenset({"generate"})
-    device = "cpu"
-    backend = "numpy"
-
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
 
     def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
         """See the contract. The options are the lines that begin with ``(A)``; where there are none it says nothing."""
@@ -68,38 +64,16 @@ class RandomLetter:
         return [_only(_drawn(prompt, len(each)) if each else 0, len(each)) for prompt, each in pairs]
 
 
-class MajorityLetter:
-    """Answers every question of a task with the letter that is right most often there, so it knows the answers."""
+class MajorityLetter(_Letters):
+    """Answers every question of a task with the letter that is right most often there, so it knows the answers.
 
-    capabilities: frozenset[Capability] = frozenset({"generate"})
-    device = "cpu"
-    backend = "numpy"
-
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
+    It is no ``Generator``: a benchmark asks it for its letter.
+    """
 
     def letter(self, golds: Iterable[str]) -> str:
         """The most frequent of the right letters, the first of those that are equally so; A where there are none."""
         counts = Counter(golds)
         return min(counts, key=lambda letter: (-counts[letter], letter), default="A")
-
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        """See the contract: not without the right answers.
-
-        Raises:
-            BadInput: Always.
-        """
-        raise BadInput(f"{self.spec.name} answers by the right letters of a whole task, and here are none")
-
-    def score_options(
-        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
-    ) -> list[NDArray[np.float32]]:
-        """See the contract: not without the right answers.
-
-        Raises:
-            BadInput: Always.
-        """
-        raise BadInput(f"{self.spec.name} answers by the right letters of a whole task, and here are none")
 
 
 def load_first(spec: ModelSpec, directory: Path, loading: Loading) -> FirstLetter:

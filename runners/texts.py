@@ -15,7 +15,26 @@ from numpy.typing import NDArray
 from flagbench import BadInput
 
 
-class TextColumn(Sequence[str]):
+class _Texts(Sequence[str]):
+    """A sequence that has a way to one of its texts."""
+
+    def _text(self, row: int) -> str:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> Picked: ...
+
+    def __getitem__(self, row: int | slice) -> str | Picked:
+        """The text of a row, or those of a slice."""
+        if isinstance(row, slice):
+            return Picked(self, np.arange(len(self))[row])
+        return self._text(range(len(self))[row])
+
+
+class TextColumn(_Texts):
     """A column of strings, read from disk when asked for.
 
     Args:
@@ -34,23 +53,13 @@ class TextColumn(Sequence[str]):
             for text in chunk:
                 yield text.as_py()
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-
-    @overload
-    def __getitem__(self, row: slice) -> Picked: ...
-
-    def __getitem__(self, row: int | slice) -> str | Picked:
-        """The text of a row, or those of a slice."""
-        if isinstance(row, slice):
-            return Picked(self, np.arange(len(self))[row])
-        row = range(len(self))[row]
+    def _text(self, row: int) -> str:
         number = int(np.searchsorted(self._ends, row, side="right"))
         text: str = self._chunks[number][row - int(self._ends[number])].as_py()
         return text
 
 
-class Picked(Sequence[str]):
+class Picked(_Texts):
     """Some rows of a sequence of texts, in an order of their own.
 
     Args:
@@ -65,16 +74,7 @@ class Picked(Sequence[str]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-
-    @overload
-    def __getitem__(self, row: slice) -> Picked: ...
-
-    def __getitem__(self, row: int | slice) -> str | Picked:
-        """The text of a row, or those of a slice."""
-        if isinstance(row, slice):
-            return Picked(self._texts, self._rows[row])
+    def _text(self, row: int) -> str:
         return self._texts[int(self._rows[row])]
 
 
