@@ -39,7 +39,7 @@ def sentence_transformer(minilm: Path) -> Any:
 def our_scores(benchmark: Benchmark, name: str, adapter: Any, data: Path, *subsets: str) -> dict[str, dict[str, float]]:
     request = RunRequest("", benchmark.name, tasks=(name,), subsets=subsets)
     (row,) = benchmark.select(request)
-    loaded = benchmark.load(row, Snapshots(data))
+    loaded = benchmark.load(row, Snapshots(data), request)
     return {
         split: dict(by) for split, by in benchmark.evaluate(loaded, Contestant(adapter), Silent(), None).scores.items()
     }
