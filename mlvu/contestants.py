@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from models.resolve import Model, resolve_generator
-from runners.request import RunRequest
+from runners.request import FramesAs, RunRequest
 
 if TYPE_CHECKING:
     from models.contract import Adapter
@@ -68,9 +69,26 @@ def find_model(request: RunRequest, settings: VideoSettings, on_cpu: Callable[[]
         request.video.api_base,
         settings,
         revision=request.revision,
+        images=request.video.frames_as,
+        extra=_extra(request.video.api_extra),
         concurrency=request.video.concurrency,
         requests_a_minute=request.video.requests_a_minute or 0,
     )
+
+
+def _extra(text: str) -> dict[str, Any]:
+    """The fields of ``--api-extra``.
+
+    Raises:
+        BadInput: It is no JSON object.
+    """
+    try:
+        fields = json.loads(text or "{}")
+    except ValueError as error:
+        raise BadInput(f"--api-extra is no JSON ({error}): give an object, such as '{{\"top_k\": 1}}'") from error
+    if not isinstance(fields, dict):
+        raise BadInput("--api-extra is no JSON object: give one, such as '{\"top_k\": 1}'")
+    return fields
 
 
 def server_model(
@@ -79,6 +97,8 @@ def server_model(
     settings: VideoSettings,
     *,
     revision: str | None = None,
+    images: FramesAs = "image_url",
+    extra: Mapping[str, Any] | None = None,
     concurrency: int = 4,
     requests_a_minute: int = 0,
 ) -> ServerModel:
@@ -89,6 +109,8 @@ def server_model(
         base: Its address, up to and with ``/v1``.
         settings: How it is to see videos and answer.
         revision: Of the weights, where the user knows it.
+        images: How it gets frames.
+        extra: More fields of every request.
         concurrency: Questions that it is asked at once.
         requests_a_minute: At most; 0 for any number.
 
@@ -97,6 +119,6 @@ def server_model(
     """
     from models.api import api_model
 
-    spec = api_model(name, base, settings, revision=revision or "server")
+    spec = api_model(name, base, settings, images=images, extra=extra, revision=revision or "server")
     evidence = (f"server: {base}, which does not say which weights it runs", "key: from the environment")
     return ServerModel(spec, evidence, None, concurrency=concurrency, requests_a_minute=requests_a_minute)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mlvu.loading import Question
 from mlvu.prompts import prompt
 from mlvu.registry import Row
 from mlvu.saved import Saved
-from mlvu.scoring import TaskScore, score
+from mlvu.scoring import TaskScore, official, robust, score
 from models.deferred import Deferred
 from models.video import Clip, VideoPrompt, VideoSettings
 from runners.benchmark import Contestant, Loaded, Outcome
@@ -70,7 +71,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress) -> Outc
         scored = score(row.task_name, content.questions, answers)
     accuracy = scored.accuracy() if scored else None
     return Outcome(
-        files={output(row): Saved.of(content, answers).to_json()},
+        files={output(row): Saved.of(content, answers).to_json(), **(_per_query(content, answers) if scored else {})},
         shared={},
         scores={row.set: {content.question_set: accuracy}} if accuracy is not None else {},
         search=None,
@@ -79,6 +80,18 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress) -> Outc
         note="; ".join(_notes(content, scored)),
         partial=partial,
     )
+
+
+def _per_query(content: Content, answers: Mapping[str, str]) -> dict[str, str]:
+    """Which questions are answered rightly by either rule, as other benchmarks keep the values of their queries."""
+    given = [each for each in content.questions if each.id in answers]
+    values = {
+        "official": {each.id: float(official(answers[each.id], each)) for each in given},
+        "robust": {each.id: float(robust(answers[each.id], each) in each.golds) for each in given},
+    }
+    name = content.row.task_name
+    text = json.dumps({"task": name, "split": content.row.set, "values": values}) + "\n"
+    return {f"flagbench/per_query/{name}.json": text}
 
 
 def _notes(content: Content, scored: TaskScore | None) -> Iterator[str]:

@@ -88,6 +88,8 @@ def _video(options: argparse.Namespace) -> VideoRequest:
         questions=options.questions,
         allow_missing=options.allow_missing,
         api_base=options.api_base,
+        frames_as=options.frames_as,
+        api_extra=options.api_extra,
         concurrency=options.concurrency,
         requests_a_minute=options.requests_a_minute,
     )

@@ -23,8 +23,10 @@ Engine = Literal["local", "ray"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 
+FramesAs = Literal["image_url", "video_url"]
 QuestionSet = Literal["as-released", "cleaned"]
 
+FRAMES_AS: tuple[FramesAs, ...] = get_args(FramesAs)
 QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
 
 
@@ -44,6 +46,8 @@ class VideoRequest:
         questions: As they were released, or without those that cannot be answered.
         allow_missing: Questions whose video is missing are left out, and the scores marked partial.
         api_base: Address of an OpenAI-compatible server that runs the model; None for a model of one's own.
+        frames_as: How the server gets frames: each as an image, or all as one video.
+        api_extra: More fields of every request, as JSON text; empty for none.
         concurrency: Questions that the server is asked at once.
         requests_a_minute: That the server gets at most; None for any number.
     """
@@ -59,6 +63,8 @@ class VideoRequest:
     questions: QuestionSet = "as-released"
     allow_missing: bool = False
     api_base: str | None = None
+    frames_as: FramesAs = "image_url"
+    api_extra: str = ""
     concurrency: int = 4
     requests_a_minute: int | None = None
 

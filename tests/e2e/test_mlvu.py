@@ -103,6 +103,9 @@ def test_the_baseline_that_answers_a_is_right_by_chance(done: Path) -> None:
     scores = [tasks[f"MLVU-dev_{name}"]["scores"]["dev"]["as-released"] for name in CHOICES]
     assert sum(scores) / len(scores) == pytest.approx(0.25, abs=0.05)
     assert tasks["MLVU-dev_summary"]["scores"] == {}
+    (path,) = done.glob("*/*/flagbench/per_query/MLVU-dev_ego.json")
+    values = json.loads(path.read_text(encoding="utf-8"))["values"]["official"]
+    assert sum(values.values()) / len(values) == tasks["MLVU-dev_ego"]["scores"]["dev"]["as-released"]
 
 
 def test_the_majority_letter_is_at_least_as_right_as_any_other(tmp_path: Path, data: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.e2e.test_airbench import tasks_of
-from tests.e2e.test_cli import MAIN
+from tests.e2e.test_cli import MAIN, one_line
 from tests.e2e.test_families import here
 from tests.e2e.test_mlvu import evaluate
 from tests.fake_server import FakeServer, Reply, user_text
@@ -77,6 +77,21 @@ def test_frames_reach_the_server(server: FakeServer, tmp_path: Path) -> None:
     (record,) = tmp_path.glob("*/*/flagbench/run.json")
     spec = json.loads(record.read_text(encoding="utf-8"))["spec"]
     assert (spec["video"]["frames"], spec["video"]["prompt"]) == (2, "no-prefill")
+
+
+def test_frames_may_be_sent_as_one_video_with_more_fields(server: FakeServer, tmp_path: Path) -> None:
+    extra = '{"mm_processor_kwargs": {"fps": 2}}'
+    result = _run(server, tmp_path, "--tasks", "plotQA", "--frames-as", "video_url", "--api-extra", extra)
+    assert result.returncode == 0, result.stderr
+    body = server.questions[-1]
+    assert [part["type"] for part in body["messages"][-1]["content"]] == ["video_url", "text"]
+    assert body["mm_processor_kwargs"] == {"fps": 2}
+
+
+@pytest.mark.parametrize("extra", ["{", "[1]", '{"temperature": 1}'])
+def test_more_fields_that_cannot_be_are_one_line(server: FakeServer, tmp_path: Path, extra: str) -> None:
+    assert one_line(_run(server, tmp_path / "out", "--api-extra", extra))
+    assert not server.questions
 
 
 @pytest.mark.slow

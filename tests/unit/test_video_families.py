@@ -227,5 +227,5 @@ def test_the_family_answers_the_miniature_benchmark_alike_one_by_one_and_in_pair
         found.append(evaluate(loaded, contestant, Silent()).files)
     lm.batch_size = before
     assert found[0] == found[1]
-    (text,) = found[0].values()
+    (text,) = (text for name, text in found[0].items() if name.startswith("MLVU/"))
     assert all(each["response"] is not None for each in json.loads(text)["questions"])
