@@ -100,14 +100,13 @@ def _check_targets(files: dict[str, Path], *, overwrite: bool) -> None:
     Raises:
         BadInput: One is there already, has no folder, or is asked for twice.
     """
+    from results.store import check_target
+
     for flag, path in files.items():
         twins = [other for other, its in files.items() if its.resolve() == path.resolve() and other != flag]
         if twins:
             raise BadInput(f"{flag} and {twins[0]} name the same file {path}: give each its own")
-        if path.exists() and not (overwrite and path.is_file()):
-            raise BadInput(f"{flag} {path} exists already: use --overwrite, or another file")
-        if not path.parent.is_dir():
-            raise BadInput(f"{flag} {path}: {path.parent} is no folder; make it, or use another file")
+        check_target(flag, path, overwrite=overwrite)
 
 
 def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:

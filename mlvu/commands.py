@@ -45,10 +45,9 @@ def _score(options: argparse.Namespace) -> int:
     from mlvu.report import RunScores, as_dict, show
     from mlvu.saved import find_saved, read_saved
     from models.contract import Closable
-    from results.store import write_atomic
+    from results.store import check_target, write_atomic
 
-    if options.json and options.json.exists() and not options.overwrite:
-        raise BadInput(f"--json {options.json} exists already: use --overwrite, or another file")
+    check_target("--json", options.json, overwrite=options.overwrite)
     if (options.judge_base or options.dry_run) and not options.judge:
         raise BadInput("--judge-base and --dry-run are of --judge: say which model judges")
     runs = {

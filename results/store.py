@@ -152,6 +152,27 @@ class RunStore:
             old.replace(kept.with_name(f"{kept.stem}.{digest}{kept.suffix}"))
 
 
+def check_target(flag: str, path: Path | None, *, overwrite: bool) -> None:
+    """See that a file that the user names can be written, before the work.
+
+    Args:
+        flag: Which flag names it, for messages.
+        path: The file; None for none.
+        overwrite: One that is there may be replaced.
+
+    Raises:
+        BadInput: It is there already, is the record of a run, or has no folder.
+    """
+    if path is None:
+        return
+    if path.name == "run.json" and path.exists():
+        raise BadInput(f"{flag} {path} is the record of a run: use another file")
+    if path.exists() and not (overwrite and path.is_file()):
+        raise BadInput(f"{flag} {path} exists already: use --overwrite, or another file")
+    if not path.parent.is_dir():
+        raise BadInput(f"{flag} {path}: {path.parent} is no folder; make it, or use another file")
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write a file whole or not at all: a kill at any instant leaves the old file or the new one.
 

@@ -1,4 +1,5 @@
-"""The command line: ``flagbench evaluate | validate | tasks | score | submit | models | cache``."""
+"""The command line: ``flagbench evaluate | validate | tasks | score | submit | compare | rank | verify | models |
+cache``."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import flagbench
 from flagbench import BadInput, FlagbenchError
 from runners.benchmark import COMMANDS, find_benchmark
+from runners.compare_command import add_compare
 from runners.options import (
     add_model_options,
     add_run_options,
@@ -21,6 +23,7 @@ from runners.options import (
     requests_of,
     selection_of,
 )
+from runners.reference_commands import add_rank, add_verify
 from runners.request import RunRequest, default_store
 from runners.terminal import console
 
@@ -79,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         by_benchmark = commands.add_parser(verb, help=help_).add_subparsers(metavar="BENCHMARK", required=True)
         for name, module in COMMANDS.items():
             getattr(importlib.import_module(module), f"add_{verb}")(by_benchmark.add_parser(name, help=help_))
+    add_compare(commands.add_parser("compare", help="put runs side by side, and test whether they differ"))
+    add_rank(commands.add_parser("rank", help="place a C-MTEB run among the published models"))
+    add_verify(commands.add_parser("verify", help="hold a C-MTEB run against a model's published scores"))
     models = commands.add_parser("models", help="list the families and the published checkpoints")
     models.set_defaults(run=_models)
     show = models.add_subparsers(metavar="show").add_parser(

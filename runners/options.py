@@ -13,7 +13,7 @@ from models.overrides import WEIGHTS, Overrides, parse_weights
 from models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
 from models.video import ANSWERS_BY, PROMPT_VARIANTS, SAMPLERS
 from runners.benchmark import BENCHMARKS
-from runners.request import ENGINES, QUESTION_SETS, RunRequest, VideoRequest, default_store, parse_size
+from runners.request import ENGINES, FRAMES_AS, QUESTION_SETS, RunRequest, VideoRequest, default_store, parse_size
 
 
 def add_run_options(command: argparse.ArgumentParser) -> None:
@@ -59,6 +59,10 @@ def _add_video_options(command: argparse.ArgumentParser) -> None:
     video.add_argument("--questions", choices=QUESTION_SETS, default=plain.questions, help="default as-released")
     video.add_argument("--allow-missing", action="store_true", help="leave out missing videos; scores are partial")
     video.add_argument("--api-base", metavar="URL", help="MODEL runs on this OpenAI-compatible server")
+    video.add_argument(
+        "--frames-as", choices=FRAMES_AS, default=plain.frames_as, help="how frames are sent to it (default image_url)"
+    )
+    video.add_argument("--api-extra", default="", metavar="JSON", help="more fields of every request")
     video.add_argument(
         "--concurrency", type=_positive, default=plain.concurrency, metavar="N", help="questions at once"
     )

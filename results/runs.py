@@ -1,0 +1,319 @@
+"""Finished runs on disk: finding them, telling them apart, their values by query, and what keeps two from comparing."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, get_args
+
+from flagbench import BadInput
+from results.record import RunRecord, Status, TaskRecord
+
+if TYPE_CHECKING:
+    from results.statistics import Paired
+
+_OWN = "flagbench"
+_LEVELS = (f"{_OWN}/run.json", f"*/{_OWN}/run.json", f"*/*/{_OWN}/run.json")
+"""Below the folder of a run, of a model, and of an output."""
+
+_ROUNDED = 1e-5
+"""A recorded score has five decimals or more."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of a task's queries or questions.
+
+    Attributes:
+        split: Whose.
+        metrics: Value by metric and id.
+    """
+
+    split: str
+    metrics: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One run against the first, query by query.
+
+    Attributes:
+        metric: What the values are of.
+        queries: Queries with values in the first run and in this one.
+        paired: Over the queries that both have.
+        adjusted: P-value after Holm's correction for all tests of the comparison.
+        significant: Whether that is small enough.
+    """
+
+    metric: str
+    queries: tuple[int, int]
+    paired: Paired
+    adjusted: float = 1.0
+    significant: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies on disk.
+
+    Attributes:
+        folder: ``<output>/<org>__<model>/<revision>``.
+        record: Its run.json.
+        label: Short name, unlike those of the runs it was found with.
+    """
+
+    folder: Path
+    record: RunRecord
+    label: str
+
+    def values(self, task: str) -> Values | None:
+        """The values of a task's queries; None where the task left none.
+
+        Raises:
+            BadInput: Their file is gone or damaged.
+        """
+        name = f"{_OWN}/per_query/{task}.json"
+        if task not in self.record.tasks or name not in self.record.tasks[task].files:
+            return None  # a file that the record does not name may be of an earlier run
+        path = self.folder / name
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            metrics = document["values"]
+            finite = all(math.isfinite(value) for by_id in metrics.values() for value in by_id.values())
+            if not finite or not isinstance(document["split"], str):
+                raise ValueError("it is no file of values by query")
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read ({error.strerror}); evaluate {task} again") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise BadInput(f"{path} is damaged ({_line(error)}); evaluate {task} again with --overwrite") from error
+        return Values(document["split"], metrics)
+
+
+def find_runs(path: Path) -> list[Run]:
+    """The runs at a path, by folder.
+
+    Args:
+        path: A run.json, the folder of a run, of a model, or of an output.
+
+    Raises:
+        BadInput: There is none, or one is damaged.
+    """
+    return find_all([path])
+
+
+def find_all(paths: Sequence[Path]) -> list[Run]:
+    """The runs at several paths, each once, in the order in which they come.
+
+    Raises:
+        BadInput: A path has none, or one is damaged.
+    """
+    files: dict[Path, Path] = {}
+    for path in paths:
+        for file in _files(path):
+            files.setdefault(file.resolve(), file)
+    return labelled([_read(file) for file in files.values()])
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise BadInput(f"{path} does not exist: name the folder of a run, an output folder or a run.json")
+    own = [path / "run.json"] if path.resolve().name == _OWN else []
+    files = [
+        file for file in (*own, *(file for level in _LEVELS for file in sorted(path.glob(level)))) if file.is_file()
+    ]
+    if not files:
+        raise BadInput(
+            f"{path} holds no runs: name an output folder of flagbench evaluate, <output>/<org>__<model>/<revision> "
+            "below it, or a run.json"
+        )
+    return files
+
+
+def labelled(runs: Sequence[Run]) -> list[Run]:
+    """The same runs with labels that tell them apart.
+
+    The model's name will do where no other run has it; then the revision comes with it, and the output folder.
+    """
+    forms: list[Callable[[Run], str]] = [
+        lambda run: run.record.model,
+        lambda run: f"{run.record.model}@{run.record.revision[:8]}",
+        lambda run: f"{run.record.model}@{run.record.revision}",
+        lambda run: f"{run.record.model} ({_output(run)})",
+        lambda run: f"{run.record.model}@{run.record.revision[:8]} ({_output(run)})",
+    ]
+    made = []
+    for run in runs:
+        twins = [each for each in runs if each.record.model == run.record.model]
+        telling = (form for form in forms if len({form(each) for each in twins}) == len(twins))
+        form = next(telling, lambda each: f"{each.record.model} ({each.folder})")
+        made.append(replace(run, label=shown(form(run))))
+    return made
+
+
+def _output(run: Run) -> str:
+    return run.folder.resolve().parent.parent.name
+
+
+def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
+    """What keeps the scores of a task in two runs from comparing, a line each.
+
+    Args:
+        first: With scores.
+        second: With scores, of the same task.
+    """
+    for part, name in (("main_score", "main score"), ("dataset", "dataset")):
+        values = [record.settings.get("task", {}).get(part) for record in (first, second)]
+        if values[0] != values[1]:
+            yield f"{name} {values[0]} against {values[1]}"
+    if set(first.scores) != set(second.scores):
+        yield f"splits {_names(first.scores)} against {_names(second.scores)}"
+    for split in [split for split in first.scores if split in second.scores]:
+        one, other = first.scores[split], second.scores[split]
+        if set(one) != set(other):
+            yield f"subsets of {split} {_names(one)} against {_names(other)}"
+    commits = [_commit(record) for record in (first, second)]
+    if None not in commits and commits[0] != commits[1]:
+        yield f"data at commit {commits[0]} against {commits[1]}"
+    statuses = [record.data.get("status") for record in (first, second)]
+    if statuses[0] != statuses[1]:
+        yield f"data against the published: {statuses[0]} against {statuses[1]}"
+    lines = [list(record.data.get("differences") or ()) for record in (first, second)]
+    for one, other in zip(*(part + [None] * (max(map(len, lines)) - len(part)) for part in lines), strict=True):
+        if one != other:
+            yield f"data: {one or 'as published'} against {other or 'as published'}"
+            break
+
+
+def other_queries(first: TaskRecord, second: TaskRecord, one: Values | None, other: Values | None) -> Iterator[str]:
+    """Whether whole tasks are over different queries; of partial ones that is known."""
+    if one is None or other is None or "partial" in (first.status, second.status):
+        return
+    for metric in [metric for metric in one.metrics if metric in other.metrics]:
+        ids = one.metrics[metric].keys(), other.metrics[metric].keys()
+        if ids[0] != ids[1]:
+            yield f"{len(ids[0]):,} queries against {len(ids[1]):,}, {len(ids[0] & ids[1]):,} of them shared"
+            return
+
+
+def shared_metric(records: tuple[TaskRecord, TaskRecord], values: tuple[Values, Values]) -> str | None:
+    """The metric whose values by query make the scores of both runs; None where none does.
+
+    The main score by its name, or else what has the score for its mean: a benchmark may use other names by query.
+    """
+    main = records[0].settings.get("task", {}).get("main_score")
+    both = [metric for metric in values[0].metrics if metric in values[1].metrics]
+    for metric in [main] if main in both else both:
+        if all(_makes(its, metric, record) for its, record in zip(values, records, strict=True)):
+            return metric
+    return None
+
+
+def _makes(values: Values, metric: str, record: TaskRecord) -> bool:
+    by_id = values.metrics[metric]
+    if not by_id or list(record.scores) != [values.split] or record.score is None:
+        return False
+    return abs(fmean(by_id.values()) - record.score) <= _ROUNDED
+
+
+def tested(
+    task: str,
+    runs: tuple[Run, Run],
+    values: tuple[Values | None, Values | None],
+    seed: int,
+) -> Tested | str:
+    """Hold the second run against the first over the queries that both have.
+
+    Args:
+        task: Name.
+        runs: The two.
+        values: Theirs, by query.
+        seed: Of all tests; each task's draws depend on its name as well, and on no other task.
+
+    Returns:
+        The test, or why there can be none.
+    """
+    from results.statistics import paired
+
+    first, second = (run.record.tasks.get(task) for run in runs)
+    if first is None or second is None or first.score is None or second.score is None:
+        return "one of the two runs has no score"
+    one, other = values
+    if one is None or other is None:
+        without = [run.label for run, its in zip(runs, values, strict=True) if its is None]
+        return f"no values by query in {' and '.join(without)}"
+    metric = shared_metric((first, second), (one, other))
+    if metric is None:
+        return "the scores are not the means of the values by query"
+    ids = [id_ for id_ in one.metrics[metric] if id_ in other.metrics[metric]]
+    if not ids:
+        return "no query is in both runs"
+    before, after = ([its.metrics[metric][id_] for id_ in ids] for its in (one, other))
+    seeds = (seed, zlib.crc32(task.encode("utf-8", "surrogatepass")))
+    return Tested(metric, (len(one.metrics[metric]), len(other.metrics[metric])), paired(before, after, seed=seeds))
+
+
+def surely_alike(first: TaskRecord, second: TaskRecord) -> bool:
+    """Whether records without ``difference`` are over the same rows for certain: published counts, commits or files."""
+    marks = [record.settings.get("data", {}) for record in (first, second)]
+    return first.data.get("status") in ("exact", "differs") or (bool(marks[0]) and marks[0] == marks[1])
+
+
+def _commit(record: TaskRecord) -> str | None:
+    data = record.settings.get("data", {})
+    return data.get("commit") if data.get("source") == "hub" else None
+
+
+def _names(values: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(values)) or "(none)"
+
+
+def shown(text: str) -> str:
+    """A name as it may be printed: on one line, and without what moves a terminal's cursor or is no valid text."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _read(file: Path) -> Run:
+    try:
+        record = RunRecord.from_json(file.read_text(encoding="utf-8"))
+        _check(record)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(
+            f"{file} is no run.json that can be read ({_line(error)}); leave it out, or run again"
+        ) from error
+    return Run(file.parent.parent if file.resolve().parent.name == _OWN else file.parent, record, record.model)
+
+
+def _check(record: RunRecord) -> None:
+    """See that what is read of a record is what it should be.
+
+    Raises:
+        ValueError: Something is not.
+    """
+    if not all(isinstance(text, str) for text in (record.model, record.revision, record.benchmark)):
+        raise ValueError("model, revision and benchmark must be texts")
+    for name, task in record.tasks.items():
+        parts = (task.settings, task.data, task.scores, task.settings.get("task", {}), task.settings.get("data", {}))
+        if not all(isinstance(part, Mapping) for part in (*parts, *task.scores.values())):
+            raise ValueError(f"settings, data and scores of task {name} must be objects")
+        if not isinstance(task.data.get("differences", []), list):
+            raise ValueError(f"the differences of the data of task {name} must be a list")
+        scores = [score for by_subset in task.scores.values() for score in by_subset.values()]
+        if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
+            raise ValueError(f"a score of task {name} is no number")
+        if task.status not in get_args(Status):
+            raise ValueError(f"task {name} has the unknown status {task.status!r}")
+        if not all(isinstance(text, str) for text in (task.kind, task.error, task.note, *task.files)):
+            raise ValueError(f"kind, error, note and files of task {name} must be texts")
+
+
+def _line(error: BaseException) -> str:
+    return shown(" ".join(str(error).split())) or type(error).__name__

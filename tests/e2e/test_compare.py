@@ -1,0 +1,147 @@
+"""``flagbench compare`` as a user types it, over runs as evaluate leaves them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from runners.cli import main
+from tests.conftest import ROOT
+from tests.e2e.test_cli import one_line
+from tests.unit.test_runs import made_task, write_run
+
+_VALUES = {"ndcg_at_10": {f"q{number}": 0.1 for number in range(10)}}
+_BETTER = {"ndcg_at_10": {f"q{number}": 0.4 for number in range(10)}}
+
+
+def compare(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
+        main(["compare", *map(str, arguments)])
+    return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """Two runs: one task with values by query, and one without."""
+    folder = tmp_path / "results"
+    write_run(folder, "org/first", made_task("A", 0.1, values=_VALUES), made_task("B", 0.5))
+    write_run(folder, "org/second[bold]", made_task("A", 0.4, values=_BETTER), made_task("B", 0.25))
+    return folder
+
+
+def test_the_table_is_printed(output: Path) -> None:
+    result = compare(output)
+    assert (result.returncode, result.stderr) == (0, "")
+    for text in ("org/second[bold]", "+30.00†", "-25.00", "0.0020", "1 / 0 / 1", "no values by query"):
+        assert text in result.stdout
+
+
+def test_the_first_run_named_is_what_others_are_held_against(output: Path) -> None:
+    result = compare(next(output.glob("*second*")), output)
+    assert "-30.00†" in result.stdout
+    assert "Δ is to org/second[bold]" in result.stdout
+
+
+def test_formats(output: Path) -> None:
+    assert "| A | Retrieval | 10.00 | 40.00 | +30.00† |" in compare(output, "--format", "markdown").stdout
+    rows = list(csv.DictReader(io.StringIO(compare(output, "--format", "csv").stdout)))
+    assert [(row["task"], row["run"], row["score"]) for row in rows[:2]] == [
+        ("A", "org/first", "0.1"),
+        ("A", "org/second[bold]", "0.4"),
+    ]
+    found = json.loads(compare(output, "--format", "json", "--seed", "7").stdout)
+    assert found["method"]["seed"] == 7
+    assert found["tasks"][0]["cells"][1]["test"]["paired"]["p"] == 2 / 2**10
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv", "json"])
+def test_a_file_is_written_once(output: Path, tmp_path: Path, form: str) -> None:
+    target = tmp_path / "comparison"
+    command = (output, "--format", form, "--output", target)
+    result = compare(*command)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert str(target) in result.stdout
+    text = target.read_text(encoding="utf-8")
+    assert "org/second" in text
+    assert "\x1b" not in text
+    assert "exists already: use --overwrite" in one_line(compare(*command))
+    target.write_text("old", encoding="utf-8")
+    assert compare(*command, "--overwrite").returncode == 0
+    assert target.read_text(encoding="utf-8") == text
+
+
+def test_bad_input_is_one_line(output: Path, tmp_path: Path) -> None:
+    single, empty, broken = tmp_path / "single", tmp_path / "empty", tmp_path / "broken"
+    write_run(single, "org/first", made_task("A", 0.1))
+    empty.mkdir()
+    (write_run(broken, "org/broken", made_task()) / "flagbench" / "run.json").write_text("{", encoding="utf-8")
+    other = write_run(tmp_path / "other", "org/other", made_task("A", scores={"test": {"default": 0.5}}))
+    future = write_run(tmp_path / "future", "org/future", made_task()) / "flagbench" / "run.json"
+    future.write_text(future.read_text(encoding="utf-8").replace('"schema_version": 1', '"schema_version": 2'))
+    for arguments, said in (
+        ((single,), "one run only"),
+        ((single, single), "one run only"),
+        ((output, empty), "holds no runs"),
+        ((output, tmp_path / "gone"), "does not exist"),
+        ((output, broken), "no run.json that can be read"),
+        ((output, future), "schema 1"),
+        ((output, other), "splits dev against test"),
+        ((output, "--seed", "-1"), "whole number"),
+        ((output, "--output", tmp_path), "exists already"),
+        ((output, "--output", tmp_path / "gone" / "file"), "is no folder"),
+        ((), "RUN"),
+    ):
+        assert said in one_line(compare(*arguments))
+
+
+def test_differences_can_be_allowed(output: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", "org/other", made_task("A", scores={"test": {"default": 0.5}}))
+    result = compare(output, other, "--allow-differences")
+    assert result.returncode == 0
+    assert "splits dev against test" in result.stdout
+
+
+def test_nothing_heavy_is_loaded(output: Path) -> None:
+    script = (
+        "import sys\nfrom runners.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as left:\n    assert not left.code\n"
+        "assert not {'torch', 'transformers', 'mteb', 'faiss', 'datasets', 'scipy'} & set(sys.modules)\n"
+        "assert '--help' not in sys.argv or not {'numpy', 'rich'} & set(sys.modules)\n"
+    )
+    for arguments in (["compare", str(output)], ["compare", "--help"]):
+        result = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+
+
+def test_runs_of_evaluate(tmp_path: Path) -> None:
+    for model in ("flagbench/random", "flagbench/bm25"):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as left:
+            main(["evaluate", model, "--benchmark", "air-bench", "--mini", "--output", str(tmp_path)])
+        assert not left.value.code
+    result = compare(next(tmp_path.glob("*random*")), tmp_path, "--format", "json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert [run["model"] for run in found["runs"]] == ["flagbench/random", "flagbench/bm25"]
+    scored = [line for line in found["tasks"] if line["cells"][1]["score"] is not None]
+    assert len(scored) == 4
+    for line in scored:
+        cell = line["cells"][1]
+        assert cell["test"]["metric"] == line["main_score"]
+        assert cell["test"]["paired"]["difference"] == pytest.approx(cell["delta"], abs=2e-5)
