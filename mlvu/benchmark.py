@@ -144,6 +144,10 @@ def settings_of(request: VideoRequest) -> VideoSettings:
         raise BadInput(f"--fps is of --sampler fps, and the sampler is {request.sampler}: add it, or drop --fps")
     if request.blind and request.frames is not None:
         raise BadInput("--blind shows no frames: drop it, or --frames")
+    if request.decoder == "torchcodec":
+        from mlvu.torchcodec_frames import check_installed
+
+        check_installed()
     frames = request.frames or (_FRAMES_AT_MOST if request.sampler == "fps" else _FRAMES)
     variant = request.prompt_variant or ("no-prefill" if request.api_base else "official")
     return VideoSettings(
@@ -151,6 +155,7 @@ def settings_of(request: VideoRequest) -> VideoSettings:
         sampler=request.sampler,
         fps=(request.fps or 1.0) if request.sampler == "fps" else 0.0,
         max_pixels=request.max_pixels or 0,
+        decoder=request.decoder,
         prompt=variant,
         answer=request.answer,
         max_new_tokens=request.max_new_tokens or 0,

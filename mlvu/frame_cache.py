@@ -68,7 +68,8 @@ def key_of(path: Path, settings: VideoSettings) -> str:
         BadData: The file cannot be read.
     """
     moving = (settings.sampler, settings.frames, settings.fps, settings.max_pixels)
-    text = json.dumps([_FORMAT, metadata.version("av"), content_hash(path), *moving])
+    decoders = [metadata.version("av"), *([metadata.version("torchcodec")] if settings.decoder == "torchcodec" else [])]
+    text = json.dumps([_FORMAT, *decoders, content_hash(path), *moving])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

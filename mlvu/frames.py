@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import av
 import numpy as np
@@ -98,6 +98,8 @@ def read_clip(path: Path, settings: VideoSettings) -> Clip:
         BadData: The file is missing, empty, cut off, not a video, or has no frames.
         BadInput: The settings make no sense.
     """
+    if settings.decoder == "torchcodec":
+        return _read_by_torchcodec(path, settings)
     with opened(path) as (container, stream):
         try:
             plan = _plan(container, stream, path)
@@ -295,8 +297,7 @@ class _Pictures:
         if not self.array.size:
             self._size = scaled(frame.width, frame.height, self._max_pixels)
         # A video whose frames change their size is brought to that of the first one.
-        width, height = self._size
-        picture = frame.reformat(width, height, format="rgb24", interpolation=_SCALING, threads=1).to_ndarray()
+        picture = _resized(frame, *self._size)
         if frame.rotation % 90 == 0:
             picture = np.rot90(picture, frame.rotation // 90)
         if not self.array.size:
@@ -311,6 +312,16 @@ def scaled(width: int, height: int, max_pixels: int) -> tuple[int, int]:
         return width, height
     factor = (max_pixels / (width * height)) ** 0.5
     return max(int(width * factor) // 2 * 2, 2), max(int(height * factor) // 2 * 2, 2)
+
+
+def to_rgb(frame: VideoFrame, max_pixels: int) -> NDArray[np.uint8]:
+    """A frame's pixels, ``uint8[h, w, 3]``, scaled down to so many."""
+    return _resized(frame, *scaled(frame.width, frame.height, max_pixels))
+
+
+def _resized(frame: VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+    picture = frame.reformat(width, height, format="rgb24", interpolation=_SCALING, threads=1).to_ndarray()
+    return cast("NDArray[np.uint8]", picture)
 
 
 def _clip(
@@ -347,6 +358,22 @@ def _times_by_decoding(path: Path) -> NDArray[np.float64]:
     if np.isnan(times).any() or (np.diff(times) <= 0).any():
         times = np.arange(len(found)) / rate
     return times - times[:1]
+
+
+def _read_by_torchcodec(path: Path, settings: VideoSettings) -> Clip:
+    """``read_clip`` with the pixels of torchcodec; numbers and times are those of PyAV's packets."""
+    from mlvu.torchcodec_frames import pictures
+
+    try:
+        with opened(path) as (container, stream):
+            plan = _plan(container, stream, path)
+        times, length = plan.times, plan.length
+    except _NotByPackets:
+        times = _times_by_decoding(path)
+        length = _length(times, 0.0, path)
+    numbers = indices(length.total_frames, length.fps, settings)
+    unique, places = np.unique(numbers, return_inverse=True)
+    return Clip(pictures(path, unique, settings.max_pixels)[places], numbers, times[numbers], *length)
 
 
 def _read_by_decoding(path: Path, settings: VideoSettings) -> Clip:

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 Sampler = Literal["mlvu", "uniform", "fps"]
 PromptVariant = Literal["official", "no-prefill"]
 AnswerBy = Literal["generate", "options"]
+Decoder = Literal["pyav", "torchcodec"]
 
 SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 PROMPT_VARIANTS: tuple[PromptVariant, ...] = get_args(PromptVariant)
 ANSWERS_BY: tuple[AnswerBy, ...] = get_args(AnswerBy)
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class VideoSettings:
         prompt: MLVU's texts with the beginning of the answer, ``Best Option: (``, or without it.
         answer: By a greedily generated text, or by the likeliest option.
         max_new_tokens: Tokens of a generated answer at most; 0 for what the benchmark gives a task of this kind.
+        decoder: Library that decodes videos; its colours are its own.
     """
 
     frames: int
@@ -39,6 +42,7 @@ class VideoSettings:
     prompt: PromptVariant = "official"
     answer: AnswerBy = "generate"
     max_new_tokens: int = 0
+    decoder: Decoder = "pyav"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from flagbench import BadInput
 from models.contract import BACKENDS
 from models.overrides import WEIGHTS, Overrides, parse_weights
 from models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
-from models.video import ANSWERS_BY, PROMPT_VARIANTS, SAMPLERS
+from models.video import ANSWERS_BY, DECODERS, PROMPT_VARIANTS, SAMPLERS
 from runners.benchmark import BENCHMARKS
 from runners.request import ENGINES, FRAMES_AS, QUESTION_SETS, RunRequest, VideoRequest, default_store, parse_size
 
@@ -52,6 +52,7 @@ def _add_video_options(command: argparse.ArgumentParser) -> None:
     video.add_argument("--sampler", choices=SAMPLERS, default=plain.sampler, help="which frames (default: MLVU's own)")
     video.add_argument("--fps", type=_rate, metavar="F", help="frames a second with --sampler fps (default 1)")
     video.add_argument("--max-pixels", type=_positive, metavar="N", help="of a frame; larger ones are scaled down")
+    video.add_argument("--decoder", choices=DECODERS, default=plain.decoder, help="default pyav; torchcodec for GPUs")
     video.add_argument("--prompt-variant", choices=PROMPT_VARIANTS, help="default: official")
     video.add_argument("--answer", choices=ANSWERS_BY, default=plain.answer, help="by a text, or the likeliest option")
     video.add_argument("--max-new-tokens", type=_positive, metavar="N", help="of an answer")
@@ -85,6 +86,7 @@ def _video(options: argparse.Namespace) -> VideoRequest:
         sampler=options.sampler,
         fps=options.fps,
         max_pixels=options.max_pixels,
+        decoder=options.decoder,
         prompt_variant=options.prompt_variant,
         answer=options.answer,
         max_new_tokens=options.max_new_tokens,

@@ -277,6 +277,7 @@ def _answering(spec: ModelSpec) -> str:
     rate = f" at {video.fps:g} a second" if video.sampler == "fps" else ""
     seen = f"{video.frames} frames ({video.sampler}{rate})" if video.frames else "no frames"
     pixels = [f"at most {video.max_pixels} pixels a frame"] if video.frames and video.max_pixels else []
+    pixels += [f"decoded by {video.decoder}"] if video.frames and video.decoder != "pyav" else []
     tokens = f", at most {video.max_new_tokens} tokens" if video.max_new_tokens else ""
     answer = f"generated answers{tokens}" if video.answer == "generate" else "the likeliest option"
     return ", ".join([seen, *pixels, answer, f"{video.prompt} prompt", *dtype])

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from flagbench import BadInput
 from models.contract import Backend
 from models.overrides import Overrides
-from models.video import AnswerBy, PromptVariant, Sampler
+from models.video import AnswerBy, Decoder, PromptVariant, Sampler
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.IGNORECASE)
 
@@ -39,6 +39,7 @@ class VideoRequest:
         sampler: Which frames.
         fps: Frames a second of the sampler ``fps``; None for one.
         max_pixels: Pixels of a frame at most; None for as they are.
+        decoder: Library that decodes videos.
         prompt_variant: Of the official texts; None for the official one where the model can take it.
         answer: By a generated text, or by the likeliest option.
         max_new_tokens: Tokens of an answer at most; None for the task's own default.
@@ -56,6 +57,7 @@ class VideoRequest:
     sampler: Sampler = "mlvu"
     fps: float | None = None
     max_pixels: int | None = None
+    decoder: Decoder = "pyav"
     prompt_variant: PromptVariant | None = None
     answer: AnswerBy = "generate"
     max_new_tokens: int | None = None
