@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from airbench.loading import read_passage_ids, read_query_ids
 from airbench.registry import Dataset, datasets
 from airbench.search_results import NO_RERANKER, TYPES, SearchResults, file_names, find, folder_name, names_of, read
 from flagbench import BadInput, FlagbenchError, UnknownName
+from results.store import replacing
 from runners.snapshots import Snapshots
 
 LEADERBOARD = "https://huggingface.co/spaces/AIR-Bench/leaderboard"
@@ -299,31 +299,22 @@ def write_zip(checked: Checked, target: Path, *, overwrite: bool = False) -> str
     """
     folder = checked.candidate.folder
     check_target(target, folder, overwrite=overwrite)
-    temporary = ""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".unfinished")
-        os.close(handle)
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in checked.files:
-                archive.write(path, path.relative_to(folder))
-        with zipfile.ZipFile(temporary) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise BadInput(f"{target}: what was written of {damaged} reads back differently: check the disk")
-        with Path(temporary).open("rb") as file:
-            os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, "md5").hexdigest()
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise BadInput(f"cannot write {target}: {error.strerror}; free space or use another --output") from error
-        if isinstance(error, ValueError):  # zipfile's, of a file dated before 1980
-            raise BadInput(f"cannot write {target}: {error}; touch the files of {folder}") from error
-        raise
+        with replacing(target) as unfinished:
+            with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+                for path in checked.files:
+                    archive.write(path, path.relative_to(folder))
+            with zipfile.ZipFile(unfinished) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise BadInput(f"{target}: what was written of {damaged} reads back differently: check the disk")
+            with unfinished.open("rb") as file:
+                digest = hashlib.file_digest(file, "md5").hexdigest()
+    except OSError as error:
+        raise BadInput(f"cannot write {target}: {error.strerror}; use another --output") from error
+    except ValueError as error:  # zipfile's, of a file dated before 1980
+        raise BadInput(f"cannot write {target}: {error}; touch the files of {folder}") from error
     return digest
 
 

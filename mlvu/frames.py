@@ -80,12 +80,23 @@ def probe(path: Path) -> Probe:
     Raises:
         BadData: The file is missing, empty, cut off, not a video, or has no frames.
     """
+    return timeline(path)[1]
+
+
+def timeline(path: Path) -> tuple[NDArray[np.float64], Probe]:
+    """Seconds of all frames, ``float64[n]``, the first at 0; and the length of the video.
+
+    Raises:
+        BadData: As ``probe``.
+    """
     with opened(path) as (container, stream):
         try:
-            return _plan(container, stream, path).length
+            plan = _plan(container, stream, path)
+            return plan.times, plan.length
         except _NotByPackets:
             pass
-    return _length(_times_by_decoding(path), 0.0, path)
+    times = _times_by_decoding(path)
+    return times, _length(times, 0.0, path)
 
 
 def read_clip(path: Path, settings: VideoSettings) -> Clip:
@@ -99,7 +110,9 @@ def read_clip(path: Path, settings: VideoSettings) -> Clip:
         BadInput: The settings make no sense.
     """
     if settings.decoder == "torchcodec":
-        return _read_by_torchcodec(path, settings)
+        from mlvu import torchcodec_frames
+
+        return torchcodec_frames.read_clip(path, settings)
     with opened(path) as (container, stream):
         try:
             plan = _plan(container, stream, path)
@@ -359,22 +372,6 @@ def _times_by_decoding(path: Path) -> NDArray[np.float64]:
     if np.isnan(times).any() or (np.diff(times) <= 0).any():
         times = np.arange(len(found)) / rate
     return times - times[:1]
-
-
-def _read_by_torchcodec(path: Path, settings: VideoSettings) -> Clip:
-    """``read_clip`` with the pixels of torchcodec; numbers and times are those of PyAV's packets."""
-    from mlvu.torchcodec_frames import pictures
-
-    try:
-        with opened(path) as (container, stream):
-            plan = _plan(container, stream, path)
-        times, length = plan.times, plan.length
-    except _NotByPackets:
-        times = _times_by_decoding(path)
-        length = _length(times, 0.0, path)
-    numbers = indices(length.total_frames, length.fps, settings)
-    unique, places = np.unique(numbers, return_inverse=True)
-    return Clip(pictures(path, unique, settings.max_pixels)[places], numbers, times[numbers], *length)
 
 
 def _read_by_decoding(path: Path, settings: VideoSettings) -> Clip:

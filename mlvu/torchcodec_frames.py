@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadData, BadInput
-from mlvu.frames import scaled, to_rgb
+from mlvu.frames import scaled, timeline, to_rgb
+from mlvu.samplers import indices
+from models.video import Clip, VideoSettings
 
 # Frames that are decoded at once: full-size ones of a large video would not all fit.
 _AT_ONCE = 16
@@ -39,7 +41,19 @@ def check_installed() -> None:
         ) from error
 
 
-def pictures(path: Path, numbers: NDArray[np.int64], max_pixels: int) -> NDArray[np.uint8]:
+def read_clip(path: Path, settings: VideoSettings) -> Clip:
+    """``mlvu.frames.read_clip`` with the pixels of torchcodec.
+
+    Raises:
+        BadData: The video cannot be read.
+    """
+    times, length = timeline(path)
+    numbers = indices(length.total_frames, length.fps, settings)
+    unique, places = np.unique(numbers, return_inverse=True)
+    return Clip(_pictures(path, unique, settings.max_pixels)[places], numbers, times[numbers], *length)
+
+
+def _pictures(path: Path, numbers: NDArray[np.int64], max_pixels: int) -> NDArray[np.uint8]:
     """Frames by their numbers.
 
     Args:

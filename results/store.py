@@ -11,7 +11,8 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,12 +180,26 @@ def write_atomic(path: Path, text: str) -> None:
     Raises:
         BadInput: The disk is full or the folder cannot be written.
     """
+    try:
+        with replacing(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+    except UnicodeEncodeError as error:
+        raise BadInput(f"cannot write {path}: it would hold a name that is not UTF-8; rename the folder") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file beside a path, which takes its place when it is written and is removed when it is not.
+
+    Raises:
+        BadInput: The disk is full or the folder cannot be written.
+    """
     name = ""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        os.close(handle)
+        yield Path(name)
+        with Path(name).open("rb") as file:
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
         Path(name).replace(path)
@@ -193,6 +208,4 @@ def write_atomic(path: Path, text: str) -> None:
             Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise BadInput(f"cannot write {path}: {error.strerror}; free space or choose another --output") from error
-        if isinstance(error, UnicodeEncodeError):
-            raise BadInput(f"cannot write {path}: it would hold a name that is not UTF-8; rename the folder") from error
         raise
