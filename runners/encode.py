@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,20 @@ class EncodeCounts:
     def as_dict(self) -> dict[str, int]:
         """The numbers of texts, as recorded in the result."""
         return {"asked": self.texts, "distinct": self.distinct, "encoded": self.encoded}
+
+
+class Distinct(NamedTuple):
+    """Texts, each once.
+
+    Attributes:
+        texts: ``m`` of them, in the order in which they first come.
+        keys: ``V16[m]``, as the store has them.
+        places: ``int64[n]`` which of them every text is.
+    """
+
+    texts: Sequence[str]
+    keys: NDArray[np.void]
+    places: NDArray[np.int64]
 
 
 class TextEncoder:
@@ -109,12 +123,14 @@ class TextEncoder:
         Raises:
             ModelFault: The model gave a value that is not finite, or a wrong number of vectors.
         """
-        distinct, places = self.distinct(texts)
+        distinct = self.distinct(texts)
         wanted = set(parts)
         orders: list[NDArray[np.int64]] = []
         chunks: list[Embeddings] = []
         taken = 0
-        for order, chunk in self.chunks(distinct, role=role, instruction=instruction, parts=wanted):
+        for order, chunk in self.chunks(
+            distinct.texts, role=role, instruction=instruction, parts=wanted, keys=distinct.keys
+        ):
             taken += chunk.multi_vector.values.nbytes if chunk.multi_vector is not None else 0
             if multi_vector_bytes is not None and taken > multi_vector_bytes and "multi_vector" in wanted:
                 wanted.remove("multi_vector")
@@ -123,16 +139,17 @@ class TextEncoder:
             chunks.append(chunk if "multi_vector" in wanted else replace(chunk, multi_vector=None))
         if not chunks:
             return Embeddings()
-        place_of = np.empty(len(distinct), dtype=np.int64)
-        place_of[np.concatenate(orders)] = np.arange(len(distinct))
-        return Embeddings.stack(chunks).take(place_of[places])
+        place_of = np.empty(len(distinct.texts), dtype=np.int64)
+        place_of[np.concatenate(orders)] = np.arange(len(distinct.texts))
+        return Embeddings.stack(chunks).take(place_of[distinct.places])
 
-    def distinct(self, texts: Sequence[str]) -> tuple[Sequence[str], NDArray[np.int64]]:
-        """Each text once, and for every text ``int64[n]`` which one it is. The texts count as asked for."""
-        rows, places = first_of_each(keys_of(texts))
+    def distinct(self, texts: Sequence[str]) -> Distinct:
+        """Each text once. The texts count as asked for."""
+        keys = keys_of(texts)
+        rows, places = first_of_each(keys)
         self.counts.texts += len(texts)
         self.counts.distinct += len(rows)
-        return (texts if len(rows) == len(texts) else Picked(texts, rows)), places
+        return Distinct(texts if len(rows) == len(texts) else Picked(texts, rows), keys[rows], places)
 
     def chunks(
         self,
@@ -142,6 +159,7 @@ class TextEncoder:
         instruction: str = "",
         parts: AbstractSet[Part],
         keep: bool = True,
+        keys: NDArray[np.void] | None = None,
     ) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
         """Embed distinct texts and give them away chunk by chunk, so that they need not fit into memory.
 
@@ -153,6 +171,7 @@ class TextEncoder:
             instruction: Prefix of each.
             parts: What is wanted of the model's parts; read anew for each chunk, so the caller may take one out.
             keep: Whether the store takes what is encoded.
+            keys: Of the texts, where they are known; making them reads every text.
 
         Yields:
             Row numbers of a chunk's texts, and their embeddings.
@@ -164,7 +183,7 @@ class TextEncoder:
         clock = _Clock(self.counts)
         small = self.adapter.device == "cpu" or "multi_vector" in parts
         missing = np.arange(len(texts))
-        keys = keys_of(texts) if kept else None
+        keys = keys_of(texts) if kept and keys is None else keys
         if kept and keys is not None:
             self._progress.stage(f"reading {role} texts that are kept", len(texts))
             for rows, embeddings in clock.timing(kept.read(keys, parts)):

@@ -87,10 +87,12 @@ def rank(
     if candidates is not None:
         found = encoder.encode(passages.texts, role=_PASSAGE, instruction=passages.instruction)
         return rescore(queries.ids, asked, passages.ids, comparable(found, spec.similarity), candidates, top_k=top_k)
-    distinct, text_of = encoder.distinct(passages.texts)
-    chunks = encoder.chunks(distinct, role=_PASSAGE, instruction=passages.instruction, parts=DENSE)
+    distinct = encoder.distinct(passages.texts)
+    chunks = encoder.chunks(
+        distinct.texts, role=_PASSAGE, instruction=passages.instruction, parts=DENSE, keys=distinct.keys
+    )
     vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
-    return retrieve(queries.ids, asked, passages.ids, text_of, vectors, top_k=top_k)
+    return retrieve(queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k)
 
 
 class _Parts:
