@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from airbench.registry import Dataset
 from airbench.scores import CUTOFFS
 from airbench.search_results import NO_RERANKER, SearchResults
 from flagbench import ModelFault
+from results.values import Values
 from runners.benchmark import Contestant, Loaded, Outcome
 from runners.metrics import means, per_query
 from runners.progress import Progress
@@ -115,8 +115,7 @@ def _fill_empty(run: Run, passage_ids: Sequence[str]) -> list[str]:
 def _score(dataset: Dataset, qrels: Qrels, hits: Run, files: dict[str, str]) -> dict[str, float]:
     """The means of all metrics, as the official package computes them; the values of each query go to a file."""
     values = per_query(qrels, hits, CUTOFFS, "compat")
-    document = {"task": dataset.task_name, "split": "dev", "values": values}
-    files[f"flagbench/per_query/{dataset.task_name}.json"] = json.dumps(document, ensure_ascii=False) + "\n"
+    files[Values.file(dataset.task_name)] = Values(dataset.task_name, {"dev": {"default": values}}).to_json()
     return means(qrels, values, "compat")
 
 

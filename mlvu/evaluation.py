@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from mlvu.saved import Saved
 from mlvu.scoring import TaskScore, official, robust, score
 from models.deferred import Deferred
 from models.video import Clip, VideoPrompt, VideoSettings
+from results.values import Values
 from runners.benchmark import Contestant, Loaded, Outcome
 from runners.progress import Progress
 
@@ -90,8 +90,7 @@ def _per_query(content: Content, answers: Mapping[str, str]) -> dict[str, str]:
         "robust": {each.id: float(robust(answers[each.id], each) in each.golds) for each in given},
     }
     name = content.row.task_name
-    text = json.dumps({"task": name, "split": content.row.set, "values": values}) + "\n"
-    return {f"flagbench/per_query/{name}.json": text}
+    return {Values.file(name): Values(name, {content.row.set: {content.question_set: values}}).to_json()}
 
 
 def _notes(content: Content, scored: TaskScore | None) -> Iterator[str]:

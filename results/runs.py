@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, get_args
 
 from flagbench import BadInput
 from results.record import RunRecord, Status, TaskRecord
+from results.values import Values
 
 if TYPE_CHECKING:
     from results.statistics import Paired
@@ -23,19 +22,6 @@ _LEVELS = (f"{_OWN}/run.json", f"*/{_OWN}/run.json", f"*/*/{_OWN}/run.json")
 
 _ROUNDED = 1e-5
 """A recorded score has five decimals or more."""
-
-
-@dataclass(frozen=True)
-class Values:
-    """The values of a task's queries or questions.
-
-    Attributes:
-        split: Whose.
-        metrics: Value by metric and id.
-    """
-
-    split: str
-    metrics: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -77,21 +63,16 @@ class Run:
         Raises:
             BadInput: Their file is gone or damaged.
         """
-        name = f"{_OWN}/per_query/{task}.json"
+        name = Values.file(task)
         if task not in self.record.tasks or name not in self.record.tasks[task].files:
             return None  # a file that the record does not name may be of an earlier run
         path = self.folder / name
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            metrics = document["values"]
-            finite = all(math.isfinite(value) for by_id in metrics.values() for value in by_id.values())
-            if not finite or not isinstance(document["split"], str):
-                raise ValueError("it is no file of values by query")
+            return Values.from_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise BadInput(f"{path} cannot be read ({error.strerror}); evaluate {task} again") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"{path} is damaged ({_line(error)}); evaluate {task} again with --overwrite") from error
-        return Values(document["split"], metrics)
 
 
 def find_runs(path: Path) -> list[Run]:
@@ -196,7 +177,7 @@ def other_queries(first: TaskRecord, second: TaskRecord, one: Values | None, oth
     if one is None or other is None or "partial" in (first.status, second.status):
         return
     for metric in [metric for metric in one.metrics if metric in other.metrics]:
-        ids = one.metrics[metric].keys(), other.metrics[metric].keys()
+        ids = one.of(metric).keys(), other.of(metric).keys()
         if ids[0] != ids[1]:
             yield f"{len(ids[0]):,} queries against {len(ids[1]):,}, {len(ids[0] & ids[1]):,} of them shared"
             return
@@ -216,10 +197,14 @@ def shared_metric(records: tuple[TaskRecord, TaskRecord], values: tuple[Values, 
 
 
 def _makes(values: Values, metric: str, record: TaskRecord) -> bool:
-    by_id = values.metrics[metric]
-    if not by_id or list(record.scores) != [values.split] or record.score is None:
-        return False
-    return abs(fmean(by_id.values()) - record.score) <= _ROUNDED
+    means = values.means(metric)
+    return {split: set(by_subset) for split, by_subset in means.items()} == {
+        split: set(by_subset) for split, by_subset in record.scores.items()
+    } and all(
+        abs(means[split][subset] - score) <= _ROUNDED
+        for split, by_subset in record.scores.items()
+        for subset, score in by_subset.items()
+    )
 
 
 def tested(
@@ -251,12 +236,13 @@ def tested(
     metric = shared_metric((first, second), (one, other))
     if metric is None:
         return "the scores are not the means of the values by query"
-    ids = [id_ for id_ in one.metrics[metric] if id_ in other.metrics[metric]]
+    before, after = one.of(metric), other.of(metric)
+    ids = [id_ for id_ in before if id_ in after]
     if not ids:
         return "no query is in both runs"
-    before, after = ([its.metrics[metric][id_] for id_ in ids] for its in (one, other))
     seeds = (seed, zlib.crc32(task.encode("utf-8", "surrogatepass")))
-    return Tested(metric, (len(one.metrics[metric]), len(other.metrics[metric])), paired(before, after, seed=seeds))
+    found = paired([before[id_] for id_ in ids], [after[id_] for id_ in ids], seed=seeds)
+    return Tested(metric, (len(before), len(after)), found)
 
 
 def surely_alike(first: TaskRecord, second: TaskRecord) -> bool:

@@ -85,7 +85,7 @@ def test_the_score_command_gives_the_scores_of_the_run(done: Path, tmp_path: Pat
 
 def test_the_values_of_each_query_are_kept(done: Path) -> None:
     path = done / FOLDER / "flagbench" / "per_query" / f"{ZH}.json"
-    values = json.loads(path.read_text(encoding="utf-8"))["values"]["ndcg_at_10"]
+    values = json.loads(path.read_text(encoding="utf-8"))["values"]["dev"]["default"]["ndcg_at_10"]
     mean = sum(values.values()) / len(values)
     assert mean == pytest.approx(tasks_of(done)[ZH]["scores"]["dev"]["default"], abs=5e-6)
 

@@ -13,6 +13,7 @@ from flagbench import BadInput
 from results.record import RunRecord, TaskRecord, settings_digest
 from results.runs import Run, difference, find_all, find_runs, labelled, shared_metric, surely_alike
 from results.store import RunStore
+from results.values import Values
 
 Kept = Mapping[str, Mapping[str, float]]
 
@@ -37,7 +38,7 @@ def made_task(
         settings=settings,
         digest=settings_digest(settings),
         scores=by_split,
-        files=(f"flagbench/per_query/{name}.json",) if values is not None else (f"{name}.json",),
+        files=(Values.file(name),) if values is not None else (f"{name}.json",),
     )
     return record, values
 
@@ -50,8 +51,9 @@ def write_run(
     store.prepare()
     run = RunRecord(benchmark, model, revision, {}, (), {}, {})
     for record, values in tasks:
-        document = json.dumps({"task": record.name, "split": next(iter(record.scores), ""), "values": values})
-        run = store.write_task(run, record, dict.fromkeys(record.files, document))
+        parts = {split: dict.fromkeys(its, values or {}) for split, its in record.scores.items()}
+        text = Values(record.name, parts).to_json()
+        run = store.write_task(run, record, dict.fromkeys(record.files, text))
     store.release()
     return store.folder
 
@@ -187,7 +189,7 @@ def test_values_are_read_where_the_record_names_them(tmp_path: Path) -> None:
     (run,) = find_runs(write_run(tmp_path, "org/one", made_task(values=values), made_task("B")))
     found = run.values("A")
     assert found is not None
-    assert (found.split, found.metrics) == ("dev", values)
+    assert (found.metrics, found.of("ndcg_at_10")) == (["ndcg_at_10"], values["ndcg_at_10"])
     # What lies there without being named is of an earlier run.
     (run.folder / "flagbench" / "per_query" / "B.json").write_text("{}", encoding="utf-8")
     assert run.values("B") is None
@@ -201,9 +203,9 @@ def test_values_are_read_where_the_record_names_them(tmp_path: Path) -> None:
         "[]",
         "{}",
         '{"values": {}}',
-        '{"split": "dev", "values": {"m": {"q": NaN}}}',
-        '{"split": "dev", "values": {"m": {"q": "x"}}}',
-        '{"split": "dev", "values": {"m": [1]}}',
+        '{"task": "A", "values": {"dev": {"default": {"m": {"q": NaN}}}}}',
+        '{"task": "A", "values": {"dev": {"default": {"m": {"q": "x"}}}}}',
+        '{"task": "A", "values": {"dev": {"default": {"m": [1]}}}}',
     ],
 )
 def test_damaged_values(tmp_path: Path, text: str) -> None:

@@ -1,0 +1,94 @@
+"""What a task's score is made of: the values of its queries, questions or rows, kept beside the result.
+
+``flagbench/per_query/<task>.json`` in the folder of a run. The mean of the main score's values, taken over each split
+and subset and then over these, is the task's score.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+Part = Mapping[str, Mapping[str, float]]
+"""Of one split and subset: value by metric and id."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of a task's queries, questions or rows.
+
+    Attributes:
+        task: Name.
+        parts: By split and subset, as the scores of a record are.
+    """
+
+    task: str
+    parts: Mapping[str, Mapping[str, Part]]
+
+    @staticmethod
+    def file(task: str) -> str:
+        """Where a task's values lie in the folder of a run."""
+        return f"flagbench/per_query/{task}.json"
+
+    def to_json(self) -> str:
+        """Text of the file."""
+        return json.dumps({"task": self.task, "values": self.parts}, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Values:
+        """Read the text of a file.
+
+        Raises:
+            ValueError: It is no file of values, or one is not finite.
+        """
+        try:
+            document = json.loads(text)
+            values = cls(document["task"], document["values"])
+            numbers = [
+                value
+                for by_subset in values.parts.values()
+                for part in by_subset.values()
+                for by_id in part.values()
+                for value in by_id.values()
+            ]
+            if not isinstance(values.task, str) or not all(map(math.isfinite, numbers)):
+                raise ValueError("a value is not finite, or the task has no name")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("it is no file of values by query") from error
+        return values
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics that every split and subset has."""
+        parts = [part for by_subset in self.parts.values() for part in by_subset.values()]
+        return [metric for metric in (parts[0] if parts else ()) if all(metric in part for part in parts)]
+
+    def means(self, metric: str) -> dict[str, dict[str, float]]:
+        """The mean of a metric by split and subset; parts without values are left out."""
+        return {
+            split: {subset: fmean(part[metric].values()) for subset, part in by_subset.items() if part.get(metric)}
+            for split, by_subset in self.parts.items()
+        }
+
+    def of(self, metric: str) -> dict[str, float]:
+        """All values of a metric, by an id that is unlike those of other splits and subsets.
+
+        Where there are several of these, values are weighted, so that the mean of all is the mean of their means.
+        """
+        parts = {
+            (split, subset): part[metric]
+            for split, by_subset in self.parts.items()
+            for subset, part in by_subset.items()
+            if part.get(metric)
+        }
+        if len(parts) == 1:
+            return dict(*parts.values())
+        total = sum(map(len, parts.values()))
+        return {
+            f"{split}/{subset}/{id_}": value * total / (len(parts) * len(by_id))
+            for (split, subset), by_id in parts.items()
+            for id_, value in by_id.items()
+        }
