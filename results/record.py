@@ -36,6 +36,8 @@ class TaskRecord:
             empty where all came from the store.
         files: Its result files, relative to the folder of the run.
         note: What the user must know of its scores, empty for nothing.
+        sample: What was drawn of the task's data: ``profile``, ``items`` and ``of`` (how many of how many), and
+            ``error``, half the width of the 95% interval that the drawing adds to the score; None for all of it.
     """
 
     name: str
@@ -53,6 +55,7 @@ class TaskRecord:
     backend: str = ""
     files: Sequence[str] = ()
     note: str = ""
+    sample: Mapping[str, Any] | None = None
 
     @property
     def score(self) -> float | None:
