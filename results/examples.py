@@ -9,6 +9,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from results.migrations import SCHEMA_VERSION, current
+
 COUNT = 20
 """Queries kept of a task."""
 
@@ -82,17 +84,18 @@ class Examples:
 
     def to_json(self) -> str:
         """Text of the file."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        document = {"schema_version": SCHEMA_VERSION} | asdict(self)
+        return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Examples:
         """Read the text of a file.
 
         Raises:
-            ValueError: It is no such file.
+            ValueError: It is no such file, or one of a later version.
         """
+        document = current(text, {})
         try:
-            document = json.loads(text)
             queries = [
                 Example(
                     **query | {part: [Passage(**passage) for passage in query[part]] for part in ("found", "relevant")}

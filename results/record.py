@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-SCHEMA_VERSION = 1
+from results.migrations import RUN, SCHEMA_VERSION, current
 
 Status = Literal["success", "partial", "error"]
 
@@ -96,23 +97,48 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, text: str) -> RunRecord:
-        """Read the text of a file.
+        """Read the text of a file, of this version or an earlier one.
 
         Raises:
-            ValueError: It is no run record of this schema.
+            ValueError: It is no run record, or one of a later version.
         """
-        data = json.loads(text)
-        if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(f"not a run record of schema {SCHEMA_VERSION}")
+        data = current(text, RUN)
         try:
-            tasks = {name: _task(record) for name, record in data.pop("tasks").items()}
-            return cls(**data | {"evidence": tuple(data["evidence"]), "tasks": tasks})
-        except (KeyError, TypeError, AttributeError) as error:
+            tasks = {name: _task(record) for name, record in data["tasks"].items()}
+            record = cls(**data | {"evidence": tuple(data["evidence"]), "tasks": tasks})
+            _check(record)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not a run record: {error}") from error
+        return record
 
 
 def _task(record: Mapping[str, Any]) -> TaskRecord:
     return TaskRecord(**{**record, "files": tuple(record.get("files", ()))})
+
+
+def _check(record: RunRecord) -> None:
+    """See that what is read of a record is what it should be.
+
+    Raises:
+        ValueError: Something is not.
+    """
+    if not all(isinstance(text, str) for text in (record.model, record.revision, record.benchmark)):
+        raise ValueError("model, revision and benchmark must be texts")
+    for name, task in record.tasks.items():
+        parts = (task.settings, task.data, task.scores, task.settings.get("task", {}), task.settings.get("data", {}))
+        if not all(isinstance(part, Mapping) for part in (*parts, *task.scores.values())):
+            raise ValueError(f"settings, data and scores of task {name} must be objects")
+        if not isinstance(task.data.get("differences", []), list):
+            raise ValueError(f"the differences of the data of task {name} must be a list")
+        if not isinstance(task.sample, Mapping | None):
+            raise ValueError(f"the sample of task {name} must be an object or null")
+        scores = [score for by_subset in task.scores.values() for score in by_subset.values()]
+        if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
+            raise ValueError(f"a score of task {name} is no number")
+        if task.status not in get_args(Status):
+            raise ValueError(f"task {name} has the unknown status {task.status!r}")
+        if not all(isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, *task.files)):
+            raise ValueError(f"kind, digest, error, note and files of task {name} must be texts")
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:

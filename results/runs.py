@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from results.record import RunRecord, Status, TaskRecord
+from results.record import RunRecord, TaskRecord
 from results.values import Values
 
 if TYPE_CHECKING:
@@ -61,18 +60,18 @@ class Run:
         """The values of a task's queries; None where the task left none.
 
         Raises:
-            BadInput: Their file is gone or damaged.
+            BadInput: Their file is gone, damaged or of a later version.
         """
         name = Values.file(task)
         if task not in self.record.tasks or name not in self.record.tasks[task].files:
             return None  # a file that the record does not name may be of an earlier run
         path = self.folder / name
         try:
-            return Values.from_json(path.read_text(encoding="utf-8"))
+            return Values.from_json(path.read_text(encoding="utf-8"), self.record.tasks[task].scores)
         except OSError as error:
             raise BadInput(f"{path} cannot be read ({error.strerror}); evaluate {task} again") from error
-        except (ValueError, RecursionError) as error:
-            raise BadInput(f"{path} is damaged ({_line(error)}); evaluate {task} again with --overwrite") from error
+        except ValueError as error:
+            raise BadInput(f"{path} cannot be read ({_line(error)}); evaluate {task} again with --overwrite") from error
 
 
 def find_runs(path: Path) -> list[Run]:
@@ -82,7 +81,7 @@ def find_runs(path: Path) -> list[Run]:
         path: A run.json, the folder of a run, of a model, or of an output.
 
     Raises:
-        BadInput: There is none, or one is damaged.
+        BadInput: There is none, or one is damaged or of a later version.
     """
     return find_all([path])
 
@@ -91,7 +90,7 @@ def find_all(paths: Sequence[Path]) -> list[Run]:
     """The runs at several paths, each once, in the order in which they come.
 
     Raises:
-        BadInput: A path has none, or one is damaged.
+        BadInput: A path has none, or one is damaged or of a later version.
     """
     files: dict[Path, Path] = {}
     for path in paths:
@@ -268,37 +267,13 @@ def shown(text: str) -> str:
 def _read(file: Path) -> Run:
     try:
         record = RunRecord.from_json(file.read_text(encoding="utf-8"))
-        _check(record)
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(
             f"{file} is no run.json that can be read ({_line(error)}); leave it out, or run again"
         ) from error
     return Run(file.parent.parent if file.resolve().parent.name == _OWN else file.parent, record, record.model)
-
-
-def _check(record: RunRecord) -> None:
-    """See that what is read of a record is what it should be.
-
-    Raises:
-        ValueError: Something is not.
-    """
-    if not all(isinstance(text, str) for text in (record.model, record.revision, record.benchmark)):
-        raise ValueError("model, revision and benchmark must be texts")
-    for name, task in record.tasks.items():
-        parts = (task.settings, task.data, task.scores, task.settings.get("task", {}), task.settings.get("data", {}))
-        if not all(isinstance(part, Mapping) for part in (*parts, *task.scores.values())):
-            raise ValueError(f"settings, data and scores of task {name} must be objects")
-        if not isinstance(task.data.get("differences", []), list):
-            raise ValueError(f"the differences of the data of task {name} must be a list")
-        scores = [score for by_subset in task.scores.values() for score in by_subset.values()]
-        if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
-            raise ValueError(f"a score of task {name} is no number")
-        if task.status not in get_args(Status):
-            raise ValueError(f"task {name} has the unknown status {task.status!r}")
-        if not all(isinstance(text, str) for text in (task.kind, task.error, task.note, *task.files)):
-            raise ValueError(f"kind, error, note and files of task {name} must be texts")
 
 
 def _line(error: BaseException) -> str:

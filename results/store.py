@@ -51,17 +51,18 @@ class RunStore:
         return self._own / "answers" / f"{task}.{digest}.jsonl"
 
     def read(self) -> RunRecord | None:
-        """The record of earlier runs; None when there is none.
+        """The record of earlier runs, as today's; None when there is none.
 
         Raises:
-            BadInput: The file is damaged or of another schema.
+            BadInput: The file is damaged or of a later version.
         """
         if not self.run_file.is_file():
             return None
         try:
             return RunRecord.from_json(self.run_file.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
-            raise BadInput(f"{self.run_file} cannot be read ({error}); move it away or use another --output") from error
+            line = " ".join(str(error).split())
+            raise BadInput(f"{self.run_file} cannot be read ({line}); move it away or use another --output") from error
 
     def finished(self, record: RunRecord | None, task: str, digest: str, files: Iterable[str]) -> bool:
         """Whether a task has a result with these settings, and these files."""

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from results.migrations import SCHEMA_VERSION, current, values_steps
+
 Part = Mapping[str, Mapping[str, float]]
 """Of one split and subset: value by metric and id."""
 
@@ -35,17 +37,22 @@ class Values:
 
     def to_json(self) -> str:
         """Text of the file."""
-        return json.dumps({"task": self.task, "values": self.parts}, ensure_ascii=False, allow_nan=False) + "\n"
+        document = {"schema_version": SCHEMA_VERSION, "task": self.task, "values": self.parts}
+        return json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Values:
-        """Read the text of a file.
+    def from_json(cls, text: str, scores: Mapping[str, Mapping[str, float]]) -> Values:
+        """Read the text of a file, of this version or an earlier one.
+
+        Args:
+            text: Of the file; one of version 1 names no version.
+            scores: Of the task in the record, by split and subset: they tell what a file of version 1 is of.
 
         Raises:
-            ValueError: It is no file of values, or one is not finite.
+            ValueError: It is no file of values, one of a later version, or a value is not finite.
         """
+        document = current(text, values_steps(scores), unmarked=1)
         try:
-            document = json.loads(text)
             values = cls(document["task"], document["values"])
             numbers = [
                 value
@@ -56,7 +63,7 @@ class Values:
             ]
             if not isinstance(values.task, str) or not all(map(math.isfinite, numbers)):
                 raise ValueError("a value is not finite, or the task has no name")
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError("it is no file of values by query") from error
         return values
 

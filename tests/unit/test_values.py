@@ -21,7 +21,7 @@ def test_one_part_keeps_its_values_and_ids() -> None:
     values = Values("A", {"dev": {"default": {"m": {"1": 1.0, "2": 0.0}, "n": {"1": 0.5}}}})
     assert values.metrics == ["m", "n"]
     assert values.of("m") == {"1": 1.0, "2": 0.0}
-    assert Values.from_json(values.to_json()) == values
+    assert Values.from_json(values.to_json(), {}) == values
 
 
 def test_metrics_that_a_part_lacks_are_none() -> None:
@@ -37,9 +37,19 @@ def test_examples_come_back_as_they_were() -> None:
     assert Examples.from_json(examples.to_json()) == examples
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"task": "A", "metric": "m", "queries": [{"id": "q"}]}'])
-def test_a_damaged_file_of_examples(text: str) -> None:
-    with pytest.raises(ValueError, match=r"worst queries|Expecting"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "Expecting"),
+        ("[]", "no JSON object"),
+        ("{}", "no schema_version"),
+        ('{"schema_version": 99}', "update FlagBench"),
+        ('{"schema_version": 2}', "worst queries"),
+        ('{"schema_version": 2, "task": "A", "metric": "m", "queries": [{"id": "q"}]}', "worst queries"),
+    ],
+)
+def test_a_damaged_or_unknown_file_of_examples(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         Examples.from_json(text)
 
 

@@ -1,0 +1,101 @@
+"""The version of the files that FlagBench writes beside a result, and how those of earlier versions are read.
+
+One number counts the layouts of run.json and of the files of values and of worst queries: a change to any of them
+raises it. A file says in ``schema_version`` which one it has, and is brought to today's step by step, each from one
+version to the next, as it is read. Nothing is rewritten for that; what a later run writes has today's layout. Settings
+and digests stay as they are, so a task that is finished in an old file is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flagbench import __version__
+
+SCHEMA_VERSION = 2
+
+Document = dict[str, Any]
+Step = Callable[[Document], Document]
+"""From the layout of one version to the next; the version itself is seen to by ``current``."""
+
+
+def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None) -> Document:
+    """What the text of a file holds, in today's layout.
+
+    Args:
+        text: JSON.
+        steps: By the version that each starts from; a version that changed nothing in files of this kind has none.
+        unmarked: Version of files that name none; None where every file names one.
+
+    Raises:
+        ValueError: It is no JSON object, its version is none that is known, or it has not the layout of its version.
+    """
+    try:
+        document: Any = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"nested too deeply: {error}") from error
+    if not isinstance(document, dict):
+        raise ValueError("it holds no JSON object")
+    version = document.get("schema_version", unmarked)
+    if version is None:
+        raise ValueError("it names no schema_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"its schema_version is {reprlib.repr(version)}, and not a whole number from 1")
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"its schema_version is {reprlib.repr(version)}{_writer(document)}, and FlagBench {__version__} reads "
+            f"up to {SCHEMA_VERSION}: update FlagBench"
+        )
+    try:
+        for step in [steps[at] for at in range(version, SCHEMA_VERSION) if at in steps]:
+            document = step(document)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"it has not the layout of version {version}: {error}") from error
+    return {**document, "schema_version": SCHEMA_VERSION}
+
+
+def _writer(document: Document) -> str:
+    """Which FlagBench wrote a file, where it says so as today's do."""
+    environment = document.get("environment")
+    versions = environment.get("versions") if isinstance(environment, dict) else None
+    version = versions.get("flagbench") if isinstance(versions, dict) else None
+    return f", written by FlagBench {version}" if isinstance(version, str) else ""
+
+
+# run.json.
+
+
+def _with_samples(document: Document) -> Document:
+    """To version 2: each task says what was drawn of its data, which was nothing."""
+    tasks = {name: {"sample": None} | task for name, task in document["tasks"].items()}
+    return document | {"tasks": tasks}
+
+
+RUN: Mapping[int, Step] = {1: _with_samples}
+
+
+# Values of queries.
+
+
+def values_steps(scores: Mapping[str, Mapping[str, float]]) -> Mapping[int, Step]:
+    """The steps of a file of values.
+
+    Args:
+        scores: The task's in the record, by split and subset.
+    """
+
+    def by_subset(document: Document) -> Document:
+        """To version 2: values by split and subset. Before, a file had one split, and the record knows its subset.
+
+        Values of a split that has no score are of no subset.
+        """
+        split = document["split"]
+        subsets = scores.get(split, {})
+        if len(subsets) > 1:
+            raise ValueError(f"it does not say which of the subsets of {split} its values are of")
+        return {"task": document["task"], "values": {split: dict.fromkeys(subsets, document["values"])}}
+
+    return {1: by_subset}
