@@ -1,10 +1,14 @@
 """Search over up to a million passages: time, memory, and the very ranking of brute force.
 
     python benchmarks/scale.py [--passages 1000000] [--queries 1000] [--rounds 1] [--without-mteb]
+        [--retrieval dense|sparse|hybrid]
 
 The encoder is the fake one: a Gaussian vector of 384 numbers for each text. Each size is a process of its own, of
 FlagBench with an empty store, with the store that this leaves, and of mteb's own search over the same vectors. What is
 compared is the time outside the encoder.
+
+With ``sparse`` and ``hybrid`` (the weighted union of both lists) a passage also has up to 60 lexical weights and a
+query up to 12, of 250,000 tokens some of which are frequent; mteb searches neither.
 """
 
 from __future__ import annotations
@@ -16,14 +20,19 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from measure import median, seconds_of, show
 
 TOP_K = 1_000
 SAMPLE = 20
+VOCABULARY = 250_000
+WEIGHTS = {"query": 12, "passage": 60}
+HYBRID = (1.0, 0.3, 0.0)
 
 
 def texts_of(kind: str, count: int) -> list[str]:
@@ -39,9 +48,8 @@ def resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def ours(passages: int, queries: int, store: str) -> dict[str, Any]:
+def ours(passages: int, queries: int, store: str, retrieval: str) -> dict[str, Any]:
     before_imports = resident()
-    from models.fake import FakeEncoder
     from models.registry import published
     from runners.encode import TextEncoder
     from runners.kept import Keeping
@@ -49,8 +57,8 @@ def ours(passages: int, queries: int, store: str) -> dict[str, Any]:
     from runners.rank import Texts, rank
     from runners.store import Store
 
-    spec = published()["flagbench/random"]
-    adapter = _Timed(FakeEncoder(spec))
+    spec = replace(published()["flagbench/random"], retrieval=retrieval, weights=HYBRID)
+    adapter = _Timed(_model(spec))
     keeping = Keeping(Store(Path(store), cap_bytes=None, warn=print))
     encoder = TextEncoder(adapter, Silent(), keeping)
     asked = Texts(ids_of("q", queries), texts_of("query", queries), "")
@@ -71,32 +79,78 @@ def ours(passages: int, queries: int, store: str) -> dict[str, Any]:
     }
 
 
-def _like_brute_force(run: Any, spec: Any, passages: int, queries: int) -> bool:
-    """Whether the first thousand of a sample of queries are those of a plain matrix product."""
+def _model(spec: Any) -> Any:
+    """The fake encoder, with lexical weights that depend on the kind and number of a text alone."""
+    from models.embeddings import Embeddings
     from models.fake import FakeEncoder
 
-    model = FakeEncoder(spec)
+    class Model(FakeEncoder):
+        parts = frozenset({"dense", "sparse"})
+
+        def encode(self, texts: Any, *, role: Any, instruction: str = "", parts: Any) -> Embeddings:
+            dense = super().encode(texts, role=role).dense if "dense" in parts else None
+            return Embeddings(dense=dense, sparse=_weights(texts, role) if "sparse" in parts else None)
+
+    return Model(spec)
+
+
+def _weights(texts: Any, role: str) -> scipy.sparse.csr_array:
+    numbers = np.array([int(text.split()[1]) for text in texts], dtype=np.uint64)
+    count = WEIGHTS[role]
+    salt = np.uint64(len(role) << 40)
+    tokens = _uniform(numbers[:, None] * np.uint64(count) + np.arange(count, dtype=np.uint64) + salt)
+    columns = np.sort((VOCABULARY * tokens**4).astype(np.int64), axis=1)
+    again = np.zeros(columns.shape, dtype=bool)
+    again[:, 1:] = columns[:, 1:] == columns[:, :-1]
+    values = _uniform(columns.astype(np.uint64) + numbers[:, None] * np.uint64(VOCABULARY)).astype(np.float32)
+    starts = np.concatenate([[0], np.cumsum((~again).sum(axis=1))])
+    return scipy.sparse.csr_array((values[~again], columns[~again], starts), shape=(len(texts), VOCABULARY))
+
+
+def _uniform(numbers: Any) -> Any:
+    """Numbers from 0 to 1 by a hash (splitmix64)."""
+    mixed = (numbers + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)) / 2**53
+
+
+def _like_brute_force(run: Any, spec: Any, passages: int, queries: int) -> bool:
+    """Whether the first thousand of a sample of queries are those of plain matrix products."""
+    model = _model(spec)
     chosen = np.linspace(0, queries - 1, SAMPLE).astype(int)
     asked = texts_of("query", queries)
-    vectors = model.encode([asked[number] for number in chosen], role="query").dense
+    mine = model.encode([asked[number] for number in chosen], role="query", parts=spec.parts)
     corpus = texts_of("passage", passages)
-    scores = np.concatenate(
-        [
-            vectors @ model.encode(corpus[start : start + 50_000], role="passage").dense.T
-            for start in range(0, passages, 50_000)
-        ],
-        axis=1,
-    )
-    for number, row in zip(chosen, scores, strict=True):
+    dense, sparse = (np.zeros((SAMPLE, passages), dtype=np.float32) for _ in range(2))
+    for start in range(0, passages, 50_000):
+        part = slice(start, start + 50_000)
+        its = model.encode(corpus[part], role="passage", parts=spec.parts)
+        if "dense" in spec.parts:
+            dense[:, part] = mine.dense @ its.dense.T
+        if "sparse" in spec.parts:
+            sparse[:, part] = (mine.sparse @ its.sparse.T).toarray()
+    kept = min(TOP_K, passages)
+    for number, one, other in zip(chosen, dense, sparse, strict=True):
+        match spec.retrieval:
+            case "dense":
+                row = one
+            case "sparse":
+                row = other
+            case _:
+                row = HYBRID[0] * _highest(one, kept) + HYBRID[1] * _highest(other, kept)
         found = run[f"q{number}"]
-        kept = min(TOP_K, passages)
         bound = np.partition(row, passages - kept)[passages - kept]
         rows = [int(passage_id[1:]) for passage_id in found]
-        if len(found) != kept or (row[rows] < bound - 1e-6).any():
+        if len(found) != min(kept, np.count_nonzero(row)) or (row[rows] < bound - 1e-6).any():
             return False
         if np.abs(row[rows] - np.array(list(found.values()))).max() > 1e-5:
             return False
     return True
+
+
+def _highest(scores: Any, kept: int) -> Any:
+    """The scores, and 0 for all but the first."""
+    return np.where(scores >= np.partition(scores, len(scores) - kept)[len(scores) - kept], scores, 0)
 
 
 class _Timed:
@@ -170,7 +224,9 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--without-mteb", action="store_true")
+    parser.add_argument("--retrieval", choices=("dense", "sparse", "hybrid"), default="dense")
     options = parser.parse_args()
+    with_mteb = options.retrieval == "dense" and not options.without_mteb
     sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size < options.passages] + [options.passages]
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -178,13 +234,16 @@ def main() -> None:
             for size in sizes:
                 shutil.rmtree(f"{scratch}/store", ignore_errors=True)
                 sides = ["empty store", "warm store"]
-                sides += ["mteb"] if size == sizes[-1] and not options.without_mteb else []
+                sides += ["mteb"] if size == sizes[-1] and with_mteb else []
                 for side in sides:
                     log = Path(scratch) / "log"
-                    what = "--theirs" if side == "mteb" else "--ours"
-                    seconds_of(
-                        [sys.executable, __file__, what, str(size), str(options.queries), f"{scratch}/store"], log
+                    counts = [str(size), str(options.queries)]
+                    what = (
+                        ["--theirs", *counts]
+                        if side == "mteb"
+                        else ["--ours", *counts, f"{scratch}/store", options.retrieval]
                     )
+                    seconds_of([sys.executable, __file__, *what], log)
                     figures = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
                     print(f"round {number + 1}: {side}, {size:,}: {figures}", file=sys.stderr, flush=True)
                     found.setdefault((side, size), []).append(figures)
@@ -201,7 +260,8 @@ def main() -> None:
         for (side, size), figures in found.items()
     ]
     show(
-        f"{options.queries:,} queries, first {TOP_K:,} of each, 384 numbers a vector, {options.rounds} rounds, medians",
+        f"{options.retrieval}, {options.queries:,} queries, first {TOP_K:,} of each, 384 numbers a vector, "
+        f"{options.rounds} rounds, medians",
         ["", "passages", "seconds", "outside the encoder", "µs a passage", "GiB above the interpreter", "brute force"],
         rows,
     )
@@ -216,9 +276,9 @@ def _median(figures: list[dict[str, Any]], key: str) -> float:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["--ours", passages, queries, store]:
-            print(json.dumps(ours(int(passages), int(queries), store)))
-        case ["--theirs", passages, queries, _]:
+        case ["--ours", passages, queries, store, retrieval]:
+            print(json.dumps(ours(int(passages), int(queries), store, retrieval)))
+        case ["--theirs", passages, queries]:
             print(json.dumps(theirs(int(passages), int(queries))))
         case _:
             main()

@@ -5,9 +5,10 @@ A corpus is searched block by block as its vectors come, so that it need not fit
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import faiss
 import numpy as np
@@ -47,15 +48,55 @@ def gpu_count() -> int:
     return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
 
 
+Beside = Callable[[int, NDArray[np.int64]], NDArray[np.float32]]
+"""Second scores ``float32[q, k]`` of the places ``int64[q, k]`` that were found among the next so many vectors."""
+
+
+class Found(NamedTuple):
+    """What each query found, best first; all three ``[q, k]``, with fewer columns where there were fewer rows.
+
+    Attributes:
+        scores: ``float32``.
+        rows: ``int64`` numbers of the vectors.
+        beside: ``float32`` second scores; zero where none were asked for.
+    """
+
+    scores: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    beside: NDArray[np.float32]
+
+    def take(self, places: NDArray[np.int64]) -> Found:
+        """Some places of each query, ``int64[q, m]``."""
+        return Found(
+            np.take_along_axis(self.scores, places, axis=1),
+            np.take_along_axis(self.rows, places, axis=1),
+            np.take_along_axis(self.beside, places, axis=1),
+        )
+
+    def of(self, queries: slice) -> Found:
+        """Those of some queries."""
+        return Found(self.scores[queries], self.rows[queries], self.beside[queries])
+
+    @staticmethod
+    def joined(pieces: Sequence[Found], axis: Literal[0, 1]) -> Found:
+        """What other queries found (axis 0), or what the same queries found elsewhere (1)."""
+        return Found(
+            np.concatenate([each.scores for each in pieces], axis=axis),
+            np.concatenate([each.rows for each in pieces], axis=axis),
+            np.concatenate([each.beside for each in pieces], axis=axis),
+        )
+
+
 class StreamSearch:
     """The best rows of each query, over vectors that come piece by piece."""
 
-    def __init__(self, queries: NDArray[np.float32], k: int) -> None:
+    def __init__(self, queries: NDArray[np.float32], k: int, *, beside: Beside | None = None) -> None:
         """Begin.
 
         Args:
             queries: ``float32[q, d]``.
             k: Rows kept of each query.
+            beside: Gives second scores of what each block finds; block after block, so it may forget what is searched.
         """
         self._queries = np.ascontiguousarray(queries, dtype=np.float32)
         self._k = k
@@ -63,8 +104,9 @@ class StreamSearch:
         self._block = _BLOCK_BYTES_GPU if self._gpu else _BLOCK_BYTES
         self._waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         self._count = 0
-        self._scores = np.empty((len(queries), 0), dtype=np.float32)
-        self._rows = np.empty((len(queries), 0), dtype=np.int64)
+        self._beside = beside
+        nothing = np.empty((len(queries), 0), dtype=np.float32)
+        self._found = Found(nothing, nothing.astype(np.int64), nothing)
         self.info = _info("flat, in blocks", gpu_count())
 
     def add(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
@@ -86,12 +128,11 @@ class StreamSearch:
             if self._count == most:
                 self._search()
 
-    def finish(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores ``float32[q, k]``, best first, and row numbers ``int64[q, k]``; fewer where there were fewer rows."""
+    def finish(self) -> Found:
+        """What was found among all of them."""
         if self._count:
             self._search()
-        order = np.argsort(-self._scores, axis=1, kind="stable")
-        return np.take_along_axis(self._scores, order, axis=1), np.take_along_axis(self._rows, order, axis=1)
+        return self._found.take(np.argsort(-self._found.scores, axis=1, kind="stable"))
 
     def _search(self) -> None:
         rows = np.concatenate([piece for piece, _ in self._waiting])
@@ -101,24 +142,21 @@ class StreamSearch:
             return
         k = min(self._k, len(rows))
         if self._gpu:
-            scores, found = DenseIndex(vectors).search(self._queries, k)
+            scores, places = DenseIndex(vectors).search(self._queries, k)
         else:
-            scores, found = faiss.knn(self._queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-        self._merge(scores, rows[found])
+            scores, places = faiss.knn(self._queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+        beside = self._beside(len(rows), places) if self._beside else np.zeros_like(scores)
+        self._merge(Found(scores, rows[places], beside))
 
-    def _merge(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
-        kept = min(self._k, self._scores.shape[1] + scores.shape[1])
-        all_scores = np.empty((len(self._queries), kept), dtype=np.float32)
-        all_rows = np.empty((len(self._queries), kept), dtype=np.int64)
+    def _merge(self, block: Found) -> None:
+        merged: list[Found] = []
         for start in range(0, len(self._queries), _MERGED_QUERIES):
             part = slice(start, start + _MERGED_QUERIES)
-            both = np.concatenate([self._scores[part], scores[part]], axis=1)
-            numbers = np.concatenate([self._rows[part], rows[part]], axis=1)
-            if both.shape[1] > kept:
-                best = np.argpartition(-both, kept - 1, axis=1)[:, :kept]
-                both, numbers = np.take_along_axis(both, best, axis=1), np.take_along_axis(numbers, best, axis=1)
-            all_scores[part], all_rows[part] = both, numbers
-        self._scores, self._rows = all_scores, all_rows
+            both = Found.joined([self._found.of(part), block.of(part)], axis=1)
+            if both.scores.shape[1] > self._k:
+                both = both.take(np.argpartition(-both.scores, self._k - 1, axis=1)[:, : self._k])
+            merged.append(both)
+        self._found = Found.joined(merged, axis=0)
 
 
 class DenseIndex:

@@ -9,9 +9,14 @@ FlagEmbedding's published runs (``research/C_MTEB/MLDR`` and ``MKQA``):
   passage that one list lacks has 0 there.
 * hybrid with multi-vectors: the first ``candidates`` passages of the dense ranking, by the weighted sum of all scores.
 
-Below re-ranked candidates the dense ranking goes on. Given candidates (reranking tasks) are all scored exactly. Two
+Below re-ranked candidates the dense ranking goes on. Where a list ends among passages with the same score, those with
+the larger ids are in it, as trec_eval orders them. Given candidates (reranking tasks) are all scored exactly. Two
 things are exact here that were not there: lexical weights are floats (Anserini's index held ``ceil(100 w)``), and no
 padding takes part in a multi-vector score.
+
+A corpus goes by once, chunk by chunk, with all parts of a text from one forward pass; what stays of it are the lists of
+the best so far, and multi-vectors up to a bound. The lexical scores of candidates are made as dense search finds them,
+so lexical weights are neither held nor made again.
 """
 
 from __future__ import annotations
@@ -28,22 +33,20 @@ from numpy.typing import NDArray
 from flagbench import BadData
 from models.contract import DENSE, Role
 from models.embeddings import Embeddings, MultiVectors, widened
-from runners.encode import TextEncoder
-from runners.index import DenseIndex, IndexInfo
-from runners.search import Run, comparable, rescore, retrieve
+from runners.encode import Distinct, TextEncoder
+from runners.index import IndexInfo, StreamSearch
+from runners.lexical import LexicalScores, LexicalSearch, Ranked, best, weighted_union
+from runners.search import TIES, Corpus, Run, comparable, first, rescore, retrieve
+from runners.texts import Picked
 
-# Passage multi-vectors that are kept from the first forward pass. With more, the candidates are encoded a second time,
-# chunk by chunk: the 118,605 passages of T2Retrieval would be about 100 GB.
+# Passage multi-vectors that are kept from the first forward pass. Of the others, those of candidates are encoded a
+# second time, chunk by chunk: the 118,605 passages of T2Retrieval would be about 100 GB.
 _KEPT_BYTES = 2 * 1024**3
-# Scores of one block of queries against all passages in sparse search, at most (8 bytes each).
-_BLOCK_SCORES = 50_000_000
 
 _QUERY: Role = "query"
 _PASSAGE: Role = "passage"
 
 T = TypeVar("T")
-Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Passage rows of one query, best first, and their scores."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,9 @@ def rank(
     """
     spec = encoder.adapter.spec
     if spec.retrieval != "dense":
-        parts = _Parts(encoder, queries, passages)
-        return parts.retrieve(top_k) if candidates is None else parts.rescore(candidates, top_k)
+        if candidates is None:
+            return _Retrieval(encoder, queries, passages, top_k).run()
+        return _Rescoring(encoder, queries, passages).run(candidates, top_k)
     asked = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
     asked = comparable(asked, spec.similarity)
     if candidates is not None:
@@ -95,8 +99,141 @@ def rank(
     return retrieve(queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k)
 
 
-class _Parts:
-    """Search with several parts of each text."""
+class _Retrieval:
+    """Search of a corpus that goes by, with several parts of each text."""
+
+    def __init__(self, encoder: TextEncoder, queries: Texts, passages: Texts, top_k: int) -> None:
+        self._encoder = encoder
+        self._spec = spec = encoder.adapter.spec
+        self._passages = passages
+        self._query_ids = queries.ids
+        self._top_k = top_k
+        self._late = "multi_vector" in spec.parts
+        self._asked = asked = encoder.encode_parts(
+            queries.texts, role=_QUERY, instruction=queries.instruction, parts=spec.parts
+        )
+        beside = LexicalScores(_had(asked.sparse)) if self._late and "sparse" in spec.parts else None
+        self._beside = beside
+        self._dense = (
+            StreamSearch(comparable(_had(asked.dense), spec.similarity), top_k + TIES, beside=beside)
+            if "dense" in spec.parts
+            else None
+        )
+        self._lexical = (
+            LexicalSearch(_had(asked.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
+        )
+        self._kept: list[tuple[NDArray[np.int64], MultiVectors]] = []
+
+    def run(self) -> tuple[Run, IndexInfo]:
+        """Rank all passages for each query."""
+        if not self._passages.ids:
+            _had(None)
+        distinct = self._encoder.distinct(self._passages.texts)
+        self._go_by(distinct)
+        corpus = Corpus(self._passages.ids, distinct.places)
+        ranked = self._by_candidates(corpus, distinct) if self._late else self._by_lists(corpus)
+        info = _info(self._dense.info if self._dense else None)
+        return _run(self._query_ids, corpus.ids, ranked), info
+
+    def _go_by(self, distinct: Distinct) -> None:
+        """Search each chunk as it comes. Multi-vectors are no longer asked for when enough are kept."""
+        wanted = set(self._spec.parts)
+        taken = 0
+        for numbers, chunk in self._encoder.chunks(
+            distinct.texts,
+            role=_PASSAGE,
+            instruction=self._passages.instruction,
+            parts=wanted,
+            keys=distinct.keys,
+        ):
+            if self._beside:
+                self._beside.add(_had(chunk.sparse))
+            if self._dense:
+                self._dense.add(numbers, comparable(_had(chunk.dense), self._spec.similarity))
+            if self._lexical:
+                self._lexical.add(numbers, _had(chunk.sparse))
+            if chunk.multi_vector is not None and "multi_vector" in wanted:
+                taken += chunk.multi_vector.values.nbytes
+                if taken > _KEPT_BYTES:
+                    wanted.remove("multi_vector")
+                else:
+                    self._kept.append((numbers, chunk.multi_vector))
+
+    def _by_lists(self, corpus: Corpus) -> Iterator[Ranked]:
+        """The list of one part, or the weighted union of two."""
+        lists: list[Iterable[Ranked]] = []
+        if self._dense:
+            found = self._dense.finish()
+            lists.append(zip(found.rows, found.scores, strict=True))
+        if self._lexical:
+            lists.append(self._lexical.finish())
+        for each in zip(*lists, strict=True):
+            ranked = [_passages(corpus, texts, scores, self._top_k) for texts, scores in each]
+            if self._spec.retrieval == "sparse":
+                yield ranked[0]
+                continue
+            rows, scores = weighted_union(ranked, self._spec.weights[: len(ranked)])
+            kept = first(corpus.ids[rows], scores, self._top_k)
+            yield rows[kept], scores[kept]
+
+    def _by_candidates(self, corpus: Corpus, distinct: Distinct) -> Iterator[Ranked]:
+        """The dense ranking, its first passages in the order of their exact scores."""
+        assert self._dense is not None
+        weights = (0, 0, 1) if self._spec.retrieval == "colbert" else self._spec.weights
+        found = self._dense.finish()
+        dense: list[Ranked] = []
+        heads: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        for texts, scores in zip(found.rows, found.scores, strict=True):
+            rows, places = corpus.passages(texts)
+            order = _trec_order(corpus.ids[rows], scores[places])[: self._top_k]
+            dense.append((rows[order], scores[places[order]]))
+            # Of passages with the same text one is scored.
+            heads.append(np.unique(places[order[: self._spec.candidates]], return_inverse=True))
+        wanted = [texts[chosen] for texts, (chosen, _) in zip(found.rows, heads, strict=True)]
+        late = late_interaction(_had(self._asked.multi_vector), wanted, self._multi_vectors(wanted, distinct))
+        for query, (chosen, text_of) in enumerate(heads):
+            total = np.float32(weights[2]) * late[query]
+            for weight, scores in zip(weights, (found.scores, found.beside), strict=False):
+                if weight:
+                    total += np.float32(weight) * scores[query][chosen]
+            head = dense[query][0][: self._spec.candidates]
+            yield _on_top(head, total[text_of], dense[query])
+
+    def _multi_vectors(
+        self, wanted: Sequence[NDArray[np.int64]], distinct: Distinct
+    ) -> Iterator[tuple[NDArray[np.int64], MultiVectors]]:
+        """Multi-vectors of all texts that are wanted: those kept, and the others from the store or encoded anew."""
+        yield from self._kept
+        missing = np.unique(np.concatenate(wanted))
+        if self._kept:
+            missing = np.setdiff1d(missing, np.concatenate([numbers for numbers, _ in self._kept]), assume_unique=True)
+        for order, chunk in self._encoder.chunks(
+            Picked(distinct.texts, missing),
+            role=_PASSAGE,
+            instruction=self._passages.instruction,
+            parts={"multi_vector"},
+            keep=False,  # they would fill the store
+            keys=distinct.keys[missing],
+        ):
+            yield missing[order], _had(chunk.multi_vector)
+
+
+def _passages(corpus: Corpus, texts: NDArray[np.int64], scores: NDArray[np.float32], top_k: int) -> Ranked:
+    """The passages of ranked texts."""
+    rows, places = corpus.passages(texts)
+    kept = first(corpus.ids[rows], scores[places], top_k)
+    return rows[kept], scores[places[kept]]
+
+
+def _trec_order(ids: NDArray[np.object_], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Places of passages, whose scores fall, as trec_eval orders them: the larger id first of those that tie."""
+    if (np.diff(scores) < 0).all():
+        return np.arange(len(ids))
+    return np.array(sorted(range(len(ids)), key=lambda place: (scores[place], ids[place]), reverse=True), np.int64)
+
+
+class _Rescoring:
+    """Exact scores of given candidates, with several parts of each text."""
 
     def __init__(self, encoder: TextEncoder, queries: Texts, passages: Texts) -> None:
         self._encoder = encoder
@@ -110,28 +247,15 @@ class _Parts:
             self._passages = replace(self._passages, sparse=widened(self._passages.sparse, width))
             self._queries = replace(self._queries, sparse=widened(self._queries.sparse, width))
 
-    def retrieve(self, top_k: int) -> tuple[Run, IndexInfo]:
-        """Rank all passages for each query."""
-        spec = self._spec
-        if spec.retrieval == "sparse":
-            return self._run(self._sparse_search(top_k)), _info()
-        dense, info = self._dense_search(top_k)
-        if "multi_vector" not in spec.parts:
-            pairs = zip(dense, self._sparse_search(top_k), strict=True)
-            return self._run(weighted_union(one, other, spec.weights, top_k) for one, other in pairs), _info(info)
-        heads = [rows[: spec.candidates] for rows, _ in dense]
-        scores = self._scores(heads)
-        return self._run(map(_on_top, heads, scores, dense)), _info(info)
-
-    def rescore(self, candidates: Mapping[str, Sequence[str]], top_k: int) -> tuple[Run, IndexInfo]:
+    def run(self, candidates: Mapping[str, Sequence[str]], top_k: int) -> tuple[Run, IndexInfo]:
         """Rank each query's candidates by their exact scores."""
         row_of = {passage_id: row for row, passage_id in enumerate(self._corpus.ids)}
         rows = [
             np.array([row_of[passage_id] for passage_id in candidates.get(query_id, ())], dtype=np.int64)
             for query_id in self._query_ids
         ]
-        pairs = zip(rows, self._scores(rows), strict=True)
-        return self._run(best(found, scores, top_k) for found, scores in pairs), _info()
+        ranked = (best(each, scores, top_k) for each, scores in zip(rows, self._scores(rows), strict=True))
+        return _run(self._query_ids, np.array(self._corpus.ids, dtype=object), ranked), _info()
 
     def _encode(self, texts: Texts, role: Role, kept: int | None) -> Embeddings:
         found = self._encoder.encode_parts(
@@ -142,14 +266,6 @@ class _Parts:
             multi_vector_bytes=kept,
         )
         return found if found.dense is None else replace(found, dense=comparable(found.dense, self._spec.similarity))
-
-    def _dense_search(self, top_k: int) -> tuple[list[Ranked], IndexInfo]:
-        index = DenseIndex(_had(self._passages.dense))
-        scores, rows = index.search(_had(self._queries.dense), top_k)
-        return list(zip(rows, scores, strict=True)), index.info
-
-    def _sparse_search(self, top_k: int) -> list[Ranked]:
-        return sparse_search(_had(self._queries.sparse), _had(self._passages.sparse), top_k)
 
     def _scores(self, rows: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
         """Exact scores of some passages of each query, by the parts and weights of the spec."""
@@ -187,12 +303,12 @@ class _Parts:
             found = np.array(each, dtype=np.int64)
             yield found[:, 0], _had(chunk.multi_vector).take(found[:, 1])
 
-    def _run(self, ranked: Iterable[Ranked]) -> Run:
-        ids = np.array(self._corpus.ids, dtype=object)
-        return {
-            query_id: dict(zip(ids[rows].tolist(), scores.tolist(), strict=True))
-            for query_id, (rows, scores) in zip(self._query_ids, ranked, strict=True)
-        }
+
+def _run(query_ids: Sequence[str], ids: NDArray[np.object_], ranked: Iterable[Ranked]) -> Run:
+    return {
+        query_id: dict(zip(ids[rows].tolist(), scores.tolist(), strict=True))
+        for query_id, (rows, scores) in zip(query_ids, ranked, strict=True)
+    }
 
 
 def _had(part: T | None) -> T:
@@ -200,25 +316,6 @@ def _had(part: T | None) -> T:
     if part is None:
         raise BadData("there is nothing to rank: the task has no queries or no passages")
     return part
-
-
-def sparse_search(queries: scipy.sparse.csr_array, passages: scipy.sparse.csr_array, top_k: int) -> list[Ranked]:
-    """The best passages of each query by the inner product of their weights; those that share no token are left out.
-
-    Args:
-        queries: ``float32[q, V]``.
-        passages: ``float32[n, V]``.
-        top_k: Passages kept of each query.
-    """
-    inverted = passages.T.tocsr()  # the passages of each token
-    block = max(1, _BLOCK_SCORES // max(1, passages.shape[0]))
-    found: list[Ranked] = []
-    for start in range(0, queries.shape[0], block):
-        scores = (queries[start : start + block] @ inverted).tocsr()
-        scores.sort_indices()  # scipy leaves them in no order, and equal scores are to keep that of the passages
-        for first, last in zip(scores.indptr[:-1], scores.indptr[1:], strict=True):
-            found.append(best(scores.indices[first:last].astype(np.int64), scores.data[first:last], top_k))
-    return found
 
 
 def late_interaction(
@@ -250,26 +347,6 @@ def late_interaction(
             products = queries[place] @ np.concatenate(passages).T
             scores[place][slots[group]] = np.maximum.reduceat(products, starts, axis=1).mean(axis=0)
     return scores
-
-
-def weighted_union(dense: Ranked, sparse: Ranked, weights: Sequence[float], top_k: int) -> Ranked:
-    """The weighted sum over two lists; a passage that one of them lacks has 0 there."""
-    rows = np.union1d(dense[0], sparse[0])
-    scores = np.zeros(len(rows), dtype=np.float32)
-    for (found, values), weight in zip((dense, sparse), weights, strict=False):
-        scores[np.searchsorted(rows, found)] += np.float32(weight) * values
-    return best(rows, scores, top_k)
-
-
-def best(rows: NDArray[np.int64], scores: NDArray[np.float32], top_k: int) -> Ranked:
-    """The ``top_k`` rows of the highest scores, best first; equal scores in the order of the rows."""
-    if len(rows) > top_k:
-        last = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
-        above = np.flatnonzero(scores > last)
-        kept = np.sort(np.concatenate([above, np.flatnonzero(scores == last)[: top_k - len(above)]]))
-        rows, scores = rows[kept], scores[kept]
-    order = np.argsort(-scores, kind="stable")
-    return rows[order], scores[order]
 
 
 def _on_top(head: NDArray[np.int64], scores: NDArray[np.float32], dense: Ranked) -> Ranked:

@@ -28,7 +28,41 @@ def comparable(vectors: NDArray[np.float32], similarity: Similarity) -> NDArray[
 
 
 # Texts found beyond the top-k, so that those that tie with the last one can be told apart by their ids.
-_TIES = 64
+TIES = 64
+
+
+class Corpus:
+    """The passages of a search over texts.
+
+    Attributes:
+        ids: ``object[n]``.
+    """
+
+    def __init__(self, ids: Sequence[str], text_of: NDArray[np.int64]) -> None:
+        """Set up.
+
+        Args:
+            ids: ``n`` ids.
+            text_of: ``int64[n]`` number of each passage's text; passages with the same text share it.
+        """
+        self.ids = np.array(ids, dtype=object)
+        self._by_text = np.argsort(text_of, kind="stable")
+        self._counts = np.bincount(text_of)
+        self._begins = np.cumsum(self._counts) - self._counts
+
+    def passages(self, texts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The passages of texts, text after text.
+
+        Args:
+            texts: ``int64[k]`` numbers.
+
+        Returns:
+            ``int64[m]`` rows of the passages, and the place of each one's text among those given.
+        """
+        counts = self._counts[texts]
+        places = np.repeat(np.arange(len(texts)), counts)
+        firsts = self._begins[texts] - (np.cumsum(counts) - counts)
+        return self._by_text[firsts[places] + np.arange(len(places))], places
 
 
 def retrieve(
@@ -52,20 +86,15 @@ def retrieve(
         vectors: Numbers of texts and their vectors ``float32[m, d]``, piece by piece, each text once.
         top_k: Passages kept of each query.
     """
-    search = StreamSearch(queries, top_k + _TIES)
+    search = StreamSearch(queries, top_k + TIES)
     for numbers, piece in vectors:
         search.add(numbers, piece)
-    scores, texts = search.finish()
-    ids = np.array(passage_ids, dtype=object)
-    passages_by_text = np.argsort(text_of, kind="stable")
-    counts = np.bincount(text_of)
-    begins = np.cumsum(counts) - counts
+    found = search.finish()
+    corpus = Corpus(passage_ids, text_of)
     run: Run = {}
-    for query_id, its_scores, its_texts in zip(query_ids, scores, texts, strict=True):
-        its_counts = counts[its_texts]
-        firsts = begins[its_texts] - (np.cumsum(its_counts) - its_counts)
-        rows = passages_by_text[np.repeat(firsts, its_counts) + np.arange(its_counts.sum())]
-        run[query_id] = cut(ids[rows], np.repeat(its_scores, its_counts), top_k)
+    for query_id, scores, texts in zip(query_ids, found.scores, found.rows, strict=True):
+        rows, places = corpus.passages(texts)
+        run[query_id] = cut(corpus.ids[rows], scores[places], top_k)
     return run, search.info
 
 
@@ -77,13 +106,20 @@ def cut(ids: NDArray[np.object_], scores: NDArray[np.float32], top_k: int) -> di
         scores: ``float32[n]``, best first.
         top_k: Ids kept.
     """
-    if len(ids) > top_k:
-        last = scores[top_k - 1]
-        above = int(np.searchsorted(-scores, -last, side="left"))
-        tied = sorted(ids[above : int(np.searchsorted(-scores, -last, side="right"))], reverse=True)
-        ids = np.concatenate([ids[:above], np.array(tied[: top_k - above], dtype=object)])
-        scores = scores[:top_k]
-    return dict(zip(ids.tolist(), scores.tolist(), strict=True))
+    kept = first(ids, scores, top_k)
+    return dict(zip(ids[kept].tolist(), scores[kept].tolist(), strict=True))
+
+
+def first(ids: NDArray[np.object_], scores: NDArray[np.float32], top_k: int) -> NDArray[np.int64]:
+    """The places ``int64[m]`` that ``cut`` keeps, in the order of their scores."""
+    places = np.arange(len(ids))
+    if len(ids) <= top_k:
+        return places
+    last = scores[top_k - 1]
+    above = int(np.searchsorted(-scores, -last, side="left"))
+    tied = range(above, int(np.searchsorted(-scores, -last, side="right")))
+    chosen = sorted(tied, key=ids.__getitem__, reverse=True)[: top_k - above]
+    return np.concatenate([places[:above], np.array(chosen, dtype=np.int64)])
 
 
 def rescore(

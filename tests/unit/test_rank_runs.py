@@ -319,7 +319,7 @@ def test_what_searched_is_said() -> None:
     for spec in (COLBERT, TWO, THREE):
         _, info = run_of(ThreeParts(spec))
         assert info.library == f"{dense.library}, {numeric}"
-        assert info.index == "IndexFlatIP, matrix products"
+        assert info.index == "flat, in blocks, matrix products"
         assert info.exact
         _, info = run_of(ThreeParts(spec), candidates=CANDIDATES)
         assert info == sparse

@@ -44,7 +44,7 @@ def searched(
     search = StreamSearch(queries, k)
     for numbers, piece in pieces(rows, vectors, size):
         search.add(numbers, piece)
-    return search.finish()
+    return search.finish()[:2]
 
 
 def brute(queries: Vectors, rows: NDArray[np.int64], vectors: Vectors, k: int) -> tuple[Any, NDArray[np.int64]]:
@@ -114,8 +114,7 @@ def test_no_vectors(pieces_of_nothing: int, k: int) -> None:
     search = StreamSearch(some(3, 1), k)
     for _ in range(pieces_of_nothing):
         search.add(np.empty(0, dtype=np.int64), np.empty((0, WIDTH), dtype=np.float32))
-    scores, rows = search.finish()
-    assert scores.shape == rows.shape == (3, 0)
+    assert [each.shape for each in search.finish()] == [(3, 0)] * 3
 
 
 @pytest.mark.parametrize("queries", [np.empty((0, WIDTH), np.float32), np.empty((0, 0), np.float32)], ids=["24", "0"])
@@ -138,7 +137,7 @@ def test_other_orders_in_memory_are_taken() -> None:
     queries, vectors, rows = some(5, 1), some(60, 2), np.arange(60)
     search = StreamSearch(np.asfortranarray(queries), 10)
     search.add(rows[::-1], np.asfortranarray(vectors)[::-1])
-    np.testing.assert_array_equal(search.finish()[1], brute(queries, rows, vectors, 10)[1])
+    np.testing.assert_array_equal(search.finish().rows, brute(queries, rows, vectors, 10)[1])
 
 
 def test_it_says_what_searched() -> None:
