@@ -28,6 +28,7 @@ class _AirBench:
 
     name = "air-bench"
     title = "AIR-Bench"
+    imports = ("airbench.evaluation", "datasets.load")
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""

@@ -27,6 +27,8 @@ _RETRIEVAL_KINDS = {"Retrieval", "Reranking"}
 class _ThroughMteb:
     """What both benchmarks share: data and scoring through mteb's task objects, imported when first needed."""
 
+    imports = ("cmteb.loading", "cmteb.evaluation")
+
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """See Benchmark."""
         from runners.plan import text_model

@@ -34,6 +34,7 @@ class _Mlvu:
 
     name = "mlvu"
     title = "MLVU"
+    imports = ("mlvu.evaluation",)
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""

@@ -137,6 +137,11 @@ class Benchmark(Protocol):
         """As in a table's heading."""
         ...
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that ``load`` and ``evaluate`` take; only a run imports them."""
+        ...
+
     def tasks(self) -> tuple[Task, ...]:
         """All rows."""
         ...

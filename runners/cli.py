@@ -107,15 +107,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from models.resolve import Shelf
-    from results.table import render, rows
-    from runners import engine, plan
-    from runners.interrupt import ends_at_once
-    from runners.progress import progress_for
-    from runners.report import said_after, said_before
+    from runners.imports import import_ahead, uncollected
 
+    with uncollected():
+        from models.resolve import Shelf
+        from results.table import render, rows
+        from runners import engine, plan
+        from runners.interrupt import ends_at_once
+        from runners.progress import progress_for
+        from runners.report import said_after, said_before
+
+        plans = [plan.resolve(request) for request in requests_of(options)]
+        import_ahead(plans)
     out, err = console(), console(stderr=True)
-    plans = [plan.resolve(request) for request in requests_of(options)]
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
     outcomes = []
     with Shelf() as shelf:

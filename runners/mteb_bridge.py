@@ -205,7 +205,7 @@ def quiet() -> Iterator[None]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # rare labels, superseded versions, lazy columns
         for name, module in list(sys.modules.items()):
-            if name.startswith("mteb.") and hasattr(module, "tqdm"):
+            if name.startswith("mteb.") and "tqdm" in vars(module):
                 stack.enter_context(patch.object(module, "tqdm", silent))
         yield
 

@@ -54,6 +54,31 @@ def test_lists_start_without_the_heavy_imports(arguments: list[str]) -> None:
     assert result.stdout
 
 
+def test_a_run_imports_the_large_packages_while_no_garbage_is_looked_for(tmp_path: Path) -> None:
+    code = (
+        "import gc, sys\n"
+        "watched = {}\n"
+        "def note(event, arguments):\n"
+        "    if event == 'import':\n"
+        "        watched.setdefault(arguments[0].partition('.')[0], gc.isenabled())\n"
+        "sys.addaudithook(note)\n"
+        "from runners.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as leave:\n    assert leave.code == 0, leave.code\n"
+        "print({name: watched[name] for name in ('datasets', 'mteb', 'sklearn', 'torch')}, gc.isenabled())\n"
+    )
+    write_bert(tmp_path / "model")
+    add_sentence_transformers(tmp_path / "model")
+    arguments = ["evaluate", str(tmp_path / "model"), "--benchmark", "cmteb", "--mini", "--tasks", "STSB"]
+    folders = ["--output", str(tmp_path / "results"), "--store", str(tmp_path / "store"), "--device", "cpu"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments, *folders], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    last = result.stdout.strip().splitlines()[-1]
+    assert last == "{'datasets': False, 'mteb': False, 'sklearn': False, 'torch': False} True"
+
+
 def test_tasks_lists_all_rows() -> None:
     result = flagbench("tasks")
     assert result.returncode == 0
