@@ -32,3 +32,8 @@ class InMemoryRows(Dataset):  # type: ignore[misc]
     def __getitem__(self, key: Any) -> Any:
         """A column as a list for a name; rows as ever for anything else."""
         return super().__getitem__(key)[:] if isinstance(key, str) else super().__getitem__(key)
+
+    def select(self, *arguments: Any, **named: Any) -> Self:
+        """Chosen rows, whose columns are lists too: classification fits its probes to such, label by label."""
+        rows = super().select(*arguments, **named)
+        return type(self)(rows.data, rows.info, rows.split, rows._indices, rows._fingerprint)

@@ -35,8 +35,19 @@ def test_columns_stay_lists_after_selecting_and_renaming(rows: InMemoryRows) -> 
 
 
 def test_columns_follow_a_selection_of_rows(rows: InMemoryRows) -> None:
-    assert list(rows.select([2, 0])["text"]) == ["c", "a"]
+    assert rows.select([2, 0])["text"] == ["c", "a"]
+    assert rows.select(range(1, 3))["text"] == ["b", "c"]
+    assert rows.select([2, 0, 1]).select([1, 2])["text"] == ["a", "b"]
+    assert rows.select([])["text"] == []
+    assert rows.select([2, 0])[0] == {"text": "c", "label": 1}
     assert list(rows.filter(lambda row: row["label"] == 1)["text"]) == ["a", "c"]
+
+
+def test_chosen_rows_are_those_of_a_dataset(rows: InMemoryRows) -> None:
+    plain = Dataset(_TABLE)
+    for chosen in ([2, 0], range(1, 3), [1]):
+        assert list(rows.select(chosen)) == list(plain.select(chosen))
+        assert rows.select(chosen).features == plain.select(chosen).features
 
 
 def test_rows_are_as_in_a_dataset(rows: InMemoryRows) -> None:
