@@ -29,8 +29,12 @@ BENCHMARKS: Mapping[str, str] = {
     "mlvu": "mlvu.benchmark:MLVU",
 }
 
-# Modules with ``add_score`` and ``add_submit``: the commands score and submit of benchmarks that keep what was found.
-COMMANDS: Mapping[str, str] = {"air-bench": "airbench.commands", "mlvu": "mlvu.commands"}
+# Modules with ``add_score``, and with ``add_submit``: by command, which kinds of results it takes. Those of C-MTEB are
+# scored as they are made, and go where those of every task of mteb go.
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "score": {"air-bench": "airbench.commands", "mlvu": "mlvu.commands"},
+    "submit": {"air-bench": "airbench.commands", "mlvu": "mlvu.commands", "mteb": "cmteb.commands"},
+}
 
 
 @dataclass(frozen=True)

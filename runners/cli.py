@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         ("submit", "check what a run found, and pack it for the leaderboard"),
     ):
         by_benchmark = commands.add_parser(verb, help=help_).add_subparsers(metavar="BENCHMARK", required=True)
-        for name, module in COMMANDS.items():
+        for name, module in COMMANDS[verb].items():
             getattr(importlib.import_module(module), f"add_{verb}")(by_benchmark.add_parser(name, help=help_))
     add_compare(commands.add_parser("compare", help="put runs side by side, and test whether they differ"))
     add_rank(commands.add_parser("rank", help="place a C-MTEB run among the published models"))

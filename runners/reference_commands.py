@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from results.record import RunRecord
+    from results.runs import Run
 
 _NEIGHBOURS = 3
 _SHOWN = 3
@@ -88,7 +89,12 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def read_run(path: Path) -> RunRecord:
-    """The record of one run.
+    """The record of one run: see ``find_run``."""
+    return find_run(path).record
+
+
+def find_run(path: Path) -> Run:
+    """One run as it lies on disk.
 
     Args:
         path: run.json, the folder of a model at a revision, or an output folder that holds one such folder.
@@ -103,7 +109,7 @@ def read_run(path: Path) -> RunRecord:
         some = ", ".join(str(run.folder) for run in found[:_SHOWN])
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise BadInput(f"{path} holds {len(found)} runs: give one of {some}{more}")
-    return found[0].record
+    return found[0]
 
 
 def _write(path: Path | None, values: Mapping[str, Any], out: Console) -> None:

@@ -1,0 +1,105 @@
+"""``flagbench submit mteb``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runners.terminal import console
+
+if TYPE_CHECKING:
+    from cmteb.submission import Checked
+
+_ADDING_A_MODEL = "https://embeddings-benchmark.github.io/mteb/contributing/adding_a_model/"
+
+
+def add_submit(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench submit mteb``."""
+    parser.add_argument(
+        "path", type=Path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
+    )
+    model = parser.add_argument_group("the model, where the run is of a folder")
+    model.add_argument("--model-name", metavar="NAME", help="what it is called on the hub, org/name")
+    model.add_argument("--revision", metavar="COMMIT", help="its commit there, 40 hexadecimal digits")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="results/<org>__<model>/<commit>/ is written in it, which may be a clone of the results repository "
+        "(default: here)",
+    )
+    parser.add_argument("--model-card", type=Path, metavar="FILE", help="also the scores as the top of a hub README")
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="no benchmark has to be complete; what cannot go in is left out"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder and the card where they exist")
+    parser.set_defaults(run=_submit)
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from cmteb.model_card import model_card
+    from cmteb.submission import check, check_target, folder_of, write
+    from cmteb.submitted_model import filled_in, identify
+    from results.store import check_target as check_file
+    from results.store import write_atomic
+    from runners.mteb_bridge import quiet
+    from runners.reference_commands import find_run
+
+    run = find_run(options.path)
+    output, card = options.output.expanduser(), options.model_card
+    with quiet():
+        identity = identify(run.record, options.model_name, options.revision)
+        check_target(output, identity, run, overwrite=options.overwrite)
+        check_file("--model-card", card, overwrite=options.overwrite)
+        checked = check(run, identity, allow_partial=options.allow_partial)
+        checked = replace(checked, meta=filled_in(checked.meta, folder_of(identity, output)))
+        text = model_card(checked) if card is not None else ""
+        folder = write(checked, output, overwrite=options.overwrite)
+    if card is not None:
+        write_atomic(card, text)
+    out = console()
+    for line in _lines(checked, folder, card):
+        out.print(line, markup=False, soft_wrap=True)
+    return 0
+
+
+def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
+    """What was done, and what is left to do by hand."""
+    from cmteb.submission import REPOSITORY, by_reason, lacking, some
+    from cmteb.submitted_model import in_mteb, left_open
+
+    its = checked.identity
+    yield f"results   {checked.run.folder}"
+    yield f"model     {its.name} at {its.revision}"
+    yield f"checked   {_count(len(checked.entries), 'task')}, read back by mteb's own loader"
+    for each in checked.standings:
+        if not each.missing:
+            yield f"complete  {each.benchmark}: {_count(each.tasks, 'task')}"
+        else:
+            yield f"PARTIAL   {lacking(each)}"
+            yield "          the leaderboard gives no mean to a model that lacks a task"
+    for line in by_reason(checked.left_out):
+        yield f"left out  {line}"
+    if checked.unknown:
+        yield f"unproven  mteb publishes no statistics to hold the rows of {some(checked.unknown)} against"
+    yield f"written   {folder}, {_count(len(list(folder.iterdir())), 'file')}"
+    if card is not None:
+        yield f"card      {card}: for the top of the model's README on the hub"
+    todo = []
+    if fields := left_open(checked.meta):
+        todo.append(f"fill in, in model_meta.json: {', '.join(fields)}")
+    if not its.published:
+        todo.append(f"see that {its.revision} is a commit of https://huggingface.co/{its.name}")
+    if not in_mteb(its.name):
+        todo.append(f"add {its.name} to mteb, or its results are not shown: {_ADDING_A_MODEL}")
+    todo.append(f"open a pull request at {REPOSITORY} with the folder results/, and say that FlagBench made them")
+    for number, line in enumerate(todo):
+        yield f"{'' if number else 'by hand':10}{line}"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" + ("" if number == 1 else "s")

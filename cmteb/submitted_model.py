@@ -1,0 +1,191 @@
+"""The model of a submission: its name and commit on the hub, and mteb's ModelMeta of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flagbench import BadInput
+from models.registry import published
+from models.spec import BUILT_IN
+from results.record import RunRecord
+from results.runs import Run, shown
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_META = "model_meta.json"
+_OF_FOLDERS = re.compile(r"local/.*|.*/model|.*/checkpoint-[^/]*")
+
+_ASKED = (
+    "release_date",
+    "languages",
+    "n_parameters",
+    "n_embedding_parameters",
+    "memory_usage_mb",
+    "max_tokens",
+    "embed_dim",
+    "license",
+    "open_weights",
+    "public_training_code",
+    "public_training_data",
+    "training_datasets",
+    "adapted_from",
+    "citation",
+)
+"""What mteb asks of every model, and a run may not know."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Under which name results are submitted.
+
+    Attributes:
+        name: ``org/model`` on the hub.
+        revision: Commit there.
+        published: Whether mteb or models.toml has the name at this commit. Of another nobody knows that it is a commit:
+            a checkpoint in a folder has a hash of its files for a revision.
+    """
+
+    name: str
+    revision: str
+    published: bool
+
+
+def identify(record: RunRecord, name: str | None, revision: str | None) -> Identity:
+    """The name and commit of a run's model on the hub.
+
+    Args:
+        record: The run.
+        name: What the user says it is called there; None for as in the run.
+        revision: Its commit, as the user says; None for as in the run.
+
+    Raises:
+        BadInput: It is no single model of the hub, nothing says what it is called there, or that contradicts the run.
+    """
+    its = shown(record.model)
+    if record.reranker is not None:
+        raise BadInput(
+            f"the run is of {its}, an encoder with a reranker behind it, and MTEB's results repository keeps results "
+            "by model: submit runs of the encoder alone, or of the reranker alone (--types reranking)"
+        )
+    if str(record.spec.get("family", "")).startswith(BUILT_IN):
+        raise BadInput(f"{its} is no checkpoint of the hub, and MTEB's results repository takes no other results")
+    if _is_published(record.model, record.revision):
+        if (name or record.model, revision or record.revision) != (record.model, record.revision):
+            raise BadInput(
+                f"the run is of {its} at its published commit {record.revision}: drop --model-name and --revision"
+            )
+    elif _OF_FOLDERS.fullmatch(record.model) and not (name and revision):
+        raise BadInput(
+            f"the run is of a checkpoint in a folder ({its}): say what it is called on the hub with "
+            "--model-name org/name and --revision COMMIT"
+        )
+    name, revision = name or record.model, revision or record.revision
+    _check(name, revision)
+    return Identity(name, revision, _is_published(name, revision))
+
+
+def _is_published(name: str, revision: str) -> bool:
+    known = published().get(name)
+    return (known is not None and known.revision == revision) or _known_meta(name, revision) is not None
+
+
+def _check(name: str, revision: str) -> None:
+    """See that the hub could have the name and the commit."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    wanted = "--model-name wants it as it is on the hub, org/name"
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise BadInput(f"{shown(name)!r} cannot be the name of a model on the hub: {wanted}") from error
+    if "/" not in name or name.startswith("local/"):
+        raise BadInput(f"{name!r} names no organisation of the hub: {wanted}")
+    if not _COMMIT.fullmatch(revision):
+        raise BadInput(f"{shown(revision)!r} is no commit of the hub (40 hexadecimal digits): give it with --revision")
+
+
+def in_mteb(name: str) -> bool:
+    """Whether mteb has a ModelMeta of this name, which the leaderboard needs."""
+    from mteb.models.model_implementations import MODEL_REGISTRY
+
+    return name in MODEL_REGISTRY
+
+
+def _known_meta(name: str, revision: str) -> Any | None:
+    """mteb's own ModelMeta of a model at a commit; None where it has none."""
+    from mteb.models.model_implementations import MODEL_REGISTRY
+
+    meta = MODEL_REGISTRY.get(name)
+    return meta if meta is not None and meta.revision == revision else None
+
+
+def describe(run: Run, identity: Identity) -> Any:
+    """mteb's ModelMeta of the run's model.
+
+    What the run knows of it (its settings) comes first; what is left open is taken from mteb's own ModelMeta, where
+    that is of the same commit. It names no loader: mteb's did not load the model.
+
+    Args:
+        run: With a ``model_meta.json``.
+        identity: Name and commit.
+
+    Raises:
+        BadInput: The file is gone or damaged.
+    """
+    from mteb.models.model_meta import ModelMeta
+
+    path = run.folder / _META
+    try:
+        meta = ModelMeta.model_validate_json_resolved(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}): evaluate again") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path} is damaged: evaluate again with --overwrite") from error
+    if (meta.name, meta.revision) != (run.record.model, run.record.revision):
+        raise BadInput(f"{path} is of {shown(str(meta.name))} at {meta.revision}, unlike run.json: evaluate again")
+    values: dict[str, Any] = {
+        field: value for field, value in meta.model_dump().items() if field not in {"loader", "loader_kwargs"}
+    }
+    values |= {"name": identity.name, "revision": identity.revision, "adapted_from": _base(run.record.spec)}
+    values["reference"] = f"https://huggingface.co/{identity.name}"
+    known = _known_meta(identity.name, identity.revision)
+    if known is not None:
+        values |= {
+            field: value for field, value in known.model_dump().items() if field in values and values[field] is None
+        }
+        values["framework"] = known.framework
+    return ModelMeta.model_validate({**values, "loader": None, "loader_kwargs": {}})
+
+
+def _base(spec: Mapping[str, Any]) -> str | None:
+    """The hub's name of the model that adapters were merged into."""
+    name = str(spec.get("base", "")).rpartition("@")[0]
+    return name if name and not _OF_FOLDERS.fullmatch(name) else None
+
+
+def filled_in(meta: Any, folder: Path) -> Any:
+    """The ModelMeta with what was filled in by hand where the same model was submitted before.
+
+    Args:
+        meta: Of the submission.
+        folder: Where an earlier one may be, which this one replaces.
+    """
+    from mteb.models.model_meta import ModelMeta
+
+    try:
+        before = ModelMeta.model_validate_json_resolved((folder / _META).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return meta
+    values = {field: getattr(before, field) for field in _ASKED if getattr(meta, field) is None}
+    return meta.model_copy(update=values) if (before.name, before.revision) == (meta.name, meta.revision) else meta
+
+
+def left_open(meta: Any) -> tuple[str, ...]:
+    """Fields of a ModelMeta that somebody has to fill in by hand; none where mteb itself has one of this commit."""
+    if _known_meta(meta.name, meta.revision) is not None:
+        return ()
+    return tuple(field for field in _ASKED if getattr(meta, field) is None)
