@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airbench.loading import Content, Qrels, merged
@@ -12,12 +13,14 @@ from airbench.registry import Dataset
 from airbench.scores import CUTOFFS
 from airbench.search_results import NO_RERANKER, SearchResults
 from flagbench import ModelFault
+from results.examples import Examples
 from results.values import Values
 from runners.benchmark import Contestant, Loaded, Outcome
 from runners.metrics import means, per_query
 from runners.progress import Progress
 from runners.retriever import Retriever
 from runners.search import Run, in_order
+from runners.worst import Searched, some_texts, worst_of, worst_queries
 
 if TYPE_CHECKING:
     from models.spec import ModelSpec
@@ -75,7 +78,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress) -> Outc
             results = _results(dataset, split, contestant.adapter.spec, reranker, hits)
             files[_path(results)] = results.to_json()
             if split == "dev" and content.qrels is not None:
-                scores["dev"] = _score(dataset, content.qrels, hits, files)
+                scores["dev"] = _score(content, content.qrels, hits, files)
     return Outcome(
         files=files,
         shared={},
@@ -112,10 +115,23 @@ def _fill_empty(run: Run, passage_ids: Sequence[str]) -> list[str]:
     return [f"{len(empty)} of {len(run)} queries share no word with any passage: all passages score 0"]
 
 
-def _score(dataset: Dataset, qrels: Qrels, hits: Run, files: dict[str, str]) -> dict[str, float]:
-    """The means of all metrics, as the official package computes them; the values of each query go to a file."""
+def _score(content: Content, qrels: Qrels, hits: Run, files: dict[str, str]) -> dict[str, float]:
+    """The means of all metrics, as the official package computes them; the values of each query go to a file.
+
+    So do the worst queries by the main score.
+    """
+    task, metric = content.dataset.task_name, content.dataset.main_metric
     values = per_query(qrels, hits, CUTOFFS, "compat")
-    files[Values.file(dataset.task_name)] = Values(dataset.task_name, {"dev": {"default": values}}).to_json()
+    files[Values.file(task)] = Values(task, {"dev": {"default": values}}).to_json()
+    searched = Searched(
+        "dev",
+        "default",
+        hits,
+        qrels,
+        partial(some_texts, content.queries["dev"]),
+        partial(some_texts, content.passages),
+    )
+    files[Examples.file(task)] = worst_of(task, metric, worst_queries(searched, values[metric])).to_json()
     return means(qrels, values, "compat")
 
 

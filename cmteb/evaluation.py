@@ -13,6 +13,7 @@ from typing import Any, cast
 from mteb.results import TaskResult
 from mteb.timing import TimingStack
 
+from cmteb.items import Items
 from cmteb.probe import use_one_thread
 from flagbench import ModelFault
 from models.contract import Encoder, Scorer
@@ -41,7 +42,8 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
     encoder, bridge = _bridge(contestant, progress)
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
-    with quiet():
+    items = Items(row, task)
+    with quiet(), items.gathering(predictions) as folder:
         for split in row.splits:
             scores[split] = dict(
                 task.evaluate(
@@ -49,10 +51,11 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
                     split,
                     subsets_to_run=list(row.subsets),
                     encode_kwargs={"batch_size": 32, "show_progress_bar": False},
-                    prediction_folder=predictions,
+                    prediction_folder=folder,
                     timer=timer,
                 )
             )
+            items.scored(split, scores[split])
     seconds = time.perf_counter() - started
     main = {
         split: {subset: float(values["main_score"]) for subset, values in by_subset.items()}
@@ -71,7 +74,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
     search_seconds = retriever.search_seconds if retriever else 0.0
     info = retriever.index_info if retriever else None
     return Outcome(
-        files={f"{row.name}.json": _as_mteb_writes_it(result)},
+        files={f"{row.name}.json": _as_mteb_writes_it(result), **items.files()},
         shared={"model_meta.json": _model_file(bridge.mteb_model_meta, encoder.dimension if encoder else None)},
         scores=main,
         search=info.as_dict() if info else None,

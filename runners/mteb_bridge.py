@@ -112,7 +112,7 @@ class SearchBridge:
             ``{query id: {passage id: score}}``.
         """
         task = (task_metadata.name, task_metadata.type)
-        asked = Texts(list(queries["id"]), _query_texts(queries, task_metadata))
+        asked = Texts(list(queries["id"]), query_texts(queries, task_metadata))
         passages = Texts(list(self._corpus["id"]), passage_texts(self._corpus))
         self._corpus = None
         language = _language(task_metadata, hf_subset)
@@ -225,8 +225,13 @@ def passage_texts(corpus: Any) -> list[str]:
     ]
 
 
-def _query_texts(queries: Any, task_metadata: Any) -> list[str]:
-    """What a model reads of each query; mteb itself joins conversations and per-query instructions."""
+def query_texts(queries: Any, task_metadata: Any) -> list[str]:
+    """What a model reads of each query; mteb itself joins conversations and per-query instructions.
+
+    Args:
+        queries: Dataset with ``text``.
+        task_metadata: Of the task.
+    """
     from mteb._create_dataloaders import create_dataloader
     from mteb.types import PromptType
 

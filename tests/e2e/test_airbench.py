@@ -90,6 +90,19 @@ def test_the_values_of_each_query_are_kept(done: Path) -> None:
     assert mean == pytest.approx(tasks_of(done)[ZH]["scores"]["dev"]["default"], abs=5e-6)
 
 
+def test_the_worst_queries_are_kept_with_texts(done: Path) -> None:
+    folder = done / FOLDER / "flagbench"
+    values = json.loads((folder / "per_query" / f"{ZH}.json").read_text(encoding="utf-8"))["values"]["dev"]["default"]
+    examples = json.loads((folder / "worst_queries" / f"{ZH}.json").read_text(encoding="utf-8"))
+    lowest = sorted(values["ndcg_at_10"].values())[: len(examples["queries"])]
+    assert [each["value"] for each in examples["queries"]] == lowest
+    for each in examples["queries"]:
+        assert each["text"]
+        assert each["relevant"]
+        assert all(passage["text"] for passage in (*each["found"], *each["relevant"]))
+        assert [passage["rank"] for passage in each["found"]] == [1, 2, 3, 4, 5]
+
+
 def test_the_archive_has_the_test_files_alone(done: Path, tmp_path: Path) -> None:
     submit = ["submit", "air-bench", done, "--mini", "--model-name", "random", "--model-url", "https://example.org/r"]
     result = here(*submit, "--output", tmp_path)
@@ -200,7 +213,7 @@ def test_splits_may_be_asked_for_one_after_the_other(done: Path, tmp_path: Path)
         assert data == (done / FOUND / name).read_bytes()
     task = tasks_of(tmp_path)[ZH]
     assert task["scores"] == tasks_of(done)[ZH]["scores"]
-    assert len(task["files"]) == 3
+    assert len(task["files"]) == 4
     result = evaluate(tmp_path, "--languages", "zh")
     assert "skipped" in result.stderr
 

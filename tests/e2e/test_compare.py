@@ -145,3 +145,21 @@ def test_runs_of_evaluate(tmp_path: Path) -> None:
         cell = line["cells"][1]
         assert cell["test"]["metric"] == line["main_score"]
         assert cell["test"]["paired"]["difference"] == pytest.approx(cell["delta"], abs=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_runs_of_c_mteb_are_tested_whatever_the_kind_of_task(tmp_path: Path, tiny_bert: Path) -> None:
+    tasks = ["CovidRetrieval", "T2Reranking", "Ocnli", "CLSClusteringS2S", "LCQMC", "TNews"]
+    for model in ("flagbench/random", str(tiny_bert)):
+        command = ["evaluate", model, "--mini", "--tasks", ",".join(tasks), "--output", str(tmp_path / "out")]
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as left:
+            main(command)
+        assert not left.value.code
+    result = compare(next((tmp_path / "out").glob("*random*")), tmp_path / "out", "--format", "json")
+    assert result.returncode == 0, result.stderr
+    lines = json.loads(result.stdout)["tasks"]
+    assert sorted(line["task"] for line in lines) == sorted(tasks)
+    for line in lines:
+        cell = line["cells"][1]
+        assert (cell["test"]["metric"], cell["untested"]) == (line["main_score"], "")
+        assert cell["test"]["paired"]["difference"] == pytest.approx(cell["delta"], abs=2e-5)
