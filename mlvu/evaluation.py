@@ -76,7 +76,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress) -> Outc
         scores={row.set: {content.question_set: accuracy}} if accuracy is not None else {},
         search=None,
         seconds={"decode": asker.decode_seconds, "answer": seconds - asker.decode_seconds},
-        texts={"asked": len(usable), "answered": len(left)},
+        texts={"asked": len(usable), "answered": len(left), **({"unparsed": scored.unparsed} if scored else {})},
         note="; ".join(_notes(content, scored)),
         partial=partial,
     )

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 """Of all tests of a comparison together."""
 
-_EQUAL = 1e-9
+EQUAL = 1e-9
 """Scores that are this near are equal: they differ in the order of additions."""
 
 _NAMED = 4
@@ -65,6 +65,7 @@ class Line:
         main_score: Name of the metric.
         cells: One for each run.
         notes: What the user must know when comparing them, besides differences.
+        differences: Why their scores do not compare, where that was allowed.
     """
 
     task: str
@@ -72,6 +73,7 @@ class Line:
     main_score: str
     cells: tuple[Cell, ...]
     notes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,6 @@ class Comparison:
         lines: The tasks, in the order in which the runs name them.
         averages: Of each task type, where there are several, and of all.
         tallies: Tasks won, tied and lost against the first run, for each run.
-        differences: Why scores do not compare, where that was allowed.
         seed: Of the tests.
     """
 
@@ -108,8 +109,12 @@ class Comparison:
     lines: tuple[Line, ...]
     averages: tuple[Average, ...]
     tallies: tuple[tuple[int, int, int], ...]
-    differences: tuple[str, ...]
     seed: int
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Why scores do not compare, where that was allowed."""
+        return tuple(each for line in self.lines for each in line.differences)
 
     @property
     def missing(self) -> tuple[tuple[str, ...], ...]:
@@ -120,13 +125,16 @@ class Comparison:
         )
 
 
-def compare(runs: Sequence[Run], *, allow_differences: bool = False, seed: int = 0) -> Comparison:
+def compare(
+    runs: Sequence[Run], *, allow_differences: bool = False, seed: int = 0, tests: Collection[str] | None = None
+) -> Comparison:
     """Put runs side by side.
 
     Args:
         runs: Two or more; the first is what the others are held against.
         allow_differences: Compare tasks even if their data, splits, subsets, queries or main scores differ.
         seed: Of the permutations and the resamples.
+        tests: Tasks to test, where they do not differ; None for all that can be.
 
     Raises:
         BadInput: There is one run only, or no task in two of them, or a task differs, or a file is damaged.
@@ -137,20 +145,19 @@ def compare(runs: Sequence[Run], *, allow_differences: bool = False, seed: int =
     if not any(sum(name in run.record.tasks for run in runs) > 1 for name in names):
         ran = "; ".join(f"{run.label} ran {shown(run.record.benchmark)}" for run in runs)
         raise BadInput(f"the runs have no task in common ({ran}): name runs of the same tasks")
-    lines, differences = [], []
+    lines = []
     for name in names:
-        line, found = _line(name, runs, seed)
-        if found and not allow_differences:
-            raise BadInput(f"{found[0]}; compare runs over the same data, or use --allow-differences")
+        line = _line(name, runs, seed, tests)
+        if line.differences and not allow_differences:
+            raise BadInput(f"{line.differences[0]}; compare runs over the same data, or use --allow-differences")
         lines.append(line)
-        differences += found
     lines = _corrected(lines)
     tallies = tuple(_tally(lines, at) for at in range(len(runs)))
-    return Comparison(tuple(runs), tuple(lines), tuple(_averages(lines, len(runs))), tallies, tuple(differences), seed)
+    return Comparison(tuple(runs), tuple(lines), tuple(_averages(lines, len(runs))), tallies, seed)
 
 
-def _line(task: str, runs: Sequence[Run], seed: int) -> tuple[Line, list[str]]:
-    """One task of all runs, and why their scores do not compare."""
+def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | None) -> Line:
+    """One task of all runs."""
     records = [run.record.tasks.get(task) for run in runs]
     values = [run.values(task) if record else None for run, record in zip(runs, records, strict=True)]
     scored = [
@@ -170,7 +177,10 @@ def _line(task: str, runs: Sequence[Run], seed: int) -> tuple[Line, list[str]]:
         notes.append("not the published data")
     cells = [_cell(record) for record in records]
     for at in range(1, len(runs)):
-        found_out = tested(task, (runs[0], runs[at]), (values[0], values[at]), seed)
+        if tests is None or (task in tests and not differences):
+            found_out = tested(task, (runs[0], runs[at]), (values[0], values[at]), seed)
+        else:
+            found_out = "not asked for"
         before, after = cells[0].whole, cells[at].whole
         delta = after - before if before is not None and after is not None else None
         cells[at] = replace(
@@ -181,7 +191,7 @@ def _line(task: str, runs: Sequence[Run], seed: int) -> tuple[Line, list[str]]:
         )
     known = next(record for record in records if record)
     main_score = str(known.settings.get("task", {}).get("main_score", ""))
-    return Line(task, known.kind, main_score, tuple(cells), tuple(notes)), differences
+    return Line(task, known.kind, main_score, tuple(cells), tuple(notes), tuple(differences))
 
 
 def _cell(record: TaskRecord | None) -> Cell:
@@ -207,7 +217,7 @@ def _corrected(lines: Sequence[Line]) -> list[Line]:
 
 def _tally(lines: Sequence[Line], at: int) -> tuple[int, int, int]:
     deltas = [line.cells[at].delta for line in lines]
-    known = [0.0 if abs(delta) <= _EQUAL else delta for delta in deltas if delta is not None]
+    known = [0.0 if abs(delta) <= EQUAL else delta for delta in deltas if delta is not None]
     return sum(each > 0 for each in known), sum(each == 0 for each in known), sum(each < 0 for each in known)
 
 
@@ -266,11 +276,11 @@ def to_markdown(comparison: Comparison) -> str:
     parts = []
     for title, headings, groups in _tables(comparison):
         lines = [
-            f"| {' | '.join(map(_escaped, row))} |" for row in (headings, *(row for rows in groups for row in rows))
+            f"| {' | '.join(map(escaped, row))} |" for row in (headings, *(row for rows in groups for row in rows))
         ]
         rule = f"| {' | '.join('---' if name in _TEXTS else '---:' for name in headings)} |"
-        parts.append("\n".join([f"**{_escaped(title)}**", "", lines[0], rule, *lines[1:], ""]))
-    notes = "\n".join(f"- {_escaped(note)}" for note in _notes(comparison))
+        parts.append("\n".join([f"**{escaped(title)}**", "", lines[0], rule, *lines[1:], ""]))
+    notes = "\n".join(f"- {escaped(note)}" for note in _notes(comparison))
     return "\n".join([*parts, notes]) + "\n"
 
 
@@ -352,9 +362,9 @@ def _gain(delta: float | None) -> str:
     return "" if delta is None else f"{round(100 * delta, 2) + 0.0:+.2f}"  # no -0.00
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is, in one cell of a table."""
-    return re.sub(r"([\\|`*<\[])", r"\\\1", shown(text))
+    return re.sub(r"([\\|`*<\[&~$])", r"\\\1", shown(text))
 
 
 def _notes(comparison: Comparison) -> list[str]:

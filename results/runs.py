@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
+from results.baseline import Baseline
 from results.record import RunRecord, TaskRecord
 from results.values import Values
 
@@ -50,11 +51,14 @@ class Run:
         folder: ``<output>/<org>__<model>/<revision>``.
         record: Its run.json.
         label: Short name, unlike those of the runs it was found with.
+        kept: The values of its tasks' queries, where they do not lie in the folder: of a saved baseline, which is one
+            file, and ``folder`` its path.
     """
 
     folder: Path
     record: RunRecord
     label: str
+    kept: Mapping[str, Values] | None = None
 
     def values(self, task: str) -> Values | None:
         """The values of a task's queries; None where the task left none.
@@ -62,6 +66,8 @@ class Run:
         Raises:
             BadInput: Their file is gone, damaged or of a later version.
         """
+        if self.kept is not None:
+            return self.kept.get(task)
         name = Values.file(task)
         if task not in self.record.tasks or name not in self.record.tasks[task].files:
             return None  # a file that the record does not name may be of an earlier run
@@ -78,7 +84,7 @@ def find_runs(path: Path) -> list[Run]:
     """The runs at a path, by folder.
 
     Args:
-        path: A run.json, the folder of a run, of a model, or of an output.
+        path: A run.json, a saved baseline, the folder of a run, of a model, or of an output.
 
     Raises:
         BadInput: There is none, or one is damaged or of a later version.
@@ -138,6 +144,8 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
 
 
 def _output(run: Run) -> str:
+    if run.kept is not None:
+        return run.folder.name
     return run.folder.resolve().parent.parent.name
 
 
@@ -152,6 +160,9 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
         values = [record.settings.get("task", {}).get(part) for record in (first, second)]
         if values[0] != values[1]:
             yield f"{name} {values[0]} against {values[1]}"
+    drawn = [_drawn(record) for record in (first, second)]
+    if drawn[0] != drawn[1]:
+        yield f"{drawn[0]} against {drawn[1]}"
     if set(first.scores) != set(second.scores):
         yield f"splits {_names(first.scores)} against {_names(second.scores)}"
     for split in [split for split in first.scores if split in second.scores]:
@@ -255,6 +266,14 @@ def _commit(record: TaskRecord) -> str | None:
     return data.get("commit") if data.get("source") == "hub" else None
 
 
+def _drawn(record: TaskRecord) -> str:
+    """How much of its data a task is over."""
+    sample = record.sample
+    if not sample:
+        return "all of its data"
+    return f"{sample.get('items')} of {sample.get('of')} items (profile {sample.get('profile')})"
+
+
 def _names(values: Mapping[str, Any]) -> str:
     return ", ".join(sorted(values)) or "(none)"
 
@@ -264,15 +283,34 @@ def shown(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
+def saved(run: Run) -> Baseline:
+    """A run as one file, with those values by query that make its scores.
+
+    Raises:
+        BadInput: A file of values is gone or damaged.
+    """
+    values = {}
+    for name, record in run.record.tasks.items():
+        its = run.values(name)
+        metric = shared_metric((record, record), (its, its)) if its else None
+        if its and metric:
+            values[name] = its.only(metric)
+    return Baseline(run.record, values)
+
+
 def _read(file: Path) -> Run:
     try:
-        record = RunRecord.from_json(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        baseline = Baseline.from_json(text)
+        record, kept = (baseline.record, baseline.values) if baseline else (RunRecord.from_json(text), None)
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise BadInput(
             f"{file} is no run.json that can be read ({_line(error)}); leave it out, or run again"
         ) from error
+    if kept is not None:
+        return Run(file, record, record.model, kept)
     return Run(file.parent.parent if file.resolve().parent.name == _OWN else file.parent, record, record.model)
 
 

@@ -80,6 +80,14 @@ class Values:
             for split, by_subset in self.parts.items()
         }
 
+    def only(self, metric: str) -> Values:
+        """The same, with one metric."""
+        parts = {
+            split: {subset: {metric: part[metric]} for subset, part in by_subset.items()}
+            for split, by_subset in self.parts.items()
+        }
+        return Values(self.task, parts)
+
     def of(self, metric: str) -> dict[str, float]:
         """All values of a metric, by an id that is unlike those of other splits and subsets.
 

@@ -1,0 +1,58 @@
+"""A run as one file, which a repository can keep: its record, and the values of its queries that make its scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from results.record import RunRecord
+from results.values import Values
+
+_VERSION = 1
+_MARK = "baseline_version"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A run that others are held against.
+
+    Attributes:
+        record: Its run.json.
+        values: By task, for tasks that left some: of the metric that makes the score alone.
+    """
+
+    record: RunRecord
+    values: Mapping[str, Values]
+
+    def to_json(self) -> str:
+        """Text of the file: a line for each task's values, so that a new version of it can be looked over."""
+        values = [f"{json.dumps(name)}: {its.to_json().strip()}" for name, its in self.values.items()]
+        record = self.record.to_json().strip()
+        lines = [f'{{"{_MARK}": {_VERSION},', f'"record": {record},', '"values": {', ",\n".join(values), "}}"]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Baseline | None:
+        """Read the text of a file; None where it is no baseline. Record and values name their own versions.
+
+        Raises:
+            ValueError: It is no JSON, or a baseline of a later version or with damaged parts.
+        """
+        try:
+            document = json.loads(text)
+        except RecursionError as error:
+            raise ValueError(f"nested too deeply: {error}") from error
+        if not isinstance(document, dict) or _MARK not in document:
+            return None
+        if document[_MARK] != _VERSION:
+            raise ValueError(f"it is no baseline of version {_VERSION}")
+        try:
+            record = RunRecord.from_json(json.dumps(document["record"]))
+            values = {
+                name: Values.from_json(json.dumps(its), record.tasks[name].scores)
+                for name, its in document["values"].items()
+            }
+        except (KeyError, AttributeError) as error:
+            raise ValueError(f"it is no baseline: {error}") from error
+        return cls(record, values)
