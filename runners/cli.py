@@ -1,5 +1,5 @@
-"""The command line: ``flagbench evaluate | validate | tasks | score | submit | compare | rank | verify | models |
-cache``."""
+"""The command line: ``flagbench evaluate | validate | tasks | score | submit | compare | check | baseline | rank |
+verify | models | cache``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import flagbench
 from flagbench import BadInput, FlagbenchError
 from runners.benchmark import COMMANDS, find_benchmark
+from runners.check_command import add_baseline, add_check
 from runners.compare_command import add_compare
 from runners.options import (
     add_model_options,
@@ -83,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         for name, module in COMMANDS[verb].items():
             getattr(importlib.import_module(module), f"add_{verb}")(by_benchmark.add_parser(name, help=help_))
     add_compare(commands.add_parser("compare", help="put runs side by side, and test whether they differ"))
+    add_check(commands.add_parser("check", help="a regression gate: hold a run against a baseline by rules"))
+    add_baseline(commands.add_parser("baseline", help="keep a run as one file, for check and compare"))
     add_rank(commands.add_parser("rank", help="place a C-MTEB run among the published models"))
     add_verify(commands.add_parser("verify", help="hold a C-MTEB run against a model's published scores"))
     models = commands.add_parser("models", help="list the families and the published checkpoints")

@@ -38,11 +38,12 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare tasks even if their data, splits, subsets, queries or main scores differ",
     )
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the tests (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the tests (default 0)")
     parser.set_defaults(run=_compare)
 
 
-def _seed(text: str) -> int:
+def seed(text: str) -> int:
+    """A flag that seeds draws."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number of 0 or more, not '{text}'")
     return int(text)

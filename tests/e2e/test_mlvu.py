@@ -98,6 +98,21 @@ def test_a_model_that_reads_the_signs_is_always_right(tmp_path: Path, name: str,
     assert "robust 100.00" in outcome.note
 
 
+def test_answers_that_name_no_option_are_counted(tmp_path: Path) -> None:
+    class Mumbler(Reader):
+        def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
+            said = super().generate(prompts, max_new_tokens=max_new_tokens)
+            return ["hm" if len(self.asked) == 1 else text for text in said]
+
+    settings = VideoSettings(frames=12)
+    outcome = run("ego", Mumbler(settings), tmp_path / "journal")
+    assert outcome.texts["unparsed"] == 1
+    assert outcome.texts["asked"] == outcome.texts["answered"] > 1
+    assert f"1 of {outcome.texts['asked']} answers name no option" in outcome.note
+    again = run("ego", Reader(settings), tmp_path / "journal")  # nothing is asked a second time
+    assert again.texts == outcome.texts | {"answered": 0}
+
+
 def test_the_baseline_that_answers_a_is_right_by_chance(done: Path) -> None:
     tasks = tasks_of(done)
     scores = [tasks[f"MLVU-dev_{name}"]["scores"]["dev"]["as-released"] for name in CHOICES]

@@ -1,0 +1,174 @@
+"""A gate: whether a candidate may take the place of a baseline, rule by rule and task by task.
+
+Nothing passes for want of knowledge: what is missing, failed, partial or over other data cannot be told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from flagbench import BadInput, UnknownName
+from results.compare import compare
+from results.gate_checks import CHECKS, Found, Outcome, Subject, Unit, Unknown
+from results.gate_rules import Check, Rule, Rules
+from results.record import TaskRecord
+from results.runs import Run, shown
+
+_AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check of one task or average.
+
+    Attributes:
+        rule: Its label.
+        check: What was asked.
+        limit: Of the rule, in its unit; None for checks without one.
+        subject: The task or average.
+        kind: MTEB's task type; empty for averages.
+        outcome: What came of it.
+        said: Why, in one line.
+        unit: Of the two numbers.
+        baseline: The baseline's number; None where it has none, or none was asked for.
+        candidate: The candidate's.
+    """
+
+    rule: str
+    check: Check
+    limit: float | None
+    subject: str
+    kind: str
+    outcome: Outcome
+    said: str
+    unit: Unit = "score"
+    baseline: float | None = None
+    candidate: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A gate, judged.
+
+    Attributes:
+        rules: By which.
+        baseline: What was held against.
+        candidate: The run that was judged.
+        verdicts: In the order of the rules.
+        tests: Significance tests that were corrected together.
+        seed: Of their draws.
+        notes: What else the user must know, a line each.
+    """
+
+    rules: Rules
+    baseline: Run
+    candidate: Run
+    verdicts: tuple[Verdict, ...]
+    tests: int
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """How many verdicts there are of each outcome."""
+        return Counter(verdict.outcome for verdict in self.verdicts)
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a rule is broken, for that is certain whatever else cannot be told; else 2 where one cannot be."""
+        return 1 if self.counts["FAIL"] else 2 if self.counts["cannot tell"] else 0
+
+
+def judge(rules: Rules, baseline: Run, candidate: Run, *, held: Run | None = None, seed: int = 0) -> Report:
+    """Judge a run.
+
+    Args:
+        rules: What must hold.
+        baseline: What the candidate is held against.
+        candidate: The run.
+        held: The candidate as far as the baseline has something to hold against; None for all of it.
+        seed: Of the significance tests.
+
+    Raises:
+        BadInput: A rule names a task, a type or an average that neither run has, or the runs share no task.
+    """
+    tasks = {
+        name: [run.record.tasks[name] for run in (baseline, candidate) if name in run.record.tasks]
+        for name in dict.fromkeys([*baseline.record.tasks, *candidate.record.tasks])
+    }
+    chosen = [_chosen(rules, rule, tasks) for rule in rules.rules]
+    tests = {
+        name
+        for rule, subjects in zip(rules.rules, chosen, strict=True)
+        for names in subjects.values()
+        for name in names
+        if "no-significant-drop" in rule.checks
+    }
+    comparison = compare([baseline, held or candidate], allow_differences=True, seed=seed, tests=tests)
+    lines = {line.task: line for line in comparison.lines}
+    verdicts: list[Verdict] = []
+    notes: dict[str, None] = {}
+    for rule, subjects in zip(rules.rules, chosen, strict=True):
+        for name, names in subjects.items():
+            its = tuple(lines[each] for each in names)
+            kind = its[0].kind if name in tasks else ""
+            verdicts += _verdicts(rule, Subject(name, kind, its, baseline.record, candidate.record), rules.alpha)
+            notes.update(dict.fromkeys(f"{line.task}: {note}" for line in its for note in line.notes))
+    count = sum(line.cells[1].test is not None for line in comparison.lines)
+    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, tuple(notes))
+
+
+def _verdicts(rule: Rule, subject: Subject, alpha: float) -> Iterator[Verdict]:
+    for check, limit in rule.checks.items():
+        outcome: Outcome = "cannot tell"
+        found: Found | None = None
+        try:
+            found = CHECKS[check](subject, rule, limit or 0.0, alpha)
+            outcome, said = "pass" if found.holds else "FAIL", found.said
+        except Unknown as unknown:
+            said = str(unknown)
+        numbers = (found.unit, found.baseline, found.candidate) if found else ("score", None, None)
+        yield Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers)
+
+
+def _chosen(rules: Rules, rule: Rule, tasks: Mapping[str, Sequence[TaskRecord]]) -> dict[str, tuple[str, ...]]:
+    """What a rule is of: the tasks by name, and the tasks of each average.
+
+    A pattern, a type and an average pass over tasks that have no score to be had; by its name such a task is judged.
+
+    Raises:
+        BadInput: A name or a pattern of the rule is of nothing that the runs have.
+    """
+    scored = [
+        name
+        for name, records in tasks.items()
+        if any(record.status != "success" or record.score is not None for record in records)
+    ]
+    kinds = {name: records[0].kind for name, records in tasks.items()}
+    averages = {f"{kind} mean": tuple(name for name in scored if kinds[name] == kind) for kind in kinds.values()}
+    averages = {label: its for label, its in {**averages, _AVERAGE: tuple(scored)}.items() if its}
+    found: dict[str, tuple[str, ...]] = {}
+    for pattern in rule.select.get("tasks", ()):
+        names = _matching(rules, rule, "task", pattern, tasks)
+        found |= {name: (name,) for name in names if name == pattern or name in scored}
+    for pattern in rule.select.get("types", ()):
+        its_kinds = _matching(rules, rule, "type", pattern, list(dict.fromkeys(kinds.values())))
+        found |= {name: (name,) for name in scored if kinds[name] in its_kinds}
+    for pattern in rule.select.get("averages", ()):
+        found |= {label: averages[label] for label in _matching(rules, rule, "average", pattern, averages)}
+    if not found:
+        raise BadInput(f"{rules.file}: {shown(rule.label)}: none of its tasks has a score to be had")
+    return found
+
+
+def _matching(rules: Rules, rule: Rule, what: str, pattern: str, known: Collection[str]) -> list[str]:
+    if pattern in known:
+        return [pattern]
+    names = [name for name in known if fnmatchcase(name, pattern)]
+    if not names:
+        unknown = UnknownName(what, shown(pattern), map(shown, known), "neither run has it")
+        raise BadInput(f"{rules.file}: {shown(rule.label)}: {unknown}")
+    return names

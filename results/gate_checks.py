@@ -1,0 +1,220 @@
+"""What the rules of a gate ask of a task or an average, one function a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from results.compare import EQUAL, Cell, Line
+from results.gate_rules import Check, Rule
+from results.record import RunRecord, TaskRecord
+
+Outcome = Literal["pass", "FAIL", "cannot tell"]
+Unit = Literal["score", "share of answers", "seconds per text"]
+
+# What of an environment moves times.
+_MACHINE = ("processor", "device", "device_name", "threads")
+
+# What was timed, and how often: texts of embedding models, questions of video models.
+_PACES = (("encode", "encoded"), ("answer", "answered"))
+
+_NAMED = 4
+
+
+class Unknown(Exception):
+    """Why a check cannot be judged, in one line."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A task, or an average of several.
+
+    Attributes:
+        name: Its own.
+        kind: Type of a task; empty for an average.
+        lines: The task or tasks, with the baseline's cell first.
+        baseline: Its record.
+        candidate: Its record, with all splits of every task.
+    """
+
+    name: str
+    kind: str
+    lines: tuple[Line, ...]
+    baseline: RunRecord
+    candidate: RunRecord
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a check found.
+
+    Attributes:
+        holds: Whether the rule is kept.
+        said: How far from breaking it, or beyond.
+        candidate: The candidate's number.
+        baseline: The baseline's; None where none was asked for.
+        unit: Of both.
+    """
+
+    holds: bool
+    said: str
+    candidate: float
+    baseline: float | None = None
+    unit: Unit = "score"
+
+
+def _max_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Found:
+    before, after = _scores(subject)
+    holds = 100 * (before - after) <= limit + 100 * EQUAL
+    return Found(holds, f"{_points(after - before)}, a drop of {limit:g} is allowed", after, before)
+
+
+def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Found:
+    before, after = _scores(subject)
+    if before <= EQUAL:
+        raise Unknown(f"the baseline's score is {100 * before:.2f}: nothing is relative to it")
+    change = 100 * (after - before) / before
+    holds = -change <= limit + 100 * EQUAL
+    return Found(holds, f"{change:+.3f}% of the baseline's score, a drop of {limit:g}% is allowed", after, before)
+
+
+def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Found:
+    before, after = _scores(subject)
+    cell = subject.lines[0].cells[1]
+    if cell.test is None:
+        raise Unknown(f"not tested: {cell.untested}")
+    change, p = cell.test.paired.difference, cell.test.adjusted
+    broken = p <= alpha and change < 0 and -100 * change >= rule.min_effect - 100 * EQUAL
+    small = f", less than {rule.min_effect:g} points pass" if rule.min_effect else ""
+    said = f"{_points(change)}, p (Holm) {p:.4f}, at most {alpha:g} is significant{small}"
+    return Found(not broken, said, after, before)
+
+
+def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> Found:
+    before, after = _scores(subject)
+    return Found(after > before + EQUAL, f"{_points(after - before)}, more than 0 is asked for", after, before)
+
+
+def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> Found:
+    score = fmean(_own_score(line.task, subject.candidate.tasks.get(line.task)) for line in subject.lines)
+    return Found(100 * score >= limit - 100 * EQUAL, f"{100 * score:.2f}, at least {limit:g} is asked for", score)
+
+
+def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -> Found:
+    unparsed = asked = 0
+    for line in subject.lines:
+        record = subject.candidate.tasks.get(line.task)
+        _own_score(line.task, record)
+        texts = record.texts if record else {}
+        if not texts.get("asked") or "unparsed" not in texts:
+            raise Unknown(f"{line.task}: the run keeps no count of answers that name no option")
+        unparsed += texts["unparsed"]
+        asked += texts["asked"]
+    share = unparsed / asked
+    said = f"{unparsed:,} of {asked:,} answers name no option ({100 * share:.2f}%), {limit:g}% is allowed"
+    return Found(100 * share <= limit + 100 * EQUAL, said, share, unit="share of answers")
+
+
+def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float) -> Found:
+    _comparable(subject)
+    if not rule.any_machine:
+        _same_machine(subject.baseline.environment, subject.candidate.environment)
+    before, after, count = 0.0, 0.0, 0
+    for line in subject.lines:
+        one, its = (_pace(line.task, record.tasks[line.task]) for record in (subject.baseline, subject.candidate))
+        if one[1] != its[1]:
+            raise Unknown(
+                f"{line.task}: {its[1]:,} texts were encoded against {one[1]:,}, the others came from the store: "
+                "evaluate both with --no-store"
+            )
+        before, after, count = before + one[0], after + its[0], count + its[1]
+    if not count or not before:
+        raise Unknown("nothing was encoded, all came from the store: evaluate both with --no-store")
+    said = f"{after / before:.3f} times the baseline's time per text, {limit:g} is allowed"
+    return Found(after / before <= limit, said, after / count, before / count, "seconds per text")
+
+
+CHECKS: Mapping[Check, Callable[[Subject, Rule, float, float], Found]] = {
+    "max-drop": _max_drop,
+    "max-relative-drop": _max_relative_drop,
+    "no-significant-drop": _no_significant_drop,
+    "must-beat": _must_beat,
+    "min-score": _min_score,
+    "max-unparseable": _max_unparseable,
+    "max-latency-ratio": _max_latency_ratio,
+}
+"""Each takes the subject, the rule, the limit of this check (0 where it has none) and the level of significance.
+
+It raises Unknown where it cannot be judged.
+"""
+
+
+def _scores(subject: Subject) -> tuple[float, float]:
+    """The means of both runs' scores, where these compare."""
+    _comparable(subject)
+    before, after = (fmean(line.cells[at].score or 0.0 for line in subject.lines) for at in (0, 1))
+    return before, after
+
+
+def _comparable(subject: Subject) -> None:
+    """See that both runs have whole scores of every task, over the same data.
+
+    Raises:
+        Unknown: One has not.
+    """
+    for at, whose in enumerate(("baseline", "candidate")):
+        missing = [line.task for line in subject.lines if line.cells[at].status == "missing"]
+        if missing:
+            raise Unknown(f"the {whose} lacks {_some(missing)}")
+    for line in subject.lines:
+        for cell, whose in zip(line.cells, ("baseline", "candidate"), strict=True):
+            _whole(line.task, cell, whose)
+        if line.differences:
+            raise Unknown(f"other data: {line.differences[0]}")
+
+
+def _whole(task: str, cell: Cell, whose: str) -> None:
+    if cell.status == "error":
+        raise Unknown(f"{task} failed in the {whose}: {cell.note}")
+    if cell.status == "partial":
+        raise Unknown(f"{task} is over a part of its data in the {whose}" + (f": {cell.note}" if cell.note else ""))
+    if cell.score is None:
+        raise Unknown(f"{task} has no score in the {whose}" + (f": {cell.note}" if cell.note else ""))
+
+
+def _own_score(task: str, record: TaskRecord | None) -> float:
+    """The candidate's score of a whole task, of all its splits."""
+    if record is None:
+        raise Unknown(f"the candidate lacks {task}")
+    _whole(task, Cell(record.status, record.score, note=record.error or record.note), "candidate")
+    return record.score or 0.0
+
+
+def _same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+    for part in _MACHINE:
+        if part not in first or part not in second:
+            raise Unknown("where the two runs were made is not recorded: any-machine = true compares them all the same")
+        if first[part] != second[part]:
+            raise Unknown(
+                f"{part.replace('_', ' ')} {second[part]} against {first[part]}: any-machine = true compares times "
+                "all the same"
+            )
+
+
+def _pace(task: str, record: TaskRecord) -> tuple[float, int]:
+    """Seconds, and texts in them."""
+    for stage, counted in _PACES:
+        if stage in record.seconds and counted in record.texts:
+            return record.seconds[stage], record.texts[counted]
+    raise Unknown(f"{task}: how many texts were encoded is not recorded")
+
+
+def _points(change: float) -> str:
+    return f"{round(100 * change, 3) + 0.0:+.3f} points"  # no -0.000
+
+
+def _some(names: Sequence[str] | Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:_NAMED]) + (f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else "")

@@ -1,0 +1,120 @@
+"""What a gate found, for a terminal, a pull request and programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from results.compare import escaped
+from results.gate import Report, Verdict
+from results.gate_checks import Outcome, Unit
+from results.runs import Run, shown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+_ORDER: tuple[Outcome, ...] = ("FAIL", "cannot tell", "pass")
+_STYLES = {"FAIL": "bold red", "cannot tell": "yellow", "pass": "green"}
+_HEADINGS = ("verdict", "task", "rule", "check", "baseline", "candidate", "why")
+_NUMBERS = ("baseline", "candidate")
+
+
+def headline(report: Report) -> str:
+    """The whole in one line."""
+    word = {0: "PASS", 1: "REGRESSION", 2: "CANNOT TELL"}[report.exit_code]
+    counts = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in _ORDER if report.counts[outcome])
+    against = f"{shown(report.candidate.label)} against {shown(report.baseline.label)}"
+    return f"{word}: {counts} of {len(report.verdicts)} checks of {against}"
+
+
+def render(report: Report) -> tuple[Table, Sequence[Text]]:
+    """A Rich table, what is broken first, and the lines below it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(f"regression gate {report.rules.file}"), title_justify="left", title_style="bold")
+    for name in _HEADINGS:
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+    for verdict in in_order(report):
+        outcome, *others = _cells(verdict)
+        # Text is shown as it is: a name may look like rich's markup.
+        table.add_row(Text(outcome, style=_STYLES[verdict.outcome]), *map(Text, others))
+    style = _STYLES[{0: "pass", 1: "FAIL", 2: "cannot tell"}[report.exit_code]]
+    return table, [*map(Text, notes(report)), Text(headline(report), style=style)]
+
+
+def to_markdown(report: Report) -> str:
+    """What is broken or cannot be told as a table, what passed as one that unfolds; scores in percent."""
+    off = [verdict for verdict in in_order(report) if verdict.outcome != "pass"]
+    passed = [verdict for verdict in report.verdicts if verdict.outcome == "pass"]
+    parts = [f"### Regression gate: {escaped(headline(report))}"]
+    if off:
+        parts.append(_table(off))
+    if passed:
+        parts.append(f"<details><summary>{len(passed)} pass</summary>\n\n{_table(passed)}\n\n</details>")
+    parts.append("\n".join(f"- {escaped(note)}" for note in notes(report)))
+    return "\n\n".join(parts) + "\n"
+
+
+def to_json(report: Report) -> str:
+    """All of it; scores and shares are fractions of 1, limits in the unit of the rules."""
+    document = {
+        "outcome": {0: "pass", 1: "regression", 2: "cannot tell"}[report.exit_code],
+        "exit_code": report.exit_code,
+        "counts": {outcome: report.counts[outcome] for outcome in _ORDER},
+        "baseline": _run(report.baseline),
+        "candidate": _run(report.candidate),
+        "verdicts": [asdict(verdict) for verdict in report.verdicts],
+        "notes": report.notes,
+        "method": {"tests": report.tests, "correction": "Holm", "alpha": report.rules.alpha, "seed": report.seed},
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def in_order(report: Report) -> list[Verdict]:
+    """What is broken first, then what cannot be told."""
+    return sorted(report.verdicts, key=lambda verdict: _ORDER.index(verdict.outcome))
+
+
+def asked(verdict: Verdict) -> str:
+    """A check as the rules have it."""
+    return verdict.check if verdict.limit is None else f"{verdict.check} {verdict.limit:g}"
+
+
+def notes(report: Report) -> list[str]:
+    """What the table does not say, a line each."""
+    lines = [f"note: {shown(note)}" for note in report.notes]
+    if report.tests:
+        lines.append(
+            f"significance: two-sided sign flips query by query, Holm's correction over the gate's tests "
+            f"({report.tests}), level {report.rules.alpha:g}, seed {report.seed}"
+        )
+    for whose, run in (("baseline", report.baseline), ("candidate", report.candidate)):
+        lines.append(f"{whose}: {shown(f'{run.record.model} at {run.record.revision}, {run.folder}')}")
+    return lines
+
+
+def _run(run: Run) -> dict[str, str]:
+    record = run.record
+    return {"model": record.model, "revision": record.revision, "benchmark": record.benchmark, "path": str(run.folder)}
+
+
+def _table(verdicts: Sequence[Verdict]) -> str:
+    rule = ["---:" if name in _NUMBERS else "---" for name in _HEADINGS]
+    rows = [[escaped(cell) for cell in _cells(verdict)] for verdict in verdicts]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (_HEADINGS, rule, *rows))
+
+
+def _cells(verdict: Verdict) -> list[str]:
+    numbers = [_number(number, verdict.unit) for number in (verdict.baseline, verdict.candidate)]
+    names = [shown(name) for name in (verdict.subject, verdict.rule)]
+    return [verdict.outcome, *names, asked(verdict), *numbers, shown(verdict.said)]
+
+
+def _number(number: float | None, unit: Unit) -> str:
+    if number is None:
+        return ""
+    return f"{1000 * number:.3f} ms" if unit == "seconds per text" else f"{100 * number:.2f}"

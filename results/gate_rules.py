@@ -1,0 +1,172 @@
+"""The rules of a gate as people write them: a TOML file, read and checked before anything is judged."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from flagbench import BadInput, UnknownName
+from results.compare import ALPHA
+from results.runs import shown
+
+Check = Literal[
+    "max-drop",
+    "max-relative-drop",
+    "no-significant-drop",
+    "must-beat",
+    "min-score",
+    "max-unparseable",
+    "max-latency-ratio",
+]
+
+# What a number may be: least, most, and what it is.
+_NUMBERS: Mapping[str, tuple[float, float, str]] = {
+    "max-drop": (0, 200, "points of the score in percent"),
+    "max-relative-drop": (0, 100, "percent of the baseline's score"),
+    "min-score": (-100, 100, "percent"),
+    "max-unparseable": (0, 100, "percent of the answers"),
+    "max-latency-ratio": (0.001, 1000, "the candidate's time by the baseline's"),
+    "min-effect": (0, 200, "points of the score in percent"),
+    "alpha": (0.000001, 0.5, "the chance of a false alarm"),
+}
+_SWITCHES = ("no-significant-drop", "must-beat")
+_SELECTORS = ("tasks", "types", "averages")
+
+# Settings of one check, and whose.
+_SETTINGS: Mapping[str, Check] = {"min-effect": "no-significant-drop", "any-machine": "max-latency-ratio"}
+
+CHECKS: tuple[Check, ...] = get_args(Check)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        label: Its name, or its number.
+        select: Names and patterns by ``tasks``, ``types`` and ``averages``.
+        checks: What is asked of each, with its limit in the file's unit; None for checks without one.
+        min_effect: Points of a drop that is significant and small enough to pass.
+        any_machine: Whether times of different machines are compared.
+    """
+
+    label: str
+    select: Mapping[str, tuple[str, ...]]
+    checks: Mapping[Check, float | None]
+    min_effect: float = 0.0
+    any_machine: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A file of rules.
+
+    Attributes:
+        file: Where it is.
+        rules: In its order.
+        alpha: Of all significance tests of the gate together.
+    """
+
+    file: Path
+    rules: tuple[Rule, ...]
+    alpha: float = ALPHA
+
+
+def read_rules(file: Path) -> Rules:
+    """Read a file of rules.
+
+    Raises:
+        BadInput: It cannot be read, or something in it is no rule; the message names the rule.
+    """
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}; --rules names a TOML file") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{file} is no TOML ({shown(' '.join(str(error).split()))})") from error
+    try:
+        return _rules(file, document)
+    except _Wrong as wrong:
+        raise BadInput(f"{file}: {shown(str(wrong))}") from wrong
+
+
+class _Wrong(Exception):
+    """What is wrong with a file."""
+
+
+def _rules(file: Path, document: Mapping[str, Any]) -> Rules:
+    _known(document, ("alpha", "defaults", "rule"), "")
+    defaults = document.get("defaults", {})
+    if not isinstance(defaults, dict):
+        raise _Wrong("defaults must be a table, [defaults]")
+    _known(defaults, _SETTINGS, "[defaults]: ")
+    settings = {key: _setting(key, value, "[defaults]: ") for key, value in defaults.items()}
+    tables = document.get("rule", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise _Wrong("rules are tables of their own, [[rule]] with two brackets")
+    if not tables:
+        raise _Wrong("there is no [[rule]]")
+    alpha = _number("alpha", document["alpha"], "") if "alpha" in document else ALPHA
+    return Rules(file, tuple(_rule(number, table, settings) for number, table in enumerate(tables, 1)), alpha)
+
+
+def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) -> Rule:
+    name = table.get("name", "")
+    if not isinstance(name, str):
+        raise _Wrong(f"rule {number}: name must be a text in quotes")
+    label = name or f"rule {number}"
+    where = f"rule {number} ({name}): " if name else f"rule {number}: "
+    _known(table, ("name", *_SELECTORS, *CHECKS, *_SETTINGS), where)
+    select = {key: _names(key, table[key], where) for key in _SELECTORS if key in table}
+    if not select:
+        raise _Wrong(f"{where}it says not of what: add tasks, types or averages")
+    checks: dict[Check, float | None] = {}
+    for check in CHECKS:
+        if check in table and check in _SWITCHES:
+            if table[check] is not True:
+                raise _Wrong(f"{where}{check} can be true alone; leave it out where it is not wanted")
+            checks[check] = None
+        elif check in table:
+            checks[check] = _number(check, table[check], where)
+    if not checks:
+        raise _Wrong(f"{where}it asks for nothing: add one or more of {', '.join(CHECKS)}")
+    if "averages" in select and "no-significant-drop" in checks:
+        raise _Wrong(f"{where}no-significant-drop is of tasks, whose queries are tested: drop averages")
+    own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
+    for key in own:
+        if _SETTINGS[key] not in checks:
+            raise _Wrong(f"{where}{key} belongs to {_SETTINGS[key]}, which this rule does not have")
+    settings = {**defaults, **own}
+    return Rule(label, select, checks, settings.get("min-effect", 0.0), settings.get("any-machine", False))
+
+
+def _known(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise _Wrong(f"{where}{UnknownName('key', key, known, 'docs/ci.md lists them')}")
+
+
+def _names(key: str, value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
+        raise _Wrong(f'{where}{key} must be a list of names, such as {key} = ["…"]')
+    return tuple(cast("list[str]", value))
+
+
+def _setting(key: str, value: Any, where: str) -> float | bool:
+    if key in _NUMBERS:
+        return _number(key, value, where)
+    if not isinstance(value, bool):
+        raise _Wrong(f"{where}{key} must be true or false")
+    return value
+
+
+def _number(key: str, value: Any, where: str) -> float:
+    least, most, unit = _NUMBERS[key]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not least <= value <= most:
+        raise _Wrong(f"{where}{key} must be a number from {least:g} to {most:g} ({unit}), not {value!r}")
+    return float(value)

@@ -1,0 +1,198 @@
+"""``flagbench check`` and ``flagbench baseline`` as a user types them, over runs as evaluate leaves them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from runners.cli import main
+from tests.conftest import ROOT
+from tests.e2e.test_cli import one_line
+from tests.unit.test_runs import made_task, write_run
+
+_RULES = '[[rule]]\ntasks = ["*"]\nmax-drop = 0.5\n[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n'
+
+
+def flagbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
+        main([*map(str, arguments)])
+    return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(autouse=True)
+def outside_of_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    file = tmp_path / "gate.toml"
+    file.write_text(_RULES, encoding="utf-8")
+    return file
+
+
+def tasks(a: float, *others: str) -> list[object]:
+    values = {"ndcg_at_10": {f"q{number}": a for number in range(10)}}
+    return [made_task("A", a, values=values), *(made_task(name) for name in others)]
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "base", "org/one", *tasks(0.5, "B"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def worse(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "worse", "org/one", *tasks(0.4, "B"))  # type: ignore[arg-type]
+
+
+def check(base: Path | str, run: Path, rules: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
+    return flagbench("check", "--baseline", base, "--candidate", run, "--rules", rules, *more)
+
+
+def test_pass_regression_and_cannot_tell(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
+    same = check(base, base, rules)
+    assert (same.returncode, same.stderr) == (0, "")
+    assert "PASS: 3 pass of 3 checks" in same.stdout
+    fails = check(base, worse, rules)
+    assert (fails.returncode, fails.stderr) == (1, "")
+    assert "REGRESSION: 2 FAIL, 1 pass of 3 checks" in fails.stdout
+    short = write_run(tmp_path / "short", "org/one", *tasks(0.5))  # type: ignore[arg-type]
+    untold = check(base, short, rules)
+    assert (untold.returncode, untold.stderr) == (2, "")
+    assert "the candidate lacks B" in untold.stdout
+    assert "::error" not in fails.stdout
+
+
+def test_a_saved_baseline_is_the_run(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
+    file = tmp_path / "baseline.json"
+    result = flagbench("baseline", base.parent, "--output", file)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "2 tasks, 1 with values of each query" in result.stdout
+    assert "exists already" in one_line(flagbench("baseline", base, "--output", file))
+    assert flagbench("baseline", base, "--output", file, "--overwrite").returncode == 0
+    found = []
+    for baseline in (base, file):
+        target = tmp_path / f"{baseline.name}.found.json"
+        assert check(baseline, worse, rules, "--json", target).returncode == 1
+        found.append(json.loads(target.read_text(encoding="utf-8")))
+    assert found[0]["verdicts"] == found[1]["verdicts"]
+    shutil.rmtree(base)
+    assert check(file, worse, rules).returncode == 1
+    assert "-10.00†" in flagbench("compare", file, worse).stdout
+
+
+def test_a_published_baseline(rules: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "out", "org/one", made_task("STSB", {"test": {"default": 0.9}}, kind="STS"))
+    rules.write_text('[[rule]]\ntasks = ["STSB"]\nmust-beat = true\n', encoding="utf-8")
+    result = check("published:BAAI/bge-small-zh-v1.5", run, rules)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "BAAI/bge-small-zh-v1.5 (published)" in result.stdout
+    assert "did you mean BAAI/bge-small-zh" in one_line(check("published:BAAI/bge-smal-zh-v1.5", run, rules))
+
+
+def test_files(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
+    files = {flag: tmp_path / f"gate.{flag}" for flag in ("junit", "markdown", "json")}
+    flags = [part for flag, file in files.items() for part in (f"--{flag}", file)]
+    assert check(base, worse, rules, *flags).returncode == 1
+    suites = ET.parse(files["junit"]).getroot()
+    assert (suites.get("tests"), suites.get("failures"), suites.get("errors")) == ("3", "2", "0")
+    assert "| FAIL | A | rule 2 | no-significant-drop |" in files["markdown"].read_text(encoding="utf-8")
+    assert json.loads(files["json"].read_text(encoding="utf-8"))["outcome"] == "regression"
+    assert "exists already" in one_line(check(base, worse, rules, *flags))
+    assert check(base, base, rules, *flags, "--overwrite").returncode == 0
+    assert json.loads(files["json"].read_text(encoding="utf-8"))["outcome"] == "pass"
+
+
+def test_within_github_actions(
+    base: Path, worse: Path, rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    check(base, worse, rules)
+    assert summary.read_text(encoding="utf-8") == "before\n"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    result = check(base, worse, rules)
+    assert result.returncode == 1
+    lines = [line for line in result.stdout.splitlines() if line.startswith("::")]
+    assert lines[0].startswith("::error title=FAIL%3A A::rule 1, max-drop 0.5: -10.000 points")
+    assert len(lines) == 2
+    assert summary.read_text(encoding="utf-8").startswith("before\n### Regression gate: REGRESSION")
+    assert check(base, base, rules).stdout.count("::error") == 0
+    assert summary.read_text(encoding="utf-8").count("### Regression gate") == 2
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert "GITHUB_STEP_SUMMARY" in check(base, base, rules).stderr
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
+    empty, broken, out = tmp_path / "empty", tmp_path / "broken", tmp_path / "out.xml"
+    empty.mkdir()
+    (write_run(broken, "org/broken", made_task()) / "flagbench" / "run.json").write_text("{", encoding="utf-8")
+    twice = tmp_path / "twice"
+    for revision in ("rev-a", "rev-b"):
+        write_run(twice, "org/one", made_task("A"), revision=revision)
+    unknown, wrong, stranger = (tmp_path / f"{name}.toml" for name in ("unknown", "wrong", "stranger"))
+    unknown.write_text(_RULES.replace('["A"]', '["AB"]'), encoding="utf-8")
+    wrong.write_text("[[rule\n", encoding="utf-8")
+    stranger.write_text(_RULES.replace("max-drop", "max-dorp"), encoding="utf-8")
+    locked = tmp_path / "damaged.json"
+    flagbench("baseline", base, "--output", locked)
+    locked.write_text(locked.read_text(encoding="utf-8")[:-9], encoding="utf-8")
+    other = write_run(tmp_path / "other", "org/other", made_task("Z"))
+    for arguments, said in (
+        ((empty, base, rules), "holds no runs"),
+        ((base, empty, rules), "holds no runs"),
+        ((tmp_path / "gone", base, rules), "does not exist"),
+        ((broken, base, rules), "no run.json that can be read"),
+        ((locked, base, rules), "that can be read"),
+        ((base, twice, rules), "holds 2 runs"),
+        ((twice, base, rules), "holds 2 runs"),
+        ((base, other, rules), "no task in common"),
+        ((base, worse, tmp_path / "gone.toml"), "cannot be read"),
+        ((base, worse, wrong), "is no TOML"),
+        ((base, worse, stranger), "rule 1: unknown key 'max-dorp'; did you mean max-drop?"),
+        ((base, worse, unknown), "rule 2: unknown task 'AB'"),
+        ((base, worse, rules, "--markdown", out), "name the same file"),
+        ((base, worse, rules, "--json", tmp_path / "gone" / "file"), "is no folder"),
+        ((base, worse, rules, "--json", empty), "exists already"),
+        ((base, worse, rules, "--json", base / "flagbench" / "run.json", "--overwrite"), "record of a run"),
+        ((base, worse, rules, "--seed", "x"), "whole number"),
+    ):
+        assert said in one_line(check(*arguments, "--junit", out)), arguments
+        assert not out.exists()
+    assert "holds 2 runs" in one_line(flagbench("baseline", twice, "--output", out))
+    assert not out.exists()
+    assert "are required" in one_line(flagbench("check"))
+
+
+def test_nothing_heavy_is_loaded(base: Path, rules: Path) -> None:
+    script = (
+        "import sys\nfrom runners.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as left:\n    assert not left.code\n"
+        "assert not {'torch', 'transformers', 'mteb', 'faiss', 'datasets', 'scipy'} & set(sys.modules)\n"
+        "assert '--help' not in sys.argv or not {'numpy', 'rich'} & set(sys.modules)\n"
+    )
+    gate = ["check", "--baseline", str(base), "--candidate", str(base), "--rules", str(rules)]
+    for arguments in (gate, ["check", "--help"], ["baseline", "--help"]):
+        result = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
