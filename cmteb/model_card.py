@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cmteb.benchmark import CMTEB
-from cmteb.submission import Checked, Entry, settings_of
+from cmteb.submission import Checked, Entry, part, settings_of
 from results.record import TaskRecord
 from results.runs import shown
 from results.table import Row, rows
@@ -128,7 +128,7 @@ def _lines(entries: Sequence[Entry], tasks: Sequence[Row]) -> Iterator[list[str]
 
 def _settings(checked: Checked) -> Iterator[str]:
     """How the scores were made."""
-    versions = checked.run.record.environment.get("versions", {})
+    versions = part(checked.run.record.environment, "versions")
     settings = [settings_of(entry.record) for entry in checked.entries]
     lines = [
         ["commit", checked.identity.revision],

@@ -118,7 +118,7 @@ def check(run: Run, identity: Identity, *, allow_partial: bool = False) -> Check
     if faults or (unfit and not allow_partial):
         hint = " (evaluate them, or use --allow-partial)" if not faults else ""
         said = faults if allow_partial else [*faults, *unfit]
-        raise BadInput(f"{run.folder} cannot be submitted: {'; '.join(said)}{hint}")
+        raise BadInput(f"{run.folder} cannot be submitted: {some(said, '; ')}{hint}")
     unknown = tuple(entry.name for entry in entries if entry.record.data.get("status") == "unknown")
     return Checked(run, identity, describe(run, identity), tuple(entries), left_out, unknown, standings)
 
@@ -156,13 +156,13 @@ def _read(run: Run, record: TaskRecord) -> Any:
     try:
         result = TaskResult.from_disk(path, load_historic_data=False)
     except FileNotFoundError as error:
-        raise BadInput(f"{path} is gone: evaluate {record.name} again") from error
+        raise BadInput(f"{path.name} is gone: evaluate {record.name} again") from error
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{path} is no result of mteb: {again}") from error
-    revision = record.settings.get("task", {}).get("revision")
+        raise BadInput(f"{path.name} is no result of mteb: {again}") from error
+    revision = part(record.settings, "task").get("revision")
     if result.task_name != record.name or result.dataset_revision != revision:
         raise BadInput(
-            f"{path} is of {shown(result.task_name)} at {shown(result.dataset_revision)}, unlike run.json: {again}"
+            f"{path.name} is of {shown(result.task_name)} at {shown(result.dataset_revision)}, unlike run.json: {again}"
         )
     scores = {(split, each["hf_subset"]): each["main_score"] for split, rows in result.scores.items() for each in rows}
     ours = {(split, subset): score for split, by_subset in record.scores.items() for subset, score in by_subset.items()}
@@ -170,10 +170,8 @@ def _read(run: Run, record: TaskRecord) -> Any:
         one, other = ours.get(key), scores.get(key)
         if one is None or not isinstance(other, float | int) or not abs(one - other) <= _ROUNDED:
             said = "no score" if one is None else f"{one:.6f}"
-            where = "/".join(key)
-            raise BadInput(
-                f"{path} was changed after the run: its main score of {where} is {other}, in run.json {said}; {again}"
-            )
+            differs = f"its main score of {'/'.join(key)} is {other}, in run.json {said}"
+            raise BadInput(f"{path.name} was changed after the run: {differs}; {again}")
     return result
 
 
@@ -183,7 +181,7 @@ def _mixed(entries: Sequence[Entry]) -> list[str]:
     for key in (*_OF_ALL, *_OF_ENCODERS, *_OF_SEVERAL_PARTS, *_OF_RERANKERS):
         found: dict[str, list[str]] = {}
         for entry in entries:
-            value = entry.record.settings.get("model", {}).get(key)
+            value = part(entry.record.settings, "model").get(key)
             found.setdefault(json.dumps(value), []).append(entry.name)
         if len(found) > 1:
             values = ", ".join(f"{value} in {some(names)}" for value, names in found.items())
@@ -317,7 +315,7 @@ def _fill(folder: Path, checked: Checked) -> None:
 
 def _run_settings(run: Run, entry: Entry) -> Iterator[dict[str, Any]]:
     """How each split of a task was run, as mteb's ResultCache notes it."""
-    versions = run.record.environment.get("versions", {})
+    versions = part(run.record.environment, "versions")
     for split, scores in entry.result.scores.items():
         yield {
             "task": entry.name,
@@ -330,12 +328,12 @@ def _run_settings(run: Run, entry: Entry) -> Iterator[dict[str, Any]]:
 
 def settings_of(record: TaskRecord) -> dict[str, Any]:
     """The settings that moved a task's scores and are at work in it, as plain values."""
-    model = record.settings.get("model", {})
+    model = part(record.settings, "model")
     keys = _OF_ALL + (_OF_RERANKERS if model.get("ability") == "score" else _OF_ENCODERS)
     keys += _OF_SEVERAL_PARTS if model.get("retrieval", "dense") != "dense" else ()
     # A task with queries has no other texts than these and passages.
     roles = ("query", "passage") if record.kind.endswith(("Retrieval", "Reranking")) else ("symmetric",)
-    texts = record.settings.get("instruction", {})
+    texts = part(record.settings, "instruction")
     instruction = {role: texts[role] for role in roles if texts.get(role)}
     return (
         {key: model[key] for key in keys if model.get(key) not in (None, "", [])}
@@ -366,7 +364,13 @@ def _read_back(checked: Checked, root: Path) -> None:
         raise BadInput(f"mteb reads other results of {its.name} than were written: check the disk")
 
 
-def some(names: Sequence[str]) -> str:
+def part(values: Any, key: str) -> Mapping[str, Any]:
+    """An object in run.json; empty where it is absent or no object."""
+    found = values.get(key) if isinstance(values, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def some(texts: Sequence[str], between: str = ", ") -> str:
     """The first few of many, and how many more there are."""
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(shown, names[:_SHOWN])) + more
+    more = f"{between.rstrip()} and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
+    return between.join(map(shown, texts[:_SHOWN])) + more

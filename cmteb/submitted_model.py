@@ -70,7 +70,7 @@ def identify(record: RunRecord, name: str | None, revision: str | None) -> Ident
             f"the run is of {its}, an encoder with a reranker behind it, and MTEB's results repository keeps results "
             "by model: submit runs of the encoder alone, or of the reranker alone (--types reranking)"
         )
-    if str(record.spec.get("family", "")).startswith(BUILT_IN):
+    if _stated(record, "family").startswith(BUILT_IN):
         raise BadInput(f"{its} is no checkpoint of the hub, and MTEB's results repository takes no other results")
     if _is_published(record.model, record.revision):
         if (name or record.model, revision or record.revision) != (record.model, record.revision):
@@ -150,7 +150,7 @@ def describe(run: Run, identity: Identity) -> Any:
     values: dict[str, Any] = {
         field: value for field, value in meta.model_dump().items() if field not in {"loader", "loader_kwargs"}
     }
-    values |= {"name": identity.name, "revision": identity.revision, "adapted_from": _base(run.record.spec)}
+    values |= {"name": identity.name, "revision": identity.revision, "adapted_from": _base(run.record)}
     values["reference"] = f"https://huggingface.co/{identity.name}"
     known = _known_meta(identity.name, identity.revision)
     if known is not None:
@@ -161,9 +161,14 @@ def describe(run: Run, identity: Identity) -> Any:
     return ModelMeta.model_validate({**values, "loader": None, "loader_kwargs": {}})
 
 
-def _base(spec: Mapping[str, Any]) -> str | None:
+def _stated(record: RunRecord, key: str) -> str:
+    """A text of the model's settings; empty where they have none."""
+    return str(record.spec.get(key, "")) if isinstance(record.spec, Mapping) else ""
+
+
+def _base(record: RunRecord) -> str | None:
     """The hub's name of the model that adapters were merged into."""
-    name = str(spec.get("base", "")).rpartition("@")[0]
+    name = _stated(record, "base").rpartition("@")[0]
     return name if name and not _OF_FOLDERS.fullmatch(name) else None
 
 

@@ -253,6 +253,27 @@ def test_a_file_that_is_not_what_the_run_wrote(made: Callable[..., Path], how: s
     assert "--allow-partial" not in line  # it would not help
 
 
+def test_of_many_broken_files_some_are_named(made: Callable[..., Path]) -> None:
+    folder = made(*CORE)
+    for path in folder.glob("*.json"):
+        path.unlink()
+    line = refused(lambda: checked(folder))
+    assert "T2Retrieval.json is gone: evaluate T2Retrieval again; MMarcoRetrieval.json is gone" in line
+    assert line.endswith("; and 26 more")
+
+
+def test_a_record_with_less_in_it(made: Callable[..., Path], tmp_path: Path) -> None:
+    folder = made("STSB")
+    path = folder / "flagbench" / "run.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document |= {"spec": [], "environment": None}
+    document["tasks"]["STSB"]["settings"] |= {"model": "none", "instruction": 3}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    target = write(checked(folder), tmp_path / "made")
+    (line,) = (target / "run_settings.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["encode_kwargs"] == {}
+
+
 def test_tasks_of_different_settings(made: Callable[..., Path]) -> None:
     short = replace(SPEC, passage_max_length=128)
     line = refused(lambda: checked(made("STSB", "LCQMC", task_record("BQ", short))))
