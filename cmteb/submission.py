@@ -130,7 +130,7 @@ def _sort(run: Run) -> tuple[dict[str, str], list[Entry], list[str]]:
     left_out: dict[str, str] = {}
     entries, faults = [], []
     for name, record in run.record.tasks.items():
-        if name not in _TASKS_REGISTRY:
+        if name not in _TASKS_REGISTRY or record.name != name:
             left_out[name] = _NO_TASK
         elif record.status != "success":
             left_out[name] = "failed" if record.status == "error" else "ran over a part of the data"

@@ -207,6 +207,17 @@ def test_tasks_that_mteb_lacks_are_left_out(made: Callable[..., Path]) -> None:
     assert found.left_out == {"T2RerankingZh2En": "not of mteb"}
 
 
+def test_a_record_under_another_name_is_no_task(made: Callable[..., Path]) -> None:
+    folder = made("STSB", "BQ")
+    path = folder / "flagbench" / "run.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["tasks"]["BQ"]["name"] = "../BQ"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    found = checked(folder)
+    assert [entry.name for entry in found.entries] == ["STSB"]
+    assert found.left_out == {"BQ": "not of mteb"}
+
+
 def _spoil(folder: Path, how: str) -> None:
     path = folder / "STSB.json"
     document = json.loads(path.read_text(encoding="utf-8"))
