@@ -18,6 +18,7 @@ from runners.task import Task
 if TYPE_CHECKING:
     from models.resolve import Model
     from models.spec import ModelSpec
+    from runners.index import Seeker
     from runners.kept import Keeping
     from runners.plan import Plan
 
@@ -93,6 +94,7 @@ class Contestant:
         keeping: The store of embeddings and scores; None to keep nothing.
         journal: File for answers that a task keeps while it runs, so that a killed run goes on; None to keep none.
         digest: Of all settings that move the task's score: a journal of another is not read.
+        seeker: Gives the workers that search a corpus; None where this process searches.
     """
 
     adapter: Adapter
@@ -101,6 +103,7 @@ class Contestant:
     keeping: Keeping | None = None
     journal: Path | None = None
     digest: str = ""
+    seeker: Callable[[], Seeker] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,29 @@
 """Workers on a Ray cluster: an actor for each GPU, or each processor, of its nodes.
 
-The plan, the store, the search and the results stay with the process that was started; the nodes load the model and run
-it. A node that is lost takes its workers with it: their chunks go to others, and a new actor is started where the
-cluster has room. Checkpoints and, for several such runs, the store lie on storage that all nodes see.
+The plan, the store and the results stay with the process that was started. The actors load the model, encode chunks of
+texts and search blocks of a corpus; their lists are merged where they come back. A block goes out when its vectors are
+together, so search runs beside encoding; the queries are sent once for all blocks. Also vectors that the store has are
+searched by actors: else it would be up to the store whose threads multiply, and so which last bits come out.
+
+A node that is lost takes its workers with it: their chunks and blocks go to others, and a new actor is started where
+the cluster has room. Checkpoints and, for several such runs, the store lie on storage that all nodes see.
 """
 
 from __future__ import annotations
 
 import functools
 import socket
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flagbench import BadInput
 from models.spec import ModelSpec
-from runners.workers import Facts, Load, Message, Pool, Served, Worker, WorkerLost, outcome, unwrapped
+from runners.index import Sought, search_block
+from runners.workers import Block, Facts, Load, Message, Pool, Served, Worker, WorkerLost, outcome, unwrapped
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -24,7 +33,15 @@ _START_SECONDS = 600.0
 _CONNECT_SECONDS = 10.0
 
 
-def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -> Pool:
+class ClusterPool(Pool):
+    """A pool whose workers also search: a ``Seeker``."""
+
+    def seek(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Sought:
+        """See Seeker."""
+        return cast("Sought", self._run(Block(queries, vectors, k)))
+
+
+def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -> ClusterPool:
     """A pool with an actor for each GPU of the cluster, or for each of its nodes where the model runs on processors.
 
     Args:
@@ -49,8 +66,9 @@ def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -
         needs = {"num_cpus": min((number for number in processors if number > 0), default=1)}
     if not count:
         raise BadInput(f"the Ray cluster has no {'GPU' if on_gpu else 'processor'} to run on: see ray status")
-    start: Callable[[], Worker] = functools.partial(_Actor, ray, load, "cuda:0" if on_gpu else "cpu", needs)
-    return Pool(spec, [start] * count, "cuda" if on_gpu else "cpu")
+    begin = functools.partial(_Actor, ray, _Shared(ray), load, "cuda:0" if on_gpu else "cpu", needs)
+    start: Callable[[], Worker] = begin
+    return ClusterPool(spec, [start] * count, "cuda" if on_gpu else "cpu")
 
 
 def _connected(address: str | None) -> ModuleType:
@@ -94,12 +112,33 @@ class _Remote:
         """See Served."""
         return outcome(functools.partial(self._served.answer, message))
 
+    def seek(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Any:
+        """See ``search_block``."""
+        return outcome(functools.partial(search_block, queries, vectors, k))
+
+
+class _Shared:
+    """The queries of a search in the cluster's memory, where every node fetches them once."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._lock = threading.Lock()
+        self._last: tuple[NDArray[np.float32], Any] | None = None
+
+    def reference(self, queries: NDArray[np.float32]) -> Any:
+        """Where they are; put there unless they are those of the search before."""
+        with self._lock:
+            if self._last is None or self._last[0] is not queries:
+                self._last = queries, self._ray.put(queries)
+            return self._last[1]
+
 
 class _Actor:
     """An actor, as the pool sees it."""
 
-    def __init__(self, ray: Any, load: Load, device: str, needs: dict[str, int]) -> None:
+    def __init__(self, ray: Any, shared: _Shared, load: Load, device: str, needs: dict[str, int]) -> None:
         self._ray = ray
+        self._shared = shared
         # No second try of Ray's own: the pool gives a lost chunk away again, and counts.
         self._handle = ray.remote(_Remote).options(max_restarts=0, max_task_retries=0, **needs).remote(load, device)
 
@@ -107,8 +146,11 @@ class _Actor:
         """See Worker."""
         return cast("Facts", self._answer(self._handle.facts.remote(), _START_SECONDS))
 
-    def call(self, message: Message, patience: float) -> Any:
+    def call(self, message: Message | Block, patience: float) -> Any:
         """See Worker."""
+        if isinstance(message, Block):
+            queries = self._shared.reference(message.queries)
+            return self._answer(self._handle.seek.remote(queries, message.vectors, message.k), patience)
         return self._answer(self._handle.answer.remote(message), patience)
 
     def kill(self) -> None:

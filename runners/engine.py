@@ -21,6 +21,7 @@ from results.record import RunRecord, TaskRecord
 from runners.benchmark import Contestant
 from runners.cluster import pool_on_ray
 from runners.environment import describe
+from runners.index import Seeker
 from runners.kept import Keeping
 from runners.plan import Plan, Step
 from runners.processes import pool_on
@@ -117,7 +118,10 @@ class _Engine:
             load = functools.partial(self._load_model, model, devices)
             self._models.append(Deferred(model.spec, joint_device(devices), load))
         reranker = cast("Scorer", self._models[1]) if plan.reranker else None
-        return Contestant(self._models[0], reranker, plan.request.rerank_top_k, self._keeping)
+        first = self._models[0]
+        # Also when the store has all vectors: which of them it has must not decide who multiplies them.
+        seeker = (lambda: cast("Seeker", first.adapter)) if plan.request.engine == "ray" else None
+        return Contestant(first, reranker, plan.request.rerank_top_k, self._keeping, seeker=seeker)
 
     def _load_model(self, model: Model, devices: Sequence[str]) -> Adapter:
         request = self._plan.request

@@ -1,14 +1,17 @@
 """Exact inner-product search over dense vectors with FAISS: on the GPUs where FAISS sees any, else on the processor.
 
-A corpus is searched block by block as its vectors come, so that it need not fit into memory.
+A corpus is searched block by block as its vectors come, so that it need not fit into memory: here, or wherever a
+``Seeker`` has its workers.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import faiss
 import numpy as np
@@ -24,21 +27,27 @@ class IndexInfo:
         index: FAISS class.
         devices: ``cpu``, or ``cuda x N``.
         exact: Whether every passage is compared with every query in float32.
+        actor_blocks: Blocks of the corpus that actors of a Ray cluster searched; 0 where this process searched.
     """
 
     library: str
     index: str
     devices: str
     exact: bool
+    actor_blocks: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values; without the blocks of actors where there are none."""
+        values = asdict(self)
+        if not self.actor_blocks:
+            del values["actor_blocks"]
+        return values
 
 
-# Vectors that are searched at once; and queries whose lists are merged at once.
+# Vectors that are searched at once; those that may be with a seeker's workers; queries whose lists are merged at once.
 _BLOCK_BYTES = 128 << 20
 _BLOCK_BYTES_GPU = 4 << 30
+_AWAY_BYTES = 1 << 30
 _MERGED_QUERIES = 4_096
 
 
@@ -46,6 +55,49 @@ _MERGED_QUERIES = 4_096
 def gpu_count() -> int:
     """GPUs that the installed FAISS can use; 0 for its CPU build."""
     return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
+
+
+class Sought(NamedTuple):
+    """What each query found in one block, best first.
+
+    Attributes:
+        scores: ``float32[q, k]``.
+        places: ``int64[q, k]`` in the block.
+        info: What searched.
+    """
+
+    scores: NDArray[np.float32]
+    places: NDArray[np.int64]
+    info: IndexInfo
+
+
+class Seeker(Protocol):
+    """Workers that search blocks, each as ``search_block`` does."""
+
+    @property
+    def lanes(self) -> int:
+        """Blocks that can be searched at the same time."""
+        ...
+
+    def seek(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Sought:
+        """Have a worker search a block. May be called from several threads at once, with the same array of queries."""
+        ...
+
+
+def search_block(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Sought:
+    """Search one block.
+
+    Args:
+        queries: ``float32[q, d]``, ``q`` at least 1.
+        vectors: ``float32[n, d]``, never changed.
+        k: Found of each query, at most ``n``.
+    """
+    gpus = gpu_count()
+    if gpus:
+        scores, places = DenseIndex(vectors).search(queries, k)
+    else:
+        scores, places = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return Sought(scores, places, _info("flat, in blocks", gpus))
 
 
 Beside = Callable[[int, NDArray[np.int64]], NDArray[np.float32]]
@@ -90,24 +142,50 @@ class Found(NamedTuple):
 class StreamSearch:
     """The best rows of each query, over vectors that come piece by piece."""
 
-    def __init__(self, queries: NDArray[np.float32], k: int, *, beside: Beside | None = None) -> None:
+    def __init__(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        beside: Beside | None = None,
+        seeker: Callable[[], Seeker] | None = None,
+    ) -> None:
         """Begin.
 
         Args:
             queries: ``float32[q, d]``.
             k: Rows kept of each query.
             beside: Gives second scores of what each block finds; block after block, so it may forget what is searched.
+            seeker: Gives the workers that search, when the first block is full; None to search here.
         """
         self._queries = np.ascontiguousarray(queries, dtype=np.float32)
         self._k = k
-        self._gpu = gpu_count() > 0
-        self._block = _BLOCK_BYTES_GPU if self._gpu else _BLOCK_BYTES
+        self._block = _BLOCK_BYTES_GPU if gpu_count() else _BLOCK_BYTES
         self._waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         self._count = 0
         self._beside = beside
         nothing = np.empty((len(queries), 0), dtype=np.float32)
         self._found = Found(nothing, nothing.astype(np.int64), nothing)
-        self.info = _info("flat, in blocks", gpu_count())
+        self._seeker = seeker
+        self._threads: ThreadPoolExecutor | None = None
+        self._away: deque[tuple[NDArray[np.int64], Future[Sought]]] = deque()
+        self._searched_by: dict[IndexInfo, int] = {}
+
+    @property
+    def info(self) -> IndexInfo:
+        """What has searched so far."""
+        infos = list(self._searched_by) or [_info("flat, in blocks", gpu_count())]
+        return replace(
+            infos[0],
+            library=" + ".join(sorted({each.library for each in infos})),
+            devices=" + ".join(sorted({each.devices for each in infos})),
+            actor_blocks=sum(self._searched_by.values()) if self._seeker else 0,
+        )
+
+    def close(self) -> None:
+        """Let go of blocks that are still with workers."""
+        if self._threads:
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     def add(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Search some more vectors.
@@ -132,6 +210,9 @@ class StreamSearch:
         """What was found among all of them."""
         if self._count:
             self._search()
+        while self._away:
+            self._take_first()
+        self.close()
         return self._found.take(np.argsort(-self._found.scores, axis=1, kind="stable"))
 
     def _search(self) -> None:
@@ -141,12 +222,30 @@ class StreamSearch:
         if not len(self._queries):
             return
         k = min(self._k, len(rows))
-        if self._gpu:
-            scores, places = DenseIndex(vectors).search(self._queries, k)
+        if self._seeker:
+            self._send(self._seeker(), rows, vectors, k)
         else:
-            scores, places = faiss.knn(self._queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-        beside = self._beside(len(rows), places) if self._beside else np.zeros_like(scores)
-        self._merge(Found(scores, rows[places], beside))
+            self._take(rows, search_block(self._queries, vectors, k))
+
+    def _send(self, seeker: Seeker, rows: NDArray[np.int64], vectors: NDArray[np.float32], k: int) -> None:
+        """Have a block searched elsewhere, and take what is back; never more at a time than memory is meant for."""
+        most = max(1, min(seeker.lanes, _AWAY_BYTES // self._block))
+        self._threads = self._threads or ThreadPoolExecutor(most, thread_name_prefix="seek")
+        while len(self._away) >= most:
+            self._take_first()
+        self._away.append((rows, self._threads.submit(seeker.seek, self._queries, vectors, k)))
+        while self._away and self._away[0][1].done():
+            self._take_first()
+
+    def _take_first(self) -> None:
+        """Blocks are merged in their order, whoever is ready first: of rows that tie it decides which are kept."""
+        rows, sought = self._away.popleft()
+        self._take(rows, sought.result())
+
+    def _take(self, rows: NDArray[np.int64], sought: Sought) -> None:
+        self._searched_by[sought.info] = self._searched_by.get(sought.info, 0) + 1
+        beside = self._beside(len(rows), sought.places) if self._beside else np.zeros_like(sought.scores)
+        self._merge(Found(sought.scores, rows[sought.places], beside))
 
     def _merge(self, block: Found) -> None:
         merged: list[Found] = []

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from models.device import joint_device, limit_threads
 from models.spec import ModelSpec
-from runners.workers import Facts, Load, Message, Pool, Served, Worker, WorkerLost, outcome, unwrapped
+from runners.workers import Block, Facts, Load, Message, Pool, Served, Worker, WorkerLost, outcome, unwrapped
 
 
 def pool_on(devices: Sequence[str], spec: ModelSpec, load: Load) -> Pool:
@@ -54,7 +54,7 @@ class _ProcessWorker:
         """See Worker."""
         return cast("Facts", self._answer(None))
 
-    def call(self, message: Message, patience: float) -> Any:
+    def call(self, message: Message | Block, patience: float) -> Any:
         """See Worker."""
         try:
             self._pipe.send(message)

@@ -21,7 +21,8 @@ so lexical weights are neither held nor made again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -34,7 +35,7 @@ from flagbench import BadData
 from models.contract import DENSE, Role
 from models.embeddings import Embeddings, MultiVectors, widened
 from runners.encode import Distinct, TextEncoder
-from runners.index import IndexInfo, StreamSearch
+from runners.index import IndexInfo, Seeker, StreamSearch
 from runners.lexical import LexicalScores, LexicalSearch, Ranked, best, weighted_union
 from runners.search import TIES, Corpus, Run, comparable, first, rescore, retrieve
 from runners.texts import Picked
@@ -71,6 +72,7 @@ def rank(
     candidates: Mapping[str, Sequence[str]] | None,
     *,
     top_k: int,
+    seeker: Callable[[], Seeker] | None = None,
 ) -> tuple[Run, IndexInfo]:
     """Encode queries and passages, and rank the passages for each query.
 
@@ -80,11 +82,12 @@ def rank(
         passages: All passages.
         candidates: Passage ids of each query that alone are ranked; None to rank all passages.
         top_k: Passages kept of each query.
+        seeker: Gives the workers that search all dense vectors; None to search here.
     """
     spec = encoder.adapter.spec
     if spec.retrieval != "dense":
         if candidates is None:
-            return _Retrieval(encoder, queries, passages, top_k).run()
+            return _Retrieval(encoder, queries, passages, top_k, seeker).run()
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
     asked = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
     asked = comparable(asked, spec.similarity)
@@ -96,13 +99,20 @@ def rank(
         distinct.texts, role=_PASSAGE, instruction=passages.instruction, parts=DENSE, keys=distinct.keys
     )
     vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
-    return retrieve(queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k)
+    return retrieve(queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k, seeker=seeker)
 
 
 class _Retrieval:
     """Search of a corpus that goes by, with several parts of each text."""
 
-    def __init__(self, encoder: TextEncoder, queries: Texts, passages: Texts, top_k: int) -> None:
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        queries: Texts,
+        passages: Texts,
+        top_k: int,
+        seeker: Callable[[], Seeker] | None,
+    ) -> None:
         self._encoder = encoder
         self._spec = spec = encoder.adapter.spec
         self._passages = passages
@@ -114,11 +124,10 @@ class _Retrieval:
         )
         beside = LexicalScores(_had(asked.sparse)) if self._late and "sparse" in spec.parts else None
         self._beside = beside
-        self._dense = (
-            StreamSearch(comparable(_had(asked.dense), spec.similarity), top_k + TIES, beside=beside)
-            if "dense" in spec.parts
-            else None
-        )
+        self._dense = None
+        if "dense" in spec.parts:
+            vectors = comparable(_had(asked.dense), spec.similarity)
+            self._dense = StreamSearch(vectors, top_k + TIES, beside=beside, seeker=seeker)
         self._lexical = (
             LexicalSearch(_had(asked.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
         )
@@ -129,11 +138,12 @@ class _Retrieval:
         if not self._passages.ids:
             _had(None)
         distinct = self._encoder.distinct(self._passages.texts)
-        self._go_by(distinct)
-        corpus = Corpus(self._passages.ids, distinct.places)
-        ranked = self._by_candidates(corpus, distinct) if self._late else self._by_lists(corpus)
-        info = _info(self._dense.info if self._dense else None)
-        return _run(self._query_ids, corpus.ids, ranked), info
+        with closing(self._dense) if self._dense else nullcontext():
+            self._go_by(distinct)
+            corpus = Corpus(self._passages.ids, distinct.places)
+            ranked = self._by_candidates(corpus, distinct) if self._late else self._by_lists(corpus)
+            run = _run(self._query_ids, corpus.ids, ranked)
+        return run, _info(self._dense.info if self._dense else None)
 
     def _go_by(self, distinct: Distinct) -> None:
         """Search each chunk as it comes. Multi-vectors are no longer asked for when enough are kept."""

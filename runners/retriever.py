@@ -89,7 +89,8 @@ class Retriever:
         queries = replace(queries, instruction=spec.instruction(*task, "query"))
         passages = replace(passages, instruction=spec.instruction(*task, "passage"))
         encoded = self.encoder.counts.seconds
-        run, self.index_info = rank(self.encoder, queries, passages, candidates, top_k=top_k)
+        seeker = self._contestant.seeker
+        run, self.index_info = rank(self.encoder, queries, passages, candidates, top_k=top_k, seeker=seeker)
         self.search_seconds += time.perf_counter() - started - (self.encoder.counts.seconds - encoded)
         return run
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.spec import Similarity
-from runners.index import DenseIndex, IndexInfo, StreamSearch
+from runners.index import DenseIndex, IndexInfo, Seeker, StreamSearch
 
 Run = dict[str, dict[str, float]]
 """``{query id: {passage id: score}}``, as pytrec_eval takes it. Order and ties are left to trec_eval."""
@@ -73,6 +74,7 @@ def retrieve(
     vectors: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]],
     *,
     top_k: int,
+    seeker: Callable[[], Seeker] | None = None,
 ) -> tuple[Run, IndexInfo]:
     """Search all passages for each query, as their vectors come.
 
@@ -85,11 +87,12 @@ def retrieve(
         text_of: ``int64[n]`` number of each passage's text; passages with the same text share it.
         vectors: Numbers of texts and their vectors ``float32[m, d]``, piece by piece, each text once.
         top_k: Passages kept of each query.
+        seeker: Gives the workers that search; None to search here.
     """
-    search = StreamSearch(queries, top_k + TIES)
-    for numbers, piece in vectors:
-        search.add(numbers, piece)
-    found = search.finish()
+    with closing(StreamSearch(queries, top_k + TIES, seeker=seeker)) as search:
+        for numbers, piece in vectors:
+            search.add(numbers, piece)
+        found = search.finish()
     corpus = Corpus(passage_ids, text_of)
     run: Run = {}
     for query_id, scores, texts in zip(query_ids, found.scores, found.rows, strict=True):

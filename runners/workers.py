@@ -35,6 +35,21 @@ Message = tuple[str, ModelSpec, list[Any], dict[str, Any]]
 """Which call of the adapter, read at which spec, of which texts or pairs, with which arguments."""
 
 
+@dataclass(frozen=True)
+class Block:
+    """A block of a corpus that a worker is to search; what comes back is ``Sought``.
+
+    Attributes:
+        queries: ``float32[q, d]``, the very same array for all blocks of one search.
+        vectors: ``float32[n, d]``.
+        k: Found of each query.
+    """
+
+    queries: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+    k: int
+
+
 class WorkerLost(Exception):
     """A worker died or hung."""
 
@@ -64,11 +79,11 @@ class Worker(Protocol):
         """
         ...
 
-    def call(self, message: Message, patience: float) -> Any:
+    def call(self, message: Message | Block, patience: float) -> Any:
         """Have the worker do something.
 
         Args:
-            message: What.
+            message: What. Blocks come only from pools that search.
             patience: Seconds to wait.
 
         Raises:
@@ -135,7 +150,7 @@ class Pool:
 
     def reading(self, spec: ModelSpec) -> Pool:
         """The same workers, which read a layerwise reranker at the cutoff layer of another spec."""
-        other = object.__new__(Pool)
+        other = object.__new__(type(self))
         other.__dict__ = self.__dict__ | {"spec": spec}
         return other
 
@@ -161,7 +176,7 @@ class Pool:
             worker.kill()
         self._free.put(None)
 
-    def _run(self, message: Message) -> Any:
+    def _run(self, message: Message | Block) -> Any:
         said: list[str] = []
         for _ in range(_ATTEMPTS):
             number = self._free.get()
@@ -183,7 +198,12 @@ class Pool:
             self._free.put(number)
             self._longest = max(self._longest, time.monotonic() - started)
             return result
-        raise ModelFault(f"{self.spec.name}: the same texts could not be run: {'; '.join(said)}")
+        what = (
+            "the same vectors could not be searched"
+            if isinstance(message, Block)
+            else "the same texts could not be run"
+        )
+        raise ModelFault(f"{self.spec.name}: {what}: {'; '.join(said)}")
 
     def _replace(self, number: int) -> None:
         """A new worker in the place of a lost one; where there can be none, the others go on alone."""

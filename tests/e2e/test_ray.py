@@ -1,8 +1,9 @@
-"""A local Ray cluster of two nodes: the vectors and files of one process, also when a node is lost."""
+"""A local Ray cluster of two nodes: the vectors, rankings and files of one process, also when a node is lost."""
 
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,9 +16,13 @@ import pytest
 from flagbench import BadInput
 from models.overrides import Overrides
 from models.resolve import resolve_model
+from runners import cluster as cluster_module
+from runners import index
 from runners.cluster import pool_on_ray
 from runners.encode import TextEncoder
 from runners.progress import Silent
+from runners.rank import Texts, rank
+from runners.workers import Block
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
 from tests.e2e.test_cli import flagbench
@@ -95,6 +100,61 @@ def test_the_cluster_gives_the_very_vectors(cluster: _Cluster, load: Any) -> Non
     pool.close()
 
 
+class _Lost(cluster_module._Actor):
+    """An actor that is killed while it searches its second block, whichever actor that is."""
+
+    blocks = 0
+
+    def call(self, message: Any, patience: float) -> Any:
+        if isinstance(message, Block):
+            _Lost.blocks += 1
+            if _Lost.blocks == 2:
+                references = self._handle.seek.remote(message.queries, message.vectors, message.k)
+                self._ray.kill(self._handle)
+                return self._answer(references, patience)
+        return super().call(message, patience)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("loss", ["none", "an actor", "a node"])
+def test_actors_search(cluster: _Cluster, load: Any, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = load(device="cpu")
+    queries = Texts([f"q{number}" for number in range(40)], TEXTS[100:6_000:148][:40])
+    passages = Texts([f"p{number}" for number in range(len(TEXTS))], TEXTS)
+    width = TextEncoder(alone, Silent()).encode(TEXTS[:1], role="query").shape[1]
+    monkeypatch.setattr(index, "_BLOCK_BYTES", 700 * width * 4)
+    threads = index.faiss.omp_get_max_threads()
+    index.faiss.omp_set_num_threads(1)  # as many as an actor of one processor has
+    expected, local = rank(TextEncoder(alone, Silent()), queries, passages, None, top_k=100)
+    index.faiss.omp_set_num_threads(threads)
+
+    if loss == "an actor":
+        monkeypatch.setattr(_Lost, "blocks", 0)
+        monkeypatch.setattr(cluster_module, "_Actor", _Lost)
+    pool = pool_on_ray(cluster.address, "cpu", alone.spec, load)
+    gone = threading.Thread(target=cluster.lose_one)
+    calls = 0
+
+    def seeker() -> Any:
+        nonlocal calls
+        calls += 1
+        if loss == "a node" and calls == 3:
+            gone.start()
+        return pool
+
+    monkeypatch.setattr(index, "search_block", None)  # this process has nothing to search with
+    found, info = rank(TextEncoder(pool, Silent()), queries, passages, None, top_k=100, seeker=seeker)
+    if loss == "a node":
+        gone.join()
+    pool.close()
+    assert found == expected
+    assert info.actor_blocks == calls == -(-6_000 // 700)
+    assert info.as_dict() == local.as_dict() | {"actor_blocks": 9}
+    assert _Lost.blocks == (10 if loss == "an actor" else 0)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_whole_run_on_a_cluster(cluster: _Cluster, model: Path, tmp_path: Path) -> None:
@@ -103,7 +163,30 @@ def test_a_whole_run_on_a_cluster(cluster: _Cluster, model: Path, tmp_path: Path
     flags = ("--device", "cpu", "--engine", "ray", "--ray-address", cluster.address)
     far = flagbench(*command(model, tmp_path / "far", *flags), PYTHONPATH=str(ROOT))
     assert far.returncode == 0, far.stderr
-    assert files(tmp_path / "far") == files(tmp_path / "local")
+    assert _searched_by_actors(tmp_path / "far") == {"STSB": None, "CovidRetrieval": 1, "TNews": None}
+    assert _searched_by_actors(tmp_path / "local") == {"STSB": None, "CovidRetrieval": 0, "TNews": None}
+    expected = _without_blocks(files(tmp_path / "local"))
+    assert _without_blocks(files(tmp_path / "far")) == expected
+
+    # With all vectors in the store the actors search as well: the same bits, and the same record of it.
+    warm = flagbench(*command(model, tmp_path / "far", *flags), "--overwrite", PYTHONPATH=str(ROOT))
+    assert warm.returncode == 0, warm.stderr
+    assert _searched_by_actors(tmp_path / "far")["CovidRetrieval"] == 1
+    assert _without_blocks(files(tmp_path / "far")) == expected
+
+
+def _searched_by_actors(folder: Path) -> dict[str, int | None]:
+    """Blocks that actors searched, by task; None where nothing is searched."""
+    (path,) = (folder / "results").rglob("run.json")
+    tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
+    return {name: task["search"] and task["search"].get("actor_blocks", 0) for name, task in tasks.items()}
+
+
+def _without_blocks(value: Any) -> Any:
+    """Where a corpus was searched is said, and is all that differs."""
+    if isinstance(value, dict):
+        return {key: _without_blocks(item) for key, item in value.items() if key != "actor_blocks"}
+    return value
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ import pytest
 import pytrec_eval
 from numpy.typing import NDArray
 
+from flagbench import ModelFault
 from runners import index
-from runners.index import StreamSearch, gpu_count
+from runners.index import Sought, StreamSearch, gpu_count, search_block
 from runners.search import Run, retrieve
 
 Vectors = NDArray[np.float32]
@@ -145,6 +148,123 @@ def test_it_says_what_searched() -> None:
     assert info.library.startswith("faiss ")
     assert (info.index, info.exact) == ("flat, in blocks", True)
     assert info.devices == (f"cuda x {gpu_count()}" if gpu_count() else "cpu")
+
+
+# Blocks that workers search
+
+
+class Elsewhere:
+    """Searches as a worker does, each pair of blocks in the wrong order; notes how many it has at once."""
+
+    def __init__(self, lanes: int, *, fails_at: int = -1, devices: str = "") -> None:
+        self.lanes = lanes
+        self.blocks = self.most = 0
+        self.queries: set[int] = set()
+        self._here = 0
+        self._fails_at = fails_at
+        self._devices = devices
+        self._changed = threading.Condition()
+
+    def seek(self, queries: Vectors, vectors: Vectors, k: int) -> Sought:
+        with self._changed:
+            number = self.blocks
+            self.blocks += 1
+            self._here += 1
+            self.most = max(self.most, self._here)
+            self.queries.add(id(queries))
+            self._changed.notify_all()
+            if self.lanes > 1 and number % 2 == 0:  # waits for the next one, if there is one
+                self._changed.wait_for(lambda: self.blocks > number + 1, timeout=0.2)
+            self._here -= 1
+        if number == self._fails_at:
+            raise ModelFault("no worker is left")
+        found = search_block(queries, vectors, k)
+        return found._replace(info=replace(found.info, devices=self._devices or found.info.devices))
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+@pytest.mark.parametrize("block", [7, 50, 10_000])
+def test_workers_give_the_same_bits(block: int, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    block_of(block, monkeypatch)
+    queries, vectors, rows = some(9, 4), some(120, 5), np.arange(120)
+    vectors[60:] = vectors[:60]  # every score is there twice, and which one is kept is up to the order of the blocks
+    worker = Elsewhere(lanes)
+    search = StreamSearch(queries, 20, seeker=lambda: worker)
+    for numbers, piece in pieces(rows, vectors, 13):
+        search.add(numbers, piece)
+    found = search.finish()
+    expected = searched(queries, rows, vectors, 20)
+    np.testing.assert_array_equal(found.scores, expected[0])
+    np.testing.assert_array_equal(found.rows, expected[1])
+    assert worker.blocks == search.info.actor_blocks == -(-120 // block)
+    assert worker.most <= lanes
+    assert len(worker.queries) == 1  # one array, so that it is sent once
+
+
+def test_no_more_blocks_are_away_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    block_of(10, monkeypatch)
+    monkeypatch.setattr(index, "_AWAY_BYTES", 25 * WIDTH * 4)
+    worker = Elsewhere(9)
+    search = StreamSearch(some(3, 1), 5, seeker=lambda: worker)
+    for numbers, piece in pieces(np.arange(200), some(200, 2), 10):
+        search.add(numbers, piece)
+        assert len(search._away) <= 2
+    np.testing.assert_array_equal(search.finish().rows, searched(some(3, 1), np.arange(200), some(200, 2), 5)[1])
+    assert worker.most <= 2
+
+
+def test_second_scores_are_asked_for_in_the_order_of_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    block_of(7, monkeypatch)
+    worker, begin = Elsewhere(2), 0
+
+    def beside(count: int, places: NDArray[np.int64]) -> Vectors:
+        nonlocal begin
+        begin += count
+        return (begin - count + places).astype(np.float32)
+
+    search = StreamSearch(some(4, 1), 9, beside=beside, seeker=lambda: worker)
+    for numbers, piece in pieces(np.arange(100), some(100, 2), 13):
+        search.add(numbers, piece)
+    found = search.finish()
+    np.testing.assert_array_equal(found.beside, found.rows.astype(np.float32))
+
+
+@pytest.mark.parametrize("block", [7, 10_000])
+def test_a_block_that_cannot_be_searched_ends_the_search(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    block_of(block, monkeypatch)
+    worker = Elsewhere(2, fails_at=0)
+    with pytest.raises(ModelFault, match="no worker is left"):
+        retrieve(
+            list("abc"),
+            some(3, 1),
+            [str(row) for row in range(60)],
+            np.arange(60),
+            pieces(np.arange(60), some(60, 2), 9),
+            top_k=5,
+            seeker=lambda: worker,
+        )
+
+
+def test_workers_are_not_asked_for_without_vectors_or_queries() -> None:
+    def none_here() -> Elsewhere:
+        raise AssertionError
+
+    assert StreamSearch(some(3, 1), 5, seeker=none_here).finish().rows.shape == (3, 0)
+    search = StreamSearch(np.empty((0, WIDTH), np.float32), 5, seeker=none_here)
+    search.add(np.arange(4), some(4, 2))
+    assert search.finish().rows.shape == (0, 0)
+
+
+def test_it_says_where_workers_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    block_of(10, monkeypatch)
+    mixed = iter([Elsewhere(1, devices="cuda x 1"), Elsewhere(1, devices="cpu"), Elsewhere(1, devices="cuda x 1")])
+    search = StreamSearch(some(3, 1), 5, seeker=lambda: next(mixed))
+    search.add(np.arange(30), some(30, 2))
+    search.finish()
+    said = search.info.as_dict()
+    assert (said["devices"], said["actor_blocks"], said["index"]) == ("cpu + cuda x 1", 3, "flat, in blocks")
+    assert said["library"].count("faiss") == 1
+    assert "actor_blocks" not in StreamSearch(some(1, 1), 1).info.as_dict()
 
 
 # Whole runs. The numbers are whole and small, so every sum is exact, and many scores are equal.
