@@ -196,3 +196,56 @@ def test_nothing_heavy_is_loaded(base: Path, rules: Path) -> None:
             check=False,
         )
         assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def real(minilm: Path, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """all-MiniLM-L6-v2 on real rows at its 256 tokens and at 8, each in an output folder of its own."""
+    root = tmp_path_factory.mktemp("real")
+    for length in (256, 8):
+        for benchmark, more in (
+            ("cmteb", ("--tasks", "STSB,Ocnli")),
+            ("mteb", ("--tasks", "XQuADRetrieval", "--subsets", "zh")),
+            ("air-bench", ("--datasets", "default", "--domains", "wiki", "--languages", "zh")),
+        ):
+            where = ("--data", shared_data, "--output", root / str(length), "--device", "cpu")
+            model = (minilm, "--name", "test/minilm", "--max-length", str(length))
+            result = flagbench("evaluate", *model, "--benchmark", benchmark, *more, *where)
+            assert result.returncode == 0, result.stderr
+    return {length: root / str(length) for length in (256, 8)}
+
+
+_AIR_BENCH = "AIR-Bench_24.05_qa_wiki_zh"
+_REAL_RULES = f"""
+[[rule]]
+tasks = ["STSB", "Ocnli", "XQuADRetrieval", "{_AIR_BENCH}"]
+averages = ["average"]
+max-drop = 2.0
+
+[[rule]]
+tasks = ["{_AIR_BENCH}"]
+no-significant-drop = true
+min-effect = 1.0
+"""
+
+
+@pytest.mark.slow
+def test_texts_that_are_cut_short_are_a_regression(real: dict[int, Path], tmp_path: Path) -> None:
+    rules = tmp_path / "gate.toml"
+    rules.write_text(_REAL_RULES, encoding="utf-8")
+    fails = check(real[256], real[8], rules, "--json", tmp_path / "gate.json")
+    assert fails.returncode == 1, fails.stdout + fails.stderr
+    found = json.loads((tmp_path / "gate.json").read_text(encoding="utf-8"))
+    outcomes = {(each["subject"], each["check"]): each["outcome"] for each in found["verdicts"]}
+    print(fails.stdout)
+    assert outcomes == {}
+    same = check(real[256], real[256], rules)
+    assert (same.returncode, same.stdout.count("pass ")) == (0, 6), same.stdout
+    shutil.copytree(real[256], tmp_path / "short")
+    (file,) = (tmp_path / "short").glob("*/*/flagbench/run.json")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    del record["tasks"]["XQuADRetrieval"]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    short = check(real[256], tmp_path / "short", rules)
+    assert short.returncode == 2, short.stdout + short.stderr
+    assert "the candidate lacks XQuADRetrieval" in short.stdout

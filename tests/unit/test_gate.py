@@ -393,5 +393,5 @@ def test_equal_models_seldom_fail(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_drop_of_two_points_on_data_of_lcqmc_s_size_fails(tmp_path: Path) -> None:
     rng = np.random.default_rng(11)
-    codes = [judged(tmp_path, *simulated(rng, "A", 12_500, 0.02), _SIGNIFICANT).exit_code for _ in range(60)]
-    assert codes.count(1) >= 57
+    codes = [judged(tmp_path, *simulated(rng, "A", 12_500, 0.02), _SIGNIFICANT).exit_code for _ in range(40)]
+    assert codes.count(1) >= 38
