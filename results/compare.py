@@ -145,9 +145,32 @@ def compare(
     if not any(sum(name in run.record.tasks for run in runs) > 1 for name in names):
         ran = "; ".join(f"{run.label} ran {shown(run.record.benchmark)}" for run in runs)
         raise BadInput(f"the runs have no task in common ({ran}): name runs of the same tasks")
+    return side_by_side(runs, allow_differences=allow_differences, seed=seed, tests=tests)
+
+
+def side_by_side(
+    runs: Sequence[Run],
+    *,
+    allow_differences: bool = False,
+    seed: int = 0,
+    tests: Collection[str] | None = None,
+    by_query: bool = True,
+) -> Comparison:
+    """The same of any runs: of one alone as well, and of some that share no task.
+
+    Args:
+        runs: One or more.
+        allow_differences: See ``compare``.
+        seed: See ``compare``.
+        tests: See ``compare``.
+        by_query: Read the values by query; without them nothing is tested, which is quick.
+
+    Raises:
+        BadInput: A task differs, or a file is damaged.
+    """
     lines = []
-    for name in names:
-        line = _line(name, runs, seed, tests)
+    for name in dict.fromkeys(name for run in runs for name in run.record.tasks):
+        line = _line(name, runs, seed, tests if by_query else (), by_query=by_query and len(runs) > 1)
         if line.differences and not allow_differences:
             raise BadInput(f"{line.differences[0]}; compare runs over the same data, or use --allow-differences")
         lines.append(line)
@@ -156,10 +179,10 @@ def compare(
     return Comparison(tuple(runs), tuple(lines), tuple(_averages(lines, len(runs))), tallies, seed)
 
 
-def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | None) -> Line:
+def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | None, *, by_query: bool) -> Line:
     """One task of all runs."""
     records = [run.record.tasks.get(task) for run in runs]
-    values = [run.values(task) if record else None for run, record in zip(runs, records, strict=True)]
+    values = [run.values(task) if record and by_query else None for run, record in zip(runs, records, strict=True)]
     scored = [
         (run, record, its)
         for run, record, its in zip(runs, records, values, strict=True)
