@@ -1,5 +1,5 @@
 """The command line: ``flagbench evaluate | validate | tasks | score | submit | compare | check | baseline | rank |
-verify | models | cache``."""
+verify | report | serve | models | cache``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from runners.options import (
     selection_of,
 )
 from runners.reference_commands import add_rank, add_verify
+from runners.report_command import add_report, add_serve
 from runners.request import RunRequest, default_store
 from runners.terminal import console
 
@@ -88,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     add_baseline(commands.add_parser("baseline", help="keep a run as one file, for check and compare"))
     add_rank(commands.add_parser("rank", help="place a C-MTEB run among the published models"))
     add_verify(commands.add_parser("verify", help="hold a C-MTEB run against a model's published scores"))
+    add_report(commands.add_parser("report", help="write runs as one self-contained HTML page"))
+    add_serve(commands.add_parser("serve", help="show all runs under a folder as a local leaderboard"))
     models = commands.add_parser("models", help="list the families and the published checkpoints")
     models.set_defaults(run=_models)
     show = models.add_subparsers(metavar="show").add_parser(

@@ -1,0 +1,174 @@
+"""What a record says of a run, for a page. A record is a file: what is not there, or not of its type, is not known."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from results.record import TaskRecord
+from results.runs import Run
+
+_SHOWN = 800
+"""Characters of a setting."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a model was.
+
+    Attributes:
+        per_second: Texts encoded, or questions answered, in a second.
+        unit: Which of the two.
+    """
+
+    per_second: float
+    unit: Literal["texts", "answers"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a model is; None for what is not known.
+
+    Attributes:
+        parameters: Numbers in its weights.
+        dimension: Numbers of a vector.
+    """
+
+    parameters: int | None
+    dimension: int | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of all runs.
+
+    Attributes:
+        name: Its key, those inside others after a dot.
+        values: Text for each run, empty where it has none.
+        differs: Whether the runs that say something of it say different things.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    differs: bool
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A JSON object; an empty one for all else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def number(value: Any) -> float | None:
+    """A finite number; None for all else."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if known else None
+
+
+def speed(run: Run) -> Speed | None:
+    """Texts or questions a second, over the tasks of which the model itself did all; None where there are none.
+
+    Where a part came from the store or a journal, the time is not that of the model.
+    """
+    for done, asked, stage, unit in (
+        ("encoded", "distinct", "encode", "texts"),
+        ("answered", "asked", "answer", "answers"),
+    ):
+        counts = [
+            (texts, seconds)
+            for record in run.record.tasks.values()
+            if (texts := number(mapping(record.texts).get(done)))
+            and texts == mapping(record.texts).get(asked)
+            and (seconds := number(mapping(record.seconds).get(stage)))
+            and seconds > 0
+        ]
+        if counts:
+            texts, seconds = (sum(column) for column in zip(*counts, strict=True))
+            return Speed(texts / seconds, "texts" if unit == "texts" else "answers")
+    return None
+
+
+def size(run: Run) -> Size:
+    """The size of the model: what ``model_meta.json`` beside the results says; nothing of one with a reranker.
+
+    The file is one that other programs read and write: where it is damaged the size is not known.
+    """
+    try:
+        meta = mapping(json.loads((run.folder / "model_meta.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        meta = {}
+    parameters = None if run.record.reranker else number(meta.get("n_parameters"))
+    dimension = number(meta.get("embed_dim"))
+    return Size(int(parameters) if parameters else None, int(dimension) if dimension else None)
+
+
+def sampling_error(record: TaskRecord | None) -> float | None:
+    """What drawing a part of the data adds to the score, half the width of the 95% interval; None for all of it."""
+    return number(mapping(record.sample).get("error")) if record else None
+
+
+def verdict(record: TaskRecord | None) -> str:
+    """``exact``, ``differs`` or ``unknown``; empty for a task without scores."""
+    if record is None or record.status == "error":
+        return ""
+    status = record.data.get("status")
+    return status if status in ("exact", "differs") else "unknown"
+
+
+def seconds(run: Run) -> float | None:
+    """Wall time of all stages of all tasks; None where nothing is known of it."""
+    known = [
+        each
+        for record in run.record.tasks.values()
+        for each in map(number, mapping(record.seconds).values())
+        if each is not None
+    ]
+    return sum(known) if known else None
+
+
+def finished(run: Run) -> str:
+    """When its last task finished, ``YYYY-MM-DD HH:MM`` in UTC; empty where that is not known."""
+    times = [record.finished for record in run.record.tasks.values() if isinstance(record.finished, str)]
+    return max(times, default="")[:16].replace("T", " ")
+
+
+def own_mean(run: Run) -> tuple[float | None, int]:
+    """The mean over the tasks that have a whole score, and how many these are."""
+    scores = [
+        record.score for record in run.record.tasks.values() if record.status == "success" and record.score is not None
+    ]
+    return (fmean(scores) if scores else None), len(scores)
+
+
+def settings(runs: Sequence[Run]) -> list[Setting]:
+    """The effective settings of models and rerankers; those that differ come first."""
+    return _side_by_side([{**mapping(run.record.spec), "reranker": run.record.reranker} for run in runs])
+
+
+def environments(runs: Sequence[Run]) -> list[Setting]:
+    """Where the runs were made; what differs comes first."""
+    return _side_by_side([mapping(run.record.environment) for run in runs])
+
+
+def _side_by_side(columns: Sequence[Mapping[str, Any]]) -> list[Setting]:
+    flat = [dict(_flat(column)) for column in columns]
+    made = []
+    for name in dict.fromkeys(name for column in flat for name in column):
+        values = tuple(column.get(name, "") for column in flat)
+        if any(values):
+            made.append(Setting(name, values, len(set(values)) > 1))
+    return sorted(made, key=lambda each: not each.differs)
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    made: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            made += _flat(value, f"{before}{name}.")
+        elif value not in (None, "", [], 0) or value is False:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            made.append((f"{before}{name}", text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"))
+    return made

@@ -1,0 +1,167 @@
+"""The text of a page: the template filled, and what a browser may do with it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+import flagbench
+from results.compare import ALPHA
+from results.page import Language, facts, plot
+from results.page.view import Group, Unreadable
+from results.page.words import words
+from results.statistics import LEVEL
+
+_HERE = Path(__file__).parent
+
+# Controls and halves of surrogate pairs: no valid text of a page.
+_UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+_MINUS = "\N{MINUS SIGN}"
+
+
+def page(
+    groups: Sequence[Group],
+    language: Language,
+    *,
+    unreadable: Sequence[Unreadable] = (),
+    version: str = "",
+) -> str:
+    """The page of some runs.
+
+    Args:
+        groups: The runs.
+        language: Of the fixed words.
+        unreadable: Runs that are named and not shown.
+        version: What ``/version`` of the server says of these files; empty for a page that is a file.
+
+    Returns:
+        HTML that needs no other file and no network, but for the version that a server is asked for.
+    """
+    says = words(language)
+    runs = [each for group in groups for each in group.runs]
+    if version:
+        title = says("title_board")
+    elif len(runs) == 1:
+        title = runs[0].run.label
+    else:
+        title = says("title_compared", count=len(runs))
+    script, style = _asset("page.js"), _asset("page.css")
+    return (
+        _environment(language)
+        .get_template("page.html")
+        .render(
+            title=title,
+            groups=groups,
+            runs=runs,
+            unreadable=unreadable,
+            version=version,
+            script=Markup(script),
+            style=Markup(style),
+            policy=policy(served=bool(version)),
+            finished=max((each.finished for each in runs), default=""),
+        )
+    )
+
+
+def policy(*, served: bool) -> str:
+    """What a browser may do with a page (Content-Security-Policy): run its one script, use its one style, no more.
+
+    Args:
+        served: It may ask its server for the version as well.
+    """
+    rules = [
+        "default-src 'none'",
+        f"script-src '{_digest(_asset('page.js'))}'",
+        f"style-src '{_digest(_asset('page.css'))}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        *(["connect-src 'self'"] if served else []),
+    ]
+    return "; ".join(rules)
+
+
+@cache
+def _asset(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def _environment(language: Language) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_fit,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    says = words(language)
+    made.globals |= {
+        "t": says,
+        "flagbench": flagbench.__version__,
+        "alpha": ALPHA,
+        "level": f"{LEVEL:.0%}",
+        "plot": plot,
+    }
+    made.globals |= {"mapping": facts.mapping, "number": facts.number, "verdict": facts.verdict}
+    made.filters |= {
+        "percent": percent,
+        "gain": gain,
+        "breaks": _breaks,
+        "short": _short,
+        "duration": says.duration,
+        "kind": says.kind,
+        "p": lambda p: f"{p:.4f}" if p >= 0.0001 else "<0.0001",
+        "amount": lambda number: f"{number:,.0f}" if number >= 10 else f"{number:,.1f}",
+        "grouped": lambda number: f"{number:,}" if isinstance(number, int | float) else number,
+    }
+    return made
+
+
+def percent(score: float | None) -> str:
+    """A score as it is read; empty for none."""
+    return "" if score is None else f"{100 * score:.2f}".replace("-", _MINUS)
+
+
+def gain(delta: float | None) -> str:
+    """A difference of scores with its sign; empty for none."""
+    if delta is None:
+        return ""
+    rounded = round(100 * delta, 2) + 0.0  # no -0.00
+    return f"{rounded:+.2f}".replace("-", _MINUS)
+
+
+def _fit(value: Any) -> Any:
+    """What any value becomes before it is escaped: text that a page may have."""
+    return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", value) if type(value) is str else value
+
+
+def _breaks(name: str) -> Markup:
+    """A name that may be broken after slashes, underscores and at-signs."""
+    return Markup("").join(
+        Markup("{}<wbr>").format(part) if part in "/_@" else escape(part)
+        for part in re.split("([/_@])", str(_fit(name)))
+        if part
+    )
+
+
+def _short(number: float) -> str:
+    """A number as a user would say it: 22.7M."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:g}"

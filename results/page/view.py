@@ -1,0 +1,314 @@
+"""What a page shows of runs, as values: the numbers are those of ``results/compare.py`` and of the records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from results.compare import Average, Comparison, Line, side_by_side
+from results.page import facts
+from results.page.plot import Plot, plot
+from results.page.worst import Worst, worst
+from results.record import TaskRecord
+from results.runs import Run, shown
+
+DELTAS_UP_TO = 4
+"""Runs whose differences have columns of their own; of more, a task's details have them."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What a page must know of a benchmark.
+
+    Attributes:
+        title: For people.
+        averages: Names of the tasks that each average of the benchmark is made of, by its label.
+    """
+
+    title: str
+    averages: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Official:
+    """An average as its benchmark takes it.
+
+    Attributes:
+        label: Benchmark and average.
+        score: Over all its tasks; None while one is missing.
+        tasks: How many it is made of.
+        missing: Those without a whole score.
+    """
+
+    label: str
+    score: float | None
+    tasks: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run of a group.
+
+    Attributes:
+        number: From 1.
+        run: The run.
+        official: Averages of its benchmark, those of which it has a task.
+        own: Mean over its own whole tasks.
+        own_tasks: How many they are.
+        score: The group's average, or its own mean where the runs of the group share no tasks.
+        shared: Difference of the group's average to the first run's.
+        tally: Tasks won, tied and lost against the first run.
+        significant: Tasks significantly better and worse than the first run's.
+        statuses: Number of tasks by status.
+        verdicts: Number of tasks by data verdict.
+        speed: How fast its model was.
+        size: How large it is.
+        device: Where it ran.
+        seconds: Wall time.
+        finished: When.
+    """
+
+    number: int
+    run: Run
+    official: tuple[Official, ...]
+    own: float | None
+    own_tasks: int
+    score: float | None
+    shared: float | None
+    tally: tuple[int, int, int]
+    significant: tuple[int, int]
+    statuses: Mapping[str, int]
+    verdicts: Mapping[str, int]
+    speed: facts.Speed | None
+    size: facts.Size
+    device: str
+    seconds: float | None
+    finished: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """The scores of a split and subset, None where a run has none."""
+
+    split: str
+    subset: str
+    scores: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """One task of a group.
+
+    Attributes:
+        key: Unlike those of other tasks of the page.
+        line: Its scores.
+        records: Of each run, None where it has not got it.
+        verdict: ``differs`` or ``unknown`` where that is so for a run, else ``exact``; empty without scores.
+        errors: What drawing a part of the data adds to the score of each run.
+        parts: Scores by split and subset, where there are several.
+        worst: Worst queries by place of the run.
+    """
+
+    key: str
+    line: Line
+    records: tuple[TaskRecord | None, ...]
+    verdict: str
+    errors: tuple[float | None, ...]
+    parts: tuple[Part, ...]
+    worst: Mapping[int, Worst]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that share tasks.
+
+    Attributes:
+        title: Their benchmarks.
+        comparison: The runs side by side.
+        runs: As in the comparison.
+        tasks: As its lines.
+        average: Over the tasks that all runs have.
+        types: The same by task type; empty where there is one type alone.
+        plots: Score against size and speed.
+        settings: Of the models.
+        environments: Of the runs.
+    """
+
+    title: str
+    comparison: Comparison
+    runs: tuple[RunView, ...]
+    tasks: tuple[TaskView, ...]
+    average: Average
+    types: tuple[Average, ...]
+    plots: tuple[Plot, ...]
+    settings: tuple[facts.Setting, ...]
+    environments: tuple[facts.Setting, ...]
+
+    @property
+    def deltas(self) -> bool:
+        """Whether differences to the first run have columns of their own."""
+        return 1 < len(self.runs) <= DELTAS_UP_TO
+
+    @property
+    def tested(self) -> int:
+        """Tests in it."""
+        return sum(cell.test is not None for line in self.comparison.lines for cell in line.cells)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A run that cannot be shown: where it lies, and why."""
+
+    path: str
+    reason: str
+
+
+def groups(
+    runs: Sequence[Run],
+    benchmarks: Mapping[str, Benchmark],
+    *,
+    allow_differences: bool = False,
+    seed: int = 0,
+    tests: bool = True,
+) -> list[Group]:
+    """What is to be shown of runs.
+
+    Args:
+        runs: One or more; the first of those that share tasks is what the others are held against.
+        benchmarks: By the name that records have.
+        allow_differences: See ``compare``.
+        seed: See ``compare``.
+        tests: Test whether differences are more than chance.
+
+    Raises:
+        BadInput: Data differ and may not, or a file is damaged.
+    """
+    kept = {(id(runs[at]), task): its for (at, task), its in worst(runs).items()}
+    made: list[Group] = []
+    for members in _sharing(runs):
+        comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
+        its = {
+            (at, task): kept[id(run), task]
+            for at, run in enumerate(members)
+            for task in run.record.tasks
+            if (id(run), task) in kept
+        }
+        made.append(_group(len(made), comparison, its, benchmarks))
+    return made
+
+
+def _sharing(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs in groups: two with a task in common are in one."""
+    groups: list[tuple[set[str], list[Run]]] = []
+    for run in runs:
+        tasks = set(run.record.tasks)
+        mine = [group for group in groups if group[0] & tasks]
+        groups = [group for group in groups if not group[0] & tasks]
+        groups.append((tasks.union(*(each for each, _ in mine)), [*(one for _, each in mine for one in each), run]))
+    order = {id(run): at for at, run in enumerate(runs)}
+    members = [sorted(each, key=lambda run: order[id(run)]) for _, each in groups]
+    return sorted(members, key=lambda each: order[id(each[0])])
+
+
+def _group(
+    at: int, comparison: Comparison, its: Mapping[tuple[int, str], Worst], benchmarks: Mapping[str, Benchmark]
+) -> Group:
+    *types, average = comparison.averages
+    runs = tuple(_run_view(place, comparison, average, benchmarks) for place in range(len(comparison.runs)))
+    names = dict.fromkeys(run.record.benchmark for run in comparison.runs)
+    sizes = [(each.number, each.size.parameters, each.score) for each in runs]
+    plots = [plot("parameters", sizes)]
+    for unit in ("texts", "answers"):
+        speeds = [
+            (each.number, each.speed.per_second if each.speed and each.speed.unit == unit else None, each.score)
+            for each in runs
+        ]
+        plots.append(plot(unit, speeds))
+    return Group(
+        title=", ".join(benchmarks[name].title if name in benchmarks else shown(name) for name in names),
+        comparison=comparison,
+        runs=runs,
+        tasks=tuple(_task_view(f"{at + 1}-{n + 1}", n, comparison, its) for n in range(len(comparison.lines))),
+        average=average,
+        types=tuple(types),
+        plots=tuple(each for each in plots if each),
+        settings=tuple(facts.settings(comparison.runs)),
+        environments=tuple(facts.environments(comparison.runs)),
+    )
+
+
+def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Mapping[str, Benchmark]) -> RunView:
+    run = comparison.runs[at]
+    own, own_tasks = facts.own_mean(run)
+    cells = [line.cells[at] for line in comparison.lines]
+    surely = [cell.delta for cell in cells if cell.test and cell.test.significant and cell.delta is not None]
+    verdicts = [facts.verdict(record) for record in run.record.tasks.values()]
+    environment = facts.mapping(run.record.environment)
+    device = environment.get("device_name") or environment.get("device") or ""
+    return RunView(
+        number=at + 1,
+        run=run,
+        official=tuple(officials(run, benchmarks)),
+        own=own,
+        own_tasks=own_tasks,
+        score=average.scores[at] if average.tasks else own,
+        shared=average.deltas[at],
+        tally=comparison.tallies[at],
+        significant=(sum(delta > 0 for delta in surely), sum(delta < 0 for delta in surely)),
+        statuses=Counter(record.status for record in run.record.tasks.values()),
+        verdicts=Counter(filter(None, verdicts)),
+        speed=facts.speed(run),
+        size=facts.size(run),
+        device=device if isinstance(device, str) else "",
+        seconds=facts.seconds(run),
+        finished=facts.finished(run),
+    )
+
+
+def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
+    """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest."""
+    made = []
+    for benchmark in benchmarks.values():
+        averages = {label: list(names) for label, names in benchmark.averages.items()}
+        whole = {
+            name: record.score
+            for name, record in run.record.tasks.items()
+            if record.status == "success" and record.score is not None
+        }
+        for label, names in averages.items():
+            inside = any(set(names) < set(others) for others in averages.values())
+            if inside or not set(names) & set(run.record.tasks):
+                continue
+            missing = tuple(name for name in names if name not in whole)
+            score = None if missing else fmean(whole[name] for name in names)
+            made.append(Official(f"{benchmark.title} {label}", score, len(names), missing))
+    return made
+
+
+def _task_view(key: str, at: int, comparison: Comparison, its: Mapping[tuple[int, str], Worst]) -> TaskView:
+    line = comparison.lines[at]
+    records = tuple(run.record.tasks.get(line.task) for run in comparison.runs)
+    verdicts = {facts.verdict(record) for record in records}
+    pairs = dict.fromkeys(
+        (split, subset)
+        for record in records
+        if record
+        for split, by_subset in record.scores.items()
+        for subset in by_subset
+    )
+    parts = (
+        Part(split, subset, tuple(record.scores.get(split, {}).get(subset) if record else None for record in records))
+        for split, subset in pairs
+    )
+    return TaskView(
+        key=f"task-{key}",
+        line=line,
+        records=records,
+        verdict=next((each for each in ("differs", "unknown", "exact") if each in verdicts), ""),
+        errors=tuple(map(facts.sampling_error, records)),
+        parts=tuple(parts) if len(pairs) > 1 else (),
+        worst={run: each for (run, task), each in its.items() if task == line.task},
+    )

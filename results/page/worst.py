@@ -1,0 +1,133 @@
+"""The worst queries of runs, as many of them and as much of their texts as a page has room for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+from flagbench import BadInput
+from results.examples import Example, Examples, Passage
+from results.runs import Run
+
+ROOM = 900_000
+"""Bytes that all worst queries of a page may take."""
+
+_STEPS = ((20, 5, 600), (20, 5, 300), (10, 5, 300), (10, 5, 160), (5, 5, 160), (5, 3, 120), (3, 3, 80))
+"""Queries of a task, passages of each (found, and relevant), characters of a text: the first that fits is taken."""
+
+_AROUND_QUERY, _AROUND_PASSAGE = 420, 130
+"""Bytes of the page around their texts."""
+
+_MOST_FILES = 200
+"""Files of more tasks than these do not fit at any step."""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """What a page shows of the worst queries of a task.
+
+    Attributes:
+        metric: What the values are of.
+        queries: Worst first.
+        kept: How many the file has.
+        file: Where it lies in the folder of the run.
+    """
+
+    metric: str
+    queries: Sequence[Example]
+    kept: int
+    file: str
+
+
+def worst(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Worst]:
+    """The worst queries by place of the run and task.
+
+    Args:
+        runs: The runs.
+        room: Bytes that they may take.
+
+    Returns:
+        Those that fit; a task whose queries do not has none of them, and the place of its file alone.
+
+    Raises:
+        BadInput: A file is gone or damaged.
+    """
+    named = [
+        (at, task)
+        for at, run in enumerate(runs)
+        for task, record in run.record.tasks.items()
+        if Examples.file(task) in record.files
+    ]
+    if len(named) > _MOST_FILES:
+        return {(at, task): Worst("", (), 0, Examples.file(task)) for at, task in named}
+    read = {(at, task): _read(runs[at], task) for at, task in named}
+    for step in _STEPS:
+        fitted = {key: [_shortened(query, step) for query in its.queries[: step[0]]] for key, its in read.items()}
+        if sum(_size(query) for queries in fitted.values() for query in queries) <= room:
+            break
+    else:
+        fitted = {key: [] for key in read}
+    return {
+        key: Worst(its.metric, tuple(fitted[key]), len(its.queries), Examples.file(key[1])) for key, its in read.items()
+    }
+
+
+def _read(run: Run, task: str) -> Examples:
+    path = run.folder / Examples.file(task)
+    try:
+        examples = Examples.from_json(path.read_text(encoding="utf-8"))
+        if not all(_sound(query) for query in examples.queries) or not isinstance(examples.metric, str):
+            raise ValueError("a text, a rank or a value is none")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}); evaluate {task} again") from error
+    except (ValueError, RecursionError) as error:
+        what = " ".join(str(error).split())
+        raise BadInput(f"{path} is damaged ({what}); evaluate {task} again with --overwrite") from error
+    return examples
+
+
+def _sound(query: Example) -> bool:
+    passages = [*query.found, *query.relevant]
+    texts = (query.id, query.split, query.subset, query.text, *(part for each in passages for part in _texts(each)))
+    numbers = (query.value, *(part for each in passages for part in _numbers(each)))
+    return all(isinstance(text, str) for text in texts) and all(_finite(number) for number in numbers)
+
+
+def _texts(passage: Passage) -> Iterator[Any]:
+    yield from (passage.id, passage.text)
+
+
+def _numbers(passage: Passage) -> Iterator[Any]:
+    yield from (part for part in (passage.rank, passage.score) if part is not None)
+    yield passage.relevance
+
+
+def _finite(number: Any) -> bool:
+    return isinstance(number, int | float) and math.isfinite(number)
+
+
+def _shortened(query: Example, step: tuple[int, int, int]) -> Example:
+    _, passages, characters = step
+    parts: Mapping[str, Any] = {
+        part: [replace(each, text=_cut(each.text, characters)) for each in getattr(query, part)[:passages]]
+        for part in ("found", "relevant")
+    }
+    return replace(query, text=_cut(query.text, characters), **parts)
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1].rstrip("…") + "…"
+
+
+def _size(query: Example) -> int:
+    """Bytes that a query takes on the page."""
+    passages = [*query.found, *query.relevant]
+    texts = sum(_bytes(each.text) + _bytes(each.id) + _AROUND_PASSAGE for each in passages)
+    return texts + _bytes(query.text) + _bytes(query.id) + _AROUND_QUERY
+
+
+def _bytes(text: str) -> int:
+    return len(escape(text).encode("utf-8", "replace"))
