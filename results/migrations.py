@@ -69,8 +69,11 @@ def _writer(document: Document) -> str:
 
 
 def _with_samples(document: Document) -> Document:
-    """To version 2: each task says what was drawn of its data, which was nothing."""
+    """To version 2: each task says what was drawn of its data, and how much of it actors searched: nothing."""
     tasks = {name: {"sample": None} | task for name, task in document["tasks"].items()}
+    for task in tasks.values():
+        if task.get("search"):
+            task["search"] = {**task["search"], "actor_blocks": 0}
     return document | {"tasks": tasks}
 
 

@@ -37,11 +37,8 @@ class IndexInfo:
     actor_blocks: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; without the blocks of actors where there are none."""
-        values = asdict(self)
-        if not self.actor_blocks:
-            del values["actor_blocks"]
-        return values
+        """Plain values."""
+        return asdict(self)
 
 
 # Vectors that are searched at once; those that may be with a seeker's workers; queries whose lists are merged at once.

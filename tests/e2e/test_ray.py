@@ -179,7 +179,7 @@ def _searched_by_actors(folder: Path) -> dict[str, int | None]:
     """Blocks that actors searched, by task; None where nothing is searched."""
     (path,) = (folder / "results").rglob("run.json")
     tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
-    return {name: task["search"] and task["search"].get("actor_blocks", 0) for name, task in tasks.items()}
+    return {name: task["search"] and task["search"]["actor_blocks"] for name, task in tasks.items()}
 
 
 def _without_blocks(value: Any) -> Any:

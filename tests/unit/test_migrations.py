@@ -82,6 +82,7 @@ def test_a_run_of_version_1_keeps_all_it_said(model: str) -> None:
     assert read.pop("schema_version") == SCHEMA_VERSION
     for task in read["tasks"].values():
         assert task.pop("sample") is None
+        assert not task["search"] or task["search"].pop("actor_blocks") == 0
     assert read | {"schema_version": 1} == written
 
 
