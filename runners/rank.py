@@ -85,6 +85,8 @@ def rank(
         seeker: Gives the workers that search all dense vectors; None to search here.
     """
     spec = encoder.adapter.spec
+    if candidates is not None:
+        passages = _named(passages, candidates)
     if spec.retrieval != "dense":
         if candidates is None:
             return _Retrieval(encoder, queries, passages, top_k, seeker).run()
@@ -100,6 +102,15 @@ def rank(
     )
     vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
     return retrieve(queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k, seeker=seeker)
+
+
+def _named(passages: Texts, candidates: Mapping[str, Sequence[str]]) -> Texts:
+    """The passages that are a candidate of some query: no other needs a vector."""
+    named = set().union(*candidates.values())
+    rows = np.array([row for row, passage_id in enumerate(passages.ids) if passage_id in named], dtype=np.int64)
+    if len(rows) in {0, len(passages.ids)}:
+        return passages
+    return replace(passages, ids=[passages.ids[row] for row in rows], texts=Picked(passages.texts, rows))
 
 
 class _Retrieval:

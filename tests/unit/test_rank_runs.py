@@ -231,6 +231,25 @@ def test_given_candidates_alone_are_ranked_and_all_of_them(name: str, top_k: int
         assert sorted(found.values(), reverse=True) == pytest.approx(sorted(scores.values())[::-1][:top_k], abs=1e-5)
 
 
+@pytest.mark.parametrize("name", list(SPECS))
+def test_what_is_nobodys_candidate_is_not_encoded(name: str) -> None:
+    spec, few = SPECS[name], {"q0": ["p7", "p3"], "q5": ["p3", "p24", "p12"]}
+    adapter = ThreeParts(spec)
+    run, _ = run_of(adapter, candidates=few)
+    part = "dense" if "dense" in spec.parts else "sparse"
+    assert sorted(adapter.seen("passage", part)) == sorted(TEXT_OF[each] for each in ("p3", "p7", "p12", "p24"))
+    whole, _ = run_of(ThreeParts(spec), candidates=CANDIDATES | few)
+    assert run["q5"] == pytest.approx(whole["q5"], abs=1e-6)
+    assert {each: sorted(run[each]) for each in few} == {each: sorted(few[each]) for each in few}
+
+
+@pytest.mark.parametrize("none", [{}, {"q0": []}], ids=str)
+@pytest.mark.parametrize("name", list(SPECS))
+def test_no_candidates_at_all(name: str, none: Any) -> None:
+    run, _ = run_of(ThreeParts(SPECS[name]), candidates=none)
+    assert run == {query_id: {} for query_id in QUERIES.ids}
+
+
 # Multi-vectors that are too many to be kept
 
 
