@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -160,7 +160,7 @@ class TextEncoder:
         parts: AbstractSet[Part],
         keep: bool = True,
         keys: NDArray[np.void] | None = None,
-    ) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
+    ) -> Generator[tuple[NDArray[np.int64], Embeddings]]:
         """Embed distinct texts and give them away chunk by chunk, so that they need not fit into memory.
 
         First come those that the store has, in its order, then the others, longest first.

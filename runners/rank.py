@@ -97,11 +97,11 @@ def rank(
         found = encoder.encode(passages.texts, role=_PASSAGE, instruction=passages.instruction)
         return rescore(queries.ids, asked, passages.ids, comparable(found, spec.similarity), candidates, top_k=top_k)
     distinct = encoder.distinct(passages.texts)
-    chunks = encoder.chunks(
-        distinct.texts, role=_PASSAGE, instruction=passages.instruction, parts=DENSE, keys=distinct.keys
-    )
-    vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
-    return retrieve(queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k, seeker=seeker)
+    with closing(
+        encoder.chunks(distinct.texts, role=_PASSAGE, instruction=passages.instruction, parts=DENSE, keys=distinct.keys)
+    ) as chunks:
+        vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
+        return retrieve(queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k, seeker=seeker)
 
 
 def _named(passages: Texts, candidates: Mapping[str, Sequence[str]]) -> Texts:
@@ -160,25 +160,28 @@ class _Retrieval:
         """Search each chunk as it comes. Multi-vectors are no longer asked for when enough are kept."""
         wanted = set(self._spec.parts)
         taken = 0
-        for numbers, chunk in self._encoder.chunks(
-            distinct.texts,
-            role=_PASSAGE,
-            instruction=self._passages.instruction,
-            parts=wanted,
-            keys=distinct.keys,
-        ):
-            if self._beside:
-                self._beside.add(_had(chunk.sparse))
-            if self._dense:
-                self._dense.add(numbers, comparable(_had(chunk.dense), self._spec.similarity))
-            if self._lexical:
-                self._lexical.add(numbers, _had(chunk.sparse))
-            if chunk.multi_vector is not None and "multi_vector" in wanted:
-                taken += chunk.multi_vector.values.nbytes
-                if taken > _KEPT_BYTES:
-                    wanted.remove("multi_vector")
-                else:
-                    self._kept.append((numbers, chunk.multi_vector))
+        with closing(
+            self._encoder.chunks(
+                distinct.texts,
+                role=_PASSAGE,
+                instruction=self._passages.instruction,
+                parts=wanted,
+                keys=distinct.keys,
+            )
+        ) as chunks:
+            for numbers, chunk in chunks:
+                if self._beside:
+                    self._beside.add(_had(chunk.sparse))
+                if self._dense:
+                    self._dense.add(numbers, comparable(_had(chunk.dense), self._spec.similarity))
+                if self._lexical:
+                    self._lexical.add(numbers, _had(chunk.sparse))
+                if chunk.multi_vector is not None and "multi_vector" in wanted:
+                    taken += chunk.multi_vector.values.nbytes
+                    if taken > _KEPT_BYTES:
+                        wanted.remove("multi_vector")
+                    else:
+                        self._kept.append((numbers, chunk.multi_vector))
 
     def _by_lists(self, corpus: Corpus) -> Iterator[Ranked]:
         """The list of one part, or the weighted union of two."""
