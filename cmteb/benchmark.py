@@ -42,8 +42,9 @@ class _ThroughMteb:
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
         from cmteb.loading import load
+        from cmteb.sampling import sampled
 
-        return load(task, snapshots)
+        return sampled(load(task, snapshots), request.profile)
 
     def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
         """See Benchmark."""
@@ -88,13 +89,14 @@ class _CMteb(_ThroughMteb):
             if absent:
                 raise BadInput(f"--mini has no {', '.join(absent)}; it has {names_of(mini)}")
             tasks = mini
-        return pick(
+        chosen = pick(
             tasks,
             names=request.tasks,
             kinds=request.types,
             group=request.group or "core",
             hint="see flagbench tasks --benchmark cmteb",
         )
+        return _drawable(chosen, request)
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: the mean of each type, and that of all tasks (not of the types), as on the leaderboard."""
@@ -142,6 +144,7 @@ class _Mteb(_ThroughMteb):
                 raise UnknownName("task", name, _TASKS_REGISTRY, hint)
         rows = tuple(_row(_TASKS_REGISTRY[name]()) for name in request.tasks)
         rows = pick(rows, names=request.tasks, kinds=request.types, group="mteb", hint=hint)
+        rows = _drawable(rows, request)
         return tuple(_only_subsets(row, request.subsets) for row in rows) if request.subsets else rows
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
@@ -169,6 +172,15 @@ class _Mteb(_ThroughMteb):
 
 CMTEB: Benchmark = _CMteb()
 MTEB: Benchmark = _Mteb()
+
+
+def _drawable(tasks: tuple[Task, ...], request: RunRequest) -> tuple[Task, ...]:
+    """The same tasks, which can all be drawn from where a profile asks for it."""
+    if request.profile != "full":
+        from cmteb.sampling import refuse_others
+
+        refuse_others(tasks, request.profile)
+    return tasks
 
 
 def _cells(task: Task) -> list[str]:

@@ -73,6 +73,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
     retriever = bridge.retriever if isinstance(bridge, SearchBridge) else None
     search_seconds = retriever.search_seconds if retriever else 0.0
     info = retriever.index_info if retriever else None
+    values, sample = items.values, loaded.sample
     return Outcome(
         files={f"{row.name}.json": _as_mteb_writes_it(result), **items.files()},
         shared={"model_meta.json": _model_file(bridge.mteb_model_meta, encoder.dimension if encoder else None)},
@@ -84,6 +85,8 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
             "score": max(0.0, seconds - encode_seconds - search_seconds),
         },
         texts=encoder.counts.as_dict() if encoder else {},
+        note=sample.unlike if sample else "",
+        sample=sample.record(sample.error(values, row.main_score) if values else None) if sample else None,
     )
 
 

@@ -25,6 +25,7 @@ from runners.worst import Searched, worst_of, worst_queries
 
 # mteb's names of retrieval metrics, in pytrec_eval's.
 _MEASURES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit_rate": "success"}
+_RANKED = {"Retrieval", "Reranking"}
 _AT = re.compile(r"(\w+)_at_(\d+)")
 
 # mteb's names of similarities, in those of its predictions; distances of pair classification are smaller for likelier
@@ -41,6 +42,14 @@ _OF_PAIRS: Mapping[str, Callable[[ArrayLike, ArrayLike], NDArray[np.float64]]] =
     "ap": average_precision_values,
     "accuracy": best_accuracy_values,
 }
+
+
+def is_of_items(row: Task) -> bool:
+    """Whether a retrieval task's main score is a mean over queries, each by itself; other kinds are not asked."""
+    if row.kind not in _RANKED or row.main_score == "accuracy":
+        return True
+    match = _AT.fullmatch(row.main_score)
+    return match is not None and match[1] in {*_MEASURES, "mrr"}
 
 
 class Items:
@@ -98,20 +107,26 @@ class Items:
             values = {f"{level} {number}": v for level, its in levels.items() for number, v in enumerate(its)}
             self._keep(split, subset, values)
 
+    @property
+    def values(self) -> Values | None:
+        """The values of the main score; None where not every split and subset has some."""
+        wanted = {split: set(self._row.subsets) for split in self._row.splits}
+        if {split: set(parts) for split, parts in self._parts.items()} != wanted:
+            return None
+        metric = self._row.main_score
+        return Values(
+            self._row.name,
+            {split: {subset: {metric: its} for subset, its in parts.items()} for split, parts in self._parts.items()},
+        )
+
     def files(self) -> dict[str, str]:
         """The text of the files that keep it, by name in the folder of the run; none without values."""
-        name, metric = self._row.name, self._row.main_score
-        if not self._parts or {split: set(parts) for split, parts in self._parts.items()} != {
-            split: set(self._row.subsets) for split in self._row.splits
-        }:
+        values, name = self.values, self._row.name
+        if values is None:
             return {}
-        parts = {
-            split: {subset: {metric: values} for subset, values in by_subset.items()}
-            for split, by_subset in self._parts.items()
-        }
-        files = {Values.file(name): Values(name, parts).to_json()}
+        files = {Values.file(name): values.to_json()}
         if self._worst:
-            files[Examples.file(name)] = worst_of(name, metric, self._worst).to_json()
+            files[Examples.file(name)] = worst_of(name, self._row.main_score, self._worst).to_json()
         return files
 
     def _keep(self, split: str, subset: str, values: Mapping[str, float]) -> None:

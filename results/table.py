@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ class Row:
         score: 0 to 1; None is blank.
         comparable: Whether the rows behind it are the published ones.
         note: What the user must know of this number.
+        error: Half the width of the 95% interval that drawing a sample adds to it; None where nothing was drawn, or it
+            is not known.
     """
 
     label: str
@@ -30,6 +33,7 @@ class Row:
     score: float | None
     comparable: bool
     note: str = ""
+    error: float | None = None
 
 
 def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -> tuple[list[Row], list[Row]]:
@@ -44,7 +48,8 @@ def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -
     tasks = [_task_row(record) for record in records]
     whole = {record.name for record in records if record.status == "success"}
     by_name = {row.label: row for row in tasks if row.label in whole}
-    return tasks, [_mean(label, names, by_name) for label, names in averages.items()]
+    drawn = {record.name for record in records if record.sample}
+    return tasks, [_mean(label, names, by_name, drawn) for label, names in averages.items()]
 
 
 def _task_row(record: TaskRecord) -> Row:
@@ -52,21 +57,33 @@ def _task_row(record: TaskRecord) -> Row:
         return Row(record.name, record.kind, None, False, f"failed: {record.error}")
     status = record.data.get("status")
     note = {"exact": "", "differs": "data differs: not comparable", "unknown": "no published statistics"}[str(status)]
+    error = None
+    if record.sample:
+        note = f"{record.sample['items']:,} of {record.sample['of']:,} items: not comparable"
+        error = record.sample["error"]
     comparable = status == "exact" and record.status == "success"
-    return Row(record.name, record.kind, record.score, comparable, "; ".join(filter(None, (note, record.note))))
+    note = "; ".join(filter(None, (note, record.note)))
+    return Row(record.name, record.kind, record.score, comparable, note, error)
 
 
-def _mean(label: str, names: Sequence[str], by_name: Mapping[str, Row]) -> Row:
+def _mean(label: str, names: Sequence[str], by_name: Mapping[str, Row], drawn: Set[str]) -> Row:
     present = [by_name[name] for name in names if name in by_name and by_name[name].score is not None]
     comparable = all(row.comparable for row in present)
     if len(present) < len(names):
         return Row(label, "", None, comparable, f"{len(present)} of {len(names)} tasks")
     note = "" if comparable else "data differs: not comparable"
-    return Row(label, "", fmean(row.score for row in present if row.score is not None), comparable, note)
+    score = fmean(row.score for row in present if row.score is not None)
+    sampled = [row.error for row in present if row.label in drawn]
+    known = [error for error in sampled if error is not None]
+    # Tasks are drawn from independently of one another; one of an unknown error leaves that of the mean unknown.
+    error = math.hypot(*known) / len(present) if known and len(known) == len(sampled) else None
+    return Row(label, "", score, comparable, note, error)
 
 
 def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> Table:
     """A Rich table of one run or of several side by side. Scores are in percent; ``*`` marks what is not comparable.
+
+    Behind a score that is of a sample stands how far it may be from that of all, after a ``±``.
 
     Args:
         title: Heading.
@@ -99,4 +116,5 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
 def _cell(row: Row | None) -> str:
     if row is None or row.score is None:
         return ""
-    return f"{100 * row.score:.2f}{'' if row.comparable else '*'}"
+    error = "" if row.error is None else f" ± {100 * row.error:.2f}"
+    return f"{100 * row.score:.2f}{'' if row.comparable else '*'}{error}"

@@ -18,6 +18,7 @@ from runners.task import Task
 if TYPE_CHECKING:
     from models.resolve import Model
     from models.spec import ModelSpec
+    from results.sample import Sample
     from runners.index import Seeker
     from runners.kept import Keeping
     from runners.plan import Plan
@@ -76,11 +77,13 @@ class Loaded:
         task: The registry row.
         data: The identity verdict.
         content: The benchmark's own object.
+        sample: What of the data was drawn; None for all of it.
     """
 
     task: Task
     data: DataVerdict
     content: Any
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class Outcome:
         texts: Texts asked for, how many of them were distinct, and how many of those went through the model.
         note: What the user must know of the scores.
         partial: Whether they are over a part of the task's data only.
+        sample: What of the data was drawn by a profile, as a record has it; None for all of it.
     """
 
     files: Mapping[str, str]
@@ -129,6 +133,7 @@ class Outcome:
     texts: Mapping[str, int]
     note: str = ""
     partial: bool = False
+    sample: Mapping[str, Any] | None = None
 
 
 class Benchmark(Protocol):

@@ -177,6 +177,7 @@ class _Engine:
             backend="+".join(model.backend for model in self._models if model.backend),
             files=tuple(outcome.files),
             note=outcome.note,
+            sample=outcome.sample,
         )
         return record, {**outcome.files, **outcome.shared}
 

@@ -13,13 +13,25 @@ from models.overrides import WEIGHTS, Overrides, parse_weights
 from models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
 from models.video import ANSWERS_BY, DECODERS, PROMPT_VARIANTS, SAMPLERS
 from runners.benchmark import BENCHMARKS
-from runners.request import ENGINES, FRAMES_AS, QUESTION_SETS, RunRequest, VideoRequest, default_store, parse_size
+from runners.request import (
+    ENGINES,
+    FRAMES_AS,
+    PROFILES,
+    QUESTION_SETS,
+    RunRequest,
+    VideoRequest,
+    default_store,
+    parse_size,
+)
 
 
 def add_run_options(command: argparse.ArgumentParser) -> None:
     """What ``evaluate`` and ``validate`` take."""
     command.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
     what = add_selection_options(command)
+    what.add_argument(
+        "--profile", choices=PROFILES, default=RunRequest.profile, help="cmteb, mteb: score a sample (default full)"
+    )
     what.add_argument("--mini", action="store_true", help="the miniature data that ships with FlagBench")
     what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again")
     what.add_argument("--reranker", metavar="MODEL", help="re-rank what the model retrieves (retrieval tasks)")
@@ -288,6 +300,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
         RunRequest(
             model=model,
             **selection_of(options),
+            profile=options.profile,
             mini=options.mini,
             data=options.data,
             output=options.output,

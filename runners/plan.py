@@ -105,7 +105,7 @@ def resolve(request: RunRequest) -> Plan:
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
     _check_data(benchmark, tasks, snapshots, request)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
-    store = RunStore(request.output.expanduser(), name, name_revision)
+    store = RunStore(_output(request), name, name_revision)
     _check_folder("--output", request.output.expanduser())
     if request.store:
         _check_folder("--store", request.store)
@@ -116,6 +116,7 @@ def resolve(request: RunRequest) -> Plan:
         {"reranker": {**reranker.spec.as_dict(), "top_k": request.rerank_top_k}} if reranker else {}
     )
     kept = {"store": "fp16"} if request.store_fp16 else {}
+    drawn = {"profile": request.profile} if request.profile != "full" else {}
     steps = tuple(
         _step(
             task,
@@ -123,6 +124,7 @@ def resolve(request: RunRequest) -> Plan:
                 **_model_settings(model.spec, task),
                 **second,
                 **kept,
+                **drawn,
                 "data": _data_settings(task, snapshots),
                 "task": _plain(benchmark.settings(task)),
             },
@@ -137,6 +139,12 @@ def resolve(request: RunRequest) -> Plan:
     plan = Plan(request, benchmark, model, reranker, device.names, snapshots, store, earlier, steps, averages)
     benchmark.check_results(plan)
     return plan
+
+
+def _output(request: RunRequest) -> Path:
+    """Where the results go: those of a profile beside the full ones, which they neither replace nor stand among."""
+    output = request.output.expanduser()
+    return output if request.profile == "full" else output / request.profile
 
 
 def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:

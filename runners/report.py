@@ -54,7 +54,13 @@ def said_before(plan: Plan, console: Console) -> None:
 def said_after(plan: Plan, finished: Finished, console: Console) -> None:
     """Where the results are, what must be known to read them, and last what failed and why."""
     verdicts = {record.data["status"] for record in finished.records if record.status != "error"}
-    if verdicts - {"exact"}:
+    if any(record.sample for record in finished.records):
+        _say(
+            console,
+            f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items adds "
+            "(flagbench/run.json has what was drawn)",
+        )
+    elif verdicts - {"exact"}:
         _say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
     if any(record.status != "error" for record in finished.records):
         _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
@@ -76,6 +82,8 @@ def show_plan(plan: Plan, console: Console) -> None:
         for line in plan.reranker.evidence:
             _say(console, f"          {line}")
     _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
+    if plan.request.profile != "full":
+        _say(console, f"profile   {plan.request.profile}: a sample of each task that is larger")
     _say(console, f"output    {plan.store.folder}")
     _say(console, f"store     {_store(plan.request)}")
     rows = []

@@ -26,6 +26,9 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 FramesAs = Literal["image_url", "video_url"]
 QuestionSet = Literal["as-released", "cleaned"]
 
+Profile = Literal["smoke", "quick", "full"]
+
+PROFILES: tuple[Profile, ...] = get_args(Profile)
 FRAMES_AS: tuple[FramesAs, ...] = get_args(FramesAs)
 QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
 
@@ -88,6 +91,7 @@ class RunRequest:
         datasets: Names of datasets; empty for all.
         splits: ``dev``, ``test``; empty for both.
         sets: Of MLVU, ``dev`` or ``test``; empty for dev.
+        profile: How much of each task's data: all of it, or a sample.
         mini: Use the miniature data that ships with the package.
         data: Folder with snapshots ``<org>/<repo>/``; None for the hub.
         output: Folder of results.
@@ -124,6 +128,7 @@ class RunRequest:
     datasets: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
+    profile: Profile = "full"
     mini: bool = False
     data: Path | None = None
     output: Path = Path("flagbench-results")
@@ -161,6 +166,9 @@ _FLAGS_OF = {
 }
 
 
+_DRAWN_FROM = ("cmteb", "mteb")
+
+
 def refuse_flags_of_others(request: RunRequest) -> None:
     """See that no flag is given that another benchmark's tasks are chosen with.
 
@@ -170,6 +178,9 @@ def refuse_flags_of_others(request: RunRequest) -> None:
     for name, (flag, its) in _FLAGS_OF.items():
         if getattr(request, name) and its != request.benchmark:
             raise BadInput(f"{flag} is for --benchmark {its}: drop it, or choose that benchmark")
+    if request.profile != "full" and request.benchmark not in _DRAWN_FROM:
+        names = " or ".join(_DRAWN_FROM)
+        raise BadInput(f"--profile {request.profile} is for --benchmark {names}: drop it, or choose one of these")
     if request.benchmark != "mlvu":
         asked, plain = request.video, VideoRequest()
         for each in fields(VideoRequest):

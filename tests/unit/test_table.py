@@ -152,3 +152,29 @@ def test_a_task_scored_in_part_is_marked_and_leaves_averages_blank() -> None:
     assert (means["STS mean"].score, means["STS mean"].note) == (None, "2 of 3 tasks")
     assert means["Avg"].score is None
     assert means["Retrieval mean"].score == 0.9
+
+
+def _sample(error: float | None) -> dict[str, Any]:
+    return {"sample": {"profile": "quick", "items": 1_000, "of": 12_500, "error": error}}
+
+
+def test_scores_of_samples_stand_with_their_errors_for_one_run_and_for_several() -> None:
+    records = [
+        _record("A", "STS", 0.1, "differs", **_sample(0.03)),
+        _record("B", "STS", 0.2, "differs", **_sample(0.04)),
+        _record("C", "STS", 0.6),
+        _record("D", "Retrieval", 0.9, "differs", note="over 5 of 9 passages", **_sample(None)),
+    ]
+    found = rows(records, _ALL)
+    by_label = {row.label: row for part in found for row in part}
+    assert by_label["STS mean"].error == pytest.approx(0.05 / 3)  # the errors are independent, and C has none
+    assert by_label["Retrieval mean"].error is None
+    assert by_label["Avg"].error is None  # that of D is not known
+    assert by_label["D"].note == "1,000 of 12,500 items: not comparable; over 5 of 9 passages"
+    assert not by_label["Avg"].comparable
+    for columns in ({"one": found}, {"one": found, "other": found}):
+        stream = io.StringIO()
+        Console(file=stream, width=200).print(render("title", columns))
+        assert stream.getvalue().count("10.00* ± 3.00") == len(columns)
+        assert stream.getvalue().count("30.00* ± 1.67") == len(columns)
+        assert "90.00* ±" not in stream.getvalue()
