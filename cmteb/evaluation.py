@@ -57,11 +57,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
             )
             items.scored(split, scores[split])
     seconds = time.perf_counter() - started
-    main = {
-        split: {subset: float(values["main_score"]) for subset, values in by_subset.items()}
-        for split, by_subset in scores.items()
-    }
-    _refuse_nan(row, main)
+    main = _main_scores(row, scores)
     result = TaskResult.from_task_results(
         task,
         scores,
@@ -73,7 +69,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
     retriever = bridge.retriever if isinstance(bridge, SearchBridge) else None
     search_seconds = retriever.search_seconds if retriever else 0.0
     info = retriever.index_info if retriever else None
-    values, sample = items.values, loaded.sample
+    sample = loaded.sample
     return Outcome(
         files={f"{row.name}.json": _as_mteb_writes_it(result), **items.files()},
         shared={"model_meta.json": _model_file(bridge.mteb_model_meta, encoder.dimension if encoder else None)},
@@ -86,7 +82,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
         },
         texts=encoder.counts.as_dict() if encoder else {},
         note=sample.unlike if sample else "",
-        sample=sample.record(sample.error(values, row.main_score) if values else None) if sample else None,
+        sample=sample.record(items.values, row.main_score) if sample else None,
     )
 
 
@@ -107,11 +103,17 @@ def _model_file(meta: Any, dimension: int | None) -> str:
     return json.dumps(meta.to_dict(), default=str, ensure_ascii=False, indent=2)
 
 
-def _refuse_nan(row: Task, scores: Mapping[str, Mapping[str, float]]) -> None:
-    for split, by_subset in scores.items():
+def _main_scores(row: Task, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """The main score by split and subset, which is a number."""
+    main = {
+        split: {subset: float(values["main_score"]) for subset, values in by_subset.items()}
+        for split, by_subset in scores.items()
+    }
+    for split, by_subset in main.items():
         for subset, score in by_subset.items():
             if score != score:
                 raise ModelFault(f"{row.name}: {row.main_score} of {split}/{subset} is NaN; are all vectors alike?")
+    return main
 
 
 def _as_mteb_writes_it(result: Any) -> str:

@@ -70,10 +70,12 @@ class Sample:
         parts = sum(map(len, self.parts.values()))
         return float(t.ppf(0.975, squares * squares / weights)) * math.sqrt(squares) / parts if squares else 0.0
 
-    def record(self, error: float | None) -> dict[str, Any]:
+    def record(self, values: Values | None, metric: str) -> dict[str, Any]:
         """As it stands in run.json.
 
         Args:
-            error: See ``error``.
+            values: Of the drawn items; None where there are none.
+            metric: See ``error``.
         """
+        error = self.error(values, metric) if values else None
         return {"profile": self.profile, "items": self.items, "of": self.of, "error": error}

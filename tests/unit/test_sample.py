@@ -97,4 +97,6 @@ def test_so_does_that_of_a_rank_correlation() -> None:
 
 def test_a_record_has_it() -> None:
     sample = Sample("quick", "rows", {"test": {"zh": (3, 9), "en": (4, 4)}})
-    assert sample.record(0.25) == {"profile": "quick", "items": 7, "of": 13, "error": 0.25}
+    values = _values(zh=np.array([0.0, 1.0, 0.0]), en=np.ones(4))
+    assert sample.record(values, "m") == {"profile": "quick", "items": 7, "of": 13, "error": sample.error(values, "m")}
+    assert sample.record(None, "m")["error"] is None
