@@ -72,6 +72,7 @@ function filtered(section) {
   };
   said.dataset.shown = said.textContent;
   form.addEventListener("input", show);
+  form.addEventListener("change", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   if (form.elements.search.value || form.elements.state.value) show(); // a browser may have kept them
 }

@@ -1,0 +1,287 @@
+"""The page in a real browser: headless Chromium, driven by selenium. Skipped, with the reason, where one is absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from results.compare import compare
+from results.page import LANGUAGES
+from results.page.render import gain, percent
+from results.runs import find_all
+from tests.e2e.test_report import flagbench, serving
+from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_DRIVER = shutil.which("chromedriver")
+_WAIT = 60
+"""Seconds until a condition that does not come is given up."""
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """One browser for all tests of this file, with a profile of its own."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium (extra dev) is not installed")
+    if not _CHROMIUM or not _DRIVER:
+        pytest.skip("chromium and chromedriver are not on PATH")
+    options = webdriver.ChromeOptions()
+    options.binary_location = _CHROMIUM
+    for flag in (
+        "headless",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-dev-shm-usage",
+        "disable-sync",
+        f"user-data-dir={tmp_path_factory.mktemp('profile')}",
+        *(["no-sandbox"] if os.geteuid() == 0 else []),
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    # The driver's path is given: selenium need not look for one on the network.
+    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=_DRIVER))
+    try:
+        yield made
+    finally:
+        made.quit()
+
+
+@pytest.fixture
+def browser(chromium: Chrome) -> Iterator[Chrome]:
+    """The browser; what it wrote to its console fails the test."""
+    look(chromium, "light")
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.get_log("browser")
+    yield chromium
+    assert chromium.get_log("browser") == []
+
+
+def look(browser: Chrome, scheme: str) -> None:
+    """Have a reader who likes a scheme, and no motion: what is to be clicked must not glide away."""
+    media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in media.items()]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def opened(browser: Chrome, tmp_path: Path, *folders: Path, lang: str = "en") -> None:
+    """Open the report of some runs."""
+    target = tmp_path / "report.html"
+    result = flagbench("report", *folders, "--html", target, "--lang", lang, "--overwrite")
+    assert result.returncode == 0, result.stderr
+    browser.get(target.as_uri())
+
+
+def ask(browser: Chrome, script: str, *arguments: Any) -> Any:
+    """What a script in the page returns."""
+    return browser.execute_script(script, *arguments)  # type: ignore[no-untyped-call]
+
+
+def until(browser: Chrome, condition: Callable[[Chrome], Any]) -> None:
+    """Wait for something to be so."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(browser, _WAIT, poll_frequency=0.05).until(condition)
+
+
+def click(browser: Chrome, css: str) -> None:
+    browser.find_element("css selector", css).click()
+
+
+def visible_tasks(browser: Chrome) -> list[str]:
+    """The tasks that are to be seen, from top to bottom."""
+    script = """return [...document.querySelectorAll("tbody[data-task]")]
+        .filter((body) => body.getClientRects().length).map((body) => body.dataset.task)"""
+    return list(ask(browser, script))
+
+
+def count(browser: Chrome) -> str:
+    return str(browser.find_element("css selector", ".count").text)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    """Two runs of 35 tasks, with values of queries and worst queries."""
+    values = {"Task00": [0.1] * 12, "Task01": [0.5, 0.4] * 6}
+    better = {"Task00": [0.3] * 12, "Task01": [0.4, 0.5] * 6}
+    examples = {f"Task{at:02}": worst_of(f"Task{at:02}") for at in range(12)}
+    folders = []
+    for at, (name, its) in enumerate((("one", values), ("two", better))):
+        tasks = many_tasks(35, at)
+        tasks[:2] = [page_task("Task00", sum(its["Task00"]) / 12), page_task("Task01", 0.45, "Reranking")]
+        tasks = tasks[: 35 - at]  # the second lacks the last
+        folders.append(page_run(tmp_path / "out", f"org/{name}", *tasks, values=its, worst=examples))
+    return folders
+
+
+def test_the_page_shows_the_numbers_of_the_json(browser: Chrome, tmp_path: Path, two: list[Path]) -> None:
+    opened(browser, tmp_path, *two)
+    assert (tmp_path / "report.html").stat().st_size < 2_000_000
+    script = """return [...document.querySelectorAll("tbody[data-task]")].map((body) =>
+        [body.dataset.task, ...[...body.querySelectorAll(".score, .delta")].map((cell) => cell.innerText)])"""
+    shown = [[name, *(text.strip().split("\n")[0] for text in texts)] for name, *texts in ask(browser, script)]
+    records = [json.loads((folder / "flagbench" / "run.json").read_text(encoding="utf-8"))["tasks"] for folder in two]
+    significant = {
+        line.task for line in compare(find_all(two)).lines if line.cells[1].test and line.cells[1].test.significant
+    }
+    assert significant == {"Task00"}
+    expected = []
+    for name in records[0]:
+        one, other = (its[name]["scores"]["dev"]["default"] if name in its else None for its in records)
+        delta = "" if other is None else gain(other - one) + ("†" if name in significant else "")
+        expected.append([name, percent(one), "–" if other is None else percent(other), delta])
+    assert [[text.removesuffix(" not run") for text in row] for row in shown] == expected
+
+
+def test_sorting(browser: Chrome, tmp_path: Path, two: list[Path]) -> None:
+    opened(browser, tmp_path, *two)
+    scores = [
+        {name: task["scores"]["dev"]["default"] for name, task in json.loads(text)["tasks"].items()}
+        for text in ((folder / "flagbench" / "run.json").read_text(encoding="utf-8") for folder in two)
+    ]
+    before = visible_tasks(browser)
+    click(browser, ".scores th:nth-child(4) button")
+    down = sorted(scores[1], key=scores[1].__getitem__, reverse=True)
+    assert visible_tasks(browser) == [*down, "Task34"]  # what has no score comes last
+    heading = browser.find_element("css selector", ".scores th:nth-child(4)")
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert "sorted by org/two, descending" in count(browser)
+    click(browser, ".scores th:nth-child(4) button")
+    assert visible_tasks(browser) == [*reversed(down), "Task34"]
+    assert heading.get_attribute("aria-sort") == "ascending"
+    # With the keyboard alone, by the difference.
+    from selenium.webdriver.common.keys import Keys
+
+    browser.find_element("css selector", ".scores th:nth-child(5) button").send_keys(Keys.ENTER)
+    deltas = {name: scores[1][name] - scores[0][name] for name in scores[1]}
+    assert visible_tasks(browser) == [*sorted(deltas, key=deltas.__getitem__, reverse=True), "Task34"]
+    assert heading.get_attribute("aria-sort") == "none"
+    click(browser, ".scores th:first-child button")
+    assert visible_tasks(browser) == before == sorted(before)
+
+
+def test_searching_and_filtering(browser: Chrome, tmp_path: Path, two: list[Path]) -> None:
+    opened(browser, tmp_path, *two)
+    assert count(browser) == "35 of 35 tasks"
+    from selenium.webdriver.common.keys import Keys
+
+    search = browser.find_element("name", "search")
+    search.send_keys("TASK1")
+    assert visible_tasks(browser) == [f"Task1{at}" for at in range(10)]
+    assert count(browser) == "10 of 35 tasks"
+    search.send_keys(" sts")
+    assert visible_tasks(browser) == ["Task12", "Task17"]
+    search.send_keys(Keys.CONTROL, "a", Keys.NULL, Keys.DELETE)
+    browser.find_element("css selector", "select[name=kind] option[value=Clustering]").click()
+    assert visible_tasks(browser) == [f"Task{at:02}" for at in range(4, 35, 5)]
+    browser.find_element("css selector", "select[name=state] option[value=incomplete]").click()
+    assert visible_tasks(browser) == ["Task34"]
+    search.send_keys("nothing is called so")
+    assert visible_tasks(browser) == []
+    assert browser.find_element("css selector", ".empty").is_displayed()
+    search.send_keys(Keys.CONTROL, "a", Keys.NULL, Keys.DELETE)
+    browser.find_element("css selector", "select[name=kind] option").click()
+    browser.find_element("css selector", "select[name=state] option[value=significant]").click()
+    assert visible_tasks(browser) == ["Task00"]
+
+
+def test_opening_a_task(browser: Chrome, tmp_path: Path, two: list[Path]) -> None:
+    opened(browser, tmp_path, *two)
+    details = browser.find_element("css selector", "[data-task=Task00] .details")
+    button = browser.find_element("css selector", "[data-task=Task00] button.open")
+    assert not details.is_displayed()
+    button.click()
+    assert details.is_displayed()
+    assert button.get_attribute("aria-expanded") == "true"
+    assert "p (Holm)" in details.text
+    click(browser, "[data-task=Task00] details.worst summary")
+    first = worst_of("Task00").queries[0]
+    assert first.text in details.text
+    assert f"rank 1 · {first.found[0].score:.4g}" in details.text
+    assert first.found[0].text[:100] in details.text
+    assert "not retrieved · grade 1" in details.text
+    button.click()
+    assert not details.is_displayed()
+    key = browser.find_element("css selector", "[data-task=Task03]").get_attribute("id")
+    ask(browser, "location.hash = arguments[0]", key)
+    until(browser, lambda its: its.find_element("css selector", "[data-task=Task03] .details").is_displayed())
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_screen_is_too_narrow(
+    browser: Chrome, tmp_path: Path, two: list[Path], lang: str, scheme: str, width: int
+) -> None:
+    look(browser, scheme)
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened(browser, tmp_path, *two, lang=lang)
+    for button in browser.find_elements("css selector", "button.open")[:2]:
+        ask(browser, "arguments[0].click()", button)
+    assert ask(browser, "const page = document.documentElement; return page.scrollWidth - page.clientWidth") == 0
+    assert ask(browser, "return innerWidth") == width
+    assert ask(browser, "return document.documentElement.lang") == {"en": "en", "zh": "zh-CN"}[lang]
+    assert ask(browser, "return document.querySelector('h2').innerText") == {"en": "Summary", "zh": "概览"}[lang]
+    assert lowest_contrast(browser) >= 4.5
+
+
+def lowest_contrast(browser: Chrome) -> float:
+    """The lowest contrast of any text to the page behind it, as WCAG computes it."""
+    script = """
+        const light = (color) => {
+            const [r, g, b] = color.match(/[0-9.]+/g).map(Number).map((v) => v / 255)
+                .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const paper = light(getComputedStyle(document.documentElement).backgroundColor);
+        const texts = [...document.querySelectorAll("main *")].filter((each) =>
+            !each.closest("svg") && [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+        return Math.min(...texts.map((each) => light(getComputedStyle(each).color))
+            .map((ink) => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)));"""
+    return float(ask(browser, script))
+
+
+def test_markup_in_a_name_is_shown_as_it_is(browser: Chrome, tmp_path: Path) -> None:
+    evil = "</script><script>document.title='gone'</script><img src=x onerror=document.title='gone'>"
+    folder = page_run(tmp_path / "out", "org/one", page_task("A", note=evil))
+    file = folder / "flagbench" / "run.json"
+    document = json.loads(file.read_text(encoding="utf-8"))
+    document |= {"model": f"org/{evil}", "evidence": [evil]}
+    file.write_text(json.dumps(document), encoding="utf-8")
+    opened(browser, tmp_path, folder)
+    assert browser.find_element("css selector", "h1").text == f"org/{evil}"
+    assert browser.title == f"org/{evil} · FlagBench"
+    assert browser.find_elements("css selector", "body script, img") == []
+
+
+def test_the_leaderboard_follows_its_files(browser: Chrome, tmp_path: Path) -> None:
+    page_run(tmp_path / "runs", "org/one", page_task("A", 0.25))
+
+    def shown(name: str) -> Callable[[Chrome], bool]:
+        return lambda its: its.find_elements("css selector", f"[data-run='{name}']") != []
+
+    with serving(tmp_path / "runs", "--lang", "zh") as (_, address):
+        browser.get(address)
+        assert browser.find_element("css selector", "h1").text == "排行榜"
+        page_run(tmp_path / "runs" / "more", "org/two", page_task("A", 0.75))
+        until(browser, shown("org/two"))
+        # Who is reading is told, and not interrupted.
+        click(browser, "button.open")
+        (page_run(tmp_path / "runs", "org/bad", page_task("A")) / "flagbench" / "run.json").write_text("{")
+        page_run(tmp_path / "runs" / "more", "org/three", page_task("A", 0.5))
+        until(browser, lambda its: its.find_element("css selector", ".notice").is_displayed())
+        assert not shown("org/three")(browser)
+        click(browser, ".notice button")
+        until(browser, shown("org/three"))
+        assert "org__bad" in browser.find_element("css selector", "[aria-labelledby=unreadable]").text
