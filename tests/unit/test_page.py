@@ -397,7 +397,7 @@ def test_markup_in_a_run_is_shown_as_it_is(tmp_path: Path) -> None:
         file = folder / "flagbench" / "run.json"
         document = json.loads(file.read_text(encoding="utf-8"))
         (folder / "flagbench" / "worst_queries").mkdir()
-        (folder / Examples.file(name)).write_text(json.dumps(vars(examples), default=vars), encoding="utf-8")
+        (folder / Examples.file(name)).write_text(examples.to_json(), encoding="utf-8")
         document |= {**fields, "model": f"org/{at}{_EVIL}", "revision": evil, "benchmark": evil}
         document["tasks"] = {
             each.name: {**vars(each), "files": [Examples.file(name)] if each is task else []} for each in (task, failed)
@@ -467,7 +467,7 @@ def test_all_that_is_named_is_there(tmp_path: Path) -> None:
 def test_odd_records_are_shown(tmp_path: Path) -> None:
     odd: list[dict[str, Any]] = [
         {"seconds": {"encode": "x", "data": None}, "texts": {"asked": "many", "distinct": True, "encoded": []}},
-        {"seconds": [], "texts": "none", "search": "yes", "sample": [1], "finished": 7},
+        {"seconds": [], "texts": "none", "search": "yes", "sample": {}, "finished": 7},
         {"data": {}, "settings": {"task": {}, "instruction": "none"}},
     ]
     tasks = [page_task(f"T{at}", **fields) for at, fields in enumerate(odd)]
