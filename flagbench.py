@@ -17,6 +17,19 @@ from collections.abc import Iterable
 __version__ = "0.1.0"
 
 
+def first_few(items: Iterable[object], shown: int = 5, between: str = ", ") -> str:
+    """The first few of many in one line, and how many more there are: for messages and notes.
+
+    Args:
+        items: Anything with a text.
+        shown: At most so many of them.
+        between: What stands between two.
+    """
+    texts = list(map(str, items))
+    more = f"{between.rstrip(', ')} and {len(texts) - shown:,} more" if len(texts) > shown else ""
+    return between.join(texts[:shown]) + more
+
+
 class FlagbenchError(Exception):
     """Base of all errors that end in one line instead of a traceback."""
 

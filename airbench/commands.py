@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput
+from flagbench import BadInput, first_few
 from runners.options import names
 from runners.terminal import console
 
@@ -148,7 +148,7 @@ def _submit(options: argparse.Namespace) -> int:
 
 
 def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *, mini: bool, reranked: bool) -> None:
-    from airbench.submission import LEADERBOARD, some
+    from airbench.submission import LEADERBOARD
 
     out = console()
     its = checked.candidate
@@ -160,7 +160,7 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
     )
     if checked.missing:
         total = checked.datasets + len(checked.missing)
-        _say(out, f"PARTIAL   {len(checked.missing)} of {total} datasets are missing: {some(checked.missing)}")
+        _say(out, f"PARTIAL   {len(checked.missing)} of {total} datasets are missing: {first_few(checked.missing)}")
         _say(out, "          the leaderboard leaves every average blank that misses a dataset")
     if checked.left_out:
         _say(out, f"left out  {_count(len(checked.left_out), 'file')} of the dev split or of another version")

@@ -13,14 +13,13 @@ from pathlib import Path
 from airbench.loading import read_passage_ids, read_query_ids
 from airbench.registry import Dataset, datasets
 from airbench.search_results import NO_RERANKER, TYPES, SearchResults, file_names, find, folder_name, names_of, read
-from flagbench import BadInput, FlagbenchError, UnknownName
+from flagbench import BadInput, FlagbenchError, UnknownName, first_few
 from results.store import replacing
 from runners.snapshots import Snapshots
 
 LEADERBOARD = "https://huggingface.co/spaces/AIR-Bench/leaderboard"
 MOST_HITS = 1000
 
-_SHOWN = 5
 _FAULTS_SHOWN = 8
 _HEAD = 4096
 _VERSION = re.compile(rb'"benchmark_version"\s*:\s*"(AIR-Bench_[^"]*)"')
@@ -154,8 +153,8 @@ def choose(
     if len(fits) == 1:
         return fits[0]
     if not fits:
-        raise BadInput(f"{root} has no such results; it has {some(found)}")
-    raise BadInput(f"{root} holds several results; choose one of: {some(fits)}")
+        raise BadInput(f"{root} has no such results; it has {first_few(found)}")
+    raise BadInput(f"{root} holds several results; choose one of: {first_few(fits)}")
 
 
 def _version_of(path: Path) -> str:
@@ -197,7 +196,7 @@ def check(
     if missing and not (allow_partial and by_dataset):
         faults.insert(
             0,
-            f"{len(missing)} of {len(expected)} datasets are missing: {some(missing)} "
+            f"{len(missing)} of {len(expected)} datasets are missing: {first_few(missing)} "
             "(evaluate them, or use --allow-partial)",
         )
     queries = hits = 0
@@ -213,7 +212,7 @@ def check(
         queries += len(results.hits)
         hits += sum(map(len, results.hits.values()))
     if faults:
-        raise BadInput(f"{candidate.folder} cannot be submitted: {some(faults, '; ', _FAULTS_SHOWN)}")
+        raise BadInput(f"{candidate.folder} cannot be submitted: {first_few(faults, _FAULTS_SHOWN, '; ')}")
     return Checked(candidate, tuple(files), tuple(left_out), len(by_dataset), queries, hits, missing)
 
 
@@ -274,7 +273,7 @@ def _faults_of(results: SearchResults, dataset: Dataset, snapshots: Snapshots) -
         ],
         "passages that are not in the corpus": [f"{its[0]} of {query}" for query, its in foreign.items() if its],
     }
-    return [f"{kind}: {some(found)}" for kind, found in kinds.items() if found]
+    return [f"{kind}: {first_few(found)}" for kind, found in kinds.items() if found]
 
 
 def archive_name(candidate: Candidate, *, mini: bool = False) -> str:
@@ -330,10 +329,3 @@ def check_target(target: Path, folder: Path, *, overwrite: bool) -> None:
         raise BadInput(f"{target.parent} is no folder: use another --output")
     if target.resolve().is_relative_to(folder.resolve()):
         raise BadInput(f"{target} would lie among the results that it holds: use another --output")
-
-
-def some(items: Iterable[object], between: str = ", ", shown: int = _SHOWN) -> str:
-    """The first few of many, and how many more there are."""
-    texts = list(map(str, items))
-    more = f"{between.rstrip()} and {len(texts) - shown:,} more" if len(texts) > shown else ""
-    return between.join(texts[:shown]) + more

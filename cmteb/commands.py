@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flagbench import first_few
 from runners.terminal import console
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def _submit(options: argparse.Namespace) -> int:
 
 def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
     """What was done, and what is left to do by hand."""
-    from cmteb.submission import REPOSITORY, by_reason, lacking, some
+    from cmteb.submission import REPOSITORY, by_reason, lacking
     from cmteb.submitted_model import in_mteb, left_open
+    from results.runs import shown
 
     its = checked.identity
     yield f"results   {checked.run.folder}"
@@ -85,7 +87,8 @@ def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
     for line in by_reason(checked.left_out):
         yield f"left out  {line}"
     if checked.unknown:
-        yield f"unproven  mteb publishes no statistics to hold the rows of {some(checked.unknown)} against"
+        names = first_few(map(shown, checked.unknown))
+        yield f"unproven  mteb publishes no statistics to hold the rows of {names} against"
     yield f"written   {folder}, {_count(len(list(folder.iterdir())), 'file')}"
     if card is not None:
         yield f"card      {card}: for the top of the model's README on the hub"

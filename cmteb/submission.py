@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cmteb.submitted_model import Identity, describe
-from flagbench import BadInput
+from flagbench import BadInput, first_few
 from results.record import TaskRecord
 from results.runs import Run, shown
 from results.store import RunStore
@@ -27,7 +27,6 @@ _META = "model_meta.json"
 _RUN_SETTINGS = "run_settings.jsonl"
 _ROUNDED = 1e-6
 """mteb writes scores with six decimals."""
-_SHOWN = 5
 _NO_TASK = "not of mteb"
 
 # What is told of a model's settings: nothing that could name a place on a disk.
@@ -118,7 +117,7 @@ def check(run: Run, identity: Identity, *, allow_partial: bool = False) -> Check
     if faults or (unfit and not allow_partial):
         hint = " (evaluate them, or use --allow-partial)" if not faults else ""
         said = faults if allow_partial else [*faults, *unfit]
-        raise BadInput(f"{run.folder} cannot be submitted: {some(said, '; ')}{hint}")
+        raise BadInput(f"{run.folder} cannot be submitted: {first_few(map(shown, said), between='; ')}{hint}")
     unknown = tuple(entry.name for entry in entries if entry.record.data.get("status") == "unknown")
     return Checked(run, identity, describe(run, identity), tuple(entries), left_out, unknown, standings)
 
@@ -184,7 +183,7 @@ def _mixed(entries: Sequence[Entry]) -> list[str]:
             value = part(entry.record.settings, "model").get(key)
             found.setdefault(json.dumps(value), []).append(entry.name)
         if len(found) > 1:
-            values = ", ".join(f"{value} in {some(names)}" for value, names in found.items())
+            values = ", ".join(f"{value} in {first_few(map(shown, names))}" for value, names in found.items())
             faults.append(f"{key} is {values}: evaluate all tasks with the same settings")
     return faults
 
@@ -194,7 +193,10 @@ def by_reason(left_out: Mapping[str, str]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         reasons.setdefault(reason, []).append(name)
-    return [f"{len(names)} task{'s' * (len(names) > 1)} {reason}: {some(names)}" for reason, names in reasons.items()]
+    return [
+        f"{len(names)} task{'s' * (len(names) > 1)} {reason}: {first_few(map(shown, names))}"
+        for reason, names in reasons.items()
+    ]
 
 
 def _standings(results: Mapping[str, Any]) -> tuple[Standing, ...]:
@@ -224,7 +226,7 @@ def _covers(results: Mapping[str, Any], task: Any) -> bool:
 def lacking(standing: Standing) -> str:
     """What a benchmark still wants, in one line."""
     counted = f"{len(standing.missing)} of {standing.tasks} tasks of {standing.benchmark}"
-    return f"{counted} are missing: {some(standing.missing)}"
+    return f"{counted} are missing: {first_few(map(shown, standing.missing))}"
 
 
 def folder_of(identity: Identity, output: Path) -> Path:
@@ -250,7 +252,7 @@ def check_target(output: Path, identity: Identity, run: Run, *, overwrite: bool)
     if not overwrite:
         raise BadInput(f"{target} exists already: use --overwrite, or another --output")
     if foreign := [path.name for path in target.iterdir() if path.is_dir() or path.suffix not in (".json", ".jsonl")]:
-        raise BadInput(f"{target} holds what is no result ({some(foreign)}): use another --output")
+        raise BadInput(f"{target} holds what is no result ({first_few(map(shown, foreign))}): use another --output")
 
 
 def write(checked: Checked, output: Path, *, overwrite: bool = False) -> Path:
@@ -271,7 +273,9 @@ def write(checked: Checked, output: Path, *, overwrite: bool = False) -> Path:
     target = folder_of(checked.identity, output)
     kept = {"model_meta", *(entry.name for entry in checked.entries)}
     if lost := [path.stem for path in sorted(target.glob("*.json")) if path.stem not in kept]:
-        raise BadInput(f"{target} holds results of {some(lost)}, which the run has not: use another --output")
+        raise BadInput(
+            f"{target} holds results of {first_few(map(shown, lost))}, which the run has not: use another --output"
+        )
     nearest = next(each for each in (output, *output.absolute().parents) if each.is_dir())
     try:
         unfinished = Path(tempfile.mkdtemp(dir=nearest, prefix=".submission.", suffix=".unfinished"))
@@ -368,9 +372,3 @@ def part(values: Any, key: str) -> Mapping[str, Any]:
     """An object in run.json; empty where it is absent or no object."""
     found = values.get(key) if isinstance(values, Mapping) else None
     return found if isinstance(found, Mapping) else {}
-
-
-def some(texts: Sequence[str], between: str = ", ") -> str:
-    """The first few of many, and how many more there are."""
-    more = f"{between.rstrip()} and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
-    return between.join(map(shown, texts[:_SHOWN])) + more

@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flagbench import BadInput
+from flagbench import BadInput, first_few
 from mlvu.loading import Question
 from mlvu.registry import Row, averaged, find
 from mlvu.scoring import robust
 from results.store import write_atomic
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def check(questions: Sequence[Question], answers: Mapping[str, str], *, allow_pa
         twice = Counter(question.id for question in questions).most_common(1)[0][0]
         raise BadInput(f"question {twice} stands there twice; mend the data")
     if foreign := [each for each in answers if each not in rows]:
-        raise BadInput(f"{len(foreign)} answers are to no question of the test set: {_some(foreign)}; remove them")
+        raise BadInput(f"{len(foreign)} answers are to no question of the test set: {first_few(foreign)}; remove them")
     predictions, unparsed = [], []
     for question in questions:
         if question.id not in answers:
@@ -103,14 +101,8 @@ def _faults(checked: Checked, questions: int) -> str:
         f"{len(checked.unparsed)} answers name no option, or more than one": checked.unparsed,
         f"{len(checked.short)} tasks do not have their published number of questions": checked.short,
     }
-    said = [f"{what}: {_some(which)}" for what, which in kinds.items() if which] or ["there are no questions"]
+    said = [f"{what}: {first_few(which)}" for what, which in kinds.items() if which] or ["there are no questions"]
     return "; ".join(said) + (" (--allow-partial leaves them out)" if checked.predictions else "")
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first few of many, and how many more there are."""
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def text(checked: Checked) -> str:

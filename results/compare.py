@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from flagbench import BadInput
+from flagbench import BadInput, first_few
 from results.record import TaskRecord
 from results.runs import Run, Tested, difference, other_queries, shown, surely_alike, tested
 from results.statistics import LEVEL, PERMUTATIONS, RESAMPLES, holm
@@ -25,8 +25,6 @@ ALPHA = 0.05
 
 EQUAL = 1e-9
 """Scores that are this near are equal: they differ in the order of additions."""
-
-_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -414,6 +412,5 @@ def _notes(comparison: Comparison) -> list[str]:
             f"correction for {len(tests)} tests, seed {comparison.seed}; interval: bootstrap, {RESAMPLES:,} resamples"
         )
     for text, tasks in said.items():
-        more = f" and {len(tasks) - _NAMED} more" if len(tasks) > _NAMED else ""
-        notes.append(f"{text}: {', '.join(map(shown, tasks[:_NAMED]))}{more}")
+        notes.append(f"{text}: {first_few(map(shown, tasks))}")
     return [*notes, *comparison.differences]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from flagbench import first_few
 from results.compare import EQUAL, Cell, Line
 from results.gate_rules import Check, Rule
 from results.record import RunRecord, TaskRecord
@@ -19,8 +20,6 @@ _MACHINE = ("processor", "device", "device_name", "threads")
 
 # What was timed, and how often: texts of embedding models, questions of video models.
 _PACES = (("encode", "encoded"), ("answer", "answered"))
-
-_NAMED = 4
 
 
 class Unknown(Exception):
@@ -167,7 +166,7 @@ def _comparable(subject: Subject) -> None:
     for at, whose in enumerate(("baseline", "candidate")):
         missing = [line.task for line in subject.lines if line.cells[at].status == "missing"]
         if missing:
-            raise Unknown(f"the {whose} lacks {_some(missing)}")
+            raise Unknown(f"the {whose} lacks {first_few(missing)}")
     for line in subject.lines:
         for cell, whose in zip(line.cells, ("baseline", "candidate"), strict=True):
             _whole(line.task, cell, whose)
@@ -213,8 +212,3 @@ def _pace(task: str, record: TaskRecord) -> tuple[float, int]:
 
 def _points(change: float) -> str:
     return f"{round(100 * change, 3) + 0.0:+.3f} points"  # no -0.000
-
-
-def _some(names: Sequence[str] | Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:_NAMED]) + (f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else "")

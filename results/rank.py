@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput
+from flagbench import BadInput, first_few
 from results.published import SOURCE, Reference
 from results.record import RunRecord, TaskRecord
 
@@ -230,11 +230,10 @@ def _not_comparable(its: TaskRecord, splits: Collection[str]) -> str:
 
 def _nothing(record: RunRecord, ran: Mapping[str, str]) -> str:
     if not ran:
-        names = ", ".join(list(record.tasks)[:3]) or "no task"
+        names = first_few(record.tasks, 3) or "no task"
         return f"this run (of {record.benchmark}: {names}) has no task of C-MTEB, which published scores are of"
-    lines = "; ".join(f"{task}: {why}" for task, why in list(ran.items())[:3])
-    more = f"; and {len(ran) - 3} more" if len(ran) > 3 else ""
-    return f"no task of this run can be ranked ({lines}{more}): evaluate the published rows with --benchmark cmteb"
+    lines = first_few((f"{task}: {why}" for task, why in ran.items()), 3, "; ")
+    return f"no task of this run can be ranked ({lines}): evaluate the published rows with --benchmark cmteb"
 
 
 def _notes(tasks: Mapping[str, str], reference: Reference, rivals: Collection[str]) -> list[str]:

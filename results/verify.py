@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput, UnknownName, first_few
 from results.published import SOURCE, Published
 from results.record import RunRecord, TaskRecord
 
@@ -184,7 +184,7 @@ def _hints(record: RunRecord, against: Published, checked: Sequence[Checked]) ->
     whole = [each for each in off if record.tasks[each.task].status == "success"]
     rows = [each.name for each in its if each.data.get("status") != "exact" or each.status == "partial"]
     if rows:
-        yield f"first: the rows of {_some(rows)} are not the published ones; mend the data before anything else"
+        yield f"first: the rows of {first_few(rows, 3)} are not the published ones; mend the data before anything else"
     if any("reranker" in each.settings for each in its):
         yield "first: the run re-ranks with a second model, which the published scores may not; evaluate without it"
     if not whole:
@@ -251,12 +251,8 @@ def _setting(record: RunRecord, off: Sequence[Checked], part: str, names: Sequen
         for name in names:
             if isinstance(settings, Mapping) and name in settings:
                 found[name][f"'{value}'" if isinstance(value := settings[name], str) else str(value)] = None
-    said = [f"{name} {_some(list(values))}" for name, values in found.items() if values]
+    said = [f"{name} {first_few(values, 3)}" for name, values in found.items() if values]
     return ", ".join(said) or "not in its record"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def render(verification: Verification) -> Table:

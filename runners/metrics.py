@@ -18,10 +18,10 @@ figures             rounded to 5 places                                  as they
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
-from flagbench import BadData
+from flagbench import BadData, first_few
 
 Rule = Literal["compat", "strict"]
 Qrels = Mapping[str, Mapping[str, int]]
@@ -32,7 +32,6 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 
 _MEASURES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}
 _PLACES = 5
-_NAMED = 3
 
 
 def metric_names(cutoffs: Sequence[int]) -> list[str]:
@@ -103,7 +102,9 @@ def means(qrels: Qrels, values: Mapping[str, Mapping[str, float]], rule: Rule = 
 def _check(qrels: Qrels, run: Run) -> None:
     unknown = [query for query in run if query not in qrels]
     if unknown:
-        raise BadData(f"no relevance judgements for {len(unknown):,} of {len(run):,} queries: {_some(unknown)}")
+        raise BadData(
+            f"no relevance judgements for {len(unknown):,} of {len(run):,} queries: {first_few(map(repr, unknown), 3)}"
+        )
     for query, passages in (*qrels.items(), *run.items()):
         try:
             query.encode()
@@ -111,13 +112,6 @@ def _check(qrels: Qrels, run: Run) -> None:
         except UnicodeEncodeError as error:
             # pytrec_eval does not look whether its own encoding worked, and takes the process down.
             raise BadData(f"an id of query {query!r} is no valid text (half of a surrogate pair)") from error
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first few of many names."""
-    names = list(names)
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(map(repr, names[:_NAMED])) + more
 
 
 def _rank(reciprocal: float) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from flagbench import BadData, BadInput
+from flagbench import BadData, BadInput, first_few
 from models.contract import Role
 from models.device import devices_line, joint_device, resolve_device, resolve_devices
 from models.overrides import of_reranker, without_reranker
@@ -16,7 +16,7 @@ from models.resolve import Model, has_files, resolve_model, searches
 from models.spec import ModelSpec, joint_name
 from results.record import RunRecord, TaskRecord, settings_digest
 from results.store import RunStore
-from runners.benchmark import Benchmark, find_benchmark, names_of
+from runners.benchmark import Benchmark, find_benchmark
 from runners.request import RunRequest
 from runners.snapshots import Snapshots
 from runners.task import Task
@@ -222,25 +222,25 @@ def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
     if model.spec.ability == "encode":
         if model.spec.retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
             raise BadInput(
-                f"--retrieval {model.spec.retrieval} ranks passages, and {_some(others)} rank none: "
+                f"--retrieval {model.spec.retrieval} ranks passages, and {_names(others)} rank none: "
                 "use --types retrieval,reranking"
             )
         return
     if model.spec.ability == "generate":
         if others := tuple(task for task in tasks if task.kind not in _ANSWERED):
-            raise BadInput(f"{model.spec.name} answers questions, and {_some(others)} ask none: use --benchmark mlvu")
+            raise BadInput(f"{model.spec.name} answers questions, and {_names(others)} ask none: use --benchmark mlvu")
         return
     if model.spec.ability == "search":
         if others := tuple(task for task in tasks if task.kind not in _RANKED):
             raise BadInput(
-                f"{model.spec.name} searches and gives no vectors, which {_some(others)} need: "
+                f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "
                 "use --types retrieval,reranking"
             )
         return
     others = tuple(task for task in tasks if task.kind != "Reranking")
     if others:
         raise BadInput(
-            f"{model.spec.name} is a reranker and gives no vectors, which {_some(others)} need: use --types reranking"
+            f"{model.spec.name} is a reranker and gives no vectors, which {_names(others)} need: use --types reranking"
         )
 
 
@@ -272,7 +272,7 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
         raise BadInput(f"{model.spec.name} is a reranker itself: --reranker wants an embedding model before it")
     others = tuple(task for task in tasks if task.kind != "Retrieval")
     if others:
-        raise BadInput(f"--reranker re-ranks retrieval, and {_some(others)} do not retrieve: use --types retrieval")
+        raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")
     return reranker
 
 
@@ -286,15 +286,15 @@ def _check_data(benchmark: Benchmark, tasks: tuple[Task, ...], snapshots: Snapsh
     if len(faults) == 1:
         raise faults[0][1]
     if faults:
-        names = _some(tuple(task for task, _ in faults))
+        names = _names(task for task, _ in faults)
         raise BadData(
             f"{len(faults)} of {len(tasks)} tasks have no usable data ({names}); choose others with --tasks. "
             f"The first: {faults[0][1]}"
         )
 
 
-def _some(tasks: tuple[Task, ...]) -> str:
-    return names_of(tasks) if len(tasks) <= 5 else f"{names_of(tasks[:5])} and {len(tasks) - 5} more"
+def _names(tasks: Iterable[Task]) -> str:
+    return first_few(task.name for task in tasks)
 
 
 def _check_folder(flag: str, folder: Path) -> None:

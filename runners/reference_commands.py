@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput
+from flagbench import BadInput, first_few
 from runners.options import names
 from runners.terminal import console
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from results.runs import Run
 
 _NEIGHBOURS = 3
-_SHOWN = 3
 
 
 def add_rank(parser: argparse.ArgumentParser) -> None:
@@ -106,9 +105,7 @@ def find_run(path: Path) -> Run:
 
     found = find_runs(path)
     if len(found) > 1:
-        some = ", ".join(str(run.folder) for run in found[:_SHOWN])
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise BadInput(f"{path} holds {len(found)} runs: give one of {some}{more}")
+        raise BadInput(f"{path} holds {len(found)} runs: give one of {first_few((run.folder for run in found), 3)}")
     return found[0]
 
 

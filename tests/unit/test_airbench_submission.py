@@ -123,7 +123,7 @@ def more_hits(results: SearchResults, number: int) -> SearchResults:
             lambda its: edited(hits=hits(query_ids("test")[2:]))(its),
             r"queries without results \(of 6\): test-0, test-1",
         ),
-        (lambda its: edited(hits={})(its), r"queries without results \(of 6\): test-0, .*, test-4, and 1 more"),
+        (lambda its: edited(hits={})(its), r"queries without results \(of 6\): test-0, .*, test-4 and 1 more"),
         (
             lambda its: edited(hits=hits([*query_ids("test"), "dev-0"]))(its),
             "queries that are not of the test split: dev-0",

@@ -1,6 +1,6 @@
 import pytest
 
-from flagbench import BadData, BadInput, FlagbenchError, ModelFault, UnknownName
+from flagbench import BadData, BadInput, FlagbenchError, ModelFault, UnknownName, first_few
 
 
 def test_unknown_name_offers_the_nearest_whatever_the_case():
@@ -56,3 +56,10 @@ def test_exit_codes(error, code):
 
 def test_a_model_fault_is_not_the_users_fault():
     assert not issubclass(ModelFault, BadInput)
+
+
+def test_the_first_few_of_many_are_named() -> None:
+    assert first_few(["a", "b"], 2) == "a, b"
+    assert first_few(range(1_234), 2) == "0, 1 and 1,232 more"
+    assert first_few("abc", 1, "; ") == "a; and 2 more"
+    assert first_few([]) == ""
