@@ -42,7 +42,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
     encoder, bridge = _bridge(contestant, progress)
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
-    items = Items(row, task)
+    items, sample = Items(row, task, loaded.sample), loaded.sample
     with quiet(), items.gathering(predictions) as folder:
         for split in row.splits:
             scores[split] = dict(
@@ -69,7 +69,6 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
     retriever = bridge.retriever if isinstance(bridge, SearchBridge) else None
     search_seconds = retriever.search_seconds if retriever else 0.0
     info = retriever.index_info if retriever else None
-    sample = loaded.sample
     return Outcome(
         files={f"{row.name}.json": _as_mteb_writes_it(result), **items.files()},
         shared={"model_meta.json": _model_file(bridge.mteb_model_meta, encoder.dimension if encoder else None)},

@@ -7,7 +7,7 @@ Nothing is scored twice, and mteb's numbers stay as they are: its tasks hand the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from results.examples import Example, Examples
 from results.influence import average_precision_values, best_accuracy_values, spearman_values
+from results.sample import Sample
 from results.values import Values
 from runners.mteb_bridge import passage_texts, query_texts
 from runners.task import Task
@@ -60,10 +61,12 @@ class Items:
     Args:
         row: The task.
         task: mteb's object, loaded.
+        sample: What of its data was drawn: its rows have the numbers that they have among all. None for all of it.
     """
 
-    def __init__(self, row: Task, task: Any) -> None:
+    def __init__(self, row: Task, task: Any, sample: Sample | None = None) -> None:
         self._row = row
+        self._places = sample.places if sample else {}
         self._task = task
         self._parts: dict[str, dict[str, dict[str, float]]] = {}
         self._worst: list[Example] = []
@@ -103,8 +106,10 @@ class Items:
             return
         for subset, found in scores.items():
             by_level = found.get("v_measures") or []
-            levels = by_level if isinstance(by_level, Mapping) else {"set": by_level}
-            values = {f"{level} {number}": v for level, its in levels.items() for number, v in enumerate(its)}
+            if isinstance(by_level, Mapping):
+                values = {f"{level} {number}": v for level, its in by_level.items() for number, v in enumerate(its)}
+            else:
+                values = {f"set {number}": v for number, v in self._numbered(split, subset, by_level)}
             self._keep(split, subset, values)
 
     @property
@@ -174,17 +179,24 @@ class Items:
     def _predicted(self, found: Any, split: str, subset: str) -> None:
         """Take the predictions of a split and subset."""
         kind = self._row.kind
-        values: Sequence[float] | NDArray[np.float64] = ()
         if kind == "STS":
-            values = self._of_pairs_of_sts(found, self._rows(split, subset)["score"][:])
+            values = self._of_sts(found, self._rows(split, subset)["score"][:])
         elif kind == "PairClassification":
             values = self._of_pairs(found, self._labels_of_pairs(split, subset))
         elif kind == "Classification" and self._row.main_score == "accuracy" and not self._task.is_cross_validation:
             labels = np.asarray(self._rows(split, subset)[self._task.label_column_name][:])
             values = np.mean([np.asarray(predicted) == labels for predicted in found], axis=0)
-        self._keep(split, subset, {str(number): value for number, value in enumerate(values)})
+        else:
+            return
+        if len(values):
+            self._keep(split, subset, {str(number): v for number, v in self._numbered(split, subset, values)})
 
-    def _of_pairs_of_sts(self, found: Mapping[str, Any], scores: ArrayLike) -> NDArray[np.float64]:
+    def _numbered(self, split: str, subset: str, values: Iterable[float]) -> Iterator[tuple[int, float]]:
+        """Values of rows or sets with their numbers among all of the split and subset."""
+        places = self._places.get(split, {}).get(subset)
+        return zip(places, values, strict=True) if places else enumerate(values)
+
+    def _of_sts(self, found: Mapping[str, Any], scores: ArrayLike) -> NDArray[np.float64]:
         similarity, is_spearman, _ = self._row.main_score.rpartition("spearman")
         if not is_spearman or similarity not in _SIMILARITIES:
             return np.zeros(0)
@@ -192,7 +204,7 @@ class Items:
 
     def _of_pairs(self, found: Mapping[str, Any], labels: NDArray[np.int64]) -> NDArray[np.float64]:
         similarity, _, metric = self._row.main_score.rpartition("_")
-        if metric not in _OF_PAIRS:
+        if metric not in _OF_PAIRS or (similarity != "max" and f"{similarity}_" not in _SIMILARITIES):
             return np.zeros(0)
         # mteb's "max" is that of the similarity with the highest score; the first of equal ones is as good as another.
         names = _SIMILARITIES if similarity == "max" else {f"{similarity}_": _SIMILARITIES[f"{similarity}_"]}

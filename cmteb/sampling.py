@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,11 +60,13 @@ class _Part:
     Attributes:
         drawn: Items.
         there: Items there are.
+        places: Which rows or sets were drawn; empty for queries.
         unlike: See ``Sample``.
     """
 
     drawn: int
     there: int
+    places: Sequence[int] = ()
     unlike: str = ""
 
 
@@ -94,6 +96,7 @@ def sampled(loaded: Loaded, profile: Profile) -> Loaded:
     row, task = loaded.task, loaded.content
     unit, draw = _KINDS[row.kind]
     parts: dict[str, dict[str, tuple[int, int]]] = {split: {} for split in row.splits}
+    places: dict[str, dict[str, Sequence[int]]] = {split: {} for split in row.splits}
     lines: list[str] = []
     unlike: list[str] = []
     with quiet():
@@ -101,7 +104,7 @@ def sampled(loaded: Loaded, profile: Profile) -> Loaded:
             data = task.dataset.get(subset, task.dataset)
             for split in row.splits:
                 part = draw(task, data, split, f"{row.name}/{split}/{subset}", SIZES[profile])
-                parts[split][subset] = part.drawn, part.there
+                parts[split][subset], places[split][subset] = (part.drawn, part.there), part.places
                 if part.drawn < part.there or part.unlike:
                     where = split if subset == "default" else f"{split}/{subset}"
                     what = f"{where} a sample of {part.drawn:,} of {part.there:,} {unit} (profile {profile})"
@@ -114,7 +117,7 @@ def sampled(loaded: Loaded, profile: Profile) -> Loaded:
     return replace(
         loaded,
         data=DataVerdict("differs", (*loaded.data.differences, *lines), loaded.data.source),
-        sample=Sample(profile, unit, parts, "; ".join(unlike)),
+        sample=Sample(profile, unit, parts, places, "; ".join(unlike)),
     )
 
 
@@ -139,7 +142,7 @@ def _of_rows(task: Any, data: Any, split: str, name: str, size: Size) -> _Part:
     chosen = _some(len(rows), size.items, name)
     if len(chosen) < len(rows):
         data[split] = rows.select(chosen)
-    return _Part(len(chosen), len(rows))
+    return _Part(len(chosen), len(rows), chosen.tolist())
 
 
 def _of_queries(task: Any, data: Any, split: str, name: str, size: Size) -> _Part:
@@ -173,7 +176,7 @@ def _of_queries(task: Any, data: Any, split: str, name: str, size: Size) -> _Par
         }
     less = not candidates and len(rows) < len(corpus_ids)
     unlike = f"over {len(rows):,} of {len(corpus_ids):,} passages: higher than over all" if less else ""
-    return _Part(len(chosen), len(places), unlike)
+    return _Part(len(chosen), len(places), unlike=unlike)
 
 
 def _of_clusterings(task: Any, data: Any, split: str, name: str, size: Size) -> _Part:
@@ -189,7 +192,7 @@ def _of_clusterings(task: Any, data: Any, split: str, name: str, size: Size) -> 
             return _Part(there, there)
         data[split] = rows.select(_some(len(rows), size.items, name))
         task.max_fraction_of_documents_to_embed, task.max_document_to_embed = None, None
-        return _Part(size.items, there, "fewer texts to cluster give another score")
+        return _Part(size.items, there, unlike="fewer texts to cluster give another score")
     columns = [task.input_column_name, task.label_column_name]
     chosen = _some(len(rows), size.sets, name)
     made: dict[str, list[list[Any]]] = {column: [] for column in columns}
@@ -203,7 +206,7 @@ def _of_clusterings(task: Any, data: Any, split: str, name: str, size: Size) -> 
     if len(chosen) < len(rows) or longest > size.texts:
         data[split] = type(rows).from_dict(made)
     cut = f"{size.texts:,} of up to {longest:,} texts of each set: fewer texts to cluster give another score"
-    return _Part(len(chosen), len(rows), cut if longest > size.texts else "")
+    return _Part(len(chosen), len(rows), chosen.tolist(), cut if longest > size.texts else "")
 
 
 _Draw = Callable[[Any, Any, str, str, Size], _Part]

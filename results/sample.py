@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import variance
 from typing import Any
@@ -19,6 +19,7 @@ class Sample:
         profile: What was asked for, ``smoke`` or ``quick``.
         unit: What an item is, in the plural: rows, queries, sets.
         parts: Items drawn and items there are, by split and subset.
+        places: Which rows or sets these are, counted from 0, by split and subset; empty for queries, which have ids.
         unlike: What makes the score another than that of all the data whichever items are drawn, so that no interval
             covers it; empty for nothing.
     """
@@ -26,6 +27,7 @@ class Sample:
     profile: str
     unit: str
     parts: Mapping[str, Mapping[str, tuple[int, int]]]
+    places: Mapping[str, Mapping[str, Sequence[int]]]
     unlike: str = ""
 
     @property

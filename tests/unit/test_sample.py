@@ -23,7 +23,7 @@ def _values(**parts: Floats) -> Values:
 
 
 def _sample(**parts: tuple[int, int]) -> Sample:
-    return Sample("quick", "rows", {"test": parts})
+    return Sample("quick", "rows", {"test": parts}, {})
 
 
 def test_by_hand() -> None:
@@ -96,7 +96,7 @@ def test_so_does_that_of_a_rank_correlation() -> None:
 
 
 def test_a_record_has_it() -> None:
-    sample = Sample("quick", "rows", {"test": {"zh": (3, 9), "en": (4, 4)}})
+    sample = Sample("quick", "rows", {"test": {"zh": (3, 9), "en": (4, 4)}}, {})
     values = _values(zh=np.array([0.0, 1.0, 0.0]), en=np.ones(4))
     assert sample.record(values, "m") == {"profile": "quick", "items": 7, "of": 13, "error": sample.error(values, "m")}
     assert sample.record(None, "m")["error"] is None

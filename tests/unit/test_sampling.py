@@ -14,6 +14,7 @@ from cmteb.loading import load, mteb_task
 from cmteb.sampling import Size, sampled
 from models.fake import FakeEncoder
 from models.registry import published
+from results.values import Values
 from runners.benchmark import Contestant, DataVerdict, Loaded
 from runners.progress import Silent
 from runners.request import Profile
@@ -160,3 +161,18 @@ def test_a_score_comes_with_its_error(name: str) -> None:
     assert (outcome.sample["profile"], outcome.sample["items"]) == ("quick", drawn.sample.items)
     assert outcome.sample["error"] > 0
     assert outcome.note == drawn.sample.unlike
+
+
+@pytest.mark.parametrize("name", ["LCQMC", "Ocnli", "TNews", "CLSClusteringS2S"])
+def test_items_have_the_numbers_that_they_have_among_all(name: str) -> None:
+    drawn = _drawn(name, "quick")
+    outcome = CMTEB.evaluate(drawn, Contestant(_ENCODER), Silent(), None)
+    numbers = [
+        int(id_.removeprefix("set "))
+        for id_ in Values.from_json(outcome.files[Values.file(name)]).of(drawn.task.main_score)
+    ]
+    whole = _data(load(_row(name), Snapshots(MINI))).to_list()
+    for number, row in zip(numbers, _data(drawn).to_list(), strict=True):
+        assert all(value in whole[number][column] for column, value in row.items() if isinstance(value, str))
+        assert set(row.get("sentences", ())) <= set(whole[number].get("sentences", ()))
+    assert numbers != list(range(len(numbers)))
