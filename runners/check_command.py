@@ -61,7 +61,8 @@ def _check(options: argparse.Namespace) -> int:
     from results.gate_rules import read_rules
 
     targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
-    _check_targets(targets, overwrite=options.overwrite)
+    inputs = {Path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
+    _check_targets(targets, inputs, overwrite=options.overwrite)
     report = _report(read_rules(options.rules), options)
     made = {"--junit": to_junit, "--markdown": to_markdown, "--json": to_json}
     _write({target: made[flag](report) for flag, target in targets.items() if target is not None})
@@ -94,7 +95,7 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
 def _baseline(options: argparse.Namespace) -> int:
     from results.runs import saved
 
-    _check_targets({"--output": options.output}, overwrite=options.overwrite)
+    _check_targets({"--output": options.output}, {}, overwrite=options.overwrite)
     baseline = saved(find_run(options.path))
     _write({options.output: baseline.to_json()})
     tested = f"{len(baseline.values)} with values of each query"
@@ -103,10 +104,11 @@ def _baseline(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_targets(targets: Mapping[str, Path | None], *, overwrite: bool) -> None:
+def _check_targets(targets: Mapping[str, Path | None], inputs: Mapping[Path, str], *, overwrite: bool) -> None:
+    """See that each file can be written, and is neither another one nor what is read."""
     from results.store import check_target
 
-    seen: dict[Path, str] = {}
+    seen = {path.resolve(): flag for path, flag in inputs.items()}
     for flag, path in targets.items():
         check_target(flag, path, overwrite=overwrite)
         if path is not None and seen.setdefault(path.resolve(), flag) != flag:

@@ -166,6 +166,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules
         ((base, worse, stranger), "rule 1: unknown key 'max-dorp'; did you mean max-drop?"),
         ((base, worse, unknown), "rule 2: unknown task 'AB'"),
         ((base, worse, rules, "--markdown", out), "name the same file"),
+        ((base, worse, rules, "--json", rules, "--overwrite"), "--rules and --json name the same file"),
         ((base, worse, rules, "--json", tmp_path / "gone" / "file"), "is no folder"),
         ((base, worse, rules, "--json", empty), "exists already"),
         ((base, worse, rules, "--json", base / "flagbench" / "run.json", "--overwrite"), "record of a run"),
@@ -206,16 +207,16 @@ def real(minilm: Path, shared_data: Path, tmp_path_factory: pytest.TempPathFacto
         for benchmark, more in (
             ("cmteb", ("--tasks", "STSB,Ocnli")),
             ("mteb", ("--tasks", "XQuADRetrieval", "--subsets", "zh")),
-            ("air-bench", ("--datasets", "default", "--domains", "wiki", "--languages", "zh")),
+            ("air-bench", ("--tasks", _AIR_BENCH)),
         ):
-            where = ("--data", shared_data, "--output", root / str(length), "--device", "cpu")
+            where = ("--data", shared_data, "--output", root / str(length), "--device", "cpu", "--no-store")
             model = (minilm, "--name", "test/minilm", "--max-length", str(length))
             result = flagbench("evaluate", *model, "--benchmark", benchmark, *more, *where)
             assert result.returncode == 0, result.stderr
     return {length: root / str(length) for length in (256, 8)}
 
 
-_AIR_BENCH = "AIR-Bench_24.05_qa_wiki_zh"
+_AIR_BENCH = "AIR-Bench_24.05_qa_wiki_zh_default"
 _REAL_RULES = f"""
 [[rule]]
 tasks = ["STSB", "Ocnli", "XQuADRetrieval", "{_AIR_BENCH}"]
@@ -237,10 +238,12 @@ def test_texts_that_are_cut_short_are_a_regression(real: dict[int, Path], tmp_pa
     assert fails.returncode == 1, fails.stdout + fails.stderr
     found = json.loads((tmp_path / "gate.json").read_text(encoding="utf-8"))
     outcomes = {(each["subject"], each["check"]): each["outcome"] for each in found["verdicts"]}
-    print(fails.stdout)
-    assert outcomes == {}
+    lost = ("STSB", "XQuADRetrieval", _AIR_BENCH, "average")
+    expected = {(name, "max-drop"): "FAIL" for name in lost} | {(_AIR_BENCH, "no-significant-drop"): "FAIL"}
+    assert outcomes == expected | {("Ocnli", "max-drop"): "pass"}  # whose sentences are short: 1.5 points
     same = check(real[256], real[256], rules)
-    assert (same.returncode, same.stdout.count("pass ")) == (0, 6), same.stdout
+    assert same.returncode == 0, same.stdout
+    assert "PASS: 6 pass of 6 checks" in same.stdout
     shutil.copytree(real[256], tmp_path / "short")
     (file,) = (tmp_path / "short").glob("*/*/flagbench/run.json")
     record = json.loads(file.read_text(encoding="utf-8"))
