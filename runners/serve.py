@@ -77,7 +77,8 @@ class Leaderboard:
                 groups([run], {}, tests=False)
                 runs.append(run)
             except BadInput as error:
-                unreadable.append(Unreadable(shown(str(file)), shown(str(error))))
+                place = file.relative_to(self.folder).parent.parent
+                unreadable.append(Unreadable(shown(str(place)), shown(str(error))))
         made = groups(sorted(labelled(runs), key=_place), self._benchmarks, allow_differences=True, tests=False)
         return page(made, self._language, unreadable=unreadable, version=version)
 

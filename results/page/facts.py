@@ -15,6 +15,9 @@ from results.runs import Run
 _SHOWN = 800
 """Characters of a setting."""
 
+_PAIRS = 6
+"""Pairs of a list that are settings of their own; more of them are one text."""
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -168,7 +171,13 @@ def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             made += _flat(value, f"{before}{name}.")
+        elif isinstance(value, list) and 0 < len(value) <= _PAIRS and all(map(_is_pair, value)):
+            made += _flat(dict(value), f"{before}{name}.")  # instructions, each with what it is for
         elif value not in (None, "", [], 0) or value is False:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             made.append((f"{before}{name}", text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"))
     return made
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(each, str) for each in value)

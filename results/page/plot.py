@@ -76,7 +76,7 @@ def plot(measure: str, points: Sequence[tuple[int, float | None, float | None]])
         return None
     logs = [math.log10(x) for _, x, _ in known]
     scores = [y for *_, y in known]
-    low, high = _padded(logs, 0.3)
+    low, high = _padded(logs, 0.35)
     bottom, top = _padded(scores, 0.02)
 
     def across(log: float) -> float:

@@ -27,6 +27,9 @@ _UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _MINUS = "\N{MINUS SIGN}"
 
+_BARS = 4
+"""Runs whose means by type are drawn; of more they are a table that can be sorted."""
+
 
 def page(
     groups: Sequence[Group],
@@ -116,6 +119,7 @@ def _environment(language: Language) -> Environment:
         "alpha": ALPHA,
         "level": f"{LEVEL:.0%}",
         "plot": plot,
+        "bars": _BARS,
     }
     made.globals |= {"mapping": facts.mapping, "number": facts.number, "verdict": facts.verdict}
     made.filters |= {

@@ -134,6 +134,17 @@ def test_many_runs_have_marks_and_no_columns_of_differences(tmp_path: Path) -> N
     assert len(compare(found).lines[0].cells) == 6
 
 
+def test_means_by_type_of_many_runs_are_a_table(tmp_path: Path) -> None:
+    runs = [
+        page_run(tmp_path, f"org/m{at}", page_task("A", at / 10), page_task("B", at / 20, "STS")) for at in range(1, 6)
+    ]
+    tree, _ = made(runs)
+    table = tree.one("table", class_="sortable matrix")
+    assert [[cell.words for cell in row.all("td")] for row in table.all("tr")][1:] == [
+        [f"{at * 10}.00", f"{at * 5}.00"] for at in range(1, 6)
+    ]
+
+
 def test_one_run(tmp_path: Path) -> None:
     tree, _ = made(
         [page_run(tmp_path, "org/one", page_task("A", 0.1), page_task("B", 0.5), page_task("C", 0.9, "STS"))]
@@ -174,7 +185,7 @@ def test_runs_that_share_no_task_stand_apart(tmp_path: Path) -> None:
     video = page_run(tmp_path, "org/video", page_task("Q", 0.3, "multiple-choice"), benchmark="mlvu")
     other = page_run(tmp_path, "org/other", page_task("A", 0.2), page_task("B", 0.2))
     tree, _ = made([text, video, other])
-    assert [each.words for each in tree.all("h2")][:2] == ["C-MTEB", "MLVU"]
+    assert [each.words for each in tree.all("h2")][:2] == ["C-MTEB", "MLVU · org/video"]
     assert [scores_of(body)[0].words for body in tasks_of(tree).values()] == ["10.00", "– not run", "30.00"]
     assert len({each.attributes["id"] for each in tree.all(id=None)}) == len(list(tree.all(id=None)))
 
@@ -219,9 +230,14 @@ def test_details_of_a_task(tmp_path: Path) -> None:
 
 
 def test_settings_and_environment(tmp_path: Path) -> None:
-    one = page_run(tmp_path, "org/one", page_task("A"), spec={"pooling": "cls", "normalize": True, "weights": []})
+    one = page_run(
+        tmp_path, "org/one", page_task("A"), spec={"pooling": "cls", "normalize": True, "prompts": [["query", "问："]]}
+    )
     two = page_run(
-        tmp_path, "org/two", page_task("A"), spec={"pooling": "mean", "normalize": True, "video": {"fps": 2}}
+        tmp_path,
+        "org/two",
+        page_task("A"),
+        spec={"pooling": "mean", "normalize": True, "weights": [], "video": {"fps": 2}},
     )
     tree, _ = made([one, two])
     settings = section(tree, "settings-1")
@@ -229,6 +245,7 @@ def test_settings_and_environment(tmp_path: Path) -> None:
     assert ["pooling", "cls", "mean"] in table
     assert ["video.fps", "–", "2"] in table
     assert ["normalize", "true", "true"] in table
+    assert ["prompts.query", "问：", "–"] in table
     assert "weights" not in settings.text
     assert "pooling: mean, from modules.json" in settings.text
     alone, _ = made([one])
@@ -288,7 +305,7 @@ def test_runs_of_unknown_size_are_named(tmp_path: Path) -> None:
     ]
     tree, _ = made(folders)
     captions = [each.words for each in tree.all("figcaption")]
-    assert captions == ["Score against parameters. not known of run 1", "Score against texts encoded per second"]
+    assert captions == ["Score against parameters (not known of run 1)", "Score against texts encoded per second"]
 
 
 # Worst queries.
