@@ -56,9 +56,9 @@ class RunView:
         number: From 1.
         run: The run.
         official: Averages of its benchmark, those of which it has a task.
-        own: Mean over its own whole tasks.
+        own: Mean over its own whole tasks, which other runs may not have.
         own_tasks: How many they are.
-        score: The group's average, or its own mean where the runs of the group share no tasks.
+        score: The group's average; None where no task is in all of its runs.
         shared: Difference of the group's average to the first run's.
         tally: Tasks won, tied and lost against the first run.
         significant: Tasks significantly better and worse than the first run's.
@@ -126,7 +126,7 @@ class Group:
     """Runs that share tasks.
 
     Attributes:
-        title: Their benchmarks.
+        titles: Their benchmarks.
         comparison: The runs side by side.
         runs: As in the comparison.
         tasks: As its lines.
@@ -137,7 +137,7 @@ class Group:
         environments: Of the runs.
     """
 
-    title: str
+    titles: tuple[str, ...]
     comparison: Comparison
     runs: tuple[RunView, ...]
     tasks: tuple[TaskView, ...]
@@ -228,7 +228,7 @@ def _group(
         ]
         plots.append(plot(unit, speeds))
     return Group(
-        title=", ".join(benchmarks[name].title if name in benchmarks else shown(name) for name in names),
+        titles=tuple(benchmarks[name].title if name in benchmarks else shown(name) for name in names),
         comparison=comparison,
         runs=runs,
         tasks=tuple(_task_view(f"{at + 1}-{n + 1}", n, comparison, its) for n in range(len(comparison.lines))),
@@ -254,7 +254,7 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
         official=tuple(officials(run, benchmarks)),
         own=own,
         own_tasks=own_tasks,
-        score=average.scores[at] if average.tasks else own,
+        score=average.scores[at],
         shared=average.deltas[at],
         tally=comparison.tallies[at],
         significant=(sum(delta > 0 for delta in surely), sum(delta < 0 for delta in surely)),

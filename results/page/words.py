@@ -38,6 +38,8 @@ class Words:
         """A wall time, in the unit that a user would say it in."""
         if seconds is None:
             return self("unknown")
+        if seconds < 0.05:
+            return self("instant")
         if seconds >= _HOUR:
             return self("hours", number=f"{seconds / _HOUR:,.1f}")
         if seconds >= _MINUTE:
