@@ -68,7 +68,7 @@ def test_runs_of_unknown_size_are_named(tmp_path: Path) -> None:
 def test_odd_records_are_shown(tmp_path: Path) -> None:
     odd: list[dict[str, Any]] = [
         {"seconds": {"encode": "x", "data": None}, "texts": {"asked": "many", "distinct": True, "encoded": []}},
-        {"seconds": [], "texts": "none", "search": "yes", "sample": [1], "finished": 7},
+        {"seconds": [], "texts": "none", "search": "yes", "sample": {}, "finished": 7},
         {"data": {}, "settings": {"task": {}, "instruction": "none"}},
     ]
     tasks = [page_task(f"T{at}", **fields) for at, fields in enumerate(odd)]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from results.examples import Example, Examples, Passage
+from results.migrations import SCHEMA_VERSION
 from results.page.render import page
 from results.page.view import Unreadable, groups
 from results.runs import find_all
@@ -51,7 +52,8 @@ def test_markup_in_a_run_is_shown_as_it_is(tmp_path: Path) -> None:
         file = folder / "flagbench" / "run.json"
         document = json.loads(file.read_text(encoding="utf-8"))
         (folder / "flagbench" / "worst_queries").mkdir()
-        (folder / Examples.file(name)).write_text(json.dumps(vars(examples), default=vars), encoding="utf-8")
+        written = {"schema_version": SCHEMA_VERSION} | vars(examples)
+        (folder / Examples.file(name)).write_text(json.dumps(written, default=vars), encoding="utf-8")
         document |= {**fields, "model": f"org/{at}{_EVIL}", "revision": evil, "benchmark": evil}
         document["tasks"] = {
             each.name: {**vars(each), "files": [Examples.file(name)] if each is task else []} for each in (task, failed)
