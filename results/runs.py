@@ -20,6 +20,9 @@ _OWN = "flagbench"
 _LEVELS = (f"{_OWN}/run.json", f"*/{_OWN}/run.json", f"*/*/{_OWN}/run.json")
 """Below the folder of a run, of a model, and of an output."""
 
+_OF_PROFILES = f"*/*/*/{_OWN}/run.json"
+"""Below an output, of samples (``<output>/<profile>``): these stand in for the full runs where there are none."""
+
 _ROUNDED = 1e-5
 """A recorded score has five decimals or more."""
 
@@ -114,6 +117,7 @@ def _files(path: Path) -> list[Path]:
     files = [
         file for file in (*own, *(file for level in _LEVELS for file in sorted(path.glob(level)))) if file.is_file()
     ]
+    files = files or [file for file in sorted(path.glob(_OF_PROFILES)) if file.is_file()]
     if not files:
         raise BadInput(
             f"{path} holds no runs: name an output folder of flagbench evaluate, <output>/<org>__<model>/<revision> "

@@ -105,9 +105,8 @@ def test_runs_of_one_profile_are_compared_and_mixed_ones_are_refused(done: Path)
     assert compared.returncode == 0, compared.stderr
     line = next(line for line in json.loads(compared.stdout)["tasks"] if line["task"] == "LCQMC")
     assert line["cells"][1]["test"]["paired"]["queries"] == 100
-    said = one_line(flagbench("compare", full, smoke))
-    assert "LCQMC" in said
-    assert "sample of 100 of 300 rows" in said
+    said = one_line(flagbench("compare", full, smoke))  # STSB is whole in both
+    assert "differ in LCQMC: all of its data against 100 of 300 items (profile smoke)" in said
 
 
 def test_a_plan_says_so(data: Path, tmp_path: Path) -> None:

@@ -77,6 +77,14 @@ def test_a_run_is_found_from_every_folder_of_it(tmp_path: Path) -> None:
         assert (run.label, list(run.record.tasks)) == ("org/one", ["A"])
 
 
+def test_samples_below_an_output_stand_in_where_there_are_no_full_runs(tmp_path: Path) -> None:
+    sample = write_run(tmp_path / "out" / "quick", "org/one", made_task())
+    assert [run.folder for run in find_runs(tmp_path / "out")] == [sample]
+    full = write_run(tmp_path / "out", "org/one", made_task())
+    assert [run.folder for run in find_runs(tmp_path / "out")] == [full]
+    assert [run.folder for run in find_runs(tmp_path / "out" / "quick")] == [sample]
+
+
 def test_several_runs_under_one_folder_come_by_name(tmp_path: Path) -> None:
     for model in ("org/two", "org/one", "org/three"):
         write_run(tmp_path, model, made_task())

@@ -167,10 +167,8 @@ def test_a_score_comes_with_its_error(name: str) -> None:
 def test_items_have_the_numbers_that_they_have_among_all(name: str) -> None:
     drawn = _drawn(name, "quick")
     outcome = CMTEB.evaluate(drawn, Contestant(_ENCODER), Silent(), None)
-    numbers = [
-        int(id_.removeprefix("set "))
-        for id_ in Values.from_json(outcome.files[Values.file(name)]).of(drawn.task.main_score)
-    ]
+    values = Values.from_json(outcome.files[Values.file(name)], outcome.scores).of(drawn.task.main_score)
+    numbers = [int(id_.removeprefix("set ")) for id_ in values]
     whole = _data(load(_row(name), Snapshots(MINI))).to_list()
     for number, row in zip(numbers, _data(drawn).to_list(), strict=True):
         assert all(value in whole[number][column] for column, value in row.items() if isinstance(value, str))
