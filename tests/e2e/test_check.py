@@ -249,6 +249,8 @@ def test_texts_that_are_cut_short_are_a_regression(real: dict[int, Path], tmp_pa
     record = json.loads(file.read_text(encoding="utf-8"))
     del record["tasks"]["XQuADRetrieval"]
     file.write_text(json.dumps(record), encoding="utf-8")
-    short = check(real[256], tmp_path / "short", rules)
+    short = check(real[256], tmp_path / "short", rules, "--json", tmp_path / "short.json")
     assert short.returncode == 2, short.stdout + short.stderr
-    assert "the candidate lacks XQuADRetrieval" in short.stdout
+    found = json.loads((tmp_path / "short.json").read_text(encoding="utf-8"))
+    untold = {each["subject"]: each["said"] for each in found["verdicts"] if each["outcome"] == "cannot tell"}
+    assert untold == dict.fromkeys(("XQuADRetrieval", "average"), "the candidate lacks XQuADRetrieval")
