@@ -111,7 +111,7 @@ def test_the_workflow(tmp_path: Path) -> None:
     assert [step["name"] for step in steps if "run" in step] == ["Install", "Evaluate", "Check"]
     kept = steps[-1]["with"]["path"].split()
     model = str(add_sentence_transformers(write_bert(tmp_path / "model")))
-    evaluate = "--benchmark cmteb --mini --device cpu --tasks"
+    evaluate = "--benchmark cmteb --mini --profile quick --device cpu --tasks"
 
     first = runner.run("first", MODEL=model, EVALUATE=f"{evaluate} LCQMC,Ocnli")
     assert first.codes == {"Evaluate": 0, "Check": 2}, first.log
@@ -143,4 +143,4 @@ def test_the_workflow(tmp_path: Path) -> None:
 
     broken = runner.run("broken", baseline, MODEL=str(tmp_path / "nothing"), EVALUATE=evaluate + " LCQMC")
     assert broken.codes == {"Evaluate": 2, "Check": 2}, broken.log
-    assert "flagbench: results does not exist" in broken.log
+    assert "flagbench: results/quick does not exist" in broken.log
