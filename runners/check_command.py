@@ -14,8 +14,8 @@ from runners.reference_commands import find_run
 from runners.terminal import console
 
 if TYPE_CHECKING:
-    from results.gate import Report
-    from results.gate_rules import Rules
+    from results.gate.judge import Report
+    from results.gate.rules import Rules
 
 _PUBLISHED = "published:"
 
@@ -56,9 +56,9 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from results.gate_ci import to_annotations, to_junit
-    from results.gate_outputs import render, to_json, to_markdown
-    from results.gate_rules import read_rules
+    from results.gate.ci import to_annotations, to_junit
+    from results.gate.outputs import render, to_json, to_markdown
+    from results.gate.rules import read_rules
 
     targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
     inputs = {Path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
@@ -78,8 +78,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
-    from results.gate import judge
-    from results.gate_published import held_against
+    from results.gate.judge import judge
+    from results.gate.published import held_against
     from results.published import published
     from results.runs import labelled
 

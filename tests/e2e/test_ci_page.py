@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from results.gate_rules import CHECKS, read_rules
+from results.gate.rules import CHECKS, read_rules
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from flagbench import BadInput
-from results.gate import Report, Verdict, judge
-from results.gate_published import held_against
-from results.gate_rules import read_rules
+from results.gate.judge import Report, Verdict, judge
+from results.gate.published import held_against
+from results.gate.rules import read_rules
 from results.published import published, reference
 from results.record import RunRecord, TaskRecord
 from results.runs import Run, find_runs, labelled

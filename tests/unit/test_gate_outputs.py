@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from results.gate import Report, judge
-from results.gate_ci import to_annotations, to_junit
-from results.gate_outputs import render, to_json, to_markdown
-from results.gate_rules import Rule, Rules
+from results.gate.ci import to_annotations, to_junit
+from results.gate.judge import Report, judge
+from results.gate.outputs import render, to_json, to_markdown
+from results.gate.rules import Rule, Rules
 from tests.unit.test_gate import run_of
 from tests.unit.test_runs import made_task
 

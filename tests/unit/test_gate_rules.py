@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadInput
-from results.gate_rules import Rules, read_rules
+from results.gate.rules import Rules, read_rules
 
 _RULE = '[[rule]]\ntasks = ["A"]\nmax-drop = 1\n'
 

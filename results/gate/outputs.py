@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from results.compare import escaped
-from results.gate import Report, Verdict
-from results.gate_checks import Outcome, Unit
+from results.gate.checks import Outcome, Unit
+from results.gate.judge import Report, Verdict
 from results.runs import Run, shown
 
 if TYPE_CHECKING:

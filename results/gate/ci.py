@@ -12,8 +12,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from results.gate import Report, Verdict
-from results.gate_outputs import asked, in_order
+from results.gate.judge import Report, Verdict
+from results.gate.outputs import asked, in_order
 from results.runs import shown
 
 _SHOWN = 10

@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName
 from results.compare import compare
-from results.gate_checks import CHECKS, Found, Outcome, Subject, Unit, Unknown
-from results.gate_rules import Check, Rule, Rules
+from results.gate.checks import CHECKS, Found, Outcome, Subject, Unit, Unknown
+from results.gate.rules import Check, Rule, Rules
 from results.record import TaskRecord
 from results.runs import Run, shown
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from flagbench import first_few
 from results.compare import EQUAL, Cell, Line
-from results.gate_rules import Check, Rule
+from results.gate.rules import Check, Rule
 from results.record import RunRecord, TaskRecord
 
 Outcome = Literal["pass", "FAIL", "cannot tell"]

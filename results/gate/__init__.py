@@ -1,0 +1,1 @@
+"""The regression gate: rules, checks, verdicts, and the files that say them."""
