@@ -180,10 +180,10 @@ class Items:
         """Take the predictions of a split and subset."""
         kind = self._row.kind
         if kind == "STS":
-            values = self._of_sts(found, self._rows(split, subset)["score"][:])
+            values = self._of_sts(found, split, subset)
         elif kind == "PairClassification":
             values = self._of_pairs(found, self._labels_of_pairs(split, subset))
-        elif kind == "Classification" and self._row.main_score == "accuracy" and not self._task.is_cross_validation:
+        elif kind == "Classification" and self._row.main_score == "accuracy" and self._has_test_rows:
             labels = np.asarray(self._rows(split, subset)[self._task.label_column_name][:])
             values = np.mean([np.asarray(predicted) == labels for predicted in found], axis=0)
         else:
@@ -196,11 +196,16 @@ class Items:
         places = self._places.get(split, {}).get(subset)
         return zip(places, values, strict=True) if places else enumerate(values)
 
-    def _of_sts(self, found: Mapping[str, Any], scores: ArrayLike) -> NDArray[np.float64]:
+    @property
+    def _has_test_rows(self) -> bool:
+        """Whether every probe of a classification task predicts the same rows."""
+        return not getattr(self._task, "is_cross_validation", True)
+
+    def _of_sts(self, found: Mapping[str, Any], split: str, subset: str) -> NDArray[np.float64]:
         similarity, is_spearman, _ = self._row.main_score.rpartition("spearman")
         if not is_spearman or similarity not in _SIMILARITIES:
             return np.zeros(0)
-        return spearman_values(scores, found[_SIMILARITIES[similarity]])
+        return spearman_values(self._rows(split, subset)["score"][:], found[_SIMILARITIES[similarity]])
 
     def _of_pairs(self, found: Mapping[str, Any], labels: NDArray[np.int64]) -> NDArray[np.float64]:
         similarity, _, metric = self._row.main_score.rpartition("_")
