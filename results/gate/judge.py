@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput, UnknownName, first_few
 from results.compare import compare
 from results.gate.checks import CHECKS, Found, Outcome, Subject, Unit, Unknown
 from results.gate.rules import Check, Rule, Rules
@@ -110,15 +110,18 @@ def judge(rules: Rules, baseline: Run, candidate: Run, *, held: Run | None = Non
     comparison = compare([baseline, held or candidate], allow_differences=True, seed=seed, tests=tests)
     lines = {line.task: line for line in comparison.lines}
     verdicts: list[Verdict] = []
-    notes: dict[str, None] = {}
+    notes: dict[str, dict[str, None]] = {}
     for rule, subjects in zip(rules.rules, chosen, strict=True):
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names)
             kind = its[0].kind if name in tasks else ""
             verdicts += _verdicts(rule, Subject(name, kind, its, baseline.record, candidate.record), rules.alpha)
-            notes.update(dict.fromkeys(f"{line.task}: {note}" for line in its for note in line.notes))
+            for line in its:
+                for note in line.notes:
+                    notes.setdefault(note, {})[line.task] = None
     count = sum(line.cells[1].test is not None for line in comparison.lines)
-    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, tuple(notes))
+    said = tuple(f"{note}: {first_few(its)}" for note, its in notes.items())
+    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said)
 
 
 def _verdicts(rule: Rule, subject: Subject, alpha: float) -> Iterator[Verdict]:
