@@ -68,7 +68,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _text(comparison: Comparison, format_: str) -> str:
-    from results.compare import to_csv, to_json, to_markdown
+    from results.comparison_text import to_csv, to_json, to_markdown
 
     if format_ == "table":
         from rich.console import Console
@@ -83,7 +83,7 @@ def _text(comparison: Comparison, format_: str) -> str:
 
 
 def _print(comparison: Comparison, out: Console) -> None:
-    from results.compare import render
+    from results.comparison_text import render
 
     for part in render(comparison):
         out.print(part, soft_wrap=not hasattr(part, "columns"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from results.compare import escaped
+from results.comparison_text import escaped
 from results.gate.checks import Outcome, Unit
 from results.gate.judge import Report, Verdict
 from results.runs import Run, shown

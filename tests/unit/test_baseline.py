@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadInput
-from results.compare import compare, to_json
+from results.compare import compare
+from results.comparison_text import to_json
 from results.runs import find_all, find_runs, saved
 from results.store import write_atomic
 from tests.unit.test_runs import made_task, write_run

@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from flagbench import BadInput
-from results.compare import Comparison, Line, compare, render, to_csv, to_json, to_markdown
+from results.compare import Comparison, Line, compare
+from results.comparison_text import render, to_csv, to_json, to_markdown
 from results.runs import Run, find_all
 from tests.unit.test_runs import made_task, write_run
 
