@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from airbench.benchmark import MINI
-from tests.e2e.test_cli import one_line
-from tests.e2e.test_families import here, models
+from tests.e2e.commands import here, one_line
+from tests.e2e.test_families import models
 
 __all__ = ["models"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_cli import flagbench, one_line
+from tests.e2e.commands import flagbench, one_line
 
 
 def test_the_baseline_runs_by_its_short_name(tmp_path: Path) -> None:

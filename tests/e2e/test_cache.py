@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,7 @@ import pytest
 from runners.keys import keys_of
 from runners.shards import Reader
 from runners.store import Store
-from tests.conftest import ROOT
-from tests.e2e.test_cli import flagbench, one_line
-from tests.e2e.test_families import here
+from tests.e2e.commands import flagbench, here, loaded_by, one_line
 
 IDENTITY = {
     "model": {"name": "org/model", "revision": "0123456789abcdef", "family": "bge-zh", "adapter": "models.dense:load"},
@@ -144,19 +140,9 @@ def test_wrong_flags_are_one_line(arguments: list[str], said: str) -> None:
 
 @pytest.mark.parametrize("command", ["info", "verify", "clear"])
 def test_the_cache_commands_start_without_the_heavy_imports(command: str, store: Path) -> None:
-    code = (
-        "import sys\n"
-        "from runners.cli import main\n"
-        "try:\n    main(sys.argv[1:])\n"
-        "except SystemExit as leave:\n    assert leave.code == 0, leave.code\n"
-        "heavy = {'torch', 'mteb', 'transformers', 'datasets', 'faiss', 'scipy', 'peft'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, "cache", command, "--store", store], cwd=ROOT, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout
+    modules, out = loaded_by("cache", command, "--store", store)
+    assert not {"torch", "mteb", "transformers", "datasets", "faiss", "scipy", "peft"} & modules
+    assert out
 
 
 @pytest.mark.parametrize(

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import shutil
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from runners.cli import main
-from tests.conftest import ROOT
-from tests.e2e.test_cli import one_line
+from tests.e2e.commands import here, loaded_by, one_line
 from tests.unit.test_runs import made_task, write_run
 
 _RULES = '[[rule]]\ntasks = ["*"]\nmax-drop = 0.5\n[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n'
-
-
-def flagbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
-        main([*map(str, arguments)])
-    return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +45,7 @@ def worse(tmp_path: Path) -> Path:
 
 
 def check(base: Path | str, run: Path, rules: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
-    return flagbench("check", "--baseline", base, "--candidate", run, "--rules", rules, *more)
+    return here("check", "--baseline", base, "--candidate", run, "--rules", rules, *more)
 
 
 def test_pass_regression_and_cannot_tell(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
@@ -78,11 +64,11 @@ def test_pass_regression_and_cannot_tell(base: Path, worse: Path, rules: Path, t
 
 def test_a_saved_baseline_is_the_run(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
     file = tmp_path / "baseline.json"
-    result = flagbench("baseline", base.parent, "--output", file)
+    result = here("baseline", base.parent, "--output", file)
     assert (result.returncode, result.stderr) == (0, "")
     assert "2 tasks, 1 with values of each query" in result.stdout
-    assert "exists already" in one_line(flagbench("baseline", base, "--output", file))
-    assert flagbench("baseline", base, "--output", file, "--overwrite").returncode == 0
+    assert "exists already" in one_line(here("baseline", base, "--output", file))
+    assert here("baseline", base, "--output", file, "--overwrite").returncode == 0
     found = []
     for baseline in (base, file):
         target = tmp_path / f"{baseline.name}.found.json"
@@ -91,7 +77,7 @@ def test_a_saved_baseline_is_the_run(base: Path, worse: Path, rules: Path, tmp_p
     assert found[0]["verdicts"] == found[1]["verdicts"]
     shutil.rmtree(base)
     assert check(file, worse, rules).returncode == 1
-    assert "-10.00†" in flagbench("compare", file, worse).stdout
+    assert "-10.00†" in here("compare", file, worse).stdout
 
 
 def test_a_published_baseline(rules: Path, tmp_path: Path) -> None:
@@ -149,7 +135,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules
     wrong.write_text("[[rule\n", encoding="utf-8")
     stranger.write_text(_RULES.replace("max-drop", "max-dorp"), encoding="utf-8")
     locked = tmp_path / "damaged.json"
-    flagbench("baseline", base, "--output", locked)
+    here("baseline", base, "--output", locked)
     locked.write_text(locked.read_text(encoding="utf-8")[:-9], encoding="utf-8")
     other = write_run(tmp_path / "other", "org/other", made_task("Z"))
     for arguments, said in (
@@ -174,29 +160,16 @@ def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules
     ):
         assert said in one_line(check(*arguments, "--junit", out)), arguments
         assert not out.exists()
-    assert "holds 2 runs" in one_line(flagbench("baseline", twice, "--output", out))
+    assert "holds 2 runs" in one_line(here("baseline", twice, "--output", out))
     assert not out.exists()
-    assert "are required" in one_line(flagbench("check"))
+    assert "are required" in one_line(here("check"))
 
 
 def test_nothing_heavy_is_loaded(base: Path, rules: Path) -> None:
-    script = (
-        "import sys\nfrom runners.cli import main\n"
-        "try:\n    main(sys.argv[1:])\nexcept SystemExit as left:\n    assert not left.code\n"
-        "assert not {'torch', 'transformers', 'mteb', 'faiss', 'datasets', 'scipy'} & set(sys.modules)\n"
-        "assert '--help' not in sys.argv or not {'numpy', 'rich'} & set(sys.modules)\n"
-    )
-    gate = ["check", "--baseline", str(base), "--candidate", str(base), "--rules", str(rules)]
-    for arguments in (gate, ["check", "--help"], ["baseline", "--help"]):
-        result = subprocess.run(
-            [sys.executable, "-c", script, *arguments],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
+    heavy = {"torch", "transformers", "mteb", "faiss", "datasets", "scipy"}
+    assert not heavy & loaded_by("check", "--baseline", base, "--candidate", base, "--rules", rules)[0]
+    for command in ("check", "baseline"):
+        assert not (heavy | {"numpy", "rich"}) & loaded_by(command, "--help")[0]
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +184,7 @@ def real(minilm: Path, shared_data: Path, tmp_path_factory: pytest.TempPathFacto
         ):
             where = ("--data", shared_data, "--output", root / str(length), "--device", "cpu", "--no-store")
             model = (minilm, "--name", "test/minilm", "--max-length", str(length))
-            result = flagbench("evaluate", *model, "--benchmark", benchmark, *more, *where)
+            result = here("evaluate", *model, "--benchmark", benchmark, *more, *where)
             assert result.returncode == 0, result.stderr
     return {length: root / str(length) for length in (256, 8)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,46 +11,15 @@ import pytest
 
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
-
-MAIN = "from runners.cli import main; main()"
-
-
-def flagbench(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line; its output is captured."""
-    return subprocess.run(
-        [sys.executable, "-c", MAIN, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def one_line(result: subprocess.CompletedProcess[str]) -> str:
-    """The one line that bad input ends in; asserts that there is no other output and no traceback."""
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("flagbench: ")
-    return lines[0]
+from tests.e2e.commands import flagbench, loaded_by, one_line
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["tasks"], ["tasks", "--benchmark", "cmteb"], ["models"]])
 def test_lists_start_without_the_heavy_imports(arguments: list[str]) -> None:
-    code = (
-        "import sys\n"
-        "from runners.cli import main\n"
-        "try:\n    main(sys.argv[1:])\n"
-        "except SystemExit as leave:\n    assert leave.code in (0, None), leave.code\n"
-        "heavy = {'torch', 'mteb', 'transformers', 'datasets', 'faiss', 'sklearn', 'numpy', 'scipy', 'peft'}\n"
-        "heavy &= set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout
+    modules, out = loaded_by(*arguments)
+    heavy = {"torch", "mteb", "transformers", "datasets", "faiss", "sklearn", "numpy", "scipy", "peft"}
+    assert not heavy & modules
+    assert out
 
 
 def test_a_run_imports_the_large_packages_while_no_garbage_is_looked_for(tmp_path: Path) -> None:

@@ -5,17 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from runners.cli import main
-from tests.conftest import ROOT
-from tests.e2e.test_cli import one_line
+from tests.e2e.commands import here, loaded_by, one_line
 from tests.unit.test_runs import made_task, write_run
 
 _VALUES = {"ndcg_at_10": {f"q{number}": 0.1 for number in range(10)}}
@@ -23,11 +18,7 @@ _BETTER = {"ndcg_at_10": {f"q{number}": 0.4 for number in range(10)}}
 
 
 def compare(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
-        main(["compare", *map(str, arguments)])
-    return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out.getvalue(), err.getvalue())
+    return here("compare", *arguments)
 
 
 @pytest.fixture
@@ -112,29 +103,14 @@ def test_differences_can_be_allowed(output: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_heavy_is_loaded(output: Path) -> None:
-    script = (
-        "import sys\nfrom runners.cli import main\n"
-        "try:\n    main(sys.argv[1:])\nexcept SystemExit as left:\n    assert not left.code\n"
-        "assert not {'torch', 'transformers', 'mteb', 'faiss', 'datasets', 'scipy'} & set(sys.modules)\n"
-        "assert '--help' not in sys.argv or not {'numpy', 'rich'} & set(sys.modules)\n"
-    )
-    for arguments in (["compare", str(output)], ["compare", "--help"]):
-        result = subprocess.run(
-            [sys.executable, "-c", script, *arguments],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
+    heavy = {"torch", "transformers", "mteb", "faiss", "datasets", "scipy"}
+    assert not heavy & loaded_by("compare", output)[0]
+    assert not (heavy | {"numpy", "rich"}) & loaded_by("compare", "--help")[0]
 
 
 def test_runs_of_evaluate(tmp_path: Path) -> None:
     for model in ("flagbench/random", "flagbench/bm25"):
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as left:
-            main(["evaluate", model, "--benchmark", "air-bench", "--mini", "--output", str(tmp_path)])
-        assert not left.value.code
+        assert not here("evaluate", model, "--benchmark", "air-bench", "--mini", "--output", str(tmp_path)).returncode
     result = compare(next(tmp_path.glob("*random*")), tmp_path, "--format", "json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
@@ -152,9 +128,7 @@ def test_runs_of_c_mteb_are_tested_whatever_the_kind_of_task(tmp_path: Path, tin
     tasks = ["CovidRetrieval", "T2Reranking", "Ocnli", "CLSClusteringS2S", "LCQMC", "TNews"]
     for model in ("flagbench/random", str(tiny_bert)):
         command = ["evaluate", model, "--mini", "--tasks", ",".join(tasks), "--output", str(tmp_path / "out")]
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as left:
-            main(command)
-        assert not left.value.code
+        assert not here(*command).returncode
     result = compare(next((tmp_path / "out").glob("*random*")), tmp_path / "out", "--format", "json")
     assert result.returncode == 0, result.stderr
     lines = json.loads(result.stdout)["tasks"]

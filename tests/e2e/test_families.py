@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from runners.cli import main
 from tests import filled
 from tests.checkpoints import add_sentence_transformers, write_bert, write_json
-from tests.e2e.test_cli import flagbench, one_line
+from tests.e2e.commands import flagbench, here, one_line
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,14 +30,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "adapter" / "adapter_config.json", {"base_model_name_or_path": str(folder / "gone")})
     (folder / "adapter" / "adapter_model.safetensors").write_bytes((folder / "bert" / "model.safetensors").read_bytes())
     return folder
-
-
-def here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in this process, which has imported torch and mteb already."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def records(output: Path) -> dict[str, dict[str, object]]:

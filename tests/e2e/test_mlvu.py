@@ -21,9 +21,8 @@ from runners.benchmark import Contestant, Outcome
 from runners.progress import Silent
 from runners.request import RunRequest, VideoRequest
 from runners.snapshots import Snapshots
+from tests.e2e.commands import here, one_line
 from tests.e2e.test_airbench import tasks_of
-from tests.e2e.test_cli import one_line
-from tests.e2e.test_families import here
 
 FIRST = "flagbench/first-letter"
 

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.e2e.commands import MAIN, here, one_line
 from tests.e2e.test_airbench import tasks_of
-from tests.e2e.test_cli import MAIN, one_line
-from tests.e2e.test_families import here
 from tests.e2e.test_mlvu import evaluate
 from tests.fake_server import FakeServer, Reply, user_text
 

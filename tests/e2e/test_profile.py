@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
-import subprocess
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runners.cli import main
 from tests.conftest import MINI
-from tests.e2e.test_cli import one_line
-
-
-def flagbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
-        main([*map(str, arguments)])
-    return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out.getvalue(), err.getvalue())
+from tests.e2e.commands import here, one_line
 
 
 def record(folder: Path, task: str) -> dict[str, Any]:
@@ -57,7 +45,7 @@ def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["--output", output, "--profile", "smoke"],
         ["--output", output / "other", "--profile", "smoke", "--no-normalize"],
     ):
-        assert flagbench(*run, *more).returncode == 0
+        assert here(*run, *more).returncode == 0
     return output
 
 
@@ -81,7 +69,7 @@ def test_a_task_that_is_smaller_runs_whole(done: Path) -> None:
 def test_neither_counts_as_the_other(data: Path, done: Path) -> None:
     run = ["evaluate", "flagbench/random", "--tasks", "LCQMC", "--data", data, "--no-store", "--output", done]
     for more in ([], ["--profile", "full"], ["--profile", "smoke"]):
-        assert "finished before" in flagbench(*run, *more).stderr
+        assert "finished before" in here(*run, *more).stderr
     assert not list(done.rglob("replaced"))
 
 
@@ -90,7 +78,7 @@ def test_the_error_stands_beside_the_score(data: Path, done: Path) -> None:
     (score,) = smoke["scores"]["test"].values()
     shown = f"{100 * score:.2f}* ± {100 * smoke['sample']['error']:.2f}"
     run = ["evaluate", "flagbench/random", "--tasks", "LCQMC", "--data", data, "--no-store", "--profile", "smoke"]
-    one = flagbench(*run, "--output", done)
+    one = here(*run, "--output", done)
     assert shown in one.stdout
     assert "100 of 300 items" in one.stdout
     assert "scores of samples" in one.stderr
@@ -101,16 +89,16 @@ def test_runs_of_one_profile_are_compared_and_mixed_ones_are_refused(done: Path)
         [path.parent for path in folder.glob("*/*/flagbench")]
         for folder in (done, done / "smoke", done / "other" / "smoke")
     )
-    compared = flagbench("compare", smoke, other, "--format", "json")
+    compared = here("compare", smoke, other, "--format", "json")
     assert compared.returncode == 0, compared.stderr
     line = next(line for line in json.loads(compared.stdout)["tasks"] if line["task"] == "LCQMC")
     assert line["cells"][1]["test"]["paired"]["queries"] == 100
-    said = one_line(flagbench("compare", full, smoke))  # STSB is whole in both
+    said = one_line(here("compare", full, smoke))  # STSB is whole in both
     assert "differ in LCQMC: all of its data against 100 of 300 items (profile smoke)" in said
 
 
 def test_a_plan_says_so(data: Path, tmp_path: Path) -> None:
-    result = flagbench(
+    result = here(
         "validate", "flagbench/random", "--tasks", "LCQMC", "--data", data, "--profile", "quick", "--output", tmp_path
     )
     assert re.search(r"profile +quick", result.stdout)
@@ -127,4 +115,4 @@ def test_a_plan_says_so(data: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_drawn_from_is_refused(arguments: list[str], said: str) -> None:
-    assert said in one_line(flagbench("evaluate", "flagbench/random", *arguments))
+    assert said in one_line(here("evaluate", "flagbench/random", *arguments))

@@ -25,7 +25,7 @@ from runners.rank import Texts, rank
 from runners.workers import Block
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
-from tests.e2e.test_cli import flagbench
+from tests.e2e.commands import flagbench
 from tests.e2e.test_workers import ONE_THREAD, command, files
 
 TEXTS = [f"passage {number} " + "of some length " * (number % 30) for number in range(6_000)]

@@ -18,7 +18,7 @@ from results.record import RunRecord, TaskRecord
 from results.store import RunStore
 from runners.reference_commands import add_rank, add_verify, read_run
 from tests.conftest import ROOT
-from tests.e2e.test_families import here
+from tests.e2e.commands import here
 
 MODEL = "BAAI/bge-small-zh-v1.5"
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,19 +16,10 @@ import pytest
 from results.compare import compare
 from results.page.render import gain, percent
 from results.runs import find_all
-from runners.cli import main
 from tests.conftest import ROOT
-from tests.e2e.test_cli import one_line
+from tests.e2e.commands import here, loaded_by, one_line
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_tree import read_page
-
-
-def flagbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
-        main(list(map(str, arguments)))
-    return subprocess.CompletedProcess(arguments, int(left.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @contextmanager
@@ -66,15 +56,15 @@ def output(tmp_path: Path) -> Path:
 
 def test_a_page_is_written_once(output: Path, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
-    result = flagbench("report", output, "--html", target)
+    result = here("report", output, "--html", target)
     assert (result.returncode, result.stderr) == (0, "")
     assert f"written   {target} (" in result.stdout
     text = target.read_text(encoding="utf-8")
     assert [each.attributes["data-task"] for each in read_page(text).all("tbody", data_task=None)] == ["A", "B"]
     assert "+30.00" in text
-    assert "exists already: use --overwrite" in one_line(flagbench("report", output, "--html", target))
+    assert "exists already: use --overwrite" in one_line(here("report", output, "--html", target))
     assert target.read_text(encoding="utf-8") == text
-    again = flagbench("report", next(output.glob("*second*")), "--html", target, "--overwrite", "--lang", "zh")
+    again = here("report", next(output.glob("*second*")), "--html", target, "--overwrite", "--lang", "zh")
     assert again.returncode == 0
     tree = read_page(target.read_text(encoding="utf-8"))
     assert tree.one("html").attributes["lang"] == "zh-CN"
@@ -84,7 +74,7 @@ def test_a_page_is_written_once(output: Path, tmp_path: Path) -> None:
 def test_the_average_of_each_benchmark_is_known(tmp_path: Path) -> None:
     for benchmark, task in (("cmteb", "LCQMC"), ("mlvu", "MLVU-dev_ego"), ("air-bench", "AIR-Bench_24.05_qa_wiki_zh")):
         page_run(tmp_path / "out", f"org/{benchmark}", page_task(task, 0.5), benchmark=benchmark)
-    assert flagbench("report", tmp_path / "out", "--html", tmp_path / "page.html").returncode == 0
+    assert here("report", tmp_path / "out", "--html", tmp_path / "page.html").returncode == 0
     text = read_page((tmp_path / "page.html").read_text(encoding="utf-8")).words
     for said in (
         "C-MTEB Avg: no whole score for 30 of 31 tasks",
@@ -120,9 +110,9 @@ def test_bad_input_is_one_line(output: Path, tmp_path: Path) -> None:
             (("serve", output, "--port", port), "is in use"),
             (("serve", output, "--host", "192.0.2.1"), "cannot listen"),
         ):
-            assert said in one_line(flagbench(*arguments))
+            assert said in one_line(here(*arguments))
         assert not target.exists()
-    allowed = flagbench("report", output, other, "--html", target, "--allow-differences")
+    allowed = here("report", output, other, "--html", target, "--allow-differences")
     assert allowed.returncode == 0
 
 
@@ -133,7 +123,7 @@ def test_a_target_that_cannot_be_written(output: Path, tmp_path: Path) -> None:
         folder = tmp_path / "locked"
         folder.mkdir()
         folder.chmod(0o500)
-    assert "cannot write" in one_line(flagbench("report", output, "--html", folder / "page.html"))
+    assert "cannot write" in one_line(here("report", output, "--html", folder / "page.html"))
 
 
 def test_ctrl_c_ends_the_server_cleanly(output: Path) -> None:
@@ -151,31 +141,18 @@ def test_another_address_is_warned_of(output: Path) -> None:
 
 
 def test_nothing_heavy_is_loaded(output: Path, tmp_path: Path) -> None:
-    script = (
-        "import sys\nfrom runners.cli import main\n"
-        "try:\n    main(sys.argv[1:])\nexcept SystemExit as left:\n    assert not left.code\n"
-        "assert not {'torch', 'transformers', 'mteb', 'faiss', 'datasets', 'scipy'} & set(sys.modules)\n"
-        "assert '--help' not in sys.argv or not {'numpy', 'rich', 'jinja2', 'http.server'} & set(sys.modules)\n"
-    )
-    for arguments in (["report", str(output), "--html", str(tmp_path / "p.html")], ["report", "--help"]):
-        result = subprocess.run(
-            [sys.executable, "-c", script, *arguments],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
+    heavy = {"torch", "transformers", "mteb", "faiss", "datasets", "scipy"}
+    assert not heavy & loaded_by("report", output, "--html", tmp_path / "p.html")[0]
+    assert not (heavy | {"numpy", "rich", "jinja2", "http.server"}) & loaded_by("report", "--help")[0]
 
 
 def test_runs_of_evaluate(tmp_path: Path) -> None:
     for model in ("flagbench/random", "flagbench/bm25"):
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as left:
-            main(["evaluate", model, "--benchmark", "air-bench", "--mini", "--output", str(tmp_path / "out")])
-        assert not left.value.code
+        assert not here(
+            "evaluate", model, "--benchmark", "air-bench", "--mini", "--output", str(tmp_path / "out")
+        ).returncode
     folders = [next((tmp_path / "out").glob(f"*{name}*")) for name in ("random", "bm25")]
-    assert flagbench("report", *folders, "--html", tmp_path / "page.html").returncode == 0
+    assert here("report", *folders, "--html", tmp_path / "page.html").returncode == 0
     tree = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
     comparison = compare(find_all(folders))
     bodies = list(tree.all("tbody", data_task=None))

@@ -13,7 +13,7 @@ from results.examples import Examples
 from results.migrations import SCHEMA_VERSION
 from results.runs import find_runs
 from results.values import Values
-from tests.e2e.test_families import here
+from tests.e2e.commands import here
 from tests.unit.test_schema import faults
 
 AIR = "AIR-Bench_24.05_qa_wiki_zh_default"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,24 +11,15 @@ import pytest
 from huggingface_hub import ModelCard
 
 from runners.cli import main
-from tests.conftest import ROOT
-from tests.e2e.test_cli import flagbench, one_line
+from tests.e2e.commands import flagbench, loaded_by, one_line
 
 NAMED = ("--model-name", "org/tiny", "--revision", "0123456789abcdef0123456789abcdef01234567")
 
 
 def test_the_help_needs_no_mteb() -> None:
-    code = (
-        "import sys\n"
-        "from runners.cli import main\n"
-        "try:\n    main(['submit', 'mteb', '--help'])\n"
-        "except SystemExit as leave:\n    assert leave.code == 0, leave.code\n"
-        "heavy = {'torch', 'mteb', 'transformers', 'datasets', 'huggingface_hub', 'numpy'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert "--allow-partial" in result.stdout
+    modules, out = loaded_by("submit", "mteb", "--help")
+    assert not {"torch", "mteb", "transformers", "datasets", "huggingface_hub", "numpy"} & modules
+    assert "--allow-partial" in out
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from runners.upkeep import inventory
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
-from tests.e2e.test_cli import MAIN, flagbench
+from tests.e2e.commands import MAIN, flagbench
 
 # Two workers share two cores; on another number of threads a sum may end in another last bit.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
