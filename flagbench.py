@@ -17,6 +17,11 @@ from collections.abc import Iterable
 __version__ = "0.1.0"
 
 
+def counted(number: int, name: str) -> str:
+    """A number of things: ``1 task``, ``1,024 tasks``."""
+    return f"{number:,} {name}" + ("" if number == 1 else "s")
+
+
 def first_few(items: Iterable[object], shown: int = 5, between: str = ", ") -> str:
     """The first few of many in one line, and how many more there are: for messages and notes.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput, first_few
+from flagbench import BadInput, counted, first_few
 from runners.options import names
 from runners.terminal import console
 
@@ -115,7 +115,7 @@ def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
     if not all(each.comparable for each in scores.scored):
         _say(out, "* the labels are not as many as the published ones: not comparable with the leaderboard")
     if scores.left_out:
-        _say(out, f"left out  {_count(scores.left_out, 'file')} of the test split, whose labels are private")
+        _say(out, f"left out  {counted(scores.left_out, 'file')} of the test split, whose labels are private")
     for path in files:
         _say(out, f"written   {path}")
 
@@ -155,15 +155,15 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
     _say(out, f"results   {its.folder}")
     _say(
         out,
-        f"checked   {_count(checked.datasets, 'dataset')} of AIR-Bench {its.version}, "
-        f"{checked.queries:,} test queries, {_count(checked.hits, 'hit')}",
+        f"checked   {counted(checked.datasets, 'dataset')} of AIR-Bench {its.version}, "
+        f"{checked.queries:,} test queries, {counted(checked.hits, 'hit')}",
     )
     if checked.missing:
         total = checked.datasets + len(checked.missing)
         _say(out, f"PARTIAL   {len(checked.missing)} of {total} datasets are missing: {first_few(checked.missing)}")
         _say(out, "          the leaderboard leaves every average blank that misses a dataset")
     if checked.left_out:
-        _say(out, f"left out  {_count(len(checked.left_out), 'file')} of the dev split or of another version")
+        _say(out, f"left out  {counted(len(checked.left_out), 'file')} of the dev split or of another version")
     _say(out, f"archive   {target}, {target.stat().st_size:,} bytes, md5 {digest}")
     if mini:
         _say(out, "MINI      a mini archive, of the miniature data: it is no submission, do not upload it")
@@ -189,7 +189,3 @@ def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
 
 def _say(out: Console, text: str) -> None:
     out.print(text, markup=False, soft_wrap=True)
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}" + ("" if number == 1 else "s")

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import first_few
+from flagbench import counted, first_few
+from runners.options import add_run_argument
 from runners.terminal import console
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ _ADDING_A_MODEL = "https://embeddings-benchmark.github.io/mteb/contributing/addi
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit mteb``."""
-    parser.add_argument(
-        "path", type=Path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
-    )
+    add_run_argument(parser)
     model = parser.add_argument_group("the model, where the run is of a folder")
     model.add_argument("--model-name", metavar="NAME", help="what it is called on the hub, org/name")
     model.add_argument("--revision", metavar="COMMIT", help="its commit there, 40 hexadecimal digits")
@@ -77,10 +76,10 @@ def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
     its = checked.identity
     yield f"results   {checked.run.folder}"
     yield f"model     {its.name} at {its.revision}"
-    yield f"checked   {_count(len(checked.entries), 'task')}, read back by mteb's own loader"
+    yield f"checked   {counted(len(checked.entries), 'task')}, read back by mteb's own loader"
     for each in checked.standings:
         if not each.missing:
-            yield f"complete  {each.benchmark}: {_count(each.tasks, 'task')}"
+            yield f"complete  {each.benchmark}: {counted(each.tasks, 'task')}"
         else:
             yield f"PARTIAL   {lacking(each)}"
             yield "          the leaderboard gives no mean to a model that lacks a task"
@@ -89,7 +88,7 @@ def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
     if checked.unknown:
         names = first_few(map(shown, checked.unknown))
         yield f"unproven  mteb publishes no statistics to hold the rows of {names} against"
-    yield f"written   {folder}, {_count(len(list(folder.iterdir())), 'file')}"
+    yield f"written   {folder}, {counted(len(list(folder.iterdir())), 'file')}"
     if card is not None:
         yield f"card      {card}: for the top of the model's README on the hub"
     todo = []
@@ -102,7 +101,3 @@ def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
     todo.append(f"open a pull request at {REPOSITORY} with the folder results/, and say that FlagBench made them")
     for number, line in enumerate(todo):
         yield f"{'' if number else 'by hand':10}{line}"
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}" + ("" if number == 1 else "s")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from runners.compare_command import seed
+from runners.options import add_run_argument
 from runners.reference_commands import find_run
-from runners.terminal import console
+from runners.terminal import console, encodable
 
 if TYPE_CHECKING:
     from results.gate.judge import Report
@@ -47,9 +48,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench baseline``."""
-    parser.add_argument(
-        "path", type=Path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
-    )
+    add_run_argument(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="such as baseline.json")
     parser.add_argument("--overwrite", action="store_true", help="replace this file where it exists")
     parser.set_defaults(run=_baseline)
@@ -119,8 +118,7 @@ def _write(texts: Mapping[Path, str]) -> None:
     from results.store import write_atomic
 
     for path, text in texts.items():
-        # A name may hold halves of surrogate pairs, which no file takes.
-        write_atomic(path, text.encode("utf-8", "replace").decode())
+        write_atomic(path, encodable(text))
 
 
 def _append_summary(text: str) -> None:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runners.terminal import console
+from runners.options import add_runs_argument
+from runners.terminal import console, encodable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,14 +21,7 @@ _FILE_WIDTH = 200
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench compare``."""
-    parser.add_argument(
-        "runs",
-        nargs="+",
-        type=Path,
-        metavar="RUN",
-        help="results of evaluate: folder of a run, output folder or run.json; the first run is what others are held "
-        "against",
-    )
+    add_runs_argument(parser)
     parser.add_argument(
         "--format", choices=("table", "markdown", "csv", "json"), default="table", help="default: table"
     )
@@ -78,8 +72,7 @@ def _text(comparison: Comparison, format_: str) -> str:
         text = out.file.getvalue()  # type: ignore[attr-defined]
     else:
         text = {"markdown": to_markdown, "csv": to_csv, "json": to_json}[format_](comparison)
-    # A name may hold halves of surrogate pairs, which no file and no terminal takes.
-    return str(text).encode("utf-8", "replace").decode()
+    return encodable(str(text))
 
 
 def _print(comparison: Comparison, out: Console) -> None:

@@ -154,6 +154,25 @@ def selection_of(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_run_argument(command: argparse.ArgumentParser) -> None:
+    """The run that a command is about, as ``options.path``."""
+    command.add_argument(
+        "path", type=Path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
+    )
+
+
+def add_runs_argument(command: argparse.ArgumentParser) -> None:
+    """The runs that a command puts side by side, as ``options.runs``."""
+    command.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="results of evaluate: folder of a run, output folder or run.json; the first run is what others are held "
+        "against",
+    )
+
+
 def add_store_option(command: argparse._ActionsContainer) -> None:
     """Where the store is."""
     command.add_argument(

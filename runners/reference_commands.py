@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
-from runners.options import names
+from runners.options import add_run_argument, names
 from runners.terminal import console
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "path", type=Path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
-    )
+    add_run_argument(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="all of it, as JSON")
     parser.add_argument("--overwrite", action="store_true", help="replace this file where it exists")
 

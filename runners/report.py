@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from flagbench import counted
 from models.contract import Role
 from models.registry import family_names, family_spec, published, registry
 from models.spec import ModelSpec
@@ -93,7 +94,7 @@ def show_plan(plan: Plan, console: Console) -> None:
         state = step.state + (f" ({step.reason})" if step.reason else "")
         rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
     headings = ["task", "type", "splits", "main score", "instructed", "dataset", "state"]
-    console.print(_table(f"{plan.benchmark.title}: {_count(len(rows), 'task')}", headings, rows))
+    console.print(_table(f"{plan.benchmark.title}: {counted(len(rows), 'task')}", headings, rows))
     for step in plan.steps:
         for line in plan.benchmark.remarks(step.task, plan.snapshots, plan.request):
             _say(console, line)
@@ -117,7 +118,7 @@ def show_model(model: Model, console: Console) -> None:
 def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) -> None:
     """Rows of a benchmark."""
     listing = benchmark.listing(tasks)
-    console.print(_table(f"{benchmark.title}: {_count(len(tasks), 'task')}", listing.headings, listing.rows))
+    console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", listing.headings, listing.rows))
     if listing.closing:
         _say(console, listing.closing)
 
@@ -151,7 +152,7 @@ def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> Non
     console.print(_table("the store of embeddings", headings, rows))
     shards = sum(info.shards for info in spaces)
     size = _size(sum(info.bytes for info in spaces))
-    _say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {_count(shards, 'file')}")
+    _say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
     _say(console, f"store     {root}")
 
 
@@ -163,13 +164,13 @@ def said_cleared(root: Path, freed: int, console: Console) -> None:
 def show_verified(root: Path, verified: Verified, console: Console) -> None:
     """What checking the store found, each damage in a line."""
     for damage in verified.damaged:
-        lost = "texts lost, how many is not known" if damage.rows < 0 else f"{_count(damage.rows, 'text')} lost"
+        lost = "texts lost, how many is not known" if damage.rows < 0 else f"{counted(damage.rows, 'text')} lost"
         state = "mended" if damage.mended else "not mended"
         _say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
     if verified.torn:
-        _say(console, f"{_count(verified.torn, 'unfinished record')} removed, of a process that was stopped")
-    found = _count(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
-    _say(console, f"{_count(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
+        _say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
+    found = counted(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
+    _say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
 
 
 def _kept(info: SpaceInfo) -> list[str]:
@@ -209,11 +210,7 @@ def _size(size: float) -> str:
 
 def _bytes(size: int) -> str:
     """A number of bytes, exactly and as a user would say it."""
-    return _count(size, "byte") + (f" ({_size(size)})" if size >= 1000 else "")
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}" + ("" if number == 1 else "s")
+    return counted(size, "byte") + (f" ({_size(size)})" if size >= 1000 else "")
 
 
 def _store(request: RunRequest) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from results.page import LANGUAGES
+from runners.options import add_runs_argument
 from runners.terminal import console
 
 if TYPE_CHECKING:
@@ -21,14 +22,7 @@ _PORTS = 1 << 16
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench report``."""
-    parser.add_argument(
-        "runs",
-        nargs="+",
-        type=Path,
-        metavar="RUN",
-        help="results of evaluate: folder of a run, output folder or run.json; the first run is what others are held "
-        "against",
-    )
+    add_runs_argument(parser)
     parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="write the page there")
     parser.add_argument("--overwrite", action="store_true", help="replace that file where it exists")
     parser.add_argument(

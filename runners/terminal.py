@@ -1,4 +1,4 @@
-"""Where commands print."""
+"""Where commands print, and what can be printed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDTH_WITHOUT_TERMINAL = 140
+
+
+def encodable(text: str) -> str:
+    """The text with a sign for each half of a surrogate pair: names may hold some, and no file or terminal takes them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -1,6 +1,6 @@
 import pytest
 
-from flagbench import BadData, BadInput, FlagbenchError, ModelFault, UnknownName, first_few
+from flagbench import BadData, BadInput, FlagbenchError, ModelFault, UnknownName, counted, first_few
 
 
 def test_unknown_name_offers_the_nearest_whatever_the_case():
@@ -63,3 +63,7 @@ def test_the_first_few_of_many_are_named() -> None:
     assert first_few(range(1_234), 2) == "0, 1 and 1,232 more"
     assert first_few("abc", 1, "; ") == "a; and 2 more"
     assert first_few([]) == ""
+
+
+def test_numbers_of_things_are_said_as_people_say_them() -> None:
+    assert [counted(number, "task") for number in (0, 1, 1_024)] == ["0 tasks", "1 task", "1,024 tasks"]
