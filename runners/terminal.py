@@ -11,7 +11,7 @@ _WIDTH_WITHOUT_TERMINAL = 140
 
 
 def encodable(text: str) -> str:
-    """The text with a sign for each half of a surrogate pair: names may hold some, and no file or terminal takes them."""
+    """The text with a sign for each half of a surrogate pair, which a name may hold and no file or terminal takes."""
     return text.encode("utf-8", "replace").decode()
 
 
