@@ -15,7 +15,8 @@ from results.compare import compare
 from results.page import Language
 from results.page.render import gain, percent
 from results.runs import find_all
-from tests.e2e.test_report import flagbench, serving
+from tests.e2e.commands import here
+from tests.e2e.test_report import serving
 from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def look(browser: Chrome, scheme: str) -> None:
 def opened(browser: Chrome, tmp_path: Path, *folders: Path, lang: str = "en") -> None:
     """Open the report of some runs."""
     target = tmp_path / "report.html"
-    result = flagbench("report", *folders, "--html", target, "--lang", lang, "--overwrite")
+    result = here("report", *folders, "--html", target, "--lang", lang, "--overwrite")
     assert result.returncode == 0, result.stderr
     browser.get(target.as_uri())
 
