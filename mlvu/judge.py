@@ -21,6 +21,7 @@ from mlvu.criteria import AGAIN, OPEN_TASKS, SYSTEM, version
 from mlvu.judgements import Failure, Judged, JudgeItem, Judgement, JudgementFile, as_scores, read_reply
 from models.spec import ModelSpec
 from models.video import VideoPrompt
+from results.identity import former
 
 CHARACTERS_A_TOKEN = 4
 """Of English, by which ``plan`` estimates; no judge's tokenizer is at hand."""
@@ -101,7 +102,7 @@ class Judge:
             BadInput: As ``score``.
         """
         _check(items)
-        asked = [item for item in items if self._file.get(self._key(item), item) is None]
+        asked = [item for item in items if self._kept(item) is None]
         sizes = [(item.id, _tokens(SYSTEM[item.task]) + _tokens(_material(item))) for item in asked]
         replies = sum(_tokens(json.dumps({"scores": as_scores(_lowest(item))})) for item in asked)
         return Plan(len(asked), len(items) - len(asked), sum(size for _, size in sizes), replies, tuple(sizes))
@@ -119,8 +120,7 @@ class Judge:
             ModelFault: The judge does not answer. What it has graded by then is in the file.
         """
         _check(items)
-        keys = [self._key(item) for item in items]
-        kept = [self._file.get(key, item) for key, item in zip(keys, items, strict=True)]
+        kept = [self._kept(item) for item in items]
         graded = {place: judgement for place, judgement in enumerate(kept) if judgement is not None}
         cached, calls = len(graded), 0
         faults = {place: "" for place in range(len(items)) if place not in graded}
@@ -137,7 +137,7 @@ class Judge:
                     faults[place] = str(fault)
                 else:
                     del faults[place]
-                    self._file.add(keys[place], graded[place])
+                    self._file.add(self._key(items[place], self.settings), graded[place])
                 if on_item is not None and (place in graded or attempt == self._attempts):
                     on_item(items[place].id)
         return Judged(
@@ -160,10 +160,17 @@ class Judge:
             (reply,) = self._model.generate([prompt], max_new_tokens=self._max_new_tokens)
             yield index, reply
 
-    def _key(self, item: JudgeItem) -> str:
+    def _kept(self, item: JudgeItem) -> Judgement | None:
+        """The grades of an item that are in the file, maybe under settings as they were written earlier."""
+        for settings in (self.settings, former(self.settings)):
+            if settings is not None and (found := self._file.get(self._key(item, settings), item)) is not None:
+                return found
+        return None
+
+    def _key(self, item: JudgeItem, settings: Mapping[str, Any]) -> str:
         """Hash of all that the grades of an item depend on."""
         answer = [item.id, item.task, item.question, item.reference, item.scoring_points, item.response]
-        whole = json.dumps([self.name, self.settings, self.prompt_version, answer], sort_keys=True)
+        whole = json.dumps([self.name, settings, self.prompt_version, answer], sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
 
 

@@ -377,7 +377,7 @@ def api_model(
         name=f"api/{name}",
         revision=revision,
         family="api",
-        adapter="models.api:load",
+        adapter="api",
         ability="generate",
         query_max_length=0,
         passage_max_length=0,

@@ -249,7 +249,7 @@ def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Ov
         name=checkpoint.name,
         revision=checkpoint.revision,
         family="detected",
-        adapter="models.dense:load",
+        adapter="dense",
         ability="encode",
         pooling=pooling,
         normalize=normalize,

@@ -153,14 +153,14 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
         return
     kinds = (
         (_ENCODER, spec.ability == "encode", "an embedding model"),
-        (_PARTS, spec.adapter == "models.m3:load", "BGE-M3"),
-        (("examples",), spec.adapter == "models.icl:load", "bge-en-icl"),
-        (("domain",), spec.adapter == "models.moe:load", "a model of --family pseudo-moe"),
+        (_PARTS, spec.adapter == "m3", "BGE-M3"),
+        (("examples",), spec.adapter == "icl", "bge-en-icl"),
+        (("domain",), spec.adapter == "moe", "a model of --family pseudo-moe"),
         (("prompt",), bool(spec.prompt), "an LLM reranker"),
-        (_LAYERS, spec.adapter == "models.layerwise:load", "a layerwise reranker"),
+        (_LAYERS, spec.adapter == "layerwise", "a layerwise reranker"),
         (
             _COMPRESSION,
-            spec.adapter == "models.layerwise:load" and spec.family != "layerwise-reranker",
+            spec.adapter == "layerwise" and spec.family != "layerwise-reranker",
             "a lightweight reranker",
         ),
     )

@@ -1,25 +1,20 @@
-"""models.toml as values: every published checkpoint with its settings, and the loader of each family."""
+"""models.toml as values: every published checkpoint with its settings, and those of each family."""
 
 from __future__ import annotations
 
-import importlib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from flagbench import BadInput, UnknownName
+from models.adapters import ADAPTERS
 from models.spec import BUILT_IN, ModelSpec, Pooling, Prompts
-
-if TYPE_CHECKING:
-    from models.contract import Adapter, Loading
 
 REGISTRY_FILE = Path(__file__).with_name("models.toml")
 TASK_INSTRUCTIONS_FILE = Path(__file__).with_name("task_instructions.toml")
-
-Loader = Callable[[ModelSpec, Path, "Loading"], "Adapter"]
 
 _KEYS = {"adapter", "ability", "reference", "licence", "instructions", "query_max_length", "passage_max_length"}
 _OPTIONAL_KEYS = {
@@ -135,6 +130,8 @@ def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], whe
     odd = (merged.keys() - _OPTIONAL_KEYS) ^ (keys | {"name", "family", "revision"})
     if odd:
         raise BadInput(f"{where} has unknown or missing keys: {', '.join(sorted(odd))}")
+    if merged["adapter"] not in ADAPTERS:
+        raise UnknownName("adapter", str(merged["adapter"]), ADAPTERS, f"in {where}")
     for each in merged["instructions"]:
         if each.keys() != {"text", "before"}:
             raise BadInput(f"{where}: an instruction has text and before, and one has {', '.join(sorted(each))}")
@@ -163,9 +160,3 @@ def task_prompts(task_format: str) -> Prompts:
     tables: dict[str, dict[str, str]] = tomllib.loads(TASK_INSTRUCTIONS_FILE.read_text(encoding="utf-8"))
     texts = {f"{task}-query": text for task, text in tables["query"].items()} | tables["symmetric"] | tables["kind"]
     return tuple((selector, task_format.format(text)) for selector, text in texts.items())
-
-
-def loader(spec: ModelSpec) -> Loader:
-    """The function that loads a model of this spec."""
-    module, function = spec.adapter.split(":")
-    return cast("Loader", getattr(importlib.import_module(module), function))

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
+from models.adapters import loader
 from models.checkpoint import Checkpoint, check_heads, locate, read_json, with_weights
 from models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
 from models.detect import Detection, detect
 from models.kinds import sees_images
 from models.overrides import Overrides, override
-from models.registry import loader, published_as
+from models.registry import published_as
 from models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Model:
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
         adapters = tuple(adapter.directory for adapter in self.checkpoint.adapters) if self.checkpoint else ()
         loading = Loading(device, batch_size, trust_remote_code, allow_pickle, adapters, self.cutoffs, backend)
-        return loader(self.spec)(self.spec, directory, loading)
+        return loader(self.spec.adapter)(self.spec, directory, loading)
 
 
 def has_files(model: str) -> bool:

@@ -63,7 +63,7 @@ def detect_video_lm(
         name=checkpoint.name,
         revision=checkpoint.revision,
         family="detected",
-        adapter="models.video_lm:load",
+        adapter="video-lm",
         ability="generate",
         query_max_length=0,
         passage_max_length=0,

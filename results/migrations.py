@@ -2,8 +2,9 @@
 
 One number counts the layouts of run.json and of the files of values and of worst queries: a change to any of them
 raises it. A file says in ``schema_version`` which one it has, and is brought to today's step by step, each from one
-version to the next, as it is read. Nothing is rewritten for that; what a later run writes has today's layout. Settings
-and digests stay as they are, so a task that is finished in an old file is finished.
+version to the next, as it is read. Nothing is rewritten for that; what a later run writes has today's layout. A digest
+that a step changes is that of the same settings as they are written today, so a task that is finished in an old file is
+finished.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flagbench import __version__
+from results.identity import settings_digest, today
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Document = dict[str, Any]
 Step = Callable[[Document], Document]
@@ -77,7 +79,24 @@ def _with_samples(document: Document) -> Document:
     return document | {"tasks": tasks}
 
 
-RUN: Mapping[int, Step] = {1: _with_samples}
+def _with_adapter_ids(document: Document) -> Document:
+    """To version 3: specs name their adapter by its id, and digests are of settings with it."""
+    tasks = {name: dict(task) for name, task in document["tasks"].items()}
+    for task in tasks.values():
+        settings = today(task["settings"])
+        # A digest that is not that of its settings is nobody's, and stays so.
+        if settings_digest(task["settings"]) == task["digest"]:
+            task["digest"] = settings_digest(settings)
+        task["settings"] = settings
+    reranker = document["reranker"]
+    return document | {
+        "spec": today(document["spec"]),
+        "reranker": None if reranker is None else today(reranker),
+        "tasks": tasks,
+    }
+
+
+RUN: Mapping[int, Step] = {1: _with_samples, 2: _with_adapter_ids}
 
 
 # Values of queries.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ class TaskRecord:
         kind: MTEB's task type.
         status: ``error`` tasks have no scores; those of ``partial`` ones are over a part of the task, and no average
             is made of them.
-        settings: Everything that moves the score: see ``settings_digest``.
+        settings: Everything that moves the score: see ``results/identity.py``.
         digest: Hash of ``settings``.
         scores: Main score by split and subset.
         data: Status, differences and source of the rows.
@@ -139,8 +138,3 @@ def _check(record: RunRecord) -> None:
             raise ValueError(f"task {name} has the unknown status {task.status!r}")
         if not all(isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, *task.files)):
             raise ValueError(f"kind, digest, error, note and files of task {name} must be texts")
-
-
-def settings_digest(settings: Mapping[str, Any]) -> str:
-    """Hash (16 hex digits) of the settings of a task: a finished task with an equal one need not run again."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flagbench import BadInput
+from results.identity import former, settings_digest
 from results.record import RunRecord, TaskRecord
 
 _UNFINISHED = ".unfinished"
@@ -46,9 +48,15 @@ class RunStore:
         """Where predictions go when they are kept."""
         return self._own / "predictions"
 
-    def journal(self, task: str, digest: str) -> Path:
-        """Where a task keeps answers, made with these settings, while it runs."""
-        return self._own / "answers" / f"{task}.{digest}.jsonl"
+    def journal(self, task: str, settings: Mapping[str, Any]) -> tuple[Path, str]:
+        """Where a task keeps answers, made with these settings, while it runs, and the digest that the file names.
+
+        An earlier FlagBench may have begun the file, under the digest of the same settings as they were written then.
+        """
+        earlier = former(settings)
+        digests = [settings_digest(each) for each in (settings, earlier) if each is not None]
+        files = [(self._own / "answers" / f"{task}.{digest}.jsonl", digest) for digest in digests]
+        return next((each for each in files if each[0].is_file()), files[0])
 
     def read(self) -> RunRecord | None:
         """The record of earlier runs, as today's; None when there is none.

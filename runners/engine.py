@@ -148,10 +148,10 @@ class _Engine:
             load_seconds = time.perf_counter() - started
         except Exception as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
-        journal = plan.store.journal(step.task.name, step.digest)
+        journal, digest = plan.store.journal(step.task.name, step.settings)
         if plan.request.overwrite:
             journal.unlink(missing_ok=True)
-        contestant = replace(self._contestant, journal=journal, digest=step.digest)
+        contestant = replace(self._contestant, journal=journal, digest=digest)
         predictions = self._plan.store.predictions if plan.request.save_predictions else None
         if predictions:
             (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)

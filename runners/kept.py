@@ -15,6 +15,7 @@ from flagbench import ModelFault
 from models.contract import Part, Role
 from models.embeddings import Embeddings, MultiVectors
 from models.spec import ModelSpec
+from results.identity import former
 from runners.store import Space, Store
 
 # Texts whose embeddings are read at once; fewer where there is a vector for each of their tokens.
@@ -138,7 +139,8 @@ class Kept:
         return Embeddings.stack([new, old]).take(np.where(lacking, np.arange(len(keys)), len(keys) + row_of))
 
     def _space(self, part: Part) -> Space:
-        return self._store.space({**self._identity, "part": part})
+        identity = {**self._identity, "part": part}
+        return self._store.space(identity, former(identity))
 
     def _gather(self, part: Part, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], Embeddings]:
         """What can be read of some places, and for each place its row there; -1 for what is damaged."""

@@ -14,7 +14,8 @@ from models.device import devices_line, joint_device, resolve_device, resolve_de
 from models.overrides import of_reranker, without_reranker
 from models.resolve import Model, has_files, resolve_model, searches
 from models.spec import ModelSpec, joint_name
-from results.record import RunRecord, TaskRecord, settings_digest
+from results.identity import settings_digest
+from results.record import RunRecord, TaskRecord
 from results.store import RunStore
 from runners.benchmark import Benchmark, find_benchmark
 from runners.request import RunRequest
@@ -121,7 +122,7 @@ def resolve(request: RunRequest) -> Plan:
         _step(
             task,
             {
-                **_model_settings(model.spec, task),
+                **model_settings(model.spec, task),
                 **second,
                 **kept,
                 **drawn,
@@ -334,7 +335,7 @@ def _step(
     return replace(step, state="again", reason=reason)
 
 
-def _model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
+def model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
     """The model's settings with, for all its prompts, the instructions that this task's texts get.
 
     So a changed query instruction runs retrieval again and leaves STS as it is.

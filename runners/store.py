@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,17 @@ class Store:
         self._cap = cap_bytes
         self._spaces: dict[str, Space] = {}
 
-    def space(self, identity: Mapping[str, Any]) -> Space:
+    def space(self, identity: Mapping[str, Any], former: Mapping[str, Any] | None = None) -> Space:
         """The space of an identity.
 
         Args:
             identity: All that the vectors depend on besides the text, as JSON values. The order of keys is no matter.
+            former: The same as an earlier FlagBench wrote it, whose vectors are read too; None for none.
         """
         name = name_of(identity)
         if name not in self._spaces:
-            self._spaces[name] = Space(self, self.root / name, identity)
+            earlier = [self.root / name_of(former)] if former else []
+            self._spaces[name] = Space(self, self.root / name, identity, earlier)
         return self._spaces[name]
 
     def trim(self) -> None:
@@ -94,8 +96,8 @@ class Space:
     A place is the number of a row among all that this object knows; it has no meaning outside of it.
     """
 
-    def __init__(self, store: Store, folder: Path, identity: Mapping[str, Any]) -> None:
-        """Read which texts are there; see ``Store.space``."""
+    def __init__(self, store: Store, folder: Path, identity: Mapping[str, Any], earlier: Sequence[Path] = ()) -> None:
+        """Read which texts are there, also in folders of earlier identities; see ``Store.space``."""
         self._store = store
         self._folder = folder
         self._identity = identity
@@ -109,11 +111,12 @@ class Space:
         self._used: set[Path] = set()
         self._writer: Writer | None = None
         self._reader: tuple[Path, Reader] | None = None
-        try:
-            for path, _ in files(folder, SUFFIX):
-                self._scan(path)
-        except OSError as error:
-            store.warn(f"store: {folder} cannot be read ({error.strerror}); its texts are encoded again")
+        for each in (folder, *earlier):
+            try:
+                for path, _ in files(each, SUFFIX):
+                    self._scan(path)
+            except OSError as error:
+                store.warn(f"store: {each} cannot be read ({error.strerror}); its texts are encoded again")
 
     def paths(self) -> set[Path]:
         """Shards that this process reads or writes."""

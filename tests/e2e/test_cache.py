@@ -15,7 +15,7 @@ from runners.store import Store
 from tests.e2e.commands import flagbench, here, loaded_by, one_line
 
 IDENTITY = {
-    "model": {"name": "org/model", "revision": "0123456789abcdef", "family": "bge-zh", "adapter": "models.dense:load"},
+    "model": {"name": "org/model", "revision": "0123456789abcdef", "family": "bge-zh", "adapter": "dense"},
     "role": "query",
     "instruction": "为这个句子生成表示以用于检索相关文章：",
     "dtype": "float32",

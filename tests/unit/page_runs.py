@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from results.examples import Example, Examples, Passage
-from results.record import RunRecord, TaskRecord, settings_digest
+from results.identity import settings_digest
+from results.record import RunRecord, TaskRecord
 from results.store import RunStore
 from results.values import Values
 

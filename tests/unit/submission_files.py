@@ -15,7 +15,8 @@ from mteb.results import TaskResult
 from cmteb.benchmark import CMTEB
 from models.registry import published
 from models.spec import ModelSpec
-from results.record import RunRecord, TaskRecord, settings_digest
+from results.identity import settings_digest
+from results.record import RunRecord, TaskRecord
 from results.store import RunStore
 from runners.mteb_bridge import model_meta
 

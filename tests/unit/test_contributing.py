@@ -11,9 +11,11 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from models import adapters as adapters_module
 from models import registry as registry_module
+from models.adapters import ADAPTERS, loader
 from models.contract import Loading
-from models.registry import REGISTRY_FILE, loader, parse, published
+from models.registry import REGISTRY_FILE, parse, published
 from tests.checkpoints import write_bert
 from tests.conftest import ROOT
 
@@ -39,6 +41,9 @@ def test_a_family_costs_one_file_and_one_table(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "maxpool.py").write_text(FILE, encoding="utf-8")
     monkeypatch.setattr(sys.modules["models"], "__path__", [*sys.modules["models"].__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "models.maxpool", raising=False)
+    (line,) = re.findall(r'`"(\w+)": "([\w.]+:\w+)"`', PAGE)
+    for module in (adapters_module, registry_module):
+        monkeypatch.setattr(module, "ADAPTERS", {**ADAPTERS, line[0]: line[1]})
     found = parse(REGISTRY_FILE.read_text(encoding="utf-8") + FAMILY, "models.toml")
     monkeypatch.setattr(registry_module, "registry", lambda: found)
     assert "bge-max" in registry_module.family_names()
@@ -46,7 +51,7 @@ def test_a_family_costs_one_file_and_one_table(tmp_path: Path, monkeypatch: pyte
     folder = write_bert(tmp_path / "tiny")
     spec = registry_module.family_spec("bge-max", name="local/tiny", revision="r")
     spec = type(spec)(**{**vars(spec), "query_max_length": 64, "passage_max_length": 64})
-    vectors = loader(spec)(spec, folder, Loading("cpu", batch_size=2)).encode(TEXTS, role="query").dense
+    vectors = loader(spec.adapter)(spec, folder, Loading("cpu", batch_size=2)).encode(TEXTS, role="query").dense
 
     model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     for text, vector in zip(TEXTS, vectors, strict=True):

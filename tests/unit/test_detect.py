@@ -43,19 +43,19 @@ def test_the_spec_bears_the_checkpoints_name_and_revision(checkpoint):
 # The family that the files tell
 
 ENCODERS = {
-    "bert": (BERT, {}, "detected", "models.dense:load"),
-    "qwen2": (QWEN2, {}, "detected", "models.dense:load"),
-    "xlm-roberta": (xlmr(), {}, "detected", "models.dense:load"),
-    "m3": (xlmr(), {"sparse_linear.pt": b"", "colbert_linear.pt": b""}, "bge-m3", "models.m3:load"),
-    "m3 with modules.json": (xlmr(), {"colbert_linear.pt": b""} | modules("Pooling"), "bge-m3", "models.m3:load"),
-    "icl": (QWEN2, added("<response>"), "bge-en-icl", "models.icl:load"),
-    "llara": (QWEN2, added(*SUMMARY_TOKENS), "llara", "models.llara:load"),
+    "bert": (BERT, {}, "detected", "dense"),
+    "qwen2": (QWEN2, {}, "detected", "dense"),
+    "xlm-roberta": (xlmr(), {}, "detected", "dense"),
+    "m3": (xlmr(), {"sparse_linear.pt": b"", "colbert_linear.pt": b""}, "bge-m3", "m3"),
+    "m3 with modules.json": (xlmr(), {"colbert_linear.pt": b""} | modules("Pooling"), "bge-m3", "m3"),
+    "icl": (QWEN2, added("<response>"), "bge-en-icl", "icl"),
+    "llara": (QWEN2, added(*SUMMARY_TOKENS), "llara", "llara"),
 }
 RERANKERS = {
-    "cross-encoder": (CROSS_ENCODER, "models.crossencoder:load"),
-    "layerwise-reranker": (MINICPM, "models.layerwise:load"),
-    "lightweight-reranker": (LIGHTWEIGHT, "models.layerwise:load"),
-    "matroyshka-reranker": (MATROYSHKA, "models.layerwise:load"),
+    "cross-encoder": (CROSS_ENCODER, "cross-encoder"),
+    "layerwise-reranker": (MINICPM, "layerwise"),
+    "lightweight-reranker": (LIGHTWEIGHT, "layerwise"),
+    "matroyshka-reranker": (MATROYSHKA, "layerwise"),
 }
 
 
@@ -268,7 +268,7 @@ def test_code_for_other_uses_needs_no_leave(checkpoint):
 @pytest.mark.parametrize("config", [MINICPM, LIGHTWEIGHT, MATROYSHKA], ids=["minicpm", "gemma", "mistral"])
 def test_the_code_of_layerwise_rerankers_is_not_run_so_it_needs_no_leave(checkpoint, config):
     assert "AutoModelForCausalLM" in config["auto_map"]
-    assert detect(checkpoint(config), Overrides()).spec.adapter == "models.layerwise:load"
+    assert detect(checkpoint(config), Overrides()).spec.adapter == "layerwise"
 
 
 # Lengths

@@ -40,7 +40,7 @@ def test_a_family_goes_before_what_the_files_and_the_folders_name_tell(checkpoin
         checkpoint(xlmr(), {"sparse_linear.pt": b""}, path="bge-small-zh-v1.5"), Overrides(family="bge-zh-noinstruct")
     )
 
-    assert (found.spec.family, found.spec.adapter) == ("bge-zh-noinstruct", "models.dense:load")
+    assert (found.spec.family, found.spec.adapter) == ("bge-zh-noinstruct", "dense")
     assert found.spec.prompts == ()
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from flagbench import BadInput, UnknownName
+from models.adapters import ADAPTERS, loader
 from models.overrides import Overrides
-from models.registry import family_spec, loader, parse, published, registry
+from models.registry import REGISTRY_FILE, family_spec, parse, published, registry
 from models.resolve import resolve_model
 from runners.task import read_tasks
 from tests.conftest import ROOT
@@ -150,13 +151,21 @@ def test_the_random_models_load_without_files(name, ability):
     assert adapter.spec == model.spec == published()[name]
 
 
-def test_every_row_names_a_loader_that_exists():
-    assert all(callable(loader(spec)) for spec in published().values())
+def test_every_adapter_has_a_loader_that_exists():
+    assert all(callable(loader(adapter)) for adapter in ADAPTERS)
+    with pytest.raises(UnknownName, match="unknown adapter 'm4'; did you mean m3"):
+        loader("m4")
+
+
+def test_a_row_with_an_unknown_adapter_is_refused():
+    text = REGISTRY_FILE.read_text(encoding="utf-8").replace('adapter = "dense"', 'adapter = "models.dense:load"', 1)
+    with pytest.raises(UnknownName, match=r"unknown adapter 'models.dense:load'.*in models.toml: model BAAI/bge"):
+        parse(text, "models.toml")
 
 
 FAMILY = """
 [family.one]
-adapter = "models.dense:load"
+adapter = "dense"
 ability = "encode"
 reference = "nobody"
 pooling = "cls"

@@ -18,7 +18,8 @@ from mteb.results import TaskResult
 
 from flagbench import BadInput
 from models.registry import published
-from results.record import RunRecord, TaskRecord, settings_digest
+from results.identity import settings_digest
+from results.record import RunRecord, TaskRecord
 from results.store import RunStore, write_atomic
 from runners.mteb_bridge import model_meta, quiet
 

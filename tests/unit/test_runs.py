@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from flagbench import BadInput
-from results.record import RunRecord, TaskRecord, settings_digest
+from results.identity import settings_digest
+from results.record import RunRecord, TaskRecord
 from results.runs import Run, difference, find_all, find_runs, labelled, shared_metric, surely_alike
 from results.store import RunStore
 from results.values import Values

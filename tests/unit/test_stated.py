@@ -28,7 +28,7 @@ def test_a_plain_folder_pools_as_flagembedding_does(checkpoint, kind, pooling):
     assert found.spec.pooling == pooling
     assert found.spec.normalize is True
     assert found.spec.similarity == "cosine"
-    assert found.spec.adapter == "models.dense:load"
+    assert found.spec.adapter == "dense"
     assert said(found, "pooling", pooling, kind)
     assert said(found, "normalisation: yes")
 

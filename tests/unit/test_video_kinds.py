@@ -65,7 +65,7 @@ def test_each_family_is_a_generator_with_its_settings(checkpoint, family):
     files = checkpoint(SEEING[family], TEMPLATED)
     found = detect_video_lm(files, SETTINGS, Overrides())
 
-    assert (found.spec.ability, found.spec.adapter) == ("generate", "models.video_lm:load")
+    assert (found.spec.ability, found.spec.adapter) == ("generate", "video-lm")
     assert (found.spec.name, found.spec.revision) == (files.name, files.revision)
     assert found.spec.video == SETTINGS
     assert has_line(found.evidence, f"family: {family} ({SEEING[family]['architectures'][0]}), from config.json")
@@ -221,7 +221,7 @@ def test_models_that_see_no_videos(checkpoint, config, said):
 def test_code_of_its_own_needs_leave(checkpoint):
     assert "--trust-remote-code" in refused(checkpoint(OWN, TEMPLATED))
     found = detect_video_lm(checkpoint(OWN, TEMPLATED), SETTINGS, Overrides(), trust_remote_code=True)
-    assert found.spec.adapter == "models.video_lm:load"
+    assert found.spec.adapter == "video-lm"
 
 
 def test_an_adapter_is_refused(checkpoint):
