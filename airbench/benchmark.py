@@ -7,18 +7,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airbench.registry import REVISION, Dataset, datasets, select
 from flagbench import BadInput
-from runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome
-from runners.request import RunRequest, refuse_flags_of_others
-from runners.snapshots import Snapshots
-from runners.task import Task
+from flagbench.airbench.registry import REVISION, Dataset, datasets, select
+from flagbench.runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.request import RunRequest, refuse_flags_of_others
+from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
-    from models.resolve import Model
-    from models.spec import ModelSpec
-    from runners.plan import Plan
-    from runners.progress import Progress
+    from flagbench.models.loading.resolve import Model
+    from flagbench.models.spec import ModelSpec
+    from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
 
 MINI = Path(__file__).parent / "mini"
 
@@ -28,7 +28,7 @@ class _AirBench:
 
     name = "air-bench"
     title = "AIR-Bench"
-    imports = ("airbench.evaluation", "datasets.load")
+    imports = ("flagbench.airbench.evaluation", "datasets.load")
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""
@@ -81,13 +81,13 @@ class _AirBench:
 
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """See Benchmark."""
-        from airbench.evaluation import outputs
+        from flagbench.airbench.evaluation import outputs
 
         return outputs(dataset_of(task), model, reranker)
 
     def check_results(self, plan: Plan) -> None:
         """See Benchmark: a submission is of one model with one set of settings, so no others stand in its folder."""
-        from airbench.guard import check_results
+        from flagbench.airbench.guard import check_results
 
         check_results(plan)
 
@@ -97,13 +97,13 @@ class _AirBench:
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """See Benchmark."""
-        from runners.plan import text_model
+        from flagbench.runners.run.plan import text_model
 
         return text_model(request, on_cpu)
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
-        from airbench.loading import check
+        from flagbench.airbench.loading import check
 
         check(dataset_of(task), snapshots)
 
@@ -113,13 +113,13 @@ class _AirBench:
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
-        from airbench.loading import load
+        from flagbench.airbench.loading import load
 
         return load(task, dataset_of(task), snapshots)
 
     def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
         """See Benchmark. Search results are always kept, so there are no other predictions."""
-        from airbench.evaluation import evaluate
+        from flagbench.airbench.evaluation import evaluate
 
         return evaluate(loaded, contestant, progress)
 

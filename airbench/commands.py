@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted, first_few
-from runners.options import names
-from runners.terminal import console
+from flagbench.runners.arguments import names
+from flagbench.runners.terminal import console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from airbench.registry import Dataset
-    from airbench.scores import Scores
-    from airbench.submission import Checked, Form
-    from runners.snapshots import Snapshots
+    from flagbench.airbench.registry import Dataset
+    from flagbench.airbench.scores import Scores
+    from flagbench.airbench.submission import Checked, Form
+    from flagbench.runners.data.snapshots import Snapshots
 
 
 def add_score(parser: argparse.ArgumentParser) -> None:
@@ -72,8 +72,8 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from airbench.scores import MAIN_METRICS, check_metrics, score
-    from results.store import write_atomic
+    from flagbench.airbench.scores import MAIN_METRICS, check_metrics, score
+    from flagbench.results.store import write_atomic
 
     metrics = options.metrics or MAIN_METRICS
     check_metrics(metrics)
@@ -100,7 +100,7 @@ def _check_targets(files: dict[str, Path], *, overwrite: bool) -> None:
     Raises:
         BadInput: One is there already, has no folder, or is asked for twice.
     """
-    from results.store import check_target
+    from flagbench.results.store import check_target
 
     for flag, path in files.items():
         twins = [other for other, its in files.items() if its.resolve() == path.resolve() and other != flag]
@@ -121,8 +121,8 @@ def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from airbench.search_results import NO_RERANKER
-    from airbench.submission import Form, archive_name, check, check_target, choose, write_zip
+    from flagbench.airbench.search_results import NO_RERANKER
+    from flagbench.airbench.submission import Form, archive_name, check, check_target, choose, write_zip
 
     candidate = choose(
         options.root, retriever=options.retriever, reranker=options.reranker, version=options.benchmark_version
@@ -148,7 +148,7 @@ def _submit(options: argparse.Namespace) -> int:
 
 
 def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *, mini: bool, reranked: bool) -> None:
-    from airbench.submission import LEADERBOARD
+    from flagbench.airbench.submission import LEADERBOARD
 
     out = console()
     its = checked.candidate
@@ -176,9 +176,9 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
 
 def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
     """Where rows come from, and the datasets that are expected there."""
-    from airbench.benchmark import MINI, mini_datasets
-    from airbench.registry import datasets
-    from runners.snapshots import Snapshots
+    from flagbench.airbench.benchmark import MINI, mini_datasets
+    from flagbench.airbench.registry import datasets
+    from flagbench.runners.data.snapshots import Snapshots
 
     if options.mini:
         return Snapshots(MINI), mini_datasets()

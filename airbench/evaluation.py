@@ -8,22 +8,22 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airbench.loading import Content, Qrels, merged
-from airbench.registry import Dataset
-from airbench.scores import CUTOFFS
-from airbench.search_results import NO_RERANKER, SearchResults
 from flagbench import ModelFault
-from results.examples import Examples
-from results.values import Values
-from runners.benchmark import Contestant, Loaded, Outcome
-from runners.metrics import means, per_query
-from runners.progress import Progress
-from runners.retriever import Retriever
-from runners.search import Run, in_order
-from runners.worst import Searched, some_texts, worst_of, worst_queries
+from flagbench.airbench.loading import Content, Qrels, merged
+from flagbench.airbench.registry import Dataset
+from flagbench.airbench.scores import CUTOFFS
+from flagbench.airbench.search_results import NO_RERANKER, SearchResults
+from flagbench.results.values import Values
+from flagbench.results.worst_queries import Examples
+from flagbench.runners.benchmark import Contestant, Loaded, Outcome
+from flagbench.runners.progress import Progress
+from flagbench.runners.search.hits import Run, in_order
+from flagbench.runners.search.metrics import means, per_query
+from flagbench.runners.search.retriever import Retriever
+from flagbench.runners.search.worst import Searched, some_texts, worst_of, worst_queries
 
 if TYPE_CHECKING:
-    from models.spec import ModelSpec
+    from flagbench.models.spec import ModelSpec
 
 # As the official scripts search; the leaderboard's metrics end there.
 TOP_K = 1_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airbench.search_results import read
 from flagbench import BadInput
-from runners.plan import Plan, Step, changes
+from flagbench.airbench.search_results import read
+from flagbench.runners.run.plan import Plan, Step, changes
 
 
 def check_results(plan: Plan) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from airbench.registry import REVISION, Dataset
 from flagbench import BadData
-from runners.benchmark import DataVerdict, Loaded
-from runners.rank import Texts
-from runners.snapshots import Snapshots
-from runners.task import Task
+from flagbench.airbench.registry import REVISION, Dataset
+from flagbench.runners.benchmark import DataVerdict, Loaded
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.search.ranking import Texts
+from flagbench.runners.task import Task
 
 Qrels = dict[str, dict[str, int]]
 """``{query id: {passage id: relevance}}``, as pytrec_eval takes it."""

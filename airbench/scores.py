@@ -9,13 +9,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from airbench.loading import read_qrels
-from airbench.registry import Dataset, datasets
-from airbench.search_results import NO_RERANKER, SearchResults, Source, dataset_of, sources
 from flagbench import BadData, BadInput, UnknownName
-from results.table import Row
-from runners.metrics import Qrels, Rule, means, metric_names, per_query
-from runners.snapshots import Snapshots
+from flagbench.airbench.loading import read_qrels
+from flagbench.airbench.registry import Dataset, datasets
+from flagbench.airbench.search_results import NO_RERANKER, SearchResults, Source, dataset_of, sources
+from flagbench.results.table import Row
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.search.metrics import Qrels, Rule, means, metric_names, per_query
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,7 +55,7 @@ class Scores:
     """All that was scored.
 
     Attributes:
-        rule: How means are taken (``runners/metrics.py``).
+        rule: How means are taken (``runners/search/metrics.py``).
         scored: In the order of models, rerankers, types, domains, languages and datasets.
         over: Datasets that an average is over; those of other versions and without a dev split are among them.
         left_out: Files of the test split, which cannot be scored.
@@ -124,7 +124,7 @@ class Scores:
 
     def render(self) -> list[Table]:
         """A table for each version: models side by side, datasets and averages below one another."""
-        from results.table import render
+        from flagbench.results.table import render
 
         return [
             render(
@@ -165,7 +165,7 @@ def score(
     Args:
         paths: Folders of any depth, files or archives.
         snapshots: Where the labels are.
-        rule: See ``runners/metrics.py``.
+        rule: See ``runners/search/metrics.py``.
         over: Datasets that averages are over; None for the whole registry.
         keep: Metrics whose values by query are kept.
 

@@ -20,8 +20,8 @@ from json.encoder import encode_basestring_ascii
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NoReturn
 
-from airbench.registry import Dataset, datasets
 from flagbench import BadData, BadInput, ModelFault, UnknownName
+from flagbench.airbench.registry import Dataset, datasets
 
 NO_RERANKER = "NoReranker"
 TYPES = ("qa", "long-doc")

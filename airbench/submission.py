@@ -10,12 +10,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from airbench.loading import read_passage_ids, read_query_ids
-from airbench.registry import Dataset, datasets
-from airbench.search_results import NO_RERANKER, TYPES, SearchResults, file_names, find, folder_name, names_of, read
 from flagbench import BadInput, FlagbenchError, UnknownName, first_few
-from results.store import replacing
-from runners.snapshots import Snapshots
+from flagbench.airbench.loading import read_passage_ids, read_query_ids
+from flagbench.airbench.registry import Dataset, datasets
+from flagbench.airbench.search_results import (
+    NO_RERANKER,
+    TYPES,
+    SearchResults,
+    file_names,
+    find,
+    folder_name,
+    names_of,
+    read,
+)
+from flagbench.results.store import replacing
+from flagbench.runners.data.snapshots import Snapshots
 
 LEADERBOARD = "https://huggingface.co/spaces/AIR-Bench/leaderboard"
 MOST_HITS = 1000

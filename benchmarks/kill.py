@@ -23,7 +23,7 @@ from typing import Any
 
 from measure import FLAGBENCH, demo_model, machine
 
-from runners.upkeep import inventory
+from flagbench.runners.store.upkeep import inventory
 
 TASKS = "STSB,Ocnli,AFQMC"
 # Everything that says when or how long; and how many texts a run encoded, which a run that goes on encoded before.
@@ -49,7 +49,7 @@ def stored(store: Path) -> tuple[int, int]:
     """Texts in the store, and how many of them are there twice."""
     import numpy as np
 
-    from runners.shards import Reader
+    from flagbench.runners.store.shards import Reader
 
     rows = 0
     twice = 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-FLAGBENCH = (sys.executable, "-c", "from runners.cli import main; main()")
+FLAGBENCH = (sys.executable, "-c", "from flagbench.runners.commands.cli import main; main()")
 """The command, also where it is not installed."""
 
 Timings = dict[str, list[float]]

@@ -50,12 +50,12 @@ def resident() -> float:
 
 def ours(passages: int, queries: int, store: str, retrieval: str) -> dict[str, Any]:
     before_imports = resident()
-    from models.registry import published
-    from runners.encode import TextEncoder
-    from runners.kept import Keeping
-    from runners.progress import Silent
-    from runners.rank import Texts, rank
-    from runners.store import Store
+    from flagbench.models.loading.registry import published
+    from flagbench.runners.encoding.cache import Keeping
+    from flagbench.runners.encoding.encode import TextEncoder
+    from flagbench.runners.progress import Silent
+    from flagbench.runners.search.ranking import Texts, rank
+    from flagbench.runners.store.store import Store
 
     spec = replace(published()["flagbench/random"], retrieval=retrieval, weights=HYBRID)
     adapter = _Timed(_model(spec))
@@ -81,8 +81,8 @@ def ours(passages: int, queries: int, store: str, retrieval: str) -> dict[str, A
 
 def _model(spec: Any) -> Any:
     """The fake encoder, with lexical weights that depend on the kind and number of a text alone."""
-    from models.embeddings import Embeddings
-    from models.fake import FakeEncoder
+    from flagbench.models.baselines.random import FakeEncoder
+    from flagbench.models.embeddings import Embeddings
 
     class Model(FakeEncoder):
         parts = frozenset({"dense", "sparse"})
@@ -179,9 +179,9 @@ def theirs(passages: int, queries: int) -> dict[str, Any]:
     from mteb.models.search_wrappers import SearchEncoderWrapper
     from mteb.types import PromptType
 
-    from models.fake import FakeEncoder
-    from models.registry import published
-    from runners.mteb_bridge import model_meta
+    from flagbench.cmteb.bridge import model_meta
+    from flagbench.models.baselines.random import FakeEncoder
+    from flagbench.models.loading.registry import published
 
     spec = published()["flagbench/random"]
     timed = _Timed(FakeEncoder(spec))

@@ -34,8 +34,8 @@ Result = dict[str, Any]
 
 
 def flagbench(path: str, numbers: list[int]) -> Any:
-    from mlvu.frames import read_clip
-    from models.video import VideoSettings
+    from flagbench.mlvu.frames import read_clip
+    from flagbench.models.video import VideoSettings
 
     clip = read_clip(Path(path), VideoSettings(len(numbers)))
     assert clip.indices.tolist() == numbers
@@ -62,7 +62,7 @@ def torchcodec(path: str, numbers: list[int]) -> Any:
 
 
 READERS: dict[str, tuple[str, Callable[[str, list[int]], Any]]] = {
-    "FlagBench": ("mlvu.frames", flagbench),
+    "FlagBench": ("flagbench.mlvu.frames", flagbench),
     "decord": ("decord", decord),
     "OpenCV": ("cv2", opencv),
     "torchcodec": ("torchcodec.decoders", torchcodec),
@@ -77,7 +77,7 @@ def peak() -> float:
 
 def child(name: str, path: str, numbers: list[int]) -> None:
     """Read in this process, and print what it took as JSON."""
-    from mlvu.signs import read_sign
+    from flagbench.mlvu.signs import read_sign
 
     module, read = READERS[name]
     try:
@@ -98,7 +98,7 @@ def draw(path: Path, minutes: float) -> None:
     """A texture that moves, with the number of each frame."""
     import av
 
-    from mlvu.signs import Sign, draw_sign
+    from flagbench.mlvu.signs import Sign, draw_sign
 
     noise = np.random.default_rng(0).normal(0, 1, (HEIGHT, 2 * WIDTH, 3))
     for axis in (0, 1):
@@ -131,9 +131,9 @@ def measured(python: str, name: str, path: Path, numbers: list[int]) -> Result:
 
 def questions(path: Path) -> list[str]:
     """A row: twenty questions on one video, 64 frames each, through the cache."""
-    from mlvu.frame_cache import FrameCache
-    from mlvu.frames import read_clip
-    from models.video import VideoSettings
+    from flagbench.mlvu.frame_cache import FrameCache
+    from flagbench.mlvu.frames import read_clip
+    from flagbench.models.video import VideoSettings
 
     decoded = []
 
@@ -154,8 +154,8 @@ def questions(path: Path) -> list[str]:
 def compare(path: Path, others: str, rounds: int) -> None:
     from measure import show, spread
 
-    from mlvu.frames import probe
-    from mlvu.samplers import mlvu
+    from flagbench.mlvu.frames import probe
+    from flagbench.mlvu.samplers import mlvu
 
     started = time.perf_counter()
     length = probe(path)

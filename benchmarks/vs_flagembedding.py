@@ -48,10 +48,10 @@ np.save(out, found)
 def ours(what: str, model: str, texts: str, out: str) -> None:
     import time
 
-    from models.overrides import Overrides
-    from models.resolve import resolve_model
-    from runners.encode import TextEncoder, score_pairs
-    from runners.progress import Silent
+    from flagbench.models.loading.overrides import Overrides
+    from flagbench.models.loading.resolve import resolve_model
+    from flagbench.runners.encoding.encode import TextEncoder, score_pairs
+    from flagbench.runners.progress import Silent
 
     resolved = resolve_model(
         model, None, Overrides(max_length=256 if what == "encode" else 512), trust_remote_code=False, allow_pickle=False
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, scratch: Path) -> None:
-    from runners.snapshots import Snapshots
+    from flagbench.runners.data.snapshots import Snapshots
 
     model = options.model or demo_model()
     reranker = scratch / "reranker"

@@ -54,11 +54,12 @@ def floor(model: str, data: str, names: list[str]) -> None:
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    from models.batching import Batcher
-    from models.contract import Loading
-    from runners.encode import _CHUNK_CPU, _chunks
-    from runners.snapshots import Snapshots
-    from runners.task import read_tasks
+    from flagbench.cmteb import benchmark
+    from flagbench.models.backbone.batching import Batcher
+    from flagbench.models.contract import Loading
+    from flagbench.runners.data.snapshots import Snapshots
+    from flagbench.runners.encoding.encode import _CHUNK_CPU, _chunks
+    from flagbench.runners.task import read_tasks
 
     config, tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
     batcher = Batcher(tokenizer, Loading("cpu"))
@@ -82,9 +83,7 @@ def floor(model: str, data: str, names: list[str]) -> None:
 
     known: set[str] = set()
     seconds = 0.0
-    import cmteb.benchmark
-
-    rows = {task.name: task for task in read_tasks(Path(cmteb.benchmark.__file__).with_name("tasks.toml"))}
+    rows = {task.name: task for task in read_tasks(Path(benchmark.__file__).with_name("tasks.toml"))}
     for name in names:
         table = Snapshots(Path(data)).read(rows[name].dataset, "main", None, rows[name].splits[0])
         for column in [name for name in table.column_names if isinstance(table[name][0], str)]:

@@ -33,9 +33,9 @@ Scores = dict[tuple[str, str, str], float]
 
 
 def ours(model: Path, data: Path, tasks: dict[str, list[str]], output: Path) -> tuple[Scores, dict[str, str]]:
-    from runners import engine, plan
-    from runners.progress import Lines
-    from runners.request import RunRequest
+    from flagbench.runners.progress import Lines
+    from flagbench.runners.request import RunRequest
+    from flagbench.runners.run import engine, plan
 
     scores: Scores = {}
     kinds: dict[str, str] = {}

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, UnknownName
-from runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome, names_of
-from runners.request import RunRequest, refuse_flags_of_others
-from runners.snapshots import Snapshots
-from runners.task import Task, pick, read_tasks, splits_line
+from flagbench.runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome, names_of
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.request import RunRequest, refuse_flags_of_others
+from flagbench.runners.task import Task, pick, read_tasks, splits_line
 
 if TYPE_CHECKING:
-    from models.resolve import Model
-    from models.spec import ModelSpec
-    from runners.plan import Plan
-    from runners.progress import Progress
+    from flagbench.models.loading.resolve import Model
+    from flagbench.models.spec import ModelSpec
+    from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
 
 _HERE = Path(__file__).parent
 _MINI = _HERE / "mini"
@@ -27,11 +27,11 @@ _RETRIEVAL_KINDS = {"Retrieval", "Reranking"}
 class _ThroughMteb:
     """What both benchmarks share: data and scoring through mteb's task objects, imported when first needed."""
 
-    imports = ("cmteb.loading", "cmteb.evaluation")
+    imports = ("flagbench.cmteb.loading", "flagbench.cmteb.evaluation")
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """See Benchmark."""
-        from runners.plan import text_model
+        from flagbench.runners.run.plan import text_model
 
         return text_model(request, on_cpu)
 
@@ -41,14 +41,14 @@ class _ThroughMteb:
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
-        from cmteb.loading import load
-        from cmteb.sampling import sampled
+        from flagbench.cmteb.loading import load
+        from flagbench.cmteb.sampling import sampled
 
         return sampled(load(task, snapshots), request.profile)
 
     def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
         """See Benchmark."""
-        from cmteb.evaluation import evaluate
+        from flagbench.cmteb.evaluation import evaluate
 
         return evaluate(loaded, contestant, progress, predictions)
 
@@ -126,7 +126,7 @@ class _Mteb(_ThroughMteb):
         """See Benchmark."""
         import mteb
 
-        from runners.mteb_bridge import quiet
+        from flagbench.cmteb.bridge import quiet
 
         with quiet():
             return tuple(_row(task) for task in mteb.get_tasks(modalities=["text"]))
@@ -159,7 +159,7 @@ class _Mteb(_ThroughMteb):
         """See Benchmark."""
         from mteb.abstasks import AbsTask, AbsTaskRetrieval
 
-        from cmteb.loading import mteb_task
+        from flagbench.cmteb.loading import mteb_task
 
         loader = type(mteb_task(task)).load_data
         if loader is AbsTaskRetrieval.load_data:
@@ -177,7 +177,7 @@ MTEB: Benchmark = _Mteb()
 def _drawable(tasks: tuple[Task, ...], request: RunRequest) -> tuple[Task, ...]:
     """The same tasks, which can all be drawn from where a profile asks for it."""
     if request.profile != "full":
-        from cmteb.sampling import refuse_others
+        from flagbench.cmteb.sampling import refuse_others
 
         refuse_others(tasks, request.profile)
     return tasks

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few
-from runners.options import add_run_argument
-from runners.terminal import console
+from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.terminal import console
 
 if TYPE_CHECKING:
-    from cmteb.submission import Checked
+    from flagbench.cmteb.submission import Checked
 
 _ADDING_A_MODEL = "https://embeddings-benchmark.github.io/mteb/contributing/adding_a_model/"
 
@@ -41,13 +41,13 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from cmteb.model_card import model_card
-    from cmteb.submission import check, check_target, folder_of, write
-    from cmteb.submitted_model import filled_in, identify
-    from results.store import check_target as check_file
-    from results.store import write_atomic
-    from runners.mteb_bridge import quiet
-    from runners.reference_commands import find_run
+    from flagbench.cmteb.bridge import quiet
+    from flagbench.cmteb.model_card import model_card
+    from flagbench.cmteb.submission import check, check_target, folder_of, write
+    from flagbench.cmteb.submitted_model import filled_in, identify
+    from flagbench.results.runs import find_run
+    from flagbench.results.store import check_target as check_file
+    from flagbench.results.store import write_atomic
 
     run = find_run(options.path)
     output, card = options.output.expanduser(), options.model_card
@@ -69,9 +69,9 @@ def _submit(options: argparse.Namespace) -> int:
 
 def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
     """What was done, and what is left to do by hand."""
-    from cmteb.submission import REPOSITORY, by_reason, lacking
-    from cmteb.submitted_model import in_mteb, left_open
-    from results.runs import shown
+    from flagbench.cmteb.submission import REPOSITORY, by_reason, lacking
+    from flagbench.cmteb.submitted_model import in_mteb, left_open
+    from flagbench.results.runs import shown
 
     its = checked.identity
     yield f"results   {checked.run.folder}"

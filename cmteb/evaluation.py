@@ -13,16 +13,16 @@ from typing import Any, cast
 from mteb.results import TaskResult
 from mteb.timing import TimingStack
 
-from cmteb.items import Items
-from cmteb.probe import use_one_thread
 from flagbench import ModelFault
-from models.contract import Encoder, Scorer
-from runners.benchmark import Contestant, Loaded, Outcome
-from runners.encode import TextEncoder
-from runners.mteb_bridge import CrossEncoderBridge, EncoderBridge, SearchBridge, quiet
-from runners.progress import Progress
-from runners.retriever import Retriever
-from runners.task import Task
+from flagbench.cmteb.bridge import CrossEncoderBridge, EncoderBridge, SearchBridge, quiet
+from flagbench.cmteb.items import Items
+from flagbench.cmteb.probe import use_one_thread
+from flagbench.models.contract import Encoder, Scorer
+from flagbench.runners.benchmark import Contestant, Loaded, Outcome
+from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.progress import Progress
+from flagbench.runners.search.retriever import Retriever
+from flagbench.runners.task import Task
 
 
 def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:

@@ -16,13 +16,13 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from results.examples import Example, Examples
-from results.influence import average_precision_values, best_accuracy_values, spearman_values
-from results.sample import Sample
-from results.values import Values
-from runners.mteb_bridge import passage_texts, query_texts
-from runners.task import Task
-from runners.worst import Searched, worst_of, worst_queries
+from flagbench.cmteb.bridge import passage_texts, query_texts
+from flagbench.results.influence import average_precision_values, best_accuracy_values, spearman_values
+from flagbench.results.sample import Sample
+from flagbench.results.values import Values
+from flagbench.results.worst_queries import Example, Examples
+from flagbench.runners.search.worst import Searched, worst_of, worst_queries
+from flagbench.runners.task import Task
 
 # mteb's names of retrieval metrics, in pytrec_eval's.
 _MEASURES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit_rate": "success"}

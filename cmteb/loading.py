@@ -9,10 +9,10 @@ from typing import Any
 from unittest.mock import patch
 
 from flagbench import BadData, FlagbenchError
-from runners.benchmark import DataVerdict, Loaded
-from runners.mteb_bridge import quiet
-from runners.snapshots import Snapshots
-from runners.task import Task
+from flagbench.cmteb.bridge import quiet
+from flagbench.runners.benchmark import DataVerdict, Loaded
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.task import Task
 
 
 def mteb_task(row: Task) -> Any:
@@ -20,7 +20,7 @@ def mteb_task(row: Task) -> Any:
     import mteb
 
     if row.group == "crosslingual":
-        from cmteb import crosslingual
+        from flagbench.cmteb import crosslingual
 
         return crosslingual.TASKS[row.name]()
     with quiet():

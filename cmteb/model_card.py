@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cmteb.benchmark import CMTEB
-from cmteb.submission import Checked, Entry, part, settings_of
-from results.record import TaskRecord
-from results.runs import shown
-from results.table import Row, rows
-from runners.request import RunRequest
+from flagbench.cmteb.benchmark import CMTEB
+from flagbench.cmteb.submission import Checked, Entry, part, settings_of
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import shown
+from flagbench.results.table import Row, rows
+from flagbench.runners.request import RunRequest
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

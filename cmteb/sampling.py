@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmteb.items import is_of_items
 from flagbench import BadInput
-from results.sample import Sample
-from runners.benchmark import DataVerdict, Loaded
-from runners.mteb_bridge import quiet
-from runners.request import Profile
-from runners.task import Task
+from flagbench.cmteb.bridge import quiet
+from flagbench.cmteb.items import is_of_items
+from flagbench.results.sample import Sample
+from flagbench.runners.benchmark import DataVerdict, Loaded
+from flagbench.runners.request import Profile
+from flagbench.runners.task import Task
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmteb.submitted_model import Identity, describe
 from flagbench import BadInput, first_few
-from results.record import TaskRecord
-from results.runs import Run, shown
-from results.store import RunStore
+from flagbench.cmteb.submitted_model import Identity, describe
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import Run, shown
+from flagbench.results.store import RunStore
 
 REPOSITORY = "https://github.com/embeddings-benchmark/results"
 CMTEB = "MTEB(cmn, v1)"

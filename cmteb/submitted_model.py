@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
-from models.registry import published
-from models.spec import BUILT_IN
-from results.record import RunRecord
-from results.runs import Run, shown
+from flagbench.models.loading.registry import published
+from flagbench.models.spec import BUILT_IN
+from flagbench.results.record import RunRecord
+from flagbench.results.runs import Run, shown
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _META = "model_meta.json"

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from mlvu.registry import REVISION, Row, averaged, datasets, find, select
-from models.video import VideoSettings
-from runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome
-from runners.request import RunRequest, VideoRequest, refuse_flags_of_others
-from runners.snapshots import Snapshots
-from runners.task import Task
+from flagbench.mlvu.registry import REVISION, Row, averaged, datasets, find, select
+from flagbench.models.video import VideoSettings
+from flagbench.runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.request import RunRequest, VideoRequest, refuse_flags_of_others
+from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
-    from models.resolve import Model
-    from models.spec import ModelSpec
-    from runners.plan import Plan
-    from runners.progress import Progress
+    from flagbench.models.loading.resolve import Model
+    from flagbench.models.spec import ModelSpec
+    from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
 
 MINI = Path(__file__).parent / "mini"
 
@@ -34,7 +34,7 @@ class _Mlvu:
 
     name = "mlvu"
     title = "MLVU"
-    imports = ("mlvu.evaluation",)
+    imports = ("flagbench.mlvu.evaluation",)
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""
@@ -82,7 +82,7 @@ class _Mlvu:
 
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """See Benchmark."""
-        from mlvu.evaluation import output
+        from flagbench.mlvu.evaluation import output
 
         return (output(find(task.name)),)
 
@@ -95,19 +95,19 @@ class _Mlvu:
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """See Benchmark."""
-        from mlvu.contestants import find_model
+        from flagbench.mlvu.contestants import find_model
 
         return find_model(request, settings_of(request.video), on_cpu)
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark: every video is opened, since one that is cut off is better known now than tomorrow."""
-        from mlvu.content import read_content
+        from flagbench.mlvu.content import read_content
 
         read_content(find(task.name), snapshots, request)
 
     def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
         """See Benchmark."""
-        from mlvu.content import read_content
+        from flagbench.mlvu.content import read_content
 
         content = read_content(find(task.name), snapshots, request)
         odd = Counter(each.what for each in content.anomalies)
@@ -120,14 +120,14 @@ class _Mlvu:
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
-        from mlvu.content import read_content
+        from flagbench.mlvu.content import read_content
 
         content = read_content(find(task.name), snapshots, request)
         return Loaded(task, content.verdict, content)
 
     def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
         """See Benchmark. Answers are always kept, so there are no other predictions."""
-        from mlvu.evaluation import evaluate
+        from flagbench.mlvu.evaluation import evaluate
 
         return evaluate(loaded, contestant, progress)
 
@@ -146,7 +146,7 @@ def settings_of(request: VideoRequest) -> VideoSettings:
     if request.blind and request.frames is not None:
         raise BadInput("--blind shows no frames: drop it, or --frames")
     if request.decoder == "torchcodec":
-        from mlvu.torchcodec_frames import check_installed
+        from flagbench.mlvu.torchcodec_frames import check_installed
 
         check_installed()
     frames = request.frames or (_FRAMES_AT_MOST if request.sampler == "fps" else _FRAMES)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from runners.terminal import console
+from flagbench.runners.terminal import console
 
 if TYPE_CHECKING:
-    from mlvu.judge import Judge
-    from mlvu.judgements import Judged, JudgeItem
-    from mlvu.report import RunScores
-    from mlvu.saved import Saved
+    from flagbench.mlvu.judge import Judge
+    from flagbench.mlvu.judgements import Judged, JudgeItem
+    from flagbench.mlvu.report import RunScores
+    from flagbench.mlvu.saved import Saved
 
 
 def add_score(parser: argparse.ArgumentParser) -> None:
@@ -41,11 +41,11 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from mlvu.judge import Judge
-    from mlvu.report import RunScores, as_dict, show
-    from mlvu.saved import find_saved, read_saved
-    from models.contract import Closable
-    from results.store import check_target, write_atomic
+    from flagbench.mlvu.judge import Judge
+    from flagbench.mlvu.report import RunScores, as_dict, show
+    from flagbench.mlvu.saved import find_saved, read_saved
+    from flagbench.models.contract import Closable
+    from flagbench.results.store import check_target, write_atomic
 
     check_target("--json", options.json, overwrite=options.overwrite)
     if (options.judge_base or options.dry_run) and not options.judge:
@@ -81,18 +81,18 @@ def _score(options: argparse.Namespace) -> int:
 
 def _judge_model(options: argparse.Namespace) -> Any:
     """The judge, loaded; for a dry run only its name and settings."""
-    from models.video import VideoSettings
+    from flagbench.models.video import VideoSettings
 
     blind = VideoSettings(frames=0, prompt="no-prefill")
     if options.judge_base:
-        from mlvu.contestants import server_model
+        from flagbench.mlvu.contestants import server_model
 
         device = "cpu"
         found: Any = server_model(options.judge, options.judge_base, blind, concurrency=max(1, options.concurrency))
     else:
-        from models.device import resolve_device
-        from models.overrides import Overrides
-        from models.resolve import resolve_generator
+        from flagbench.models.device import resolve_device
+        from flagbench.models.loading.overrides import Overrides
+        from flagbench.models.loading.resolve import resolve_generator
 
         device = resolve_device("auto")
         found = resolve_generator(
@@ -121,7 +121,7 @@ class _Named:
 
 def _items(saved: Sequence[Saved]) -> list[JudgeItem]:
     """The answers to open questions."""
-    from mlvu.judgements import JudgeItem
+    from flagbench.mlvu.judgements import JudgeItem
 
     return [
         JudgeItem(
@@ -140,7 +140,7 @@ def _items(saved: Sequence[Saved]) -> list[JudgeItem]:
 
 
 def _judged(judge: Judge, items: Sequence[JudgeItem]) -> Judged:
-    from runners.progress import progress_for
+    from flagbench.runners.progress import progress_for
 
     with progress_for(console(stderr=True), 1) as progress:
         progress.task("open tasks")
@@ -158,8 +158,8 @@ def _say_plan(folder: Path, judge: Judge, items: Sequence[JudgeItem]) -> None:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from mlvu.saved import find_saved, read_saved
-    from mlvu.submission import check, check_target, write
+    from flagbench.mlvu.saved import find_saved, read_saved
+    from flagbench.mlvu.submission import check, check_target, write
 
     check_target(options.output, overwrite=options.overwrite)
     runs = find_saved(options.root)

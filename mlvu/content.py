@@ -8,13 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flagbench import BadData
-from mlvu.loading import Anomaly, Question, Questions, annotation_files, anomalies, question_set, read, verdict
-from mlvu.registry import Row
-from mlvu.videos import find
-from models.resolve import has_files
-from runners.benchmark import DataVerdict
-from runners.request import RunRequest, VideoRequest
-from runners.snapshots import Snapshots
+from flagbench.mlvu.loading import (
+    Anomaly,
+    Question,
+    Questions,
+    annotation_files,
+    anomalies,
+    question_set,
+    read,
+    verdict,
+)
+from flagbench.mlvu.registry import Row
+from flagbench.mlvu.videos import find
+from flagbench.models.loading.resolve import has_files
+from flagbench.runners.benchmark import DataVerdict
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.request import RunRequest, VideoRequest
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from models.resolve import Model, resolve_generator
-from runners.request import FramesAs, RunRequest
+from flagbench.models.loading.resolve import Model, resolve_generator
+from flagbench.runners.request import FramesAs, RunRequest
 
 if TYPE_CHECKING:
-    from models.contract import Adapter
-    from models.video import VideoSettings
+    from flagbench.models.contract import Adapter
+    from flagbench.models.video import VideoSettings
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ServerModel(Model):
         Raises:
             BadInput: It is not, or it does not take the key.
         """
-        from models.api import ApiModel, Manners
+        from flagbench.models.servers.api import ApiModel, Manners
 
         model = ApiModel(self.spec, Manners(self.concurrency, float(self.requests_a_minute)))
         model.check()
@@ -117,7 +117,7 @@ def server_model(
     Raises:
         BadInput: One of them is not possible.
     """
-    from models.api import api_model
+    from flagbench.models.servers.api import api_model
 
     spec = api_model(name, base, settings, images=images, extra=extra, revision=revision or "server")
     evidence = (f"server: {base}, which does not say which weights it runs", "key: from the environment")

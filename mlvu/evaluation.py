@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadData, BadInput, ModelFault
-from mlvu.answers import Answers
-from mlvu.content import Content
-from mlvu.frame_cache import FrameCache, Prefetch
-from mlvu.frames import read_clip
-from mlvu.loading import Question
-from mlvu.prompts import prompt
-from mlvu.registry import Row
-from mlvu.saved import Saved
-from mlvu.scoring import TaskScore, official, robust, score
-from models.deferred import Deferred
-from models.video import Clip, VideoPrompt, VideoSettings
-from results.values import Values
-from runners.benchmark import Contestant, Loaded, Outcome
-from runners.progress import Progress
+from flagbench.mlvu.answers import Answers
+from flagbench.mlvu.clips import read_clip
+from flagbench.mlvu.content import Content
+from flagbench.mlvu.frame_cache import FrameCache, Prefetch
+from flagbench.mlvu.loading import Question
+from flagbench.mlvu.prompts import prompt
+from flagbench.mlvu.registry import Row
+from flagbench.mlvu.saved import Saved
+from flagbench.mlvu.scoring import TaskScore, official, robust, score
+from flagbench.models.loading.deferred import Deferred
+from flagbench.models.video import Clip, VideoPrompt, VideoSettings
+from flagbench.results.values import Values
+from flagbench.runners.benchmark import Contestant, Loaded, Outcome
+from flagbench.runners.progress import Progress
 
 # Tokens of an answer, where the user does not say: a letter needs few, a summary some paragraphs.
 _TOKENS = {"multiple-choice": 16, "open": 512}

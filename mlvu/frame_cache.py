@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadData, BadInput
-from models.video import Clip, VideoSettings
+from flagbench.models.video import Clip, VideoSettings
 
 SUFFIX = ".frames"
 _PARTIAL = ".partial"
@@ -80,7 +80,7 @@ class FrameCache:
         folder: Made when it is not there.
         cap_bytes: Size of all entries at most: the longest unused ones make room; None for no limit.
         warn: Takes a line when the folder cannot be written; the run goes on without it.
-        read: Decodes a video; ``mlvu.frames.read_clip`` by default.
+        read: Decodes a video; ``flagbench.mlvu.clips.read_clip`` by default.
 
     Raises:
         BadInput: The folder cannot be made.
@@ -191,7 +191,7 @@ class Prefetch:
 
 
 def _read_clip(path: Path, settings: VideoSettings) -> Clip:
-    from mlvu.frames import read_clip
+    from flagbench.mlvu.clips import read_clip
 
     return read_clip(path, settings)
 

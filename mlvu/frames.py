@@ -26,8 +26,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from flagbench import BadData
-from mlvu.samplers import indices
-from models.video import Clip, VideoSettings
+from flagbench.mlvu.samplers import indices
+from flagbench.models.video import Clip, VideoSettings
 
 # The same pictures on every processor; costs no more.
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
@@ -109,10 +109,6 @@ def read_clip(path: Path, settings: VideoSettings) -> Clip:
         BadData: The file is missing, empty, cut off, not a video, or has no frames.
         BadInput: The settings make no sense.
     """
-    if settings.decoder == "torchcodec":
-        from mlvu import torchcodec_frames
-
-        return torchcodec_frames.read_clip(path, settings)
     with opened(path) as (container, stream):
         try:
             plan = _plan(container, stream, path)

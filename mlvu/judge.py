@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flagbench import BadData, BadInput
-from mlvu.criteria import AGAIN, OPEN_TASKS, SYSTEM, version
-from mlvu.judgements import Failure, Judged, JudgeItem, Judgement, JudgementFile, as_scores, read_reply
-from models.spec import ModelSpec
-from models.video import VideoPrompt
-from results.identity import former
+from flagbench.mlvu.criteria import AGAIN, OPEN_TASKS, SYSTEM, version
+from flagbench.mlvu.judgements import Failure, Judged, JudgeItem, Judgement, JudgementFile, as_scores, read_reply
+from flagbench.models.spec import ModelSpec
+from flagbench.models.video import VideoPrompt
+from flagbench.results.identity import former
 
 CHARACTERS_A_TOKEN = 4
 """Of English, by which ``plan`` estimates; no judge's tokenizer is at hand."""
@@ -34,7 +34,7 @@ class JudgeModel(Protocol):
     """What a judge must have. One with ``answers``, as models on servers have, is asked many items at a time."""
 
     def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        """Answer greedily; see ``models.contract.Generator``."""
+        """Answer greedily; see ``flagbench.models.contract.Generator``."""
         ...
 
 

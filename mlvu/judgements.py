@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
-from mlvu.criteria import COMPONENTS, POINT_SCALE, SCALE, OpenTask
+from flagbench.mlvu.criteria import COMPONENTS, POINT_SCALE, SCALE, OpenTask
 
 
 @dataclass(frozen=True)

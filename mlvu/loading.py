@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, UnknownName
-from mlvu.registry import Row, datasets
-from runners.benchmark import DataVerdict
+from flagbench.mlvu.registry import Row, datasets
+from flagbench.runners.benchmark import DataVerdict
 
 QuestionSet = Literal["as-released", "cleaned"]
 QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)

@@ -6,8 +6,8 @@ Source: ``evaluation/`` of github.com/JUNJIE99/MLVU (2025-08), the same for the 
 from __future__ import annotations
 
 from flagbench import UnknownName
-from mlvu.loading import Question
-from models.video import PROMPT_VARIANTS, VideoPrompt
+from flagbench.mlvu.loading import Question
+from flagbench.models.video import PROMPT_VARIANTS, VideoPrompt
 
 SYSTEM = "Carefully watch this video and pay attention to every detail. Based on your observations, "
 SYSTEM_CHOICE = SYSTEM + "select the best option that accurately addresses the question."

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlvu.judgements import Judged
-from mlvu.registry import SETS, Set, datasets
-from mlvu.saved import Saved
-from mlvu.scoring import Average, TaskScore, m_average, score
+from flagbench.mlvu.judgements import Judged
+from flagbench.mlvu.registry import SETS, Set, datasets
+from flagbench.mlvu.saved import Saved
+from flagbench.mlvu.scoring import Average, TaskScore, m_average, score
 
 if TYPE_CHECKING:
     from rich.console import Console

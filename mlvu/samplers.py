@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput
-from models.video import SAMPLERS, VideoSettings
+from flagbench.models.video import SAMPLERS, VideoSettings
 
 # Keeps a product like 0.1 * 30, which is a little above 3, from counting as one frame more.
 _ROUNDING = 1e-9

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput
-from mlvu.loading import Question
-from mlvu.registry import Row, find
+from flagbench.mlvu.loading import Question
+from flagbench.mlvu.registry import Row, find
 
 if TYPE_CHECKING:
-    from mlvu.content import Content
+    from flagbench.mlvu.content import Content
 
 _BENCHMARK = "MLVU"
 _TUPLES = ("candidates", "golds", "points")

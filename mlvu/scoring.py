@@ -11,8 +11,8 @@ from statistics import NormalDist
 from typing import Literal
 
 from flagbench import BadInput
-from mlvu.loading import Question
-from mlvu.registry import Set, averaged
+from flagbench.mlvu.loading import Question
+from flagbench.mlvu.registry import Set, averaged
 
 Rule = Literal["official", "robust"]
 Interval = tuple[float, float]

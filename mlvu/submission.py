@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flagbench import BadInput, first_few
-from mlvu.loading import Question
-from mlvu.registry import Row, averaged, find
-from mlvu.scoring import robust
-from results.store import write_atomic
+from flagbench.mlvu.loading import Question
+from flagbench.mlvu.registry import Row, averaged, find
+from flagbench.mlvu.scoring import robust
+from flagbench.results.store import write_atomic
 
 
 @dataclass(frozen=True)

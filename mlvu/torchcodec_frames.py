@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadData, BadInput
-from mlvu.frames import scaled, timeline, to_rgb
-from mlvu.samplers import indices
-from models.video import Clip, VideoSettings
+from flagbench.mlvu.frames import scaled, timeline, to_rgb
+from flagbench.mlvu.samplers import indices
+from flagbench.models.video import Clip, VideoSettings
 
 # Frames that are decoded at once: full-size ones of a large video would not all fit.
 _AT_ONCE = 16
@@ -42,7 +42,7 @@ def check_installed() -> None:
 
 
 def read_clip(path: Path, settings: VideoSettings) -> Clip:
-    """``mlvu.frames.read_clip`` with the pixels of torchcodec.
+    """``mlvu/frames.py``'s ``read_clip`` with the pixels of torchcodec.
 
     Raises:
         BadData: The video cannot be read.
@@ -67,7 +67,7 @@ def _pictures(path: Path, numbers: NDArray[np.int64], max_pixels: int) -> NDArra
     Raises:
         BadData: The video cannot be read, or torchcodec counts fewer frames.
     """
-    from models.device import resolve_device
+    from flagbench.models.device import resolve_device
 
     device = resolve_device("auto")
     try:

@@ -90,7 +90,7 @@ def _fault(path: Path | None) -> str:
     """Why a video cannot be used, in a word or two; empty where it can."""
     if path is None:
         return "missing"
-    from mlvu.frames import check
+    from flagbench.mlvu.frames import check
 
     try:
         if not path.stat().st_size:

@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, cast
 from flagbench import UnknownName
 
 if TYPE_CHECKING:
-    from models.contract import Adapter, Loading
-    from models.spec import ModelSpec
+    from flagbench.models.contract import Adapter, Loading
+    from flagbench.models.spec import ModelSpec
 
 Loader = Callable[["ModelSpec", Path, "Loading"], "Adapter"]
 
 ADAPTERS: Mapping[str, str] = {
-    "dense": "models.dense:load",
-    "m3": "models.m3:load",
-    "icl": "models.icl:load",
-    "llara": "models.llara:load",
-    "moe": "models.moe:load",
-    "cross-encoder": "models.crossencoder:load",
-    "llm-reranker": "models.llm_reranker:load",
-    "layerwise": "models.layerwise:load",
-    "random": "models.fake:load_encoder",
-    "random-reranker": "models.fake:load_scorer",
-    "bm25": "models.bm25:load",
-    "letter-first": "models.letters:load_first",
-    "letter-random": "models.letters:load_random",
-    "letter-majority": "models.letters:load_majority",
-    "video-lm": "models.video_lm:load",
-    "api": "models.api:load",
+    "dense": "flagbench.models.embedders.dense:load",
+    "m3": "flagbench.models.embedders.m3:load",
+    "icl": "flagbench.models.embedders.icl:load",
+    "llara": "flagbench.models.embedders.llara:load",
+    "moe": "flagbench.models.embedders.moe:load",
+    "cross-encoder": "flagbench.models.rerankers.cross_encoder:load",
+    "llm-reranker": "flagbench.models.rerankers.llm:load",
+    "layerwise": "flagbench.models.rerankers.layerwise:load",
+    "random": "flagbench.models.baselines.random:load_encoder",
+    "random-reranker": "flagbench.models.baselines.random:load_scorer",
+    "bm25": "flagbench.models.baselines.bm25:load",
+    "letter-first": "flagbench.models.baselines.letters:load_first",
+    "letter-random": "flagbench.models.baselines.letters:load_random",
+    "letter-majority": "flagbench.models.baselines.letters:load_majority",
+    "video-lm": "flagbench.models.generators.video_lm:load",
+    "api": "flagbench.models.servers.api:load",
 }
 
 

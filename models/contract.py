@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.embeddings import Embeddings
-    from models.spec import ModelSpec
-    from models.video import VideoPrompt
+    from flagbench.models.embeddings import Embeddings
+    from flagbench.models.spec import ModelSpec
+    from flagbench.models.video import VideoPrompt
 
 Role = Literal["query", "passage", "symmetric"]
 """What a text is in its task; symmetric where the task has no queries (STS, classification, clustering)."""
@@ -24,7 +24,7 @@ Part = Literal["dense", "sparse", "multi_vector"]
 """What an encoder can give for a text: one vector, a weight a token of the vocabulary, or a vector a token."""
 
 Backend = Literal["torch", "onednn"]
-"""What multiplies a model's matrices: see ``models/backend.py``."""
+"""What multiplies a model's matrices: see ``models/backbone/backend.py``."""
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
@@ -56,7 +56,7 @@ class Loading:
         adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
             which they are.
         cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
-        backend: What multiplies its matrices (``models/backend.py``); None for the fastest that is exact.
+        backend: What multiplies its matrices (``models/backbone/backend.py``); None for the fastest that is exact.
     """
 
     device: str

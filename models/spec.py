@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
-from models.contract import Part, Role
-from models.video import VideoSettings
+from flagbench.models.contract import Part, Role
+from flagbench.models.video import VideoSettings
 
 Pooling = Literal["cls", "mean", "lasttoken", "last8"]
 Similarity = Literal["cosine", "dot"]

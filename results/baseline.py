@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from results.record import RunRecord
-from results.values import Values
+from flagbench.results.record import RunRecord
+from flagbench.results.values import Values
 
 _VERSION = 1
 _MARK = "baseline_version"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flagbench import __version__
-from results.identity import settings_digest, today
+from flagbench.results.identity import settings_digest, today
 
 SCHEMA_VERSION = 3
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any, Literal, get_args
 
-from results.migrations import RUN, SCHEMA_VERSION, current
+from flagbench.results.migrations import RUN, SCHEMA_VERSION, current
 
 Status = Literal["success", "partial", "error"]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput
-from results.baseline import Baseline
-from results.record import RunRecord, TaskRecord
-from results.values import Values
+from flagbench import BadInput, first_few
+from flagbench.results.baseline import Baseline
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.values import Values
 
 if TYPE_CHECKING:
-    from results.statistics import Paired
+    from flagbench.results.statistics import Paired
 
 _OWN = "flagbench"
 _LEVELS = (f"{_OWN}/run.json", f"*/{_OWN}/run.json", f"*/*/{_OWN}/run.json")
@@ -93,6 +93,21 @@ def find_runs(path: Path) -> list[Run]:
         BadInput: There is none, or one is damaged or of a later version.
     """
     return find_all([path])
+
+
+def find_run(path: Path) -> Run:
+    """One run as it lies on disk.
+
+    Args:
+        path: run.json, the folder of a model at a revision, or an output folder that holds one such folder.
+
+    Raises:
+        BadInput: There is none, there are several, or it is damaged.
+    """
+    found = find_runs(path)
+    if len(found) > 1:
+        raise BadInput(f"{path} holds {len(found)} runs: give one of {first_few((run.folder for run in found), 3)}")
+    return found[0]
 
 
 def find_all(paths: Sequence[Path]) -> list[Run]:
@@ -238,7 +253,7 @@ def tested(
     Returns:
         The test, or why there can be none.
     """
-    from results.statistics import paired
+    from flagbench.results.statistics import paired
 
     first, second = (run.record.tasks.get(task) for run in runs)
     if first is None or second is None or first.score is None or second.score is None:

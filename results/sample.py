@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import variance
 from typing import Any
 
-from results.values import Values
+from flagbench.results.values import Values
 
 
 @dataclass(frozen=True)

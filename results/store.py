@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
-from results.identity import former, settings_digest
-from results.record import RunRecord, TaskRecord
+from flagbench.results.identity import former, settings_digest
+from flagbench.results.record import RunRecord, TaskRecord
 
 _UNFINISHED = ".unfinished"
 

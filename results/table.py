@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from results.record import TaskRecord
+from flagbench.results.record import TaskRecord
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from results.migrations import SCHEMA_VERSION, current, values_steps
+from flagbench.results.migrations import SCHEMA_VERSION, current, values_steps
 
 Part = Mapping[str, Mapping[str, float]]
 """Of one split and subset: value by metric and id."""

@@ -9,33 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from flagbench import UnknownName
-from models.contract import Adapter, Scorer
-from runners.progress import Progress
-from runners.request import RunRequest
-from runners.snapshots import Snapshots
-from runners.task import Task
+from flagbench.models.contract import Adapter, Scorer
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.progress import Progress
+from flagbench.runners.request import RunRequest
+from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
-    from models.resolve import Model
-    from models.spec import ModelSpec
-    from results.sample import Sample
-    from runners.index import Seeker
-    from runners.kept import Keeping
-    from runners.plan import Plan
+    from flagbench.models.loading.resolve import Model
+    from flagbench.models.spec import ModelSpec
+    from flagbench.results.sample import Sample
+    from flagbench.runners.encoding.cache import Keeping
+    from flagbench.runners.run.plan import Plan
+    from flagbench.runners.search.index import Seeker
 
 # Found by name, so that the engine never imports a benchmark's package.
 BENCHMARKS: Mapping[str, str] = {
-    "cmteb": "cmteb.benchmark:CMTEB",
-    "mteb": "cmteb.benchmark:MTEB",
-    "air-bench": "airbench.benchmark:AIR_BENCH",
-    "mlvu": "mlvu.benchmark:MLVU",
+    "cmteb": "flagbench.cmteb.benchmark:CMTEB",
+    "mteb": "flagbench.cmteb.benchmark:MTEB",
+    "air-bench": "flagbench.airbench.benchmark:AIR_BENCH",
+    "mlvu": "flagbench.mlvu.benchmark:MLVU",
 }
 
 # Modules with ``add_score``, and with ``add_submit``: by command, which kinds of results it takes. Those of C-MTEB are
 # scored as they are made, and go where those of every task of mteb go.
 COMMANDS: Mapping[str, Mapping[str, str]] = {
-    "score": {"air-bench": "airbench.commands", "mlvu": "mlvu.commands"},
-    "submit": {"air-bench": "airbench.commands", "mlvu": "mlvu.commands", "mteb": "cmteb.commands"},
+    "score": {"air-bench": "flagbench.airbench.commands", "mlvu": "flagbench.mlvu.commands"},
+    "submit": {
+        "air-bench": "flagbench.airbench.commands",
+        "mlvu": "flagbench.mlvu.commands",
+        "mteb": "flagbench.cmteb.commands",
+    },
 }
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from flagbench import BadInput
-from models.contract import Backend
-from models.overrides import Overrides
-from models.video import AnswerBy, Decoder, PromptVariant, Sampler
+from flagbench.models.contract import Backend
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.video import AnswerBy, Decoder, PromptVariant, Sampler
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.IGNORECASE)
 

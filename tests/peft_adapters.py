@@ -19,7 +19,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from models.overrides import Overrides
+from flagbench.models.loading.overrides import Overrides
 from tests import filled
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"

@@ -11,9 +11,9 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from models.overrides import Overrides
-from models.resolve import resolve_generator
-from models.video import Clip, VideoPrompt, VideoSettings
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.resolve import resolve_generator
+from flagbench.models.video import Clip, VideoPrompt, VideoSettings
 
 WIDTH, LAYERS, HEADS = 16, 2, 2
 

@@ -8,9 +8,9 @@ from statistics import fmean
 from typing import Any, Literal
 
 from flagbench import first_few
-from results.compare import EQUAL, Cell, Line
-from results.gate.rules import Check, Rule
-from results.record import RunRecord, TaskRecord
+from flagbench.results.compare.compare import EQUAL, Cell, Line
+from flagbench.results.gate.rules import Check, Rule
+from flagbench.results.record import RunRecord, TaskRecord
 
 Outcome = Literal["pass", "FAIL", "cannot tell"]
 Unit = Literal["score", "share of answers", "seconds per text"]

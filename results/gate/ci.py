@@ -12,9 +12,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from results.gate.judge import Report, Verdict
-from results.gate.outputs import asked, in_order
-from results.runs import shown
+from flagbench.results.gate.judge import Report, Verdict
+from flagbench.results.gate.outputs import asked, in_order
+from flagbench.results.runs import shown
 
 _SHOWN = 10
 """GitHub shows this many errors of a step."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few
-from results.compare import compare
-from results.gate.checks import CHECKS, Found, Outcome, Subject, Unit, Unknown
-from results.gate.rules import Check, Rule, Rules
-from results.record import TaskRecord
-from results.runs import Run, shown
+from flagbench.results.compare.compare import compare
+from flagbench.results.gate.checks import CHECKS, Found, Outcome, Subject, Unit, Unknown
+from flagbench.results.gate.rules import Check, Rule, Rules
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import Run, shown
 
 _AVERAGE = "average"
 

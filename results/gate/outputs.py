@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from results.comparison_text import escaped
-from results.gate.checks import Outcome, Unit
-from results.gate.judge import Report, Verdict
-from results.runs import Run, shown
+from flagbench.results.compare.text import escaped
+from flagbench.results.gate.checks import Outcome, Unit
+from flagbench.results.gate.judge import Report, Verdict
+from flagbench.results.runs import Run, shown
 
 if TYPE_CHECKING:
     from rich.table import Table

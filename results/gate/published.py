@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from results.published import Published, reference
-from results.record import RunRecord, TaskRecord
-from results.runs import Run
+from flagbench.results.published.scores import Published, reference
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.runs import Run
 
 _WHOLE = "default"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from flagbench import BadInput, UnknownName
-from results.compare import ALPHA
-from results.runs import shown
+from flagbench.results.compare.compare import ALPHA
+from flagbench.results.runs import shown
 
 Check = Literal[
     "max-drop",

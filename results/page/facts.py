@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from results.record import TaskRecord
-from results.runs import Run
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import Run
 
 _SHOWN = 800
 """Characters of a setting."""

@@ -14,11 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import flagbench
-from results.compare import ALPHA
-from results.page import Language, facts, plot
-from results.page.view import Group, Unreadable
-from results.page.words import words
-from results.statistics import LEVEL
+from flagbench.results.compare.compare import ALPHA
+from flagbench.results.page import Language, facts, plot
+from flagbench.results.page.view import Group, Unreadable
+from flagbench.results.page.words import words
+from flagbench.results.statistics import LEVEL
 
 _HERE = Path(__file__).parent
 

@@ -1,4 +1,4 @@
-"""What a page shows of runs, as values: the numbers are those of ``results/compare.py`` and of the records."""
+"""What a page shows of runs, as values: the numbers are those of ``results/compare/compare.py`` and of the records."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from results.compare import Average, Comparison, Line, side_by_side
-from results.page import facts
-from results.page.plot import Plot, plot
-from results.page.worst import Worst, worst
-from results.record import TaskRecord
-from results.runs import Run, shown
+from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
+from flagbench.results.page import facts
+from flagbench.results.page.plot import Plot, plot
+from flagbench.results.page.worst import Worst, worst
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import Run, shown
 
 DELTAS_UP_TO = 4
 """Runs whose differences have columns of their own; of more, a task's details have them."""

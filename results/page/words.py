@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from results.page import Language
+from flagbench.results.page import Language
 
 _MINUTE, _HOUR = 60, 3600
 

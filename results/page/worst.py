@@ -9,8 +9,8 @@ from html import escape
 from typing import Any
 
 from flagbench import BadInput
-from results.examples import Example, Examples, Passage
-from results.runs import Run
+from flagbench.results.runs import Run
+from flagbench.results.worst_queries import Example, Examples, Passage
 
 ROOM = 900_000
 """Bytes that all worst queries of a page may take."""

@@ -1,1 +1,1 @@
-"""Published scores, as data: ``cmteb.csv``, and what makes it. ``results/published.py`` reads it."""
+"""Published scores, as data: ``cmteb.csv``, and what makes it. ``results/published/scores.py`` reads it."""

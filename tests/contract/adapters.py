@@ -13,11 +13,11 @@ import torch
 from numpy.typing import ArrayLike
 from safetensors.torch import load_file, save_file
 
-from models.contract import Part
-from models.embeddings import Embeddings
-from models.overrides import Overrides
-from models.resolve import Model, resolve_model
-from models.spec import DType
+from flagbench.models.contract import Part
+from flagbench.models.embeddings import Embeddings
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.resolve import Model, resolve_model
+from flagbench.models.spec import DType
 from tests import filled
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2
 

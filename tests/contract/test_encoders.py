@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from flagbench import ModelFault
-from models.registry import registry
-from runners.encode import TextEncoder
-from runners.progress import Silent
+from flagbench.models.loading.registry import registry
+from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.progress import Silent
 from tests import filled
 from tests.contract.adapters import (
     ENCODERS,

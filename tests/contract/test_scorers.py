@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from flagbench import ModelFault
-from models.contract import LayeredScorer
-from models.registry import registry
-from runners.encode import score_pairs
-from runners.progress import Silent
+from flagbench.models.contract import LayeredScorer
+from flagbench.models.loading.registry import registry
+from flagbench.runners.encoding.encode import score_pairs
+from flagbench.runners.progress import Silent
 from tests import filled
 from tests.contract.adapters import (
     HALVES,

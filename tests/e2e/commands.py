@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from runners.cli import main
+from flagbench.runners.commands.cli import main
 from tests.conftest import ROOT
 
-MAIN = "from runners.cli import main; main()"
+MAIN = "from flagbench.runners.commands.cli import main; main()"
 
 
 def flagbench(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -50,7 +50,7 @@ def here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def loaded_by(*arguments: str | Path) -> tuple[set[str], str]:
     """The modules that a command has imported at its end, and what it printed; asserts that it succeeds."""
     code = (
-        "import sys\nfrom runners.cli import main\n"
+        "import sys\nfrom flagbench.runners.commands.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit as left:\n    assert not left.code, left.code\n"
         "print(*sys.modules, file=sys.stderr)\n"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airbench.benchmark import MINI
+from flagbench.airbench.benchmark import MINI
 from tests.e2e.commands import here, one_line
 from tests.e2e.test_families import models
 
@@ -171,8 +171,8 @@ def test_the_official_package_reads_the_files_of_24_04(tmp_path: Path, monkeypat
         "long-doc/book/en_origin-of-species_darwin.json",
     }
 
-    from airbench.search_results import read
-    from runners.metrics import means, per_query
+    from flagbench.airbench.search_results import read
+    from flagbench.runners.search.metrics import means, per_query
 
     made: dict[str, dict[str, dict[str, int]]] = {}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runners.keys import keys_of
-from runners.shards import Reader
-from runners.store import Store
+from flagbench.runners.store.keys import keys_of
+from flagbench.runners.store.shards import Reader
+from flagbench.runners.store.store import Store
 from tests.e2e.commands import flagbench, here, loaded_by, one_line
 
 IDENTITY = {

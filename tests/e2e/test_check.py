@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.commands import here, loaded_by, one_line
-from tests.unit.test_runs import made_task, write_run
+from tests.unit.results.test_runs import made_task, write_run
 
 _RULES = '[[rule]]\ntasks = ["*"]\nmax-drop = 0.5\n[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n'
 

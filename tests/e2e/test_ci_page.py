@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from results.gate.rules import CHECKS, read_rules
+from flagbench.results.gate.rules import CHECKS, read_rules
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
 
@@ -67,7 +67,7 @@ class Runner:
         commands = root / "bin"
         commands.mkdir()
         command = commands / "flagbench"
-        start = "from runners.cli import main\nmain()"
+        start = "from flagbench.runners.commands.cli import main\nmain()"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{start}" "$@"\n', encoding="utf-8")
         command.chmod(0o755)
         self._environment = os.environ | {

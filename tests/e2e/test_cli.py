@@ -30,7 +30,7 @@ def test_a_run_imports_the_large_packages_while_no_garbage_is_looked_for(tmp_pat
         "    if event == 'import':\n"
         "        watched.setdefault(arguments[0].partition('.')[0], gc.isenabled())\n"
         "sys.addaudithook(note)\n"
-        "from runners.cli import main\n"
+        "from flagbench.runners.commands.cli import main\n"
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as leave:\n    assert leave.code == 0, leave.code\n"
         "print({name: watched[name] for name in ('datasets', 'mteb', 'sklearn', 'torch')}, gc.isenabled())\n"
@@ -209,13 +209,13 @@ def test_validate_says_what_would_run_and_writes_nothing(tmp_path: Path) -> None
 def test_hub_model_and_hub_data_from_the_cache_while_offline(tmp_path: Path) -> None:
     import shutil
 
-    from models.registry import published
+    from flagbench.models.loading.registry import published
     from tests.conftest import MINI
 
     hub = tmp_path / "home" / "hub"
     revision = published()["BAAI/bge-small-zh-v1.5"].revision
     write_bert(hub / "models--BAAI--bge-small-zh-v1.5" / "snapshots" / revision, positions=512)
-    from cmteb.benchmark import CMTEB
+    from flagbench.cmteb.benchmark import CMTEB
 
     rows = {task.name: task for task in CMTEB.tasks()}
     for name in ("LCQMC", "CovidRetrieval"):
@@ -279,8 +279,8 @@ def test_models_show_says_what_was_detected_from_what(tmp_path: Path) -> None:
 def test_the_fake_models_need_no_torch() -> None:
     code = (
         "import sys\n"
-        "from models.overrides import Overrides\n"
-        "from models.resolve import resolve_model\n"
+        "from flagbench.models.loading.overrides import Overrides\n"
+        "from flagbench.models.loading.resolve import resolve_model\n"
         "model = resolve_model('flagbench/random', None, Overrides(), trust_remote_code=False, allow_pickle=False)\n"
         "adapter = model.load(device='cpu', batch_size=None, trust_remote_code=False, allow_pickle=False)\n"
         "assert adapter.encode(['a', 'b'], role='query').dense.shape == (2, 384)\n"

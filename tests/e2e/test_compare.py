@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.commands import here, loaded_by, one_line
-from tests.unit.test_runs import made_task, write_run
+from tests.unit.results.test_runs import made_task, write_run
 
 _VALUES = {"ndcg_at_10": {f"q{number}": 0.1 for number in range(10)}}
 _BETTER = {"ndcg_at_10": {f"q{number}": 0.4 for number in range(10)}}

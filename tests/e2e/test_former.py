@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from results.migrations import SCHEMA_VERSION
+from flagbench.results.migrations import SCHEMA_VERSION
 from tests.conftest import ROOT
 from tests.e2e.commands import here
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from flagbench import BadData
-from mlvu.benchmark import MINI, MLVU
-from mlvu.evaluation import evaluate as ask
-from mlvu.signs import answer, read_sign
-from models.registry import published
-from models.video import VideoPrompt, VideoSettings
-from runners.benchmark import Contestant, Outcome
-from runners.progress import Silent
-from runners.request import RunRequest, VideoRequest
-from runners.snapshots import Snapshots
+from flagbench.mlvu.benchmark import MINI, MLVU
+from flagbench.mlvu.evaluation import evaluate as ask
+from flagbench.mlvu.signs import answer, read_sign
+from flagbench.models.loading.registry import published
+from flagbench.models.video import VideoPrompt, VideoSettings
+from flagbench.runners.benchmark import Contestant, Outcome
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.progress import Silent
+from flagbench.runners.request import RunRequest, VideoRequest
 from tests.e2e.commands import here, one_line
 from tests.e2e.test_airbench import tasks_of
 
@@ -160,7 +160,7 @@ def test_frames_are_kept_between_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     store = tmp_path / "cache" / "store"
     first = run("count", Reader(VideoSettings(4)), tmp_path / "one", store)
     assert list((tmp_path / "cache" / "frames").iterdir())
-    monkeypatch.setattr("mlvu.frames.read_clip", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("flagbench.mlvu.clips.read_clip", lambda *_: pytest.fail("decoded again"))
     again = run("count", Reader(VideoSettings(4)), tmp_path / "two", store)
     assert again.files == first.files
 

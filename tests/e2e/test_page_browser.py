@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from results.compare import compare
-from results.page import Language
-from results.page.render import gain, percent
-from results.runs import find_all
+from flagbench.results.compare.compare import compare
+from flagbench.results.page import Language
+from flagbench.results.page.render import gain, percent
+from flagbench.results.runs import find_all
 from tests.e2e.commands import here
 from tests.e2e.test_report import serving
 from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of

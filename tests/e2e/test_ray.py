@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 from flagbench import BadInput
-from models.overrides import Overrides
-from models.resolve import resolve_model
-from runners import cluster as cluster_module
-from runners import index
-from runners.cluster import pool_on_ray
-from runners.encode import TextEncoder
-from runners.progress import Silent
-from runners.rank import Texts, rank
-from runners.workers import Block
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.resolve import resolve_model
+from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.progress import Silent
+from flagbench.runners.search import index
+from flagbench.runners.search.ranking import Texts, rank
+from flagbench.runners.workers import cluster as cluster_module
+from flagbench.runners.workers.cluster import pool_on_ray
+from flagbench.runners.workers.pool import Block
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
 from tests.e2e.commands import flagbench

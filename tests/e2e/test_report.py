@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from results.compare import compare
-from results.page.render import gain, percent
-from results.runs import find_all
+from flagbench.results.compare.compare import compare
+from flagbench.results.page.render import gain, percent
+from flagbench.results.runs import find_all
 from tests.conftest import ROOT
-from tests.e2e.commands import here, loaded_by, one_line
+from tests.e2e.commands import MAIN, here, loaded_by, one_line
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_tree import read_page
 
@@ -26,7 +26,15 @@ from tests.unit.page_tree import read_page
 def serving(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process of ``flagbench serve`` on a free port, and where it serves."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from runners.cli import main; main()", "serve", *map(str, arguments), "--port", "0"],
+        [
+            sys.executable,
+            "-c",
+            MAIN,
+            "serve",
+            *map(str, arguments),
+            "--port",
+            "0",
+        ],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])},
         stdout=subprocess.PIPE,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from results.examples import Examples
-from results.migrations import SCHEMA_VERSION
-from results.runs import find_runs
-from results.values import Values
+from flagbench.results.migrations import SCHEMA_VERSION
+from flagbench.results.runs import find_runs
+from flagbench.results.values import Values
+from flagbench.results.worst_queries import Examples
 from tests.e2e.commands import here
-from tests.unit.test_schema import faults
+from tests.unit.results.test_schema import faults
 
 AIR = "AIR-Bench_24.05_qa_wiki_zh_default"
 RUNS = {
@@ -51,7 +51,7 @@ def test_a_failed_task_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def fail(*_: Any) -> None:
         raise RuntimeError("no memory\nand more")
 
-    monkeypatch.setattr("runners.mteb_bridge.EncoderBridge.encode", fail)
+    monkeypatch.setattr("flagbench.cmteb.bridge.EncoderBridge.encode", fail)
     result = here("evaluate", "flagbench/random", "--mini", "--tasks", "STSB", "--output", tmp_path)
     assert result.returncode == 1
     (run,) = find_runs(tmp_path)

@@ -10,7 +10,7 @@ import mteb
 import pytest
 from huggingface_hub import ModelCard
 
-from runners.cli import main
+from flagbench.runners.commands.cli import main
 from tests.e2e.commands import flagbench, loaded_by, one_line
 
 NAMED = ("--model-name", "org/tiny", "--revision", "0123456789abcdef0123456789abcdef01234567")

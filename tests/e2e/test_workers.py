@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runners.upkeep import inventory
+from flagbench.runners.store.upkeep import inventory
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
 from tests.e2e.commands import MAIN, flagbench

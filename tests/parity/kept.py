@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.overrides import Overrides
-from models.resolve import Model, resolve_model
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.resolve import Model, resolve_model
 from tests import filled
 from tests.filling import weights_digest
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
+from flagbench.models.loading.registry import family_names, family_spec, published, registry
+from flagbench.runners.commands.show import settings_line
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from models.registry import family_names, family_spec, published, registry  # noqa: E402
-from runners.report import settings_line  # noqa: E402
-
 PAGE = ROOT / "docs" / "families.md"
 _SHOWN = 4
 FIGURES = Path(__file__).with_name("figures.json")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from models.contract import Part
-from models.icl import tokenize_icl
-from models.overrides import Overrides
-from runners.encode import TextEncoder
-from runners.progress import Silent
-from runners.rank import Texts, rank
+from flagbench.models.contract import Part
+from flagbench.models.embedders.icl import tokenize_icl
+from flagbench.models.loading.overrides import Overrides
+from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.progress import Silent
+from flagbench.runners.search.ranking import Texts, rank
 from tests.parity.kept import golden, hold, loaded, rebuilt, resolved
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.crossencoder import CrossEncoder
-from models.layerwise import LayerwiseReranker
-from models.overrides import Overrides
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.rerankers.cross_encoder import CrossEncoder
+from flagbench.models.rerankers.layerwise import LayerwiseReranker
 from tests.parity.kept import golden, hold, loaded, rebuilt, resolved
 
 pytestmark = pytest.mark.usefixtures("one_thread")

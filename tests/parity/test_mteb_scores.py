@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cmteb.benchmark import CMTEB, MTEB
-from models.overrides import Overrides
-from models.resolve import resolve_model
-from runners.benchmark import Benchmark, Contestant
-from runners.encode import TextEncoder
-from runners.mteb_bridge import quiet
-from runners.progress import Silent
-from runners.request import RunRequest
-from runners.snapshots import Snapshots
+from flagbench.cmteb.benchmark import CMTEB, MTEB
+from flagbench.cmteb.bridge import quiet
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.resolve import resolve_model
+from flagbench.runners.benchmark import Benchmark, Contestant
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.progress import Silent
+from flagbench.runners.request import RunRequest
 from tests.conftest import MINI
 
 MINI_TASKS = list(CMTEB.averages(RunRequest("", "cmteb", mini=True))["Avg"])

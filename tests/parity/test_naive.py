@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
-from models.overrides import Overrides
+from flagbench.models.loading.overrides import Overrides
 from tests.filled import write_filled_llara, write_filled_matroyshka
 from tests.parity.kept import hold, loaded, resolved
 

@@ -14,9 +14,9 @@ from types import ModuleType
 
 import pytest
 
-from airbench.registry import Dataset, datasets
-from airbench.search_results import SearchResults
-from runners.snapshots import Snapshots
+from flagbench.airbench.registry import Dataset, datasets
+from flagbench.airbench.search_results import SearchResults
+from flagbench.runners.data.snapshots import Snapshots
 
 Hits = dict[str, dict[str, float]]
 

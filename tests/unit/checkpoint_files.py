@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from flagbench import BadInput
-from models.checkpoint import Checkpoint, local_name
-from models.detect import Detection, detect
-from models.overrides import Overrides
+from flagbench.models.loading.checkpoint import Checkpoint, local_name
+from flagbench.models.loading.detect import Detection, detect
+from flagbench.models.loading.overrides import Overrides
 from tests.checkpoints import write_json
 
 BERT = {"architectures": ["BertModel"], "model_type": "bert", "max_position_embeddings": 512}

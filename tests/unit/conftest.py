@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from models.checkpoint import Checkpoint
-from runners.store import Store
+from flagbench.models.loading.checkpoint import Checkpoint
+from flagbench.runners.store.store import Store
 from tests.unit.checkpoint_files import write_checkpoint, write_model
 
 

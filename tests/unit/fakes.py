@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from models.contract import DENSE
-from models.embeddings import Embeddings, MultiVectors
-from models.spec import ModelSpec
+from flagbench.models.contract import DENSE
+from flagbench.models.embeddings import Embeddings, MultiVectors
+from flagbench.models.spec import ModelSpec
 
 ALL = frozenset({"dense", "sparse", "multi_vector"})
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results.examples import Example, Examples, Passage
-from results.identity import settings_digest
-from results.record import RunRecord, TaskRecord
-from results.store import RunStore
-from results.values import Values
+from flagbench.results.identity import settings_digest
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.store import RunStore
+from flagbench.results.values import Values
+from flagbench.results.worst_queries import Example, Examples, Passage
 
 KINDS = ("Retrieval", "Reranking", "STS", "Classification", "Clustering")
 

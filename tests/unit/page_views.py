@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from results.compare import Comparison
-from results.page import Language
-from results.page.render import gain, page, percent
-from results.page.view import Benchmark, groups
-from results.runs import Run, find_all
+from flagbench.results.compare.compare import Comparison
+from flagbench.results.page import Language
+from flagbench.results.page.render import gain, page, percent
+from flagbench.results.page.view import Benchmark, groups
+from flagbench.results.runs import Run, find_all
 from tests.unit.page_tree import Element, read_page
 
 KNOWN = {

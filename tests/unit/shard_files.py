@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runners.shards import Reader, Record, Writer, pack
+from flagbench.runners.store.shards import Reader, Record, Writer, pack
 
 Arrays = dict[str, NDArray[Any]]
 

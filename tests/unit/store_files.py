@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from flagbench import BadInput
-from runners.keys import keys_of
-from runners.shards import Reader, Record
-from runners.store import Space, Store
+from flagbench.runners.store.keys import keys_of
+from flagbench.runners.store.shards import Reader, Record
+from flagbench.runners.store.store import Space, Store
 
 IDENTITY = {"model": "org/model", "instruction": "为这个句子：", "role": "query", "part": "dense"}
 DIMENSION = 4

@@ -12,13 +12,13 @@ from typing import Any
 import mteb
 from mteb.results import TaskResult
 
-from cmteb.benchmark import CMTEB
-from models.registry import published
-from models.spec import ModelSpec
-from results.identity import settings_digest
-from results.record import RunRecord, TaskRecord
-from results.store import RunStore
-from runners.mteb_bridge import model_meta
+from flagbench.cmteb.benchmark import CMTEB
+from flagbench.cmteb.bridge import model_meta
+from flagbench.models.loading.registry import published
+from flagbench.models.spec import ModelSpec
+from flagbench.results.identity import settings_digest
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.store import RunStore
 
 SPEC = published()["BAAI/bge-small-zh-v1.5"]
 OWN = replace(SPEC, name="org/mine", revision="c" * 40, licence="")

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput
-from models.embeddings import Embeddings
-from models.fake import FakeEncoder, FakeScorer
-from models.registry import published
-from models.spec import ModelSpec
+from flagbench.models.baselines.random import FakeEncoder, FakeScorer
+from flagbench.models.embeddings import Embeddings
+from flagbench.models.loading.registry import published
+from flagbench.models.spec import ModelSpec
 
 ENCODER = published()["flagbench/random"]
 SCORER = published()["flagbench/random-reranker"]

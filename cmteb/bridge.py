@@ -1,0 +1,250 @@
+"""Our adapter as mteb's own tasks want it: mteb's encoder, search and cross-encoder protocols over our own calls.
+
+mteb decides what is encoded, with which role, and how it is scored; which instruction goes before which text, the
+search and the forward passes are ours.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagbench.models.baselines.analysis import iso_639_1
+from flagbench.models.contract import Role, Scorer
+from flagbench.models.spec import ModelSpec, Retrieval, joint_name
+from flagbench.runners.benchmark import Contestant
+from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.encoding.encode import TextEncoder, score_pairs
+from flagbench.runners.progress import Progress
+from flagbench.runners.search.hits import Run
+from flagbench.runners.search.ranking import Texts
+from flagbench.runners.search.retriever import Retriever
+
+_MODEL_TYPES: Mapping[Retrieval, str] = {
+    "dense": "dense",
+    "sparse": "sparse",
+    "colbert": "late-interaction",
+    "hybrid": "hybrid",
+}
+_ROLES: dict[str | None, Role] = {"query": "query", "document": "passage", None: "symmetric"}
+
+
+def model_meta(spec: ModelSpec, reranker: ModelSpec | None = None) -> Any:
+    """mteb's ModelMeta of a model, filled from its spec.
+
+    Args:
+        spec: Effective settings.
+        reranker: Settings of the reranker behind an encoder, None for none.
+    """
+    from mteb.models.model_meta import ModelMeta
+
+    name, revision = joint_name(spec, reranker)
+    values = ModelMeta.create_empty().model_dump() | {
+        "name": name,
+        "revision": revision,
+        "max_tokens": spec.passage_max_length or None,
+        "license": spec.licence or None,
+        "similarity_fn_name": spec.similarity if spec.ability == "encode" else None,
+        "use_instructions": bool(spec.prompts),
+        "framework": ["PyTorch", "Transformers", "safetensors"] if spec.has_files else [],
+        "model_type": [_model_type(spec)],
+    }
+    return ModelMeta.model_validate(values)
+
+
+def _model_type(spec: ModelSpec) -> str:
+    if spec.ability == "encode":
+        return _MODEL_TYPES[spec.retrieval]
+    return "cross-encoder" if spec.ability == "score" else "sparse"
+
+
+class SearchBridge:
+    """mteb's SearchProtocol: mteb searches through it where a task retrieves.
+
+    Attributes:
+        mteb_model_meta: See ``model_meta``.
+        retriever: What searches, and what it knows of the last search.
+    """
+
+    def __init__(self, retriever: Retriever, contestant: Contestant) -> None:
+        reranker = contestant.reranker
+        self.mteb_model_meta = model_meta(contestant.adapter.spec, reranker.spec if reranker else None)
+        self.retriever = retriever
+        self._corpus: Any = None
+
+    def index(self, corpus: Any, **_: Any) -> None:
+        """Take the corpus of a retrieval or reranking task; it is read when the search comes.
+
+        Args:
+            corpus: Dataset with ``id``, ``text`` and maybe ``title``.
+        """
+        self._corpus = corpus
+
+    def search(
+        self,
+        queries: Any,
+        *,
+        task_metadata: Any,
+        top_k: int,
+        hf_subset: str = "default",
+        top_ranked: Mapping[str, Sequence[str]] | None = None,
+        **_: Any,
+    ) -> Run:
+        """Rank the corpus for each query, or each query's candidates where the task gives them.
+
+        Args:
+            queries: Dataset with ``id`` and ``text``.
+            task_metadata: Name and type of the task choose the instructions, its language how words are made.
+            top_k: Passages kept of each query.
+            hf_subset: Subset of the task; it may have a language of its own.
+            top_ranked: Candidates of each query (reranking tasks).
+
+        Returns:
+            ``{query id: {passage id: score}}``.
+        """
+        task = (task_metadata.name, task_metadata.type)
+        asked = Texts(list(queries["id"]), query_texts(queries, task_metadata))
+        passages = Texts(list(self._corpus["id"]), passage_texts(self._corpus))
+        self._corpus = None
+        language = _language(task_metadata, hf_subset)
+        run = self.retriever.retrieve(task, asked, passages, top_ranked, top_k=top_k, language=language)
+        return self.retriever.rerank(task, run, asked, passages, below="kept")
+
+
+class EncoderBridge(SearchBridge):
+    """mteb's EncoderProtocol beside its SearchProtocol."""
+
+    def __init__(self, encoder: TextEncoder, contestant: Contestant, progress: Progress) -> None:
+        super().__init__(Retriever(encoder, contestant, progress), contestant)
+        self._encoder = encoder
+        self._spec = encoder.adapter.spec
+
+    def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **_: Any) -> NDArray[np.float32]:
+        """Embed the texts of an mteb DataLoader, in its order.
+
+        Args:
+            inputs: DataLoader of mteb's ``create_dataloader``, not shuffled.
+            task_metadata: Name and type of the task choose the instruction.
+            prompt_type: Role of the texts; None for symmetric tasks.
+
+        Returns:
+            ``float32[n, d]``.
+        """
+        role = _ROLES[prompt_type.value if prompt_type is not None else None]
+        return self._encode(_loader_texts(inputs), task_metadata, role)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Similarity matrix ``[n, m]`` of two sets of vectors."""
+        from mteb.similarity_functions import cos_sim, dot_score
+
+        return (cos_sim if self._spec.similarity == "cosine" else dot_score)(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Similarities ``[n]`` of vectors in step."""
+        from mteb.similarity_functions import pairwise_cos_sim, pairwise_dot_score
+
+        function = pairwise_cos_sim if self._spec.similarity == "cosine" else pairwise_dot_score
+        return function(embeddings1, embeddings2)
+
+    def _encode(self, texts: Sequence[str], task_metadata: Any, role: Role) -> NDArray[np.float32]:
+        instruction = self._spec.instruction(task_metadata.name, task_metadata.type, role)
+        return self._encoder.encode(texts, role=role, instruction=instruction)
+
+
+class CrossEncoderBridge:
+    """mteb's CrossEncoderProtocol over an adapter that scores pairs."""
+
+    def __init__(self, adapter: Scorer, progress: Progress, keeping: Keeping | None) -> None:
+        self.mteb_model_meta = model_meta(adapter.spec)
+        self._adapter = adapter
+        self._progress = progress
+        self._keeping = keeping
+
+    def predict(self, inputs1: Any, inputs2: Any, *, task_metadata: Any, **_: Any) -> NDArray[np.float32]:
+        """Relevance of pairs in step.
+
+        Args:
+            inputs1: DataLoader of queries.
+            inputs2: DataLoader of passages, as many.
+            task_metadata: Name and type of the task choose the instruction.
+
+        Returns:
+            ``float32[n]``.
+        """
+        spec = self._adapter.spec
+        pairs = list(zip(_loader_texts(inputs1), _loader_texts(inputs2), strict=True))
+        instruction = spec.instruction(task_metadata.name, task_metadata.type, "query")
+        return score_pairs(
+            self._adapter, pairs, instruction=instruction, progress=self._progress, keeping=self._keeping
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """While it lasts, mteb draws no progress bars (FlagBench has its own), logs errors only, and warns of nothing."""
+    import datasets
+    from tqdm.auto import tqdm
+
+    logger = logging.getLogger("mteb")
+    silent = functools.partial(tqdm, disable=True)
+    with ExitStack() as stack:
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.ERROR)
+        if datasets.are_progress_bars_disabled() is False:
+            stack.callback(datasets.enable_progress_bars)
+            datasets.disable_progress_bars()
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # rare labels, superseded versions, lazy columns
+        for name, module in list(sys.modules.items()):
+            if name.startswith("mteb.") and "tqdm" in vars(module):
+                stack.enter_context(patch.object(module, "tqdm", silent))
+        yield
+
+
+def passage_texts(corpus: Any) -> list[str]:
+    """What a model reads of each passage: title and text joined by a space, then stripped, as mteb joins them.
+
+    Args:
+        corpus: Dataset with ``text`` and maybe ``title``.
+    """
+    texts = corpus["text"][:]
+    if "title" not in corpus.column_names:
+        return [text.strip() for text in texts]
+    return [
+        f"{title} {text}".strip() if title else text.strip()
+        for title, text in zip(corpus["title"][:], texts, strict=True)
+    ]
+
+
+def query_texts(queries: Any, task_metadata: Any) -> list[str]:
+    """What a model reads of each query; mteb itself joins conversations and per-query instructions.
+
+    Args:
+        queries: Dataset with ``text``.
+        task_metadata: Of the task.
+    """
+    from mteb._create_dataloaders import create_dataloader
+    from mteb.types import PromptType
+
+    return _loader_texts(create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
+
+
+def _language(task_metadata: Any, subset: str) -> str:
+    """ISO 639-1 of a task's subset; empty where it has several languages, or none is given."""
+    codes = task_metadata.hf_subsets_to_langscripts.get(subset) or ()
+    languages = {iso_639_1(code) for code in codes}
+    return languages.pop() if len(languages) == 1 else ""
+
+
+def _loader_texts(loader: Any) -> list[str]:
+    """The texts behind an unshuffled mteb DataLoader, read as one column instead of row by row."""
+    return list(loader.dataset["text"][:])

@@ -1,0 +1,79 @@
+"""FlagBench's own name: the version, and the one tree of errors that every room raises.
+
+The tree, caught once in ``runners/commands/cli.py`` and shown as one line::
+
+    FlagbenchError            exit code 1: something failed that is not the user's input
+    ├── BadInput              exit code 2: what was asked for cannot be done; says what to change
+    │   ├── UnknownName       a name that no registry knows, with the nearest known ones
+    │   └── BadData           a dataset that is absent, incomplete or malformed
+    └── ModelFault            a model that ran and gave something unusable (NaN, wrong shape)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__version__ = "0.1.0"
+
+
+def counted(number: int, name: str) -> str:
+    """A number of things: ``1 task``, ``1,024 tasks``."""
+    return f"{number:,} {name}" + ("" if number == 1 else "s")
+
+
+def first_few(items: Iterable[object], shown: int = 5, between: str = ", ") -> str:
+    """The first few of many in one line, and how many more there are: for messages and notes.
+
+    Args:
+        items: Anything with a text.
+        shown: At most so many of them.
+        between: What stands between two.
+    """
+    texts = list(map(str, items))
+    more = f"{between.rstrip(', ')} and {len(texts) - shown:,} more" if len(texts) > shown else ""
+    return between.join(texts[:shown]) + more
+
+
+class FlagbenchError(Exception):
+    """Base of all errors that end in one line instead of a traceback."""
+
+    exit_code = 1
+
+
+class BadInput(FlagbenchError):
+    """What the user asked for cannot be done; the message names the thing and the mend."""
+
+    exit_code = 2
+
+
+class UnknownName(BadInput):
+    """A name that is not in a registry.
+
+    Args:
+        kind: What was named, for example ``"task"``.
+        name: The name as given.
+        known: All valid names; the nearest are offered.
+        hint: Where the full list is to be seen.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        names = list(known)
+        lowered = {candidate.lower(): candidate for candidate in names}
+        near = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)
+        parts = [f"unknown {kind} '{name}'"]
+        if near:
+            parts.append("did you mean " + " or ".join(lowered[match] for match in near) + "?")
+        elif len(names) <= 12:
+            parts.append("known: " + ", ".join(sorted(names)))
+        if hint:
+            parts.append(hint)
+        super().__init__("; ".join(parts))
+
+
+class BadData(BadInput):
+    """A dataset that is absent, incomplete or malformed."""
+
+
+class ModelFault(FlagbenchError):
+    """A model that ran and gave something unusable."""

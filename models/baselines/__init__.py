@@ -1,0 +1,1 @@
+"""Adapters that have learned nothing: BM25, random vectors and scores, letters."""

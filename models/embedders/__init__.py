@@ -1,0 +1,1 @@
+"""Adapters from texts to vectors, one file a way."""

@@ -1,0 +1,185 @@
+"""BGE-M3: a dense vector, lexical weights and one vector a token of each text, from one forward pass."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+import transformers
+from numpy.typing import NDArray
+
+from flagbench import BadInput
+from flagbench.models.backbone.batching import Batch, Batcher
+from flagbench.models.backbone.pretrained import DTYPES, read_pretrained
+from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
+from flagbench.models.embedders.dense import Encoded, pool, pooling_of, tokenize
+from flagbench.models.embeddings import Embeddings, MultiVectors
+from flagbench.models.loading.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, check_heads
+from flagbench.models.spec import ModelSpec
+
+_Found = tuple[NDArray[np.int64], NDArray[np.bool_], dict[Part, NDArray[np.float32]]]
+"""Of one batch: ids and mask ``[n, t]``, and the model's numbers, padding included."""
+
+
+class M3Encoder:
+    """XLM-RoBERTa with two linear heads over its last hidden states.
+
+    Follows ``FlagEmbedding/inference/embedder/encoder_only/m3.py`` of FlagEmbedding 1.4.2: the dense vector is the
+    first token's state (unless another pooling was asked for), L2-normalised; the weight of a token is
+    ``relu(W h + b)``, the largest where it stands more than once, and none for the special tokens; the multi-vectors
+    are ``W h + b`` of every token but the first, each L2-normalised, that of ``</s>`` included.
+    """
+
+    capabilities: frozenset[Capability] = frozenset({"encode"})
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        model: transformers.PreTrainedModel,
+        tokenizer: Any,
+        *,
+        sparse_head: torch.nn.Linear | None,
+        colbert_head: torch.nn.Linear | None,
+        loading: Loading,
+        backend: Backend = "torch",
+    ) -> None:
+        self.spec = spec
+        self.device = loading.device
+        self.backend = backend
+        self.parts = spec.parts | DENSE
+        self._model = model
+        self._tokenizer = tokenizer
+        self._sparse_head = sparse_head
+        self._colbert_head = colbert_head
+        self._batcher = Batcher(tokenizer, loading)
+        self._pooling = pooling_of(spec)
+        special = {tokenizer.cls_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
+        self._weightless = np.array(sorted(special - {None}), dtype=np.int64)
+        self._vocabulary = max(int(model.config.vocab_size), len(tokenizer))
+
+    def prepare(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Callable[[], Embeddings]:
+        """See the contract."""
+        encoded = tokenize(self._tokenizer, self.spec, texts, role, instruction)
+        return lambda: self._embed(encoded, len(texts), parts)
+
+    def encode(
+        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+    ) -> Embeddings:
+        """See the contract."""
+        return self.prepare(texts, role=role, instruction=instruction, parts=parts)()
+
+    def _embed(self, encoded: Encoded, texts: int, parts: frozenset[Part]) -> Embeddings:
+        dense = np.zeros((texts, int(self._model.config.hidden_size)), dtype=np.float32)
+        weights: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = [_NO_WEIGHTS] * texts
+        width = self._colbert_head.out_features if self._colbert_head else 0
+        vectors = [np.empty((0, width), dtype=np.float32)] * texts
+        forward = functools.partial(self._forward, parts)
+        for rows, (ids, mask, found) in self._batcher.run(encoded, forward):
+            if "dense" in parts:
+                dense[rows] = found["dense"]
+            for place, row in enumerate(rows):
+                if "sparse" in parts:
+                    weights[row] = self._largest(ids[place, mask[place]], found["sparse"][place, mask[place]])
+                if "multi_vector" in parts:
+                    vectors[row] = found["multi_vector"][place, mask[place, 1:]]
+        return Embeddings(
+            dense=dense if "dense" in parts else None,
+            sparse=_rows_of(weights, self._vocabulary) if "sparse" in parts else None,
+            multi_vector=MultiVectors.of(vectors, width) if "multi_vector" in parts else None,
+        )
+
+    @torch.inference_mode()
+    def _forward(self, parts: frozenset[Part], _: NDArray[np.int64], batch: Batch) -> _Found:
+        hidden = self._model(**batch).last_hidden_state
+        found: dict[Part, torch.Tensor] = {}
+        if "dense" in parts:
+            vectors = pool(hidden, batch["attention_mask"], self._pooling).float()
+            found["dense"] = torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
+        if "sparse" in parts:
+            found["sparse"] = torch.relu(_present(self._sparse_head)(hidden)).squeeze(-1)
+        if "multi_vector" in parts:
+            found["multi_vector"] = torch.nn.functional.normalize(
+                _present(self._colbert_head)(hidden[:, 1:]).float(), dim=-1
+            )
+        numbers = {part: values.float().cpu().numpy() for part, values in found.items()}
+        return batch["input_ids"].cpu().numpy(), batch["attention_mask"].cpu().numpy().astype(bool), numbers
+
+    def _largest(
+        self, ids: NDArray[np.int64], weights: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Token ids of one text, each once and in order, with the largest of their weights; none without weight.
+
+        A weight of NaN is kept, so that broken weights are noticed.
+        """
+        kept = ~(weights <= 0) & ~np.isin(ids, self._weightless)
+        order = np.argsort(ids[kept], kind="stable")
+        ids, weights = ids[kept][order], weights[kept][order]
+        if not len(ids):
+            return _NO_WEIGHTS
+        starts = np.flatnonzero(np.diff(ids, prepend=-1))
+        return ids[starts], np.maximum.reduceat(weights, starts)
+
+
+_NO_WEIGHTS = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+
+
+def _rows_of(
+    weights: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], vocabulary: int
+) -> scipy.sparse.csr_array:
+    """A sparse matrix ``float32[n, V]`` of the weights of each text."""
+    columns = np.concatenate([ids for ids, _ in weights]) if weights else _NO_WEIGHTS[0]
+    values = np.concatenate([each for _, each in weights]) if weights else _NO_WEIGHTS[1]
+    starts = np.cumsum([0, *(len(ids) for ids, _ in weights)])
+    return scipy.sparse.csr_array((values, columns, starts), shape=(len(weights), vocabulary))
+
+
+def _present(head: torch.nn.Linear | None) -> torch.nn.Linear:
+    if head is None:
+        raise ValueError("a part was asked for that --retrieval does not need, so its head was not read")
+    return head
+
+
+def load(spec: ModelSpec, directory: Path, loading: Loading) -> M3Encoder:
+    """Read tokenizer, weights, and the heads that ``spec.retrieval`` needs.
+
+    Args:
+        spec: Effective settings.
+        directory: Folder with config, tokenizer, weights and heads.
+        loading: Device, batch size and leaves.
+
+    Raises:
+        BadInput: The files do not make a model; a head is missing, or may not be read.
+    """
+    check_heads(directory, spec.parts, allow_pickle=loading.allow_pickle)
+    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
+    hidden = int(model.config.hidden_size)
+    return M3Encoder(
+        spec,
+        model,
+        tokenizer,
+        sparse_head=_head(directory / M3_SPARSE_HEAD, hidden, 1, spec, loading) if "sparse" in spec.parts else None,
+        colbert_head=_head(directory / M3_COLBERT_HEAD, hidden, None, spec, loading)
+        if "multi_vector" in spec.parts
+        else None,
+        loading=loading,
+        backend=backend,
+    )
+
+
+def _head(path: Path, hidden: int, outputs: int | None, spec: ModelSpec, loading: Loading) -> torch.nn.Linear:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        head = torch.nn.Linear(hidden, outputs or len(state["bias"]))
+        head.load_state_dict(state)
+    except Exception as error:  # torch.load has no root for what it raises on damaged or foreign files
+        raise BadInput(
+            f"{path} is damaged, or no head of BGE-M3 for {hidden} dimensions ({type(error).__name__}); copy it again"
+        ) from error
+    return head.eval().to(device=loading.device, dtype=DTYPES[spec.dtype])

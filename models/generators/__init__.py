@@ -1,0 +1,1 @@
+"""Adapters from prompts to texts."""

@@ -1,0 +1,82 @@
+"""A model that is loaded when it is first run: what the store has already needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from flagbench.models.contract import Adapter, Capability, Parallel, PassageIndex
+from flagbench.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flagbench.models.video import VideoPrompt
+
+
+class Deferred:
+    """Stands for an adapter; what is known without its weights is answered without them.
+
+    Attributes:
+        spec: As the model's.
+        device: Where it will run.
+        capabilities: By what its spec says that it does.
+        error: What its loading raised; None while nothing was.
+    """
+
+    def __init__(self, spec: ModelSpec, device: str, load: Callable[[], Adapter]) -> None:
+        self.spec = spec
+        self.device = device
+        self.capabilities: frozenset[Capability] = frozenset({spec.ability})
+        self.error: Exception | None = None
+        self._load = load
+
+    @cached_property
+    def adapter(self) -> Any:
+        """The loaded model.
+
+        Raises:
+            BadInput: It cannot be loaded.
+        """
+        try:
+            return self._load()
+        except Exception as error:
+            self.error = error
+            raise
+
+    @property
+    def lanes(self) -> int:
+        """How many prepared calls may run at the same time; loads the model."""
+        return self.adapter.lanes if isinstance(self.adapter, Parallel) else 1
+
+    @property
+    def backend(self) -> str:
+        """What multiplies its matrices; empty while it is not loaded."""
+        return str(self.adapter.backend) if "adapter" in vars(self) else ""
+
+    def prepare(self, texts: Sequence[Any], **arguments: Any) -> Callable[[], Any]:
+        """See the contract of encoders and scorers; loads the model."""
+        run: Callable[[], Any] = self.adapter.prepare(texts, **arguments)
+        return run
+
+    def index(self, passages: Iterable[str], *, language: str) -> PassageIndex:
+        """See the contract of searchers; loads the model."""
+        index: PassageIndex = self.adapter.index(passages, language=language)
+        return index
+
+    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
+        """See the contract of generators; loads the model."""
+        answers: list[str] = self.adapter.generate(prompts, max_new_tokens=max_new_tokens)
+        return answers
+
+    def score_options(
+        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
+    ) -> list[NDArray[np.float32]]:
+        """See the contract of generators; loads the model."""
+        scores: list[NDArray[np.float32]] = self.adapter.score_options(prompts, options)
+        return scores
+
+    def close(self) -> None:
+        """Nothing: who loads the model lets go of it."""

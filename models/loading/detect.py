@@ -1,0 +1,277 @@
+"""Which settings a checkpoint wants, told from its files and from what the user asks for, with the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flagbench import BadInput
+from flagbench.models.contract import Cutoff
+from flagbench.models.loading.checkpoint import Checkpoint, read_json
+from flagbench.models.loading.checkpoint_settings import (
+    CLS_TYPES,
+    LAST_TOKEN_TYPES,
+    bert_config,
+    from_modules,
+    length,
+    modules,
+    pooling_mode,
+    pooling_without_modules,
+    position_limit,
+    prompts,
+    similarity,
+)
+from flagbench.models.loading.kinds import Kind, kind_of, tell_tale
+from flagbench.models.loading.layers import with_layers
+from flagbench.models.loading.overrides import Overrides, override
+from flagbench.models.loading.registry import encoder_families, family_spec, published, registry
+from flagbench.models.spec import ModelSpec
+
+# The classes that a checkpoint is read as here; code of its own for others does not matter.
+_CLASSES_READ = {"AutoModel", "AutoModelForCausalLM", "AutoModelForSequenceClassification"}
+# Families of rerankers, with the kind of their files; those of the last three are read without the code they bring.
+_RERANKERS: Mapping[str, Kind] = {
+    "cross-encoder": "cross-encoder",
+    "llm-reranker": "causal",
+    "layerwise-reranker": "layerwise-reranker",
+    "lightweight-reranker": "lightweight-reranker",
+    "matroyshka-reranker": "matroyshka-reranker",
+}
+_NATIVE: tuple[Kind, ...] = ("layerwise-reranker", "lightweight-reranker", "matroyshka-reranker")
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A spec and, line by line, where its settings come from.
+
+    Attributes:
+        cutoffs: Where a layerwise reranker is read in one pass; empty for other models.
+    """
+
+    spec: ModelSpec
+    evidence: tuple[str, ...]
+    cutoffs: tuple[Cutoff, ...] = ()
+
+
+def _never() -> bool:
+    return False
+
+
+def detect(
+    checkpoint: Checkpoint,
+    overrides: Overrides,
+    *,
+    trust_remote_code: bool = False,
+    as_reranker: bool = False,
+    on_cpu: Callable[[], bool] = _never,
+) -> Detection:
+    """Work out the effective spec of a checkpoint.
+
+    A published name takes its row of models.toml. Anything else is read from its files; the instruction, which no file
+    of a plain checkpoint holds, is taken from models.toml when the folder (or, for ``checkpoint-N``, the run's folder)
+    bears a published checkpoint's name.
+
+    Args:
+        checkpoint: Files.
+        overrides: What the user says.
+        trust_remote_code: Code that the checkpoint brings may run.
+        as_reranker: The user gave it as a reranker, which settles what a plain decoder is.
+        on_cpu: Says whether it will run on the processor, where a family's half precision gives way to fp32; asked
+            only where that matters, as it takes torch to tell.
+
+    Raises:
+        BadInput: A model that is no text encoder or reranker, wants remote code, has parts that are not supported, or
+            whose settings cannot be told; flags that contradict the files; a length beyond the model's positions.
+    """
+    config = read_json(checkpoint.directory / "config.json")
+    kind = kind_of(config)
+    _refuse_own_code(checkpoint.directory, config, kind, trust_remote_code)
+    spec, evidence = _settings(checkpoint, config, kind, overrides, as_reranker)
+    if config.get("model_type") in {"gemma2", "cost_wise_gemma"}:
+        spec = replace(spec, attention="eager")
+        evidence.append("attention: eager, for Gemma2's soft-capping")
+    if overrides.dtype is None and spec.dtype != "fp32" and on_cpu():
+        evidence.append(f"dtype: fp32 on the processor, as FlagEmbedding does ({spec.dtype} on a GPU)")
+        spec = replace(spec, dtype="fp32")
+    if checkpoint.adapters:
+        last = checkpoint.adapters[-1]
+        spec = replace(
+            spec,
+            name=last.name,
+            revision=last.revision,
+            base=checkpoint.label,
+            adapters=tuple(adapter.label for adapter in checkpoint.adapters),
+        )
+        evidence.append(f"adapters: {', '.join(spec.adapters)}, merged into {spec.base}")
+    spec, said = override(spec, overrides)
+    evidence += said
+    cutoffs: tuple[Cutoff, ...] = ()
+    if kind in _NATIVE:
+        spec, cutoffs, said = with_layers(spec, config, overrides)
+        evidence += said
+        if spec.family == "matroyshka-reranker" and spec.compress_ratio > 1:
+            spec = replace(spec, attention="eager")
+            evidence.append("attention: eager, for the weights of the compressed tokens")
+    limit = position_limit(config)
+    for tokens in (spec.query_max_length, spec.passage_max_length):
+        if limit and tokens > limit:
+            raise BadInput(f"{spec.name} has {limit} positions, and a length of {tokens} was asked for: lower it")
+    return Detection(spec, tuple(evidence), cutoffs)
+
+
+def _settings(
+    checkpoint: Checkpoint, config: Mapping[str, Any], kind: Kind, overrides: Overrides, as_reranker: bool
+) -> tuple[ModelSpec, list[str]]:
+    """The settings before the user's flags: a family that was named, a row, what the files tell, in this order."""
+    directory = checkpoint.directory
+    row = None if checkpoint.local else published().get(checkpoint.name)
+    if overrides.family:
+        return _as_family(checkpoint, config, kind, overrides)
+    if choices := _choices(checkpoint):
+        raise BadInput(f"{checkpoint.name} is evaluated with one of {', '.join(choices)}: name it with --family")
+    if row is not None:
+        return replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
+    family = next((family for family, its in _RERANKERS.items() if its == kind), None)
+    if family and kind != "causal":
+        return _of_family(checkpoint, config, family, f"{_class_of(config)}, from config.json")
+    if kind == "causal" and as_reranker:
+        return _of_family(checkpoint, config, "llm-reranker", f"{_class_of(config)}, given as a reranker")
+    if kind == "causal" and not (directory / "modules.json").is_file() and overrides.pooling is None:
+        raise BadInput(
+            f"{directory} is a {_class_of(config)}, which may be a reranker, a generator or an embedder: say which "
+            f"with --family llm-reranker or, for an embedder, one of {', '.join(encoder_families('lasttoken'))}"
+        )
+    if told := tell_tale(directory):
+        return _of_family(checkpoint, config, *told)
+    return _from_files(checkpoint, config, overrides)
+
+
+def _class_of(config: Mapping[str, Any]) -> str:
+    stated = config.get("architectures")
+    return str(stated[0] if isinstance(stated, list) and stated else config.get("model_type"))
+
+
+def _refuse_own_code(directory: Path, config: Mapping[str, Any], kind: Kind, trust_remote_code: bool) -> None:
+    stated = config.get("auto_map")
+    own = [str(code) for name, code in stated.items() if name in _CLASSES_READ] if isinstance(stated, dict) else []
+    if own and kind not in _NATIVE and not trust_remote_code:
+        raise BadInput(f"{directory} brings its own code ({own[0]}); pass --trust-remote-code if you trust its author")
+
+
+def _choices(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The families that fit a checkpoint of this name where they are several; empty else."""
+    ask = registry().ask
+    if not checkpoint.local:
+        return ask.get(checkpoint.name, ())
+    return next((families for name, families in ask.items() if name.split("/")[1] == _named_folder(checkpoint)), ())
+
+
+def _as_family(
+    checkpoint: Checkpoint, config: Mapping[str, Any], kind: Kind, overrides: Overrides
+) -> tuple[ModelSpec, list[str]]:
+    """The settings of a family that the user named, which the files must not contradict.
+
+    Raises:
+        UnknownName: No such family.
+        BadInput: The files are of a model of another kind, or say another pooling.
+    """
+    family, directory = str(overrides.family), checkpoint.directory
+    spec, evidence = _of_family(checkpoint, config, family, "as asked for")
+    wanted = _RERANKERS.get(family)
+    if (wanted and kind != wanted) or (not wanted and kind not in {"encoder", "causal"}):
+        raise BadInput(
+            f"--family {family}: {directory} is a {_class_of(config)} by its config.json; name another family"
+        )
+    if wanted or overrides.pooling:
+        return spec, evidence
+    stated = directory / "1_Pooling" / "config.json"
+    if stated.is_file() and pooling_mode(stated) != spec.pooling:
+        raise BadInput(
+            f"--family {family} means {spec.pooling} pooling, and {stated} says {pooling_mode(stated)}; "
+            "name another family, or pass --pooling"
+        )
+    decoder = config.get("model_type") in LAST_TOKEN_TYPES
+    if decoder != (spec.pooling in {"lasttoken", "last8"}) and (decoder or config.get("model_type") in CLS_TYPES):
+        raise BadInput(
+            f"--family {family} means {spec.pooling} pooling, and {directory} is a {config['model_type']}; "
+            "name another family, or pass --pooling"
+        )
+    return spec, evidence
+
+
+def _of_family(checkpoint: Checkpoint, config: Mapping[str, Any], family: str, why: str) -> tuple[ModelSpec, list[str]]:
+    """A family's settings; lengths beyond the model's positions give way to these."""
+    spec = family_spec(family, name=checkpoint.name, revision=checkpoint.revision)
+    evidence = [f"settings: models.toml, family {family}: {why}"]
+    limit = position_limit(config)
+    if limit and limit < spec.passage_max_length:
+        # The share of the query in a pair is the family's.
+        share = spec.query_max_length * limit // spec.passage_max_length
+        spec = replace(
+            spec,
+            query_max_length=share if spec.ability == "score" else min(spec.query_max_length, limit),
+            passage_max_length=limit,
+        )
+        evidence.append(f"length: {limit} tokens, all the positions that it has")
+    return spec, evidence
+
+
+def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides) -> tuple[ModelSpec, list[str]]:
+    directory, evidence = checkpoint.stated_in, []
+    rows = modules(directory)
+    if rows:
+        pooling, normalize, dense = from_modules(directory, rows)
+        evidence.append(f"pooling: {pooling}, from modules.json and its pooling folder")
+        evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from modules.json")
+    else:
+        pooling, reason = pooling_without_modules(directory, config, overrides.pooling)
+        normalize, dense = True, ()
+        evidence += [
+            f"pooling: {reason}",
+            "normalisation: yes, as FlagEmbedding does for a folder without modules.json",
+        ]
+    tokens, reason = length(directory, config, sentence_transformers=bool(rows))
+    evidence.append(f"length: {tokens} tokens, {reason}")
+    sentence_transformers = read_json(directory / "config_sentence_transformers.json")
+    instructions, lowercase = prompts(sentence_transformers), bool(bert_config(directory).get("do_lower_case", False))
+    if instructions:
+        evidence.append("instructions: prompts of config_sentence_transformers.json")
+    row = _published_under_folder_name(checkpoint)
+    if row is not None:
+        lowercase = row.lowercase
+        instructions = instructions or row.prompts
+        evidence.append(f"instruction and lower-casing: those of {row.name}, whose name the folder bears")
+    elif not instructions:
+        evidence.append("instruction: none known (pass --query-instruction if the model was trained with one)")
+    return ModelSpec(
+        name=checkpoint.name,
+        revision=checkpoint.revision,
+        family="detected",
+        adapter="dense",
+        ability="encode",
+        pooling=pooling,
+        normalize=normalize,
+        similarity=similarity(sentence_transformers),
+        query_max_length=tokens,
+        passage_max_length=tokens,
+        prompts=instructions,
+        lowercase=lowercase,
+        dense_layers=dense,
+        licence=row.licence if row else "",
+    ), evidence
+
+
+def _named_folder(checkpoint: Checkpoint) -> str:
+    """The folder whose name may be that of a published checkpoint: of ``run/checkpoint-N`` the run's."""
+    directory = checkpoint.directory
+    return directory.parent.name if directory.name.startswith("checkpoint-") else directory.name
+
+
+def _published_under_folder_name(checkpoint: Checkpoint) -> ModelSpec | None:
+    if not checkpoint.local:
+        return None
+    folder = _named_folder(checkpoint)
+    rows = (spec for spec in published().values() if spec.has_files)
+    return next((spec for spec in rows if spec.name.split("/")[1] == folder), None)

@@ -1,0 +1,64 @@
+"""Solved examples of bge-en-icl, one file a task, as prompts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from flagbench import BadInput
+from flagbench.models.spec import Prompts
+
+_SUFFIXES = (".csv", ".jsonl")
+
+
+def with_examples(prompts: Prompts, folder: Path) -> tuple[Prompts, list[str]]:
+    """Put the solved examples of each task before its instruction.
+
+    The files are FlagEmbedding's (``evaluation/mteb/examples/*.csv``): one a task, named after it, a query and its
+    response a row; the first line names the columns. ``*.jsonl`` files have one object a line, its first two values
+    are taken. The form of an example is that of ``FlagICLModel``.
+
+    Args:
+        prompts: Task instructions in the form ``<instruct>…\\n<query>``.
+        folder: With the files.
+
+    Returns:
+        Prompts, and what was done, line by line.
+
+    Raises:
+        BadInput: No such folder, no file of a task in it, or a file with no usable row.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"--examples {folder}: no such folder; it holds <Task>.csv or <Task>.jsonl files")
+    files = {path.stem: path for suffix in _SUFFIXES for path in sorted(folder.glob(f"*{suffix}")) if path.is_file()}
+    changed: list[tuple[str, str]] = []
+    used: list[str] = []
+    for selector, text in prompts:
+        task = selector.removesuffix("-query").replace("*", "")
+        if task not in files:
+            changed.append((selector, text))
+            continue
+        solved = [f"{text}{query}\n<response>{response}" for query, response in _rows(files[task])]
+        changed.append((selector, "\n\n".join(solved) + "\n\n" + text))
+        used.append(task)
+    if not used:
+        raise BadInput(f"--examples {folder}: no file there is named after a task with an instruction")
+    said = [f"solved examples: {len(used)} tasks, from {folder.name}"]
+    if idle := sorted(files.keys() - set(used)):
+        said.append(f"solved examples not used, for no task of that name has an instruction: {', '.join(idle)}")
+    return tuple(changed), said
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            if path.suffix == ".csv":
+                rows = [tuple(row[:2]) for row in list(csv.reader(file))[1:] if row]
+            else:
+                rows = [tuple(json.loads(line).values())[:2] for line in file if line.strip()]
+    except (ValueError, AttributeError, csv.Error) as error:
+        raise BadInput(f"{path} is not readable as {path.suffix[1:]} ({error}); mend or copy it again") from error
+    if not rows or any(len(row) < 2 or not all(isinstance(value, str) for value in row) for row in rows):
+        raise BadInput(f"{path}: each row must have a query and a response, and there must be one")
+    return [(row[0], row[1]) for row in rows]

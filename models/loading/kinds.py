@@ -1,0 +1,83 @@
+"""What kind of model a checkpoint is, told from its files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from flagbench.models.loading.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, read_json
+
+Kind = Literal[
+    "encoder", "causal", "cross-encoder", "layerwise-reranker", "lightweight-reranker", "matroyshka-reranker"
+]
+"""``causal`` is a decoder with a head over the vocabulary: a generator, an LLM reranker, or an embedder saved so."""
+
+_LAYERWISE_TYPES: Mapping[str, Kind] = {
+    "minicpm": "layerwise-reranker",
+    "cost_wise_gemma": "lightweight-reranker",
+    "cost_wise_mistral": "matroyshka-reranker",
+}
+
+# Ends of the names of transformers' classes that write about what they see.
+_ANSWERING = ("ForConditionalGeneration", "ForImageTextToText", "ForVision2Seq")
+
+_SUMMARY_TOKENS = {f"<s{number}>" for number in range(1, 17)}
+
+
+def kind_of(config: Mapping[str, Any]) -> Kind:
+    """The kind of a checkpoint with this config.json.
+
+    MiniCPM is a layerwise reranker only with the keys of one: its plain generators have the same ``model_type``.
+    """
+    stated = config.get("architectures")
+    architectures = [str(name) for name in stated] if isinstance(stated, list) else []
+    layerwise = _LAYERWISE_TYPES.get(str(config.get("model_type")))
+    if layerwise and "start_layer" in config:
+        return layerwise
+    if any(name.endswith("ForSequenceClassification") for name in architectures):
+        return "cross-encoder"
+    if any(name.endswith("ForCausalLM") for name in architectures):
+        return "causal"
+    return "encoder"
+
+
+def sees_images(config: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint with this config.json is a language model that sees images or videos.
+
+    A pair of encoders for texts and images (CLIP) has a ``vision_config`` as well, but answers nothing.
+    """
+    stated = config.get("architectures")
+    architectures = [str(name) for name in stated] if isinstance(stated, list) else []
+    answers = any(name.endswith(_ANSWERING) for name in architectures)
+    return answers and isinstance(config.get("vision_config"), dict)
+
+
+def tell_tale(directory: Path) -> tuple[str, str] | None:
+    """A family that only its files could belong to, and what tells it; None where nothing does."""
+    heads = [name for name in (M3_SPARSE_HEAD, M3_COLBERT_HEAD) if (directory / name).is_file()]
+    if heads:
+        return "bge-m3", f"{' and '.join(heads)} beside the weights"
+    tokens = _own_tokens(directory)
+    if tokens >= _SUMMARY_TOKENS:
+        return "llara", "the tokens <s1> to <s16> in its tokenizer"
+    if "<response>" in tokens:
+        return "bge-en-icl", "the token <response> in its tokenizer"
+    return None
+
+
+def _own_tokens(directory: Path) -> set[str]:
+    """Tokens that were added to the tokenizer's vocabulary."""
+    found = set(read_json(directory / "added_tokens.json"))
+    decoder = read_json(directory / "tokenizer_config.json").get("added_tokens_decoder")
+    rows = list(decoder.values()) if isinstance(decoder, dict) else []
+    path = directory / "tokenizer.json"
+    if path.is_file() and not rows:
+        try:
+            tokenizer = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:  # transformers will say what is wrong with it
+            tokenizer = None
+        stated = tokenizer.get("added_tokens") if isinstance(tokenizer, dict) else None
+        rows = stated if isinstance(stated, list) else []
+    return found | {str(row.get("content")) for row in rows if isinstance(row, dict)}

@@ -1,0 +1,219 @@
+"""From what the user typed to a model that can be loaded: its files, its effective settings, and the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flagbench import BadInput
+from flagbench.models.adapters import loader
+from flagbench.models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
+from flagbench.models.loading.checkpoint import Checkpoint, check_heads, locate, read_json, with_weights
+from flagbench.models.loading.detect import Detection, detect
+from flagbench.models.loading.kinds import sees_images
+from flagbench.models.loading.overrides import Overrides, override
+from flagbench.models.loading.registry import published_as
+from flagbench.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from flagbench.models.contract import Adapter
+    from flagbench.models.video import VideoSettings
+
+_FOR_MLVU = "it is for MLVU"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is found but not loaded.
+
+    Attributes:
+        spec: Effective settings.
+        evidence: Where each came from, line by line.
+        checkpoint: Its files; None for models that have none.
+        cutoffs: Where a layerwise reranker is read in one pass; this model's is one of them.
+    """
+
+    spec: ModelSpec
+    evidence: tuple[str, ...]
+    checkpoint: Checkpoint | None
+    cutoffs: tuple[Cutoff, ...] = ()
+
+    def load(
+        self,
+        *,
+        device: str,
+        batch_size: int | None,
+        trust_remote_code: bool,
+        allow_pickle: bool,
+        backend: Backend | None = None,
+    ) -> Adapter:
+        """Read the weights.
+
+        Args:
+            device: As torch names it.
+            batch_size: Texts of one forward pass; None lets a budget of tokens decide.
+            trust_remote_code: Code that the checkpoint brings may run.
+            allow_pickle: Pickles may be read.
+            backend: What multiplies its matrices; None for the fastest that is exact.
+
+        Raises:
+            BadInput: The files do not make a model.
+        """
+        directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
+        adapters = tuple(adapter.directory for adapter in self.checkpoint.adapters) if self.checkpoint else ()
+        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, adapters, self.cutoffs, backend)
+        return loader(self.spec.adapter)(self.spec, directory, loading)
+
+
+def has_files(model: str) -> bool:
+    """Whether a model is read from files; the fake ones and BM25 are not."""
+    row = published_as(model)
+    return row is None or row.has_files
+
+
+def searches(model: str) -> bool:
+    """Whether a model searches without vectors, by its name alone."""
+    row = published_as(model)
+    return row is not None and row.ability == "search"
+
+
+class Shelf:
+    """Loaded models that the next run may use too: one reranker behind several encoders, several cutoff layers."""
+
+    def __init__(self) -> None:
+        self._kept: dict[ModelSpec, Adapter] = {}
+
+    def __enter__(self) -> Shelf:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.keep_only(())
+
+    def keep_only(self, models: Iterable[Model]) -> None:
+        """Let go of what none of these models is."""
+        wanted = {_same_weights(model.spec) for model in models}
+        for weights in self._kept.keys() - wanted:
+            adapter = self._kept.pop(weights)
+            if isinstance(adapter, Closable):
+                adapter.close()
+
+    def take(self, model: Model, load: Callable[[], Adapter]) -> Adapter:
+        """The model, loaded unless it is here.
+
+        Args:
+            model: What is wanted.
+            load: Loads it.
+        """
+        weights = _same_weights(model.spec)
+        adapter = self._kept.get(weights)
+        if adapter is not None and adapter.spec == model.spec:
+            return adapter
+        if isinstance(adapter, LayeredScorer):
+            return adapter.reading(model.spec)
+        self._kept[weights] = load()
+        return self._kept[weights]
+
+
+def _same_weights(spec: ModelSpec) -> ModelSpec:
+    """The spec without what distinguishes the cutoff layers of one pass."""
+    return replace(spec, name="", cutoff_layer=0, head=0)
+
+
+def resolve_model(
+    model: str,
+    revision: str | None,
+    overrides: Overrides,
+    *,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    as_reranker: bool = False,
+    on_cpu: Callable[[], bool] = lambda: False,
+) -> Model:
+    """Find a model and work out its settings; no weights are read.
+
+    Args:
+        model: Folder, hub id, or the short name of a built-in model.
+        revision: Commit on the hub, None for the pinned one.
+        overrides: What the user says of it.
+        trust_remote_code: Code that the checkpoint brings may run.
+        allow_pickle: Pickles may be read.
+        as_reranker: It was given as a reranker.
+        on_cpu: Says whether it will run on the processor; asked only where that matters.
+
+    Raises:
+        BadInput: There is no such model, or its files or flags contradict one another.
+    """
+    row = published_as(model)
+    if row is not None and row.ability == "generate":
+        raise BadInput(f"{model} answers questions on videos and gives no vectors or scores of texts: {_FOR_MLVU}")
+    if row is not None and not row.has_files:
+        return _built_in(model, row, revision, overrides)
+    checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
+    _refuse_video_lm(checkpoint, overrides)
+    found: Detection = detect(
+        checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
+    )
+    check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
+    return Model(found.spec, found.evidence, checkpoint, found.cutoffs)
+
+
+def resolve_generator(
+    model: str,
+    revision: str | None,
+    settings: VideoSettings,
+    overrides: Overrides,
+    *,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    on_cpu: Callable[[], bool] = lambda: False,
+) -> Model:
+    """Find a model that answers questions on videos and work out its settings; no weights are read.
+
+    Args:
+        model: Folder, hub id, or a built-in baseline, which sees no frames whatever the settings say.
+        revision: Commit on the hub, None for ``main``.
+        settings: How it is to see videos; they become a part of its spec.
+        overrides: What the user says of it; only name and dtype apply.
+        trust_remote_code: Code that the checkpoint brings may run.
+        allow_pickle: Pickles may be read.
+        on_cpu: Says whether it will run on the processor; asked only where that matters.
+
+    Raises:
+        BadInput: There is no such model, it sees no videos, or its files, settings or flags contradict one another.
+    """
+    row = published_as(model)
+    if row is not None and row.ability == "generate":
+        return _built_in(model, replace(row, video=replace(settings, frames=0)), revision, overrides)
+    if row is not None:
+        raise BadInput(
+            f"{model} is a model of texts and sees no videos; MLVU needs a video or multi-image language model"
+        )
+    # Here, as it takes transformers, which no other model needs before it is loaded.
+    from flagbench.models.loading.video_kinds import detect_video_lm
+
+    checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
+    found = detect_video_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
+    return Model(found.spec, found.evidence, checkpoint)
+
+
+def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overrides) -> Model:
+    """A model without files."""
+    given = {"--adapter": overrides.adapters, "--family": overrides.family, "--revision": revision}
+    if flag := next((flag for flag, value in given.items() if value), None):
+        raise BadInput(f"{flag} is for models that are read from files, and {model} is not: drop it")
+    spec, said = override(row, overrides)
+    unseen = ("frames: none, it sees no videos",) if spec.ability == "generate" else ()
+    return Model(spec, (f"settings: models.toml, {row.name}", *unseen, *said), None)
+
+
+def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:
+    """Of a model that sees videos one line, unless it is an embedder by its files or by what the user says."""
+    config = read_json(checkpoint.directory / "config.json")
+    embeds = (checkpoint.stated_in / "modules.json").is_file() or overrides.pooling or overrides.family
+    if sees_images(config) and not embeds:
+        raise BadInput(
+            f"{checkpoint.name} is a {config['architectures'][0]}, which answers questions on videos and gives no "
+            f"vectors or scores of texts: {_FOR_MLVU}, or say how it embeds with --pooling"
+        )

@@ -1,0 +1,169 @@
+"""Which checkpoints are language models that see videos, and how they want them, told from their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flagbench import BadInput
+from flagbench.models.loading.checkpoint import Checkpoint, read_json
+from flagbench.models.loading.detect import Detection
+from flagbench.models.loading.kinds import kind_of, sees_images
+from flagbench.models.loading.overrides import Overrides, override
+from flagbench.models.loading.video_packages import check_packages, takes_videos
+from flagbench.models.spec import ModelSpec
+from flagbench.models.video import VideoSettings
+
+_SYSTEM_PROBE, _USER_PROBE = "what the system says", "what the user says"
+_TEXTS = ("encoder", "causal")
+_WANTED = "MLVU needs a video or multi-image language model"
+
+
+def detect_video_lm(
+    checkpoint: Checkpoint,
+    settings: VideoSettings,
+    overrides: Overrides,
+    *,
+    trust_remote_code: bool = False,
+    on_cpu: Callable[[], bool] = lambda: False,
+) -> Detection:
+    """Work out the effective spec of a checkpoint that answers questions on videos.
+
+    Args:
+        checkpoint: Files.
+        settings: How it is to see videos.
+        overrides: What the user says of it; only name and dtype apply.
+        trust_remote_code: Code that the checkpoint brings may run.
+        on_cpu: Says whether it will run on the processor, where half precision gives way to fp32.
+
+    Raises:
+        BadInput: The model sees no videos, is of a type that transformers does not read, or wants a package that is not
+            here; an odd number of frames for a model that takes them in pairs.
+    """
+    directory = checkpoint.directory
+    config = read_json(directory / "config.json")
+    _check_kind(checkpoint, config, trust_remote_code=trust_remote_code)
+    if checkpoint.adapters:
+        raise BadInput(
+            f"{checkpoint.adapters[-1].directory} is a PEFT adapter, which is not merged into a video language model "
+            "here: save the merged model and give that"
+        )
+    model_type = str(config.get("model_type"))
+    check_packages(model_type)
+    if settings.frames % 2 and frames_in_pairs(directory, config):
+        raise BadInput(
+            f"{checkpoint.name} ({model_type}) takes frames in pairs, and {settings.frames} were asked for: "
+            f"ask for {settings.frames + 1}"
+        )
+    evidence = [f"family: {model_type} ({_class_of(config)}), from config.json", _system_line(directory)]
+    evidence.append(_frames_line(settings, model_type))
+    spec = ModelSpec(
+        name=checkpoint.name,
+        revision=checkpoint.revision,
+        family="detected",
+        adapter="video-lm",
+        ability="generate",
+        query_max_length=0,
+        passage_max_length=0,
+        dtype="bf16",
+        video=settings,
+    )
+    if overrides.dtype is None and on_cpu():
+        spec = replace(spec, dtype="fp32")
+        evidence.append("dtype: fp32 on the processor (bf16 on a GPU)")
+    elif overrides.dtype is None:
+        evidence.append("dtype: bf16, the default of video language models on a GPU")
+    spec, said = override(spec, overrides)
+    return Detection(spec, (*evidence, *said))
+
+
+def frames_in_pairs(directory: Path, config: Mapping[str, Any]) -> bool:
+    """Whether a model joins every two frames into one, as the Qwen families do."""
+    stated = [config.get("vision_config"), read_json(directory / "preprocessor_config.json")]
+    stated += [read_json(directory / "video_preprocessor_config.json")]
+    stated += [read_json(directory / "processor_config.json").get("video_processor")]
+    sizes = {each["temporal_patch_size"] for each in stated if isinstance(each, dict) and "temporal_patch_size" in each}
+    return 2 in sizes or (not sizes and str(config.get("model_type")).startswith("qwen"))
+
+
+def takes_system(template: str) -> bool:
+    """Whether a chat template shows a system message; one that raises at it, or drops it, does not.
+
+    Args:
+        template: Jinja, as a checkpoint has it.
+    """
+    from jinja2 import TemplateError
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    conversation = [
+        {"role": "system", "content": [{"type": "text", "text": _SYSTEM_PROBE}]},
+        {"role": "user", "content": [{"type": "text", "text": _USER_PROBE}]},
+    ]
+    try:
+        found: Any = render_jinja_template(
+            conversations=[conversation], chat_template=template, add_generation_prompt=True
+        )
+    except (TemplateError, TypeError, ValueError):
+        return False
+    (rendered,), _ = found
+    return _SYSTEM_PROBE in rendered
+
+
+def chat_template(directory: Path) -> str:
+    """The chat template among a checkpoint's files; empty where there is none."""
+    path = directory / "chat_template.jinja"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
+        stated = read_json(directory / name).get("chat_template")
+        if isinstance(stated, list):  # several, by name
+            stated = {row.get("name"): row.get("template") for row in stated if isinstance(row, dict)}.get("default")
+        if isinstance(stated, str) and stated:
+            return stated
+    return ""
+
+
+def _check_kind(checkpoint: Checkpoint, config: Mapping[str, Any], *, trust_remote_code: bool) -> None:
+    """Refuse what ``AutoModelForImageTextToText`` does not read."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    model_type, name = str(config.get("model_type")), checkpoint.name
+    own = config.get("auto_map")
+    if isinstance(own, dict) and "AutoModelForImageTextToText" in own:
+        if not trust_remote_code:
+            code = own["AutoModelForImageTextToText"]
+            raise BadInput(f"{name} brings its own code ({code}); pass --trust-remote-code if you trust its author")
+        return
+    if model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return
+    if "vision_config" in config or sees_images(config):
+        raise BadInput(
+            f"{name} is a {_class_of(config)} ({model_type}), which transformers does not read as a model that answers "
+            f"on images: take the form that is published for transformers (often named …-hf); {_WANTED}"
+        )
+    what = "text model" if kind_of(config) in _TEXTS else "reranker"
+    raise BadInput(f"{name} is a {what} ({_class_of(config)}) and sees no videos; {_WANTED}")
+
+
+def _system_line(directory: Path) -> str:
+    template = chat_template(directory)
+    if not template:
+        raise BadInput(f"{directory} has no chat template, so how it wants a question is not known: take a tuned model")
+    if takes_system(template):
+        return "system text: as a system message, which the chat template has"
+    return "system text: in front of the user's text, as the chat template shows no system message"
+
+
+def _frames_line(settings: VideoSettings, model_type: str) -> str:
+    if not settings.frames:
+        return "frames: none, the question alone"
+    how = "as one video with their true times" if takes_videos(model_type) else "as images, for it takes no videos"
+    most = f"at most {settings.frames}" if settings.sampler == "fps" else str(settings.frames)
+    return f"frames: {most}, {how}"
+
+
+def _class_of(config: Mapping[str, Any]) -> str:
+    stated = config.get("architectures")
+    return str(stated[0] if isinstance(stated, list) and stated else config.get("model_type"))

@@ -1,0 +1,1 @@
+"""Adapters from pairs of query and passage to scores, one file a way."""

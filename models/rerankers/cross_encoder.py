@@ -1,0 +1,91 @@
+"""Cross-encoder rerankers: one transformer reads query and passage together and gives one logit (bge-reranker-*)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+
+from flagbench import BadInput
+from flagbench.models.backbone.batching import Batch, Batcher
+from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.contract import Backend, Capability, Loading
+from flagbench.models.rerankers.pairs import PairTemplate, Row, ids_by_text
+from flagbench.models.spec import ModelSpec
+
+
+class CrossEncoder:
+    """A sequence classifier with one label. The score is its logit, without a sigmoid: the ranking is the same."""
+
+    capabilities: frozenset[Capability] = frozenset({"score"})
+
+    def __init__(
+        self, spec: ModelSpec, model: Any, tokenizer: Any, *, loading: Loading, backend: Backend = "torch"
+    ) -> None:
+        self.spec = spec
+        self.device = loading.device
+        self.backend = backend
+        self._model = model
+        self._tokenizer = tokenizer
+        self._template = PairTemplate(tokenizer)
+        self._batcher = Batcher(tokenizer, loading)
+
+    def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
+        """See the contract."""
+        rows = self.encode_pairs([(instruction + query, passage) for query, passage in pairs])
+        encoded = {key: [row[key] for row in rows] for key in (rows[0] if rows else ("input_ids",))}
+        scores = np.zeros(len(rows), dtype=np.float32)
+        return lambda: self._batcher.fill(scores, encoded, self._forward)
+
+    def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+        """See the contract."""
+        return self.prepare(pairs, instruction=instruction)()
+
+    def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Row]:
+        """Model inputs of pairs, by FlagEmbedding's rule under transformers 4 (``FlagReranker``, ``only_second``).
+
+        The query keeps at most ``query_max_length`` tokens and the passage at most ``passage_max_length``; they are
+        joined with the special tokens, and the passage is cut so that all of it fits ``passage_max_length``. A query
+        that alone leaves no room, on which the reference crashes or runs over, is cut to make all of it fit.
+
+        Args:
+            pairs: ``(query, passage)``.
+        """
+        limit = self.spec.passage_max_length - self._template.special_tokens
+        queries = ids_by_text(self._tokenizer, [query for query, _ in pairs])
+        passages = ids_by_text(self._tokenizer, [passage for _, passage in pairs])
+        rows: list[Row] = []
+        for query, passage in pairs:
+            first = queries[query][: min(self.spec.query_max_length, limit)]
+            rows.append(self._template.fill(first, passages[passage][: limit - len(first)]))
+        return rows
+
+    @torch.inference_mode()
+    def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
+        logits = self._model(**batch).logits
+        scores: NDArray[np.float32] = logits.view(-1).float().cpu().numpy()
+        return scores
+
+
+def load(spec: ModelSpec, directory: Path, loading: Loading) -> CrossEncoder:
+    """Read tokenizer and weights.
+
+    Args:
+        spec: Effective settings.
+        directory: Folder with config, tokenizer and weights.
+        loading: Device, batch size and leaves.
+
+    Raises:
+        BadInput: The files do not make a model with one label, or weights are missing from them.
+    """
+    tokenizer, model, backend = read_pretrained(
+        transformers.AutoModelForSequenceClassification, spec, directory, loading
+    )
+    if model.config.num_labels != 1:
+        raise BadInput(f"{directory} has {model.config.num_labels} labels, and a reranker has one")
+    return CrossEncoder(spec, model, tokenizer, loading=loading, backend=backend)

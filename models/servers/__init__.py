@@ -1,0 +1,1 @@
+"""Adapters of models that run behind a server."""

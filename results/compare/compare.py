@@ -1,0 +1,247 @@
+"""Runs side by side: scores, what they gained and lost against the first, and whether chance alone explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal
+
+from flagbench import BadInput
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import Run, Tested, difference, other_queries, shown, surely_alike, tested
+from flagbench.results.statistics import holm
+
+ALPHA = 0.05
+"""Of all tests of a comparison together."""
+
+EQUAL = 1e-9
+"""Scores that are this near are equal: they differ in the order of additions."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task of one run.
+
+    Attributes:
+        status: Of the task; ``missing`` where the run has not got it.
+        score: 0 to 1.
+        delta: To the first run; None unless both have a score of the whole task.
+        test: Against the first run.
+        untested: Why there is no test; empty where there is one, and for the first run.
+        note: What the record says of the score, or the error.
+    """
+
+    status: Literal["success", "partial", "error", "missing"]
+    score: float | None = None
+    delta: float | None = None
+    test: Tested | None = None
+    untested: str = ""
+    note: str = ""
+
+    @property
+    def whole(self) -> float | None:
+        """The score, where it is of the whole task."""
+        return self.score if self.status == "success" else None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One task.
+
+    Attributes:
+        task: Name.
+        kind: MTEB's task type.
+        main_score: Name of the metric.
+        cells: One for each run.
+        notes: What the user must know when comparing them, besides differences.
+        differences: Why their scores do not compare, where that was allowed.
+    """
+
+    task: str
+    kind: str
+    main_score: str
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Average:
+    """A mean over tasks of which all runs have whole scores.
+
+    Attributes:
+        label: Of which.
+        tasks: How many.
+        scores: One for each run, None without tasks.
+        deltas: To the first run's, None for that.
+    """
+
+    label: str
+    tasks: int
+    scores: tuple[float | None, ...]
+    deltas: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: The first is what the others are held against.
+        lines: The tasks, in the order in which the runs name them.
+        averages: Of each task type, where there are several, and of all.
+        tallies: Tasks won, tied and lost against the first run, for each run.
+        seed: Of the tests.
+    """
+
+    runs: tuple[Run, ...]
+    lines: tuple[Line, ...]
+    averages: tuple[Average, ...]
+    tallies: tuple[tuple[int, int, int], ...]
+    seed: int
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Why scores do not compare, where that was allowed."""
+        return tuple(each for line in self.lines for each in line.differences)
+
+    @property
+    def missing(self) -> tuple[tuple[str, ...], ...]:
+        """For each run the tasks that others have and it has not."""
+        return tuple(
+            tuple(line.task for line in self.lines if line.cells[at].status == "missing")
+            for at in range(len(self.runs))
+        )
+
+
+def compare(
+    runs: Sequence[Run], *, allow_differences: bool = False, seed: int = 0, tests: Collection[str] | None = None
+) -> Comparison:
+    """Put runs side by side.
+
+    Args:
+        runs: Two or more; the first is what the others are held against.
+        allow_differences: Compare tasks even if their data, splits, subsets, queries or main scores differ.
+        seed: Of the permutations and the resamples.
+        tests: Tasks to test, where they do not differ; None for all that can be.
+
+    Raises:
+        BadInput: There is one run only, or no task in two of them, or a task differs, or a file is damaged.
+    """
+    if len(runs) < 2:
+        raise BadInput(f"{runs[0].label if runs else 'nothing'} is one run only: name two runs or more to compare")
+    names = list(dict.fromkeys(name for run in runs for name in run.record.tasks))
+    if not any(sum(name in run.record.tasks for run in runs) > 1 for name in names):
+        ran = "; ".join(f"{run.label} ran {shown(run.record.benchmark)}" for run in runs)
+        raise BadInput(f"the runs have no task in common ({ran}): name runs of the same tasks")
+    return side_by_side(runs, allow_differences=allow_differences, seed=seed, tests=tests)
+
+
+def side_by_side(
+    runs: Sequence[Run],
+    *,
+    allow_differences: bool = False,
+    seed: int = 0,
+    tests: Collection[str] | None = None,
+    by_query: bool = True,
+) -> Comparison:
+    """The same of any runs: of one alone as well, and of some that share no task.
+
+    Args:
+        runs: One or more.
+        allow_differences: See ``compare``.
+        seed: See ``compare``.
+        tests: See ``compare``.
+        by_query: Read the values by query; without them nothing is tested, which is quick.
+
+    Raises:
+        BadInput: A task differs, or a file is damaged.
+    """
+    lines = []
+    for name in dict.fromkeys(name for run in runs for name in run.record.tasks):
+        line = _line(name, runs, seed, tests if by_query else (), by_query=by_query and len(runs) > 1)
+        if line.differences and not allow_differences:
+            raise BadInput(f"{line.differences[0]}; compare runs over the same data, or use --allow-differences")
+        lines.append(line)
+    lines = _corrected(lines)
+    tallies = tuple(_tally(lines, at) for at in range(len(runs)))
+    return Comparison(tuple(runs), tuple(lines), tuple(_averages(lines, len(runs))), tallies, seed)
+
+
+def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | None, *, by_query: bool) -> Line:
+    """One task of all runs."""
+    records = [run.record.tasks.get(task) for run in runs]
+    values = [run.values(task) if record and by_query else None for run, record in zip(runs, records, strict=True)]
+    scored = [
+        (run, record, its)
+        for run, record, its in zip(runs, records, values, strict=True)
+        if record and record.score is not None
+    ]
+    differences: list[str] = []
+    notes: list[str] = []
+    for run, record, its in scored[1:]:
+        base, first, one = scored[0]
+        found = [*difference(first, record), *other_queries(first, record, one, its)]
+        differences += [f"{base.label} and {run.label} differ in {shown(task)}: {each}" for each in found]
+        if not found and not surely_alike(first, record):
+            notes.append(f"whether the rows of {run.label} are those of {base.label} is not known")
+    if any(record and record.data.get("status") == "differs" for record in records):
+        notes.append("not the published data")
+    cells = [_cell(record) for record in records]
+    for at in range(1, len(runs)):
+        if tests is None or (task in tests and not differences):
+            found_out = tested(task, (runs[0], runs[at]), (values[0], values[at]), seed)
+        else:
+            found_out = "not asked for"
+        before, after = cells[0].whole, cells[at].whole
+        delta = after - before if before is not None and after is not None else None
+        cells[at] = replace(
+            cells[at],
+            delta=delta,
+            test=None if isinstance(found_out, str) else found_out,
+            untested=found_out if isinstance(found_out, str) else "",
+        )
+    known = next(record for record in records if record)
+    main_score = str(known.settings.get("task", {}).get("main_score", ""))
+    return Line(task, known.kind, main_score, tuple(cells), tuple(notes), tuple(differences))
+
+
+def _cell(record: TaskRecord | None) -> Cell:
+    if record is None:
+        return Cell("missing")
+    if record.status == "error":
+        return Cell("error", note=record.error)
+    return Cell(record.status, record.score, note=record.note)
+
+
+def _corrected(lines: Sequence[Line]) -> list[Line]:
+    """The same lines, with Holm's correction over all tests in them."""
+    adjusted = iter(holm([cell.test.paired.p for line in lines for cell in line.cells if cell.test]).tolist())
+
+    def corrected(cell: Cell) -> Cell:
+        if cell.test is None:
+            return cell
+        p = next(adjusted)
+        return replace(cell, test=replace(cell.test, adjusted=p, significant=p <= ALPHA))
+
+    return [replace(line, cells=tuple(corrected(cell) for cell in line.cells)) for line in lines]
+
+
+def _tally(lines: Sequence[Line], at: int) -> tuple[int, int, int]:
+    deltas = [line.cells[at].delta for line in lines]
+    known = [0.0 if abs(delta) <= EQUAL else delta for delta in deltas if delta is not None]
+    return sum(each > 0 for each in known), sum(each == 0 for each in known), sum(each < 0 for each in known)
+
+
+def _averages(lines: Sequence[Line], runs: int) -> Iterator[Average]:
+    shared = [line for line in lines if all(cell.whole is not None for cell in line.cells)]
+    kinds = list(dict.fromkeys(line.kind for line in shared))
+    groups = {f"{kind} mean": [line for line in shared if line.kind == kind] for kind in kinds if len(kinds) > 1}
+    for label, its in {**groups, "average": shared}.items():
+        if not its:
+            yield Average(label, 0, (None,) * runs, (None,) * runs)
+            continue
+        columns = zip(*([cell.score or 0.0 for cell in line.cells] for line in its), strict=True)
+        first, *others = map(fmean, columns)
+        yield Average(label, len(its), (first, *others), (None, *(score - first for score in others)))

@@ -1,0 +1,181 @@
+"""Runs side by side as text: JSON, CSV, Markdown, and tables for a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from flagbench import first_few
+from flagbench.results.compare.compare import ALPHA, Cell, Comparison
+from flagbench.results.runs import Tested, shown
+from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+
+def to_json(comparison: Comparison) -> str:
+    """All that was found, as JSON; scores and differences are fractions of 1, in full."""
+    runs = [
+        {part: getattr(run.record, part) for part in ("benchmark", "model", "revision")}
+        | {"label": run.label, "folder": str(run.folder), "missing": missing}
+        | dict(zip(("won", "tied", "lost"), tally, strict=True))
+        for run, missing, tally in zip(comparison.runs, comparison.missing, comparison.tallies, strict=True)
+    ]
+    method = {"test": "sign flips", "permutations": PERMUTATIONS, "interval": "bootstrap percentile", "level": LEVEL}
+    document = {
+        "runs": runs,
+        "tasks": [asdict(line) for line in comparison.lines],
+        "averages": [asdict(average) for average in comparison.averages],
+        "differences": comparison.differences,
+        "method": method | {"resamples": RESAMPLES, "correction": "Holm", "alpha": ALPHA, "seed": comparison.seed},
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def to_csv(comparison: Comparison) -> str:
+    """One row for each task and run, to compute with: numbers are fractions of 1, in full."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    tested = ("queries", "difference", "low", "high", "p", "better", "same", "worse")
+    head = ("task", "type", "main_score", "run", "model", "revision", "status", "score", "delta", "metric")
+    writer.writerow([*head, *tested, "p_holm", "significant", "untested", "note"])
+    for line in comparison.lines:
+        for run, cell in zip(comparison.runs, line.cells, strict=True):
+            its = (line.task, line.kind, line.main_score, run.label, run.record.model, run.record.revision)
+            test = cell.test
+            found = [getattr(test.paired, part) for part in tested] if test else [""] * len(tested)
+            verdict = (test.adjusted, str(test.significant).lower()) if test else ("", "")
+            row = (*its, cell.status, cell.score, cell.delta, test.metric if test else "", *found, *verdict)
+            writer.writerow([*row, cell.untested, cell.note])
+    return out.getvalue()
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """Tables and notes; scores in percent."""
+    parts = []
+    for title, headings, groups in _tables(comparison):
+        lines = [
+            f"| {' | '.join(map(escaped, row))} |" for row in (headings, *(row for rows in groups for row in rows))
+        ]
+        rule = f"| {' | '.join('---' if name in _TEXTS else '---:' for name in headings)} |"
+        parts.append("\n".join([f"**{escaped(title)}**", "", lines[0], rule, *lines[1:], ""]))
+    notes = "\n".join(f"- {escaped(note)}" for note in _notes(comparison))
+    return "\n".join([*parts, notes]) + "\n"
+
+
+def render(comparison: Comparison) -> list[Table | Text]:
+    """What ``to_markdown`` says, for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made: list[Table | Text] = []
+    for title, headings, groups in _tables(comparison):
+        # Text is shown as it is: a name may look like rich's markup.
+        table = Table(title=Text(title), title_justify="left", title_style="bold")
+        for name in headings:
+            table.add_column(Text(name), justify="left" if name in _TEXTS else "right", overflow="fold")
+        for rows in groups:
+            for row in rows:
+                table.add_row(*map(Text, row))
+            table.add_section()
+        made.append(table)
+    return [*made, *map(Text, _notes(comparison))]
+
+
+_TEXTS = ("task", "type", "run", "metric")
+
+
+def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[list[str]]]]]:
+    """Title, headings and groups of rows of the scores, and of the tests where there are any."""
+    first, *others = [run.label for run in comparison.runs]
+    tasks = [[shown(line.task), shown(line.kind), *_flat(map(_cells, line.cells))] for line in comparison.lines]
+    means = [
+        [
+            f"{shown(each.label)} of {each.tasks} shared",
+            "",
+            *_flat(zip(map(_percent, each.scores), map(_gain, each.deltas), strict=True)),
+        ]
+        for each in comparison.averages
+    ]
+    tallies = ["tasks won / tied / lost", "", *_flat(("", " / ".join(map(str, each))) for each in comparison.tallies)]
+    headings = ["task", "type", first, *(name for label in others for name in (label, "Δ"))]
+    yield "scores in percent", headings, [tasks, [*means, tallies]]
+    rows = [
+        [shown(line.task), *([run.label] if len(others) > 1 else []), *_test_cells(cell.test)]
+        for line in comparison.lines
+        for run, cell in zip(comparison.runs, line.cells, strict=True)
+        if cell.test
+    ]
+    if rows:
+        columns = ["metric", "queries", "+ / = / -", "mean Δ", f"{LEVEL:.0%} interval", "p", "p (Holm)"]
+        whose = ["run"] if len(others) > 1 else []
+        yield f"{', '.join(others)} against {first}, query by query", ["task", *whose, *columns], [rows]
+
+
+def _flat(cells: Iterable[tuple[str, str]]) -> list[str]:
+    """Score and difference of each run, one after the other; the first run has no difference."""
+    (first, _), *others = cells
+    return [first, *(text for pair in others for text in pair)]
+
+
+def _cells(cell: Cell) -> tuple[str, str]:
+    mark = "†" if cell.test and cell.test.significant and cell.delta is not None else ""
+    named = {"missing": "", "error": "failed"}.get(cell.status, "no score")
+    text = _percent(cell.score) or named
+    return f"{text} (partial)" if cell.status == "partial" else text, _gain(cell.delta) + mark
+
+
+def _test_cells(test: Tested) -> list[str]:
+    its = test.paired
+    queries = f"{its.queries:,}" if {its.queries} == set(test.queries) else f"{its.queries:,} shared"
+    better = f"{its.better:,} / {its.same:,} / {its.worse:,}"
+    interval = f"{_gain(its.low)} to {_gain(its.high)}"
+    return [test.metric, queries, better, _gain(its.difference), interval, f"{its.p:.4f}", f"{test.adjusted:.4f}"]
+
+
+def _percent(score: float | None) -> str:
+    return "" if score is None else f"{100 * score:.2f}"
+
+
+def _gain(delta: float | None) -> str:
+    return "" if delta is None else f"{round(100 * delta, 2) + 0.0:+.2f}"  # no -0.00
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, in one cell of a table."""
+    return re.sub(r"([\\|`*<\[&~$])", r"\\\1", shown(text))
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    """What tables do not say, one line each."""
+    runs = comparison.runs
+    tests = [cell.test for line in comparison.lines for cell in line.cells if cell.test]
+    said: dict[str, list[str]] = {}
+    for line in comparison.lines:
+        for run, cell in zip(runs, line.cells, strict=True):
+            part = {"error": "failed", "partial": "of a part of the data, not averaged", "missing": "not run"}
+            if cell.status in part:
+                said.setdefault(f"{run.label}: {part[cell.status]}", []).append(line.task)
+            if cell.untested and None not in (cell.score, line.cells[0].score):
+                said.setdefault(f"{run.label}: not tested, {cell.untested}", []).append(line.task)
+            if cell.test and len({cell.test.paired.queries, *cell.test.queries}) > 1:
+                counts = f"{cell.test.paired.queries:,} shared of {cell.test.queries[0]:,} and {cell.test.queries[1]:,}"
+                said.setdefault(f"{run.label}: tested on queries {counts}", []).append(line.task)
+        for note in line.notes:
+            said.setdefault(note, []).append(line.task)
+    notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are queries that are better, equal and worse" if tests else "")]
+    if tests:
+        notes.append(
+            f"† significant: p (Holm) at most {ALPHA}, two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "
+            f"correction for {len(tests)} tests, seed {comparison.seed}; interval: bootstrap, {RESAMPLES:,} resamples"
+        )
+    for text, tasks in said.items():
+        notes.append(f"{text}: {first_few(map(shown, tasks))}")
+    return [*notes, *comparison.differences]

@@ -1,0 +1,1 @@
+"""Published scores, and what a run is beside them."""

@@ -1,0 +1,294 @@
+"""Whether a run reproduces what is published of a model, task by task, and what may be the cause where it does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Any, Literal
+
+from flagbench import BadInput, UnknownName, first_few
+from flagbench.results.published.scores import SOURCE, Published
+from flagbench.results.record import RunRecord, TaskRecord
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+TOLERANCE = 0.0005
+NEAR = 0.005
+
+Verdict = Literal["OK", "near", "FAIL", "missing", "not judged"]
+
+# What makes a pattern of the differences: a guess is made of these, never a verdict.
+_MANY = 0.8  # share of the tasks that is nearly all of them
+_SMALL = 0.02
+_LARGE = 0.05
+_DECIMALS = 9  # beyond the noise of subtracting
+
+_RANKED_KINDS = {"Retrieval", "Reranking"}
+_FITTED_KINDS = {"Classification", "Clustering"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One task.
+
+    Attributes:
+        task: Its name.
+        kind: Its type.
+        verdict: ``FAIL`` and ``missing`` (from the run) fail the whole; ``not judged`` has nothing published.
+        ours: Score of the run, over the published splits; None without one.
+        published: What is published; None without one.
+        note: What the user must know.
+    """
+
+    task: str
+    kind: str
+    verdict: Verdict
+    ours: float | None
+    published: float | None
+    note: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """The run's score less the published one."""
+        if self.ours is None or self.published is None:
+            return None
+        return round(self.ours - self.published, _DECIMALS)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A run held against what is published.
+
+    Attributes:
+        model: Model of the run.
+        against: What was published, and of which model.
+        tolerance: Difference that is OK.
+        near: Difference that is near.
+        tasks: Each task.
+        hints: Where to look first when something is off.
+    """
+
+    model: str
+    against: Published
+    tolerance: float
+    near: float
+    tasks: Sequence[Checked]
+    hints: Sequence[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every judged task is OK or near."""
+        return not any(each.verdict in ("FAIL", "missing") for each in self.tasks)
+
+    def counts(self) -> dict[Verdict, int]:
+        """How often there is each verdict."""
+        verdicts = [each.verdict for each in self.tasks]
+        order: tuple[Verdict, ...] = ("OK", "near", "FAIL", "missing", "not judged")
+        return {verdict: verdicts.count(verdict) for verdict in order if verdict in verdicts}
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {
+            "model": self.model,
+            "against": self.against.model,
+            "published_revision": self.against.revision,
+            "source": SOURCE,
+            "tolerance": self.tolerance,
+            "near": self.near,
+            "passed": self.passed,
+            "counts": self.counts(),
+            "tasks": [asdict(each) | {"difference": each.difference} for each in self.tasks],
+            "hints": list(self.hints),
+        }
+
+
+def verify(
+    record: RunRecord,
+    against: Published,
+    kinds: Mapping[str, str],
+    *,
+    tolerance: float = TOLERANCE,
+    near: float = NEAR,
+    only: Collection[str] = (),
+) -> Verification:
+    """Hold a run against published scores.
+
+    Args:
+        record: The run.
+        against: What is published.
+        kinds: Type by task, of all tasks of the benchmark.
+        tolerance: A score that differs by no more is OK.
+        near: One that differs by no more is near; beyond, it fails.
+        only: Tasks to judge; empty for all.
+
+    Raises:
+        BadInput: The tolerances are not in order, a task is unknown, or there is nothing to judge.
+    """
+    if not (0 <= tolerance <= near < 1):
+        raise BadInput(f"--tolerance {tolerance} and --near {near}: expected 0 <= tolerance <= near < 1")
+    for name in only:
+        if name not in kinds:
+            raise UnknownName("task", name, kinds, "see flagbench tasks --benchmark cmteb")
+    if not record.tasks.keys() & kinds.keys():
+        ran = ", ".join(list(record.tasks)[:3]) or "no task"
+        raise BadInput(f"this run (of {record.benchmark}: {ran}) has no task of C-MTEB, which published scores are of")
+    chosen = {task: kind for task, kind in kinds.items() if not only or task in only}
+    if not any(task in against.scores for task in chosen):
+        raise BadInput(f"nothing is published of {against.model} for {', '.join(chosen)}: choose other --tasks")
+    others = {} if only else {name: its.kind for name, its in record.tasks.items() if name not in kinds}
+    checked = [
+        _check(record.tasks.get(task), task, kind, against.scores.get(task, {}), (tolerance, near))
+        for task, kind in {**chosen, **others}.items()
+        if task in against.scores or task in record.tasks
+    ]
+    return Verification(record.model, against, tolerance, near, checked, tuple(_hints(record, against, checked)))
+
+
+def _check(
+    its: TaskRecord | None, task: str, kind: str, published: Mapping[str, float], limits: tuple[float, float]
+) -> Checked:
+    if its is None:
+        return Checked(task, kind, "missing", None, fmean(published.values()), "not in the run")
+    if not published:
+        return Checked(task, kind, "not judged", its.score, None, "no score is published")
+    theirs = fmean(published.values())
+    if its.status == "error":
+        return Checked(task, kind, "FAIL", None, theirs, f"failed: {its.error}")
+    # Some models have published one split of a task that has two: only the same splits are compared.
+    absent = [split for split in published if not its.scores.get(split)]
+    if absent:
+        return Checked(task, kind, "missing", None, theirs, f"the run lacks the split {', '.join(absent)}")
+    ours = fmean(fmean(its.scores[split].values()) for split in published)
+    if its.status == "partial":
+        return Checked(task, kind, "FAIL", ours, theirs, "scored on a part of its data")
+    notes = [f"only {', '.join(published)} is published"] if len(published) < len(its.scores) else []
+    if its.data.get("status") == "differs":
+        notes.append("its rows differ from the published ones")
+    elif its.data.get("status") != "exact":
+        notes.append("its rows are not known to be the published ones")
+    off = round(abs(ours - theirs), _DECIMALS)
+    verdict: Verdict = "OK" if off <= limits[0] else "near" if off <= limits[1] else "FAIL"
+    return Checked(task, kind, verdict, ours, theirs, "; ".join(notes))
+
+
+def _hints(record: RunRecord, against: Published, checked: Sequence[Checked]) -> Iterator[str]:
+    """Where to look first, by the pattern of what is off; the run's settings are said, for they are to be compared."""
+    compared = [each for each in checked if each.difference is not None]
+    off = [each for each in compared if each.verdict in ("near", "FAIL")]
+    if not off:
+        return
+    its = [record.tasks[each.task] for each in off]
+    whole = [each for each in off if record.tasks[each.task].status == "success"]
+    rows = [each.name for each in its if each.data.get("status") != "exact" or each.status == "partial"]
+    if rows:
+        yield f"first: the rows of {first_few(rows, 3)} are not the published ones; mend the data before anything else"
+    if any("reranker" in each.settings for each in its):
+        yield "first: the run re-ranks with a second model, which the published scores may not; evaluate without it"
+    if not whole:
+        return
+    guesses = [
+        *_ranked_alone(record, compared, whole),
+        *_fitted_alone(whole, compared),
+        *_together(record, compared, whole),
+    ]
+    if against.mteb.startswith("1.") and {each.kind for each in whole} == {"Reranking"}:
+        guesses.append(f"mteb {against.mteb} made the published scores: it took the average precision in another way")
+    if not guesses and not rows:
+        guesses = ["no usual pattern; compare the settings in run.json with those that the model's card states"]
+    yield from (f"guess: {guess}" for guess in guesses)
+
+
+def _ranked_alone(record: RunRecord, compared: Sequence[Checked], off: Sequence[Checked]) -> Iterator[str]:
+    """Instructions stand before queries of retrieval and reranking: these are off, and others are not."""
+    fine = {each.kind for each in compared if each.verdict == "OK"} - _RANKED_KINDS
+    if fine and {each.kind for each in off} <= _RANKED_KINDS:
+        yield (
+            "only retrieval and reranking are off: the query instruction may be another; "
+            f"the run's is {_setting(record, off, 'instruction', ('query', 'passage'))} (--query-instruction)"
+        )
+
+
+def _fitted_alone(off: Sequence[Checked], compared: Sequence[Checked]) -> Iterator[str]:
+    """These fit a classifier or clusters on samples of the rows, which other tasks do not."""
+    fine = {each.kind for each in compared if each.verdict == "OK"} - _FITTED_KINDS
+    small = all(abs(each.difference or 0) <= _SMALL for each in off)
+    if fine and small and {each.kind for each in off} <= _FITTED_KINDS:
+        yield (
+            "only classification and clustering are off, by little: they draw samples and fit, "
+            "which versions of mteb and scikit-learn do not do alike"
+        )
+
+
+def _together(record: RunRecord, compared: Sequence[Checked], off: Sequence[Checked]) -> Iterator[str]:
+    """Nearly every task is off, of more than one type: something that all texts go through."""
+    if len(off) < max(3, math.ceil(_MANY * len(compared))) or len({each.kind for each in off}) < 2:
+        return
+    sizes = [abs(each.difference or 0) for each in off]
+    if max(sizes) <= _SMALL:
+        names = ("query_max_length", "passage_max_length", "dtype")
+        fp16 = any("store" in record.tasks[each.task].settings for each in off)
+        yield (
+            "nearly all tasks are off by a little: the length of texts or the precision may be another; "
+            f"the run's: {_setting(record, off, 'model', names)} (--max-length, --dtype)"
+            + ("; its vectors were kept in half precision (--store-fp16)" if fp16 else "")
+        )
+    elif median(sizes) > _LARGE:
+        yield (
+            "nearly all tasks are far off: the pooling, the normalisation or the weights may be others; "
+            f"the run's: {_setting(record, off, 'model', ('pooling', 'normalize', 'revision'))} "
+            "(--pooling, --normalize, --revision)"
+        )
+
+
+def _setting(record: RunRecord, off: Sequence[Checked], part: str, names: Sequence[str]) -> str:
+    """Settings of the tasks that are off, as far as the record has them."""
+    found: dict[str, dict[str, None]] = {name: {} for name in names}
+    for each in off:
+        settings = record.tasks[each.task].settings.get(part)
+        for name in names:
+            if isinstance(settings, Mapping) and name in settings:
+                found[name][f"'{value}'" if isinstance(value := settings[name], str) else str(value)] = None
+    said = [f"{name} {first_few(values, 3)}" for name, values in found.items() if values]
+    return ", ".join(said) or "not in its record"
+
+
+def render(verification: Verification) -> Table:
+    """A Rich table. Scores are in percent, differences in points of it."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"{escape(verification.model)} against what is published of {escape(verification.against.model)}"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in ("task", "type", "run", "published", "difference", "verdict", "note"):
+        table.add_column(heading, justify="right" if heading in ("run", "published", "difference") else "left")
+    styles = {"OK": "green", "near": "yellow", "FAIL": "bold red", "missing": "bold red"}
+    for each in verification.tasks:
+        style = styles.get(each.verdict)
+        verdict = f"[{style}]{each.verdict}[/]" if style else each.verdict
+        off = "" if each.difference is None else f"{100 * each.difference:+.3f}"
+        table.add_row(
+            *(escape(each.task), each.kind, _percent(each.ours), _percent(each.published), off, verdict),
+            escape(each.note),
+        )
+    return table
+
+
+def remarks(verification: Verification) -> list[str]:
+    """The verdict as a whole, and the hints, a line each."""
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verification.counts().items())
+    small, large = 100 * verification.tolerance, 100 * verification.near
+    against = verification.against
+    return [
+        f"{'reproduced' if verification.passed else 'NOT reproduced'}: {counts} "
+        f"(OK within {small:g} points, near within {large:g})",
+        f"published: {SOURCE}, revision {against.revision or 'unknown'}"
+        + (f", by mteb {against.mteb}" if against.mteb else ""),
+        *verification.hints,
+    ]
+
+
+def _percent(score: float | None) -> str:
+    return "" if score is None else f"{100 * score:.3f}"

@@ -1,0 +1,112 @@
+"""The queries that a model did worst on, with what it found and what it should have found: to look at, not to compute.
+
+``flagbench/worst_queries/<task>.json`` in the folder of a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from flagbench.results.migrations import SCHEMA_VERSION, current
+
+COUNT = 20
+"""Queries kept of a task."""
+
+PASSAGES = 5
+"""Passages shown of each query, of those found and of the relevant ones."""
+
+CHARACTERS = 600
+"""Of a text."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One passage of a query.
+
+    Attributes:
+        id: As in the qrels.
+        text: Its beginning.
+        rank: Place in the ranking, from 1; None where it was not found.
+        score: The model's; None where it was not found.
+        relevance: Its grade in the qrels; 0 for a passage that is not relevant.
+    """
+
+    id: str
+    text: str
+    rank: int | None
+    score: float | None
+    relevance: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One query.
+
+    Attributes:
+        id: As in the qrels.
+        split: Its split.
+        subset: Its subset.
+        text: Its beginning.
+        value: Its value of the metric.
+        found: The first passages of the ranking.
+        relevant: Relevant passages, the best grades first.
+    """
+
+    id: str
+    split: str
+    subset: str
+    text: str
+    value: float
+    found: Sequence[Passage]
+    relevant: Sequence[Passage]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The worst queries of a task, worst first.
+
+    Attributes:
+        task: Name.
+        metric: What the values are of.
+        queries: Up to ``COUNT``.
+    """
+
+    task: str
+    metric: str
+    queries: Sequence[Example]
+
+    @staticmethod
+    def file(task: str) -> str:
+        """Where a task's worst queries lie in the folder of a run."""
+        return f"flagbench/worst_queries/{task}.json"
+
+    def to_json(self) -> str:
+        """Text of the file."""
+        document = {"schema_version": SCHEMA_VERSION} | asdict(self)
+        return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Examples:
+        """Read the text of a file.
+
+        Raises:
+            ValueError: It is no such file, or one of a later version.
+        """
+        document = current(text, {})
+        try:
+            queries = [
+                Example(
+                    **query | {part: [Passage(**passage) for passage in query[part]] for part in ("found", "relevant")}
+                )
+                for query in document["queries"]
+            ]
+            return cls(document["task"], document["metric"], queries)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"it is no file of worst queries ({error})") from error
+
+
+def beginning(text: str) -> str:
+    """A text as it is kept: its first ``CHARACTERS``, and a sign where there are more."""
+    return text if len(text) <= CHARACTERS else text[: CHARACTERS - 1] + "…"

@@ -1,0 +1,90 @@
+"""Arguments that several commands take, and values of arguments. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flagbench.runners.request import parse_size
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError("expected names with commas between them")
+    return names
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not '{text}'")
+    return value
+
+
+def size(text: str) -> int:
+    """Bytes of a size such as ``50GB``."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def folder(text: str) -> Path:
+    """A folder; ``~`` is the user's home."""
+    try:
+        if text:
+            return Path(text).expanduser()
+    except RuntimeError:
+        pass
+    raise argparse.ArgumentTypeError(f"expected a folder, not '{text}'")
+
+
+def layers(text: str) -> tuple[int, ...]:
+    """Numbers of layers with commas between them."""
+    return tuple(dict.fromkeys(positive(number) for number in text.split(",")))
+
+
+def rate(text: str) -> float:
+    """Frames a second."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1_000:
+        raise argparse.ArgumentTypeError(f"expected frames a second, not '{text}'")
+    return value
+
+
+def add_run_argument(command: argparse.ArgumentParser) -> None:
+    """The run that a command is about, as ``options.path``."""
+    command.add_argument(
+        "path", type=Path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
+    )
+
+
+def add_runs_argument(command: argparse.ArgumentParser) -> None:
+    """The runs that a command puts side by side, as ``options.runs``."""
+    command.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="results of evaluate: folder of a run, output folder or run.json; the first run is what others are held "
+        "against",
+    )
+
+
+def add_store_option(command: argparse._ActionsContainer) -> None:
+    """Where the store is."""
+    command.add_argument(
+        "--store",
+        type=folder,
+        metavar="DIR",
+        help="where vectors are kept (default: $FLAGBENCH_STORE, or flagbench/store in $XDG_CACHE_HOME or ~/.cache)",
+    )

@@ -1,0 +1,136 @@
+"""``flagbench check`` and ``flagbench baseline``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flagbench import BadInput
+from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.commands.compare import seed
+from flagbench.runners.terminal import console, encodable
+
+if TYPE_CHECKING:
+    from flagbench.results.gate.judge import Report
+    from flagbench.results.gate.rules import Rules
+
+_PUBLISHED = "published:"
+
+
+def add_check(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench check``."""
+    parser.add_argument(
+        "--baseline",
+        required=True,
+        metavar="BASE",
+        help="run.json, the folder of a run, an --output folder with one run, a file of flagbench baseline, or "
+        "published:org/model for its published C-MTEB scores",
+    )
+    parser.add_argument("--candidate", required=True, type=Path, metavar="CAND", help="the run to judge")
+    parser.add_argument("--rules", required=True, type=Path, metavar="FILE", help="TOML (docs/ci.md)")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="the verdicts as JUnit XML")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the verdicts for a pull request")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all of it, as JSON")
+    parser.add_argument("--overwrite", action="store_true", help="replace these files where they exist")
+    parser.add_argument(
+        "--github",
+        action="store_true",
+        default=os.environ.get("GITHUB_ACTIONS") == "true",
+        help="print annotations, and append to the file $GITHUB_STEP_SUMMARY (default within GitHub Actions)",
+    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the significance tests (default 0)")
+    parser.set_defaults(run=_check)
+
+
+def add_baseline(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench baseline``."""
+    add_run_argument(parser)
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="such as baseline.json")
+    parser.add_argument("--overwrite", action="store_true", help="replace this file where it exists")
+    parser.set_defaults(run=_baseline)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from flagbench.results.gate.ci import to_annotations, to_junit
+    from flagbench.results.gate.outputs import render, to_json, to_markdown
+    from flagbench.results.gate.rules import read_rules
+
+    targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
+    inputs = {Path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
+    _check_targets(targets, inputs, overwrite=options.overwrite)
+    report = _report(read_rules(options.rules), options)
+    made = {"--junit": to_junit, "--markdown": to_markdown, "--json": to_json}
+    _write({target: made[flag](report) for flag, target in targets.items() if target is not None})
+    out = console()
+    table, lines = render(report)
+    out.print(table)
+    for line in lines:
+        out.print(line, soft_wrap=True)
+    if options.github:
+        _append_summary(to_markdown(report))
+        print("\n".join(to_annotations(report)))
+    return report.exit_code
+
+
+def _report(rules: Rules, options: argparse.Namespace) -> Report:
+    from flagbench.results.gate.judge import judge
+    from flagbench.results.gate.published import held_against
+    from flagbench.results.published.scores import published
+    from flagbench.results.runs import find_run, labelled
+
+    candidate = find_run(options.candidate)
+    if options.baseline.startswith(_PUBLISHED):
+        model = published(options.baseline.removeprefix(_PUBLISHED), "--baseline published:MODEL names one of them")
+        baseline, held = held_against(model, candidate)
+        return judge(rules, baseline, candidate, held=held, seed=options.seed)
+    baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
+    return judge(rules, baseline, candidate, seed=options.seed)
+
+
+def _baseline(options: argparse.Namespace) -> int:
+    from flagbench.results.runs import find_run, saved
+
+    _check_targets({"--output": options.output}, {}, overwrite=options.overwrite)
+    baseline = saved(find_run(options.path))
+    _write({options.output: baseline.to_json()})
+    tested = f"{len(baseline.values)} with values of each query"
+    line = f"written   {options.output}: {baseline.record.model}, {len(baseline.record.tasks)} tasks, {tested}"
+    console().print(line, markup=False, emoji=False, soft_wrap=True)
+    return 0
+
+
+def _check_targets(targets: Mapping[str, Path | None], inputs: Mapping[Path, str], *, overwrite: bool) -> None:
+    """See that each file can be written, and is neither another one nor what is read."""
+    from flagbench.results.store import check_target
+
+    seen = {path.resolve(): flag for path, flag in inputs.items()}
+    for flag, path in targets.items():
+        check_target(flag, path, overwrite=overwrite)
+        if path is not None and seen.setdefault(path.resolve(), flag) != flag:
+            raise BadInput(f"{seen[path.resolve()]} and {flag} name the same file {path}: give each its own")
+
+
+def _write(texts: Mapping[Path, str]) -> None:
+    from flagbench.results.store import write_atomic
+
+    for path, text in texts.items():
+        write_atomic(path, encodable(text))
+
+
+def _append_summary(text: str) -> None:
+    """Add to the page that GitHub shows of a step.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+    except OSError as error:
+        raise BadInput(f"cannot write $GITHUB_STEP_SUMMARY {path}: {error.strerror}") from error

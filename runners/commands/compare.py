@@ -1,0 +1,82 @@
+"""``flagbench compare``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flagbench.runners.arguments import add_runs_argument
+from flagbench.runners.terminal import console, encodable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flagbench.results.compare.compare import Comparison
+
+_FILE_WIDTH = 200
+
+
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench compare``."""
+    add_runs_argument(parser)
+    parser.add_argument(
+        "--format", choices=("table", "markdown", "csv", "json"), default="table", help="default: table"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of printing it")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file where it exists")
+    parser.add_argument(
+        "--allow-differences",
+        action="store_true",
+        help="compare tasks even if their data, splits, subsets, queries or main scores differ",
+    )
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the tests (default 0)")
+    parser.set_defaults(run=_compare)
+
+
+def seed(text: str) -> int:
+    """A flag that seeds draws."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of 0 or more, not '{text}'")
+    return int(text)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from flagbench.results.compare.compare import compare
+    from flagbench.results.runs import find_all
+    from flagbench.results.store import check_target, write_atomic
+
+    target: Path | None = options.output
+    check_target("--output", target, overwrite=options.overwrite)
+    comparison = compare(find_all(options.runs), allow_differences=options.allow_differences, seed=options.seed)
+    if target is not None:
+        write_atomic(target, _text(comparison, options.format))
+        console().print(f"written   {target}", markup=False, emoji=False, soft_wrap=True)
+    elif options.format == "table":
+        _print(comparison, console())
+    else:
+        sys.stdout.write(_text(comparison, options.format))
+    return 0
+
+
+def _text(comparison: Comparison, format_: str) -> str:
+    from flagbench.results.compare.text import to_csv, to_json, to_markdown
+
+    if format_ == "table":
+        from rich.console import Console
+
+        out = Console(file=io.StringIO(), width=_FILE_WIDTH, color_system=None, highlight=False)
+        _print(comparison, out)
+        text = out.file.getvalue()  # type: ignore[attr-defined]
+    else:
+        text = {"markdown": to_markdown, "csv": to_csv, "json": to_json}[format_](comparison)
+    return encodable(str(text))
+
+
+def _print(comparison: Comparison, out: Console) -> None:
+    from flagbench.results.compare.text import render
+
+    for part in render(comparison):
+        out.print(part, soft_wrap=not hasattr(part, "columns"))

@@ -1,0 +1,119 @@
+"""``flagbench rank RUN`` and ``flagbench verify RUN``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flagbench.runners.arguments import add_run_argument, names
+from flagbench.runners.terminal import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flagbench.results.record import RunRecord
+
+_NEIGHBOURS = 3
+
+
+def add_rank(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench rank``."""
+    _add_common(parser)
+    parser.add_argument(
+        "--neighbours", type=_count, default=_NEIGHBOURS, metavar="N", help="models above and below (default 3)"
+    )
+    parser.set_defaults(run=_rank)
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench verify``."""
+    _add_common(parser)
+    parser.add_argument("--against", metavar="MODEL", help="published model org/name (default: the run's own)")
+    parser.add_argument("--tasks", type=names, default=(), metavar="A,B", help="judge these tasks alone")
+    parser.add_argument("--tolerance", type=_fraction, metavar="X", help="OK within X, of 1 (default 0.0005)")
+    parser.add_argument("--near", type=_fraction, metavar="X", help="near within X, beyond it FAIL (default 0.005)")
+    parser.set_defaults(run=_verify)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add_run_argument(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all of it, as JSON")
+    parser.add_argument("--overwrite", action="store_true", help="replace this file where it exists")
+
+
+def _rank(options: argparse.Namespace) -> int:
+    from flagbench.results.published.scores import reference
+    from flagbench.results.published.standing import rank, remarks, render
+    from flagbench.results.store import check_target
+
+    record = read_run(options.path)
+    check_target("--json", options.json, overwrite=options.overwrite)
+    ranking = rank(record, reference())
+    out = console()
+    for table in render(ranking, options.neighbours):
+        out.print(table)
+    _say(out, remarks(ranking))
+    _write(options.json, ranking.as_dict(), out)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from flagbench.results.published.scores import published, reference
+    from flagbench.results.published.verify import NEAR, TOLERANCE, remarks, render, verify
+    from flagbench.results.store import check_target
+
+    record = read_run(options.path)
+    check_target("--json", options.json, overwrite=options.overwrite)
+    tolerance = TOLERANCE if options.tolerance is None else options.tolerance
+    verification = verify(
+        record,
+        published(options.against or record.model, "--against MODEL names the one to hold the run against"),
+        reference().kinds,
+        tolerance=tolerance,
+        near=max(NEAR, tolerance) if options.near is None else options.near,
+        only=options.tasks,
+    )
+    out = console()
+    out.print(render(verification))
+    _say(out, remarks(verification))
+    _write(options.json, verification.as_dict(), out)
+    return 0 if verification.passed else 1
+
+
+def read_run(path: Path) -> RunRecord:
+    """The record of one run: see ``results/runs.py``."""
+    from flagbench.results.runs import find_run
+
+    return find_run(path).record
+
+
+def _write(path: Path | None, values: Mapping[str, Any], out: Console) -> None:
+    from flagbench.results.store import write_atomic
+
+    if path is not None:
+        write_atomic(path, json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+        _say(out, [f"written: {path}"])
+
+
+def _say(out: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 4:
+        raise argparse.ArgumentTypeError(f"expected a number of models, not '{text}'")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a difference of scores from 0 to 1, such as 0.0005, not '{text}'")
+    return value

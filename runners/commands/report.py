@@ -1,0 +1,114 @@
+"""``flagbench report RUN…`` and ``flagbench serve DIR``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flagbench import BadInput
+from flagbench.results.page import LANGUAGES
+from flagbench.runners.arguments import add_runs_argument
+from flagbench.runners.terminal import console
+
+if TYPE_CHECKING:
+    from flagbench.results.page.view import Benchmark
+
+_HOST = "127.0.0.1"
+_PORT = 8808
+_PORTS = 1 << 16
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench report``."""
+    add_runs_argument(parser)
+    parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="write the page there")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file where it exists")
+    parser.add_argument(
+        "--allow-differences",
+        action="store_true",
+        help="put tasks side by side even if their data, splits, subsets, queries or main scores differ",
+    )
+    _add_language(parser)
+    parser.set_defaults(run=_report)
+
+
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench serve``."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="all runs below it, at any depth")
+    parser.add_argument("--port", type=_port, default=_PORT, metavar="N", help=f"default {_PORT}; 0 for any free one")
+    parser.add_argument(
+        "--host",
+        default=_HOST,
+        metavar="ADDRESS",
+        help=f"address to listen on (default {_HOST}: this machine alone); on any other, all who reach it can read",
+    )
+    _add_language(parser)
+    parser.set_defaults(run=_serve)
+
+
+def _add_language(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="of the page (default en)")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from flagbench.results.page.render import page
+    from flagbench.results.page.view import groups
+    from flagbench.results.runs import find_all
+    from flagbench.results.store import check_target, write_atomic
+
+    target: Path = options.html
+    check_target("--html", target, overwrite=options.overwrite)
+    shown = groups(find_all(options.runs), benchmarks(), allow_differences=options.allow_differences)
+    text = page(shown, options.lang)
+    write_atomic(target, text)
+    _say(f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from flagbench.runners.commands.leaderboard import Leaderboard, listen
+
+    board = Leaderboard(options.folder, options.lang, benchmarks())
+    if not board.files():
+        raise BadInput(f"{options.folder} holds no runs: name a folder with results of flagbench evaluate below it")
+    with listen(board, options.host, options.port) as server:
+        try:
+            if not _loopback(options.host):
+                _say(f"warning   whoever reaches {options.host} can read all results under {options.folder}")
+            host = f"[{options.host}]" if ":" in options.host else options.host
+            _say(f"serving   http://{host}:{server.server_port}/  ({options.folder}; Ctrl-C ends it)")
+            server.serve_forever()
+        except KeyboardInterrupt:
+            _say("ended")
+    return 0
+
+
+def benchmarks() -> dict[str, Benchmark]:
+    """What a page must know of each benchmark, by name."""
+    from flagbench.results.page.view import Benchmark
+    from flagbench.runners.benchmark import BENCHMARKS, find_benchmark
+    from flagbench.runners.request import RunRequest
+
+    found = {name: find_benchmark(name) for name in BENCHMARKS}
+    return {
+        name: Benchmark(each.title, each.averages(RunRequest(model="", benchmark=name))) for name, each in found.items()
+    }
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) >= _PORTS:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to {_PORTS - 1}, not '{text}'")
+    return int(text)
+
+
+def _say(line: str) -> None:
+    console().print(line, markup=False, emoji=False, soft_wrap=True)

@@ -1,0 +1,304 @@
+"""What the commands say: a plan before it runs, the outcome after it, the lists of tasks and models, the store."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from flagbench import counted
+from flagbench.models.contract import Role
+from flagbench.models.loading.registry import family_names, family_spec, published, registry
+from flagbench.models.spec import ModelSpec
+from flagbench.runners.benchmark import COMMANDS
+from flagbench.runners.task import splits_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flagbench.models.loading.resolve import Model
+    from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.request import RunRequest
+    from flagbench.runners.run.engine import Finished
+    from flagbench.runners.run.plan import Plan
+    from flagbench.runners.store.upkeep import SpaceInfo, Verified
+    from flagbench.runners.task import Task
+
+_INSTRUCTIONS_SHOWN = 4
+_SELECTORS_SHOWN = 4
+_CELLS_SHOWN = 28
+
+_ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
+
+
+def said_before(plan: Plan, console: Console) -> None:
+    """The model and its effective settings, before the first task."""
+    spec = plan.model.spec
+    _say(console, f"{spec.name} at {spec.revision} on {plan.device}: {settings_line(spec)}")
+    for line in plan.model.evidence:
+        _say(console, f"  {line}")
+    if plan.reranker:
+        _say(console, f"  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
+        for line in plan.reranker.evidence:
+            _say(console, f"    {line}")
+    again = [step for step in plan.steps if step.state == "again"]
+    for step in again:
+        _say(console, f"  {step.task.name} runs again: {step.reason}")
+
+
+def said_after(plan: Plan, finished: Finished, console: Console) -> None:
+    """Where the results are, what must be known to read them, and last what failed and why."""
+    verdicts = {record.data["status"] for record in finished.records if record.status != "error"}
+    if any(record.sample for record in finished.records):
+        _say(
+            console,
+            f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items adds "
+            "(flagbench/run.json has what was drawn)",
+        )
+    elif verdicts - {"exact"}:
+        _say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
+    if any(record.status != "error" for record in finished.records):
+        _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
+        if plan.benchmark.name in COMMANDS["score"]:
+            arguments = f"{plan.benchmark.name} {plan.store.folder}"
+            _say(console, f"then: flagbench score {arguments}, and flagbench submit {arguments} (see its --help)")
+    for record in finished.records:
+        if record.status == "error":
+            _say(console, f"flagbench: {record.error}")
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Everything that ``evaluate`` would do."""
+    spec = plan.model.spec
+    show_model(plan.model, console)
+    _say(console, f"device    {plan.device}")
+    if plan.reranker:
+        _say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
+        for line in plan.reranker.evidence:
+            _say(console, f"          {line}")
+    _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
+    if plan.request.profile != "full":
+        _say(console, f"profile   {plan.request.profile}: a sample of each task that is larger")
+    _say(console, f"output    {plan.store.folder}")
+    _say(console, f"store     {_store(plan.request)}")
+    rows = []
+    for step in plan.steps:
+        task = step.task
+        where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
+        state = step.state + (f" ({step.reason})" if step.reason else "")
+        rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
+    headings = ["task", "type", "splits", "main score", "instructed", "dataset", "state"]
+    console.print(_table(f"{plan.benchmark.title}: {counted(len(rows), 'task')}", headings, rows))
+    for step in plan.steps:
+        for line in plan.benchmark.remarks(step.task, plan.snapshots, plan.request):
+            _say(console, line)
+
+
+def show_model(model: Model, console: Console) -> None:
+    """What a model was found to be, and every effective setting with where it comes from."""
+    spec = model.spec
+    _say(console, f"model     {spec.name}")
+    _say(console, f"revision  {spec.revision}")
+    _say(console, f"settings  {settings_line(spec)}")
+    for line in model.evidence:
+        _say(console, f"          {line}")
+    texts = dict.fromkeys(text for _, text in spec.prompts if text)
+    for text in list(texts)[:_INSTRUCTIONS_SHOWN]:
+        _say(console, f"instruct  {text!r} before {_selectors(spec, text)}")
+    if len(texts) > _INSTRUCTIONS_SHOWN:
+        _say(console, f"          and {len(texts) - _INSTRUCTIONS_SHOWN} more, one for each task")
+
+
+def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) -> None:
+    """Rows of a benchmark."""
+    listing = benchmark.listing(tasks)
+    console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", listing.headings, listing.rows))
+    if listing.closing:
+        _say(console, listing.closing)
+
+
+def show_models(console: Console) -> None:
+    """The families, and the published checkpoints with what sets them apart from their family."""
+    families = {name: family_spec(name, name=name, revision="") for name in family_names()}
+    rows = [[name, settings_line(spec), _selectors(spec)] for name, spec in families.items()]
+    console.print(
+        _table("families (--family NAME for any checkpoint)", ["family", "settings", "instructed texts"], rows)
+    )
+    rows = [
+        [spec.name, spec.family, spec.revision[:8], _apart(spec, families.get(spec.family)), spec.licence]
+        for spec in published().values()
+    ]
+    headings = ["model", "family", "revision", "apart from its family", "licence"]
+    console.print(_table("published checkpoints", headings, rows))
+    for short, name in registry().short.items():
+        _say(console, f"{short}: {name}, {settings_line(published()[name])}")
+    for name, choices in registry().ask.items():
+        _say(console, f"{name}: with --family {', '.join(choices)}")
+
+
+def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> None:
+    """What the store of embeddings holds."""
+    if not spaces:
+        _say(console, f"the store is empty: {root}")
+        return
+    rows = [[*_kept(info), f"{info.rows:,}", _size(info.bytes), _minute(info.last_used)] for info in spaces]
+    headings = ["model", "role", "instruction", "part", "texts", "size", "last used"]
+    console.print(_table("the store of embeddings", headings, rows))
+    shards = sum(info.shards for info in spaces)
+    size = _size(sum(info.bytes for info in spaces))
+    _say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
+    _say(console, f"store     {root}")
+
+
+def said_cleared(root: Path, freed: int, console: Console) -> None:
+    """What emptying the store gave."""
+    _say(console, f"{_bytes(freed)} freed: {root}")
+
+
+def show_verified(root: Path, verified: Verified, console: Console) -> None:
+    """What checking the store found, each damage in a line."""
+    for damage in verified.damaged:
+        lost = "texts lost, how many is not known" if damage.rows < 0 else f"{counted(damage.rows, 'text')} lost"
+        state = "mended" if damage.mended else "not mended"
+        _say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
+    if verified.torn:
+        _say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
+    found = counted(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
+    _say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
+
+
+def _kept(info: SpaceInfo) -> list[str]:
+    """Model, role, instruction and part of a space. What is written in the store is data: anything may lack."""
+    its, model = info.identity, info.identity.get("model")
+    model = model if isinstance(model, Mapping) else {"name": model}
+    name, revision = _short(model.get("name"), 60), _short(model.get("revision"), 60)[:8]
+    scores = "scores" if its.get("role") == "pair" else _short(its.get("part"))
+    half = ", fp16" if its.get("dtype") == "float16" else ""
+    return [
+        (f"{name}@{revision}" if revision else name) or f"not known ({info.folder})",
+        _short(its.get("role")),
+        _short(its.get("instruction")),
+        scores + half,
+    ]
+
+
+def _short(value: Any, most: int = _CELLS_SHOWN) -> str:
+    """The beginning of a text, in one line; a Chinese character takes two cells of a terminal."""
+    text = Text("".join(each if each.isprintable() else " " for each in str("" if value is None else value)))
+    text.truncate(most, overflow="ellipsis")
+    return text.plain
+
+
+def _minute(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else ""
+
+
+def _size(size: float) -> str:
+    """A number of bytes as a user would say it, in decimal units."""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        del units[0]
+    return f"{size:,.0f} {units[0]}" if size >= 99.95 or units[0] == "B" else f"{size:.3g} {units[0]}"
+
+
+def _bytes(size: int) -> str:
+    """A number of bytes, exactly and as a user would say it."""
+    return counted(size, "byte") + (f" ({_size(size)})" if size >= 1000 else "")
+
+
+def _store(request: RunRequest) -> str:
+    half = ", fp16" if request.store_fp16 else ""
+    return f"{request.store}, at most {_size(request.store_bytes)}{half}" if request.store else "none"
+
+
+def _apart(spec: ModelSpec, family: ModelSpec | None) -> str:
+    """The settings of a published checkpoint that are not its family's."""
+    if family is None:
+        return ""
+    known = replace(family, name=spec.name, revision=spec.revision, licence=spec.licence).as_dict()
+    return ", ".join(f"{key} {value}" for key, value in spec.as_dict().items() if known[key] != value)
+
+
+def _selectors(spec: ModelSpec, text: str | None = None) -> str:
+    """Which texts get an instruction: this one, or any."""
+    names = {"query": "queries", "passage": "passages", "*": "all others"}
+    found = [names.get(selector, selector) for selector, its in spec.prompts if its and text in {None, its}]
+    if len(found) > _SELECTORS_SHOWN and text is None:
+        return f"each of {len(found)} tasks"
+    return ", ".join(found) or "none"
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table whose cells are shown as they are: square brackets are no markup."""
+    table = Table(*headings, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _reranker(spec: ModelSpec, top_k: int) -> str:
+    return f"first {top_k} re-ranked by {spec.name} at {spec.revision}: {settings_line(spec)}"
+
+
+def settings_line(spec: ModelSpec) -> str:
+    """The settings of a model that move its scores, in one line."""
+    if spec.ability == "search":
+        numbers = ", ".join(f"{name} {value}" for name, value in spec.search)
+        return f"search by words without vectors, {numbers}"
+    if spec.ability == "generate":
+        return _answering(spec)
+    if spec.ability == "score":
+        tokens = f"{spec.passage_max_length} tokens a pair, {spec.query_max_length} a query"
+        layer = f", layer {spec.cutoff_layer}" if spec.cutoff_layer else ""
+        ratio = f", passages compressed {spec.compress_ratio}:1" if spec.compress_ratio > 1 else ""
+        return f"pair scores, {tokens}, {spec.dtype}{layer}{ratio}"
+    lengths = sorted({spec.query_max_length, spec.passage_max_length})
+    parts = [
+        f"{spec.pooling} pooling",
+        "normalised" if spec.normalize else "not normalised",
+        spec.similarity,
+        f"{'/'.join(map(str, lengths))} tokens",
+        spec.dtype,
+        *(["lower-cased"] if spec.lowercase else []),
+        *([f"{spec.attention} attention"] if spec.attention else []),
+        *([_ranking(spec)] if spec.retrieval != "dense" else []),
+    ]
+    return ", ".join(parts)
+
+
+def _answering(spec: ModelSpec) -> str:
+    """The settings of a model that answers questions; only a run says how it sees videos."""
+    video = spec.video
+    dtype = [spec.dtype] if spec.has_files else []
+    if video is None:
+        return ", ".join(["answers without seeing", *dtype])
+    rate = f" at {video.fps:g} a second" if video.sampler == "fps" else ""
+    seen = f"{video.frames} frames ({video.sampler}{rate})" if video.frames else "no frames"
+    pixels = [f"at most {video.max_pixels} pixels a frame"] if video.frames and video.max_pixels else []
+    pixels += [f"decoded by {video.decoder}"] if video.frames and video.decoder != "pyav" else []
+    tokens = f", at most {video.max_new_tokens} tokens" if video.max_new_tokens else ""
+    answer = f"generated answers{tokens}" if video.answer == "generate" else "the likeliest option"
+    return ", ".join([seen, *pixels, answer, f"{video.prompt} prompt", *dtype])
+
+
+def _ranking(spec: ModelSpec) -> str:
+    weights = f" {'/'.join(f'{weight:g}' for weight in spec.weights)}" if spec.weights else ""
+    candidates = f", {spec.candidates} candidates" if spec.candidates else ""
+    return f"{spec.retrieval} retrieval{weights}{candidates}"
+
+
+def _instructed(spec: ModelSpec, task: Task) -> str:
+    roles: tuple[Role, ...] = _ROLES_OF_PAIRS if task.kind in {"Retrieval", "Reranking"} else ("symmetric",)
+    found = [role if role != "symmetric" else "all" for role in roles if spec.instruction(task.name, task.kind, role)]
+    return ", ".join(found) or "none"
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Where the rows of data sets come from."""

@@ -1,0 +1,384 @@
+"""Texts to vectors and pairs to scores: each distinct one once in the life of the store, and nothing unusable passes.
+
+What the store has is read from it. The rest goes through the adapter longest first, in chunks that are stored as soon
+as they are there. Where a chunk ends depends on the texts in it alone, so a run that was killed goes on with the very
+chunks, and the very numbers, that it would have had; the next chunk is tokenised while the model runs on this one.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagbench import ModelFault
+from flagbench.models.contract import DENSE, Adapter, Encoder, Parallel, Part, Role, Scorer
+from flagbench.models.embeddings import Embeddings
+from flagbench.runners.data.texts import Picked
+from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.progress import Progress
+from flagbench.runners.store.keys import first_of_each, keys_of
+
+# A chunk is what the adapter gets at once and what a kill can lose: at most so many texts, and so many characters. On
+# the processor some seconds of a small model; on a GPU enough for several full forward passes.
+_CHUNK_CPU = (1_024, 65_536)
+_CHUNK_GPU = (16_384, 2_097_152)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class EncodeCounts:
+    """What was encoded so far.
+
+    Attributes:
+        texts: Texts asked for.
+        distinct: Distinct ones among those of each call.
+        encoded: Texts that went through the model; the others came from the store.
+        seconds: Wall time of reading from the store and of encoding.
+    """
+
+    texts: int = 0
+    distinct: int = 0
+    encoded: int = 0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, int]:
+        """The numbers of texts, as recorded in the result."""
+        return {"asked": self.texts, "distinct": self.distinct, "encoded": self.encoded}
+
+
+class Distinct(NamedTuple):
+    """Texts, each once.
+
+    Attributes:
+        texts: ``m`` of them, in the order in which they first come.
+        keys: ``V16[m]``, as the store has them.
+        places: ``int64[n]`` which of them every text is.
+    """
+
+    texts: Sequence[str]
+    keys: NDArray[np.void]
+    places: NDArray[np.int64]
+
+
+class TextEncoder:
+    """An encoder with the store, de-duplication, length-sorted chunks, progress and a check for NaN around it.
+
+    Attributes:
+        adapter: The model.
+        counts: What was encoded so far.
+        dimension: Length of a vector; None before the first text.
+    """
+
+    def __init__(self, adapter: Encoder, progress: Progress, keeping: Keeping | None = None) -> None:
+        """Set up.
+
+        Args:
+            adapter: The model.
+            progress: Whom to tell.
+            keeping: The store; None to keep nothing.
+        """
+        self.adapter = adapter
+        self.counts = EncodeCounts()
+        self.dimension: int | None = None
+        self._progress = progress
+        self._keeping = keeping
+
+    def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
+        """Dense vectors of texts, ``float32[n, d]`` in their order; see ``encode_parts``."""
+        dense = self.encode_parts(texts, role=role, instruction=instruction, parts=DENSE).dense
+        return dense if dense is not None else np.empty((0, 0), dtype=np.float32)
+
+    def encode_parts(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        instruction: str = "",
+        parts: frozenset[Part],
+        multi_vector_bytes: int | None = None,
+    ) -> Embeddings:
+        """Embed texts.
+
+        Args:
+            texts: Any number of texts.
+            role: Their role in the task.
+            instruction: Prefix of each.
+            parts: What is wanted of the model's parts.
+            multi_vector_bytes: Multi-vectors that may be kept; of texts that have more, none are. None for any number.
+
+        Returns:
+            The parts in the order of the texts. Equal texts get the identical values. Without texts, nothing.
+
+        Raises:
+            ModelFault: The model gave a value that is not finite, or a wrong number of vectors.
+        """
+        distinct = self.distinct(texts)
+        wanted = set(parts)
+        orders: list[NDArray[np.int64]] = []
+        chunks: list[Embeddings] = []
+        taken = 0
+        for order, chunk in self.chunks(
+            distinct.texts, role=role, instruction=instruction, parts=wanted, keys=distinct.keys
+        ):
+            taken += chunk.multi_vector.values.nbytes if chunk.multi_vector is not None else 0
+            if multi_vector_bytes is not None and taken > multi_vector_bytes and "multi_vector" in wanted:
+                wanted.remove("multi_vector")
+                chunks = [replace(each, multi_vector=None) for each in chunks]
+            orders.append(order)
+            chunks.append(chunk if "multi_vector" in wanted else replace(chunk, multi_vector=None))
+        if not chunks:
+            return Embeddings()
+        place_of = np.empty(len(distinct.texts), dtype=np.int64)
+        place_of[np.concatenate(orders)] = np.arange(len(distinct.texts))
+        return Embeddings.stack(chunks).take(place_of[distinct.places])
+
+    def distinct(self, texts: Sequence[str]) -> Distinct:
+        """Each text once. The texts count as asked for."""
+        keys = keys_of(texts)
+        rows, places = first_of_each(keys)
+        self.counts.texts += len(texts)
+        self.counts.distinct += len(rows)
+        return Distinct(texts if len(rows) == len(texts) else Picked(texts, rows), keys[rows], places)
+
+    def chunks(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        instruction: str = "",
+        parts: AbstractSet[Part],
+        keep: bool = True,
+        keys: NDArray[np.void] | None = None,
+    ) -> Generator[tuple[NDArray[np.int64], Embeddings]]:
+        """Embed distinct texts and give them away chunk by chunk, so that they need not fit into memory.
+
+        First come those that the store has, in its order, then the others, longest first.
+
+        Args:
+            texts: Each one once.
+            role: Their role in the task.
+            instruction: Prefix of each.
+            parts: What is wanted of the model's parts; read anew for each chunk, so the caller may take one out.
+            keep: Whether the store takes what is encoded.
+            keys: Of the texts, where they are known; making them reads every text.
+
+        Yields:
+            Row numbers of a chunk's texts, and their embeddings.
+
+        Raises:
+            ModelFault: As ``encode_parts``.
+        """
+        kept = self._keeping.of(self.adapter.spec, role, instruction) if self._keeping else None
+        clock = _Clock(self.counts)
+        small = self.adapter.device == "cpu" or "multi_vector" in parts
+        missing = np.arange(len(texts))
+        keys = keys_of(texts) if kept and keys is None else keys
+        if kept and keys is not None:
+            self._progress.stage(f"reading {role} texts that are kept", len(texts))
+            for rows, embeddings in clock.timing(kept.read(keys, parts)):
+                if embeddings is None:
+                    missing = rows
+                    break
+                self._see(embeddings)
+                self._progress.advance(len(rows))
+                yield rows, embeddings
+
+        def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
+            return self._prepared([texts[int(row)] for row in rows], role, instruction, parts)
+
+        lengths = np.fromiter((len(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
+        chunks = _chunks(missing, lengths, *(_CHUNK_CPU if small else _CHUNK_GPU))
+        lanes = _lanes(self.adapter) if len(missing) else 1
+        if len(missing):
+            self._progress.stage(f"encoding {role} texts", len(missing))
+        for chunk, embeddings in clock.timing(_ahead(chunks, prepare, lanes)):
+            if kept and keys is not None:
+                embeddings = kept.put(keys[chunk], embeddings) if keep else kept.rounded(embeddings)
+            self.counts.encoded += len(chunk)
+            self._progress.advance(len(chunk))
+            yield chunk, embeddings
+
+    def _prepared(
+        self, texts: Sequence[str], role: Role, instruction: str, parts: AbstractSet[Part]
+    ) -> Callable[[], Embeddings]:
+        """The forward pass of one chunk, and the check of what it gives."""
+        ready = functools.partial(self.adapter.prepare, texts, role=role, instruction=instruction)
+        wanted = frozenset(parts)
+        run = ready(parts=wanted)
+
+        def checked() -> Embeddings:
+            now = frozenset(parts)  # the caller may have taken one out since
+            return self._checked(run() if now == wanted else ready(parts=now)(), texts)
+
+        return checked
+
+    def _see(self, embeddings: Embeddings) -> None:
+        if embeddings.dense is not None:
+            self.dimension = embeddings.dense.shape[1]
+
+    def _checked(self, embeddings: Embeddings, texts: Sequence[str]) -> Embeddings:
+        if len(embeddings) != len(texts):
+            raise ModelFault(f"{self.adapter.spec.name} gave {len(embeddings)} vectors for {len(texts)} texts")
+        finite = embeddings.finite()
+        if not finite.all():
+            first = texts[int(np.argmin(finite))][:40]
+            broken = int((~finite).sum())
+            raise ModelFault(
+                f"{self.adapter.spec.name} gave NaN or infinite values for {broken} of {len(texts)} texts (first: "
+                f"'{first}'); its weights are broken, or {self.adapter.spec.dtype} overflows (try --dtype fp32)"
+            )
+        self._see(embeddings)
+        return embeddings
+
+
+def score_pairs(
+    scorer: Scorer,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    instruction: str,
+    progress: Progress,
+    keeping: Keeping | None = None,
+) -> NDArray[np.float32]:
+    """Score pairs: each distinct one once, longest first, with the store, progress and a check for NaN.
+
+    Args:
+        scorer: The model.
+        pairs: ``(query, passage)``.
+        instruction: Prefix of the queries.
+        progress: Whom to tell.
+        keeping: The store; None to keep nothing.
+
+    Returns:
+        ``float32[n]`` in the order of the pairs.
+
+    Raises:
+        ModelFault: The model gave a score that is not finite, or a wrong number of scores.
+    """
+    rows: dict[tuple[str, str], int] = {}
+    places = [rows.setdefault(pair, len(rows)) for pair in pairs]
+    distinct = list(rows)
+    scores = np.empty(len(distinct), dtype=np.float32)
+    kept = keeping.of(scorer.spec, "pair", instruction) if keeping else None
+    missing = np.arange(len(distinct))
+    # The length of the query keeps ("ab", "c") and ("a", "bc") apart.
+    keys = keys_of([f"{len(query)} {query}{passage}" for query, passage in distinct]) if kept else None
+    if kept and keys is not None:
+        progress.stage("reading pairs that are kept", len(distinct))
+        for found, embeddings in kept.read(keys, DENSE):
+            if embeddings is None or embeddings.dense is None:
+                missing = found
+                break
+            scores[found] = embeddings.dense[:, 0]
+            progress.advance(len(found))
+
+    def prepare(chosen: NDArray[np.int64]) -> Callable[[], NDArray[np.float32]]:
+        run = scorer.prepare([distinct[row] for row in chosen], instruction=instruction)
+        return lambda: _usable(run(), len(chosen), scorer)
+
+    lengths = np.array([sum(map(len, distinct[row])) for row in missing], dtype=np.int64)
+    lanes = _lanes(scorer) if len(missing) else 1
+    if len(missing):
+        progress.stage("scoring pairs", len(missing))
+    chunks = _chunks(missing, lengths, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
+    for chunk, values in _ahead(chunks, prepare, lanes):
+        if kept and keys is not None:
+            kept.put(keys[chunk], Embeddings(dense=values[:, None]))
+        scores[chunk] = values
+        progress.advance(len(chunk))
+    return scores[places]
+
+
+def _usable(scores: NDArray[np.float32], pairs: int, scorer: Scorer) -> NDArray[np.float32]:
+    if len(scores) != pairs:
+        raise ModelFault(f"{scorer.spec.name} gave {len(scores)} scores for {pairs} pairs")
+    broken = int((~np.isfinite(scores)).sum())
+    if broken:
+        raise ModelFault(
+            f"{scorer.spec.name} gave NaN or infinite scores for {broken} of {len(scores)} pairs; its weights are "
+            f"broken, or {scorer.spec.dtype} overflows (try --dtype fp32)"
+        )
+    return scores
+
+
+def _lanes(adapter: Adapter) -> int:
+    """How many prepared calls of an adapter may run at the same time. One that is loaded when needed loads here."""
+    return adapter.lanes if isinstance(adapter, Parallel) else 1
+
+
+def _ahead(
+    chunks: Iterable[NDArray[np.int64]], prepare: Callable[[NDArray[np.int64]], Callable[[], R]], lanes: int
+) -> Iterator[tuple[NDArray[np.int64], R]]:
+    """Results of chunks, in their order.
+
+    A thread prepares the next chunk while this one runs; an adapter of several lanes runs so many at the same time,
+    each in a thread that waits for it.
+    """
+
+    def begin(chunk: NDArray[np.int64]) -> Callable[[], R]:
+        run = prepare(chunk)
+        if lanes == 1:
+            return run
+        result = run()
+        return lambda: result
+
+    pool = ThreadPoolExecutor(lanes, thread_name_prefix="prepare")
+    coming: deque[tuple[NDArray[np.int64], Future[Callable[[], R]]]] = deque()
+    try:
+        for chunk in chunks:
+            coming.append((chunk, pool.submit(begin, chunk)))
+            if len(coming) > lanes:
+                first, future = coming.popleft()
+                yield first, future.result()()
+        for first, future in coming:
+            yield first, future.result()()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _chunks(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], most: int, characters: int
+) -> Iterator[NDArray[np.int64]]:
+    """Rows, longest first. The first row of a chunk alone says how many it has: what is left after a kill is cut alike.
+
+    Args:
+        rows: ``int64[n]``.
+        lengths: ``int64[n]`` characters of each.
+        most: Rows of a chunk at most.
+        characters: Characters of its longest row, times its rows, at most.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = min(most, max(1, characters // max(1, int(lengths[order[start]]))))
+        yield rows[order[start : start + size]]
+        start += size
+
+
+class _Clock:
+    """Counts the time that an iterator takes, and not the time that its consumer does."""
+
+    def __init__(self, counts: EncodeCounts) -> None:
+        self._counts = counts
+
+    def timing(self, items: Iterator[T]) -> Iterator[T]:
+        """The items."""
+        while True:
+            started = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                self._counts.seconds += time.perf_counter() - started
+            yield item

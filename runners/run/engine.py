@@ -1,0 +1,227 @@
+"""Walks a plan: loads each task's data, scores the model on it, and stores every result as it comes."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from flagbench import FlagbenchError
+from flagbench.models.contract import Adapter, Scorer
+from flagbench.models.device import joint_device
+from flagbench.models.loading.deferred import Deferred
+from flagbench.models.loading.resolve import Model, Shelf
+from flagbench.models.spec import joint_name
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.runners.benchmark import Contestant
+from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.progress import Progress
+from flagbench.runners.run.environment import describe
+from flagbench.runners.run.plan import Plan, Step
+from flagbench.runners.search.index import Seeker
+from flagbench.runners.store.store import Store
+from flagbench.runners.workers.cluster import pool_on_ray
+from flagbench.runners.workers.processes import pool_on
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run gave.
+
+    Attributes:
+        records: One for each task of the plan, in order, skipped ones as they were.
+        exit_code: 0; 2 when a task's data was bad; else 1 when a task failed.
+    """
+
+    records: tuple[TaskRecord, ...]
+    exit_code: int
+
+
+def run(plan: Plan, progress: Progress, shelf: Shelf) -> Finished:
+    """Run a plan.
+
+    The weights are loaded when the store first lacks something of the model. A task that fails does not stop the
+    others.
+
+    Args:
+        plan: What to do.
+        progress: Whom to tell.
+        shelf: Models that runs before this one have loaded.
+
+    Raises:
+        BadInput: The model cannot be loaded, or results cannot be written.
+    """
+    engine = _Engine(plan, progress, shelf)
+    try:
+        return engine.run()
+    finally:
+        engine.close()
+
+
+class _Engine:
+    def __init__(self, plan: Plan, progress: Progress, shelf: Shelf) -> None:
+        self._plan = plan
+        self._shelf = shelf
+        self._progress = progress
+        self._keeping = _keeping(plan, progress)
+        self._models: list[Deferred] = []
+        self._contestant = self._contestants()
+        self._exit_code = 0
+
+    def run(self) -> Finished:
+        plan = self._plan
+        plan.store.prepare()
+        earlier = plan.store.read()  # by now another run may have added to it
+        spec = plan.model.spec
+        second = plan.reranker.spec if plan.reranker else None
+        name, revision = joint_name(spec, second)
+        record = RunRecord(
+            benchmark=plan.benchmark.name,
+            model=name,
+            revision=revision,
+            spec=spec.as_dict(),
+            reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
+            evidence=plan.model.evidence,
+            environment=describe(plan.devices),
+            tasks=earlier.tasks if earlier else {},
+        )
+        done: list[TaskRecord] = []
+        for step in plan.steps:
+            self._progress.task(step.task.name)
+            if step.state == "finished":
+                done.append(record.tasks[step.task.name])
+                self._progress.line(f"{step.task.name}: finished before with the same settings, skipped")
+                continue
+            result, files = self._score(step)
+            record = plan.store.write_task(record, result, files)
+            done.append(result)
+            self._progress.line(_summary(result))
+        return Finished(tuple(done), self._exit_code)
+
+    def close(self) -> None:
+        """Let go of the store and the results folder."""
+        self._plan.store.release()
+        if self._keeping:
+            self._keeping.store.close()
+
+    def _contestants(self) -> Contestant:
+        """The model, and its reranker; each is loaded when the store lacks something of it."""
+        plan = self._plan
+        self._shelf.keep_only(filter(None, (plan.model, plan.reranker)))
+        for model in filter(None, (plan.model, plan.reranker)):
+            devices = plan.devices if model.checkpoint else ("cpu",)
+            load = functools.partial(self._load_model, model, devices)
+            self._models.append(Deferred(model.spec, joint_device(devices), load))
+        reranker = cast("Scorer", self._models[1]) if plan.reranker else None
+        first = self._models[0]
+        # Also when the store has all vectors: which of them it has must not decide who multiplies them.
+        seeker = (lambda: cast("Seeker", first.adapter)) if plan.request.engine == "ray" else None
+        return Contestant(first, reranker, plan.request.rerank_top_k, self._keeping, seeker=seeker)
+
+    def _load_model(self, model: Model, devices: Sequence[str]) -> Adapter:
+        request = self._plan.request
+        self._progress.stage(f"loading {model.spec.name}", 1)
+        load = functools.partial(
+            model.load,
+            batch_size=request.batch_size,
+            trust_remote_code=request.trust_remote_code,
+            allow_pickle=request.allow_pickle,
+            backend=request.backend,
+        )
+        if request.engine == "ray":
+            return self._shelf.take(model, lambda: pool_on_ray(request.ray_address, devices[0], model.spec, load))
+        if len(devices) > 1:
+            return self._shelf.take(model, lambda: pool_on(devices, model.spec, load))
+        return self._shelf.take(model, lambda: load(device=devices[0]))
+
+    def _score(self, step: Step) -> tuple[TaskRecord, dict[str, str]]:
+        plan = self._plan
+        try:
+            self._progress.stage("loading data", 1)
+            started = time.perf_counter()
+            loaded = plan.benchmark.load(step.task, plan.snapshots, plan.request)
+            load_seconds = time.perf_counter() - started
+        except Exception as error:  # whatever one task does to itself, the others go on
+            return self._failed(step, error), {}
+        journal, digest = plan.store.journal(step.task.name, step.settings)
+        if plan.request.overwrite:
+            journal.unlink(missing_ok=True)
+        contestant = replace(self._contestant, journal=journal, digest=digest)
+        predictions = self._plan.store.predictions if plan.request.save_predictions else None
+        if predictions:
+            (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
+        try:
+            outcome = plan.benchmark.evaluate(loaded, contestant, self._progress, predictions)
+        except Exception as error:
+            if any(error is model.error for model in self._models):
+                raise  # without the model no task has a score
+            return self._failed(step, error), {}
+        self._traceback_file(step).unlink(missing_ok=True)
+        record = TaskRecord(
+            name=step.task.name,
+            kind=step.task.kind,
+            status="partial" if outcome.partial else "success",
+            settings=step.settings,
+            digest=step.digest,
+            scores=outcome.scores,
+            data=asdict(loaded.data),
+            search=outcome.search,
+            seconds={"data": load_seconds, **outcome.seconds},
+            texts=outcome.texts,
+            finished=_now(),
+            backend="+".join(model.backend for model in self._models if model.backend),
+            files=tuple(outcome.files),
+            note=outcome.note,
+            sample=outcome.sample,
+        )
+        return record, {**outcome.files, **outcome.shared}
+
+    def _traceback_file(self, step: Step) -> Path:
+        return self._plan.store.run_file.with_name(f"{step.task.name}.traceback.txt")
+
+    def _failed(self, step: Step, error: Exception) -> TaskRecord:
+        code = error.exit_code if isinstance(error, FlagbenchError) else 1
+        self._exit_code = max(self._exit_code, code)
+        if isinstance(error, FlagbenchError):
+            text = str(error)
+        else:
+            text = f"{type(error).__name__}: {error}"
+            path = self._traceback_file(step)
+            path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            text = f"{text.splitlines()[0]} (traceback in {path})"
+        return TaskRecord(
+            name=step.task.name,
+            kind=step.task.kind,
+            status="error",
+            settings=step.settings,
+            digest=step.digest,
+            error=text,
+            finished=_now(),
+        )
+
+
+def _keeping(plan: Plan, progress: Progress) -> Keeping | None:
+    """The store, within its size; None where nothing is to be kept."""
+    request = plan.request
+    if request.store is None:
+        return None
+    store = Store(request.store, cap_bytes=request.store_bytes, warn=progress.line)
+    store.trim()
+    return Keeping(store, half=request.store_fp16)
+
+
+def _summary(record: TaskRecord) -> str:
+    if record.status == "error":
+        return f"{record.name}: failed"
+    score = record.score
+    seconds = sum(record.seconds.values())
+    return f"{record.name}: {f'{100 * score:.2f}' if score is not None else 'done'} in {seconds:.1f} s"
+
+
+def _now() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,371 @@
+"""Everything about a run that can be known, and can fail, before any weight is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from flagbench import BadData, BadInput, first_few
+from flagbench.models.contract import Role
+from flagbench.models.device import devices_line, joint_device, resolve_device, resolve_devices
+from flagbench.models.loading.overrides import of_reranker, without_reranker
+from flagbench.models.loading.resolve import Model, has_files, resolve_model, searches
+from flagbench.models.spec import ModelSpec, joint_name
+from flagbench.results.identity import settings_digest
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.store import RunStore
+from flagbench.runners.benchmark import Benchmark, find_benchmark
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.request import RunRequest
+from flagbench.runners.task import Task
+
+State = Literal["new", "finished", "again"]
+
+_RANKED = {"Retrieval", "Reranking"}
+_ANSWERED = {"multiple-choice", "open"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task of a plan.
+
+    Attributes:
+        task: Registry row.
+        settings: All that moves its score.
+        digest: Hash of them.
+        outputs: Names of the files that it will leave.
+        state: ``finished`` tasks are skipped; ``again`` ones have a result with other settings, or were asked for.
+        reason: Why ``again``.
+    """
+
+    task: Task
+    settings: Mapping[str, Any]
+    digest: str
+    outputs: tuple[str, ...]
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, resolved.
+
+    Attributes:
+        request: What was asked for.
+        benchmark: The benchmark.
+        model: The model, not loaded.
+        reranker: The reranker behind it, not loaded; None for none.
+        devices: Where it will run: a worker on each where there are several.
+        snapshots: Where the data is.
+        store: Where the results go.
+        earlier: The record of earlier runs, None for a first one.
+        steps: Tasks in order.
+        averages: Names of the tasks of each average, by its label.
+    """
+
+    request: RunRequest
+    benchmark: Benchmark
+    model: Model
+    reranker: Model | None
+    devices: tuple[str, ...]
+    snapshots: Snapshots
+    store: RunStore
+    earlier: RunRecord | None
+    steps: tuple[Step, ...]
+    averages: Mapping[str, Sequence[str]]
+
+    @property
+    def device(self) -> str:
+        """Where it will run, in a word."""
+        return devices_line(self.devices)
+
+    @property
+    def name(self) -> str:
+        """Name of what is scored, as in the results folder."""
+        return joint_name(self.model.spec, self.reranker.spec if self.reranker else None)[0]
+
+
+def resolve(request: RunRequest) -> Plan:
+    """Resolve tasks, model, device, data and output.
+
+    Raises:
+        BadInput: Anything that would stop the run later and can be seen now.
+    """
+    benchmark = find_benchmark(request.benchmark)
+    if request.ray_address and request.engine != "ray":
+        raise BadInput("--ray-address is of --engine ray: add it, or drop the address")
+    tasks = benchmark.select(request)
+    snapshots = Snapshots(_data_root(request, benchmark))
+    device = _Device(request)
+    model = benchmark.model(request, device.is_cpu)
+    _check_ability(model, tasks)
+    _check_searcher(request, model)
+    reranker = _reranker(request, model, tasks, device) if request.reranker else None
+    _check_data(benchmark, tasks, snapshots, request)
+    name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
+    store = RunStore(_output(request), name, name_revision)
+    _check_folder("--output", request.output.expanduser())
+    if request.store:
+        _check_folder("--store", request.store)
+    elif request.store_fp16:
+        raise BadInput("--store-fp16 is about vectors that are kept, and --no-store keeps none: drop one of them")
+    earlier = store.read()
+    second: dict[str, Any] = (
+        {"reranker": {**reranker.spec.as_dict(), "top_k": request.rerank_top_k}} if reranker else {}
+    )
+    kept = {"store": "fp16"} if request.store_fp16 else {}
+    drawn = {"profile": request.profile} if request.profile != "full" else {}
+    steps = tuple(
+        _step(
+            task,
+            {
+                **model_settings(model.spec, task),
+                **second,
+                **kept,
+                **drawn,
+                "data": _data_settings(task, snapshots),
+                "task": _plain(benchmark.settings(task)),
+            },
+            benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
+            store,
+            earlier,
+            overwrite=request.overwrite,
+        )
+        for task in tasks
+    )
+    averages = benchmark.averages(request)
+    plan = Plan(request, benchmark, model, reranker, device.names, snapshots, store, earlier, steps, averages)
+    benchmark.check_results(plan)
+    return plan
+
+
+def _output(request: RunRequest) -> Path:
+    """Where the results go: those of a profile beside the full ones, which they neither replace nor stand among."""
+    output = request.output.expanduser()
+    return output if request.profile == "full" else output / request.profile
+
+
+def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+    """The model of a benchmark of texts.
+
+    Args:
+        request: What was asked for.
+        on_cpu: Says whether it will run on the processor.
+
+    Raises:
+        BadInput: There is no such model, or its files or flags contradict one another.
+    """
+    overrides = request.overrides
+    if request.reranker:
+        overrides = without_reranker(overrides)
+        # Of a searcher before a reranker, the dtype is the reranker's alone.
+        overrides = replace(overrides, dtype=None) if searches(request.model) else overrides
+    return resolve_model(
+        request.model,
+        request.revision,
+        overrides,
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
+        on_cpu=on_cpu,
+    )
+
+
+class _Device:
+    """Where a request runs, found when first asked for: it takes torch, which bad input need not wait for."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """As torch names them."""
+        models = (self._request.model, self._request.reranker)
+        if self._request.video.api_base or not any(has_files(name) for name in models if name):
+            return ("cpu",)
+        several = self._request.devices
+        if self._request.engine == "ray":
+            return (_of_cluster(self._request),)
+        return resolve_devices(several) if several else (resolve_device(self._request.device),)
+
+    def is_cpu(self) -> bool:
+        """Whether it is the processor."""
+        return joint_device(self.names) == "cpu"
+
+
+def _of_cluster(request: RunRequest) -> str:
+    """The device of every node of a Ray cluster: it has to be said, since this machine may have others."""
+    if request.devices or request.device not in {"cpu", "cuda"}:
+        given = f"--devices {request.devices}" if request.devices else f"--device {request.device}"
+        raise BadInput(f"{given}: with --engine ray say --device cuda or --device cpu, for what its nodes have")
+    return request.device
+
+
+def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
+    if request.mini:
+        if request.data:
+            raise BadInput("--mini brings its own data: drop --mini or --data")
+        root = benchmark.mini_data()
+        if root is None:
+            raise BadInput(f"--mini: {benchmark.name} has no miniature data; use --benchmark cmteb")
+        return root
+    if request.data is None:
+        return None
+    root = request.data.expanduser()
+    if not root.is_dir():
+        raise BadInput(f"--data {request.data}: no such folder; it must hold snapshots as <org>/<repo>/")
+    return root
+
+
+def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
+    if model.spec.ability == "encode":
+        if model.spec.retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
+            raise BadInput(
+                f"--retrieval {model.spec.retrieval} ranks passages, and {_names(others)} rank none: "
+                "use --types retrieval,reranking"
+            )
+        return
+    if model.spec.ability == "generate":
+        if others := tuple(task for task in tasks if task.kind not in _ANSWERED):
+            raise BadInput(f"{model.spec.name} answers questions, and {_names(others)} ask none: use --benchmark mlvu")
+        return
+    if model.spec.ability == "search":
+        if others := tuple(task for task in tasks if task.kind not in _RANKED):
+            raise BadInput(
+                f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "
+                "use --types retrieval,reranking"
+            )
+        return
+    others = tuple(task for task in tasks if task.kind != "Reranking")
+    if others:
+        raise BadInput(
+            f"{model.spec.name} is a reranker and gives no vectors, which {_names(others)} need: use --types reranking"
+        )
+
+
+def _check_searcher(request: RunRequest, model: Model) -> None:
+    """Refuse what is about how vectors are made and kept, where there are none."""
+    if model.spec.ability != "search":
+        return
+    if request.engine == "ray":
+        raise BadInput(f"--engine ray: {model.spec.name} searches on this machine; drop it")
+    if request.store_fp16 and not request.reranker:
+        raise BadInput(f"--store-fp16 is about vectors, and {model.spec.name} gives none: drop it")
+
+
+def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: _Device) -> Model:
+    """The reranker asked for, with the flags that are a reranker's."""
+    reranker = resolve_model(
+        str(request.reranker),
+        None,
+        of_reranker(request.overrides, request.reranker_max_length),
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
+        as_reranker=True,
+        on_cpu=device.is_cpu,
+    )
+    if reranker.spec.ability != "score":
+        kind = "an embedding model" if reranker.spec.ability == "encode" else "a search without a model"
+        raise BadInput(f"--reranker {request.reranker}: {kind}, not a reranker; name it as MODEL")
+    if model.spec.ability == "score":
+        raise BadInput(f"{model.spec.name} is a reranker itself: --reranker wants an embedding model before it")
+    others = tuple(task for task in tasks if task.kind != "Retrieval")
+    if others:
+        raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")
+    return reranker
+
+
+def _check_data(benchmark: Benchmark, tasks: tuple[Task, ...], snapshots: Snapshots, request: RunRequest) -> None:
+    faults: list[tuple[Task, BadInput]] = []
+    for task in tasks:
+        try:
+            benchmark.check(task, snapshots, request)
+        except BadInput as error:
+            faults.append((task, error))
+    if len(faults) == 1:
+        raise faults[0][1]
+    if faults:
+        names = _names(task for task, _ in faults)
+        raise BadData(
+            f"{len(faults)} of {len(tasks)} tasks have no usable data ({names}); choose others with --tasks. "
+            f"The first: {faults[0][1]}"
+        )
+
+
+def _names(tasks: Iterable[Task]) -> str:
+    return first_few(task.name for task in tasks)
+
+
+def _check_folder(flag: str, folder: Path) -> None:
+    """Refuse what neither is a folder nor can become one."""
+    existing = folder
+    try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            raise BadInput(f"{flag} {folder}: {existing} is a file, not a folder; choose another")
+    except OSError as error:
+        raise BadInput(f"{flag} {folder}: {error.strerror}; choose another") from error
+
+
+def _step(
+    task: Task,
+    settings: Mapping[str, Any],
+    outputs: tuple[str, ...],
+    store: RunStore,
+    earlier: RunRecord | None,
+    *,
+    overwrite: bool,
+) -> Step:
+    digest = settings_digest(settings)
+    step = Step(task, settings, digest, outputs, "new")
+    if store.finished(earlier, task.name, digest, outputs) and not overwrite:
+        return replace(step, state="finished")
+    before: TaskRecord | None = earlier.tasks.get(task.name) if earlier else None
+    if before is None or before.status == "error":
+        return step
+    if before.digest != digest:
+        reason = "settings differ: " + "; ".join(changes(before.settings, settings))
+    elif overwrite:
+        reason = "as asked for"
+    else:
+        reason = "its result file is gone" if set(outputs) <= set(before.files) else "another split is asked for"
+    return replace(step, state="again", reason=reason)
+
+
+def model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
+    """The model's settings with, for all its prompts, the instructions that this task's texts get.
+
+    So a changed query instruction runs retrieval again and leaves STS as it is.
+    """
+    settings = spec.as_dict()
+    del settings["prompts"]
+    instructions = {role: spec.instruction(task.name, task.kind, role) for role in get_args(Role)}
+    return {"model": settings, "instruction": instructions}
+
+
+def _data_settings(task: Task, snapshots: Snapshots) -> dict[str, Any]:
+    """The revision on the hub, or names, sizes and times of a local snapshot's files."""
+    if snapshots.root is None:
+        return {"source": "hub", "commit": snapshots.commit(task.dataset, task.revision)}
+    folder = snapshots.root / task.dataset
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    marks = [[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    return {"source": "folder", "files": settings_digest({"files": marks})}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """A line for each setting that differs."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in [*before, *(key for key in after if key not in before)]:
+            yield from changes(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    elif before != after:
+        yield f"{path} {before!r} -> {after!r}"

@@ -1,0 +1,1 @@
+"""From queries and passages to ranked passages and their metrics."""

@@ -1,0 +1,155 @@
+"""What finds passages for queries: an encoder or a searcher, and maybe a reranker behind it, task after task."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Self, cast
+
+import numpy as np
+
+from flagbench.models.contract import Encoder, Searcher
+from flagbench.runners.benchmark import Contestant
+from flagbench.runners.encoding.encode import EncodeCounts, TextEncoder, score_pairs
+from flagbench.runners.progress import Progress
+from flagbench.runners.search.hits import Below, Run, cut, rerank
+from flagbench.runners.search.index import IndexInfo
+from flagbench.runners.search.ranking import Texts, rank
+
+# Texts between two words to the progress.
+_TOLD = 1_000
+
+
+class Retriever:
+    """A contestant's way from texts to a run: which instruction goes before which text, the search, the re-ranking.
+
+    Attributes:
+        encoder: What encodes; None where the model searches without vectors.
+        index_info: What searched last; None when nothing did.
+        search_seconds: Wall time of all searches, encoding apart.
+    """
+
+    def __init__(self, encoder: TextEncoder | None, contestant: Contestant, progress: Progress) -> None:
+        self.encoder = encoder
+        self.index_info: IndexInfo | None = None
+        self.search_seconds = 0.0
+        self._contestant = contestant
+        self._progress = progress
+
+    @classmethod
+    def of(cls, contestant: Contestant, progress: Progress) -> Self:
+        """That of a contestant, whichever way its model searches.
+
+        Args:
+            contestant: An encoder or a searcher, maybe with a reranker.
+            progress: Whom to tell.
+        """
+        adapter = contestant.adapter
+        if "search" in adapter.capabilities:
+            return cls(None, contestant, progress)
+        return cls(TextEncoder(cast("Encoder", adapter), progress, contestant.keeping), contestant, progress)
+
+    @property
+    def counts(self) -> EncodeCounts:
+        """What was encoded so far: nothing by a model that searches without vectors."""
+        return self.encoder.counts if self.encoder else EncodeCounts()
+
+    def retrieve(
+        self,
+        task: tuple[str, str],
+        queries: Texts,
+        passages: Texts,
+        candidates: Mapping[str, Sequence[str]] | None = None,
+        *,
+        top_k: int,
+        language: str = "",
+    ) -> Run:
+        """Rank all passages for each query, or each query's candidates.
+
+        Args:
+            task: Name and kind; they choose the instructions.
+            queries: All queries, without instruction.
+            passages: All passages, without instruction.
+            candidates: Passage ids of each query that alone are ranked; None to rank all passages.
+            top_k: Passages kept of each query.
+            language: Of the texts, ISO 639-1; empty where it is not known. A model that encodes does not ask.
+
+        Returns:
+            A ranking of each query. A searcher leaves out passages that share no word with the query, so it may be
+            shorter than ``top_k``, and empty; candidates are all ranked.
+        """
+        started = time.perf_counter()
+        if self.encoder is None:
+            run, self.index_info = self._search(queries, passages, candidates, top_k, language)
+            self.search_seconds += time.perf_counter() - started
+            return run
+        spec = self.encoder.adapter.spec
+        queries = replace(queries, instruction=spec.instruction(*task, "query"))
+        passages = replace(passages, instruction=spec.instruction(*task, "passage"))
+        encoded = self.encoder.counts.seconds
+        seeker = self._contestant.seeker
+        run, self.index_info = rank(self.encoder, queries, passages, candidates, top_k=top_k, seeker=seeker)
+        self.search_seconds += time.perf_counter() - started - (self.encoder.counts.seconds - encoded)
+        return run
+
+    def rerank(self, task: tuple[str, str], run: Run, queries: Texts, passages: Texts, *, below: Below) -> Run:
+        """What was retrieved in the reranker's order; as it is where there is no reranker.
+
+        Args:
+            task: Name and kind; they choose the instruction.
+            run: What was retrieved.
+            queries: All queries.
+            passages: All passages.
+            below: What becomes of the passages that the reranker does not see.
+        """
+        reranker = self._contestant.reranker
+        if reranker is None:
+            return run
+        row_of = {passage_id: row for row, passage_id in enumerate(passages.ids)}
+        instruction = reranker.spec.instruction(*task, "query")
+        return rerank(
+            run,
+            dict(zip(queries.ids, queries.texts, strict=True)),
+            functools.cache(lambda passage_id: passages.texts[row_of[passage_id]]),
+            lambda pairs: score_pairs(
+                reranker, pairs, instruction=instruction, progress=self._progress, keeping=self._contestant.keeping
+            ),
+            top_k=self._contestant.rerank_top_k,
+            below=below,
+        )
+
+    def _search(
+        self,
+        queries: Texts,
+        passages: Texts,
+        candidates: Mapping[str, Sequence[str]] | None,
+        top_k: int,
+        language: str,
+    ) -> tuple[Run, IndexInfo]:
+        """See ``retrieve``, of a searcher."""
+        searcher = cast("Searcher", self._contestant.adapter)
+        index = searcher.index(self._told("indexing", passages.texts), language=language)
+        ids = np.array(passages.ids, dtype=object)
+        row_of = {} if candidates is None else {passage_id: row for row, passage_id in enumerate(passages.ids)}
+        run: Run = {}
+        for query_id, query in zip(queries.ids, self._told("searching", queries.texts), strict=True):
+            if candidates is None:
+                rows, scores = index.search(query, top_k)
+            else:
+                rows = np.array([row_of[passage_id] for passage_id in candidates.get(query_id, ())], dtype=np.int64)
+                scores = index.score(query, rows)
+                order = np.argsort(-scores, kind="stable")
+                rows, scores = rows[order], scores[order]
+            run[query_id] = cut(ids[rows], scores, top_k)
+        return run, IndexInfo(index.library, index.method, searcher.device, exact=True)
+
+    def _told(self, stage: str, texts: Sequence[str]) -> Iterator[str]:
+        """The texts, one after the other, as a stage of the progress."""
+        self._progress.stage(stage, len(texts))
+        for number, text in enumerate(texts, 1):
+            yield text
+            if number % _TOLD == 0:
+                self._progress.advance(_TOLD)
+        self._progress.advance(len(texts) % _TOLD)

@@ -1,0 +1,1 @@
+"""The embedding cache on disk: append-only shards of records with checksums."""

@@ -1,0 +1,178 @@
+"""Workers on a Ray cluster: an actor for each GPU, or each processor, of its nodes.
+
+The plan, the store and the results stay with the process that was started. The actors load the model, encode chunks of
+texts and search blocks of a corpus; their lists are merged where they come back. A block goes out when its vectors are
+together, so search runs beside encoding; the queries are sent once for all blocks. Also vectors that the store has are
+searched by actors: else it would be up to the store whose threads multiply, and so which last bits come out.
+
+A node that is lost takes its workers with it: their chunks and blocks go to others, and a new actor is started where
+the cluster has room. Checkpoints and, for several such runs, the store lie on storage that all nodes see.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagbench import BadInput
+from flagbench.models.spec import ModelSpec
+from flagbench.runners.search.index import Sought, search_block
+from flagbench.runners.workers.pool import (
+    Block,
+    Facts,
+    Load,
+    Message,
+    Pool,
+    Served,
+    Worker,
+    WorkerLost,
+    outcome,
+    unwrapped,
+)
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# What a new actor may take to find a place and load the model; a cluster without room is not waited for longer.
+_START_SECONDS = 600.0
+_CONNECT_SECONDS = 10.0
+
+
+class ClusterPool(Pool):
+    """A pool whose workers also search: a ``Seeker``."""
+
+    def seek(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Sought:
+        """See Seeker."""
+        return cast("Sought", self._run(Block(queries, vectors, k)))
+
+
+def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -> ClusterPool:
+    """A pool with an actor for each GPU of the cluster, or for each of its nodes where the model runs on processors.
+
+    Args:
+        address: Of a running cluster (``host:port``, ``auto``); None starts one on this machine.
+        device: ``cpu`` or ``cuda``, the same on all nodes.
+        spec: Of the model.
+        load: Loads it.
+
+    Raises:
+        BadInput: Ray is not installed, the cluster is not there or has no such device, or the model cannot be loaded.
+        ModelFault: A worker died while it loaded.
+    """
+    ray = _connected(address)
+    on_gpu = device.startswith("cuda")
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if on_gpu:
+        count = int(sum(node.get("GPU", 0) for node in nodes))
+        needs = {"num_gpus": 1}
+    else:
+        processors = [int(node.get("CPU", 0)) for node in nodes]
+        count = sum(number > 0 for number in processors)
+        needs = {"num_cpus": min((number for number in processors if number > 0), default=1)}
+    if not count:
+        raise BadInput(f"the Ray cluster has no {'GPU' if on_gpu else 'processor'} to run on: see ray status")
+    begin = functools.partial(_Actor, ray, _Shared(ray), load, "cuda:0" if on_gpu else "cpu", needs)
+    start: Callable[[], Worker] = begin
+    return ClusterPool(spec, [start] * count, "cuda" if on_gpu else "cpu")
+
+
+def _connected(address: str | None) -> ModuleType:
+    try:
+        import ray
+    except ImportError:
+        raise BadInput("--engine ray needs Ray: pip install 'flagbench[ray]'") from None
+    if not ray.is_initialized():
+        _refuse_unreachable(address)
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            where = address or "this machine"
+            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BadInput(f"--ray-address {where}: no Ray cluster can be reached there ({first_line})") from error
+    return cast("ModuleType", ray)
+
+
+def _refuse_unreachable(address: str | None) -> None:
+    """Ray itself waits for minutes before it says that nobody answers."""
+    host, _, port = (address or "").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise BadInput(f"--ray-address {address}: nobody answers there ({error.strerror or error})") from error
+
+
+class _Remote:
+    """What an actor is on its node."""
+
+    def __init__(self, load: Load, device: str) -> None:
+        self._served = outcome(lambda: Served(load, device))
+
+    def facts(self) -> Any:
+        """The worker's facts, or why the model is not loaded."""
+        return self._served if isinstance(self._served, BaseException) else self._served.facts()
+
+    def answer(self, message: Message) -> Any:
+        """See Served."""
+        return outcome(functools.partial(self._served.answer, message))
+
+    def seek(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Any:
+        """See ``search_block``."""
+        return outcome(functools.partial(search_block, queries, vectors, k))
+
+
+class _Shared:
+    """The queries of a search in the cluster's memory, where every node fetches them once."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._lock = threading.Lock()
+        self._last: tuple[NDArray[np.float32], Any] | None = None
+
+    def reference(self, queries: NDArray[np.float32]) -> Any:
+        """Where they are; put there unless they are those of the search before."""
+        with self._lock:
+            if self._last is None or self._last[0] is not queries:
+                self._last = queries, self._ray.put(queries)
+            return self._last[1]
+
+
+class _Actor:
+    """An actor, as the pool sees it."""
+
+    def __init__(self, ray: Any, shared: _Shared, load: Load, device: str, needs: dict[str, int]) -> None:
+        self._ray = ray
+        self._shared = shared
+        # No second try of Ray's own: the pool gives a lost chunk away again, and counts.
+        self._handle = ray.remote(_Remote).options(max_restarts=0, max_task_retries=0, **needs).remote(load, device)
+
+    def ready(self) -> Facts:
+        """See Worker."""
+        return cast("Facts", self._answer(self._handle.facts.remote(), _START_SECONDS))
+
+    def call(self, message: Message | Block, patience: float) -> Any:
+        """See Worker."""
+        if isinstance(message, Block):
+            queries = self._shared.reference(message.queries)
+            return self._answer(self._handle.seek.remote(queries, message.vectors, message.k), patience)
+        return self._answer(self._handle.answer.remote(message), patience)
+
+    def kill(self) -> None:
+        """See Worker."""
+        self._ray.kill(self._handle)
+
+    def _answer(self, reference: Any, patience: float) -> Any:
+        errors = self._ray.exceptions
+        try:
+            return unwrapped(self._ray.get(reference, timeout=patience))
+        except errors.GetTimeoutError as error:
+            raise WorkerLost(f"a Ray worker gave no answer in {patience:.0f} s") from error
+        except errors.RayError as error:
+            raise WorkerLost(f"a Ray worker was lost: {str(error).splitlines()[0]}") from error

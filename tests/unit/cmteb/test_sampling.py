@@ -1,0 +1,176 @@
+"""What a profile draws of each kind of task, and that it is the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from flagbench.cmteb import sampling
+from flagbench.cmteb.benchmark import CMTEB
+from flagbench.cmteb.loading import load, mteb_task
+from flagbench.cmteb.sampling import Size, sampled
+from flagbench.models.baselines.random import FakeEncoder
+from flagbench.models.loading.registry import published
+from flagbench.results.values import Values
+from flagbench.runners.benchmark import Contestant, DataVerdict, Loaded
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.progress import Silent
+from flagbench.runners.request import Profile
+from flagbench.runners.task import Task
+from tests.conftest import MINI
+
+_ENCODER = FakeEncoder(published()["flagbench/random"])
+
+SIZES: Mapping[Profile, Size] = {
+    "smoke": Size(items=8, passages=20, sets=1, texts=10),
+    "quick": Size(items=30, passages=50, sets=2, texts=30),
+}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "SIZES", SIZES)
+    monkeypatch.setattr(sampling, "_FEW", 2)
+
+
+def _row(name: str) -> Task:
+    return next(task for task in CMTEB.tasks() if task.name == name)
+
+
+def _drawn(name: str, profile: Profile) -> Loaded:
+    return sampled(load(_row(name), Snapshots(MINI)), profile)
+
+
+def _data(loaded: Loaded) -> Any:
+    (split,) = loaded.task.splits
+    return loaded.content.dataset.get("default", loaded.content.dataset)[split]
+
+
+@pytest.mark.parametrize("name", ["LCQMC", "Ocnli", "TNews"])
+def test_rows_are_drawn(name: str) -> None:
+    whole = _data(load(_row(name), Snapshots(MINI))).to_list()
+    quick, again, smoke = (_drawn(name, profile) for profile in ("quick", "quick", "smoke"))
+    rows = _data(quick).to_list()
+    assert len(rows) == 30
+    assert rows == _data(again).to_list()
+    assert rows == [row for row in whole if row in rows]  # as they lie
+    assert all(row in rows for row in _data(smoke).to_list())
+    assert len(_data(smoke)) == 8
+    assert quick.sample
+    assert (quick.sample.items, quick.sample.of, quick.sample.unlike) == (30, len(whole), "")
+    assert quick.data.status == "differs"
+    (split,) = quick.task.splits
+    assert quick.data.differences[-1] == f"{split} a sample of 30 of {len(whole)} rows (profile quick)"
+
+
+def test_the_name_alone_decides_and_for_good() -> None:
+    order = sampling._order(10, "LCQMC/test/default").tolist()
+    assert order == [0, 9, 1, 7, 8, 4, 2, 6, 3, 5]
+    assert sorted(order) == list(range(10))
+    assert order != sampling._order(10, "STSB/test/default").tolist()
+
+
+def test_training_rows_are_not_drawn_from() -> None:
+    whole = load(_row("TNews"), Snapshots(MINI)).content.dataset
+    drawn = _drawn("TNews", "smoke").content.dataset
+    assert drawn["train"].to_list() == whole["train"].to_list()
+
+
+def test_queries_keep_what_is_judged_and_some_other_passages() -> None:
+    whole, quick, smoke = (
+        load(_row("CovidRetrieval"), Snapshots(MINI)),
+        *(_drawn("CovidRetrieval", profile) for profile in ("quick", "smoke")),
+    )
+    data = _data(quick)
+    assert len(data["queries"]) == len(data["relevant_docs"]) == 30
+    passages = set(data["corpus"]["id"])
+    assert len(passages) == 50
+    for query, judged in data["relevant_docs"].items():
+        assert judged == _data(whole)["relevant_docs"][query]
+        assert passages >= judged.keys()
+    assert passages >= set(_data(smoke)["corpus"]["id"])
+    there = len(_data(whole)["corpus"])
+    assert quick.sample
+    assert quick.sample.unlike == f"over 50 of {there} passages: higher than over all"
+    assert quick.data.differences[-1].endswith(f"queries (profile quick); {quick.sample.unlike}")
+
+
+def test_reranked_queries_keep_their_candidates_alone() -> None:
+    data = _data(_drawn("T2Reranking", "smoke"))
+    assert set(data["top_ranked"]) == set(data["queries"]["id"]) == set(data["relevant_docs"])
+    wanted = {passage for its in data["top_ranked"].values() for passage in its}
+    assert set(data["corpus"]["id"]) == wanted | {passage for its in data["relevant_docs"].values() for passage in its}
+    each = sum(map(len, data["top_ranked"].values())) / len(data["top_ranked"])
+    assert len(data["queries"]) == max(2, min(8, int(20 / each)))
+    assert _drawn("T2Reranking", "smoke").sample.unlike == ""  # type: ignore[union-attr]
+
+
+def test_sets_and_their_texts_are_drawn() -> None:
+    whole, quick = load(_row("CLSClusteringS2S"), Snapshots(MINI)), _drawn("CLSClusteringS2S", "quick")
+    assert [len(its["sentences"]) for its in _data(quick)] == [30, 30]
+    pairs = [set(zip(its["sentences"], its["labels"], strict=True)) for its in _data(whole)]
+    for its in _data(quick):
+        assert any(set(zip(its["sentences"], its["labels"], strict=True)) <= each for each in pairs)
+    assert quick.sample
+    assert (quick.sample.items, quick.sample.of) == (2, len(pairs))
+    assert "fewer texts to cluster" in quick.sample.unlike
+
+
+@pytest.mark.parametrize("fraction", [None, 0.5])
+def test_texts_of_a_task_that_makes_its_own_sets(fraction: float | None) -> None:
+    task = mteb_task(_row("CLSClusteringS2S.v2"))
+    task.dataset = DatasetDict({"test": Dataset.from_dict({"sentences": list("ab" * 50), "labels": [0, 1] * 50})})
+    task.max_fraction_of_documents_to_embed = fraction
+    task.max_document_to_embed = None if fraction else 80
+    drawn = sampled(Loaded(_row("CLSClusteringS2S.v2"), DataVerdict("exact", (), ""), task), "quick")
+    assert len(task.dataset["test"]) == 30
+    assert (task.max_fraction_of_documents_to_embed, task.max_document_to_embed) == (None, None)
+    assert drawn.sample
+    assert (drawn.sample.items, drawn.sample.of) == (30, 50 if fraction else 80)
+
+
+@pytest.mark.parametrize("name", ["LCQMC", "CovidRetrieval", "T2Reranking", "CLSClusteringS2S", "TNews"])
+def test_what_is_no_larger_runs_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "SIZES", {"quick": Size(items=1_000, passages=20_000, sets=10, texts=10_000)})
+    whole = load(_row(name), Snapshots(MINI))
+    drawn = _drawn(name, "quick")
+    assert drawn.sample is None
+    assert drawn.data == whole.data
+    assert CMTEB.evaluate(drawn, Contestant(_ENCODER), Silent(), None).sample is None
+
+
+def test_pairs_in_one_row() -> None:
+    row = _row("Ocnli")
+    whole = load(row, Snapshots(MINI))
+    columns = _data(whole).to_dict()
+    whole.content.dataset = DatasetDict(
+        {"validation": Dataset.from_dict({name: [its] for name, its in columns.items()})}
+    )
+    assert _data(sampled(whole, "quick")).to_list() == _data(_drawn("Ocnli", "quick")).to_list()
+
+
+@pytest.mark.parametrize("name", ["LCQMC", "Ocnli", "TNews", "CovidRetrieval", "T2Reranking", "CLSClusteringS2S"])
+def test_a_score_comes_with_its_error(name: str) -> None:
+    drawn = _drawn(name, "quick")
+    outcome = CMTEB.evaluate(drawn, Contestant(_ENCODER), Silent(), None)
+    assert drawn.sample
+    assert outcome.sample
+    assert (outcome.sample["profile"], outcome.sample["items"]) == ("quick", drawn.sample.items)
+    assert outcome.sample["error"] > 0
+    assert outcome.note == drawn.sample.unlike
+
+
+@pytest.mark.parametrize("name", ["LCQMC", "Ocnli", "TNews", "CLSClusteringS2S"])
+def test_items_have_the_numbers_that_they_have_among_all(name: str) -> None:
+    drawn = _drawn(name, "quick")
+    outcome = CMTEB.evaluate(drawn, Contestant(_ENCODER), Silent(), None)
+    values = Values.from_json(outcome.files[Values.file(name)], outcome.scores).of(drawn.task.main_score)
+    numbers = [int(id_.removeprefix("set ")) for id_ in values]
+    whole = _data(load(_row(name), Snapshots(MINI))).to_list()
+    for number, row in zip(numbers, _data(drawn).to_list(), strict=True):
+        assert all(value in whole[number][column] for column, value in row.items() if isinstance(value, str))
+        assert set(row.get("sentences", ())) <= set(whole[number].get("sentences", ()))
+    assert numbers != list(range(len(numbers)))

@@ -1,0 +1,213 @@
+"""The journal of answers: what survives a kill, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.mlvu import answers as module
+from flagbench.mlvu.answers import Answers
+
+_HEADER = b'{"format": "flagbench-answers-1", "digest": "d1"}\n'
+
+
+def _lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal with two answers."""
+    path = tmp_path / "deep" / "task.jsonl"
+    with Answers.open(path, "d1") as answers:
+        assert answers.done == {}
+        answers.add("f:0", {"answer": "A) x", "seconds": 0.5})
+        answers.add("f:1", {"answer": ""})
+    return path
+
+
+def test_what_is_kept_comes_back(path: Path) -> None:
+    assert _lines(path) == [
+        {"format": "flagbench-answers-1", "digest": "d1"},
+        {"id": "f:0", "answer": "A) x", "seconds": 0.5},
+        {"id": "f:1", "answer": ""},
+    ]
+    with Answers.open(path, "d1") as answers:
+        assert answers.done == {
+            "f:0": {"id": "f:0", "answer": "A) x", "seconds": 0.5},
+            "f:1": {"id": "f:1", "answer": ""},
+        }
+        answers.add("f:2", {"answer": "B"})
+        # On the disk before the file is closed.
+        assert len(_lines(path)) == 4
+    assert len(_lines(path)) == 4
+
+
+def test_a_file_cut_anywhere_gives_its_whole_lines_and_goes_on(path: Path) -> None:
+    whole = path.read_bytes()
+    for size in range(len(whole) + 1):
+        path.write_bytes(whole[:size])
+        with Answers.open(path, "d1") as answers:
+            expected = max(0, whole[:size].count(b"\n") - 1)
+            assert list(answers.done) == ["f:0", "f:1"][:expected]
+            answers.add("f:9", {"answer": "C"})
+        assert [each.get("id") for each in _lines(path)] == [None, *["f:0", "f:1"][:expected], "f:9"]
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 20, b"\0" * 20 + b"\n", b'{"id": "f:2"\n', b"\xff\xfe", b"[1, 2]\n"])
+def test_a_last_line_that_is_no_object_is_cut_off(path: Path, tail: bytes) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + tail)
+    Answers.open(path, "d1").close()
+    assert path.read_bytes() == whole
+
+
+def test_any_text_comes_back(tmp_path: Path) -> None:
+    texts = ["日本\n語", 'a "quoted" \\ one', "\u2028 and \x00", "half a pair \ud83d", "é" * 10_000]
+    path = tmp_path / "a.jsonl"
+    with Answers.open(path, "d") as answers:
+        for index, text in enumerate(texts):
+            answers.add(f"f:{index}", {"answer": text})
+    with Answers.open(path, "d") as answers:
+        assert [each["answer"] for each in answers.done.values()] == texts
+    assert path.read_bytes().count(b"\n") == 1 + len(texts)
+
+
+def test_answers_of_other_settings_are_refused_and_left_alone(path: Path) -> None:
+    whole = path.read_bytes()
+    with pytest.raises(BadInput) as caught:
+        Answers.open(path, "d2")
+    assert str(caught.value) == (
+        f"{path} holds answers of other settings (d1 instead of d2): remove it, or use another --output"
+    )
+    assert path.read_bytes() == whole
+    # And it is not locked.
+    Answers.open(path, "d1").close()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not mine", "is no file of answers: move it away"),
+        (b"not mine\n", "is no file of answers: move it away"),
+        (b"not\nmine\n", "is no file of answers: move it away"),
+        (b'{"digest": "d1"}\n', "is no file of answers"),
+        (b'{"format": "flagbench-answers-1", "digest": 3}\n', "is no file of answers"),
+        (_HEADER + b'{"id"\n{"id": "a", "answer": ""}\n', "line 2 is damaged"),
+        (_HEADER + b'{"id": 3, "answer": ""}\n', "line 2 is damaged"),
+        (_HEADER + b'{"id": "a"}\n', "line 2 is damaged"),
+        (
+            _HEADER + b'{"id": "a", "answer": ""}\n{"id": "a", "answer": "B"}\n',
+            "line 3 answers question a again",
+        ),
+    ],
+)
+def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=message) as caught:
+        Answers.open(path, "d1")
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+
+
+def test_no_question_is_answered_twice(path: Path) -> None:
+    with Answers.open(path, "d1") as answers, pytest.raises(BadInput, match="question f:1 is answered already"):
+        answers.add("f:1", {"answer": "B"})
+    assert len(_lines(path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"id": "f:8", "answer": ""}, "has another id, or no text as its answer"),
+        ({"seconds": 1.0}, "has another id, or no text as its answer"),
+        ({"answer": None}, "has another id, or no text as its answer"),
+        ({"answer": "", "seconds": float("nan")}, "is no JSON"),
+        ({"answer": "", "path": Path("x")}, "is no JSON"),
+    ],
+)
+def test_a_record_that_cannot_be_kept_leaves_no_trace(path: Path, record: dict[str, Any], message: str) -> None:
+    whole = path.read_bytes()
+    with Answers.open(path, "d1") as answers:
+        with pytest.raises(BadInput, match=message):
+            answers.add("f:7", record)
+        assert "f:7" not in answers.done
+    assert path.read_bytes() == whole
+
+
+def test_a_second_run_is_kept_out(path: Path) -> None:
+    with (
+        Answers.open(path, "d1"),
+        pytest.raises(BadInput, match="is open in another run: wait for it, or use another --output"),
+    ):
+        Answers.open(path, "d1")
+    Answers.open(path, "d1").close()
+
+
+def test_a_closed_journal_takes_nothing(path: Path) -> None:
+    answers = Answers.open(path, "d1")
+    answers.close()
+    answers.close()
+    with pytest.raises(BadInput, match="is closed"):
+        answers.add("f:7", {"answer": ""})
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"cannot write .*: (File exists|Not a directory); use another --output"):
+        Answers.open(tmp_path / "file" / "a.jsonl", "d")
+    with pytest.raises(BadInput, match=r"cannot write .*: Is a directory; use another --output"):
+        Answers.open(tmp_path, "d")
+
+
+def test_a_full_disk_leaves_whole_lines(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = path.read_bytes()
+    real = os.pwrite
+
+    def write_some(handle: int, data: bytes, offset: int) -> int:
+        if len(data) <= 5:
+            raise OSError(28, "No space left on device")
+        return real(handle, data[:5], offset)
+
+    with Answers.open(path, "d1") as answers:
+        monkeypatch.setattr(module.os, "pwrite", write_some)
+        with pytest.raises(BadInput, match="No space left on device; free space or use another --output"):
+            answers.add("f:7", {"answer": "A"})
+        assert path.read_bytes() == whole
+        monkeypatch.undo()
+        answers.add("f:7", {"answer": "A"})
+    assert [each.get("id") for each in _lines(path)] == [None, "f:0", "f:1", "f:7"]
+
+
+def test_what_a_killed_process_said_it_kept_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    script = (
+        "import sys, itertools; from pathlib import Path; from flagbench.mlvu.answers import Answers\n"
+        "answers = Answers.open(Path(sys.argv[1]), 'd')\n"
+        "for index in itertools.count(len(answers.done)):\n"
+        "    answers.add(f'f:{index}', {'answer': 'x' * 3000})\n"
+        "    print(index, flush=True)\n"
+    )
+    said = -1
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(5):
+            said = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        rest = process.stdout.read().split()
+        process.stdout.close()
+        process.wait()
+        said = int(rest[-1]) if rest else said
+        with Answers.open(path, "d") as answers:
+            assert list(answers.done) == [f"f:{index}" for index in range(len(answers.done))]
+            assert len(answers.done) > said

@@ -1,0 +1,283 @@
+"""Frames kept on disk, and clips decoded ahead."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flagbench import BadData, BadInput
+from flagbench.mlvu.frame_cache import SUFFIX, FrameCache, Prefetch, by_video, content_hash, key_of
+from flagbench.models.video import Clip, VideoSettings
+from tests.unit.video_files import write_video
+
+SETTINGS = VideoSettings(4)
+
+
+def made(number: int, frames: int = 4) -> Clip:
+    values = np.random.default_rng(number).integers(0, 256, (frames, 20, 30, 3), np.uint8)
+    return Clip(values, np.arange(frames), np.arange(frames) / 3, 100 + number, 29.97, 3.34)
+
+
+def same(one: Clip, other: Clip) -> bool:
+    arrays = ("frames", "indices", "times")
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        and getattr(one, name).dtype == getattr(other, name).dtype
+        for name in arrays
+    ) and replace(one, **dict.fromkeys(arrays)) == replace(other, **dict.fromkeys(arrays))
+
+
+class Reader:
+    """Gives the clip whose number a file holds, and counts."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, path: Path, settings: VideoSettings) -> Clip:
+        self.asked.append(path.name)
+        return made(int(path.read_text()), settings.frames)
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.mp4" for number in range(4)]
+    for number, path in enumerate(paths):
+        path.write_text(str(number))
+    return paths
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "kept" / "frames"
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIX))
+
+
+def test_a_video_is_decoded_once(videos: list[Path], folder: Path) -> None:
+    read = Reader()
+    first = FrameCache(folder, read=read).clip(videos[1], SETTINGS)
+    again = FrameCache(folder, read=read).clip(videos[1], SETTINGS)
+    assert read.asked == ["1.mp4"]
+    assert same(first, again)
+    assert same(again, made(1))
+    assert isinstance(again.frames.base, np.memmap)
+    assert type(again.frames) is np.ndarray
+
+
+def test_writing_into_frames_changes_no_entry(videos: list[Path], folder: Path) -> None:
+    cache = FrameCache(folder, read=Reader())
+    cache.clip(videos[0], SETTINGS)
+    cache.clip(videos[0], SETTINGS).frames[:] = 0
+    assert same(cache.clip(videos[0], SETTINGS), made(0))
+
+
+def test_a_clip_without_frames(videos: list[Path], folder: Path) -> None:
+    read = Reader()
+    for _ in range(2):
+        clip = FrameCache(folder, read=read).clip(videos[0], VideoSettings(0))
+        assert clip.frames.shape[0] == 0
+    assert read.asked == ["0.mp4"]
+
+
+def test_the_same_content_elsewhere_is_the_same_video(videos: list[Path], folder: Path) -> None:
+    read = Reader()
+    cache = FrameCache(folder, read=read)
+    cache.clip(videos[0], SETTINGS)
+    copy = videos[0].with_name("copy.mp4")
+    copy.write_bytes(videos[0].read_bytes())
+    cache.clip(copy, SETTINGS)
+    assert read.asked == ["0.mp4"]
+    videos[0].write_text("3")
+    assert same(cache.clip(videos[0], SETTINGS), made(3))
+
+
+def test_what_changes_frames_changes_the_entry(videos: list[Path]) -> None:
+    settings = [
+        SETTINGS,
+        VideoSettings(8),
+        VideoSettings(4, "uniform"),
+        VideoSettings(4, "fps", fps=1.0),
+        VideoSettings(4, "fps", fps=2.0),
+        VideoSettings(4, max_pixels=100),
+    ]
+    assert len({key_of(videos[0], each) for each in settings}) == len(settings)
+    other = VideoSettings(4, prompt="no-prefill", answer="options", max_new_tokens=99)
+    assert key_of(videos[0], other) == key_of(videos[0], SETTINGS), "prompts are no matter"
+
+
+def test_content_hash_of_large_files(tmp_path: Path) -> None:
+    data = bytearray(np.random.default_rng(0).bytes(3_000_000))
+    seen = set()
+    for place in (None, 0, len(data) // 2, len(data) - 1):
+        if place is not None:
+            data[place] ^= 1
+        (tmp_path / "a").write_bytes(data)
+        seen.add(content_hash(tmp_path / "a"))
+    assert len(seen) == 4
+    with pytest.raises(BadData, match=r"none\.mp4 cannot be read: No such file"):
+        content_hash(tmp_path / "none.mp4")
+
+
+@pytest.mark.parametrize("place", [2, 100, 200, 4000, -3, -20, -60])
+def test_a_damaged_entry_is_decoded_anew(videos: list[Path], folder: Path, place: int) -> None:
+    read = Reader()
+    cache = FrameCache(folder, read=read)
+    cache.clip(videos[2], SETTINGS)
+    (entry,) = entries(folder)
+    data = bytearray(entry.read_bytes())
+    data[place] ^= 0x40
+    entry.write_bytes(data)
+    assert same(cache.clip(videos[2], SETTINGS), made(2))
+    assert same(cache.clip(videos[2], SETTINGS), made(2))
+    assert len(read.asked) <= 2
+
+
+@pytest.mark.parametrize("length", [0, 5, 300, -1])
+def test_an_entry_cut_short_is_decoded_anew(videos: list[Path], folder: Path, length: int) -> None:
+    read = Reader()
+    cache = FrameCache(folder, read=read)
+    cache.clip(videos[2], SETTINGS)
+    (entry,) = entries(folder)
+    entry.write_bytes(entry.read_bytes()[:length])
+    assert same(cache.clip(videos[2], SETTINGS), made(2))
+    assert read.asked == ["2.mp4"] * 2
+
+
+def test_the_longest_unused_make_room(videos: list[Path], folder: Path) -> None:
+    read = Reader()
+    FrameCache(folder, read=read).clip(videos[0], SETTINGS)
+    size = entries(folder)[0].stat().st_size
+    cache = FrameCache(folder, cap_bytes=size * 5 // 2, read=read)
+    cache.clip(videos[1], SETTINGS)
+    for age, path in zip((100, 50), videos, strict=False):
+        os.utime(folder / (key_of(path, SETTINGS) + SUFFIX), (time.time() - age,) * 2)
+    cache.clip(videos[0], SETTINGS)
+    cache.clip(videos[2], SETTINGS)
+    assert {path.stem for path in entries(folder)} == {key_of(videos[number], SETTINGS) for number in (0, 2)}
+
+
+def test_an_entry_above_the_cap_is_not_kept(videos: list[Path], folder: Path) -> None:
+    assert same(FrameCache(folder, cap_bytes=10, read=Reader()).clip(videos[0], SETTINGS), made(0))
+    assert entries(folder) == []
+
+
+def test_a_full_disk_does_not_end_the_run(videos: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    lines: list[str] = []
+    cache = FrameCache(folder, warn=lines.append, read=Reader())
+    monkeypatch.setattr("os.fsync", full)
+    for path in videos:
+        cache.clip(path, SETTINGS)
+    assert lines == [f"cannot keep frames in {folder}: No space left on device; videos are decoded in every run"]
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept_up(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    old, new = folder / ".a.partial", folder / ".b.partial"
+    old.touch()
+    new.touch()
+    os.utime(old, (1, 1))
+    FrameCache(folder)
+    assert list(folder.iterdir()) == [new]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=r"cannot use .*file/frames for frames: Not a directory; name another folder"):
+        FrameCache(tmp_path / "file" / "frames")
+
+
+def in_a_process(folder: Path, videos: list[Path], cap: int | None) -> None:
+    cache = FrameCache(folder, cap, read=Reader())
+    for turn in range(40):
+        number = turn * 7 % len(videos)
+        assert same(cache.clip(videos[number], SETTINGS), made(number))
+
+
+def test_two_processes_at_once(videos: list[Path], folder: Path) -> None:
+    """Each removes entries that the other has read or is about to read."""
+    cap = 16_000
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=in_a_process, args=(folder, videos, cap)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert all(not path.name.endswith(".partial") for path in folder.iterdir())
+
+
+def test_a_real_video(tmp_path: Path, folder: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 60)
+    cache = FrameCache(folder)
+    assert same(cache.clip(path, SETTINGS), cache.clip(path, SETTINGS))
+
+
+def test_questions_by_video() -> None:
+    asked = [("a", 1), ("b", 2), ("a", 3)]
+    assert by_video(asked, lambda item: Path(item[0])) == {Path("a"): [("a", 1), ("a", 3)], Path("b"): [("b", 2)]}
+
+
+def test_prefetch_reads_each_video_once_and_in_order(videos: list[Path]) -> None:
+    read = Reader()
+    ahead = Prefetch([*videos, *videos], lambda path: read(path, SETTINGS))
+    for number, (path, clip) in enumerate(ahead):
+        assert path == videos[number]
+        assert isinstance(clip, Clip)
+        assert same(clip, made(number))
+    assert read.asked == [path.name for path in videos]
+
+
+def test_prefetch_is_ahead_but_not_far(videos: list[Path]) -> None:
+    begun: list[Path] = []
+    third = threading.Event()
+
+    def read(path: Path) -> Clip:
+        begun.append(path)
+        if len(begun) == 3:
+            third.set()
+        return made(0)
+
+    for path, _ in Prefetch(videos, read, ahead=2):
+        if path == videos[0]:
+            assert third.wait(5), "the two that come next are decoded meanwhile"
+            time.sleep(0.05)
+            assert begun == videos[:3]
+
+
+def test_prefetch_goes_on_after_an_unreadable_video(videos: list[Path]) -> None:
+    def read(path: Path) -> Clip:
+        if path == videos[1]:
+            raise BadData("1.mp4 is cut off")
+        return made(0)
+
+    results = [clip for _, clip in Prefetch(videos, read)]
+    assert [isinstance(each, BadData) for each in results] == [False, True, False, False]
+
+
+def test_prefetch_ends_early_and_passes_other_errors_on(videos: list[Path]) -> None:
+    read = Reader()
+    for _ in Prefetch(videos, lambda path: read(path, SETTINGS), ahead=1):
+        break
+    assert len(read.asked) <= 2
+
+    def fails(_: Path) -> Clip:
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError):
+        list(Prefetch(videos, fails))
+    assert list(Prefetch([], fails)) == []
+    with pytest.raises(ValueError, match="at least one"):
+        Prefetch(videos, fails, ahead=0)

@@ -1,0 +1,113 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from flagbench import BadInput
+from flagbench.models.baselines.letters import FirstLetter, RandomLetter
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.registry import published
+from flagbench.models.loading.resolve import has_files, resolve_generator, resolve_model
+from flagbench.models.video import VideoPrompt, VideoSettings
+from flagbench.runners.commands.show import settings_line
+from tests.unit.checkpoint_files import has_line
+
+OPTIONS = {"trust_remote_code": False, "allow_pickle": False}
+NAMES = ["flagbench/first-letter", "flagbench/random-letter"]
+
+
+def ask(number, letters="ABCD"):
+    options = "\n".join(f"({letter}) {letter.lower()}{number}" for letter in letters)
+    user = f"Question: what is (Z) {number}?\nOptions:\n{options}\nOnly give the best option."
+    return VideoPrompt("system", user, "Best Option: (")
+
+
+def baseline(model, **said):
+    return resolve_generator(model, None, VideoSettings(64, max_pixels=9), Overrides(**said), **OPTIONS)
+
+
+def load(name):
+    return baseline(name).load(device="cpu", batch_size=None, **OPTIONS)
+
+
+@pytest.mark.parametrize(("name", "kind"), [*zip(NAMES, [FirstLetter, RandomLetter], strict=True)])
+def test_a_baseline_is_a_generator_without_files_that_sees_no_frames(name, kind):
+    model = baseline(name)
+    adapter = load(name)
+
+    assert isinstance(adapter, kind)
+    assert adapter.capabilities == {"generate"}
+    assert (adapter.spec.ability, adapter.spec.name) == ("generate", name)
+    assert model.checkpoint is None
+    assert not has_files(name)
+    assert model.spec.video == VideoSettings(0, max_pixels=9)
+    assert has_line(model.evidence, "no videos")
+    assert "no frames" in settings_line(model.spec)
+    assert "fp32" not in settings_line(model.spec)
+
+
+def test_the_first_letter():
+    model = load(NAMES[0])
+
+    assert model.generate([ask(1), ask(2, "ABCDEF")], max_new_tokens=1) == ["A", "A"]
+    assert [int(each.argmax()) for each in model.score_options([ask(1)], [["A", "B", "C"]])] == [0]
+
+
+@pytest.mark.parametrize("letters", ["AB", "ABCD", "ABCDEF"])
+def test_random_letters_are_uniform_over_those_that_are_offered(letters):
+    model = load(NAMES[1])
+    prompts = [ask(number, letters) for number in range(3000)]
+    counts = Counter(model.generate(prompts, max_new_tokens=1))
+    expected = 3000 / len(letters)
+
+    assert sorted(counts) == list(letters)
+    # Chi-squared beyond this is less likely than one in a thousand for five degrees of freedom.
+    assert sum((count - expected) ** 2 / expected for count in counts.values()) < 20.5
+
+
+def test_random_letters_are_the_same_for_the_same_question():
+    prompts = [ask(number) for number in range(50)]
+    first = load(NAMES[1]).generate(prompts, max_new_tokens=1)
+
+    assert load(NAMES[1]).generate(prompts[::-1], max_new_tokens=9)[::-1] == first
+    assert first == load(NAMES[1]).generate(prompts, max_new_tokens=1)
+
+
+def test_random_options_are_the_letters_that_are_written():
+    model, prompts = load(NAMES[1]), [ask(number) for number in range(50)]
+    scores = model.score_options(prompts, [list("ABCD")] * 50)
+
+    assert all(each.dtype == np.float32 and np.isfinite(each).all() for each in scores)
+    assert ["ABCD"[int(each.argmax())] for each in scores] == model.generate(prompts, max_new_tokens=1)
+
+
+def test_without_options_there_is_nothing_to_choose():
+    open_question = VideoPrompt("system", "What happens?")
+
+    assert load(NAMES[1]).generate([open_question], max_new_tokens=9) == [""]
+    assert [len(each) for each in load(NAMES[1]).score_options([open_question], [[]])] == [0]
+    assert [len(each) for each in load(NAMES[0]).score_options([open_question], [[]])] == [0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("said", [{"dtype": "bf16"}, {"max_length": 9}, {"family": "bge-zh"}, {"adapters": ("a",)}])
+def test_flags_that_do_not_apply_are_refused(name, said):
+    with pytest.raises(BadInput, match=name) as caught:
+        baseline(name, **said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_of_its_own():
+    assert baseline(NAMES[0], name="my/floor").spec.name == "my/floor"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_of_texts_has_no_use_for_them(name):
+    with pytest.raises(BadInput, match=r"answers questions on videos.*MLVU") as caught:
+        resolve_model(name, None, Overrides(), **OPTIONS)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_row_says_nothing_of_videos():
+    assert published()[NAMES[0]].video is None
+    assert "video" not in published()[NAMES[0]].as_dict()

@@ -1,0 +1,582 @@
+"""The client of OpenAI-compatible servers, against a scripted one on 127.0.0.1. No test sleeps."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from flagbench import BadInput, FlagbenchError, ModelFault
+from flagbench.models.contract import Loading
+from flagbench.models.servers.api import ApiModel, Clock, Manners, _Round, api_model, load
+from flagbench.models.servers.chat import JPEG, KEYS, jpeg
+from flagbench.models.video import Clip, VideoPrompt, VideoSettings
+from tests.fake_server import FakeServer, Reply, completion, unused_port
+
+SECRET = "sk-very-secret-0123"
+VIDEO = VideoSettings(frames=2, prompt="no-prefill")
+PATIENT = Manners(timeout=10)
+
+
+class FakeClock:
+    """Waiting takes no time and moves it on."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.waits: list[float] = []
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        with self._lock:
+            return self.time
+
+    def wait(self, stop: threading.Event, seconds: float) -> None:
+        with self._lock:
+            self.time += seconds
+            self.waits.append(seconds)
+
+    def clock(self) -> Clock:
+        return Clock(self.now, self.wait, lambda: 0.0)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def serve(clock) -> Iterator[Callable[..., tuple[FakeServer, ApiModel]]]:
+    """A scripted server and a model behind it."""
+    opened = []
+
+    def make(script=(), answer=None, *, manners=PATIENT, **options):
+        server = FakeServer(script, answer)
+        model = ApiModel(api_model("m", server.url, VIDEO, **options), manners, clock.clock())
+        opened.append((server, model))
+        return server, model
+
+    yield make
+    for server, model in opened:
+        model.close()
+        server.close()
+
+
+def asked(*texts: str) -> list[VideoPrompt]:
+    return [VideoPrompt(system="", user=text) for text in texts]
+
+
+def one_line(error: BaseException) -> str:
+    text = str(error)
+    assert "\n" not in text
+    return text
+
+
+def clip(frames: int = 2) -> Clip:
+    pixels = np.zeros((frames, 48, 64, 3), dtype=np.uint8)
+    pixels[:, :24, :32] = (255, 0, 0)
+    pixels[:, 24:, 32:] = (0, 0, 255)
+    return Clip(pixels, np.arange(frames), np.arange(frames) / 2, 100, 25.0, 4.0)
+
+
+# What is sent
+
+
+def test_a_question_is_one_greedy_request(serve):
+    server, model = serve()
+
+    prompts = [VideoPrompt(system="look", user="what?", clip=clip())]
+    assert model.generate(prompts, max_new_tokens=9) == ["WHAT?"]
+
+    (body,) = server.questions
+    assert (body["model"], body["temperature"], body["max_tokens"], body["seed"]) == ("m", 0, 9, 0)
+    assert body["messages"][0] == {"role": "system", "content": "look"}
+    assert [part["type"] for part in body["messages"][1]["content"]] == ["image_url", "image_url", "text"]
+    assert "Authorization" not in server.headers[0]
+    assert model.usage == {
+        "requests": 1,
+        "answers": 1,
+        "prompt_tokens": 7,
+        "completion_tokens": 2,
+        "cut": 0,
+        "empty": 0,
+    }
+
+
+def test_frames_arrive_in_their_colours_and_order(serve):
+    server, model = serve()
+    seen = clip()
+    seen.frames[1] = 255 - seen.frames[1]
+
+    model.generate([VideoPrompt(system="", user="q", clip=seen)], max_new_tokens=9)
+
+    urls = [part["image_url"]["url"] for part in server.questions[0]["messages"][0]["content"][:2]]
+    for frame, url in zip(seen.frames, urls, strict=True):
+        kind, data = url.split(",")
+        assert kind == "data:image/jpeg;base64"
+        with av.open(io.BytesIO(base64.b64decode(data)), format="mjpeg") as file:
+            back = next(file.decode(video=0)).to_ndarray(format="rgb24")
+        assert np.abs(back.astype(int) - frame).mean() < 2
+
+
+def test_a_video_can_be_sent_as_one(serve):
+    server, model = serve(images="video_url", extra={"mm_processor_kwargs": {"fps": 2}})
+
+    model.generate([VideoPrompt(system="", user="q", clip=clip(3))], max_new_tokens=9)
+
+    part, _ = server.questions[0]["messages"][0]["content"]
+    kind, *frames = part["video_url"]["url"].split(",")
+    assert kind == "data:video/jpeg;base64"
+    assert [base64.b64decode(frame) for frame in frames] == [jpeg(clip().frames[0])] * 3
+    assert server.questions[0]["mm_processor_kwargs"] == {"fps": 2}
+
+
+def test_a_question_without_a_clip_is_plain_text_and_a_seed_can_be_left_out(serve):
+    server, model = serve(seed=None)
+
+    model.generate([VideoPrompt("", "q", clip=clip(0)), *asked("r")], max_new_tokens=9)
+
+    assert {body["messages"][0]["content"] for body in server.questions} == {"q", "r"}
+    assert "seed" not in server.questions[0]
+
+
+# What the spec says
+
+
+def test_the_spec_says_all_that_moves_a_score(monkeypatch):
+    monkeypatch.setenv(KEYS[0], SECRET)
+    spec = api_model("Qwen/Q", "http://h:8000/v1/", VIDEO, extra={"top_p": 1})
+
+    assert (spec.name, spec.revision, spec.ability) == ("api/Qwen/Q", "server", "generate")
+    wire = {"extra": '{"top_p": 1}', "images": "image_url", "jpeg": JPEG, "model": "Qwen/Q", "seed": 0}
+    assert spec.as_dict()["search"] == wire | {"url": "http://h:8000/v1"}
+    assert spec.digest() != api_model("Qwen/Q", "http://other:8000/v1", VIDEO, extra={"top_p": 1}).digest()
+    assert spec.digest() != api_model("Qwen/Q", "http://h:8000/v1", VIDEO).digest()
+    model = load(spec, Path(), Loading("cpu"))
+    assert model.spec is spec
+    model.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"video": VideoSettings(2)}, "no-prefill"),
+        ({"video": VideoSettings(2, prompt="no-prefill", answer="options")}, "no probabilities"),
+        ({"images": "gif"}, "image_url or video_url"),
+        ({"name": " "}, "has no name"),
+        ({"extra": {"temperature": 1}}, "temperature"),
+        ({"url": "localhost:8000"}, "http://localhost:8000/v1"),
+        ({"url": "http://[::1/v1"}, "cannot be read"),
+        ({"url": "ftp://h/v1"}, "not the url of a server"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, says):
+    given = {"name": "m", "url": "http://h/v1", "video": VIDEO} | changes
+    with pytest.raises(BadInput, match=says) as caught:
+        api_model(given.pop("name"), given.pop("url"), given.pop("video"), **given)
+    one_line(caught.value)
+
+
+@pytest.mark.parametrize("url", [f"http://u:{SECRET}@h/v1", f"http://h/v1?key={SECRET}", f"http://h/v1#{SECRET}"])
+def test_a_url_with_a_secret_is_refused_without_it(url):
+    with pytest.raises(BadInput, match=KEYS[0]) as caught:
+        api_model("m", url, VIDEO)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_server_takes_no_prefill_and_gives_no_probabilities(serve):
+    server, model = serve()
+
+    with pytest.raises(BadInput, match="no-prefill"):
+        model.generate([VideoPrompt("", "q", prefill="Best Option: (")], max_new_tokens=9)
+    with pytest.raises(BadInput, match="no probabilities"):
+        model.score_options(asked("q"), [["A"]])
+    assert not server.questions
+
+
+@pytest.mark.parametrize("bad", [{"concurrency": 0}, {"attempts": 0}, {"timeout": 0}, {"per_minute": -1}])
+def test_manners_are_checked(bad):
+    with pytest.raises(BadInput, match=next(iter(bad))):
+        Manners(**bad)
+
+
+# What goes wrong
+
+
+PASSING = [
+    Reply("boom", status=500),
+    Reply("loading", status=503),
+    Reply("slow down", status=429),
+    Reply(drop=True),
+    Reply(raw=b'{"choices": ['),
+    Reply(raw=b"<html>busy</html>"),
+    Reply(raw=b'{"error": {"message": "upstream"}}'),
+    Reply(raw=b"[]"),
+    Reply(raw=b"null"),
+    Reply(raw=b'{"choices": []}'),
+    Reply(raw=b'{"choices": [{"message": "x"}]}'),
+    Reply(raw=b"[" * 100_000),
+    Reply(raw=completion({"a": 1})),
+    Reply(raw=completion([1])),
+    Reply(raw=completion(5)),
+]
+
+
+@pytest.mark.parametrize("reply", PASSING, ids=lambda reply: f"{reply.status} {str(reply.raw or reply.text)[:20]}")
+def test_what_passes_is_asked_again(serve, clock, reply):
+    server, model = serve([reply, reply])
+
+    assert model.generate(asked("q"), max_new_tokens=9) == ["Q"]
+    assert len(server.questions) == 3
+    assert model.usage["requests"] == 3
+    assert model.usage["answers"] == 1
+    assert clock.waits == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("reply", PASSING, ids=lambda reply: f"{reply.status} {str(reply.raw or reply.text)[:20]}")
+def test_what_does_not_pass_ends_after_all_attempts_in_one_line(serve, reply):
+    server, model = serve([reply] * 9, manners=Manners(attempts=3, timeout=10))
+
+    with pytest.raises(ModelFault, match="api/m: no answer after 3 attempts") as caught:
+        model.generate(asked("q"), max_new_tokens=9)
+    assert len(server.questions) == 3
+    assert len(one_line(caught.value)) < 600
+
+
+def test_a_server_that_says_nothing_is_asked_again(serve):
+    server, model = serve([Reply(hold=True)], manners=Manners(timeout=0.2, attempts=50))
+
+    assert model.generate(asked("q"), max_new_tokens=9) == ["Q"]
+    assert len(server.questions) >= 2  # more on a busy machine, where an answer may take longer than that
+
+
+def test_waits_grow_to_a_minute_with_jitter(serve, clock):
+    _, model = serve([Reply(status=500)] * 9, manners=Manners(attempts=9, timeout=10))
+    model._clock = Clock(clock.now, clock.wait, lambda: 0.5)
+
+    with pytest.raises(ModelFault):
+        model.generate(asked("q"), max_new_tokens=9)
+    assert clock.waits == [0.75 * min(60, 2**n) for n in range(8)]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured(serve, clock, status):
+    _, model = serve([Reply(status=status, headers={"Retry-After": "40"})])
+
+    model.generate(asked("q"), max_new_tokens=9)
+    assert clock.waits == [40]
+
+
+def test_retry_after_may_be_a_date_and_nonsense_is_ignored(serve, clock):
+    dates = [formatdate(time.time() + 100, usegmt=True), "soon", formatdate(0, usegmt=True), "-5", "nan"]
+    _, model = serve([Reply(status=429, headers={"Retry-After": date}) for date in dates])
+
+    model.generate(asked("q"), max_new_tokens=9)
+    assert 90 < clock.waits[0] <= 100
+    assert clock.waits[1:] == [1, 2, 4, 8]
+
+
+def test_while_the_server_wants_to_be_left_alone_nobody_asks(serve, clock):
+    _, model = serve([Reply(status=429, headers={"Retry-After": "40"})])
+    # The question that was put off waits by itself; without its wait, the pace still lets nobody through.
+    model._clock = Clock(clock.now, lambda stop, seconds: None, lambda: 0.0)
+
+    assert model.generate(asked("q"), max_new_tokens=9) == ["Q"]
+    assert clock.waits == [40]
+    assert model.generate(asked("r"), max_new_tokens=9) == ["R"]
+    assert clock.waits == [40]
+
+
+def test_a_wait_of_an_hour_is_not_waited_for(serve, clock):
+    server, model = serve([Reply(status=429, headers={"Retry-After": "3600"})])
+
+    with pytest.raises(ModelFault, match="3600 s"):
+        model.generate(asked("q"), max_new_tokens=9)
+    assert len(server.questions) == 1
+    assert not clock.waits
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "mend"),
+    [
+        (400, "too long:\n 9000 tokens", "so many frames"),
+        (400, "unknown field seed", "no seed"),
+        (401, "who are you", f"set {KEYS[0]}"),
+        (403, "no", f"set {KEYS[0]}"),
+        (404, "no such model", "'m' its name"),
+        (422, "images are not supported", "does it take images"),
+        (302, "", "302"),
+    ],
+)
+def test_a_refusal_is_not_repeated(serve, clock, status, said, mend):
+    server, model = serve([Reply(said, status=status)])
+
+    with pytest.raises(BadInput, match=mend) as caught:
+        model.generate(asked("q"), max_new_tokens=9)
+    assert " ".join(said.split()) in one_line(caught.value)
+    assert len(server.questions) == 1
+    assert not clock.waits
+
+
+def test_answers_that_are_cut_or_empty_are_counted(serve):
+    thought = Reply(raw=completion(None, reason="length"))
+    refusal = Reply(raw=b'{"choices": [{"message": {"content": null, "refusal": "I will not"}}]}')
+    odd = Reply(raw=b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}')
+    _, model = serve([thought, refusal, odd], manners=Manners(concurrency=1))
+
+    assert model.generate(asked("q", "r", "s"), max_new_tokens=9) == ["", "I will not", "x"]
+    assert (model.usage["cut"], model.usage["empty"], model.usage["answers"]) == (1, 1, 3)
+
+
+# Many at a time
+
+
+def test_no_answer_is_lost_and_none_asked_twice(serve):
+    texts = [f"q{n}" for n in range(60)]
+    faults = [Reply(status=500), Reply(drop=True), Reply(raw=b"{"), Reply(status=429, headers={"Retry-After": "1"})]
+    server, model = serve(faults * 3, manners=Manners(concurrency=8, attempts=20, timeout=10))
+
+    assert model.generate(asked(*texts), max_new_tokens=9) == [text.upper() for text in texts]
+    assert sorted(server.good) == sorted(texts)
+    assert len(server.questions) == 60 + 12
+
+
+def test_answers_come_as_they_are_there_and_in_order_at_the_end(serve):
+    server, model = serve(manners=Manners(concurrency=2, timeout=10))
+    server.answer = lambda body: Reply("late", hold=True) if "q0" in str(body) else "soon"
+
+    got = []
+    for index, text in model.answers(asked("q0", "q1", "q2"), max_new_tokens=9):
+        got.append((index, text))
+        if index == 2:
+            server.release()
+    assert got == [(1, "soon"), (2, "soon"), (0, "late")]
+    assert server.most_at_once <= 2
+
+
+def test_prompts_are_taken_only_as_there_is_room(serve):
+    _, model = serve(manners=Manners(concurrency=3, timeout=10))
+    taken = 0
+
+    def prompts():
+        nonlocal taken
+        for prompt in asked(*(f"q{n}" for n in range(20))):
+            taken += 1
+            yield prompt
+
+    for done, _ in enumerate(model.answers(prompts(), max_new_tokens=9)):
+        assert taken <= done + 3
+    assert taken == 20
+
+
+def test_what_is_on_its_way_when_one_fails_is_still_given(serve, monkeypatch):
+    server, model = serve(manners=Manners(concurrency=2, timeout=10))
+    both = threading.Barrier(2)
+
+    def answer(body):
+        return Reply("bad", status=400) if "q0" in str(body) else Reply("good", hold=True)
+
+    def noted(body, headers):
+        both.wait(10)
+        return take(body, headers)
+
+    def got(threads):
+        result = get(threads)
+        if isinstance(result[1], BadInput):
+            server.release()
+        return result
+
+    take, get = server._next, _Round.get
+    server.answer, server._next = answer, noted
+    monkeypatch.setattr(_Round, "get", got)
+
+    kept, error = until_error(model.answers(asked("q0", "q1", "q2", "q3"), max_new_tokens=9))
+    assert kept == [(1, "good")]
+    assert isinstance(error, BadInput)
+    assert len(server.questions) == 2
+
+
+def test_when_one_fails_the_others_are_not_repeated(serve, monkeypatch):
+    server, model = serve(manners=Manners(concurrency=2, attempts=50, timeout=10))
+    both = threading.Barrier(2)
+
+    def noted(body, headers):
+        if len(server.questions) < 2:
+            both.wait(10)
+        return take(body, headers)
+
+    def got(threads):
+        result = get(threads)
+        server.release()
+        return result
+
+    take, get = server._next, _Round.get
+    server._next = noted
+    server.answer = lambda body: Reply(status=400) if "q0" in str(body) else Reply(status=500, hold=True)
+    monkeypatch.setattr(_Round, "get", got)
+
+    kept, error = until_error(model.answers(asked("q0", "q1"), max_new_tokens=9))
+    assert not kept
+    assert "400" in str(error)
+    assert len(server.questions) < 10
+
+
+def test_an_error_of_the_prompts_comes_after_the_answers(serve):
+    _, model = serve(manners=Manners(concurrency=4, timeout=10))
+
+    def prompts():
+        yield from asked("a", "b")
+        raise BadInput("the video is damaged")
+
+    kept, error = until_error(model.answers(prompts(), max_new_tokens=9))
+    assert sorted(kept) == [(0, "A"), (1, "B")]
+    assert str(error) == "the video is damaged"
+
+
+def until_error(answers):
+    """What came, and the error that ended it."""
+    kept = []
+    try:
+        for each in answers:
+            kept += [each]
+    except FlagbenchError as error:
+        return kept, error
+    return kept, None
+
+
+def test_a_caller_may_stop_and_the_threads_end(serve):
+    server, model = serve(manners=Manners(concurrency=3, timeout=10))
+    before = threading.active_count()
+
+    answers = model.answers(asked(*(f"q{n}" for n in range(30))), max_new_tokens=9)
+    next(answers)
+    answers.close()
+
+    assert len(server.questions) <= 5
+    deadline = time.monotonic() + 10
+    while any(thread.name.endswith("(_work)") for thread in threading.enumerate()) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert not any(thread.name.endswith("(_work)") for thread in threading.enumerate())
+    assert threading.active_count() <= before + 4  # those of the server
+
+
+def test_none_are_asked_of_none(serve):
+    server, model = serve()
+
+    assert model.generate([], max_new_tokens=9) == []
+    assert not server.questions
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_the_rate_limit_is_kept_with_repetitions(serve, clock, concurrency):
+    times = []
+    server, model = serve(manners=Manners(concurrency=concurrency, per_minute=30, timeout=10))
+    turn = model._pace.turn
+
+    def noted(stop):
+        went = turn(stop)
+        times.append(model._pace._next - 2)
+        return went
+
+    model._pace.turn = noted
+    server.script = [Reply(status=500)] * 5
+
+    model.generate(asked(*(f"q{n}" for n in range(25))), max_new_tokens=9)
+
+    times = sorted(set(times))
+    assert len(server.questions) == 30
+    assert np.diff(times).min() >= 2 - 1e-6
+    assert clock.now() - 1000 >= 29 * 2 - 1e-6
+
+
+def test_no_limit_waits_for_nothing(serve, clock):
+    _, model = serve()
+
+    model.generate(asked(*(f"q{n}" for n in range(9))), max_new_tokens=9)
+    assert not clock.waits
+
+
+# The probe
+
+
+def test_a_server_that_is_there_is_well(serve):
+    server, model = serve()
+
+    assert model.check() == ""
+    server.models = ["a", "b"]
+    assert model.check().endswith("does not list m; it has a, b")
+    for odd in (Reply(status=404), Reply(raw=b"no"), Reply(raw=b'{"data": [1]}'), Reply(raw=b"[]"), Reply(status=429)):
+        server.models = odd
+        assert model.check() == ""
+    assert not server.questions
+
+
+@pytest.mark.parametrize(("status", "says"), [(500, "wait until"), (302, "correct the url"), (401, "wants a key")])
+def test_a_server_that_is_not_ready_is_one_line(serve, status, says):
+    server, model = serve()
+    server.models = Reply("no", status=status)
+
+    with pytest.raises(BadInput, match=says) as caught:
+        model.check()
+    one_line(caught.value)
+
+
+def test_an_unreachable_server_is_one_line_before_any_question():
+    model = ApiModel(api_model("m", f"http://127.0.0.1:{unused_port()}/v1", VIDEO))
+
+    with pytest.raises(BadInput, match=r"no server answers at http://127\.0\.0\.1:\d+/v1 .*: start it, or") as caught:
+        model.check()
+    one_line(caught.value)
+    model.close()
+
+
+# The key
+
+
+@pytest.mark.parametrize(("name", "other"), [KEYS, KEYS[::-1]])
+def test_the_key_goes_into_one_header_and_nowhere_else(serve, monkeypatch, caplog, name, other):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv(name, f" {SECRET}\n")
+    if name == KEYS[0]:
+        monkeypatch.setenv(other, "not this one")
+    echo = f"Incorrect API key: {SECRET}\nof yours"
+    server, model = serve([Reply(status=500), Reply("x"), *[Reply(echo, status=500)] * 6, Reply(echo, status=401)])
+    server.models = Reply(echo, status=403)
+    texts = [repr(model), repr(model.spec), str(model.spec.as_dict()), repr(model._client.headers)]
+
+    model.generate(asked("q"), max_new_tokens=9)
+    for fail in (lambda: model.generate(asked("q"), max_new_tokens=9),) * 2 + (model.check,):
+        with pytest.raises(FlagbenchError) as caught:
+            fail()
+        texts += [one_line(caught.value), repr(caught.value), repr(caught.value.__cause__)]
+        assert "***" in str(caught.value)
+    server.models = [SECRET]
+    texts.append(model.check())
+
+    assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {SECRET}"}
+    assert f"the key in {name} is not taken" in "".join(texts)
+    assert SECRET not in "".join(texts) + str(server.questions) + caplog.text
+
+
+@pytest.mark.parametrize("value", ["clé", "a\nb", "a\x01b"])
+def test_a_key_that_no_header_takes_is_refused_without_it(monkeypatch, value):
+    monkeypatch.setenv(KEYS[0], value)
+
+    with pytest.raises(BadInput, match=KEYS[0]) as caught:
+        ApiModel(api_model("m", "http://127.0.0.1:1/v1", VIDEO))
+    assert value not in str(caught.value)

@@ -1,0 +1,68 @@
+"""Which devices a run takes, and what is said of those that are not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from flagbench import BadInput
+from flagbench.models.device import device_name, devices_line, resolve_devices
+from flagbench.runners.request import RunRequest
+from flagbench.runners.run import plan
+from tests.checkpoints import add_sentence_transformers, write_bert
+
+
+@pytest.mark.parametrize(
+    ("wanted", "devices"),
+    [("cpu:2", ("cpu", "cpu")), ("cpu", ("cpu",)), ("cpu, cpu", ("cpu", "cpu")), ("cpu:1,cpu", ("cpu", "cpu"))],
+)
+def test_the_processor_may_have_several_workers(wanted: str, devices: tuple[str, ...]) -> None:
+    assert resolve_devices(wanted) == devices
+
+
+@pytest.mark.parametrize("wanted", ["cpu:0", "cpu:x", "cpu:²", "cpu:-1", "gpu", "", "cuda:0,cuda:1", "cpu,nowhere:0"])
+def test_devices_that_are_not_there_are_named(wanted: str) -> None:
+    if torch.cuda.is_available() and wanted.startswith("cuda"):
+        pytest.skip("they may be there")
+    with pytest.raises(BadInput, match="--devices") as refused:
+        resolve_devices(wanted)
+    assert "\n" not in str(refused.value)
+
+
+def test_gpus_have_one_worker_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_devices("cuda:0,cuda:1") == ("cuda:0", "cuda:1")
+    with pytest.raises(BadInput, match="cuda:0 stands there twice"):
+        resolve_devices("cuda,cuda:0")
+    with pytest.raises(BadInput, match="torch sees 2 GPUs"):
+        resolve_devices("cuda:0,cuda:2")
+
+
+@pytest.mark.parametrize("devices", [("cpu",), ("cpu", "cpu", "cpu"), ("cuda:0",), ("cuda:0", "cuda:3")])
+def test_a_line_of_devices_is_what_the_flag_takes(devices: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert resolve_devices(devices_line(devices)) == devices
+
+
+def test_the_gpu_of_a_cluster_has_no_name_here() -> None:
+    assert device_name("cuda") == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"engine": "ray"}, "--device auto: with --engine ray say"),
+        ({"engine": "ray", "devices": "cpu:2"}, "--devices cpu:2: with --engine ray say"),
+        ({"engine": "ray", "device": "cuda:1"}, "--device cuda:1: with --engine ray say"),
+        ({"ray_address": "head:6379"}, "--ray-address is of --engine ray"),
+    ],
+)
+def test_a_cluster_is_told_what_its_nodes_have(tmp_path: Path, flags: dict[str, str], said: str) -> None:
+    model = add_sentence_transformers(write_bert(tmp_path / "bert"))
+    request = RunRequest(str(model), "cmteb", mini=True, tasks=("STSB",), output=tmp_path / "out", **flags)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=said):
+        plan.resolve(request)

@@ -1,0 +1,217 @@
+import json
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from flagbench.models.spec import ModelSpec, joint_name
+from flagbench.models.video import VideoSettings
+
+SPEC = ModelSpec(
+    name="org/model",
+    revision="0" * 40,
+    family="detected",
+    adapter="dense",
+    ability="encode",
+    pooling="cls",
+    normalize=True,
+    similarity="cosine",
+    query_max_length=64,
+    passage_max_length=512,
+)
+
+# From the most to the least particular.
+SELECTORS = ["SciFact-query", "SciFact", "Retrieval-query", "Retrieval", "query", "*"]
+
+
+def with_prompts(*pairs):
+    return replace(SPEC, prompts=tuple(pairs))
+
+
+@pytest.mark.parametrize("first", range(len(SELECTORS)))
+@pytest.mark.parametrize("backwards", [False, True], ids=["file order", "reversed"])
+def test_the_most_particular_selector_wins(first, backwards):
+    present = SELECTORS[first:]
+    pairs = [(selector, f"by {selector}") for selector in (present[::-1] if backwards else present)]
+
+    assert with_prompts(*pairs).instruction("SciFact", "Retrieval", "query") == f"by {present[0]}"
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["SciFact-passage", "NFCorpus-query", "NFCorpus", "Reranking-query", "Reranking", "passage", "Sci", "quer"],
+)
+def test_selectors_of_other_texts_do_not_apply(selector):
+    assert with_prompts((selector, "wrong")).instruction("SciFact", "Retrieval", "query") == ""
+
+
+def test_no_prompts_no_instruction():
+    assert SPEC.instruction("SciFact", "Retrieval", "query") == ""
+
+
+def test_passages_have_their_own_selectors():
+    spec = with_prompts(("query", "Q: "), ("passage", "P: "))
+
+    assert spec.instruction("SciFact", "Retrieval", "query") == "Q: "
+    assert spec.instruction("SciFact", "Retrieval", "passage") == "P: "
+
+
+def test_symmetric_texts_take_no_selector_with_a_role():
+    spec = with_prompts(("STSB-query", "1"), ("STS-query", "2"), ("query", "3"), ("passage", "4"), ("symmetric", "5"))
+
+    assert spec.instruction("STSB", "STS", "symmetric") == ""
+
+
+@pytest.mark.parametrize(
+    ("selectors", "winner"),
+    [(["*", "STS", "STSB"], "STSB"), (["*", "STS"], "STS"), (["*"], "*"), (["query", "*"], "*")],
+)
+def test_symmetric_texts_take_task_then_kind_then_default(selectors, winner):
+    spec = with_prompts(*[(selector, f"by {selector}") for selector in selectors])
+
+    assert spec.instruction("STSB", "STS", "symmetric") == f"by {winner}"
+
+
+def test_a_star_in_a_task_name():
+    spec = with_prompts(("CQADupstack*-query", "ask: "))
+
+    assert spec.instruction("CQADupstackEnglishRetrieval", "Retrieval", "query") == "ask: "
+    assert spec.instruction("CQADupstackTexRetrieval", "Retrieval", "query") == "ask: "
+    assert spec.instruction("CQADupstackEnglishRetrieval", "Retrieval", "passage") == ""
+    assert spec.instruction("CQADupstackEnglishRetrieval", "Retrieval", "symmetric") == ""
+    assert spec.instruction("SciFact", "Retrieval", "query") == ""
+    assert spec.instruction("MyCQADupstackRetrieval", "Retrieval", "query") == ""
+
+
+def test_selectors_are_case_sensitive():
+    assert with_prompts(("scifact-query", "x")).instruction("SciFact", "Retrieval", "query") == ""
+
+
+def test_a_star_without_a_role_does_not_outrank_task_and_role():
+    spec = with_prompts(("CQADupstack*", "task"), ("CQADupstackTexRetrieval-query", "task and role"))
+
+    assert spec.instruction("CQADupstackTexRetrieval", "Retrieval", "query") == "task and role"
+
+
+def test_length_limit_of_each_role():
+    assert SPEC.max_length("query") == 64
+    assert SPEC.max_length("passage") == 512
+    assert SPEC.max_length("symmetric") == 64
+
+
+OTHER_VALUES = {
+    "name": "org/other",
+    "revision": "1" * 40,
+    "family": "bge-zh",
+    "adapter": "random",
+    "ability": "score",
+    "pooling": "mean",
+    "normalize": False,
+    "similarity": "dot",
+    "query_max_length": 65,
+    "passage_max_length": 511,
+    "prompts": (("query", "q: "),),
+    "lowercase": True,
+    "dtype": "fp16",
+    "attention": "eager",
+    "dense_layers": ("2_Dense",),
+    "retrieval": "hybrid",
+    "weights": (1.0, 0.3, 1.0),
+    "candidates": 200,
+    "prompt": "Is it?",
+    "cutoff_layer": 28,
+    "head": 20,
+    "head_index": "position",
+    "compress_layers": (8,),
+    "compress_ratio": 2,
+    "domain": "coding",
+    "base": f"org/base@{'1' * 40}",
+    "adapters": ("org/adapter@" + "2" * 40,),
+    "licence": "mit",
+    "search": (("k1", 0.9),),
+    "video": VideoSettings(8),
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ModelSpec)])
+def test_the_digest_changes_with_every_setting(name):
+    changed = replace(SPEC, **{name: OTHER_VALUES[name]})
+
+    assert changed.digest() != SPEC.digest()
+
+
+def test_the_digest_sees_the_order_and_the_text_of_prompts():
+    one = with_prompts(("query", "a"), ("passage", "b"))
+    digests = {
+        one.digest(),
+        with_prompts(("passage", "b"), ("query", "a")).digest(),
+        with_prompts(("query", "a "), ("passage", "b")).digest(),
+        with_prompts(("query", "b"), ("passage", "a")).digest(),
+    }
+
+    assert len(digests) == 4
+
+
+def test_equal_specs_have_equal_digests_of_16_hex_digits():
+    prompts = (("query", "为这个句子生成表示以用于检索相关文章："),)
+    digest = replace(SPEC, prompts=prompts).digest()
+
+    assert ModelSpec(**{**vars(SPEC), "prompts": tuple(prompts)}).digest() == digest
+    assert len(digest) == 16
+    assert set(digest) <= set("0123456789abcdef")
+
+
+def test_as_dict_is_plain_json_with_every_setting():
+    values = with_prompts(("query", "问：")).as_dict()
+
+    assert json.loads(json.dumps(values)) == values
+    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"search", "video"}
+    assert values["prompts"] == [["query", "问："]]
+
+
+@pytest.mark.parametrize("changes", [{"frames": 16}, {"sampler": "fps", "fps": 1.0}, {"answer": "options"}])
+def test_how_videos_are_seen_is_in_the_values_and_the_digest(changes):
+    seeing = replace(SPEC, ability="generate", video=VideoSettings(8))
+    other = replace(seeing, video=replace(seeing.video, **changes))
+
+    assert seeing.as_dict()["video"]["frames"] == 8
+    assert changes.items() <= other.as_dict()["video"].items()
+    assert other.digest() != seeing.digest()
+
+
+@pytest.mark.parametrize(
+    ("retrieval", "weights", "parts"),
+    [
+        ("dense", (), {"dense"}),
+        ("sparse", (), {"sparse"}),
+        ("colbert", (), {"dense", "multi_vector"}),
+        ("hybrid", (1, 0.3, 1), {"dense", "sparse", "multi_vector"}),
+        ("hybrid", (1, 0.3, 0), {"dense", "sparse"}),
+        ("hybrid", (1, 0, 1), {"dense", "multi_vector"}),
+        ("hybrid", (0, 1, 0), {"dense", "sparse"}),
+        ("hybrid", (1, 0, 0), {"dense"}),
+    ],
+)
+def test_the_parts_that_retrieval_reads(retrieval, weights, parts):
+    """The dense ranking gives the candidates, whatever its own weight."""
+    assert replace(SPEC, retrieval=retrieval, weights=weights).parts == parts
+
+
+@pytest.mark.parametrize(
+    ("reranker", "name", "revision"),
+    [
+        (None, "org/model", "0" * 40),
+        (
+            replace(SPEC, name="other/reranker-layer8", revision="1" * 40),
+            "org/model+reranker-layer8",
+            f"{'0' * 40}+{'1' * 40}",
+        ),
+    ],
+    ids=["alone", "with a reranker"],
+)
+def test_the_name_of_an_encoder_and_its_reranker(reranker, name, revision):
+    assert joint_name(SPEC, reranker) == (name, revision)
+
+
+def test_a_spec_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        SPEC.pooling = "mean"

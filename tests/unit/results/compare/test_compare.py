@@ -1,0 +1,288 @@
+"""Runs side by side: deltas, averages, tallies, tests, refusals, and the four formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import random
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flagbench import BadInput
+from flagbench.results.compare.compare import Comparison, Line, compare
+from flagbench.results.compare.text import render, to_csv, to_json, to_markdown
+from flagbench.results.runs import Run, find_all
+from tests.unit.results.test_runs import made_task, write_run
+
+_IDS = [f"q{number}" for number in range(12)]
+
+
+def with_values(name: str, numbers: list[int], ids: list[str] = _IDS, **fields: Any) -> Any:
+    """A task whose values are hundredths, and its score their mean."""
+    values = dict(zip(ids, [number / 100 for number in numbers], strict=True))
+    return made_task(name, sum(numbers) / len(numbers) / 100, values={"ndcg_at_10": values}, **fields)
+
+
+def runs_of(tmp_path: Path, **tasks: list[Any]) -> list[Run]:
+    """One run of model ``org/<key>`` for each keyword."""
+    return find_all([write_run(tmp_path / "out", f"org/{name}", *its) for name, its in tasks.items()])
+
+
+def printed(comparison: Comparison, width: int = 200) -> str:
+    out = Console(file=io.StringIO(), width=width, color_system=None)
+    for part in render(comparison):
+        out.print(part, soft_wrap=not hasattr(part, "columns"))
+    return str(out.file.getvalue())  # type: ignore[attr-defined]
+
+
+def line_of(comparison: Comparison, task: str) -> Line:
+    return next(line for line in comparison.lines if line.task == task)
+
+
+def refused(runs: list[Run], **options: Any) -> str:
+    with pytest.raises(BadInput) as error:
+        compare(runs, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# Scores.
+
+
+def test_deltas_averages_and_tallies(tmp_path: Path) -> None:
+    runs = runs_of(
+        tmp_path,
+        one=[made_task("A", 0.2), made_task("B", 0.4), made_task("C", 0.6, kind="STS"), made_task("D", 0.8)],
+        two=[made_task("A", 0.5), made_task("B", 0.1), made_task("C", 0.6, kind="STS"), made_task("E", 0.9)],
+    )
+    found = compare(runs)
+    assert [line.task for line in found.lines] == ["A", "B", "C", "D", "E"]
+    assert [line.cells[1].delta for line in found.lines] == [pytest.approx(0.3), pytest.approx(-0.3), 0, None, None]
+    assert [line.cells[0].delta for line in found.lines] == [None] * 5
+    assert found.missing == (("E",), ("D",))
+    assert found.tallies == ((0, 0, 0), (1, 1, 1))
+    means = {each.label: (each.tasks, *each.scores) for each in found.averages}
+    assert means == {
+        "Retrieval mean": (2, pytest.approx(0.3), pytest.approx(0.3)),
+        "STS mean": (1, 0.6, 0.6),
+        "average": (3, pytest.approx(0.4), pytest.approx(0.4)),
+    }
+
+
+def test_partial_and_failed_tasks_are_shown_and_not_averaged(tmp_path: Path) -> None:
+    runs = runs_of(
+        tmp_path,
+        one=[made_task("A", 0.2), made_task("B", 0.4), made_task("C", 0.6)],
+        two=[
+            made_task("A", 0.3),
+            made_task("B", 0.9, status="partial"),
+            made_task("C", None, status="error", error="no memory"),
+        ],
+    )
+    found = compare(runs)
+    assert [cell.status for cell in (line.cells[1] for line in found.lines)] == ["success", "partial", "error"]
+    assert line_of(found, "B").cells[1].delta is None
+    assert [(each.tasks, each.scores) for each in found.averages] == [(1, (0.2, 0.3))]
+    text = printed(found)
+    assert "90.00 (partial)" in text
+    assert "org/two: failed: C" in text
+    assert line_of(found, "C").cells[1].note == "no memory"
+
+
+def test_tasks_that_no_two_share_leave_the_average_blank(tmp_path: Path) -> None:
+    one, two, three = [made_task("A", 0.1)], [made_task("A", 0.2), made_task("B", 0.3)], [made_task("B", 0.4)]
+    found = compare(runs_of(tmp_path, one=one, two=two, three=three))
+    assert [(each.tasks, each.scores) for each in found.averages] == [(0, (None, None, None))]
+    assert line_of(found, "B").cells[2].delta is None
+
+
+# Tests.
+
+
+def test_the_test_is_that_of_the_values(tmp_path: Path) -> None:
+    one, two = [10, 20, 30, 40, 50, 60, 70, 80, 90, 15, 25, 35], [30, 20, 10, 90, 80, 60, 75, 95, 85, 40, 45, 30]
+    found = compare(runs_of(tmp_path, one=[with_values("A", one)], two=[with_values("A", two)]))
+    test = line_of(found, "A").cells[1].test
+    assert test is not None
+    gains = [b - a for a, b in zip(one, two, strict=True)]
+    patterns = itertools.product((1, -1), repeat=len(gains))
+    as_far = sum(
+        abs(sum(sign * gain for sign, gain in zip(signs, gains, strict=True))) >= sum(gains) for signs in patterns
+    )
+    assert test.paired.p == float(Fraction(as_far, 2 ** len(gains)))
+    assert test.adjusted == test.paired.p
+    assert test.paired.difference == pytest.approx(sum(gains) / 1200) == line_of(found, "A").cells[1].delta
+    assert (test.paired.better, test.paired.same, test.paired.worse) == (7, 2, 3)
+    assert test.paired.low < test.paired.difference < test.paired.high
+
+
+def test_queries_are_paired_by_id_and_not_by_place(tmp_path: Path) -> None:
+    numbers, order = list(range(12)), list(range(12))
+    random.Random(3).shuffle(order)
+    mixed = with_values("A", [numbers[at] for at in order], [_IDS[at] for at in order])
+    found = compare(runs_of(tmp_path, one=[with_values("A", numbers)], two=[mixed]))
+    test = found.lines[0].cells[1].test
+    assert test is not None
+    assert (test.paired.same, test.paired.p) == (12, 1)
+
+
+def test_many_tests_are_corrected_together(tmp_path: Path) -> None:
+    """p is 2 / 2^n where all n differences point one way; Holm multiplies the smallest by their number."""
+    low = [0] * 12
+    gains = {"A": [10] * 12, "B": [10] * 6 + [0] * 6, "C": [10] * 5 + [0] * 7}
+    one = [with_values(name, low) for name in gains]
+    two = [with_values(name, high) for name, high in gains.items()]
+    found = compare(runs_of(tmp_path, one=one, two=two))
+    tests = [test for line in found.lines if (test := line.cells[1].test)]
+    assert [test.paired.p for test in tests] == [2 / 2**12, 2 / 2**6, 2 / 2**5]
+    assert [test.adjusted for test in tests] == [3 * 2 / 2**12, 2 * 2 / 2**6, 2 * 2 / 2**6]
+    assert [test.significant for test in tests] == [True, False, False]
+    three = [with_values(name, low) for name in gains]
+    with_third = compare(runs_of(tmp_path / "more", one=one, two=two, three=three))
+    assert next(line.cells[1].test.adjusted for line in with_third.lines if line.cells[1].test) == 6 * 2 / 2**12
+
+
+def test_a_seed_gives_the_same_whatever_stands_beside(tmp_path: Path) -> None:
+    rng, ids = random.Random(5), [f"q{number}" for number in range(60)]
+    one, two = ([rng.randrange(100) for _ in ids] for _ in range(2))
+    pair = {"one": [with_values("A", one, ids)], "two": [with_values("A", two, ids)]}
+    alone = compare(runs_of(tmp_path / "a", **pair), seed=4)
+    beside = compare(
+        runs_of(tmp_path / "b", **{name: [made_task("0", 0.5), *its] for name, its in pair.items()}), seed=4
+    )
+    tests = [line_of(each, "A").cells[1].test for each in (alone, beside, compare(alone.runs, seed=5))]
+    assert tests[0] == tests[1] != tests[2]
+
+
+def test_tasks_without_values_are_said_to_be_untested(tmp_path: Path) -> None:
+    runs = runs_of(
+        tmp_path, one=[with_values("A", [1] * 12), made_task("B")], two=[made_task("A", 0.5), made_task("B")]
+    )
+    found = compare(runs)
+    assert [line.cells[1].test for line in found.lines] == [None, None]
+    text = printed(found)
+    assert "org/two: not tested, no values by query in org/two: A" in text
+    assert "org/two: not tested, no values by query in org/one and org/two: B" in text
+    assert "Holm" not in text
+
+
+def test_values_that_do_not_make_the_score_are_not_tested(tmp_path: Path) -> None:
+    odd = made_task("A", 0.9, values={"ndcg_at_10": dict.fromkeys(_IDS, 0.1)})
+    found = compare(runs_of(tmp_path, one=[with_values("A", [10] * 12)], two=[odd]))
+    assert found.lines[0].cells[1].untested == "the scores are not the means of the values by query"
+
+
+def test_partial_tasks_are_tested_on_the_shared_queries(tmp_path: Path) -> None:
+    part = with_values("A", [50] * 8, _IDS[:8], status="partial")
+    found = compare(runs_of(tmp_path, one=[with_values("A", list(range(12)))], two=[part]))
+    test = found.lines[0].cells[1].test
+    assert test is not None
+    assert (test.queries, test.paired.queries, test.paired.better) == ((12, 8), 8, 8)
+    assert "tested on queries 8 shared of 12 and 8: A" in printed(found)
+
+
+# Refusals.
+
+
+def test_one_run_only(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, one=[made_task()])
+    assert refused(runs) == "org/one is one run only: name two runs or more to compare"
+
+
+def test_nothing_in_common(tmp_path: Path) -> None:
+    assert "no task in common" in refused(runs_of(tmp_path, one=[made_task("A")], two=[made_task("B")]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (made_task(scores={"test": {"default": 0.5}}), "splits dev against test"),
+        (made_task(scores={"dev": {"default": 0.5}, "test": {"default": 0.5}}), "splits dev against dev, test"),
+        (made_task(scores={"dev": {"cleaned": 0.5}}), "subsets of dev default against cleaned"),
+        (made_task(of={"main_score": "map"}), "main score ndcg_at_10 against map"),
+        (made_task(data={"status": "unknown"}), "exact against unknown"),
+        (with_values("A", [50] * 11, _IDS[1:]), "12 queries against 11, 11 of them shared"),
+    ],
+)
+def test_what_differs_is_refused_unless_allowed(tmp_path: Path, changed: Any, said: str) -> None:
+    runs = runs_of(tmp_path, one=[with_values("A", [50] * 12)], two=[changed])
+    message = refused(runs)
+    assert message.startswith("org/one and org/two differ in A: ")
+    assert said in message
+    assert message.endswith("use --allow-differences")
+    allowed = compare(runs, allow_differences=True)
+    assert said in allowed.differences[0]
+    assert said in printed(allowed)
+    assert allowed.lines[0].cells[1].delta == 0
+
+
+def test_a_difference_of_any_two_runs_is_found(tmp_path: Path) -> None:
+    one, two, three = [made_task("A")], [made_task("A"), made_task("B")], [made_task("A"), made_task("B", commit="c")]
+    two[1][0].settings["data"].update(source="hub", commit="d")  # type: ignore[index]
+    assert "org/two and org/three differ in B: data at commit d against c" in refused(
+        runs_of(tmp_path, one=one, two=two, three=three)
+    )
+
+
+# Formats.
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Comparison:
+    """Two runs with one tested task, one untested, one missing, and odd names."""
+    one = [with_values("A|b", [10] * 12), made_task("[red]B", 1 / 3), made_task("C")]
+    return compare(runs_of(tmp_path, **{"<b>[bold]|:smile:": one, "two": [with_values("A|b", [20] * 12), *one[1:2]]}))
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(shown: Comparison) -> None:
+    text = printed(shown)
+    assert "org/<b>[bold]|:smile:" in text
+    assert "[red]B" in text
+    assert "+10.00†" in text
+    assert "33.33" in text
+
+
+def test_markdown_has_as_many_cells_in_each_row(shown: Comparison) -> None:
+    text = to_markdown(shown)
+    for block in text.split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({row.replace("\\|", "").count("|") for row in rows}) <= 1
+    assert "| A\\|b | Retrieval | 10.00 | 20.00 | +10.00† |" in text
+    assert "org/\\<b>\\[bold]\\|:smile:" in text
+
+
+def test_markdown_keeps_a_name_on_one_line(tmp_path: Path) -> None:
+    one, two = [made_task("A\n| x")], [made_task("A\n| x")]
+    assert "| A�\\| x | Retrieval | 50.00 | 50.00 | +0.00 |" in to_markdown(
+        compare(runs_of(tmp_path, one=one, two=two))
+    )
+
+
+def test_csv_has_a_row_for_each_task_and_run_in_full(shown: Comparison) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(shown))))
+    assert [(row["task"], row["model"], row["status"]) for row in rows[2:]] == [
+        ("[red]B", "org/<b>[bold]|:smile:", "success"),
+        ("[red]B", "org/two", "success"),
+        ("C", "org/<b>[bold]|:smile:", "success"),
+        ("C", "org/two", "missing"),
+    ]
+    assert float(rows[2]["score"]) == 1 / 3
+    assert (rows[1]["p"], rows[1]["p_holm"], rows[1]["significant"]) == ("0.00048828125", "0.00048828125", "true")
+    assert (rows[5]["score"], rows[5]["delta"]) == ("", "")
+
+
+def test_json_has_everything_in_full(shown: Comparison) -> None:
+    found = json.loads(to_json(shown))
+    assert [run["label"] for run in found["runs"]] == ["org/<b>[bold]|:smile:", "org/two"]
+    assert found["runs"][1]["missing"] == ["C"]
+    assert (found["runs"][1]["won"], found["runs"][1]["tied"], found["runs"][1]["lost"]) == (1, 1, 0)
+    assert found["tasks"][1]["cells"][0]["score"] == 1 / 3
+    test = found["tasks"][0]["cells"][1]["test"]
+    assert (test["paired"]["p"], test["paired"]["permutations"], test["significant"]) == (2 / 2**12, 2**12, True)
+    assert found["method"] | {"seed": 0, "correction": "Holm", "level": 0.95} == found["method"]

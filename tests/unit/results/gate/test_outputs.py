@@ -1,0 +1,115 @@
+"""What a gate found, in each of its forms: numbers as they are, and names shown as they are."""
+
+from __future__ import annotations
+
+import io
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from flagbench.results.gate.ci import to_annotations, to_junit
+from flagbench.results.gate.judge import Report, judge
+from flagbench.results.gate.outputs import render, to_json, to_markdown
+from flagbench.results.gate.rules import Rule, Rules
+from tests.unit.results.gate.test_gate import run_of
+from tests.unit.results.test_runs import made_task
+
+_ODD = "<img src=x>|[red]`\x00\x1b[31m\n::error::\ud800\ufffe&amp;"
+_SHOWN = "<img src=x>|[red]`��[31m�::error::��&amp;"
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    """One check that fails, one that cannot be told and one that passes, of odd names."""
+    base = run_of(
+        made_task("A", 0.5),
+        (replace(made_task("B", 0.5)[0], name=_ODD), None),
+        made_task("C", 0.25),
+        model="org/a,b:c%",
+    )
+    run = run_of(made_task("A", 0.4), made_task("C", 0.75), model="org/two")
+    rules = Rules(tmp_path / "gate.toml", (Rule(f"50% off: {_ODD}", {"tasks": ("*",)}, {"max-drop": 0.5}),))
+    return judge(rules, base, run)
+
+
+def test_the_table_has_what_is_broken_first(report: Report) -> None:
+    out = Console(file=io.StringIO(), width=300, color_system=None)
+    table, lines = render(report)
+    out.print(table)
+    for line in lines:
+        out.print(line, soft_wrap=True)
+    text = str(out.file.getvalue())  # type: ignore[attr-defined]
+    rows = [row for row in text.splitlines() if row.startswith("│")]
+    assert [row.split("│")[1].strip() for row in rows] == ["FAIL", "cannot tell", "pass"]
+    assert "<img src=x>|[red]`��[31m�::error::��&amp;" in rows[1]
+    assert "REGRESSION: 1 FAIL, 1 cannot tell, 1 pass of 3 checks of org/two against org/a,b:c%" in text
+    assert "\x1b" not in text
+
+
+def test_markdown_has_as_many_cells_in_each_row(report: Report) -> None:
+    text = to_markdown(report)
+    rows = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 3 + 1 + 2 + 1
+    assert {row.count("|") for row in rows} == {8}
+    assert "\\<img src=x>\\|\\[red]\\`" in text
+    assert "\\&amp;" in text
+    assert "<img" not in text.replace("\\<img", "")
+    assert "| FAIL | A |" in text
+    assert text.index("<details><summary>1 pass</summary>") < text.index("| pass | C |")
+
+
+def test_json_has_everything_in_full(report: Report) -> None:
+    found = json.loads(to_json(report))
+    assert (found["outcome"], found["exit_code"]) == ("regression", 1)
+    assert found["counts"] == {"FAIL": 1, "cannot tell": 1, "pass": 1}
+    assert [each["subject"] for each in found["verdicts"]] == ["A", _ODD, "C"]
+    first = found["verdicts"][0]
+    assert (first["check"], first["limit"], first["baseline"], first["candidate"]) == ("max-drop", 0.5, 0.5, 0.4)
+    assert (found["baseline"]["model"], found["candidate"]["model"]) == ("org/a,b:c%", "org/two")
+
+
+# Of the elements that Jenkins, GitLab and GitHub's reporters read.
+_CHILDREN = {"testsuites": {"testsuite"}, "testsuite": {"testcase"}, "testcase": {"failure", "error", "system-out"}}
+_REQUIRED = {
+    "testsuites": {"name", "tests", "failures", "errors"},
+    "testsuite": {"name", "tests", "failures", "errors"},
+    "testcase": {"name", "classname"},
+    "failure": {"type", "message"},
+    "error": {"type", "message"},
+    "system-out": set(),
+}
+
+
+def test_junit_is_well_formed_and_counts_right(report: Report) -> None:
+    root = ET.fromstring(to_junit(report).encode())
+    for element in root.iter():
+        assert set(element.attrib) == _REQUIRED[element.tag]
+        assert {child.tag for child in element} <= _CHILDREN.get(element.tag, set())
+    (suite,) = root
+    assert suite.attrib == {"name": f"50% off: {_SHOWN}", "tests": "3", "failures": "1", "errors": "1"}
+    assert root.attrib == {"name": "flagbench check", "tests": "3", "failures": "1", "errors": "1"}
+    assert [[child.tag for child in case] for case in suite] == [["failure"], ["error"], ["system-out"]]
+    assert suite[0].attrib["name"] == "A: max-drop 0.5"
+    assert suite[0][0].attrib["message"] == "-10.000 points, a drop of 0.5 is allowed"
+
+
+def test_annotations_are_one_command_each(report: Report) -> None:
+    fail, untold = to_annotations(report)
+    assert fail == (
+        f"::error title=FAIL%3A A::50%25 off: {_SHOWN}, max-drop 0.5: -10.000 points, a drop of 0.5 is allowed"
+    )
+    assert untold.startswith("::error title=cannot tell%3A <img src=x>|[red]`��[31m�%3A%3Aerror%3A%3A��&amp;::")
+
+
+def test_annotations_are_as_many_as_are_shown(tmp_path: Path) -> None:
+    tasks = [made_task(f"task{number}") for number in range(25)]
+    worse = [made_task(f"task{number}", 0.1) for number in range(25)]
+    runs = [run_of(*its) for its in (tasks, worse)]
+    rules = Rules(tmp_path / "gate.toml", (Rule("rule 1", {"tasks": ("*",)}, {"max-drop": 0.5}),))
+    lines = to_annotations(judge(rules, *runs))
+    assert len(lines) == 10
+    assert lines[-1] == "::error title=more::16 more checks do not pass, see the summary"

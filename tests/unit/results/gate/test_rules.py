@@ -1,0 +1,106 @@
+"""The rules of a gate: what a file says, and that what it cannot mean is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.results.gate.rules import Rules, read_rules
+
+_RULE = '[[rule]]\ntasks = ["A"]\nmax-drop = 1\n'
+
+
+def rules_of(tmp_path: Path, text: str) -> Rules:
+    file = tmp_path / "gate.toml"
+    file.write_text(text, encoding="utf-8")
+    return read_rules(file)
+
+
+def test_a_file_as_people_write_it(tmp_path: Path) -> None:
+    found = rules_of(
+        tmp_path,
+        """
+alpha = 0.01
+[defaults]
+min-effect = 0.3
+any-machine = true
+[[rule]]
+name = "no task falls"
+tasks = ["LCQMC", "T2*"]
+types = ["STS"]
+max-drop = 0.5
+no-significant-drop = true
+[[rule]]
+averages = ["average"]
+must-beat = true
+max-latency-ratio = 1.2
+any-machine = false
+""",
+    )
+    first, second = found.rules
+    assert (found.alpha, first.label, second.label) == (0.01, "no task falls", "rule 2")
+    assert first.select == {"tasks": ("LCQMC", "T2*"), "types": ("STS",)}
+    assert first.checks == {"max-drop": 0.5, "no-significant-drop": None}
+    assert (first.min_effect, first.any_machine) == (0.3, True)
+    assert second.checks == {"must-beat": None, "max-latency-ratio": 1.2}
+    assert second.any_machine is False
+
+
+def test_what_is_not_said(tmp_path: Path) -> None:
+    found = rules_of(tmp_path, _RULE)
+    assert (found.alpha, found.rules[0].min_effect, found.rules[0].any_machine) == (0.05, 0.0, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[rule]\n", "is no TOML"),
+        ("\x00", "is no TOML"),
+        ("", "there is no [[rule]]"),
+        ("[rule]\nmax-drop = 1\n", "two brackets"),
+        ("rule = [1]\n", "two brackets"),
+        ("[[rules]]\n", "unknown key 'rules'; did you mean rule?"),
+        ("alhpa = 1\n" + _RULE, "unknown key 'alhpa'; did you mean alpha?"),
+        ("alpha = 0\n" + _RULE, "alpha must be a number from"),
+        ("defaults = 1\n" + _RULE, "[defaults]"),
+        ("[defaults]\nmin_effect = 1\n" + _RULE, "[defaults]: unknown key 'min_effect'; did you mean min-effect?"),
+        ("[defaults]\nany-machine = 1\n" + _RULE, "any-machine must be true or false"),
+        (_RULE + "max-dorp = 1\n", "rule 1: unknown key 'max-dorp'; did you mean max-drop?"),
+        (_RULE + '"x\\n\\u001b" = 1\n', "unknown key"),
+        (_RULE + "[[rule]]\nmax-drop = 1\n", "rule 2: it says not of what"),
+        (_RULE + '[[rule]]\ntasks = ["A"]\n', "rule 2: it asks for nothing"),
+        (_RULE + "name = 1\n", "rule 1: name must be a text"),
+        (_RULE + 'name = "falls"\nmin-score = "60"\n', "rule 1 (falls): min-score must be a number from -100 to 100"),
+        ('[[rule]]\ntasks = "A"\nmax-drop = 1\n', "tasks must be a list of names"),
+        ("[[rule]]\ntasks = []\nmax-drop = 1\n", "tasks must be a list of names"),
+        ("[[rule]]\ntasks = [1]\nmax-drop = 1\n", "tasks must be a list of names"),
+        ('[[rule]]\ntasks = ["A"]\nmax-drop = -1\n', "max-drop must be a number from 0 to 200 (points of the score"),
+        ('[[rule]]\ntasks = ["A"]\nmax-drop = nan\n', "max-drop must be a number"),
+        ('[[rule]]\ntasks = ["A"]\nmax-drop = inf\n', "max-drop must be a number"),
+        ('[[rule]]\ntasks = ["A"]\nmax-drop = true\n', "max-drop must be a number"),
+        ('[[rule]]\ntasks = ["A"]\nmax-unparseable = 101\n', "from 0 to 100 (percent of the answers)"),
+        ('[[rule]]\ntasks = ["A"]\nmax-latency-ratio = 0\n', "max-latency-ratio must be a number"),
+        ('[[rule]]\ntasks = ["A"]\nmust-beat = false\n', "must-beat can be true alone"),
+        (_RULE + "min-effect = 1\n", "min-effect belongs to no-significant-drop"),
+        (_RULE + "any-machine = true\n", "any-machine belongs to max-latency-ratio"),
+        ('[[rule]]\naverages = ["average"]\nno-significant-drop = true\n', "is of tasks"),
+    ],
+)
+def test_what_it_cannot_mean(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadInput) as error:
+        rules_of(tmp_path, text)
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(str(tmp_path / "gate.toml"))
+    assert said in line
+    assert "\x1b" not in line
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, said in ((tmp_path / "gone.toml", "cannot be read"), (tmp_path, "cannot be read")):
+        with pytest.raises(BadInput, match=said):
+            read_rules(path)
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadInput, match="is no TOML"):
+        read_rules(tmp_path / "bytes.toml")

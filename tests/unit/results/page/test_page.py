@@ -1,0 +1,204 @@
+"""The page of runs: its numbers are those of compare and of the records, and what is not there is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.results.compare.compare import compare
+from flagbench.results.page.view import groups, officials
+from flagbench.results.runs import find_all
+from flagbench.results.table import rows
+from tests.unit.page_runs import page_run, page_task, worst_of
+from tests.unit.page_views import KNOWN, assert_same_numbers, facts_of, made, scores_of, section, tasks_of
+
+
+def test_the_numbers_are_those_of_compare(tmp_path: Path) -> None:
+    values = {"A": [0.1] * 10, "B": [0.5, 0.4] * 10}
+    better = {"A": [0.4] * 10, "B": [0.4, 0.5] * 10}
+    one = page_run(
+        tmp_path, "org/one", page_task("A", 0.1), page_task("B", 0.45), page_task("C", 0.3, "STS"), values=values
+    )
+    two = page_run(
+        tmp_path,
+        "org/two",
+        page_task("A", 0.4),
+        page_task("B", 0.45),
+        page_task("C", None, "STS", status="error", error="no memory"),
+        page_task("D", 0.123456, "Clustering"),
+        page_task("E", -0.05, "STS"),
+        values=better,
+    )
+    tree, runs = made([one, two])
+    comparison = compare(runs)
+    assert [line.cells[1].test is not None for line in comparison.lines] == [True, True, False, False, False]
+    assert_same_numbers(tree, comparison)
+    bodies = tasks_of(tree)
+    assert [bodies[name].attributes["data-states"] for name in "ABCD"] == [
+        "significant",
+        "",
+        "incomplete",
+        "incomplete",
+    ]
+    assert "0.0039" in bodies["A"].words  # 2 / 2 ** 10 twice, after Holm's correction
+    assert "failed" in scores_of(bodies["C"])[1].words
+    assert "no memory" in bodies["C"].words
+    assert "not run" in scores_of(bodies["D"])[0].words
+    assert scores_of(bodies["E"])[1].words == "−5.00"
+    assert "1 / 1 / 0" in section(tree, "summary-1").words
+    assert "† 1 / 0" in section(tree, "summary-1").words
+
+
+def test_many_runs_have_marks_and_no_columns_of_differences(tmp_path: Path) -> None:
+    runs = [
+        page_run(tmp_path, f"org/m{at}", page_task("A", at / 10), values={"A": [at / 10] * 10}) for at in range(1, 7)
+    ]
+    tree, found = made(runs)
+    cells = scores_of(tasks_of(tree)["A"])
+    assert [cell.words for cell in cells] == ["10.00", "20.00†", "30.00†", "40.00†", "50.00†", "60.00†"]
+    assert not [each for each in tree.all("td") if each.has("delta")]
+    assert len(compare(found).lines[0].cells) == 6
+
+
+def test_means_by_type_of_many_runs_are_a_table(tmp_path: Path) -> None:
+    runs = [
+        page_run(tmp_path, f"org/m{at}", page_task("A", at / 10), page_task("B", at / 20, "STS")) for at in range(1, 6)
+    ]
+    tree, _ = made(runs)
+    table = tree.one("table", class_="sortable matrix")
+    assert [[cell.words for cell in row.all("td")] for row in table.all("tr")][1:] == [
+        [f"{at * 10}.00", f"{at * 5}.00"] for at in range(1, 6)
+    ]
+
+
+def test_one_run(tmp_path: Path) -> None:
+    tree, _ = made(
+        [page_run(tmp_path, "org/one", page_task("A", 0.1), page_task("B", 0.5), page_task("C", 0.9, "STS"))]
+    )
+    figures = [each.words for each in tree.all("dd") if each.has("figure")]
+    assert figures == ["50.00", "3 of 3"]
+    assert [each.words for each in tree.all("td", data_type_mean=None)] == ["30.00", "90.00"]
+    assert tree.one("h1").text == "org/one"
+    assert "Nothing: every task" in section(tree, "summary-1").words
+
+
+def test_an_average_of_a_benchmark_is_blank_until_all_tasks_are_there(tmp_path: Path) -> None:
+    folder = page_run(
+        tmp_path, "org/one", page_task("A", 0.1), page_task("C", 0.3, status="partial"), page_task("X", None)
+    )
+    tree, (run,) = made([folder])
+    figure = tree.one("dd", data_official=None)
+    assert figure.words == "–"
+    text = section(tree, "summary-1").words
+    assert "1 of 3 tasks" in text
+    assert "C-MTEB Avg: no whole score for 2 of 3 tasksB, C" in text
+    assert "org/one: over a part of the data, in no averageC" in text
+    assert "org/one: no score, the labels are not publishedX" in text
+    (found,) = officials(run, KNOWN)
+    assert (found.score, found.missing) == (None, ("B", "C"))
+
+
+def test_the_average_of_a_benchmark_is_that_of_its_table(tmp_path: Path) -> None:
+    tasks = [page_task("A", 0.123), page_task("B", 0.456), page_task("C", 0.9, "STS"), page_task("extra", 0.0)]
+    _, (run,) = made([page_run(tmp_path, "org/one", *tasks)])
+    (found,) = officials(run, KNOWN)
+    _, means = rows(list(run.record.tasks.values()), KNOWN["cmteb"].averages)
+    assert found.score == next(row.score for row in means if row.label == "Avg") == fmean([0.123, 0.456, 0.9])
+
+
+def test_runs_that_share_no_task_stand_apart(tmp_path: Path) -> None:
+    text = page_run(tmp_path, "org/text", page_task("A", 0.1))
+    video = page_run(tmp_path, "org/video", page_task("Q", 0.3, "multiple-choice"), benchmark="mlvu")
+    other = page_run(tmp_path, "org/other", page_task("A", 0.2), page_task("B", 0.2))
+    tree, _ = made([text, video, other])
+    assert [each.words for each in tree.all("h2")][:2] == ["C-MTEB", "MLVU · org/video"]
+    assert [scores_of(body)[0].words for body in tasks_of(tree).values()] == ["10.00", "– not run", "30.00"]
+    assert len({each.attributes["id"] for each in tree.all(id=None)}) == len(list(tree.all(id=None)))
+
+
+def test_runs_that_share_no_task_with_all_have_means_of_their_own_alone(tmp_path: Path) -> None:
+    meta = {"n_parameters": 1000}
+    one = page_run(tmp_path, "org/one", page_task("A", 0.1), meta=meta)
+    two = page_run(tmp_path, "org/two", page_task("A", 0.2), page_task("B", 0.4), meta=meta)
+    three = page_run(tmp_path, "org/three", page_task("B", 0.5), meta=meta)
+    tree, _ = made([one, two, three])
+    assert not list(tree.all("td", data_average=None))
+    summary = section(tree, "summary-1")
+    assert "Mean of its own tasks" in summary.words
+    for label, own in (("org/one", "10.00"), ("org/two", "30.00"), ("org/three", "50.00")):
+        assert own in [cell.words for cell in summary.one("tbody", data_run=label).all("td")]
+    assert not list(tree.all("figure"))  # these means are over different tasks: nothing to draw
+
+
+def test_differing_data_are_refused_or_marked(tmp_path: Path) -> None:
+    one = page_run(tmp_path, "org/one", page_task("A", 0.1), page_task("B", 0.1))
+    two = page_run(tmp_path, "org/two", page_task("A", scores={"test": {"default": 0.2}}), page_task("B", 0.2))
+    with pytest.raises(BadInput, match="splits dev against test"):
+        made([one, two])
+    tree, _ = made([one, two], allow_differences=True)
+    bodies = tasks_of(tree)
+    assert [("≠" in bodies[name].one("button").text) for name in "AB"] == [True, False]
+    assert bodies["A"].attributes["data-states"] == "other"
+    assert "splits dev against test" in bodies["A"].words
+
+
+def test_what_drawing_adds_stands_beside_the_score(tmp_path: Path) -> None:
+    sample = {"profile": "quick", "items": 500, "of": 10000, "error": 0.0123}
+    tree, _ = made([page_run(tmp_path, "org/one", page_task("A", 0.5, sample=sample), page_task("B", 0.5))])
+    bodies = tasks_of(tree)
+    assert scores_of(bodies["A"])[0].words == "50.00 ± 1.23"
+    assert scores_of(bodies["B"])[0].words == "50.00"
+    assert facts_of(bodies["A"])["Drawn"] == "500 of 10000, profile quick"
+    assert "± is what drawing" in tree.text
+
+
+def test_details_of_a_task(tmp_path: Path) -> None:
+    scores = {"dev": {"zh": 0.5, "en": 0.25}, "test": {"zh": 0.75}}
+    data = {"status": "differs", "differences": ["dev num_samples: 10 instead of 20"], "source": "hub"}
+    tree, _ = made([page_run(tmp_path, "org/one", page_task("A", scores=scores, data=data, note="mind this"))])
+    body = tasks_of(tree)["A"]
+    facts = facts_of(body)
+    assert facts["Dataset"] == "org/A 0123456789ab"
+    assert facts["Texts"] == "220 asked for, 200 done by the model"
+    assert facts["Instruction (query)"] == "为这个句子生成表示"
+    assert facts["Wall time by stage"] == "data 1.0 s, encode 2.0 s, search 0.5 s, score 0.5 s"
+    assert (facts["Note"], facts["Data"]) == ("mind this", "differs")
+    assert "dev num_samples: 10 instead of 20" in body.words
+    parts = [[cell.words for cell in row.all("td")] for row in body.one("table").all("tr")]
+    assert parts[1:] == [["dev", "zh", "50.00"], ["dev", "en", "25.00"], ["test", "zh", "75.00"]]
+    assert body.attributes["data-states"] == "other"
+
+
+def test_settings_and_environment(tmp_path: Path) -> None:
+    one = page_run(
+        tmp_path, "org/one", page_task("A"), spec={"pooling": "cls", "normalize": True, "prompts": [["query", "问："]]}
+    )
+    two = page_run(
+        tmp_path,
+        "org/two",
+        page_task("A"),
+        spec={"pooling": "mean", "normalize": True, "weights": [], "video": {"fps": 2}},
+    )
+    tree, _ = made([one, two])
+    settings = section(tree, "settings-1")
+    table = [[cell.words for cell in row.all() if cell.name in ("th", "td")] for row in settings.all("tr")]
+    assert ["pooling", "cls", "mean"] in table
+    assert ["video.fps", "–", "2"] in table
+    assert ["normalize", "true", "true"] in table
+    assert ["prompts.query", "问：", "–"] in table
+    assert "weights" not in settings.text
+    assert "pooling: mean, from modules.json" in settings.text
+    alone, _ = made([one])
+    assert facts_of(section(alone, "environment-1"))["versions.torch"] == "2.13.0"
+
+
+def test_records_are_left_as_they_are(tmp_path: Path) -> None:
+    folder = page_run(tmp_path, "org/one", page_task("A"), worst={"A": worst_of("A", 1)})
+    (run,) = find_all([folder])
+    before = replace(run)
+    groups([run], KNOWN)
+    assert run == before

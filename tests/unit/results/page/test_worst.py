@@ -1,0 +1,87 @@
+"""The worst queries of a task: what is shown of them, in the room that there is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.results.compare.compare import compare
+from flagbench.results.page.render import page
+from flagbench.results.page.view import groups
+from flagbench.results.page.worst import worst
+from flagbench.results.runs import find_all
+from flagbench.results.worst_queries import Example, Examples, Passage
+from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of
+from tests.unit.page_tree import read_page
+from tests.unit.page_views import KNOWN, assert_same_numbers, made, tasks_of
+
+
+def test_worst_queries(tmp_path: Path) -> None:
+    found = [Passage("d1", "first\nline", 1, 0.75, 0), Passage("d2", "a relevant one", 2, 0.5, 2)]
+    gold = [Passage("d2", "a relevant one", 2, 0.5, 2), Passage("d9", "never found", None, None, 1)]
+    examples = Examples("A", "ndcg_at_10", [Example("q7", "dev", "default", "什么？", 0.125, found, gold)])
+    tree, _ = made([page_run(tmp_path, "org/one", page_task("A"), page_task("B"), worst={"A": examples})])
+    bodies = tasks_of(tree)
+    query = bodies["A"].one("ol", class_="queries")
+    assert all(text in query.words for text in ("什么？", "q7", "ndcg_at_10 0.125"))
+    retrieved, relevant = query.all("section")
+    assert [each.words for each in retrieved.all("li")] == [
+        "rank 1 · 0.75 first line",
+        "rank 2 · 0.5 · relevant a relevant one",
+    ]
+    assert [each.words for each in relevant.all("li")] == [
+        "rank 2 · grade 2 a relevant one",
+        "not retrieved · grade 1 never found",
+    ]
+    assert not list(bodies["B"].all("ol", class_="queries"))
+
+
+def test_worst_queries_take_the_room_that_there_is(tmp_path: Path) -> None:
+    examples = {"A": worst_of("A"), "B": worst_of("B")}
+    runs = find_all([page_run(tmp_path, "org/one", page_task("A"), page_task("B"), worst=examples)])
+    whole = worst(runs)
+    assert [len(each.queries) for each in whole.values()] == [20, 20]
+    assert list(whole[0, "A"].queries) == list(examples["A"].queries)
+    less = worst(runs, room=60_000)
+    assert [(len(each.queries), each.kept) for each in less.values()] == [(5, 20), (5, 20)]
+    texts = [passage.text for query in less[0, "A"].queries for passage in query.found]
+    assert {len(text) for text in texts} == {160}
+    assert all(text.endswith("…") for text in texts)
+    none = worst(runs, room=100)
+    assert [each.queries for each in none.values()] == [(), ()]
+
+
+def test_a_page_of_35_tasks_is_small_enough(tmp_path: Path) -> None:
+    tasks = many_tasks(35)
+    examples = {task.name: worst_of(task.name) for task in tasks}
+    run = page_run(tmp_path, "org/one", *tasks, worst=examples)
+    other = page_run(tmp_path, "org/two", *many_tasks(35, seed=1), worst=examples)
+    for folders in ([run], [run, other]):
+        text = page(groups(find_all(folders), KNOWN), "en")
+        assert 200_000 < len(text.encode()) < 2_000_000
+    tree = read_page(text)
+    assert_same_numbers(tree, compare(find_all([run, other])))
+    assert "of 20, worst first; all of them and longer texts are in flagbench/worst_queries/Task00.json" in tree.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{", "[]", '{"queries": [{}]}', '{"task": "A", "metric": 1, "queries": []}', "[" * 100_000, "value", "text"],
+)
+def test_a_damaged_file_of_worst_queries(tmp_path: Path, damage: str) -> None:
+    folder = page_run(tmp_path, "org/one", page_task("A"), worst={"A": worst_of("A", 1)})
+    file = folder / Examples.file("A")
+    document = json.loads(file.read_text(encoding="utf-8"))
+    if damage in ("value", "text"):
+        document["queries"][0][damage] = {}
+        damage = json.dumps(document)
+    file.write_text(damage, encoding="utf-8")
+    with pytest.raises(BadInput, match="is damaged") as error:
+        made([folder])
+    assert "\n" not in str(error.value)
+    file.unlink()
+    with pytest.raises(BadInput, match="cannot be read"):
+        made([folder])

@@ -1,0 +1,214 @@
+"""A run among the published models: means, places and Borda points against a naive count, and what is left out."""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flagbench import BadInput
+from flagbench.results.published.scores import Published, Reference, published, reference
+from flagbench.results.published.standing import Ranking, borda, places, rank, remarks, render
+from flagbench.results.record import RunRecord, TaskRecord
+
+KINDS = {"A": "STS", "B": "STS", "C": "Retrieval"}
+SPLITS = {"A": ("test",), "B": ("test",), "C": ("dev", "test")}
+SMALL = Reference(
+    KINDS,
+    SPLITS,
+    {
+        name: Published(name, "r", "", {task: dict.fromkeys(SPLITS[task], score) for task, score in scores.items()})
+        for name, scores in {
+            "o/best": {"A": 0.9, "B": 0.9, "C": 0.9},
+            "o/even": {"A": 0.5, "B": 0.5, "C": 0.5},
+            "o/mixed": {"A": 0.1, "B": 0.95, "C": 0.2},
+            "o/part": {"A": 0.99, "B": 0.99},
+        }.items()
+    },
+)
+
+
+def task(
+    name: str, score: float | None, kind: str = "STS", splits: tuple[str, ...] = ("test",), **values: Any
+) -> TaskRecord:
+    plain = {"status": "success", "settings": {}, "digest": "", "data": {"status": "exact"}}
+    scores = {} if score is None else {split: {"default": score} for split in splits}
+    return TaskRecord(name=name, kind=kind, scores=scores, **plain | values)
+
+
+def run_of(*tasks: TaskRecord, model: str = "me/mine", benchmark: str = "cmteb") -> RunRecord:
+    return RunRecord(benchmark, model, "r", {}, (), {}, {each.name: each for each in tasks})
+
+
+def whole(a: float = 0.5, b: float = 0.6, c: float = 0.7, model: str = "me/mine") -> RunRecord:
+    return run_of(task("A", a), task("B", b), task("C", c, "Retrieval", ("dev", "test")), model=model)
+
+
+def shown(ranking: Ranking, neighbours: int = 3) -> str:
+    console = Console(file=io.StringIO(), width=140)
+    for table in render(ranking, neighbours):
+        console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue() + "\n".join(remarks(ranking))
+
+
+def test_a_whole_run_by_hand() -> None:
+    ranking = rank(whole(), SMALL)
+    assert ranking.average == pytest.approx(0.6)
+    # o/part lacks C. Means: best 0.9, mine 0.6, even 0.5, mixed 0.4167.
+    assert [entry.model for entry in ranking.entries] == ["o/best", "me/mine", "o/even", "o/mixed"]
+    assert [entry.place for entry in ranking.entries] == [1, 2, 3, 4]
+    # A: best 3, mine and even 1.5 each, mixed 0. B: mixed 3, best 2, mine 1, even 0. C: best 3, mine 2, even 1.
+    assert {entry.model: entry.points for entry in ranking.entries} == {
+        "o/best": 8.0,
+        "me/mine": 4.5,
+        "o/even": 2.5,
+        "o/mixed": 3.0,
+    }
+    assert {entry.model: entry.borda for entry in ranking.entries} == {
+        "o/best": 1,
+        "me/mine": 2,
+        "o/even": 4,
+        "o/mixed": 3,
+    }
+    assert ranking.ours.means == {"STS": pytest.approx(0.55), "Retrieval": pytest.approx(0.7)}
+    assert ranking.place_of_type("STS") == 2
+    assert ranking.place_of_type("Retrieval") == 2
+    assert not ranking.left_out
+
+
+def test_borda_and_places_against_a_naive_count() -> None:
+    draw = random.Random(3)
+    scores = [[draw.choice((0.1, 0.2, 0.3, 0.4)) for _ in range(7)] for _ in range(12)]
+    expected = []
+    for mine in scores:
+        total = 0.0
+        for at in range(7):
+            # n less the average rank, as mteb has it: rank 1 is the highest, ties share the mean of their ranks.
+            greater = sum(other[at] > mine[at] for other in scores)
+            equal = sum(other[at] == mine[at] for other in scores)
+            total += 12 - (greater + (equal + 1) / 2)
+        expected.append(total)
+    assert borda(scores) == expected
+    ordered = sorted(expected, reverse=True)
+    assert places(expected) == [1 + ordered.index(value) for value in expected]
+
+
+def test_equal_models_share_a_place() -> None:
+    ranking = rank(whole(0.5, 0.5, 0.5), SMALL)
+    assert [(entry.model, entry.place, entry.borda) for entry in ranking.entries[1:]] == [
+        ("me/mine", 2, 2),
+        ("o/even", 2, 2),
+        ("o/mixed", 4, 4),
+    ]
+
+
+def test_a_run_is_rounded_as_published_scores_are() -> None:
+    ranking = rank(whole(0.5 + 4e-7, 0.5 - 4e-7, 0.5), SMALL)
+    assert ranking.ours.mean == 0.5
+    assert ranking.ours.place == 2
+
+
+def test_a_run_without_all_tasks_has_no_average_and_is_ranked_over_its_own() -> None:
+    ranking = rank(run_of(task("A", 0.98), task("B", 0.98)), SMALL)
+    assert ranking.average is None
+    assert ranking.left_out == {"C": "not in the run"}
+    # Over A and B the model without C is there as well.
+    assert [entry.model for entry in ranking.entries] == ["o/part", "me/mine", "o/best", "o/mixed", "o/even"]
+    assert "Retrieval" not in ranking.ours.means
+    said = shown(ranking)
+    assert "no average over all 3 tasks" in said
+    assert "the 2 of 3 tasks ranked here" in said
+    assert "left out, not in the run: C" in said
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (task("B", 0.6, data={"status": "differs"}), "its rows differ from the published ones"),
+        (task("B", 0.6, data={"status": "unknown"}), "its rows are not known to be the published ones"),
+        (task("B", 0.6, status="partial"), "scored on a part of its data"),
+        (task("B", None, status="error", error="no disk"), "failed: no disk"),
+        (task("B", 0.6, splits=("validation",)), "its splits are validation and not test"),
+    ],
+)
+def test_what_is_not_comparable_is_left_out_and_named(bad: TaskRecord, why: str) -> None:
+    ranking = rank(run_of(task("A", 0.5), bad), SMALL)
+    assert ranking.left_out == {"B": why, "C": "not in the run"}
+    assert list(ranking.tasks) == ["A"]
+    assert f"left out, {why}: B" in shown(ranking)
+    with pytest.raises(BadInput, match=f"no task of this run can be ranked .B: {why}"):
+        rank(run_of(bad), SMALL)
+
+
+def test_a_run_of_another_benchmark() -> None:
+    other = run_of(task("wiki_zh", 0.5, "Retrieval"), benchmark="air-bench")
+    with pytest.raises(BadInput, match=r"this run \(of air-bench: wiki_zh\) has no task of C-MTEB"):
+        rank(other, SMALL)
+    with pytest.raises(BadInput, match=r"this run \(of cmteb: no task\)"):
+        rank(run_of(), SMALL)
+
+
+def test_a_run_stands_in_the_place_of_its_own_published_scores() -> None:
+    ranking = rank(whole(model="o/best"), SMALL)
+    assert [entry.model for entry in ranking.entries] == ["o/best", "o/even", "o/mixed"]
+    assert ranking.ours.mean == pytest.approx(0.6)
+    assert ranking.replaces
+    assert "makes way for this run" in shown(ranking)
+
+
+def test_neighbours() -> None:
+    ranking = rank(whole(), SMALL)
+    assert [entry.model for entry in ranking.around(1)] == ["o/best", "me/mine", "o/even"]
+    assert [entry.model for entry in ranking.around(0)] == ["me/mine"]
+    assert ranking.around(9) == ranking.entries
+    said = shown(ranking, 1)
+    assert "me/mine (this run)" in said
+    assert "o/mixed" not in said
+
+
+def test_models_with_fewer_splits_are_said() -> None:
+    models = {
+        **SMALL.models,
+        "o/even": replace(SMALL.models["o/even"], scores={**SMALL.models["o/even"].scores, "C": {"dev": 0.4}}),
+    }
+    ranking = rank(whole(), replace(SMALL, models=models))
+    assert next(entry.mean for entry in ranking.entries if entry.model == "o/even") == pytest.approx(1.4 / 3)
+    assert ranking.notes == ["C: 1 of the models have published one of its 2 splits alone"]
+
+
+def test_the_dictionary_has_everything() -> None:
+    values = rank(whole(), SMALL).as_dict()
+    assert (values["average"], values["place"], values["borda_place"], values["models"]) == (
+        pytest.approx(0.6),
+        2,
+        2,
+        4,
+    )
+    assert values["types"]["STS"] == {"mean": pytest.approx(0.55), "place": 2, "tasks": 2, "of_tasks": 2}
+    assert [each["model"] for each in values["ranking"] if each["this_run"]] == ["me/mine"]
+    assert rank(run_of(task("A", 0.5)), SMALL).as_dict()["average"] is None
+
+
+def test_the_real_table_against_a_naive_sort() -> None:
+    """A run with the very scores of a published model stands where that model stands."""
+    table = reference()
+    its = published("BAAI/bge-large-zh-v1.5")
+    record = run_of(
+        *(task(name, its.score(name), kind, table.splits[name]) for name, kind in table.kinds.items()), model=its.model
+    )
+    ranking = rank(record, table)
+    means = {
+        name: sum(each.score(name_) or 0 for name_ in table.kinds) / 31
+        for name, each in table.models.items()
+        if len(each.scores) == 31
+    }
+    order = sorted(means, key=means.__getitem__, reverse=True)
+    assert ranking.average == pytest.approx(0.642518, abs=5e-7)
+    assert len(ranking.entries) == len(means) == 66
+    assert ranking.ours.place == 1 + order.index(its.model)
+    assert [entry.model for entry in ranking.entries] == order

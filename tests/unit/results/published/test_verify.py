@@ -1,0 +1,201 @@
+"""Verdicts at their boundaries, what counts as a failure, and the guesses at a cause."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flagbench import BadInput, UnknownName
+from flagbench.results.published.scores import Published
+from flagbench.results.published.verify import Verification, remarks, render, verify
+from flagbench.results.record import RunRecord, TaskRecord
+
+KINDS = {
+    **dict.fromkeys(("R1", "R2"), "Retrieval"),
+    "K1": "Reranking",
+    **dict.fromkeys(("S1", "S2", "S3"), "STS"),
+    **dict.fromkeys(("C1", "C2"), "Classification"),
+}
+SETTINGS = {
+    "model": {"pooling": "cls", "normalize": True, "query_max_length": 512, "passage_max_length": 512, "dtype": "fp16"},
+    "instruction": {"query": "为这个句子：", "passage": ""},
+}
+
+
+def task(name: str, score: float | None, **values: Any) -> TaskRecord:
+    plain = {"status": "success", "settings": SETTINGS, "digest": "", "data": {"status": "exact"}}
+    scores = {} if score is None else {"test": {"default": score}}
+    return TaskRecord(**{"name": name, "kind": KINDS.get(name, "STS"), "scores": scores, **plain, **values})
+
+
+def run_of(*tasks: TaskRecord, benchmark: str = "cmteb") -> RunRecord:
+    return RunRecord(benchmark, "me/mine", "r", {}, (), {}, {each.name: each for each in tasks})
+
+
+def against(scores: dict[str, float], mteb: str = "2.1") -> Published:
+    return Published("o/model", "abc", mteb, {name: {"test": score} for name, score in scores.items()})
+
+
+def held(differences: dict[str, float], mteb: str = "2.1", **values: Any) -> Verification:
+    """A run that is off by these."""
+    record = run_of(*(task(name, 0.5 + off, **values) for name, off in differences.items()))
+    return verify(record, against(dict.fromkeys(differences, 0.5), mteb), KINDS)
+
+
+def verdicts(verification: Verification) -> dict[str, str]:
+    return {each.task: each.verdict for each in verification.tasks}
+
+
+@pytest.mark.parametrize(
+    ("published", "off", "verdict"),
+    [
+        (0.5, 0.0, "OK"),
+        (0.5, 0.0005, "OK"),
+        (0.5, -0.0005, "OK"),
+        (0.743335, 0.0005, "OK"),
+        (0.5, 0.000501, "near"),
+        (0.5, -0.000501, "near"),
+        (0.5, 0.005, "near"),
+        (0.7, -0.005, "near"),
+        (0.743335, 0.005, "near"),
+        (0.5, 0.005001, "FAIL"),
+        (0.5, -0.3, "FAIL"),
+    ],
+)
+def test_boundaries(published: float, off: float, verdict: str) -> None:
+    result = verify(run_of(task("S1", published + off)), against({"S1": published}), KINDS)
+    assert verdicts(result) == {"S1": verdict}
+    assert result.tasks[0].difference == pytest.approx(off, abs=1e-9)
+    assert result.passed == (verdict != "FAIL")
+
+
+def test_tolerances_are_parameters() -> None:
+    record, scores = run_of(task("S1", 0.51)), against({"S1": 0.5})
+    assert verdicts(verify(record, scores, KINDS, tolerance=0.01, near=0.01)) == {"S1": "OK"}
+    assert verdicts(verify(record, scores, KINDS, tolerance=0.0, near=0.02)) == {"S1": "near"}
+    for tolerance, near in ((0.02, 0.01), (-0.1, 0.1), (0.1, 1.0), (float("nan"), 0.1)):
+        with pytest.raises(BadInput, match=r"expected 0 <= tolerance <= near < 1"):
+            verify(record, scores, KINDS, tolerance=tolerance, near=near)
+
+
+def test_what_is_missing_fails_and_what_is_not_published_is_not_judged() -> None:
+    record = run_of(task("S1", 0.5), task("S2", 0.4), task("Other", 0.3))
+    result = verify(record, against({"S1": 0.5, "S3": 0.5}), KINDS)
+    assert verdicts(result) == {"S1": "OK", "S2": "not judged", "S3": "missing", "Other": "not judged"}
+    assert not result.passed
+    assert result.counts() == {"OK": 1, "missing": 1, "not judged": 2}
+    assert verify(record, against({"S1": 0.5}), KINDS).passed
+
+
+def test_failed_and_partial_tasks_fail() -> None:
+    record = run_of(task("S1", None, status="error", error="no disk"), task("S2", 0.5, status="partial"))
+    result = verify(record, against({"S1": 0.5, "S2": 0.5}), KINDS)
+    assert verdicts(result) == {"S1": "FAIL", "S2": "FAIL"}
+    assert [each.note for each in result.tasks] == ["failed: no disk", "scored on a part of its data"]
+    assert not any(hint.startswith("guess") for hint in result.hints)
+
+
+def test_only_the_published_splits_are_compared() -> None:
+    both = {"validation": {"default": 0.5}, "test": {"default": 0.9}}
+    record = run_of(task("C1", None, scores=both))
+    result = verify(record, Published("o/m", "r", "", {"C1": {"validation": 0.5}}), KINDS)
+    assert verdicts(result) == {"C1": "OK"}
+    assert result.tasks[0].note == "only validation is published"
+    whole = verify(record, Published("o/m", "r", "", {"C1": {"validation": 0.6, "test": 0.8}}), KINDS)
+    assert verdicts(whole) == {"C1": "OK"}
+    lacking = verify(record, Published("o/m", "r", "", {"C1": {"dev": 0.5}}), KINDS)
+    assert verdicts(lacking) == {"C1": "missing"}
+    assert lacking.tasks[0].note == "the run lacks the split dev"
+
+
+def test_chosen_tasks_alone() -> None:
+    record, scores = run_of(task("S1", 0.5), task("S2", 0.9)), against({"S1": 0.5, "S2": 0.5, "R1": 0.5})
+    result = verify(record, scores, KINDS, only=("S1",))
+    assert verdicts(result) == {"S1": "OK"}
+    assert result.passed
+    with pytest.raises(UnknownName, match="unknown task 'S9'; did you mean S"):
+        verify(record, scores, KINDS, only=("S9",))
+    with pytest.raises(BadInput, match="nothing is published of o/model for C1"):
+        verify(record, scores, KINDS, only=("C1",))
+
+
+def test_a_run_of_another_benchmark() -> None:
+    with pytest.raises(BadInput, match=r"this run \(of mlvu: plotQA\) has no task of C-MTEB"):
+        verify(run_of(task("plotQA", 0.5), benchmark="mlvu"), against({"S1": 0.5}), KINDS)
+
+
+def test_nothing_off_nothing_guessed() -> None:
+    assert held({"S1": 0.0, "R1": 0.0005}).hints == ()
+
+
+def guesses(verification: Verification) -> str:
+    assert verification.hints
+    assert all(hint.startswith(("guess: ", "first: ")) for hint in verification.hints)
+    return "\n".join(verification.hints)
+
+
+def test_ranking_alone_off_is_the_query_instruction() -> None:
+    said = guesses(held({"R1": -0.03, "R2": -0.02, "K1": -0.001, "S1": 0.0}))
+    assert "the query instruction may be another" in said
+    assert "query '为这个句子：'" in said
+    assert "instruction" not in guesses(held({"R1": -0.03, "R2": -0.02}))  # nothing to tell them from
+    assert "instruction" not in guesses(held({"R1": -0.03, "S1": 0.03, "S2": 0.0}))  # STS is off as well
+
+
+def test_all_off_by_a_little_is_length_or_precision() -> None:
+    off = {"R1": -0.004, "S1": 0.003, "S2": -0.006, "C1": 0.002, "C2": 0.0}
+    said = guesses(held(off))
+    assert "length of texts or the precision" in said
+    assert "query_max_length 512, passage_max_length 512, dtype 'fp16'" in said
+    assert "--store-fp16" not in said
+    assert "--store-fp16" in guesses(held(off, settings={**SETTINGS, "store": "fp16"}))
+
+
+def test_all_far_off_is_pooling_or_normalisation() -> None:
+    said = guesses(held({"R1": -0.3, "S1": -0.2, "S2": -0.1, "C1": -0.02}))
+    assert "pooling, the normalisation" in said
+    assert "pooling 'cls', normalize True" in said
+
+
+def test_rows_come_first() -> None:
+    hints = held({"R1": -0.3, "S1": -0.2, "C1": -0.1}, data={"status": "differs"}).hints
+    assert hints[0].startswith("first: the rows of R1, S1, C1 are not the published ones")
+
+
+def test_a_reranker_comes_first() -> None:
+    hints = held({"R1": 0.1, "S1": 0.0}, settings={**SETTINGS, "reranker": {"name": "o/r"}}).hints
+    assert hints[0].startswith("first: the run re-ranks with a second model")
+
+
+def test_fitted_tasks_alone_and_reranking_alone() -> None:
+    assert "draw samples" in guesses(held({"C1": 0.004, "C2": -0.01, "S1": 0.0}))
+    assert "average precision" in guesses(held({"K1": 0.004, "R1": 0.0, "S1": 0.0}, mteb="1.1.0"))
+    assert "average precision" not in guesses(held({"K1": 0.004, "R1": 0.0, "S1": 0.0}, mteb="2.1"))
+
+
+def test_no_pattern_is_said() -> None:
+    assert guesses(held({"S1": 0.03, "S2": 0.0, "R1": 0.0})).startswith("guess: no usual pattern")
+
+
+def test_settings_that_the_record_lacks() -> None:
+    assert "not in its record" in guesses(held({"R1": -0.03, "S1": 0.0}, settings={}))
+
+
+def test_the_table_and_its_lines() -> None:
+    record = run_of(task("S1", 0.5), task("S2", 0.49), task("R1", None, status="error", error="[red]no[/red] disk"))
+    result = verify(record, against({"S1": 0.5, "S2": 0.5, "R1": 0.5}, "1.1.0"), KINDS)
+    console = Console(file=io.StringIO(), width=140)
+    console.print(render(result))
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "-1.000" in said
+    assert "[red]no[/red] disk" in said
+    lines = remarks(result)
+    assert lines[0] == "NOT reproduced: 1 OK, 2 FAIL (OK within 0.05 points, near within 0.5)"
+    assert lines[1].endswith("revision abc, by mteb 1.1.0")
+    values = result.as_dict()
+    assert values["passed"] is False
+    assert [each["difference"] for each in values["tasks"]] == [None, 0.0, -0.01]

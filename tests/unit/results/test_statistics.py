@@ -1,0 +1,201 @@
+"""The paired test, the interval and the correction, against enumeration, scipy and simulation."""
+
+from __future__ import annotations
+
+import itertools
+import tracemalloc
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from flagbench.results import statistics
+from flagbench.results.statistics import bootstrap_interval, holm, paired, sign_flip_test
+
+
+def _enumerated(differences: list[int]) -> Fraction:
+    """The p-value by its definition, over all sign patterns, in whole numbers."""
+    observed = abs(sum(differences))
+    patterns = list(itertools.product((1, -1), repeat=len(differences)))
+    as_far = sum(
+        abs(sum(sign * each for sign, each in zip(signs, differences, strict=True))) >= observed for signs in patterns
+    )
+    return Fraction(as_far, len(patterns))
+
+
+def _steps(values: list[float]) -> list[float]:
+    """Holm's procedure as he words it: each p-value times how many are left, never below an earlier one."""
+    adjusted = [0.0] * len(values)
+    left, highest = sorted(range(len(values)), key=values.__getitem__), 0.0
+    while left:
+        highest = max(highest, min(1.0, values[left[0]] * len(left)))
+        adjusted[left.pop(0)] = highest
+    return adjusted
+
+
+# The test.
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_few_differences_are_tested_exactly(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    differences = rng.integers(-3, 5, size=10).tolist()
+    test = sign_flip_test(differences)
+    assert test.exact
+    assert test.p == float(_enumerated(differences))
+    assert test.permutations == 2 ** sum(each != 0 for each in differences)
+
+
+def test_fractions_that_are_equal_but_for_rounding_count_as_equal() -> None:
+    differences = [0.1, 0.2, -0.3, 0.1, 0.1, -0.2]  # in floats 0.1 + 0.2 is more than 0.3
+    assert sign_flip_test(differences).p == float(_enumerated([1, 2, -3, 1, 1, -2]))
+
+
+def test_exact_p_is_scipy_s() -> None:
+    differences = np.random.default_rng(3).normal(0.4, 1, size=11)
+    theirs = scipy.stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
+    )
+    assert sign_flip_test(differences).p == pytest.approx(theirs.pvalue)
+
+
+def test_drawn_p_is_near_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    differences = np.random.default_rng(5).normal(0.35, 1, size=16)
+    exact = sign_flip_test(differences)
+    monkeypatch.setattr(statistics, "_EXACT_UP_TO", 0)
+    drawn = sign_flip_test(differences, permutations=20_000, seed=1)
+    assert exact.exact
+    assert not drawn.exact
+    assert drawn.permutations == 20_000
+    assert drawn.p == pytest.approx(exact.p, abs=4 * (exact.p / 20_000) ** 0.5)
+
+
+def test_drawn_p_of_many_differences_is_near_the_normal_one() -> None:
+    differences = np.random.default_rng(7).normal(0.05, 1, size=1_000)
+    z = differences.sum() / np.sqrt((differences**2).sum())
+    assert sign_flip_test(differences, seed=2).p == pytest.approx(2 * scipy.stats.norm.sf(abs(z)), abs=0.015)
+
+
+def test_p_is_never_zero_and_alike_from_both_sides() -> None:
+    differences = np.random.default_rng(9).uniform(0.5, 1, size=200)
+    test = sign_flip_test(differences, permutations=999)
+    assert test.p == 1 / 1_000
+    assert sign_flip_test(-differences, permutations=999).p == test.p
+
+
+@pytest.mark.parametrize("differences", [[0.0], [0.0] * 30, [1.0], [0.5, -0.5]])
+def test_nothing_is_significant_without_a_difference_that_says_so(differences: list[float]) -> None:
+    assert sign_flip_test(differences).p == 1
+
+
+def test_the_same_seed_gives_the_same_and_another_one_does_not() -> None:
+    differences = np.random.default_rng(11).normal(0.1, 1, size=60)
+    runs = [
+        (sign_flip_test(differences, seed=seed).p, *bootstrap_interval(differences, seed=seed)) for seed in (4, 4, 5)
+    ]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "_BLOCK", 1 << 14)
+    differences = np.random.default_rng(13).normal(size=2_000)
+    tracemalloc.start()
+    try:
+        sign_flip_test(differences, permutations=2_000)
+        bootstrap_interval(differences, resamples=2_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 << 20  # all at once would be 32 MB
+
+
+@pytest.mark.parametrize("bad", [[], [[1.0]], [1.0, float("nan")], [float("inf")]])
+def test_what_is_no_row_of_numbers_is_refused(bad: list[float]) -> None:
+    for of in (sign_flip_test, bootstrap_interval):
+        with pytest.raises(ValueError, match=r"finite|needed"):
+            of(bad)
+
+
+# The interval.
+
+
+def test_interval_is_scipy_s() -> None:
+    differences = np.random.default_rng(17).exponential(1, size=80) - 0.8
+    theirs = scipy.stats.bootstrap(
+        (differences,), np.mean, method="percentile", n_resamples=9_999, rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert bootstrap_interval(differences, seed=3) == pytest.approx((theirs.low, theirs.high), abs=0.015)
+
+
+def test_interval_of_two_queries_is_that_of_all_resamples() -> None:
+    # The means of the four resamples are 0, 1/2 (twice) and 1: a quarter of them at either end.
+    assert bootstrap_interval([0.0, 1.0]) == (0, 1)
+    assert bootstrap_interval([0.0, 1.0], level=0.4) == (0.5, 0.5)
+
+
+def test_interval_of_equal_differences_is_a_point() -> None:
+    assert bootstrap_interval([0.25] * 7) == (0.25, 0.25)
+
+
+def test_interval_holds_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(19)
+    held = 0
+    for seed in range(200):
+        low, high = bootstrap_interval(rng.normal(0.3, 1, size=60), resamples=500, seed=seed)
+        held += low <= 0.3 <= high
+    assert 0.90 <= held / 200 <= 0.99
+
+
+# Many tests.
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.6]).tolist() == [1, 1]
+    assert holm([]).tolist() == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_by_its_steps(seed: int) -> None:
+    values = np.random.default_rng(seed).uniform(0, 0.2, size=12).round(2).tolist()
+    assert holm(values).tolist() == pytest.approx(_steps(values))
+
+
+def test_false_alarms_are_as_rare_as_promised() -> None:
+    """200 pairs of systems that are equally good on 5 tasks: any task found significant is a false alarm."""
+    rng = np.random.default_rng(23)
+    alarms = 0
+    for pair in range(200):
+        p_values = []
+        for task in range(5):
+            hardness = rng.uniform(0, 1, size=40)  # of a query, for both systems alike
+            one, other = (np.clip(hardness + rng.normal(0, 0.2, size=40), 0, 1) for _ in range(2))
+            p_values.append(sign_flip_test(other - one, permutations=499, seed=(pair, task)).p)
+        alarms += bool((holm(p_values) <= 0.05).any())
+    assert alarms / 200 <= 0.05 + 1.645 * (0.05 * 0.95 / 200) ** 0.5
+
+
+def test_a_real_difference_is_found() -> None:
+    rng = np.random.default_rng(29)
+    found = 0
+    for pair in range(50):
+        p_values = [sign_flip_test(rng.normal(0.15, 0.25, 80), permutations=499, seed=pair).p for _ in range(5)]
+        found += bool((holm(p_values) <= 0.05).all())
+    assert found >= 45
+
+
+# Both systems.
+
+
+def test_paired_counts_and_signs() -> None:
+    result = paired([0.0, 0.5, 1.0, 0.25], [1.0, 0.5, 0.5, 0.75])
+    assert (result.better, result.same, result.worse, result.queries) == (2, 1, 1, 4)
+    assert result.difference == pytest.approx(0.25)
+    assert result.low <= result.difference <= result.high
+    assert (result.p, result.permutations, result.exact) == (float(_enumerated([4, -2, 2])), 8, True)
+
+
+def test_values_that_are_not_as_many_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be paired"):
+        paired([1.0, 2.0], [1.0])

@@ -1,0 +1,180 @@
+"""The table of scores: blanks, means, marks, and several runs side by side."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flagbench.results.record import TaskRecord
+from flagbench.results.table import Row, render, rows
+
+
+def _record(name: str, kind: str, score: float | None, status: str = "exact", **values: Any) -> TaskRecord:
+    return TaskRecord(
+        name=name,
+        kind=kind,
+        status="success" if score is not None else "error",
+        settings={},
+        digest="",
+        scores={"test": {"default": score}} if score is not None else {},
+        data={"status": status} if score is not None else {},
+        **values,
+    )
+
+
+_ALL = {"STS mean": ["A", "B", "C"], "Retrieval mean": ["D"], "Avg": ["A", "B", "C", "D"]}
+_RECORDS = [
+    _record("A", "STS", 0.1),
+    _record("B", "STS", 0.2),
+    _record("C", "STS", 0.6),
+    _record("D", "Retrieval", 0.9),
+]
+
+
+def _means(records: Sequence[TaskRecord], over: Mapping[str, Sequence[str]] = _ALL) -> dict[str, Row]:
+    return {row.label: row for row in rows(records, over)[1]}
+
+
+def test_each_task_has_its_score() -> None:
+    assert [(row.label, row.kind, row.score) for row in rows(_RECORDS, _ALL)[0]] == [
+        ("A", "STS", 0.1),
+        ("B", "STS", 0.2),
+        ("C", "STS", 0.6),
+        ("D", "Retrieval", 0.9),
+    ]
+
+
+def test_the_average_is_over_tasks_not_over_types() -> None:
+    means = _means(_RECORDS)
+    assert means["STS mean"].score == pytest.approx(0.3)
+    assert means["Retrieval mean"].score == pytest.approx(0.9)
+    assert means["Avg"].score == pytest.approx(0.45)  # (0.1 + 0.2 + 0.6 + 0.9) / 4, and not (0.3 + 0.9) / 2
+
+
+def test_a_mean_is_blank_when_a_task_is_missing() -> None:
+    means = _means(_RECORDS[1:])
+    assert means["STS mean"].score is None
+    assert means["STS mean"].note == "2 of 3 tasks"
+    assert means["Retrieval mean"].score == pytest.approx(0.9)
+    assert means["Avg"].score is None
+    assert means["Avg"].note == "3 of 4 tasks"
+
+
+def test_a_mean_is_blank_when_a_task_failed() -> None:
+    means = _means([_record("A", "STS", None, error="no memory"), *_RECORDS[1:]])
+    assert means["STS mean"].score is None
+    assert means["Avg"].score is None
+
+
+def test_tasks_outside_the_average_do_not_move_it() -> None:
+    means = _means([*_RECORDS, _record("X", "STS", 1.0)])
+    assert means["Avg"].score == pytest.approx(0.45)
+
+
+def test_without_an_average_there_are_no_means() -> None:
+    assert rows(_RECORDS, {})[1] == []
+
+
+def test_a_failed_task_is_blank_with_its_reason() -> None:
+    row = rows([_record("A", "STS", None, error="no memory")], {})[0][0]
+    assert row.score is None
+    assert row.note == "failed: no memory"
+
+
+@pytest.mark.parametrize(("status", "comparable"), [("exact", True), ("differs", False), ("unknown", False)])
+def test_only_the_published_rows_are_comparable(status: str, comparable: bool) -> None:
+    row = rows([_record("A", "STS", 0.5, status)], {})[0][0]
+    assert row.comparable is comparable
+    assert bool(row.note) is not comparable
+
+
+def test_one_task_that_is_not_comparable_spoils_its_means_only() -> None:
+    means = _means([_record("A", "STS", 0.1, "differs"), *_RECORDS[1:]])
+    assert {label: row.comparable for label, row in means.items()} == {
+        "STS mean": False,
+        "Retrieval mean": True,
+        "Avg": False,
+    }
+
+
+def _cells(columns: dict[str, tuple[Sequence[Row], Sequence[Row]]]) -> dict[str, list[str]]:
+    """Cells of the printed table by the first one."""
+    console = Console(file=io.StringIO(), width=200)
+    console.print(render("C-MTEB", columns))
+    assert isinstance(console.file, io.StringIO)
+    lines = [line for line in console.file.getvalue().splitlines() if line[:1] in "│┃"]
+    cells = [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in lines]
+    return {line[0]: line[1:] for line in cells}
+
+
+def test_scores_are_printed_in_percent() -> None:
+    cells = _cells({"org/model": rows(_RECORDS, _ALL)})
+    assert cells["task"] == ["type", "org/model", "note"]
+    assert cells["A"] == ["STS", "10.00", ""]
+    assert cells["Avg"] == ["", "45.00", ""]
+
+
+def test_a_star_marks_what_is_not_comparable() -> None:
+    cells = _cells({"org/model": rows([_record("A", "STS", 0.12345, "differs"), *_RECORDS[1:]], _ALL)})
+    assert cells["A"][1] == "12.35*" or cells["A"][1] == "12.34*"
+    assert cells["B"][1] == "20.00"
+    assert cells["Avg"][1].endswith("*")
+    assert cells["Retrieval mean"][1] == "90.00"
+
+
+def test_blanks_are_printed_with_their_notes() -> None:
+    cells = _cells({"org/model": rows([_record("A", "STS", None, error="no memory"), *_RECORDS[1:]], _ALL)})
+    assert cells["A"] == ["STS", "", "failed: no memory"]
+    assert cells["Avg"] == ["", "", "3 of 4 tasks"]
+
+
+def test_several_runs_stand_side_by_side() -> None:
+    other = [_record("D", "Retrieval", 0.5), _record("X", "STS", 0.7, "differs")]
+    cells = _cells({"org/one": rows(_RECORDS, _ALL), "org/two": rows(other, _ALL)})
+    assert cells["task"] == ["type", "org/one", "org/two"]
+    assert cells["A"] == ["STS", "10.00", ""]
+    assert cells["D"] == ["Retrieval", "90.00", "50.00"]
+    assert cells["X"] == ["STS", "", "70.00*"]
+    assert cells["Retrieval mean"] == ["", "90.00", "50.00"]
+    assert cells["Avg"] == ["", "45.00", ""]
+
+
+def test_a_task_scored_in_part_is_marked_and_leaves_averages_blank() -> None:
+    partial = replace(_record("A", "STS", 0.1, note="2 of 5 videos are missing"), status="partial")
+    tasks, _ = rows([partial, *_RECORDS[1:]], _ALL)
+    assert (tasks[0].score, tasks[0].comparable, tasks[0].note) == (0.1, False, "2 of 5 videos are missing")
+    means = _means([partial, *_RECORDS[1:]])
+    assert (means["STS mean"].score, means["STS mean"].note) == (None, "2 of 3 tasks")
+    assert means["Avg"].score is None
+    assert means["Retrieval mean"].score == 0.9
+
+
+def _sample(error: float | None) -> dict[str, Any]:
+    return {"sample": {"profile": "quick", "items": 1_000, "of": 12_500, "error": error}}
+
+
+def test_scores_of_samples_stand_with_their_errors_for_one_run_and_for_several() -> None:
+    records = [
+        _record("A", "STS", 0.1, "differs", **_sample(0.03)),
+        _record("B", "STS", 0.2, "differs", **_sample(0.04)),
+        _record("C", "STS", 0.6),
+        _record("D", "Retrieval", 0.9, "differs", note="over 5 of 9 passages", **_sample(None)),
+    ]
+    found = rows(records, _ALL)
+    by_label = {row.label: row for part in found for row in part}
+    assert by_label["STS mean"].error == pytest.approx(0.05 / 3)  # the errors are independent, and C has none
+    assert by_label["Retrieval mean"].error is None
+    assert by_label["Avg"].error is None  # that of D is not known
+    assert by_label["D"].note == "1,000 of 12,500 items: not comparable; over 5 of 9 passages"
+    assert not by_label["Avg"].comparable
+    for columns in ({"one": found}, {"one": found, "other": found}):
+        stream = io.StringIO()
+        Console(file=stream, width=200).print(render("title", columns))
+        assert stream.getvalue().count("10.00* ± 3.00") == len(columns)
+        assert stream.getvalue().count("30.00* ± 1.67") == len(columns)
+        assert "90.00* ±" not in stream.getvalue()

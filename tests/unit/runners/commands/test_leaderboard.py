@@ -1,0 +1,228 @@
+"""The local leaderboard: what can be got from it, what cannot, and when the page is made anew."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.results.page.view import Benchmark
+from flagbench.results.worst_queries import Examples
+from flagbench.runners.commands.leaderboard import Leaderboard, Server, listen
+from tests.unit.page_runs import page_run, page_task, worst_of
+from tests.unit.page_tree import Element, read_page
+
+_KNOWN = {"cmteb": Benchmark("C-MTEB", {"Avg": ["A", "B"]})}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three runs at different depths."""
+    page_run(tmp_path / "runs", "org/best", page_task("A", 0.9), page_task("B", 0.8))
+    page_run(tmp_path / "runs" / "nightly" / "monday", "org/second", page_task("A", 0.5), page_task("B", 0.6))
+    page_run(tmp_path / "runs" / "half", "org/half", page_task("A", 0.99))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Server]:
+    """A server of that folder, at work."""
+    with listen(Leaderboard(folder, "en", _KNOWN), "127.0.0.1", 0) as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+def answer(
+    server: Server, path: str = "/", method: str = "GET", host: str | None = None
+) -> tuple[http.client.HTTPResponse, str]:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)) as connection:
+        connection.request(method, path, headers={} if host is None else {"Host": host})
+        response = connection.getresponse()
+        return response, response.read().decode()
+
+
+def labels(text: str) -> list[str]:
+    return [each.attributes["data-run"] for each in read_page(text).all("tbody", data_run=None)]
+
+
+def test_all_runs_are_shown_the_most_complete_and_best_first(server: Server) -> None:
+    response, text = answer(server)
+    assert response.status == 200
+    assert labels(text) == ["org/best", "org/second", "org/half"]
+    tree = read_page(text)
+    assert tree.one("h1").text == "Leaderboard"
+    assert tree.one("html").attributes["data-version"] == answer(server, "/version")[1].strip()
+    assert [each.words for each in tree.all("td", data_official=None)] == ["85.00", "55.00", "–1 of 2 tasks"]
+
+
+def test_the_page_is_made_anew_when_a_file_changes_and_only_then(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    whole = Leaderboard._page
+    monkeypatch.setattr(Leaderboard, "_page", lambda *its: made.append(its[2]) or whole(*its))
+    first, version = answer(server)[1], answer(server, "/version")[1]
+    assert answer(server)[1] == first
+    assert made == [version.strip()]
+    page_run(folder / "nightly" / "tuesday", "org/new", page_task("A", 0.1))
+    assert answer(server, "/version")[1] != version
+    assert "org/new" in labels(answer(server)[1])
+    file = next(folder.glob("org__best/*/flagbench/run.json"))
+    now = answer(server, "/version")[1]
+    file.write_text(file.read_text(encoding="utf-8").replace("0.9", "0.7"), encoding="utf-8")
+    os.utime(file, ns=(1, 1))  # whatever the clock of the file system
+    assert answer(server, "/version")[1] != now
+    assert "70.00" in answer(server)[1]
+    file.unlink()
+    assert "org/best" not in labels(answer(server)[1])
+    assert len(made) == len(set(made)) == 4
+
+
+def test_damaged_runs_are_named_and_the_others_shown(server: Server, folder: Path) -> None:
+    broken = page_run(folder, "org/broken<script>", page_task("A"))
+    (broken / "flagbench" / "run.json").write_text("{", encoding="utf-8")
+    worst = page_run(folder, "org/worst", page_task("A"), worst={"A": worst_of("A", 1)})
+    (worst / Examples.file("A")).write_text("{", encoding="utf-8")
+    response, text = answer(server)
+    assert response.status == 200
+    assert labels(text) == ["org/best", "org/second", "org/half"]
+    section = read_page(text).one("section", aria_labelledby="unreadable")
+    lines = [each.words for each in section.all("li")]
+    assert len(lines) == 2
+    assert "org__broken<script>" in lines[0]
+    assert "no run.json that can be read" in lines[0]
+    assert "worst_queries/A.json is damaged" in lines[1]
+
+
+def test_a_folder_that_lost_its_runs_says_so(server: Server, folder: Path) -> None:
+    for file in folder.rglob("run.json"):
+        file.unlink()
+    response, text = answer(server)
+    assert response.status == 200
+    assert "There are no runs" in text
+
+
+def test_differing_data_do_not_keep_runs_off_the_page(server: Server, folder: Path) -> None:
+    page_run(folder, "org/other", page_task("A", scores={"test": {"default": 0.2}}))
+    text = answer(server)[1]
+    assert "org/other" in labels(text)
+    assert "≠" in read_page(text).one("tbody", data_task="A").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/flagbench/run.json",
+        "/../runs/org__best/v1/flagbench/run.json",
+        "/..%2f..%2fetc%2fpasswd",
+        "//etc/passwd",
+        "/etc/passwd",
+        "/index.html",
+        "/version/",
+    ],
+)
+def test_no_path_leads_to_a_file(server: Server, path: str) -> None:
+    response, text = answer(server, path)
+    assert (response.status, text) == (404, "there is nothing here but /\n")
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_only_get(server: Server, method: str) -> None:
+    response, text = answer(server, method=method)
+    assert response.status == 405
+    assert response.headers["Allow"] == "GET"
+    assert "org/best" not in text
+
+
+def test_other_methods(server: Server) -> None:
+    assert answer(server, method="TRACE")[0].status == 501
+
+
+def test_headers(server: Server) -> None:
+    for path in ("/", "/version", "/none"):
+        headers = answer(server, path)[0].headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "Access-Control-Allow-Origin" not in headers
+        assert "Python" not in headers["Server"]
+        rules = headers["Content-Security-Policy"].split("; ")
+        assert {"default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'"} <= set(rules)
+    policy = read_page(answer(server)[1]).one("meta", http_equiv="Content-Security-Policy").attributes["content"]
+    assert policy.split("; ") == rules[:-1]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9", 200),
+        ("localhost", 200),
+        ("LOCALHOST:8080", 200),
+        ("[::1]:8808", 200),
+        ("10.1.2.3", 200),
+        ("evil.example", 421),
+        ("evil.example:8808", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+    ],
+)
+def test_names_of_others_are_refused(server: Server, host: str, status: int) -> None:
+    response, text = answer(server, host=host)
+    assert response.status == status
+    assert ("org/best" in text) == (status == 200)
+
+
+def test_where_it_cannot_listen(folder: Path, server: Server) -> None:
+    board = Leaderboard(folder, "en", _KNOWN)
+    for host, port, said in (
+        ("127.0.0.1", server.server_port, f"port {server.server_port} of 127.0.0.1 is in use"),
+        ("192.0.2.1", 0, "cannot listen on port 0 of 192.0.2.1"),
+        ("no host", 0, "no host"),
+        ("é" * 70, 0, "no address"),
+    ):
+        with pytest.raises(BadInput, match=said) as error:
+            listen(board, host, port)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_ipv6(folder: Path) -> None:
+    try:
+        made = listen(Leaderboard(folder, "en", _KNOWN), "::1", 0)
+    except BadInput as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with made:
+        assert made.server_port > 0
+
+
+def test_folders_of_runs_are_not_walked_through(folder: Path) -> None:
+    run = next(folder.glob("org__best/v1"))
+    page_run(run / "flagbench" / "replaced", "org/old", page_task("A"))
+    page_run(folder / ".hidden", "org/hidden", page_task("A"))
+    found = Leaderboard(folder, "en", _KNOWN).files()
+    assert [file.parent.parent.parent.name for file in found] == ["org__half", "org__second", "org__best"]
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is no folder"):
+        Leaderboard(tmp_path / "gone", "en", _KNOWN)
+
+
+def test_the_tree_reads_what_it_should() -> None:
+    tree = read_page("<p class='a b'>one<br>two <b>&lt;three&gt;</b></p>")
+    assert tree.one("p").has("b")
+    assert tree.words == "onetwo <three>"
+    assert isinstance(tree.one("b"), Element)

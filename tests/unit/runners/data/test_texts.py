@@ -1,0 +1,89 @@
+"""Texts on disk: the same sequence as a list, and what is said when there is no room for them."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from flagbench import BadInput
+from flagbench.runners.data.texts import Picked, TextColumn, on_disk
+from flagbench.runners.store.keys import first_of_each, keys_of
+
+_SCHEMA = pa.schema([("text", pa.large_string())])
+
+
+def _column(*groups: list[str]) -> TextColumn:
+    tables = [pa.table({"text": pa.array(group, pa.large_string())}) for group in groups]
+    return TextColumn(on_disk(tables, _SCHEMA).column("text"))
+
+
+def test_a_column_on_disk_is_the_list_that_it_was_made_of() -> None:
+    texts = ["one", "", "drei 三", "four\n", "fünf", "6", "seven"]
+    column = _column(texts[:3], texts[3:4], texts[4:])
+    assert list(column) == texts
+    assert [column[row] for row in range(7)] == texts
+    assert [column[row] for row in range(-7, 0)] == texts
+    assert list(column[2:6:2]) == texts[2:6:2]
+    assert len(column) == 7
+    with pytest.raises(IndexError):
+        column[7]
+
+
+def test_a_column_may_have_no_rows() -> None:
+    assert list(_column()) == []
+    assert len(_column()) == 0
+
+
+def test_some_rows_of_a_sequence_are_a_sequence() -> None:
+    picked = Picked(["a", "b", "c", "d"], np.array([3, 0, 0]))
+    assert list(picked) == ["d", "a", "a"]
+    assert list(picked[1:]) == ["a", "a"]
+    assert picked[-1] == "a"
+
+
+def test_the_file_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    column = _column(["a", "b"])
+    assert list(tmp_path.iterdir()) == []
+    assert column[1] == "b"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __init__(self, **_: str) -> None: ...
+
+        def __enter__(self) -> str:
+            os.symlink("/dev/full", tmp_path / "rows.arrow")  # noqa: PTH211
+            return str(tmp_path)
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", Full)
+    with pytest.raises(BadInput, match=r"is full: free space there, or name another folder in the variable TMPDIR$"):
+        _column(["text" * 100_000])
+
+
+def test_an_error_of_what_gives_the_rows_is_not_the_disks() -> None:
+    def broken() -> object:
+        raise OSError("no such parquet")
+        yield
+
+    with pytest.raises(OSError, match="no such parquet"):
+        on_disk(broken(), _SCHEMA)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 50, 1_000])
+def test_the_first_of_each_key_is_that_of_a_dictionary(size: int) -> None:
+    chosen = random.Random(size)
+    texts = [f"text {chosen.randrange(max(1, size // 3))}" for _ in range(size)]
+    rows: dict[str, int] = {}
+    expected = [rows.setdefault(text, len(rows)) for text in texts]
+    firsts, places = first_of_each(keys_of(texts))
+    assert [texts[row] for row in firsts] == list(rows)
+    assert places.tolist() == expected

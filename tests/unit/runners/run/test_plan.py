@@ -1,0 +1,324 @@
+"""A run resolved before anything is loaded: its steps, their states, and everything that can be refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flagbench import BadData, BadInput
+from flagbench.models.loading.overrides import Overrides
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.runners.request import RunRequest
+from flagbench.runners.run.plan import Plan, Step, resolve
+from tests.conftest import MINI
+
+_MINI_TASKS = [
+    "CovidRetrieval",
+    "EcomRetrieval",
+    "T2Reranking",
+    "CMedQAv2-reranking",
+    "Ocnli",
+    "Cmnli",
+    "CLSClusteringS2S",
+    "ThuNewsClusteringS2S",
+    "LCQMC",
+    "STSB",
+    "TNews",
+    "Waimai",
+]
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> RunRequest:
+    return RunRequest(model="flagbench/random", benchmark="cmteb", mini=True, output=tmp_path / "results")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A copy of three datasets of the mini folder."""
+    for repo in ("C-MTEB/LCQMC", "mteb/STSB", "mteb/T2Reranking"):
+        shutil.copytree(MINI / repo, tmp_path / "data" / repo)
+    return tmp_path / "data"
+
+
+def _refused(request: RunRequest, **changes: Any) -> str:
+    with pytest.raises(BadInput) as caught:
+        resolve(replace(request, **changes))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def _store(plan: Plan, *steps: Step, status: Any = "success") -> None:
+    """Write what a run of these steps would leave."""
+    plan.store.prepare()
+    spec = plan.model.spec
+    run = plan.store.read() or RunRecord("cmteb", spec.name, spec.revision, spec.as_dict(), (), {}, {})
+    for step in steps:
+        files = step.outputs if status == "success" else ()
+        record = TaskRecord(step.task.name, step.task.kind, status, step.settings, step.digest, files=files)
+        run = plan.store.write_task(run, record, dict.fromkeys(files, "{}"))
+
+
+def _states(plan: Plan) -> dict[str, str]:
+    return {step.task.name: step.state for step in plan.steps}
+
+
+def _step(plan: Plan, name: str) -> Step:
+    return next(step for step in plan.steps if step.task.name == name)
+
+
+def test_the_mini_run_has_twelve_steps(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    assert [step.task.name for step in plan.steps] == _MINI_TASKS
+    assert set(_states(plan).values()) == {"new"}
+    assert list(plan.averages["Avg"]) == _MINI_TASKS
+    assert plan.device == "cpu"
+    assert plan.snapshots.root == MINI
+    assert plan.earlier is None
+
+
+def test_resolving_writes_nothing(request_: RunRequest) -> None:
+    resolve(request_)
+    assert not request_.output.exists()
+
+
+def test_finished_tasks_are_told_from_new_ones(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    _store(plan, *plan.steps[:3])
+    states = list(_states(resolve(request_)).values())
+    assert states == ["finished"] * 3 + ["new"] * 9
+
+
+def test_failed_tasks_are_new(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    _store(plan, *plan.steps, status="error")
+    assert set(_states(resolve(request_)).values()) == {"new"}
+
+
+def test_other_settings_of_the_model_run_again_with_the_reason(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    _store(plan, *plan.steps)
+    other = resolve(replace(request_, overrides=Overrides(max_length=64)))
+    assert set(_states(other).values()) == {"again"}
+    reason = other.steps[0].reason
+    assert "model.query_max_length 512 -> 64" in reason
+    assert "model.passage_max_length 512 -> 64" in reason
+    assert "pooling" not in reason
+
+
+def test_a_result_that_is_gone_runs_again(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    _store(plan, *plan.steps)
+    (plan.store.folder / "LCQMC.json").unlink()
+    step = _step(resolve(request_), "LCQMC")
+    assert (step.state, step.reason) == ("again", "its result file is gone")
+
+
+def test_overwrite_runs_finished_tasks_again(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    _store(plan, plan.steps[0])
+    again = resolve(replace(request_, overwrite=True))
+    assert (again.steps[0].state, again.steps[0].reason) == ("again", "as asked for")
+    assert again.steps[1].state == "new"
+
+
+def test_the_place_of_the_results_does_not_move_the_digest(request_: RunRequest, tmp_path: Path) -> None:
+    other = replace(request_, output=tmp_path / "elsewhere", batch_size=3, save_predictions=True)
+    assert [step.digest for step in resolve(request_).steps] == [step.digest for step in resolve(other).steps]
+
+
+def test_digests_differ_between_tasks(request_: RunRequest) -> None:
+    assert len({step.digest for step in resolve(request_).steps}) == 12
+
+
+def test_settings_are_plain_values(request_: RunRequest) -> None:
+    settings = resolve(request_).steps[0].settings
+    assert json.loads(json.dumps(settings)) == settings
+
+
+def test_changed_files_of_a_snapshot_move_the_digest(request_: RunRequest, data: Path) -> None:
+    asked = replace(request_, mini=False, data=data, tasks=("LCQMC", "STSB"))
+    plan = resolve(asked)
+    _store(plan, *plan.steps)
+    assert set(_states(resolve(asked)).values()) == {"finished"}
+    path = data / "C-MTEB" / "LCQMC" / "data" / "test-00000-of-00001.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace("1}", "0}", 1), encoding="utf-8")
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000_000))
+    after = resolve(asked)
+    assert _states(after) == {"LCQMC": "again", "STSB": "finished"}
+    assert "data.files" in _step(after, "LCQMC").reason
+
+
+def test_a_further_file_of_a_snapshot_moves_the_digest(request_: RunRequest, data: Path) -> None:
+    asked = replace(request_, mini=False, data=data, tasks=("LCQMC",))
+    before = resolve(asked).steps[0].digest
+    (data / "C-MTEB" / "LCQMC" / "README.md").write_text("# LCQMC\n", encoding="utf-8")
+    assert resolve(asked).steps[0].digest != before
+
+
+def test_a_copy_of_the_data_elsewhere_has_the_same_digest(request_: RunRequest, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "copy")
+    asked = replace(request_, mini=False, tasks=("STSB",))
+    digests = [resolve(replace(asked, data=root)).steps[0].digest for root in (data, tmp_path / "copy")]
+    assert digests[0] == digests[1]
+
+
+def test_tasks_of_other_data_can_be_asked_for(request_: RunRequest, data: Path) -> None:
+    plan = resolve(replace(request_, mini=False, data=data, types=("sts",), tasks=("STSB", "T2Reranking")))
+    assert [step.task.name for step in plan.steps] == ["STSB"]
+    assert len(plan.averages["Avg"]) == 31
+
+
+# What is refused.
+
+
+def test_mini_with_data_is_refused(request_: RunRequest, data: Path) -> None:
+    assert "drop --mini or --data" in _refused(request_, data=data)
+
+
+def test_mini_of_a_benchmark_without_it_is_refused(request_: RunRequest) -> None:
+    text = _refused(request_, benchmark="mteb", tasks=("SciFact",))
+    assert "--mini" in text
+    assert "--benchmark cmteb" in text
+
+
+def test_mini_without_the_task_is_refused(request_: RunRequest) -> None:
+    text = _refused(request_, tasks=("ATEC",))
+    assert "--mini has no ATEC" in text
+    assert "LCQMC" in text
+
+
+def test_a_missing_data_folder_is_refused(request_: RunRequest, tmp_path: Path) -> None:
+    text = _refused(request_, mini=False, data=tmp_path / "nothing")
+    assert str(tmp_path / "nothing") in text
+    assert "<org>/<repo>/" in text
+
+
+def test_one_missing_dataset_is_named(request_: RunRequest, data: Path) -> None:
+    text = _refused(request_, mini=False, data=data, tasks=("LCQMC", "STSB", "AFQMC"))
+    assert str(data / "C-MTEB" / "AFQMC") in text
+    assert "LCQMC" not in text
+
+
+def test_several_missing_datasets_are_counted_with_the_first_reason(request_: RunRequest, data: Path) -> None:
+    with pytest.raises(BadData) as caught:
+        resolve(replace(request_, mini=False, data=data, tasks=("LCQMC", "AFQMC", "PAWSX")))
+    text = str(caught.value)
+    assert text.startswith("2 of 3 tasks have no usable data (PAWSX, AFQMC)")
+    assert str(data / "mteb" / "PAWSX") in text
+    assert str(data / "C-MTEB" / "AFQMC") not in text
+
+
+def test_many_missing_datasets_make_one_line(request_: RunRequest, data: Path) -> None:
+    text = _refused(request_, mini=False, data=data)
+    assert text.startswith("28 of 31 tasks have no usable data")
+    assert "and 23 more" in text
+
+
+def test_a_missing_split_is_seen_before_loading(request_: RunRequest, data: Path) -> None:
+    folder = data / "C-MTEB" / "LCQMC" / "data"
+    (folder / "test-00000-of-00001.jsonl").rename(folder / "validation-00000-of-00001.jsonl")
+    text = _refused(request_, mini=False, data=data, tasks=("LCQMC",))
+    assert "no split 'test'" in text
+    assert "validation" in text
+
+
+@pytest.mark.parametrize("config", ["corpus", "queries"])
+def test_a_missing_config_is_seen_before_loading(request_: RunRequest, data: Path, config: str) -> None:
+    card = data / "mteb" / "T2Reranking" / "README.md"
+    card.write_text(card.read_text(encoding="utf-8").replace(f"config_name: {config}\n", "config_name: other\n"))
+    text = _refused(request_, mini=False, data=data, tasks=("T2Reranking",))
+    assert f"no config '{config}'" in text
+
+
+def test_missing_candidates_of_reranking_are_seen_before_loading(request_: RunRequest, data: Path) -> None:
+    folder = data / "mteb" / "T2Reranking"
+    shutil.rmtree(folder / "top_ranked")
+    card = folder / "README.md"
+    kept = card.read_text(encoding="utf-8").split("- config_name: top_ranked")[0]
+    card.write_text(kept + "---\n", encoding="utf-8")
+    assert "top_ranked" in _refused(request_, mini=False, data=data, tasks=("T2Reranking",))
+
+
+def test_an_output_that_is_a_file_is_refused(request_: RunRequest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        text = _refused(request_, output=output)
+        assert f"--output {output}" in text
+        assert f"{tmp_path / 'file'} is a file" in text
+
+
+def test_a_reranker_is_refused_for_tasks_that_need_vectors(request_: RunRequest) -> None:
+    text = _refused(request_, model="flagbench/random-reranker", types=("sts",))
+    assert "flagbench/random-reranker is a reranker" in text
+    assert "LCQMC, STSB" in text
+    assert "--types reranking" in text
+
+
+def test_a_reranker_is_taken_for_reranking(request_: RunRequest) -> None:
+    plan = resolve(replace(request_, model="flagbench/random-reranker", types=("reranking",)))
+    assert [step.task.name for step in plan.steps] == ["T2Reranking", "CMedQAv2-reranking"]
+
+
+def test_an_unknown_benchmark_is_refused(request_: RunRequest) -> None:
+    text = _refused(request_, benchmark="cmtebb")
+    assert "unknown benchmark 'cmtebb'; did you mean" in text
+    assert "cmteb" in text.split("mean")[1]
+
+
+def test_subsets_of_c_mteb_are_refused(request_: RunRequest) -> None:
+    assert "--benchmark mteb" in _refused(request_, subsets=("zh",))
+
+
+def test_mteb_without_tasks_is_refused(request_: RunRequest) -> None:
+    assert "--tasks" in _refused(request_, mini=False, benchmark="mteb")
+
+
+def test_a_group_of_mteb_is_refused(request_: RunRequest) -> None:
+    assert "--group" in _refused(request_, mini=False, benchmark="mteb", group="core", tasks=("STSB",))
+
+
+def test_an_unknown_task_of_mteb_offers_the_nearest(request_: RunRequest) -> None:
+    text = _refused(request_, mini=False, benchmark="mteb", tasks=("SciFac",))
+    assert "unknown task 'SciFac'" in text
+    assert "SciFact" in text.split("did you mean")[1]
+
+
+def test_an_unknown_subset_of_mteb_is_refused(request_: RunRequest) -> None:
+    text = _refused(
+        request_, mini=False, benchmark="mteb", tasks=("MassiveIntentClassification",), subsets=("klingon",)
+    )
+    assert "unknown subset 'klingon'" in text
+
+
+def test_damaged_results_are_refused(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    plan.store.prepare()
+    plan.store.run_file.write_text("{", encoding="utf-8")
+    assert str(plan.store.run_file) in _refused(request_)
+
+
+def test_where_vectors_are_kept_is_no_setting_and_half_precision_is(request_: RunRequest, tmp_path: Path) -> None:
+    nowhere = resolve(request_).steps[0]
+    kept = resolve(replace(request_, store=tmp_path / "store", store_bytes=1)).steps[0]
+    half = resolve(replace(request_, store=tmp_path / "store", store_fp16=True)).steps[0]
+    assert (kept.settings, kept.digest) == (nowhere.settings, nowhere.digest)
+    assert half.settings == {**nowhere.settings, "store": "fp16"}
+    assert half.digest != nowhere.digest
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_cannot_be_is_refused(request_: RunRequest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for store in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        said = _refused(request_, store=store)
+        assert said == f"--store {store}: {tmp_path / 'file'} is a file, not a folder; choose another"
+    assert _refused(request_, store=tmp_path / ("a" * 300)).endswith(": File name too long; choose another")
+    assert "--no-store keeps none: drop one of them" in _refused(request_, store_fp16=True)

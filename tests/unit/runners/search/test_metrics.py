@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import math
+import random
+import struct
+
+import pytest
+
+from flagbench import BadData
+from flagbench.runners.search.metrics import Qrels, Run, means, metric_names, per_query
+
+CUTOFFS = (1, 3, 5, 10, 50, 100, 1000)
+
+
+def random_case(seed: int) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
+    """Qrels and a run with ties, near ties, queries without results and queries without relevant passages."""
+    rng = random.Random(seed)
+    passages = [f"p{number}" for number in range(30)]
+    queries = [f"q{number}" for number in range(rng.randint(1, 12))]
+    qrels = {
+        query: {each: rng.choice([0, 0, 1, 1, 2]) for each in rng.sample(passages, rng.randint(1, 12))}
+        for query in queries
+    }
+    run = {
+        query: {
+            each: rng.choice([rng.randrange(3), rng.randrange(3) + rng.random() * 1e-9, rng.uniform(-1, 1)])
+            for each in rng.sample(passages, rng.randint(0, 25))
+        }
+        for query in rng.sample(queries, rng.randint(1, len(queries)))
+    }
+    return qrels, run
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_compat_is_the_official_package(seed: int) -> None:
+    pytest.importorskip("air_benchmark")
+    from air_benchmark.evaluation_utils.evaluator import Evaluator
+
+    qrels, run = random_case(seed)
+    ours = means(qrels, per_query(qrels, run, CUTOFFS), "compat")
+    theirs = Evaluator.compute_metrics(qrels, run, list(CUTOFFS))
+    assert list(ours.items()) == list(theirs.items())
+
+
+def naive(qrels: Qrels, run: Run) -> dict[str, float]:
+    """trec_eval's metrics from their definitions: queries with a relevant passage count, results or not."""
+    counted = [query for query, judged in qrels.items() if any(value > 0 for value in judged.values())]
+    values: dict[str, list[float]] = {name: [] for name in metric_names(CUTOFFS)}
+    for query in counted:
+        judged, hits = qrels[query], run.get(query, {})
+        # trec_eval keeps scores in single precision; of equal ones the larger id comes first.
+        ranked = sorted(
+            hits, key=lambda each: (struct.unpack("f", struct.pack("f", hits[each]))[0], each), reverse=True
+        )
+        gains = [judged.get(each, 0) for each in ranked]
+        ideal = sorted((value for value in judged.values() if value > 0), reverse=True)
+        for k in CUTOFFS:
+            found = [rank for rank, gain in enumerate(gains[:k], 1) if gain > 0]
+            values[f"ndcg_at_{k}"].append(dcg(gains[:k]) / dcg(ideal[:k]))
+            precisions = [number / rank for number, rank in enumerate(found, 1)]
+            values[f"map_at_{k}"].append(sum(precisions) / len(ideal))
+            values[f"recall_at_{k}"].append(len(found) / len(ideal))
+            values[f"precision_at_{k}"].append(len(found) / k)
+            values[f"mrr_at_{k}"].append(1 / found[0] if found else 0.0)
+    return {name: sum(each) / len(each) for name, each in values.items()}
+
+
+def dcg(gains: list[int]) -> float:
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_strict_is_what_the_definitions_say(seed: int) -> None:
+    qrels, run = random_case(seed)
+    expected = naive(qrels, run)
+    ours = means(qrels, per_query(qrels, run, CUTOFFS, "strict"), "strict")
+    assert list(ours) == list(expected) == metric_names(CUTOFFS)
+    assert ours == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_compat_is_strict_over_other_queries(seed: int) -> None:
+    """The same without the official package: strict, checked above, over the run's queries, and MRR by hand."""
+    qrels, run = random_case(seed)
+    ours = means(qrels, per_query(qrels, run, CUTOFFS), "compat")
+    hopeful = {query: judged for query, judged in qrels.items() if query in run and any(judged.values())}
+    strict = naive(hopeful, run) if hopeful else dict.fromkeys(ours, 0.0)
+    ranked = {query: sorted(hits, key=hits.__getitem__, reverse=True) for query, hits in run.items()}
+    for name, value in ours.items():
+        expected = strict[name] * len(hopeful) / len(run)
+        if name.startswith("mrr_"):
+            found = [[qrels[query].get(each, 0) > 0 for each in its] for query, its in ranked.items()]
+            cut = [its[: int(name.split("_")[-1])] for its in found]
+            expected = sum(1 / (its.index(True) + 1) for its in cut if True in its) / len(qrels)
+        assert value == pytest.approx(expected, abs=0.5e-5 + 1e-12)
+        assert value == round(value, 5)
+
+
+def test_rules_differ_where_they_say() -> None:
+    qrels = {"found": {"b": 1}, "lost": {"a": 1}, "hopeless": {"a": 0}}
+    run = {"found": {"a": 0.5, "b": 0.5}, "hopeless": {"a": 1.0}}
+
+    compat = per_query(qrels, run, (1, 10), "compat")
+    assert compat["recall_at_10"] == {"found": 1.0, "hopeless": 0.0}
+    assert compat["mrr_at_10"] == {"found": 0.5, "hopeless": 0.0}, "a comes first in the run"
+    assert means(qrels, compat, "compat")["recall_at_10"] == 0.5
+    assert means(qrels, compat, "compat")["mrr_at_10"] == round(0.5 / 3, 5)
+
+    strict = per_query(qrels, run, (1, 10), "strict")
+    assert strict["recall_at_10"] == {"found": 1.0, "lost": 0.0}
+    assert strict["mrr_at_10"] == {"found": 1.0, "lost": 0.0}, "of equal scores the larger id comes first"
+    assert means(qrels, strict, "strict")["mrr_at_10"] == 0.5
+
+
+@pytest.mark.parametrize("rule", ["compat", "strict"])
+def test_queries_without_judgements_are_refused(rule: str) -> None:
+    with pytest.raises(BadData, match="no relevance judgements for 1 of 2 queries: 'odd'"):
+        per_query({"q": {"a": 1}}, {"q": {"a": 1.0}, "odd": {"a": 1.0}}, (1,), rule)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("qrels", "run", "rule"), [({"q": {"a": 1}}, {}, "compat"), ({"q": {"a": 0}}, {"q": {"a": 1.0}}, "strict")]
+)
+def test_nothing_to_average_is_refused(qrels: Qrels, run: Run, rule: str) -> None:
+    with pytest.raises(BadData, match="none of the queries counts"):
+        per_query(qrels, run, (1,), rule)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("qrels", "run"),
+    [
+        ({"q": {"a": 1}}, {"q": {"\ud800": 1.0}}),
+        ({"q": {"\ud800": 1}}, {"q": {"a": 1.0}}),
+        ({"\ud800": {"a": 1}}, {"\ud800": {"a": 1.0}}),
+    ],
+)
+def test_ids_that_would_take_pytrec_eval_down_are_refused(qrels: Qrels, run: Run) -> None:
+    with pytest.raises(BadData, match="is no valid text"):
+        per_query(qrels, run, (1,))

@@ -1,0 +1,57 @@
+"""Which queries are shown as the worst, and what of them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from flagbench.results.worst_queries import COUNT, PASSAGES, Passage
+from flagbench.runners.search.ranking import Texts
+from flagbench.runners.search.worst import Searched, some_texts, worst_of, worst_queries
+
+_QUERIES = Texts([f"q{number}" for number in range(30)], [f"question {number}" for number in range(30)])
+_PASSAGES = Texts([f"p{number}" for number in range(9)], [f"passage {number}" for number in range(9)])
+
+
+def _searched(run: dict[str, dict[str, float]], qrels: dict[str, dict[str, int]], subset: str = "default") -> Searched:
+    return Searched("dev", subset, run, qrels, partial(some_texts, _QUERIES), partial(some_texts, _PASSAGES))
+
+
+def test_found_and_relevant_passages_of_a_query() -> None:
+    run = {"q3": {"p0": 0.5, "p1": 0.9, "p2": 0.5}}
+    qrels = {"q3": {"p0": 1, "p7": 2, "p1": 0, "gone": 1}}
+    (example,) = worst_queries(_searched(run, qrels), {"q3": 0.25})
+    assert (example.id, example.text, example.value) == ("q3", "question 3", 0.25)
+    assert example.found == [  # equal scores as trec_eval orders them
+        Passage("p1", "passage 1", 1, 0.9, 0),
+        Passage("p2", "passage 2", 2, 0.5, 0),
+        Passage("p0", "passage 0", 3, 0.5, 1),
+    ]
+    assert example.relevant == [  # the best grade first; a passage that the corpus lacks has no text
+        Passage("p7", "passage 7", None, None, 2),
+        Passage("p0", "passage 0", 3, 0.5, 1),
+        Passage("gone", "", None, None, 1),
+    ]
+
+
+def test_no_more_is_kept_than_said() -> None:
+    run = {query: {passage: 1.0 / (1 + row) for row, passage in enumerate(_PASSAGES.ids)} for query in _QUERIES.ids}
+    qrels = {query: dict.fromkeys(_PASSAGES.ids, 1) for query in _QUERIES.ids}
+    values = {query: 1 - row / 100 for row, query in enumerate(_QUERIES.ids)}
+    examples = worst_queries(_searched(run, qrels), values)
+    assert [each.id for each in examples] == _QUERIES.ids[: -COUNT - 1 : -1]
+    assert {len(each.found) for each in examples} == {len(each.relevant) for each in examples} == {PASSAGES}
+
+
+def test_a_query_without_results_is_shown() -> None:
+    (example,) = worst_queries(_searched({}, {"q0": {"p0": 1}}), {"q0": 0.0})
+    assert (list(example.found), [each.rank for each in example.relevant]) == ([], [None])
+
+
+def test_the_worst_of_all_parts() -> None:
+    parts = [
+        worst_queries(_searched({}, {}, subset), {query: value + row for row, query in enumerate(_QUERIES.ids)})
+        for subset, value in (("zh", 0.5), ("en", 0.0))
+    ]
+    worst = worst_of("A", "ndcg_at_10", (each for part in parts for each in part))
+    assert len(worst.queries) == COUNT
+    assert [(each.subset, each.value) for each in worst.queries[:3]] == [("en", 0.0), ("zh", 0.5), ("en", 1.0)]

@@ -1,0 +1,165 @@
+"""The store as a whole: what is in it, emptying it, and checking every byte."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.runners.store.shards import ALIGN
+from flagbench.runners.store.store import Store
+from flagbench.runners.store.upkeep import clear, inventory, verify
+from tests.unit.store_files import (
+    IDENTITY,
+    age,
+    flip,
+    got,
+    put,
+    read_only,
+    records_of,
+    shards_of,
+)
+
+
+def test_inventory(opened: Callable[..., Store]) -> None:
+    assert inventory(opened().root) == []
+    store = opened()
+    put(store.space(IDENTITY), 1, 2)
+    put(store.space(IDENTITY), 3)
+    put(store.space({"role": "old"}), 4)
+    put(opened().space(IDENTITY), 5)
+    for path in shards_of(store):
+        age(path, seconds=60 if path in store.space(IDENTITY).paths() else 600)
+    (store.root / "README").write_text("not ours")
+    fresh, old = inventory(store.root)
+
+    assert (fresh.identity, fresh.rows, fresh.shards) == (IDENTITY, 4, 2)
+    assert fresh.bytes == sum(path.stat().st_size for path in (store.root / fresh.folder).glob("*.shard"))
+    assert (old.identity, old.rows, old.shards) == ({"role": "old"}, 1, 1)
+    assert old.last_used == pytest.approx(time.time() - 600, abs=30)
+
+
+def test_clear(opened: Callable[..., Store]) -> None:
+    store = opened()
+    assert clear(store.root) == 0
+    put(store.space(IDENTITY), 1)
+    put(store.space({"role": "other"}), 2)
+    size = sum(path.stat().st_size for path in shards_of(store))
+    store.close()
+    assert clear(store.root) == size
+    assert list(store.root.iterdir()) == []
+    assert clear(store.root) == 0
+
+
+@pytest.mark.parametrize("ask", [inventory, clear, verify])
+def test_a_folder_that_is_no_store_is_refused(tmp_path: Path, ask: Callable[[Path], object]) -> None:
+    for name in ("results", "f" * 32, "a" * 32):
+        (tmp_path / "home" / name).mkdir(parents=True)
+        (tmp_path / "home" / name / "thesis.txt").write_text("precious")
+    (tmp_path / "home" / "b.shard").write_text("precious")
+    with pytest.raises(BadInput, match="home is not a store of embeddings, and nothing in it was touched"):
+        ask(tmp_path / "home")
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 4
+
+
+def test_clear_leaves_what_is_not_its_own(opened: Callable[..., Store], tmp_path: Path) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    store.close()
+    (folder,) = store.root.iterdir()
+    (folder / "notes.txt").write_text("precious")
+    (store.root / "notes.txt").write_text("precious")
+    elsewhere = tmp_path / ("e" * 32)
+    elsewhere.mkdir()
+    (elsewhere / "a.shard").write_text("precious")
+    (store.root / ("e" * 32)).symlink_to(elsewhere)
+    clear(store.root)
+
+    assert shards_of(store) == [store.root / ("e" * 32) / "a.shard"]
+    assert {path.name for path in store.root.iterdir()} == {folder.name, "notes.txt", "e" * 32}
+    assert "notes.txt" in {path.name for path in folder.iterdir()}
+
+
+def test_verify_counts_and_mends(opened: Callable[..., Store], lines: list[str]) -> None:
+    assert verify(opened().root).records == 0
+    paths = []
+    for begin in range(0, 50, 10):
+        store = opened()
+        for number in range(begin, begin + 6, 2):
+            put(store.space(IDENTITY), number, number + 1)
+        store.close()
+        paths += [path for path in shards_of(store) if path not in paths]
+    sound, values, header, torn, head = paths
+    size = sum(path.stat().st_size for path in paths) - 10
+    assert len(shards_of(store)) == 5
+    second = records_of(sound)[1].offset
+    flip(values, second + records_of(values)[1].columns[1].offset)
+    flip(header, second + 20)
+    os.truncate(torn, torn.stat().st_size - 10)
+    flip(head, 3)
+    (sound.parent / "1-2-3.partial").write_bytes(b"half")
+    young = verify(store.root)
+
+    assert (young.records, young.bytes, young.torn) == (3 + 2 + 2 + 2 + 0, size, 0)
+    assert [(each.path, each.offset, each.rows, each.mended) for each in young.damaged] == [(values, second, 2, True)]
+    assert sound.parent.joinpath("1-2-3.partial").exists()
+    age(*shards_of(store), sound.parent / "1-2-3.partial")
+    old = verify(store.root)
+    assert old.records == 3 + 2 + 2 + 2
+    assert {(each.path, each.offset, each.rows, each.mended) for each in old.damaged} == {
+        (header, second, -1, True),
+        (head, 0, -1, True),
+    }
+    assert old.torn == 2
+    last = verify(store.root)
+    assert (last.records, last.damaged, last.torn) == (9, (), 0)
+    assert sorted(path.suffix for path in sound.parent.iterdir()) == [".json"] + 4 * [".shard"]
+    numbers = {n + begin for begin in range(0, 40, 10) for n in range(6)}
+    lost = {12, 13, 22, 23, 34, 35}
+    assert got(opened().space(IDENTITY), range(60)) == numbers - lost
+    assert lines == []
+
+
+def test_verify_says_what_it_could_not_mend(opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    put(store.space(IDENTITY), 2)
+    store.close()
+    (path,) = shards_of(store)
+    flip(path, path.stat().st_size - ALIGN)
+    read_only(monkeypatch, errno.EROFS)
+    checked = verify(store.root)
+    assert [(each.rows, each.mended) for each in checked.damaged] == [(1, False)]
+    assert shards_of(store) == [path]
+
+
+def test_verify_says_what_it_could_not_read(opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        put(opened().space(IDENTITY), number)
+    gone, locked, good = shards_of(opened())
+    open_ = os.open
+
+    def refusing(path: Any, *rest: Any, **more: Any) -> int:
+        if path in (gone, locked):
+            code = errno.ENOENT if path == gone else errno.EACCES
+            raise OSError(code, os.strerror(code), str(path))
+        return open_(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refusing)
+    checked = verify(good.parent.parent)
+    assert (checked.records, checked.bytes) == (1, good.stat().st_size)
+    assert [(each.path, each.offset, each.rows, each.mended) for each in checked.damaged] == [(locked, 0, -1, False)]
+
+
+@pytest.mark.parametrize("text", ["{", "3", "[]", "null", '"ab"'])
+def test_an_identity_that_is_none_is_empty(opened: Callable[..., Store], text: str) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    next(store.root.glob("*/space.json")).write_text(text)
+    assert [(info.identity, info.rows) for info in inventory(store.root)] == [({}, 1)]

@@ -1,0 +1,124 @@
+"""Plain progress lines, on a clock that the test drives."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from flagbench.runners import progress
+from flagbench.runners.progress import Bars, Lines, Silent, progress_for
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    clock = _Clock()
+    monkeypatch.setattr(progress.time, "monotonic", clock.monotonic)
+    return clock
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=60)
+
+
+def _said(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_each_task_is_counted(console: Console) -> None:
+    lines = Lines(console, 31)
+    lines.task("LCQMC")
+    lines.task("AFQMC")
+    assert _said(console) == ["[1/31] LCQMC", "[2/31] AFQMC"]
+
+
+def test_a_short_stage_says_nothing(clock: _Clock, console: Console) -> None:
+    lines = Lines(console, 1)
+    lines.stage("encoding", 100)
+    for _ in range(9):
+        clock.now += 1
+        lines.advance(10)
+    assert _said(console) == []
+
+
+def test_a_long_stage_says_the_time_left_every_ten_seconds(clock: _Clock, console: Console) -> None:
+    lines = Lines(console, 1)
+    lines.task("T2Retrieval")
+    lines.stage("encoding passage texts", 40_000)
+    for _ in range(7):
+        clock.now += 5
+        lines.advance(5_000)
+    assert _said(console)[1:] == [
+        "T2Retrieval: encoding passage texts, 10,000 of 40,000, about 30 s left",
+        "T2Retrieval: encoding passage texts, 20,000 of 40,000, about 20 s left",
+        "T2Retrieval: encoding passage texts, 30,000 of 40,000, about 10 s left",
+    ]
+
+
+def test_the_last_item_of_a_stage_says_nothing(clock: _Clock, console: Console) -> None:
+    lines = Lines(console, 1)
+    lines.stage("encoding", 2)
+    clock.now += 60
+    lines.advance(2)
+    assert _said(console) == []
+
+
+def test_a_new_stage_starts_the_clock_again(clock: _Clock, console: Console) -> None:
+    lines = Lines(console, 1)
+    lines.task("A")
+    lines.stage("first", 10)
+    clock.now += 9
+    lines.advance(5)
+    lines.stage("second", 4)
+    clock.now += 9
+    lines.advance(1)
+    clock.now += 3
+    lines.advance(1)
+    assert _said(console)[1:] == ["A: second, 2 of 4, about 12 s left"]
+
+
+def test_a_line_is_not_broken_or_read_as_markup(console: Console) -> None:
+    text = "[bold]x[/bold] " + 30 * "word "
+    Lines(console, 1).line(text)
+    assert _said(console) == [text]
+
+
+def test_lines_where_there_is_no_terminal(console: Console) -> None:
+    assert isinstance(progress_for(console, 3), Lines)
+
+
+def test_bars_on_a_terminal() -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    bars = progress_for(terminal, 3)
+    assert isinstance(bars, Bars)
+    with bars:
+        bars.task("LCQMC")
+        bars.stage("encoding", 10)
+        bars.advance(4)
+        bars.line("something to keep")
+    said = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "LCQMC" in said
+    assert "encoding" in said
+    assert "4/10" in said
+    assert "0/3" in said
+    assert "something to keep" in said
+
+
+def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    silent = Silent()
+    silent.task("A")
+    silent.stage("encoding", 10)
+    silent.advance(10)
+    silent.line("x")
+    assert capsys.readouterr() == ("", "")
