@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.airbench.registry import REVISION, Dataset, datasets, select
-from flagbench.runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, refuse_flags_of_others
 from flagbench.runners.task import Task
@@ -117,11 +117,13 @@ class _AirBench:
 
         return load(task, dataset_of(task), snapshots)
 
-    def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
+    def evaluate(
+        self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None
+    ) -> Outcome:
         """See Benchmark. Search results are always kept, so there are no other predictions."""
         from flagbench.airbench.evaluation import evaluate
 
-        return evaluate(loaded, contestant, progress)
+        return evaluate(loaded, evaluated, progress)
 
 
 AIR_BENCH: Benchmark = _AirBench()

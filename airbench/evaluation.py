@@ -15,7 +15,7 @@ from flagbench.airbench.scores import CUTOFFS
 from flagbench.airbench.search_results import NO_RERANKER, SearchResults
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import Examples
-from flagbench.runners.benchmark import Contestant, Loaded, Outcome
+from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.hits import Run, in_order
 from flagbench.runners.search.metrics import means, per_query
@@ -43,14 +43,14 @@ def outputs(dataset: Dataset, model: ModelSpec, reranker: ModelSpec | None) -> t
     return tuple(_path(_results(dataset, split, model, stage, {})) for stage in stages for split in dataset.splits)
 
 
-def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress) -> Outcome:
+def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> Outcome:
     """Search a dataset, re-rank where a reranker is given, and score the dev split.
 
     What the reranker does not see is left out of its files, as the official scripts leave it out.
 
     Args:
         loaded: The dataset.
-        contestant: The model, maybe with a reranker.
+        evaluated: The model, maybe with a reranker.
         progress: Whom to tell.
 
     Raises:
@@ -58,24 +58,24 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress) -> Outc
     """
     content: Content = loaded.content
     dataset, task = content.dataset, (loaded.task.name, loaded.task.kind)
-    retriever = Retriever.of(contestant, progress)
+    retriever = Retriever.of(evaluated, progress)
     queries = merged(content.queries)
     run = retriever.retrieve(task, queries, content.passages, top_k=TOP_K, language=dataset.language)
     notes = _fill_empty(run, content.passages.ids)
     stages: list[tuple[ModelSpec | None, Run]] = [(None, run)]
     rerank_seconds = 0.0
-    if contestant.reranker:
+    if evaluated.reranker:
         started = time.perf_counter()
         again = retriever.rerank(task, run, queries, content.passages, below="dropped")
         rerank_seconds = time.perf_counter() - started
-        stages.append((contestant.reranker.spec, again))
+        stages.append((evaluated.reranker.spec, again))
     started = time.perf_counter()
     files: dict[str, str] = {}
     scores: dict[str, dict[str, float]] = {}
     for reranker, found in stages:
         for split in dataset.splits:
             hits = _of_split(found, split)
-            results = _results(dataset, split, contestant.adapter.spec, reranker, hits)
+            results = _results(dataset, split, evaluated.adapter.spec, reranker, hits)
             files[_path(results)] = results.to_json()
             if split == "dev" and content.qrels is not None:
                 scores["dev"] = _score(content, content.qrels, hits, files)

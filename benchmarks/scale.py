@@ -51,7 +51,7 @@ def resident() -> float:
 def ours(passages: int, queries: int, store: str, retrieval: str) -> dict[str, Any]:
     before_imports = resident()
     from flagbench.models.loading.registry import published
-    from flagbench.runners.encoding.cache import Keeping
+    from flagbench.runners.encoding.cache import EmbeddingCache
     from flagbench.runners.encoding.encode import TextEncoder
     from flagbench.runners.progress import Silent
     from flagbench.runners.search.ranking import Texts, rank
@@ -59,15 +59,15 @@ def ours(passages: int, queries: int, store: str, retrieval: str) -> dict[str, A
 
     spec = replace(published()["flagbench/random"], retrieval=retrieval, weights=HYBRID)
     adapter = _Timed(_model(spec))
-    keeping = Keeping(Store(Path(store), cap_bytes=None, warn=print))
-    encoder = TextEncoder(adapter, Silent(), keeping)
+    cache = EmbeddingCache(Store(Path(store), cap_bytes=None, warn=print))
+    encoder = TextEncoder(adapter, Silent(), cache)
     asked = Texts(ids_of("q", queries), texts_of("query", queries), "")
     corpus = Texts(ids_of("p", passages), texts_of("passage", passages), "")
     ready = resident()
     started = time.perf_counter()
     run, _ = rank(encoder, asked, corpus, None, top_k=TOP_K)
     elapsed = time.perf_counter() - started
-    keeping.store.close()
+    cache.store.close()
     peak = resident()
     return {
         "seconds": elapsed,

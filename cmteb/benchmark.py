@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, UnknownName
-from flagbench.runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome, names_of
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome, names_of
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, refuse_flags_of_others
 from flagbench.runners.task import Task, pick, read_tasks, splits_line
@@ -46,11 +46,13 @@ class _ThroughMteb:
 
         return sampled(load(task, snapshots), request.profile)
 
-    def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
+    def evaluate(
+        self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None
+    ) -> Outcome:
         """See Benchmark."""
         from flagbench.cmteb.evaluation import evaluate
 
-        return evaluate(loaded, contestant, progress, predictions)
+        return evaluate(loaded, evaluated, progress, predictions)
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from flagbench.models.baselines.analysis import iso_639_1
 from flagbench.models.contract import Role, Scorer
 from flagbench.models.spec import ModelSpec, Retrieval, joint_name
-from flagbench.runners.benchmark import Contestant
-from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.benchmark import EvaluatedModel
+from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.hits import Run
@@ -75,9 +75,9 @@ class SearchBridge:
         retriever: What searches, and what it knows of the last search.
     """
 
-    def __init__(self, retriever: Retriever, contestant: Contestant) -> None:
-        reranker = contestant.reranker
-        self.mteb_model_meta = model_meta(contestant.adapter.spec, reranker.spec if reranker else None)
+    def __init__(self, retriever: Retriever, evaluated: EvaluatedModel) -> None:
+        reranker = evaluated.reranker
+        self.mteb_model_meta = model_meta(evaluated.adapter.spec, reranker.spec if reranker else None)
         self.retriever = retriever
         self._corpus: Any = None
 
@@ -123,8 +123,8 @@ class SearchBridge:
 class EncoderBridge(SearchBridge):
     """mteb's EncoderProtocol beside its SearchProtocol."""
 
-    def __init__(self, encoder: TextEncoder, contestant: Contestant, progress: Progress) -> None:
-        super().__init__(Retriever(encoder, contestant, progress), contestant)
+    def __init__(self, encoder: TextEncoder, evaluated: EvaluatedModel, progress: Progress) -> None:
+        super().__init__(Retriever(encoder, evaluated, progress), evaluated)
         self._encoder = encoder
         self._spec = encoder.adapter.spec
 
@@ -163,11 +163,11 @@ class EncoderBridge(SearchBridge):
 class CrossEncoderBridge:
     """mteb's CrossEncoderProtocol over an adapter that scores pairs."""
 
-    def __init__(self, adapter: Scorer, progress: Progress, keeping: Keeping | None) -> None:
+    def __init__(self, adapter: Scorer, progress: Progress, cache: EmbeddingCache | None) -> None:
         self.mteb_model_meta = model_meta(adapter.spec)
         self._adapter = adapter
         self._progress = progress
-        self._keeping = keeping
+        self._cache = cache
 
     def predict(self, inputs1: Any, inputs2: Any, *, task_metadata: Any, **_: Any) -> NDArray[np.float32]:
         """Relevance of pairs in step.
@@ -183,9 +183,7 @@ class CrossEncoderBridge:
         spec = self._adapter.spec
         pairs = list(zip(_loader_texts(inputs1), _loader_texts(inputs2), strict=True))
         instruction = spec.instruction(task_metadata.name, task_metadata.type, "query")
-        return score_pairs(
-            self._adapter, pairs, instruction=instruction, progress=self._progress, keeping=self._keeping
-        )
+        return score_pairs(self._adapter, pairs, instruction=instruction, progress=self._progress, cache=self._cache)
 
 
 @contextmanager

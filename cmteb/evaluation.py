@@ -18,19 +18,19 @@ from flagbench.cmteb.bridge import CrossEncoderBridge, EncoderBridge, SearchBrid
 from flagbench.cmteb.items import Items
 from flagbench.cmteb.probe import use_one_thread
 from flagbench.models.contract import Encoder, Scorer
-from flagbench.runners.benchmark import Contestant, Loaded, Outcome
+from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.retriever import Retriever
 from flagbench.runners.task import Task
 
 
-def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
+def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None) -> Outcome:
     """Score a model on a loaded task through mteb's own evaluation code.
 
     Args:
         loaded: The task with its data.
-        contestant: The model, maybe with a reranker.
+        evaluated: The model, maybe with a reranker.
         progress: Whom to tell.
         predictions: Folder for the runs and pair scores, None to keep none.
 
@@ -39,7 +39,7 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
     """
     task, row = loaded.content, loaded.task
     use_one_thread(task)
-    encoder, bridge = _bridge(contestant, progress)
+    encoder, bridge = _bridge(evaluated, progress)
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
     items, sample = Items(row, task, loaded.sample), loaded.sample
@@ -85,14 +85,16 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress, predict
     )
 
 
-def _bridge(contestant: Contestant, progress: Progress) -> tuple[TextEncoder | None, SearchBridge | CrossEncoderBridge]:
-    adapter = contestant.adapter
+def _bridge(
+    evaluated: EvaluatedModel, progress: Progress
+) -> tuple[TextEncoder | None, SearchBridge | CrossEncoderBridge]:
+    adapter = evaluated.adapter
     if "search" in adapter.capabilities:
-        return None, SearchBridge(Retriever.of(contestant, progress), contestant)
+        return None, SearchBridge(Retriever.of(evaluated, progress), evaluated)
     if "encode" in adapter.capabilities:
-        encoder = TextEncoder(cast("Encoder", adapter), progress, contestant.keeping)
-        return encoder, EncoderBridge(encoder, contestant, progress)
-    return None, CrossEncoderBridge(cast("Scorer", adapter), progress, contestant.keeping)
+        encoder = TextEncoder(cast("Encoder", adapter), progress, evaluated.cache)
+        return encoder, EncoderBridge(encoder, evaluated, progress)
+    return None, CrossEncoderBridge(cast("Scorer", adapter), progress, evaluated.cache)
 
 
 def _model_file(meta: Any, dimension: int | None) -> str:

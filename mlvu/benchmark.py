@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput
 from flagbench.mlvu.registry import REVISION, Row, averaged, datasets, find, select
 from flagbench.models.video import VideoSettings
-from flagbench.runners.benchmark import Benchmark, Contestant, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, VideoRequest, refuse_flags_of_others
 from flagbench.runners.task import Task
@@ -95,7 +95,7 @@ class _Mlvu:
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """See Benchmark."""
-        from flagbench.mlvu.contestants import find_model
+        from flagbench.mlvu.find_model import find_model
 
         return find_model(request, settings_of(request.video), on_cpu)
 
@@ -125,11 +125,13 @@ class _Mlvu:
         content = read_content(find(task.name), snapshots, request)
         return Loaded(task, content.verdict, content)
 
-    def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
+    def evaluate(
+        self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None
+    ) -> Outcome:
         """See Benchmark. Answers are always kept, so there are no other predictions."""
         from flagbench.mlvu.evaluation import evaluate
 
-        return evaluate(loaded, contestant, progress)
+        return evaluate(loaded, evaluated, progress)
 
 
 MLVU: Benchmark = _Mlvu()

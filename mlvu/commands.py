@@ -85,7 +85,7 @@ def _judge_model(options: argparse.Namespace) -> Any:
 
     blind = VideoSettings(frames=0, prompt="no-prefill")
     if options.judge_base:
-        from flagbench.mlvu.contestants import server_model
+        from flagbench.mlvu.find_model import server_model
 
         device = "cpu"
         found: Any = server_model(options.judge, options.judge_base, blind, concurrency=max(1, options.concurrency))

@@ -21,7 +21,7 @@ from flagbench.mlvu.scoring import TaskScore, official, robust, score
 from flagbench.models.loading.deferred import Deferred
 from flagbench.models.video import Clip, VideoPrompt, VideoSettings
 from flagbench.results.values import Values
-from flagbench.runners.benchmark import Contestant, Loaded, Outcome
+from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.progress import Progress
 
 # Tokens of an answer, where the user does not say: a letter needs few, a summary some paragraphs.
@@ -35,12 +35,12 @@ def output(row: Row) -> str:
     return f"MLVU/{row.set}/{row.name}.json"
 
 
-def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress) -> Outcome:
+def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> Outcome:
     """Ask all questions of a task that have no answer yet, and score those with candidates.
 
     Args:
         loaded: The task.
-        contestant: The model; its journal holds the answers of a run that was killed.
+        evaluated: The model; its journal holds the answers of a run that was killed.
         progress: Whom to tell.
 
     Raises:
@@ -48,17 +48,17 @@ def evaluate(loaded: Loaded, contestant: Contestant, progress: Progress) -> Outc
         BadInput: The journal cannot be used, or the model cannot answer in the way asked for.
     """
     content: Content = loaded.content
-    settings = contestant.adapter.spec.video
-    if settings is None or contestant.journal is None:
-        raise BadInput(f"{contestant.adapter.spec.name} answers no questions on videos")
+    settings = evaluated.adapter.spec.video
+    if settings is None or evaluated.journal is None:
+        raise BadInput(f"{evaluated.adapter.spec.name} answers no questions on videos")
     blind = not settings.frames
     usable = [each for each in content.questions if blind or each.id in content.videos]
     started = time.perf_counter()
-    with Answers.open(contestant.journal, contestant.digest) as journal:
+    with Answers.open(evaluated.journal, evaluated.digest) as journal:
         left = [each for each in usable if each.id not in journal.done]
         progress.stage(f"answering {content.row.name}", len(usable))
         progress.advance(len(usable) - len(left))
-        asker = _Asker(contestant, content, settings, progress)
+        asker = _Asker(evaluated, content, settings, progress)
         for question, text in asker.answers(left):
             journal.add(question.id, {"answer": text})
             progress.advance(1)
@@ -113,9 +113,11 @@ class _Asker:
         decode_seconds: Time that the model waited for clips.
     """
 
-    def __init__(self, contestant: Contestant, content: Content, settings: VideoSettings, progress: Progress) -> None:
+    def __init__(
+        self, evaluated: EvaluatedModel, content: Content, settings: VideoSettings, progress: Progress
+    ) -> None:
         self.decode_seconds = 0.0
-        self._adapter: Any = contestant.adapter
+        self._adapter: Any = evaluated.adapter
         self._content = content
         self._settings = settings
         self._tokens = settings.max_new_tokens or _TOKENS[content.row.kind]

@@ -26,7 +26,7 @@ _THREADS = 8
 
 
 @dataclass(frozen=True)
-class Found:
+class Hits:
     """The videos that a run needs.
 
     Attributes:
@@ -49,7 +49,7 @@ class Found:
         return f"{len(self.faults)} of {total} videos cannot be used: {'; '.join(parts)}"
 
 
-def find(root: Path, wanted: Mapping[str, Iterable[str]]) -> Found:
+def find(root: Path, wanted: Mapping[str, Iterable[str]]) -> Hits:
     """Look for videos and try each that is there: its first frame, and that the file goes on to its end.
 
     Args:
@@ -67,7 +67,7 @@ def find(root: Path, wanted: Mapping[str, Iterable[str]]) -> Found:
     paths = [_first(places[folder], name) for folder, name in asked]
     with ThreadPoolExecutor(_THREADS) as threads:
         reasons = list(threads.map(_fault, paths))
-    return Found(
+    return Hits(
         {key: path for key, path, why in zip(asked, paths, reasons, strict=True) if path and not why},
         tuple((f"{folder}/{name}", why) for (folder, name), why in zip(asked, reasons, strict=True) if why),
     )

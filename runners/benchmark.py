@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
     from flagbench.results.sample import Sample
-    from flagbench.runners.encoding.cache import Keeping
+    from flagbench.runners.encoding.cache import EmbeddingCache
     from flagbench.runners.run.plan import Plan
-    from flagbench.runners.search.index import Seeker
+    from flagbench.runners.search.index import SearchWorker
 
 # Found by name, so that the engine never imports a benchmark's package.
 BENCHMARKS: Mapping[str, str] = {
@@ -91,26 +91,26 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class EvaluatedModel:
     """What is scored, loaded.
 
     Attributes:
         adapter: An encoder, a searcher without vectors, or a reranker alone.
         reranker: Re-orders what the encoder retrieved; None for none.
         rerank_top_k: Passages that it sees of each query.
-        keeping: The store of embeddings and scores; None to keep nothing.
+        cache: The store of embeddings and scores; None to keep nothing.
         journal: File for answers that a task keeps while it runs, so that a killed run goes on; None to keep none.
         digest: Of all settings that move the task's score: a journal of another is not read.
-        seeker: Gives the workers that search a corpus; None where this process searches.
+        search_worker: Gives the workers that search a corpus; None where this process searches.
     """
 
     adapter: Adapter
     reranker: Scorer | None = None
     rerank_top_k: int = 0
-    keeping: Keeping | None = None
+    cache: EmbeddingCache | None = None
     journal: Path | None = None
     digest: str = ""
-    seeker: Callable[[], Seeker] | None = None
+    search_worker: Callable[[], SearchWorker] | None = None
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,9 @@ class Benchmark(Protocol):
         """
         ...
 
-    def evaluate(self, loaded: Loaded, contestant: Contestant, progress: Progress, predictions: Path | None) -> Outcome:
+    def evaluate(
+        self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None
+    ) -> Outcome:
         """Score a model on a loaded task.
 
         Raises:

@@ -60,7 +60,7 @@ class Checkpoint:
     adapters: tuple[Checkpoint, ...] = ()
 
     @property
-    def stated_in(self) -> Path:
+    def settings_folder(self) -> Path:
         """Folder with sentence-transformers' files: the last adapter's own where it has them, else the model's."""
         folders = (adapter.directory for adapter in reversed(self.adapters))
         return next((folder for folder in folders if (folder / "modules.json").is_file()), self.directory)

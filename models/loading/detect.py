@@ -23,7 +23,7 @@ from flagbench.models.loading.checkpoint_settings import (
     prompts,
     similarity,
 )
-from flagbench.models.loading.kinds import Kind, kind_of, tell_tale
+from flagbench.models.loading.kinds import Kind, family_by_files, kind_of
 from flagbench.models.loading.layers import with_layers
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import encoder_families, family_spec, published, registry
@@ -143,7 +143,7 @@ def _settings(
             f"{directory} is a {_class_of(config)}, which may be a reranker, a generator or an embedder: say which "
             f"with --family llm-reranker or, for an embedder, one of {', '.join(encoder_families('lasttoken'))}"
         )
-    if told := tell_tale(directory):
+    if told := family_by_files(directory):
         return _of_family(checkpoint, config, *told)
     return _from_files(checkpoint, config, overrides)
 
@@ -219,7 +219,7 @@ def _of_family(checkpoint: Checkpoint, config: Mapping[str, Any], family: str, w
 
 
 def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides) -> tuple[ModelSpec, list[str]]:
-    directory, evidence = checkpoint.stated_in, []
+    directory, evidence = checkpoint.settings_folder, []
     rows = modules(directory)
     if rows:
         pooling, normalize, dense = from_modules(directory, rows)

@@ -54,7 +54,7 @@ def sees_images(config: Mapping[str, Any]) -> bool:
     return answers and isinstance(config.get("vision_config"), dict)
 
 
-def tell_tale(directory: Path) -> tuple[str, str] | None:
+def family_by_files(directory: Path) -> tuple[str, str] | None:
     """A family that only its files could belong to, and what tells it; None where nothing does."""
     heads = [name for name in (M3_SPARSE_HEAD, M3_COLBERT_HEAD) if (directory / name).is_file()]
     if heads:

@@ -79,13 +79,13 @@ def searches(model: str) -> bool:
     return row is not None and row.ability == "search"
 
 
-class Shelf:
+class LoadedModels:
     """Loaded models that the next run may use too: one reranker behind several encoders, several cutoff layers."""
 
     def __init__(self) -> None:
         self._kept: dict[ModelSpec, Adapter] = {}
 
-    def __enter__(self) -> Shelf:
+    def __enter__(self) -> LoadedModels:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -211,7 +211,7 @@ def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overr
 def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:
     """Of a model that sees videos one line, unless it is an embedder by its files or by what the user says."""
     config = read_json(checkpoint.directory / "config.json")
-    embeds = (checkpoint.stated_in / "modules.json").is_file() or overrides.pooling or overrides.family
+    embeds = (checkpoint.settings_folder / "modules.json").is_file() or overrides.pooling or overrides.family
     if sees_images(config) and not embeds:
         raise BadInput(
             f"{checkpoint.name} is a {config['architectures'][0]}, which answers questions on videos and gives no "

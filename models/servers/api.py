@@ -47,7 +47,7 @@ _FIRST_WAIT, _LONGEST_WAIT, _LONGEST_ASKED_FOR, _PROBE = 1.0, 60.0, 600.0, 10.0 
 
 
 @dataclass(frozen=True)
-class Manners:
+class RateLimit:
     """How a server is asked. None of it moves a score.
 
     Attributes:
@@ -76,7 +76,7 @@ class Clock:
     chance: Callable[[], float] = random.random
 
 
-_MANNERS, _CLOCK = Manners(), Clock()
+_RATE_LIMIT, _CLOCK = RateLimit(), Clock()
 
 
 class _Pace:
@@ -160,20 +160,20 @@ class ApiModel:
     device = "server"
     backend = "api"
 
-    def __init__(self, spec: ModelSpec, manners: Manners = _MANNERS, clock: Clock = _CLOCK) -> None:
+    def __init__(self, spec: ModelSpec, rate_limit: RateLimit = _RATE_LIMIT, clock: Clock = _CLOCK) -> None:
         self.spec = spec
         self.usage: Counter[str] = Counter()
         self._wire = dict(spec.search)
         self._url = str(self._wire["url"])
-        self._manners, self._clock = manners, clock
-        self._pace = _Pace(manners.per_minute, clock)
+        self._rate_limit, self._clock = rate_limit, clock
+        self._pace = _Pace(rate_limit.per_minute, clock)
         self._lock = threading.Lock()
         self._key_name, self._key = environment_key()
         self._client = httpx2.Client(
             base_url=self._url,
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx2.Timeout(manners.timeout, connect=min(manners.timeout, _PROBE), pool=None),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=manners.concurrency),
+            timeout=httpx2.Timeout(rate_limit.timeout, connect=min(rate_limit.timeout, _PROBE), pool=None),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=rate_limit.concurrency),
         )
 
     def close(self) -> None:
@@ -242,7 +242,7 @@ class ApiModel:
         fault: BaseException | None = None
         try:
             while True:
-                while fault is None and threads.out < self._manners.concurrency:
+                while fault is None and threads.out < self._rate_limit.concurrency:
                     try:
                         threads.put(next(source))
                     except StopIteration:
@@ -270,7 +270,7 @@ class ApiModel:
                 return self._request(body)
             except Again as error:
                 tried += 1
-                if tried == self._manners.attempts:
+                if tried == self._rate_limit.attempts:
                     said = self._hide(f"{self.spec.name}: no answer after {tried} attempts, the last: {error}")
                     raise ModelFault(f"{said}; see the server's log, or allow more attempts") from None
                 wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tried - 1)) * (0.5 + self._clock.chance() / 2)
@@ -303,7 +303,7 @@ class ApiModel:
         try:
             response = self._client.post("chat/completions", content=body, headers={"Content-Type": "application/json"})
         except httpx2.TimeoutException:
-            raise Again(f"nothing came for {self._manners.timeout:g} s") from None
+            raise Again(f"nothing came for {self._rate_limit.timeout:g} s") from None
         except httpx2.RequestError as error:
             raise Again(f"the connection failed ({reason(error)})") from None
         status = response.status_code

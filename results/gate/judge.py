@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few
 from flagbench.results.compare.compare import compare
-from flagbench.results.gate.checks import CHECKS, Found, Outcome, Subject, Unit, Unknown
+from flagbench.results.gate.checks import CHECKS, Hits, Outcome, Subject, Unit, Unknown
 from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, shown
@@ -127,7 +127,7 @@ def judge(rules: Rules, baseline: Run, candidate: Run, *, held: Run | None = Non
 def _verdicts(rule: Rule, subject: Subject, alpha: float) -> Iterator[Verdict]:
     for check, limit in rule.checks.items():
         outcome: Outcome = "cannot tell"
-        found: Found | None = None
+        found: Hits | None = None
         try:
             found = CHECKS[check](subject, rule, limit or 0.0, alpha)
             outcome, said = "pass" if found.holds else "FAIL", found.said

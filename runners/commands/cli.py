@@ -116,7 +116,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from flagbench.runners.commands.imports import import_ahead, uncollected
 
     with uncollected():
-        from flagbench.models.loading.resolve import Shelf
+        from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import render, rows
         from flagbench.runners.commands.interrupt import ends_at_once
         from flagbench.runners.commands.show import said_after, said_before
@@ -128,11 +128,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     out, err = console(), console(stderr=True)
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
     outcomes = []
-    with Shelf() as shelf:
+    with LoadedModels() as loaded:
         for each in plans:
             said_before(each, err)
             with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(each.steps)) as progress:
-                finished = engine.run(each, progress, shelf)
+                finished = engine.run(each, progress, loaded)
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)

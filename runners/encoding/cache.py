@@ -23,7 +23,7 @@ _GROUP = 8_192
 _GROUP_MULTI_VECTOR = 512
 
 
-class Keeping:
+class EmbeddingCache:
     """A store, and how vectors are kept in it.
 
     Attributes:
@@ -36,13 +36,13 @@ class Keeping:
         self.store = store
         self.half = half
 
-    def of(self, spec: ModelSpec, role: Role | Literal["pair"], instruction: str) -> Kept:
+    def of(self, spec: ModelSpec, role: Role | Literal["pair"], instruction: str) -> CachedEmbeddings:
         """What is kept of a model under a role (``pair`` for scores) and an instruction."""
         settings = spec.as_dict() if role == "pair" else spec.vector_settings(role)
-        return Kept(self.store, settings, role, instruction, half=self.half and role != "pair")
+        return CachedEmbeddings(self.store, settings, role, instruction, half=self.half and role != "pair")
 
 
-class Kept:
+class CachedEmbeddings:
     """The kept embeddings of one model, role and instruction. Scores of pairs are dense vectors of one number."""
 
     def __init__(self, store: Store, settings: Mapping[str, Any], role: str, instruction: str, *, half: bool) -> None:

@@ -23,7 +23,7 @@ from flagbench import ModelFault
 from flagbench.models.contract import DENSE, Adapter, Encoder, Parallel, Part, Role, Scorer
 from flagbench.models.embeddings import Embeddings
 from flagbench.runners.data.texts import Picked
-from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.progress import Progress
 from flagbench.runners.store.keys import first_of_each, keys_of
 
@@ -80,19 +80,19 @@ class TextEncoder:
         dimension: Length of a vector; None before the first text.
     """
 
-    def __init__(self, adapter: Encoder, progress: Progress, keeping: Keeping | None = None) -> None:
+    def __init__(self, adapter: Encoder, progress: Progress, cache: EmbeddingCache | None = None) -> None:
         """Set up.
 
         Args:
             adapter: The model.
             progress: Whom to tell.
-            keeping: The store; None to keep nothing.
+            cache: The store; None to keep nothing.
         """
         self.adapter = adapter
         self.counts = EncodeCounts()
         self.dimension: int | None = None
         self._progress = progress
-        self._keeping = keeping
+        self._cache = cache
 
     def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
         """Dense vectors of texts, ``float32[n, d]`` in their order; see ``encode_parts``."""
@@ -179,14 +179,14 @@ class TextEncoder:
         Raises:
             ModelFault: As ``encode_parts``.
         """
-        kept = self._keeping.of(self.adapter.spec, role, instruction) if self._keeping else None
+        cached = self._cache.of(self.adapter.spec, role, instruction) if self._cache else None
         clock = _Clock(self.counts)
         small = self.adapter.device == "cpu" or "multi_vector" in parts
         missing = np.arange(len(texts))
-        keys = keys_of(texts) if kept and keys is None else keys
-        if kept and keys is not None:
+        keys = keys_of(texts) if cached and keys is None else keys
+        if cached and keys is not None:
             self._progress.stage(f"reading {role} texts that are kept", len(texts))
-            for rows, embeddings in clock.timing(kept.read(keys, parts)):
+            for rows, embeddings in clock.timing(cached.read(keys, parts)):
                 if embeddings is None:
                     missing = rows
                     break
@@ -203,8 +203,8 @@ class TextEncoder:
         if len(missing):
             self._progress.stage(f"encoding {role} texts", len(missing))
         for chunk, embeddings in clock.timing(_ahead(chunks, prepare, lanes)):
-            if kept and keys is not None:
-                embeddings = kept.put(keys[chunk], embeddings) if keep else kept.rounded(embeddings)
+            if cached and keys is not None:
+                embeddings = cached.put(keys[chunk], embeddings) if keep else cached.rounded(embeddings)
             self.counts.encoded += len(chunk)
             self._progress.advance(len(chunk))
             yield chunk, embeddings
@@ -248,7 +248,7 @@ def score_pairs(
     *,
     instruction: str,
     progress: Progress,
-    keeping: Keeping | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> NDArray[np.float32]:
     """Score pairs: each distinct one once, longest first, with the store, progress and a check for NaN.
 
@@ -257,7 +257,7 @@ def score_pairs(
         pairs: ``(query, passage)``.
         instruction: Prefix of the queries.
         progress: Whom to tell.
-        keeping: The store; None to keep nothing.
+        cache: The store; None to keep nothing.
 
     Returns:
         ``float32[n]`` in the order of the pairs.
@@ -269,13 +269,13 @@ def score_pairs(
     places = [rows.setdefault(pair, len(rows)) for pair in pairs]
     distinct = list(rows)
     scores = np.empty(len(distinct), dtype=np.float32)
-    kept = keeping.of(scorer.spec, "pair", instruction) if keeping else None
+    cached = cache.of(scorer.spec, "pair", instruction) if cache else None
     missing = np.arange(len(distinct))
     # The length of the query keeps ("ab", "c") and ("a", "bc") apart.
-    keys = keys_of([f"{len(query)} {query}{passage}" for query, passage in distinct]) if kept else None
-    if kept and keys is not None:
+    keys = keys_of([f"{len(query)} {query}{passage}" for query, passage in distinct]) if cached else None
+    if cached and keys is not None:
         progress.stage("reading pairs that are kept", len(distinct))
-        for found, embeddings in kept.read(keys, DENSE):
+        for found, embeddings in cached.read(keys, DENSE):
             if embeddings is None or embeddings.dense is None:
                 missing = found
                 break
@@ -292,8 +292,8 @@ def score_pairs(
         progress.stage("scoring pairs", len(missing))
     chunks = _chunks(missing, lengths, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
     for chunk, values in _ahead(chunks, prepare, lanes):
-        if kept and keys is not None:
-            kept.put(keys[chunk], Embeddings(dense=values[:, None]))
+        if cached and keys is not None:
+            cached.put(keys[chunk], Embeddings(dense=values[:, None]))
         scores[chunk] = values
         progress.advance(len(chunk))
     return scores[places]

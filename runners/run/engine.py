@@ -15,15 +15,15 @@ from flagbench import FlagbenchError
 from flagbench.models.contract import Adapter, Scorer
 from flagbench.models.device import joint_device
 from flagbench.models.loading.deferred import Deferred
-from flagbench.models.loading.resolve import Model, Shelf
+from flagbench.models.loading.resolve import LoadedModels, Model
 from flagbench.models.spec import joint_name
 from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.runners.benchmark import Contestant
-from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.benchmark import EvaluatedModel
+from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.progress import Progress
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.plan import Plan, Step
-from flagbench.runners.search.index import Seeker
+from flagbench.runners.search.index import SearchWorker
 from flagbench.runners.store.store import Store
 from flagbench.runners.workers.cluster import pool_on_ray
 from flagbench.runners.workers.processes import pool_on
@@ -42,7 +42,7 @@ class Finished:
     exit_code: int
 
 
-def run(plan: Plan, progress: Progress, shelf: Shelf) -> Finished:
+def run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
     """Run a plan.
 
     The weights are loaded when the store first lacks something of the model. A task that fails does not stop the
@@ -51,12 +51,12 @@ def run(plan: Plan, progress: Progress, shelf: Shelf) -> Finished:
     Args:
         plan: What to do.
         progress: Whom to tell.
-        shelf: Models that runs before this one have loaded.
+        loaded: Models that runs before this one have loaded.
 
     Raises:
         BadInput: The model cannot be loaded, or results cannot be written.
     """
-    engine = _Engine(plan, progress, shelf)
+    engine = _Engine(plan, progress, loaded)
     try:
         return engine.run()
     finally:
@@ -64,13 +64,13 @@ def run(plan: Plan, progress: Progress, shelf: Shelf) -> Finished:
 
 
 class _Engine:
-    def __init__(self, plan: Plan, progress: Progress, shelf: Shelf) -> None:
+    def __init__(self, plan: Plan, progress: Progress, loaded: LoadedModels) -> None:
         self._plan = plan
-        self._shelf = shelf
+        self._loaded = loaded
         self._progress = progress
-        self._keeping = _keeping(plan, progress)
+        self._cache = _cache(plan, progress)
         self._models: list[Deferred] = []
-        self._contestant = self._contestants()
+        self._evaluated = self._evaluated_model()
         self._exit_code = 0
 
     def run(self) -> Finished:
@@ -106,13 +106,13 @@ class _Engine:
     def close(self) -> None:
         """Let go of the store and the results folder."""
         self._plan.store.release()
-        if self._keeping:
-            self._keeping.store.close()
+        if self._cache:
+            self._cache.store.close()
 
-    def _contestants(self) -> Contestant:
+    def _evaluated_model(self) -> EvaluatedModel:
         """The model, and its reranker; each is loaded when the store lacks something of it."""
         plan = self._plan
-        self._shelf.keep_only(filter(None, (plan.model, plan.reranker)))
+        self._loaded.keep_only(filter(None, (plan.model, plan.reranker)))
         for model in filter(None, (plan.model, plan.reranker)):
             devices = plan.devices if model.checkpoint else ("cpu",)
             load = functools.partial(self._load_model, model, devices)
@@ -120,8 +120,8 @@ class _Engine:
         reranker = cast("Scorer", self._models[1]) if plan.reranker else None
         first = self._models[0]
         # Also when the store has all vectors: which of them it has must not decide who multiplies them.
-        seeker = (lambda: cast("Seeker", first.adapter)) if plan.request.engine == "ray" else None
-        return Contestant(first, reranker, plan.request.rerank_top_k, self._keeping, seeker=seeker)
+        search_worker = (lambda: cast("SearchWorker", first.adapter)) if plan.request.engine == "ray" else None
+        return EvaluatedModel(first, reranker, plan.request.rerank_top_k, self._cache, search_worker=search_worker)
 
     def _load_model(self, model: Model, devices: Sequence[str]) -> Adapter:
         request = self._plan.request
@@ -134,10 +134,10 @@ class _Engine:
             backend=request.backend,
         )
         if request.engine == "ray":
-            return self._shelf.take(model, lambda: pool_on_ray(request.ray_address, devices[0], model.spec, load))
+            return self._loaded.take(model, lambda: pool_on_ray(request.ray_address, devices[0], model.spec, load))
         if len(devices) > 1:
-            return self._shelf.take(model, lambda: pool_on(devices, model.spec, load))
-        return self._shelf.take(model, lambda: load(device=devices[0]))
+            return self._loaded.take(model, lambda: pool_on(devices, model.spec, load))
+        return self._loaded.take(model, lambda: load(device=devices[0]))
 
     def _score(self, step: Step) -> tuple[TaskRecord, dict[str, str]]:
         plan = self._plan
@@ -151,12 +151,12 @@ class _Engine:
         journal, digest = plan.store.journal(step.task.name, step.settings)
         if plan.request.overwrite:
             journal.unlink(missing_ok=True)
-        contestant = replace(self._contestant, journal=journal, digest=digest)
+        evaluated = replace(self._evaluated, journal=journal, digest=digest)
         predictions = self._plan.store.predictions if plan.request.save_predictions else None
         if predictions:
             (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
         try:
-            outcome = plan.benchmark.evaluate(loaded, contestant, self._progress, predictions)
+            outcome = plan.benchmark.evaluate(loaded, evaluated, self._progress, predictions)
         except Exception as error:
             if any(error is model.error for model in self._models):
                 raise  # without the model no task has a score
@@ -205,14 +205,14 @@ class _Engine:
         )
 
 
-def _keeping(plan: Plan, progress: Progress) -> Keeping | None:
+def _cache(plan: Plan, progress: Progress) -> EmbeddingCache | None:
     """The store, within its size; None where nothing is to be kept."""
     request = plan.request
     if request.store is None:
         return None
     store = Store(request.store, cap_bytes=request.store_bytes, warn=progress.line)
     store.trim()
-    return Keeping(store, half=request.store_fp16)
+    return EmbeddingCache(store, half=request.store_fp16)
 
 
 def _summary(record: TaskRecord) -> str:

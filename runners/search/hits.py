@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench.models.spec import Similarity
-from flagbench.runners.search.index import DenseIndex, IndexInfo, Seeker, StreamSearch
+from flagbench.runners.search.index import DenseIndex, IndexInfo, SearchWorker, StreamSearch
 
 Run = dict[str, dict[str, float]]
 """``{query id: {passage id: score}}``, as pytrec_eval takes it. Order and ties are left to trec_eval."""
@@ -74,7 +74,7 @@ def retrieve(
     vectors: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]],
     *,
     top_k: int,
-    seeker: Callable[[], Seeker] | None = None,
+    search_worker: Callable[[], SearchWorker] | None = None,
 ) -> tuple[Run, IndexInfo]:
     """Search all passages for each query, as their vectors come.
 
@@ -87,9 +87,9 @@ def retrieve(
         text_of: ``int64[n]`` number of each passage's text; passages with the same text share it.
         vectors: Numbers of texts and their vectors ``float32[m, d]``, piece by piece, each text once.
         top_k: Passages kept of each query.
-        seeker: Gives the workers that search; None to search here.
+        search_worker: Gives the workers that search; None to search here.
     """
-    with closing(StreamSearch(queries, top_k + TIES, seeker=seeker)) as search:
+    with closing(StreamSearch(queries, top_k + TIES, search_worker=search_worker)) as search:
         for numbers, piece in vectors:
             search.add(numbers, piece)
         found = search.finish()

@@ -1,7 +1,7 @@
 """Exact inner-product search over dense vectors with FAISS: on the GPUs where FAISS sees any, else on the processor.
 
 A corpus is searched block by block as its vectors come, so that it need not fit into memory: here, or wherever a
-``Seeker`` has its workers.
+``SearchWorker`` has its workers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def gpu_count() -> int:
     return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
 
 
-class Sought(NamedTuple):
+class BlockHits(NamedTuple):
     """What each query found in one block, best first.
 
     Attributes:
@@ -68,7 +68,7 @@ class Sought(NamedTuple):
     info: IndexInfo
 
 
-class Seeker(Protocol):
+class SearchWorker(Protocol):
     """Workers that search blocks, each as ``search_block`` does."""
 
     @property
@@ -76,12 +76,12 @@ class Seeker(Protocol):
         """Blocks that can be searched at the same time."""
         ...
 
-    def seek(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Sought:
+    def search(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> BlockHits:
         """Have a worker search a block. May be called from several threads at once, with the same array of queries."""
         ...
 
 
-def search_block(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Sought:
+def search_block(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> BlockHits:
     """Search one block.
 
     Args:
@@ -94,45 +94,45 @@ def search_block(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: 
         scores, places = DenseIndex(vectors).search(queries, k)
     else:
         scores, places = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-    return Sought(scores, places, _info("flat, in blocks", gpus))
+    return BlockHits(scores, places, _info("flat, in blocks", gpus))
 
 
-Beside = Callable[[int, NDArray[np.int64]], NDArray[np.float32]]
+SecondScore = Callable[[int, NDArray[np.int64]], NDArray[np.float32]]
 """Second scores ``float32[q, k]`` of the places ``int64[q, k]`` that were found among the next so many vectors."""
 
 
-class Found(NamedTuple):
+class Hits(NamedTuple):
     """What each query found, best first; all three ``[q, k]``, with fewer columns where there were fewer rows.
 
     Attributes:
         scores: ``float32``.
         rows: ``int64`` numbers of the vectors.
-        beside: ``float32`` second scores; zero where none were asked for.
+        second: ``float32`` second scores; zero where none were asked for.
     """
 
     scores: NDArray[np.float32]
     rows: NDArray[np.int64]
-    beside: NDArray[np.float32]
+    second: NDArray[np.float32]
 
-    def take(self, places: NDArray[np.int64]) -> Found:
+    def take(self, places: NDArray[np.int64]) -> Hits:
         """Some places of each query, ``int64[q, m]``."""
-        return Found(
+        return Hits(
             np.take_along_axis(self.scores, places, axis=1),
             np.take_along_axis(self.rows, places, axis=1),
-            np.take_along_axis(self.beside, places, axis=1),
+            np.take_along_axis(self.second, places, axis=1),
         )
 
-    def of(self, queries: slice) -> Found:
+    def of(self, queries: slice) -> Hits:
         """Those of some queries."""
-        return Found(self.scores[queries], self.rows[queries], self.beside[queries])
+        return Hits(self.scores[queries], self.rows[queries], self.second[queries])
 
     @staticmethod
-    def joined(pieces: Sequence[Found], axis: Literal[0, 1]) -> Found:
+    def joined(pieces: Sequence[Hits], axis: Literal[0, 1]) -> Hits:
         """What other queries found (axis 0), or what the same queries found elsewhere (1)."""
-        return Found(
+        return Hits(
             np.concatenate([each.scores for each in pieces], axis=axis),
             np.concatenate([each.rows for each in pieces], axis=axis),
-            np.concatenate([each.beside for each in pieces], axis=axis),
+            np.concatenate([each.second for each in pieces], axis=axis),
         )
 
 
@@ -144,28 +144,28 @@ class StreamSearch:
         queries: NDArray[np.float32],
         k: int,
         *,
-        beside: Beside | None = None,
-        seeker: Callable[[], Seeker] | None = None,
+        second: SecondScore | None = None,
+        search_worker: Callable[[], SearchWorker] | None = None,
     ) -> None:
         """Begin.
 
         Args:
             queries: ``float32[q, d]``.
             k: Rows kept of each query.
-            beside: Gives second scores of what each block finds; block after block, so it may forget what is searched.
-            seeker: Gives the workers that search, when the first block is full; None to search here.
+            second: Gives second scores of what each block finds; block after block, so it may forget what is searched.
+            search_worker: Gives the workers that search, when the first block is full; None to search here.
         """
         self._queries = np.ascontiguousarray(queries, dtype=np.float32)
         self._k = k
         self._block = _BLOCK_BYTES_GPU if gpu_count() else _BLOCK_BYTES
         self._waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         self._count = 0
-        self._beside = beside
+        self._second_score = second
         nothing = np.empty((len(queries), 0), dtype=np.float32)
-        self._found = Found(nothing, nothing.astype(np.int64), nothing)
-        self._seeker = seeker
+        self._hits = Hits(nothing, nothing.astype(np.int64), nothing)
+        self._search_worker = search_worker
         self._threads: ThreadPoolExecutor | None = None
-        self._away: deque[tuple[NDArray[np.int64], Future[Sought]]] = deque()
+        self._away: deque[tuple[NDArray[np.int64], Future[BlockHits]]] = deque()
         self._searched_by: dict[IndexInfo, int] = {}
 
     @property
@@ -176,7 +176,7 @@ class StreamSearch:
             infos[0],
             library=" + ".join(sorted({each.library for each in infos})),
             devices=" + ".join(sorted({each.devices for each in infos})),
-            actor_blocks=sum(self._searched_by.values()) if self._seeker else 0,
+            actor_blocks=sum(self._searched_by.values()) if self._search_worker else 0,
         )
 
     def close(self) -> None:
@@ -203,14 +203,14 @@ class StreamSearch:
             if self._count == most:
                 self._search()
 
-    def finish(self) -> Found:
+    def finish(self) -> Hits:
         """What was found among all of them."""
         if self._count:
             self._search()
         while self._away:
             self._take_first()
         self.close()
-        return self._found.take(np.argsort(-self._found.scores, axis=1, kind="stable"))
+        return self._hits.take(np.argsort(-self._hits.scores, axis=1, kind="stable"))
 
     def _search(self) -> None:
         rows = np.concatenate([piece for piece, _ in self._waiting])
@@ -219,40 +219,42 @@ class StreamSearch:
         if not len(self._queries):
             return
         k = min(self._k, len(rows))
-        if self._seeker:
-            self._send(self._seeker(), rows, vectors, k)
+        if self._search_worker:
+            self._send(self._search_worker(), rows, vectors, k)
         else:
             self._take(rows, search_block(self._queries, vectors, k))
 
-    def _send(self, seeker: Seeker, rows: NDArray[np.int64], vectors: NDArray[np.float32], k: int) -> None:
+    def _send(self, search_worker: SearchWorker, rows: NDArray[np.int64], vectors: NDArray[np.float32], k: int) -> None:
         """Have a block searched elsewhere, and take what is back; never more at a time than memory is meant for."""
-        most = max(1, min(seeker.lanes, _AWAY_BYTES // self._block))
+        most = max(1, min(search_worker.lanes, _AWAY_BYTES // self._block))
         self._threads = self._threads or ThreadPoolExecutor(most, thread_name_prefix="seek")
         while len(self._away) >= most:
             self._take_first()
-        self._away.append((rows, self._threads.submit(seeker.seek, self._queries, vectors, k)))
+        self._away.append((rows, self._threads.submit(search_worker.search, self._queries, vectors, k)))
         while self._away and self._away[0][1].done():
             self._take_first()
 
     def _take_first(self) -> None:
         """Blocks are merged in their order, whoever is ready first: of rows that tie it decides which are kept."""
-        rows, sought = self._away.popleft()
-        self._take(rows, sought.result())
+        rows, block_hits = self._away.popleft()
+        self._take(rows, block_hits.result())
 
-    def _take(self, rows: NDArray[np.int64], sought: Sought) -> None:
-        self._searched_by[sought.info] = self._searched_by.get(sought.info, 0) + 1
-        beside = self._beside(len(rows), sought.places) if self._beside else np.zeros_like(sought.scores)
-        self._merge(Found(sought.scores, rows[sought.places], beside))
+    def _take(self, rows: NDArray[np.int64], block_hits: BlockHits) -> None:
+        self._searched_by[block_hits.info] = self._searched_by.get(block_hits.info, 0) + 1
+        second = (
+            self._second_score(len(rows), block_hits.places) if self._second_score else np.zeros_like(block_hits.scores)
+        )
+        self._merge(Hits(block_hits.scores, rows[block_hits.places], second))
 
-    def _merge(self, block: Found) -> None:
-        merged: list[Found] = []
+    def _merge(self, block: Hits) -> None:
+        merged: list[Hits] = []
         for start in range(0, len(self._queries), _MERGED_QUERIES):
             part = slice(start, start + _MERGED_QUERIES)
-            both = Found.joined([self._found.of(part), block.of(part)], axis=1)
+            both = Hits.joined([self._hits.of(part), block.of(part)], axis=1)
             if both.scores.shape[1] > self._k:
                 both = both.take(np.argpartition(-both.scores, self._k - 1, axis=1)[:, : self._k])
             merged.append(both)
-        self._found = Found.joined(merged, axis=0)
+        self._hits = Hits.joined(merged, axis=0)
 
 
 class DenseIndex:

@@ -19,7 +19,7 @@ _BLOCK_WEIGHTS = 8_000_000
 _BLOCK_SCORES = 10_000_000
 
 
-class Asked:
+class QueryWeights:
     """The weights of the queries. No token that they lack counts in a score, so passages go on without the others.
 
     Attributes:
@@ -68,7 +68,7 @@ class LexicalSearch:
             queries: ``float32[q, V]``.
             k: Rows kept of each query.
         """
-        self._asked = Asked(queries)
+        self._query_weights = QueryWeights(queries)
         self._k = k
         self._rows: list[NDArray[np.int64]] = []
         self._weights: list[scipy.sparse.csr_array] = []
@@ -84,7 +84,7 @@ class LexicalSearch:
             weights: ``float32[m, V]``, never changed.
         """
         self._rows.append(rows)
-        self._weights.append(self._asked.of(weights))
+        self._weights.append(self._query_weights.of(weights))
         texts, known = sum(map(len, self._rows)), sum(each.nnz for each in self._weights)
         if texts >= _BLOCK_TEXTS or known >= _BLOCK_WEIGHTS:
             self._search()
@@ -102,7 +102,7 @@ class LexicalSearch:
         self._rows, self._weights = [], []
         step = max(1, _BLOCK_SCORES // max(1, len(rows)))
         for start in range(0, len(self._best), step):
-            found = (self._asked.weights[start : start + step] @ inverted).tocsr()
+            found = (self._query_weights.weights[start : start + step] @ inverted).tocsr()
             counts = np.diff(found.indptr)
             enters = found.data > np.repeat(self._floors[start : start + step], counts)
             starts = np.concatenate([[0], np.cumsum(enters)])[found.indptr]
@@ -133,12 +133,12 @@ class LexicalScores:
         Args:
             queries: ``float32[q, V]``.
         """
-        self._asked = Asked(queries)
+        self._query_weights = QueryWeights(queries)
         self._waiting: deque[scipy.sparse.csr_array] = deque()
 
     def add(self, weights: scipy.sparse.csr_array) -> None:
         """Weights ``float32[m, V]`` of the texts that the other search gets next."""
-        self._waiting.append(self._asked.of(weights))
+        self._waiting.append(self._query_weights.of(weights))
 
     def __call__(self, count: int, found: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores of what was found among the next ``count`` texts, which are then let go.
@@ -161,7 +161,7 @@ class LexicalScores:
         block = scipy.sparse.vstack(pieces, format="csr")
         scores = np.empty(found.shape, dtype=np.float32)
         for place, each in enumerate(found):
-            scores[place] = block[each] @ self._asked.weights[[place]].toarray()[0]
+            scores[place] = block[each] @ self._query_weights.weights[[place]].toarray()[0]
         return scores
 
 

@@ -37,7 +37,7 @@ from flagbench.models.embeddings import Embeddings, MultiVectors, widened
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.encode import Distinct, TextEncoder
 from flagbench.runners.search.hits import TIES, Corpus, Run, comparable, first, rescore, retrieve
-from flagbench.runners.search.index import IndexInfo, Seeker, StreamSearch
+from flagbench.runners.search.index import IndexInfo, SearchWorker, StreamSearch
 from flagbench.runners.search.lexical import LexicalScores, LexicalSearch, Ranked, best, weighted_union
 
 # Passage multi-vectors that are kept from the first forward pass. Of the others, those of candidates are encoded a
@@ -72,7 +72,7 @@ def rank(
     candidates: Mapping[str, Sequence[str]] | None,
     *,
     top_k: int,
-    seeker: Callable[[], Seeker] | None = None,
+    search_worker: Callable[[], SearchWorker] | None = None,
 ) -> tuple[Run, IndexInfo]:
     """Encode queries and passages, and rank the passages for each query.
 
@@ -82,14 +82,14 @@ def rank(
         passages: All passages.
         candidates: Passage ids of each query that alone are ranked; None to rank all passages.
         top_k: Passages kept of each query.
-        seeker: Gives the workers that search all dense vectors; None to search here.
+        search_worker: Gives the workers that search all dense vectors; None to search here.
     """
     spec = encoder.adapter.spec
     if candidates is not None:
         passages = _named(passages, candidates)
     if spec.retrieval != "dense":
         if candidates is None:
-            return _Retrieval(encoder, queries, passages, top_k, seeker).run()
+            return _Retrieval(encoder, queries, passages, top_k, search_worker).run()
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
     asked = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
     asked = comparable(asked, spec.similarity)
@@ -101,7 +101,9 @@ def rank(
         encoder.chunks(distinct.texts, role=_PASSAGE, instruction=passages.instruction, parts=DENSE, keys=distinct.keys)
     ) as chunks:
         vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
-        return retrieve(queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k, seeker=seeker)
+        return retrieve(
+            queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k, search_worker=search_worker
+        )
 
 
 def _named(passages: Texts, candidates: Mapping[str, Sequence[str]]) -> Texts:
@@ -122,7 +124,7 @@ class _Retrieval:
         queries: Texts,
         passages: Texts,
         top_k: int,
-        seeker: Callable[[], Seeker] | None,
+        search_worker: Callable[[], SearchWorker] | None,
     ) -> None:
         self._encoder = encoder
         self._spec = spec = encoder.adapter.spec
@@ -133,12 +135,12 @@ class _Retrieval:
         self._asked = asked = encoder.encode_parts(
             queries.texts, role=_QUERY, instruction=queries.instruction, parts=spec.parts
         )
-        beside = LexicalScores(_had(asked.sparse)) if self._late and "sparse" in spec.parts else None
-        self._beside = beside
+        second = LexicalScores(_had(asked.sparse)) if self._late and "sparse" in spec.parts else None
+        self._second = second
         self._dense = None
         if "dense" in spec.parts:
             vectors = comparable(_had(asked.dense), spec.similarity)
-            self._dense = StreamSearch(vectors, top_k + TIES, beside=beside, seeker=seeker)
+            self._dense = StreamSearch(vectors, top_k + TIES, second=second, search_worker=search_worker)
         self._lexical = (
             LexicalSearch(_had(asked.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
         )
@@ -170,8 +172,8 @@ class _Retrieval:
             )
         ) as chunks:
             for numbers, chunk in chunks:
-                if self._beside:
-                    self._beside.add(_had(chunk.sparse))
+                if self._second:
+                    self._second.add(_had(chunk.sparse))
                 if self._dense:
                     self._dense.add(numbers, comparable(_had(chunk.dense), self._spec.similarity))
                 if self._lexical:
@@ -217,7 +219,7 @@ class _Retrieval:
         late = late_interaction(_had(self._asked.multi_vector), wanted, self._multi_vectors(wanted, distinct))
         for query, (chosen, text_of) in enumerate(heads):
             total = np.float32(weights[2]) * late[query]
-            for weight, scores in zip(weights, (found.scores, found.beside), strict=False):
+            for weight, scores in zip(weights, (found.scores, found.second), strict=False):
                 if weight:
                     total += np.float32(weight) * scores[query][chosen]
             head = dense[query][0][: self._spec.candidates]

@@ -11,7 +11,7 @@ from typing import Self, cast
 import numpy as np
 
 from flagbench.models.contract import Encoder, Searcher
-from flagbench.runners.benchmark import Contestant
+from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.encoding.encode import EncodeCounts, TextEncoder, score_pairs
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.hits import Below, Run, cut, rerank
@@ -31,25 +31,25 @@ class Retriever:
         search_seconds: Wall time of all searches, encoding apart.
     """
 
-    def __init__(self, encoder: TextEncoder | None, contestant: Contestant, progress: Progress) -> None:
+    def __init__(self, encoder: TextEncoder | None, evaluated: EvaluatedModel, progress: Progress) -> None:
         self.encoder = encoder
         self.index_info: IndexInfo | None = None
         self.search_seconds = 0.0
-        self._contestant = contestant
+        self._evaluated = evaluated
         self._progress = progress
 
     @classmethod
-    def of(cls, contestant: Contestant, progress: Progress) -> Self:
+    def of(cls, evaluated: EvaluatedModel, progress: Progress) -> Self:
         """That of a contestant, whichever way its model searches.
 
         Args:
-            contestant: An encoder or a searcher, maybe with a reranker.
+            evaluated: An encoder or a searcher, maybe with a reranker.
             progress: Whom to tell.
         """
-        adapter = contestant.adapter
+        adapter = evaluated.adapter
         if "search" in adapter.capabilities:
-            return cls(None, contestant, progress)
-        return cls(TextEncoder(cast("Encoder", adapter), progress, contestant.keeping), contestant, progress)
+            return cls(None, evaluated, progress)
+        return cls(TextEncoder(cast("Encoder", adapter), progress, evaluated.cache), evaluated, progress)
 
     @property
     def counts(self) -> EncodeCounts:
@@ -89,8 +89,10 @@ class Retriever:
         queries = replace(queries, instruction=spec.instruction(*task, "query"))
         passages = replace(passages, instruction=spec.instruction(*task, "passage"))
         encoded = self.encoder.counts.seconds
-        seeker = self._contestant.seeker
-        run, self.index_info = rank(self.encoder, queries, passages, candidates, top_k=top_k, seeker=seeker)
+        search_worker = self._evaluated.search_worker
+        run, self.index_info = rank(
+            self.encoder, queries, passages, candidates, top_k=top_k, search_worker=search_worker
+        )
         self.search_seconds += time.perf_counter() - started - (self.encoder.counts.seconds - encoded)
         return run
 
@@ -104,7 +106,7 @@ class Retriever:
             passages: All passages.
             below: What becomes of the passages that the reranker does not see.
         """
-        reranker = self._contestant.reranker
+        reranker = self._evaluated.reranker
         if reranker is None:
             return run
         row_of = {passage_id: row for row, passage_id in enumerate(passages.ids)}
@@ -114,9 +116,9 @@ class Retriever:
             dict(zip(queries.ids, queries.texts, strict=True)),
             functools.cache(lambda passage_id: passages.texts[row_of[passage_id]]),
             lambda pairs: score_pairs(
-                reranker, pairs, instruction=instruction, progress=self._progress, keeping=self._contestant.keeping
+                reranker, pairs, instruction=instruction, progress=self._progress, cache=self._evaluated.cache
             ),
-            top_k=self._contestant.rerank_top_k,
+            top_k=self._evaluated.rerank_top_k,
             below=below,
         )
 
@@ -129,7 +131,7 @@ class Retriever:
         language: str,
     ) -> tuple[Run, IndexInfo]:
         """See ``retrieve``, of a searcher."""
-        searcher = cast("Searcher", self._contestant.adapter)
+        searcher = cast("Searcher", self._evaluated.adapter)
         index = searcher.index(self._told("indexing", passages.texts), language=language)
         ids = np.array(passages.ids, dtype=object)
         row_of = {} if candidates is None else {passage_id: row for row, passage_id in enumerate(passages.ids)}

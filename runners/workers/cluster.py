@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput
 from flagbench.models.spec import ModelSpec
-from flagbench.runners.search.index import Sought, search_block
+from flagbench.runners.search.index import BlockHits, search_block
 from flagbench.runners.workers.pool import (
     Block,
     Facts,
@@ -45,11 +45,11 @@ _CONNECT_SECONDS = 10.0
 
 
 class ClusterPool(Pool):
-    """A pool whose workers also search: a ``Seeker``."""
+    """A pool whose workers also search: a ``SearchWorker``."""
 
-    def seek(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Sought:
-        """See Seeker."""
-        return cast("Sought", self._run(Block(queries, vectors, k)))
+    def search(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> BlockHits:
+        """See SearchWorker."""
+        return cast("BlockHits", self._run(Block(queries, vectors, k)))
 
 
 def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -> ClusterPool:
@@ -123,7 +123,7 @@ class _Remote:
         """See Served."""
         return outcome(functools.partial(self._served.answer, message))
 
-    def seek(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Any:
+    def search(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Any:
         """See ``search_block``."""
         return outcome(functools.partial(search_block, queries, vectors, k))
 
@@ -161,7 +161,7 @@ class _Actor:
         """See Worker."""
         if isinstance(message, Block):
             queries = self._shared.reference(message.queries)
-            return self._answer(self._handle.seek.remote(queries, message.vectors, message.k), patience)
+            return self._answer(self._handle.search.remote(queries, message.vectors, message.k), patience)
         return self._answer(self._handle.answer.remote(message), patience)
 
     def kill(self) -> None:

@@ -37,7 +37,7 @@ Message = tuple[str, ModelSpec, list[Any], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Block:
-    """A block of a corpus that a worker is to search; what comes back is ``Sought``.
+    """A block of a corpus that a worker is to search; what comes back is ``BlockHits``.
 
     Attributes:
         queries: ``float32[q, d]``, the very same array for all blocks of one search.

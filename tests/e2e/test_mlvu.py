@@ -17,7 +17,7 @@ from flagbench.mlvu.evaluation import evaluate as ask
 from flagbench.mlvu.signs import answer, read_sign
 from flagbench.models.loading.registry import published
 from flagbench.models.video import VideoPrompt, VideoSettings
-from flagbench.runners.benchmark import Contestant, Outcome
+from flagbench.runners.benchmark import EvaluatedModel, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest, VideoRequest
@@ -75,7 +75,7 @@ def run(
     request = RunRequest("m", "mlvu", tasks=(name,), store=frames, video=VideoRequest(**asked))
     (task,) = MLVU.select(request)
     loaded = MLVU.load(task, Snapshots(data), request)
-    return ask(loaded, Contestant(model, journal=journal, digest="d"), Silent())
+    return ask(loaded, EvaluatedModel(model, journal=journal, digest="d"), Silent())
 
 
 CHOICES = ["plotQA", "findNeedle", "ego", "count", "order", "anomaly_reco", "topic_reasoning"]

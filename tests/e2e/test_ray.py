@@ -137,7 +137,7 @@ def test_actors_search(cluster: _Cluster, load: Any, loss: str, monkeypatch: pyt
     gone = threading.Thread(target=cluster.lose_one)
     calls = 0
 
-    def seeker() -> Any:
+    def search_worker() -> Any:
         nonlocal calls
         calls += 1
         if loss == "a node" and calls == 3:
@@ -145,7 +145,7 @@ def test_actors_search(cluster: _Cluster, load: Any, loss: str, monkeypatch: pyt
         return pool
 
     monkeypatch.setattr(index, "search_block", None)  # this process has nothing to search with
-    found, info = rank(TextEncoder(pool, Silent()), queries, passages, None, top_k=100, seeker=seeker)
+    found, info = rank(TextEncoder(pool, Silent()), queries, passages, None, top_k=100, search_worker=search_worker)
     if loss == "a node":
         gone.join()
     pool.close()

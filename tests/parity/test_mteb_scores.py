@@ -13,7 +13,7 @@ from flagbench.cmteb.benchmark import CMTEB, MTEB
 from flagbench.cmteb.bridge import quiet
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
-from flagbench.runners.benchmark import Benchmark, Contestant
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
@@ -41,7 +41,8 @@ def our_scores(benchmark: Benchmark, name: str, adapter: Any, data: Path, *subse
     (row,) = benchmark.select(request)
     loaded = benchmark.load(row, Snapshots(data), request)
     return {
-        split: dict(by) for split, by in benchmark.evaluate(loaded, Contestant(adapter), Silent(), None).scores.items()
+        split: dict(by)
+        for split, by in benchmark.evaluate(loaded, EvaluatedModel(adapter), Silent(), None).scores.items()
     }
 
 

@@ -31,7 +31,7 @@ from flagbench.models.contract import DENSE, Part, Role
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
-from flagbench.runners.benchmark import Contestant, Loaded
+from flagbench.runners.benchmark import EvaluatedModel, Loaded
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
@@ -74,7 +74,7 @@ class _Recorder(FakeEncoder):
 
 
 def _bridge(adapter: FakeEncoder) -> EncoderBridge:
-    return EncoderBridge(TextEncoder(adapter, Silent()), Contestant(adapter), Silent())
+    return EncoderBridge(TextEncoder(adapter, Silent()), EvaluatedModel(adapter), Silent())
 
 
 class _EncoderOnly:
@@ -348,7 +348,7 @@ class _BrokenScorer(FakeScorer):
 def test_scores_that_are_no_numbers_are_a_fault_of_the_model() -> None:
     scorer = _BrokenScorer(_RERANKER)
     with pytest.raises(ModelFault, match=r"flagbench/random-reranker gave NaN or infinite scores for 3 of 200 pairs"):
-        evaluate(_loaded("T2Reranking"), Contestant(scorer), Silent(), None)
+        evaluate(_loaded("T2Reranking"), EvaluatedModel(scorer), Silent(), None)
 
 
 class _BrokenEncoder(FakeEncoder):
@@ -363,7 +363,7 @@ class _BrokenEncoder(FakeEncoder):
 @pytest.mark.parametrize("name", ["CovidRetrieval", "T2Reranking", "LCQMC"])
 def test_vectors_that_are_no_numbers_are_a_fault_of_the_model(name: str) -> None:
     with pytest.raises(ModelFault, match="flagbench/random gave NaN or infinite values for 1 of"):
-        evaluate(_loaded(name), Contestant(_BrokenEncoder(_RANDOM)), Silent(), None)
+        evaluate(_loaded(name), EvaluatedModel(_BrokenEncoder(_RANDOM)), Silent(), None)
 
 
 # Quiet.

@@ -16,7 +16,7 @@ from flagbench.cmteb.evaluation import evaluate
 from flagbench.cmteb.loading import load
 from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.loading.registry import published
-from flagbench.runners.benchmark import Contestant, Loaded
+from flagbench.runners.benchmark import EvaluatedModel, Loaded
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
@@ -122,7 +122,7 @@ def test_the_score_of_an_encoder_is_the_mean_average_precision(loaded: Loaded) -
         one, two = encoder.encode([query, passage], role="query").dense.astype(float)
         return float(one @ two)
 
-    outcome = evaluate(loaded, Contestant(encoder), Silent(), None)
+    outcome = evaluate(loaded, EvaluatedModel(encoder), Silent(), None)
     assert outcome.scores["dev"]["default"] == pytest.approx(_naive_map(cosine), abs=1e-5)
     assert 0 < outcome.scores["dev"]["default"] < 1
     assert outcome.texts["asked"] == 3 + len(_parts(loaded)["corpus"])
@@ -130,7 +130,7 @@ def test_the_score_of_an_encoder_is_the_mean_average_precision(loaded: Loaded) -
 
 def test_the_score_of_a_reranker_is_the_mean_average_precision(loaded: Loaded) -> None:
     scorer = FakeScorer(published()["flagbench/random-reranker"])
-    outcome = evaluate(loaded, Contestant(scorer), Silent(), None)
+    outcome = evaluate(loaded, EvaluatedModel(scorer), Silent(), None)
     expected = _naive_map(lambda query, passage: float(scorer.score([(query, passage)])[0]))
     assert outcome.scores["dev"]["default"] == pytest.approx(expected, abs=1e-5)
 
@@ -142,7 +142,7 @@ def test_vectors_that_are_all_alike_do_not_score_well(loaded: Loaded) -> None:
         def encode(self, texts: Any, **_: Any) -> Any:
             return super().encode(["the same"] * len(texts), role="query")
 
-    outcome = evaluate(loaded, Contestant(_Constant(published()["flagbench/random"])), Silent(), None)
+    outcome = evaluate(loaded, EvaluatedModel(_Constant(published()["flagbench/random"])), Silent(), None)
     worst = _naive_map(
         lambda query, passage: -float(any(passage in row["positive"] for row in _ROWS if row["query"] == query))
     )

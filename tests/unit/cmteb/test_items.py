@@ -21,7 +21,7 @@ from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.loading.registry import published
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import COUNT, PASSAGES, Examples
-from flagbench.runners.benchmark import Benchmark, Contestant, DataVerdict, Loaded, Outcome
+from flagbench.runners.benchmark import Benchmark, DataVerdict, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
@@ -55,15 +55,15 @@ def _holds(outcome: Outcome, loaded: Loaded) -> None:
 @pytest.mark.parametrize("name", MINI_TASKS)
 def test_the_mean_is_the_score_of_every_kind_of_task(name: str) -> None:
     loaded = _mini(name)
-    outcome = CMTEB.evaluate(loaded, Contestant(_ENCODER), Silent(), None)
+    outcome = CMTEB.evaluate(loaded, EvaluatedModel(_ENCODER), Silent(), None)
     _holds(outcome, loaded)
     assert (Examples.file(name) in outcome.files) == (loaded.task.kind in RANKED)
 
 
 def test_of_a_reranker_alone_and_of_one_behind_an_encoder() -> None:
     reranker = FakeScorer(published()["flagbench/random-reranker"])
-    _holds(CMTEB.evaluate(_mini("T2Reranking"), Contestant(reranker), Silent(), None), _mini("T2Reranking"))
-    behind = Contestant(_ENCODER, reranker, 10)
+    _holds(CMTEB.evaluate(_mini("T2Reranking"), EvaluatedModel(reranker), Silent(), None), _mini("T2Reranking"))
+    behind = EvaluatedModel(_ENCODER, reranker, 10)
     _holds(CMTEB.evaluate(_mini("CovidRetrieval"), behind, Silent(), None), _mini("CovidRetrieval"))
 
 
@@ -79,7 +79,7 @@ def test_the_mean_is_the_score_on_real_data(benchmark: Benchmark, name: str, sha
     request = RunRequest("", benchmark.name, tasks=(name,), subsets=("zh", "en") if name == "XQuADRetrieval" else ())
     (row,) = benchmark.select(request)
     loaded = benchmark.load(row, Snapshots(shared_data), request)
-    _holds(benchmark.evaluate(loaded, Contestant(_ENCODER), Silent(), None), loaded)
+    _holds(benchmark.evaluate(loaded, EvaluatedModel(_ENCODER), Silent(), None), loaded)
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def test_mteb_s_scores_and_predictions_are_as_without(
         if found:
             monkeypatch.setattr(Items, "gathering", _unseen)
         folder.mkdir()
-        outcome = CMTEB.evaluate(_mini(name), Contestant(_ENCODER), Silent(), folder)
+        outcome = CMTEB.evaluate(_mini(name), EvaluatedModel(_ENCODER), Silent(), folder)
         scores = json.loads(outcome.files[f"{name}.json"])["scores"]
         found.append((scores, (folder / f"{name}_predictions.json").read_text(encoding="utf-8")))
     assert found[0] == found[1]
@@ -104,7 +104,7 @@ def test_mteb_s_scores_and_predictions_are_as_without(
 
 def test_predictions_that_nobody_wants_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    CMTEB.evaluate(_mini("LCQMC"), Contestant(_ENCODER), Silent(), None)
+    CMTEB.evaluate(_mini("LCQMC"), EvaluatedModel(_ENCODER), Silent(), None)
     assert not list(tmp_path.iterdir())
 
 
@@ -112,7 +112,7 @@ def _looked_at(loaded: Loaded, metric: str) -> tuple[dict[str, str], Mapping[str
     """The files of a task as if another metric were its main score, and mteb's scores."""
     row = replace(loaded.task, main_score=metric)
     items, encoder = Items(row, loaded.content), TextEncoder(_ENCODER, Silent())
-    bridge = EncoderBridge(encoder, Contestant(_ENCODER), Silent())
+    bridge = EncoderBridge(encoder, EvaluatedModel(_ENCODER), Silent())
     (split,) = row.splits
     with quiet(), items.gathering(None) as folder:
         scores = loaded.content.evaluate(bridge, split, encode_kwargs={}, prediction_folder=folder)
@@ -156,14 +156,14 @@ def test_clustering_by_levels() -> None:
     task.data_loaded = True
     task.n_clusters, task.max_documents_per_cluster = 3, 100
     loaded = Loaded(row, DataVerdict("unknown", (), ""), task)
-    outcome = CMTEB.evaluate(loaded, Contestant(_ENCODER), Silent(), None)
+    outcome = CMTEB.evaluate(loaded, EvaluatedModel(_ENCODER), Silent(), None)
     _holds(outcome, loaded)
     assert "Level 0 2" in _values(outcome, row.name).of("v_measure")
 
 
 def test_the_worst_queries_are_shown_with_what_was_found() -> None:
     loaded = _mini("CovidRetrieval")
-    outcome = CMTEB.evaluate(loaded, Contestant(_ENCODER), Silent(), None)
+    outcome = CMTEB.evaluate(loaded, EvaluatedModel(_ENCODER), Silent(), None)
     examples = Examples.from_json(outcome.files[Examples.file("CovidRetrieval")])
     values = _values(outcome, "CovidRetrieval").of("ndcg_at_10")
     assert [each.value for each in examples.queries] == sorted(values.values())[:COUNT]
@@ -182,7 +182,7 @@ def test_the_worst_queries_are_shown_with_what_was_found() -> None:
 def test_a_task_whose_values_are_not_all_there_leaves_none() -> None:
     loaded = _mini("LCQMC")
     items = Items(replace(loaded.task, splits=("test", "validation")), loaded.content)
-    bridge = EncoderBridge(TextEncoder(_ENCODER, Silent()), Contestant(_ENCODER), Silent())
+    bridge = EncoderBridge(TextEncoder(_ENCODER, Silent()), EvaluatedModel(_ENCODER), Silent())
     with quiet(), items.gathering(None) as folder:
         loaded.content.evaluate(bridge, "test", encode_kwargs={}, prediction_folder=folder)
     assert items.files() == {}

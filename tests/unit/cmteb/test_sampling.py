@@ -15,7 +15,7 @@ from flagbench.cmteb.sampling import Size, sampled
 from flagbench.models.baselines.random import FakeEncoder
 from flagbench.models.loading.registry import published
 from flagbench.results.values import Values
-from flagbench.runners.benchmark import Contestant, DataVerdict, Loaded
+from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import Profile
@@ -139,7 +139,7 @@ def test_what_is_no_larger_runs_whole(name: str, monkeypatch: pytest.MonkeyPatch
     drawn = _drawn(name, "quick")
     assert drawn.sample is None
     assert drawn.data == whole.data
-    assert CMTEB.evaluate(drawn, Contestant(_ENCODER), Silent(), None).sample is None
+    assert CMTEB.evaluate(drawn, EvaluatedModel(_ENCODER), Silent(), None).sample is None
 
 
 def test_pairs_in_one_row() -> None:
@@ -155,7 +155,7 @@ def test_pairs_in_one_row() -> None:
 @pytest.mark.parametrize("name", ["LCQMC", "Ocnli", "TNews", "CovidRetrieval", "T2Reranking", "CLSClusteringS2S"])
 def test_a_score_comes_with_its_error(name: str) -> None:
     drawn = _drawn(name, "quick")
-    outcome = CMTEB.evaluate(drawn, Contestant(_ENCODER), Silent(), None)
+    outcome = CMTEB.evaluate(drawn, EvaluatedModel(_ENCODER), Silent(), None)
     assert drawn.sample
     assert outcome.sample
     assert (outcome.sample["profile"], outcome.sample["items"]) == ("quick", drawn.sample.items)
@@ -166,7 +166,7 @@ def test_a_score_comes_with_its_error(name: str) -> None:
 @pytest.mark.parametrize("name", ["LCQMC", "Ocnli", "TNews", "CLSClusteringS2S"])
 def test_items_have_the_numbers_that_they_have_among_all(name: str) -> None:
     drawn = _drawn(name, "quick")
-    outcome = CMTEB.evaluate(drawn, Contestant(_ENCODER), Silent(), None)
+    outcome = CMTEB.evaluate(drawn, EvaluatedModel(_ENCODER), Silent(), None)
     values = Values.from_json(outcome.files[Values.file(name)], outcome.scores).of(drawn.task.main_score)
     numbers = [int(id_.removeprefix("set ")) for id_ in values]
     whole = _data(load(_row(name), Snapshots(MINI))).to_list()

@@ -14,7 +14,7 @@ from flagbench.mlvu import criteria
 from flagbench.mlvu.criteria import SYSTEM
 from flagbench.mlvu.judge import ATTEMPTS, Judge
 from flagbench.mlvu.judgements import JudgeItem, Judgement, read_reply
-from flagbench.models.servers.api import ApiModel, Clock, Manners, api_model
+from flagbench.models.servers.api import ApiModel, Clock, RateLimit, api_model
 from flagbench.models.servers.chat import KEYS
 from flagbench.models.video import VideoSettings
 from tests.fake_server import FakeServer, Reply, user_text
@@ -389,7 +389,7 @@ def behind(monkeypatch):
         server = FakeServer(script, answer or (lambda body: good(body["messages"][0]["content"])))
         spec = api_model("judge", server.url, VideoSettings(frames=0, prompt="no-prefill"))
         clock = Clock(lambda: 0.0, lambda stop, seconds: None, lambda: 0.0)
-        model = ApiModel(spec, Manners(concurrency=3, timeout=10), clock)
+        model = ApiModel(spec, RateLimit(concurrency=3, timeout=10), clock)
         opened.append((server, model))
         return server, Judge(model, cache)
 

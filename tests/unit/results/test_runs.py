@@ -16,18 +16,18 @@ from flagbench.results.runs import Run, difference, find_all, find_runs, labelle
 from flagbench.results.store import RunStore
 from flagbench.results.values import Values
 
-Kept = Mapping[str, Mapping[str, float]]
+ByQuery = Mapping[str, Mapping[str, float]]
 
 
 def made_task(
     name: str = "A",
     scores: Mapping[str, Any] | float | None = 0.5,
     *,
-    values: Kept | None = None,
+    values: ByQuery | None = None,
     of: Mapping[str, Any] | None = None,
     commit: str = "",
     **fields: Any,
-) -> tuple[TaskRecord, Kept | None]:
+) -> tuple[TaskRecord, ByQuery | None]:
     """A task and its values by query; ``of`` are its settings, a score alone is of split dev."""
     by_split = {"dev": {"default": scores}} if isinstance(scores, float) else scores or {}
     data = {"source": "hub", "commit": commit} if commit else {"source": "folder", "files": "f1"}
@@ -45,7 +45,11 @@ def made_task(
 
 
 def write_run(
-    output: Path, model: str, *tasks: tuple[TaskRecord, Kept | None], revision: str = "v1", benchmark: str = "cmteb"
+    output: Path,
+    model: str,
+    *tasks: tuple[TaskRecord, ByQuery | None],
+    revision: str = "v1",
+    benchmark: str = "cmteb",
 ) -> Path:
     """A run as evaluate leaves it; returns its folder."""
     store = RunStore(output, model, revision)

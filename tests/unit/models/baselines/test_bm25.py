@@ -29,7 +29,7 @@ from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import published
 from flagbench.models.loading.resolve import has_files, resolve_model, searches
-from flagbench.runners.benchmark import Contestant, Outcome
+from flagbench.runners.benchmark import EvaluatedModel, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
@@ -329,7 +329,7 @@ TASK = ("Any", "Retrieval")
 
 def _retrieve(candidates: Any = None, *, top_k: int = 10, reranker: Any = None) -> tuple[Run, Retriever]:
     adapter = Deferred(SPEC, "cpu", lambda: BM25(SPEC))
-    retriever = Retriever.of(Contestant(adapter, reranker, rerank_top_k=10), Silent())
+    retriever = Retriever.of(EvaluatedModel(adapter, reranker, rerank_top_k=10), Silent())
     return retriever.retrieve(TASK, QUERIES, PASSAGES, candidates, top_k=top_k, language="en"), retriever
 
 
@@ -365,14 +365,14 @@ def test_a_reranker_orders_what_was_found() -> None:
 # mteb.
 
 
-def _evaluate(name: str, contestant: Contestant) -> Outcome:
+def _evaluate(name: str, evaluated: EvaluatedModel) -> Outcome:
     row = next(task for task in CMTEB.tasks() if task.name == name)
-    return evaluate(load(row, Snapshots(MINI)), contestant, Silent(), None)
+    return evaluate(load(row, Snapshots(MINI)), evaluated, Silent(), None)
 
 
 def test_mteb_searches_through_it_and_encodes_nothing() -> None:
-    contestant = Contestant(BM25(SPEC))
-    bridge = SearchBridge(Retriever.of(contestant, Silent()), contestant)
+    evaluated = EvaluatedModel(BM25(SPEC))
+    bridge = SearchBridge(Retriever.of(evaluated, Silent()), evaluated)
     assert isinstance(bridge, SearchProtocol)
     assert not isinstance(bridge, EncoderProtocol | CrossEncoderProtocol)
     meta = model_meta(SPEC)
@@ -382,7 +382,7 @@ def test_mteb_searches_through_it_and_encodes_nothing() -> None:
 @pytest.mark.parametrize("name", ["EcomRetrieval", "T2Reranking"])
 def test_mtebs_tasks_are_scored(name: str) -> None:
     spy = _Spy()
-    outcome = _evaluate(name, Contestant(spy))
+    outcome = _evaluate(name, EvaluatedModel(spy))
     [by_subset] = outcome.scores.values()
     assert 0.8 < by_subset["default"] <= 1  # chance is far below
     assert spy.languages == ["zh"]

@@ -17,7 +17,7 @@ from flagbench.mlvu.evaluation import evaluate
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_generator
 from flagbench.models.video import VideoSettings
-from flagbench.runners.benchmark import Contestant
+from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest, VideoRequest
@@ -223,8 +223,8 @@ def test_the_family_answers_the_miniature_benchmark_alike_one_by_one_and_in_pair
     before, found = lm.batch_size, []
     for size in (1, 2):
         lm.batch_size = size
-        contestant = Contestant(lm, journal=tmp_path / str(size), digest="d")
-        found.append(evaluate(loaded, contestant, Silent()).files)
+        evaluated = EvaluatedModel(lm, journal=tmp_path / str(size), digest="d")
+        found.append(evaluate(loaded, evaluated, Silent()).files)
     lm.batch_size = before
     assert found[0] == found[1]
     (text,) = (text for name, text in found[0].items() if name.startswith("MLVU/"))

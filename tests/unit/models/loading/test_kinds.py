@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from flagbench import BadInput
-from flagbench.models.loading.kinds import kind_of, tell_tale
+from flagbench.models.loading.kinds import family_by_files, kind_of
 from tests.checkpoints import write_json
 from tests.filled import write_filled_mistral
 from tests.unit.checkpoint_files import (
@@ -101,7 +101,7 @@ def place(request):
 
 
 def test_the_token_of_icl(tmp_path, place):
-    family, why = tell_tale(write(tmp_path, place(["<instruct>", "<query>", "<response>"])))
+    family, why = family_by_files(write(tmp_path, place(["<instruct>", "<query>", "<response>"])))
 
     assert family == "bge-en-icl"
     assert "<response>" in why
@@ -109,11 +109,11 @@ def test_the_token_of_icl(tmp_path, place):
 
 @pytest.mark.parametrize("tokens", [["<instruct>", "<query>"], ["response"], ["<Response>"], ["<|endoftext|>"], []])
 def test_other_tokens_tell_nothing(tmp_path, place, tokens):
-    assert tell_tale(write(tmp_path, place(tokens))) is None
+    assert family_by_files(write(tmp_path, place(tokens))) is None
 
 
 def test_the_tokens_of_llara(tmp_path, place):
-    family, why = tell_tale(write(tmp_path, place(["<s>", *SUMMARY_TOKENS, "</s>"])))
+    family, why = family_by_files(write(tmp_path, place(["<s>", *SUMMARY_TOKENS, "</s>"])))
 
     assert family == "llara"
     assert "<s1> to <s16>" in why
@@ -121,13 +121,13 @@ def test_the_tokens_of_llara(tmp_path, place):
 
 @pytest.mark.parametrize("missing", ["<s1>", "<s8>", "<s16>"])
 def test_fifteen_of_the_tokens_of_llara_are_not_enough(tmp_path, place, missing):
-    assert tell_tale(write(tmp_path, place([token for token in SUMMARY_TOKENS if token != missing]))) is None
+    assert family_by_files(write(tmp_path, place([token for token in SUMMARY_TOKENS if token != missing]))) is None
 
 
 def test_tokens_in_two_places_are_counted_together(tmp_path):
     write(tmp_path, as_added_tokens(SUMMARY_TOKENS[:8]) | as_decoder(SUMMARY_TOKENS[8:]))
 
-    assert tell_tale(tmp_path)[0] == "llara"
+    assert family_by_files(tmp_path)[0] == "llara"
 
 
 @pytest.mark.parametrize(
@@ -136,22 +136,22 @@ def test_tokens_in_two_places_are_counted_together(tmp_path):
 def test_one_head_of_m3_is_enough(tmp_path, heads):
     for head in heads:
         (tmp_path / head).write_bytes(b"")
-    family, why = tell_tale(tmp_path)
+    family, why = family_by_files(tmp_path)
 
     assert family == "bge-m3"
     assert [head for head in ("sparse_linear.pt", "colbert_linear.pt") if head in why] == heads
 
 
 def test_a_folder_of_nothing_tells_nothing(tmp_path):
-    assert tell_tale(tmp_path) is None
+    assert family_by_files(tmp_path) is None
 
 
 def test_a_tokenizer_as_transformers_saves_it_tells_its_family(tmp_path):
     folder = write_filled_mistral(tmp_path / "icl")
     AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "saved")
 
-    assert tell_tale(folder)[0] == "bge-en-icl"
-    assert tell_tale(tmp_path / "saved")[0] == "bge-en-icl"
+    assert family_by_files(folder)[0] == "bge-en-icl"
+    assert family_by_files(tmp_path / "saved")[0] == "bge-en-icl"
 
 
 TOKENIZER = json.dumps({"version": "1.0", "added_tokens": [{"id": 0, "content": "<response>"}]})
@@ -177,14 +177,14 @@ def test_a_damaged_tokenizer_tells_nothing(tmp_path, content):
     """What is wrong with it, transformers says when it is loaded."""
     (tmp_path / "tokenizer.json").write_bytes(content)
 
-    assert tell_tale(tmp_path) is None
+    assert family_by_files(tmp_path) is None
 
 
 @pytest.mark.parametrize("decoder", [["<response>"], "<response>", 5, {"0": "<response>"}, {"0": None}])
 def test_added_tokens_of_another_form_tell_nothing(tmp_path, decoder):
     write_json(tmp_path / "tokenizer_config.json", {"added_tokens_decoder": decoder})
 
-    assert tell_tale(tmp_path) is None
+    assert family_by_files(tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["added_tokens.json", "tokenizer_config.json"])
@@ -193,7 +193,7 @@ def test_damaged_settings_of_a_tokenizer_are_one_line(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
 
     with pytest.raises(BadInput) as caught:
-        tell_tale(tmp_path)
+        family_by_files(tmp_path)
 
     assert str(tmp_path / name) in str(caught.value)
     assert "copy the checkpoint again" in str(caught.value)

@@ -12,7 +12,7 @@ from flagbench import BadInput
 from flagbench.models.contract import Cutoff
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import family_spec
-from flagbench.models.loading.resolve import Model, Shelf, has_files, resolve_model
+from flagbench.models.loading.resolve import LoadedModels, Model, has_files, resolve_model
 from tests.checkpoints import add_sentence_transformers, write_bert, write_json
 from tests.filled import write_filled_gemma_reranker, write_filled_m3, write_filled_minicpm, write_filled_mistral
 from tests.unit.checkpoint_files import has_line
@@ -50,20 +50,20 @@ class Loads:
         self._kind = kind
         self.loaded = []
 
-    def take(self, shelf, spec):
+    def take(self, loaded, spec):
         def load():
             self.loaded.append(spec)
             return self._kind(spec)
 
-        return shelf.take(model_of(spec), load)
+        return loaded.take(model_of(spec), load)
 
 
 # The shelf
 
 
 def test_the_same_spec_is_loaded_once():
-    shelf, loads = Shelf(), Loads()
-    first, second = (loads.take(shelf, replace(SPEC)) for _ in range(2))
+    loaded, loads = LoadedModels(), Loads()
+    first, second = (loads.take(loaded, replace(SPEC)) for _ in range(2))
 
     assert first is second
     assert loads.loaded == [SPEC]
@@ -82,73 +82,73 @@ def test_the_same_spec_is_loaded_once():
     ids=lambda change: next(iter(change)),
 )
 def test_another_spec_is_another_model(change):
-    shelf, loads = Shelf(), Loads()
+    loaded, loads = LoadedModels(), Loads()
     other = replace(SPEC, **change)
 
-    assert loads.take(shelf, SPEC).spec == SPEC
-    assert loads.take(shelf, other).spec == other
+    assert loads.take(loaded, SPEC).spec == SPEC
+    assert loads.take(loaded, other).spec == other
     assert loads.loaded == [SPEC, other]
 
 
 def test_an_encoder_and_its_reranker_stay_side_by_side():
-    shelf, loads = Shelf(), Loads()
+    loaded, loads = LoadedModels(), Loads()
     other = replace(SPEC, revision="2" * 40)
     for spec in (SPEC, LAYER, SPEC, LAYER, other, LAYER):
-        assert loads.take(shelf, spec).spec == spec
+        assert loads.take(loaded, spec).spec == spec
 
     assert loads.loaded == [SPEC, LAYER, other]
 
 
 def test_what_is_not_kept_is_let_go():
-    shelf, loads = Shelf(), Loads()
+    loaded, loads = LoadedModels(), Loads()
     for spec in (SPEC, LAYER):
-        loads.take(shelf, spec)
-    shelf.keep_only([model_of(LAYER)])
+        loads.take(loaded, spec)
+    loaded.keep_only([model_of(LAYER)])
     for spec in (LAYER, SPEC):
-        loads.take(shelf, spec)
+        loads.take(loaded, spec)
 
     assert loads.loaded == [SPEC, LAYER, SPEC]
 
 
 def test_nothing_is_kept_for_nobody():
-    shelf, loads = Shelf(), Loads()
-    loads.take(shelf, SPEC)
-    shelf.keep_only([])
-    loads.take(shelf, SPEC)
+    loaded, loads = LoadedModels(), Loads()
+    loads.take(loaded, SPEC)
+    loaded.keep_only([])
+    loads.take(loaded, SPEC)
 
     assert loads.loaded == [SPEC, SPEC]
 
 
 def test_a_layered_scorer_is_read_anew_for_another_layer_and_not_loaded_again():
-    shelf, loads = Shelf(), Loads(Layered)
-    first = loads.take(shelf, LAYER)
+    loaded, loads = LoadedModels(), Loads(Layered)
+    first = loads.take(loaded, LAYER)
     deeper = replace(LAYER, name="org/layers-layer16", cutoff_layer=16, head=8)
-    shelf.keep_only([model_of(deeper)])
-    reading = loads.take(shelf, deeper)
+    loaded.keep_only([model_of(deeper)])
+    reading = loads.take(loaded, deeper)
 
     assert loads.loaded == [LAYER]
     assert first.read == [deeper]
     assert reading.spec == deeper
-    assert loads.take(shelf, LAYER) is first
+    assert loads.take(loaded, LAYER) is first
 
 
 @pytest.mark.parametrize(
     "change", [{"revision": "2" * 40}, {"prompt": "Is it?"}, {"compress_ratio": 2}, {"head_index": "position"}]
 )
 def test_a_layered_scorer_of_other_settings_is_loaded(change):
-    shelf, loads = Shelf(), Loads(Layered)
+    loaded, loads = LoadedModels(), Loads(Layered)
     other = replace(LAYER, cutoff_layer=16, head=8, **change)
     for spec in (LAYER, other):
-        loads.take(shelf, spec)
+        loads.take(loaded, spec)
 
     assert loads.loaded == [LAYER, other]
 
 
 def test_a_model_of_one_layer_is_loaded_for_each():
-    shelf, loads = Shelf(), Loads(Plain)
+    loaded, loads = LoadedModels(), Loads(Plain)
     other = replace(LAYER, cutoff_layer=16, head=8)
     for spec in (LAYER, other):
-        assert loads.take(shelf, spec).spec == spec
+        assert loads.take(loaded, spec).spec == spec
 
     assert loads.loaded == [LAYER, other]
 
@@ -158,7 +158,7 @@ PAIRS = [("what is time", "time is long"), ("a", "long passages that answer"), (
 
 def test_two_layers_of_one_load_score_as_two_loads_do(tmp_path):
     folder = str(write_filled_minicpm(tmp_path / "minicpm"))
-    shelf, loads, scores = Shelf(), [], []
+    loaded, loads, scores = LoadedModels(), [], []
 
     def load(model):
         loads.append(model.spec.cutoff_layer)
@@ -167,7 +167,7 @@ def test_two_layers_of_one_load_score_as_two_loads_do(tmp_path):
     for cutoff, layer in enumerate((2, 4)):
         model = resolve_model(folder, None, Overrides(cutoff_layers=(4, 2), cutoff=cutoff), **OPTIONS)
         assert model.cutoffs == (Cutoff(2, 0), Cutoff(4, 2))
-        scorer = shelf.take(model, lambda model=model: load(model))
+        scorer = loaded.take(model, lambda model=model: load(model))
         assert scorer.spec == model.spec
         alone = resolve_model(folder, None, Overrides(cutoff_layers=(layer,)), **OPTIONS)
         expected = alone.load(device="cpu", batch_size=None, **OPTIONS).score(PAIRS)

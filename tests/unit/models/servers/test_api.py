@@ -17,14 +17,14 @@ import pytest
 
 from flagbench import BadInput, FlagbenchError, ModelFault
 from flagbench.models.contract import Loading
-from flagbench.models.servers.api import ApiModel, Clock, Manners, _Round, api_model, load
+from flagbench.models.servers.api import ApiModel, Clock, RateLimit, _Round, api_model, load
 from flagbench.models.servers.chat import JPEG, KEYS, jpeg
 from flagbench.models.video import Clip, VideoPrompt, VideoSettings
 from tests.fake_server import FakeServer, Reply, completion, unused_port
 
 SECRET = "sk-very-secret-0123"
 VIDEO = VideoSettings(frames=2, prompt="no-prefill")
-PATIENT = Manners(timeout=10)
+PATIENT = RateLimit(timeout=10)
 
 
 class FakeClock:
@@ -65,9 +65,9 @@ def serve(clock) -> Iterator[Callable[..., tuple[FakeServer, ApiModel]]]:
     """A scripted server and a model behind it."""
     opened = []
 
-    def make(script=(), answer=None, *, manners=PATIENT, **options):
+    def make(script=(), answer=None, *, rate_limit=PATIENT, **options):
         server = FakeServer(script, answer)
-        model = ApiModel(api_model("m", server.url, VIDEO, **options), manners, clock.clock())
+        model = ApiModel(api_model("m", server.url, VIDEO, **options), rate_limit, clock.clock())
         opened.append((server, model))
         return server, model
 
@@ -212,7 +212,7 @@ def test_a_server_takes_no_prefill_and_gives_no_probabilities(serve):
 @pytest.mark.parametrize("bad", [{"concurrency": 0}, {"attempts": 0}, {"timeout": 0}, {"per_minute": -1}])
 def test_manners_are_checked(bad):
     with pytest.raises(BadInput, match=next(iter(bad))):
-        Manners(**bad)
+        RateLimit(**bad)
 
 
 # What goes wrong
@@ -250,7 +250,7 @@ def test_what_passes_is_asked_again(serve, clock, reply):
 
 @pytest.mark.parametrize("reply", PASSING, ids=lambda reply: f"{reply.status} {str(reply.raw or reply.text)[:20]}")
 def test_what_does_not_pass_ends_after_all_attempts_in_one_line(serve, reply):
-    server, model = serve([reply] * 9, manners=Manners(attempts=3, timeout=10))
+    server, model = serve([reply] * 9, rate_limit=RateLimit(attempts=3, timeout=10))
 
     with pytest.raises(ModelFault, match="api/m: no answer after 3 attempts") as caught:
         model.generate(asked("q"), max_new_tokens=9)
@@ -259,14 +259,14 @@ def test_what_does_not_pass_ends_after_all_attempts_in_one_line(serve, reply):
 
 
 def test_a_server_that_says_nothing_is_asked_again(serve):
-    server, model = serve([Reply(hold=True)], manners=Manners(timeout=0.2, attempts=50))
+    server, model = serve([Reply(hold=True)], rate_limit=RateLimit(timeout=0.2, attempts=50))
 
     assert model.generate(asked("q"), max_new_tokens=9) == ["Q"]
     assert len(server.questions) >= 2  # more on a busy machine, where an answer may take longer than that
 
 
 def test_waits_grow_to_a_minute_with_jitter(serve, clock):
-    _, model = serve([Reply(status=500)] * 9, manners=Manners(attempts=9, timeout=10))
+    _, model = serve([Reply(status=500)] * 9, rate_limit=RateLimit(attempts=9, timeout=10))
     model._clock = Clock(clock.now, clock.wait, lambda: 0.5)
 
     with pytest.raises(ModelFault):
@@ -337,7 +337,7 @@ def test_answers_that_are_cut_or_empty_are_counted(serve):
     thought = Reply(raw=completion(None, reason="length"))
     refusal = Reply(raw=b'{"choices": [{"message": {"content": null, "refusal": "I will not"}}]}')
     odd = Reply(raw=b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}')
-    _, model = serve([thought, refusal, odd], manners=Manners(concurrency=1))
+    _, model = serve([thought, refusal, odd], rate_limit=RateLimit(concurrency=1))
 
     assert model.generate(asked("q", "r", "s"), max_new_tokens=9) == ["", "I will not", "x"]
     assert (model.usage["cut"], model.usage["empty"], model.usage["answers"]) == (1, 1, 3)
@@ -349,7 +349,7 @@ def test_answers_that_are_cut_or_empty_are_counted(serve):
 def test_no_answer_is_lost_and_none_asked_twice(serve):
     texts = [f"q{n}" for n in range(60)]
     faults = [Reply(status=500), Reply(drop=True), Reply(raw=b"{"), Reply(status=429, headers={"Retry-After": "1"})]
-    server, model = serve(faults * 3, manners=Manners(concurrency=8, attempts=20, timeout=10))
+    server, model = serve(faults * 3, rate_limit=RateLimit(concurrency=8, attempts=20, timeout=10))
 
     assert model.generate(asked(*texts), max_new_tokens=9) == [text.upper() for text in texts]
     assert sorted(server.good) == sorted(texts)
@@ -357,7 +357,7 @@ def test_no_answer_is_lost_and_none_asked_twice(serve):
 
 
 def test_answers_come_as_they_are_there_and_in_order_at_the_end(serve):
-    server, model = serve(manners=Manners(concurrency=2, timeout=10))
+    server, model = serve(rate_limit=RateLimit(concurrency=2, timeout=10))
     server.answer = lambda body: Reply("late", hold=True) if "q0" in str(body) else "soon"
 
     got = []
@@ -370,7 +370,7 @@ def test_answers_come_as_they_are_there_and_in_order_at_the_end(serve):
 
 
 def test_prompts_are_taken_only_as_there_is_room(serve):
-    _, model = serve(manners=Manners(concurrency=3, timeout=10))
+    _, model = serve(rate_limit=RateLimit(concurrency=3, timeout=10))
     taken = 0
 
     def prompts():
@@ -385,7 +385,7 @@ def test_prompts_are_taken_only_as_there_is_room(serve):
 
 
 def test_what_is_on_its_way_when_one_fails_is_still_given(serve, monkeypatch):
-    server, model = serve(manners=Manners(concurrency=2, timeout=10))
+    server, model = serve(rate_limit=RateLimit(concurrency=2, timeout=10))
     both = threading.Barrier(2)
 
     def answer(body):
@@ -412,7 +412,7 @@ def test_what_is_on_its_way_when_one_fails_is_still_given(serve, monkeypatch):
 
 
 def test_when_one_fails_the_others_are_not_repeated(serve, monkeypatch):
-    server, model = serve(manners=Manners(concurrency=2, attempts=50, timeout=10))
+    server, model = serve(rate_limit=RateLimit(concurrency=2, attempts=50, timeout=10))
     both = threading.Barrier(2)
 
     def noted(body, headers):
@@ -437,7 +437,7 @@ def test_when_one_fails_the_others_are_not_repeated(serve, monkeypatch):
 
 
 def test_an_error_of_the_prompts_comes_after_the_answers(serve):
-    _, model = serve(manners=Manners(concurrency=4, timeout=10))
+    _, model = serve(rate_limit=RateLimit(concurrency=4, timeout=10))
 
     def prompts():
         yield from asked("a", "b")
@@ -460,7 +460,7 @@ def until_error(answers):
 
 
 def test_a_caller_may_stop_and_the_threads_end(serve):
-    server, model = serve(manners=Manners(concurrency=3, timeout=10))
+    server, model = serve(rate_limit=RateLimit(concurrency=3, timeout=10))
     before = threading.active_count()
 
     answers = model.answers(asked(*(f"q{n}" for n in range(30))), max_new_tokens=9)
@@ -485,7 +485,7 @@ def test_none_are_asked_of_none(serve):
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_the_rate_limit_is_kept_with_repetitions(serve, clock, concurrency):
     times = []
-    server, model = serve(manners=Manners(concurrency=concurrency, per_minute=30, timeout=10))
+    server, model = serve(rate_limit=RateLimit(concurrency=concurrency, per_minute=30, timeout=10))
     turn = model._pace.turn
 
     def noted(stop):

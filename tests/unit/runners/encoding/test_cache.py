@@ -17,7 +17,7 @@ from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published
 from flagbench.runners.encoding import cache as kept_module
-from flagbench.runners.encoding.cache import Keeping, Kept
+from flagbench.runners.encoding.cache import CachedEmbeddings, EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
 from flagbench.runners.store.folder import read_identity
@@ -78,7 +78,7 @@ def assert_same(found: Embeddings, wanted: Embeddings) -> None:
         np.testing.assert_array_equal(found.multi_vector.values, wanted.multi_vector.values)
 
 
-def read(kept: Kept, numbers: Sequence[int], parts: Any) -> tuple[dict[int, Embeddings], list[int]]:
+def read(kept: CachedEmbeddings, numbers: Sequence[int], parts: Any) -> tuple[dict[int, Embeddings], list[int]]:
     """What is kept of some texts, and those that are missing."""
     found: dict[int, Embeddings] = {}
     missing = None
@@ -95,8 +95,10 @@ def read(kept: Kept, numbers: Sequence[int], parts: Any) -> tuple[dict[int, Embe
     return found, missing
 
 
-def m3(store: Store, *, half: bool = False, role: Any = "passage", instruction: str = "", spec: Any = HYBRID) -> Kept:
-    return Keeping(store, half=half).of(spec, role, instruction)
+def m3(
+    store: Store, *, half: bool = False, role: Any = "passage", instruction: str = "", spec: Any = HYBRID
+) -> CachedEmbeddings:
+    return EmbeddingCache(store, half=half).of(spec, role, instruction)
 
 
 # Round trips
@@ -343,7 +345,7 @@ def test_what_is_damaged_is_encoded_again(part: Part, opened: Opened, lines: lis
     texts = ["gamma", "beta", "pi", "x"]
     asked: dict[str, Any] = {"role": "passage", "parts": ALL}
     first = ThreeParts(HYBRID, numbers)
-    whole = TextEncoder(first, Silent(), Keeping(opened())).encode_parts(texts, **asked)
+    whole = TextEncoder(first, Silent(), EmbeddingCache(opened())).encode_parts(texts, **asked)
     (path,) = [path for path in shards_of(opened()) if read_identity(path.parent)["part"] == part]
     (record,) = records_of(path)
     values = next(column for column in record.columns if column.name == "values")
@@ -351,11 +353,11 @@ def test_what_is_damaged_is_encoded_again(part: Part, opened: Opened, lines: lis
     assert [record for record, found in Reader(path).records() if found is not None] == [record]
 
     again = ThreeParts(HYBRID, numbers)
-    encoder = TextEncoder(again, Silent(), Keeping(opened()))
+    encoder = TextEncoder(again, Silent(), EmbeddingCache(opened()))
     assert_same(encoder.encode_parts(texts, **asked), whole)
     assert again.calls == first.calls
     assert encoder.counts.encoded == 4
     assert [str(path) in line and "damaged" in line for line in lines] == [True]
     last = ThreeParts(HYBRID, numbers)
-    assert_same(TextEncoder(last, Silent(), Keeping(opened())).encode_parts(texts, **asked), whole)
+    assert_same(TextEncoder(last, Silent(), EmbeddingCache(opened())).encode_parts(texts, **asked), whole)
     assert last.calls == []

@@ -16,7 +16,7 @@ from flagbench.models.contract import DENSE
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.loading.registry import published
 from flagbench.runners.encoding import encode
-from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Silent
 from flagbench.runners.store.store import Store
@@ -71,12 +71,12 @@ class Watched:
         return [chunk for each, chunk, _ in self.steps if each == step]
 
 
-def embed(adapter: Any, keeping: Keeping | None = None) -> NDArray[np.float32]:
-    return TextEncoder(adapter, Silent(), keeping).encode(TEXTS, role="passage")
+def embed(adapter: Any, cache: EmbeddingCache | None = None) -> NDArray[np.float32]:
+    return TextEncoder(adapter, Silent(), cache).encode(TEXTS, role="passage")
 
 
-def score(adapter: Any, keeping: Keeping | None = None) -> NDArray[np.float32]:
-    return score_pairs(adapter, PAIRS, instruction="", progress=Silent(), keeping=keeping)
+def score(adapter: Any, cache: EmbeddingCache | None = None) -> NDArray[np.float32]:
+    return score_pairs(adapter, PAIRS, instruction="", progress=Silent(), cache=cache)
 
 
 WAYS = pytest.mark.parametrize("way", [embed, score])
@@ -148,11 +148,11 @@ def test_an_error_surfaces_as_itself_and_what_came_before_is_kept(
 
     adapter, again = Watched(at), Watched()
     with pytest.raises(type(error)) as caught:
-        way(adapter, Keeping(opened()))
+        way(adapter, EmbeddingCache(opened()))
     assert caught.value is error
     assert adapter.done("run") == list(range(broken))
     assert idle()
-    np.testing.assert_array_equal(way(again, Keeping(opened())), truth(way))
+    np.testing.assert_array_equal(way(again, EmbeddingCache(opened())), truth(way))
     assert again.done("run") == list(range(broken, CHUNKS))
 
 
@@ -168,7 +168,7 @@ def test_who_takes_no_more_chunks_leaves_nothing_running() -> None:
 
 
 def test_nothing_is_prepared_that_the_store_has(opened: Opened) -> None:
-    embed(Watched(), Keeping(opened()))
+    embed(Watched(), EmbeddingCache(opened()))
     adapter = Watched()
-    np.testing.assert_array_equal(embed(adapter, Keeping(opened())), truth(embed))
+    np.testing.assert_array_equal(embed(adapter, EmbeddingCache(opened())), truth(embed))
     assert adapter.steps == []

@@ -18,7 +18,7 @@ from flagbench.models.embeddings import Embeddings, widened
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published
 from flagbench.runners.encoding import encode
-from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Silent
 from flagbench.runners.store.store import Store
@@ -93,15 +93,15 @@ class NeighbourlyScorer(Scoring):
 def embed(
     adapter: Neighbourly, store: Store | None, texts: Sequence[str] = TEXTS, *, half: bool = False, **asked: Any
 ) -> NDArray[np.float32]:
-    keeping = Keeping(store, half=half) if store else None
-    return TextEncoder(adapter, Silent(), keeping).encode(texts, **{"role": "passage", **asked})
+    cache = EmbeddingCache(store, half=half) if store else None
+    return TextEncoder(adapter, Silent(), cache).encode(texts, **{"role": "passage", **asked})
 
 
 def score(
     scorer: Any, store: Store | None, pairs: Sequence[tuple[str, str]] = PAIRS, instruction: str = ""
 ) -> NDArray[np.float32]:
-    keeping = Keeping(store) if store else None
-    return score_pairs(scorer, pairs, instruction=instruction, progress=Silent(), keeping=keeping)
+    cache = EmbeddingCache(store) if store else None
+    return score_pairs(scorer, pairs, instruction=instruction, progress=Silent(), cache=cache)
 
 
 def same(one: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -114,15 +114,15 @@ def same(one: NDArray[Any], other: NDArray[Any]) -> bool:
 @pytest.mark.parametrize("half", [False, True])
 def test_nothing_goes_through_the_model_twice(half: bool, opened: Opened) -> None:
     adapter, store = Neighbourly(), opened()
-    keeping = Keeping(store, half=half)
-    encoder = TextEncoder(adapter, Silent(), keeping)
+    cache = EmbeddingCache(store, half=half)
+    encoder = TextEncoder(adapter, Silent(), cache)
     first = encoder.encode(TEXTS[:25], role="passage")
     assert sorted(text for call in adapter.calls for text in call) == sorted(set(TEXTS[:25]))
     del adapter.calls[:]
 
     again = [
         encoder.encode(TEXTS[:25], role="passage"),
-        TextEncoder(adapter, Silent(), keeping).encode(TEXTS[:25], role="passage"),
+        TextEncoder(adapter, Silent(), cache).encode(TEXTS[:25], role="passage"),
         embed(adapter, opened(), TEXTS[:25], half=half),
         embed(adapter, opened(), TEXTS[:25][::-1], half=half)[::-1],
     ]
@@ -135,12 +135,12 @@ def test_nothing_goes_through_the_model_twice(half: bool, opened: Opened) -> Non
 
 
 def test_what_was_encoded_is_counted(opened: Opened) -> None:
-    encoder = TextEncoder(Neighbourly(), Silent(), Keeping(opened()))
+    encoder = TextEncoder(Neighbourly(), Silent(), EmbeddingCache(opened()))
     for texts in (["a", "fox", "a"], ["fox", "stone"], ["stone"]):
         encoder.encode(texts, role="query")
     counts = encoder.counts
     assert (counts.texts, counts.distinct, counts.encoded) == (6, 5, 3)
-    fresh = TextEncoder(Neighbourly(), Silent(), Keeping(opened()))
+    fresh = TextEncoder(Neighbourly(), Silent(), EmbeddingCache(opened()))
     fresh.encode(["a"], role="query")
     assert (fresh.counts.texts, fresh.counts.distinct, fresh.counts.encoded) == (1, 1, 0)
     assert fresh.dimension == 6
@@ -160,10 +160,10 @@ class Advancing(Silent):
 def test_what_comes_from_the_store_is_progress_too(opened: Opened) -> None:
     embed(Neighbourly(), opened(), TEXTS[:9])
     score(NeighbourlyScorer(), opened(), PAIRS[:9])
-    progress, keeping = Advancing(), Keeping(opened())
-    TextEncoder(Neighbourly(), progress, keeping).encode(TEXTS, role="passage")
+    progress, cache = Advancing(), EmbeddingCache(opened())
+    TextEncoder(Neighbourly(), progress, cache).encode(TEXTS, role="passage")
     assert progress.done == len(set(TEXTS))
-    score_pairs(NeighbourlyScorer(), PAIRS, instruction="", progress=progress, keeping=keeping)
+    score_pairs(NeighbourlyScorer(), PAIRS, instruction="", progress=progress, cache=cache)
     assert progress.done == len(set(TEXTS)) + len(set(PAIRS))
 
 
@@ -178,7 +178,7 @@ def test_roles_and_instructions_are_kept_apart(opened: Opened) -> None:
 
 def test_what_is_not_to_be_kept_is_not(opened: Opened) -> None:
     adapter = Neighbourly()
-    encoder = TextEncoder(adapter, Silent(), Keeping(opened(), half=True))
+    encoder = TextEncoder(adapter, Silent(), EmbeddingCache(opened(), half=True))
     chunks = list(encoder.chunks(TEXTS[:5], role="passage", parts=DENSE, keep=False))
     assert not opened().root.exists()
     for _, chunk in chunks:
@@ -272,7 +272,7 @@ def test_a_stopped_run_whose_multi_vectors_are_too_many(
 
     def run(adapter: ThreeParts, root: Path) -> Embeddings:
         adapter.device = device
-        encoder = TextEncoder(adapter, Silent(), Keeping(opened(root)))
+        encoder = TextEncoder(adapter, Silent(), EmbeddingCache(opened(root)))
         return encoder.encode_parts(TEXTS, role="passage", parts=ALL, multi_vector_bytes=2_500)
 
     whole = ThreeParts(HYBRID, LETTERS)

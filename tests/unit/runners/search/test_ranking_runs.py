@@ -16,7 +16,7 @@ from flagbench import BadData
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.encoding import encode
-from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
 from flagbench.runners.search import ranking as rank
@@ -148,9 +148,9 @@ def run_of(
     passages: Texts = PASSAGES,
     candidates: Any = None,
     top_k: int = 1_000,
-    keeping: Keeping | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> Any:
-    return rank.rank(TextEncoder(adapter, Silent(), keeping), queries, passages, candidates, top_k=top_k)
+    return rank.rank(TextEncoder(adapter, Silent(), cache), queries, passages, candidates, top_k=top_k)
 
 
 def falling(found: Mapping[str, float]) -> bool:
@@ -296,9 +296,9 @@ def test_a_second_run_is_the_first_one_and_encodes_nothing(
 ) -> None:
     monkeypatch.setattr(encode, "_CHUNK_CPU", (4, 10_000))
     first, again = ThreeParts(SPECS[name]), ThreeParts(SPECS[name])
-    wanted = run_of(first, candidates=candidates, keeping=Keeping(opened(), half=half))
+    wanted = run_of(first, candidates=candidates, cache=EmbeddingCache(opened(), half=half))
     assert first.calls
-    assert run_of(again, candidates=candidates, keeping=Keeping(opened(), half=half)) == wanted
+    assert run_of(again, candidates=candidates, cache=EmbeddingCache(opened(), half=half)) == wanted
     assert again.calls == []
 
 

@@ -15,7 +15,7 @@ import pytest
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.encoding import encode
-from flagbench.runners.encoding.cache import Keeping
+from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
 from flagbench.runners.search import index, lexical
@@ -138,13 +138,13 @@ def test_it_is_the_run_over_the_whole_corpus(
     wanted = {query: naive(spec, text, passages, top_k) for query, text in queries.items()}
     asked, corpus = Texts(list(queries), list(queries.values())), Texts(ids, list(passages.values()))
 
-    def run(adapter: Digits, keeping: Keeping | None = None) -> Any:
-        return rank.rank(TextEncoder(adapter, Silent(), keeping), asked, corpus, None, top_k=top_k)[0]
+    def run(adapter: Digits, cache: EmbeddingCache | None = None) -> Any:
+        return rank.rank(TextEncoder(adapter, Silent(), cache), asked, corpus, None, top_k=top_k)[0]
 
     assert run(Digits(spec)) == wanted
     store: Store = opened()
-    assert run(Digits(spec), Keeping(store)) == wanted
-    assert run(Digits(spec), Keeping(store)) == wanted
+    assert run(Digits(spec), EmbeddingCache(store)) == wanted
+    assert run(Digits(spec), EmbeddingCache(store)) == wanted
 
 
 @pytest.mark.parametrize("kept", [0, 200, 500, 10**6])

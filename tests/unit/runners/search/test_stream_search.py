@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flagbench import ModelFault
 from flagbench.runners.search import index
 from flagbench.runners.search.hits import Run, retrieve
-from flagbench.runners.search.index import Sought, StreamSearch, gpu_count, search_block
+from flagbench.runners.search.index import BlockHits, StreamSearch, gpu_count, search_block
 
 Vectors = NDArray[np.float32]
 WIDTH = 24
@@ -165,7 +165,7 @@ class Elsewhere:
         self._devices = devices
         self._changed = threading.Condition()
 
-    def seek(self, queries: Vectors, vectors: Vectors, k: int) -> Sought:
+    def seek(self, queries: Vectors, vectors: Vectors, k: int) -> BlockHits:
         with self._changed:
             number = self.blocks
             self.blocks += 1
@@ -189,7 +189,7 @@ def test_workers_give_the_same_bits(block: int, lanes: int, monkeypatch: pytest.
     queries, vectors, rows = some(9, 4), some(120, 5), np.arange(120)
     vectors[60:] = vectors[:60]  # every score is there twice, and which one is kept is up to the order of the blocks
     worker = Elsewhere(lanes)
-    search = StreamSearch(queries, 20, seeker=lambda: worker)
+    search = StreamSearch(queries, 20, search_worker=lambda: worker)
     for numbers, piece in pieces(rows, vectors, 13):
         search.add(numbers, piece)
     found = search.finish()
@@ -205,7 +205,7 @@ def test_no_more_blocks_are_away_than_memory_is_meant_for(monkeypatch: pytest.Mo
     block_of(10, monkeypatch)
     monkeypatch.setattr(index, "_AWAY_BYTES", 25 * WIDTH * 4)
     worker = Elsewhere(9)
-    search = StreamSearch(some(3, 1), 5, seeker=lambda: worker)
+    search = StreamSearch(some(3, 1), 5, search_worker=lambda: worker)
     for numbers, piece in pieces(np.arange(200), some(200, 2), 10):
         search.add(numbers, piece)
         assert len(search._away) <= 2
@@ -222,7 +222,7 @@ def test_second_scores_are_asked_for_in_the_order_of_the_blocks(monkeypatch: pyt
         begin += count
         return (begin - count + places).astype(np.float32)
 
-    search = StreamSearch(some(4, 1), 9, beside=beside, seeker=lambda: worker)
+    search = StreamSearch(some(4, 1), 9, beside=beside, search_worker=lambda: worker)
     for numbers, piece in pieces(np.arange(100), some(100, 2), 13):
         search.add(numbers, piece)
     found = search.finish()
@@ -241,7 +241,7 @@ def test_a_block_that_cannot_be_searched_ends_the_search(block: int, monkeypatch
             np.arange(60),
             pieces(np.arange(60), some(60, 2), 9),
             top_k=5,
-            seeker=lambda: worker,
+            search_worker=lambda: worker,
         )
 
 
@@ -249,8 +249,8 @@ def test_workers_are_not_asked_for_without_vectors_or_queries() -> None:
     def none_here() -> Elsewhere:
         raise AssertionError
 
-    assert StreamSearch(some(3, 1), 5, seeker=none_here).finish().rows.shape == (3, 0)
-    search = StreamSearch(np.empty((0, WIDTH), np.float32), 5, seeker=none_here)
+    assert StreamSearch(some(3, 1), 5, search_worker=none_here).finish().rows.shape == (3, 0)
+    search = StreamSearch(np.empty((0, WIDTH), np.float32), 5, search_worker=none_here)
     search.add(np.arange(4), some(4, 2))
     assert search.finish().rows.shape == (0, 0)
 
@@ -258,7 +258,7 @@ def test_workers_are_not_asked_for_without_vectors_or_queries() -> None:
 def test_it_says_where_workers_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     block_of(10, monkeypatch)
     mixed = iter([Elsewhere(1, devices="cuda x 1"), Elsewhere(1, devices="cpu"), Elsewhere(1, devices="cuda x 1")])
-    search = StreamSearch(some(3, 1), 5, seeker=lambda: next(mixed))
+    search = StreamSearch(some(3, 1), 5, search_worker=lambda: next(mixed))
     search.add(np.arange(30), some(30, 2))
     search.finish()
     said = search.info.as_dict()

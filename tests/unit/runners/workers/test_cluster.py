@@ -93,8 +93,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "_BLOCK_BYTES", 20 * 384 * 4)
 
 
-def ranked(adapter: Any, seeker: Callable[[], Any] | None) -> Any:
-    return rank(TextEncoder(adapter, Silent()), QUERIES, PASSAGES, None, top_k=7, seeker=seeker)
+def ranked(adapter: Any, search_worker: Callable[[], Any] | None) -> Any:
+    return rank(TextEncoder(adapter, Silent()), QUERIES, PASSAGES, None, top_k=7, search_worker=search_worker)
 
 
 @pytest.mark.parametrize("fates", [[], ["lost"], ["fine", "lost", "fine", "lost"]], ids=str)

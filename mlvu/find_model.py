@@ -34,9 +34,9 @@ class ServerModel(Model):
         Raises:
             BadInput: It is not, or it does not take the key.
         """
-        from flagbench.models.servers.api import ApiModel, Manners
+        from flagbench.models.servers.api import ApiModel, RateLimit
 
-        model = ApiModel(self.spec, Manners(self.concurrency, float(self.requests_a_minute)))
+        model = ApiModel(self.spec, RateLimit(self.concurrency, float(self.requests_a_minute)))
         model.check()
         return model
 
