@@ -184,6 +184,20 @@ def test_averages_are_blank_unless_whole() -> None:
     assert "qa web average" not in by_label, "of which there is nothing"
 
 
+def test_without_a_version_the_latest_is_written() -> None:
+    old, new = scored(dataset(version="24.04"), "m", "NoReranker", 0.25), scored(dataset(), "m", "NoReranker", 0.5)
+    for found in ((old, new), (new, old)):
+        scores = Scores("compat", tuple(replace(each, per_query={"x": {"q": 1.0}}) for each in found), datasets(), 0)
+        assert scores.versions == ("24.04", "24.05")
+        assert [each.dataset.version for each in scores.of()] == ["24.05"]
+        assert scores.nested() == scores.nested("24.05") != scores.nested("24.04")
+        for write_as in (scores.to_reference_json, scores.per_query_json):
+            assert write_as() == write_as("24.05")
+        assert json.loads(scores.to_reference_json())["m"]["NoReranker"]["qa"]["wiki"]["zh"]["default"][METRICS[0]] == 0.5
+        assert "| m | NoReranker | **50.000** |" in scores.to_reference_markdown()
+        assert "| m | NoReranker | **25.000** |" in scores.to_reference_markdown(version="24.04")
+
+
 def text_of(scores: Scores) -> str:
     text = io.StringIO()
     console = Console(width=140, file=text)

@@ -12,7 +12,7 @@ import pytest
 
 import mlvu.frames as frames_module
 from flagbench import BadData
-from mlvu.frames import probe, read_clip, scaled
+from mlvu.frames import probe, read_clip, scaled, timeline
 from mlvu.signs import read_sign
 from models.video import Clip, VideoSettings
 from tests.unit.video_files import begin_later, index_first, write_video
@@ -100,6 +100,8 @@ def test_other_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name:
 def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 200, options=JUMPS)
     begin_later(path, 57)
+    assert probe(path) == pytest.approx((143, 25, 143 / 25)), "without decoding too"
+    assert timeline(path)[0] == pytest.approx(np.arange(143) / 25)
     clip = read_clip(path, VideoSettings(16, "uniform"))
     assert clip.total_frames == 143
     assert numbers(clip) == (clip.indices + 57).tolist()
