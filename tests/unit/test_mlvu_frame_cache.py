@@ -14,6 +14,8 @@ import pytest
 
 from flagbench import BadData, BadInput
 from mlvu.frame_cache import SUFFIX, FrameCache, Prefetch, by_video, content_hash, key_of
+from mlvu.frames import read_clip
+from mlvu.signs import read_sign
 from models.video import Clip, VideoSettings
 from tests.unit.video_files import write_video
 
@@ -221,8 +223,13 @@ def test_two_processes_at_once(videos: list[Path], folder: Path) -> None:
 
 def test_a_real_video(tmp_path: Path, folder: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 60)
-    cache = FrameCache(folder)
-    assert same(cache.clip(path, SETTINGS), cache.clip(path, SETTINGS))
+    settings = VideoSettings(7, "uniform", max_pixels=9_000)
+    FrameCache(folder).clip(path, settings)
+    again = FrameCache(folder, read=lambda *_: pytest.fail("decoded again")).clip(path, settings)
+    assert same(again, read_clip(path, settings))
+    assert [read_sign(frame).frame for frame in again.frames] == again.indices.tolist() == [0, 9, 19, 29, 39, 49, 59]
+    assert again.times == pytest.approx(again.indices / 25)
+    assert (again.total_frames, again.fps, again.duration) == pytest.approx((60, 25, 2.4))
 
 
 def test_questions_by_video() -> None:

@@ -13,9 +13,9 @@ import pytest
 import mlvu.frames as frames_module
 from flagbench import BadData
 from mlvu.frames import probe, read_clip, scaled, timeline
-from mlvu.signs import read_sign
+from mlvu.signs import Sign, draw_sign, read_sign
 from models.video import Clip, VideoSettings
-from tests.unit.video_files import begin_later, index_first, write_video
+from tests.unit.video_files import MILLISECOND, begin_later, index_first, write_video
 
 SETTINGS = (
     VideoSettings(8),
@@ -244,3 +244,31 @@ def test_a_damaged_middle_is_passed_over(tmp_path: Path) -> None:
     path.write_bytes(data)
     clip = read_clip(path, VideoSettings(16))
     assert len(clip.frames) == 16
+
+
+def test_a_frame_that_the_decoder_leaves_out_is_no_frame(tmp_path: Path) -> None:
+    """The packets say 20, the decoder gives 19: they are counted, and the first is at 0 although the file says 1.24."""
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuvj420p"
+        stream.time_base = stream.codec_context.time_base = MILLISECOND
+        for number in range(20):
+            picture = np.full((120, 160, 3), 90, np.uint8)
+            draw_sign(picture, Sign(7, number))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = 1240 + 40 * number, MILLISECOND
+            (packet,) = stream.encode(frame)
+            if number == 5:
+                empty = av.Packet(b"no picture")
+                empty.stream, empty.time_base, empty.is_keyframe = stream, packet.time_base, True
+                empty.pts, empty.dts = packet.pts, packet.dts
+                packet = empty
+            container.mux(packet)
+    left = [number for number in range(20) if number != 5]
+    clip = read_clip(path, VideoSettings(40, "uniform"))
+    assert clip.total_frames == 19
+    assert numbers(clip) == [left[index] for index in clip.indices]
+    assert clip.times == pytest.approx([0.04 * left[index] for index in clip.indices])
+    assert clip.duration == pytest.approx(0.8)
+    assert clip.fps == pytest.approx(19 / 0.8)
