@@ -262,6 +262,14 @@ def test_reads_an_archive_without_unpacking_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_files_of_an_archive_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+    names = ["qa/wiki/zh_default_test.json", "qa/law/en_default_test.json", "long-doc/book/en_a_test.json"]
+    names += ["qa/wiki/de_default_test.json"]
+    found = sources(archive_of(tmp_path / "a.zip", *((name, "{}") for name in names)))
+    assert ["/".join(each.names) for each in found] == sorted(names)
+    assert [each.where for each in found] == [f"{tmp_path / 'a.zip'}: {name}" for name in sorted(names)]
+
+
 def link(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name)
     info.external_attr = (stat.S_IFLNK | 0o777) << 16

@@ -127,9 +127,15 @@ def test_the_example_in_the_texts_is_itself_a_good_reply(item):
 
 def test_the_version_follows_the_texts(monkeypatch):
     before = criteria.version()
-    monkeypatch.setitem(criteria.SYSTEM, "summary", criteria.SYSTEM["summary"] + " ")
+    versions = [before]
+    for task in criteria.OPEN_TASKS:
+        monkeypatch.setitem(criteria.SYSTEM, task, criteria.SYSTEM[task] + " ")
+        versions.append(criteria.version())
+    for name, value in (("AGAIN", "Again: {fault}"), ("POINT_SCALE", (1, 2, 3)), ("SCALE", (1, 2, 3))):
+        monkeypatch.setattr(criteria, name, value)
+        versions.append(criteria.version())
 
-    assert criteria.version() != before
+    assert len(set(versions)) == len(versions) == 6
 
 
 # Replies
