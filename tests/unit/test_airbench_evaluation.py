@@ -64,7 +64,7 @@ def test_a_thousand_passages_are_kept_in_their_order() -> None:
         for hits in found.values():
             assert len(hits) == 1_000
             # Equal texts have equal scores: the larger id first, as trec_eval has them.
-            assert list(hits) == sorted(hits, key=lambda passage: (hits[passage], passage), reverse=True)  # noqa: B023
+            assert list(hits) == sorted(hits, key=lambda passage: (hits[passage], passage), reverse=True)
 
 
 def test_what_the_reranker_does_not_see_is_in_the_first_files_alone() -> None:

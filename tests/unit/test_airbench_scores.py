@@ -194,7 +194,9 @@ def test_without_a_version_the_latest_is_written() -> None:
         assert scores.nested() == scores.nested("24.05") != scores.nested("24.04")
         for write_as in (scores.to_reference_json, scores.per_query_json):
             assert write_as() == write_as("24.05")
-        assert json.loads(scores.to_reference_json())["m"]["NoReranker"]["qa"]["wiki"]["zh"]["default"][METRICS[0]] == 0.5
+        assert (
+            json.loads(scores.to_reference_json())["m"]["NoReranker"]["qa"]["wiki"]["zh"]["default"][METRICS[0]] == 0.5
+        )
         assert "| m | NoReranker | **50.000** |" in scores.to_reference_markdown()
         assert "| m | NoReranker | **25.000** |" in scores.to_reference_markdown(version="24.04")
 

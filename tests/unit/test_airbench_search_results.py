@@ -337,9 +337,7 @@ def test_damaged_archives_are_one_line(tmp_path: Path, monkeypatch: pytest.Monke
         source.read()
 
 
-def test_no_more_of_a_member_is_unpacked_than_results_may_hold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_of_a_member_is_unpacked_than_results_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small archive may unpack to more than the memory holds, and what it said before need not be what it says."""
     monkeypatch.setattr(sys.modules[sources.__module__], "_LARGEST", 1_000)
     path = archive_of(tmp_path / "a.zip", ("qa/wiki/zh_default_test.json", "{}"))

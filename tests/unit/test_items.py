@@ -166,7 +166,7 @@ def test_pairs_in_one_row_have_the_values_of_pairs_in_rows(metric: str) -> None:
     loaded = load(row, Snapshots(MINI))
     expected = _looked_at(loaded, metric)
     (split,) = row.splits
-    columns = loaded.content.dataset["default"] if "default" in loaded.content.dataset else loaded.content.dataset
+    columns = loaded.content.dataset.get("default", loaded.content.dataset)
     in_one = {name: [its] for name, its in columns[split].to_dict().items()}
     loaded.content.dataset = DatasetDict({split: Dataset.from_dict(in_one)})
     files, scores = _looked_at(loaded, metric)

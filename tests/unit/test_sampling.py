@@ -88,7 +88,7 @@ def test_queries_without_a_relevant_passage_are_not_drawn(name: str, judged: dic
     passage = data["corpus"]["id"][0]
     without = set(ids[::2])
     data["relevant_docs"] = {
-        id_: {passage: 0 for _ in judged} if id_ in without else data["relevant_docs"][id_] for id_ in ids
+        id_: dict.fromkeys([passage] * len(judged), 0) if id_ in without else data["relevant_docs"][id_] for id_ in ids
     }
     drawn = sampled(loaded, "smoke")
     left = _data(drawn)
