@@ -297,7 +297,12 @@ def test_a_truncated_adapter(share: float, bases: dict[str, Path], adapters: dic
 
 
 @pytest.mark.parametrize("recorded", ["/nowhere/base", "org/absent", "../base", None, ""])
-def test_an_adapter_whose_base_cannot_be_had(recorded: str | None, adapters: dict[str, Path], tmp_path: Path) -> None:
+def test_an_adapter_whose_base_cannot_be_had(
+    recorded: str | None, adapters: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = tmp_path / "empty" / "inner"
+    nowhere.mkdir(parents=True)
+    monkeypatch.chdir(nowhere)
     adapter = changed(adapters["qwen2"], tmp_path / "orphan", base_model_name_or_path=recorded)
     message = refused(adapter, recorded or "base_model_name_or_path", model=adapter)
     assert f"--adapter {adapter}" in message

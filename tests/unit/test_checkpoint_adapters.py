@@ -165,7 +165,10 @@ def test_an_adapter_without_the_key_of_its_base(tmp_path):
         ("some body/base!", "neither a folder nor a hub id"),
     ],
 )
-def test_a_base_that_is_not_there(tmp_path, base, why):
+def test_a_base_that_is_not_there(tmp_path, monkeypatch, base, why):
+    nowhere = tmp_path / "empty" / "inner"
+    nowhere.mkdir(parents=True)
+    monkeypatch.chdir(nowhere)
     folder = write_adapter(tmp_path / "mine", base)
     message = refusal(folder)
 
