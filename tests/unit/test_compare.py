@@ -156,8 +156,51 @@ def test_a_seed_gives_the_same_whatever_stands_beside(tmp_path: Path) -> None:
     beside = compare(
         runs_of(tmp_path / "b", **{name: [made_task("0", 0.5), *its] for name, its in pair.items()}), seed=4
     )
-    tests = [line_of(each, "A").cells[1].test for each in (alone, beside, compare(alone.runs, seed=5))]
-    assert tests[0] == tests[1] != tests[2]
+    tests = [line_of(each, "A").cells[1].test for each in (alone, beside)]
+    assert tests[0] is not None
+    assert tests[0] == tests[1]
+
+
+def test_the_seed_and_the_task_s_name_draw_the_signs_and_the_resamples(tmp_path: Path) -> None:
+    """Each of the two, and each of both kinds of draws by itself: one fault must not hide another."""
+    rng, ids = random.Random(5), [f"q{number}" for number in range(60)]
+    one, two = ([rng.randrange(100) for _ in ids] for _ in range(2))
+    runs = runs_of(
+        tmp_path, **{name: [with_values(task, its, ids) for task in "AB"] for name, its in (("one", one), ("two", two))}
+    )
+    found = [line.cells[1].test for seed in (4, 5, 0) for line in compare(runs, seed=seed).lines]
+    tests = [each.paired for each in found if each]
+    assert len({each.p for each in tests}) == len({(each.low, each.high) for each in tests}) == 6
+    assert compare(runs).seed == 0
+    assert [line.cells[1].test for line in compare(runs).lines] == found[4:]
+
+
+def test_a_p_value_that_is_the_level_is_significant(tmp_path: Path) -> None:
+    """Of 18 queries signs are drawn: with this seed 999 of 19,999 patterns are as far from 0, and the observed one."""
+    gains = [-1, 4, 19, -5, 2, 7, -7, 4, 2, 19, 7, -5, 7, 9, 16, -4, -4, 3]
+    tasks = [with_values("A", numbers, [f"q{number}" for number in range(18)]) for numbers in ([0] * 18, gains)]
+    test = line_of(compare(runs_of(tmp_path, one=tasks[:1], two=tasks[1:]), seed=56), "A").cells[1].test
+    assert test is not None
+    assert test.adjusted == 1_000 / 20_000
+    assert test.significant
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "tally"),
+    [
+        (0.1 + 0.2, 0.3, (0, 1, 0)),  # a little more than 0.3
+        (0.3, 0.1 + 0.2, (0, 1, 0)),
+        (0.0, 1e-9, (0, 1, 0)),  # the limit
+        (1e-9, 0.0, (0, 1, 0)),
+        (0.5, 0.50001, (1, 0, 0)),
+        (0.50001, 0.5, (0, 0, 1)),
+    ],
+)
+def test_scores_that_differ_by_rounding_alone_are_tied(
+    tmp_path: Path, before: float, after: float, tally: tuple[int, int, int]
+) -> None:
+    found = compare(runs_of(tmp_path, one=[made_task("A", before)], two=[made_task("A", after)]))
+    assert found.tallies == ((0, 0, 0), tally)
 
 
 def test_tasks_without_values_are_said_to_be_untested(tmp_path: Path) -> None:

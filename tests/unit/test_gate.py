@@ -137,6 +137,26 @@ def test_a_significant_drop(tmp_path: Path) -> None:
     assert one(tmp_path, "no-significant-drop = true", *few).outcome == "pass"  # 2 / 2^4
 
 
+@pytest.mark.parametrize(
+    ("queries", "alpha", "outcome"),
+    [
+        (6, 0.03125, "FAIL"),  # p is 2 / 2^6: equal to the level
+        (6, 0.03124, "pass"),
+        (5, 0.05, "pass"),
+        (5, 0.1, "FAIL"),  # 2 / 2^5
+        (10, 0.001, "pass"),  # 2 / 2^10
+    ],
+)
+def test_a_drop_is_significant_at_the_level_of_the_rules(
+    tmp_path: Path, queries: int, alpha: float, outcome: str
+) -> None:
+    runs = [with_values(tmp_path, name, [value] * queries) for name, value in (("base", 0.5), ("worse", 0.4))]
+    rules = f'alpha = {alpha}\n[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n'
+    report = judged(tmp_path, runs[0], runs[1], rules)
+    assert [verdict.outcome for verdict in report.verdicts] == [outcome]
+    assert f"at most {alpha:g} is significant" in report.verdicts[0].said
+
+
 def test_holm_is_over_the_tests_of_the_gate_alone(tmp_path: Path) -> None:
     """Seven queries give p = 2 / 2^7 = 0.0156 each: three tests are significant together, four are not."""
     values = [{"ndcg_at_10": {f"q{number}": value for number in range(7)}} for value in (0.5, 0.4)]
