@@ -329,3 +329,79 @@ def test_json_has_everything_in_full(shown: Comparison) -> None:
     test = found["tasks"][0]["cells"][1]["test"]
     assert (test["paired"]["p"], test["paired"]["permutations"], test["significant"]) == (2 / 2**12, 2**12, True)
     assert found["method"] | {"seed": 0, "correction": "Holm", "level": 0.95} == found["method"]
+
+
+# Limits and columns.
+
+
+@pytest.mark.parametrize("statuses", [("exact", "differs"), ("differs", "exact"), ("differs", "differs")])
+def test_data_that_are_not_the_published_are_said_of_any_run(tmp_path: Path, statuses: tuple[str, str]) -> None:
+    one, two = ([made_task("A", data={"status": status})] for status in statuses)
+    found = compare(runs_of(tmp_path, one=one, two=two), allow_differences=True)
+    assert found.lines[0].notes[-1] == "not the published data"
+
+
+def test_only_tasks_that_are_asked_for_and_do_not_differ_are_tested(tmp_path: Path) -> None:
+    one = [with_values(name, [10] * 12) for name in "AB"] + [with_values("C", [10] * 12, of={"dataset": "other"})]
+    found = compare(
+        runs_of(tmp_path, one=one, two=[with_values(name, [20] * 12) for name in "ABC"]),
+        allow_differences=True,
+        tests={"A", "C"},
+    )
+    assert [line.cells[1].test is not None for line in found.lines] == [True, False, False]
+    assert [line.cells[1].untested for line in found.lines] == ["", "not asked for", "not asked for"]
+
+
+@pytest.mark.parametrize(("off", "tested"), [(0.9e-5, True), (-0.9e-5, True), (1.1e-5, False), (-1.1e-5, False)])
+def test_values_make_a_score_of_five_decimals(tmp_path: Path, off: float, tested: bool) -> None:
+    kept = {"ndcg_at_10": dict.fromkeys(_IDS, 0.5)}
+    two = made_task("A", 0.5 + off, values=kept)
+    found = compare(runs_of(tmp_path, one=[made_task("A", 0.5, values=kept)], two=[two]))
+    assert (found.lines[0].cells[1].test is not None) == tested
+
+
+def test_the_columns_of_a_test(tmp_path: Path) -> None:
+    """Two tasks, so that p and p by Holm are two numbers; one of a metric that is not called as the main score is."""
+    ids = [f"q{number}" for number in range(8)]
+    tasks = [
+        [
+            made_task("A", value, values={"official": dict.fromkeys(ids, value)}, of={"main_score": "accuracy"}),
+            with_values("B", [10, 20, 30] * 4),
+        ]
+        for value in (0.5, 0.4)
+    ]
+    runs = runs_of(tmp_path, one=tasks[0], two=tasks[1])
+    found = compare(runs)
+    text = to_markdown(found)
+    row = next(line for line in text.splitlines() if line.startswith("| A | official |"))
+    assert row == "| A | official | 8 | 0 / 0 / 8 | -10.00 | -10.00 to -10.00 | 0.0078 | 0.0156 |"
+    rows = list(csv.DictReader(io.StringIO(to_csv(found))))
+    assert (rows[1]["main_score"], rows[1]["metric"]) == ("accuracy", "official")
+    assert [rows[1][name] for name in ("queries", "better", "same", "worse")] == ["8", "0", "0", "8"]
+
+
+def test_an_interval_is_shown_from_its_lower_end_to_its_upper(tmp_path: Path) -> None:
+    one, two = [0, 10, 20, 30, 40, 50] * 2, [30, 0, 25, 70, 30, 60] * 2
+    found = compare(runs_of(tmp_path, one=[with_values("A", one)], two=[with_values("A", two)]))
+    test = found.lines[0].cells[1].test
+    assert test is not None
+    assert test.paired.low < test.paired.high
+    assert f"| {100 * test.paired.low:+.2f} to {100 * test.paired.high:+.2f} |" in to_markdown(found)
+
+
+def test_a_part_that_is_significantly_other_has_no_mark_without_a_difference(tmp_path: Path) -> None:
+    part = with_values("A", [90] * 8, _IDS[:8], status="partial")
+    whole = with_values("A", [10] * 8 + [10] * 4)
+    for one, two, queries in ((whole, part, "8 shared"), (part, whole, "8 shared")):
+        found = compare(runs_of(tmp_path / one[0].status, one=[one], two=[two]))
+        test = found.lines[0].cells[1].test
+        assert test is not None
+        assert test.significant
+        text = to_markdown(found)
+        assert "†" not in text.split("† significant")[0]
+        assert f"| {queries} |" in text
+
+
+def test_a_loss_that_rounds_to_nothing_has_no_minus(tmp_path: Path) -> None:
+    found = compare(runs_of(tmp_path, one=[made_task("A", 0.5)], two=[made_task("A", 0.499999)]))
+    assert "| A | Retrieval | 50.00 | 50.00 | +0.00 |" in to_markdown(found)

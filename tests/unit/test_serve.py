@@ -97,6 +97,26 @@ def test_the_page_is_made_anew_when_a_file_changes_and_only_then(
     assert len(made) == len(set(made)) == 4
 
 
+@pytest.mark.parametrize("changed", ["time", "size", "file"])
+def test_each_mark_of_a_file_makes_another_version(folder: Path, changed: str) -> None:
+    """Its time, its size, or that it is another file of the same time and size."""
+    board = Leaderboard(folder, "en", _KNOWN)
+    file = board.files()[0]
+    before, state, data = board.version(), file.stat(), file.read_bytes()
+    times = (state.st_atime_ns, state.st_mtime_ns)
+    if changed == "time":
+        os.utime(file, ns=(times[0], times[1] + 1_000))
+    elif changed == "size":
+        file.write_bytes(data + b" ")
+        os.utime(file, ns=times)
+    else:
+        other = file.with_name("other")
+        other.write_bytes(data)
+        os.utime(other, ns=times)
+        other.replace(file)
+    assert board.version() != before
+
+
 def test_damaged_runs_are_named_and_the_others_shown(server: Server, folder: Path) -> None:
     broken = page_run(folder, "org/broken<script>", page_task("A"))
     (broken / "flagbench" / "run.json").write_text("{", encoding="utf-8")
