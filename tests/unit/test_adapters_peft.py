@@ -218,12 +218,10 @@ def test_an_adapter_beside_its_base_may_have_been_trained_on_a_copy_elsewhere(
 
 
 def test_an_adapter_of_the_embeddings_is_merged_without_a_warning(bases: dict[str, Path], tmp_path: Path) -> None:
-    base = bases["qwen2"]
-    adapter = train(base, tmp_path / "words", replace(CASES["qwen2"], targets=("q_proj", "embed_tokens")))
-    merged = merged_by_hand(base, tmp_path / "merged", adapter)
-    assert_same(outputs(base, NOTHING, adapter), outputs(merged))
-    words = [load_file(folder / "model.safetensors")["embed_tokens.weight"] for folder in (base, merged)]
-    assert (words[0] - words[1]).abs().max() > 0.1
+    """Nothing else of it could move the vectors."""
+    adapter = train(bases["qwen2"], tmp_path / "words", replace(CASES["qwen2"], targets=("embed_tokens",)))
+    assert all("embed_tokens" in key for key in load_file(adapter / WEIGHTS))
+    assert farthest(outputs(bases["qwen2"], NOTHING, adapter), outputs(bases["qwen2"])) > 0.1
 
 
 def test_a_pickled_adapter_with_leave_to_read_it(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ SCALES = {None: 1.0, "general": 2.0, "coding": 3.0}
 class InForward(transformers.Qwen2Model):  # type: ignore[misc]
     """Takes the domain with each forward pass; its states are scaled by it, which normalising would hide."""
 
-    seen: list[Any] = []
+    seen: ClassVar[list[Any]] = []
 
     def forward(self, domain: str | None = None, **inputs: Any) -> Any:
         self.seen.append(domain)
@@ -37,7 +37,7 @@ class InForward(transformers.Qwen2Model):  # type: ignore[misc]
 class Switched(transformers.Qwen2Model):  # type: ignore[misc]
     """Is told its domain once."""
 
-    seen: list[Any] = []
+    seen: ClassVar[list[Any]] = []
 
     def set_domain(self, domain: str) -> None:
         self.seen.append(domain)
@@ -54,7 +54,8 @@ def load(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def loaded(kind: Any, domain: str | None) -> Any:
         monkeypatch.setattr(transformers, "AutoModel", kind)
-        kind.seen = []
+        InForward.seen.clear()
+        Switched.seen.clear()
         asked = Overrides(family="pseudo-moe", domain=domain, normalize=False)
         options = {"trust_remote_code": False, "allow_pickle": False}
         return resolve_model(str(folder), None, asked, on_cpu=lambda: True, **options).load(
@@ -83,8 +84,6 @@ def test_a_model_that_keeps_its_domain_is_told_once(load: Any, domain: str | Non
 
 def test_a_model_that_takes_no_domain_is_refused_only_when_one_is_asked_for(load: Any) -> None:
     class Plain(transformers.Qwen2Model):  # type: ignore[misc]
-        seen: list[Any] = []
-
         def forward(self, **inputs: Any) -> Any:
             return super().forward(**inputs)
 

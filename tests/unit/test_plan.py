@@ -20,6 +20,7 @@ from models.spec import ModelSpec
 from results.record import RunRecord, TaskRecord, settings_digest
 from runners.plan import Plan, Step, resolve
 from runners.request import RunRequest
+from runners.snapshots import Snapshots
 from tests.conftest import MINI
 from tests.unit.spec_values import OTHER_VALUES, SPEC
 
@@ -317,6 +318,35 @@ def test_the_instruction_of_each_role_is_in_the_digest_and_no_other_prompt(
 def test_instructions_in_each_others_place_have_another_digest(seen: Callable[..., Step]) -> None:
     one = seen(replace(SPEC, prompts=(("query", "a"), ("passage", "b"))))
     assert one.digest != seen(replace(SPEC, prompts=(("query", "b"), ("passage", "a")))).digest
+
+
+def test_another_length_of_a_file_of_the_same_time_moves_the_digest(request_: RunRequest, data: Path) -> None:
+    asked = replace(request_, mini=False, data=data, tasks=("STSB",))
+    path = data / "mteb" / "STSB" / "README.md"
+    path.write_text("one", encoding="utf-8")
+    before, times = _digest(asked), path.stat().st_mtime_ns
+    path.write_text("three", encoding="utf-8")
+    os.utime(path, ns=(times, times))
+    assert _digest(asked) != before
+
+
+def test_of_data_on_the_hub_the_commit_is_in_the_digest(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = replace(request_, mini=False, tasks=("STSB",))
+    monkeypatch.setattr(type(CMTEB), "check", lambda *_: None)
+    digests = []
+    for commit in ("1" * 40, "2" * 40):
+        monkeypatch.setattr(Snapshots, "commit", lambda *_, commit=commit: commit)
+        (step,) = resolve(asked).steps
+        assert step.settings["data"] == {"source": "hub", "commit": commit}
+        digests.append(step.digest)
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(("profile", "folder"), [("full", "."), ("quick", "quick"), ("smoke", "smoke")])
+def test_results_of_a_sample_are_beside_the_full_ones(request_: RunRequest, profile: Any, folder: str) -> None:
+    plan = resolve(replace(request_, tasks=("STSB",), profile=profile))
+    full = resolve(replace(request_, tasks=("STSB",))).store.folder.relative_to(request_.output)
+    assert plan.store.folder == request_.output / folder / full
 
 
 # What is refused.

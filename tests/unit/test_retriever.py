@@ -147,6 +147,18 @@ def test_the_stages_of_an_encoder_come_to_their_end() -> None:
     assert progress.done == [2, 3]
 
 
+def test_the_stages_of_a_reranker_come_to_their_end(opened: Callable[..., Store]) -> None:
+    """Scored, and then read from the store."""
+    for stages, done in (
+        ([("reading pairs that are kept", 3), ("scoring pairs", 3)], [0, 3]),
+        ([("reading pairs that are kept", 3)], [3]),
+    ):
+        progress = Stages()
+        contestant = Contestant(Lengths(), Letters(), 2, Keeping(opened()))
+        Retriever.of(contestant, progress).rerank(TASK, RUN, QUERIES, PASSAGES, below="kept")
+        assert (progress.stages, progress.done) == (stages, done)
+
+
 # Time
 
 
