@@ -19,6 +19,8 @@ def test_keys_are_of_the_text_alone() -> None:
     assert len({key.tobytes() for key in keys}) == 5
     assert keys[0] == keys[2]
     assert len(keys_of([])) == 0
+    halves = np.frombuffer(keys_of([str(number) for number in range(50)]).tobytes(), dtype="<u8").reshape(-1, 2)
+    assert [len(np.unique(half)) for half in halves.T] == [50, 50]
 
 
 def test_many_keys_against_a_dict(opened: Callable[..., Store]) -> None:

@@ -109,6 +109,25 @@ def test_what_is_not_kept_is_let_go():
     assert loads.loaded == [SPEC, LAYER, SPEC]
 
 
+class Closing(Plain):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.closed = 0
+
+    def close(self):
+        self.closed += 1
+
+
+def test_what_is_let_go_is_closed_and_the_rest_when_the_shelf_is():
+    loads = Loads(Closing)
+    with Shelf() as shelf:
+        one, other = loads.take(shelf, SPEC), loads.take(shelf, LAYER)
+        shelf.keep_only([model_of(LAYER)])
+        assert (one.closed, other.closed) == (1, 0)
+
+    assert (one.closed, other.closed) == (1, 1)
+
+
 def test_nothing_is_kept_for_nobody():
     shelf, loads = Shelf(), Loads()
     loads.take(shelf, SPEC)
