@@ -100,10 +100,13 @@ def find_saved(root: Path) -> dict[Path, list[Path]]:
     if not root.is_dir():
         raise BadInput(f"{root} is no folder")
     runs: dict[Path, list[Path]] = {}
-    for path in sorted(
-        [*root.rglob("MLVU/*/*.json"), *(root.glob("*.json") if root.parent.name == _BENCHMARK else [])]
-    ):
-        if path.parent.name in {"dev", "test"} and "replaced" not in path.parts:
+    # Resolved, because the folder given may be one of these itself, by a relative path or a link.
+    place = root.resolve()
+    found = [*place.rglob(f"{_BENCHMARK}/*/*.json")]
+    found += place.glob("*/*.json") if place.name == _BENCHMARK else ()
+    found += place.glob("*.json") if place.parent.name == _BENCHMARK else ()
+    for path in sorted(found):
+        if path.parent.name in {"dev", "test"} and "/flagbench/replaced/" not in path.as_posix():
             runs.setdefault(path.parent.parent.parent, []).append(path)
     if not runs:
         raise BadInput(f"{root} holds no answers to MLVU; flagbench evaluate --benchmark mlvu makes some")

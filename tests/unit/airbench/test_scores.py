@@ -20,6 +20,7 @@ from flagbench import BadData, BadInput, UnknownName
 from flagbench.airbench import commands
 from flagbench.airbench.registry import Dataset, datasets
 from flagbench.airbench.scores import CUTOFFS, METRICS, Scored, Scores, score
+from flagbench.airbench.search_results import dataset_of
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.search.metrics import per_query
 from tests.unit.airbench_files import (
@@ -184,6 +185,22 @@ def test_averages_are_blank_unless_whole() -> None:
     assert "qa web average" not in by_label, "of which there is nothing"
 
 
+def test_without_a_version_the_latest_is_written() -> None:
+    old, new = scored(dataset(version="24.04"), "m", "NoReranker", 0.25), scored(dataset(), "m", "NoReranker", 0.5)
+    for found in ((old, new), (new, old)):
+        scores = Scores("compat", tuple(replace(each, per_query={"x": {"q": 1.0}}) for each in found), datasets(), 0)
+        assert scores.versions == ("24.04", "24.05")
+        assert [each.dataset.version for each in scores.of()] == ["24.05"]
+        assert scores.nested() == scores.nested("24.05") != scores.nested("24.04")
+        for write_as in (scores.to_reference_json, scores.per_query_json):
+            assert write_as() == write_as("24.05")
+        assert (
+            json.loads(scores.to_reference_json())["m"]["NoReranker"]["qa"]["wiki"]["zh"]["default"][METRICS[0]] == 0.5
+        )
+        assert "| m | NoReranker | **50.000** |" in scores.to_reference_markdown()
+        assert "| m | NoReranker | **25.000** |" in scores.to_reference_markdown(version="24.04")
+
+
 def text_of(scores: Scores) -> str:
     text = io.StringIO()
     console = Console(width=140, file=text)
@@ -198,6 +215,40 @@ def test_scores_by_other_labels_than_the_published_ones_are_marked(results: Path
     assert tasks
     assert all(not row.comparable and row.note == "labels differ: not comparable" for row in tasks)
     assert not any(row.comparable for row in means)
+
+
+@pytest.mark.parametrize(
+    ("labels", "positives", "comparable"), [(0, 0, True), (1, 0, False), (0, 1, False), (0, -1, False), (-1, 0, False)]
+)
+def test_scores_are_comparable_by_as_many_labels_and_relevant_ones_as_published(
+    labels: int, positives: int, comparable: bool, results: Path, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = dataset()
+    values = [value for judged in qrels(row).values() for value in judged.values()]
+    assert 0 < sum(values) < len(values)
+    published = replace(
+        row, labels={"dev": len(values) + labels}, positives={"dev": sum(value > 0 for value in values) + positives}
+    )
+    monkeypatch.setattr(sys.modules[dataset_of.__module__], "datasets", lambda: (published,))
+    scores = score([results / "a-small-model"], snapshots, over=[published])
+    assert [each.comparable for each in scores.scored] == [comparable]
+    lines, averages = scores.rows(("a-small-model", "NoReranker"), "24.05")
+    assert {row.comparable for row in (*lines, *averages)} == {comparable}
+    assert {row.note for row in (*lines, *averages)} == {"" if comparable else "labels differ: not comparable"}
+
+
+def test_one_dataset_of_other_labels_marks_its_averages() -> None:
+    over = some_datasets()
+    wiki, _, law, _ = over
+    found = (scored(law, "m", "NoReranker", 0.2), replace(scored(wiki, "m", "NoReranker", 0.4), comparable=False))
+    _, averages = Scores("compat", found, tuple(over), 0).rows(("m", "NoReranker"), "24.05")
+    assert {row.label: row.comparable for row in averages if row.score is not None} == {
+        "qa average": False,
+        "qa wiki average": False,
+        "qa law average": True,
+        "qa zh average": False,
+        "qa en average": True,
+    }
 
 
 def test_table_sets_models_side_by_side(results: Path, snapshots: Snapshots) -> None:

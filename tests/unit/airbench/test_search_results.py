@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -260,6 +262,14 @@ def test_reads_an_archive_without_unpacking_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_files_of_an_archive_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+    names = ["qa/wiki/zh_default_test.json", "qa/law/en_default_test.json", "long-doc/book/en_a_test.json"]
+    names += ["qa/wiki/de_default_test.json"]
+    found = sources(archive_of(tmp_path / "a.zip", *((name, "{}") for name in names)))
+    assert ["/".join(each.names) for each in found] == sorted(names)
+    assert [each.where for each in found] == [f"{tmp_path / 'a.zip'}: {name}" for name in sorted(names)]
+
+
 def link(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name)
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -325,3 +335,36 @@ def test_damaged_archives_are_one_line(tmp_path: Path, monkeypatch: pytest.Monke
         sources(tmp_path / "b.zip")
     with pytest.raises(BadData, match="holds more than 1,000 bytes"):
         source.read()
+
+
+def test_no_more_of_a_member_is_unpacked_than_results_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small archive may unpack to more than the memory holds, and what it said before need not be what it says."""
+    monkeypatch.setattr(sys.modules[sources.__module__], "_LARGEST", 1_000)
+    path = archive_of(tmp_path / "a.zip", ("qa/wiki/zh_default_test.json", "{}"))
+    (source,) = sources(path)
+    archive_of(path, ("qa/wiki/zh_default_test.json", " " * 20_000_000))
+    tracemalloc.start()
+    with pytest.raises(BadData, match="holds more than 1,000 bytes"):
+        source.read()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1_000, True), (1_001, False)])
+def test_results_of_just_the_size_allowed_are_read(
+    size: int, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "qa/wiki/zh_default_test.json"
+    (source,) = sources(archive_of(tmp_path / "a.zip", (name, "{}")))
+    results = replace(results_of(dataset(), "test"), hits={"q": {"a": 0.5}})
+    archive_of(tmp_path / "a.zip", (name, results.to_json().ljust(size)))
+    monkeypatch.setattr(sys.modules[sources.__module__], "_LARGEST", 1_000)
+    if fits:
+        assert source.read() == results
+        assert len(sources(tmp_path / "a.zip")) == 1
+    else:
+        with pytest.raises(BadData, match="holds more than 1,000 bytes"):
+            source.read()
+        with pytest.raises(BadInput, match="is said to hold 1,001 bytes"):
+            sources(tmp_path / "a.zip")

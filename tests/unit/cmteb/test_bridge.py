@@ -187,13 +187,6 @@ def test_the_scores_are_those_of_mtebs_search(name: str, spec: ModelSpec) -> Non
     assert 0 < ours["main_score"] < 1
 
 
-def test_other_vectors_give_other_scores() -> None:
-    scores = [
-        _scores("T2Reranking", _bridge(FakeEncoder(_SPECS[key])))["main_score"] for key in ("cosine", "instruction")
-    ]
-    assert scores[0] != scores[1]
-
-
 def test_a_query_without_candidates_is_ranked_as_mteb_does() -> None:
     task = _loaded("T2Reranking").content
     data = task.dataset["default"]["dev"]
@@ -301,15 +294,30 @@ def test_a_reranker_is_scored_by_its_own_order() -> None:
     assert found["main_score"] == found["map_at_1000"]
 
 
-def test_an_encoder_is_scored_by_its_own_order() -> None:
-    encoder = FakeEncoder(_RANDOM)
+def _naive_score(spec: ModelSpec) -> float:
+    """That of an encoder, by the instruction of its queries and the similarity of its spec."""
+    encoder = FakeEncoder(spec)
+    instruction = dict(spec.prompts).get("Reranking-query", "")
 
-    def cosine(query: str, passage: str) -> float:
-        one, two = encoder.encode([query, passage], role="query").dense.astype(float)
-        return float(one @ two)
+    def similarity(query: str, passage: str) -> float:
+        one, two = encoder.encode([instruction + query, passage], role="query").dense.astype(float)
+        return float(one @ two) / (
+            1.0 if spec.similarity == "dot" else float(np.linalg.norm(one) * np.linalg.norm(two))
+        )
 
-    found = _scores("T2Reranking", _bridge(encoder))
-    assert found["map_at_1000"] == pytest.approx(_naive_map(cosine), abs=1e-5)
+    return _naive_map(similarity)
+
+
+@pytest.mark.parametrize("spec", _SPECS.values(), ids=_SPECS)
+def test_an_encoder_is_scored_by_its_own_order(spec: ModelSpec) -> None:
+    assert _scores("T2Reranking", _bridge(FakeEncoder(spec)))["map_at_1000"] == pytest.approx(
+        _naive_score(spec), abs=1e-5
+    )
+
+
+def test_other_vectors_give_other_scores() -> None:
+    """Or the test above would not see an instruction that is lost."""
+    assert abs(_naive_score(_SPECS["instruction"]) - _naive_score(_RANDOM)) > 1e-3
 
 
 class _PairRecorder(FakeScorer):

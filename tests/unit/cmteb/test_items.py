@@ -139,6 +139,41 @@ def test_other_main_scores(name: str, metric: str) -> None:
     assert list(means.values()) == [{"default": pytest.approx(scores[metric], abs=5.1e-6)}]
 
 
+@pytest.mark.parametrize("metric", ["ndcg_at_10", "map_at_10", "recall_at_1"])
+def test_of_a_task_that_skips_the_first_result_the_values_are_of_the_others(
+    metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = _mini("CovidRetrieval")
+    whole = _looked_at(loaded, metric)[1]
+    monkeypatch.setattr(loaded.content, "skip_first_result", True)
+    files, scores = _looked_at(loaded, metric)
+    assert scores[metric] != whole[metric]
+    means = Values.from_json(files[Values.file("CovidRetrieval")], {}).means(metric)
+    assert list(means.values()) == [{"default": pytest.approx(scores[metric], abs=5.1e-6)}]
+
+
+def test_mrr_of_a_task_that_skips_the_first_result_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mteb hands the rankings out whole, so that no value of a query would be the one that was averaged."""
+    loaded = _mini("CovidRetrieval")
+    monkeypatch.setattr(loaded.content, "skip_first_result", True)
+    assert not _looked_at(loaded, "mrr_at_10")[0]
+
+
+@pytest.mark.parametrize("metric", ["max_ap", "max_accuracy"])
+def test_pairs_in_one_row_have_the_values_of_pairs_in_rows(metric: str) -> None:
+    """mteb's first form holds all pairs in one row of lists."""
+    row = next(task for task in CMTEB.tasks() if task.name == "Ocnli")
+    loaded = load(row, Snapshots(MINI))
+    expected = _looked_at(loaded, metric)
+    (split,) = row.splits
+    columns = loaded.content.dataset.get("default", loaded.content.dataset)
+    in_one = {name: [its] for name, its in columns[split].to_dict().items()}
+    loaded.content.dataset = DatasetDict({split: Dataset.from_dict(in_one)})
+    files, scores = _looked_at(loaded, metric)
+    assert (files, scores[metric]) == (expected[0], expected[1][metric])
+    assert len(Values.from_json(files[Values.file("Ocnli")], {}).of(metric)) == len(columns[split]) > 1
+
+
 @pytest.mark.parametrize(
     ("name", "metric"),
     [("TNews", "f1"), ("LCQMC", "pearson"), ("Ocnli", "max_f1"), ("CovidRetrieval", "nauc_ndcg_at_10_max")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,38 @@ def test_rows_are_drawn(name: str) -> None:
     assert quick.data.status == "differs"
     (split,) = quick.task.splits
     assert quick.data.differences[-1] == f"{split} a sample of 30 of {len(whole)} rows (profile quick)"
+
+
+@pytest.mark.parametrize("name", ["LCQMC", "CovidRetrieval", "T2Reranking", "CLSClusteringS2S"])
+def test_a_sample_does_not_pass_for_the_published_data(name: str) -> None:
+    row = _row(name)
+    whole = replace(load(row, Snapshots(MINI)), data=DataVerdict("exact", (), "the hub"))
+    drawn = sampled(whole, "smoke")
+    assert (drawn.data.status, drawn.data.source) == ("differs", "the hub")
+    assert [line.split(" a sample of ")[0] for line in drawn.data.differences] == list(row.splits)
+    unsure = replace(load(row, Snapshots(MINI)), data=DataVerdict("unknown", ("rows: ?",), "a folder"))
+    assert sampled(unsure, "smoke").data.differences == ("rows: ?", *drawn.data.differences)
+
+
+@pytest.mark.parametrize("name", ["CovidRetrieval", "T2Reranking"])
+@pytest.mark.parametrize("judged", [{}, {"nothing": 0}])
+def test_queries_without_a_relevant_passage_are_not_drawn(name: str, judged: dict[str, int]) -> None:
+    """mteb gives them no score worth the name, and they are no part of what a score is the mean of."""
+    loaded = load(_row(name), Snapshots(MINI))
+    data = _data(loaded)
+    ids = data["queries"]["id"][:]
+    passage = data["corpus"]["id"][0]
+    without = set(ids[::2])
+    data["relevant_docs"] = {
+        id_: dict.fromkeys([passage] * len(judged), 0) if id_ in without else data["relevant_docs"][id_] for id_ in ids
+    }
+    drawn = sampled(loaded, "smoke")
+    left = _data(drawn)
+    assert not without & set(left["queries"]["id"])
+    assert set(left["queries"]["id"]) == left["relevant_docs"].keys()
+    assert drawn.sample
+    assert drawn.sample.of == len(ids) - len(without)
+    assert drawn.sample.items == len(left["queries"])
 
 
 def test_the_name_alone_decides_and_for_good() -> None:

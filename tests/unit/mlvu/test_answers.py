@@ -51,6 +51,27 @@ def test_what_is_kept_comes_back(path: Path) -> None:
     assert len(_lines(path)) == 4
 
 
+def test_an_answer_is_on_the_disk_before_the_next_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power cut leaves is what was there when the disk was last told to keep it."""
+    path = tmp_path / "a.jsonl"
+    kept = b""
+    sync = os.fsync
+
+    def keep(handle: int) -> None:
+        nonlocal kept
+        sync(handle)
+        assert os.fstat(handle).st_ino == path.stat().st_ino
+        kept = path.read_bytes()
+
+    monkeypatch.setattr("os.fsync", keep)
+    with Answers.open(path, "d1") as answers:
+        assert kept == _HEADER
+        for number in range(3):
+            answers.add(f"f:{number}", {"answer": "A"})
+            assert kept.count(b"\n") == number + 2
+            assert kept == path.read_bytes()
+
+
 def test_a_file_cut_anywhere_gives_its_whole_lines_and_goes_on(path: Path) -> None:
     whole = path.read_bytes()
     for size in range(len(whole) + 1):

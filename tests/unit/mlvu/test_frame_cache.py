@@ -14,6 +14,8 @@ import pytest
 
 from flagbench import BadData, BadInput
 from flagbench.mlvu.frame_cache import SUFFIX, FrameCache, Prefetch, by_video, content_hash, key_of
+from flagbench.mlvu.frames import read_clip
+from flagbench.mlvu.signs import read_sign
 from flagbench.models.video import Clip, VideoSettings
 from tests.unit.video_files import write_video
 
@@ -165,6 +167,43 @@ def test_the_longest_unused_make_room(videos: list[Path], folder: Path) -> None:
     assert {path.stem for path in entries(folder)} == {key_of(videos[number], SETTINGS) for number in (0, 2)}
 
 
+def test_entries_of_just_the_cap_stay(videos: list[Path], folder: Path) -> None:
+    FrameCache(folder, read=Reader()).clip(videos[0], SETTINGS)
+    size = entries(folder)[0].stat().st_size
+    for cap, left in ((2 * size, 2), (2 * size - 1, 1), (size, 1), (size - 1, 0)):
+        cache = FrameCache(folder / str(cap), cap_bytes=cap, read=Reader())
+        for path in videos[:2]:
+            cache.clip(path, SETTINGS)
+        assert [path.stat().st_size for path in entries(folder / str(cap))] == [size] * left
+
+
+def test_the_newest_stays_whatever_the_clock_says(videos: list[Path], folder: Path) -> None:
+    FrameCache(folder, read=Reader()).clip(videos[0], SETTINGS)
+    (old,) = entries(folder)
+    os.utime(old, (time.time() + 1_000,) * 2)
+    FrameCache(folder, cap_bytes=old.stat().st_size * 3 // 2, read=Reader()).clip(videos[1], SETTINGS)
+    assert [path.stem for path in entries(folder)] == [key_of(videos[1], SETTINGS)]
+
+
+def test_an_entry_is_on_the_disk_before_it_has_its_name(
+    videos: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut leaves a whole entry, or none."""
+    synced: list[bytes] = []
+    sync = os.fsync
+
+    def keep(handle: int) -> None:
+        sync(handle)
+        assert entries(folder) == []
+        (unfinished,) = folder.iterdir()
+        synced.append(unfinished.read_bytes())
+
+    monkeypatch.setattr("os.fsync", keep)
+    FrameCache(folder, read=Reader()).clip(videos[0], SETTINGS)
+    assert synced == [path.read_bytes() for path in entries(folder)]
+    assert len(synced) == 1
+
+
 def test_an_entry_above_the_cap_is_not_kept(videos: list[Path], folder: Path) -> None:
     assert same(FrameCache(folder, cap_bytes=10, read=Reader()).clip(videos[0], SETTINGS), made(0))
     assert entries(folder) == []
@@ -221,8 +260,13 @@ def test_two_processes_at_once(videos: list[Path], folder: Path) -> None:
 
 def test_a_real_video(tmp_path: Path, folder: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 60)
-    cache = FrameCache(folder)
-    assert same(cache.clip(path, SETTINGS), cache.clip(path, SETTINGS))
+    settings = VideoSettings(7, "uniform", max_pixels=9_000)
+    FrameCache(folder).clip(path, settings)
+    again = FrameCache(folder, read=lambda *_: pytest.fail("decoded again")).clip(path, settings)
+    assert same(again, read_clip(path, settings))
+    assert [read_sign(frame).frame for frame in again.frames] == again.indices.tolist() == [0, 9, 19, 29, 39, 49, 59]
+    assert again.times == pytest.approx(again.indices / 25)
+    assert (again.total_frames, again.fps, again.duration) == pytest.approx((60, 25, 2.4))
 
 
 def test_questions_by_video() -> None:

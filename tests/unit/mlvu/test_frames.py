@@ -9,13 +9,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 import flagbench.mlvu.frames as frames_module
 from flagbench import BadData
-from flagbench.mlvu.frames import probe, read_clip, scaled
-from flagbench.mlvu.signs import read_sign
+from flagbench.mlvu.frames import probe, read_clip, scaled, timeline
+from flagbench.mlvu.signs import Sign, draw_sign, read_sign
 from flagbench.models.video import Clip, VideoSettings
-from tests.unit.video_files import begin_later, index_first, write_video
+from tests.unit.video_files import MILLISECOND, begin_later, index_first, write_video
 
 SETTINGS = (
     VideoSettings(8),
@@ -100,10 +101,55 @@ def test_other_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name:
 def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 200, options=JUMPS)
     begin_later(path, 57)
+    assert probe(path) == pytest.approx((143, 25, 143 / 25)), "without decoding too"
+    assert timeline(path)[0] == pytest.approx(np.arange(143) / 25)
     clip = read_clip(path, VideoSettings(16, "uniform"))
     assert clip.total_frames == 143
     assert numbers(clip) == (clip.indices + 57).tolist()
     assert np.abs(clip.times - clip.indices / 25).max() < 1e-9
+
+
+def test_the_last_frame_is_shown_as_long_as_its_packet_says(tmp_path: Path) -> None:
+    """Frames that come at 0, 1 and 1.1 s: where the file says nothing of the last, it is shown for the usual time."""
+    path = write_video(tmp_path / "a.mkv", 4, times=[0, 1000, 1100, 1200], options={"bf": "0"})
+    times, length = timeline(path)
+    assert times == pytest.approx([0, 1, 1.1, 1.2])
+    with av.open(str(path)) as container:
+        last = [packet for packet in container.demux(video=0) if packet.size][-1]
+        shown = float((last.duration or 0) * last.time_base) or 0.1
+    assert length.duration == pytest.approx(1.2 + shown)
+    assert length.fps == pytest.approx(4 / length.duration)
+
+
+@pytest.mark.parametrize("share", [0.6, 0.8, 0.85])
+def test_a_video_without_an_index_that_ends_early_is_cut_off(tmp_path: Path, share: float) -> None:
+    path = write_video(tmp_path / "a.mkv", 400, options=JUMPS)
+    frames_module.check(path)
+    data = path.read_bytes()
+    with av.open(str(path)) as container:
+        cut = [packet.pos for packet in container.demux(video=0) if packet.size][int(400 * share)]
+    path.write_bytes(data[:cut])
+    with pytest.raises(BadData, match=r"a\.mkv is cut off"):
+        frames_module.check(path)
+
+
+def test_the_cover_of_a_piece_of_music_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        sound: Any = container.add_stream("aac", rate=16000, layout="mono")
+        cover: Any = container.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        samples.sample_rate = 16000
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        container.mux(cover.encode(picture))
+        container.mux(sound.encode(samples))
+        container.mux(sound.encode())
+        container.mux(cover.encode())
+    for ask in (probe, lambda path: read_clip(path, VideoSettings(8)), frames_module.check):
+        with pytest.raises(BadData, match="has no video stream"):
+            ask(path)
 
 
 def test_a_video_shorter_than_what_is_asked_for(tmp_path: Path) -> None:
@@ -242,3 +288,31 @@ def test_a_damaged_middle_is_passed_over(tmp_path: Path) -> None:
     path.write_bytes(data)
     clip = read_clip(path, VideoSettings(16))
     assert len(clip.frames) == 16
+
+
+def test_a_frame_that_the_decoder_leaves_out_is_no_frame(tmp_path: Path) -> None:
+    """The packets say 20, the decoder gives 19: they are counted, and the first is at 0 although the file says 1.24."""
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuvj420p"
+        stream.time_base = stream.codec_context.time_base = MILLISECOND
+        for number in range(20):
+            picture = np.full((120, 160, 3), 90, np.uint8)
+            draw_sign(picture, Sign(7, number))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = 1240 + 40 * number, MILLISECOND
+            (packet,) = stream.encode(frame)
+            if number == 5:
+                empty = av.Packet(b"no picture")
+                empty.stream, empty.time_base, empty.is_keyframe = stream, packet.time_base, True
+                empty.pts, empty.dts = packet.pts, packet.dts
+                packet = empty
+            container.mux(packet)
+    left = [number for number in range(20) if number != 5]
+    clip = read_clip(path, VideoSettings(40, "uniform"))
+    assert clip.total_frames == 19
+    assert numbers(clip) == [left[index] for index in clip.indices]
+    assert clip.times == pytest.approx([0.04 * left[index] for index in clip.indices])
+    assert clip.duration == pytest.approx(0.8)
+    assert clip.fps == pytest.approx(19 / 0.8)

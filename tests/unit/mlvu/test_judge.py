@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -126,9 +127,15 @@ def test_the_example_in_the_texts_is_itself_a_good_reply(item):
 
 def test_the_version_follows_the_texts(monkeypatch):
     before = criteria.version()
-    monkeypatch.setitem(criteria.SYSTEM, "summary", criteria.SYSTEM["summary"] + " ")
+    versions = [before]
+    for task in criteria.OPEN_TASKS:
+        monkeypatch.setitem(criteria.SYSTEM, task, criteria.SYSTEM[task] + " ")
+        versions.append(criteria.version())
+    for name, value in (("AGAIN", "Again: {fault}"), ("POINT_SCALE", (1, 2, 3)), ("SCALE", (1, 2, 3))):
+        monkeypatch.setattr(criteria, name, value)
+        versions.append(criteria.version())
 
-    assert criteria.version() != before
+    assert len(set(versions)) == len(versions) == 6
 
 
 # Replies
@@ -275,6 +282,37 @@ def test_a_line_torn_anywhere_loses_only_itself(tmp_path):
         assert by.score(many(2)).items == whole.items
         assert len(model.prompts) == (cut < len(data) - 1)
         assert judge(cache=path)[1].score(many(2)).calls == 0
+
+
+def test_of_two_judgements_of_one_item_the_first_counts(tmp_path):
+    path = tmp_path / "grades.jsonl"
+    _, by = judge('{"scores": {"completeness": 2, "reliability": 3}}', cache=path)
+    first = by.score([SUMMARY])
+    row = json.loads(path.read_text())
+    row["scores"] = {"completeness": 5, "reliability": 5}
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    model, by = judge(cache=path)
+    again = by.score([SUMMARY])
+
+    assert not model.prompts
+    assert again.items == first.items
+    assert again.vs == 5.0
+
+
+def test_a_grade_is_on_the_disk_before_the_next_call(tmp_path, monkeypatch):
+    path = tmp_path / "grades.jsonl"
+    kept, sync = [], os.fsync
+
+    def keep(handle):
+        sync(handle)
+        assert os.fstat(handle).st_ino == path.stat().st_ino
+        kept.append(path.read_bytes().count(b"\n"))
+
+    monkeypatch.setattr("os.fsync", keep)
+    judge(cache=path)[1].score(many(2))
+
+    assert kept == [1, 2, 3, 4]
 
 
 def test_damage_in_the_middle_costs_those_lines_alone(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -39,6 +42,16 @@ def test_frames_a_second() -> None:
     assert chosen(30, 64, "fps", video=30.0, fps=10.0) == list(range(0, 30, 3))
     assert chosen(6, 64, "fps", fps=60.0) == list(range(6)), "no frame twice where the video is slower"
     assert chosen(3, 64, "fps", fps=0.01) == [0]
+
+
+@pytest.mark.parametrize("video", ["10", "15", "23.976", "24", "25", "29.97", "30", "59.94", "60"])
+def test_frames_a_second_are_those_of_exact_fractions(video: str) -> None:
+    """``0.1 * 30`` is a little above 3 and ``0.29 * 100`` a little below 29: neither moves a frame."""
+    for wanted in ("0.1", "0.3", "0.7", "1", "1.1", "2.9", "3", "9.99", "7.992"):
+        step = Fraction(video) / Fraction(wanted)
+        for total in (29, 30, 31, 100, 299, 300, 301, 3000):
+            expected = [math.floor(number * step) for number in range(math.ceil(total / step))]
+            assert chosen(total, 10_000, "fps", video=float(video), fps=float(wanted)) == expected
 
 
 def test_more_frames_a_second_than_the_cap_are_spread_over_the_whole() -> None:

@@ -5,19 +5,7 @@ import pytest
 
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.models.video import VideoSettings
-
-SPEC = ModelSpec(
-    name="org/model",
-    revision="0" * 40,
-    family="detected",
-    adapter="dense",
-    ability="encode",
-    pooling="cls",
-    normalize=True,
-    similarity="cosine",
-    query_max_length=64,
-    passage_max_length=512,
-)
+from tests.unit.spec_values import OTHER_VALUES, SPEC
 
 # From the most to the least particular.
 SELECTORS = ["SciFact-query", "SciFact", "Retrieval-query", "Retrieval", "query", "*"]
@@ -98,45 +86,31 @@ def test_length_limit_of_each_role():
     assert SPEC.max_length("symmetric") == 64
 
 
-OTHER_VALUES = {
-    "name": "org/other",
-    "revision": "1" * 40,
-    "family": "bge-zh",
-    "adapter": "random",
-    "ability": "score",
-    "pooling": "mean",
-    "normalize": False,
-    "similarity": "dot",
-    "query_max_length": 65,
-    "passage_max_length": 511,
-    "prompts": (("query", "q: "),),
-    "lowercase": True,
-    "dtype": "fp16",
-    "attention": "eager",
-    "dense_layers": ("2_Dense",),
-    "retrieval": "hybrid",
-    "weights": (1.0, 0.3, 1.0),
-    "candidates": 200,
-    "prompt": "Is it?",
-    "cutoff_layer": 28,
-    "head": 20,
-    "head_index": "position",
-    "compress_layers": (8,),
-    "compress_ratio": 2,
-    "domain": "coding",
-    "base": f"org/base@{'1' * 40}",
-    "adapters": ("org/adapter@" + "2" * 40,),
-    "licence": "mit",
-    "search": (("k1", 0.9),),
-    "video": VideoSettings(8),
-}
-
-
 @pytest.mark.parametrize("name", [field.name for field in fields(ModelSpec)])
 def test_the_digest_changes_with_every_setting(name):
     changed = replace(SPEC, **{name: OTHER_VALUES[name]})
 
     assert changed.digest() != SPEC.digest()
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_VALUES))
+def test_the_values_say_every_setting(name):
+    before, after = SPEC.as_dict(), replace(SPEC, **{name: OTHER_VALUES[name]}).as_dict()
+
+    assert {key for key in before | after if before.get(key) != after.get(key)} == {name}
+
+
+# Of a query, the way of ranking apart: the name may end in it.
+NOT_OF_VECTORS = {"licence", "similarity", "prompts", "weights", "candidates", "retrieval"}
+
+
+@pytest.mark.parametrize("role", ["query", "passage", "symmetric"])
+@pytest.mark.parametrize("name", sorted(OTHER_VALUES))
+def test_vectors_depend_on_every_setting_but_those_that_rank_or_are_of_other_texts(name, role):
+    other = replace(SPEC, **{name: OTHER_VALUES[name]})
+    lengths = {"query_max_length": role != "passage", "passage_max_length": role == "passage"}
+
+    assert (other.vector_settings(role) != SPEC.vector_settings(role)) == lengths.get(name, name not in NOT_OF_VECTORS)
 
 
 def test_the_digest_sees_the_order_and_the_text_of_prompts():

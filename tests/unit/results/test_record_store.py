@@ -263,6 +263,21 @@ def test_splits_of_one_task_add_up(store: RunStore) -> None:
     assert _text(store, "found/test.json") == "other"
 
 
+def test_the_scores_of_a_split_that_ran_again_are_the_new_ones(store: RunStore) -> None:
+    files = ("found/dev.json", "found/test.json")
+    both = _task(files=files, scores={"dev": {"zh": 0.5, "en": 0.4}, "test": {"default": 0.1}})
+    run = store.write_task(_run(), both, dict.fromkeys(files, "old"))
+    dev = _task(files=files[:1], scores={"dev": {"zh": 0.75}}, seconds={"encode": 2.0}, note="again")
+    run = store.write_task(run, dev, {files[0]: "new"})
+    found = store.read()
+    assert found == run
+    assert found is not None
+    task = found.tasks["LCQMC"]
+    assert task.scores == {"dev": {"zh": 0.75}, "test": {"default": 0.1}}
+    assert (task.files, task.seconds, task.note) == (files, {"encode": 2.0}, "again")
+    assert [_text(store, name) for name in files] == ["new", "old"]
+
+
 @pytest.mark.parametrize("digest", ["d1", "d2"])
 def test_a_failed_attempt_leaves_a_standing_result(store: RunStore, digest: str) -> None:
     run = _write(store, _run(), _task(), "old")
@@ -323,10 +338,9 @@ def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_nothing_else(tmp_
     """A path with bytes that are no UTF-8 has such characters, and may stand in run.json as the source of the rows."""
     path = tmp_path / "run.json"
     write_atomic(path, "old")
-    try:
+    with pytest.raises(BadInput, match="a name that is not UTF-8"):
         write_atomic(path, "folder /data/caf\udce9")
-    except BadInput:
-        assert path.read_text(encoding="utf-8") == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,31 @@ def _enumerated(differences: list[int]) -> Fraction:
         abs(sum(sign * each for sign, each in zip(signs, differences, strict=True))) >= observed for signs in patterns
     )
     return Fraction(as_far, len(patterns))
+
+
+def _counted(differences: list[int]) -> float:
+    """The same of many: how many patterns there are of each sum."""
+    sums = {0: 1}
+    for difference in differences:
+        added: dict[int, int] = {}
+        for total, patterns in sums.items():
+            for at in (total + difference, total - difference):
+                added[at] = added.get(at, 0) + patterns
+        sums = added
+    observed = abs(sum(differences))
+    return float(Fraction(sum(many for at, many in sums.items() if abs(at) >= observed), 2 ** len(differences)))
+
+
+def _all_resamples(differences: list[int], share: float) -> float:
+    """The quantile of the mean over all ways to draw as many differences with replacement."""
+    row = np.array([differences.count(each) for each in range(max(differences) + 1)]) / len(differences)
+    sums = np.ones(1)
+    for _ in differences:
+        sums = np.convolve(sums, row)
+    below = np.cumsum(sums)
+    at = int(np.searchsorted(below, share))
+    assert min(abs(share - below[at]), abs(share - below[at - 1])) > 0.007  # so that 9,999 of them find the same
+    return at / len(differences)
 
 
 def _steps(values: list[float]) -> list[float]:
@@ -71,10 +98,15 @@ def test_drawn_p_is_near_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn.p == pytest.approx(exact.p, abs=4 * (exact.p / 20_000) ** 0.5)
 
 
-def test_drawn_p_of_many_differences_is_near_the_normal_one() -> None:
-    differences = np.random.default_rng(7).normal(0.05, 1, size=1_000)
-    z = differences.sum() / np.sqrt((differences**2).sum())
-    assert sign_flip_test(differences, seed=2).p == pytest.approx(2 * scipy.stats.norm.sf(abs(z)), abs=0.015)
+@pytest.mark.parametrize("draw", [1, 5, 7])
+def test_drawn_p_of_many_differences_is_that_of_all_patterns(draw: int) -> None:
+    """Of whole numbers the sums of all 2^60 patterns can be counted, one difference after the other."""
+    differences = np.random.default_rng(draw).integers(-8, 11, size=60)
+    exact = _counted(differences.tolist())
+    noise = (exact * (1 - exact) / 100_000) ** 0.5
+    drawn = sign_flip_test(differences, permutations=100_000, seed=2).p
+    assert 0.001 < exact < 0.9
+    assert drawn == pytest.approx(exact, abs=4 * noise)
 
 
 def test_p_is_never_zero_and_alike_from_both_sides() -> None:
@@ -89,12 +121,31 @@ def test_nothing_is_significant_without_a_difference_that_says_so(differences: l
     assert sign_flip_test(differences).p == 1
 
 
-def test_the_same_seed_gives_the_same_and_another_one_does_not() -> None:
-    differences = np.random.default_rng(11).normal(0.1, 1, size=60)
-    runs = [
-        (sign_flip_test(differences, seed=seed).p, *bootstrap_interval(differences, seed=seed)) for seed in (4, 4, 5)
-    ]
-    assert runs[0] == runs[1] != runs[2]
+_FIRST = np.random.default_rng(11).normal(0.1, 1, size=60)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda seed: sign_flip_test(_FIRST, seed=seed).p,
+        lambda seed: bootstrap_interval(_FIRST, seed=seed),
+        lambda seed: paired(np.zeros(60), _FIRST, seed=seed).p,
+        lambda seed: paired(np.zeros(60), _FIRST, seed=seed).low,
+        lambda seed: paired(np.zeros(60), _FIRST, seed=seed).high,
+    ],
+    ids=["sign flips", "resamples", "sign flips of a pair", "resamples of a pair", "resamples of a pair, above"],
+)
+def test_the_same_seed_gives_the_same_and_another_one_does_not(of: Callable[[Any], Any]) -> None:
+    found = [of(seed) for seed in (4, 4, 5, (4, 1), (4, 2))]
+    assert found[0] == found[1]
+    assert len(set(found)) == 4
+
+
+def test_a_pair_s_test_and_interval_are_those_of_its_differences() -> None:
+    found = paired(np.zeros(60), _FIRST, seed=6)
+    test = sign_flip_test(_FIRST, seed=6)
+    assert (found.p, found.permutations, found.exact) == (test.p, 19_999, False)
+    assert (found.low, found.high) == bootstrap_interval(_FIRST, level=0.95, resamples=9_999, seed=6)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,11 +172,21 @@ def test_what_is_no_row_of_numbers_is_refused(bad: list[float]) -> None:
 
 
 def test_interval_is_scipy_s() -> None:
+    """The noise of an end is about 0.0006 here."""
     differences = np.random.default_rng(17).exponential(1, size=80) - 0.8
     theirs = scipy.stats.bootstrap(
-        (differences,), np.mean, method="percentile", n_resamples=9_999, rng=np.random.default_rng(1)
+        (differences,), np.mean, method="percentile", n_resamples=199_999, batch=9_999, rng=np.random.default_rng(1)
     ).confidence_interval
-    assert bootstrap_interval(differences, seed=3) == pytest.approx((theirs.low, theirs.high), abs=0.015)
+    ours = bootstrap_interval(differences, resamples=199_999, seed=3)
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.003)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_interval_is_that_of_all_resamples(seed: int) -> None:
+    """Means of whole numbers are steps: a share of resamples that ends within a step gives its very number."""
+    differences = [0] * 9 + [1] * 4 + [2]
+    ends = tuple(_all_resamples(differences, share) for share in (0.025, 0.975))
+    assert bootstrap_interval(differences, seed=seed) == ends
 
 
 def test_interval_of_two_queries_is_that_of_all_resamples() -> None:

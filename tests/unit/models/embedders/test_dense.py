@@ -382,3 +382,12 @@ def test_a_dense_module_of_another_size_than_it_says(copy):
     folder = add_dense(add_sentence_transformers(copy), activation="torch.nn.modules.activation.Tanh", stated=17)
 
     assert "2_Dense" in refusal(folder)
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "lasttoken"])
+def test_vectors_of_half_precision_are_normalised_in_float32(bert, dtype, pooling):
+    vectors = embed(bert, overrides=Overrides(dtype=dtype, pooling=pooling))
+
+    assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() <= 1e-6
+    assert np.abs(vectors - embed(bert, overrides=Overrides(pooling=pooling))).max() > 1e-5

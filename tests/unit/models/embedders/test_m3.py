@@ -266,6 +266,17 @@ def test_token_vectors_are_those_of_all_tokens_but_the_first(written: Path, trut
         assert np.abs(vectors - np.array(text["vectors"])).max() <= 1e-5
 
 
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+def test_vectors_of_half_precision_are_normalised_in_float32(written: Path, dtype: Any) -> None:
+    """Their lengths would be off by a thousandth otherwise, which is more than what separates passages."""
+    found = load(written, Overrides(retrieval="hybrid", dtype=dtype)).encode(TEXTS, role="query", parts=ALL)
+    for vectors in (found.dense, found.multi_vector.values):
+        assert vectors.dtype == np.float32
+        assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() <= 1e-6
+    exact = load(written, HYBRID).encode(TEXTS, role="query", parts=ALL)
+    assert 1e-5 < np.abs(found.multi_vector.values - exact.multi_vector.values).max() < 0.1
+
+
 def test_queries_and_passages_are_cut_to_the_models_length(written: Path) -> None:
     encoder = load(written, HYBRID)
     for role in ("query", "passage", "symmetric"):

@@ -97,7 +97,7 @@ def test_an_adapter_as_the_model_or_beside_its_base_equals_weights_merged_by_han
     assert np.array_equal(outputs(adapter, asked), beside)
     assert resolved(adapter, asked).spec == resolved(base, asked, adapter).spec
     assert_same(beside, outputs(merged_by_hand(base, tmp_path / "merged", adapter), asked))
-    assert farthest(beside, outputs(base, asked)) > 1e-3
+    assert farthest(beside, outputs(base, asked)) > 0.1
 
 
 def test_a_lora_on_the_heads_moves_the_scores_by_itself(bases: dict[str, Path], tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_lora_on_the_heads_moves_the_scores_by_itself(bases: dict[str, Path], 
     assert len(load_file(adapter / WEIGHTS)) == 10  # two matrices for each of five heads
     found = outputs(base, case.asked, adapter)
     assert_same(found, outputs(merged_by_hand(base, tmp_path / "merged", adapter), case.asked))
-    assert farthest(found, outputs(base, case.asked)) > 1e-3
+    assert farthest(found, outputs(base, case.asked)) > 0.1
 
 
 @pytest.mark.parametrize("name", NATIVE)
@@ -127,7 +127,7 @@ def test_two_adapters_are_merged_one_after_the_other(
     asked, base, first, second = CASES[name].asked, bases[name], adapters[name], seconds[name]
     both = outputs(base, asked, first, second)
     assert_same(both, outputs(merged_by_hand(base, tmp_path / "merged", first, second), asked))
-    assert min(farthest(both, outputs(base, asked, one)) for one in (first, second)) > 1e-3
+    assert min(farthest(both, outputs(base, asked, one)) for one in (first, second)) > 0.1
     assert np.array_equal(outputs(first, asked, second), both)
 
 
@@ -158,7 +158,7 @@ def test_the_order_of_adapters_counts_where_they_replace_weights(
     assert any("classifier" in key for key in load_file(first / WEIGHTS))
     backwards = outputs(base, NOTHING, second, first)
     assert_same(backwards, outputs(merged_by_hand(base, tmp_path / "merged", second, first)))
-    assert farthest(backwards, outputs(base, NOTHING, first, second)) > 1e-3
+    assert farthest(backwards, outputs(base, NOTHING, first, second)) > 0.1
 
 
 def label(adapter: Path) -> str:
@@ -218,8 +218,10 @@ def test_an_adapter_beside_its_base_may_have_been_trained_on_a_copy_elsewhere(
 
 
 def test_an_adapter_of_the_embeddings_is_merged_without_a_warning(bases: dict[str, Path], tmp_path: Path) -> None:
-    adapter = train(bases["qwen2"], tmp_path / "words", replace(CASES["qwen2"], targets=("q_proj", "embed_tokens")))
-    assert farthest(outputs(bases["qwen2"], NOTHING, adapter), outputs(bases["qwen2"])) > 1e-3
+    """Nothing else of it could move the vectors."""
+    adapter = train(bases["qwen2"], tmp_path / "words", replace(CASES["qwen2"], targets=("embed_tokens",)))
+    assert all("embed_tokens" in key for key in load_file(adapter / WEIGHTS))
+    assert farthest(outputs(bases["qwen2"], NOTHING, adapter), outputs(bases["qwen2"])) > 0.1
 
 
 def test_a_pickled_adapter_with_leave_to_read_it(
@@ -297,7 +299,12 @@ def test_a_truncated_adapter(share: float, bases: dict[str, Path], adapters: dic
 
 
 @pytest.mark.parametrize("recorded", ["/nowhere/base", "org/absent", "../base", None, ""])
-def test_an_adapter_whose_base_cannot_be_had(recorded: str | None, adapters: dict[str, Path], tmp_path: Path) -> None:
+def test_an_adapter_whose_base_cannot_be_had(
+    recorded: str | None, adapters: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = tmp_path / "empty" / "inner"
+    nowhere.mkdir(parents=True)
+    monkeypatch.chdir(nowhere)
     adapter = changed(adapters["qwen2"], tmp_path / "orphan", base_model_name_or_path=recorded)
     message = refused(adapter, recorded or "base_model_name_or_path", model=adapter)
     assert f"--adapter {adapter}" in message

@@ -165,7 +165,10 @@ def test_an_adapter_without_the_key_of_its_base(tmp_path):
         ("some body/base!", "neither a folder nor a hub id"),
     ],
 )
-def test_a_base_that_is_not_there(tmp_path, base, why):
+def test_a_base_that_is_not_there(tmp_path, monkeypatch, base, why):
+    nowhere = tmp_path / "empty" / "inner"
+    nowhere.mkdir(parents=True)
+    monkeypatch.chdir(nowhere)
     folder = write_adapter(tmp_path / "mine", base)
     message = refusal(folder)
 
@@ -240,17 +243,38 @@ def test_the_flag_on_an_empty_folder(tmp_path, base):
     assert str(tmp_path / "empty") in refusal(base, adapters=[str(tmp_path / "empty")])
 
 
-def test_the_flag_on_an_adapter_with_a_config_beside_it_does_not_deny_its_file(tmp_path, adapter, base):
+def test_an_adapter_with_its_bases_settings_beside_it_is_an_adapter(tmp_path, adapter, base):
+    """sentence-transformers saves them there."""
     shutil.copy(base / "config.json", adapter)
     shutil.copy(base / "tokenizer.json", adapter)
 
-    message = ""
-    try:
-        locate(str(base), None, adapters=[str(adapter)])
-    except BadInput as error:
-        message = str(error)
+    assert is_adapter(adapter)
+    for found in (locate(str(adapter), None), locate(str(base), None, adapters=[str(adapter)])):
+        assert (found.directory, [each.directory for each in found.adapters]) == (base, [adapter])
 
-    assert "no adapter_config.json" not in message
+
+WHOLE = {
+    "safetensors": (("model.safetensors", "config.json"), "model.safetensors"),
+    "one of several": (("model-00001-of-00002.safetensors",), "model-00001-of-00002.safetensors"),
+    "pickle": (("pytorch_model.bin",), "pytorch_model.bin"),
+    "no weights at all": (("config.json",), "config.json"),
+}
+
+
+@pytest.mark.parametrize(("names", "named"), WHOLE.values(), ids=WHOLE)
+def test_a_whole_model_beside_an_adapter_is_refused(tmp_path, adapter, base, names, named):
+    """transformers would merge the adapter unasked, and the spec would not say so."""
+    both = shutil.copytree(adapter, tmp_path / "both")
+    if named.endswith((".bin", ".json")):
+        (both / "adapter_model.safetensors").unlink()
+    for name in names:
+        shutil.copy(base / ("config.json" if name == "config.json" else "model.safetensors"), both / name)
+    expected = f"{both} holds a whole model ({named}) and a PEFT adapter: put the adapter into a folder of its own"
+
+    assert refusal(both) == expected
+    assert refusal(base, adapters=[str(both)]) == expected
+    with pytest.raises(BadInput, match="holds a whole model"):
+        is_adapter(both)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", ""])

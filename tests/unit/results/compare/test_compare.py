@@ -156,8 +156,51 @@ def test_a_seed_gives_the_same_whatever_stands_beside(tmp_path: Path) -> None:
     beside = compare(
         runs_of(tmp_path / "b", **{name: [made_task("0", 0.5), *its] for name, its in pair.items()}), seed=4
     )
-    tests = [line_of(each, "A").cells[1].test for each in (alone, beside, compare(alone.runs, seed=5))]
-    assert tests[0] == tests[1] != tests[2]
+    tests = [line_of(each, "A").cells[1].test for each in (alone, beside)]
+    assert tests[0] is not None
+    assert tests[0] == tests[1]
+
+
+def test_the_seed_and_the_task_s_name_draw_the_signs_and_the_resamples(tmp_path: Path) -> None:
+    """Each of the two, and each of both kinds of draws by itself: one fault must not hide another."""
+    rng, ids = random.Random(5), [f"q{number}" for number in range(60)]
+    one, two = ([rng.randrange(100) for _ in ids] for _ in range(2))
+    runs = runs_of(
+        tmp_path, **{name: [with_values(task, its, ids) for task in "AB"] for name, its in (("one", one), ("two", two))}
+    )
+    found = [line.cells[1].test for seed in (4, 5, 0) for line in compare(runs, seed=seed).lines]
+    tests = [each.paired for each in found if each]
+    assert len({each.p for each in tests}) == len({(each.low, each.high) for each in tests}) == 6
+    assert compare(runs).seed == 0
+    assert [line.cells[1].test for line in compare(runs).lines] == found[4:]
+
+
+def test_a_p_value_that_is_the_level_is_significant(tmp_path: Path) -> None:
+    """Of 18 queries signs are drawn: with this seed 999 of 19,999 patterns are as far from 0, and the observed one."""
+    gains = [-1, 4, 19, -5, 2, 7, -7, 4, 2, 19, 7, -5, 7, 9, 16, -4, -4, 3]
+    tasks = [with_values("A", numbers, [f"q{number}" for number in range(18)]) for numbers in ([0] * 18, gains)]
+    test = line_of(compare(runs_of(tmp_path, one=tasks[:1], two=tasks[1:]), seed=56), "A").cells[1].test
+    assert test is not None
+    assert test.adjusted == 1_000 / 20_000
+    assert test.significant
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "tally"),
+    [
+        (0.1 + 0.2, 0.3, (0, 1, 0)),  # a little more than 0.3
+        (0.3, 0.1 + 0.2, (0, 1, 0)),
+        (0.0, 1e-9, (0, 1, 0)),  # the limit
+        (1e-9, 0.0, (0, 1, 0)),
+        (0.5, 0.50001, (1, 0, 0)),
+        (0.50001, 0.5, (0, 0, 1)),
+    ],
+)
+def test_scores_that_differ_by_rounding_alone_are_tied(
+    tmp_path: Path, before: float, after: float, tally: tuple[int, int, int]
+) -> None:
+    found = compare(runs_of(tmp_path, one=[made_task("A", before)], two=[made_task("A", after)]))
+    assert found.tallies == ((0, 0, 0), tally)
 
 
 def test_tasks_without_values_are_said_to_be_untested(tmp_path: Path) -> None:
@@ -286,3 +329,79 @@ def test_json_has_everything_in_full(shown: Comparison) -> None:
     test = found["tasks"][0]["cells"][1]["test"]
     assert (test["paired"]["p"], test["paired"]["permutations"], test["significant"]) == (2 / 2**12, 2**12, True)
     assert found["method"] | {"seed": 0, "correction": "Holm", "level": 0.95} == found["method"]
+
+
+# Limits and columns.
+
+
+@pytest.mark.parametrize("statuses", [("exact", "differs"), ("differs", "exact"), ("differs", "differs")])
+def test_data_that_are_not_the_published_are_said_of_any_run(tmp_path: Path, statuses: tuple[str, str]) -> None:
+    one, two = ([made_task("A", data={"status": status})] for status in statuses)
+    found = compare(runs_of(tmp_path, one=one, two=two), allow_differences=True)
+    assert found.lines[0].notes[-1] == "not the published data"
+
+
+def test_only_tasks_that_are_asked_for_and_do_not_differ_are_tested(tmp_path: Path) -> None:
+    one = [with_values(name, [10] * 12) for name in "AB"] + [with_values("C", [10] * 12, of={"dataset": "other"})]
+    found = compare(
+        runs_of(tmp_path, one=one, two=[with_values(name, [20] * 12) for name in "ABC"]),
+        allow_differences=True,
+        tests={"A", "C"},
+    )
+    assert [line.cells[1].test is not None for line in found.lines] == [True, False, False]
+    assert [line.cells[1].untested for line in found.lines] == ["", "not asked for", "not asked for"]
+
+
+@pytest.mark.parametrize(("off", "tested"), [(0.9e-5, True), (-0.9e-5, True), (1.1e-5, False), (-1.1e-5, False)])
+def test_values_make_a_score_of_five_decimals(tmp_path: Path, off: float, tested: bool) -> None:
+    kept = {"ndcg_at_10": dict.fromkeys(_IDS, 0.5)}
+    two = made_task("A", 0.5 + off, values=kept)
+    found = compare(runs_of(tmp_path, one=[made_task("A", 0.5, values=kept)], two=[two]))
+    assert (found.lines[0].cells[1].test is not None) == tested
+
+
+def test_the_columns_of_a_test(tmp_path: Path) -> None:
+    """Two tasks, so that p and p by Holm are two numbers; one of a metric that is not called as the main score is."""
+    ids = [f"q{number}" for number in range(8)]
+    tasks = [
+        [
+            made_task("A", value, values={"official": dict.fromkeys(ids, value)}, of={"main_score": "accuracy"}),
+            with_values("B", [10, 20, 30] * 4),
+        ]
+        for value in (0.5, 0.4)
+    ]
+    runs = runs_of(tmp_path, one=tasks[0], two=tasks[1])
+    found = compare(runs)
+    text = to_markdown(found)
+    row = next(line for line in text.splitlines() if line.startswith("| A | official |"))
+    assert row == "| A | official | 8 | 0 / 0 / 8 | -10.00 | -10.00 to -10.00 | 0.0078 | 0.0156 |"
+    rows = list(csv.DictReader(io.StringIO(to_csv(found))))
+    assert (rows[1]["main_score"], rows[1]["metric"]) == ("accuracy", "official")
+    assert [rows[1][name] for name in ("queries", "better", "same", "worse")] == ["8", "0", "0", "8"]
+
+
+def test_an_interval_is_shown_from_its_lower_end_to_its_upper(tmp_path: Path) -> None:
+    one, two = [0, 10, 20, 30, 40, 50] * 2, [30, 0, 25, 70, 30, 60] * 2
+    found = compare(runs_of(tmp_path, one=[with_values("A", one)], two=[with_values("A", two)]))
+    test = found.lines[0].cells[1].test
+    assert test is not None
+    assert test.paired.low < test.paired.high
+    assert f"| {100 * test.paired.low:+.2f} to {100 * test.paired.high:+.2f} |" in to_markdown(found)
+
+
+def test_a_part_that_is_significantly_other_has_no_mark_without_a_difference(tmp_path: Path) -> None:
+    part = with_values("A", [90] * 8, _IDS[:8], status="partial")
+    whole = with_values("A", [10] * 8 + [10] * 4)
+    for one, two, queries in ((whole, part, "8 shared"), (part, whole, "8 shared")):
+        found = compare(runs_of(tmp_path / one[0].status, one=[one], two=[two]))
+        test = found.lines[0].cells[1].test
+        assert test is not None
+        assert test.significant
+        text = to_markdown(found)
+        assert "†" not in text.split("† significant")[0]
+        assert f"| {queries} |" in text
+
+
+def test_a_loss_that_rounds_to_nothing_has_no_minus(tmp_path: Path) -> None:
+    found = compare(runs_of(tmp_path, one=[made_task("A", 0.5)], two=[made_task("A", 0.499999)]))
+    assert "| A | Retrieval | 50.00 | 50.00 | +0.00 |" in to_markdown(found)

@@ -67,6 +67,9 @@ def with_values(tmp_path: Path, name: str, numbers: list[float], *others: Any) -
         ("min-score = 50", 0.9, 0.5, "pass"),
         ("min-score = 50", 0.1, 0.4999, "FAIL"),
         ("min-score = -5", 0.1, -0.02, "pass"),
+        ("min-score = 29", 0.1, 0.29, "pass"),  # 100 * 0.29 is a little less than 29
+        ("max-relative-drop = 10", 0.5, 0.9, "pass"),
+        ("max-relative-drop = 5", 0.04, 0.038, "pass"),  # a little more than 5% in floating point
     ],
 )
 def test_scores(tmp_path: Path, check: str, before: float, after: float, outcome: str) -> None:
@@ -78,7 +81,8 @@ def test_scores(tmp_path: Path, check: str, before: float, after: float, outcome
 
 
 @pytest.mark.parametrize(
-    ("asked", "unparsed", "limit", "outcome"), [(200, 4, 2, "pass"), (200, 5, 2, "FAIL"), (200, 0, 0, "pass")]
+    ("asked", "unparsed", "limit", "outcome"),
+    [(200, 4, 2, "pass"), (200, 5, 2, "FAIL"), (200, 0, 0, "pass"), (25, 7, 28, "pass")],
 )
 def test_answers_that_name_no_option(tmp_path: Path, asked: int, unparsed: int, limit: int, outcome: str) -> None:
     run = run_of(made_task("A", 0.5, texts={"asked": asked, "answered": 0, "unparsed": unparsed}))
@@ -86,8 +90,9 @@ def test_answers_that_name_no_option(tmp_path: Path, asked: int, unparsed: int, 
     assert (verdict.outcome, verdict.candidate, verdict.unit) == (outcome, unparsed / asked, "share of answers")
 
 
-def test_a_run_that_counts_no_unparseable_answers(tmp_path: Path) -> None:
-    run = run_of(made_task("A", 0.5, texts={"asked": 9, "answered": 9}))
+@pytest.mark.parametrize("texts", [{"asked": 9, "answered": 9}, {"asked": 0, "unparsed": 0}, {"unparsed": 0}])
+def test_a_run_that_counts_no_unparseable_answers(tmp_path: Path, texts: dict[str, int]) -> None:
+    run = run_of(made_task("A", 0.5, texts=texts))
     assert one(tmp_path, "max-unparseable = 5", run, run).outcome == "cannot tell"
 
 
@@ -109,6 +114,17 @@ def test_time_per_text(tmp_path: Path) -> None:
     [
         (timed(2.0, 100), timed(2.0, 0), "0 texts were encoded against 100"),
         (timed(0.0, 0), timed(0.0, 0), "nothing was encoded"),
+        (timed(0.0, 100), timed(1.0, 100), "nothing was encoded"),
+        (timed(2.0, 0), timed(2.0, 100), "100 texts were encoded against 0"),
+        (timed(2.0, 100, environment={}), timed(2.0, 100), "is not recorded"),
+        *(
+            (
+                timed(2.0, 100),
+                timed(2.0, 100, environment=_MACHINE | {part: "x"}),
+                f"{part.replace('_', ' ')} x against",
+            )
+            for part in _MACHINE
+        ),
         (timed(2.0, 100), timed(2.0, 100, environment=_MACHINE | {"device": "cuda:0"}), "device cuda:0 against cpu"),
         (timed(2.0, 100), timed(2.0, 100, environment={}), "is not recorded"),
         (timed(2.0, 100), run_of(made_task("A", 0.5)), "how many texts were encoded is not recorded"),
@@ -137,6 +153,26 @@ def test_a_significant_drop(tmp_path: Path) -> None:
     assert one(tmp_path, "no-significant-drop = true", *few).outcome == "pass"  # 2 / 2^4
 
 
+@pytest.mark.parametrize(
+    ("queries", "alpha", "outcome"),
+    [
+        (6, 0.03125, "FAIL"),  # p is 2 / 2^6: equal to the level
+        (6, 0.03124, "pass"),
+        (5, 0.05, "pass"),
+        (5, 0.1, "FAIL"),  # 2 / 2^5
+        (10, 0.001, "pass"),  # 2 / 2^10
+    ],
+)
+def test_a_drop_is_significant_at_the_level_of_the_rules(
+    tmp_path: Path, queries: int, alpha: float, outcome: str
+) -> None:
+    runs = [with_values(tmp_path, name, [value] * queries) for name, value in (("base", 0.5), ("worse", 0.4))]
+    rules = f'alpha = {alpha}\n[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n'
+    report = judged(tmp_path, runs[0], runs[1], rules)
+    assert [verdict.outcome for verdict in report.verdicts] == [outcome]
+    assert f"at most {alpha:g} is significant" in report.verdicts[0].said
+
+
 def test_holm_is_over_the_tests_of_the_gate_alone(tmp_path: Path) -> None:
     """Seven queries give p = 2 / 2^7 = 0.0156 each: three tests are significant together, four are not."""
     values = [{"ndcg_at_10": {f"q{number}": value for number in range(7)}} for value in (0.5, 0.4)]
@@ -148,6 +184,18 @@ def test_holm_is_over_the_tests_of_the_gate_alone(tmp_path: Path) -> None:
         rules = f'[[rule]]\ntasks = [{tasks}]\nno-significant-drop = true\n[[rule]]\ntasks = ["*"]\nmin-score = 1\n'
         report = judged(tmp_path, runs[0], runs[1], rules)
         assert {each.outcome for each in report.verdicts if each.check == "no-significant-drop"} == {outcome}
+
+
+def test_the_seed_of_a_gate_draws_its_signs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    runs = [with_values(tmp_path, name, rng.uniform(size=40).tolist()) for name in ("base", "other")]
+    file = tmp_path / "gate.toml"
+    file.write_text('[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n', encoding="utf-8")
+    reports = [judge(read_rules(file), *runs, seed=seed) for seed in (1, 1, 2, 3)]
+    said = [report.verdicts[0].said for report in reports]
+    assert said[0] == said[1]
+    assert len(set(said)) == 3
+    assert [report.seed for report in reports] == [1, 1, 2, 3]
 
 
 def test_no_values_no_verdict_on_significance(tmp_path: Path) -> None:

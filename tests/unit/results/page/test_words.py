@@ -8,9 +8,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flagbench.results.page import LANGUAGES
 from flagbench.results.page.render import gain, percent
-from flagbench.results.page.words import words
+from flagbench.results.page.words import Words, words
 from tests.conftest import ROOT
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_views import made, tasks_of
@@ -70,3 +72,23 @@ def test_numbers_in_words() -> None:
         *("", "+0.00", "+0.00", "+0.00", "+12.50", "−50.00"),
     ]
     assert [percent(each) for each in (None, 0.0, 1.0, -0.018707)] == ["", "0.00", "100.00", "−1.87"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "unknown"),
+        (0.049, "instant"),
+        (0.2, "0.2 s"),
+        (9.9, "9.9 s"),
+        (10, "10 s"),
+        (59, "59 s"),
+        (60, "1.0 min"),
+        (3599, "60.0 min"),
+        (3600, "1.0 h"),
+        (4_320_000, "1,200.0 h"),
+    ],
+)
+def test_a_time_is_said_in_the_unit_that_fits(seconds: float | None, said: str) -> None:
+    units = {"short_seconds": "{number} s", "minutes": "{number} min", "hours": "{number} h"}
+    assert Words(units | {"unknown": "unknown", "instant": "instant"}, {}).duration(seconds) == said

@@ -113,6 +113,37 @@ def test_a_run_is_rounded_as_published_scores_are() -> None:
     assert ranking.ours.place == 2
 
 
+def beside(scores: dict[str, dict[str, float]]) -> Reference:
+    """The table with these published scores of ``o/even``."""
+    even = replace(SMALL.models["o/even"], scores=scores)
+    return replace(SMALL, models={**SMALL.models, "o/even": even})
+
+
+def test_scores_that_round_to_what_is_published_tie_task_by_task() -> None:
+    """Of the run, and of a model whose mean over two splits has noise behind its decimals."""
+    for off in (4e-7, -4e-7):
+        ranking = rank(whole(0.5 + off, 0.5 + off, 0.5), SMALL)
+        even = next(entry for entry in ranking.entries if entry.model == "o/even")
+        # A and C: best 3, mine and even 1.5, mixed 0. B: mixed 3, best 2, mine and even 0.5.
+        assert ranking.ours.points == even.points == 3.5
+    noisy = beside({"A": {"test": 0.5}, "B": {"test": 0.5}, "C": {"dev": 0.1, "test": 0.2}})
+    ranking = rank(whole(0.5, 0.5, 0.15), noisy)
+    even = next(entry for entry in ranking.entries if entry.model == "o/even")
+    assert ranking.ours.points == even.points == 2.5  # of C: best 3, mixed 2, mine and even 0.5
+
+
+def test_means_that_are_equal_but_for_floating_point_share_a_place() -> None:
+    """0.1 + 0.2 is more than 0.3 + 0 in floats, and the same mean of the same decimals."""
+    for ours, theirs in (((0.1, 0.2), (0.3, 0.0)), ((0.3, 0.0), (0.1, 0.2))):
+        scores = {task: {"test": score} for task, score in zip("AB", theirs, strict=True)}
+        other = beside({**scores, "C": {"dev": 0.0, "test": 0.0}})
+        ranking = rank(whole(*ours, 0.0), other)
+        places_of = {entry.model: (entry.place, entry.mean, entry.means) for entry in ranking.entries}
+        assert places_of["me/mine"] == places_of["o/even"]
+        # By STS: best 0.9, mixed 0.525, mine and even 0.15.
+        assert ranking.place_of_type("STS") == 3
+
+
 def test_a_run_without_all_tasks_has_no_average_and_is_ranked_over_its_own() -> None:
     ranking = rank(run_of(task("A", 0.98), task("B", 0.98)), SMALL)
     assert ranking.average is None

@@ -7,8 +7,9 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,15 +32,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+@contextmanager
+def serving(made: Server) -> Iterator[None]:
+    """A server at work in a thread."""
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
+        made.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
     """A server of that folder, at work."""
-    with listen(Leaderboard(folder, "en", _KNOWN), "127.0.0.1", 0) as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with listen(Leaderboard(folder, "en", _KNOWN), "127.0.0.1", 0) as made, serving(made):
         yield made
-        made.shutdown()
-        thread.join()
 
 
 def answer(
@@ -86,6 +95,26 @@ def test_the_page_is_made_anew_when_a_file_changes_and_only_then(
     file.unlink()
     assert "org/best" not in labels(answer(server)[1])
     assert len(made) == len(set(made)) == 4
+
+
+@pytest.mark.parametrize("changed", ["time", "size", "file"])
+def test_each_mark_of_a_file_makes_another_version(folder: Path, changed: str) -> None:
+    """Its time, its size, or that it is another file of the same time and size."""
+    board = Leaderboard(folder, "en", _KNOWN)
+    file = board.files()[0]
+    before, state, data = board.version(), file.stat(), file.read_bytes()
+    times = (state.st_atime_ns, state.st_mtime_ns)
+    if changed == "time":
+        os.utime(file, ns=(times[0], times[1] + 1_000))
+    elif changed == "size":
+        file.write_bytes(data + b" ")
+        os.utime(file, ns=times)
+    else:
+        other = file.with_name("other")
+        other.write_bytes(data)
+        os.utime(other, ns=times)
+        other.replace(file)
+    assert board.version() != before
 
 
 def test_damaged_runs_are_named_and_the_others_shown(server: Server, folder: Path) -> None:
@@ -198,14 +227,46 @@ def test_where_it_cannot_listen(folder: Path, server: Server) -> None:
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
-def test_ipv6(folder: Path) -> None:
+def _ipv6() -> bool:
+    """Whether this machine has the loopback address, found without the server."""
     try:
-        made = listen(Leaderboard(folder, "en", _KNOWN), "::1", 0)
-    except BadInput as error:
-        pytest.skip(f"no IPv6 here: {error}")
-    with made:
-        assert made.server_port > 0
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _ipv6(), reason="no IPv6 here")
+def test_ipv6(folder: Path) -> None:
+    with listen(Leaderboard(folder, "en", _KNOWN), "::1", 0) as made, serving(made):
+        assert made.socket.getsockname()[:2] == ("::1", made.server_port)
+        with closing(http.client.HTTPConnection("::1", made.server_port, timeout=20)) as connection:
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            assert response.status == 200
+            assert labels(response.read().decode()) == ["org/best", "org/second", "org/half"]
+        with pytest.raises(BadInput, match=f"port {made.server_port} of ::1 is in use"):
+            listen(Leaderboard(folder, "en", _KNOWN), "::1", made.server_port)
+
+
+def test_an_address_of_ipv6_is_listened_on_as_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without it too: what is bound is a stand-in for its socket."""
+    made: list[tuple[int, Any]] = []
+
+    class Recorded(socket.socket):
+        def __init__(self, family: int = -1, *others: int) -> None:
+            super().__init__(socket.AF_INET, *others)
+            self.asked = family
+
+        def bind(self, address: Any) -> None:
+            made.append((self.asked, address))
+            super().bind(("127.0.0.1", 0))
+
+    monkeypatch.setattr(socket, "socket", Recorded)
+    for host in ("::1", "127.0.0.1"):
+        listen(Leaderboard(folder, "en", _KNOWN), host, 0).server_close()
+    assert made == [(socket.AF_INET6, ("::1", 0)), (socket.AF_INET, ("127.0.0.1", 0))]
 
 
 def test_folders_of_runs_are_not_walked_through(folder: Path) -> None:

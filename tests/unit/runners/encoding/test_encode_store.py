@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +328,42 @@ def test_pairs_are_told_apart_wherever_the_query_ends(opened: Opened) -> None:
     first = score(NeighbourlyScorer(), opened(), pairs)
     assert len(set(first.tolist())) == 7
     assert same(score(NeighbourlyScorer(chunks=0), opened(), pairs), first)
+
+
+class Counting(Scoring):
+    """A reranker that gives every pair a number of its own."""
+
+    spec = published()["flagbench/random-reranker"]
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+        self.given += len(pairs)
+        return np.arange(self.given - len(pairs), self.given, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "text", ["11abcdefghijk", "1 a2 b", "a\0\0b", "a\n\nb", "1:2:a", "  ab", "3abc", "a, b, c", "中中文"]
+)
+def test_two_ways_to_cut_a_text_are_two_pairs(text: str, opened: Opened) -> None:
+    """Whatever is put between a query and its passage, or before them, may be in a text as well."""
+    pairs = [(text[start:cut], text[cut:]) for start in range(4) for cut in range(start, len(text) + 1)]
+    pairs += [(passage, query) for query, passage in pairs]
+    scorer = Counting()
+    first = score(scorer, opened(), pairs)
+    assert scorer.given == len(set(pairs))
+    assert same(score(scorer, opened(), pairs), first)
+    assert scorer.given == len(set(pairs))
+
+
+@pytest.mark.parametrize("changes", [{"query_max_length": 7}, {"name": "org/other"}, {"prompt": "Is it?"}, {"head": 1}])
+def test_scores_of_other_settings_are_others(changes: dict[str, Any], opened: Opened) -> None:
+    scorer = Counting()
+    score(scorer, opened(), PAIRS[:3])
+    scorer.spec = replace(scorer.spec, **changes)
+    score(scorer, opened(), PAIRS[:3])
+    assert scorer.given == 6
 
 
 def test_no_pairs(opened: Opened) -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flagbench import BadData, BadInput
+from flagbench.cmteb.benchmark import CMTEB
 from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.resolve import Model
+from flagbench.models.spec import ModelSpec
+from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.plan import Plan, Step, resolve
 from tests.conftest import MINI
+from tests.unit.spec_values import OTHER_VALUES, SPEC
 
 _MINI_TASKS = [
     "CovidRetrieval",
@@ -174,6 +181,173 @@ def test_tasks_of_other_data_can_be_asked_for(request_: RunRequest, data: Path) 
     plan = resolve(replace(request_, mini=False, data=data, types=("sts",), tasks=("STSB", "T2Reranking")))
     assert [step.task.name for step in plan.steps] == ["STSB"]
     assert len(plan.averages["Avg"]) == 31
+
+
+# What a digest is of: whatever moves the score.
+
+_ROLES = ("query", "passage", "symmetric")
+_RERANKED: dict[str, Any] = {"tasks": ("CovidRetrieval",), "reranker": "flagbench/random-reranker"}
+_OTHER_ROW: dict[str, Any] = {
+    "name": "Other",
+    "kind": "Retrieval",
+    "dataset": "mteb/STSB",
+    "revision": "0" * 40,
+    "splits": ("train",),
+    "main_score": "ndcg_at_1",
+    "group": "other",
+    "subsets": ("zh",),
+}
+
+
+def _digest(request: RunRequest, **changes: Any) -> str:
+    (step,) = resolve(replace(request, **changes)).steps
+    return step.digest
+
+
+@pytest.mark.parametrize("changes", [{}, {"rerank_top_k": 7}, {"reranker_max_length": 9}], ids=str)
+def test_settings_are_those_of_model_reranker_instruction_data_and_task(
+    request_: RunRequest, changes: dict[str, Any]
+) -> None:
+    plan = resolve(replace(request_, **_RERANKED, **changes, profile="quick"))
+    (step,) = plan.steps
+    assert plan.reranker is not None
+    model, reranker = plan.model.spec.as_dict(), plan.reranker.spec.as_dict()
+    del model["prompts"]
+    assert {key: value for key, value in step.settings.items() if key != "data"} == {
+        "model": model,
+        "instruction": dict.fromkeys(_ROLES, ""),
+        "reranker": {**reranker, "top_k": changes.get("rerank_top_k", 100)},
+        "profile": "quick",
+        "task": json.loads(json.dumps(asdict(step.task))),
+    }
+    assert step.settings["data"].keys() == {"source", "files"}
+    assert step.digest == settings_digest(step.settings)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reranker": None},
+        {"rerank_top_k": 99},
+        {"reranker_max_length": 9},
+        {"profile": "quick"},
+        {"profile": "smoke"},
+        {"overrides": Overrides(name="another")},
+    ],
+    ids=str,
+)
+def test_what_is_asked_for_and_moves_scores_moves_the_digest(request_: RunRequest, changes: dict[str, Any]) -> None:
+    asked = replace(request_, **_RERANKED)
+    assert _digest(asked, **changes) != _digest(asked)
+
+
+def test_each_profile_and_depth_has_a_digest_of_its_own(request_: RunRequest) -> None:
+    asked = replace(request_, **_RERANKED)
+    digests = [_digest(asked, profile=profile) for profile in ("smoke", "quick", "full")]
+    digests += [_digest(asked, rerank_top_k=depth) for depth in (1, 10, 1000)]
+    assert len(set(digests)) == 6
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batch_size": 3},
+        {"device": "cpu"},
+        {"backend": "torch"},
+        {"trust_remote_code": True},
+        {"allow_pickle": True},
+        {"overwrite": True},
+        {"save_predictions": True},
+        {"tasks": ("CovidRetrieval", "T2Reranking"), "types": ("retrieval",)},
+    ],
+    ids=str,
+)
+def test_what_moves_no_score_leaves_the_digest(request_: RunRequest, changes: dict[str, Any]) -> None:
+    asked = replace(request_, **_RERANKED)
+    assert _digest(asked, **changes) == _digest(asked)
+
+
+@pytest.fixture
+def seen(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Step]:
+    """The step of a reranking task, whatever model there is."""
+
+    def step(spec: ModelSpec, **row: Any) -> Step:
+        task = next(task for task in CMTEB.tasks() if task.name == "T2Reranking")
+        with monkeypatch.context() as patch:
+            patch.setattr(type(CMTEB), "model", lambda *_: Model(spec, (), None))
+            patch.setattr(type(CMTEB), "select", lambda *_: (replace(task, **row),))
+            patch.setattr(type(CMTEB), "check", lambda *_: None)
+            (only,) = resolve(request_).steps
+        return only
+
+    return step
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_VALUES.keys() - {"prompts"}))
+def test_every_setting_of_a_model_moves_the_digest(seen: Callable[..., Step], name: str) -> None:
+    assert seen(replace(SPEC, **{name: OTHER_VALUES[name]})).digest != seen(SPEC).digest
+
+
+@pytest.mark.parametrize("name", sorted(_OTHER_ROW))
+def test_every_column_of_a_task_moves_the_digest(seen: Callable[..., Step], name: str) -> None:
+    assert seen(SPEC, **{name: _OTHER_ROW[name]}).digest != seen(SPEC).digest
+
+
+@pytest.mark.parametrize(
+    ("selector", "roles"),
+    [
+        ("query", ["query"]),
+        ("passage", ["passage"]),
+        ("Reranking-query", ["query"]),
+        ("T2Reranking-passage", ["passage"]),
+        ("Reranking", _ROLES),
+        ("T2Reranking", _ROLES),
+        ("*", _ROLES),
+        ("Retrieval", []),
+        ("STSB-query", []),
+    ],
+)
+def test_the_instruction_of_each_role_is_in_the_digest_and_no_other_prompt(
+    seen: Callable[..., Step], selector: str, roles: list[str]
+) -> None:
+    before, after = seen(SPEC), seen(replace(SPEC, prompts=((selector, "ask: "),)))
+    assert after.settings["instruction"] == {role: "ask: " if role in roles else "" for role in _ROLES}
+    assert after.settings == {**before.settings, "instruction": after.settings["instruction"]}
+    assert (after.digest != before.digest) == bool(roles)
+
+
+def test_instructions_in_each_others_place_have_another_digest(seen: Callable[..., Step]) -> None:
+    one = seen(replace(SPEC, prompts=(("query", "a"), ("passage", "b"))))
+    assert one.digest != seen(replace(SPEC, prompts=(("query", "b"), ("passage", "a")))).digest
+
+
+def test_another_length_of_a_file_of_the_same_time_moves_the_digest(request_: RunRequest, data: Path) -> None:
+    asked = replace(request_, mini=False, data=data, tasks=("STSB",))
+    path = data / "mteb" / "STSB" / "README.md"
+    path.write_text("one", encoding="utf-8")
+    before, times = _digest(asked), path.stat().st_mtime_ns
+    path.write_text("three", encoding="utf-8")
+    os.utime(path, ns=(times, times))
+    assert _digest(asked) != before
+
+
+def test_of_data_on_the_hub_the_commit_is_in_the_digest(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = replace(request_, mini=False, tasks=("STSB",))
+    monkeypatch.setattr(type(CMTEB), "check", lambda *_: None)
+    digests = []
+    for commit in ("1" * 40, "2" * 40):
+        monkeypatch.setattr(Snapshots, "commit", lambda *_, commit=commit: commit)
+        (step,) = resolve(asked).steps
+        assert step.settings["data"] == {"source": "hub", "commit": commit}
+        digests.append(step.digest)
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(("profile", "folder"), [("full", "."), ("quick", "quick"), ("smoke", "smoke")])
+def test_results_of_a_sample_are_beside_the_full_ones(request_: RunRequest, profile: Any, folder: str) -> None:
+    plan = resolve(replace(request_, tasks=("STSB",), profile=profile))
+    full = resolve(replace(request_, tasks=("STSB",))).store.folder.relative_to(request_.output)
+    assert plan.store.folder == request_.output / folder / full
 
 
 # What is refused.

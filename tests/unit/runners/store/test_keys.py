@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flagbench.runners.store.keys import KeyIndex, keys_of
+from flagbench.runners.store.keys import KeyIndex, first_of_each, keys_of
 from flagbench.runners.store.store import Store
 from tests.unit.store_files import IDENTITY, put, texts
 
@@ -19,6 +19,8 @@ def test_keys_are_of_the_text_alone() -> None:
     assert len({key.tobytes() for key in keys}) == 5
     assert keys[0] == keys[2]
     assert len(keys_of([])) == 0
+    halves = np.frombuffer(keys_of([str(number) for number in range(50)]).tobytes(), dtype="<u8").reshape(-1, 2)
+    assert [len(np.unique(half)) for half in halves.T] == [50, 50]
 
 
 def test_many_keys_against_a_dict(opened: Callable[..., Store]) -> None:
@@ -50,6 +52,24 @@ def test_keys_that_are_half_alike_are_told_apart(key: Callable[[bytes], bytes]) 
     numbers = np.random.default_rng(0).permutation(240)
     expected = np.where((numbers % 2 == 0) & (numbers < 200), numbers // 2, -1)
     np.testing.assert_array_equal(index.find(crafted(numbers.tolist())), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_of_each_key_and_which_every_key_is(seed: int) -> None:
+    """Against a dict, with keys that are alike in either half."""
+    random = np.random.default_rng(seed)
+    halves = random.integers(0, 4, (40, 2)).astype("<u8")
+    keys = np.frombuffer(halves.tobytes(), dtype="V16")
+    known: dict[bytes, int] = {}
+    places = [known.setdefault(key.tobytes(), len(known)) for key in keys]
+    firsts = [places.index(place) for place in range(len(known))]
+    found = first_of_each(keys)
+    assert [found[0].tolist(), found[1].tolist()] == [firsts, places]
+    assert 12 < len(known) <= 16  # of sixteen combinations of four heads and four tails
+
+
+def test_of_no_keys_none_is_the_first() -> None:
+    assert [each.tolist() for each in first_of_each(keys_of([]))] == [[], []]
 
 
 def test_forgotten_places_are_not_found() -> None:

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from flagbench.runners.store import shards
-from flagbench.runners.store.shards import ALIGN, Reader, Writer, pack, unpack
-from tests.unit.shard_files import Arrays, keys, plain, ragged, three, written
+from flagbench.runners.store.shards import ALIGN, LONGEST_HEADER, MAGIC, PREFIX, Reader, Writer, pack, unpack
+from tests.unit.shard_files import Arrays, keys, plain, ragged, read, three, written
 
 # Round trips
 
@@ -225,3 +225,25 @@ def test_unpack_refuses_what_is_no_header() -> None:
     assert unpack(b"", 0) is None
     assert unpack(record[:20], 0) is None
     assert unpack(bytes(200), 0) is None
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_header_is_read_up_to_the_longest_there_may_be(tmp_path: Path, beyond: int) -> None:
+    """Its length is what a disk may have changed, so no more than that is asked for because of it."""
+    name = "a" * 1_000
+    short = PREFIX.unpack_from(pack(keys(1), {name: np.zeros(1)}))[1]
+    record = pack(keys(1), {name + "a" * (LONGEST_HEADER - PREFIX.size - short + beyond): np.zeros(1)})
+    found = read(written(tmp_path, record))
+    assert PREFIX.size + PREFIX.unpack_from(record)[1] == LONGEST_HEADER + beyond
+    assert len(found) == 1 - beyond
+
+
+def test_a_damaged_length_does_not_have_a_whole_shard_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = pack(keys(1), {"values": np.zeros((1, 1 << 18), np.float32)})
+    PREFIX.pack_into(record, 0, MAGIC, 1 << 30, 0)
+    reader = Reader(written(tmp_path, record))
+    asked: list[int] = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, count, offset: asked.append(count) or pread(fd, count, offset))
+    assert list(reader.records()) == []
+    assert sum(asked) <= LONGEST_HEADER

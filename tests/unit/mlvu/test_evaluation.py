@@ -1,0 +1,230 @@
+"""What a model is asked on MLVU and how, what is kept of its answers, and what is read of them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flagbench import BadInput, ModelFault
+from flagbench.mlvu.benchmark import MINI, MLVU, settings_of
+from flagbench.mlvu.registry import averaged
+from flagbench.mlvu.report import RunScores, as_dict
+from flagbench.mlvu.saved import Saved, find_saved, read_saved
+from flagbench.models.loading.registry import published
+from flagbench.models.video import VideoPrompt, VideoSettings
+from flagbench.results.values import Values
+from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.progress import Silent
+from flagbench.runners.request import RunRequest, VideoRequest
+
+
+class QueryWeights:
+    """Answers B to all, and notes what it is asked."""
+
+    capabilities = frozenset({"generate"})
+    device = "cpu"
+    backend = "none"
+
+    def __init__(self, settings: VideoSettings, batch_size: int = 1) -> None:
+        self.spec = replace(published()["flagbench/first-letter"], video=settings)
+        self.batch_size = batch_size
+        self.calls: list[int] = []
+        self.tokens: set[int] = set()
+        self.prompts: list[VideoPrompt] = []
+
+    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
+        self.calls.append(len(prompts))
+        self.tokens.add(max_new_tokens)
+        self.prompts += prompts
+        return ["B) it is"] * len(prompts)
+
+    def score_options(self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]) -> list[Any]:
+        self.calls.append(len(prompts))
+        self.prompts += prompts
+        return [np.array([-3.0, -2.0, -0.5, -1.0][: len(letters)]) for letters in options]
+
+
+def loaded(name: str, **asked: Any) -> Loaded:
+    request = RunRequest("m", "mlvu", tasks=(name,), mini=True, video=VideoRequest(**asked))
+    (task,) = MLVU.select(request)
+    return MLVU.load(task, Snapshots(MINI), request)
+
+
+def run(name: str, model: QueryWeights, folder: Path, **asked: Any) -> tuple[Loaded, Outcome]:
+    data = loaded(name, **asked)
+    return data, MLVU.evaluate(data, EvaluatedModel(model, journal=folder / "j", digest="d"), Silent(), None)  # type: ignore[arg-type]
+
+
+BLIND = VideoSettings(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "tokens"),
+    [
+        ("ego", BLIND, 16),
+        ("summary", BLIND, 512),
+        ("subPlot", BLIND, 512),
+        ("ego", replace(BLIND, max_new_tokens=7), 7),
+        ("summary", replace(BLIND, max_new_tokens=7), 7),
+    ],
+)
+def test_how_long_an_answer_may_be(name: str, settings: VideoSettings, tokens: int, tmp_path: Path) -> None:
+    model = QueryWeights(settings)
+    run(name, model, tmp_path)
+    assert model.tokens == {tokens}
+
+
+@pytest.mark.parametrize(("batch_size", "calls"), [(1, [1] * 8), (3, [3, 3, 2]), (4, [4, 4]), (8, [8]), (20, [8])])
+def test_questions_are_asked_in_batches_and_none_is_lost(batch_size: int, calls: list[int], tmp_path: Path) -> None:
+    model = QueryWeights(BLIND, batch_size)
+    data, outcome = run("ego", model, tmp_path)
+    assert model.calls == calls
+    assert [each.user.splitlines()[0] for each in model.prompts] == [
+        f"Question: {each.question}" for each in data.content.questions
+    ]
+    assert outcome.texts["answered"] == outcome.texts["asked"] == 8
+    right = [each.gold == "B" for each in data.content.questions]
+    assert outcome.scores == {"dev": {"as-released": sum(right) / 8}}
+    values = Values.from_json(outcome.files[Values.file("MLVU-dev_ego")], {}).of("official")
+    assert list(values.values()) == [float(each) for each in right]
+
+
+def test_the_likeliest_option_is_the_answer(tmp_path: Path) -> None:
+    data, outcome = run("ego", QueryWeights(replace(BLIND, answer="options"), 3), tmp_path)
+    assert outcome.scores["dev"]["as-released"] == np.mean([each.gold == "C" for each in data.content.questions])
+    (text,) = (text for name, text in outcome.files.items() if name.startswith("MLVU/"))
+    assert text.count('"response": "C)"') == 8
+
+
+def test_open_questions_have_no_options(tmp_path: Path) -> None:
+    model = QueryWeights(replace(BLIND, answer="options"))
+    _, outcome = run("summary", model, tmp_path)
+    assert model.tokens == {512}
+    assert outcome.scores == {}
+
+
+def test_a_model_that_gives_fewer_answers_than_questions_is_at_fault(tmp_path: Path) -> None:
+    class Short(QueryWeights):
+        def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
+            return super().generate(prompts, max_new_tokens=max_new_tokens)[1:]
+
+    with pytest.raises(ModelFault, match="gave 2 answers to 3 questions"):
+        run("ego", Short(BLIND, 3), tmp_path)
+
+
+def test_questions_without_a_video_make_it_partial(tmp_path: Path) -> None:
+    data = loaded("ego")
+    content = data.content
+    videos = {each.id: MINI / "none.mp4" for each in content.questions[:3]}
+    data = replace(data, content=replace(content, videos=videos, missing="5 are missing"))
+    blind = MLVU.evaluate(data, EvaluatedModel(QueryWeights(BLIND), journal=tmp_path / "a", digest="d"), Silent(), None)  # type: ignore[arg-type]
+    assert (blind.partial, blind.texts["asked"]) == (False, 8)
+    seeing = EvaluatedModel(_Letter(VideoSettings(4)), journal=tmp_path / "b", digest="d")  # type: ignore[arg-type]
+    outcome = MLVU.evaluate(data, seeing, Silent(), None)
+    assert (outcome.partial, outcome.texts["asked"]) == (True, 3)
+    assert outcome.note.startswith("partial: 5 are missing; robust ")
+    right = [each.gold == "A" for each in content.questions[:3]]
+    assert outcome.scores == {"dev": {"as-released": sum(right) / 3}}, "of those that were answered"
+
+
+class _Letter(QueryWeights):
+    """A baseline that needs no video."""
+
+    def letter(self, golds: Any) -> str:
+        return "A"
+
+
+# What flags come to.
+
+
+@pytest.mark.parametrize(
+    ("request_", "settings"),
+    [
+        (VideoRequest(), VideoSettings(16)),
+        (VideoRequest(frames=3), VideoSettings(3)),
+        (VideoRequest(sampler="uniform"), VideoSettings(16, "uniform")),
+        (VideoRequest(sampler="fps"), VideoSettings(64, "fps", 1.0)),
+        (VideoRequest(sampler="fps", fps=0.5, frames=9), VideoSettings(9, "fps", 0.5)),
+        (VideoRequest(max_pixels=100), VideoSettings(16, max_pixels=100)),
+        (VideoRequest(blind=True), VideoSettings(0)),
+        (VideoRequest(prompt_variant="no-prefill"), VideoSettings(16, prompt="no-prefill")),
+        (VideoRequest(api_base="http://h/v1"), VideoSettings(16, prompt="no-prefill")),
+        (VideoRequest(api_base="http://h/v1", prompt_variant="official"), VideoSettings(16)),
+        (VideoRequest(answer="options"), VideoSettings(16, answer="options")),
+        (VideoRequest(max_new_tokens=5), VideoSettings(16, max_new_tokens=5)),
+    ],
+)
+def test_the_settings_that_flags_come_to(request_: VideoRequest, settings: VideoSettings) -> None:
+    assert settings_of(request_) == settings
+
+
+@pytest.mark.parametrize(("asked", "limits"), [({}, (4, 0)), ({"concurrency": 9, "requests_a_minute": 60}, (9, 60))])
+def test_how_a_server_is_asked(asked: dict[str, Any], limits: tuple[int, int]) -> None:
+    def found(**more: Any) -> Any:
+        video = VideoRequest(api_base="http://127.0.0.1:9/v1", **asked, **more)
+        return MLVU.model(RunRequest("m", "mlvu", revision="r7", video=video), lambda: True)
+
+    model = found()
+    assert (model.concurrency, model.requests_a_minute) == limits
+    assert (model.spec.name, model.spec.revision) == ("api/m", "r7")
+    others = [found(frames_as="video_url"), found(api_extra='{"top_k": 1}'), found(frames=3)]
+    assert len({str(each.spec.as_dict()) for each in (model, *others)}) == 4
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "3"])
+def test_more_fields_of_a_request_are_an_object(text: str) -> None:
+    video = VideoRequest(api_base="http://127.0.0.1:9/v1", api_extra=text)
+    with pytest.raises(BadInput, match="--api-extra is no JSON"):
+        MLVU.model(RunRequest("m", "mlvu", video=video), lambda: True)
+
+
+# What is read again.
+
+
+@pytest.mark.parametrize(("status", "comparable"), [("exact", True), ("differs", False), ("unknown", False)])
+def test_only_the_published_rows_are_comparable(status: Any, comparable: bool, tmp_path: Path) -> None:
+    content = replace(loaded("ego").content, verdict=DataVerdict(status, (), ""))
+    saved = Saved.of(content, {each.id: "A" for each in content.questions[1:]})
+    path = tmp_path / "MLVU" / "dev" / "ego.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(saved.to_json(), encoding="utf-8")
+    again = read_saved(path)
+    assert again == saved
+    assert again.comparable == comparable
+    assert content.questions[0].id not in again.answers
+    scores = RunScores.of(tmp_path, [again], None)
+    assert ("MLVU-dev_ego" in scores.comparable) == comparable
+    cleaned = RunScores.of(tmp_path, [replace(again, question_set="cleaned")], None)
+    assert not cleaned.comparable
+
+
+def test_both_rules_are_told_apart() -> None:
+    """``B.`` is read as B by the forgiving rule, and wrong by the official one."""
+    contents = [loaded(row.name).content for row in averaged("dev")]
+    saved = [Saved.of(each, {question.id: f"{question.gold}." for question in each.questions}) for each in contents]
+    (plain,) = as_dict([RunScores.of(Path("a/org__m/rev"), saved, None)]).values()
+    for task in plain["tasks"].values():
+        assert (task["official_accuracy"], task["robust_accuracy"]) == (0.0, 1.0)
+        assert task["official_interval"][0] == 0.0 < task["official_interval"][1] < task["robust_interval"][0]
+    assert (plain["M-Avg"]["dev"]["official"]["value"], plain["M-Avg"]["dev"]["robust"]["value"]) == (0.0, 1.0)
+    assert plain["M-Avg"]["test"] == {"official": None, "robust": None}
+
+
+def test_what_was_replaced_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_folder = tmp_path / "replaced" / "m" / "rev"
+    kept = run_folder / "MLVU" / "dev" / "ego.json"
+    for path in (kept, run_folder / "flagbench" / "replaced" / "d" / "MLVU" / "dev" / "ego.json"):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    (run_folder / "MLVU" / "other").mkdir()
+    (run_folder / "MLVU" / "other" / "ego.json").write_text("{}")
+    for root in (tmp_path, run_folder, run_folder / "MLVU", kept.parent):
+        assert find_saved(root) == {run_folder: [kept]}, root
+        monkeypatch.chdir(root)
+        assert [path.resolve() for paths in find_saved(Path()).values() for path in paths] == [kept], root

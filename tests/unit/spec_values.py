@@ -1,0 +1,55 @@
+"""A spec, and another value of each of its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flagbench.models.spec import ModelSpec
+from flagbench.models.video import VideoSettings
+
+SPEC = ModelSpec(
+    name="org/model",
+    revision="0" * 40,
+    family="detected",
+    adapter="dense",
+    ability="encode",
+    pooling="cls",
+    normalize=True,
+    similarity="cosine",
+    query_max_length=64,
+    passage_max_length=512,
+)
+
+OTHER_VALUES: Mapping[str, Any] = {
+    "name": "org/other",
+    "revision": "1" * 40,
+    "family": "bge-zh",
+    "adapter": "random",
+    "ability": "score",
+    "pooling": "mean",
+    "normalize": False,
+    "similarity": "dot",
+    "query_max_length": 65,
+    "passage_max_length": 511,
+    "prompts": (("query", "q: "),),
+    "lowercase": True,
+    "dtype": "fp16",
+    "attention": "eager",
+    "dense_layers": ("2_Dense",),
+    "retrieval": "hybrid",
+    "weights": (1.0, 0.3, 1.0),
+    "candidates": 200,
+    "prompt": "Is it?",
+    "cutoff_layer": 28,
+    "head": 20,
+    "head_index": "position",
+    "compress_layers": (8,),
+    "compress_ratio": 2,
+    "domain": "coding",
+    "base": f"org/base@{'1' * 40}",
+    "adapters": ("org/adapter@" + "2" * 40,),
+    "licence": "mit",
+    "search": (("k1", 0.9),),
+    "video": VideoSettings(8),
+}
