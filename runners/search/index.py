@@ -227,7 +227,7 @@ class StreamSearch:
     def _send(self, search_worker: SearchWorker, rows: NDArray[np.int64], vectors: NDArray[np.float32], k: int) -> None:
         """Have a block searched elsewhere, and take what is back; never more at a time than memory is meant for."""
         most = max(1, min(search_worker.lanes, _AWAY_BYTES // self._block))
-        self._threads = self._threads or ThreadPoolExecutor(most, thread_name_prefix="seek")
+        self._threads = self._threads or ThreadPoolExecutor(most, thread_name_prefix="search")
         while len(self._away) >= most:
             self._take_first()
         self._away.append((rows, self._threads.submit(search_worker.search, self._queries, vectors, k)))

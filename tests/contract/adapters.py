@@ -123,7 +123,7 @@ def weights_of(adapter: object) -> Iterator[torch.Tensor]:
     for value in vars(adapter).values():
         if isinstance(value, torch.nn.Module):
             yield from value.parameters()
-        elif type(value).__module__.startswith("models.") and hasattr(value, "__dict__"):
+        elif type(value).__module__.startswith("flagbench.models.") and hasattr(value, "__dict__"):
             yield from weights_of(value)
 
 

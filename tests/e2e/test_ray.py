@@ -109,7 +109,7 @@ class _Lost(cluster_module._Actor):
         if isinstance(message, Block):
             _Lost.blocks += 1
             if _Lost.blocks == 2:
-                references = self._handle.seek.remote(message.queries, message.vectors, message.k)
+                references = self._handle.search.remote(message.queries, message.vectors, message.k)
                 self._ray.kill(self._handle)
                 return self._answer(references, patience)
         return super().call(message, patience)

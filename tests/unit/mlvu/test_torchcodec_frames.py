@@ -20,8 +20,8 @@ from av.video.reformatter import Interpolation
 
 from flagbench import BadData, BadInput
 from flagbench.mlvu.benchmark import MINI, settings_of
+from flagbench.mlvu.clips import read_clip
 from flagbench.mlvu.frame_cache import key_of
-from flagbench.mlvu.frames import read_clip
 from flagbench.mlvu.signs import read_sign
 from flagbench.models.video import VideoSettings
 from flagbench.runners.request import VideoRequest

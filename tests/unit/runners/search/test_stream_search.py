@@ -165,7 +165,7 @@ class Elsewhere:
         self._devices = devices
         self._changed = threading.Condition()
 
-    def seek(self, queries: Vectors, vectors: Vectors, k: int) -> BlockHits:
+    def search(self, queries: Vectors, vectors: Vectors, k: int) -> BlockHits:
         with self._changed:
             number = self.blocks
             self.blocks += 1

@@ -116,7 +116,7 @@ def test_workers_search_what_they_encode(workers: int, fates: list[str]) -> None
 def test_a_block_that_is_lost_twice_ends_the_task() -> None:
     pool = Script(["always"]).pool(3)
     with pytest.raises(ModelFault) as caught:
-        pool.seek(np.ones((1, 2), np.float32), np.ones((3, 2), np.float32), 1)
+        pool.search(np.ones((1, 2), np.float32), np.ones((3, 2), np.float32), 1)
     lost = "its node went away"
     assert str(caught.value) == f"{ENCODER.name}: the same vectors could not be searched: {lost}; {lost}"
     pool.close()
