@@ -222,7 +222,7 @@ def test_second_scores_are_asked_for_in_the_order_of_the_blocks(monkeypatch: pyt
         begin += count
         return (begin - count + places).astype(np.float32)
 
-    search = StreamSearch(some(4, 1), 9, beside=beside, search_worker=lambda: worker)
+    search = StreamSearch(some(4, 1), 9, second=beside, search_worker=lambda: worker)
     for numbers, piece in pieces(np.arange(100), some(100, 2), 13):
         search.add(numbers, piece)
     found = search.finish()
