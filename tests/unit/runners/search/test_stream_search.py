@@ -226,7 +226,7 @@ def test_second_scores_are_asked_for_in_the_order_of_the_blocks(monkeypatch: pyt
     for numbers, piece in pieces(np.arange(100), some(100, 2), 13):
         search.add(numbers, piece)
     found = search.finish()
-    np.testing.assert_array_equal(found.beside, found.rows.astype(np.float32))
+    np.testing.assert_array_equal(found.second, found.rows.astype(np.float32))
 
 
 @pytest.mark.parametrize("block", [7, 10_000])

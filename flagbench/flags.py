@@ -1,0 +1,137 @@
+"""Settings that are flags: a frozen dataclass whose fields carry the flag, its help and its default.
+
+Whoever owns settings (a benchmark, a family of models) declares them once; parser, help, the refusal of a flag that has
+no use, and records come from the declaration. Imported for every --help: nothing heavy here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag of the command line.
+
+    Attributes:
+        field: Name of the field that it sets.
+        name: ``--rerank-top-k``.
+        help: What its value is, then its default in brackets.
+        default: Value where it is not given.
+        metavar: What stands for the value in help; None for the choices, or for a flag without a value.
+        parse: From text to value, raising ``argparse.ArgumentTypeError``; None for a flag without a value.
+        choices: The values there are; empty for any.
+        negatable: A flag without a value that has a ``--no-`` form.
+    """
+
+    field: str
+    name: str
+    help: str
+    default: Any
+    metavar: str | None
+    parse: Callable[[str], Any] | None
+    choices: Sequence[Any]
+    negatable: bool
+
+
+def flag(
+    default: Any,
+    help: str,  # noqa: A002 - as argparse calls it
+    *,
+    name: str = "",
+    shown: str | None = None,
+    metavar: str | None = None,
+    parse: Callable[[str], Any] | None = None,
+    choices: Sequence[Any] = (),
+    negatable: bool = False,
+) -> Any:
+    """A field of a dataclass that is set by a flag.
+
+    Args:
+        default: Value where the flag is not given. A field whose default is a truth value and that has neither
+            ``parse`` nor ``choices`` is a flag without a value.
+        help: What the value is, without the default.
+        name: The flag; empty for that of the field's name (``rerank_top_k``: ``--rerank-top-k``).
+        shown: The default as help shows it; None for the value itself, empty for none.
+        metavar: What stands for the value in help.
+        parse: From text to value; None for the text itself.
+        choices: The values there are.
+        negatable: A flag without a value that also has a ``--no-`` form.
+    """
+    return field(
+        default=default,
+        metadata={
+            "flag": {
+                "help": help,
+                "name": name,
+                "shown": shown,
+                "metavar": metavar,
+                "parse": parse,
+                "choices": choices,
+                "negatable": negatable,
+            }
+        },
+    )
+
+
+def flags_of(owner: type[Any]) -> tuple[Flag, ...]:
+    """The flags of a dataclass, in the order of its fields; fields that are no flags are left out."""
+    return tuple(_flag(each) for each in fields(owner) if "flag" in each.metadata)
+
+
+def _flag(each: Field[Any]) -> Flag:
+    said: Mapping[str, Any] = each.metadata["flag"]
+    assert each.default is not MISSING
+    switch = isinstance(each.default, bool) and said["parse"] is None and not said["choices"]
+    shown = said["shown"]
+    if shown is None:
+        shown = "" if each.default in (None, "", (), False) else str(each.default)
+    return Flag(
+        field=each.name,
+        name=said["name"] or f"--{each.name.replace('_', '-')}",
+        help=said["help"] + (f" (default {shown})" if shown else ""),
+        default=each.default,
+        metavar=said["metavar"],
+        parse=None if switch or said["negatable"] else said["parse"] or str,
+        choices=said["choices"],
+        negatable=said["negatable"],
+    )
+
+
+def add_flags(parser: argparse._ActionsContainer, owner: type[Any], *, hidden: bool = False) -> None:
+    """Add the flags of a dataclass to a parser; what is not given is None in the namespace.
+
+    Args:
+        parser: Or a group of one.
+        owner: The dataclass.
+        hidden: They are understood and not shown in help.
+    """
+    for each in flags_of(owner):
+        add_flag(parser, each, hidden=hidden)
+
+
+def add_flag(parser: argparse._ActionsContainer, each: Flag, *, hidden: bool = False) -> None:
+    """Add one flag: see ``add_flags``."""
+    help_ = argparse.SUPPRESS if hidden else each.help.replace("%", "%%")
+    if each.parse is None:
+        action: Any = argparse.BooleanOptionalAction if each.negatable else "store_true"
+        parser.add_argument(each.name, dest=each.field, action=action, default=None, help=help_)
+        return
+    parser.add_argument(
+        each.name,
+        dest=each.field,
+        type=each.parse,
+        choices=tuple(each.choices) or None,
+        metavar=each.metavar,
+        default=None,
+        help=help_,
+    )
+
+
+def given(options: argparse.Namespace, owner: type[Any]) -> dict[str, Any]:
+    """The values of the flags of a dataclass that were given, by field."""
+    values = {each.field: getattr(options, each.field, None) for each in flags_of(owner)}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,68 @@
+"""Settings that are flags."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import pytest
+
+from flagbench.flags import add_flags, flag, flags_of, given
+
+
+@dataclass(frozen=True)
+class Settings:
+    top_k: int = flag(100, "passages of each query", metavar="N", parse=int)
+    weights: tuple[float, ...] | None = flag(None, "weights", shown="1,0.3,1", parse=lambda t: tuple(map(float, t)))
+    kind: str = flag("a", "kind of thing, 100% sure", name="--what-kind", choices=("a", "b"))
+    blind: bool = flag(False, "sees nothing")
+    normalize: bool | None = flag(None, "normalised vectors", negatable=True)
+    inner: int = 3
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_flags(parser, Settings)
+    return parser.parse_args(arguments)
+
+
+def test_what_is_given_and_nothing_else() -> None:
+    assert given(parsed(), Settings) == {}
+    options = parsed("--top-k", "7", "--what-kind", "b", "--blind", "--no-normalize", "--weights", "12")
+    values = given(options, Settings)
+    assert values == {"top_k": 7, "kind": "b", "blind": True, "normalize": False, "weights": (1.0, 2.0)}
+    assert Settings(**values).inner == 3
+
+
+def test_help_says_every_default(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Settings)
+    parser.print_help()
+    text = " ".join(capsys.readouterr().out.split())
+    for line in (
+        "--top-k N passages of each query (default 100)",
+        "--weights WEIGHTS weights (default 1,0.3,1)",
+        "--what-kind {a,b} kind of thing, 100% sure (default a)",
+        "--blind sees nothing",
+        "--normalize, --no-normalize normalised vectors",
+    ):
+        assert line in text
+    assert "inner" not in text
+
+
+def test_hidden_flags_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Settings, hidden=True)
+    parser.print_help()
+    assert "--top-k" not in capsys.readouterr().out
+    assert given(parser.parse_args(["--top-k", "2"]), Settings) == {"top_k": 2}
+
+
+def test_flags_are_in_the_order_of_the_fields() -> None:
+    assert [each.name for each in flags_of(Settings)] == [
+        "--top-k",
+        "--weights",
+        "--what-kind",
+        "--blind",
+        "--normalize",
+    ]
