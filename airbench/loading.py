@@ -42,7 +42,7 @@ def load(task: Task, dataset: Dataset, snapshots: Snapshots) -> Loaded:
         snapshots: Where the rows are.
 
     Raises:
-        BadData: Rows that cannot be read, an id that stands there twice, an empty text.
+        BadData: Rows that cannot be read, an id that is listed twice, an empty text.
         BadInput: The dataset is absent.
     """
     passages = _texts(dataset, snapshots, dataset.corpus_split)
@@ -140,13 +140,13 @@ def _ids(dataset: Dataset, snapshots: Snapshots, split: str) -> list[str]:
 
 
 def _once(ids: list[str], dataset: Dataset, split: str) -> list[str]:
-    """The ids, none of which stands there twice."""
+    """The ids, none of which is listed twice."""
     if not ids:
         raise BadData(f"{dataset.repo} {split} has no rows")
     if len(set(ids)) < len(ids):
         seen: set[str] = set()
         twice = next(each for each in ids if each in seen or seen.add(each))  # type: ignore[func-returns-value]
-        raise BadData(f"{dataset.repo} {split}: id '{twice}' stands there twice; mend the data")
+        raise BadData(f"{dataset.repo} {split}: id '{twice}' is listed twice; mend the data")
     return ids
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from flagbench import BadInput, UnknownName
+from flagbench.runners.task import read_rows
 
 LATEST = "24.05"
 
@@ -113,18 +112,7 @@ def read_datasets(path: Path) -> tuple[Dataset, ...]:
     Raises:
         BadInput: An unknown or missing key, or a dataset twice.
     """
-    known = {each.name for each in fields(Dataset)}
-    rows: dict[str, Dataset] = {}
-    for row in tomllib.loads(path.read_text(encoding="utf-8"))["dataset"]:
-        if odd := row.keys() ^ known:
-            named = " ".join(str(row.get(key, "?")) for key in ("version", "type", "domain", "language", "name"))
-            raise BadInput(f"{path.name}: dataset {named} has unknown or missing keys: {', '.join(sorted(odd))}")
-        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-        dataset = Dataset(**values)
-        if dataset.task_name in rows:
-            raise BadInput(f"{path.name}: dataset {dataset.task_name} stands there twice")
-        rows[dataset.task_name] = dataset
-    return tuple(rows.values())
+    return read_rows(path, "dataset", Dataset, ("version", "type", "domain", "language", "name"))
 
 
 @functools.cache

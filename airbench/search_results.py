@@ -353,7 +353,7 @@ def _members(archive: Path) -> list[Source]:
     for member in members:
         fault = _fault(member)
         if member.filename in seen:
-            fault = "stands there twice"
+            fault = "is listed twice"
         if fault:
             raise BadInput(f"{archive}: member {member.orig_filename!r} {fault}; pack it with flagbench submit")
         seen.add(member.filename)

@@ -137,7 +137,7 @@ def read(row: Row, folder: Path) -> Questions:
         folder: As ``find_file``.
 
     Raises:
-        BadData: There is no file, or it is damaged; a field is missing or of the wrong type; an id stands there twice.
+        BadData: There is no file, or it is damaged; a field is missing or of the wrong type; an id is listed twice.
     """
     source = find_file(row, folder)
     questions = tuple(_questions(row, source, _entries(source)))
@@ -145,7 +145,7 @@ def read(row: Row, folder: Path) -> Questions:
         raise BadData(f"{source} has no questions of {row.task_name}; fetch it again from {row.repo}")
     ids = Counter(question.id for question in questions)
     if twice := [each for each, times in ids.items() if times > 1]:
-        raise BadData(f"{source}: id '{twice[0]}' stands there twice; mend the data")
+        raise BadData(f"{source}: id '{twice[0]}' is listed twice; mend the data")
     return Questions(row, questions, source)
 
 

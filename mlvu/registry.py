@@ -6,13 +6,13 @@ The rows lie in tasks.toml.
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from flagbench import BadInput, UnknownName
+from flagbench.runners.task import read_rows as read_table
 
 Set = Literal["dev", "test"]
 Kind = Literal["multiple-choice", "open"]
@@ -90,25 +90,19 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     Raises:
         BadInput: An unknown or missing key, a value of another type or out of its range, or a task twice.
     """
-    known = {each.name for each in fields(Row)}
-    rows: dict[str, Row] = {}
-    for values in tomllib.loads(path.read_text(encoding="utf-8"))["task"]:
-        named = f"{path.name}: task {values.get('set', '?')} {values.get('name', '?')}"
-        if odd := values.keys() ^ known:
-            raise BadInput(f"{named} has unknown or missing keys: {', '.join(sorted(odd))}")
-        numbers = {key: values[key] for key in ("letters", "rows", "videos")}
-        wrong = [key for key, value in numbers.items() if type(value) is not int or value < 0]
-        wrong += [key for key in known - numbers.keys() if not isinstance(values[key], str) or not values[key]]
+    rows = read_table(path, "task", Row, ("set", "name"))
+    for row in rows:
+        numbers = {"letters", "rows", "videos"}
+        values = {field.name: getattr(row, field.name) for field in fields(Row)}
+        wrong = [key for key in numbers if type(values[key]) is not int or values[key] < 0]
+        wrong += [key for key in values.keys() - numbers if not isinstance(values[key], str) or not values[key]]
         wrong += [key for key, among in (("set", SETS), ("kind", KINDS)) if values[key] not in among]
-        if not wrong and (values["letters"] > 0) != (values["kind"] == "multiple-choice"):
+        if not wrong and (row.letters > 0) != (row.kind == "multiple-choice"):
             wrong = ["letters"]
         if wrong:
+            named = f"{path.name}: task {row.set} {row.name}"
             raise BadInput(f"{named} has a wrong value of {', '.join(sorted(set(wrong)))}")
-        row = Row(**values)
-        if row.task_name in rows:
-            raise BadInput(f"{named} stands there twice")
-        rows[row.task_name] = row
-    return tuple(rows.values())
+    return rows
 
 
 @functools.cache

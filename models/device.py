@@ -54,7 +54,7 @@ def resolve_devices(wanted: str) -> tuple[str, ...]:
             devices.append(resolve_device(name.strip(), flag="--devices"))
     twice = {name for name in devices if name != "cpu" and devices.count(name) > 1}
     if twice:
-        raise BadInput(f"--devices {wanted}: {min(twice)} stands there twice; each GPU has one worker")
+        raise BadInput(f"--devices {wanted}: {min(twice)} is listed twice; each GPU has one worker")
     return tuple(devices)
 
 

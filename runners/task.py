@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from flagbench import BadInput, UnknownName
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -36,23 +38,34 @@ class Task:
     subsets: tuple[str, ...] = ("default",)
 
 
-def read_tasks(path: Path) -> tuple[Task, ...]:
-    """All rows of a tasks.toml.
+def read_rows(path: Path, table: str, row: type[R], names: Sequence[str]) -> tuple[R, ...]:
+    """All rows of a TOML file as values of a dataclass, lists as tuples.
+
+    Args:
+        path: A file of the package, or a user's.
+        table: Name of the array of tables, ``task`` for ``[[task]]``.
+        row: The dataclass; a field with a default may be absent.
+        names: The fields that tell rows apart.
 
     Raises:
-        BadInput: An unknown or missing key, or a name twice.
+        BadInput: An unknown or missing key, or a row twice.
     """
-    known = {field.name for field in fields(Task)}
-    tasks: list[Task] = []
-    for row in tomllib.loads(path.read_text(encoding="utf-8"))["task"]:
-        odd = (row.keys() - known) | (known - {"subsets"} - row.keys())
-        if odd:
-            raise BadInput(f"{path.name}: task {row.get('name')} has unknown or missing keys: {', '.join(sorted(odd))}")
-        if row["name"] in {task.name for task in tasks}:
-            raise BadInput(f"{path.name}: task {row['name']} stands there twice")
-        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-        tasks.append(Task(**values))
-    return tuple(tasks)
+    known = {field.name for field in fields(cast("Any", row))}
+    optional = {field.name for field in fields(cast("Any", row)) if field.default is not MISSING}
+    rows: dict[str, R] = {}
+    for values in tomllib.loads(path.read_text(encoding="utf-8"))[table]:
+        label = f"{path.name}: {table} {' '.join(str(values.get(name, '?')) for name in names)}"
+        if odd := (values.keys() - known) | (known - optional - values.keys()):
+            raise BadInput(f"{label} has unknown or missing keys: {', '.join(sorted(odd))}")
+        if label in rows:
+            raise BadInput(f"{label} is listed twice")
+        rows[label] = row(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    return tuple(rows.values())
+
+
+def read_tasks(path: Path) -> tuple[Task, ...]:
+    """All rows of a tasks.toml: see ``read_rows``."""
+    return read_rows(path, "task", Task, ("name",))
 
 
 def pick(

@@ -80,7 +80,7 @@ def parse(text: str, source: str) -> Registry:
         if row.get("family") not in families:
             raise UnknownName("family", str(row.get("family")), families, f"in {source}, model {name}")
         if name in specs:
-            raise BadInput(f"{source}: model {name} stands there twice")
+            raise BadInput(f"{source}: model {name} is listed twice")
         if "short" in row:
             short[row["short"]] = name
         specs[name] = _spec(row, families, f"{source}: model {name}")

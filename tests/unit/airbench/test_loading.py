@@ -130,8 +130,8 @@ def test_queries_of_two_splits_may_share_an_id(task: Task, data: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "change", "said"),
     [
-        ("corpus_default", lambda rows: rows.append(rows[3]), r"corpus_default: id '.+' stands there twice; mend"),
-        ("queries_default_dev", lambda rows: rows.append(rows[0]), r"queries_default_dev: id '.+' stands there twice"),
+        ("corpus_default", lambda rows: rows.append(rows[3]), r"corpus_default: id '.+' is listed twice; mend"),
+        ("queries_default_dev", lambda rows: rows.append(rows[0]), r"queries_default_dev: id '.+' is listed twice"),
         ("corpus_default", lambda rows: rows[5].update(text=" \n"), r"corpus_default: the text of '.+' is empty; mend"),
         ("queries_default_test", lambda rows: rows[1].update(text=None), r"has no text in row 1 \(counted from 0\)"),
         ("corpus_default", lambda rows: [row.pop("text") for row in rows], r"has no column text \(it has id\)"),

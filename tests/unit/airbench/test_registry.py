@@ -162,7 +162,7 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 def test_a_dataset_twice_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         _read(tmp_path, _ROW + _ROW)
-    assert str(caught.value) == "tasks.toml: dataset AIR-Bench_24.05_qa_wiki_en_default stands there twice"
+    assert str(caught.value) == "tasks.toml: dataset 24.05 qa wiki en default is listed twice"
 
 
 def test_the_latest_version_is_picked_when_none_is_named() -> None:

@@ -285,7 +285,7 @@ def link(name: str) -> zipfile.ZipInfo:
         (["qa/wiki/../../../a.json"], "has a name that leads out"),
         (["qa\\wiki\\a.json"], "has a name with a backslash"),
         ([link("qa/wiki/a.json")], "is a link"),
-        (["qa/wiki/a.json", "qa/wiki/a.json"], "stands there twice"),
+        (["qa/wiki/a.json", "qa/wiki/a.json"], "is listed twice"),
         (["other.json"], "holds no search results"),
         ([], "holds no search results"),
     ],

@@ -290,7 +290,7 @@ def test_ground_truth_must_have_answers(write: Callable[[str, Any], Path]) -> No
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ([_sport(0), _sport(0)], "id 'SQA_0' stands there twice"),
+        ([_sport(0), _sport(0)], "id 'SQA_0' is listed twice"),
         ([_sport(0) | {"question_type": "ego"}], "id 'SQA_0' and question_type 'ego' contradict each other"),
         ([_sport(0) | {"question_id": "XQ_0"}], "id 'XQ_0' and question_type 'sportsQA' contradict each other"),
         ([_sport(0) | {"question_id": 3}], "question_id is no text"),

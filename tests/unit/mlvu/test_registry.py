@@ -109,7 +109,7 @@ def test_an_unknown_full_name_is_named() -> None:
         (_ROW + "colour = 3\n", "tasks.toml: task dev plotQA has unknown or missing keys: colour"),
         (_ROW.replace("rows = 539\n", ""), "tasks.toml: task dev plotQA has unknown or missing keys: rows"),
         (_ROW.replace('set = "dev"\n', ""), "tasks.toml: task ? plotQA has unknown or missing keys: set"),
-        (_ROW + _ROW, "tasks.toml: task dev plotQA stands there twice"),
+        (_ROW + _ROW, "tasks.toml: task dev plotQA is listed twice"),
         (_ROW.replace("539", '"539"'), "tasks.toml: task dev plotQA has a wrong value of rows"),
         (_ROW.replace("539", "-1"), "tasks.toml: task dev plotQA has a wrong value of rows"),
         (_ROW.replace("539", "true"), "tasks.toml: task dev plotQA has a wrong value of rows"),

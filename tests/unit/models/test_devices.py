@@ -35,7 +35,7 @@ def test_gpus_have_one_worker_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve_devices("cuda:0,cuda:1") == ("cuda:0", "cuda:1")
-    with pytest.raises(BadInput, match="cuda:0 stands there twice"):
+    with pytest.raises(BadInput, match="cuda:0 is listed twice"):
         resolve_devices("cuda,cuda:0")
     with pytest.raises(BadInput, match="torch sees 2 GPUs"):
         resolve_devices("cuda:0,cuda:2")

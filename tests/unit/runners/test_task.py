@@ -73,7 +73,7 @@ def test_a_row_without_a_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="task A stands there twice"):
+    with pytest.raises(BadInput, match="task A is listed twice"):
         _read(tmp_path, _ROW + _ROW)
 
 
