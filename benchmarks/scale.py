@@ -50,6 +50,7 @@ def resident() -> float:
 
 def ours(passages: int, queries: int, store: str, retrieval: str) -> dict[str, Any]:
     before_imports = resident()
+    from flagbench.models.embedders.settings import M3Settings
     from flagbench.models.loading.registry import published
     from flagbench.runners.encoding.cache import EmbeddingCache
     from flagbench.runners.encoding.encode import TextEncoder
@@ -57,7 +58,7 @@ def ours(passages: int, queries: int, store: str, retrieval: str) -> dict[str, A
     from flagbench.runners.search.ranking import Texts, rank
     from flagbench.runners.store.store import Store
 
-    spec = replace(published()["flagbench/random"], retrieval=retrieval, weights=HYBRID)
+    spec = replace(published()["flagbench/random"], own=M3Settings(retrieval, HYBRID))
     adapter = _Timed(_model(spec))
     cache = EmbeddingCache(Store(Path(store), cap_bytes=None, warn=print))
     encoder = TextEncoder(adapter, Silent(), cache)
@@ -131,7 +132,7 @@ def _like_brute_force(run: Any, spec: Any, passages: int, queries: int) -> bool:
             sparse[:, part] = (mine.sparse @ its.sparse.T).toarray()
     kept = min(TOP_K, passages)
     for number, one, other in zip(chosen, dense, sparse, strict=True):
-        match spec.retrieval:
+        match spec.own.retrieval:
             case "dense":
                 row = one
             case "sparse":

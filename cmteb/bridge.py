@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from flagbench.models.baselines.analysis import iso_639_1
 from flagbench.models.contract import Role, Scorer
-from flagbench.models.spec import ModelSpec, Retrieval, joint_name
+from flagbench.models.ranking import Retrieval
+from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
@@ -63,7 +64,7 @@ def model_meta(spec: ModelSpec, reranker: ModelSpec | None = None) -> Any:
 
 def _model_type(spec: ModelSpec) -> str:
     if spec.ability == "encode":
-        return _MODEL_TYPES[spec.retrieval]
+        return _MODEL_TYPES[spec.ranking.retrieval]
     return "cross-encoder" if spec.ability == "score" else "sparse"
 
 

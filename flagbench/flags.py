@@ -47,6 +47,7 @@ def flag(
     parse: Callable[[str], Any] | None = None,
     choices: Sequence[Any] = (),
     negatable: bool = False,
+    kept: bool = True,
 ) -> Any:
     """A field of a dataclass that is set by a flag.
 
@@ -60,9 +61,11 @@ def flag(
         parse: From text to value; None for the text itself.
         choices: The values there are.
         negatable: A flag without a value that also has a ``--no-`` form.
+        kept: False for a flag that is applied and forgotten: what it does is in other settings.
     """
     return field(
         default=default,
+        compare=kept,
         metadata={
             "flag": {
                 "help": help,
@@ -135,3 +138,19 @@ def given(options: argparse.Namespace, owner: type[Any]) -> dict[str, Any]:
     """The values of the flags of a dataclass that were given, by field."""
     values = {each.field: getattr(options, each.field, None) for each in flags_of(owner)}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not '{text}'")
+    return value
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers above 0 with commas between them, each once."""
+    return tuple(dict.fromkeys(positive(number) for number in text.split(",")))

@@ -48,8 +48,8 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
         BadInput: The journal cannot be used, or the model cannot answer in the way asked for.
     """
     content: Content = loaded.content
-    settings = evaluated.adapter.spec.video
-    if settings is None or evaluated.journal is None:
+    settings = evaluated.adapter.spec.own
+    if not isinstance(settings, VideoSettings) or evaluated.journal is None:
         raise BadInput(f"{evaluated.adapter.spec.name} answers no questions on videos")
     blind = not settings.frames
     usable = [each for each in content.questions if blind or each.id in content.videos]

@@ -1,4 +1,5 @@
-"""Where each adapter is: the one table from the id that models.toml, specs and results name to the code that loads it.
+"""Where each adapter is: the one table from the id that models.toml, specs and results name to the code that loads it,
+and to the settings that only its models have.
 
 An id is part of the identity of vectors and results and never changes; where its code lies may.
 """
@@ -7,10 +8,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import UnknownName
+from flagbench.flags import Flag, flags_of
+from flagbench.models.own import OwnSettings
 
 if TYPE_CHECKING:
     from flagbench.models.contract import Adapter, Loading
@@ -18,23 +23,40 @@ if TYPE_CHECKING:
 
 Loader = Callable[["ModelSpec", Path, "Loading"], "Adapter"]
 
-ADAPTERS: Mapping[str, str] = {
-    "dense": "flagbench.models.embedders.dense:load",
-    "m3": "flagbench.models.embedders.m3:load",
-    "icl": "flagbench.models.embedders.icl:load",
-    "llara": "flagbench.models.embedders.llara:load",
-    "moe": "flagbench.models.embedders.moe:load",
-    "cross-encoder": "flagbench.models.rerankers.cross_encoder:load",
-    "llm-reranker": "flagbench.models.rerankers.llm:load",
-    "layerwise": "flagbench.models.rerankers.layerwise:load",
-    "random": "flagbench.models.baselines.random:load_encoder",
-    "random-reranker": "flagbench.models.baselines.random:load_scorer",
-    "bm25": "flagbench.models.baselines.bm25:load",
-    "letter-first": "flagbench.models.baselines.letters:load_first",
-    "letter-random": "flagbench.models.baselines.letters:load_random",
-    "letter-majority": "flagbench.models.baselines.letters:load_majority",
-    "video-lm": "flagbench.models.generators.video_lm:load",
-    "api": "flagbench.models.servers.api:load",
+
+@dataclass(frozen=True)
+class Row:
+    """Where an adapter is.
+
+    Attributes:
+        load: ``module:function`` that loads it.
+        settings: ``module:class`` of the settings that only its models have, in a module that imports nothing heavy;
+            empty for none.
+    """
+
+    load: str
+    settings: str = ""
+
+
+ADAPTERS: Mapping[str, Row] = {
+    "dense": Row("flagbench.models.embedders.dense:load"),
+    "m3": Row("flagbench.models.embedders.m3:load", "flagbench.models.embedders.settings:M3Settings"),
+    "icl": Row("flagbench.models.embedders.icl:load", "flagbench.models.embedders.settings:FewShotSettings"),
+    "llara": Row("flagbench.models.embedders.llara:load"),
+    "moe": Row("flagbench.models.embedders.moe:load", "flagbench.models.embedders.settings:ExpertSettings"),
+    "cross-encoder": Row("flagbench.models.rerankers.cross_encoder:load"),
+    "llm-reranker": Row("flagbench.models.rerankers.llm:load", "flagbench.models.rerankers.settings:PromptSettings"),
+    "layerwise": Row(
+        "flagbench.models.rerankers.layerwise:load", "flagbench.models.rerankers.settings:CompressionSettings"
+    ),
+    "random": Row("flagbench.models.baselines.random:load_encoder"),
+    "random-reranker": Row("flagbench.models.baselines.random:load_scorer"),
+    "bm25": Row("flagbench.models.baselines.bm25:load", "flagbench.models.baselines.settings:BM25Settings"),
+    "letter-first": Row("flagbench.models.baselines.letters:load_first", "flagbench.models.video:VideoSettings"),
+    "letter-random": Row("flagbench.models.baselines.letters:load_random", "flagbench.models.video:VideoSettings"),
+    "letter-majority": Row("flagbench.models.baselines.letters:load_majority", "flagbench.models.video:VideoSettings"),
+    "video-lm": Row("flagbench.models.generators.video_lm:load", "flagbench.models.video:VideoSettings"),
+    "api": Row("flagbench.models.servers.api:load", "flagbench.models.servers.settings:ServerSettings"),
 }
 
 
@@ -44,7 +66,41 @@ def loader(adapter: str) -> Loader:
     Raises:
         UnknownName: No adapter has this id.
     """
+    return cast("Loader", _named(_row(adapter).load))
+
+
+def settings_of(adapter: str) -> type[OwnSettings] | None:
+    """The class of the settings that only models of an adapter have; None where there are none.
+
+    Raises:
+        UnknownName: No adapter has this id.
+    """
+    place = _row(adapter).settings
+    return cast("type[OwnSettings]", _named(place)) if place else None
+
+
+@cache
+def own_settings() -> tuple[type[OwnSettings], ...]:
+    """All classes of settings that only some models have: each once, a class before those that go on from it."""
+    found = [kind for adapter in ADAPTERS if (kind := settings_of(adapter))]
+    bases = [base for kind in found for base in reversed(kind.__mro__) if issubclass(base, OwnSettings) and base.owner]
+    return tuple(dict.fromkeys(bases))
+
+
+def owned_flags() -> Mapping[type[OwnSettings], tuple[Flag, ...]]:
+    """The flags that each class of settings declares itself, by class; those without flags are left out."""
+    declared = {
+        kind: [each for each in flags_of(kind) if each.field in kind.__annotations__] for kind in own_settings()
+    }
+    return {kind: tuple(flags) for kind, flags in declared.items() if flags}
+
+
+def _row(adapter: str) -> Row:
     if adapter not in ADAPTERS:
         raise UnknownName("adapter", adapter, ADAPTERS)
-    module, function = ADAPTERS[adapter].split(":")
-    return cast("Loader", getattr(importlib.import_module(module), function))
+    return ADAPTERS[adapter]
+
+
+def _named(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from flagbench.models.contract import Part, Role
-from flagbench.models.video import VideoSettings
+from flagbench.models.own import OwnSettings
+from flagbench.models.ranking import Ranking
 
 Pooling = Literal["cls", "mean", "lasttoken", "last8"]
 Similarity = Literal["cosine", "dot"]
 DType = Literal["fp32", "fp16", "bf16"]
 Ability = Literal["encode", "score", "search", "generate"]
-Retrieval = Literal["dense", "sparse", "colbert", "hybrid"]
-HeadIndex = Literal["position", "layer"]
+
+Own = TypeVar("Own", bound=OwnSettings)
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 DTYPES: tuple[DType, ...] = get_args(DType)
-HEAD_INDEXES: tuple[HeadIndex, ...] = get_args(HeadIndex)
-RETRIEVALS: tuple[Retrieval, ...] = get_args(Retrieval)
 
 BUILT_IN = ("fake", "bm25", "letter", "api")  # families of these prefixes are not read from files
 
@@ -52,23 +52,10 @@ class ModelSpec:
         dtype: Of the weights and the forward pass; vectors are float32 all the same.
         attention: Attention kernel that transformers is asked for; empty leaves the choice to it.
         dense_layers: Folders of sentence-transformers Dense modules applied after pooling, in order.
-        retrieval: How passages are ranked by a model with several parts (BGE-M3): by its dense vectors, its lexical
-            weights, its multi-vectors over the dense candidates, or a weighted sum.
-        weights: Of dense, sparse and multi-vector scores in that sum; empty without one.
-        candidates: Passages of the dense ranking that multi-vectors re-rank; 0 where none do.
-        prompt: What an LLM reranker is asked after each pair.
-        cutoff_layer: Layers that the tokens of a layerwise reranker go through; 0 for other models.
-        head: Which of its heads scores the state there, counted from 0.
-        head_index: How the head was chosen: ``layer`` takes the layer's own; ``position`` the one at the place that
-            the layer has in the list of cutoff layers, as the published code of the lightweight family does.
-        compress_layers: Layers before which the passage's tokens are averaged in groups.
-        compress_ratio: Tokens of a group; 1 for no compression.
-        domain: What a model of several experts is told of its texts (FlagPseudoMoEModel).
         base: Model that adapters are merged into, ``name@revision``.
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
-        search: Settings of a model that searches without vectors, or how a server is asked, ``(name, value)`` each.
-        video: How a model that answers questions sees videos; None for other models.
+        own: Settings that only models of its adapter have; None where there are none, or a run has yet to give them.
     """
 
     name: str
@@ -86,38 +73,33 @@ class ModelSpec:
     dtype: DType = "fp32"
     attention: str = ""
     dense_layers: tuple[str, ...] = ()
-    retrieval: Retrieval = "dense"
-    weights: tuple[float, ...] = ()
-    candidates: int = 0
-    prompt: str = ""
-    cutoff_layer: int = 0
-    head: int = 0
-    head_index: HeadIndex = "layer"
-    compress_layers: tuple[int, ...] = ()
-    compress_ratio: int = 1
-    domain: str = ""
     base: str = ""
     adapters: tuple[str, ...] = ()
     licence: str = ""
-    search: tuple[tuple[str, str | float], ...] = ()
-    video: VideoSettings | None = None
+    own: OwnSettings | None = None
+
+    @property
+    def ranking(self) -> Ranking:
+        """How its embeddings rank passages."""
+        return self.own.ranking if self.own else Ranking()
 
     @property
     def parts(self) -> frozenset[Part]:
-        """What retrieval reads of each text; a part with weight 0 is not computed, dense gives the candidates."""
-        match self.retrieval:
-            case "dense":
-                return frozenset({"dense"})
-            case "sparse":
-                return frozenset({"sparse"})
-            case "colbert":
-                return frozenset({"dense", "multi_vector"})
-            case "hybrid":
-                _, sparse, colbert = self.weights
-                parts: set[Part] = {"dense"}
-                parts |= {"sparse"} if sparse else set()
-                parts |= {"multi_vector"} if colbert else set()
-                return frozenset(parts)
+        """The parts of its embeddings that rank passages."""
+        return self.ranking.parts
+
+    def own_as(self, kind: type[Own]) -> Own:
+        """The settings that only models of its adapter have.
+
+        Args:
+            kind: Their class.
+
+        Raises:
+            TypeError: It has others, or none.
+        """
+        if not isinstance(self.own, kind):
+            raise TypeError(f"{self.name} has no {kind.__name__}, which its adapter needs: {self.own}")
+        return self.own
 
     @property
     def has_files(self) -> bool:
@@ -150,23 +132,24 @@ class ModelSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as stored in every result."""
-        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        # Absent where there are none, so that what is kept of the other models keeps its keys.
-        video = values.pop("video")
-        del values["search"]
-        return values | ({"search": dict(self.search)} if self.search else {}) | ({"video": video} if video else {})
+        return self._plain(self.own.as_dict() if self.own else {})
 
     def vector_settings(self, role: Role) -> dict[str, Any]:
         """What the vectors of an encoder's texts depend on, as plain values, but for the instruction.
 
         Left out is what only names the model, ranks its vectors, or is about texts of another role.
         """
-        beside = {"licence", "similarity", "prompts", "retrieval", "weights", "candidates"}
-        lengths = {"query_max_length", "passage_max_length"}
-        settings = {key: value for key, value in self.as_dict().items() if key not in beside | lengths}
-        # The name may end in the way of ranking (bge-m3-hybrid).
-        name = self.name.removesuffix(f"-{self.retrieval}")
+        beside = {"licence", "similarity", "prompts", "query_max_length", "passage_max_length"}
+        values = self._plain(self.own.of_vectors() if self.own else {})
+        settings = {key: value for key, value in values.items() if key not in beside}
+        name = self.own.name_of_vectors(self.name) if self.own else self.name
         return settings | {"name": name, "max_length": self.max_length(role)}
+
+    def _plain(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        values = asdict(replace(self, own=None))
+        del values["own"]
+        plain: dict[str, Any] = json.loads(json.dumps(values | dict(own)))
+        return plain
 
     def digest(self) -> str:
         """Hash (16 hex digits) of all settings: equal digests give equal vectors."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from flagbench.models.own import OwnSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +23,7 @@ DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 
 
 @dataclass(frozen=True)
-class VideoSettings:
+class VideoSettings(OwnSettings):
     """How a model sees a video and answers: all of it moves scores.
 
     Attributes:
@@ -35,6 +37,11 @@ class VideoSettings:
         decoder: Library that decodes videos; its colours are its own.
     """
 
+    owner: ClassVar[str] = "a model that sees videos"
+    title: ClassVar[str] = "models that see videos"
+    ability: ClassVar[str] = "generate"
+    of_a_run: ClassVar[bool] = True
+
     frames: int
     sampler: Sampler = "mlvu"
     fps: float = 0.0
@@ -43,6 +50,20 @@ class VideoSettings:
     answer: AnswerBy = "generate"
     max_new_tokens: int = 0
     decoder: Decoder = "pyav"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Under one name."""
+        return {"video": {name: getattr(self, name) for name in VideoSettings.names()}}
+
+    def shown(self) -> tuple[str, ...]:
+        """What it sees and how it answers."""
+        rate = f" at {self.fps:g} a second" if self.sampler == "fps" else ""
+        seen = f"{self.frames} frames ({self.sampler}{rate})" if self.frames else "no frames"
+        pixels = (f"at most {self.max_pixels} pixels a frame",) if self.frames and self.max_pixels else ()
+        decoder = (f"decoded by {self.decoder}",) if self.frames and self.decoder != "pyav" else ()
+        tokens = f", at most {self.max_new_tokens} tokens" if self.max_new_tokens else ""
+        answer = f"generated answers{tokens}" if self.answer == "generate" else "the likeliest option"
+        return (seen, *pixels, *decoder, answer, f"{self.prompt} prompt")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The identity of settings: their hash, and how settings were written before adapters had ids.
 
-Then a spec named the function that loads it. Such settings stand in records of runs, and their hashes in the names of
-the store's spaces, in the digests of finished tasks and in the keys of judgements. What was made under them is found
-through ``former``, and read through ``today``.
+Then a spec named the function that loads it, and had the settings of all families. Such settings stand in records of
+runs, and their hashes in the names of the store's spaces, in the digests of finished tasks and in the keys of
+judgements. What was made under them is found through ``former``, and read through ``today``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,28 @@ _LOADED_BY: Mapping[str, str] = {
     "video-lm": "models.video_lm:load",
     "api": "models.api:load",
 }
+# Then every spec had the settings of all families, with these values where a model had no use for them.
+_OF_ALL: Mapping[str, Any] = {
+    "retrieval": "dense",
+    "weights": [],
+    "candidates": 0,
+    "prompt": "",
+    "cutoff_layer": 0,
+    "head": 0,
+    "head_index": "layer",
+    "compress_layers": [],
+    "compress_ratio": 1,
+    "domain": "",
+}
+# Those that only rank, which were not among the settings of vectors.
+_RANKING = ("retrieval", "weights", "candidates")
+# Those that the models of an adapter have use for, by id.
+_OF: Mapping[str, frozenset[str]] = {
+    "m3": frozenset(_RANKING),
+    "moe": frozenset({"domain"}),
+    "llm-reranker": frozenset({"prompt"}),
+    "layerwise": frozenset({"prompt", "cutoff_layer", "head", "head_index", "compress_layers", "compress_ratio"}),
+}
 _ID_OF: Mapping[str, str] = {loaded_by: adapter for adapter, loaded_by in _LOADED_BY.items()}
 
 
@@ -46,20 +68,40 @@ def former(settings: Mapping[str, Any]) -> dict[str, Any] | None:
         settings: Plain values; specs of models may be among them, at any depth.
     """
     try:
-        return _renamed(settings, _LOADED_BY.__getitem__)
+        return _each(settings, _as_then)
     except KeyError:
         return None
 
 
 def today(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of then as they are written today. What is not known stays as it is: files are read as they come."""
-    return _renamed(settings, lambda adapter: _ID_OF.get(adapter, adapter))
+    return _each(settings, _as_today)
 
 
-def _renamed(settings: Mapping[str, Any], name: Callable[[str], str]) -> dict[str, Any]:
-    def renamed(key: str, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return _renamed(value, name)
-        return name(value) if key == "adapter" and isinstance(value, str) else value
+def _as_then(spec: dict[str, Any]) -> dict[str, Any]:
+    adapter = _LOADED_BY[spec["adapter"]]
+    if _is_whole(spec):
+        return {**_OF_ALL, **spec, "adapter": adapter}
+    if "max_length" in spec:  # of vectors
+        beside = {name: value for name, value in _OF_ALL.items() if name not in _RANKING}
+        return {**beside, **spec, "adapter": adapter}
+    return {**spec, "adapter": adapter}
 
-    return {key: renamed(key, value) for key, value in settings.items()}
+
+def _as_today(spec: dict[str, Any]) -> dict[str, Any]:
+    adapter = _ID_OF.get(spec["adapter"], spec["adapter"])
+    if adapter not in _LOADED_BY:
+        return spec
+    without = _OF_ALL.keys() - _OF.get(adapter, frozenset())
+    kept = {name: value for name, value in spec.items() if name not in without or value != _OF_ALL[name]}
+    return {**kept, "adapter": adapter}
+
+
+def _is_whole(spec: Mapping[str, Any]) -> bool:
+    return "query_max_length" in spec
+
+
+def _each(settings: Mapping[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Settings with each spec among them changed, at any depth; a spec is what names an adapter."""
+    found = {key: _each(value, change) if isinstance(value, Mapping) else value for key, value in settings.items()}
+    return change(found) if isinstance(found.get("adapter"), str) else found

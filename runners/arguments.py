@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from flagbench.flags import positive as positive
 from flagbench.runners.request import parse_size
 
 
@@ -14,17 +15,6 @@ def names(text: str) -> tuple[str, ...]:
     if not names:
         raise argparse.ArgumentTypeError("expected names with commas between them")
     return names
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not '{text}'")
-    return value
 
 
 def size(text: str) -> int:
@@ -43,11 +33,6 @@ def folder(text: str) -> Path:
     except RuntimeError:
         pass
     raise argparse.ArgumentTypeError(f"expected a folder, not '{text}'")
-
-
-def layers(text: str) -> tuple[int, ...]:
-    """Numbers of layers with commas between them."""
-    return tuple(dict.fromkeys(positive(number) for number in text.split(",")))
 
 
 def rate(text: str) -> float:

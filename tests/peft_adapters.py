@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from flagbench.models.loading.overrides import Overrides
 from tests import filled
+from tests.saying import saying
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 NOTHING = Overrides()
@@ -48,11 +49,11 @@ class Case:
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 DECODER = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 FEATURES = peft.TaskType.FEATURE_EXTRACTION.value
-LAYERS = Overrides(cutoff_layers=(2, 4, 6), head_index="layer", compress_ratio=2, compress_layers=(3,))
+LAYERS = saying(cutoff_layers=(2, 4, 6), head_index="layer", compress_ratio=2, compress_layers=(3,))
 CASES = {
     "bert": Case(filled.write_filled_bert, "AutoModel", ("query", "value", "dense"), FEATURES),
     "qwen2": Case(filled.write_filled_qwen2, "AutoModel", DECODER, FEATURES),
-    "m3": Case(filled.write_filled_m3, "AutoModel", ("query", "key"), FEATURES, Overrides(retrieval="hybrid")),
+    "m3": Case(filled.write_filled_m3, "AutoModel", ("query", "key"), FEATURES, saying(retrieval="hybrid")),
     "cross-encoder": Case(
         filled.write_xlmr_reranker, "AutoModelForSequenceClassification", ("query", "value"), "SEQ_CLS"
     ),
@@ -63,7 +64,7 @@ CASES = {
         "CAUSAL_LM",
         Overrides(family="llm-reranker"),
     ),
-    "minicpm": Case(filled.write_filled_minicpm, "", ATTENTION, None, Overrides(cutoff_layers=(2, 3, 4))),
+    "minicpm": Case(filled.write_filled_minicpm, "", ATTENTION, None, saying(cutoff_layers=(2, 3, 4))),
     "cost-wise-gemma": Case(filled.write_filled_cost_wise_gemma, "", (*DECODER, "linear_head"), None, LAYERS),
     "matroyshka": Case(filled.write_filled_matroyshka, "", (*DECODER, "linear_head"), None, LAYERS),
 }

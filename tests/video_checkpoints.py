@@ -11,9 +11,9 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_generator
 from flagbench.models.video import Clip, VideoPrompt, VideoSettings
+from tests.saying import saying
 
 WIDTH, LAYERS, HEADS = 16, 2, 2
 
@@ -311,7 +311,7 @@ def loaded(folder: Path, batch_size: int | None = None, **said: Any) -> Any:
         str(folder),
         None,
         VideoSettings(4),
-        Overrides(**said),
+        saying(**said),
         on_cpu=lambda: True,
         trust_remote_code=False,
         allow_pickle=False,

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput
 from flagbench.models.baselines.analysis import ANALYSIS, Analyzer, bm25s
+from flagbench.models.baselines.settings import BM25Settings
 from flagbench.models.contract import Capability, Loading
 from flagbench.models.spec import ModelSpec
 
@@ -34,9 +35,9 @@ class BM25:
     backend = "bm25s"
 
     def __init__(self, spec: ModelSpec) -> None:
-        settings = dict(spec.search)
-        if settings.get("analysis") != ANALYSIS:
-            raise BadInput(f"{spec.name}: analysis {settings.get('analysis')} is not known; it is {ANALYSIS}")
+        analysis = spec.own_as(BM25Settings).analysis
+        if analysis != ANALYSIS:
+            raise BadInput(f"{spec.name}: analysis {analysis} is not known; it is {ANALYSIS}")
         self.spec = spec
 
     def index(self, passages: Iterable[str], *, language: str) -> WordIndex:
@@ -60,19 +61,17 @@ class WordIndex:
     def __init__(self, spec: ModelSpec, passages: Iterable[str], language: str) -> None:
         import Stemmer
 
-        settings = dict(spec.search)
+        own = spec.own_as(BM25Settings)
         library = bm25s()
         self.library = f"bm25s {library.__version__}, PyStemmer {Stemmer.version()}"
-        self.method = f"bm25 {settings['method']} k1={settings['k1']:g} b={settings['b']:g}"
+        self.method = f"bm25 {own.method} k1={own.k1:g} b={own.b:g}"
         self._analyzer = Analyzer(language)
         self._terms: dict[str, int] = {}
         read = _Passages(passages, self._analyzer, self._terms)
         self._passages, self._rows = read.count, read.rows
         self._index: Any = None
         if len(self._rows):
-            self._index = library.BM25(
-                method=settings["method"], k1=settings["k1"], b=settings["b"], backend="numpy", csc_backend="scipy"
-            )
+            self._index = library.BM25(method=own.method, k1=own.k1, b=own.b, backend="numpy", csc_backend="scipy")
             tokens = library.tokenization.Tokenized(ids=read, vocab=self._terms)
             self._index.index(tokens, create_empty_token=False, show_progress=False)
 

@@ -147,7 +147,7 @@ def _present(head: torch.nn.Linear | None) -> torch.nn.Linear:
 
 
 def load(spec: ModelSpec, directory: Path, loading: Loading) -> M3Encoder:
-    """Read tokenizer, weights, and the heads that ``spec.retrieval`` needs.
+    """Read tokenizer, weights, and the heads that its ranking needs.
 
     Args:
         spec: Effective settings.

@@ -11,6 +11,7 @@ from flagbench import BadInput
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Loading
 from flagbench.models.embedders.dense import DenseEncoder
+from flagbench.models.embedders.settings import ExpertSettings
 from flagbench.models.spec import ModelSpec
 
 
@@ -30,11 +31,12 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
     """
     tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
     arguments = {}
-    if spec.domain:
+    domain = spec.own_as(ExpertSettings).domain
+    if domain:
         if "domain" in inspect.signature(model.forward).parameters:
-            arguments["domain"] = spec.domain
+            arguments["domain"] = domain
         elif not hasattr(model, "set_domain"):
             raise BadInput(f"{directory} is a {type(model).__name__}, which takes no domain: drop --domain")
         if hasattr(model, "set_domain"):
-            model.set_domain(spec.domain)
+            model.set_domain(domain)
     return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, forward_arguments=arguments)

@@ -24,7 +24,6 @@ from flagbench.models.loading.checkpoint_settings import (
     similarity,
 )
 from flagbench.models.loading.kinds import Kind, family_by_files, kind_of
-from flagbench.models.loading.layers import with_layers
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import encoder_families, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
@@ -108,12 +107,9 @@ def detect(
     spec, said = override(spec, overrides)
     evidence += said
     cutoffs: tuple[Cutoff, ...] = ()
-    if kind in _NATIVE:
-        spec, cutoffs, said = with_layers(spec, config, overrides)
+    if spec.own:
+        spec, cutoffs, said = spec.own.at_checkpoint(spec, config, overrides.own, overrides.cutoff)
         evidence += said
-        if spec.family == "matroyshka-reranker" and spec.compress_ratio > 1:
-            spec = replace(spec, attention="eager")
-            evidence.append("attention: eager, for the weights of the compressed tokens")
     limit = position_limit(config)
     for tokens in (spec.query_max_length, spec.passage_max_length):
         if limit and tokens > limit:

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, UnknownName
-from flagbench.models.adapters import ADAPTERS
+from flagbench.models.adapters import ADAPTERS, settings_of
+from flagbench.models.own import OwnSettings
 from flagbench.models.spec import BUILT_IN, ModelSpec, Pooling, Prompts
 
 REGISTRY_FILE = Path(__file__).parents[1] / "models.toml"
 TASK_INSTRUCTIONS_FILE = REGISTRY_FILE.with_name("task_instructions.toml")
 
 _KEYS = {"adapter", "ability", "reference", "licence", "instructions", "query_max_length", "passage_max_length"}
-_OPTIONAL_KEYS = {
-    "task_format",
-    "dtype",
-    "short",
-    *("prompt", "cutoff_layer", "head_index", "compress_layers", "compress_ratio"),
-}
+_OPTIONAL_KEYS = {"task_format", "dtype", "short"}
 _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
-# Of all others an encoder's.
-_KEYS_OF: Mapping[Any, set[str]] = {"score": _KEYS, "search": _KEYS | {"search"}, "generate": _KEYS}
 
 
 @dataclass(frozen=True)
@@ -126,12 +120,15 @@ def family_spec(family: str, *, name: str, revision: str) -> ModelSpec:
 
 def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], where: str) -> ModelSpec:
     merged = {**families[row["family"]], **row}
-    keys = _KEYS_OF.get(merged.get("ability"), _ENCODER_KEYS)
-    odd = (merged.keys() - _OPTIONAL_KEYS) ^ (keys | {"name", "family", "revision"})
+    if merged.get("adapter") not in ADAPTERS:
+        raise UnknownName("adapter", str(merged.get("adapter")), ADAPTERS, f"in {where}")
+    own, wanted = settings_of(merged["adapter"]), _ENCODER_KEYS if merged.get("ability") == "encode" else _KEYS
+    if own and own.of_a_run:
+        own = None
+    names, needed = _own_keys(own)
+    odd = (merged.keys() - _OPTIONAL_KEYS - (names - needed)) ^ (wanted | needed | {"name", "family", "revision"})
     if odd:
         raise BadInput(f"{where} has unknown or missing keys: {', '.join(sorted(odd))}")
-    if merged["adapter"] not in ADAPTERS:
-        raise UnknownName("adapter", str(merged["adapter"]), ADAPTERS, f"in {where}")
     for each in merged["instructions"]:
         if each.keys() != {"text", "before"}:
             raise BadInput(f"{where}: an instruction has text and before, and one has {', '.join(sorted(each))}")
@@ -140,11 +137,15 @@ def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], whe
     prompts = tuple((selector, each["text"]) for each in merged.pop("instructions") for selector in each["before"])
     if task_format := merged.pop("task_format", ""):
         prompts += task_prompts(task_format)
-    if "search" in merged:
-        merged["search"] = tuple(merged["search"].items())
-    if "compress_layers" in merged:
-        merged["compress_layers"] = tuple(merged["compress_layers"])
-    return ModelSpec(**merged, prompts=prompts)
+    said = {name: merged.pop(name) for name in names & merged.keys()}
+    said = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    return ModelSpec(**merged, prompts=prompts, own=own(**said) if own else None)
+
+
+def _own_keys(own: type[OwnSettings] | None) -> tuple[set[str], set[str]]:
+    """The keys of a row for the settings that only models of its adapter have, and those of them that it must have."""
+    settings = [each for each in fields(own) if each.compare] if own else []
+    return {each.name for each in settings}, {each.name for each in settings if each.default is MISSING}
 
 
 @cache

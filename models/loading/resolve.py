@@ -118,7 +118,7 @@ class LoadedModels:
 
 def _same_weights(spec: ModelSpec) -> ModelSpec:
     """The spec without what distinguishes the cutoff layers of one pass."""
-    return replace(spec, name="", cutoff_layer=0, head=0)
+    return replace(spec, name="", own=spec.own.of_weights() if spec.own else None)
 
 
 def resolve_model(
@@ -185,7 +185,7 @@ def resolve_generator(
     """
     row = published_as(model)
     if row is not None and row.ability == "generate":
-        return _built_in(model, replace(row, video=replace(settings, frames=0)), revision, overrides)
+        return _built_in(model, replace(row, own=replace(settings, frames=0)), revision, overrides)
     if row is not None:
         raise BadInput(
             f"{model} is a model of texts and sees no videos; MLVU needs a video or multi-image language model"

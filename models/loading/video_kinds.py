@@ -68,7 +68,7 @@ def detect_video_lm(
         query_max_length=0,
         passage_max_length=0,
         dtype="bf16",
-        video=settings,
+        own=settings,
     )
     if overrides.dtype is None and on_cpu():
         spec = replace(spec, dtype="fp32")

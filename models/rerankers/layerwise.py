@@ -28,6 +28,7 @@ from flagbench.models.backbone.pretrained import add_adapters, read_pretrained, 
 from flagbench.models.contract import Backend, Capability, Cutoff, Loading
 from flagbench.models.loading.checkpoint import read_json
 from flagbench.models.rerankers.pairs import PairIds, pair_ids
+from flagbench.models.rerankers.settings import CompressionSettings
 from flagbench.models.spec import ModelSpec
 
 
@@ -159,7 +160,8 @@ class _Passes:
         hidden = model.embed_tokens(batch["input_ids"]) * getattr(config, "embedding_multiplier", 1.0)
         query = torch.tensor([row.query_length for row in rows], device=mask.device)
         prompt = torch.tensor([row.prompt_length for row in rows], device=mask.device)
-        squeezed = spec.compress_layers if spec.compress_ratio > 1 else ()
+        own = spec.own_as(CompressionSettings)
+        squeezed = own.compress_layers if own.compress_ratio > 1 else ()
         deepest = max(cutoff.layer for cutoff in self.cutoffs)
         found: dict[int, torch.Tensor] = {}
         attention: torch.Tensor | None = None
@@ -170,7 +172,7 @@ class _Passes:
             if index == deepest:
                 break
             if index and index in squeezed:
-                hidden, mask = compress(hidden, mask, query, prompt, spec.compress_ratio, attention)
+                hidden, mask = compress(hidden, mask, query, prompt, own.compress_ratio, attention)
                 inputs = _inputs(model, hidden, mask)
             layer = model.layers[index]
             with _watched(layer, wanted=self._by_attention and index + 1 in squeezed) as seen:
@@ -204,7 +206,8 @@ class LayerwiseReranker:
     def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract."""
         rows = self._rows(pairs, instruction)
-        column = self._passes.cutoffs.index(Cutoff(self.spec.cutoff_layer, self.spec.head))
+        own = self.spec.own_as(CompressionSettings)
+        column = self._passes.cutoffs.index(Cutoff(own.cutoff_layer, own.head))
         return lambda: np.ascontiguousarray(self._passes.score(self.spec, rows)[:, column])
 
     def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flagbench.models.rerankers.settings import PromptSettings
 from flagbench.models.spec import ModelSpec
 
 Row = dict[str, list[int]]
@@ -84,7 +85,7 @@ def pair_ids(
     query_ids = ids_by_text(tokenizer, [QUERY_MARK + query for query, _ in pairs])
     passage_ids = ids_by_text(tokenizer, [PASSAGE_MARK + passage for _, passage in pairs])
     separator = _ids(tokenizer, [SEPARATOR])[0]
-    prompt = separator + _ids(tokenizer, [spec.prompt])[0]
+    prompt = separator + _ids(tokenizer, [spec.own_as(PromptSettings).prompt])[0]
     bos = tokenizer.bos_token_id
     start = [bos] if bos is not None and (bos_though_pad or bos != tokenizer.pad_token_id) else []
     limit = spec.passage_max_length + len(prompt)

@@ -39,6 +39,7 @@ from flagbench.models.servers.chat import (
     reason,
     seconds_to_wait,
 )
+from flagbench.models.servers.settings import ServerSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoPrompt, VideoSettings
 
@@ -163,7 +164,7 @@ class ApiModel:
     def __init__(self, spec: ModelSpec, rate_limit: RateLimit = _RATE_LIMIT, clock: Clock = _CLOCK) -> None:
         self.spec = spec
         self.usage: Counter[str] = Counter()
-        self._wire = dict(spec.search)
+        self._wire = spec.own_as(ServerSettings).wire()
         self._url = str(self._wire["url"])
         self._rate_limit, self._clock = rate_limit, clock
         self._pace = _Pace(rate_limit.per_minute, clock)
@@ -371,8 +372,6 @@ def api_model(
         raise BadInput(f"api/{name}: frames are sent as {' or '.join(get_args(Images))}, not as '{images}'")
     if own := _OWN & set(extra or {}):
         raise BadInput(f"api/{name}: {', '.join(sorted(own))} cannot be an extra field: FlagBench sets it")
-    wire: dict[str, str | float] = {"extra": json.dumps(extra or {}, sort_keys=True), "images": images, "jpeg": JPEG}
-    wire |= {"model": name, "url": plain_url(url)} | ({} if seed is None else {"seed": seed})
     return ModelSpec(
         name=f"api/{name}",
         revision=revision,
@@ -381,8 +380,15 @@ def api_model(
         ability="generate",
         query_max_length=0,
         passage_max_length=0,
-        search=tuple(sorted(wire.items())),
-        video=video,
+        own=ServerSettings.of(
+            video,
+            url=plain_url(url),
+            model=name,
+            images=images,
+            jpeg=JPEG,
+            extra=json.dumps(extra or {}, sort_keys=True),
+            seed=seed,
+        ),
     )
 
 

@@ -183,7 +183,7 @@ def _show(options: argparse.Namespace) -> int:
 
     overrides = overrides_of(options)
     for name in options.models:
-        for cutoff in range(len(overrides.cutoff_layers or [0])):
+        for cutoff in range(overrides.results):
             model = resolve_model(
                 name,
                 options.revision,

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
+from flagbench.flags import add_flag, given
+from flagbench.models.adapters import own_settings, owned_flags
 from flagbench.models.contract import BACKENDS
-from flagbench.models.loading.overrides import WEIGHTS, Overrides, parse_weights
-from flagbench.models.spec import DTYPES, HEAD_INDEXES, POOLINGS, RETRIEVALS
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.spec import DTYPES, POOLINGS
 from flagbench.models.video import ANSWERS_BY, DECODERS, PROMPT_VARIANTS, SAMPLERS
-from flagbench.runners.arguments import add_store_option, layers, names, positive, rate, size
+from flagbench.runners.arguments import add_store_option, names, positive, rate, size
 from flagbench.runners.benchmark import BENCHMARKS
 from flagbench.runners.request import (
     ENGINES,
@@ -162,32 +164,10 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     )
     model.add_argument("--trust-remote-code", action="store_true", help="let code that the checkpoint brings run")
     model.add_argument("--allow-pickle", action="store_true", help="read *.bin and *.pt files, which can run code")
-    m3 = command.add_argument_group("BGE-M3")
-    m3.add_argument("--retrieval", choices=RETRIEVALS, help="how passages are ranked (default dense)")
-    m3.add_argument(
-        "--weights",
-        type=parse_weights,
-        metavar="D,S,M",
-        help=f"of dense, sparse and multi-vector scores in hybrid (default 1,0.3,1), or {', '.join(WEIGHTS)}",
-    )
-    m3.add_argument("--candidates", type=positive, metavar="N", help="dense candidates for multi-vectors (default 200)")
-    decoders = command.add_argument_group("bge-en-icl and pseudo-moe")
-    decoders.add_argument(
-        "--examples", type=Path, metavar="DIR", help="solved examples <Task>.csv or .jsonl (few-shot)"
-    )
-    decoders.add_argument(
-        "--domain", metavar="NAME", help="expert of a pseudo-moe model: general, coding, reasoning, …"
-    )
-    rerankers = command.add_argument_group("LLM rerankers (of --reranker, where one is given)")
-    rerankers.add_argument("--prompt", metavar="TEXT", help="what the reranker is asked after each pair")
-    rerankers.add_argument(
-        "--cutoff-layers", type=layers, metavar="A,B", help="score after these layers, each a result, in one pass"
-    )
-    rerankers.add_argument(
-        "--head-index", choices=HEAD_INDEXES, help="lightweight: head by place in the list (as published) or by layer"
-    )
-    rerankers.add_argument("--compress-layers", type=layers, metavar="A,B", help="average passage tokens before these")
-    rerankers.add_argument("--compress-ratio", type=positive, metavar="N", help="tokens of a group: 1, 2, 4 or 8")
+    for kind, flags in owned_flags().items():
+        group = command.add_argument_group(kind.title)
+        for each in flags:
+            add_flag(group, each)
 
 
 def overrides_of(options: argparse.Namespace) -> Overrides:
@@ -210,16 +190,7 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
         dtype=options.dtype,
         family=options.family,
         name=options.name,
-        retrieval=options.retrieval,
-        weights=options.weights,
-        candidates=options.candidates,
-        examples=options.examples,
-        domain=options.domain,
-        prompt=options.prompt,
-        cutoff_layers=options.cutoff_layers,
-        head_index=options.head_index,
-        compress_layers=options.compress_layers,
-        compress_ratio=options.compress_ratio,
+        own={name: value for kind in own_settings() for name, value in given(options, kind).items()},
         adapters=tuple(options.adapter),
     )
 
@@ -263,5 +234,5 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             video=_video(options),
         )
         for model in options.models
-        for cutoff in range(len(overrides.cutoff_layers or [0]))
+        for cutoff in range(overrides.results)
     ]

@@ -223,7 +223,7 @@ def _apart(spec: ModelSpec, family: ModelSpec | None) -> str:
     if family is None:
         return ""
     known = replace(family, name=spec.name, revision=spec.revision, licence=spec.licence).as_dict()
-    return ", ".join(f"{key} {value}" for key, value in spec.as_dict().items() if known[key] != value)
+    return ", ".join(f"{key} {value}" for key, value in spec.as_dict().items() if known.get(key) != value)
 
 
 def _selectors(spec: ModelSpec, text: str | None = None) -> str:
@@ -249,16 +249,16 @@ def _reranker(spec: ModelSpec, top_k: int) -> str:
 
 def settings_line(spec: ModelSpec) -> str:
     """The settings of a model that move its scores, in one line."""
+    own = spec.own.shown() if spec.own else ()
     if spec.ability == "search":
-        numbers = ", ".join(f"{name} {value}" for name, value in spec.search)
-        return f"search by words without vectors, {numbers}"
+        return ", ".join(["search by words without vectors", *own])
     if spec.ability == "generate":
-        return _answering(spec)
+        dtype = [spec.dtype] if spec.has_files else []
+        # Only a run says how it sees videos.
+        return ", ".join([*(own or ["answers without seeing"]), *dtype])
     if spec.ability == "score":
         tokens = f"{spec.passage_max_length} tokens a pair, {spec.query_max_length} a query"
-        layer = f", layer {spec.cutoff_layer}" if spec.cutoff_layer else ""
-        ratio = f", passages compressed {spec.compress_ratio}:1" if spec.compress_ratio > 1 else ""
-        return f"pair scores, {tokens}, {spec.dtype}{layer}{ratio}"
+        return ", ".join(["pair scores", tokens, spec.dtype, *own])
     lengths = sorted({spec.query_max_length, spec.passage_max_length})
     parts = [
         f"{spec.pooling} pooling",
@@ -268,30 +268,9 @@ def settings_line(spec: ModelSpec) -> str:
         spec.dtype,
         *(["lower-cased"] if spec.lowercase else []),
         *([f"{spec.attention} attention"] if spec.attention else []),
-        *([_ranking(spec)] if spec.retrieval != "dense" else []),
+        *own,
     ]
     return ", ".join(parts)
-
-
-def _answering(spec: ModelSpec) -> str:
-    """The settings of a model that answers questions; only a run says how it sees videos."""
-    video = spec.video
-    dtype = [spec.dtype] if spec.has_files else []
-    if video is None:
-        return ", ".join(["answers without seeing", *dtype])
-    rate = f" at {video.fps:g} a second" if video.sampler == "fps" else ""
-    seen = f"{video.frames} frames ({video.sampler}{rate})" if video.frames else "no frames"
-    pixels = [f"at most {video.max_pixels} pixels a frame"] if video.frames and video.max_pixels else []
-    pixels += [f"decoded by {video.decoder}"] if video.frames and video.decoder != "pyav" else []
-    tokens = f", at most {video.max_new_tokens} tokens" if video.max_new_tokens else ""
-    answer = f"generated answers{tokens}" if video.answer == "generate" else "the likeliest option"
-    return ", ".join([seen, *pixels, answer, f"{video.prompt} prompt", *dtype])
-
-
-def _ranking(spec: ModelSpec) -> str:
-    weights = f" {'/'.join(f'{weight:g}' for weight in spec.weights)}" if spec.weights else ""
-    candidates = f", {spec.candidates} candidates" if spec.candidates else ""
-    return f"{spec.retrieval} retrieval{weights}{candidates}"
 
 
 def _instructed(spec: ModelSpec, task: Task) -> str:

@@ -221,9 +221,10 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
 
 def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
     if model.spec.ability == "encode":
-        if model.spec.retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
+        retrieval = model.spec.ranking.retrieval
+        if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
             raise BadInput(
-                f"--retrieval {model.spec.retrieval} ranks passages, and {_names(others)} rank none: "
+                f"--retrieval {retrieval} ranks passages, and {_names(others)} rank none: "
                 "use --types retrieval,reranking"
             )
         return

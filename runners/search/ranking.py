@@ -87,7 +87,7 @@ def rank(
     spec = encoder.adapter.spec
     if candidates is not None:
         passages = _named(passages, candidates)
-    if spec.retrieval != "dense":
+    if spec.ranking.retrieval != "dense":
         if candidates is None:
             return _Retrieval(encoder, queries, passages, top_k, search_worker).run()
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
@@ -195,17 +195,18 @@ class _Retrieval:
             lists.append(self._lexical.finish())
         for each in zip(*lists, strict=True):
             ranked = [_passages(corpus, texts, scores, self._top_k) for texts, scores in each]
-            if self._spec.retrieval == "sparse":
+            if self._spec.ranking.retrieval == "sparse":
                 yield ranked[0]
                 continue
-            rows, scores = weighted_union(ranked, self._spec.weights[: len(ranked)])
+            rows, scores = weighted_union(ranked, self._spec.ranking.weights[: len(ranked)])
             kept = first(corpus.ids[rows], scores, self._top_k)
             yield rows[kept], scores[kept]
 
     def _by_candidates(self, corpus: Corpus, distinct: Distinct) -> Iterator[Ranked]:
         """The dense ranking, its first passages in the order of their exact scores."""
         assert self._dense is not None
-        weights = (0, 0, 1) if self._spec.retrieval == "colbert" else self._spec.weights
+        ranking = self._spec.ranking
+        weights = (0, 0, 1) if ranking.retrieval == "colbert" else ranking.weights
         found = self._dense.finish()
         dense: list[Ranked] = []
         heads: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -214,7 +215,7 @@ class _Retrieval:
             order = _trec_order(corpus.ids[rows], scores[places])[: self._top_k]
             dense.append((rows[order], scores[places[order]]))
             # Of passages with the same text one is scored.
-            heads.append(np.unique(places[order[: self._spec.candidates]], return_inverse=True))
+            heads.append(np.unique(places[order[: ranking.candidates]], return_inverse=True))
         wanted = [texts[chosen] for texts, (chosen, _) in zip(found.rows, heads, strict=True)]
         late = late_interaction(_had(self._asked.multi_vector), wanted, self._multi_vectors(wanted, distinct))
         for query, (chosen, text_of) in enumerate(heads):
@@ -222,7 +223,7 @@ class _Retrieval:
             for weight, scores in zip(weights, (found.scores, found.second), strict=False):
                 if weight:
                     total += np.float32(weight) * scores[query][chosen]
-            head = dense[query][0][: self._spec.candidates]
+            head = dense[query][0][: ranking.candidates]
             yield _on_top(head, total[text_of], dense[query])
 
     def _multi_vectors(
@@ -297,7 +298,7 @@ class _Rescoring:
         """Exact scores of some passages of each query, by the parts and weights of the spec."""
         spec, queries, passages = self._spec, self._queries, self._passages
         total = [np.zeros(len(each), dtype=np.float32) for each in rows]
-        weights = {"sparse": (0, 1, 0), "colbert": (0, 0, 1)}.get(spec.retrieval, spec.weights)
+        weights = {"sparse": (0, 1, 0), "colbert": (0, 0, 1)}.get(spec.ranking.retrieval, spec.ranking.weights)
         if weights[0]:
             for place, each in enumerate(rows):
                 total[place] += np.float32(weights[0]) * (_had(passages.dense)[each] @ _had(queries.dense)[place])

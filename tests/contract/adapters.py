@@ -20,6 +20,7 @@ from flagbench.models.loading.resolve import Model, resolve_model
 from flagbench.models.spec import DType
 from tests import filled
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2
+from tests.saying import saying
 
 LEAVES = {"trust_remote_code": False, "allow_pickle": True}  # M3's heads are pickles
 TORCH_DTYPES: Mapping[DType, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -50,7 +51,7 @@ def _mean_bert(folder: Path) -> Path:
 
 
 _LENGTH = 128  # of decoders that would take 512 tokens: quicker, and with more to cut
-_COMPRESSED = Overrides(max_length=_LENGTH, compress_ratio=2, compress_layers=(3,))
+_COMPRESSED = saying(max_length=_LENGTH, compress_ratio=2, compress_layers=(3,))
 
 ENCODERS: Mapping[str, Kind] = {
     "fake": Kind("flagbench/random", "fake"),
@@ -58,7 +59,7 @@ ENCODERS: Mapping[str, Kind] = {
     "bert-cls": Kind(write_bert, "detected"),
     "qwen2-lasttoken": Kind(write_byte_qwen2, "detected"),
     "gemma2": Kind(filled.write_filled_gemma2, "detected"),
-    "m3": Kind(filled.write_filled_m3, "bge-m3", Overrides(retrieval="hybrid")),
+    "m3": Kind(filled.write_filled_m3, "bge-m3", saying(retrieval="hybrid")),
     "icl": Kind(filled.write_filled_mistral, "bge-en-icl", Overrides(max_length=_LENGTH)),
     "llara": Kind(filled.write_filled_llara, "llara", Overrides(max_length=_LENGTH)),
     "pseudo-moe": Kind(filled.write_filled_qwen2, "pseudo-moe", Overrides(family="pseudo-moe")),

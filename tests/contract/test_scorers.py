@@ -24,6 +24,7 @@ from tests.contract.adapters import (
     with_all_weights,
     with_calm_weights,
 )
+from tests.saying import also_saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -91,7 +92,7 @@ def test_it_says_what_it_is(scorer, kind):
     assert scorer.spec.dtype == "fp32"
     assert isinstance(scorer, LayeredScorer) is (kind in LAYERED)
     compressed = kind in {"cost-wise-gemma", "matroyshka"}
-    assert (scorer.spec.compress_ratio, scorer.spec.compress_layers) == ((2, (3,)) if compressed else (1, ()))
+    assert (scorer.spec.own.compress_ratio, scorer.spec.own.compress_layers) == ((2, (3,)) if compressed else (1, ()))
 
 
 def test_finite_float32_of_one_a_pair(scorer):
@@ -207,15 +208,15 @@ def test_half_precision_is_that_of_the_weights_and_close_to_single(names, kind, 
 def test_layers_of_one_pass_score_as_each_does_alone(names, kind):
     """Also when they are asked for in turn, and again with the pairs in another order."""
     layers = (3, 4)
-    shared = replace(SCORERS[kind].overrides, cutoff_layers=layers, head_index="layer")
+    shared = also_saying(SCORERS[kind].overrides, cutoff_layers=layers, head_index="layer")
     first = loaded(names[kind], replace(SCORERS[kind], overrides=shared))
     readings = [first.reading(resolved(names[kind], replace(shared, cutoff=place)).spec) for place in range(2)]
     found = [[reading.score(pairs) for reading in readings] for pairs in (FEW, PAIRS, PAIRS[::-1])]
 
     for place, layer in enumerate(layers):
-        alone = replace(SCORERS[kind], overrides=replace(shared, cutoff_layers=(layer,)))
+        alone = replace(SCORERS[kind], overrides=also_saying(shared, cutoff_layers=(layer,)))
         wanted = loaded(names[kind], alone).score(PAIRS)
-        assert readings[place].spec.cutoff_layer == layer
+        assert readings[place].spec.own.cutoff_layer == layer
         assert apart(found[0][place], wanted[:3]) <= 1e-5
         assert apart(found[1][place], wanted) <= 1e-5
         assert apart(found[2][place], wanted[::-1]) <= 1e-5

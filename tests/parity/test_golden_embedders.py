@@ -14,6 +14,7 @@ from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
 from flagbench.runners.search.ranking import Texts, rank
 from tests.parity.kept import golden, hold, loaded, rebuilt, resolved
+from tests.saying import saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -99,7 +100,7 @@ ALL_PARTS: frozenset[Part] = frozenset({"dense", "sparse", "multi_vector"})
 @BATCHES
 def test_the_three_parts_are_those_of_bgem3flagmodel(batch_size: int | None, m3: Path) -> None:
     kept = golden("m3_xlmr")
-    model = resolved(m3, Overrides(retrieval="hybrid"))
+    model = resolved(m3, saying(retrieval="hybrid"))
     assert model.spec.family == "bge-m3"
     adapter = loaded(model, batch_size)
     found = adapter.encode(kept["texts"], role="query", parts=ALL_PARTS)
@@ -115,7 +116,7 @@ def test_the_three_parts_are_those_of_bgem3flagmodel(batch_size: int | None, m3:
 
 def test_one_part_alone_is_that_of_all(m3: Path) -> None:
     texts = golden("m3_xlmr")["texts"]
-    adapter = loaded(resolved(m3, Overrides(retrieval="hybrid")))
+    adapter = loaded(resolved(m3, saying(retrieval="hybrid")))
     together = adapter.encode(texts, role="query", parts=ALL_PARTS)
     for part in ALL_PARTS:
         alone = adapter.encode(texts, role="query", parts=frozenset({part}))
@@ -142,7 +143,7 @@ def test_scores_and_their_weighted_sums_are_those_of_compute_score(m3: Path) -> 
             ("sparse+dense", (dense, sparse, 0), dense + sparse),
             ("colbert+sparse+dense", (dense, sparse, colbert), dense + sparse + colbert),
         ]:
-            model = resolved(m3, Overrides(retrieval="hybrid", weights=weights))
+            model = resolved(m3, saying(retrieval="hybrid", weights=weights))
             encoder = TextEncoder(loaded(model), Silent())
             run, _ = rank(encoder, queries, passages, {each: [each] for each in queries.ids}, top_k=1)
             found = [run[each][each] / divisor for each in queries.ids]

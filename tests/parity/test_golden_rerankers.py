@@ -13,6 +13,7 @@ from flagbench.models.loading.overrides import Overrides
 from flagbench.models.rerankers.cross_encoder import CrossEncoder
 from flagbench.models.rerankers.layerwise import LayerwiseReranker
 from tests.parity.kept import golden, hold, loaded, rebuilt, resolved
+from tests.saying import also_saying, saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -72,7 +73,7 @@ def test_llm_scores_are_those_of_flagllmreranker(batch_size: int | None, tmp_pat
     folder = rebuilt(kept, tmp_path / "tiny")
     pairs = [(query, passage) for query, passage in kept["pairs"]]
     for case in kept["cases"]:
-        overrides = Overrides(max_length=kept["reference"]["max_length"], family="llm-reranker", prompt=case["prompt"])
+        overrides = saying(max_length=kept["reference"]["max_length"], family="llm-reranker", prompt=case["prompt"])
         model = resolved(folder, overrides)
         if case["query_max_length"]:
             model = replace(model, spec=replace(model.spec, query_max_length=case["query_max_length"]))
@@ -88,7 +89,7 @@ def test_layerwise_scores_are_those_of_layerwiseflagllmreranker(batch_size: int 
     pairs = [(query, passage) for query, passage in kept["pairs"]]
     for case in kept["cases"]:
         layers = tuple(case["cutoff_layers"]) if case["cutoff_layers"] else None
-        model = resolved(folder, Overrides(max_length=kept["reference"]["max_length"], cutoff_layers=layers))
+        model = resolved(folder, saying(max_length=kept["reference"]["max_length"], cutoff_layers=layers))
         assert model.spec.family == "layerwise-reranker"
         reranker: LayerwiseReranker = loaded(model, batch_size)
         assert [row.ids for row in reranker.encode_pairs(pairs)] == kept["input_ids"]
@@ -105,7 +106,7 @@ def test_lightweight_scores_are_those_of_lightweightflagllmreranker(batch_size: 
     pairs = [(query, passage) for query, passage in kept["pairs"]]
     for case in kept["cases"]:
         model = resolved(folder, lightweight(kept, case))
-        assert (model.spec.family, model.spec.attention, model.spec.head) == ("lightweight-reranker", "eager", 0)
+        assert (model.spec.family, model.spec.attention, model.spec.own.head) == ("lightweight-reranker", "eager", 0)
         reranker: LayerwiseReranker = loaded(model, batch_size)
         rows = reranker.encode_pairs(pairs)
         assert [row.ids for row in rows] == kept["input_ids"]
@@ -122,17 +123,17 @@ def test_a_lightweight_layers_own_head(tmp_path: Path) -> None:
     pairs = [(query, passage) for query, passage in kept["pairs"]]
     case = next(case for case in kept["cases"] if case["cutoff_layers"] == [2, 3, 4, 5, 6])
     for layer, scores in zip(case["cutoff_layers"], case["scores"], strict=True):
-        asked = replace(lightweight(kept, case), cutoff_layers=(layer,), head_index="layer")
+        asked = also_saying(lightweight(kept, case), cutoff_layers=(layer,), head_index="layer")
         model = resolved(folder, asked)
-        assert (model.spec.cutoff_layer, model.spec.head) == (layer, layer - 2)
+        assert (model.spec.own.cutoff_layer, model.spec.own.head) == (layer, layer - 2)
         assert_scores("lightweight-reranker", loaded(model).score(pairs), scores)
-        by_place = loaded(resolved(folder, replace(asked, head_index=None))).score(pairs)
+        by_place = loaded(resolved(folder, also_saying(asked, head_index=None))).score(pairs)
         assert layer == 2 or np.abs(by_place - np.array(scores)).max() > 1e-2
 
 
 def lightweight(kept: dict[str, Any], case: dict[str, Any]) -> Overrides:
     compressed = case["compress_ratio"] > 1
-    return Overrides(
+    return saying(
         max_length=kept["reference"]["max_length"],
         cutoff_layers=tuple(case["cutoff_layers"]),
         compress_ratio=case["compress_ratio"],

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from flagbench.models.loading.overrides import Overrides
 from tests.filled import write_filled_llara, write_filled_matroyshka
 from tests.parity.kept import hold, loaded, resolved
+from tests.saying import saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -264,7 +265,7 @@ def naive_scores(folder: Path, states: Array, layer: int, head: int) -> Array:
 
 def asked(ratio: int, before_layers: tuple[int, ...], **settings: Any) -> Overrides:
     compression = {"compress_ratio": ratio, "compress_layers": before_layers} if ratio > 1 else {}
-    return Overrides(max_length=LENGTH, **compression, **settings)
+    return saying(max_length=LENGTH, **compression, **settings)
 
 
 def assert_scores(found: Array, wanted: Array, batch_size: int | None) -> None:
@@ -303,7 +304,7 @@ def test_a_matroyshka_head_is_chosen_by_place_or_by_layer(ratio: int, batch_size
     states = kept_states(matroyshka, ratio, before_layers)
     for how, heads in ((None, (0, 1)), ("position", (0, 1)), ("layer", (1, 3))):
         overrides = asked(ratio, before_layers, cutoff_layers=(3, 5), head_index=how)
-        assert resolved(matroyshka, overrides).spec.head_index == (how or "position")
+        assert resolved(matroyshka, overrides).spec.own.head_index == (how or "position")
         found = loaded(resolved(matroyshka, overrides), batch_size).score_layers(PAIRS)
         for scores, layer, head in zip(found.T, (3, 5), heads, strict=True):
             assert_scores(scores, naive_scores(matroyshka, states, layer, head), batch_size)
@@ -317,7 +318,7 @@ def test_a_matroyshka_read_at_one_layer_only(batch_size: int | None, matroyshka:
     states = kept_states(matroyshka, 4, (3,))
     for layers, layer in (((4,), 4), (None, 6)):
         model = resolved(matroyshka, asked(4, (3,), cutoff_layers=layers))
-        assert (model.spec.cutoff_layer, model.spec.head) == (layer, 0)
+        assert (model.spec.own.cutoff_layer, model.spec.own.head) == (layer, 0)
         found = loaded(model, batch_size).score(PAIRS)
         assert_scores(found, naive_scores(matroyshka, states, layer, 0), batch_size)
 

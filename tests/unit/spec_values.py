@@ -1,12 +1,12 @@
-"""A spec, and another value of each of its settings."""
+"""A spec, and another value of each setting that all models have, and settings that it has not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from flagbench.models.embedders.settings import ExpertSettings
 from flagbench.models.spec import ModelSpec
-from flagbench.models.video import VideoSettings
 
 SPEC = ModelSpec(
     name="org/model",
@@ -37,19 +37,8 @@ OTHER_VALUES: Mapping[str, Any] = {
     "dtype": "fp16",
     "attention": "eager",
     "dense_layers": ("2_Dense",),
-    "retrieval": "hybrid",
-    "weights": (1.0, 0.3, 1.0),
-    "candidates": 200,
-    "prompt": "Is it?",
-    "cutoff_layer": 28,
-    "head": 20,
-    "head_index": "position",
-    "compress_layers": (8,),
-    "compress_ratio": 2,
-    "domain": "coding",
     "base": f"org/base@{'1' * 40}",
     "adapters": ("org/adapter@" + "2" * 40,),
     "licence": "mit",
-    "search": (("k1", 0.9),),
-    "video": VideoSettings(8),
+    "own": ExpertSettings("coding"),
 }

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from flagbench import BadInput
 from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.loading.registry import published
+from flagbench.models.rerankers.settings import CompressionSettings
 from flagbench.models.spec import ModelSpec
 
 ENCODER = published()["flagbench/random"]
 SCORER = published()["flagbench/random-reranker"]
+LAYERED = replace(SCORER, own=CompressionSettings())
 
 
 class Troubled(FakeEncoder):
@@ -74,7 +77,7 @@ class Layered(FakeScorer):
         return Layered(spec)
 
     def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
-        return np.full(len(pairs), self.spec.cutoff_layer, dtype=np.float32)
+        return np.full(len(pairs), self.spec.own.cutoff_layer, dtype=np.float32)
 
 
 def load_plain(*, device: str) -> FakeEncoder:
@@ -86,7 +89,7 @@ def load_scorer(*, device: str) -> FakeScorer:
 
 
 def load_layered(*, device: str) -> Layered:
-    return Layered(SCORER)
+    return Layered(LAYERED)
 
 
 def load_troubled(folder: Path, *, device: str) -> Troubled:

@@ -32,7 +32,7 @@ class QueryWeights:
     backend = "none"
 
     def __init__(self, settings: VideoSettings, batch_size: int = 1) -> None:
-        self.spec = replace(published()["flagbench/first-letter"], video=settings)
+        self.spec = replace(published()["flagbench/first-letter"], own=settings)
         self.batch_size = batch_size
         self.calls: list[int] = []
         self.tokens: set[int] = set()

@@ -3,6 +3,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
+from flagbench.models.embedders.settings import M3Settings
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.models.video import VideoSettings
 from tests.unit.spec_values import OTHER_VALUES, SPEC
@@ -93,15 +94,14 @@ def test_the_digest_changes_with_every_setting(name):
     assert changed.digest() != SPEC.digest()
 
 
-@pytest.mark.parametrize("name", sorted(OTHER_VALUES))
+@pytest.mark.parametrize("name", sorted(OTHER_VALUES.keys() - {"own"}))
 def test_the_values_say_every_setting(name):
     before, after = SPEC.as_dict(), replace(SPEC, **{name: OTHER_VALUES[name]}).as_dict()
 
     assert {key for key in before | after if before.get(key) != after.get(key)} == {name}
 
 
-# Of a query, the way of ranking apart: the name may end in it.
-NOT_OF_VECTORS = {"licence", "similarity", "prompts", "weights", "candidates", "retrieval"}
+NOT_OF_VECTORS = {"licence", "similarity", "prompts"}
 
 
 @pytest.mark.parametrize("role", ["query", "passage", "symmetric"])
@@ -138,14 +138,14 @@ def test_as_dict_is_plain_json_with_every_setting():
     values = with_prompts(("query", "问：")).as_dict()
 
     assert json.loads(json.dumps(values)) == values
-    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"search", "video"}
+    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"own"}
     assert values["prompts"] == [["query", "问："]]
 
 
 @pytest.mark.parametrize("changes", [{"frames": 16}, {"sampler": "fps", "fps": 1.0}, {"answer": "options"}])
 def test_how_videos_are_seen_is_in_the_values_and_the_digest(changes):
-    seeing = replace(SPEC, ability="generate", video=VideoSettings(8))
-    other = replace(seeing, video=replace(seeing.video, **changes))
+    seeing = replace(SPEC, ability="generate", own=VideoSettings(8))
+    other = replace(seeing, own=replace(seeing.own, **changes))
 
     assert seeing.as_dict()["video"]["frames"] == 8
     assert changes.items() <= other.as_dict()["video"].items()
@@ -167,7 +167,7 @@ def test_how_videos_are_seen_is_in_the_values_and_the_digest(changes):
 )
 def test_the_parts_that_retrieval_reads(retrieval, weights, parts):
     """The dense ranking gives the candidates, whatever its own weight."""
-    assert replace(SPEC, retrieval=retrieval, weights=weights).parts == parts
+    assert replace(SPEC, own=M3Settings(retrieval, weights)).parts == parts
 
 
 @pytest.mark.parametrize(

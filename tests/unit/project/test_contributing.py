@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from flagbench.models import adapters as adapters_module
-from flagbench.models.adapters import ADAPTERS, loader
+from flagbench.models.adapters import ADAPTERS, Row, loader
 from flagbench.models.contract import Loading
 from flagbench.models.loading import registry as registry_module
 from flagbench.models.loading.registry import REGISTRY_FILE, parse, published
@@ -43,9 +43,9 @@ def test_a_family_costs_one_file_and_one_table(tmp_path: Path, monkeypatch: pyte
         sys.modules["flagbench.models"], "__path__", [*sys.modules["flagbench.models"].__path__, str(tmp_path)]
     )
     monkeypatch.delitem(sys.modules, "flagbench.models.maxpool", raising=False)
-    (line,) = re.findall(r'`"(\w+)": "([\w.]+:\w+)"`', PAGE)
+    (line,) = re.findall(r'`"(\w+)": Row\("([\w.]+:\w+)"\)`', PAGE)
     for module in (adapters_module, registry_module):
-        monkeypatch.setattr(module, "ADAPTERS", {**ADAPTERS, line[0]: line[1]})
+        monkeypatch.setattr(module, "ADAPTERS", {**ADAPTERS, line[0]: Row(line[1])})
     found = parse(REGISTRY_FILE.read_text(encoding="utf-8") + FAMILY, "models.toml")
     monkeypatch.setattr(registry_module, "registry", lambda: found)
     assert "bge-max" in registry_module.family_names()

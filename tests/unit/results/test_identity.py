@@ -12,6 +12,7 @@ from flagbench.models.adapters import ADAPTERS
 from flagbench.models.contract import Role
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import family_spec, published
+from flagbench.models.rerankers.settings import CompressionSettings
 from flagbench.models.servers.api import api_model
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
@@ -41,14 +42,17 @@ def _spec(label: str) -> ModelSpec:
     m3 = published()["BAAI/bge-m3"]
     match label.split():
         case ["bge-m3", "mldr"]:
-            return override(m3, Overrides(retrieval="hybrid", weights=(0.15, 0.5, 0.35), candidates=50))[0]
+            return override(m3, Overrides(own={"retrieval": "hybrid", "weights": (0.15, 0.5, 0.35), "candidates": 50}))[
+                0
+            ]
         case ["bge-m3", ("sparse" | "colbert" | "hybrid") as retrieval]:
-            return override(m3, Overrides(retrieval=retrieval))[0]
+            return override(m3, Overrides(own={"retrieval": retrieval}))[0]
         case ["pseudo-moe", domain]:
-            return override(_family("pseudo-moe"), Overrides(domain=domain))[0]
+            return override(_family("pseudo-moe"), Overrides(own={"domain": domain}))[0]
         case ["lightweight", "layer"]:
             layers: dict[str, Any] = {"cutoff_layer": 25, "head": 3, "compress_layers": (8, 16), "compress_ratio": 2}
-            return replace(_family("lightweight-reranker"), **layers, prompt="Really?")
+            spec = _family("lightweight-reranker")
+            return replace(spec, own=replace(spec.own_as(CompressionSettings), **layers, prompt="Really?"))
         case ["merged"]:
             merged: dict[str, Any] = {"base": "org/base@1", "adapters": ("a@1", "b@2"), "dense_layers": ("2_Dense",)}
             return replace(_family("bge-zh"), **merged, attention="eager")
@@ -62,10 +66,10 @@ def _spec(label: str) -> ModelSpec:
                 query_max_length=0,
                 passage_max_length=0,
                 dtype="bf16",
-                video=VideoSettings(frames=8, sampler="fps", fps=1.0),
+                own=VideoSettings(frames=8, sampler="fps", fps=1.0),
             )
         case ["letters"]:
-            return replace(published()["flagbench/first-letter"], video=VideoSettings(frames=0))
+            return replace(published()["flagbench/first-letter"], own=VideoSettings(frames=0))
         case ["server"]:
             return api_model("some-model", "http://localhost:8000/v1", VideoSettings(frames=4, prompt="no-prefill"))
     raise AssertionError(label)

@@ -30,11 +30,22 @@ def old(model: str) -> tuple[Path, dict[str, Any]]:
     return path, json.loads(path.read_text(encoding="utf-8"))
 
 
+# Settings of BGE-M3, of LLM rerankers and of models with experts, which every spec had.
+OF_OTHERS = (
+    *("retrieval", "weights", "candidates", "domain"),
+    *("prompt", "cutoff_layer", "head", "head_index", "compress_layers", "compress_ratio"),
+)
+
+
 def with_ids(written: dict[str, Any]) -> dict[str, Any]:
-    """A record with the ids of adapters instead of their places, and the digests of settings with these."""
+    """A record with the ids of adapters instead of their places, without settings of which these models have none, and
+    the digests of settings with these."""
     text = json.dumps(written).replace('"models.fake:load_encoder"', '"random"')
     renamed: dict[str, Any] = json.loads(text.replace('"models.letters:load_first"', '"letter-first"'))
     assert renamed != written
+    for spec in (renamed["spec"], *(task["settings"]["model"] for task in renamed["tasks"].values())):
+        for key in OF_OTHERS:
+            del spec[key]
     for name, task in renamed["tasks"].items():
         assert task["digest"] == settings_digest(written["tasks"][name]["settings"])
         task["digest"] = settings_digest(task["settings"])

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadInput
+from flagbench.models.embedders.few_shot import with_examples
 from flagbench.models.loading.detect import detect
-from flagbench.models.loading.few_shot import with_examples
-from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import family_spec
+from tests.saying import saying
 from tests.unit.checkpoint_files import QWEN2, has_line, said
 
 PROMPTS = (
@@ -110,7 +110,7 @@ def test_through_the_flag_the_texts_of_a_task_get_its_examples(checkpoint, tmp_p
     folder = tmp_path / "examples"
     folder.mkdir()
     write_csv(folder, "CQADupstack", [("one?", "twin")])
-    found = detect(checkpoint(QWEN2), Overrides(family="bge-en-icl", examples=folder))
+    found = detect(checkpoint(QWEN2), saying(family="bge-en-icl", examples=folder))
     plain = family_spec("bge-en-icl", name="a/b", revision="main")
     task = plain.instruction("CQADupstackTexRetrieval", "Retrieval", "query")
     query = found.spec.instruction("CQADupstackTexRetrieval", "Retrieval", "query")
@@ -126,7 +126,7 @@ def test_a_folder_may_be_written_with_a_tilde(checkpoint, tmp_path, monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "examples").mkdir()
     write_csv(tmp_path / "examples", "SciFact", [("one?", "yes")])
-    overrides = Overrides(family="bge-en-icl", examples=Path("~/examples"))
+    overrides = saying(family="bge-en-icl", examples=Path("~/examples"))
 
     assert said(detect(checkpoint(QWEN2), overrides), "solved examples: 1 tasks")
 

@@ -19,6 +19,7 @@ from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
 from tests.checkpoints import bert_tokenizer, write_bert
 from tests.filled import write_filled_m3
+from tests.saying import saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -259,7 +260,7 @@ def test_a_model_short_of_memory_gives_what_it_gives_with_enough(
     write: Callable[[Path], Path], batch_size: int | None, tmp_path: Path
 ) -> None:
     folder = write(tmp_path / "tiny")
-    overrides = Overrides(retrieval="hybrid") if write is write_filled_m3 else Overrides()
+    overrides = saying(retrieval="hybrid") if write is write_filled_m3 else Overrides()
     whole, short = (loaded(folder, overrides, batch_size) for _ in range(2))
     refused = []
 

@@ -38,6 +38,7 @@ from flagbench.runners.search.hits import Run
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.search.retriever import Retriever
 from tests.conftest import MINI, ROOT
+from tests.saying import saying, with_settings
 from tests.unit.fakes import Scoring
 
 SPEC = published()["flagbench/bm25"]
@@ -207,7 +208,7 @@ def test_the_passages_are_gone_through_once() -> None:
 
 def test_another_analysis_is_refused() -> None:
     with pytest.raises(BadInput, match="analysis v0 is not known"):
-        BM25(replace(SPEC, search=(("analysis", "v0"),)))
+        BM25(with_settings(SPEC, analysis="v0"))
 
 
 # Finding it by its name, and its settings.
@@ -234,7 +235,7 @@ def test_a_folder_of_that_name_is_a_folder(tmp_path: Path, monkeypatch: pytest.M
 def test_what_moves_its_scores_is_recorded_and_no_other_model_has_it() -> None:
     assert SPEC.as_dict()["search"] == {"method": "lucene", "k1": 0.9, "b": 0.4, "analysis": "v1"}
     assert all("search" not in spec.as_dict() for name, spec in published().items() if name != SPEC.name)
-    assert replace(SPEC, search=(("k1", 1.2),)).digest() != SPEC.digest()
+    assert with_settings(SPEC, k1=1.2).digest() != SPEC.digest()
 
 
 @pytest.mark.parametrize(
@@ -245,8 +246,8 @@ def test_what_moves_its_scores_is_recorded_and_no_other_model_has_it() -> None:
         (Overrides(max_length=8), "--max-length"),
         (Overrides(query_instruction=""), "--query-instruction"),
         (Overrides(dtype="fp16"), "--dtype"),
-        (Overrides(cutoff_layers=(3,)), "--cutoff-layers"),
-        (Overrides(examples=Path("x")), "--examples"),
+        (saying(cutoff_layers=(3,)), "--cutoff-layers"),
+        (saying(examples=Path("x")), "--examples"),
     ],
 )
 def test_settings_of_other_models_are_refused(overrides: Overrides, flag: str) -> None:

@@ -10,6 +10,7 @@ from flagbench.models.loading.registry import published
 from flagbench.models.loading.resolve import has_files, resolve_generator, resolve_model
 from flagbench.models.video import VideoPrompt, VideoSettings
 from flagbench.runners.commands.show import settings_line
+from tests.saying import saying
 from tests.unit.checkpoint_files import has_line
 
 OPTIONS = {"trust_remote_code": False, "allow_pickle": False}
@@ -23,7 +24,7 @@ def ask(number, letters="ABCD"):
 
 
 def baseline(model, **said):
-    return resolve_generator(model, None, VideoSettings(64, max_pixels=9), Overrides(**said), **OPTIONS)
+    return resolve_generator(model, None, VideoSettings(64, max_pixels=9), saying(**said), **OPTIONS)
 
 
 def load(name):
@@ -40,7 +41,7 @@ def test_a_baseline_is_a_generator_without_files_that_sees_no_frames(name, kind)
     assert (adapter.spec.ability, adapter.spec.name) == ("generate", name)
     assert model.checkpoint is None
     assert not has_files(name)
-    assert model.spec.video == VideoSettings(0, max_pixels=9)
+    assert model.spec.own == VideoSettings(0, max_pixels=9)
     assert has_line(model.evidence, "no videos")
     assert "no frames" in settings_line(model.spec)
     assert "fp32" not in settings_line(model.spec)
@@ -109,5 +110,5 @@ def test_a_benchmark_of_texts_has_no_use_for_them(name):
 
 
 def test_the_row_says_nothing_of_videos():
-    assert published()[NAMES[0]].video is None
+    assert published()[NAMES[0]].own is None
     assert "video" not in published()[NAMES[0]].as_dict()

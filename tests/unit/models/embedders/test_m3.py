@@ -18,12 +18,13 @@ from flagbench.models.loading.resolve import resolve_model
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
 from tests.filled import write_filled_m3
+from tests.saying import saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPARSE, COLBERT = "sparse_linear.pt", "colbert_linear.pt"
 ALL = frozenset({"dense", "sparse", "multi_vector"})
-HYBRID = Overrides(retrieval="hybrid")
+HYBRID = saying(retrieval="hybrid")
 TEXTS = ["the the the 中国 the", "what is a fox", "a", "", "我们在这个国家，出来说话。", "a b c d e f g " * 20]
 SPECIAL = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
 
@@ -60,7 +61,7 @@ def refusal(folder: Path, overrides: Overrides = HYBRID, *, allow_pickle: bool =
 @pytest.mark.parametrize(("head", "retrieval"), [(SPARSE, "sparse"), (COLBERT, "colbert"), (SPARSE, "hybrid")])
 def test_a_missing_head_is_named(folder: Path, head: str, retrieval: Any) -> None:
     (folder / head).unlink()
-    message = refusal(folder, Overrides(retrieval=retrieval))
+    message = refusal(folder, saying(retrieval=retrieval))
     assert str(folder) in message
     assert head in message
     assert "--retrieval" in message
@@ -68,7 +69,7 @@ def test_a_missing_head_is_named(folder: Path, head: str, retrieval: Any) -> Non
 
 @pytest.mark.parametrize(("head", "retrieval"), [(SPARSE, "sparse"), (COLBERT, "colbert"), (SPARSE, "hybrid")])
 def test_a_head_is_not_read_without_leave(folder: Path, head: str, retrieval: Any) -> None:
-    message = refusal(folder, Overrides(retrieval=retrieval), allow_pickle=False)
+    message = refusal(folder, saying(retrieval=retrieval), allow_pickle=False)
     assert str(folder / head) in message
     assert "--allow-pickle" in message
 
@@ -142,7 +143,7 @@ def test_a_head_for_other_hidden_states_is_named(folder: Path, head: str) -> Non
 def test_a_sparse_head_that_gives_more_than_one_weight_is_named(folder: Path, width: int) -> None:
     """The two heads in each other's place, for one."""
     torch.save({"weight": torch.ones(width, 32), "bias": torch.ones(width)}, folder / SPARSE)
-    assert str(folder / SPARSE) in refusal(folder, Overrides(retrieval="sparse"))
+    assert str(folder / SPARSE) in refusal(folder, saying(retrieval="sparse"))
 
 
 @pytest.mark.parametrize(("head", "part"), [(SPARSE, "sparse"), (COLBERT, "multi_vector")])
@@ -160,12 +161,12 @@ def test_a_head_of_nan_is_noticed(folder: Path, head: str, part: Any) -> None:
 @pytest.mark.parametrize(
     ("overrides", "absent"),
     [
-        (Overrides(retrieval="sparse"), [COLBERT]),
-        (Overrides(retrieval="colbert"), [SPARSE]),
-        (Overrides(retrieval="hybrid", weights=(1, 0.3, 0)), [COLBERT]),
-        (Overrides(retrieval="hybrid", weights=(1, 0, 1)), [SPARSE]),
+        (saying(retrieval="sparse"), [COLBERT]),
+        (saying(retrieval="colbert"), [SPARSE]),
+        (saying(retrieval="hybrid", weights=(1, 0.3, 0)), [COLBERT]),
+        (saying(retrieval="hybrid", weights=(1, 0, 1)), [SPARSE]),
         (Overrides(family="bge-m3"), [SPARSE, COLBERT]),
-        (Overrides(family="bge-m3", retrieval="hybrid", weights=(1, 0, 0)), [SPARSE, COLBERT]),
+        (saying(family="bge-m3", retrieval="hybrid", weights=(1, 0, 0)), [SPARSE, COLBERT]),
     ],
 )
 def test_only_the_heads_that_are_needed_are_read(
@@ -187,7 +188,7 @@ def test_only_the_heads_that_are_needed_are_read(
 
 def test_a_part_without_its_head_cannot_be_asked_for(written: Path) -> None:
     with pytest.raises(ValueError, match="--retrieval"):
-        load(written, Overrides(retrieval="sparse")).encode(["a"], role="query", parts=ALL)
+        load(written, saying(retrieval="sparse")).encode(["a"], role="query", parts=ALL)
 
 
 # What they make of the hidden states
@@ -215,7 +216,7 @@ def truth(written: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def sparse(written: Path) -> Any:
-    encoder = load(written, Overrides(retrieval="sparse"))
+    encoder = load(written, saying(retrieval="sparse"))
     return encoder.encode(TEXTS, role="query", parts=frozenset({"sparse"})).sparse
 
 
@@ -241,7 +242,7 @@ def test_a_text_stores_each_token_once_and_none_without_weight(sparse: Any) -> N
 
 def test_special_tokens_have_no_weight(written: Path, truth: list[dict[str, Any]]) -> None:
     """Also where the head would give them one, as all do here."""
-    encoder = load(written, Overrides(retrieval="sparse"))
+    encoder = load(written, saying(retrieval="sparse"))
     with torch.no_grad():
         encoder._sparse_head.bias.fill_(1_000)
     texts = [*TEXTS, "ß ü unknown ж"]
@@ -260,7 +261,7 @@ def test_an_empty_text_has_no_weights_and_one_vector(written: Path) -> None:
 
 
 def test_token_vectors_are_those_of_all_tokens_but_the_first(written: Path, truth: list[dict[str, Any]]) -> None:
-    found = load(written, Overrides(retrieval="colbert")).encode(TEXTS, role="query", parts=frozenset({"multi_vector"}))
+    found = load(written, saying(retrieval="colbert")).encode(TEXTS, role="query", parts=frozenset({"multi_vector"}))
     for vectors, text in zip(found.multi_vector, truth, strict=True):
         assert vectors.shape == (len(text["ids"]) - 1, 32)
         assert np.abs(vectors - np.array(text["vectors"])).max() <= 1e-5
@@ -269,7 +270,7 @@ def test_token_vectors_are_those_of_all_tokens_but_the_first(written: Path, trut
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
 def test_vectors_of_half_precision_are_normalised_in_float32(written: Path, dtype: Any) -> None:
     """Their lengths would be off by a thousandth otherwise, which is more than what separates passages."""
-    found = load(written, Overrides(retrieval="hybrid", dtype=dtype)).encode(TEXTS, role="query", parts=ALL)
+    found = load(written, saying(retrieval="hybrid", dtype=dtype)).encode(TEXTS, role="query", parts=ALL)
     for vectors in (found.dense, found.multi_vector.values):
         assert vectors.dtype == np.float32
         assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() <= 1e-6

@@ -12,9 +12,9 @@ import transformers
 from flagbench import BadInput
 from flagbench.models.contract import Loading
 from flagbench.models.embedders.dense import DenseEncoder
-from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
 from tests.checkpoints import write_byte_qwen2
+from tests.saying import saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -56,7 +56,7 @@ def load(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(transformers, "AutoModel", kind)
         InForward.seen.clear()
         Switched.seen.clear()
-        asked = Overrides(family="pseudo-moe", domain=domain, normalize=False)
+        asked = saying(family="pseudo-moe", domain=domain, normalize=False)
         options = {"trust_remote_code": False, "allow_pickle": False}
         return resolve_model(str(folder), None, asked, on_cpu=lambda: True, **options).load(
             device="cpu", batch_size=2, **options

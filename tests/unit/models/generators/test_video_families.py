@@ -219,7 +219,7 @@ def test_the_family_answers_the_miniature_benchmark_alike_one_by_one_and_in_pair
     request = RunRequest("m", "mlvu", tasks=(task,), video=VideoRequest(max_new_tokens=4))
     (row,) = MLVU.select(request)
     loaded = MLVU.load(row, Snapshots(MINI), request)
-    lm.spec = replace(lm.spec, video=replace(lm.spec.video, frames=4, max_new_tokens=4))
+    lm.spec = replace(lm.spec, own=replace(lm.spec.own, frames=4, max_new_tokens=4))
     before, found = lm.batch_size, []
     for size in (1, 2):
         lm.batch_size = size

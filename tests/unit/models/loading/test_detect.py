@@ -89,7 +89,7 @@ def test_what_tells_a_family_is_in_the_evidence(checkpoint):
 def test_a_bge_m3_gives_dense_vectors_unless_asked(checkpoint):
     spec = detect(checkpoint(xlmr(), {"sparse_linear.pt": b""}), Overrides()).spec
 
-    assert (spec.retrieval, spec.parts, spec.pooling, spec.normalize) == ("dense", {"dense"}, "cls", True)
+    assert (spec.own.retrieval, spec.parts, spec.pooling, spec.normalize) == ("dense", {"dense"}, "cls", True)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_overrides_apply_to_a_published_hub_model(checkpoint):
 def test_a_published_reranker_is_read_at_the_layer_of_its_row(checkpoint):
     found = detect(on_hub(checkpoint(MINICPM), "BAAI/bge-reranker-v2-minicpm-layerwise"), Overrides())
 
-    assert found.spec.cutoff_layer == 28
+    assert found.spec.own.cutoff_layer == 28
     assert [cutoff.layer for cutoff in found.cutoffs] == [28]
     assert said(found, "models.toml", "BAAI/bge-reranker-v2-minicpm-layerwise")
 

@@ -8,6 +8,7 @@ import pytest
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.detect import detect
 from flagbench.models.loading.overrides import Overrides
+from tests.saying import saying
 from tests.unit.checkpoint_files import (
     BERT,
     CAUSAL,
@@ -196,6 +197,6 @@ def test_an_adapter_of_a_published_model_has_its_settings(checkpoint):
 
 def test_an_adapter_of_a_layerwise_reranker_is_read_at_its_layers(checkpoint):
     base = checkpoint(MINICPM)
-    spec = detect(replace(base, adapters=(adapter("local/mine", "a"),)), Overrides(cutoff_layers=(8,))).spec
+    spec = detect(replace(base, adapters=(adapter("local/mine", "a"),)), saying(cutoff_layers=(8,))).spec
 
-    assert (spec.name, spec.cutoff_layer) == ("local/mine-layer8", 8)
+    assert (spec.name, spec.own.cutoff_layer) == ("local/mine-layer8", 8)

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadInput, UnknownName
+from flagbench.models.adapters import owned_flags
+from flagbench.models.embedders.settings import parse_weights
 from flagbench.models.loading.detect import detect
-from flagbench.models.loading.overrides import Overrides, of_reranker, override, parse_weights, without_reranker
+from flagbench.models.loading.overrides import Overrides, of_reranker, override, without_reranker
 from flagbench.models.loading.registry import family_names, family_spec, published
+from tests.saying import also_saying, saying, with_settings
 from tests.unit.checkpoint_files import BERT, has_line, said
 
 RERANKERS = {"cross-encoder", "llm-reranker", "layerwise-reranker", "lightweight-reranker", "matroyshka-reranker"}
@@ -16,6 +19,12 @@ ENCODERS = {"bge-zh", "e5", "bge-m3", "gemma2-embedder", "bge-en-icl", "llara", 
 
 def spec_of(family):
     return family_spec(family, name="local/tiny", revision="0" * 40)
+
+
+def given_in(overrides):
+    """Names of what is said."""
+    common = {field.name for field in fields(Overrides)} - {"own"}
+    return {name for name in common if getattr(overrides, name) != getattr(Overrides(), name)} | set(overrides.own)
 
 
 def refused(family, overrides):
@@ -37,8 +46,8 @@ OVERRIDES = [
     ("bge-zh", Overrides(lowercase=True), {"lowercase": True}),
     ("bge-zh", Overrides(dtype="bf16"), {"dtype": "bf16"}),
     ("bge-zh", Overrides(name="my/name"), {"name": "my/name"}),
-    ("pseudo-moe", Overrides(domain="coding"), {"domain": "coding"}),
-    ("llm-reranker", Overrides(prompt="Is it?"), {"prompt": "Is it?"}),
+    ("pseudo-moe", saying(domain="coding"), {"domain": "coding"}),
+    ("llm-reranker", saying(prompt="Is it?"), {"prompt": "Is it?"}),
 ]
 
 
@@ -49,7 +58,7 @@ def test_each_override_is_in_the_spec_and_in_the_evidence(family, overrides, cha
     plain = spec_of(family)
     spec, evidence = override(plain, overrides)
 
-    assert spec == replace(plain, **changes)
+    assert spec == with_settings(plain, **changes)
     assert spec != plain
     assert len(evidence) == len(changes)
     for key, value in changes.items():
@@ -57,17 +66,13 @@ def test_each_override_is_in_the_spec_and_in_the_evidence(family, overrides, cha
 
 
 def test_every_override_has_a_test():
-    tested = {
-        field.name
-        for _, overrides, _ in OVERRIDES
-        for field in fields(overrides)
-        if getattr(overrides, field.name) != field.default
-    }
+    tested = set().union(*(given_in(overrides) for _, overrides, _ in OVERRIDES))
     elsewhere = {"query_instruction", "passage_instruction", "retrieval", "weights", "candidates"}  # below
     elsewhere |= {"cutoff_layers", "cutoff", "head_index", "compress_layers", "compress_ratio"}  # test_layers.py
     elsewhere |= {"examples", "family", "adapters"}  # test_examples.py, test_detect.py, test_checkpoint.py
 
-    assert tested | elsewhere == {field.name for field in fields(Overrides)}
+    flags = {each.field for flags in owned_flags().values() for each in flags}
+    assert tested | elsewhere == {field.name for field in fields(Overrides)} - {"own"} | flags
     assert not tested & elsewhere
 
 
@@ -174,7 +179,7 @@ FLAGS = {
 )
 def test_a_flag_for_another_kind_of_model_is_refused_in_one_line(flag, family):
     value, whose, _ = FLAGS[flag]
-    message = refused(family, Overrides(**{flag: value}))
+    message = refused(family, saying(**{flag: value}))
 
     assert message.startswith(f"--{flag.replace('_', '-')} is for")
     assert whose in message
@@ -189,7 +194,7 @@ def test_a_flag_for_a_kind_of_model_is_taken_by_it(flag):
     value, _, families = FLAGS[flag]
 
     for family in families:
-        assert override(spec_of(family), Overrides(**{flag: value}))[0].family == family
+        assert override(spec_of(family), saying(**{flag: value}))[0].family == family
 
 
 def test_the_table_of_flags_knows_every_kind_of_family():
@@ -201,14 +206,14 @@ def test_the_table_of_flags_knows_every_kind_of_family():
 
 def test_a_model_that_was_detected_takes_no_flags_of_others(checkpoint):
     with pytest.raises(BadInput, match=r"--retrieval is for BGE-M3, and local/tiny is an embedding model of family"):
-        detect(checkpoint(BERT), Overrides(retrieval="sparse"))
+        detect(checkpoint(BERT), saying(retrieval="sparse"))
 
 
 # Retrieval of BGE-M3
 
 
 def m3(**asked):
-    return override(spec_of("bge-m3"), Overrides(**asked))
+    return override(spec_of("bge-m3"), saying(**asked))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +228,7 @@ def m3(**asked):
 def test_the_name_says_how_passages_are_ranked(retrieval, name):
     spec, evidence = m3(retrieval=retrieval)
 
-    assert spec.retrieval == retrieval
+    assert spec.own.retrieval == retrieval
     assert spec.name == name
     assert has_line(evidence, "retrieval", f"'{retrieval}'", "as asked for")
 
@@ -235,8 +240,8 @@ def test_a_name_that_was_asked_for_says_so_too():
 def test_hybrid_has_the_weights_of_the_training_and_200_candidates():
     spec, evidence = m3(retrieval="hybrid")
 
-    assert spec.weights == (1, 0.3, 1)
-    assert spec.candidates == 200
+    assert spec.own.weights == (1, 0.3, 1)
+    assert spec.own.candidates == 200
     for setting, value in (("weights", "(1.0, 0.3, 1.0)"), ("candidates", "200")):
         (line,) = (line for line in evidence if line.startswith(f"{setting}:"))
         assert value in line
@@ -247,7 +252,7 @@ def test_hybrid_has_the_weights_of_the_training_and_200_candidates():
 def test_colbert_has_200_candidates_and_no_weights():
     spec, evidence = m3(retrieval="colbert")
 
-    assert (spec.weights, spec.candidates) == ((), 200)
+    assert (spec.own.weights, spec.own.candidates) == ((), 200)
     assert has_line(evidence, "candidates: 200", "--candidates for others")
     assert not has_line(evidence, "candidates", "as asked for")
 
@@ -256,14 +261,14 @@ def test_colbert_has_200_candidates_and_no_weights():
 def test_one_ranking_alone_has_neither_weights_nor_candidates(retrieval):
     spec, evidence = m3(retrieval=retrieval)
 
-    assert (spec.weights, spec.candidates) == ((), 0)
+    assert (spec.own.weights, spec.own.candidates) == ((), 0)
     assert len(evidence) == 1
 
 
 def test_weights_and_candidates_as_asked_for():
     spec, evidence = m3(retrieval="hybrid", weights=(0.15, 0.5, 0.35), candidates=50)
 
-    assert (spec.weights, spec.candidates) == ((0.15, 0.5, 0.35), 50)
+    assert (spec.own.weights, spec.own.candidates) == ((0.15, 0.5, 0.35), 50)
     assert has_line(evidence, "weights: (0.15, 0.5, 0.35), as asked for")
     assert has_line(evidence, "candidates: 50, as asked for")
     assert len(evidence) == 3
@@ -272,14 +277,14 @@ def test_weights_and_candidates_as_asked_for():
 def test_a_sum_without_multi_vectors_has_no_candidates():
     spec, evidence = m3(retrieval="hybrid", weights=(0.2, 0.8, 0))
 
-    assert spec.candidates == 0
+    assert spec.own.candidates == 0
     assert spec.parts == {"dense", "sparse"}
     assert not has_line(evidence, "candidates")
 
 
 @pytest.mark.parametrize("retrieval", [None, "dense", "sparse", "colbert"])
 def test_weights_want_hybrid(retrieval):
-    message = refused("bge-m3", Overrides(retrieval=retrieval, weights=(1, 0.3, 1)))
+    message = refused("bge-m3", saying(retrieval=retrieval, weights=(1, 0.3, 1)))
 
     assert message == "--weights are of --retrieval hybrid: add it, or drop them"
 
@@ -290,7 +295,7 @@ def test_weights_want_hybrid(retrieval):
     ids=["nothing", "dense", "sparse", "hybrid without multi-vectors"],
 )
 def test_candidates_want_multi_vectors(asked):
-    message = refused("bge-m3", Overrides(candidates=100, **asked))
+    message = refused("bge-m3", saying(candidates=100, **asked))
 
     assert message.startswith("--candidates are re-ranked by multi-vectors")
     assert message.endswith("drop it")
@@ -306,7 +311,7 @@ def test_candidates_want_multi_vectors(asked):
     ],
 )
 def test_weights_without_a_positive_sum(weights):
-    message = refused("bge-m3", Overrides(retrieval="hybrid", weights=weights))
+    message = refused("bge-m3", saying(retrieval="hybrid", weights=weights))
 
     assert message.startswith(f"--weights {','.join(f'{each:g}' for each in weights)}:")
     assert "their sum must be positive" in message
@@ -348,7 +353,7 @@ def test_a_name_of_weights_that_is_misspelt():
 
 # An encoder with a reranker behind it
 
-ALL = Overrides(
+ALL = saying(
     pooling="cls",
     normalize=True,
     max_length=100,
@@ -374,17 +379,18 @@ ALL = Overrides(
 
 
 def test_all_is_said_here():
-    assert all(getattr(ALL, field.name) != field.default for field in fields(Overrides))
+    flags = {each.field for flags in owned_flags().values() for each in flags}
+    assert given_in(ALL) == {field.name for field in fields(Overrides)} - {"own"} | flags
 
 
 def test_the_flags_of_rerankers_are_not_the_encoders():
-    assert without_reranker(ALL) == replace(
+    assert without_reranker(ALL) == also_saying(
         ALL, prompt=None, cutoff_layers=None, cutoff=0, head_index=None, compress_layers=None, compress_ratio=None
     )
 
 
 def test_the_reranker_has_its_own_flags_its_own_length_and_the_dtype_of_both():
-    expected = Overrides(
+    expected = saying(
         max_length=64,
         dtype="bf16",
         prompt="Is it?",

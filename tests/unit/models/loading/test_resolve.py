@@ -14,13 +14,14 @@ from flagbench.models.loading.registry import family_spec
 from flagbench.models.loading.resolve import LoadedModels, Model, has_files, resolve_model
 from tests.checkpoints import add_sentence_transformers, write_bert, write_json
 from tests.filled import write_filled_gemma_reranker, write_filled_m3, write_filled_minicpm, write_filled_mistral
+from tests.saying import saying, with_settings
 from tests.unit.checkpoint_files import has_line
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 OPTIONS = {"trust_remote_code": False, "allow_pickle": False}
 SPEC = family_spec("bge-zh", name="org/model", revision="0" * 40)
-LAYER = replace(family_spec("layerwise-reranker", name="org/layers", revision="1" * 40), cutoff_layer=8, head=0)
+LAYER = with_settings(family_spec("layerwise-reranker", name="org/layers", revision="1" * 40), cutoff_layer=8, head=0)
 
 
 def model_of(spec):
@@ -140,7 +141,7 @@ def test_nothing_is_kept_for_nobody():
 def test_a_layered_scorer_is_read_anew_for_another_layer_and_not_loaded_again():
     loaded, loads = LoadedModels(), Loads(Layered)
     first = loads.take(loaded, LAYER)
-    deeper = replace(LAYER, name="org/layers-layer16", cutoff_layer=16, head=8)
+    deeper = with_settings(LAYER, name="org/layers-layer16", cutoff_layer=16, head=8)
     loaded.keep_only([model_of(deeper)])
     reading = loads.take(loaded, deeper)
 
@@ -155,7 +156,7 @@ def test_a_layered_scorer_is_read_anew_for_another_layer_and_not_loaded_again():
 )
 def test_a_layered_scorer_of_other_settings_is_loaded(change):
     loaded, loads = LoadedModels(), Loads(Layered)
-    other = replace(LAYER, cutoff_layer=16, head=8, **change)
+    other = with_settings(LAYER, cutoff_layer=16, head=8, **change)
     for spec in (LAYER, other):
         loads.take(loaded, spec)
 
@@ -164,7 +165,7 @@ def test_a_layered_scorer_of_other_settings_is_loaded(change):
 
 def test_a_model_of_one_layer_is_loaded_for_each():
     loaded, loads = LoadedModels(), Loads(Plain)
-    other = replace(LAYER, cutoff_layer=16, head=8)
+    other = with_settings(LAYER, cutoff_layer=16, head=8)
     for spec in (LAYER, other):
         assert loads.take(loaded, spec).spec == spec
 
@@ -179,15 +180,15 @@ def test_two_layers_of_one_load_score_as_two_loads_do(tmp_path):
     loaded, loads, scores = LoadedModels(), [], []
 
     def load(model):
-        loads.append(model.spec.cutoff_layer)
+        loads.append(model.spec.own.cutoff_layer)
         return model.load(device="cpu", batch_size=None, **OPTIONS)
 
     for cutoff, layer in enumerate((2, 4)):
-        model = resolve_model(folder, None, Overrides(cutoff_layers=(4, 2), cutoff=cutoff), **OPTIONS)
+        model = resolve_model(folder, None, saying(cutoff_layers=(4, 2), cutoff=cutoff), **OPTIONS)
         assert model.cutoffs == (Cutoff(2, 0), Cutoff(4, 2))
         scorer = loaded.take(model, lambda model=model: load(model))
         assert scorer.spec == model.spec
-        alone = resolve_model(folder, None, Overrides(cutoff_layers=(layer,)), **OPTIONS)
+        alone = resolve_model(folder, None, saying(cutoff_layers=(layer,)), **OPTIONS)
         expected = alone.load(device="cpu", batch_size=None, **OPTIONS).score(PAIRS)
         scores.append(scorer.score(PAIRS))
         assert np.abs(scores[-1] - expected).max() <= 1e-5

@@ -11,6 +11,7 @@ from flagbench.models.loading.resolve import resolve_generator, resolve_model
 from flagbench.models.loading.video_kinds import chat_template, detect_video_lm, takes_system
 from flagbench.models.video import VideoSettings
 from flagbench.runners.commands.show import settings_line
+from tests.saying import saying
 from tests.unit.checkpoint_files import BERT, CAUSAL, CROSS_ENCODER, MINICPM, has_line, xlmr
 from tests.video_checkpoints import IM_TEMPLATE, LLAVA_TEMPLATE
 
@@ -52,7 +53,7 @@ def installed(monkeypatch):
 
 def refused(checkpoint, settings=SETTINGS, **said):
     with pytest.raises(BadInput) as caught:
-        detect_video_lm(checkpoint, settings, Overrides(**said))
+        detect_video_lm(checkpoint, settings, saying(**said))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -67,7 +68,7 @@ def test_each_family_is_a_generator_with_its_settings(checkpoint, family):
 
     assert (found.spec.ability, found.spec.adapter) == ("generate", "video-lm")
     assert (found.spec.name, found.spec.revision) == (files.name, files.revision)
-    assert found.spec.video == SETTINGS
+    assert found.spec.own == SETTINGS
     assert has_line(found.evidence, f"family: {family} ({SEEING[family]['architectures'][0]}), from config.json")
     assert has_line(found.evidence, "frames: 8, as one video with their true times")
     assert has_line(found.evidence, "dtype: bf16")
@@ -123,7 +124,7 @@ def test_an_odd_number_of_frames_for_a_model_of_pairs(checkpoint, family, frames
 
 @pytest.mark.parametrize("family", ["llava_onevision", "smolvlm", "internvl"])
 def test_an_odd_number_of_frames_for_other_models(checkpoint, family):
-    assert detect_video_lm(checkpoint(SEEING[family], TEMPLATED), VideoSettings(7), Overrides()).spec.video.frames == 7
+    assert detect_video_lm(checkpoint(SEEING[family], TEMPLATED), VideoSettings(7), Overrides()).spec.own.frames == 7
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_the_files_say_whether_frames_go_in_pairs(checkpoint, size, name):
     if size == 2:
         assert "in pairs" in refused(files, VideoSettings(7))
     else:
-        assert detect_video_lm(files, VideoSettings(7), Overrides()).spec.video.frames == 7
+        assert detect_video_lm(files, VideoSettings(7), Overrides()).spec.own.frames == 7
 
 
 # The system text
@@ -244,9 +245,9 @@ def test_a_package_that_is_missing(checkpoint, installed, config, missing, packa
 
 def test_packages_of_other_models_may_be_missing(checkpoint, installed):
     installed -= {"torchvision", "num2words"}
-    assert detect_video_lm(checkpoint(LLAVA, TEMPLATED), SETTINGS, Overrides()).spec.video == SETTINGS
+    assert detect_video_lm(checkpoint(LLAVA, TEMPLATED), SETTINGS, Overrides()).spec.own == SETTINGS
     installed |= {"torchvision"}
-    assert detect_video_lm(checkpoint(QWEN2, TEMPLATED), SETTINGS, Overrides()).spec.video == SETTINGS
+    assert detect_video_lm(checkpoint(QWEN2, TEMPLATED), SETTINGS, Overrides()).spec.own == SETTINGS
 
 
 # The other way round
@@ -288,7 +289,7 @@ def test_a_video_model_that_embeds_is_left_to_its_files(folder):
 def test_a_generator_is_found_by_its_folder(folder):
     model = resolve_generator(folder(LLAVA), None, SETTINGS, Overrides(), **OPTIONS, on_cpu=lambda: True)
 
-    assert (model.spec.ability, model.spec.dtype, model.spec.video) == ("generate", "fp32", SETTINGS)
+    assert (model.spec.ability, model.spec.dtype, model.spec.own) == ("generate", "fp32", SETTINGS)
     assert model.checkpoint.directory.name == "tiny"
 
 

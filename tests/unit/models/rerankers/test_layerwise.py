@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
 from tests.filled import write_filled_cost_wise_gemma, write_filled_matroyshka
+from tests.saying import saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -23,7 +23,7 @@ def load(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     folder = request.param(tmp_path / "model")
 
     def loaded(*layers: int) -> Any:
-        asked = Overrides(cutoff_layers=layers, compress_layers=(2,), compress_ratio=2, head_index="layer")
+        asked = saying(cutoff_layers=layers, compress_layers=(2,), compress_ratio=2, head_index="layer")
         options = {"trust_remote_code": False, "allow_pickle": False}
         return resolve_model(str(folder), None, asked, on_cpu=lambda: True, **options).load(
             device="cpu", batch_size=None, **options
@@ -60,4 +60,4 @@ def test_each_cutoff_layer_has_the_column_of_its_place(load: Any) -> None:
     assert together.shape == (2, 3)
     for column, layer in enumerate(layers):
         np.testing.assert_allclose(load(layer).score(ALIKE), together[:, column], rtol=1e-4, atol=1e-5)
-    assert np.array_equal(reranker.score(ALIKE), together[:, layers.index(reranker.spec.cutoff_layer)])
+    assert np.array_equal(reranker.score(ALIKE), together[:, layers.index(reranker.spec.own.cutoff_layer)])

@@ -9,6 +9,7 @@ import pytest
 
 from flagbench.models.loading.registry import family_spec
 from flagbench.models.rerankers.pairs import PairIds, pair_ids
+from flagbench.models.rerankers.settings import PromptSettings
 from flagbench.models.spec import ModelSpec
 
 BOS, PAD = 900_000, 900_001
@@ -34,12 +35,12 @@ def ids_of(text: str) -> list[int]:
 
 def spec_of(*, query: int = 384, whole: int = 512, prompt: str = "Is B an answer to A?") -> ModelSpec:
     spec = family_spec("llm-reranker", name="org/m", revision="")
-    return replace(spec, query_max_length=query, passage_max_length=whole, prompt=prompt)
+    return replace(spec, query_max_length=query, passage_max_length=whole, own=PromptSettings(prompt))
 
 
 def reference(query: str, passage: str, spec: ModelSpec, *, start: tuple[int, ...] = (BOS,)) -> list[int]:
     """``base.py`` of FlagEmbedding 1.4.2: cut each, join, cut the passage's end off, and add separator and prompt."""
-    separator, prompt = ids_of("\n"), ids_of(spec.prompt)
+    separator, prompt = ids_of("\n"), ids_of(spec.own.prompt)
     limit = spec.passage_max_length + len(separator) + len(prompt)
     first = [*start, *ids_of(f"A: {query}")[: spec.query_max_length]]
     second = [*separator, *ids_of(f"B: {passage}")[: spec.passage_max_length]]
@@ -100,7 +101,7 @@ def test_the_lengths_add_up(whole: int) -> None:
     for (query, passage), row in zip(PAIRS, pair_ids(Couples(), spec, PAIRS), strict=True):
         before, between, after = split(row)
         assert before == [BOS, *ids_of(f"A: {query}")[: spec.query_max_length], *ids_of("\n")]
-        assert after == [*ids_of("\n"), *ids_of(spec.prompt)]
+        assert after == [*ids_of("\n"), *ids_of(spec.own.prompt)]
         assert between == ids_of(f"B: {passage}")[: len(between)]
         assert len(before) + len(between) + len(after) == len(row.ids)
         assert len(row.ids) <= whole + 2 * len(after)
@@ -111,7 +112,7 @@ def test_an_over_long_passage_is_cut_at_its_end() -> None:
     query, passage = "what is a fox, and where does it live?", "x" * 1_000
     before, between, after = split(pair(query, passage, spec))
     assert before == [BOS, *ids_of(f"A: {query}"), *ids_of("\n")]
-    assert after == [*ids_of("\n"), *ids_of(spec.prompt)]
+    assert after == [*ids_of("\n"), *ids_of(spec.own.prompt)]
     assert between == ids_of(f"B: {passage}")[: 40 + len(after) - len(before)]  # the room of the prompt is used
     assert 0 < len(between) < 40
 
@@ -127,7 +128,7 @@ def test_an_over_long_query_is_cut_to_its_own_length() -> None:
     before, between, after = split(row)
     assert before == [BOS, *ids_of("A: " + "x" * 1_000)[:10], *ids_of("\n")]
     assert between == ids_of("B: an animal")
-    assert after == [*ids_of("\n"), *ids_of(spec.prompt)]
+    assert after == [*ids_of("\n"), *ids_of(spec.own.prompt)]
 
 
 @pytest.mark.parametrize("query", [60, 61, 62, 63, 64, 65, 80, 500])
@@ -135,7 +136,7 @@ def test_a_query_that_leaves_no_room_is_cut_too(query: int) -> None:
     """The reference would leave it over-long."""
     spec = spec_of(query=query, whole=50)
     row = pair("x" * 1_000, "an animal", spec)
-    tail = [*ids_of("\n"), *ids_of(spec.prompt)]
+    tail = [*ids_of("\n"), *ids_of(spec.own.prompt)]
     limit = 50 + len(tail)
     assert limit == 61
     assert row.ids[-len(tail) :] == tail
@@ -152,7 +153,7 @@ def test_of_an_empty_text_its_mark_is_left(both: tuple[str, str]) -> None:
     before, between, after = split(pair(*both, spec))
     assert before == [BOS, *ids_of(f"A: {both[0]}"), *ids_of("\n")]
     assert between == ids_of(f"B: {both[1]}")
-    assert after == [*ids_of("\n"), *ids_of(spec.prompt)]
+    assert after == [*ids_of("\n"), *ids_of(spec.own.prompt)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flagbench import ModelFault
 from flagbench.models.contract import DENSE, Part
 from flagbench.models.embeddings import Embeddings, MultiVectors
-from flagbench.models.loading.overrides import Overrides, override
+from flagbench.models.loading.overrides import override
 from flagbench.models.loading.registry import published
 from flagbench.runners.encoding import cache as kept_module
 from flagbench.runners.encoding.cache import CachedEmbeddings, EmbeddingCache
@@ -24,12 +24,13 @@ from flagbench.runners.store.folder import read_identity
 from flagbench.runners.store.keys import keys_of
 from flagbench.runners.store.shards import Reader
 from flagbench.runners.store.store import Store
+from tests.saying import saying, with_settings
 from tests.unit.fakes import ALL, Numbers, ThreeParts
 from tests.unit.store_files import flip, records_of, shards_of
 
 Opened = Callable[..., Store]
 M3 = published()["BAAI/bge-m3"]
-HYBRID, _ = override(M3, Overrides(retrieval="hybrid"))
+HYBRID, _ = override(M3, saying(retrieval="hybrid"))
 VOCABULARY, WIDTH = 50, 3
 
 
@@ -281,7 +282,6 @@ def there(store: Store, **settings: Any) -> bool:
                 {"attention": "eager"},
                 {"dense_layers": ("2_Dense",)},
                 {"adapters": ("lora@1",)},
-                {"domain": "law"},
             )
         ),
     ],
@@ -310,7 +310,7 @@ def test_other_settings_have_other_vectors(settings: dict[str, Any], opened: Ope
 )
 def test_what_only_names_or_ranks_is_no_matter(changes: dict[str, Any], opened: Opened) -> None:
     m3(opened(), role="query").put(keys(1), only(made(1), DENSE))
-    other = replace(HYBRID, **changes)
+    other = with_settings(HYBRID, **changes)
     assert other != HYBRID
     assert there(opened(), role="query", spec=other)
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from flagbench import ModelFault
+from flagbench.models.embedders.settings import M3Settings
 from flagbench.models.loading.registry import published
 from flagbench.runners.encoding import encode
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
 from tests.unit.fakes import ALL, Numbers, ThreeParts
 
-SPEC = replace(published()["flagbench/random"], retrieval="hybrid", weights=(1.0, 0.3, 1.0), candidates=5)
+SPEC = replace(published()["flagbench/random"], own=M3Settings("hybrid", (1.0, 0.3, 1.0), 5))
 VOCABULARY, WIDTH = 50, 2
 BYTES = WIDTH * 4  # of one token's vector
 

@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 from flagbench import ModelFault
 from flagbench.models.contract import DENSE
 from flagbench.models.embeddings import Embeddings, widened
-from flagbench.models.loading.overrides import Overrides, override
+from flagbench.models.loading.overrides import override
 from flagbench.models.loading.registry import published
+from flagbench.models.rerankers.settings import LayerSettings, PromptSettings
 from flagbench.runners.encoding import encode
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Silent
 from flagbench.runners.store.store import Store
+from tests.saying import saying
 from tests.unit.fakes import ALL, Encoding, Numbers, Scoring, ThreeParts
 from tests.unit.store_files import read_only, shards_of
 
 Opened = Callable[..., Store]
 SPEC = published()["flagbench/random"]
-HYBRID, _ = override(published()["BAAI/bge-m3"], Overrides(retrieval="hybrid"))
+HYBRID, _ = override(published()["BAAI/bge-m3"], saying(retrieval="hybrid"))
 WORDS = ["fox", "river", "stone", "cloud", "a", "time", "中国", "的"]
 TEXTS = [" ".join(WORDS[(row * step) % 8] for step in range(1, 2 + row * 7 % 11)) for row in range(40)] + ["", "fox"]
 PAIRS = [(TEXTS[row % 5], TEXTS[row]) for row in range(40)]
@@ -357,7 +359,10 @@ def test_two_ways_to_cut_a_text_are_two_pairs(text: str, opened: Opened) -> None
     assert scorer.given == len(set(pairs))
 
 
-@pytest.mark.parametrize("changes", [{"query_max_length": 7}, {"name": "org/other"}, {"prompt": "Is it?"}, {"head": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"query_max_length": 7}, {"name": "org/other"}, {"own": PromptSettings("Is it?")}, {"own": LayerSettings(head=1)}],
+)
 def test_scores_of_other_settings_are_others(changes: dict[str, Any], opened: Opened) -> None:
     scorer = Counting()
     score(scorer, opened(), PAIRS[:3])

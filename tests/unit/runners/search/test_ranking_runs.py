@@ -13,6 +13,7 @@ import pytest
 import scipy
 
 from flagbench import BadData
+from flagbench.models.embedders.settings import M3Settings
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.encoding import encode
@@ -30,7 +31,7 @@ WIDTH = 8
 
 
 def spec_of(retrieval: str, weights: tuple[float, ...] = (), candidates: int = 0) -> ModelSpec:
-    return replace(PLAIN, retrieval=retrieval, weights=weights, candidates=candidates)
+    return replace(PLAIN, own=M3Settings(retrieval, weights, candidates))
 
 
 DENSE, SPARSE, COLBERT = spec_of("dense"), spec_of("sparse"), spec_of("colbert", candidates=6)
@@ -103,24 +104,24 @@ def truth(spec: ModelSpec, query: str, passages: Mapping[str, str], top_k: int) 
     dense = {name: dense_score(query, text) for name, text in passages.items()}
     sparse = {name: sparse_score(query, text) for name, text in passages.items()}
     sparse = {name: score for name, score in sparse.items() if score > 0}
-    if spec.retrieval in {"dense", "sparse"}:
-        scores = dense if spec.retrieval == "dense" else sparse
+    if spec.own.retrieval in {"dense", "sparse"}:
+        scores = dense if spec.own.retrieval == "dense" else sparse
         order = first(scores, top_k)
         return order, {name: scores[name] for name in order}
     if "multi_vector" not in spec.parts:
         one, other = first(dense, top_k), first(sparse, top_k)
         scores = {
-            name: spec.weights[0] * (dense[name] if name in one else 0)
-            + spec.weights[1] * (sparse[name] if name in other else 0)
+            name: spec.own.weights[0] * (dense[name] if name in one else 0)
+            + spec.own.weights[1] * (sparse[name] if name in other else 0)
             for name in {*one, *other}
         }
         order = first(scores, top_k)
         return order, {name: scores[name] for name in order}
     ranked = first(dense, top_k)
-    head = ranked[: spec.candidates]
-    weights = WEIGHTS.get(spec.retrieval, spec.weights)
+    head = ranked[: spec.own.candidates]
+    weights = WEIGHTS.get(spec.own.retrieval, spec.own.weights)
     scores = {name: sum_of(query, passages[name], weights) for name in head}
-    return first(scores) + ranked[spec.candidates :], scores
+    return first(scores) + ranked[spec.own.candidates :], scores
 
 
 # Texts
@@ -201,7 +202,7 @@ def test_only_the_parts_of_the_retrieval_are_asked_for() -> None:
 
 
 def test_dot_products_where_the_spec_says_so() -> None:
-    spec = replace(COLBERT, similarity="dot", candidates=0)
+    spec = replace(COLBERT, similarity="dot", own=replace(COLBERT.own, candidates=0))
     run, _ = run_of(ThreeParts(spec))
     for query_id, text in zip(QUERIES.ids, QUERIES.texts, strict=True):
         query = np.array(dense_of(f"ask: {text}"))
@@ -224,7 +225,7 @@ def test_given_candidates_alone_are_ranked_and_all_of_them(name: str, top_k: int
     assert list(run) == list(QUERIES.ids)
     assert run["q2"] == run["q4"] == {}  # one is not in the mapping, the other has none
     for query_id, text in zip(QUERIES.ids, QUERIES.texts, strict=True):
-        weights = WEIGHTS.get(spec.retrieval, spec.weights)
+        weights = WEIGHTS.get(spec.own.retrieval, spec.own.weights)
         scores = {each: sum_of(f"ask: {text}", BY_ID[each], weights) for each in CANDIDATES.get(query_id, [])}
         found = run[query_id]
         assert list(found.values()) == sorted(found.values(), reverse=True)
@@ -261,7 +262,7 @@ def test_a_second_pass_gives_the_same_run(
     name: str, candidates: Any, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encode, "_CHUNK_CPU", (4, 10_000))
-    spec = replace(SPECS[name], candidates=2)
+    spec = replace(SPECS[name], own=replace(SPECS[name].own, candidates=2))
     once, twice = ThreeParts(spec), ThreeParts(spec)
     wanted, info = run_of(once, candidates=candidates)
     assert sorted(once.seen("passage", "multi_vector")) == sorted(set(PASSAGES.texts))
@@ -312,14 +313,14 @@ def test_equal_passages_are_encoded_once_and_score_alike(
 ) -> None:
     if kept is not None:
         monkeypatch.setattr(rank, "_KEPT_BYTES", kept)
-    spec = replace(SPECS[name], candidates=100 if SPECS[name].candidates else 0)
+    spec = replace(SPECS[name], own=replace(SPECS[name].own, candidates=100 if SPECS[name].own.candidates else 0))
     adapter = ThreeParts(spec)
     texts = [PASSAGES.texts[0], PASSAGES.texts[1], PASSAGES.texts[0], PASSAGES.texts[2], PASSAGES.texts[0]]
     run, _ = run_of(adapter, passages=Texts(["a", "b", "c", "d", "e"], texts, ""))
     part = "dense" if "dense" in spec.parts else "sparse"
     assert sorted(adapter.seen("passage", part)) == sorted(set(texts))
     again = [texts for texts, role, _, parts in adapter.calls if role == "passage" and parts == {"multi_vector"}]
-    assert [sorted(texts) for texts in again] == ([sorted(set(texts))] if kept == 0 and spec.candidates else [])
+    assert [sorted(texts) for texts in again] == ([sorted(set(texts))] if kept == 0 and spec.own.candidates else [])
     for found in run.values():
         scores = [found[each] for each in "ace" if each in found]
         assert len(scores) in {0, 3}  # without a shared word sparse search finds none of them

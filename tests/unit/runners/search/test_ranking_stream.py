@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flagbench.models.embedders.settings import M3Settings
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.encoding import encode
@@ -27,14 +28,14 @@ from tests.unit.fakes import Numbers, ThreeParts
 VOCABULARY, WIDTH = 9, 3
 PLAIN = replace(published()["flagbench/random"], similarity="dot")
 SPECS = {
-    "sparse": replace(PLAIN, retrieval="sparse"),
-    "two": replace(PLAIN, retrieval="hybrid", weights=(0.5, 0.25, 0.0)),
-    "dense alone": replace(PLAIN, retrieval="hybrid", weights=(0.5, 0.0, 0.0)),
-    "lists of no weight": replace(PLAIN, retrieval="hybrid", weights=(0.0, 0.25, 0.0)),
-    "three": replace(PLAIN, retrieval="hybrid", weights=(0.5, 0.25, 2.0), candidates=7),
-    "dense and late": replace(PLAIN, retrieval="hybrid", weights=(0.5, 0.0, 1.0), candidates=7),
-    "late alone": replace(PLAIN, retrieval="hybrid", weights=(0.0, 0.0, 1.0), candidates=7),
-    "colbert": replace(PLAIN, retrieval="colbert", candidates=7),
+    "sparse": replace(PLAIN, own=M3Settings(retrieval="sparse")),
+    "two": replace(PLAIN, own=M3Settings(retrieval="hybrid", weights=(0.5, 0.25, 0.0))),
+    "dense alone": replace(PLAIN, own=M3Settings(retrieval="hybrid", weights=(0.5, 0.0, 0.0))),
+    "lists of no weight": replace(PLAIN, own=M3Settings(retrieval="hybrid", weights=(0.0, 0.25, 0.0))),
+    "three": replace(PLAIN, own=M3Settings(retrieval="hybrid", weights=(0.5, 0.25, 2.0), candidates=7)),
+    "dense and late": replace(PLAIN, own=M3Settings(retrieval="hybrid", weights=(0.5, 0.0, 1.0), candidates=7)),
+    "late alone": replace(PLAIN, own=M3Settings(retrieval="hybrid", weights=(0.0, 0.0, 1.0), candidates=7)),
+    "colbert": replace(PLAIN, own=M3Settings(retrieval="colbert", candidates=7)),
 }
 
 
@@ -75,7 +76,7 @@ def naive(spec: ModelSpec, query: str, passages: Mapping[str, str], top_k: int) 
         mine, others = vectors_of(query), vectors_of(text)
         return sum(max(sum(a * b for a, b in zip(x, y, strict=True)) for y in others) for x in mine) / len(mine)
 
-    asked, weights = weights_of(query), spec.weights or (0.0, 0.0, 1.0)
+    asked, weights = weights_of(query), spec.own.weights or (0.0, 0.0, 1.0)
     dense = {
         name: sum(a * b for a, b in zip(dense_of(query), dense_of(text), strict=True))
         for name, text in passages.items()
@@ -85,16 +86,16 @@ def naive(spec: ModelSpec, query: str, passages: Mapping[str, str], top_k: int) 
         for name, text in passages.items()
         if asked.keys() & weights_of(text).keys()
     }
-    if spec.retrieval == "sparse":
+    if spec.own.retrieval == "sparse":
         return {name: sparse[name] for name in ordered(sparse)[:top_k]}
     first = ordered(dense)[:top_k]
     if "multi_vector" in spec.parts:
-        head = first[: spec.candidates]
+        head = first[: spec.own.candidates]
         found = {
             name: weights[0] * dense[name] + weights[1] * sparse.get(name, 0.0) + weights[2] * late(passages[name])
             for name in head
         }
-        below = first[spec.candidates :]
+        below = first[spec.own.candidates :]
         return found | {name: min(found.values()) - place for place, name in enumerate(below, 1)}
     second = ordered(sparse)[:top_k] if weights[1] else []
     found = {

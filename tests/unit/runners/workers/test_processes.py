@@ -25,8 +25,9 @@ from flagbench.runners.progress import Silent
 from flagbench.runners.workers.pool import Load, Pool, WorkerError
 from flagbench.runners.workers.processes import _ProcessWorker, pool_on
 from tests.conftest import ROOT
+from tests.saying import with_settings
 from tests.unit import worker_models
-from tests.unit.worker_models import ENCODER, SCORER
+from tests.unit.worker_models import ENCODER, LAYERED, SCORER
 
 TEXTS = [f"{letter} " * (1 + row % 7) + str(row) for row, letter in enumerate("abcdefghij" * 20)]
 SECONDS = 60.0  # nobody waits so long unless something is broken
@@ -182,13 +183,13 @@ def test_the_other_workers_go_on_alone_where_none_can_be_started(opened: Opened,
 
 
 def test_a_layer_reaches_the_workers(opened: Opened) -> None:
-    pool = opened(worker_models.load_layered, SCORER)
+    pool = opened(worker_models.load_layered, LAYERED)
     assert isinstance(pool, LayeredScorer)
     for layer in (8, 24):
-        other = pool.reading(replace(SCORER, cutoff_layer=layer))
-        assert other.spec.cutoff_layer == layer
+        other = pool.reading(with_settings(LAYERED, cutoff_layer=layer))
+        assert other.spec.own.cutoff_layer == layer
         assert other.score([("a", "b")] * 3).tolist() == [layer] * 3
-    assert pool.score([("a", "b")]).tolist() == [SCORER.cutoff_layer]
+    assert pool.score([("a", "b")]).tolist() == [LAYERED.own.cutoff_layer]
 
 
 def test_the_same_weights_under_another_name_are_read_as_they_are(opened: Opened) -> None:

@@ -1,13 +1,11 @@
-from dataclasses import replace
-
 import pytest
 
 from flagbench import BadInput
 from flagbench.models.contract import Cutoff
 from flagbench.models.loading.detect import detect
-from flagbench.models.loading.layers import with_layers
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import family_spec, published
+from tests.saying import saying, with_settings
 from tests.unit.checkpoint_files import LIGHTWEIGHT, MATROYSHKA, MINICPM, has_line, said
 
 CONFIGS = {"layerwise-reranker": MINICPM, "lightweight-reranker": LIGHTWEIGHT, "matroyshka-reranker": MATROYSHKA}
@@ -15,12 +13,17 @@ MINICPM_ROW = published()["BAAI/bge-reranker-v2-minicpm-layerwise"]
 LIGHTWEIGHT_ROW = published()["BAAI/bge-reranker-v2.5-gemma2-lightweight"]
 
 
+def with_layers(spec, config, overrides):
+    """What the settings make of the flags, once the config is known."""
+    return spec.own.at_checkpoint(spec, config, overrides.own, overrides.cutoff)
+
+
 def spec_of(family):
     return family_spec(family, name="local/tiny", revision="0" * 40)
 
 
 def layers_of(family, config=None, **asked):
-    return with_layers(spec_of(family), config or CONFIGS[family], Overrides(**asked))
+    return with_layers(spec_of(family), config or CONFIGS[family], saying(**asked))
 
 
 def refused(family, config=None, **asked):
@@ -42,7 +45,7 @@ def refused(family, config=None, **asked):
 def test_the_last_layer_unless_asked(family, last, head):
     spec, cutoffs, evidence = layers_of(family)
 
-    assert (spec.cutoff_layer, spec.head) == (last, head)
+    assert (spec.own.cutoff_layer, spec.own.head) == (last, head)
     assert cutoffs == (Cutoff(last, head),)
     assert spec.name == "local/tiny"
     assert has_line(evidence, f"cutoff layer: {last} of ", "the last one")
@@ -54,12 +57,12 @@ def test_the_layer_of_a_published_row(row, config, head):
     spec, cutoffs, evidence = with_layers(row, config, Overrides())
 
     assert cutoffs == (Cutoff(28, head),)
-    assert (spec.cutoff_layer, spec.head, spec.name) == (28, head, row.name)
+    assert (spec.own.cutoff_layer, spec.own.head, spec.name) == (28, head, row.name)
     assert has_line(evidence, "cutoff layer: 28 of 8 to ", "README")
 
 
 def test_a_layer_that_was_asked_for_goes_before_the_rows():
-    spec, cutoffs, evidence = with_layers(MINICPM_ROW, MINICPM, Overrides(cutoff_layers=(12,)))
+    spec, cutoffs, evidence = with_layers(MINICPM_ROW, MINICPM, saying(cutoff_layers=(12,)))
 
     assert cutoffs == (Cutoff(12, 4),)
     assert spec.name == f"{MINICPM_ROW.name}-layer12"
@@ -68,7 +71,7 @@ def test_a_layer_that_was_asked_for_goes_before_the_rows():
 
 @pytest.mark.parametrize(("row", "layer"), [(MINICPM_ROW, 28), (MINICPM_ROW, 40), (spec_of("layerwise-reranker"), 40)])
 def test_the_name_says_the_layer_where_it_was_asked_for_though_it_is_the_default(row, layer):
-    assert with_layers(row, MINICPM, Overrides(cutoff_layers=(layer,)))[0].name == f"{row.name}-layer{layer}"
+    assert with_layers(row, MINICPM, saying(cutoff_layers=(layer,)))[0].name == f"{row.name}-layer{layer}"
 
 
 @pytest.mark.parametrize(
@@ -78,14 +81,14 @@ def test_several_layers_are_read_in_one_pass_and_each_run_is_of_one(asked):
     runs = [layers_of("layerwise-reranker", cutoff_layers=asked, cutoff=cutoff) for cutoff in range(3)]
 
     assert {cutoffs for _, cutoffs, _ in runs} == {(Cutoff(8, 0), Cutoff(24, 16), Cutoff(40, 32))}
-    assert [(spec.cutoff_layer, spec.head) for spec, _, _ in runs] == [(8, 0), (24, 16), (40, 32)]
+    assert [(spec.own.cutoff_layer, spec.own.head) for spec, _, _ in runs] == [(8, 0), (24, 16), (40, 32)]
     assert [spec.name for spec, _, _ in runs] == [f"local/tiny-layer{layer}" for layer in (8, 24, 40)]
 
 
 def test_the_runs_of_one_pass_differ_in_nothing_else():
     specs = [layers_of("matroyshka-reranker", cutoff_layers=(4, 8, 16), cutoff=cutoff)[0] for cutoff in range(3)]
 
-    assert len({replace(spec, name="", cutoff_layer=0, head=0) for spec in specs}) == 1
+    assert len({with_settings(spec, name="", cutoff_layer=0, head=0) for spec in specs}) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,17 +154,17 @@ def test_the_lightweight_family_takes_heads_by_place_in_the_list(family):
     spec, cutoffs, evidence = layers_of(family, cutoff_layers=(32, 8, 16), cutoff=2)
 
     assert cutoffs == (Cutoff(8, 0), Cutoff(16, 1), Cutoff(32, 2))
-    assert (spec.head, spec.head_index) == (2, "position")
+    assert (spec.own.head, spec.own.head_index) == (2, "position")
     assert has_line(evidence, "head: 2", "place", "--head-index layer")
 
 
 @pytest.mark.parametrize("row", [spec_of("lightweight-reranker"), LIGHTWEIGHT_ROW])
 def test_the_layers_own_head_where_it_is_asked_for(row):
-    asked = Overrides(cutoff_layers=(8, 28), cutoff=1, head_index="layer")
+    asked = saying(cutoff_layers=(8, 28), cutoff=1, head_index="layer")
     spec, cutoffs, evidence = with_layers(row, LIGHTWEIGHT, asked)
 
     assert cutoffs == (Cutoff(8, 0), Cutoff(28, 20))
-    assert (spec.head, spec.head_index) == (20, "layer")
+    assert (spec.own.head, spec.own.head_index) == (20, "layer")
     assert has_line(evidence, "head: 20, the layer's own")
 
 
@@ -183,7 +186,7 @@ def test_one_head_for_all_layers(family, how):
     spec, cutoffs, evidence = layers_of(family, config, cutoff_layers=(8, 20, 40), cutoff=2, head_index=how)
 
     assert cutoffs == (Cutoff(8, 0), Cutoff(20, 0), Cutoff(40, 0))
-    assert (spec.cutoff_layer, spec.head) == (40, 0)
+    assert (spec.own.cutoff_layer, spec.own.head) == (40, 0)
     assert has_line(evidence, "head: 0")
 
 
@@ -191,7 +194,7 @@ def test_one_head_for_all_layers(family, how):
 
 
 def compression(spec):
-    return spec.compress_ratio, spec.compress_layers
+    return spec.own.compress_ratio, spec.own.compress_layers
 
 
 @pytest.mark.parametrize("ratio", [2, 4, 8])
@@ -213,7 +216,7 @@ def test_no_compression(asked):
 def test_no_compression_where_the_row_has_one():
     assert compression(with_layers(LIGHTWEIGHT_ROW, LIGHTWEIGHT, Overrides())[0]) == (2, (24, 40))
 
-    spec, _, evidence = with_layers(LIGHTWEIGHT_ROW, LIGHTWEIGHT, Overrides(compress_ratio=1))
+    spec, _, evidence = with_layers(LIGHTWEIGHT_ROW, LIGHTWEIGHT, saying(compress_ratio=1))
     assert compression(spec) == (1, ())
     assert not has_line(evidence, "compression")
 
@@ -226,7 +229,7 @@ def test_layers_of_compression_as_asked_for_in_their_order():
 
 
 def test_layers_of_compression_for_the_ratio_of_the_row():
-    spec = with_layers(LIGHTWEIGHT_ROW, LIGHTWEIGHT, Overrides(compress_layers=(16,)))[0]
+    spec = with_layers(LIGHTWEIGHT_ROW, LIGHTWEIGHT, saying(compress_layers=(16,)))[0]
 
     assert compression(spec) == (2, (16,))
 
@@ -250,14 +253,14 @@ def test_a_layer_that_nothing_can_be_compressed_before(layer):
 def test_the_first_and_the_last_layer_to_compress_before(layer):
     spec = layers_of("lightweight-reranker", compress_ratio=2, compress_layers=(layer,))[0]
 
-    assert spec.compress_layers == (layer,)
+    assert spec.own.compress_layers == (layer,)
 
 
 def test_a_model_with_fewer_layers_than_the_familys_compression():
     config = {**LIGHTWEIGHT, "num_hidden_layers": 6, "start_layer": 2}
 
     assert "layers 1 to 5, not 8: see --compress-layers" in refused("lightweight-reranker", config, compress_ratio=2)
-    assert layers_of("lightweight-reranker", config)[0].compress_layers == ()
+    assert layers_of("lightweight-reranker", config)[0].own.compress_layers == ()
 
 
 @pytest.mark.parametrize("asked", [{}, {"compress_ratio": 1}])
@@ -273,20 +276,20 @@ def test_layers_of_compression_without_a_ratio(asked):
 
 @pytest.mark.parametrize(("family", "config"), CONFIGS.items(), ids=CONFIGS)
 def test_a_checkpoint_is_read_at_the_layers_asked_for(checkpoint, family, config):
-    found = detect(checkpoint(config), Overrides(cutoff_layers=(16, 8), cutoff=1))
+    found = detect(checkpoint(config), saying(cutoff_layers=(16, 8), cutoff=1))
 
-    assert (found.spec.family, found.spec.cutoff_layer, found.spec.name) == (family, 16, "local/tiny-layer16")
+    assert (found.spec.family, found.spec.own.cutoff_layer, found.spec.name) == (family, 16, "local/tiny-layer16")
     assert [cutoff.layer for cutoff in found.cutoffs] == [8, 16]
     assert said(found, "cutoff layer: 16", "as asked for")
 
 
 def test_a_name_that_was_asked_for_says_the_layer_too(checkpoint):
-    assert detect(checkpoint(MINICPM), Overrides(cutoff_layers=(8,), name="my/name")).spec.name == "my/name-layer8"
+    assert detect(checkpoint(MINICPM), saying(cutoff_layers=(8,), name="my/name")).spec.name == "my/name-layer8"
 
 
 @pytest.mark.parametrize(("ratio", "attention"), [(1, ""), (2, "eager")])
 def test_matroyshka_compresses_by_attention_weights_that_only_eager_gives(checkpoint, ratio, attention):
-    found = detect(checkpoint(MATROYSHKA), Overrides(compress_ratio=ratio))
+    found = detect(checkpoint(MATROYSHKA), saying(compress_ratio=ratio))
 
     assert found.spec.attention == attention
     assert said(found, "attention: eager") is bool(attention)
