@@ -25,6 +25,7 @@ class Flag:
         parse: From text to value, raising ``argparse.ArgumentTypeError``; None for a flag without a value.
         choices: The values there are; empty for any.
         negatable: A flag without a value that has a ``--no-`` form.
+        selects: It chooses what there is to do, so lists take it as well.
     """
 
     field: str
@@ -35,6 +36,7 @@ class Flag:
     parse: Callable[[str], Any] | None
     choices: Sequence[Any]
     negatable: bool
+    selects: bool = False
 
 
 def flag(
@@ -47,6 +49,7 @@ def flag(
     parse: Callable[[str], Any] | None = None,
     choices: Sequence[Any] = (),
     negatable: bool = False,
+    selects: bool = False,
 ) -> Any:
     """A field of a dataclass that is set by a flag.
 
@@ -60,6 +63,7 @@ def flag(
         parse: From text to value; None for the text itself.
         choices: The values there are.
         negatable: A flag without a value that also has a ``--no-`` form.
+        selects: It chooses what there is to do, such as tasks, so lists take it as well.
     """
     return field(
         default=default,
@@ -72,6 +76,7 @@ def flag(
                 "parse": parse,
                 "choices": choices,
                 "negatable": negatable,
+                "selects": selects,
             }
         },
     )
@@ -98,6 +103,7 @@ def _flag(each: Field[Any]) -> Flag:
         parse=None if switch or said["negatable"] else said["parse"] or str,
         choices=said["choices"],
         negatable=said["negatable"],
+        selects=said["selects"],
     )
 
 
