@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
+from flagbench.airbench.options import AirBenchOptions
 from flagbench.airbench.registry import REVISION, Dataset, datasets, select
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
-from flagbench.runners.request import RunRequest, refuse_flags_of_others
+from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
-    from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
@@ -23,12 +24,22 @@ if TYPE_CHECKING:
 MINI = Path(__file__).parent / "mini"
 
 
-class _AirBench:
-    """All versions of AIR-Bench. A task is a dataset; its splits are evaluated together or one after the other."""
+class _AirBench(Benchmark):
+    """All versions of AIR-Bench. A task is a dataset; its splits are evaluated together or one after the other.
+
+    There are no averages here: they are those of ``flagbench score``, by type, domain and language.
+    """
 
     name = "air-bench"
     title = "AIR-Bench"
     imports = ("flagbench.airbench.evaluation", "datasets.load")
+    options = AirBenchOptions
+    commands = MappingProxyType({"score": "flagbench.airbench.commands", "submit": "flagbench.airbench.commands"})
+    examples = (
+        "flagbench evaluate BAAI/bge-m3 --benchmark air-bench --languages zh --splits dev",
+        "flagbench evaluate BAAI/bge-m3 --benchmark air-bench --domains law --reranker BAAI/bge-reranker-v2-m3",
+        "flagbench evaluate ./checkpoint-2000 --benchmark air-bench --mini --output results",
+    )
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""
@@ -36,14 +47,14 @@ class _AirBench:
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
-        refuse_flags_of_others(request)
+        options = options_of(request, AirBenchOptions)
         chosen = select(
-            versions=request.versions,
+            versions=options.versions,
             types=request.types,
-            domains=request.domains,
-            languages=request.languages,
-            names=request.datasets,
-            splits=request.splits,
+            domains=options.domains,
+            languages=options.languages,
+            names=options.datasets,
+            splits=options.splits,
             tasks=request.tasks,
         )
         if request.mini:
@@ -52,10 +63,6 @@ class _AirBench:
             if not chosen:
                 raise BadInput(f"--mini has none of these datasets; it has {', '.join(sorted(present))}")
         return tuple(map(_task, chosen))
-
-    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
-        """See Benchmark: they are those of ``flagbench score``, by type, domain and language."""
-        return {}
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
@@ -95,21 +102,11 @@ class _AirBench:
         """See Benchmark."""
         return MINI
 
-    def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
-        """See Benchmark."""
-        from flagbench.runners.run.plan import text_model
-
-        return text_model(request, on_cpu)
-
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
         from flagbench.airbench.loading import check
 
         check(dataset_of(task), snapshots)
-
-    def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
-        """See Benchmark: the rows are read and judged when they are scored."""
-        return ()
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

@@ -33,6 +33,7 @@ Scores = dict[tuple[str, str, str], float]
 
 
 def ours(model: Path, data: Path, tasks: dict[str, list[str]], output: Path) -> tuple[Scores, dict[str, str]]:
+    from flagbench.cmteb.options import MtebOptions
     from flagbench.runners.progress import Lines
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run import engine, plan
@@ -40,7 +41,6 @@ def ours(model: Path, data: Path, tasks: dict[str, list[str]], output: Path) -> 
     scores: Scores = {}
     kinds: dict[str, str] = {}
     for benchmark, names in tasks.items():
-        subsets = ("zh",) if benchmark == "mteb" else ()
         request = RunRequest(
             model=str(model),
             benchmark=benchmark,
@@ -48,7 +48,7 @@ def ours(model: Path, data: Path, tasks: dict[str, list[str]], output: Path) -> 
             data=data,
             output=output,
             device="cpu",
-            subsets=subsets if "XQuADRetrieval" in names else (),
+            options=MtebOptions(("zh",)) if "XQuADRetrieval" in names else None,
         )
         resolved = plan.resolve(request)
         finished = engine.run(resolved, Lines(Console(stderr=True), len(names)))

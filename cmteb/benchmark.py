@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, UnknownName
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome, names_of
+from flagbench.cmteb.options import CmtebOptions, MtebOptions
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Loaded, Outcome, names_of
 from flagbench.runners.data.snapshots import Snapshots
-from flagbench.runners.request import RunRequest, refuse_flags_of_others
-from flagbench.runners.task import Task, pick, read_tasks, splits_line
+from flagbench.runners.request import PROFILES, RunRequest, options_of
+from flagbench.runners.task import Task, pick, read_tasks
 
 if TYPE_CHECKING:
-    from flagbench.models.loading.resolve import Model
-    from flagbench.models.spec import ModelSpec
     from flagbench.runners.progress import Progress
-    from flagbench.runners.run.plan import Plan
 
 _HERE = Path(__file__).parent
 _MINI = _HERE / "mini"
 _RETRIEVAL_KINDS = {"Retrieval", "Reranking"}
 
 
-class _ThroughMteb:
+class _ThroughMteb(Benchmark):
     """What both benchmarks share: data and scoring through mteb's task objects, imported when first needed."""
 
     imports = ("flagbench.cmteb.loading", "flagbench.cmteb.evaluation")
-
-    def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
-        """See Benchmark."""
-        from flagbench.runners.run.plan import text_model
-
-        return text_model(request, on_cpu)
-
-    def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
-        """See Benchmark: the rows are read and judged when they are scored."""
-        return ()
+    profiles = PROFILES
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
@@ -54,28 +44,18 @@ class _ThroughMteb:
 
         return evaluate(loaded, evaluated, progress, predictions)
 
-    def listing(self, tasks: Sequence[Task]) -> Listing:
-        """See Benchmark."""
-        headings = ["task", "type", "group", "dataset", "revision", "splits", "main score"]
-        return Listing(headings, [_cells(task) for task in tasks])
-
-    def settings(self, task: Task) -> Mapping[str, Any]:
-        """See Benchmark."""
-        return asdict(task)
-
-    def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
-        """See Benchmark."""
-        return (f"{task.name}.json",)
-
-    def check_results(self, plan: Plan) -> None:
-        """See Benchmark: a result of other settings is replaced, and kept aside."""
-
 
 class _CMteb(_ThroughMteb):
     """The 31 tasks of ``MTEB(cmn, v1)`` and the groups beside them."""
 
     name = "cmteb"
     title = "C-MTEB"
+    options = CmtebOptions
+    examples = (
+        "flagbench evaluate BAAI/bge-small-zh-v1.5 --mini",
+        "flagbench evaluate ./checkpoint-2000 --types sts,retrieval --output results",
+        "flagbench evaluate BAAI/bge-m3 --types retrieval --reranker BAAI/bge-reranker-v2-m3",
+    )
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""
@@ -83,7 +63,6 @@ class _CMteb(_ThroughMteb):
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
-        refuse_flags_of_others(request)
         tasks = self.tasks()
         if request.mini:
             mini = tuple(task for task in tasks if task.group == "core" and (_MINI / task.dataset).is_dir())
@@ -95,7 +74,7 @@ class _CMteb(_ThroughMteb):
             tasks,
             names=request.tasks,
             kinds=request.types,
-            group=request.group or "core",
+            group=options_of(request, CmtebOptions).group,
             hint="see flagbench tasks --benchmark cmteb",
         )
         return _drawable(chosen, request)
@@ -123,6 +102,13 @@ class _Mteb(_ThroughMteb):
 
     name = "mteb"
     title = "MTEB"
+    options = MtebOptions
+    commands = MappingProxyType({"submit": "flagbench.cmteb.commands"})
+    examples = (
+        "flagbench evaluate BAAI/bge-m3 --benchmark mteb --tasks SciFact,NFCorpus",
+        "flagbench evaluate BAAI/bge-m3 --benchmark mteb --tasks MassiveIntentClassification --subsets de,fr",
+        "flagbench evaluate ./checkpoint-2000 --benchmark mteb --tasks STS12 --output results",
+    )
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""
@@ -138,7 +124,6 @@ class _Mteb(_ThroughMteb):
         from mteb.get_tasks import _TASKS_REGISTRY
 
         hint = "see flagbench tasks --benchmark mteb"
-        refuse_flags_of_others(request)
         if not request.tasks:
             raise BadInput("--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; " + hint)
         for name in request.tasks:
@@ -147,15 +132,8 @@ class _Mteb(_ThroughMteb):
         rows = tuple(_row(_TASKS_REGISTRY[name]()) for name in request.tasks)
         rows = pick(rows, names=request.tasks, kinds=request.types, group="mteb", hint=hint)
         rows = _drawable(rows, request)
-        return tuple(_only_subsets(row, request.subsets) for row in rows) if request.subsets else rows
-
-    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
-        """See Benchmark: there are none."""
-        return {}
-
-    def mini_data(self) -> Path | None:
-        """See Benchmark."""
-        return None
+        subsets = options_of(request, MtebOptions).subsets
+        return tuple(_only_subsets(row, subsets) for row in rows) if subsets else rows
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
@@ -183,10 +161,6 @@ def _drawable(tasks: tuple[Task, ...], request: RunRequest) -> tuple[Task, ...]:
 
         refuse_others(tasks, request.profile)
     return tasks
-
-
-def _cells(task: Task) -> list[str]:
-    return [task.name, task.kind, task.group, task.dataset, task.revision[:8], splits_line(task), task.main_score]
 
 
 def _row(task: Any) -> Task:

@@ -25,6 +25,7 @@ class Flag:
         parse: From text to value, raising ``argparse.ArgumentTypeError``; None for a flag without a value.
         choices: The values there are; empty for any.
         negatable: A flag without a value that has a ``--no-`` form.
+        selects: It chooses what there is to do, so lists take it as well.
     """
 
     field: str
@@ -35,6 +36,7 @@ class Flag:
     parse: Callable[[str], Any] | None
     choices: Sequence[Any]
     negatable: bool
+    selects: bool = False
 
 
 def flag(
@@ -48,6 +50,7 @@ def flag(
     choices: Sequence[Any] = (),
     negatable: bool = False,
     kept: bool = True,
+    selects: bool = False,
 ) -> Any:
     """A field of a dataclass that is set by a flag.
 
@@ -62,6 +65,7 @@ def flag(
         choices: The values there are.
         negatable: A flag without a value that also has a ``--no-`` form.
         kept: False for a flag that is applied and forgotten: what it does is in other settings.
+        selects: It chooses what there is to do, such as tasks, so lists take it as well.
     """
     return field(
         default=default,
@@ -75,6 +79,7 @@ def flag(
                 "parse": parse,
                 "choices": choices,
                 "negatable": negatable,
+                "selects": selects,
             }
         },
     )
@@ -101,6 +106,7 @@ def _flag(each: Field[Any]) -> Flag:
         parse=None if switch or said["negatable"] else said["parse"] or str,
         choices=said["choices"],
         negatable=said["negatable"],
+        selects=said["selects"],
     )
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from flagbench import BadInput
+from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.registry import REVISION, Row, averaged, datasets, find, select
 from flagbench.models.video import VideoSettings
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
-from flagbench.runners.request import RunRequest, VideoRequest, refuse_flags_of_others
+from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
     from flagbench.runners.progress import Progress
-    from flagbench.runners.run.plan import Plan
 
 MINI = Path(__file__).parent / "mini"
 
@@ -29,30 +29,39 @@ _FRAMES = 16
 _FRAMES_AT_MOST = 64
 
 
-class _Mlvu:
+class _Mlvu(Benchmark):
     """Both sets of MLVU. A task is one kind of question."""
 
     name = "mlvu"
     title = "MLVU"
     imports = ("flagbench.mlvu.evaluation",)
+    options = MlvuOptions
+    commands = MappingProxyType({"score": "flagbench.mlvu.commands", "submit": "flagbench.mlvu.commands"})
+    abilities = frozenset({"generate"})
+    examples = (
+        "flagbench evaluate flagbench/first-letter --benchmark mlvu --mini",
+        "flagbench evaluate ./video-model --benchmark mlvu --frames 64 --types multiple-choice",
+        "flagbench evaluate my-model --benchmark mlvu --api-base http://localhost:8000/v1 --concurrency 16",
+    )
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""
-        return tuple(_task(row, VideoRequest()) for row in datasets())
+        return tuple(_task(row, MlvuOptions()) for row in datasets())
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
-        refuse_flags_of_others(request)
+        options = options_of(request, MlvuOptions)
         if request.reranker:
             raise BadInput("--reranker re-ranks passages, and MLVU has none: drop it")
-        rows = select(sets=request.sets, types=request.types, tasks=request.tasks)
+        rows = select(sets=options.sets, types=request.types, tasks=request.tasks)
         if request.mini and any(row.set == "test" for row in rows):
             raise BadInput("--mini has the dev set alone: drop --sets test")
-        return tuple(_task(row, request.video) for row in rows)
+        return tuple(_task(row, options) for row in rows)
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: M-Avg is the mean over the multiple-choice tasks of a set, whatever their sizes."""
-        sets = dict.fromkeys(row.set for row in select(sets=request.sets, types=request.types, tasks=request.tasks))
+        asked = options_of(request, MlvuOptions).sets
+        sets = dict.fromkeys(row.set for row in select(sets=asked, types=request.types, tasks=request.tasks))
         return {f"M-Avg ({each})": [row.task_name for row in averaged(each)] for each in sets}
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
@@ -76,18 +85,11 @@ class _Mlvu:
             ],
         )
 
-    def settings(self, task: Task) -> Mapping[str, Any]:
-        """See Benchmark."""
-        return asdict(task)
-
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """See Benchmark."""
         from flagbench.mlvu.evaluation import output
 
         return (output(find(task.name)),)
-
-    def check_results(self, plan: Plan) -> None:
-        """See Benchmark: a result of other settings is replaced, and kept aside."""
 
     def mini_data(self) -> Path | None:
         """See Benchmark."""
@@ -97,7 +99,7 @@ class _Mlvu:
         """See Benchmark."""
         from flagbench.mlvu.find_model import find_model
 
-        return find_model(request, settings_of(request.video), on_cpu)
+        return find_model(request, settings_of(options_of(request, MlvuOptions)), on_cpu)
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark: every video is opened, since one that is cut off is better known now than tomorrow."""
@@ -137,35 +139,35 @@ class _Mlvu:
 MLVU: Benchmark = _Mlvu()
 
 
-def settings_of(request: VideoRequest) -> VideoSettings:
+def settings_of(options: MlvuOptions) -> VideoSettings:
     """How the model sees videos and answers.
 
     Raises:
         BadInput: Flags that contradict one another.
     """
-    if request.fps is not None and request.sampler != "fps":
-        raise BadInput(f"--fps is of --sampler fps, and the sampler is {request.sampler}: add it, or drop --fps")
-    if request.blind and request.frames is not None:
+    if options.fps is not None and options.sampler != "fps":
+        raise BadInput(f"--fps is of --sampler fps, and the sampler is {options.sampler}: add it, or drop --fps")
+    if options.blind and options.frames is not None:
         raise BadInput("--blind shows no frames: drop it, or --frames")
-    if request.decoder == "torchcodec":
+    if options.decoder == "torchcodec":
         from flagbench.mlvu.torchcodec_frames import check_installed
 
         check_installed()
-    frames = request.frames or (_FRAMES_AT_MOST if request.sampler == "fps" else _FRAMES)
-    variant = request.prompt_variant or ("no-prefill" if request.api_base else "official")
+    frames = options.frames or (_FRAMES_AT_MOST if options.sampler == "fps" else _FRAMES)
+    variant = options.prompt_variant or ("no-prefill" if options.api_base else "official")
     return VideoSettings(
-        frames=0 if request.blind else frames,
-        sampler=request.sampler,
-        fps=(request.fps or 1.0) if request.sampler == "fps" else 0.0,
-        max_pixels=request.max_pixels or 0,
-        decoder=request.decoder,
+        frames=0 if options.blind else frames,
+        sampler=options.sampler,
+        fps=(options.fps or 1.0) if options.sampler == "fps" else 0.0,
+        max_pixels=options.max_pixels or 0,
+        decoder=options.decoder,
         prompt=variant,
-        answer=request.answer,
-        max_new_tokens=request.max_new_tokens or 0,
+        answer=options.answer,
+        max_new_tokens=options.max_new_tokens or 0,
     )
 
 
-def _task(row: Row, asked: VideoRequest) -> Task:
+def _task(row: Row, options: MlvuOptions) -> Task:
     return Task(
         name=row.task_name,
         kind=row.kind,
@@ -174,5 +176,5 @@ def _task(row: Row, asked: VideoRequest) -> Task:
         splits=(row.set,),
         main_score=row.main_score,
         group=row.set,
-        subsets=(asked.questions,),
+        subsets=(options.questions,),
     )

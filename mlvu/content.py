@@ -18,12 +18,13 @@ from flagbench.mlvu.loading import (
     read,
     verdict,
 )
+from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.registry import Row
 from flagbench.mlvu.videos import find
 from flagbench.models.loading.resolve import has_files
 from flagbench.runners.benchmark import DataVerdict
 from flagbench.runners.data.snapshots import Snapshots
-from flagbench.runners.request import RunRequest, VideoRequest
+from flagbench.runners.request import RunRequest, options_of
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,14 @@ def read_content(row: Row, snapshots: Snapshots, request: RunRequest) -> Content
         BadInput: The hub does not have them, or cannot be reached.
     """
     # The built-in baselines see nothing.
-    asked = request.video if request.video.api_base or has_files(request.model) else replace(request.video, blind=True)
+    options = options_of(request, MlvuOptions)
+    asked = options if options.api_base or has_files(request.model) else replace(options, blind=True)
     return _read(row, snapshots, asked, request.store.with_name("frames") if request.store else None)
 
 
 # The plan looks at everything before the run reads it; a video is opened once for both.
 @functools.lru_cache(maxsize=64)
-def _read(row: Row, snapshots: Snapshots, asked: VideoRequest, frames: Path | None) -> Content:
+def _read(row: Row, snapshots: Snapshots, asked: MlvuOptions, frames: Path | None) -> Content:
     annotations = snapshots.files(row.repo, row.revision, *annotation_files(row))
     every = read(row, annotations)
     questions = question_set(every.all, asked.questions)

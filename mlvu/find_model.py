@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
+from flagbench.mlvu.options import FramesAs, MlvuOptions
 from flagbench.models.loading.resolve import Model, resolve_generator
-from flagbench.runners.request import FramesAs, RunRequest
+from flagbench.runners.request import RunRequest, options_of
 
 if TYPE_CHECKING:
     from flagbench.models.contract import Adapter
@@ -52,7 +53,8 @@ def find_model(request: RunRequest, settings: VideoSettings, on_cpu: Callable[[]
     Raises:
         BadInput: There is no such model, it sees no videos, or flags contradict one another.
     """
-    if not request.video.api_base:
+    options = options_of(request, MlvuOptions)
+    if not options.api_base:
         return resolve_generator(
             request.model,
             request.revision,
@@ -66,13 +68,13 @@ def find_model(request: RunRequest, settings: VideoSettings, on_cpu: Callable[[]
         raise BadInput("--dtype, --adapter and --batch-size are the server's affair: drop them, or --api-base")
     return server_model(
         request.model,
-        request.video.api_base,
+        options.api_base,
         settings,
         revision=request.revision,
-        images=request.video.frames_as,
-        extra=_extra(request.video.api_extra),
-        concurrency=request.video.concurrency,
-        requests_a_minute=request.video.requests_a_minute or 0,
+        images=options.frames_as,
+        extra=_extra(options.api_extra),
+        concurrency=options.concurrency,
+        requests_a_minute=options.requests_a_minute or 0,
     )
 
 

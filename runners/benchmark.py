@@ -1,19 +1,20 @@
-"""What the engine needs of a benchmark, and where each benchmark is found."""
+"""What the engine needs of a benchmark; which there are is in ``runners/registry.py``."""
 
 from __future__ import annotations
 
-import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
-from flagbench import UnknownName
 from flagbench.models.contract import Adapter, Scorer
+from flagbench.models.spec import Ability
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Progress
-from flagbench.runners.request import RunRequest
-from flagbench.runners.task import Task
+from flagbench.runners.request import Profile, RunRequest
+from flagbench.runners.task import Task, pick, splits_line
 
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
@@ -23,24 +24,7 @@ if TYPE_CHECKING:
     from flagbench.runners.run.plan import Plan
     from flagbench.runners.search.index import SearchWorker
 
-# Found by name, so that the engine never imports a benchmark's package.
-BENCHMARKS: Mapping[str, str] = {
-    "cmteb": "flagbench.cmteb.benchmark:CMTEB",
-    "mteb": "flagbench.cmteb.benchmark:MTEB",
-    "air-bench": "flagbench.airbench.benchmark:AIR_BENCH",
-    "mlvu": "flagbench.mlvu.benchmark:MLVU",
-}
-
-# Modules with ``add_score``, and with ``add_submit``: by command, which kinds of results it takes. Those of C-MTEB are
-# scored as they are made, and go where those of every task of mteb go.
-COMMANDS: Mapping[str, Mapping[str, str]] = {
-    "score": {"air-bench": "flagbench.airbench.commands", "mlvu": "flagbench.mlvu.commands"},
-    "submit": {
-        "air-bench": "flagbench.airbench.commands",
-        "mlvu": "flagbench.mlvu.commands",
-        "mteb": "flagbench.cmteb.commands",
-    },
-}
+TEXT_ABILITIES: frozenset[Ability] = frozenset({"encode", "score", "search"})
 
 
 @dataclass(frozen=True)
@@ -140,66 +124,75 @@ class Outcome:
     sample: Mapping[str, Any] | None = None
 
 
-class Benchmark(Protocol):
-    """One benchmark: which tasks it has, and how one of them is loaded and scored."""
+class Benchmark(ABC):
+    """One benchmark: which tasks it has, and how one of them is loaded and scored.
 
-    @property
-    def name(self) -> str:
-        """As on the command line."""
-        ...
+    A benchmark states ``name``, ``title``, ``tasks``, ``check``, ``load`` and ``evaluate``. Everything else has a
+    default: that of a benchmark of texts, of which the rows of the first group are evaluated.
 
-    @property
-    def title(self) -> str:
-        """As in a table's heading."""
-        ...
+    Attributes:
+        name: As on the command line.
+        title: As in a table's heading.
+        imports: Modules that ``load`` and ``evaluate`` take; only a run imports them.
+        options: Frozen dataclass of the benchmark's own flags (``flagbench/flags.py``); None for none.
+        commands: Module with ``add_<command>(parser)`` for each of ``score`` and ``submit`` that takes its results.
+        abilities: What the models that it evaluates can do.
+        profiles: How much of each task's data it can evaluate.
+        examples: Command lines for ``--help``; empty for general ones.
+    """
 
-    @property
-    def imports(self) -> tuple[str, ...]:
-        """Modules that ``load`` and ``evaluate`` take; only a run imports them."""
-        ...
+    name: str
+    title: str
+    imports: Sequence[str] = ()
+    options: type[Any] | None = None
+    commands: Mapping[str, str] = MappingProxyType({})
+    abilities: frozenset[Ability] = TEXT_ABILITIES
+    profiles: Sequence[Profile] = ("full",)
+    examples: Sequence[str] = ()
 
+    @abstractmethod
     def tasks(self) -> tuple[Task, ...]:
         """All rows."""
-        ...
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
-        """The rows asked for.
+        """The rows asked for: where no names are given, those of the group of the first row.
 
         Raises:
             BadInput: A name, type, group or subset that is unknown or contradicts another.
         """
-        ...
+        rows, hint = self.tasks(), f"see flagbench tasks --benchmark {self.name}"
+        return pick(rows, names=request.tasks, kinds=request.types, group=rows[0].group, hint=hint)
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
-        """Names of the tasks that each average of the benchmark is made of, by its label."""
-        ...
+        """Names of the tasks that each average of the benchmark is made of, by its label; by default there are none."""
+        return {}
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """The rows as a table for people."""
-        ...
+        headings = ["task", "type", "group", "dataset", "revision", "splits", "main score"]
+        return Listing(headings, [_cells(task) for task in tasks])
 
     def settings(self, task: Task) -> Mapping[str, Any]:
-        """What of the row moves its score, as plain values."""
-        ...
+        """What of the row moves its score, as plain values; by default all of it."""
+        return asdict(task)
 
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
-        """Names of the files that the task leaves in the folder of the run."""
-        ...
+        """Names of the files that the task leaves in the folder of the run; by default ``<Task>.json``."""
+        return (f"{task.name}.json",)
 
-    def check_results(self, plan: Plan) -> None:
-        """See whether the results may go beside those that are there.
+    def check_results(self, plan: Plan) -> None:  # noqa: B027 - a default, which few override
+        """See whether the results may go beside those that are there; a default that replaces and keeps those aside.
 
         Raises:
             BadInput: They may not.
         """
-        ...
 
     def mini_data(self) -> Path | None:
-        """Folder of the miniature data that ships with the package; None when there is none."""
-        ...
+        """Folder of the miniature data that ships with the package; None, the default, when there is none."""
+        return None
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
-        """The model asked for, not loaded.
+        """The model asked for, not loaded; by default one of texts.
 
         Args:
             request: What was asked for.
@@ -208,28 +201,29 @@ class Benchmark(Protocol):
         Raises:
             BadInput: There is none, or it is of a kind that this benchmark cannot take.
         """
-        ...
+        return text_model(request, on_cpu)
 
+    @abstractmethod
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See whether the data is there, without reading rows.
 
         Raises:
             BadInput: The dataset, a config or a split is absent.
         """
-        ...
 
     def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
         """What is odd about a task's data, a line each, for ``flagbench validate``; nothing where that takes long."""
-        ...
+        return ()
 
+    @abstractmethod
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """Read the rows and hold them against the published statistics.
 
         Raises:
             BadData: Rows that cannot be read, lack a column, or hold an empty text.
         """
-        ...
 
+    @abstractmethod
     def evaluate(
         self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None
     ) -> Outcome:
@@ -238,22 +232,40 @@ class Benchmark(Protocol):
         Raises:
             ModelFault: The model gave something unusable.
         """
-        ...
 
 
-def find_benchmark(name: str) -> Benchmark:
-    """The benchmark of this name.
+def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+    """The model of a benchmark of texts.
+
+    Args:
+        request: What was asked for.
+        on_cpu: Says whether it will run on the processor.
 
     Raises:
-        UnknownName: There is none.
+        BadInput: There is no such model, or its files or flags contradict one another.
     """
-    if name not in BENCHMARKS:
-        raise UnknownName("benchmark", name, BENCHMARKS)
-    module, attribute = BENCHMARKS[name].split(":")
-    benchmark: Benchmark = getattr(importlib.import_module(module), attribute)
-    return benchmark
+    from flagbench.models.loading.overrides import without_reranker
+    from flagbench.models.loading.resolve import resolve_model, searches
+
+    overrides = request.overrides
+    if request.reranker:
+        overrides = without_reranker(overrides)
+        # Of a searcher before a reranker, the dtype is the reranker's alone.
+        overrides = replace(overrides, dtype=None) if searches(request.model) else overrides
+    return resolve_model(
+        request.model,
+        request.revision,
+        overrides,
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
+        on_cpu=on_cpu,
+    )
 
 
 def names_of(tasks: Sequence[Task]) -> str:
     """Task names in one line, for messages."""
     return ", ".join(task.name for task in tasks)
+
+
+def _cells(task: Task) -> list[str]:
+    return [task.name, task.kind, task.group, task.dataset, task.revision[:8], splits_line(task), task.main_score]

@@ -5,73 +5,28 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from flagbench import BadInput
 from flagbench.models.contract import Backend
 from flagbench.models.loading.overrides import Overrides
-from flagbench.models.video import AnswerBy, Decoder, PromptVariant, Sampler
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.IGNORECASE)
 
+
+Options = TypeVar("Options")
 
 Engine = Literal["local", "ray"]
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 
-FramesAs = Literal["image_url", "video_url"]
-QuestionSet = Literal["as-released", "cleaned"]
-
 Profile = Literal["smoke", "quick", "full"]
 
 PROFILES: tuple[Profile, ...] = get_args(Profile)
-FRAMES_AS: tuple[FramesAs, ...] = get_args(FramesAs)
-QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
-
-
-@dataclass(frozen=True)
-class VideoRequest:
-    """What is asked of a benchmark of videos (MLVU).
-
-    Attributes:
-        frames: Frames of a video; None for the default.
-        sampler: Which frames.
-        fps: Frames a second of the sampler ``fps``; None for one.
-        max_pixels: Pixels of a frame at most; None for as they are.
-        decoder: Library that decodes videos.
-        prompt_variant: Of the official texts; None for the official one where the model can take it.
-        answer: By a generated text, or by the likeliest option.
-        max_new_tokens: Tokens of an answer at most; None for the task's own default.
-        blind: The model sees no frames.
-        questions: As they were released, or without those that cannot be answered.
-        allow_missing: Questions whose video is missing are left out, and the scores marked partial.
-        api_base: Address of an OpenAI-compatible server that runs the model; None for a model of one's own.
-        frames_as: How the server gets frames: each as an image, or all as one video.
-        api_extra: More fields of every request, as JSON text; empty for none.
-        concurrency: Questions that the server is asked at once.
-        requests_a_minute: That the server gets at most; None for any number.
-    """
-
-    frames: int | None = None
-    sampler: Sampler = "mlvu"
-    fps: float | None = None
-    max_pixels: int | None = None
-    decoder: Decoder = "pyav"
-    prompt_variant: PromptVariant | None = None
-    answer: AnswerBy = "generate"
-    max_new_tokens: int | None = None
-    blind: bool = False
-    questions: QuestionSet = "as-released"
-    allow_missing: bool = False
-    api_base: str | None = None
-    frames_as: FramesAs = "image_url"
-    api_extra: str = ""
-    concurrency: int = 4
-    requests_a_minute: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,17 +35,10 @@ class RunRequest:
 
     Attributes:
         model: Folder or hub id.
-        benchmark: Name of a benchmark (``runners/benchmark.py``).
-        tasks: Task names; empty for all of the group.
+        benchmark: Name of a benchmark (``runners/registry.py``).
+        tasks: Task names; empty for all.
         types: Task types (``STS``, ``Retrieval``); empty for all.
-        group: Task group; None for the benchmark's own default.
-        subsets: Language subsets of multilingual tasks; empty for the registry's.
-        versions: Versions of AIR-Bench; empty for the latest. Here and below, of AIR-Bench only.
-        domains: Domains; empty for all.
-        languages: Languages; empty for all.
-        datasets: Names of datasets; empty for all.
-        splits: ``dev``, ``test``; empty for both.
-        sets: Of MLVU, ``dev`` or ``test``; empty for dev.
+        options: The benchmark's own options, of the dataclass that it states; None for their defaults.
         profile: How much of each task's data: all of it, or a sample.
         mini: Use the miniature data that ships with the package.
         data: Folder with snapshots ``<org>/<repo>/``; None for the hub.
@@ -113,21 +61,13 @@ class RunRequest:
         store: Folder where vectors and pair scores are kept between runs; None to keep none.
         store_bytes: How large it may be: beyond it, what was not used for the longest time goes.
         store_fp16: Keep vectors in half precision, and score with what is kept.
-        video: What is asked of a benchmark of videos.
     """
 
     model: str
     benchmark: str
     tasks: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
-    group: str | None = None
-    subsets: tuple[str, ...] = ()
-    versions: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ()
-    splits: tuple[str, ...] = ()
-    sets: tuple[str, ...] = ()
+    options: Any = None
     profile: Profile = "full"
     mini: bool = False
     data: Path | None = None
@@ -150,43 +90,24 @@ class RunRequest:
     store: Path | None = None
     store_bytes: int = 100_000_000_000
     store_fp16: bool = False
-    video: VideoRequest = field(default_factory=VideoRequest)
 
 
-# Flags that choose tasks of one benchmark only, by the field that holds them.
-_FLAGS_OF = {
-    "group": ("--group", "cmteb"),
-    "subsets": ("--subsets", "mteb"),
-    "versions": ("--benchmark-version", "air-bench"),
-    "domains": ("--domains", "air-bench"),
-    "languages": ("--languages", "air-bench"),
-    "datasets": ("--datasets", "air-bench"),
-    "splits": ("--splits", "air-bench"),
-    "sets": ("--sets", "mlvu"),
-}
+def options_of(request: RunRequest, owner: type[Options]) -> Options:
+    """The benchmark's own options of a request; their defaults where it has none.
 
-
-_DRAWN_FROM = ("cmteb", "mteb")
-
-
-def refuse_flags_of_others(request: RunRequest) -> None:
-    """See that no flag is given that another benchmark's tasks are chosen with.
+    Args:
+        request: What was asked for.
+        owner: The dataclass of the benchmark's options.
 
     Raises:
-        BadInput: One is.
+        BadInput: The options are another benchmark's.
     """
-    for name, (flag, its) in _FLAGS_OF.items():
-        if getattr(request, name) and its != request.benchmark:
-            raise BadInput(f"{flag} is for --benchmark {its}: drop it, or choose that benchmark")
-    if request.profile != "full" and request.benchmark not in _DRAWN_FROM:
-        names = " or ".join(_DRAWN_FROM)
-        raise BadInput(f"--profile {request.profile} is for --benchmark {names}: drop it, or choose one of these")
-    if request.benchmark != "mlvu":
-        asked, plain = request.video, VideoRequest()
-        for each in fields(VideoRequest):
-            if getattr(asked, each.name) != getattr(plain, each.name):
-                flag = f"--{each.name.replace('_', '-')}"
-                raise BadInput(f"{flag} is for --benchmark mlvu: drop it, or choose that benchmark")
+    if request.options is None:
+        return owner()
+    if not isinstance(request.options, owner):
+        given = type(request.options).__name__
+        raise BadInput(f"{given} are not the options of --benchmark {request.benchmark}: use {owner.__name__}")
+    return request.options
 
 
 def default_store(environment: Mapping[str, str] = os.environ) -> Path:

@@ -88,12 +88,12 @@ def _serve(options: argparse.Namespace) -> int:
 def benchmarks() -> dict[str, Benchmark]:
     """What a page must know of each benchmark, by name."""
     from flagbench.results.page.view import Benchmark
-    from flagbench.runners.benchmark import BENCHMARKS, find_benchmark
+    from flagbench.runners.registry import registered
     from flagbench.runners.request import RunRequest
 
-    found = {name: find_benchmark(name) for name in BENCHMARKS}
     return {
-        name: Benchmark(each.title, each.averages(RunRequest(model="", benchmark=name))) for name, each in found.items()
+        name: Benchmark(each.title, each.averages(RunRequest(model="", benchmark=name)))
+        for name, each in registered().benchmarks.items()
     }
 
 

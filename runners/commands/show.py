@@ -16,7 +16,6 @@ from flagbench import counted
 from flagbench.models.contract import Role
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
-from flagbench.runners.benchmark import COMMANDS
 from flagbench.runners.task import splits_line
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def said_after(plan: Plan, finished: Finished, console: Console) -> None:
         _say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
     if any(record.status != "error" for record in finished.records):
         _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
-        if plan.benchmark.name in COMMANDS["score"]:
+        if "score" in plan.benchmark.commands:
             arguments = f"{plan.benchmark.name} {plan.store.folder}"
             _say(console, f"then: flagbench score {arguments}, and flagbench submit {arguments} (see its --help)")
     for record in finished.records:

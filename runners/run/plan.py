@@ -11,21 +11,21 @@ from typing import Any, Literal, get_args
 from flagbench import BadData, BadInput, first_few
 from flagbench.models.contract import Role
 from flagbench.models.device import devices_line, joint_device, resolve_device, resolve_devices
-from flagbench.models.loading.overrides import of_reranker, without_reranker
-from flagbench.models.loading.resolve import Model, has_files, resolve_model, searches
+from flagbench.models.loading.overrides import of_reranker
+from flagbench.models.loading.resolve import Model, has_files, resolve_model
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.store import RunStore
-from flagbench.runners.benchmark import Benchmark, find_benchmark
+from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.registry import either, find_benchmark, registered
 from flagbench.runners.request import RunRequest
 from flagbench.runners.task import Task
 
 State = Literal["new", "finished", "again"]
 
 _RANKED = {"Retrieval", "Reranking"}
-_ANSWERED = {"multiple-choice", "open"}
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,12 @@ def resolve(request: RunRequest) -> Plan:
     benchmark = find_benchmark(request.benchmark)
     if request.ray_address and request.engine != "ray":
         raise BadInput("--ray-address is of --engine ray: add it, or drop the address")
+    _check_profile(request, benchmark)
     tasks = benchmark.select(request)
     snapshots = Snapshots(_data_root(request, benchmark))
     device = _Device(request)
     model = benchmark.model(request, device.is_cpu)
-    _check_ability(model, tasks)
+    _check_ability(model, benchmark, tasks)
     _check_searcher(request, model)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
     _check_data(benchmark, tasks, snapshots, request)
@@ -137,40 +138,27 @@ def resolve(request: RunRequest) -> Plan:
         for task in tasks
     )
     averages = benchmark.averages(request)
-    plan = Plan(request, benchmark, model, reranker, device.names, snapshots, store, earlier, steps, averages)
+    devices = device.names if any(each and each.checkpoint for each in (model, reranker)) else ("cpu",)
+    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, steps, averages)
     benchmark.check_results(plan)
     return plan
+
+
+def _check_profile(request: RunRequest, benchmark: Benchmark) -> None:
+    if request.profile not in benchmark.profiles:
+        names = _benchmarks(lambda other: request.profile in other.profiles)
+        raise BadInput(f"--profile {request.profile} is for --benchmark {names}: drop it, or choose one of these")
+
+
+def _benchmarks(wanted: Callable[[Benchmark], bool]) -> str:
+    """The names of the benchmarks of a kind, for messages."""
+    return either(name for name, benchmark in registered().benchmarks.items() if wanted(benchmark))
 
 
 def _output(request: RunRequest) -> Path:
     """Where the results go: those of a profile beside the full ones, which they neither replace nor stand among."""
     output = request.output.expanduser()
     return output if request.profile == "full" else output / request.profile
-
-
-def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
-    """The model of a benchmark of texts.
-
-    Args:
-        request: What was asked for.
-        on_cpu: Says whether it will run on the processor.
-
-    Raises:
-        BadInput: There is no such model, or its files or flags contradict one another.
-    """
-    overrides = request.overrides
-    if request.reranker:
-        overrides = without_reranker(overrides)
-        # Of a searcher before a reranker, the dtype is the reranker's alone.
-        overrides = replace(overrides, dtype=None) if searches(request.model) else overrides
-    return resolve_model(
-        request.model,
-        request.revision,
-        overrides,
-        trust_remote_code=request.trust_remote_code,
-        allow_pickle=request.allow_pickle,
-        on_cpu=on_cpu,
-    )
 
 
 class _Device:
@@ -183,7 +171,7 @@ class _Device:
     def names(self) -> tuple[str, ...]:
         """As torch names them."""
         models = (self._request.model, self._request.reranker)
-        if self._request.video.api_base or not any(has_files(name) for name in models if name):
+        if not any(has_files(name) for name in models if name):
             return ("cpu",)
         several = self._request.devices
         if self._request.engine == "ray":
@@ -209,7 +197,8 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
             raise BadInput("--mini brings its own data: drop --mini or --data")
         root = benchmark.mini_data()
         if root is None:
-            raise BadInput(f"--mini: {benchmark.name} has no miniature data; use --benchmark cmteb")
+            others = _benchmarks(lambda other: other.mini_data() is not None)
+            raise BadInput(f"--mini: {benchmark.name} has no miniature data; use --benchmark {others}")
         return root
     if request.data is None:
         return None
@@ -219,7 +208,7 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
     return root
 
 
-def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
+def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) -> None:
     if model.spec.ability == "encode":
         retrieval = model.spec.ranking.retrieval
         if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
@@ -229,8 +218,11 @@ def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
             )
         return
     if model.spec.ability == "generate":
-        if others := tuple(task for task in tasks if task.kind not in _ANSWERED):
-            raise BadInput(f"{model.spec.name} answers questions, and {_names(others)} ask none: use --benchmark mlvu")
+        if "generate" not in benchmark.abilities:
+            names = _benchmarks(lambda other: "generate" in other.abilities)
+            raise BadInput(
+                f"{model.spec.name} answers questions, and {_names(tasks)} ask none: use --benchmark {names}"
+            )
         return
     if model.spec.ability == "search":
         if others := tuple(task for task in tasks if task.kind not in _RANKED):

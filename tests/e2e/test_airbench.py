@@ -367,7 +367,7 @@ def _by_hand(name: str) -> float:
         (["--splits", "train"], "unknown split 'train'"),
         (["--benchmark-version", "24.04", "--splits", "dev"], "AIR-Bench 24.04 has no dev split (test only)"),
         (["--domains", "news", "--languages", "zh"], "--mini has none of these datasets"),
-        (["--group", "core"], "--group is for --benchmark cmteb"),
+        (["--group", "core"], "--group belongs to --benchmark cmteb"),
     ],
 )
 def test_a_wrong_choice_is_one_line(tmp_path: Path, flags: list[str], said: str) -> None:
@@ -377,7 +377,7 @@ def test_a_wrong_choice_is_one_line(tmp_path: Path, flags: list[str], said: str)
 
 def test_flags_of_air_bench_are_refused_elsewhere(tmp_path: Path) -> None:
     line = one_line(here("evaluate", RANDOM, "--mini", "--domains", "law", "--output", tmp_path))
-    assert line == "flagbench: --domains is for --benchmark air-bench: drop it, or choose that benchmark"
+    assert line == "flagbench: --domains belongs to --benchmark air-bench: drop it, or choose that benchmark"
 
 
 def test_a_reranker_alone_finds_nothing(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_models_lists_published_checkpoints() -> None:
         (["evaluate", "flagbench/random", "--data", ".", "--tasks", "LCQMC"], "dataset C-MTEB/LCQMC is not in "),
         (["evaluate", "flagbench/random", "--mini", "--data", "."], "drop --mini or --data"),
         (["evaluate", "flagbench/random", "--mini", "--tasks", "QBQTC"], "--mini has no QBQTC"),
-        (["evaluate", "flagbench/random", "--mini", "--subsets", "zh"], "--subsets is for --benchmark mteb"),
+        (["evaluate", "flagbench/random", "--mini", "--subsets", "zh"], "--subsets belongs to --benchmark mteb"),
         (["evaluate", "flagbench/random-reranker", "--mini", "--types", "sts"], "is a reranker"),
         (["evaluate", "flagbench/random", "--mini", "--max-length", "0"], "expected a whole number above 0"),
         (["evaluate", "flagbench/random", "--mini", "--pooling", "mode"], "invalid choice: 'mode'"),

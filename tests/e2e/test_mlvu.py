@@ -14,13 +14,14 @@ import pytest
 from flagbench import BadData
 from flagbench.mlvu.benchmark import MINI, MLVU
 from flagbench.mlvu.evaluation import evaluate as ask
+from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.signs import answer, read_sign
 from flagbench.models.loading.registry import published
 from flagbench.models.video import VideoPrompt, VideoSettings
 from flagbench.runners.benchmark import EvaluatedModel, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
-from flagbench.runners.request import RunRequest, VideoRequest
+from flagbench.runners.request import RunRequest
 from tests.e2e.commands import here, one_line
 from tests.e2e.test_airbench import tasks_of
 
@@ -72,7 +73,7 @@ class Reader:
 def run(
     name: str, model: Any, journal: Path, frames: Path | None = None, *, data: Path = MINI, **asked: Any
 ) -> Outcome:
-    request = RunRequest("m", "mlvu", tasks=(name,), store=frames, video=VideoRequest(**asked))
+    request = RunRequest("m", "mlvu", tasks=(name,), store=frames, options=MlvuOptions(**asked))
     (task,) = MLVU.select(request)
     loaded = MLVU.load(task, Snapshots(data), request)
     return ask(loaded, EvaluatedModel(model, journal=journal, digest="d"), Silent())
@@ -268,7 +269,7 @@ def test_a_question_file_with_a_missing_field_is_one_line(data: Path, tmp_path: 
         (["--sets", "train"], "unknown set 'train'"),
         (["--sets", "test"], "--mini has the dev set alone"),
         (["--reranker", "flagbench/random-reranker"], "--reranker re-ranks passages"),
-        (["--domains", "law"], "--domains is for --benchmark air-bench"),
+        (["--domains", "law"], "--domains belongs to --benchmark air-bench"),
         (["--api-base", "http://127.0.0.1:9/v1", "--dtype", "bf16"], "are the server's affair"),
     ],
 )
@@ -279,7 +280,7 @@ def test_a_wrong_choice_is_one_line(tmp_path: Path, flags: list[str], said: str)
 
 def test_flags_of_mlvu_are_refused_elsewhere(tmp_path: Path) -> None:
     line = one_line(here("evaluate", "flagbench/random", "--mini", "--frames", "8", "--output", tmp_path))
-    assert line == "flagbench: --frames is for --benchmark mlvu: drop it, or choose that benchmark"
+    assert line == "flagbench: --frames belongs to --benchmark mlvu: drop it, or choose that benchmark"
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:

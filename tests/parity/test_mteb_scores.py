@@ -11,6 +11,7 @@ import pytest
 
 from flagbench.cmteb.benchmark import CMTEB, MTEB
 from flagbench.cmteb.bridge import quiet
+from flagbench.cmteb.options import MtebOptions
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel
@@ -37,7 +38,7 @@ def sentence_transformer(minilm: Path) -> Any:
 
 
 def our_scores(benchmark: Benchmark, name: str, adapter: Any, data: Path, *subsets: str) -> dict[str, dict[str, float]]:
-    request = RunRequest("", benchmark.name, tasks=(name,), subsets=subsets)
+    request = RunRequest("", benchmark.name, tasks=(name,), options=MtebOptions(subsets) if subsets else None)
     (row,) = benchmark.select(request)
     loaded = benchmark.load(row, Snapshots(data), request)
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.airbench.benchmark import AIR_BENCH, MINI
+from flagbench.airbench.options import AirBenchOptions
 from flagbench.models.baselines.bm25 import BM25
 from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.loading.registry import published
@@ -103,7 +104,7 @@ def test_the_files_are_those_that_were_announced() -> None:
 
 def test_the_splits_are_no_setting_and_all_else_is() -> None:
     (both,) = AIR_BENCH.select(RunRequest("m", "air-bench", tasks=(_QA,)))
-    (dev,) = AIR_BENCH.select(RunRequest("m", "air-bench", tasks=(_QA,), splits=("dev",)))
+    (dev,) = AIR_BENCH.select(RunRequest("m", "air-bench", tasks=(_QA,), options=AirBenchOptions(splits=("dev",))))
     assert both.splits != dev.splits
     assert AIR_BENCH.settings(both) == AIR_BENCH.settings(dev)
     changes = {"name": "x", "kind": "STS", "dataset": "a/b", "revision": "1", "main_score": "x", "group": "24.04"}
@@ -115,7 +116,9 @@ def test_the_splits_are_no_setting_and_all_else_is() -> None:
 
 
 def _plan(output: Path, **asked: Any) -> Plan:
-    return resolve(RunRequest("flagbench/random", "air-bench", mini=True, output=output, device="cpu", **asked))
+    own = {each.name: asked.pop(each.name) for each in fields(AirBenchOptions) if each.name in asked}
+    request = RunRequest("flagbench/random", "air-bench", mini=True, output=output, device="cpu", **asked)
+    return resolve(replace(request, options=AirBenchOptions(**own)))
 
 
 def _run(plan: Plan, change: Callable[[dict[str, Any]], None], status: Any = "success") -> None:

@@ -13,6 +13,7 @@ import pytest
 from flagbench import BadData, BadInput
 from flagbench.airbench.benchmark import AIR_BENCH, MINI, dataset_of
 from flagbench.airbench.loading import Content, check, merged, read_passage_ids, read_qrels, read_query_ids
+from flagbench.airbench.options import AirBenchOptions
 from flagbench.airbench.registry import Dataset
 from flagbench.runners.benchmark import Loaded
 from flagbench.runners.data.snapshots import Snapshots
@@ -115,7 +116,9 @@ def test_rows_in_the_published_numbers_are_exact(task: Task, data: Path, monkeyp
 
 
 def test_24_04_has_queries_without_a_split_and_no_labels(tmp_path: Path) -> None:
-    task = AIR_BENCH.select(RunRequest("m", "air-bench", versions=("24.04",), languages=("zh",), mini=True))[0]
+    task = AIR_BENCH.select(
+        RunRequest("m", "air-bench", options=AirBenchOptions(versions=("24.04",), languages=("zh",)), mini=True)
+    )[0]
     content: Content = _load(task, MINI).content
     assert list(content.queries) == ["test"]
     assert content.qrels is None

@@ -17,6 +17,7 @@ from flagbench.cmteb.benchmark import CMTEB, MTEB
 from flagbench.cmteb.bridge import EncoderBridge, quiet
 from flagbench.cmteb.items import Items
 from flagbench.cmteb.loading import load, mteb_task
+from flagbench.cmteb.options import MtebOptions
 from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.loading.registry import published
 from flagbench.results.values import Values
@@ -76,7 +77,8 @@ def test_of_a_reranker_alone_and_of_one_behind_an_encoder() -> None:
     ],
 )
 def test_the_mean_is_the_score_on_real_data(benchmark: Benchmark, name: str, shared_data: Path) -> None:
-    request = RunRequest("", benchmark.name, tasks=(name,), subsets=("zh", "en") if name == "XQuADRetrieval" else ())
+    options = MtebOptions(("zh", "en")) if name == "XQuADRetrieval" else None
+    request = RunRequest("", benchmark.name, tasks=(name,), options=options)
     (row,) = benchmark.select(request)
     loaded = benchmark.load(row, Snapshots(shared_data), request)
     _holds(benchmark.evaluate(loaded, EvaluatedModel(_ENCODER), Silent(), None), loaded)

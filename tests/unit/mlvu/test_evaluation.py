@@ -12,6 +12,7 @@ import pytest
 
 from flagbench import BadInput, ModelFault
 from flagbench.mlvu.benchmark import MINI, MLVU, settings_of
+from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.registry import averaged
 from flagbench.mlvu.report import RunScores, as_dict
 from flagbench.mlvu.saved import Saved, find_saved, read_saved
@@ -21,7 +22,7 @@ from flagbench.results.values import Values
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
-from flagbench.runners.request import RunRequest, VideoRequest
+from flagbench.runners.request import RunRequest
 
 
 class QueryWeights:
@@ -51,7 +52,7 @@ class QueryWeights:
 
 
 def loaded(name: str, **asked: Any) -> Loaded:
-    request = RunRequest("m", "mlvu", tasks=(name,), mini=True, video=VideoRequest(**asked))
+    request = RunRequest("m", "mlvu", tasks=(name,), mini=True, options=MlvuOptions(**asked))
     (task,) = MLVU.select(request)
     return MLVU.load(task, Snapshots(MINI), request)
 
@@ -146,29 +147,29 @@ class _Letter(QueryWeights):
 @pytest.mark.parametrize(
     ("request_", "settings"),
     [
-        (VideoRequest(), VideoSettings(16)),
-        (VideoRequest(frames=3), VideoSettings(3)),
-        (VideoRequest(sampler="uniform"), VideoSettings(16, "uniform")),
-        (VideoRequest(sampler="fps"), VideoSettings(64, "fps", 1.0)),
-        (VideoRequest(sampler="fps", fps=0.5, frames=9), VideoSettings(9, "fps", 0.5)),
-        (VideoRequest(max_pixels=100), VideoSettings(16, max_pixels=100)),
-        (VideoRequest(blind=True), VideoSettings(0)),
-        (VideoRequest(prompt_variant="no-prefill"), VideoSettings(16, prompt="no-prefill")),
-        (VideoRequest(api_base="http://h/v1"), VideoSettings(16, prompt="no-prefill")),
-        (VideoRequest(api_base="http://h/v1", prompt_variant="official"), VideoSettings(16)),
-        (VideoRequest(answer="options"), VideoSettings(16, answer="options")),
-        (VideoRequest(max_new_tokens=5), VideoSettings(16, max_new_tokens=5)),
+        (MlvuOptions(), VideoSettings(16)),
+        (MlvuOptions(frames=3), VideoSettings(3)),
+        (MlvuOptions(sampler="uniform"), VideoSettings(16, "uniform")),
+        (MlvuOptions(sampler="fps"), VideoSettings(64, "fps", 1.0)),
+        (MlvuOptions(sampler="fps", fps=0.5, frames=9), VideoSettings(9, "fps", 0.5)),
+        (MlvuOptions(max_pixels=100), VideoSettings(16, max_pixels=100)),
+        (MlvuOptions(blind=True), VideoSettings(0)),
+        (MlvuOptions(prompt_variant="no-prefill"), VideoSettings(16, prompt="no-prefill")),
+        (MlvuOptions(api_base="http://h/v1"), VideoSettings(16, prompt="no-prefill")),
+        (MlvuOptions(api_base="http://h/v1", prompt_variant="official"), VideoSettings(16)),
+        (MlvuOptions(answer="options"), VideoSettings(16, answer="options")),
+        (MlvuOptions(max_new_tokens=5), VideoSettings(16, max_new_tokens=5)),
     ],
 )
-def test_the_settings_that_flags_come_to(request_: VideoRequest, settings: VideoSettings) -> None:
+def test_the_settings_that_flags_come_to(request_: MlvuOptions, settings: VideoSettings) -> None:
     assert settings_of(request_) == settings
 
 
 @pytest.mark.parametrize(("asked", "limits"), [({}, (4, 0)), ({"concurrency": 9, "requests_a_minute": 60}, (9, 60))])
 def test_how_a_server_is_asked(asked: dict[str, Any], limits: tuple[int, int]) -> None:
     def found(**more: Any) -> Any:
-        video = VideoRequest(api_base="http://127.0.0.1:9/v1", **asked, **more)
-        return MLVU.model(RunRequest("m", "mlvu", revision="r7", video=video), lambda: True)
+        options = MlvuOptions(api_base="http://127.0.0.1:9/v1", **asked, **more)
+        return MLVU.model(RunRequest("m", "mlvu", revision="r7", options=options), lambda: True)
 
     model = found()
     assert (model.concurrency, model.requests_a_minute) == limits
@@ -179,9 +180,9 @@ def test_how_a_server_is_asked(asked: dict[str, Any], limits: tuple[int, int]) -
 
 @pytest.mark.parametrize("text", ["{", "[1]", "3"])
 def test_more_fields_of_a_request_are_an_object(text: str) -> None:
-    video = VideoRequest(api_base="http://127.0.0.1:9/v1", api_extra=text)
+    options = MlvuOptions(api_base="http://127.0.0.1:9/v1", api_extra=text)
     with pytest.raises(BadInput, match="--api-extra is no JSON"):
-        MLVU.model(RunRequest("m", "mlvu", video=video), lambda: True)
+        MLVU.model(RunRequest("m", "mlvu", options=options), lambda: True)
 
 
 # What is read again.

@@ -22,9 +22,9 @@ from flagbench import BadData, BadInput
 from flagbench.mlvu.benchmark import MINI, settings_of
 from flagbench.mlvu.clips import read_clip
 from flagbench.mlvu.frame_cache import key_of
+from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.signs import read_sign
 from flagbench.models.video import VideoSettings
-from flagbench.runners.request import VideoRequest
 from tests.unit.video_files import write_video
 
 INSTALLED = importlib.util.find_spec("torchcodec") is not None
@@ -136,10 +136,10 @@ def test_its_frames_are_kept_apart_from_those_of_pyav(
 
 @pytest.mark.usefixtures("stand_in")
 def test_where_it_is_there_it_may_be_asked_for() -> None:
-    assert settings_of(VideoRequest(decoder="torchcodec")).decoder == "torchcodec"
+    assert settings_of(MlvuOptions(decoder="torchcodec")).decoder == "torchcodec"
 
 
 @pytest.mark.skipif(INSTALLED, reason="torchcodec is installed")
 def test_without_it_one_line_says_so() -> None:
     with pytest.raises(BadInput, match=r"^--decoder torchcodec: torchcodec is not installed"):
-        settings_of(VideoRequest(decoder="torchcodec"))
+        settings_of(MlvuOptions(decoder="torchcodec"))

@@ -14,13 +14,14 @@ import torch
 
 from flagbench.mlvu.benchmark import MINI, MLVU
 from flagbench.mlvu.evaluation import evaluate
+from flagbench.mlvu.options import MlvuOptions
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_generator
 from flagbench.models.video import VideoSettings
 from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
-from flagbench.runners.request import RunRequest, VideoRequest
+from flagbench.runners.request import RunRequest
 from tests.video_checkpoints import FAMILIES, PREFILL, QUESTION, clip
 from tests.video_checkpoints import ask as ask_of
 
@@ -216,7 +217,7 @@ def test_an_odd_number_of_frames_is_no_fault(lm):
 
 @pytest.mark.parametrize("task", ["plotQA", "summary"])
 def test_the_family_answers_the_miniature_benchmark_alike_one_by_one_and_in_pairs(lm, family, task, tmp_path):
-    request = RunRequest("m", "mlvu", tasks=(task,), video=VideoRequest(max_new_tokens=4))
+    request = RunRequest("m", "mlvu", tasks=(task,), options=MlvuOptions(max_new_tokens=4))
     (row,) = MLVU.select(request)
     loaded = MLVU.load(row, Snapshots(MINI), request)
     lm.spec = replace(lm.spec, own=replace(lm.spec.own, frames=4, max_new_tokens=4))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flagbench.runners.benchmark import BENCHMARKS, find_benchmark
 from flagbench.runners.commands.imports import import_ahead, uncollected
+from flagbench.runners.registry import OWN, find_benchmark
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.plan import resolve
 
@@ -65,7 +65,7 @@ def test_only_tasks_that_will_run_have_anything_imported(tmp_path: Path, monkeyp
     assert "flagbench.cmteb.evaluation" in sys.modules
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", OWN)
 def test_every_benchmark_names_modules_that_are_there(name: str) -> None:
     imports = find_benchmark(name).imports
     assert imports

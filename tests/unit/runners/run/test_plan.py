@@ -14,6 +14,7 @@ import pytest
 
 from flagbench import BadData, BadInput
 from flagbench.cmteb.benchmark import CMTEB
+from flagbench.cmteb.options import MtebOptions
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import ModelSpec
@@ -447,16 +448,13 @@ def test_an_unknown_benchmark_is_refused(request_: RunRequest) -> None:
     assert "cmteb" in text.split("mean")[1]
 
 
-def test_subsets_of_c_mteb_are_refused(request_: RunRequest) -> None:
-    assert "--benchmark mteb" in _refused(request_, subsets=("zh",))
+def test_options_of_another_benchmark_are_refused(request_: RunRequest) -> None:
+    text = _refused(request_, options=MtebOptions(subsets=("zh",)))
+    assert text == "MtebOptions are not the options of --benchmark cmteb: use CmtebOptions"
 
 
 def test_mteb_without_tasks_is_refused(request_: RunRequest) -> None:
     assert "--tasks" in _refused(request_, mini=False, benchmark="mteb")
-
-
-def test_a_group_of_mteb_is_refused(request_: RunRequest) -> None:
-    assert "--group" in _refused(request_, mini=False, benchmark="mteb", group="core", tasks=("STSB",))
 
 
 def test_an_unknown_task_of_mteb_offers_the_nearest(request_: RunRequest) -> None:
@@ -467,7 +465,11 @@ def test_an_unknown_task_of_mteb_offers_the_nearest(request_: RunRequest) -> Non
 
 def test_an_unknown_subset_of_mteb_is_refused(request_: RunRequest) -> None:
     text = _refused(
-        request_, mini=False, benchmark="mteb", tasks=("MassiveIntentClassification",), subsets=("klingon",)
+        request_,
+        mini=False,
+        benchmark="mteb",
+        tasks=("MassiveIntentClassification",),
+        options=MtebOptions(("klingon",)),
     )
     assert "unknown subset 'klingon'" in text
 

@@ -1,0 +1,35 @@
+"""``flagbench score`` and ``flagbench submit``: the benchmarks bring these commands. Nothing heavy here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from functools import partial
+
+from flagbench.runners.commands.parser import Fill, Parser
+
+
+def add_by_benchmark(verb: str) -> Fill:
+    """The subcommands of a command that benchmarks bring.
+
+    Args:
+        verb: ``score`` or ``submit``.
+    """
+    return partial(_add, verb)
+
+
+def _add(verb: str, parser: Parser, arguments: Sequence[str]) -> None:
+    from flagbench.runners.commands.selection import warn
+    from flagbench.runners.registry import OWN, find_benchmark, registered
+
+    if arguments and arguments[0] in OWN:
+        benchmarks = {name: find_benchmark(name) for name in OWN}
+    else:
+        found = registered()
+        benchmarks = dict(found.benchmarks)
+        warn(found.faults)
+    commands = parser.add_subparsers(metavar="BENCHMARK", required=True)
+    for name, benchmark in benchmarks.items():
+        if verb in benchmark.commands:
+            module = importlib.import_module(benchmark.commands[verb])
+            getattr(module, f"add_{verb}")(commands.add_parser(name, help=f"results of {benchmark.title}"))

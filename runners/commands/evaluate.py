@@ -1,0 +1,226 @@
+"""``flagbench evaluate`` and ``flagbench validate``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flagbench import BadInput
+from flagbench.runners.arguments import add_store_option, positive, size
+from flagbench.runners.commands.parser import Parser
+from flagbench.runners.terminal import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flagbench.results.table import Row
+    from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.request import RunRequest
+
+INTERRUPTED_LINE = "flagbench: interrupted; what is done is kept, the same command goes on from there"
+
+
+def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
+    """The flags of ``flagbench evaluate``."""
+    _add_flags(parser, arguments)
+    parser.set_defaults(run=_evaluate)
+
+
+def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
+    """The flags of ``flagbench validate``."""
+    _add_flags(parser, arguments)
+    parser.set_defaults(run=_validate)
+
+
+def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
+    from flagbench.runners.commands.options import add_model_options
+    from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
+
+    benchmark = benchmark_of(arguments)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _examples(benchmark, parser.prog.split()[-1])
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
+    what = add_selection_flags(parser, arguments)
+    _add_what(what, benchmark)
+    _add_where(parser.add_argument_group("where"))
+    _add_devices(parser.add_argument_group("devices"))
+    add_model_options(parser)
+    add_benchmark_flags(parser, arguments, benchmark)
+
+
+def _add_what(what: argparse._ArgumentGroup, benchmark: Benchmark) -> None:
+    from flagbench.runners.request import PROFILES, RunRequest
+
+    parts = "how much of each task's data: all of it, or a sample (default full)"
+    what.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default=RunRequest.profile,
+        help=parts if len(benchmark.profiles) > 1 else argparse.SUPPRESS,
+    )
+    what.add_argument("--mini", action="store_true", help="use the miniature data that ships with FlagBench")
+    what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again")
+    what.add_argument("--reranker", metavar="MODEL", help="reranker of what the model retrieves (default none)")
+    what.add_argument("--reranker-max-length", type=positive, metavar="N", help="tokens per pair (default 512)")
+    what.add_argument(
+        "--rerank-top-k",
+        type=positive,
+        default=RunRequest.rerank_top_k,
+        metavar="N",
+        help="passages re-ranked per query (default 100)",
+    )
+
+
+def _add_where(where: argparse._ArgumentGroup) -> None:
+    from flagbench.runners.request import RunRequest
+
+    where.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder of local snapshots DIR/<org>/<repo>/ (default the hub)"
+    )
+    where.add_argument(
+        "--output",
+        type=Path,
+        default=RunRequest.output,
+        metavar="DIR",
+        help=f"results folder (default {RunRequest.output})",
+    )
+    where.add_argument("--save-predictions", action="store_true", help="keep runs and pair scores (may be large)")
+    choice = where.add_mutually_exclusive_group()
+    add_store_option(choice)
+    choice.add_argument("--no-store", action="store_true", help="keep no vectors")
+    where.add_argument("--store-size", type=size, metavar="SIZE", help="size of the store at most (default 100GB)")
+    where.add_argument("--store-fp16", action="store_true", help="keep half precision, which moves scores slightly")
+
+
+def _add_devices(devices: argparse._ArgumentGroup) -> None:
+    from flagbench.models.contract import BACKENDS
+    from flagbench.runners.request import ENGINES
+
+    choice = devices.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--device", default="auto", metavar="NAME", help="device: auto, cpu, cuda, cuda:N, mps (default auto)"
+    )
+    choice.add_argument(
+        "--devices", metavar="A,B", help="devices with a worker each: cuda:0,cuda:1 or cpu:2 (default --device)"
+    )
+    devices.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="local",
+        help="where the model runs: this machine, or the nodes of a Ray cluster (default local)",
+    )
+    devices.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="address of a running cluster (default: one on this machine)"
+    )
+    devices.add_argument("--batch-size", type=positive, metavar="N", help="texts per forward pass (default: by tokens)")
+    devices.add_argument(
+        "--backend", choices=BACKENDS, help="backend of matrix products (default: the fastest exact one)"
+    )
+
+
+def _examples(benchmark: Benchmark, command: str) -> str:
+    """The end of --help."""
+    own = benchmark.examples or (
+        f"flagbench evaluate org/model --benchmark {benchmark.name}",
+        f"flagbench evaluate ./checkpoint-2000 --benchmark {benchmark.name} --output results",
+        f"flagbench evaluate org/a org/b --benchmark {benchmark.name} --overwrite",
+    )
+    lines = [line.replace("flagbench evaluate", f"flagbench {command}", 1) for line in own]
+    return "\n  ".join(["examples:", *lines])
+
+
+def requests_of(options: argparse.Namespace) -> list[RunRequest]:
+    """A request for each model and cutoff layer.
+
+    Raises:
+        BadInput: Options contradict one another.
+    """
+    from flagbench.runners.commands.options import overrides_of
+    from flagbench.runners.commands.selection import selection_of
+    from flagbench.runners.request import RunRequest, default_store
+
+    overrides = overrides_of(options)
+    if options.no_store and options.store_size:
+        raise BadInput("--store-size is about vectors that are kept, and --no-store keeps none: drop one of them")
+    store = None if options.no_store else options.store or default_store()
+    return [
+        RunRequest(
+            model=model,
+            **selection_of(options),
+            profile=options.profile,
+            mini=options.mini,
+            data=options.data,
+            output=options.output,
+            revision=options.revision,
+            device=options.device,
+            devices=options.devices,
+            engine=options.engine,
+            ray_address=options.ray_address,
+            batch_size=options.batch_size,
+            backend=options.backend,
+            overrides=replace(overrides, cutoff=cutoff),
+            reranker=options.reranker,
+            reranker_max_length=options.reranker_max_length,
+            rerank_top_k=options.rerank_top_k,
+            trust_remote_code=options.trust_remote_code,
+            allow_pickle=options.allow_pickle,
+            overwrite=options.overwrite,
+            save_predictions=options.save_predictions,
+            store=store,
+            store_bytes=options.store_size or RunRequest.store_bytes,
+            store_fp16=options.store_fp16,
+        )
+        for model in options.models
+        for cutoff in range(overrides.results)
+    ]
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from flagbench.runners.commands.imports import import_ahead, uncollected
+
+    with uncollected():
+        from flagbench.models.loading.resolve import LoadedModels
+        from flagbench.results.table import render, rows
+        from flagbench.runners.commands.interrupt import ends_at_once
+        from flagbench.runners.commands.show import said_after, said_before
+        from flagbench.runners.progress import progress_for
+        from flagbench.runners.run import engine, plan
+
+        plans = [plan.resolve(request) for request in requests_of(options)]
+        import_ahead(plans)
+    out, err = console(), console(stderr=True)
+    columns: dict[str, tuple[list[Row], list[Row]]] = {}
+    outcomes = []
+    with LoadedModels() as loaded:
+        for each in plans:
+            said_before(each, err)
+            with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(each.steps)) as progress:
+                finished = engine.run(each, progress, loaded)
+            twins = sum(other.name == each.name for other in plans) > 1
+            label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
+            columns[label] = rows(finished.records, each.averages)
+            outcomes.append((each, finished))
+    title = plans[0].benchmark.title + (" mini" if options.mini else "")
+    if any(row.score is not None for tasks, _ in columns.values() for row in tasks):
+        out.print(render(title, columns))
+    for each, finished in outcomes:
+        said_after(each, finished, err)
+    return max(finished.exit_code for _, finished in outcomes)
+
+
+def _last_words(console: Console) -> None:
+    console.show_cursor()
+    print(f"\r{INTERRUPTED_LINE}", file=sys.stderr, flush=True)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from flagbench.runners.commands.show import show_plan
+    from flagbench.runners.run import plan
+
+    for request in requests_of(options):
+        show_plan(plan.resolve(request), console())
+    return 0

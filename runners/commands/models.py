@@ -1,0 +1,52 @@
+"""``flagbench models`` and ``flagbench models show``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flagbench.runners.commands.parser import Parser
+from flagbench.runners.terminal import console
+
+
+def add_models(parser: Parser) -> None:
+    """The flags of ``flagbench models``."""
+    parser.set_defaults(run=_models)
+    parser.add_subparsers(metavar="show").add_parser(
+        "show", help="what a checkpoint is, and every setting of it", fill=_add_show
+    )
+
+
+def _add_show(parser: Parser, _: Sequence[str]) -> None:
+    from flagbench.runners.commands.options import add_model_options
+
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
+    add_model_options(parser)
+    parser.set_defaults(run=_show)
+
+
+def _models(options: argparse.Namespace) -> int:
+    from flagbench.runners.commands.show import show_models
+
+    show_models(console())
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from flagbench.models.loading.resolve import resolve_model
+    from flagbench.runners.commands.options import overrides_of
+    from flagbench.runners.commands.show import show_model
+
+    overrides = overrides_of(options)
+    for name in options.models:
+        for cutoff in range(overrides.results):
+            model = resolve_model(
+                name,
+                options.revision,
+                replace(overrides, cutoff=cutoff),
+                trust_remote_code=options.trust_remote_code,
+                allow_pickle=options.allow_pickle,
+            )
+            show_model(model, console())
+    return 0

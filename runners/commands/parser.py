@@ -1,0 +1,55 @@
+"""Parsers of the command line: wrong usage is bad input, and a subcommand gets its flags when it is the one to run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from flagbench import BadInput
+
+Fill = Callable[["Parser", Sequence[str]], None]
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is bad input like any other: one line, exit code 2.
+
+    Args:
+        fill: Adds the flags, which may depend on the arguments; called once, before they are parsed.
+        options: As ``argparse`` has them.
+    """
+
+    def __init__(self, *, fill: Fill | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._fill = fill
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse wrong usage.
+
+        Raises:
+            BadInput: Always.
+        """
+        raise BadInput(f"{message} (see {self.prog} --help)")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, after the flags are there."""
+        if self._fill:
+            fill, self._fill = self._fill, None
+            fill(self, args or ())
+        return super().parse_known_args(args, namespace)
+
+
+def value_of(flag: str, arguments: Sequence[str], default: str) -> str:
+    """The value of a flag, before the parser has all of its flags.
+
+    Args:
+        flag: ``--benchmark``.
+        arguments: Of the command.
+        default: Where it is not given.
+    """
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument(flag, dest="value", default=default)
+    try:
+        return str(parser.parse_known_args(list(arguments))[0].value)
+    except argparse.ArgumentError:  # no value follows: the whole parser says so
+        return default

@@ -1,0 +1,42 @@
+"""``flagbench tasks``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from flagbench.runners.commands.parser import Parser
+from flagbench.runners.terminal import console
+
+
+def add_tasks(parser: Parser, arguments: Sequence[str]) -> None:
+    """The flags of ``flagbench tasks``."""
+    from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
+
+    benchmark = benchmark_of(arguments)
+    name = f" --benchmark {benchmark.name}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n  ".join(
+        [
+            "examples:",
+            f"flagbench tasks{name}",
+            f"flagbench tasks{name} --types retrieval",
+            f"flagbench tasks{name} --tasks A,B",
+        ]
+    )
+    add_selection_flags(parser, arguments)
+    add_benchmark_flags(parser, arguments, benchmark, listed=True)
+    parser.set_defaults(run=_tasks)
+
+
+def _tasks(options: argparse.Namespace) -> int:
+    from flagbench.runners.commands.selection import options_given, selection_of
+    from flagbench.runners.commands.show import show_tasks
+    from flagbench.runners.registry import find_benchmark
+    from flagbench.runners.request import RunRequest
+
+    benchmark = find_benchmark(options.benchmark)
+    some = options.tasks or options.types or options_given(options, benchmark)
+    rows = benchmark.select(RunRequest(model="", **selection_of(options))) if some else benchmark.tasks()
+    show_tasks(benchmark, rows, console())
+    return 0
