@@ -1,13 +1,9 @@
-"""What a model that answers questions on videos is given, and the settings of that, as plain values."""
+"""How a model sees videos and answers questions on them, as plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from typing import Literal, get_args
 
 Sampler = Literal["mlvu", "uniform", "fps"]
 PromptVariant = Literal["official", "no-prefill"]
@@ -43,41 +39,3 @@ class VideoSettings:
     answer: AnswerBy = "generate"
     max_new_tokens: int = 0
     decoder: Decoder = "pyav"
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Frames of one video.
-
-    Attributes:
-        frames: ``uint8[k, h, w, 3]``, RGB, in the order of time.
-        indices: ``int64[k]`` numbers of the frames in the video, counted from 0.
-        times: ``float64[k]`` seconds from the start of the video at which each is shown.
-        total_frames: Frames of the whole video.
-        fps: Frames a second of the video, on average.
-        duration: Seconds of the video.
-    """
-
-    frames: NDArray[np.uint8]
-    indices: NDArray[np.int64]
-    times: NDArray[np.float64]
-    total_frames: int
-    fps: float
-    duration: float
-
-
-@dataclass(frozen=True)
-class VideoPrompt:
-    """One question to a model.
-
-    Attributes:
-        system: System text, empty for none.
-        user: The user's text, after the video.
-        prefill: Beginning of the answer that the model goes on from, empty for none.
-        clip: What the model sees; None for nothing.
-    """
-
-    system: str
-    user: str
-    prefill: str = ""
-    clip: Clip | None = None

@@ -17,6 +17,7 @@ from flagbench.models.generators.video_inputs import video_metadata
 from flagbench.models.generators.video_lm import load
 from flagbench.models.loading import video_packages
 from flagbench.models.video import VideoSettings
+from tests.answering import answers_of
 from tests.conftest import ROOT
 from tests.torchvision_stand_in import write
 from tests.video_checkpoints import LLAVA_TEMPLATE, PREFILL, QUESTION, ask, clip, im_template, loaded, write_llava
@@ -164,9 +165,9 @@ def test_true_times_of_a_video_of_any_rate():
 
 def test_more_tokens_than_positions_are_refused(tmp_path):
     model = loaded(write_llava(tmp_path / "short", positions=150))
-    model.generate([ask(1)], max_new_tokens=4)
+    answers_of(model, [ask(1)], 4)
 
-    message = refused(lambda: model.generate([ask(1, frames=16)], max_new_tokens=4))
+    message = refused(lambda: answers_of(model, [ask(1, frames=16)], 4))
     assert "150 positions" in message
     assert "--frames" in message
 
