@@ -34,6 +34,7 @@ ADAPTERS: Mapping[str, str] = {
     "letter-random": "flagbench.models.baselines.letters:load_random",
     "letter-majority": "flagbench.models.baselines.letters:load_majority",
     "video-lm": "flagbench.models.generators.video_lm:load",
+    "causal-lm": "flagbench.models.generators.causal_lm:load",
     "api": "flagbench.models.servers.chat_model:load",
 }
 

@@ -84,6 +84,7 @@ class LanguageModel:
         # Of the checkpoint's own settings only these: others (sampling, a penalty of repetition) are not greedy.
         own = model.generation_config
         end = own.eos_token_id if own.eos_token_id is not None else inputs.tokenizer.eos_token_id
+        self._ends = frozenset([end] if isinstance(end, int) else end or ())
         model.generation_config = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
             bos_token_id=own.bos_token_id, eos_token_id=end, pad_token_id=inputs.tokenizer.pad_token_id, do_sample=False
         )
@@ -176,7 +177,12 @@ class LanguageModel:
         batch, _ = self._prepared([prompts[row] for row in rows], max_new_tokens)
         found = self._model.generate(**batch, max_new_tokens=max_new_tokens)
         length = batch["input_ids"].shape[1]
-        return [self._answer(row[:length].tolist(), row[length:].tolist()) for row in found]
+        return [self._answer(row[:length].tolist(), self._ended(row[length:].tolist())) for row in found]
+
+    def _ended(self, tokens: list[int]) -> list[int]:
+        """New tokens without the padding that a batch puts behind the end of an answer."""
+        at = next((at for at, token in enumerate(tokens) if token in self._ends), len(tokens))
+        return tokens[: at + 1]
 
     def _answer(self, before: list[int], tokens: list[int]) -> str:
         """The text of new tokens without special ones; tokenizers drop a blank at the beginning of what they decode."""
