@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flagbench import BadInput
-from flagbench.models.baselines.letters import FirstLetter, RandomLetter
+from flagbench.models.baselines.letters import FirstLetter, MajorityLetter, RandomLetter
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import published
 from flagbench.models.loading.resolve import has_files, resolve_generator, resolve_model
@@ -112,3 +112,24 @@ def test_a_benchmark_of_texts_has_no_use_for_them(name):
 def test_the_row_says_nothing_of_videos():
     assert published()[NAMES[0]].video is None
     assert "video" not in published()[NAMES[0]].as_dict()
+
+
+MAJORITY = published()["flagbench/majority-letter"]
+
+
+@pytest.mark.parametrize(
+    ("golds", "letter"), [("BCB", "B"), ("CBBC", "B"), ("D", "D"), ("", "A"), ("ABCCBA", "A")], ids=str
+)
+def test_the_majority_letter_is_the_most_frequent_and_the_first_of_equals(golds, letter):
+    model = MajorityLetter(MAJORITY, golds)
+
+    assert answers_of(model, [ask(1, "ABCD"), ask(2, "ABCD")], 1) == [letter, letter]
+    assert [int(each.argmax()) for each in model.score_options([ask(1)], [list("DCBA")])] == ["DCBA".index(letter)]
+    assert answers_of(model, [asking("system", "What happens?")], 9) == [""]
+
+
+def test_the_majority_letter_of_no_task_is_no_answer():
+    model = baseline("flagbench/majority-letter").load(device="cpu", batch_size=None, **OPTIONS)
+
+    with pytest.raises(BadInput, match="flagbench/majority-letter needs the right answers"):
+        answers_of(model, [ask(1)], 1)

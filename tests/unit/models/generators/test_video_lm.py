@@ -54,7 +54,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def test_the_families_see_videos_as_they_should(tmp_path):
-    """All of test_video_families.py, where torchvision is not installed: with a stand-in, in a process of its own.
+    """All that needs torchvision, where it is not installed: with a stand-in, in a process of its own.
 
     The stand-in fails when it is imported, as a torchvision of another build than torch's does. Unless it is mended,
     transformers has neither AutoProcessor nor BertModel, with which the tests begin.
@@ -67,6 +67,9 @@ def test_the_families_see_videos_as_they_should(tmp_path):
         "-c",
         MENDED,
         "tests/unit/models/generators/test_video_families.py",
+        "tests/contract/test_generators.py",
+        "-k",
+        "video_families or qwen2-vl",
         "-p",
         "no:cacheprovider",
     ]
