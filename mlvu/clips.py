@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flagbench.models.video import Clip, VideoSettings
+from flagbench.models.prompts import Clip
+from flagbench.models.video import VideoSettings
 
 
 def read_clip(path: Path, settings: VideoSettings) -> Clip:

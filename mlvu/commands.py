@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +115,7 @@ class _Named:
     def __init__(self, spec: Any) -> None:
         self.spec = spec
 
-    def generate(self, prompts: Sequence[Any], *, max_new_tokens: int) -> list[str]:
+    def answers(self, prompts: Iterable[Any], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
         raise BadInput("a dry run asks nothing")
 
 

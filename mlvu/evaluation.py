@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from flagbench import BadData, BadInput, ModelFault
-from flagbench.mlvu.answers import Answers
 from flagbench.mlvu.clips import read_clip
 from flagbench.mlvu.content import Content
 from flagbench.mlvu.frame_cache import FrameCache, Prefetch
@@ -18,16 +16,22 @@ from flagbench.mlvu.prompts import prompt
 from flagbench.mlvu.registry import Row
 from flagbench.mlvu.saved import Saved
 from flagbench.mlvu.scoring import TaskScore, official, robust, score
-from flagbench.models.loading.deferred import Deferred
-from flagbench.models.video import Clip, VideoPrompt, VideoSettings
+from flagbench.models.baselines.letters import MajorityLetter
+from flagbench.models.contract import Generator
+from flagbench.models.prompts import Clip, Prompt
+from flagbench.models.video import VideoSettings
 from flagbench.results.values import Values
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
+from flagbench.runners.generation.ask import Answered, ask, choose
+from flagbench.runners.generation.journal import Journal
 from flagbench.runners.progress import Progress
 
 # Tokens of an answer, where the user does not say: a letter needs few, a summary some paragraphs.
 _TOKENS = {"multiple-choice": 16, "open": 512}
 # Frames that are kept between runs; a task of 32 frames of 640 x 360 takes about 4 GB for 200 videos.
 _FRAMES_BYTES = 50_000_000_000
+# Baselines that are made anew for each task, of its right answers, by the adapter of their spec.
+_OF_A_TASK = {"letter-majority": MajorityLetter}
 
 
 def output(row: Row) -> str:
@@ -54,15 +58,11 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     blind = not settings.frames
     usable = [each for each in content.questions if blind or each.id in content.videos]
     started = time.perf_counter()
-    with Answers.open(evaluated.journal, evaluated.digest) as journal:
-        left = [each for each in usable if each.id not in journal.done]
+    prompts = _Prompts(content, settings, progress)
+    with Journal.open(evaluated.journal, evaluated.digest) as journal:
         progress.stage(f"answering {content.row.name}", len(usable))
-        progress.advance(len(usable) - len(left))
-        asker = _Asker(evaluated, content, settings, progress)
-        for question, text in asker.answers(left):
-            journal.add(question.id, {"answer": text})
-            progress.advance(1)
-        answers = {each.id: str(journal.done[each.id]["answer"]) for each in usable}
+        answered = _ask(_model(evaluated, content), usable, prompts, journal, progress)
+    answers = answered.texts
     seconds = time.perf_counter() - started
     row = content.row
     partial = len(usable) < len(content.questions)
@@ -75,8 +75,8 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
         shared={},
         scores={row.set: {content.question_set: accuracy}} if accuracy is not None else {},
         search=None,
-        seconds={"decode": asker.decode_seconds, "answer": seconds - asker.decode_seconds},
-        texts={"asked": len(usable), "answered": len(left), **({"unparsed": scored.unparsed} if scored else {})},
+        seconds={"decode": prompts.decode_seconds, "answer": seconds - prompts.decode_seconds},
+        texts={"asked": len(usable), "answered": answered.new, **({"unparsed": scored.unparsed} if scored else {})},
         note="; ".join(_notes(content, scored)),
         partial=partial,
     )
@@ -106,79 +106,55 @@ def _notes(content: Content, scored: TaskScore | None) -> Iterator[str]:
         yield "no published answers here; flagbench submit mlvu writes the predictions"
 
 
-class _Asker:
-    """Prompts of questions, with the clips of their videos decoded ahead, and the answers as they come.
+def _model(evaluated: EvaluatedModel, content: Content) -> Generator:
+    """The model; in place of a baseline that is made of a task's right answers, the one of this task."""
+    model = cast("Generator", evaluated.adapter)
+    made = _OF_A_TASK.get(model.spec.adapter)
+    return made(model.spec, [each.gold for each in content.questions if each.gold]) if made else model
+
+
+def _ask(
+    model: Generator, questions: Sequence[Question], prompts: _Prompts, journal: Journal, progress: Progress
+) -> Answered:
+    ids, settings = [each.id for each in questions], prompts.settings
+    if settings.answer == "options" and prompts.content.row.kind == "multiple-choice":
+        options = {each.id: each.letters for each in questions}
+        # As the official code reads a letter after the beginning that the prompt gives.
+        return choose(model, ids, prompts, options, journal, as_text=lambda letter: f"{letter})", progress=progress)
+    tokens = settings.max_new_tokens or _TOKENS[prompts.content.row.kind]
+    return ask(model, ids, prompts, journal, max_new_tokens=tokens, progress=progress)
+
+
+class _Prompts:
+    """Prompts of questions, with the clips of their videos decoded ahead.
 
     Attributes:
+        content: The task.
+        settings: How the model sees its videos.
         decode_seconds: Time that the model waited for clips.
     """
 
-    def __init__(
-        self, evaluated: EvaluatedModel, content: Content, settings: VideoSettings, progress: Progress
-    ) -> None:
+    def __init__(self, content: Content, settings: VideoSettings, progress: Progress) -> None:
+        self.content = content
+        self.settings = settings
         self.decode_seconds = 0.0
-        self._adapter: Any = evaluated.adapter
-        self._content = content
-        self._settings = settings
-        self._tokens = settings.max_new_tokens or _TOKENS[content.row.kind]
         self._cache = FrameCache(content.frames, _FRAMES_BYTES, warn=progress.line) if content.frames else None
 
-    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[Question, str]]:
-        """Each question's answer as it comes.
+    def __call__(self, ids: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
+        """Prompts, those of one video after the other.
 
         Raises:
-            ModelFault: A video that could be opened before cannot be read now, or the model fails.
+            ModelFault: A video that could be opened before cannot be read now.
         """
-        if not questions:
-            return
-        model: Any = self._adapter.adapter if isinstance(self._adapter, Deferred) else self._adapter
-        if hasattr(model, "letter"):
-            letter = model.letter(each.gold for each in self._content.questions if each.gold)
-            yield from ((question, letter if question.candidates else "") for question in questions)
-            return
-        if hasattr(model, "answers"):
-            order: list[Question] = []
-
-            def taken() -> Iterator[VideoPrompt]:
-                for question, made in self._prompts(questions):
-                    order.append(question)
-                    yield made
-
-            for index, text in model.answers(taken(), max_new_tokens=self._tokens):
-                yield order[index], text
-            return
-        waiting: list[tuple[Question, VideoPrompt]] = []
-        for pair in self._prompts(questions):
-            waiting.append(pair)
-            if len(waiting) >= getattr(model, "batch_size", 1):
-                yield from self._ask(model, waiting)
-                waiting = []
-        if waiting:
-            yield from self._ask(model, waiting)
-
-    def _ask(self, model: Any, pairs: Sequence[tuple[Question, VideoPrompt]]) -> Iterator[tuple[Question, str]]:
-        prompts = [made for _, made in pairs]
-        if self._settings.answer == "options" and self._content.row.kind == "multiple-choice":
-            letters = [list(question.letters) for question, _ in pairs]
-            found = model.score_options(prompts, letters)
-            # As the official code reads a letter after the beginning that the prompt gives.
-            texts = [f"{its[int(scores.argmax())]})" for its, scores in zip(letters, found, strict=True)]
-        else:
-            texts = model.generate(prompts, max_new_tokens=self._tokens)
-        if len(texts) != len(pairs):
-            raise ModelFault(f"{model.spec.name} gave {len(texts)} answers to {len(pairs)} questions")
-        for (question, _), text in zip(pairs, texts, strict=True):
-            yield question, text
-
-    def _prompts(self, questions: Sequence[Question]) -> Iterator[tuple[Question, VideoPrompt]]:
-        """Prompts, those of one video after the other."""
-        variant = self._settings.prompt
-        if not self._settings.frames:
-            yield from ((question, prompt(question, variant)) for question in questions)
+        wanted = set(ids)
+        questions = [each for each in self.content.questions if each.id in wanted]
+        variant = self.settings.prompt
+        if not self.settings.frames:
+            yield from ((question.id, prompt(question, variant)) for question in questions)
             return
         by_path: dict[Path, list[Question]] = {}
         for question in questions:
-            by_path.setdefault(self._content.videos[question.id], []).append(question)
+            by_path.setdefault(self.content.videos[question.id], []).append(question)
         clips = iter(Prefetch(list(by_path), self._clip))
         while True:
             started = time.perf_counter()
@@ -189,7 +165,7 @@ class _Asker:
             if isinstance(clip, BadData):
                 raise ModelFault(f"{path} could be opened and cannot be read: {clip}")
             for question in by_path[path]:
-                yield question, replace(prompt(question, variant), clip=clip)
+                yield question.id, prompt(question, variant, clip)
 
     def _clip(self, path: Path) -> Clip:
-        return self._cache.clip(path, self._settings) if self._cache else read_clip(path, self._settings)
+        return self._cache.clip(path, self.settings) if self._cache else read_clip(path, self.settings)

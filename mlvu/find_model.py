@@ -35,7 +35,8 @@ class ServerModel(Model):
         Raises:
             BadInput: It is not, or it does not take the key.
         """
-        from flagbench.models.servers.api import ApiModel, RateLimit
+        from flagbench.models.servers.chat_model import ApiModel
+        from flagbench.models.servers.http import RateLimit
 
         model = ApiModel(self.spec, RateLimit(self.concurrency, float(self.requests_a_minute)))
         model.check()
@@ -119,7 +120,7 @@ def server_model(
     Raises:
         BadInput: One of them is not possible.
     """
-    from flagbench.models.servers.api import api_model
+    from flagbench.models.servers.chat_model import api_model
 
     spec = api_model(name, base, settings, images=images, extra=extra, revision=revision or "server")
     evidence = (f"server: {base}, which does not say which weights it runs", "key: from the environment")

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadData, BadInput
-from flagbench.models.video import Clip, VideoSettings
+from flagbench.models.prompts import Clip
+from flagbench.models.video import VideoSettings
 
 SUFFIX = ".frames"
 _PARTIAL = ".partial"

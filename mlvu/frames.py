@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from flagbench import BadData
 from flagbench.mlvu.samplers import indices
-from flagbench.models.video import Clip, VideoSettings
+from flagbench.models.prompts import Clip
+from flagbench.models.video import VideoSettings
 
 # The same pictures on every processor; costs no more.
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT

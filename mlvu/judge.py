@@ -11,31 +11,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from flagbench import BadData, BadInput
 from flagbench.mlvu.criteria import AGAIN, OPEN_TASKS, SYSTEM, version
 from flagbench.mlvu.judgements import Failure, Judged, JudgeItem, Judgement, JudgementFile, as_scores, read_reply
+from flagbench.models.prompts import Prompt, Text
 from flagbench.models.spec import ModelSpec
-from flagbench.models.video import VideoPrompt
 from flagbench.results.identity import former
+from flagbench.runners.generation.judge import Answering, grade
 
 CHARACTERS_A_TOKEN = 4
 """Of English, by which ``plan`` estimates; no judge's tokenizer is at hand."""
 
 MAX_NEW_TOKENS = 512
 ATTEMPTS = 3
-
-
-class JudgeModel(Protocol):
-    """What a judge must have. One with ``answers``, as models on servers have, is asked many items at a time."""
-
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        """Answer greedily; see ``flagbench.models.contract.Generator``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ class Judge:
 
     def __init__(
         self,
-        model: JudgeModel,
+        model: Answering,
         cache: Path | None = None,
         *,
         name: str = "",
@@ -121,44 +114,26 @@ class Judge:
         """
         _check(items)
         kept = [self._kept(item) for item in items]
-        graded = {place: judgement for place, judgement in enumerate(kept) if judgement is not None}
-        cached, calls = len(graded), 0
-        faults = {place: "" for place in range(len(items)) if place not in graded}
-        for attempt in range(1, self._attempts + 1):
-            places = list(faults)
-            if not places:
-                break
-            prompts = (_prompt(items[place], faults[place]) for place in places)
-            for index, reply in self._replies(prompts):
-                place, calls = places[index], calls + 1
-                try:
-                    graded[place] = read_reply(reply, items[place], attempt)
-                except ValueError as fault:
-                    faults[place] = str(fault)
-                else:
-                    del faults[place]
-                    self._file.add(self._key(items[place], self.settings), graded[place])
-                if on_item is not None and (place in graded or attempt == self._attempts):
-                    on_item(items[place].id)
+        found = grade(
+            self._model,
+            {place: item for place, item in enumerate(items) if kept[place] is None},
+            prompt=_prompt,
+            read=read_reply,
+            keep=lambda item, judgement: self._file.add(self._key(item, self.settings), judgement),
+            attempts=self._attempts,
+            max_new_tokens=self._max_new_tokens,
+            on_item=lambda item: on_item(item.id) if on_item is not None else None,
+        )
+        graded = [found.grades.get(place) if judgement is None else judgement for place, judgement in enumerate(kept)]
         return Judged(
             judge=self.name,
             judge_settings=self.settings,
             prompt_version=self.prompt_version,
-            items=tuple(graded[place] for place in sorted(graded)),
-            failed=tuple(Failure(items[place].id, items[place].task, faults[place]) for place in sorted(faults)),
-            calls=calls,
-            cached=cached,
+            items=tuple(judgement for judgement in graded if judgement is not None),
+            failed=tuple(Failure(items[at].id, items[at].task, fault) for at, fault in sorted(found.faults.items())),
+            calls=found.calls,
+            cached=sum(judgement is not None for judgement in kept),
         )
-
-    def _replies(self, prompts: Iterable[VideoPrompt]) -> Iterator[tuple[int, str]]:
-        answers = getattr(self._model, "answers", None)
-        if answers is not None:
-            yield from answers(prompts, max_new_tokens=self._max_new_tokens)
-            return
-        for index, prompt in enumerate(prompts):
-            # One by one, so that each is written down before the next is asked.
-            (reply,) = self._model.generate([prompt], max_new_tokens=self._max_new_tokens)
-            yield index, reply
 
     def _kept(self, item: JudgeItem) -> Judgement | None:
         """The grades of an item that are in the file, maybe under settings as they were written earlier."""
@@ -196,9 +171,9 @@ def _material(item: JudgeItem) -> str:
     return json.dumps({"question": item.question, **by, "answer": item.response}, ensure_ascii=False, indent=1)
 
 
-def _prompt(item: JudgeItem, fault: str) -> VideoPrompt:
+def _prompt(item: JudgeItem, fault: str) -> Prompt:
     again = AGAIN.format(fault=fault) if fault else ""
-    return VideoPrompt(system=SYSTEM[item.task], user=_material(item) + again)
+    return Prompt(SYSTEM[item.task], (Text(_material(item) + again),))
 
 
 def _lowest(item: JudgeItem) -> Judgement:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput
 from flagbench.mlvu.criteria import COMPONENTS, POINT_SCALE, SCALE, OpenTask
+from flagbench.runners.generation.judge import GradeFile
 
 
 @dataclass(frozen=True)
@@ -193,9 +192,7 @@ def as_scores(judgement: Judgement) -> dict[str, Any]:
 
 
 class JudgementFile:
-    """Judgements as JSON Lines, one added at a time and on disk before the next, so that a kill loses none.
-
-    A line that cannot be read, as a kill in mid-write leaves one, is left where it is and counts for nothing.
+    """Judgements in a file of grades.
 
     Args:
         path: Made with its folder when the first is added; None keeps them in memory alone.
@@ -205,26 +202,11 @@ class JudgementFile:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._rows: dict[str, dict[str, Any]] = {}
-        self._torn = False
-        if path is None:
-            return
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise BadInput(f"cannot read the judgements {path}: {error.strerror}; name another file") from error
-        self._torn = bool(data) and not data.endswith(b"\n")
-        for line in data.split(b"\n"):
-            with suppress(ValueError, RecursionError, LookupError, TypeError):
-                row = json.loads(line)
-                self._rows.setdefault(row["key"], row)
+        self._file = GradeFile(path)
 
     def get(self, key: str, item: JudgeItem) -> Judgement | None:
         """What is kept under a key; None where there is nothing, or its grades are not possible."""
-        row = self._rows.get(key)
+        row = self._file.get(key)
         if row is None:
             return None
         with suppress(ValueError):
@@ -239,19 +221,8 @@ class JudgementFile:
             BadInput: It cannot be written.
         """
         scores = as_scores(judgement)
-        row = {"key": key, "id": judgement.id, "task": judgement.task, "scores": scores, "attempts": judgement.attempts}
-        self._rows[key] = row
-        if self._path is None:
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                file.write(b"\n" * self._torn + json.dumps(row).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise BadInput(f"cannot write {self._path}: {error.strerror}; free space or name another file") from error
-        self._torn = False
+        row = {"id": judgement.id, "task": judgement.task, "scores": scores, "attempts": judgement.attempts}
+        self._file.add(key, row)
 
 
 class _TwiceError(ValueError):

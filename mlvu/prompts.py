@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from flagbench import UnknownName
 from flagbench.mlvu.loading import Question
-from flagbench.models.video import PROMPT_VARIANTS, VideoPrompt
+from flagbench.models.prompts import Clip, Prompt, Text
+from flagbench.models.video import PROMPT_VARIANTS
 
 SYSTEM = "Carefully watch this video and pay attention to every detail. Based on your observations, "
 SYSTEM_CHOICE = SYSTEM + "select the best option that accurately addresses the question."
@@ -16,26 +17,25 @@ CLOSING = "\nOnly give the best option."
 PREFILL = "Best Option: ("
 
 
-def prompt(question: Question, variant: str = "official") -> VideoPrompt:
-    """The prompt of a question, without a clip, which the caller puts in.
+def prompt(question: Question, variant: str = "official", clip: Clip | None = None) -> Prompt:
+    """The prompt of a question: its video, then its text.
 
     Args:
         question: With candidates, or open.
         variant: ``official``, where the answer to a question with candidates begins with ``Best Option: (``, or
             ``no-prefill``, for models that cannot go on from a beginning. Open questions are asked alike in both.
+        clip: What is shown of the video; None for nothing.
 
     Raises:
         UnknownName: There is no such variant.
     """
     if variant not in PROMPT_VARIANTS:
         raise UnknownName("prompt variant", variant, PROMPT_VARIANTS)
+    seen = () if clip is None else (clip,)
     if not question.candidates:
-        return VideoPrompt(system=SYSTEM_OPEN, user=question.question)
-    return VideoPrompt(
-        system=SYSTEM_CHOICE,
-        user=choice_text(question) + CLOSING,
-        prefill=PREFILL if variant == "official" else "",
-    )
+        return Prompt(SYSTEM_OPEN, (*seen, Text(question.question)))
+    prefill = PREFILL if variant == "official" else ""
+    return Prompt(SYSTEM_CHOICE, (*seen, Text(choice_text(question) + CLOSING)), prefill)
 
 
 def choice_text(question: Question) -> str:

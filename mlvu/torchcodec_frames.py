@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from flagbench import BadData, BadInput
 from flagbench.mlvu.frames import scaled, timeline, to_rgb
 from flagbench.mlvu.samplers import indices
-from flagbench.models.video import Clip, VideoSettings
+from flagbench.models.prompts import Clip
+from flagbench.models.video import VideoSettings
 
 # Frames that are decoded at once: full-size ones of a large video would not all fit.
 _AT_ONCE = 16

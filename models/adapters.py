@@ -56,7 +56,8 @@ ADAPTERS: Mapping[str, Row] = {
     "letter-random": Row("flagbench.models.baselines.letters:load_random", "flagbench.models.video:VideoSettings"),
     "letter-majority": Row("flagbench.models.baselines.letters:load_majority", "flagbench.models.video:VideoSettings"),
     "video-lm": Row("flagbench.models.generators.video_lm:load", "flagbench.models.video:VideoSettings"),
-    "api": Row("flagbench.models.servers.api:load", "flagbench.models.servers.settings:ServerSettings"),
+    "causal-lm": Row("flagbench.models.generators.causal_lm:load", "flagbench.models.video:VideoSettings"),
+    "api": Row("flagbench.models.servers.chat_model:load", "flagbench.models.servers.settings:ServerSettings"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flagbench.models.embeddings import Embeddings
+    from flagbench.models.prompts import Prompt
     from flagbench.models.spec import ModelSpec
-    from flagbench.models.video import VideoPrompt
 
 Role = Literal["query", "passage", "symmetric"]
 """What a text is in its task; symmetric where the task has no queries (STS, classification, clustering)."""
@@ -69,7 +69,8 @@ class Loading:
 
 
 class Adapter(Protocol):
-    """A model that is loaded and ready; what it can do is in ``Encoder``, ``Scorer`` and ``Searcher``.
+    """A model that is loaded and ready; what it can do is in ``Encoder``, ``Scorer``, ``Searcher`` and
+    ``Generator``.
 
     The instruction is an argument of each call, never state of the adapter. The order of the output is the
     order of the input, and a text's vector does not depend on its neighbours beyond padding noise (1e-5 in fp32).
@@ -204,29 +205,43 @@ class Searcher(Adapter, Protocol):
 
 
 class Generator(Adapter, Protocol):
-    """An adapter that answers questions, on videos or without."""
+    """An adapter that answers prompts with text."""
 
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        """Answer, greedily.
+    @property
+    def batch_size(self) -> int:
+        """Prompts of one forward pass; it may become smaller when memory runs out."""
+        ...
+
+    @property
+    def lanes(self) -> int:
+        """Batches that are answered at the same time."""
+        ...
+
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        """Answer greedily, and give each answer as it comes, so that the caller can write it down.
 
         Args:
-            prompts: Any number.
+            prompts: Any number, taken one by one in the caller's thread when there is room for them:
+                ``batch_size * lanes`` unanswered ones at most.
             max_new_tokens: Tokens of an answer at most.
 
-        Returns:
-            What follows the beginning that the prompt gives (its prefill is not repeated), in the order of the
-            prompts. An answer does not depend on its neighbours beyond padding noise.
+        Yields:
+            The number of a prompt, counted from 0, and what follows its prefill (which is not repeated); each number
+            once, in the order in which answers come. An answer does not depend on its neighbours beyond padding noise.
+
+        Raises:
+            BadInput: A prompt cannot be asked: it is too long, or has parts that this model does not take.
+            ModelFault: The model or its server fails. The answers to other prompts that were taken come before it, and
+                before an error of ``prompts``, as far as they can be had.
         """
         ...
 
-    def score_options(
-        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
-    ) -> list[NDArray[np.float32]]:
-        """How likely each option is as the answer.
+    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        """Score options as continuations of prompts.
 
         Args:
             prompts: Any number.
-            options: Of each prompt, the beginnings of an answer that are compared (``A``, ``B``, …).
+            options: For each prompt, the beginnings of an answer that are compared (``A``, ``B``, …).
 
         Returns:
             For each prompt the sum of the log-probabilities of each option's tokens, ``float32[o]``.

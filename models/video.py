@@ -1,15 +1,11 @@
-"""What a model that answers questions on videos is given, and the settings of that, as plain values."""
+"""How a model sees videos and answers questions on them, as plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from flagbench.models.own import OwnSettings
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Sampler = Literal["mlvu", "uniform", "fps"]
 PromptVariant = Literal["official", "no-prefill"]
@@ -64,41 +60,3 @@ class VideoSettings(OwnSettings):
         tokens = f", at most {self.max_new_tokens} tokens" if self.max_new_tokens else ""
         answer = f"generated answers{tokens}" if self.answer == "generate" else "the likeliest option"
         return (seen, *pixels, *decoder, answer, f"{self.prompt} prompt")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Frames of one video.
-
-    Attributes:
-        frames: ``uint8[k, h, w, 3]``, RGB, in the order of time.
-        indices: ``int64[k]`` numbers of the frames in the video, counted from 0.
-        times: ``float64[k]`` seconds from the start of the video at which each is shown.
-        total_frames: Frames of the whole video.
-        fps: Frames a second of the video, on average.
-        duration: Seconds of the video.
-    """
-
-    frames: NDArray[np.uint8]
-    indices: NDArray[np.int64]
-    times: NDArray[np.float64]
-    total_frames: int
-    fps: float
-    duration: float
-
-
-@dataclass(frozen=True)
-class VideoPrompt:
-    """One question to a model.
-
-    Attributes:
-        system: System text, empty for none.
-        user: The user's text, after the video.
-        prefill: Beginning of the answer that the model goes on from, empty for none.
-        clip: What the model sees; None for nothing.
-    """
-
-    system: str
-    user: str
-    prefill: str = ""
-    clip: Clip | None = None

@@ -12,7 +12,9 @@ import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from flagbench.models.loading.resolve import resolve_generator
-from flagbench.models.video import Clip, VideoPrompt, VideoSettings
+from flagbench.models.prompts import Clip, Prompt
+from flagbench.models.video import VideoSettings
+from tests.answering import asking
 from tests.saying import saying
 
 WIDTH, LAYERS, HEADS = 16, 2, 2
@@ -300,9 +302,9 @@ def ask(
     system: str = "Carefully watch.",
     user: str = QUESTION,
     prefill: str = PREFILL,
-) -> VideoPrompt:
+) -> Prompt:
     """A question in MLVU's form, on noise of this seed; on no video without one."""
-    return VideoPrompt(system, user, prefill, None if seed is None else clip(seed, frames))
+    return asking(system, user, prefill, None if seed is None else clip(seed, frames))
 
 
 def loaded(folder: Path, batch_size: int | None = None, **said: Any) -> Any:

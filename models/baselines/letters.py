@@ -6,74 +6,108 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flagbench import BadInput
 from flagbench.models.contract import Capability, Loading
+from flagbench.models.prompts import Prompt
 from flagbench.models.spec import ModelSpec
-from flagbench.models.video import VideoPrompt
 
 _OPTION = re.compile(r"^\(([A-Z])\)", re.MULTILINE)
 _NEVER = -100.0  # the log-probability of what is not answered; infinity would be taken for a fault
 
 
 class _Letters:
-    """What the baselines share: nothing is loaded."""
+    """What the baselines share: nothing is loaded, and an answer is one of the letters that the prompt offers."""
 
     capabilities: frozenset[Capability] = frozenset({"generate"})
     device = "cpu"
     backend = "numpy"
+    batch_size = 1
+    lanes = 1
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        """See the contract."""
+        for index, prompt in enumerate(prompts):
+            yield index, self._answer(prompt)
+
+    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        """See the contract: the option that is answered is certain."""
+        return [_only(self._place(*pair), len(pair[1])) for pair in zip(prompts, options, strict=True)]
+
+    def _answer(self, prompt: Prompt) -> str:
+        raise NotImplementedError
+
+    def _place(self, prompt: Prompt, options: Sequence[str]) -> int:
+        raise NotImplementedError
 
 
 class FirstLetter(_Letters):
     """Always answers A."""
 
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        """See the contract."""
-        return ["A"] * len(prompts)
+    def _answer(self, prompt: Prompt) -> str:
+        return "A"
 
-    def score_options(
-        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
-    ) -> list[NDArray[np.float32]]:
-        """See the contract."""
-        return [_only(0, len(each)) for each in options]
+    def _place(self, prompt: Prompt, options: Sequence[str]) -> int:
+        return 0
 
 
 class RandomLetter(_Letters):
-    """Answers one of the options, each as likely as the others, by a hash of the user's text."""
+    """Answers one of the options, each as likely as the others, by a hash of the user's text.
 
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        """See the contract. The options are the lines that begin with ``(A)``; where there are none it says nothing."""
-        answers = []
-        for prompt in prompts:
-            letters = sorted(set(_OPTION.findall(prompt.user)))
-            answers.append(letters[_drawn(prompt, len(letters))] if letters else "")
-        return answers
+    The options are the lines that begin with ``(A)``; where there are none it says nothing. The likeliest option is the
+    one that it answers, where the letters in order are the options.
+    """
 
-    def score_options(
-        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
-    ) -> list[NDArray[np.float32]]:
-        """See the contract. The same option as in a generated answer, where the letters in order are the options."""
-        pairs = zip(prompts, options, strict=True)
-        return [_only(_drawn(prompt, len(each)) if each else 0, len(each)) for prompt, each in pairs]
+    def _answer(self, prompt: Prompt) -> str:
+        letters = offered(prompt)
+        return letters[_drawn(prompt, len(letters))] if letters else ""
+
+    def _place(self, prompt: Prompt, options: Sequence[str]) -> int:
+        return _drawn(prompt, len(options)) if options else 0
 
 
 class MajorityLetter(_Letters):
     """Answers every question of a task with the letter that is right most often there, so it knows the answers.
 
-    It is no ``Generator``: a benchmark asks it for its letter.
+    A benchmark makes one for each of its tasks; one that was told no right answers refuses to answer.
     """
 
-    def letter(self, golds: Iterable[str]) -> str:
-        """The most frequent of the right letters, the first of those that are equally so; A where there are none."""
-        counts = Counter(golds)
-        return min(counts, key=lambda letter: (-counts[letter], letter), default="A")
+    def __init__(self, spec: ModelSpec, golds: Iterable[str] | None = None) -> None:
+        """Count letters.
+
+        Args:
+            spec: Effective settings.
+            golds: The right letters of a task's questions, none where they are not published; None for no task.
+        """
+        super().__init__(spec)
+        counts = Counter(golds or ())
+        first = min(counts, key=lambda letter: (-counts[letter], letter), default="A")
+        self._letter = None if golds is None else first
+
+    @property
+    def letter(self) -> str:
+        """The most frequent of the right letters, the first of those that are equally so; A where there are none.
+
+        Raises:
+            BadInput: It was told no task's answers.
+        """
+        if self._letter is None:
+            raise BadInput(f"{self.spec.name} needs the right answers of a task, which this benchmark does not give it")
+        return self._letter
+
+    def _answer(self, prompt: Prompt) -> str:
+        return self.letter if offered(prompt) else ""
+
+    def _place(self, prompt: Prompt, options: Sequence[str]) -> int:
+        return options.index(self.letter) if self.letter in options else 0
 
 
 def load_first(spec: ModelSpec, directory: Path, loading: Loading) -> FirstLetter:
@@ -91,8 +125,13 @@ def load_majority(spec: ModelSpec, directory: Path, loading: Loading) -> Majorit
     return MajorityLetter(spec)
 
 
-def _drawn(prompt: VideoPrompt, options: int) -> int:
-    seed = int.from_bytes(hashlib.sha256(prompt.user.encode()).digest(), "big")
+def offered(prompt: Prompt) -> list[str]:
+    """The letters of a prompt's options, in the order of the alphabet."""
+    return sorted(set(_OPTION.findall(prompt.text)))
+
+
+def _drawn(prompt: Prompt, options: int) -> int:
+    seed = int.from_bytes(hashlib.sha256(prompt.text.encode()).digest(), "big")
     return int(np.random.Generator(np.random.PCG64(seed)).integers(options))
 
 

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput, ModelFault
 from flagbench.models.contract import Loading
+from flagbench.models.generators.language_model import Batch, begins_itself
 from flagbench.models.loading.video_kinds import takes_system
 from flagbench.models.loading.video_packages import check_packages, first_line, use_torchvision
-from flagbench.models.video import Clip, VideoPrompt
-
-Batch = dict[str, torch.Tensor]
-"""What the model takes, a row for each prompt where it is about tokens."""
+from flagbench.models.prompts import Clip, Image, Prompt, PromptPart, Text
 
 
-class Inputs:
-    """Makes a model's inputs of prompts.
+class VideoInputs:
+    """Makes the inputs of a model that sees videos or images.
 
     Attributes:
         tokenizer: The processor's.
@@ -54,20 +52,16 @@ class Inputs:
         self._processor = processor
         self._name = name
 
-    def render(self, prompt: VideoPrompt) -> str:
+    def render(self, prompt: Prompt) -> str:
         """The text of a prompt, up to where the model goes on.
 
         The beginning of the answer is an unfinished message of the assistant; where the template does not let one be
         continued (it raises, or something follows), it is put behind the place where an answer begins.
         """
-        media = _media(prompt.clip, self.sees)
-        user = prompt.user
         messages: list[dict[str, Any]] = []
         if prompt.system and self.system:
             messages = [{"role": "system", "content": [{"type": "text", "text": prompt.system}]}]
-        elif prompt.system:
-            user = f"{prompt.system}\n{prompt.user}"
-        messages.append({"role": "user", "content": [*media, {"type": "text", "text": user}]})
+        messages.append({"role": "user", "content": self._content(prompt)})
         if prompt.prefill:
             begun = {"role": "assistant", "content": [{"type": "text", "text": prompt.prefill}]}
             text = self._unwrapped(self._continued([*messages, begun]))
@@ -75,6 +69,16 @@ class Inputs:
                 return text
         rendered: str = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         return self._unwrapped(rendered) + prompt.prefill
+
+    def _content(self, prompt: Prompt) -> list[dict[str, str]]:
+        """The user's message; a system text that has no place of its own begins its first text."""
+        content = [entry for part in prompt.parts for entry in _entries(part, self.sees)]
+        if prompt.system and not self.system:
+            first = next((entry for entry in content if entry["type"] == "text"), None)
+            if first is None:
+                return [*content, {"type": "text", "text": prompt.system}]
+            first["text"] = f"{prompt.system}\n{first['text']}"
+        return content
 
     def _continued(self, messages: list[dict[str, Any]]) -> str:
         from jinja2 import TemplateError
@@ -95,11 +99,11 @@ class Inputs:
             return text
         return text.replace(f"{own.vision_start_token}{own.video_token}{own.vision_end_token}", str(own.video_token))
 
-    def batch(self, prompts: Sequence[VideoPrompt], texts: Sequence[str]) -> Batch:
-        """The model's inputs for prompts that all see videos of one shape, or that all see none.
+    def batch(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> Batch:
+        """The model's inputs for prompts that all see the same shapes, or all see nothing.
 
         Args:
-            prompts: At least one.
+            prompts: At least one; their pictures and clips have the same shapes.
             texts: Each rendered.
 
         Returns:
@@ -108,49 +112,29 @@ class Inputs:
         Raises:
             ModelFault: The processor took other frames than it was given.
         """
-        clips = [prompt.clip for prompt in prompts if prompt.clip is not None]
         arguments: dict[str, Any] = {"text": list(texts), "padding": True, "return_tensors": "pt"}
-        arguments["add_special_tokens"] = not self._begun(texts[0])
-        if clips and self.sees == "video":
+        arguments["add_special_tokens"] = not begins_itself(self.tokenizer, texts[0])
+        clips = [part for prompt in prompts for part in prompt.seen if isinstance(part, Clip)]
+        as_video = bool(clips) and self.sees == "video"
+        if as_video:
             arguments["videos"] = [_writable(clip.frames) for clip in clips]
             # Processors pick frames of their own unless told not to, and state wrong times unless told the true ones.
             arguments["do_sample_frames"] = False
             arguments["video_metadata"] = [video_metadata(clip) for clip in clips]
-        elif clips:
-            arguments["images"] = [list(_writable(clip.frames)) for clip in clips]
+        images = [
+            [picture for part in prompt.seen if not as_video or isinstance(part, Image) for picture in _pictures(part)]
+            for prompt in prompts
+        ]
+        if any(images):
+            arguments["images"] = images
         try:
             made = self._processor(**arguments)
         except (ValueError, TypeError, IndexError) as error:
             raise BadInput(f"{self._name}: its processor does not take the prompt: {first_line(error)}") from error
         inputs: Batch = {key: value for key, value in made.items() if isinstance(value, torch.Tensor)}
-        if clips and self.sees == "video":
+        if as_video:
             self._check_frames(inputs, clips)
         return inputs
-
-    def tail(self, text: str, option: str) -> tuple[int, list[int]]:
-        """How an option continues a text, in tokens.
-
-        Text and option are split together, as the model would write them: what of the text's own tokens is still there
-        is its beginning, and the rest is the option. The placeholders of videos are special tokens, which text around
-        them never joins, so the text may be without what they become.
-
-        Args:
-            text: Rendered.
-            option: What follows it.
-
-        Returns:
-            Tokens at the text's end that change with the option (most often none), and those that take their place.
-        """
-        alone: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        joint: list[int] = self.tokenizer(text + option, add_special_tokens=False)["input_ids"]
-        shared = next((at for at, pair in enumerate(zip(alone, joint, strict=False)) if pair[0] != pair[1]), None)
-        kept = min(len(alone), len(joint)) if shared is None else shared
-        return len(alone) - kept, joint[kept:]
-
-    def _begun(self, text: str) -> bool:
-        """Whether the template has written the token with which texts begin, so that the tokenizer must not."""
-        first = self.tokenizer.bos_token
-        return first is not None and text.startswith(first)
 
     def _check_frames(self, inputs: Batch, clips: Sequence[Clip]) -> None:
         given, taken = len(clips[0].frames), _frames_taken(inputs, len(clips))
@@ -202,10 +186,17 @@ def video_metadata(clip: Clip) -> dict[str, Any]:
     }
 
 
-def _media(clip: Clip | None, sees: Literal["video", "images"]) -> list[dict[str, str]]:
-    if clip is None:
-        return []
-    return [{"type": "video"}] if sees == "video" else [{"type": "image"}] * len(clip.frames)
+def _entries(part: PromptPart, sees: Literal["video", "images"]) -> list[dict[str, str]]:
+    """A part of a message, as chat templates take it."""
+    if isinstance(part, Text):
+        return [{"type": "text", "text": part.text}]
+    if isinstance(part, Clip) and sees == "video":
+        return [{"type": "video"}]
+    return [{"type": "image"} for _ in _pictures(part)]
+
+
+def _pictures(part: Image | Clip) -> Sequence[NDArray[np.uint8]]:
+    return list(_writable(part.frames)) if isinstance(part, Clip) else [_writable(part.pixels)]
 
 
 def _has(processor: Any, part: str) -> bool:

@@ -2,205 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
-import numpy as np
-import torch
 import transformers
-from numpy.typing import NDArray
 
-from flagbench import BadInput, ModelFault
-from flagbench.models.backbone.batching import out_of_memory
-from flagbench.models.backbone.pretrained import DTYPES, read_pretrained
-from flagbench.models.contract import Capability, Loading
-from flagbench.models.generators.video_inputs import Batch, Inputs, read_processor
+from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.contract import Loading
+from flagbench.models.generators.language_model import LanguageModel
+from flagbench.models.generators.video_inputs import VideoInputs, read_processor
 from flagbench.models.loading.checkpoint import read_json
 from flagbench.models.spec import ModelSpec
-from flagbench.models.video import VideoPrompt
-
-# Inputs of a number for each token, with that of a token of text.
-_OF_TOKENS = {"attention_mask": 1, "mm_token_type_ids": 0, "token_type_ids": 0}
-# Tokens of the prompt's end that an answer is decoded with, so that a blank at its beginning is not lost.
-_DECODED_WITH = 4
-
-T = TypeVar("T")
 
 
-class VideoLM:
-    """A processor and a model that goes on from what it makes of a prompt."""
-
-    capabilities: frozenset[Capability] = frozenset({"generate"})
-    backend = "torch"
-
-    def __init__(self, spec: ModelSpec, model: Any, inputs: Inputs, loading: Loading) -> None:
-        """Put the loaded parts together.
-
-        Args:
-            spec: Effective settings.
-            model: On its device, in evaluation mode.
-            inputs: Makes what it takes.
-            loading: Device and batch size.
-        """
-        self.spec = spec
-        self.device = loading.device
-        self.inputs = inputs
-        self.batch_size = loading.batch_size or 1
-        self._model = model
-        self._positions = _positions(model.config.get_text_config())
-        self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
-        # Of the checkpoint's own settings only these: others (sampling, a penalty of repetition) are not greedy.
-        own = model.generation_config
-        end = own.eos_token_id if own.eos_token_id is not None else inputs.tokenizer.eos_token_id
-        model.generation_config = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
-            bos_token_id=own.bos_token_id, eos_token_id=end, pad_token_id=inputs.tokenizer.pad_token_id, do_sample=False
-        )
-
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        """See the contract. Prompts whose clips have one shape go together; the largest clips come first."""
-        answers = [""] * len(prompts)
-        for rows, found in self._run(
-            prompts, lambda rows: self._generate([prompts[row] for row in rows], max_new_tokens)
-        ):
-            for row, answer in zip(rows, found, strict=True):
-                answers[row] = answer
-        return answers
-
-    def score_options(
-        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
-    ) -> list[NDArray[np.float32]]:
-        """See the contract. One prompt at a time; options of one token each share one pass.
-
-        Prompt and option are split into tokens together. Where that changes tokens of the prompt, those are part of
-        the option, and of all options of the prompt, so that all are likely or not after the same beginning.
-
-        Raises:
-            BadInput: An option without a token.
-            ModelFault: The model gives NaN, or a prompt does not fit into memory.
-        """
-        scores = [np.zeros(len(each), dtype=np.float32) for each in options]
-        for (row,), (found,) in self._run(
-            prompts, lambda rows: [self._score(prompts[rows[0]], options[rows[0]])], most=1
-        ):
-            if not np.isfinite(found).all():
-                raise ModelFault(
-                    f"{self.spec.name} gave {found.tolist()} for the options of a question; use another dtype"
-                )
-            scores[row] = found
-        return scores
-
-    def _run(
-        self, prompts: Sequence[VideoPrompt], forward: Callable[[list[int]], list[T]], most: int = 0
-    ) -> Iterator[tuple[list[int], list[T]]]:
-        """Run all prompts, in batches that halve, for good, when memory runs out.
-
-        Args:
-            prompts: In any order.
-            forward: The rows of a batch to its results.
-            most: Prompts of a batch; 0 for the batch size.
-
-        Yields:
-            Rows of each batch, and its results.
-
-        Raises:
-            ModelFault: One prompt alone does not fit into memory.
-        """
-        for rows in _alike(prompts):
-            start = 0
-            while start < len(rows):
-                part = rows[start : start + (most or self.batch_size)]
-                try:
-                    results = forward(part)
-                except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                    if not out_of_memory(error):
-                        raise
-                    self._halve(prompts[part[0]], len(part), error)
-                    continue
-                yield part, results
-                start += len(part)
-
-    def _halve(self, prompt: VideoPrompt, rows: int, error: BaseException) -> None:
-        if rows == 1:
-            sees = f"{len(prompt.clip.frames)} frames" if prompt.clip is not None else "no video"
-            raise ModelFault(
-                f"out of memory on {self.device} with a single question on {sees}; use --frames or --max-pixels with a "
-                "smaller number, or a device with more memory"
-            ) from error
-        self.batch_size = max(1, rows // 2)
-        if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
-
-    def _prepared(self, prompts: Sequence[VideoPrompt], more: int) -> tuple[Batch, list[str]]:
-        """Inputs on the device and the rendered texts, for prompts that ``more`` tokens at most will follow."""
-        texts = [self.inputs.render(prompt) for prompt in prompts]
-        made = self.inputs.batch(prompts, texts)
-        tokens = made["input_ids"].shape[1] + more
-        if self._positions and tokens > self._positions:
-            raise BadInput(
-                f"{self.spec.name} has {self._positions} positions, and a question takes {tokens}: use --frames or "
-                "--max-pixels with a smaller number"
-            )
-        dtype = DTYPES[self.spec.dtype]
-        moved = {key: value.to(self.device) for key, value in made.items()}
-        return {key: value.to(dtype) if value.is_floating_point() else value for key, value in moved.items()}, texts
-
-    @torch.inference_mode()
-    def _generate(self, prompts: Sequence[VideoPrompt], max_new_tokens: int) -> list[str]:
-        batch, _ = self._prepared(prompts, max_new_tokens)
-        found = self._model.generate(**batch, max_new_tokens=max_new_tokens)
-        length = batch["input_ids"].shape[1]
-        return [self._answer(row[:length].tolist(), row[length:].tolist()) for row in found]
-
-    def _answer(self, before: list[int], tokens: list[int]) -> str:
-        """The text of new tokens without special ones; tokenizers drop a blank at the beginning of what they decode."""
-        tokenizer = self.inputs.tokenizer
-        context = before[-_DECODED_WITH:]
-        head, both, alone = (
-            str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-            for ids in (context, context + tokens, tokens)
-        )
-        return both.removeprefix(head) if both.startswith(head) else alone
-
-    @torch.inference_mode()
-    def _score(self, prompt: VideoPrompt, options: Sequence[str]) -> NDArray[np.float32]:
-        batch, (text,) = self._prepared([prompt], 0)
-        tails = [self.inputs.tail(text, option) for option in options]
-        dropped = max((back for back, _ in tails), default=0)
-        length = batch["input_ids"].shape[1]
-        whole = batch["input_ids"][0].tolist()
-        # Tokens of the prompt that only another option changes stand before this one's own.
-        sequences = [whole[length - dropped : length - back] + tail for back, tail in tails]
-        if not all(tail for _, tail in tails):
-            raise BadInput(f"{self.spec.name}: an option to compare is no token of its own; give options with letters")
-        passes: dict[tuple[int, ...], torch.Tensor] = {}
-        scores = np.zeros(len(options), dtype=np.float32)
-        for row, sequence in enumerate(sequences):
-            given = tuple(sequence[:-1])
-            if given not in passes:
-                passes[given] = self._log_probabilities(batch, dropped, given)
-            after = torch.tensor(sequence, device=passes[given].device)
-            scores[row] = float(passes[given].gather(1, after.unsqueeze(1)).sum())
-        return scores
-
-    def _log_probabilities(self, batch: Batch, dropped: int, given: tuple[int, ...]) -> torch.Tensor:
-        """``float32[len(given) + 1, v]``: of what follows a prompt without its last tokens, and each token given."""
-        length = batch["input_ids"].shape[1]
-        inputs = dict(batch)
-        more = torch.tensor([given], dtype=torch.long, device=batch["input_ids"].device).reshape(1, -1)
-        inputs["input_ids"] = torch.cat([batch["input_ids"][:, : length - dropped], more], dim=1)
-        for key in _OF_TOKENS.keys() & batch.keys():
-            filled = torch.full_like(more, _OF_TOKENS[key], dtype=batch[key].dtype)
-            inputs[key] = torch.cat([batch[key][:, : length - dropped], filled], dim=1)
-        # All logits of a long prompt would take more memory than the model.
-        kept = {"logits_to_keep": len(given) + 1} if self._keeps_logits else {}
-        logits = self._model(**inputs, use_cache=False, **kept).logits[0, -len(given) - 1 :]
-        return torch.log_softmax(logits.float(), dim=-1)
-
-
-def load(spec: ModelSpec, directory: Path, loading: Loading) -> VideoLM:
+def load(spec: ModelSpec, directory: Path, loading: Loading) -> LanguageModel:
     """Read processor and weights.
 
     Args:
@@ -212,24 +27,8 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> VideoLM:
         BadInput: The files do not make a model, or a package that its processor needs is missing.
     """
     processor = read_processor(directory, loading, str(read_json(directory / "config.json").get("model_type")))
-    inputs = Inputs(processor, spec.name)
+    inputs = VideoInputs(processor, spec.name)
     # oneDNN's layers are compared with torch on texts alone, which does not try the part that sees.
     plain = replace(loading, backend="torch")
     _, model, _ = read_pretrained(transformers.AutoModelForImageTextToText, spec, directory, plain)
-    return VideoLM(spec, model, inputs, loading)
-
-
-def _alike(prompts: Sequence[VideoPrompt]) -> list[list[int]]:
-    """Rows whose clips have one shape, those of the largest clips first and those without one last."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for row, prompt in enumerate(prompts):
-        groups.setdefault(prompt.clip.frames.shape if prompt.clip is not None else (), []).append(row)
-    return [groups[shape] for shape in sorted(groups, key=lambda shape: -int(np.prod(shape or (0,))))]
-
-
-def _positions(config: Any) -> int:
-    """Tokens that a model has positions for; 0 where that cannot be told: positions that are scaled, or of images."""
-    rope = getattr(config, "rope_parameters", None) or {}
-    if "mrope_section" in rope or rope.get("rope_type", "default") != "default":
-        return 0
-    return int(getattr(config, "max_position_embeddings", 0) or 0)
+    return LanguageModel(spec, model, inputs, loading)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flagbench.models.video import VideoPrompt
+    from flagbench.models.prompts import Prompt
 
 
 class Deferred:
@@ -47,8 +47,13 @@ class Deferred:
             raise
 
     @property
+    def batch_size(self) -> int:
+        """See the contract of generators; loads the model."""
+        return int(self.adapter.batch_size)
+
+    @property
     def lanes(self) -> int:
-        """How many prepared calls may run at the same time; loads the model."""
+        """How many calls may run at the same time; loads the model."""
         return self.adapter.lanes if isinstance(self.adapter, Parallel) else 1
 
     @property
@@ -66,14 +71,11 @@ class Deferred:
         index: PassageIndex = self.adapter.index(passages, language=language)
         return index
 
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
         """See the contract of generators; loads the model."""
-        answers: list[str] = self.adapter.generate(prompts, max_new_tokens=max_new_tokens)
-        return answers
+        yield from self.adapter.answers(prompts, max_new_tokens=max_new_tokens)
 
-    def score_options(
-        self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]
-    ) -> list[NDArray[np.float32]]:
+    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
         """See the contract of generators; loads the model."""
         scores: list[NDArray[np.float32]] = self.adapter.score_options(prompts, options)
         return scores

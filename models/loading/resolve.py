@@ -16,10 +16,10 @@ from flagbench.models.loading.kinds import sees_images
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published_as
 from flagbench.models.spec import ModelSpec
+from flagbench.models.video import VideoSettings
 
 if TYPE_CHECKING:
     from flagbench.models.contract import Adapter
-    from flagbench.models.video import VideoSettings
 
 _FOR_MLVU = "it is for MLVU"
 
@@ -162,40 +162,48 @@ def resolve_model(
 def resolve_generator(
     model: str,
     revision: str | None,
-    settings: VideoSettings,
+    settings: VideoSettings | None,
     overrides: Overrides,
     *,
     trust_remote_code: bool,
     allow_pickle: bool,
     on_cpu: Callable[[], bool] = lambda: False,
 ) -> Model:
-    """Find a model that answers questions on videos and work out its settings; no weights are read.
+    """Find a model that answers prompts, on videos or of texts alone, and work out its settings; no weights are read.
 
     Args:
         model: Folder, hub id, or a built-in baseline, which sees no frames whatever the settings say.
         revision: Commit on the hub, None for ``main``.
-        settings: How it is to see videos; they become a part of its spec.
+        settings: How it is to see videos; they become a part of its spec. Without frames, or None where no prompt will
+            have anything to see, a causal language model will do.
         overrides: What the user says of it; only name and dtype apply.
         trust_remote_code: Code that the checkpoint brings may run.
         allow_pickle: Pickles may be read.
         on_cpu: Says whether it will run on the processor; asked only where that matters.
 
     Raises:
-        BadInput: There is no such model, it sees no videos, or its files, settings or flags contradict one another.
+        BadInput: There is no such model, it sees no videos and shall, or its files, settings or flags contradict one
+            another.
     """
     row = published_as(model)
     if row is not None and row.ability == "generate":
-        return _built_in(model, replace(row, own=replace(settings, frames=0)), revision, overrides)
+        blind = replace(settings, frames=0) if settings is not None else None
+        return _built_in(model, replace(row, own=blind), revision, overrides)
     if row is not None:
         raise BadInput(
             f"{model} is a model of texts and sees no videos; MLVU needs a video or multi-image language model"
         )
     # Here, as it takes transformers, which no other model needs before it is loaded.
+    from flagbench.models.loading.causal_kinds import detect_causal_lm, writes_texts
     from flagbench.models.loading.video_kinds import detect_video_lm
 
     checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
-    found = detect_video_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
-    return Model(found.spec, found.evidence, checkpoint)
+    seen = settings or VideoSettings(frames=0)
+    if not seen.frames and writes_texts(read_json(checkpoint.directory / "config.json")):
+        found = detect_causal_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
+    else:
+        found = detect_video_lm(checkpoint, seen, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
+    return Model(replace(found.spec, own=settings), found.evidence, checkpoint)
 
 
 def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overrides) -> Model:

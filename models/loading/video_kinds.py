@@ -57,7 +57,7 @@ def detect_video_lm(
             f"{checkpoint.name} ({model_type}) takes frames in pairs, and {settings.frames} were asked for: "
             f"ask for {settings.frames + 1}"
         )
-    evidence = [f"family: {model_type} ({_class_of(config)}), from config.json", _system_line(directory)]
+    evidence = [f"family: {model_type} ({class_of(config)}), from config.json", _system_line(directory)]
     evidence.append(_frames_line(settings, model_type))
     spec = ModelSpec(
         name=checkpoint.name,
@@ -67,16 +67,20 @@ def detect_video_lm(
         ability="generate",
         query_max_length=0,
         passage_max_length=0,
-        dtype="bf16",
         own=settings,
     )
-    if overrides.dtype is None and on_cpu():
-        spec = replace(spec, dtype="fp32")
-        evidence.append("dtype: fp32 on the processor (bf16 on a GPU)")
-    elif overrides.dtype is None:
-        evidence.append("dtype: bf16, the default of video language models on a GPU")
+    spec, dtype = with_dtype(spec, overrides, on_cpu)
     spec, said = override(spec, overrides)
-    return Detection(spec, (*evidence, *said))
+    return Detection(spec, (*evidence, *dtype, *said))
+
+
+def with_dtype(spec: ModelSpec, overrides: Overrides, on_cpu: Callable[[], bool]) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The spec with the dtype of generators where the user names none, and its line of evidence."""
+    if overrides.dtype is not None:
+        return spec, ()
+    if on_cpu():
+        return replace(spec, dtype="fp32"), ("dtype: fp32 on the processor (bf16 on a GPU)",)
+    return replace(spec, dtype="bf16"), ("dtype: bf16, the default of language models that answer on a GPU",)
 
 
 def frames_in_pairs(directory: Path, config: Mapping[str, Any]) -> bool:
@@ -88,18 +92,20 @@ def frames_in_pairs(directory: Path, config: Mapping[str, Any]) -> bool:
     return 2 in sizes or (not sizes and str(config.get("model_type")).startswith("qwen"))
 
 
-def takes_system(template: str) -> bool:
+def takes_system(template: str, *, as_text: bool = False) -> bool:
     """Whether a chat template shows a system message; one that raises at it, or drops it, does not.
 
     Args:
         template: Jinja, as a checkpoint has it.
+        as_text: Its messages hold a text, and not a list of parts.
     """
     from jinja2 import TemplateError
     from transformers.utils.chat_template_utils import render_jinja_template
 
+    probes = {"system": _SYSTEM_PROBE, "user": _USER_PROBE}
     conversation = [
-        {"role": "system", "content": [{"type": "text", "text": _SYSTEM_PROBE}]},
-        {"role": "user", "content": [{"type": "text", "text": _USER_PROBE}]},
+        {"role": role, "content": text if as_text else [{"type": "text", "text": text}]}
+        for role, text in probes.items()
     ]
     try:
         found: Any = render_jinja_template(
@@ -140,11 +146,12 @@ def _check_kind(checkpoint: Checkpoint, config: Mapping[str, Any], *, trust_remo
         return
     if "vision_config" in config or sees_images(config):
         raise BadInput(
-            f"{name} is a {_class_of(config)} ({model_type}), which transformers does not read as a model that answers "
+            f"{name} is a {class_of(config)} ({model_type}), which transformers does not read as a model that answers "
             f"on images: take the form that is published for transformers (often named …-hf); {_WANTED}"
         )
     what = "text model" if kind_of(config) in _TEXTS else "reranker"
-    raise BadInput(f"{name} is a {what} ({_class_of(config)}) and sees no videos; {_WANTED}")
+    blind = ", or --blind, which shows none" if kind_of(config) == "causal" else ""
+    raise BadInput(f"{name} is a {what} ({class_of(config)}) and sees no videos; {_WANTED}{blind}")
 
 
 def _system_line(directory: Path) -> str:
@@ -164,6 +171,7 @@ def _frames_line(settings: VideoSettings, model_type: str) -> str:
     return f"frames: {most}, {how}"
 
 
-def _class_of(config: Mapping[str, Any]) -> str:
+def class_of(config: Mapping[str, Any]) -> str:
+    """The class that a config.json names, or else its type."""
     stated = config.get("architectures")
     return str(stated[0] if isinstance(stated, list) and stated else config.get("model_type"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from flagbench.mlvu.evaluation import evaluate as ask
 from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.signs import answer, read_sign
 from flagbench.models.loading.registry import published
-from flagbench.models.video import VideoPrompt, VideoSettings
+from flagbench.models.prompts import Prompt
+from flagbench.models.video import VideoSettings
 from flagbench.runners.benchmark import EvaluatedModel, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
+from tests.answering import clip_of
 from tests.e2e.commands import here, one_line
 from tests.e2e.test_airbench import tasks_of
 
@@ -51,23 +53,21 @@ class Reader:
     def __init__(self, settings: VideoSettings, dies_after: int | None = None) -> None:
         from dataclasses import replace
 
-        self.spec = replace(published()[FIRST], video=settings)
+        self.spec = replace(published()[FIRST], own=settings)
         self.asked: list[str] = []
         self._dies_after = dies_after
 
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        texts = []
-        for prompt in prompts:
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        for index, prompt in enumerate(prompts):
             if len(self.asked) == self._dies_after:
                 raise KeyboardInterrupt
-            self.asked.append(prompt.user)
-            assert prompt.clip is not None
-            signs = [read_sign(frame) for frame in prompt.clip.frames]
+            self.asked.append(prompt.text)
+            clip = clip_of(prompt)
+            signs = [read_sign(frame) for frame in clip.frames]
             assert len({sign.letters for sign in signs}) == 1
-            assert [sign.frame for sign in signs] == prompt.clip.indices.tolist()
-            question = prompt.user.removeprefix("Question: ").splitlines()[0]
-            texts.append(f"{answer(signs[0], question)}) is right")
-        return texts
+            assert [sign.frame for sign in signs] == clip.indices.tolist()
+            question = prompt.text.removeprefix("Question: ").splitlines()[0]
+            yield index, f"{answer(signs[0], question)}) is right"
 
 
 def run(
@@ -100,9 +100,9 @@ def test_a_model_that_reads_the_signs_is_always_right(tmp_path: Path, name: str,
 
 def test_answers_that_name_no_option_are_counted(tmp_path: Path) -> None:
     class Mumbler(Reader):
-        def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-            said = super().generate(prompts, max_new_tokens=max_new_tokens)
-            return ["hm" if len(self.asked) == 1 else text for text in said]
+        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+            for index, text in super().answers(prompts, max_new_tokens=max_new_tokens):
+                yield index, "hm" if index == 0 else text
 
     settings = VideoSettings(frames=12)
     outcome = run("ego", Mumbler(settings), tmp_path / "journal")

@@ -46,7 +46,7 @@ def _answers(output: Path) -> dict[str, bytes]:
 
 
 def test_a_troubled_server_loses_no_answer(server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flagbench.models.servers.api._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("flagbench.models.servers.http._FIRST_WAIT", 0.001)
     whole = _run(server, tmp_path / "whole", "--types", "multiple-choice")
     assert whole.returncode == 0, whole.stderr
     first = list(server.good)

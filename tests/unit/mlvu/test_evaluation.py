@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from flagbench.mlvu.registry import averaged
 from flagbench.mlvu.report import RunScores, as_dict
 from flagbench.mlvu.saved import Saved, find_saved, read_saved
 from flagbench.models.loading.registry import published
-from flagbench.models.video import VideoPrompt, VideoSettings
+from flagbench.models.prompts import Prompt, batches
+from flagbench.models.video import VideoSettings
 from flagbench.results.values import Values
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
@@ -31,21 +32,23 @@ class QueryWeights:
     capabilities = frozenset({"generate"})
     device = "cpu"
     backend = "none"
+    lanes = 1
 
     def __init__(self, settings: VideoSettings, batch_size: int = 1) -> None:
         self.spec = replace(published()["flagbench/first-letter"], own=settings)
         self.batch_size = batch_size
         self.calls: list[int] = []
         self.tokens: set[int] = set()
-        self.prompts: list[VideoPrompt] = []
+        self.prompts: list[Prompt] = []
 
-    def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-        self.calls.append(len(prompts))
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
         self.tokens.add(max_new_tokens)
-        self.prompts += prompts
-        return ["B) it is"] * len(prompts)
+        for batch in batches(prompts, lambda: self.batch_size):
+            self.calls.append(len(batch))
+            self.prompts += [prompt for _, prompt in batch]
+            yield from ((index, "B) it is") for index, _ in batch)
 
-    def score_options(self, prompts: Sequence[VideoPrompt], options: Sequence[Sequence[str]]) -> list[Any]:
+    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
         self.calls.append(len(prompts))
         self.prompts += prompts
         return [np.array([-3.0, -2.0, -0.5, -1.0][: len(letters)]) for letters in options]
@@ -86,7 +89,7 @@ def test_questions_are_asked_in_batches_and_none_is_lost(batch_size: int, calls:
     model = QueryWeights(BLIND, batch_size)
     data, outcome = run("ego", model, tmp_path)
     assert model.calls == calls
-    assert [each.user.splitlines()[0] for each in model.prompts] == [
+    assert [each.text.splitlines()[0] for each in model.prompts] == [
         f"Question: {each.question}" for each in data.content.questions
     ]
     assert outcome.texts["answered"] == outcome.texts["asked"] == 8
@@ -112,33 +115,28 @@ def test_open_questions_have_no_options(tmp_path: Path) -> None:
 
 def test_a_model_that_gives_fewer_answers_than_questions_is_at_fault(tmp_path: Path) -> None:
     class Short(QueryWeights):
-        def generate(self, prompts: Sequence[VideoPrompt], *, max_new_tokens: int) -> list[str]:
-            return super().generate(prompts, max_new_tokens=max_new_tokens)[1:]
+        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+            found = super().answers(prompts, max_new_tokens=max_new_tokens)
+            next(found)
+            yield from found
 
-    with pytest.raises(ModelFault, match="gave 2 answers to 3 questions"):
+    with pytest.raises(ModelFault, match="gave 7 answers to 8 questions"):
         run("ego", Short(BLIND, 3), tmp_path)
 
 
 def test_questions_without_a_video_make_it_partial(tmp_path: Path) -> None:
     data = loaded("ego")
     content = data.content
-    videos = {each.id: MINI / "none.mp4" for each in content.questions[:3]}
+    videos = {each.id: content.videos[each.id] for each in content.questions[:3]}
     data = replace(data, content=replace(content, videos=videos, missing="5 are missing"))
     blind = MLVU.evaluate(data, EvaluatedModel(QueryWeights(BLIND), journal=tmp_path / "a", digest="d"), Silent(), None)  # type: ignore[arg-type]
     assert (blind.partial, blind.texts["asked"]) == (False, 8)
-    seeing = EvaluatedModel(_Letter(VideoSettings(4)), journal=tmp_path / "b", digest="d")  # type: ignore[arg-type]
+    seeing = EvaluatedModel(QueryWeights(VideoSettings(4)), journal=tmp_path / "b", digest="d")  # type: ignore[arg-type]
     outcome = MLVU.evaluate(data, seeing, Silent(), None)
     assert (outcome.partial, outcome.texts["asked"]) == (True, 3)
     assert outcome.note.startswith("partial: 5 are missing; robust ")
-    right = [each.gold == "A" for each in content.questions[:3]]
+    right = [each.gold == "B" for each in content.questions[:3]]
     assert outcome.scores == {"dev": {"as-released": sum(right) / 3}}, "of those that were answered"
-
-
-class _Letter(QueryWeights):
-    """A baseline that needs no video."""
-
-    def letter(self, golds: Any) -> str:
-        return "A"
 
 
 # What flags come to.

@@ -16,7 +16,8 @@ from flagbench import BadData, BadInput
 from flagbench.mlvu.frame_cache import SUFFIX, FrameCache, Prefetch, by_video, content_hash, key_of
 from flagbench.mlvu.frames import read_clip
 from flagbench.mlvu.signs import read_sign
-from flagbench.models.video import Clip, VideoSettings
+from flagbench.models.prompts import Clip
+from flagbench.models.video import VideoSettings
 from tests.unit.video_files import write_video
 
 SETTINGS = VideoSettings(4)

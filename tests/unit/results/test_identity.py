@@ -13,7 +13,7 @@ from flagbench.models.contract import Role
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import family_spec, published
 from flagbench.models.rerankers.settings import CompressionSettings
-from flagbench.models.servers.api import api_model
+from flagbench.models.servers.chat_model import api_model
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 from flagbench.results.identity import former, settings_digest, today

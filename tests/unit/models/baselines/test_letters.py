@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from flagbench import BadInput
-from flagbench.models.baselines.letters import FirstLetter, RandomLetter
+from flagbench.models.baselines.letters import FirstLetter, MajorityLetter, RandomLetter
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import published
 from flagbench.models.loading.resolve import has_files, resolve_generator, resolve_model
-from flagbench.models.video import VideoPrompt, VideoSettings
+from flagbench.models.video import VideoSettings
 from flagbench.runners.commands.show import settings_line
+from tests.answering import answers_of, asking
 from tests.saying import saying
 from tests.unit.checkpoint_files import has_line
 
@@ -20,7 +21,7 @@ NAMES = ["flagbench/first-letter", "flagbench/random-letter"]
 def ask(number, letters="ABCD"):
     options = "\n".join(f"({letter}) {letter.lower()}{number}" for letter in letters)
     user = f"Question: what is (Z) {number}?\nOptions:\n{options}\nOnly give the best option."
-    return VideoPrompt("system", user, "Best Option: (")
+    return asking("system", user, "Best Option: (")
 
 
 def baseline(model, **said):
@@ -50,7 +51,7 @@ def test_a_baseline_is_a_generator_without_files_that_sees_no_frames(name, kind)
 def test_the_first_letter():
     model = load(NAMES[0])
 
-    assert model.generate([ask(1), ask(2, "ABCDEF")], max_new_tokens=1) == ["A", "A"]
+    assert answers_of(model, [ask(1), ask(2, "ABCDEF")], 1) == ["A", "A"]
     assert [int(each.argmax()) for each in model.score_options([ask(1)], [["A", "B", "C"]])] == [0]
 
 
@@ -58,7 +59,7 @@ def test_the_first_letter():
 def test_random_letters_are_uniform_over_those_that_are_offered(letters):
     model = load(NAMES[1])
     prompts = [ask(number, letters) for number in range(3000)]
-    counts = Counter(model.generate(prompts, max_new_tokens=1))
+    counts = Counter(answers_of(model, prompts, 1))
     expected = 3000 / len(letters)
 
     assert sorted(counts) == list(letters)
@@ -68,10 +69,10 @@ def test_random_letters_are_uniform_over_those_that_are_offered(letters):
 
 def test_random_letters_are_the_same_for_the_same_question():
     prompts = [ask(number) for number in range(50)]
-    first = load(NAMES[1]).generate(prompts, max_new_tokens=1)
+    first = answers_of(load(NAMES[1]), prompts, 1)
 
-    assert load(NAMES[1]).generate(prompts[::-1], max_new_tokens=9)[::-1] == first
-    assert first == load(NAMES[1]).generate(prompts, max_new_tokens=1)
+    assert answers_of(load(NAMES[1]), prompts[::-1], 9)[::-1] == first
+    assert first == answers_of(load(NAMES[1]), prompts, 1)
 
 
 def test_random_options_are_the_letters_that_are_written():
@@ -79,13 +80,13 @@ def test_random_options_are_the_letters_that_are_written():
     scores = model.score_options(prompts, [list("ABCD")] * 50)
 
     assert all(each.dtype == np.float32 and np.isfinite(each).all() for each in scores)
-    assert ["ABCD"[int(each.argmax())] for each in scores] == model.generate(prompts, max_new_tokens=1)
+    assert ["ABCD"[int(each.argmax())] for each in scores] == answers_of(model, prompts, 1)
 
 
 def test_without_options_there_is_nothing_to_choose():
-    open_question = VideoPrompt("system", "What happens?")
+    open_question = asking("system", "What happens?")
 
-    assert load(NAMES[1]).generate([open_question], max_new_tokens=9) == [""]
+    assert answers_of(load(NAMES[1]), [open_question], 9) == [""]
     assert [len(each) for each in load(NAMES[1]).score_options([open_question], [[]])] == [0]
     assert [len(each) for each in load(NAMES[0]).score_options([open_question], [[]])] == [0]
 
@@ -112,3 +113,24 @@ def test_a_benchmark_of_texts_has_no_use_for_them(name):
 def test_the_row_says_nothing_of_videos():
     assert published()[NAMES[0]].own is None
     assert "video" not in published()[NAMES[0]].as_dict()
+
+
+MAJORITY = published()["flagbench/majority-letter"]
+
+
+@pytest.mark.parametrize(
+    ("golds", "letter"), [("BCB", "B"), ("CBBC", "B"), ("D", "D"), ("", "A"), ("ABCCBA", "A")], ids=str
+)
+def test_the_majority_letter_is_the_most_frequent_and_the_first_of_equals(golds, letter):
+    model = MajorityLetter(MAJORITY, golds)
+
+    assert answers_of(model, [ask(1, "ABCD"), ask(2, "ABCD")], 1) == [letter, letter]
+    assert [int(each.argmax()) for each in model.score_options([ask(1)], [list("DCBA")])] == ["DCBA".index(letter)]
+    assert answers_of(model, [asking("system", "What happens?")], 9) == [""]
+
+
+def test_the_majority_letter_of_no_task_is_no_answer():
+    model = baseline("flagbench/majority-letter").load(device="cpu", batch_size=None, **OPTIONS)
+
+    with pytest.raises(BadInput, match="flagbench/majority-letter needs the right answers"):
+        answers_of(model, [ask(1)], 1)

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from flagbench import BadInput, ModelFault
+from flagbench.models.generators.language_model import _tail
+from tests.answering import answers_of, clip_of, showing
 from tests.checkpoints import write_json
 from tests.video_checkpoints import PREFILL, ask, loaded, write_llava
 
@@ -38,26 +40,26 @@ def refused(call):
 
 def test_answers_are_in_the_order_of_the_prompts_whatever_the_batch(folder):
     prompts = [ask(1), ask(), ask(2, frames=2), ask(3, user="Why?", prefill=""), ask(4, frames=6), ask(5)]
-    answers = {size: loaded(folder, size).generate(prompts, max_new_tokens=5) for size in (1, 2, 4)}
+    answers = {size: answers_of(loaded(folder, size), prompts, 5) for size in (1, 2, 4)}
 
     assert answers[1] == answers[2] == answers[4]
-    assert [loaded(folder).generate([prompt], max_new_tokens=5)[0] for prompt in prompts] == answers[1]
+    assert [answers_of(loaded(folder), [prompt], 5)[0] for prompt in prompts] == answers[1]
     assert len(set(answers[1])) > 2
 
 
 def test_nothing_asked_nothing_answered(lm):
-    assert lm.generate([], max_new_tokens=5) == []
+    assert answers_of(lm, [], 5) == []
     assert lm.score_options([], []) == []
 
 
 def test_frames_that_may_not_be_written_to(lm):
     """Those of a cache on disk; and a view backwards in time."""
     prompt = ask(1)
-    answer = lm.generate([prompt], max_new_tokens=4)
-    prompt.clip.frames.flags.writeable = False
-    forth = replace(prompt, clip=replace(prompt.clip, frames=prompt.clip.frames[::-1][::-1]))
+    answer = answers_of(lm, [prompt], 4)
+    clip_of(prompt).frames.flags.writeable = False
+    forth = showing(prompt, replace(clip_of(prompt), frames=clip_of(prompt).frames[::-1][::-1]))
 
-    assert lm.generate([prompt], max_new_tokens=4) == lm.generate([forth], max_new_tokens=4) == answer
+    assert answers_of(lm, [prompt], 4) == answers_of(lm, [forth], 4) == answer
 
 
 def answering(lm, monkeypatch, *texts):
@@ -87,7 +89,7 @@ def answering(lm, monkeypatch, *texts):
 def test_answers_are_what_was_written_without_special_tokens(lm, monkeypatch, written, answer):
     answering(lm, monkeypatch, written)
 
-    assert lm.generate([ask(1)], max_new_tokens=9) == [answer]
+    assert answers_of(lm, [ask(1)], 9) == [answer]
 
 
 def test_a_blank_before_the_answer_is_kept(lm, monkeypatch):
@@ -96,7 +98,7 @@ def test_a_blank_before_the_answer_is_kept(lm, monkeypatch):
     decode = lm.inputs.tokenizer.decode
     monkeypatch.setattr(lm.inputs.tokenizer, "decode", lambda ids, **said: decode(ids, **said).removeprefix(" "))
 
-    assert lm.generate([ask(1)], max_new_tokens=9) == [" A"]
+    assert answers_of(lm, [ask(1)], 9) == [" A"]
 
 
 def test_generation_is_greedy_whatever_the_checkpoint_says(tmp_path, folder):
@@ -106,7 +108,7 @@ def test_generation_is_greedy_whatever_the_checkpoint_says(tmp_path, folder):
     write_json(other / "generation_config.json", {**settings, "eos_token_id": 258})
     prompts = [ask(seed) for seed in range(3)]
 
-    assert loaded(other).generate(prompts, max_new_tokens=8) == loaded(folder).generate(prompts, max_new_tokens=8)
+    assert answers_of(loaded(other), prompts, 8) == answers_of(loaded(folder), prompts, 8)
 
 
 def test_an_answer_ends_at_each_token_that_the_checkpoint_names(tmp_path, folder):
@@ -158,8 +160,8 @@ def test_an_option_that_joins_the_end_of_the_prompt(lm):
     prompt = ask(1, prefill="It is Bes")
     text = lm.inputs.render(prompt)
     words = lm.inputs.tokenizer
-    assert lm.inputs.tail(text, "t") == (1, words("Best", add_special_tokens=False)["input_ids"])
-    assert lm.inputs.tail(text, ")")[0] == 0
+    assert _tail(words, text, "t") == (1, words("Best", add_special_tokens=False)["input_ids"])
+    assert _tail(words, text, ")")[0] == 0
     joined, apart = lm.score_options([prompt], [["t", ")"]])[0]
     head = ask(1, prefill="It is ")
     next_token = by_generation(lm, head)
@@ -217,22 +219,25 @@ MEMORY = torch.OutOfMemoryError("CUDA out of memory")
 def test_out_of_memory_halves_the_batch_for_good(folder):
     model = loaded(folder, 4)
     prompts = [ask(seed) for seed in range(5)]
-    expected = model.generate(prompts, max_new_tokens=3)
+    expected = answers_of(model, prompts, 3)
     small = model._model = Small(model._model, 1, MEMORY)
 
-    assert model.generate(prompts, max_new_tokens=3) == expected
+    assert answers_of(model, prompts, 3) == expected
     assert small.tried == [4, 2, 1, 1, 1, 1, 1]
     assert model.batch_size == 1
 
 
-@pytest.mark.parametrize("prompt", [ask(1, frames=3), ask()], ids=["clip", "text"])
-def test_a_question_that_does_not_fit_is_a_fault(folder, prompt):
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [(ask(1, frames=3), "3 frames; use --frames or --max-pixels"), (ask(), "a single question; use a device")],
+    ids=["clip", "text"],
+)
+def test_a_question_that_does_not_fit_is_a_fault(folder, prompt, said):
     model = loaded(folder, 2)
     model._model = Small(model._model, 0, MEMORY)
 
-    with pytest.raises(ModelFault, match=r"3 frames|no video") as caught:
-        model.generate([prompt, prompt], max_new_tokens=3)
-    assert "--frames" in str(caught.value)
+    with pytest.raises(ModelFault, match=said):
+        answers_of(model, [prompt, prompt], 3)
 
 
 def test_other_errors_are_not_taken_for_memory(folder):
@@ -240,5 +245,5 @@ def test_other_errors_are_not_taken_for_memory(folder):
     small = model._model = Small(model._model, 0, RuntimeError("shapes do not fit"))
 
     with pytest.raises(RuntimeError, match="shapes"):
-        model.generate([ask(1), ask(2)], max_new_tokens=3)
+        answers_of(model, [ask(1), ask(2)], 3)
     assert small.tried == [2]

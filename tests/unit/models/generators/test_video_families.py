@@ -22,6 +22,7 @@ from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
+from tests.answering import answers_of, clip_of, showing
 from tests.video_checkpoints import FAMILIES, PREFILL, QUESTION, clip
 from tests.video_checkpoints import ask as ask_of
 
@@ -89,17 +90,17 @@ def test_answers_do_not_depend_on_the_batch_and_do_not_change(lm):
     answers = {}
     for size in (1, 2, 3):
         lm.batch_size = size
-        answers[size] = lm.generate(prompts, max_new_tokens=6)
+        answers[size] = answers_of(lm, prompts, 6)
     lm.batch_size = 1
 
-    assert answers[1] == answers[2] == answers[3] == lm.generate(prompts, max_new_tokens=6)
-    assert [lm.generate([prompt], max_new_tokens=6)[0] for prompt in prompts] == answers[1]
+    assert answers[1] == answers[2] == answers[3] == answers_of(lm, prompts, 6)
+    assert [answers_of(lm, [prompt], 6)[0] for prompt in prompts] == answers[1]
     assert len(set(answers[1])) > 1
 
 
 def test_the_processor_is_told_true_times_and_picks_no_frames(lm, given):
     shown = clip(1)
-    lm.generate([replace(ask(), clip=shown)], max_new_tokens=1)
+    answers_of(lm, [showing(ask(), shown)], 1)
     (arguments,) = given
 
     assert arguments["do_sample_frames"] is False
@@ -143,7 +144,7 @@ def test_times_of_a_video_of_varying_rate(family, lm):
     plain = clip(1)
     varying = replace(plain, indices=np.arange(6), times=plain.times)
 
-    assert times_told(family, lm, replace(ask(), clip=varying)) == TOLD.get(family, [])
+    assert times_told(family, lm, showing(ask(), varying)) == TOLD.get(family, [])
 
 
 @pytest.mark.parametrize("frames", [2, 4, 8, 16])
@@ -156,7 +157,7 @@ def test_all_frames_are_taken(family, lm, frames):
 
 def test_the_model_sees_the_video_and_the_order_of_its_frames(lm):
     one = ask(1)
-    backwards = replace(one, clip=replace(one.clip, frames=one.clip.frames[::-1]))
+    backwards = showing(one, replace(clip_of(one), frames=clip_of(one).frames[::-1]))
     scores = lm.score_options([one, ask(2), backwards, ask(None)], [LETTERS] * 4)
 
     for row in range(4):
@@ -170,7 +171,7 @@ def test_system_question_and_prefill_are_in_the_prompt(family, lm):
         text = seen(lm, prompt)
         assert text.endswith(PREFILL)
         assert text.index("Carefully watch.") < text.index(QUESTION) < text.index(PREFILL)
-        begun = "Assistant: " if family == "smolvlm" and prompt.clip else "assistant\n"
+        begun = "Assistant: " if family == "smolvlm" and prompt.seen else "assistant\n"
         assert text.endswith(begun + PREFILL)
     assert not seen(lm, ask(1, prefill="")).endswith("(")
 
@@ -212,7 +213,7 @@ def test_options_score_as_in_a_pass_of_their_own(lm, seed):
 
 def test_an_odd_number_of_frames_is_no_fault(lm):
     """The sampler by frames a second may give one; Qwen's processors repeat the last."""
-    assert len(lm.generate([ask(1, frames=5)], max_new_tokens=2)) == 1
+    assert len(answers_of(lm, [ask(1, frames=5)], 2)) == 1
 
 
 @pytest.mark.parametrize("task", ["plotQA", "summary"])

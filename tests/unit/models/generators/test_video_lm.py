@@ -17,6 +17,7 @@ from flagbench.models.generators.video_inputs import video_metadata
 from flagbench.models.generators.video_lm import load
 from flagbench.models.loading import video_packages
 from flagbench.models.video import VideoSettings
+from tests.answering import answers_of
 from tests.conftest import ROOT
 from tests.torchvision_stand_in import write
 from tests.video_checkpoints import LLAVA_TEMPLATE, PREFILL, QUESTION, ask, clip, im_template, loaded, write_llava
@@ -53,7 +54,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def test_the_families_see_videos_as_they_should(tmp_path):
-    """All of test_video_families.py, where torchvision is not installed: with a stand-in, in a process of its own.
+    """All that needs torchvision, where it is not installed: with a stand-in, in a process of its own.
 
     The stand-in fails when it is imported, as a torchvision of another build than torch's does. Unless it is mended,
     transformers has neither AutoProcessor nor BertModel, with which the tests begin.
@@ -66,6 +67,9 @@ def test_the_families_see_videos_as_they_should(tmp_path):
         "-c",
         MENDED,
         "tests/unit/models/generators/test_video_families.py",
+        "tests/contract/test_generators.py",
+        "-k",
+        "video_families or qwen2-vl",
         "-p",
         "no:cacheprovider",
     ]
@@ -164,9 +168,9 @@ def test_true_times_of_a_video_of_any_rate():
 
 def test_more_tokens_than_positions_are_refused(tmp_path):
     model = loaded(write_llava(tmp_path / "short", positions=150))
-    model.generate([ask(1)], max_new_tokens=4)
+    answers_of(model, [ask(1)], 4)
 
-    message = refused(lambda: model.generate([ask(1, frames=16)], max_new_tokens=4))
+    message = refused(lambda: answers_of(model, [ask(1, frames=16)], 4))
     assert "150 positions" in message
     assert "--frames" in message
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from flagbench import BadInput
-from flagbench.mlvu import answers as module
-from flagbench.mlvu.answers import Answers
+from flagbench.runners.generation import journal as module
+from flagbench.runners.generation.journal import Journal
 
 _HEADER = b'{"format": "flagbench-answers-1", "digest": "d1"}\n'
 
@@ -27,7 +27,7 @@ def _lines(path: Path) -> list[Any]:
 def path(tmp_path: Path) -> Path:
     """A journal with two answers."""
     path = tmp_path / "deep" / "task.jsonl"
-    with Answers.open(path, "d1") as answers:
+    with Journal.open(path, "d1") as answers:
         assert answers.done == {}
         answers.add("f:0", {"answer": "A) x", "seconds": 0.5})
         answers.add("f:1", {"answer": ""})
@@ -40,7 +40,7 @@ def test_what_is_kept_comes_back(path: Path) -> None:
         {"id": "f:0", "answer": "A) x", "seconds": 0.5},
         {"id": "f:1", "answer": ""},
     ]
-    with Answers.open(path, "d1") as answers:
+    with Journal.open(path, "d1") as answers:
         assert answers.done == {
             "f:0": {"id": "f:0", "answer": "A) x", "seconds": 0.5},
             "f:1": {"id": "f:1", "answer": ""},
@@ -64,7 +64,7 @@ def test_an_answer_is_on_the_disk_before_the_next_question(tmp_path: Path, monke
         kept = path.read_bytes()
 
     monkeypatch.setattr("os.fsync", keep)
-    with Answers.open(path, "d1") as answers:
+    with Journal.open(path, "d1") as answers:
         assert kept == _HEADER
         for number in range(3):
             answers.add(f"f:{number}", {"answer": "A"})
@@ -76,7 +76,7 @@ def test_a_file_cut_anywhere_gives_its_whole_lines_and_goes_on(path: Path) -> No
     whole = path.read_bytes()
     for size in range(len(whole) + 1):
         path.write_bytes(whole[:size])
-        with Answers.open(path, "d1") as answers:
+        with Journal.open(path, "d1") as answers:
             expected = max(0, whole[:size].count(b"\n") - 1)
             assert list(answers.done) == ["f:0", "f:1"][:expected]
             answers.add("f:9", {"answer": "C"})
@@ -87,17 +87,17 @@ def test_a_file_cut_anywhere_gives_its_whole_lines_and_goes_on(path: Path) -> No
 def test_a_last_line_that_is_no_object_is_cut_off(path: Path, tail: bytes) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole + tail)
-    Answers.open(path, "d1").close()
+    Journal.open(path, "d1").close()
     assert path.read_bytes() == whole
 
 
 def test_any_text_comes_back(tmp_path: Path) -> None:
     texts = ["日本\n語", 'a "quoted" \\ one', "\u2028 and \x00", "half a pair \ud83d", "é" * 10_000]
     path = tmp_path / "a.jsonl"
-    with Answers.open(path, "d") as answers:
+    with Journal.open(path, "d") as answers:
         for index, text in enumerate(texts):
             answers.add(f"f:{index}", {"answer": text})
-    with Answers.open(path, "d") as answers:
+    with Journal.open(path, "d") as answers:
         assert [each["answer"] for each in answers.done.values()] == texts
     assert path.read_bytes().count(b"\n") == 1 + len(texts)
 
@@ -105,13 +105,13 @@ def test_any_text_comes_back(tmp_path: Path) -> None:
 def test_answers_of_other_settings_are_refused_and_left_alone(path: Path) -> None:
     whole = path.read_bytes()
     with pytest.raises(BadInput) as caught:
-        Answers.open(path, "d2")
+        Journal.open(path, "d2")
     assert str(caught.value) == (
         f"{path} holds answers of other settings (d1 instead of d2): remove it, or use another --output"
     )
     assert path.read_bytes() == whole
     # And it is not locked.
-    Answers.open(path, "d1").close()
+    Journal.open(path, "d1").close()
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path, content: bytes, 
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
     with pytest.raises(BadInput, match=message) as caught:
-        Answers.open(path, "d1")
+        Journal.open(path, "d1")
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == content
 
 
 def test_no_question_is_answered_twice(path: Path) -> None:
-    with Answers.open(path, "d1") as answers, pytest.raises(BadInput, match="question f:1 is answered already"):
+    with Journal.open(path, "d1") as answers, pytest.raises(BadInput, match="question f:1 is answered already"):
         answers.add("f:1", {"answer": "B"})
     assert len(_lines(path)) == 3
 
@@ -158,7 +158,7 @@ def test_no_question_is_answered_twice(path: Path) -> None:
 )
 def test_a_record_that_cannot_be_kept_leaves_no_trace(path: Path, record: dict[str, Any], message: str) -> None:
     whole = path.read_bytes()
-    with Answers.open(path, "d1") as answers:
+    with Journal.open(path, "d1") as answers:
         with pytest.raises(BadInput, match=message):
             answers.add("f:7", record)
         assert "f:7" not in answers.done
@@ -167,15 +167,15 @@ def test_a_record_that_cannot_be_kept_leaves_no_trace(path: Path, record: dict[s
 
 def test_a_second_run_is_kept_out(path: Path) -> None:
     with (
-        Answers.open(path, "d1"),
+        Journal.open(path, "d1"),
         pytest.raises(BadInput, match="is open in another run: wait for it, or use another --output"),
     ):
-        Answers.open(path, "d1")
-    Answers.open(path, "d1").close()
+        Journal.open(path, "d1")
+    Journal.open(path, "d1").close()
 
 
 def test_a_closed_journal_takes_nothing(path: Path) -> None:
-    answers = Answers.open(path, "d1")
+    answers = Journal.open(path, "d1")
     answers.close()
     answers.close()
     with pytest.raises(BadInput, match="is closed"):
@@ -185,9 +185,9 @@ def test_a_closed_journal_takes_nothing(path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(BadInput, match=r"cannot write .*: (File exists|Not a directory); use another --output"):
-        Answers.open(tmp_path / "file" / "a.jsonl", "d")
+        Journal.open(tmp_path / "file" / "a.jsonl", "d")
     with pytest.raises(BadInput, match=r"cannot write .*: Is a directory; use another --output"):
-        Answers.open(tmp_path, "d")
+        Journal.open(tmp_path, "d")
 
 
 def test_a_full_disk_leaves_whole_lines(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_whole_lines(path: Path, monkeypatch: pytest.MonkeyPa
             raise OSError(28, "No space left on device")
         return real(handle, data[:5], offset)
 
-    with Answers.open(path, "d1") as answers:
+    with Journal.open(path, "d1") as answers:
         monkeypatch.setattr(module.os, "pwrite", write_some)
         with pytest.raises(BadInput, match="No space left on device; free space or use another --output"):
             answers.add("f:7", {"answer": "A"})
@@ -212,8 +212,8 @@ def test_a_full_disk_leaves_whole_lines(path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_a_killed_process_said_it_kept_is_there(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     script = (
-        "import sys, itertools; from pathlib import Path; from flagbench.mlvu.answers import Answers\n"
-        "answers = Answers.open(Path(sys.argv[1]), 'd')\n"
+        "import sys, itertools; from pathlib import Path; from flagbench.runners.generation.journal import Journal\n"
+        "answers = Journal.open(Path(sys.argv[1]), 'd')\n"
         "for index in itertools.count(len(answers.done)):\n"
         "    answers.add(f'f:{index}', {'answer': 'x' * 3000})\n"
         "    print(index, flush=True)\n"
@@ -229,6 +229,6 @@ def test_what_a_killed_process_said_it_kept_is_there(tmp_path: Path) -> None:
         process.stdout.close()
         process.wait()
         said = int(rest[-1]) if rest else said
-        with Answers.open(path, "d") as answers:
+        with Journal.open(path, "d") as answers:
             assert list(answers.done) == [f"f:{index}" for index in range(len(answers.done))]
             assert len(answers.done) > said

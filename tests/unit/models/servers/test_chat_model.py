@@ -17,9 +17,13 @@ import pytest
 
 from flagbench import BadInput, FlagbenchError, ModelFault
 from flagbench.models.contract import Loading
-from flagbench.models.servers.api import ApiModel, Clock, RateLimit, _Round, api_model, load
-from flagbench.models.servers.chat import JPEG, KEYS, jpeg
-from flagbench.models.video import Clip, VideoPrompt, VideoSettings
+from flagbench.models.prompts import Clip, Prompt
+from flagbench.models.servers.chat import JPEG, jpeg
+from flagbench.models.servers.chat_model import ApiModel, api_model, load
+from flagbench.models.servers.concurrent import Round
+from flagbench.models.servers.http import KEYS, Clock, RateLimit
+from flagbench.models.video import VideoSettings
+from tests.answering import answers_of, asking
 from tests.fake_server import FakeServer, Reply, completion, unused_port
 
 SECRET = "sk-very-secret-0123"
@@ -77,8 +81,8 @@ def serve(clock) -> Iterator[Callable[..., tuple[FakeServer, ApiModel]]]:
         server.close()
 
 
-def asked(*texts: str) -> list[VideoPrompt]:
-    return [VideoPrompt(system="", user=text) for text in texts]
+def asked(*texts: str) -> list[Prompt]:
+    return [asking(user=text) for text in texts]
 
 
 def one_line(error: BaseException) -> str:
@@ -100,8 +104,8 @@ def clip(frames: int = 2) -> Clip:
 def test_a_question_is_one_greedy_request(serve):
     server, model = serve()
 
-    prompts = [VideoPrompt(system="look", user="what?", clip=clip())]
-    assert model.generate(prompts, max_new_tokens=9) == ["WHAT?"]
+    prompts = [asking(system="look", user="what?", clip=clip())]
+    assert answers_of(model, prompts, 9) == ["WHAT?"]
 
     (body,) = server.questions
     assert (body["model"], body["temperature"], body["max_tokens"], body["seed"]) == ("m", 0, 9, 0)
@@ -123,7 +127,7 @@ def test_frames_arrive_in_their_colours_and_order(serve):
     seen = clip()
     seen.frames[1] = 255 - seen.frames[1]
 
-    model.generate([VideoPrompt(system="", user="q", clip=seen)], max_new_tokens=9)
+    answers_of(model, [asking(user="q", clip=seen)], 9)
 
     urls = [part["image_url"]["url"] for part in server.questions[0]["messages"][0]["content"][:2]]
     for frame, url in zip(seen.frames, urls, strict=True):
@@ -137,7 +141,7 @@ def test_frames_arrive_in_their_colours_and_order(serve):
 def test_a_video_can_be_sent_as_one(serve):
     server, model = serve(images="video_url", extra={"mm_processor_kwargs": {"fps": 2}})
 
-    model.generate([VideoPrompt(system="", user="q", clip=clip(3))], max_new_tokens=9)
+    answers_of(model, [asking(user="q", clip=clip(3))], 9)
 
     part, _ = server.questions[0]["messages"][0]["content"]
     kind, *frames = part["video_url"]["url"].split(",")
@@ -149,7 +153,7 @@ def test_a_video_can_be_sent_as_one(serve):
 def test_a_question_without_a_clip_is_plain_text_and_a_seed_can_be_left_out(serve):
     server, model = serve(seed=None)
 
-    model.generate([VideoPrompt("", "q", clip=clip(0)), *asked("r")], max_new_tokens=9)
+    answers_of(model, [asking("", "q", clip=clip(0)), *asked("r")], 9)
 
     assert {body["messages"][0]["content"] for body in server.questions} == {"q", "r"}
     assert "seed" not in server.questions[0]
@@ -203,7 +207,7 @@ def test_a_server_takes_no_prefill_and_gives_no_probabilities(serve):
     server, model = serve()
 
     with pytest.raises(BadInput, match="no-prefill"):
-        model.generate([VideoPrompt("", "q", prefill="Best Option: (")], max_new_tokens=9)
+        answers_of(model, [asking("", "q", prefill="Best Option: (")], 9)
     with pytest.raises(BadInput, match="no probabilities"):
         model.score_options(asked("q"), [["A"]])
     assert not server.questions
@@ -241,7 +245,7 @@ PASSING = [
 def test_what_passes_is_asked_again(serve, clock, reply):
     server, model = serve([reply, reply])
 
-    assert model.generate(asked("q"), max_new_tokens=9) == ["Q"]
+    assert answers_of(model, asked("q"), 9) == ["Q"]
     assert len(server.questions) == 3
     assert model.usage["requests"] == 3
     assert model.usage["answers"] == 1
@@ -253,7 +257,7 @@ def test_what_does_not_pass_ends_after_all_attempts_in_one_line(serve, reply):
     server, model = serve([reply] * 9, rate_limit=RateLimit(attempts=3, timeout=10))
 
     with pytest.raises(ModelFault, match="api/m: no answer after 3 attempts") as caught:
-        model.generate(asked("q"), max_new_tokens=9)
+        answers_of(model, asked("q"), 9)
     assert len(server.questions) == 3
     assert len(one_line(caught.value)) < 600
 
@@ -261,16 +265,16 @@ def test_what_does_not_pass_ends_after_all_attempts_in_one_line(serve, reply):
 def test_a_server_that_says_nothing_is_asked_again(serve):
     server, model = serve([Reply(hold=True)], rate_limit=RateLimit(timeout=0.2, attempts=50))
 
-    assert model.generate(asked("q"), max_new_tokens=9) == ["Q"]
+    assert answers_of(model, asked("q"), 9) == ["Q"]
     assert len(server.questions) >= 2  # more on a busy machine, where an answer may take longer than that
 
 
 def test_waits_grow_to_a_minute_with_jitter(serve, clock):
     _, model = serve([Reply(status=500)] * 9, rate_limit=RateLimit(attempts=9, timeout=10))
-    model._clock = Clock(clock.now, clock.wait, lambda: 0.5)
+    model._client._clock = Clock(clock.now, clock.wait, lambda: 0.5)
 
     with pytest.raises(ModelFault):
-        model.generate(asked("q"), max_new_tokens=9)
+        answers_of(model, asked("q"), 9)
     assert clock.waits == [0.75 * min(60, 2**n) for n in range(8)]
 
 
@@ -278,7 +282,7 @@ def test_waits_grow_to_a_minute_with_jitter(serve, clock):
 def test_retry_after_is_honoured(serve, clock, status):
     _, model = serve([Reply(status=status, headers={"Retry-After": "40"})])
 
-    model.generate(asked("q"), max_new_tokens=9)
+    answers_of(model, asked("q"), 9)
     assert clock.waits == [40]
 
 
@@ -286,7 +290,7 @@ def test_retry_after_may_be_a_date_and_nonsense_is_ignored(serve, clock):
     dates = [formatdate(time.time() + 100, usegmt=True), "soon", formatdate(0, usegmt=True), "-5", "nan"]
     _, model = serve([Reply(status=429, headers={"Retry-After": date}) for date in dates])
 
-    model.generate(asked("q"), max_new_tokens=9)
+    answers_of(model, asked("q"), 9)
     assert 90 < clock.waits[0] <= 100
     assert clock.waits[1:] == [1, 2, 4, 8]
 
@@ -294,11 +298,11 @@ def test_retry_after_may_be_a_date_and_nonsense_is_ignored(serve, clock):
 def test_while_the_server_wants_to_be_left_alone_nobody_asks(serve, clock):
     _, model = serve([Reply(status=429, headers={"Retry-After": "40"})])
     # The question that was put off waits by itself; without its wait, the pace still lets nobody through.
-    model._clock = Clock(clock.now, lambda stop, seconds: None, lambda: 0.0)
+    model._client._clock = Clock(clock.now, lambda stop, seconds: None, lambda: 0.0)
 
-    assert model.generate(asked("q"), max_new_tokens=9) == ["Q"]
+    assert answers_of(model, asked("q"), 9) == ["Q"]
     assert clock.waits == [40]
-    assert model.generate(asked("r"), max_new_tokens=9) == ["R"]
+    assert answers_of(model, asked("r"), 9) == ["R"]
     assert clock.waits == [40]
 
 
@@ -306,7 +310,7 @@ def test_a_wait_of_an_hour_is_not_waited_for(serve, clock):
     server, model = serve([Reply(status=429, headers={"Retry-After": "3600"})])
 
     with pytest.raises(ModelFault, match="3600 s"):
-        model.generate(asked("q"), max_new_tokens=9)
+        answers_of(model, asked("q"), 9)
     assert len(server.questions) == 1
     assert not clock.waits
 
@@ -327,7 +331,7 @@ def test_a_refusal_is_not_repeated(serve, clock, status, said, mend):
     server, model = serve([Reply(said, status=status)])
 
     with pytest.raises(BadInput, match=mend) as caught:
-        model.generate(asked("q"), max_new_tokens=9)
+        answers_of(model, asked("q"), 9)
     assert " ".join(said.split()) in one_line(caught.value)
     assert len(server.questions) == 1
     assert not clock.waits
@@ -339,7 +343,7 @@ def test_answers_that_are_cut_or_empty_are_counted(serve):
     odd = Reply(raw=b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}')
     _, model = serve([thought, refusal, odd], rate_limit=RateLimit(concurrency=1))
 
-    assert model.generate(asked("q", "r", "s"), max_new_tokens=9) == ["", "I will not", "x"]
+    assert answers_of(model, asked("q", "r", "s"), 9) == ["", "I will not", "x"]
     assert (model.usage["cut"], model.usage["empty"], model.usage["answers"]) == (1, 1, 3)
 
 
@@ -351,7 +355,7 @@ def test_no_answer_is_lost_and_none_asked_twice(serve):
     faults = [Reply(status=500), Reply(drop=True), Reply(raw=b"{"), Reply(status=429, headers={"Retry-After": "1"})]
     server, model = serve(faults * 3, rate_limit=RateLimit(concurrency=8, attempts=20, timeout=10))
 
-    assert model.generate(asked(*texts), max_new_tokens=9) == [text.upper() for text in texts]
+    assert answers_of(model, asked(*texts), 9) == [text.upper() for text in texts]
     assert sorted(server.good) == sorted(texts)
     assert len(server.questions) == 60 + 12
 
@@ -401,9 +405,9 @@ def test_what_is_on_its_way_when_one_fails_is_still_given(serve, monkeypatch):
             server.release()
         return result
 
-    take, get = server._next, _Round.get
+    take, get = server._next, Round.get
     server.answer, server._next = answer, noted
-    monkeypatch.setattr(_Round, "get", got)
+    monkeypatch.setattr(Round, "get", got)
 
     kept, error = until_error(model.answers(asked("q0", "q1", "q2", "q3"), max_new_tokens=9))
     assert kept == [(1, "good")]
@@ -425,10 +429,10 @@ def test_when_one_fails_the_others_are_not_repeated(serve, monkeypatch):
         server.release()
         return result
 
-    take, get = server._next, _Round.get
+    take, get = server._next, Round.get
     server._next = noted
     server.answer = lambda body: Reply(status=400) if "q0" in str(body) else Reply(status=500, hold=True)
-    monkeypatch.setattr(_Round, "get", got)
+    monkeypatch.setattr(Round, "get", got)
 
     kept, error = until_error(model.answers(asked("q0", "q1"), max_new_tokens=9))
     assert not kept
@@ -478,7 +482,7 @@ def test_a_caller_may_stop_and_the_threads_end(serve):
 def test_none_are_asked_of_none(serve):
     server, model = serve()
 
-    assert model.generate([], max_new_tokens=9) == []
+    assert answers_of(model, [], 9) == []
     assert not server.questions
 
 
@@ -486,17 +490,17 @@ def test_none_are_asked_of_none(serve):
 def test_the_rate_limit_is_kept_with_repetitions(serve, clock, concurrency):
     times = []
     server, model = serve(rate_limit=RateLimit(concurrency=concurrency, per_minute=30, timeout=10))
-    turn = model._pace.turn
+    turn = model._client._pace.turn
 
     def noted(stop):
         went = turn(stop)
-        times.append(model._pace._next - 2)
+        times.append(model._client._pace._next - 2)
         return went
 
-    model._pace.turn = noted
+    model._client._pace.turn = noted
     server.script = [Reply(status=500)] * 5
 
-    model.generate(asked(*(f"q{n}" for n in range(25))), max_new_tokens=9)
+    answers_of(model, asked(*(f"q{n}" for n in range(25))), 9)
 
     times = sorted(set(times))
     assert len(server.questions) == 30
@@ -507,7 +511,7 @@ def test_the_rate_limit_is_kept_with_repetitions(serve, clock, concurrency):
 def test_no_limit_waits_for_nothing(serve, clock):
     _, model = serve()
 
-    model.generate(asked(*(f"q{n}" for n in range(9))), max_new_tokens=9)
+    answers_of(model, asked(*(f"q{n}" for n in range(9))), 9)
     assert not clock.waits
 
 
@@ -557,10 +561,10 @@ def test_the_key_goes_into_one_header_and_nowhere_else(serve, monkeypatch, caplo
     echo = f"Incorrect API key: {SECRET}\nof yours"
     server, model = serve([Reply(status=500), Reply("x"), *[Reply(echo, status=500)] * 6, Reply(echo, status=401)])
     server.models = Reply(echo, status=403)
-    texts = [repr(model), repr(model.spec), str(model.spec.as_dict()), repr(model._client.headers)]
+    texts = [repr(model), repr(model.spec), str(model.spec.as_dict()), repr(model._client._http.headers)]
 
-    model.generate(asked("q"), max_new_tokens=9)
-    for fail in (lambda: model.generate(asked("q"), max_new_tokens=9),) * 2 + (model.check,):
+    answers_of(model, asked("q"), 9)
+    for fail in (lambda: answers_of(model, asked("q"), 9),) * 2 + (model.check,):
         with pytest.raises(FlagbenchError) as caught:
             fail()
         texts += [one_line(caught.value), repr(caught.value), repr(caught.value.__cause__)]

@@ -1,4 +1,4 @@
-"""The answers of one task while it runs, so that a run that is killed goes on where it was.
+"""The journal of a task: its answers while it runs, so that a run that is killed goes on where it was.
 
 A file of JSON lines: first the digest of the settings, then one object a question (``id``, ``answer``, and whatever
 else is kept). Each is on the disk before the next question is asked.
@@ -20,7 +20,7 @@ from flagbench import BadInput
 _FORMAT = "flagbench-answers-1"
 
 
-class Answers:
+class Journal:
     """An open journal; use ``open``.
 
     Attributes:
@@ -35,7 +35,7 @@ class Answers:
         self._size = size
 
     @classmethod
-    def open(cls, path: Path, digest: str) -> Answers:
+    def open(cls, path: Path, digest: str) -> Journal:
         """Open a journal, or begin it.
 
         A line that a killed process left unfinished at the end is cut off.
@@ -61,10 +61,10 @@ class Answers:
                 )
             if size < len(content):
                 os.ftruncate(handle, size)
-            answers = cls(path, handle, size, done)
+            journal = cls(path, handle, size, done)
             if header is None:
-                answers._append({"format": _FORMAT, "digest": digest})
-            return answers
+                journal._append({"format": _FORMAT, "digest": digest})
+            return journal
         except BaseException as error:
             if handle >= 0:
                 os.close(handle)
@@ -98,7 +98,7 @@ class Answers:
             os.close(self._handle)
             self._handle = None
 
-    def __enter__(self) -> Answers:
+    def __enter__(self) -> Journal:
         return self
 
     def __exit__(

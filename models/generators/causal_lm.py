@@ -1,0 +1,127 @@
+"""Language models of texts alone, as transformers has them (``AutoModelForCausalLM``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from flagbench import BadInput
+from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.contract import Loading
+from flagbench.models.generators.language_model import Batch, LanguageModel, begins_itself
+from flagbench.models.loading.video_kinds import takes_system
+from flagbench.models.prompts import Prompt
+from flagbench.models.spec import ModelSpec
+
+
+class TextInputs:
+    """Makes the inputs of a model that reads texts alone.
+
+    Attributes:
+        tokenizer: The model's.
+        chat: Whether it has a chat template; else system text, the user's text and the beginning of the answer follow
+            one another, the first with a line of its own.
+        system: Whether the template has a place for the system text; else it goes in front of the user's.
+    """
+
+    def __init__(self, tokenizer: Any, name: str) -> None:
+        """Look at a tokenizer.
+
+        Args:
+            tokenizer: As transformers reads it.
+            name: Of the model, for messages.
+        """
+        self.tokenizer = tokenizer
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token is None:
+            # Padding is masked, so that any token will do.
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+        template = tokenizer.chat_template
+        if isinstance(template, dict):
+            template = template.get("default")
+        self.chat = bool(template)
+        self.system = self.chat and takes_system(template, as_text=True)
+        self._begin = _begin(tokenizer)
+        self._name = name
+
+    def render(self, prompt: Prompt) -> str:
+        """The text of a prompt, up to where the model goes on.
+
+        Raises:
+            BadInput: It has something to see.
+        """
+        if prompt.seen:
+            raise BadInput(f"{self._name} reads texts alone, and a question has pictures: take a model that sees")
+        user = prompt.text
+        if prompt.system and not self.system:
+            user = f"{prompt.system}\n{user}"
+        if not self.chat:
+            return user + prompt.prefill
+        messages = [{"role": "system", "content": prompt.system}] if prompt.system and self.system else []
+        messages.append({"role": "user", "content": user})
+        if prompt.prefill:
+            text = self._continued([*messages, {"role": "assistant", "content": prompt.prefill}])
+            if text.endswith(prompt.prefill):
+                return text
+        rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return str(rendered) + prompt.prefill
+
+    def batch(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> Batch:
+        """The model's inputs.
+
+        Args:
+            prompts: At least one.
+            texts: Each rendered.
+
+        Returns:
+            Tokens and their mask, padded on the left; nothing follows a text, also where the tokenizer ends texts.
+
+        Raises:
+            BadInput: A text without a token.
+        """
+        rows = []
+        for text in texts:
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            rows.append(ids if begins_itself(self.tokenizer, text) else [*self._begin, *ids])
+        if not all(rows):
+            raise BadInput(f"{self._name} has nothing to read: a question is an empty text")
+        made = self.tokenizer.pad({"input_ids": rows}, padding=True, return_tensors="pt")
+        return {key: made[key] for key in ("input_ids", "attention_mask")}
+
+    def _continued(self, messages: list[dict[str, str]]) -> str:
+        """An unfinished message of the assistant at the end; empty where the template lets none be continued."""
+        from jinja2 import TemplateError
+
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True))
+        except (ValueError, TemplateError):
+            return ""
+
+
+def load(spec: ModelSpec, directory: Path, loading: Loading) -> LanguageModel:
+    """Read tokenizer and weights.
+
+    Args:
+        spec: Effective settings.
+        directory: Folder with config, tokenizer and weights.
+        loading: Device, batch size (1 unless given) and what is allowed.
+
+    Raises:
+        BadInput: The files do not make a model.
+    """
+    # oneDNN's layers are compared with torch where vectors are made, not over the tokens of an answer.
+    plain = replace(loading, backend="torch")
+    tokenizer, model, _ = read_pretrained(transformers.AutoModelForCausalLM, spec, directory, plain)
+    return LanguageModel(spec, model, TextInputs(tokenizer, spec.name), loading)
+
+
+def _begin(tokenizer: Any) -> list[int]:
+    """The tokens that the tokenizer puts in front of every text."""
+    alone: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole: list[int] = tokenizer("a")["input_ids"]
+    at = next((at for at in range(len(whole)) if whole[at : at + len(alone)] == alone), 0)
+    return whole[:at]

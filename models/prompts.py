@@ -1,0 +1,111 @@
+"""Prompts: what a model that generates text is given, whatever a benchmark made it of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of the user's text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """One picture.
+
+    Attributes:
+        pixels: ``uint8[h, w, 3]``, RGB.
+    """
+
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames of one video.
+
+    Attributes:
+        frames: ``uint8[k, h, w, 3]``, RGB, in the order of time.
+        indices: ``int64[k]`` numbers of the frames in the video, counted from 0.
+        times: ``float64[k]`` seconds from the start of the video at which each is shown.
+        total_frames: Frames of the whole video.
+        fps: Frames a second of the video, on average.
+        duration: Seconds of the video.
+    """
+
+    frames: NDArray[np.uint8]
+    indices: NDArray[np.int64]
+    times: NDArray[np.float64]
+    total_frames: int
+    fps: float
+    duration: float
+
+
+PromptPart = Text | Image | Clip
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One question to a model.
+
+    Attributes:
+        system: System text, empty for none.
+        parts: The user's message: texts, pictures and clips, in this order.
+        prefill: Beginning of the answer that the model continues, empty for none.
+    """
+
+    system: str = ""
+    parts: tuple[PromptPart, ...] = ()
+    prefill: str = ""
+
+    @property
+    def text(self) -> str:
+        """The user's text without what is seen between its pieces."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def seen(self) -> tuple[Image | Clip, ...]:
+        """The pictures and clips, in order."""
+        return tuple(part for part in self.parts if not isinstance(part, Text))
+
+
+def batches(prompts: Iterable[Prompt], size: Callable[[], int]) -> Iterator[list[tuple[int, Prompt]]]:
+    """Take prompts as a model has room for them.
+
+    Args:
+        prompts: Read only as far as the next batch needs.
+        size: Prompts of the next batch; it may change between batches.
+
+    Yields:
+        Prompts with their numbers, counted from 0.
+
+    Raises:
+        Exception: What ``prompts`` raised, after the batch of those taken before.
+    """
+    waiting: list[tuple[int, Prompt]] = []
+    fault: Exception | None = None
+    source = enumerate(prompts)
+    while fault is None:
+        try:
+            waiting.append(next(source))
+        except StopIteration:
+            break
+        except Exception as error:
+            fault = error
+        else:
+            if len(waiting) >= size():
+                yield waiting
+                waiting = []
+    if waiting:
+        yield waiting
+    if fault is not None:
+        raise fault

@@ -1,0 +1,185 @@
+"""Models behind a server that speaks OpenAI's chat completions: vLLM, SGLang, llama.cpp, or a paid service.
+
+A question is one POST to ``<url>/chat/completions``, at temperature 0. The frames go before the text, each as an
+``image_url`` of base64 JPEG, which every such server takes, or all in one ``video_url`` (``data:video/jpeg``), which
+vLLM takes and which keeps them a video for models that pair frames.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx2
+import numpy as np
+from numpy.typing import NDArray
+
+from flagbench import BadInput
+from flagbench.models.contract import Capability, Loading
+from flagbench.models.prompts import Prompt
+from flagbench.models.servers.chat import JPEG, Images, read_completion, user_content
+from flagbench.models.servers.concurrent import as_they_come
+from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, one_line, plain_url
+from flagbench.models.servers.settings import ServerSettings
+from flagbench.models.spec import ModelSpec
+from flagbench.models.video import VideoSettings
+
+_OWN = {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed", "stream", "n"}
+
+
+class ApiModel:
+    """Answers through a server. Calls may come from several threads; they share the pace and the counts.
+
+    Attributes:
+        batch_size: 1: a request holds one prompt.
+        lanes: Prompts that are asked at the same time.
+
+    Raises:
+        BadInput: The key cannot be sent.
+    """
+
+    capabilities: frozenset[Capability] = frozenset({"generate"})
+    device = "server"
+    backend = "api"
+    batch_size = 1
+
+    def __init__(self, spec: ModelSpec, rate_limit: RateLimit = RATE_LIMIT, clock: Clock = CLOCK) -> None:
+        self.spec = spec
+        self.lanes = rate_limit.concurrency
+        self._wire = spec.own_as(ServerSettings).wire()
+        self._client = Client(str(self._wire["url"]), spec.name, rate_limit=rate_limit, clock=clock, fix=self._fix)
+
+    @property
+    def usage(self) -> Counter[str]:
+        """Counts of the calls.
+
+        ``requests`` (failed ones too), ``answers``, ``prompt_tokens`` and ``completion_tokens`` as the server counts
+        them, ``cut`` (answers that ended at the limit of tokens) and ``empty`` ones, as a model gives that reasons up
+        to the limit.
+        """
+        return self._client.usage
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def check(self) -> str:
+        """Ask the server which models it has, before any question: one request, never repeated.
+
+        Returns:
+            What is odd, in one line: the model is not in its list, which is no error, as servers know aliases. Empty
+            where all is well, or there is no list.
+
+        Raises:
+            BadInput: No server answers there, it does not take the key, or it is not ready.
+        """
+        served = self._client.listed()
+        if not served or self._wire["model"] in served:
+            return ""
+        missing = f"{self._client.url} does not list {self._wire['model']}; it has {one_line(', '.join(served))}"
+        return self._client.hide(missing)
+
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        """See the contract. Prompts with a prefill are refused."""
+        return as_they_come(prompts, lambda prompt, stop: self._ask(prompt, max_new_tokens, stop), self.lanes)
+
+    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        """See the contract: never."""
+        raise BadInput(f"{self.spec.name}: a server gives no probabilities of options; let it generate the answer")
+
+    def _ask(self, prompt: Prompt, max_new_tokens: int, stop: threading.Event) -> str | None:
+        """One answer; None when all stopped before it came."""
+        return self._client.post("chat/completions", self._body(prompt, max_new_tokens), self._read, stop)
+
+    def _body(self, prompt: Prompt, max_new_tokens: int) -> bytes:
+        if prompt.prefill:
+            raise BadInput(
+                f"{self.spec.name}: a server cannot go on from '{prompt.prefill}'; use the prompt no-prefill"
+            )
+        content = user_content(prompt, str(self._wire["images"]))
+        system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        body = {
+            "model": self._wire["model"],
+            "messages": [*system, {"role": "user", "content": content}],
+            "temperature": 0,
+            "max_tokens": max_new_tokens,
+            **({"seed": int(self._wire["seed"])} if "seed" in self._wire else {}),
+            **json.loads(str(self._wire["extra"])),
+        }
+        return json.dumps(body).encode()
+
+    def _read(self, response: httpx2.Response) -> str:
+        text, counts = read_completion(response)
+        self._client.count(answers=1, empty=int(not text.strip()), **counts)
+        return text
+
+    def _fix(self, status: int, said: str) -> str:
+        """What helps against a refusal."""
+        if status in (400, 422) and "seed" in said:
+            return "let no seed be sent"
+        if status == 404:
+            return f"is '{self._wire['model']}' its name there, and does the url end as it should (/v1)?"
+        return "does it take images, and so many frames and tokens?"
+
+
+def api_model(
+    name: str,
+    url: str,
+    video: VideoSettings,
+    *,
+    images: Images = "image_url",
+    seed: int | None = 0,
+    extra: Mapping[str, Any] | None = None,
+    revision: str = "server",
+) -> ModelSpec:
+    """The spec of a model behind a server; nothing is asked of it.
+
+    Args:
+        name: As the server calls it.
+        url: Up to and with ``/v1``. It is part of the spec: another server may have other weights of that name.
+        video: The prompt must be ``no-prefill`` and the answer generated.
+        images: How frames are sent.
+        seed: For servers that are not deterministic at temperature 0; None for those that refuse one.
+        extra: More fields of every request (``mm_processor_kwargs``).
+        revision: Of the weights, where it is known: a server does not say.
+
+    Raises:
+        BadInput: One of them is not possible.
+    """
+    if not name.strip():
+        raise BadInput("the model on the server has no name: name one of those that the server lists")
+    if video.prompt != "no-prefill":
+        raise BadInput(f"api/{name}: a server cannot go on from the beginning of an answer; use the prompt no-prefill")
+    if video.answer != "generate":
+        raise BadInput(f"api/{name}: a server gives no probabilities of options; let it generate the answer")
+    if images not in get_args(Images):
+        raise BadInput(f"api/{name}: frames are sent as {' or '.join(get_args(Images))}, not as '{images}'")
+    if own := _OWN & set(extra or {}):
+        raise BadInput(f"api/{name}: {', '.join(sorted(own))} cannot be an extra field: FlagBench sets it")
+    return ModelSpec(
+        name=f"api/{name}",
+        revision=revision,
+        family="api",
+        adapter="api",
+        ability="generate",
+        query_max_length=0,
+        passage_max_length=0,
+        own=ServerSettings.of(
+            video,
+            url=plain_url(url),
+            model=name,
+            images=images,
+            jpeg=JPEG,
+            extra=json.dumps(extra or {}, sort_keys=True),
+            seed=seed,
+        ),
+    )
+
+
+def load(spec: ModelSpec, directory: Path, loading: Loading) -> ApiModel:
+    """Nothing is read: the spec is all there is."""
+    return ApiModel(spec)

@@ -1,0 +1,202 @@
+"""Language models of texts alone, against a loop over full forward passes that shares no code with the adapter."""
+
+import numpy as np
+import pytest
+import torch
+
+from flagbench import BadInput
+from flagbench.models.generators.language_model import _tail
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.resolve import resolve_generator
+from flagbench.models.prompts import Image, Prompt, Text
+from flagbench.models.video import VideoSettings
+from tests.answering import answers_of, asking
+from tests.causal_checkpoints import CHAT, Naive, loaded, write_causal
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NO_SYSTEM = CHAT.replace(
+    "<|im_start|>{{ message['role'] }}", "{% if message['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}\n"
+)
+STUBBORN = CHAT.replace("{{ message['content'] }}", "{{ message['content'] | replace('(', '[') }}")
+
+KINDS = {
+    "llama-chat": ("llama", CHAT, False),
+    "qwen2-chat": ("qwen2", CHAT, False),
+    "llama-plain": ("llama", None, True),
+    "qwen2-plain": ("qwen2", None, False),
+}
+PROMPTS = [
+    asking("Be brief.", "What is a fox?", "It is ("),
+    asking("", "Why?"),
+    asking("Be brief.", "的 and 😀, then a longer question of many more words than the others have. " * 2),
+    Prompt("", (Text("One piece, "), Text("and another")), ""),
+    asking("", "What is a fox?", "("),
+]
+
+
+def by_hand(kind, prompt):
+    """The text that a model of this kind should read."""
+    _, template, begin = KINDS[kind]
+    if template is None:
+        system = f"{prompt.system}\n" if prompt.system else ""
+        return f"{'<s>' if begin else ''}{system}{prompt.text}{prompt.prefill}"
+    system = f"<|im_start|>system\n{prompt.system}<|im_end|>\n" if prompt.system else ""
+    return f"{system}<|im_start|>user\n{prompt.text}<|im_end|>\n<|im_start|>assistant\n{prompt.prefill}"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(kind, tmp_path_factory):
+    family, template, begin = KINDS[kind]
+    return write_causal(tmp_path_factory.mktemp("causal") / kind, family, template, begin=begin)
+
+
+@pytest.fixture(scope="module")
+def naive(folder):
+    return Naive(folder)
+
+
+def test_answers_are_those_of_a_greedy_loop_over_full_passes(folder, naive, kind):
+    wanted = [naive.answer(by_hand(kind, prompt), 12) for prompt in PROMPTS]
+
+    assert answers_of(loaded(folder), PROMPTS, 12) == wanted
+    assert len(set(wanted)) == len(wanted)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_batches_answer_as_one_by_one(folder, size):
+    alone = answers_of(loaded(folder), PROMPTS, 12)
+
+    assert answers_of(loaded(folder, size), PROMPTS, 12) == alone
+    assert answers_of(loaded(folder, size), PROMPTS[::-1], 12)[::-1] == alone
+
+
+def test_padding_moves_no_position(folder):
+    """The logits behind a padded prompt are those of the prompt alone."""
+    model = loaded(folder)
+    batch, _ = model._prepared(PROMPTS, 0)
+    assert batch["attention_mask"][:, -1].tolist() == [1] * len(PROMPTS)
+    assert (batch["attention_mask"][:, 0] == 0).sum() == len(PROMPTS) - 1
+    found = model._model.generate(**batch, max_new_tokens=1, output_logits=True, return_dict_in_generate=True)
+    for row, prompt in enumerate(PROMPTS):
+        alone, _ = model._prepared([prompt], 0)
+        with torch.inference_mode():
+            logits = model._model(alone["input_ids"]).logits[0, -1]
+        assert (found.logits[0][row] - logits).abs().max() < 1e-4
+
+
+def test_options_score_as_in_full_passes(folder, naive, kind):
+    options = [["A", "B", "Option"], ["A"], ["B", "Best A) x"], ["A", "B"], ["A", "B", "C", "D"]]
+    scores = loaded(folder, 4).score_options(PROMPTS, options)
+
+    for prompt, given, found in zip(PROMPTS, options, scores, strict=True):
+        assert found.dtype == np.float32
+        assert np.abs(found - naive.scores(by_hand(kind, prompt), given)).max() < 1e-3
+
+
+def test_an_answer_ends_with_its_last_token_in_every_batch(tmp_path):
+    """One that ends early gets padding behind it, which is no text even where it is no special token."""
+    folder = write_causal(tmp_path / "m", "llama")
+    naive = Naive(folder)
+    tokens = naive.ids(answers_of(loaded(folder), PROMPTS[:1], 12)[0])
+    model = loaded(folder, 2)
+    settings = model._model.generation_config
+    settings.pad_token_id, settings.eos_token_id = naive.ids("x")[0], tokens[2]
+    model._ends = frozenset({tokens[2]})
+    short, _ = answers_of(model, PROMPTS[:2], 12)
+
+    assert short == naive.words.decode(tokens[: tokens.index(tokens[2]) + 1])
+
+
+# Prompts
+
+
+def test_a_template_without_a_system_message_has_it_before_the_question(tmp_path):
+    model = loaded(write_causal(tmp_path / "m", "qwen2", NO_SYSTEM))
+
+    assert not model.inputs.system
+    assert "\nBe brief.\nWhat is a fox?" in model.inputs.render(PROMPTS[0])
+
+
+def test_a_template_that_changes_the_prefill_gets_it_behind_its_prompt(tmp_path):
+    model = loaded(write_causal(tmp_path / "m", "qwen2", STUBBORN))
+
+    assert model.inputs.render(PROMPTS[4]).endswith("<|im_start|>assistant\n(")
+
+
+def test_nothing_follows_a_text_where_the_tokenizer_ends_texts(tmp_path):
+    model = loaded(write_causal(tmp_path / "m", "llama", None, begin=True))
+    words = model.inputs.tokenizer
+    assert words("a")["input_ids"][-1] == words.convert_tokens_to_ids("</s>")
+    batch, _ = model._prepared([asking(user="a")], 0)
+
+    assert words.convert_ids_to_tokens(batch["input_ids"][0].tolist()) == ["<s>", "a"]
+
+
+def test_a_text_that_begins_itself_has_one_beginning(tmp_path):
+    template = "<s>{{ messages[-1]['content'] }}"
+    model = loaded(write_causal(tmp_path / "m", "llama", template, begin=True))
+    batch, _ = model._prepared([asking(user="a")], 0)
+
+    assert model.inputs.tokenizer.decode(batch["input_ids"][0].tolist()) == "<s>a"
+
+
+def test_an_option_that_joins_the_end_of_the_prompt_is_scored_with_it(tmp_path):
+    folder = write_causal(tmp_path / "m", "qwen2", None)
+    model, naive = loaded(folder), Naive(folder)
+    assert _tail(model.inputs.tokenizer, "It is Bes", "t") == (1, naive.ids("Best"))
+    ((joined,),) = model.score_options([asking(user="It is Bes")], [["t"]])
+
+    assert abs(joined - naive.scores("It is ", ["Best"])[0]) < 1e-3
+
+
+# What cannot be
+
+
+def test_pictures_are_refused(tmp_path):
+    model = loaded(write_causal(tmp_path / "m", "llama"))
+    prompt = Prompt("", (Image(np.zeros((4, 4, 3), dtype=np.uint8)), Text("what?")))
+
+    with pytest.raises(BadInput, match="reads texts alone"):
+        answers_of(model, [prompt])
+
+
+def test_a_text_beyond_the_positions_is_refused_with_its_answer_counted(tmp_path):
+    model = loaded(write_causal(tmp_path / "m", "llama", None))
+    text = "x" * 502
+    assert len(answers_of(model, [asking(user=text)], 10)) == 1
+
+    with pytest.raises(BadInput, match="has 512 positions, and a question takes 513: ask a shorter one"):
+        answers_of(model, [asking(user=text)], 11)
+
+
+def test_an_empty_text_without_a_token_is_refused(tmp_path):
+    model = loaded(write_causal(tmp_path / "m", "llama", None))
+
+    with pytest.raises(BadInput, match="nothing to read"):
+        answers_of(model, [asking()])
+
+
+def test_half_precision_reaches_the_weights(tmp_path):
+    model = loaded(write_causal(tmp_path / "m", "llama"), dtype="bf16")
+
+    assert next(model._model.parameters()).dtype == torch.bfloat16
+    assert np.isfinite(model.score_options(PROMPTS[:1], [["A", "B"]])[0]).all()
+
+
+# What it is found to be
+
+
+def test_a_model_of_texts_answers_questions_on_videos_blind_alone(tmp_path):
+    folder = str(write_causal(tmp_path / "m", "llama"))
+    allowed = {"trust_remote_code": False, "allow_pickle": False}
+    blind = resolve_generator(folder, None, VideoSettings(0), Overrides(), **allowed)
+
+    assert (blind.spec.adapter, blind.spec.own, blind.spec.dtype) == ("causal-lm", VideoSettings(0), "bf16")
+    with pytest.raises(BadInput, match=r"is a text model \(LlamaForCausalLM\) and sees no videos; .* or --blind"):
+        resolve_generator(folder, None, VideoSettings(8), Overrides(), **allowed)
