@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MINI = Path(__file__).parent / "mini"
 
 
-class _AirBench:
+class _AirBench(Benchmark):
     """All versions of AIR-Bench. A task is a dataset; its splits are evaluated together or one after the other."""
 
     name = "air-bench"

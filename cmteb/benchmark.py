@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, UnknownName
+from flagbench.results.kinds import RANKED
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome, names_of
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, refuse_flags_of_others
@@ -16,15 +17,15 @@ from flagbench.runners.task import Task, pick, read_tasks, splits_line
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
+    from flagbench.results.published.scores import PublishedTable
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
 
 _HERE = Path(__file__).parent
 _MINI = _HERE / "mini"
-_RETRIEVAL_KINDS = {"Retrieval", "Reranking"}
 
 
-class _ThroughMteb:
+class _ThroughMteb(Benchmark):
     """What both benchmarks share: data and scoring through mteb's task objects, imported when first needed."""
 
     imports = ("flagbench.cmteb.loading", "flagbench.cmteb.evaluation")
@@ -69,6 +70,12 @@ class _ThroughMteb:
 
     def check_results(self, plan: Plan) -> None:
         """See Benchmark: a result of other settings is replaced, and kept aside."""
+
+    def published(self) -> PublishedTable:
+        """See Benchmark: the tasks of C-MTEB have the same scores under either name."""
+        from flagbench.cmteb.published.table import table
+
+        return table()
 
 
 class _CMteb(_ThroughMteb):
@@ -115,7 +122,7 @@ class _CMteb(_ThroughMteb):
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
-        _check_layout(task, snapshots, separate_configs=task.kind in _RETRIEVAL_KINDS and task.group != "crosslingual")
+        _check_layout(task, snapshots, separate_configs=task.kind in RANKED and task.group != "crosslingual")
 
 
 class _Mteb(_ThroughMteb):

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flagbench.cmteb.bridge import passage_texts, query_texts
 from flagbench.results.influence import average_precision_values, best_accuracy_values, spearman_values
+from flagbench.results.kinds import RANKED
 from flagbench.results.sample import Sample
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import Example, Examples
@@ -26,7 +27,6 @@ from flagbench.runners.task import Task
 
 # mteb's names of retrieval metrics, in pytrec_eval's.
 _MEASURES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit_rate": "success"}
-_RANKED = {"Retrieval", "Reranking"}
 _AT = re.compile(r"(\w+)_at_(\d+)")
 
 # mteb's names of similarities, in those of its predictions; distances of pair classification are smaller for likelier
@@ -47,7 +47,7 @@ _OF_PAIRS: Mapping[str, Callable[[ArrayLike, ArrayLike], NDArray[np.float64]]] =
 
 def is_of_items(row: Task) -> bool:
     """Whether a retrieval task's main score is a mean over queries, each by itself; other kinds are not asked."""
-    if row.kind not in _RANKED or row.main_score == "accuracy":
+    if row.kind not in RANKED or row.main_score == "accuracy":
         return True
     match = _AT.fullmatch(row.main_score)
     return match is not None and match[1] in {*_MEASURES, "mrr"}

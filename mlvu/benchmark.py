@@ -29,7 +29,7 @@ _FRAMES = 16
 _FRAMES_AT_MOST = 64
 
 
-class _Mlvu:
+class _Mlvu(Benchmark):
     """Both sets of MLVU. A task is one kind of question."""
 
     name = "mlvu"

@@ -15,6 +15,7 @@ from flagbench.models.loading.overrides import of_reranker, without_reranker
 from flagbench.models.loading.resolve import Model, has_files, resolve_model, searches
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.results.identity import settings_digest
+from flagbench.results.kinds import RANKED
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.store import RunStore
 from flagbench.runners.benchmark import Benchmark, find_benchmark
@@ -24,7 +25,6 @@ from flagbench.runners.task import Task
 
 State = Literal["new", "finished", "again"]
 
-_RANKED = {"Retrieval", "Reranking"}
 _ANSWERED = {"multiple-choice", "open"}
 
 
@@ -221,7 +221,7 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
 
 def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
     if model.spec.ability == "encode":
-        if model.spec.retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
+        if model.spec.retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in RANKED)):
             raise BadInput(
                 f"--retrieval {model.spec.retrieval} ranks passages, and {_names(others)} rank none: "
                 "use --types retrieval,reranking"
@@ -232,7 +232,7 @@ def _check_ability(model: Model, tasks: tuple[Task, ...]) -> None:
             raise BadInput(f"{model.spec.name} answers questions, and {_names(others)} ask none: use --benchmark mlvu")
         return
     if model.spec.ability == "search":
-        if others := tuple(task for task in tasks if task.kind not in _RANKED):
+        if others := tuple(task for task in tasks if task.kind not in RANKED):
             raise BadInput(
                 f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "
                 "use --types retrieval,reranking"
