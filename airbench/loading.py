@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flagbench import BadData
@@ -171,10 +171,3 @@ def _differences(content: Content) -> Iterator[str]:
 def _other(what: str, found: int, expected: int) -> Iterator[str]:
     if found != expected:
         yield f"{what}: {found:,} instead of {expected:,}"
-
-
-def merged(queries: Mapping[str, Texts]) -> Texts:
-    """The queries of all splits, for one pass; an id is made ``split/id``, since two splits may share one."""
-    ids = [f"{split}/{query_id}" for split, its in queries.items() for query_id in its.ids]
-    texts: Sequence[str] = [text for its in queries.values() for text in its.texts]
-    return Texts(ids, texts)

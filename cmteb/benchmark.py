@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, UnknownName
 from flagbench.cmteb.options import CmtebOptions, MtebOptions
+from flagbench.results.kinds import RANKED
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Loaded, Outcome, names_of
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import PROFILES, RunRequest, options_of
 from flagbench.runners.task import Task, pick, read_tasks
 
 if TYPE_CHECKING:
+    from flagbench.results.published.scores import PublishedTable
     from flagbench.runners.progress import Progress
 
 _HERE = Path(__file__).parent
 _MINI = _HERE / "mini"
-_RETRIEVAL_KINDS = {"Retrieval", "Reranking"}
 
 
 class _ThroughMteb(Benchmark):
@@ -43,6 +44,12 @@ class _ThroughMteb(Benchmark):
         from flagbench.cmteb.evaluation import evaluate
 
         return evaluate(loaded, evaluated, progress, predictions)
+
+    def published(self) -> PublishedTable:
+        """See Benchmark: the tasks of C-MTEB have the same scores under either name."""
+        from flagbench.cmteb.published.table import table
+
+        return table()
 
 
 class _CMteb(_ThroughMteb):
@@ -94,7 +101,7 @@ class _CMteb(_ThroughMteb):
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
-        _check_layout(task, snapshots, separate_configs=task.kind in _RETRIEVAL_KINDS and task.group != "crosslingual")
+        _check_layout(task, snapshots, separate_configs=task.kind in RANKED and task.group != "crosslingual")
 
 
 class _Mteb(_ThroughMteb):

@@ -6,7 +6,6 @@ Nothing is scored twice, and mteb's numbers stay as they are: its tasks hand the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +15,16 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flagbench import BadInput
 from flagbench.cmteb.bridge import passage_texts, query_texts
 from flagbench.results.influence import average_precision_values, best_accuracy_values, spearman_values
+from flagbench.results.kinds import RANKED
 from flagbench.results.sample import Sample
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import Example, Examples
+from flagbench.runners.search.metrics import Metric
 from flagbench.runners.search.worst import Searched, worst_of, worst_queries
 from flagbench.runners.task import Task
-
-# mteb's names of retrieval metrics, in pytrec_eval's.
-_MEASURES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit_rate": "success"}
-_RANKED = {"Retrieval", "Reranking"}
-_AT = re.compile(r"(\w+)_at_(\d+)")
 
 # mteb's names of similarities, in those of its predictions; distances of pair classification are smaller for likelier
 # positives, those of STS are negated already.
@@ -47,10 +44,9 @@ _OF_PAIRS: Mapping[str, Callable[[ArrayLike, ArrayLike], NDArray[np.float64]]] =
 
 def is_of_items(row: Task) -> bool:
     """Whether a retrieval task's main score is a mean over queries, each by itself; other kinds are not asked."""
-    if row.kind not in _RANKED or row.main_score == "accuracy":
+    if row.kind not in RANKED or row.main_score == "accuracy":
         return True
-    match = _AT.fullmatch(row.main_score)
-    return match is not None and match[1] in {*_MEASURES, "mrr"}
+    return _metric(row.main_score) is not None
 
 
 class Items:
@@ -165,16 +161,16 @@ class Items:
     ) -> dict[str, float]:
         """The main score of each query that mteb averages; empty where it is none of the usual metrics."""
         main = "recall_at_1" if self._row.main_score == "accuracy" else self._row.main_score
-        match = _AT.fullmatch(main)
-        if not match:
+        metric = _metric(main)
+        if metric is None:
             return {}
-        family, cutoff = match[1], int(match[2])
-        if family == "mrr" and not self._task.skip_first_result:
+        if metric.family == "mrr":
+            if self._task.skip_first_result:
+                return {}
             from mteb._evaluators.retrieval_metrics import mrr
 
-            return dict(zip(results, mrr(qrels, results, [cutoff])[f"MRR@{cutoff}"], strict=True))
-        measure = f"{_MEASURES.get(family, family)}_{cutoff}"
-        return {query: found[measure] for query, found in scores.items() if measure in found}
+            return dict(zip(results, mrr(qrels, results, [metric.cutoff])[f"MRR@{metric.cutoff}"], strict=True))
+        return {query: found[metric.measure] for query, found in scores.items() if metric.measure in found}
 
     def _predicted(self, found: Any, split: str, subset: str) -> None:
         """Take the predictions of a split and subset."""
@@ -230,6 +226,14 @@ class Items:
     def _rows(self, split: str, subset: str) -> Any:
         data = self._task.dataset
         return data[subset][split] if subset in data else data[split]
+
+
+def _metric(main_score: str) -> Metric | None:
+    """The metric that a main score is a mean of; None where it is none of the usual ones."""
+    try:
+        return Metric.parse(main_score)
+    except BadInput:
+        return None
 
 
 def _texts(rows: Any, ids: Collection[str], read: Callable[[Any], Sequence[str]]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.cmteb.submission import Checked, Entry, part, settings_of
+from flagbench.results.figures import percent
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import shown
 from flagbench.results.table import Row, rows
@@ -100,7 +101,7 @@ def _scores(checked: Checked) -> Iterator[str]:
         yield ""
         yield "## C-MTEB"
         yield ""
-        yield from _table(["average", "score"], [[row.label, _percent(row.score)] for row in whole])
+        yield from _table(["average", "score"], [[row.label, percent(row.score)] for row in whole])
     for standing in checked.standings:
         if standing.missing:
             have = standing.tasks - len(standing.missing)
@@ -123,7 +124,7 @@ def _lines(entries: Sequence[Entry], tasks: Sequence[Row]) -> Iterator[list[str]
         metric = str(entry.result.task.metadata.main_score)
         subsets = {each["hf_subset"] for scores in entry.result.scores.values() for each in scores} - {"default"}
         where = ", ".join(entry.result.scores) + (f" ({', '.join(sorted(subsets))})" if subsets else "")
-        yield [row.label, row.kind, where, metric, _percent(row.score)]
+        yield [row.label, row.kind, where, metric, percent(row.score)]
 
 
 def _settings(checked: Checked) -> Iterator[str]:
@@ -161,10 +162,6 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _percent(score: float | None) -> str:
-    return "" if score is None else f"{100 * score:.2f}"
 
 
 def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from flagbench.mlvu.judgements import Judged
 from flagbench.mlvu.registry import SETS, Set, datasets
 from flagbench.mlvu.saved import Saved
 from flagbench.mlvu.scoring import Average, TaskScore, m_average, score
+from flagbench.results.figures import percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,9 +121,9 @@ def _cells(found: TaskScore) -> list[str]:
     interval = found.interval()
     return [
         f"{found.answered:,} of {found.asked:,}",
-        _percent(found.accuracy()),
-        f"{_percent(interval[0])}-{_percent(interval[1])}" if interval else "",
-        _percent(found.accuracy("robust")),
+        percent(found.accuracy()),
+        f"{percent(interval[0])}-{percent(interval[1])}" if interval else "",
+        percent(found.accuracy("robust")),
         str(found.unparsed or ""),
     ]
 
@@ -140,11 +141,11 @@ def _average(average: Average | None) -> list[str]:
         return ["", "", "", "", "blank while a task is missing or partial"]
     low, high = average.interval
     return [
-        _percent(average.value),
-        f"{_percent(low)}-{_percent(high)}",
+        percent(average.value),
+        f"{percent(low)}-{percent(high)}",
         "",
         "",
-        f"pooled {_percent(average.pooled)}, which is another number",
+        f"pooled {percent(average.pooled)}, which is another number",
     ]
 
 
@@ -163,7 +164,3 @@ def _lines(run: RunScores) -> list[str]:
         if judged.failed:
             lines.append(f"{len(judged.failed)} answers got no grades and count in no mean: {judged.failed[0].fault}")
     return lines
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f}"

@@ -19,6 +19,7 @@ from flagbench.runners.task import Task, pick, splits_line
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
+    from flagbench.results.published.scores import PublishedTable
     from flagbench.results.sample import Sample
     from flagbench.runners.encoding.cache import EmbeddingCache
     from flagbench.runners.run.plan import Plan
@@ -232,6 +233,10 @@ class Benchmark(ABC):
         Raises:
             ModelFault: The model gave something unusable.
         """
+
+    def published(self) -> PublishedTable | None:
+        """The published scores that a run is ranked among and verified against; None where there are none."""
+        return None
 
 
 def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import first_few
 from flagbench.results.compare.compare import ALPHA, Cell, Comparison
+from flagbench.results.figures import percent
 from flagbench.results.runs import Tested, shown
 from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
 
@@ -100,7 +101,7 @@ def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[
         [
             f"{shown(each.label)} of {each.tasks} shared",
             "",
-            *_flat(zip(map(_percent, each.scores), map(_gain, each.deltas), strict=True)),
+            *_flat(zip(map(percent, each.scores), map(_gain, each.deltas), strict=True)),
         ]
         for each in comparison.averages
     ]
@@ -128,7 +129,7 @@ def _flat(cells: Iterable[tuple[str, str]]) -> list[str]:
 def _cells(cell: Cell) -> tuple[str, str]:
     mark = "†" if cell.test and cell.test.significant and cell.delta is not None else ""
     named = {"missing": "", "error": "failed"}.get(cell.status, "no score")
-    text = _percent(cell.score) or named
+    text = percent(cell.score) or named
     return f"{text} (partial)" if cell.status == "partial" else text, _gain(cell.delta) + mark
 
 
@@ -138,10 +139,6 @@ def _test_cells(test: Tested) -> list[str]:
     better = f"{its.better:,} / {its.same:,} / {its.worse:,}"
     interval = f"{_gain(its.low)} to {_gain(its.high)}"
     return [test.metric, queries, better, _gain(its.difference), interval, f"{its.p:.4f}", f"{test.adjusted:.4f}"]
-
-
-def _percent(score: float | None) -> str:
-    return "" if score is None else f"{100 * score:.2f}"
 
 
 def _gain(delta: float | None) -> str:

@@ -7,24 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from flagbench.results.published.scores import Published, reference
+from flagbench.results.published.scores import Published
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
 
 _WHOLE = "default"
 
 
-def held_against(published: Published, candidate: Run) -> tuple[Run, Run]:
+def held_against(published: Published, kinds: Mapping[str, str], candidate: Run) -> tuple[Run, Run]:
     """A published model as a run, and a run as far as it can be held against that.
 
     A task's rows are the published ones where the run's are; its score is that over the published splits.
 
     Args:
         published: The model.
+        kinds: Type by task, as in the table that it is from.
         candidate: The run.
     """
     ours = candidate.record
-    tasks = {task: _published(task, splits, ours.tasks.get(task)) for task, splits in published.scores.items()}
+    tasks = {
+        task: _published(task, kinds[task], splits, ours.tasks.get(task)) for task, splits in published.scores.items()
+    }
     record = RunRecord(ours.benchmark, published.model, published.revision, {}, (), {}, tasks)
     held = {
         name: _of_splits(its, published.scores[name]) if name in published.scores else its
@@ -34,12 +37,12 @@ def held_against(published: Published, candidate: Run) -> tuple[Run, Run]:
     return baseline, replace(candidate, record=replace(ours, tasks=held))
 
 
-def _published(task: str, scores: Mapping[str, float], ours: TaskRecord | None) -> TaskRecord:
+def _published(task: str, kind: str, scores: Mapping[str, float], ours: TaskRecord | None) -> TaskRecord:
     """A task as if it had run on the published rows, by the rules of ours."""
     settings = {"task": ours.settings.get("task", {})} if ours else {}
     by_split = {split: {_WHOLE: score} for split, score in scores.items()}
     data = {"status": "exact", "differences": []}
-    return TaskRecord(task, reference().kinds[task], "success", settings, "", by_split, data)
+    return TaskRecord(task, kind, "success", settings, "", by_split, data)
 
 
 def _of_splits(ours: TaskRecord, published: Mapping[str, float]) -> TaskRecord:

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import flagbench
+from flagbench.results import figures
 from flagbench.results.compare.compare import ALPHA
 from flagbench.results.page import Language, facts, plot
 from flagbench.results.page.view import Group, Unreadable
@@ -138,7 +139,7 @@ def _environment(language: Language) -> Environment:
 
 def percent(score: float | None) -> str:
     """A score as it is read; empty for none."""
-    return "" if score is None else f"{100 * score:.2f}".replace("-", _MINUS)
+    return figures.percent(score).replace("-", _MINUS)
 
 
 def gain(delta: float | None) -> str:

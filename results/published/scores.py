@@ -1,23 +1,16 @@
-"""Published C-MTEB scores: what the leaderboard's results repository has of the models on it.
-
-The table is ``reference/cmteb.csv``, with the tasks, their types and their splits in its first three lines.
-"""
+"""A table of published scores, as a benchmark brings it: which models have which score for which task."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
 from flagbench import UnknownName
 
-SOURCE = "embeddings-benchmark/results, read 2026-08"
-
-_TABLE = Path(__file__).parents[1] / "reference" / "cmteb.csv"
-_LABELS = 3  # columns before the scores: model, revision, mteb
+_LABELS = 3  # columns before the scores: model, revision, versions
 
 
 @dataclass(frozen=True)
@@ -27,13 +20,13 @@ class Published:
     Attributes:
         model: ``org/model``.
         revision: Revisions that the results are of, joined by ``+``.
-        mteb: Versions of mteb that made them, joined by ``+``; empty where that is not known.
+        made_by: What made the results, with its versions joined by ``+``; empty where that is not known.
         scores: Main score (0 to 1) by task and split; tasks without one are absent.
     """
 
     model: str
     revision: str
-    mteb: str
+    made_by: str
     scores: Mapping[str, Mapping[str, float]]
 
     def score(self, task: str) -> float | None:
@@ -43,11 +36,70 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The table.
+class Doubt:
+    """A known reason for a difference from published scores.
 
     Attributes:
-        kinds: Type by task, in C-MTEB's order.
+        made_by: Beginning of the ``made_by`` of the scores that it concerns.
+        kinds: The types of the tasks that differ then, and no others.
+        why: What made_by did in another way.
+    """
+
+    made_by: str
+    kinds: frozenset[str]
+    why: str
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """The published scores of a benchmark.
+
+    Attributes:
+        benchmark: The benchmark that has these tasks, as on the command line.
+        title: The same as people write it.
+        source: Where the scores were read, and when.
+        kinds: Type by task, in the benchmark's order.
+        splits: Splits by task.
+        models: What is published, by model.
+        groups: Tasks by the name of the mean that is taken over them.
+        headings: Short names of groups, where a table has little room.
+        doubts: What is known to make runs differ from these scores.
+    """
+
+    benchmark: str
+    title: str
+    source: str
+    kinds: Mapping[str, str]
+    splits: Mapping[str, tuple[str, ...]]
+    models: Mapping[str, Published]
+    groups: Mapping[str, Sequence[str]]
+    headings: Mapping[str, str] = field(default_factory=dict)
+    doubts: Sequence[Doubt] = ()
+
+    def of_model(self, model: str, hint: str = "") -> Published:
+        """What is published of a model.
+
+        Args:
+            model: ``org/model``.
+            hint: What to do about a model that is not in the table.
+
+        Raises:
+            UnknownName: It is not in the table.
+        """
+        if model not in self.models:
+            raise UnknownName(f"model in the published {self.title} scores", model, self.models, hint)
+        return self.models[model]
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """A CSV file of published scores, read.
+
+    Its first three lines hold the tasks, their types and their splits, and each further line a model: its name, its
+    revision, the versions of what made its scores, and the scores. Lines that begin with ``#`` are comments.
+
+    Attributes:
+        kinds: Type by task, in the file's order.
         splits: Splits by task.
         models: What is published, by model.
     """
@@ -56,37 +108,33 @@ class Reference:
     splits: Mapping[str, tuple[str, ...]]
     models: Mapping[str, Published]
 
+    @property
+    def by_kind(self) -> dict[str, tuple[str, ...]]:
+        """The tasks of each type."""
+        return {
+            kind: tuple(task for task, its in self.kinds.items() if its == kind)
+            for kind in dict.fromkeys(self.kinds.values())
+        }
 
-@cache
-def reference() -> Reference:
-    """Read the table; once a process."""
-    with _TABLE.open(encoding="utf-8", newline="") as file:
+
+def read_scores(path: Path, maker: str) -> ScoreFile:
+    """Read a file of published scores.
+
+    Args:
+        path: The file.
+        maker: Name of what made the scores, whose versions the file has.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.reader(line for line in file if not line.startswith("#")))
     tasks, kinds, splits = (line[_LABELS:] for line in lines[:3])
     models = {}
-    for line in lines[3:]:
+    for model, revision, versions, *cells in lines[3:]:
         scores: dict[str, dict[str, float]] = {}
-        for task, split, score in zip(tasks, splits, line[_LABELS:], strict=True):
+        for task, split, score in zip(tasks, splits, cells, strict=True):
             if score:
                 scores.setdefault(task, {})[split] = float(score)
-        models[line[0]] = Published(line[0], line[1], line[2], scores)
-    its_splits: dict[str, tuple[str, ...]] = {}
+        models[model] = Published(model, revision, f"{maker} {versions}" if versions else "", scores)
+    by_task: dict[str, tuple[str, ...]] = {}
     for task, split in zip(tasks, splits, strict=True):
-        its_splits[task] = (*its_splits.get(task, ()), split)
-    return Reference(dict(zip(tasks, kinds, strict=True)), its_splits, models)
-
-
-def published(model: str, hint: str = "") -> Published:
-    """What is published of a model.
-
-    Args:
-        model: ``org/model``.
-        hint: What to do about a model that is not in the table.
-
-    Raises:
-        UnknownName: It is not in the table.
-    """
-    models = reference().models
-    if model not in models:
-        raise UnknownName("model in the published C-MTEB scores", model, models, hint)
-    return models[model]
+        by_task[task] = (*by_task.get(task, ()), split)
+    return ScoreFile(dict(zip(tasks, kinds, strict=True)), by_task, models)

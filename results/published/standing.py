@@ -9,12 +9,13 @@ ones share the better place. Averages are placed in the same way.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
-from flagbench.results.published.scores import SOURCE, Reference
+from flagbench.results.figures import percent
+from flagbench.results.published.scores import PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
 
 if TYPE_CHECKING:
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
 # Published scores have 6 decimals. A run's scores are rounded to them too, or a reproduction would never tie.
 _DECIMALS = 6
 _MEAN_DECIMALS = 9  # sums of such numbers in another order do not differ here
-
-# Headings, so that names of models have room.
-_SHORT = {
-    "Retrieval": "Retr.",
-    "Reranking": "Rerank",
-    "PairClassification": "Pair",
-    "Clustering": "Clust.",
-    "Classification": "Class.",
-}
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class Entry:
         place: By that mean, from 1.
         points: Of the Borda count.
         borda: Place by these.
-        means: Over those of them that are of one type, by type.
+        means: Over those of them that are of one group, by group.
     """
 
     model: str
@@ -61,8 +53,8 @@ class Ranking:
 
     Attributes:
         model: Model of the run.
-        tasks: Tasks that are ranked, with their types.
-        all_tasks: All tasks of the benchmark, with their types.
+        table: The published scores.
+        tasks: Tasks that are ranked.
         left_out: Why each of the others is left out.
         entries: The run and the models, the best mean first.
         ours: The run's entry.
@@ -71,22 +63,26 @@ class Ranking:
     """
 
     model: str
-    tasks: Mapping[str, str]
-    all_tasks: Mapping[str, str]
+    table: PublishedTable
+    tasks: Sequence[str]
     left_out: Mapping[str, str]
     entries: Sequence[Entry]
     ours: Entry
     replaces: bool
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
 
     @property
     def average(self) -> float | None:
         """The average of the benchmark; None unless every task is ranked."""
         return None if self.left_out else self.ours.mean
 
-    def place_of_type(self, kind: str) -> int:
-        """The run's place by the mean of a type."""
-        return 1 + sum(entry.means[kind] > self.ours.means[kind] for entry in self.entries)
+    def place_in(self, group: str) -> int:
+        """The run's place by the mean of a group."""
+        return 1 + sum(entry.means[group] > self.ours.means[group] for entry in self.entries)
+
+    def ranked(self, group: str) -> int:
+        """How many tasks of a group are ranked."""
+        return sum(task in self.tasks for task in self.table.groups[group])
 
     def around(self, count: int) -> Sequence[Entry]:
         """The run with as many models above and below."""
@@ -97,7 +93,7 @@ class Ranking:
         """All of it, for JSON."""
         return {
             "model": self.model,
-            "source": SOURCE,
+            "source": self.table.source,
             "average": self.average,
             "mean_of_ranked_tasks": self.ours.mean,
             "place": self.ours.place,
@@ -106,13 +102,13 @@ class Ranking:
             "models": len(self.entries),
             "replaces_published": self.replaces,
             "types": {
-                kind: {
+                group: {
                     "mean": mean,
-                    "place": self.place_of_type(kind),
-                    "tasks": _count(self.tasks, kind),
-                    "of_tasks": _count(self.all_tasks, kind),
+                    "place": self.place_in(group),
+                    "tasks": self.ranked(group),
+                    "of_tasks": len(self.table.groups[group]),
                 }
-                for kind, mean in self.ours.means.items()
+                for group, mean in self.ours.means.items()
             },
             "ranked_tasks": list(self.tasks),
             "left_out": dict(self.left_out),
@@ -125,7 +121,7 @@ class Ranking:
         }
 
 
-def rank(record: RunRecord, reference: Reference) -> Ranking:
+def rank(record: RunRecord, table: PublishedTable) -> Ranking:
     """Place a run among the published models.
 
     Only tasks of which the run has a comparable score are ranked, and only among models that have all of these. What is
@@ -134,27 +130,27 @@ def rank(record: RunRecord, reference: Reference) -> Ranking:
     Raises:
         BadInput: No task of the run can be ranked.
     """
-    left_out = {task: why for task in reference.kinds if (why := _why_not(record, task, reference.splits[task]))}
-    tasks = {task: kind for task, kind in reference.kinds.items() if task not in left_out}
+    left_out = {task: why for task in table.kinds if (why := _why_not(record, task, table.splits[task]))}
+    tasks = [task for task in table.kinds if task not in left_out]
     if not tasks:
         ran = {task: why for task, why in left_out.items() if task in record.tasks}
-        raise BadInput(_nothing(record, ran))
+        raise BadInput(_nothing(record, table, ran))
     ours = [_rounded(record.tasks[task].score) for task in tasks]
     rivals = {
         name: [_rounded(each.score(task)) for task in tasks]
-        for name, each in reference.models.items()
+        for name, each in table.models.items()
         if name != record.model and all(task in each.scores for task in tasks)
     }
-    entries, own = _entries(record.model, ours, rivals, tasks)
+    entries, own = _entries(record.model, ours, rivals, _places_of(table.groups, tasks))
     return Ranking(
         model=record.model,
+        table=table,
         tasks=tasks,
-        all_tasks=reference.kinds,
         left_out=left_out,
         entries=entries,
         ours=own,
-        replaces=record.model in reference.models,
-        notes=_notes(tasks, reference, rivals),
+        replaces=record.model in table.models,
+        notes=_notes(tasks, table, rivals),
     )
 
 
@@ -179,7 +175,7 @@ def places(values: Sequence[float]) -> list[int]:
 
 
 def _entries(
-    model: str, ours: list[float], rivals: Mapping[str, list[float]], tasks: Mapping[str, str]
+    model: str, ours: list[float], rivals: Mapping[str, list[float]], groups: Mapping[str, Sequence[int]]
 ) -> tuple[list[Entry], Entry]:
     """The run and the models, the best mean first, and the run."""
     names = [model, *rivals]
@@ -187,7 +183,7 @@ def _entries(
     means = [round(fmean(each), _MEAN_DECIMALS) for each in scores]
     points = borda(scores)
     made = [
-        Entry(name, mean, place, point, borda_place, _by_kind(each, tasks))
+        Entry(name, mean, place, point, borda_place, _by_group(each, groups))
         for name, mean, place, point, borda_place, each in zip(
             names, means, places(means), points, places(points), scores, strict=True
         )
@@ -196,11 +192,14 @@ def _entries(
     return sorted(made, key=lambda entry: entry.place), made[0]
 
 
-def _by_kind(scores: Sequence[float], tasks: Mapping[str, str]) -> dict[str, float]:
-    by_kind: dict[str, list[float]] = {}
-    for kind, score in zip(tasks.values(), scores, strict=True):
-        by_kind.setdefault(kind, []).append(score)
-    return {kind: round(fmean(each), _MEAN_DECIMALS) for kind, each in by_kind.items()}
+def _places_of(groups: Mapping[str, Collection[str]], tasks: Sequence[str]) -> dict[str, list[int]]:
+    """Where the tasks of each group stand among those that are ranked; groups without any are left out."""
+    found = {group: [at for at, task in enumerate(tasks) if task in its] for group, its in groups.items()}
+    return {group: numbers for group, numbers in found.items() if numbers}
+
+
+def _by_group(scores: Sequence[float], groups: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    return {group: round(fmean(scores[at] for at in numbers), _MEAN_DECIMALS) for group, numbers in groups.items()}
 
 
 def _rounded(score: float | None) -> float:
@@ -228,26 +227,24 @@ def _not_comparable(its: TaskRecord, splits: Collection[str]) -> str:
     return reasons.get(str(its.data.get("status")), "its rows are not known to be the published ones")
 
 
-def _nothing(record: RunRecord, ran: Mapping[str, str]) -> str:
+def _nothing(record: RunRecord, table: PublishedTable, ran: Mapping[str, str]) -> str:
     if not ran:
         names = first_few(record.tasks, 3) or "no task"
-        return f"this run (of {record.benchmark}: {names}) has no task of C-MTEB, which published scores are of"
+        return f"this run (of {record.benchmark}: {names}) has no task of {table.title}, which published scores are of"
     lines = first_few((f"{task}: {why}" for task, why in ran.items()), 3, "; ")
-    return f"no task of this run can be ranked ({lines}): evaluate the published rows with --benchmark cmteb"
+    return (
+        f"no task of this run can be ranked ({lines}): evaluate the published rows with --benchmark {table.benchmark}"
+    )
 
 
-def _notes(tasks: Mapping[str, str], reference: Reference, rivals: Collection[str]) -> list[str]:
+def _notes(tasks: Sequence[str], table: PublishedTable, rivals: Collection[str]) -> list[str]:
     notes = []
     for task in tasks:
-        wanted = len(reference.splits[task])
-        fewer = sum(len(reference.models[name].scores[task]) < wanted for name in rivals)
+        wanted = len(table.splits[task])
+        fewer = sum(len(table.models[name].scores[task]) < wanted for name in rivals)
         if fewer:
             notes.append(f"{task}: {fewer} of the models have published one of its {wanted} splits alone")
     return notes
-
-
-def _count(tasks: Mapping[str, str], kind: str) -> int:
-    return sum(each == kind for each in tasks.values())
 
 
 def render(ranking: Ranking, neighbours: int) -> list[Table]:
@@ -255,30 +252,31 @@ def render(ranking: Ranking, neighbours: int) -> list[Table]:
     from rich.markup import escape
     from rich.table import Table
 
-    whole, ranked = len(ranking.all_tasks), len(ranking.tasks)
+    whole, ranked = len(ranking.table.kinds), len(ranking.tasks)
     others = len(ranking.entries)
     table = Table(title=f"{escape(ranking.model)} among published models", title_justify="left", title_style="bold")
     for heading in ("mean over", "score", "place"):
         table.add_column(heading, justify="left" if heading == "mean over" else "right")
-    for kind, mean in ranking.ours.means.items():
-        of = _tasks(_count(ranking.tasks, kind), _count(ranking.all_tasks, kind))
-        table.add_row(f"{kind}, {of}", _percent(mean), f"{ranking.place_of_type(kind)} of {others}")
+    for group, mean in ranking.ours.means.items():
+        of = _tasks(ranking.ranked(group), len(ranking.table.groups[group]))
+        table.add_row(f"{group}, {of}", percent(mean), f"{ranking.place_in(group)} of {others}")
     table.add_section()
     if ranked < whole:
         table.add_row(f"all {whole} tasks", "", "")
     label = f"all {whole} tasks" if ranked == whole else f"the {_tasks(ranked, whole)} ranked here"
-    table.add_row(label, _percent(ranking.ours.mean), f"{ranking.ours.place} of {others}")
+    table.add_row(label, percent(ranking.ours.mean), f"{ranking.ours.place} of {others}")
     table.add_row("Borda count", f"{ranking.ours.points:,.1f}", f"{ranking.ours.borda} of {others}")
     title = "The models around it" if ranked == whole else f"The models around it, by these {ranked} tasks alone"
     near = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("place", "model", "mean", "Borda", *(_SHORT.get(kind, kind) for kind in ranking.ours.means)):
+    short = ranking.table.headings  # so that names of models have room
+    for heading in ("place", "model", "mean", "Borda", *(short.get(group, group) for group in ranking.ours.means)):
         near.add_column(heading, justify="left" if heading == "model" else "right", overflow="fold")
     for entry in ranking.around(neighbours):
         mine = entry is ranking.ours
         near.add_row(
             str(entry.place),
             escape(entry.model) + (" (this run)" if mine else ""),
-            *(_percent(entry.mean), str(entry.borda), *map(_percent, entry.means.values())),
+            *(percent(entry.mean), str(entry.borda), *map(percent, entry.means.values())),
             style="bold" if mine else "",
         )
     return [table, near]
@@ -286,8 +284,8 @@ def render(ranking: Ranking, neighbours: int) -> list[Table]:
 
 def remarks(ranking: Ranking) -> list[str]:
     """What must be known to read the tables, a line each."""
-    ranked, whole = len(ranking.tasks), len(ranking.all_tasks)
-    lines = [f"scores of the other {len(ranking.entries) - 1} models: {SOURCE}; not the live leaderboard"]
+    ranked, whole = len(ranking.tasks), len(ranking.table.kinds)
+    lines = [f"scores of the other {len(ranking.entries) - 1} models: {ranking.table.source}; not the live leaderboard"]
     if ranking.replaces:
         lines.append(f"what is published of {ranking.model} itself makes way for this run")
     if ranked < whole:
@@ -304,7 +302,3 @@ def remarks(ranking: Ranking) -> list[str]:
 
 def _tasks(some: int, whole: int) -> str:
     return f"{whole} task{'' if whole == 1 else 's'}" if some == whole else f"{some} of {whole} tasks"
-
-
-def _percent(score: float) -> str:
-    return f"{100 * score:.2f}"

@@ -9,7 +9,9 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
 from flagbench import BadInput, UnknownName, first_few
-from flagbench.results.published.scores import SOURCE, Published
+from flagbench.results.figures import percent
+from flagbench.results.kinds import RANKED
+from flagbench.results.published.scores import Doubt, Published, PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ _SMALL = 0.02
 _LARGE = 0.05
 _DECIMALS = 9  # beyond the noise of subtracting
 
-_RANKED_KINDS = {"Retrieval", "Reranking"}
 _FITTED_KINDS = {"Classification", "Clustering"}
 
 
@@ -65,6 +66,7 @@ class Verification:
     Attributes:
         model: Model of the run.
         against: What was published, and of which model.
+        source: Where it was read.
         tolerance: Difference that is OK.
         near: Difference that is near.
         tasks: Each task.
@@ -73,6 +75,7 @@ class Verification:
 
     model: str
     against: Published
+    source: str
     tolerance: float
     near: float
     tasks: Sequence[Checked]
@@ -95,7 +98,7 @@ class Verification:
             "model": self.model,
             "against": self.against.model,
             "published_revision": self.against.revision,
-            "source": SOURCE,
+            "source": self.source,
             "tolerance": self.tolerance,
             "near": self.near,
             "passed": self.passed,
@@ -108,7 +111,7 @@ class Verification:
 def verify(
     record: RunRecord,
     against: Published,
-    kinds: Mapping[str, str],
+    table: PublishedTable,
     *,
     tolerance: float = TOLERANCE,
     near: float = NEAR,
@@ -119,7 +122,7 @@ def verify(
     Args:
         record: The run.
         against: What is published.
-        kinds: Type by task, of all tasks of the benchmark.
+        table: The table that this is from.
         tolerance: A score that differs by no more is OK.
         near: One that differs by no more is near; beyond, it fails.
         only: Tasks to judge; empty for all.
@@ -129,12 +132,15 @@ def verify(
     """
     if not (0 <= tolerance <= near < 1):
         raise BadInput(f"--tolerance {tolerance} and --near {near}: expected 0 <= tolerance <= near < 1")
+    kinds = table.kinds
     for name in only:
         if name not in kinds:
-            raise UnknownName("task", name, kinds, "see flagbench tasks --benchmark cmteb")
+            raise UnknownName("task", name, kinds, f"see flagbench tasks --benchmark {table.benchmark}")
     if not record.tasks.keys() & kinds.keys():
         ran = ", ".join(list(record.tasks)[:3]) or "no task"
-        raise BadInput(f"this run (of {record.benchmark}: {ran}) has no task of C-MTEB, which published scores are of")
+        raise BadInput(
+            f"this run (of {record.benchmark}: {ran}) has no task of {table.title}, which published scores are of"
+        )
     chosen = {task: kind for task, kind in kinds.items() if not only or task in only}
     if not any(task in against.scores for task in chosen):
         raise BadInput(f"nothing is published of {against.model} for {', '.join(chosen)}: choose other --tasks")
@@ -144,7 +150,8 @@ def verify(
         for task, kind in {**chosen, **others}.items()
         if task in against.scores or task in record.tasks
     ]
-    return Verification(record.model, against, tolerance, near, checked, tuple(_hints(record, against, checked)))
+    hints = tuple(_hints(record, against, table.doubts, checked))
+    return Verification(record.model, against, table.source, tolerance, near, checked, hints)
 
 
 def _check(
@@ -174,7 +181,7 @@ def _check(
     return Checked(task, kind, verdict, ours, theirs, "; ".join(notes))
 
 
-def _hints(record: RunRecord, against: Published, checked: Sequence[Checked]) -> Iterator[str]:
+def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], checked: Sequence[Checked]) -> Iterator[str]:
     """Where to look first, by the pattern of what is off; the run's settings are said, for they are to be compared."""
     compared = [each for each in checked if each.difference is not None]
     off = [each for each in compared if each.verdict in ("near", "FAIL")]
@@ -194,8 +201,12 @@ def _hints(record: RunRecord, against: Published, checked: Sequence[Checked]) ->
         *_fitted_alone(whole, compared),
         *_together(record, compared, whole),
     ]
-    if against.mteb.startswith("1.") and {each.kind for each in whole} == {"Reranking"}:
-        guesses.append(f"mteb {against.mteb} made the published scores: it took the average precision in another way")
+    kinds = {each.kind for each in whole}
+    guesses += [
+        f"{against.made_by} made the published scores: {doubt.why}"
+        for doubt in doubts
+        if against.made_by.startswith(doubt.made_by) and kinds == doubt.kinds
+    ]
     if not guesses and not rows:
         guesses = ["no usual pattern; compare the settings in run.json with those that the model's card states"]
     yield from (f"guess: {guess}" for guess in guesses)
@@ -203,8 +214,8 @@ def _hints(record: RunRecord, against: Published, checked: Sequence[Checked]) ->
 
 def _ranked_alone(record: RunRecord, compared: Sequence[Checked], off: Sequence[Checked]) -> Iterator[str]:
     """Instructions stand before queries of retrieval and reranking: these are off, and others are not."""
-    fine = {each.kind for each in compared if each.verdict == "OK"} - _RANKED_KINDS
-    if fine and {each.kind for each in off} <= _RANKED_KINDS:
+    fine = {each.kind for each in compared if each.verdict == "OK"} - RANKED
+    if fine and {each.kind for each in off} <= RANKED:
         yield (
             "only retrieval and reranking are off: the query instruction may be another; "
             f"the run's is {_setting(record, off, 'instruction', ('query', 'passage'))} (--query-instruction)"
@@ -270,7 +281,7 @@ def render(verification: Verification) -> Table:
         verdict = f"[{style}]{each.verdict}[/]" if style else each.verdict
         off = "" if each.difference is None else f"{100 * each.difference:+.3f}"
         table.add_row(
-            *(escape(each.task), each.kind, _percent(each.ours), _percent(each.published), off, verdict),
+            *(escape(each.task), each.kind, percent(each.ours, 3), percent(each.published, 3), off, verdict),
             escape(each.note),
         )
     return table
@@ -284,11 +295,7 @@ def remarks(verification: Verification) -> list[str]:
     return [
         f"{'reproduced' if verification.passed else 'NOT reproduced'}: {counts} "
         f"(OK within {small:g} points, near within {large:g})",
-        f"published: {SOURCE}, revision {against.revision or 'unknown'}"
-        + (f", by mteb {against.mteb}" if against.mteb else ""),
+        f"published: {verification.source}, revision {against.revision or 'unknown'}"
+        + (f", by {against.made_by}" if against.made_by else ""),
         *verification.hints,
     ]
-
-
-def _percent(score: float | None) -> str:
-    return "" if score is None else f"{100 * score:.3f}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.runners.arguments import add_run_argument
 from flagbench.runners.commands.compare import seed
+from flagbench.runners.commands.published import published_table
 from flagbench.runners.terminal import console, encodable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="BASE",
         help="run.json, the folder of a run, an --output folder with one run, a file of flagbench baseline, or "
-        "published:org/model for its published C-MTEB scores",
+        "published:org/model for its published scores of the run's benchmark",
     )
     parser.add_argument("--candidate", required=True, type=Path, metavar="CAND", help="the run to judge")
     parser.add_argument("--rules", required=True, type=Path, metavar="FILE", help="TOML (docs/ci.md)")
@@ -78,13 +79,13 @@ def _check(options: argparse.Namespace) -> int:
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
     from flagbench.results.gate.published import held_against
-    from flagbench.results.published.scores import published
     from flagbench.results.runs import find_run, labelled
 
     candidate = find_run(options.candidate)
     if options.baseline.startswith(_PUBLISHED):
-        model = published(options.baseline.removeprefix(_PUBLISHED), "--baseline published:MODEL names one of them")
-        baseline, held = held_against(model, candidate)
+        table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
+        model = table.of_model(name, "--baseline published:MODEL names one of them")
+        baseline, held = held_against(model, table.kinds, candidate)
         return judge(rules, baseline, candidate, held=held, seed=options.seed)
     baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
     return judge(rules, baseline, candidate, seed=options.seed)

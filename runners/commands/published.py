@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flagbench import BadInput
 from flagbench.runners.arguments import add_run_argument, names
+from flagbench.runners.registry import find_benchmark
 from flagbench.runners.terminal import console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from flagbench.results.published.scores import PublishedTable
     from flagbench.results.record import RunRecord
 
 _NEIGHBOURS = 3
@@ -45,13 +48,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _rank(options: argparse.Namespace) -> int:
-    from flagbench.results.published.scores import reference
     from flagbench.results.published.standing import rank, remarks, render
     from flagbench.results.store import check_target
 
     record = read_run(options.path)
     check_target("--json", options.json, overwrite=options.overwrite)
-    ranking = rank(record, reference())
+    ranking = rank(record, published_table(record))
     out = console()
     for table in render(ranking, options.neighbours):
         out.print(table)
@@ -61,17 +63,17 @@ def _rank(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from flagbench.results.published.scores import published, reference
     from flagbench.results.published.verify import NEAR, TOLERANCE, remarks, render, verify
     from flagbench.results.store import check_target
 
     record = read_run(options.path)
     check_target("--json", options.json, overwrite=options.overwrite)
     tolerance = TOLERANCE if options.tolerance is None else options.tolerance
+    table = published_table(record)
     verification = verify(
         record,
-        published(options.against or record.model, "--against MODEL names the one to hold the run against"),
-        reference().kinds,
+        table.of_model(options.against or record.model, "--against MODEL names the one to hold the run against"),
+        table,
         tolerance=tolerance,
         near=max(NEAR, tolerance) if options.near is None else options.near,
         only=options.tasks,
@@ -88,6 +90,19 @@ def read_run(path: Path) -> RunRecord:
     from flagbench.results.runs import find_run
 
     return find_run(path).record
+
+
+def published_table(record: RunRecord) -> PublishedTable:
+    """The published scores of the benchmark that a run is of.
+
+    Raises:
+        BadInput: That benchmark is unknown, or has none.
+    """
+    benchmark = find_benchmark(record.benchmark)
+    table = benchmark.published()
+    if table is None:
+        raise BadInput(f"{benchmark.title} has no published scores, so a run of it cannot be compared with them")
+    return table
 
 
 def _write(path: Path | None, values: Mapping[str, Any], out: Console) -> None:

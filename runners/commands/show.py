@@ -16,6 +16,7 @@ from flagbench import counted
 from flagbench.models.contract import Role
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
+from flagbench.results.kinds import RANKED
 from flagbench.runners.task import splits_line
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def settings_line(spec: ModelSpec) -> str:
 
 
 def _instructed(spec: ModelSpec, task: Task) -> str:
-    roles: tuple[Role, ...] = _ROLES_OF_PAIRS if task.kind in {"Retrieval", "Reranking"} else ("symmetric",)
+    roles: tuple[Role, ...] = _ROLES_OF_PAIRS if task.kind in RANKED else ("symmetric",)
     found = [role if role != "symmetric" else "all" for role in roles if spec.instruction(task.name, task.kind, role)]
     return ", ".join(found) or "none"
 

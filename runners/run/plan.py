@@ -15,6 +15,7 @@ from flagbench.models.loading.overrides import of_reranker
 from flagbench.models.loading.resolve import Model, has_files, resolve_model
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.results.identity import settings_digest
+from flagbench.results.kinds import RANKED
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.store import RunStore
 from flagbench.runners.benchmark import Benchmark
@@ -24,8 +25,6 @@ from flagbench.runners.request import RunRequest
 from flagbench.runners.task import Task
 
 State = Literal["new", "finished", "again"]
-
-_RANKED = {"Retrieval", "Reranking"}
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
 def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) -> None:
     if model.spec.ability == "encode":
         retrieval = model.spec.ranking.retrieval
-        if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
+        if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in RANKED)):
             raise BadInput(
                 f"--retrieval {retrieval} ranks passages, and {_names(others)} rank none: "
                 "use --types retrieval,reranking"
@@ -225,7 +224,7 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
             )
         return
     if model.spec.ability == "search":
-        if others := tuple(task for task in tasks if task.kind not in _RANKED):
+        if others := tuple(task for task in tasks if task.kind not in RANKED):
             raise BadInput(
                 f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "
                 "use --types retrieval,reranking"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from flagbench import BadInput
-from flagbench.results.published.scores import published, reference
+from flagbench.cmteb.published.table import table as published_table
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.store import RunStore
 from flagbench.runners.commands.published import add_rank, add_verify, read_run
@@ -25,7 +25,8 @@ MODEL = "BAAI/bge-small-zh-v1.5"
 
 def record_of(model: str = MODEL, off: float = 0.0, leave_out: tuple[str, ...] = ()) -> RunRecord:
     """A run with the published scores of a model, off by so much."""
-    table, its = reference(), published(MODEL)
+    table = published_table()
+    its = table.of_model(MODEL)
     tasks = {}
     for name, kind in table.kinds.items():
         if name not in leave_out:
@@ -118,7 +119,7 @@ def test_a_run_is_ranked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_run_of_some_tasks_is_ranked_over_these(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    written(tmp_path / "out", record_of(leave_out=tuple(name for name in reference().kinds if name != "LCQMC")))
+    written(tmp_path / "out", record_of(leave_out=tuple(name for name in published_table().kinds if name != "LCQMC")))
     assert command("rank", tmp_path / "out") == 0
     said = capsys.readouterr().out
     assert "STS, 1 of 7 tasks" in said
@@ -196,9 +197,21 @@ def test_the_commands_are_part_of_the_command_line(tmp_path: Path) -> None:
 
 def test_a_run_of_another_benchmark(tmp_path: Path) -> None:
     task = TaskRecord("wiki_zh", "Retrieval", "success", {}, "", {"test": {"default": 0.5}}, {"status": "exact"})
-    written(tmp_path / "out", replace(record_of(), benchmark="air-bench", tasks={"wiki_zh": task}))
-    assert "has no task of C-MTEB" in refused("rank", tmp_path / "out")
-    assert "has no task of C-MTEB" in refused("verify", tmp_path / "out")
+    for benchmark, why in (
+        ("air-bench", "AIR-Bench has no published scores"),
+        ("mlvu", "MLVU has no published scores"),
+        ("mteb", "has no task of C-MTEB, which published scores are of"),
+        ("elsewhere", "unknown benchmark 'elsewhere'"),
+    ):
+        output = tmp_path / benchmark
+        written(output, replace(record_of(), benchmark=benchmark, tasks={"wiki_zh": task}))
+        assert why in refused("rank", output)
+        assert why in refused("verify", output)
+
+
+def test_tasks_that_mteb_ran_are_verified_as_those_of_cmteb(tmp_path: Path) -> None:
+    written(tmp_path / "out", replace(record_of(), benchmark="mteb"))
+    assert command("verify", tmp_path / "out") == 0
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from flagbench import BadData, BadInput
 from flagbench.airbench.benchmark import AIR_BENCH, MINI, dataset_of
-from flagbench.airbench.loading import Content, check, merged, read_passage_ids, read_qrels, read_query_ids
+from flagbench.airbench.loading import Content, check, read_passage_ids, read_qrels, read_query_ids
 from flagbench.airbench.options import AirBenchOptions
 from flagbench.airbench.registry import Dataset
 from flagbench.runners.benchmark import Loaded
@@ -122,12 +122,6 @@ def test_24_04_has_queries_without_a_split_and_no_labels(tmp_path: Path) -> None
     content: Content = _load(task, MINI).content
     assert list(content.queries) == ["test"]
     assert content.qrels is None
-
-
-def test_queries_of_two_splits_may_share_an_id(task: Task, data: Path) -> None:
-    content: Content = _load(task, data).content
-    ids = merged({"dev": content.queries["dev"], "test": content.queries["dev"]}).ids
-    assert len(set(ids)) == len(ids) == 2 * len(content.queries["dev"].ids)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from flagbench import BadInput
+from flagbench.cmteb.published.table import table
 from flagbench.results.gate.judge import Report, Verdict, judge
 from flagbench.results.gate.published import held_against
 from flagbench.results.gate.rules import read_rules
-from flagbench.results.published.scores import published, reference
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_runs, labelled
 from flagbench.results.values import Values
@@ -360,17 +360,17 @@ _MODEL = "BAAI/bge-small-zh-v1.5"
 def published_run(off: float = 0.0) -> Run:
     """A run that has the published score of every task, and another split where all but one are published."""
     tasks = []
-    for name, by_split in published(_MODEL).scores.items():
+    for name, by_split in table().of_model(_MODEL).scores.items():
         splits = {split: {"default": score + off} for split, score in by_split.items()}
-        unpublished = {split: {"default": 0.1} for split in reference().splits[name] if split not in by_split}
-        tasks.append(made_task(name, splits | unpublished, kind=reference().kinds[name]))
+        unpublished = {split: {"default": 0.1} for split in table().splits[name] if split not in by_split}
+        tasks.append(made_task(name, splits | unpublished, kind=table().kinds[name]))
     return run_of(*tasks)
 
 
 def against_published(tmp_path: Path, run: Run, text: str) -> Report:
     file = tmp_path / "gate.toml"
     file.write_text(text, encoding="utf-8")
-    baseline, held = held_against(published(_MODEL), run)
+    baseline, held = held_against(table().of_model(_MODEL), table().kinds, run)
     return judge(read_rules(file), baseline, run, held=held)
 
 
@@ -378,7 +378,8 @@ def test_a_published_model_as_the_baseline(tmp_path: Path) -> None:
     rules = '[[rule]]\ntasks = ["*"]\naverages = ["average"]\nmax-drop = 0.5\n'
     same = against_published(tmp_path, published_run(), rules)
     assert (same.exit_code, len(same.verdicts)) == (0, 32)
-    mean = sum(score for task in published(_MODEL).scores if (score := published(_MODEL).score(task))) / 31
+    model = table().of_model(_MODEL)
+    mean = sum(score for task in model.scores if (score := model.score(task))) / 31
     assert same.verdicts[-1].baseline == pytest.approx(mean)
     assert against_published(tmp_path, published_run(-0.006), rules).counts == {"FAIL": 32}
 
@@ -405,7 +406,7 @@ def test_a_task_is_held_against_the_splits_that_are_published(tmp_path: Path) ->
     run = run_of(made_task("LCQMC", {"test": {"zh": 0.9, "en": 0.8}, "validation": {"zh": 0.1}}))
     report = against_published(tmp_path, run, '[[rule]]\ntasks = ["LCQMC"]\nmax-drop = 9\nmin-score = 50\n')
     drop, least = report.verdicts
-    assert (drop.candidate, drop.baseline) == (pytest.approx(0.85), published(_MODEL).score("LCQMC"))
+    assert (drop.candidate, drop.baseline) == (pytest.approx(0.85), table().of_model(_MODEL).score("LCQMC"))
     assert least.candidate == pytest.approx(0.6)  # of the whole run, as its own table has it
 
 

@@ -11,16 +11,22 @@ import pytest
 from rich.console import Console
 
 from flagbench import BadInput
-from flagbench.results.published.scores import Published, Reference, published, reference
+from flagbench.cmteb.published.table import table as published_table
+from flagbench.results.published.scores import Published, PublishedTable
 from flagbench.results.published.standing import Ranking, borda, places, rank, remarks, render
 from flagbench.results.record import RunRecord, TaskRecord
 
 KINDS = {"A": "STS", "B": "STS", "C": "Retrieval"}
 SPLITS = {"A": ("test",), "B": ("test",), "C": ("dev", "test")}
-SMALL = Reference(
-    KINDS,
-    SPLITS,
-    {
+SMALL = PublishedTable(
+    benchmark="small",
+    title="Small",
+    source="a small table",
+    kinds=KINDS,
+    splits=SPLITS,
+    groups={"STS": ("A", "B"), "Retrieval": ("C",)},
+    headings={"Retrieval": "Retr."},
+    models={
         name: Published(name, "r", "", {task: dict.fromkeys(SPLITS[task], score) for task, score in scores.items()})
         for name, scores in {
             "o/best": {"A": 0.9, "B": 0.9, "C": 0.9},
@@ -76,8 +82,8 @@ def test_a_whole_run_by_hand() -> None:
         "o/mixed": 3,
     }
     assert ranking.ours.means == {"STS": pytest.approx(0.55), "Retrieval": pytest.approx(0.7)}
-    assert ranking.place_of_type("STS") == 2
-    assert ranking.place_of_type("Retrieval") == 2
+    assert ranking.place_in("STS") == 2
+    assert ranking.place_in("Retrieval") == 2
     assert not ranking.left_out
 
 
@@ -113,7 +119,7 @@ def test_a_run_is_rounded_as_published_scores_are() -> None:
     assert ranking.ours.place == 2
 
 
-def beside(scores: dict[str, dict[str, float]]) -> Reference:
+def beside(scores: dict[str, dict[str, float]]) -> PublishedTable:
     """The table with these published scores of ``o/even``."""
     even = replace(SMALL.models["o/even"], scores=scores)
     return replace(SMALL, models={**SMALL.models, "o/even": even})
@@ -141,7 +147,7 @@ def test_means_that_are_equal_but_for_floating_point_share_a_place() -> None:
         places_of = {entry.model: (entry.place, entry.mean, entry.means) for entry in ranking.entries}
         assert places_of["me/mine"] == places_of["o/even"]
         # By STS: best 0.9, mixed 0.525, mine and even 0.15.
-        assert ranking.place_of_type("STS") == 3
+        assert ranking.place_in("STS") == 3
 
 
 def test_a_run_without_all_tasks_has_no_average_and_is_ranked_over_its_own() -> None:
@@ -178,7 +184,7 @@ def test_what_is_not_comparable_is_left_out_and_named(bad: TaskRecord, why: str)
 
 def test_a_run_of_another_benchmark() -> None:
     other = run_of(task("wiki_zh", 0.5, "Retrieval"), benchmark="air-bench")
-    with pytest.raises(BadInput, match=r"this run \(of air-bench: wiki_zh\) has no task of C-MTEB"):
+    with pytest.raises(BadInput, match=r"this run \(of air-bench: wiki_zh\) has no task of Small"):
         rank(other, SMALL)
     with pytest.raises(BadInput, match=r"this run \(of cmteb: no task\)"):
         rank(run_of(), SMALL)
@@ -227,8 +233,8 @@ def test_the_dictionary_has_everything() -> None:
 
 def test_the_real_table_against_a_naive_sort() -> None:
     """A run with the very scores of a published model stands where that model stands."""
-    table = reference()
-    its = published("BAAI/bge-large-zh-v1.5")
+    table = published_table()
+    its = table.of_model("BAAI/bge-large-zh-v1.5")
     record = run_of(
         *(task(name, its.score(name), kind, table.splits[name]) for name, kind in table.kinds.items()), model=its.model
     )

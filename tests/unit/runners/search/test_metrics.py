@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from flagbench import BadData
-from flagbench.runners.search.metrics import Qrels, Run, means, metric_names, per_query
+from flagbench import BadData, BadInput
+from flagbench.runners.search.metrics import DENOMINATORS, MEASURES, Metric, Qrels, Run, means, metric_names, per_query
 
 CUTOFFS = (1, 3, 5, 10, 50, 100, 1000)
 
@@ -137,3 +137,64 @@ def test_nothing_to_average_is_refused(qrels: Qrels, run: Run, rule: str) -> Non
 def test_ids_that_would_take_pytrec_eval_down_are_refused(qrels: Qrels, run: Run) -> None:
     with pytest.raises(BadData, match="is no valid text"):
         per_query(qrels, run, (1,))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "title", "measure"),
+    [
+        ("nDCG@10", "ndcg_at_10", "nDCG@10", "ndcg_cut_10"),
+        ("ndcg_at_10", "ndcg_at_10", "nDCG@10", "ndcg_cut_10"),
+        ("Recall@100", "recall_at_100", "Recall@100", "recall_100"),
+        ("MAP@1000", "map_at_1000", "MAP@1000", "map_cut_1000"),
+        ("P@5", "precision_at_5", "Precision@5", "P_5"),
+        ("precision_at_5", "precision_at_5", "Precision@5", "P_5"),
+        ("hit_rate_at_3", "hit_rate_at_3", "HitRate@3", "success_3"),
+        ("HitRate@3", "hit_rate_at_3", "HitRate@3", "success_3"),
+        ("mrr@10", "mrr_at_10", "MRR@10", "recip_rank"),
+    ],
+)
+def test_a_metric_is_read_in_both_spellings(text: str, name: str, title: str, measure: str) -> None:
+    metric = Metric.parse(text)
+    assert (metric.name, metric.title, metric.measure) == (name, title, measure)
+    assert Metric.parse(metric.name) == Metric.parse(metric.title) == metric
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "ndcg", "ndcg@", "ndcg@0", "ndcg@-1", "ndcg@1.5", "ndcg@１０", "recall@10 ", "accuracy", "cv_recall_at_1"],
+)
+def test_what_is_no_metric_of_rankings_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match=r"is no metric of rankings: expected one such as nDCG@10, MAP@10"):
+        Metric.parse(text)
+
+
+def test_measures_are_those_that_pytrec_eval_gives() -> None:
+    import pytrec_eval
+
+    metrics = [Metric(family, 3) for family in MEASURES]
+    wanted = {metric.measure if metric.family == "mrr" else f"{MEASURES[metric.family]}.3" for metric in metrics}
+    found = pytrec_eval.RelevanceEvaluator({"q": {"a": 1, "b": 1}}, wanted).evaluate({"q": {"a": 1.0, "c": 2.0}})["q"]
+    assert found.keys() == {metric.measure for metric in metrics}
+    assert found["success_3"] == 1.0
+    assert found["recall_3"] == 0.5
+
+
+@pytest.mark.parametrize("rule", ["compat", "strict"])
+def test_means_are_over_the_queries_that_the_table_says(rule: str) -> None:
+    """Every value is 1 where something was found, so a mean is one over the number of queries that it is over."""
+    qrels = {"found": {"a": 1}, "lost": {"a": 1}, "hopeless": {"a": 0}, "hopeless too": {"a": 0}, "lost too": {"a": 1}}
+    run = {"found": {"a": 1.0}, "hopeless": {"a": 1.0}}
+    counts = {"searched": 2, "judged": 5, "answerable": 3}
+    values = per_query(qrels, run, (1,), rule)  # type: ignore[arg-type]
+    for name, mean in means(qrels, values, rule).items():  # type: ignore[arg-type]
+        counted = DENOMINATORS[rule][Metric.parse(name).family]  # type: ignore[index]
+        assert mean == pytest.approx(1 / counts[counted], abs=1e-5), name
+
+
+def test_passages_that_the_corpus_lacks_count_as_never_found() -> None:
+    values = per_query({"q": {"a": 1, "absent": 1}}, {"q": {"a": 2.0, "b": 1.0}}, (2,), "strict")
+    assert values["recall_at_2"]["q"] == 0.5
+    assert values["map_at_2"]["q"] == 0.5
+    assert values["ndcg_at_2"]["q"] == pytest.approx(1 / (1 + 1 / math.log2(3)))
+    assert values["precision_at_2"]["q"] == 0.5
+    assert values["mrr_at_2"]["q"] == 1.0

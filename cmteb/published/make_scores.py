@@ -1,4 +1,4 @@
-"""Write cmteb.csv from a table of published results: ``python results/reference/make_reference.py RESULTS.csv``.
+"""Write scores.csv from a table of published results: ``python cmteb/published/make_scores.py RESULTS.csv``.
 
 RESULTS.csv has a line for each model, revision, task and split of embeddings-benchmark/results on GitHub: the columns
 ``model``, ``revision``, ``task``, ``split``, ``mteb_version`` and one for each metric. The tasks are those of C-MTEB's
@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_TASKS = Path(__file__).parents[2] / "cmteb" / "tasks.toml"
+_TASKS = Path(__file__).parents[1] / "tasks.toml"
 _HEAD = """\
-# Published C-MTEB scores, from embeddings-benchmark/results on GitHub, read 2026-08. Made by make_reference.py, beside
+# Published C-MTEB scores, from embeddings-benchmark/results on GitHub, read 2026-08. Made by make_scores.py, beside
 # this file; not written by hand. A line a model: those with results on all 31 tasks, every BAAI/bge model, and
 # sentence-transformers/all-MiniLM-L6-v2. A column a task and split, with the main score as published: 6 decimals.
 # Blank: no score of that metric was published. "+" joins the revisions, and the versions of mteb, of a model's results.
@@ -43,7 +43,7 @@ class _Revision:
 
 
 def text(source: Path) -> str:
-    """The whole of cmteb.csv.
+    """The whole of scores.csv.
 
     Args:
         source: Table of published results.
@@ -115,4 +115,4 @@ def _row(name: str, revisions: Mapping[str, _Revision], cells: Sequence[Cell]) -
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} RESULTS.csv")
-    Path(__file__).with_name("cmteb.csv").write_text(text(Path(sys.argv[1])), encoding="utf-8")
+    Path(__file__).with_name("scores.csv").write_text(text(Path(sys.argv[1])), encoding="utf-8")

@@ -13,10 +13,10 @@ from types import ModuleType
 import pytest
 
 from flagbench import UnknownName
-from flagbench.results.published.scores import published, reference
+from flagbench.cmteb.published.table import table as published_table
 from tests.conftest import ROOT
 
-FOLDER = ROOT / "results" / "reference"
+FOLDER = ROOT / "cmteb" / "published"
 CORE = [
     task
     for task in tomllib.loads((ROOT / "cmteb" / "tasks.toml").read_text(encoding="utf-8"))["task"]
@@ -33,17 +33,17 @@ def source(shared_data: Path) -> Path:
 
 
 def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_reference", FOLDER / "make_reference.py")
+    spec = importlib.util.spec_from_file_location("make_scores", FOLDER / "make_scores.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["make_reference"] = module  # where its dataclass looks for it
+    sys.modules["make_scores"] = module  # where its dataclass looks for it
     spec.loader.exec_module(module)
     return module
 
 
 def test_the_tasks_types_and_splits_are_those_of_cmteb() -> None:
-    table = reference()
+    table = published_table()
     assert dict(table.kinds) == {task["name"]: task["kind"] for task in CORE}
     assert list(table.kinds) == [task["name"] for task in CORE]
     assert dict(table.splits) == {task["name"]: tuple(task["splits"]) for task in CORE}
@@ -51,11 +51,11 @@ def test_the_tasks_types_and_splits_are_those_of_cmteb() -> None:
 
 
 def test_the_table_is_small() -> None:
-    assert (FOLDER / "cmteb.csv").stat().st_size < 150_000
+    assert (FOLDER / "scores.csv").stat().st_size < 150_000
 
 
 def test_scores_are_scores_of_known_splits() -> None:
-    table = reference()
+    table = published_table()
     for model in table.models.values():
         assert model.scores, model.model
         assert model.revision, model.model
@@ -66,7 +66,7 @@ def test_scores_are_scores_of_known_splits() -> None:
 
 
 def test_it_has_every_bge_model_and_the_demo_model() -> None:
-    models = reference().models
+    models = published_table().models
     for name in ("BAAI/bge-large-zh-v1.5", "BAAI/bge-m3", "BAAI/bge-small-en-v1.5"):
         assert name in models
     assert models["sentence-transformers/all-MiniLM-L6-v2"].scores["LCQMC"] == {"test": 0.238546}
@@ -74,7 +74,7 @@ def test_it_has_every_bge_model_and_the_demo_model() -> None:
 
 
 def test_the_table_is_what_its_source_makes(source: Path) -> None:
-    assert maker().text(source) == (FOLDER / "cmteb.csv").read_text(encoding="utf-8")
+    assert maker().text(source) == (FOLDER / "scores.csv").read_text(encoding="utf-8")
 
 
 def test_every_score_is_a_line_of_the_source(source: Path) -> None:
@@ -85,7 +85,7 @@ def test_every_score_is_a_line_of_the_source(source: Path) -> None:
             lines.setdefault((line["model"], line["task"], line["split"]), []).append(line)
     metrics = {task["name"]: task["main_score"] for task in CORE}
     held = 0
-    for model in reference().models.values():
+    for model in published_table().models.values():
         for task, by_split in model.scores.items():
             names = ("map_at_1000", "map") if metrics[task] == "map_at_1000" else (metrics[task],)
             for split, score in by_split.items():
@@ -95,9 +95,9 @@ def test_every_score_is_a_line_of_the_source(source: Path) -> None:
     blank = sum(
         1
         for (name, task, split), its in lines.items()
-        if name in reference().models
-        and split in reference().splits.get(task, ())
-        and split not in reference().models[name].scores.get(task, {})
+        if name in published_table().models
+        and split in published_table().splits.get(task, ())
+        and split not in published_table().models[name].scores.get(task, {})
         and any(line[key] for line in its for key in (metrics[task], "map"))
     )
     assert held > 2_000
@@ -110,9 +110,9 @@ def test_every_score_is_a_line_of_the_source(source: Path) -> None:
     ("model", "average"), [("BAAI/bge-large-zh-v1.5", 0.642518), ("BAAI/bge-small-zh-v1.5", 0.572803)]
 )
 def test_averages_of_all_tasks(model: str, average: float) -> None:
-    its = published(model)
+    its = published_table().of_model(model)
     assert set(its.scores["MultilingualSentiment"]) == {"validation"}
-    assert fmean(score for task in reference().kinds if (score := its.score(task)) is not None) == pytest.approx(
+    assert fmean(score for task in published_table().kinds if (score := its.score(task)) is not None) == pytest.approx(
         average, abs=5e-7
     )
 
@@ -127,17 +127,17 @@ def test_averages_of_all_tasks(model: str, average: float) -> None:
     ],
 )
 def test_means_of_types_as_the_models_state_them(model: str, means: dict[str, float]) -> None:
-    table = reference()
+    table = published_table()
     for kind, mean in means.items():
         scores = [table.models[model].score(task) for task, its in table.kinds.items() if its == kind]
         assert 100 * fmean(score or 0 for score in scores) == pytest.approx(mean, abs=0.011)
 
 
 def test_several_splits_are_averaged_and_a_missing_task_has_no_score() -> None:
-    its = published("BAAI/bge-m3")
+    its = published_table().of_model("BAAI/bge-m3")
     assert its.score("Waimai") is None
     two = next(
-        model for model in reference().models.values() if len(model.scores.get("MultilingualSentiment", {})) == 2
+        model for model in published_table().models.values() if len(model.scores.get("MultilingualSentiment", {})) == 2
     )
     by_split = two.scores["MultilingualSentiment"]
     assert two.score("MultilingualSentiment") == pytest.approx((by_split["validation"] + by_split["test"]) / 2)
@@ -145,7 +145,7 @@ def test_several_splits_are_averaged_and_a_missing_task_has_no_score() -> None:
 
 def test_an_unknown_model_is_named_with_those_like_it() -> None:
     with pytest.raises(UnknownName, match=r"'BAAI/bge-large-zh-v15'; did you mean BAAI/bge-large-zh-v1\.5") as caught:
-        published("BAAI/bge-large-zh-v15", "do this")
+        published_table().of_model("BAAI/bge-large-zh-v15", "do this")
     assert str(caught.value).endswith("; do this")
 
 

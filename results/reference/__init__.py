@@ -1,1 +1,0 @@
-"""Published scores, as data: ``cmteb.csv``, and what makes it. ``results/published/scores.py`` reads it."""
