@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from flagbench import UnknownName
+from flagbench.models.inputs import TEXT, Modality
 
 if TYPE_CHECKING:
     from flagbench.models.contract import Adapter, Loading
@@ -36,6 +37,14 @@ ADAPTERS: Mapping[str, str] = {
     "video-lm": "flagbench.models.generators.video_lm:load",
     "api": "flagbench.models.servers.api:load",
 }
+
+_MORE_THAN_TEXT: dict[str, frozenset[Modality]] = {}
+"""What an adapter takes where it is not text alone; known before any weights are loaded."""
+
+
+def modalities(adapter: str) -> frozenset[Modality]:
+    """What models of an adapter take."""
+    return _MORE_THAN_TEXT.get(adapter, TEXT)
 
 
 def loader(adapter: str) -> Loader:

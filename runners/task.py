@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, UnknownName
+from flagbench.models.inputs import MODALITIES, TEXT, Modality
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Task:
         main_score: Name of the metric that stands for the task.
         group: ``core`` for the tasks of the average, or the name of an extra group.
         subsets: Language subsets; ``default`` for a monolingual task.
+        modalities: What its inputs have.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Task:
     main_score: str
     group: str
     subsets: tuple[str, ...] = ("default",)
+    modalities: frozenset[Modality] = TEXT
 
 
 def read_tasks(path: Path) -> tuple[Task, ...]:
@@ -45,12 +48,19 @@ def read_tasks(path: Path) -> tuple[Task, ...]:
     known = {field.name for field in fields(Task)}
     tasks: list[Task] = []
     for row in tomllib.loads(path.read_text(encoding="utf-8"))["task"]:
-        odd = (row.keys() - known) | (known - {"subsets"} - row.keys())
+        odd = (row.keys() - known) | (known - {"subsets", "modalities"} - row.keys())
         if odd:
             raise BadInput(f"{path.name}: task {row.get('name')} has unknown or missing keys: {', '.join(sorted(odd))}")
         if row["name"] in {task.name for task in tasks}:
             raise BadInput(f"{path.name}: task {row['name']} stands there twice")
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        if "modalities" in values:
+            values["modalities"] = frozenset(values["modalities"])
+            if strange := values["modalities"] - set(MODALITIES):
+                raise BadInput(
+                    f"{path.name}: task {row['name']} has the unknown modality {', '.join(sorted(strange))}; "
+                    f"known are {', '.join(MODALITIES)}"
+                )
         tasks.append(Task(**values))
     return tuple(tasks)
 

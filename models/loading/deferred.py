@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from flagbench.models.adapters import modalities
 from flagbench.models.contract import Adapter, Capability, Parallel, PassageIndex
+from flagbench.models.inputs import Modality
 from flagbench.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ class Deferred:
         except Exception as error:
             self.error = error
             raise
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """What it takes; known by its adapter."""
+        return modalities(self.spec.adapter)
 
     @property
     def lanes(self) -> int:
