@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,7 @@ class _AirBench(Benchmark):
 
     def settings(self, task: Task) -> Mapping[str, Any]:
         """See Benchmark: the splits do not change one another's results."""
-        settings = asdict(task)
+        settings = task.settings()
         del settings["splits"]
         return settings
 

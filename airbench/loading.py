@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flagbench import BadData
 from flagbench.airbench.registry import REVISION, Dataset
+from flagbench.models.inputs import text_of
 from flagbench.runners.benchmark import DataVerdict, Loaded
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.search.ranking import Texts
@@ -153,7 +154,7 @@ def _once(ids: list[str], dataset: Dataset, split: str) -> list[str]:
 def _refuse_empty(dataset: Dataset, split: str, texts: Texts) -> None:
     """Only of rows that are not the published ones, which are scored as they are."""
     for passage_id, text in zip(texts.ids, texts.texts, strict=True):
-        if not text.strip():
+        if not text_of(text).strip():
             raise BadData(f"{dataset.repo} {split}: the text of '{passage_id}' is empty; mend the data")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import UnknownName
 from flagbench.flags import Flag, flags_of
+from flagbench.models.inputs import TEXT, Modality
 from flagbench.models.own import OwnSettings
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ class Row:
         load: ``module:function`` that loads it.
         settings: ``module:class`` of the settings that only its models have, in a module that imports nothing heavy;
             empty for none.
+        modalities: What its models take; known before any weights are loaded.
     """
 
     load: str
     settings: str = ""
+    modalities: frozenset[Modality] = TEXT
 
 
 ADAPTERS: Mapping[str, Row] = {
@@ -59,6 +62,11 @@ ADAPTERS: Mapping[str, Row] = {
     "causal-lm": Row("flagbench.models.generators.causal_lm:load", "flagbench.models.video:VideoSettings"),
     "api": Row("flagbench.models.servers.chat_model:load", "flagbench.models.servers.settings:ServerSettings"),
 }
+
+
+def modalities(adapter: str) -> frozenset[Modality]:
+    """What models of an adapter take."""
+    return ADAPTERS[adapter].modalities
 
 
 def loader(adapter: str) -> Loader:

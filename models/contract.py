@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flagbench.models.embeddings import Embeddings
+    from flagbench.models.inputs import Input, Modality, Pair
     from flagbench.models.prompts import Prompt
     from flagbench.models.spec import ModelSpec
 
@@ -98,7 +99,15 @@ class Adapter(Protocol):
 
 
 class Encoder(Adapter, Protocol):
-    """An adapter that embeds texts."""
+    """An adapter that embeds inputs: texts, and items with images where it takes them.
+
+    An input comes in its plainest form: an item without images as its text.
+    """
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """What it takes, as ``models/adapters.py`` says of its adapter."""
+        ...
 
     @property
     def parts(self) -> frozenset[Part]:
@@ -106,7 +115,7 @@ class Encoder(Adapter, Protocol):
         ...
 
     def prepare(
-        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+        self, texts: Sequence[Input], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
     ) -> Callable[[], Embeddings]:
         """Do all that ``encode`` does before the model: the tokens of the next texts, made beside a forward pass.
 
@@ -118,12 +127,12 @@ class Encoder(Adapter, Protocol):
         ...
 
     def encode(
-        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+        self, texts: Sequence[Input], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
     ) -> Embeddings:
-        """Embed texts.
+        """Embed inputs.
 
         Args:
-            texts: Any number of texts, also none. The instruction is put in front of each.
+            texts: Any number of inputs, also none. The instruction is put in front of the text of each.
             role: Chooses the length limit, and the half of the model where it has two.
             instruction: Prefix as published, trailing space included; empty for none.
             parts: What to give of ``self.parts``; all of it comes from one forward pass.
@@ -134,11 +143,16 @@ class Encoder(Adapter, Protocol):
 class Scorer(Adapter, Protocol):
     """An adapter that scores query-passage pairs."""
 
-    def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """What it takes, as with an encoder; it may be in the query, the passage or both."""
+        ...
+
+    def prepare(self, pairs: Sequence[Pair], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """Do all that ``score`` does before the model: ``prepare(…)()`` is ``score(…)``, as with an encoder."""
         ...
 
-    def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+    def score(self, pairs: Sequence[Pair], *, instruction: str = "") -> NDArray[np.float32]:
         """Score pairs.
 
         Args:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from flagbench import BadInput, UnknownName
+from flagbench.models.inputs import MODALITIES, TEXT, Modality
 
 R = TypeVar("R")
 
@@ -26,6 +27,7 @@ class Task:
         main_score: Name of the metric that stands for the task.
         group: ``core`` for the tasks of the average, or the name of an extra group.
         subsets: Language subsets; ``default`` for a monolingual task.
+        modalities: What its inputs have.
     """
 
     name: str
@@ -36,6 +38,13 @@ class Task:
     main_score: str
     group: str
     subsets: tuple[str, ...] = ("default",)
+    modalities: frozenset[Modality] = TEXT
+
+    def settings(self) -> dict[str, Any]:
+        """The row as plain values; modalities only where there is more than text, so digests of text tasks stay."""
+        values = asdict(self)
+        del values["modalities"]
+        return values | ({} if self.modalities == TEXT else {"modalities": sorted(self.modalities)})
 
 
 def read_rows(path: Path, table: str, row: type[R], names: Sequence[str]) -> tuple[R, ...]:
@@ -64,8 +73,19 @@ def read_rows(path: Path, table: str, row: type[R], names: Sequence[str]) -> tup
 
 
 def read_tasks(path: Path) -> tuple[Task, ...]:
-    """All rows of a tasks.toml: see ``read_rows``."""
-    return read_rows(path, "task", Task, ("name",))
+    """All rows of a tasks.toml.
+
+    Raises:
+        BadInput: See ``read_rows``; or a modality that is none.
+    """
+    tasks = read_rows(path, "task", Task, ("name",))
+    for task in tasks:
+        if strange := set(task.modalities) - set(MODALITIES):
+            raise BadInput(
+                f"{path.name}: task {task.name} has the unknown modality {', '.join(sorted(strange))}; known are "
+                f"{', '.join(MODALITIES)}"
+            )
+    return tuple(replace(task, modalities=frozenset(task.modalities)) for task in tasks)
 
 
 def pick(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flagbench.models.contract import DENSE, Capability, Loading, Part, Role
 from flagbench.models.embeddings import Embeddings
+from flagbench.models.inputs import TEXT
 from flagbench.models.spec import ModelSpec
 
 DIMENSION = 384
@@ -21,6 +22,7 @@ class FakeEncoder:
     """Each text gets a Gaussian vector seeded by its own hash: equal texts agree, all others are near-orthogonal."""
 
     capabilities: frozenset[Capability] = frozenset({"encode"})
+    modalities = TEXT
     parts = DENSE
     device = "cpu"
     backend = "numpy"
@@ -50,6 +52,7 @@ class FakeScorer:
     """Each pair gets a uniform score seeded by its own hash."""
 
     capabilities: frozenset[Capability] = frozenset({"score"})
+    modalities = TEXT
     device = "cpu"
     backend = "numpy"
 

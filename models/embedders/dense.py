@@ -18,6 +18,7 @@ from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from flagbench.models.embeddings import Embeddings
+from flagbench.models.inputs import TEXT
 from flagbench.models.loading.checkpoint import read_json
 from flagbench.models.spec import ModelSpec, Pooling
 
@@ -42,6 +43,7 @@ class DenseEncoder:
     """A transformer, a pooling over its last hidden states, optional Dense layers, optional L2 normalisation."""
 
     capabilities: frozenset[Capability] = frozenset({"encode"})
+    modalities = TEXT
     parts = DENSE
 
     def __init__(

@@ -19,6 +19,7 @@ from flagbench.models.backbone.pretrained import DTYPES, read_pretrained
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from flagbench.models.embedders.dense import Encoded, pool, pooling_of, tokenize
 from flagbench.models.embeddings import Embeddings, MultiVectors
+from flagbench.models.inputs import TEXT
 from flagbench.models.loading.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, check_heads
 from flagbench.models.spec import ModelSpec
 
@@ -36,6 +37,7 @@ class M3Encoder:
     """
 
     capabilities: frozenset[Capability] = frozenset({"encode"})
+    modalities = TEXT
 
     def __init__(
         self,

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from flagbench.models.adapters import modalities
 from flagbench.models.contract import Adapter, Capability, Parallel, PassageIndex
+from flagbench.models.inputs import Modality
 from flagbench.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ class Deferred:
     def batch_size(self) -> int:
         """See the contract of generators; loads the model."""
         return int(self.adapter.batch_size)
+
+    def modalities(self) -> frozenset[Modality]:
+        """What it takes; known by its adapter."""
+        return modalities(self.spec.adapter)
 
     @property
     def lanes(self) -> int:

@@ -15,6 +15,7 @@ from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Backend, Capability, Loading
+from flagbench.models.inputs import TEXT
 from flagbench.models.rerankers.pairs import PairTemplate, Row, ids_by_text
 from flagbench.models.spec import ModelSpec
 
@@ -23,6 +24,7 @@ class CrossEncoder:
     """A sequence classifier with one label. The score is its logit, without a sigmoid: the ranking is the same."""
 
     capabilities: frozenset[Capability] = frozenset({"score"})
+    modalities = TEXT
 
     def __init__(
         self, spec: ModelSpec, model: Any, tokenizer: Any, *, loading: Loading, backend: Backend = "torch"

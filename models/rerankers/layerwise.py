@@ -26,6 +26,7 @@ from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.pretrained import add_adapters, read_pretrained, read_tensors
 from flagbench.models.contract import Backend, Capability, Cutoff, Loading
+from flagbench.models.inputs import TEXT
 from flagbench.models.loading.checkpoint import read_json
 from flagbench.models.rerankers.pairs import PairIds, pair_ids
 from flagbench.models.rerankers.settings import CompressionSettings
@@ -191,6 +192,7 @@ class LayerwiseReranker:
     """A reranker read at one cutoff layer; several of them can share one pass over each pair."""
 
     capabilities: frozenset[Capability] = frozenset({"score"})
+    modalities = TEXT
 
     def __init__(self, spec: ModelSpec, passes: _Passes, tokenizer: Any, device: str) -> None:
         self.spec = spec

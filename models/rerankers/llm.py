@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Backend, Capability, Loading
+from flagbench.models.inputs import TEXT
 from flagbench.models.rerankers.pairs import pair_ids
 from flagbench.models.spec import ModelSpec
 
@@ -22,6 +23,7 @@ class LlmReranker:
     """A causal language model, scored by the logit of the first token of ``Yes`` after the prompt (FlagLLMReranker)."""
 
     capabilities: frozenset[Capability] = frozenset({"score"})
+    modalities = TEXT
 
     def __init__(
         self, spec: ModelSpec, model: Any, tokenizer: Any, *, loading: Loading, backend: Backend = "torch"

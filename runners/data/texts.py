@@ -1,4 +1,4 @@
-"""Texts that need not fit into memory: a column of rows on disk, and some of the texts of another sequence."""
+"""Inputs that need not fit into memory: columns of rows on disk, and some of the inputs of another sequence."""
 
 from __future__ import annotations
 
@@ -6,35 +6,38 @@ import errno
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from flagbench import BadInput
+from flagbench.models.inputs import Image, Input, Item
+
+T = TypeVar("T", bound=Input, covariant=True)
 
 
-class _Texts(Sequence[str]):
-    """A sequence that has a way to one of its texts."""
+class _Rows(Sequence[T]):
+    """A sequence that has a way to one of its inputs."""
 
-    def _text(self, row: int) -> str:
+    def _row(self, row: int) -> T:
         raise NotImplementedError
 
     @overload
-    def __getitem__(self, row: int) -> str: ...
+    def __getitem__(self, row: int) -> T: ...
 
     @overload
-    def __getitem__(self, row: slice) -> Picked: ...
+    def __getitem__(self, row: slice) -> Picked[T]: ...
 
-    def __getitem__(self, row: int | slice) -> str | Picked:
-        """The text of a row, or those of a slice."""
+    def __getitem__(self, row: int | slice) -> T | Picked[T]:
+        """The input of a row, or those of a slice."""
         if isinstance(row, slice):
             return Picked(self, np.arange(len(self))[row])
-        return self._text(range(len(self))[row])
+        return self._row(range(len(self))[row])
 
 
-class TextColumn(_Texts):
+class TextColumn(_Rows[str]):
     """A column of strings, read from disk when asked for.
 
     Args:
@@ -53,29 +56,53 @@ class TextColumn(_Texts):
             for text in chunk:
                 yield text.as_py()
 
-    def _text(self, row: int) -> str:
+    def _row(self, row: int) -> str:
         number = int(np.searchsorted(self._ends, row, side="right"))
         text: str = self._chunks[number][row - int(self._ends[number])].as_py()
         return text
 
 
-class Picked(_Texts):
-    """Some rows of a sequence of texts, in an order of their own.
+class ItemColumn(_Rows[Input]):
+    """Items of one image each, read from disk when asked for; a row without an image is its text.
 
     Args:
-        texts: All of them.
+        images: ``struct<bytes: binary, path: string>``, as datasets keeps images: the bytes, else the file that has
+            them. Usually memory-mapped.
+        texts: In step with the images; None for none.
+    """
+
+    def __init__(self, images: pa.ChunkedArray, texts: Sequence[str] | None = None) -> None:
+        self._images = images
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def _row(self, row: int) -> Input:
+        text = self._texts[row] if self._texts is not None else ""
+        stored = self._images[row].as_py() or {}
+        if stored.get("bytes") is not None:
+            return Item(text, (Image(stored["bytes"]),))
+        return Item(text, (Image(Path(stored["path"])),)) if stored.get("path") else text
+
+
+class Picked(_Rows[T]):
+    """Some rows of a sequence of inputs, in an order of their own.
+
+    Args:
+        inputs: All of them.
         rows: ``int64[n]``.
     """
 
-    def __init__(self, texts: Sequence[str], rows: NDArray[np.int64]) -> None:
-        self._texts = texts
+    def __init__(self, inputs: Sequence[T], rows: NDArray[np.int64]) -> None:
+        self._inputs = inputs
         self._rows = rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _text(self, row: int) -> str:
-        return self._texts[int(self._rows[row])]
+    def _row(self, row: int) -> T:
+        return self._inputs[int(self._rows[row])]
 
 
 def on_disk(batches: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Texts to vectors and pairs to scores: each distinct one once in the life of the store, and nothing unusable passes.
+"""Inputs to vectors and pairs to scores: each distinct one once in the life of the store, and nothing unusable passes.
 
 What the store has is read from it. The rest goes through the adapter longest first, in chunks that are stored as soon
 as they are there. Where a chunk ends depends on the texts in it alone, so a run that was killed goes on with the very
@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from flagbench import ModelFault
 from flagbench.models.contract import DENSE, Adapter, Encoder, Parallel, Part, Role, Scorer
 from flagbench.models.embeddings import Embeddings
+from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable, readable_pair
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.progress import Progress
-from flagbench.runners.store.keys import first_of_each, keys_of
+from flagbench.runners.store.keys import as_keys, first_of_each, keys_of
 
 # A chunk is what the adapter gets at once and what a kill can lose: at most so many texts, and so many characters. On
 # the processor some seconds of a small model; on a GPU enough for several full forward passes.
@@ -58,15 +59,15 @@ class EncodeCounts:
 
 
 class Distinct(NamedTuple):
-    """Texts, each once.
+    """Inputs, each once.
 
     Attributes:
         texts: ``m`` of them, in the order in which they first come.
         keys: ``V16[m]``, as the store has them.
-        places: ``int64[n]`` which of them every text is.
+        places: ``int64[n]`` which of them every input is.
     """
 
-    texts: Sequence[str]
+    texts: Sequence[Input]
     keys: NDArray[np.void]
     places: NDArray[np.int64]
 
@@ -94,24 +95,24 @@ class TextEncoder:
         self._progress = progress
         self._cache = cache
 
-    def encode(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
-        """Dense vectors of texts, ``float32[n, d]`` in their order; see ``encode_parts``."""
+    def encode(self, texts: Sequence[Input], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
+        """Dense vectors of inputs, ``float32[n, d]`` in their order; see ``encode_parts``."""
         dense = self.encode_parts(texts, role=role, instruction=instruction, parts=DENSE).dense
         return dense if dense is not None else np.empty((0, 0), dtype=np.float32)
 
     def encode_parts(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Input],
         *,
         role: Role,
         instruction: str = "",
         parts: frozenset[Part],
         multi_vector_bytes: int | None = None,
     ) -> Embeddings:
-        """Embed texts.
+        """Embed inputs.
 
         Args:
-            texts: Any number of texts.
+            texts: Any number of inputs.
             role: Their role in the task.
             instruction: Prefix of each.
             parts: What is wanted of the model's parts.
@@ -121,6 +122,8 @@ class TextEncoder:
             The parts in the order of the texts. Equal texts get the identical values. Without texts, nothing.
 
         Raises:
+            BadInput: An input has what the model does not take.
+            BadData: An image cannot be read.
             ModelFault: The model gave a value that is not finite, or a wrong number of vectors.
         """
         distinct = self.distinct(texts)
@@ -143,8 +146,8 @@ class TextEncoder:
         place_of[np.concatenate(orders)] = np.arange(len(distinct.texts))
         return Embeddings.stack(chunks).take(place_of[distinct.places])
 
-    def distinct(self, texts: Sequence[str]) -> Distinct:
-        """Each text once. The texts count as asked for."""
+    def distinct(self, texts: Sequence[Input]) -> Distinct:
+        """Each input once. The inputs count as asked for."""
         keys = keys_of(texts)
         rows, places = first_of_each(keys)
         self.counts.texts += len(texts)
@@ -153,7 +156,7 @@ class TextEncoder:
 
     def chunks(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Input],
         *,
         role: Role,
         instruction: str = "",
@@ -161,7 +164,7 @@ class TextEncoder:
         keep: bool = True,
         keys: NDArray[np.void] | None = None,
     ) -> Generator[tuple[NDArray[np.int64], Embeddings]]:
-        """Embed distinct texts and give them away chunk by chunk, so that they need not fit into memory.
+        """Embed distinct inputs and give them away chunk by chunk, so that they need not fit into memory.
 
         First come those that the store has, in its order, then the others, longest first.
 
@@ -177,6 +180,7 @@ class TextEncoder:
             Row numbers of a chunk's texts, and their embeddings.
 
         Raises:
+            BadInput: As ``encode_parts``; so are the others.
             ModelFault: As ``encode_parts``.
         """
         cached = self._cache.of(self.adapter.spec, role, instruction) if self._cache else None
@@ -197,8 +201,8 @@ class TextEncoder:
         def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
             return self._prepared([texts[int(row)] for row in rows], role, instruction, parts)
 
-        lengths = np.fromiter((len(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
-        chunks = _chunks(missing, lengths, *(_CHUNK_CPU if small else _CHUNK_GPU))
+        costs = np.fromiter((cost(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
+        chunks = _chunks(missing, costs, *(_CHUNK_CPU if small else _CHUNK_GPU))
         lanes = _lanes(self.adapter) if len(missing) else 1
         if len(missing):
             self._progress.stage(f"encoding {role} texts", len(missing))
@@ -210,9 +214,11 @@ class TextEncoder:
             yield chunk, embeddings
 
     def _prepared(
-        self, texts: Sequence[str], role: Role, instruction: str, parts: AbstractSet[Part]
+        self, texts: Sequence[Input], role: Role, instruction: str, parts: AbstractSet[Part]
     ) -> Callable[[], Embeddings]:
         """The forward pass of one chunk, and the check of what it gives."""
+        takes, name = self.adapter.modalities, self.adapter.spec.name
+        texts = [readable(text, takes, name) for text in texts]
         ready = functools.partial(self.adapter.prepare, texts, role=role, instruction=instruction)
         wanted = frozenset(parts)
         run = ready(parts=wanted)
@@ -227,12 +233,12 @@ class TextEncoder:
         if embeddings.dense is not None:
             self.dimension = embeddings.dense.shape[1]
 
-    def _checked(self, embeddings: Embeddings, texts: Sequence[str]) -> Embeddings:
+    def _checked(self, embeddings: Embeddings, texts: Sequence[Input]) -> Embeddings:
         if len(embeddings) != len(texts):
             raise ModelFault(f"{self.adapter.spec.name} gave {len(embeddings)} vectors for {len(texts)} texts")
         finite = embeddings.finite()
         if not finite.all():
-            first = texts[int(np.argmin(finite))][:40]
+            first = line(texts[int(np.argmin(finite))])[:40]
             broken = int((~finite).sum())
             raise ModelFault(
                 f"{self.adapter.spec.name} gave NaN or infinite values for {broken} of {len(texts)} texts (first: "
@@ -244,7 +250,7 @@ class TextEncoder:
 
 def score_pairs(
     scorer: Scorer,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[Pair],
     *,
     instruction: str,
     progress: Progress,
@@ -263,16 +269,18 @@ def score_pairs(
         ``float32[n]`` in the order of the pairs.
 
     Raises:
+        BadInput: A pair has what the model does not take.
+        BadData: An image cannot be read.
         ModelFault: The model gave a score that is not finite, or a wrong number of scores.
     """
-    rows: dict[tuple[str, str], int] = {}
-    places = [rows.setdefault(pair, len(rows)) for pair in pairs]
+    rows: dict[Pair, int] = {}
+    takes, name = scorer.modalities, scorer.spec.name
+    places = [rows.setdefault(readable_pair(pair, takes, name), len(rows)) for pair in pairs]
     distinct = list(rows)
     scores = np.empty(len(distinct), dtype=np.float32)
     cached = cache.of(scorer.spec, "pair", instruction) if cache else None
     missing = np.arange(len(distinct))
-    # The length of the query keeps ("ab", "c") and ("a", "bc") apart.
-    keys = keys_of([f"{len(query)} {query}{passage}" for query, passage in distinct]) if cached else None
+    keys = as_keys(map(pair_key, distinct)) if cached else None
     if cached and keys is not None:
         progress.stage("reading pairs that are kept", len(distinct))
         for found, embeddings in cached.read(keys, DENSE):
@@ -286,11 +294,11 @@ def score_pairs(
         run = scorer.prepare([distinct[row] for row in chosen], instruction=instruction)
         return lambda: _usable(run(), len(chosen), scorer)
 
-    lengths = np.array([sum(map(len, distinct[row])) for row in missing], dtype=np.int64)
+    costs = np.array([sum(map(cost, distinct[row])) for row in missing], dtype=np.int64)
     lanes = _lanes(scorer) if len(missing) else 1
     if len(missing):
         progress.stage("scoring pairs", len(missing))
-    chunks = _chunks(missing, lengths, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
+    chunks = _chunks(missing, costs, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
     for chunk, values in _ahead(chunks, prepare, lanes):
         if cached and keys is not None:
             cached.put(keys[chunk], Embeddings(dense=values[:, None]))
@@ -346,21 +354,21 @@ def _ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _chunks(
-    rows: NDArray[np.int64], lengths: NDArray[np.int64], most: int, characters: int
-) -> Iterator[NDArray[np.int64]]:
-    """Rows, longest first. The first row of a chunk alone says how many it has: what is left after a kill is cut alike.
+def _chunks(rows: NDArray[np.int64], costs: NDArray[np.int64], most: int, highest: int) -> Iterator[NDArray[np.int64]]:
+    """Rows, the most costly first, in chunks.
+
+    The first row of a chunk alone says how many it has: what is left after a kill is cut alike.
 
     Args:
         rows: ``int64[n]``.
-        lengths: ``int64[n]`` characters of each.
+        costs: ``int64[n]``; of a text its characters.
         most: Rows of a chunk at most.
-        characters: Characters of its longest row, times its rows, at most.
+        highest: Cost of its first row, times its rows, at most.
     """
-    order = np.argsort(-lengths, kind="stable")
+    order = np.argsort(-costs, kind="stable")
     start = 0
     while start < len(order):
-        size = min(most, max(1, characters // max(1, int(lengths[order[start]]))))
+        size = min(most, max(1, highest // max(1, int(costs[order[start]]))))
         yield rows[order[start : start + size]]
         start += size
 

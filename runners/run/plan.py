@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput, first_few
+from flagbench.models.adapters import modalities
 from flagbench.models.contract import Role
 from flagbench.models.device import devices_line, joint_device, resolve_device, resolve_devices
+from flagbench.models.inputs import Modality, joined
 from flagbench.models.loading.overrides import of_reranker
 from flagbench.models.loading.resolve import Model, has_files, resolve_model
 from flagbench.models.spec import ModelSpec, joint_name
@@ -102,6 +104,7 @@ def resolve(request: RunRequest) -> Plan:
     device = _Device(request)
     model = benchmark.model(request, device.is_cpu)
     _check_ability(model, benchmark, tasks)
+    _check_modalities(model, tasks)
     _check_searcher(request, model)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
     _check_data(benchmark, tasks, snapshots, request)
@@ -237,6 +240,22 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
         )
 
 
+def _check_modalities(model: Model, tasks: tuple[Task, ...]) -> None:
+    """Refuse tasks whose inputs the model cannot read. What is asked of a model that answers is no input of it."""
+    if model.spec.ability == "generate":
+        return
+    takes = modalities(model.spec.adapter)
+    others = tuple(task for task in tasks if not task.modalities <= takes)
+    if not others:
+        return
+    lacking = frozenset[Modality]().union(*(task.modalities - takes for task in others))
+    has = "has" if len(others) == 1 else "have"
+    raise BadInput(
+        f"{model.spec.name} takes {joined(takes)}, and {_names(others)} {has} {joined(lacking)}: "
+        f"choose a model that takes {joined(lacking)}, or other tasks with --tasks"
+    )
+
+
 def _check_searcher(request: RunRequest, model: Model) -> None:
     """Refuse what is about how vectors are made and kept, where there are none."""
     if model.spec.ability != "search":
@@ -263,6 +282,7 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
         raise BadInput(f"--reranker {request.reranker}: {kind}, not a reranker; name it as MODEL")
     if model.spec.ability == "score":
         raise BadInput(f"{model.spec.name} is a reranker itself: --reranker wants an embedding model before it")
+    _check_modalities(reranker, tasks)
     others = tuple(task for task in tasks if task.kind != "Retrieval")
     if others:
         raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")

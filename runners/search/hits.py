@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from flagbench.models.inputs import Input, Pair
 from flagbench.models.spec import Similarity
 from flagbench.runners.search.index import DenseIndex, IndexInfo, SearchWorker, StreamSearch
 
@@ -157,9 +158,9 @@ def rescore(
 
 def rerank(
     run: Run,
-    queries: Mapping[str, str],
-    passage: Callable[[str], str],
-    score: Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]],
+    queries: Mapping[str, Input],
+    passage: Callable[[str], Input],
+    score: Callable[[Sequence[Pair]], NDArray[np.float32]],
     *,
     top_k: int,
     below: Below = "kept",
@@ -171,8 +172,8 @@ def rerank(
 
     Args:
         run: What was retrieved.
-        queries: Text by query id.
-        passage: Gives the text of a passage id.
+        queries: Input by query id.
+        passage: Gives the input of a passage id.
         score: Scores of ``(query, passage)`` pairs.
         top_k: Passages re-ranked of each query.
         below: What becomes of the others.

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from flagbench import BadData
 from flagbench.models.contract import DENSE, Role
 from flagbench.models.embeddings import Embeddings, MultiVectors, widened
+from flagbench.models.inputs import Input, content_key
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.encode import Distinct, TextEncoder
 from flagbench.runners.search.hits import TIES, Corpus, Run, comparable, first, rescore, retrieve
@@ -52,7 +53,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts of one role.
+    """Inputs of one role.
 
     Attributes:
         ids: As in the qrels.
@@ -61,7 +62,7 @@ class Texts:
     """
 
     ids: Sequence[str]
-    texts: Sequence[str]
+    texts: Sequence[Input]
     instruction: str = ""
 
 
@@ -319,14 +320,15 @@ class _Rescoring:
             yield np.arange(len(self._passages.multi_vector)), self._passages.multi_vector
             return
         wanted = np.unique(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int64)
-        rows_of: dict[str, list[int]] = {}
+        rows_of: dict[bytes, list[int]] = {}
         for row in wanted:
-            rows_of.setdefault(self._corpus.texts[row], []).append(int(row))
-        unique = list(rows_of)
+            rows_of.setdefault(content_key(self._corpus.texts[row]), []).append(int(row))
+        same = list(rows_of.values())
+        unique = Picked(self._corpus.texts, np.array([rows[0] for rows in same], dtype=np.int64))
         for order, chunk in self._encoder.chunks(
             unique, role=_PASSAGE, instruction=self._corpus.instruction, parts={"multi_vector"}, keep=False
         ):
-            each = [(row, place) for place, number in enumerate(order) for row in rows_of[unique[number]]]
+            each = [(row, place) for place, number in enumerate(order) for row in same[number]]
             found = np.array(each, dtype=np.int64)
             yield found[:, 0], _had(chunk.multi_vector).take(found[:, 1])
 

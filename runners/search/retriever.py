@@ -11,6 +11,7 @@ from typing import Self, cast
 import numpy as np
 
 from flagbench.models.contract import Encoder, Searcher
+from flagbench.models.inputs import TEXT, Input, readable, text_of
 from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.encoding.encode import EncodeCounts, TextEncoder, score_pairs
 from flagbench.runners.progress import Progress
@@ -147,11 +148,12 @@ class Retriever:
             run[query_id] = cut(ids[rows], scores, top_k)
         return run, IndexInfo(index.library, index.method, searcher.device, exact=True)
 
-    def _told(self, stage: str, texts: Sequence[str]) -> Iterator[str]:
-        """The texts, one after the other, as a stage of the progress."""
+    def _told(self, stage: str, texts: Sequence[Input]) -> Iterator[str]:
+        """The texts, as a searcher reads them, one after the other, as a stage of the progress."""
         self._progress.stage(stage, len(texts))
+        name = self._evaluated.adapter.spec.name
         for number, text in enumerate(texts, 1):
-            yield text
+            yield text_of(readable(text, TEXT, name))
             if number % _TOLD == 0:
                 self._progress.advance(_TOLD)
         self._progress.advance(len(texts) % _TOLD)

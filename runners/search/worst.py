@@ -6,13 +6,14 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from flagbench.models.inputs import Input, line
 from flagbench.results.worst_queries import COUNT, PASSAGES, Example, Examples, Passage, beginning
 from flagbench.runners.search.hits import in_order
 from flagbench.runners.search.metrics import Qrels, Run
 from flagbench.runners.search.ranking import Texts
 
-TextsOf = Callable[[Collection[str]], Mapping[str, str]]
-"""Gives the texts of some ids, by id; those it does not know may be left out."""
+InputsOf = Callable[[Collection[str]], Mapping[str, Input]]
+"""Gives the inputs of some ids, by id; those it does not know may be left out."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Searched:
     subset: str
     run: Run
     qrels: Qrels
-    queries: TextsOf
-    passages: TextsOf
+    queries: InputsOf
+    passages: InputsOf
 
 
 def worst_queries(searched: Searched, values: Mapping[str, float]) -> list[Example]:
@@ -56,7 +57,7 @@ def worst_queries(searched: Searched, values: Mapping[str, float]) -> list[Examp
         return [
             Passage(
                 id=passage,
-                text=beginning(texts.get(passage, "")),
+                text=beginning(line(texts.get(passage, ""))),
                 rank=ranks.get(passage),
                 score=float(searched.run[query][passage]) if passage in ranks else None,
                 relevance=int(grades.get(passage, 0)),
@@ -69,7 +70,7 @@ def worst_queries(searched: Searched, values: Mapping[str, float]) -> list[Examp
             id=query,
             split=searched.split,
             subset=searched.subset,
-            text=beginning(queries.get(query, "")),
+            text=beginning(line(queries.get(query, ""))),
             value=float(values[query]),
             found=passages(query, found[query][:PASSAGES]),
             relevant=passages(query, relevant[query]),
@@ -89,8 +90,8 @@ def worst_of(task: str, metric: str, examples: Iterable[Example]) -> Examples:
     return Examples(task, metric, heapq.nsmallest(COUNT, examples, key=lambda example: example.value))
 
 
-def some_texts(texts: Texts, ids: Collection[str]) -> dict[str, str]:
-    """The texts of some ids, by id.
+def some_texts(texts: Texts, ids: Collection[str]) -> dict[str, Input]:
+    """The inputs of some ids, by id.
 
     Args:
         texts: All of them.

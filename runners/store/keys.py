@@ -1,19 +1,24 @@
-"""Keys of texts, and where each is: what makes looking a million texts up a matter of milliseconds."""
+"""Keys of inputs, and where each is: what makes looking a million texts up a matter of milliseconds."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flagbench.models.inputs import Input, content_key
 
-def keys_of(texts: Sequence[str]) -> NDArray[np.void]:
-    """The keys of texts, ``V16[n]``: a hash of each."""
-    digests = (hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
-    return np.frombuffer(bytearray().join(digests), dtype="V16")
+
+def keys_of(inputs: Iterable[Input]) -> NDArray[np.void]:
+    """The keys of inputs, ``V16[n]``: a hash of each."""
+    return as_keys(map(content_key, inputs))
+
+
+def as_keys(hashes: Iterable[bytes]) -> NDArray[np.void]:
+    """Hashes of 16 bytes as keys, ``V16[n]``."""
+    return np.frombuffer(bytearray().join(hashes), dtype="V16")
 
 
 def first_of_each(keys: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from flagbench import BadInput, FlagbenchError, ModelFault
 from flagbench.models.contract import DENSE, Adapter, Backend, Capability, LayeredScorer, Part, Role
 from flagbench.models.embeddings import Embeddings
+from flagbench.models.inputs import TEXT, Input, Modality, Pair
 from flagbench.models.spec import ModelSpec
 
 # A worker hangs when a chunk takes longer than this, and longer than so many times the longest one before it.
@@ -65,6 +66,7 @@ class Facts:
     capabilities: frozenset[Capability]
     parts: frozenset[Part]
     backend: Backend
+    modalities: frozenset[Modality] = TEXT
 
 
 class Worker(Protocol):
@@ -147,6 +149,7 @@ class Pool:
         for number in self._workers:
             self._free.put(number)
         self.capabilities, self.parts, self.backend = facts[0].capabilities, facts[0].parts, facts[0].backend
+        self.modalities = facts[0].modalities
 
     def reading(self, spec: ModelSpec) -> Pool:
         """The same workers, which read a layerwise reranker at the cutoff layer of another spec."""
@@ -160,12 +163,12 @@ class Pool:
         return lambda: self._run((call, self.spec, list(texts), arguments))
 
     def encode(
-        self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
+        self, texts: Sequence[Input], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
     ) -> Embeddings:
         """See the contract."""
         return cast("Embeddings", self.prepare(texts, role=role, instruction=instruction, parts=parts)())
 
-    def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+    def score(self, pairs: Sequence[Pair], *, instruction: str = "") -> NDArray[np.float32]:
         """See the contract."""
         return cast("NDArray[np.float32]", self.prepare(pairs, instruction=instruction)())
 
@@ -233,7 +236,12 @@ class Served:
     def facts(self) -> Facts:
         """What the pool must know of it."""
         adapter = self._adapter
-        return Facts(adapter.capabilities, getattr(adapter, "parts", frozenset()), adapter.backend)
+        return Facts(
+            adapter.capabilities,
+            getattr(adapter, "parts", frozenset()),
+            adapter.backend,
+            getattr(adapter, "modalities", TEXT),
+        )
 
     def answer(self, message: Message) -> Any:
         """What a message asks for."""

@@ -12,6 +12,7 @@ import scipy.sparse
 
 from flagbench.models.contract import DENSE
 from flagbench.models.embeddings import Embeddings, MultiVectors
+from flagbench.models.inputs import TEXT
 from flagbench.models.spec import ModelSpec
 
 ALL = frozenset({"dense", "sparse", "multi_vector"})
@@ -22,6 +23,7 @@ class Encoding:
 
     capabilities = frozenset({"encode"})
     parts = DENSE
+    modalities = TEXT
     device = "cpu"
     backend = "numpy"
     encode: Callable[..., Embeddings]
@@ -34,6 +36,7 @@ class Scoring:
     """A reranker on the processor with nothing to prepare; what is made of it says what ``score`` gives."""
 
     capabilities = frozenset({"score"})
+    modalities = TEXT
     device = "cpu"
     backend = "numpy"
     score: Callable[..., Any]

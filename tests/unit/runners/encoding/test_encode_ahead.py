@@ -14,6 +14,7 @@ from flagbench import BadInput
 from flagbench.models.baselines.random import FakeEncoder
 from flagbench.models.contract import DENSE
 from flagbench.models.embeddings import Embeddings
+from flagbench.models.inputs import TEXT
 from flagbench.models.loading.registry import published
 from flagbench.runners.encoding import encode
 from flagbench.runners.encoding.cache import EmbeddingCache
@@ -43,6 +44,7 @@ class Watched:
 
     capabilities = frozenset({"encode", "score"})
     parts = DENSE
+    modalities = TEXT
     device = "cpu"
     backend = "numpy"
     spec = SPEC

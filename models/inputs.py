@@ -1,0 +1,262 @@
+"""What a model embeds and scores: a text, or an item of a text and images; and all that the rest asks of either.
+
+Between a benchmark and an adapter an input is its key (equal contents are one, and the store knows it), its cost (what
+batches are cut by) and a line to show. None of that decodes an image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from flagbench import BadData, BadInput
+
+Modality = Literal["text", "image"]
+"""What an input has, a task's data hold and a model takes."""
+
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+
+TEXT: frozenset[Modality] = frozenset({"text"})
+
+MOST_BYTES = 64 * 1024**2
+"""Of a stored image that is read."""
+
+MOST_PIXELS = 64 * 1024**2
+"""Of an image that is decoded; a small file can hold a picture that fills the memory."""
+
+# What an image adds to the cost of its item, in characters: about as many tokens as a vision model makes of one.
+_IMAGE_COST = 4_096
+
+_KEY_BYTES = 16
+
+
+class Image:
+    """An image as it is stored, encoded as PNG, JPEG or what else Pillow reads; equal bytes are one image.
+
+    One on disk is read when its key or its bytes are asked for, and its bytes are not held. It is sent to workers as
+    its bytes, since the path may be of this machine alone.
+    """
+
+    __slots__ = ("_key", "_source")
+
+    def __init__(self, source: bytes | Path) -> None:
+        """Take an image without looking at it.
+
+        Args:
+            source: Its encoded bytes, or the file that has them.
+        """
+        self._source = source
+        self._key: bytes | None = None
+
+    @property
+    def key(self) -> bytes:
+        """Hash of its bytes as stored; equal images under different names have one key.
+
+        Raises:
+            BadData: As ``read``.
+        """
+        if self._key is None:
+            self._key = _hash(self._bytes())
+        return self._key
+
+    @property
+    def name(self) -> str:
+        """The name of its file; where it has none, the beginning of its key."""
+        return self._source.name if isinstance(self._source, Path) else self.key.hex()[:8]
+
+    def read(self) -> bytes:
+        """Its encoded bytes.
+
+        Raises:
+            BadData: They cannot be read, are too many, or are no longer those of its key.
+        """
+        found = self._bytes()
+        if isinstance(self._source, Path) and self._key is not None and _hash(found) != self._key:
+            raise BadData(f"the image {self._source} has changed since it was first read: run again")
+        return found
+
+    def decoded(self) -> Any:
+        """The picture, a ``PIL.Image.Image`` of its own mode and size.
+
+        Raises:
+            BadInput: Pillow is not installed.
+            BadData: It is no image, or has too many pixels; else as ``read``.
+        """
+        try:
+            import PIL.Image
+        except ImportError:
+            raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[video]'") from None
+        data = self.read()
+        try:
+            picture = PIL.Image.open(BytesIO(data))
+            pixels = picture.width * picture.height
+            if pixels > MOST_PIXELS:
+                raise ValueError(f"it has {pixels:,} pixels, and at most {MOST_PIXELS:,} are decoded")
+            picture.load()
+        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError, RuntimeWarning) as error:
+            raise BadData(f"the image {self.name} cannot be decoded: {error}") from error
+        return picture
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Image) and self.key == other.key)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"Image({self.name})"
+
+    def __reduce__(self) -> tuple[type[Image], tuple[bytes]]:
+        return Image, (self.read(),)
+
+    def _bytes(self) -> bytes:
+        if isinstance(self._source, bytes):
+            _refuse_large("in memory", len(self._source))
+            return self._source
+        try:
+            _refuse_large(str(self._source), self._source.stat().st_size)
+            return self._source.read_bytes()
+        except OSError as error:
+            raise BadData(f"the image {self._source} cannot be read: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class Item:
+    """A text with images; two of the same text and the same images are equal.
+
+    Attributes:
+        text: May be empty.
+        images: In their order; without any, the item is its text in all that is made of it.
+    """
+
+    text: str
+    images: tuple[Image, ...] = ()
+
+
+Input = str | Item
+"""What a model reads."""
+
+Pair = tuple[Input, Input]
+"""A query and a passage."""
+
+
+def content_key(content: Input) -> bytes:
+    """Hash (16 bytes) of an input: equal contents have equal keys, and others have others.
+
+    Raises:
+        BadData: An image cannot be read.
+    """
+    if isinstance(content, str):
+        return _hash(_utf8(content))
+    if not content.images:
+        return _hash(_utf8(content.text))
+    text = _utf8(content.text)
+    parts = [len(text).to_bytes(8, "big"), text, *(image.key for image in content.images)]
+    return _hash(b"".join(parts), b"text and images")
+
+
+def pair_key(pair: Pair) -> bytes:
+    """Hash (16 bytes) of a query and a passage, in this order.
+
+    Raises:
+        BadData: An image cannot be read.
+    """
+    query, passage = plain(pair[0]), plain(pair[1])
+    if isinstance(query, str) and isinstance(passage, str):
+        # The length of the query keeps ("ab", "c") and ("a", "bc") apart.
+        return content_key(f"{len(query)} {query}{passage}")
+    return _hash(content_key(query) + content_key(passage), b"pair with images")
+
+
+def cost(content: Input) -> int:
+    """What an input costs a model, in characters of text: inputs of like costs make a batch."""
+    if isinstance(content, str):
+        return len(content)
+    return len(content.text) + _IMAGE_COST * len(content.images)
+
+
+def line(content: Input) -> str:
+    """What is shown of an input: its text, and the names of its images."""
+    if isinstance(content, str):
+        return content
+    return " ".join([*([content.text] if content.text else []), *(f"[image {each.name}]" for each in content.images)])
+
+
+def text_of(content: Input) -> str:
+    """The text of an input, without its images."""
+    return content if isinstance(content, str) else content.text
+
+
+def plain(content: Input) -> Input:
+    """An input in its plainest form: an item without images is its text."""
+    return content if isinstance(content, str) or content.images else content.text
+
+
+def needs(content: Input) -> frozenset[Modality]:
+    """What a model must take to read an input; an item without a text needs no reader of texts."""
+    content = plain(content)
+    if isinstance(content, str):
+        return TEXT
+    return TEXT | {"image"} if content.text else frozenset({"image"})
+
+
+def readable(content: Input, modalities: frozenset[Modality], model: str) -> Input:
+    """An input as a model gets it, in its plainest form.
+
+    Args:
+        content: The input.
+        modalities: What the model takes.
+        model: Its name.
+
+    Raises:
+        BadInput: The input has what the model does not take.
+    """
+    content = plain(content)
+    lacking = needs(content) - modalities
+    if lacking:
+        raise BadInput(
+            f"{model} takes {joined(modalities)}, and '{line(content)[:40]}' has {joined(lacking)}: "
+            f"choose a model that takes {joined(needs(content))}"
+        )
+    return content
+
+
+def readable_pair(pair: Pair, modalities: frozenset[Modality], model: str) -> Pair:
+    """A pair as a model gets it: the very same where it is in its plainest form.
+
+    Args:
+        pair: Query and passage.
+        modalities: What the model takes.
+        model: Its name.
+
+    Raises:
+        BadInput: Either has what the model does not take.
+    """
+    query, passage = (readable(each, modalities, model) for each in pair)
+    return pair if query is pair[0] and passage is pair[1] else (query, passage)
+
+
+_NAMES = {"text": "text", "image": "images"}
+
+
+def joined(modalities: Iterable[Modality]) -> str:
+    """Modalities in words: ``text``, ``images``, ``text and images``."""
+    present = set(modalities)
+    return " and ".join(name for modality, name in _NAMES.items() if modality in present)
+
+
+def _hash(data: bytes, kind: bytes = b"") -> bytes:
+    return hashlib.blake2b(data, digest_size=_KEY_BYTES, person=kind).digest()
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _refuse_large(name: str, size: int) -> None:
+    if size > MOST_BYTES:
+        raise BadData(f"the image {name} has {size:,} bytes, and at most {MOST_BYTES:,} are read: make it smaller")
