@@ -53,6 +53,7 @@ class Deferred:
         """See the contract of generators; loads the model."""
         return int(self.adapter.batch_size)
 
+    @property
     def modalities(self) -> frozenset[Modality]:
         """What it takes; known by its adapter."""
         return modalities(self.spec.adapter)
