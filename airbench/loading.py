@@ -51,7 +51,7 @@ def load(task: Task, dataset: Dataset, snapshots: Snapshots) -> Loaded:
     qrels = read_qrels(dataset, snapshots, "dev") if "dev" in dataset.splits else None
     content = Content(dataset, passages, queries, qrels)
     differences = tuple(_differences(content))
-    source = snapshots.where(dataset.repo, REVISION)
+    source = snapshots.source(dataset.repo, REVISION).where
     verdict = DataVerdict("differs" if differences else "exact", differences, source)
     if differences:
         for split, texts in [(dataset.corpus_split, passages), *queries.items()]:
@@ -87,9 +87,7 @@ def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
         BadInput: They are absent.
     """
     where = f"{dataset.qrels_repo} {dataset.qrels_split(split)}"
-    rows = snapshots.read_texts(
-        dataset.qrels_repo,
-        REVISION,
+    rows = snapshots.source(dataset.qrels_repo, REVISION).read_texts(
         dataset.benchmark_version,
         dataset.qrels_split(split),
         ["qid", "docid", "relevance"],
@@ -116,27 +114,28 @@ def check(dataset: Dataset, snapshots: Snapshots) -> None:
     if "dev" in dataset.splits:
         wanted[dataset.qrels_repo] = [dataset.qrels_split("dev")]
     for repo, splits in wanted.items():
-        snapshots.card(repo, REVISION)
+        source = snapshots.source(repo, REVISION)
+        source.card()
         if snapshots.root is None:
             continue
-        where = snapshots.where(repo, REVISION)
-        configs = snapshots.configs(repo, REVISION)
+        where = source.where
+        configs = source.configs()
         if dataset.benchmark_version not in configs:
             raise BadData(f"{where} has no config '{dataset.benchmark_version}' (it has {', '.join(configs)})")
-        present = snapshots.splits(repo, REVISION, dataset.benchmark_version)
+        present = source.splits(dataset.benchmark_version)
         for split in splits:
             if split not in present:
                 raise BadData(f"{where} has no split '{split}' (it has {', '.join(present)})")
 
 
 def _texts(dataset: Dataset, snapshots: Snapshots, split: str) -> Texts:
-    found = snapshots.read_texts(dataset.repo, REVISION, dataset.benchmark_version, split, ["id", "text"])
+    found = snapshots.source(dataset.repo, REVISION).read_texts(dataset.benchmark_version, split, ["id", "text"])
     ids = _once(list(found["id"]), dataset, split)
     return Texts(ids, found["text"])
 
 
 def _ids(dataset: Dataset, snapshots: Snapshots, split: str) -> list[str]:
-    found = snapshots.read_texts(dataset.repo, REVISION, dataset.benchmark_version, split, ["id"])
+    found = snapshots.source(dataset.repo, REVISION).read_texts(dataset.benchmark_version, split, ["id"])
     return _once(list(found["id"]), dataset, split)
 
 

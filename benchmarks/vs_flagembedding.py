@@ -98,7 +98,7 @@ def compare(options: argparse.Namespace, scratch: Path) -> None:
     model = options.model or demo_model()
     reranker = scratch / "reranker"
     write_reranker(model, reranker)
-    rows = Snapshots(options.data).read("C-MTEB/LCQMC", "main", None, "test")
+    rows = Snapshots(options.data).source("C-MTEB/LCQMC", "main").read(None, "test")
     first, second = rows["sentence1"], rows["sentence2"]
     texts = scratch / "texts.json"
     content = {"sentences": (first + second)[:SENTENCES], "pairs": list(zip(first, second, strict=True))[:PAIRS]}

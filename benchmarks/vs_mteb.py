@@ -85,7 +85,7 @@ def floor(model: str, data: str, names: list[str]) -> None:
     seconds = 0.0
     rows = {task.name: task for task in read_tasks(Path(benchmark.__file__).with_name("tasks.toml"))}
     for name in names:
-        table = Snapshots(Path(data)).read(rows[name].dataset, "main", None, rows[name].splits[0])
+        table = Snapshots(Path(data)).source(rows[name].dataset, "main").read(None, rows[name].splits[0])
         for column in [name for name in table.column_names if isinstance(table[name][0], str)]:
             texts = [text for text in dict.fromkeys(table[column]) if text not in known]
             known.update(texts)

@@ -154,7 +154,7 @@ class _Mteb(_ThroughMteb):
         elif loader is AbsTask.load_data:
             _check_layout(task, snapshots, separate_configs=False)
         else:  # the task reads its repo in a way of its own
-            snapshots.card(task.dataset, task.revision)
+            snapshots.source(task.dataset, task.revision).card()
 
 
 CMTEB: Benchmark = _CMteb()
@@ -196,9 +196,10 @@ def _only_subsets(row: Task, wanted: tuple[str, ...]) -> Task:
 
 def _check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) -> None:
     """Configs, and for local folders also splits, that mteb's loader will ask for."""
-    snapshots.card(task.dataset, task.revision)
+    source = snapshots.source(task.dataset, task.revision)
+    source.card()
     plain = not separate_configs and task.subsets == ("default",)
-    present = [] if plain else snapshots.configs(task.dataset, task.revision)
+    present = [] if plain else source.configs()
     for subset in task.subsets:
         prefix = "" if subset == "default" else f"{subset}-"
         if separate_configs:
@@ -214,12 +215,9 @@ def _check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) -
         if snapshots.root is None:
             continue
         for config in needed or [""]:
-            splits = snapshots.splits(task.dataset, task.revision, config or None)
+            splits = source.splits(config or None)
             wanted = [*task.splits, *(["train"] if task.kind == "Classification" else [])]
             lone = separate_configs and len(splits) == 1  # mteb takes the only split of a config whatever its name
             for split in wanted if not lone else []:
                 if split not in splits:
-                    raise BadData(
-                        f"{task.name}: {snapshots.where(task.dataset, task.revision)} has no split '{split}' "
-                        f"(it has {', '.join(splits)})"
-                    )
+                    raise BadData(f"{task.name}: {source.where} has no split '{split}' (it has {', '.join(splits)})")

@@ -38,7 +38,7 @@ def load(row: Task, snapshots: Snapshots) -> Loaded:
         BadInput: The dataset is absent.
     """
     task = mteb_task(row)
-    source = snapshots.where(row.dataset, row.revision)
+    source = snapshots.source(row.dataset, row.revision).where
     try:
         with reading_from(snapshots, task), quiet():
             task.load_data()
@@ -65,16 +65,16 @@ def reading_from(snapshots: Snapshots, task: Any) -> Iterator[None]:
         from datasets import DatasetDict
 
         config = None if name == "default" else name
+        source = snapshots.source(path, revision)
         if split is not None:
-            return snapshots.read(path, revision, config, str(split))
-        splits = snapshots.splits(path, revision, config)
-        return DatasetDict({each: snapshots.read(path, revision, config, each) for each in splits})
+            return source.read(config, str(split))
+        return DatasetDict({each: source.read(config, each) for each in source.splits(config)})
 
     def config_names(path: str, revision: str = "main", **_: Any) -> list[str]:
-        return snapshots.configs(path, revision)
+        return snapshots.source(path, revision).configs()
 
     def split_names(path: str, config_name: str | None = None, *, revision: str = "main", **_: Any) -> list[str]:
-        return snapshots.splits(path, revision, None if config_name == "default" else config_name)
+        return snapshots.source(path, revision).splits(None if config_name == "default" else config_name)
 
     replacements = {
         "load_dataset": load_dataset,

@@ -73,7 +73,7 @@ def read_content(row: Row, snapshots: Snapshots, request: RunRequest) -> Content
 # The plan looks at everything before the run reads it; a video is opened once for both.
 @functools.lru_cache(maxsize=64)
 def _read(row: Row, snapshots: Snapshots, asked: MlvuOptions, frames: Path | None) -> Content:
-    annotations = snapshots.files(row.repo, row.revision, *annotation_files(row))
+    annotations = snapshots.source(row.repo, row.revision).files(*annotation_files(row))
     every = read(row, annotations)
     questions = question_set(every.all, asked.questions)
     videos, missing = ({}, "") if asked.blind else _videos(every, snapshots)
@@ -103,5 +103,5 @@ def _videos(questions: Questions, snapshots: Snapshots) -> tuple[Mapping[tuple[s
         found = find(snapshots.root, wanted)
     else:
         patterns = [f"*{folder}/{name}" for folder, names in wanted.items() for name in names]
-        found = find(snapshots.files(row.repo, row.revision, *patterns), wanted)
+        found = find(snapshots.source(row.repo, row.revision).files(*patterns), wanted)
     return found.paths, found.message()

@@ -82,7 +82,15 @@ class Report:
         return 1 if self.counts["FAIL"] else 2 if self.counts["cannot tell"] else 0
 
 
-def judge(rules: Rules, baseline: Run, candidate: Run, *, held: Run | None = None, seed: int = 0) -> Report:
+def judge(
+    rules: Rules,
+    baseline: Run,
+    candidate: Run,
+    *,
+    held: Run | None = None,
+    means: Mapping[str, Sequence[str]] | None = None,
+    seed: int = 0,
+) -> Report:
     """Judge a run.
 
     Args:
@@ -90,6 +98,8 @@ def judge(rules: Rules, baseline: Run, candidate: Run, *, held: Run | None = Non
         baseline: What the candidate is held against.
         candidate: The run.
         held: The candidate as far as the baseline has something to hold against; None for all of it.
+        means: The tasks of each average that the benchmark itself takes, by its label. A rule that names one asks for
+            all of its tasks; patterns pass over them.
         seed: Of the significance tests.
 
     Raises:
@@ -99,7 +109,7 @@ def judge(rules: Rules, baseline: Run, candidate: Run, *, held: Run | None = Non
         name: [run.record.tasks[name] for run in (baseline, candidate) if name in run.record.tasks]
         for name in dict.fromkeys([*baseline.record.tasks, *candidate.record.tasks])
     }
-    chosen = [_chosen(rules, rule, tasks) for rule in rules.rules]
+    chosen = [_chosen(rules, rule, tasks, means or {}) for rule in rules.rules]
     tests = {
         name
         for rule, subjects in zip(rules.rules, chosen, strict=True)
@@ -113,9 +123,10 @@ def judge(rules: Rules, baseline: Run, candidate: Run, *, held: Run | None = Non
     notes: dict[str, dict[str, None]] = {}
     for rule, subjects in zip(rules.rules, chosen, strict=True):
         for name, names in subjects.items():
-            its = tuple(lines[each] for each in names)
+            its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
-            verdicts += _verdicts(rule, Subject(name, kind, its, baseline.record, candidate.record), rules.alpha)
+            subject = Subject(name, kind, its, baseline.record, candidate.record)
+            verdicts += _verdicts(rule, subject, rules.alpha, [each for each in names if each not in lines])
             for line in its:
                 for note in line.notes:
                     notes.setdefault(note, {})[line.task] = None
@@ -124,11 +135,14 @@ def judge(rules: Rules, baseline: Run, candidate: Run, *, held: Run | None = Non
     return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said)
 
 
-def _verdicts(rule: Rule, subject: Subject, alpha: float) -> Iterator[Verdict]:
+def _verdicts(rule: Rule, subject: Subject, alpha: float, absent: Sequence[str]) -> Iterator[Verdict]:
+    """A verdict for each check of a rule; none can be given where tasks of an average are absent from both runs."""
     for check, limit in rule.checks.items():
         outcome: Outcome = "cannot tell"
         found: Hits | None = None
         try:
+            if absent:
+                raise Unknown(f"neither run has {first_few(absent)}")
             found = CHECKS[check](subject, rule, limit or 0.0, alpha)
             outcome, said = "pass" if found.holds else "FAIL", found.said
         except Unknown as unknown:
@@ -137,7 +151,9 @@ def _verdicts(rule: Rule, subject: Subject, alpha: float) -> Iterator[Verdict]:
         yield Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers)
 
 
-def _chosen(rules: Rules, rule: Rule, tasks: Mapping[str, Sequence[TaskRecord]]) -> dict[str, tuple[str, ...]]:
+def _chosen(
+    rules: Rules, rule: Rule, tasks: Mapping[str, Sequence[TaskRecord]], means: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
     """What a rule is of: the tasks by name, and the tasks of each average.
 
     A pattern, a type and an average pass over tasks that have no score to be had; by its name such a task is judged.
@@ -161,7 +177,10 @@ def _chosen(rules: Rules, rule: Rule, tasks: Mapping[str, Sequence[TaskRecord]])
         its_kinds = _matching(rules, rule, "type", pattern, list(dict.fromkeys(kinds.values())))
         found |= {name: (name,) for name in scored if kinds[name] in its_kinds}
     for pattern in rule.select.get("averages", ()):
-        found |= {label: averages[label] for label in _matching(rules, rule, "average", pattern, averages)}
+        if pattern in means and pattern not in averages:
+            found[pattern] = tuple(means[pattern])
+        else:
+            found |= {label: averages[label] for label in _matching(rules, rule, "average", pattern, averages)}
     if not found:
         raise BadInput(f"{rules.file}: {shown(rule.label)}: none of its tasks has a score to be had")
     return found

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput
+from flagbench import BadInput, UnknownName
 from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.benchmark import find_benchmark
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.published import published_table
+from flagbench.runners.request import RunRequest
 from flagbench.runners.terminal import console, encodable
 
 if TYPE_CHECKING:
     from flagbench.results.gate.judge import Report
     from flagbench.results.gate.rules import Rules
+    from flagbench.results.runs import Run
 
 _PUBLISHED = "published:"
 
@@ -86,9 +89,18 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
         baseline, held = held_against(model, table.kinds, candidate)
-        return judge(rules, baseline, candidate, held=held, seed=options.seed)
+        return judge(rules, baseline, candidate, held=held, means=_means(candidate), seed=options.seed)
     baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
-    return judge(rules, baseline, candidate, seed=options.seed)
+    return judge(rules, baseline, candidate, means=_means(candidate), seed=options.seed)
+
+
+def _means(candidate: Run) -> Mapping[str, Sequence[str]]:
+    """The averages of the benchmark that a run is of; none where that is not known here, so that its runs compare."""
+    try:
+        benchmark = find_benchmark(candidate.record.benchmark)
+    except UnknownName:
+        return {}
+    return benchmark.averages(RunRequest(model="", benchmark=benchmark.name))
 
 
 def _baseline(options: argparse.Namespace) -> int:

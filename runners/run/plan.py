@@ -129,7 +129,7 @@ def resolve(request: RunRequest) -> Plan:
                 **second,
                 **kept,
                 **drawn,
-                "data": _data_settings(task, snapshots),
+                "data": snapshots.source(task.dataset, task.revision).settings(),
                 "task": _plain(benchmark.settings(task)),
             },
             benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
@@ -356,16 +356,6 @@ def model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
     del settings["prompts"]
     instructions = {role: spec.instruction(task.name, task.kind, role) for role in get_args(Role)}
     return {"model": settings, "instruction": instructions}
-
-
-def _data_settings(task: Task, snapshots: Snapshots) -> dict[str, Any]:
-    """The revision on the hub, or names, sizes and times of a local snapshot's files."""
-    if snapshots.root is None:
-        return {"source": "hub", "commit": snapshots.commit(task.dataset, task.revision)}
-    folder = snapshots.root / task.dataset
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    marks = [[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    return {"source": "folder", "files": settings_digest({"files": marks})}
 
 
 def _plain(value: Any) -> Any:

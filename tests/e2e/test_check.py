@@ -89,6 +89,19 @@ def test_a_published_baseline(rules: Path, tmp_path: Path) -> None:
     assert "did you mean BAAI/bge-small-zh" in one_line(check("published:BAAI/bge-smal-zh-v1.5", run, rules))
 
 
+def test_an_average_of_the_benchmark(base: Path, rules: Path) -> None:
+    """It is that of all tasks of C-MTEB, of which this run has not one; the run itself may be of whatever benchmark."""
+    rules.write_text('[[rule]]\naverages = ["Avg"]\nmin-score = 1\n', encoding="utf-8")
+    result = check(base, base, rules)
+    assert result.returncode == 2
+    assert "neither run has T2Retrieval, MMarcoRetrieval" in " ".join(result.stdout.split())
+    file = next(base.rglob("run.json")) if base.is_dir() else base
+    file.write_text(file.read_text(encoding="utf-8").replace('"cmteb"', '"elsewhere"'), encoding="utf-8")
+    assert "unknown average 'Avg'" in one_line(check(base, base, rules))
+    rules.write_text('[[rule]]\naverages = ["average"]\nmin-score = 1\n', encoding="utf-8")
+    assert check(base, base, rules).returncode == 0
+
+
 def test_files(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
     files = {flag: tmp_path / f"gate.{flag}" for flag in ("junit", "markdown", "json")}
     flags = [part for flag, file in files.items() for part in (f"--{flag}", file)]

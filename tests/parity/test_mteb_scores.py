@@ -84,7 +84,7 @@ def mini_texts() -> list[str]:
     ]:
         task = rows[name]
         for split in task.splits:
-            dataset = snapshots.read(task.dataset, task.revision, config, split)
+            dataset = snapshots.source(task.dataset, task.revision).read(config, split)
             for column in columns:
                 texts += dataset[column]
     return texts
@@ -101,8 +101,8 @@ def test_vectors_are_those_of_sentence_transformers(adapter: Any, sentence_trans
 @pytest.mark.slow
 def test_vectors_on_1000_real_texts(adapter: Any, sentence_transformer: Any, shared_data: Path) -> None:
     snapshots = Snapshots(shared_data)
-    questions = snapshots.read("C-MTEB/LCQMC", "main", None, "test")["sentence1"][:700]
-    abstracts = snapshots.read("mteb/scifact", "main", "corpus", "test")["text"][:300]
+    questions = snapshots.source("C-MTEB/LCQMC", "main").read(None, "test")["sentence1"][:700]
+    abstracts = snapshots.source("mteb/scifact", "main").read("corpus", "test")["text"][:300]
     texts = questions + abstracts
     ours = TextEncoder(adapter, Silent()).encode(texts, role="symmetric")
     theirs = sentence_transformer.encode(texts, show_progress_bar=False)

@@ -327,6 +327,27 @@ def test_averages_by_hand(tmp_path: Path) -> None:
     }
 
 
+def test_an_average_of_the_benchmark_asks_for_all_of_its_tasks(tmp_path: Path) -> None:
+    run = run_of(made_task("A", 0.2), made_task("B", 0.4), made_task("C", 0.9, kind="STS"))
+    means = {"M-Avg": ["A", "B"], "Whole": ["A", "B", "Z"], "STS mean": ["A", "C"]}
+
+    def asked(label: str, candidate: Run, check: str = "min-score = 1\nmax-drop = 1") -> list[Verdict]:
+        file = tmp_path / "gate.toml"
+        file.write_text(f'[[rule]]\naverages = ["{label}"]\n{check}\n', encoding="utf-8")
+        return list(judge(read_rules(file), *labelled([run, candidate]), means=means).verdicts)
+
+    for verdict in asked("M-Avg", run):
+        assert (verdict.subject, verdict.kind, verdict.outcome) == ("M-Avg", "", "pass")
+        assert verdict.candidate == pytest.approx(0.3)
+    assert [(each.outcome, each.said) for each in asked("Whole", run)] == [("cannot tell", "neither run has Z")] * 2
+    short = run_of(made_task("A", 0.9), made_task("C", 0.9, kind="STS"))
+    said = {each.said for each in asked("M-Avg", short) if each.outcome == "cannot tell"}
+    assert said == {"the candidate lacks B"}
+    # A mean over what both have, of the same name, is the gate's own; and patterns are of these alone.
+    assert [each.candidate for each in asked("STS mean", run, "min-score = 1")] == [pytest.approx(0.9)]
+    assert {each.subject for each in asked("*", run)} == {"Retrieval mean", "STS mean", "average"}
+
+
 def test_averages_sum_times_and_answers(tmp_path: Path) -> None:
     def run(seconds: float, unparsed: int) -> Run:
         counts = {name: {"asked": n, "answered": n, "unparsed": unparsed} for name, n in (("A", 10), ("B", 30))}

@@ -59,41 +59,41 @@ def _one_line(error: BadInput, folder: Path) -> str:
 
 def test_each_config_has_its_rows(root: Path) -> None:
     for config in _CONFIGS:
-        rows = Snapshots(root).read("org/data", "main", config, "dev")
+        rows = Snapshots(root).source("org/data", "main").read(config, "dev")
         assert rows["text"] == [f"here {config} {row}" for row in range(3)]
 
 
 def test_no_config_is_the_default_one(root: Path) -> None:
-    assert Snapshots(root).read("org/data", "main", None, "dev")["text"][0] == "here default 0"
+    assert Snapshots(root).source("org/data", "main").read(None, "dev")["text"][0] == "here default 0"
 
 
 def test_two_folders_of_one_name_keep_their_own_rows(tmp_path: Path) -> None:
     roots = [tmp_path / "one", tmp_path / "two"]
     for each in roots:
         _three_configs(each / "org" / "data", each.name)
-    found = [Snapshots(each).read("org/data", "main", "corpus", "dev")["text"][0] for each in roots]
+    found = [Snapshots(each).source("org/data", "main").read("corpus", "dev")["text"][0] for each in roots]
     assert found == ["one corpus 0", "two corpus 0"]
 
 
 def test_changed_files_are_read_again(root: Path) -> None:
     snapshots = Snapshots(root)
-    assert snapshots.read("org/data", "main", "corpus", "dev")["text"][0] == "here corpus 0"
+    assert snapshots.source("org/data", "main").read("corpus", "dev")["text"][0] == "here corpus 0"
     _three_configs(root / "org" / "data", "then")
-    assert snapshots.read("org/data", "main", "corpus", "dev")["text"][0] == "then corpus 0"
+    assert snapshots.source("org/data", "main").read("corpus", "dev")["text"][0] == "then corpus 0"
 
 
 def test_configs_and_splits_are_those_of_the_readme(root: Path) -> None:
     snapshots = Snapshots(root)
-    assert snapshots.configs("org/data", "main") == list(_CONFIGS)
-    assert snapshots.splits("org/data", "main", "queries") == ["dev"]
+    assert snapshots.source("org/data", "main").configs() == list(_CONFIGS)
+    assert snapshots.source("org/data", "main").splits("queries") == ["dev"]
 
 
 def test_splits_are_told_from_file_names_without_a_readme(tmp_path: Path) -> None:
     for split in ("train", "test"):
         _write(tmp_path / "org" / "data" / "data" / f"{split}-00000-of-00001.jsonl", '{"a": 1}\n')
     snapshots = Snapshots(tmp_path)
-    assert snapshots.configs("org/data", "main") == ["default"]
-    assert set(snapshots.splits("org/data", "main", None)) == {"train", "test"}
+    assert snapshots.source("org/data", "main").configs() == ["default"]
+    assert set(snapshots.source("org/data", "main").splits(None)) == {"train", "test"}
 
 
 def _as_parquet(folder: Path) -> None:
@@ -111,25 +111,25 @@ def _as_csv(folder: Path) -> None:
 @pytest.mark.parametrize("write", [_as_parquet, _as_jsonl, _as_csv])
 def test_rows_come_from_every_format(tmp_path: Path, write: Callable[[Path], None]) -> None:
     write(tmp_path / "org" / "data")
-    rows = Snapshots(tmp_path).read("org/data", "main", None, "test")
+    rows = Snapshots(tmp_path).source("org/data", "main").read(None, "test")
     assert {name: list(rows[name]) for name in rows.column_names} == {"text": ["甲", "乙，丙"], "label": [0, 1]}
 
 
 def test_the_parts_of_a_split_are_joined_in_order(tmp_path: Path) -> None:
     for part in range(3):
         _parquet(tmp_path / "org" / "data" / "data" / f"test-0000{part}-of-00003.parquet", n=[2 * part, 2 * part + 1])
-    assert Snapshots(tmp_path).read("org/data", "main", None, "test")["n"] == list(range(6))
+    assert Snapshots(tmp_path).source("org/data", "main").read(None, "test")["n"] == list(range(6))
 
 
 def test_more_rows_than_one_read_takes(tmp_path: Path) -> None:
     many = list(range(45_001))
     _parquet(tmp_path / "org" / "data" / "test.parquet", n=many)
-    assert Snapshots(tmp_path).read("org/data", "main", None, "test")["n"] == many
+    assert Snapshots(tmp_path).source("org/data", "main").read(None, "test")["n"] == many
 
 
 def test_a_missing_config_names_the_folder_and_the_configs(root: Path) -> None:
     with pytest.raises(BadData) as caught:
-        Snapshots(root).read("org/data", "main", "nothing", "dev")
+        Snapshots(root).source("org/data", "main").read("nothing", "dev")
     text = _one_line(caught.value, root / "org" / "data")
     assert "nothing" in text
     assert all(config in text for config in _CONFIGS)
@@ -137,7 +137,7 @@ def test_a_missing_config_names_the_folder_and_the_configs(root: Path) -> None:
 
 def test_a_missing_split_names_the_folder_and_the_splits(root: Path) -> None:
     with pytest.raises(BadData) as caught:
-        Snapshots(root).read("org/data", "main", "corpus", "test")
+        Snapshots(root).source("org/data", "main").read("corpus", "test")
     text = _one_line(caught.value, root / "org" / "data")
     assert "test" in text
     assert "dev" in text
@@ -145,14 +145,14 @@ def test_a_missing_split_names_the_folder_and_the_splits(root: Path) -> None:
 
 def test_a_missing_config_has_no_splits(root: Path) -> None:
     with pytest.raises(BadData) as caught:
-        Snapshots(root).splits("org/data", "main", "nothing")
+        Snapshots(root).source("org/data", "main").splits("nothing")
     _one_line(caught.value, root / "org" / "data")
 
 
 def test_a_corrupt_parquet_is_bad_data(root: Path) -> None:
     (root / "org" / "data" / "corpus" / "dev-00000-of-00001.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(BadData) as caught:
-        Snapshots(root).read("org/data", "main", "corpus", "dev")
+        Snapshots(root).source("org/data", "main").read("corpus", "dev")
     _one_line(caught.value, root / "org" / "data")
 
 
@@ -160,30 +160,30 @@ def test_a_cut_parquet_is_bad_data(root: Path) -> None:
     path = root / "org" / "data" / "corpus" / "dev-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(BadData) as caught:
-        Snapshots(root).read("org/data", "main", "corpus", "dev")
+        Snapshots(root).source("org/data", "main").read("corpus", "dev")
     _one_line(caught.value, root / "org" / "data")
 
 
 def test_damaged_json_lines_are_bad_data(tmp_path: Path) -> None:
     _write(tmp_path / "org" / "data" / "test.jsonl", '{"text": "a"}\n{"text": \n')
     with pytest.raises(BadData) as caught:
-        Snapshots(tmp_path).read("org/data", "main", None, "test")
+        Snapshots(tmp_path).source("org/data", "main").read(None, "test")
     _one_line(caught.value, tmp_path / "org" / "data")
 
 
 def test_a_split_without_rows_is_bad_data(tmp_path: Path) -> None:
     _parquet(tmp_path / "org" / "data" / "test.parquet", text=[])
     with pytest.raises(BadData) as caught:
-        Snapshots(tmp_path).read("org/data", "main", None, "test")
+        Snapshots(tmp_path).source("org/data", "main").read(None, "test")
     _one_line(caught.value, tmp_path / "org" / "data")
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda snapshots: snapshots.configs("org/data", "main"),
-        lambda snapshots: snapshots.splits("org/data", "main", None),
-        lambda snapshots: snapshots.read("org/data", "main", None, "test"),
+        lambda snapshots: snapshots.source("org/data", "main").configs(),
+        lambda snapshots: snapshots.source("org/data", "main").splits(None),
+        lambda snapshots: snapshots.source("org/data", "main").read(None, "test"),
     ],
     ids=["configs", "splits", "read"],
 )
@@ -197,9 +197,9 @@ def test_an_empty_folder_is_bad_data(tmp_path: Path, call: Callable[[Snapshots],
 @pytest.mark.parametrize(
     "call",
     [
-        lambda snapshots: snapshots.configs("org/absent", "main"),
-        lambda snapshots: snapshots.splits("org/absent", "main", None),
-        lambda snapshots: snapshots.read("org/absent", "main", None, "test"),
+        lambda snapshots: snapshots.source("org/absent", "main").configs(),
+        lambda snapshots: snapshots.source("org/absent", "main").splits(None),
+        lambda snapshots: snapshots.source("org/absent", "main").read(None, "test"),
     ],
     ids=["configs", "splits", "read"],
 )
@@ -210,8 +210,8 @@ def test_a_missing_folder_is_bad_data(root: Path, call: Callable[[Snapshots], ob
 
 
 def test_where_names_the_folder_or_the_revision(tmp_path: Path) -> None:
-    assert Snapshots(tmp_path).where("org/data", _COMMIT) == f"folder {tmp_path / 'org' / 'data'}"
-    assert Snapshots(None).where("org/data", _COMMIT) == f"hub org/data@{_COMMIT}"
+    assert Snapshots(tmp_path).source("org/data", _COMMIT).where == f"folder {tmp_path / 'org' / 'data'}"
+    assert Snapshots(None).source("org/data", _COMMIT).where == f"hub org/data@{_COMMIT}"
 
 
 # The hub: a cache filled by hand, as snapshot_download leaves it.
@@ -235,24 +235,24 @@ def _cached(cache: Path) -> Path:
 def test_the_hub_gives_each_config_its_rows(cache: Path) -> None:
     _three_configs(_cached(cache), "hub")
     snapshots = Snapshots(None)
-    assert snapshots.configs("org/data", _COMMIT) == list(_CONFIGS)
+    assert snapshots.source("org/data", _COMMIT).configs() == list(_CONFIGS)
     for config in _CONFIGS:
-        assert snapshots.splits("org/data", _COMMIT, config) == ["dev"]
-        assert snapshots.read("org/data", _COMMIT, config, "dev")["text"][2] == f"hub {config} 2"
+        assert snapshots.source("org/data", _COMMIT).splits(config) == ["dev"]
+        assert snapshots.source("org/data", _COMMIT).read(config, "dev")["text"][2] == f"hub {config} 2"
 
 
 def test_the_hub_gives_the_pinned_commit(cache: Path) -> None:
     other = "f" * 40
     _three_configs(_cached(cache), "wanted")
     _three_configs(_cached(cache).with_name(other), "other")
-    assert Snapshots(None).read("org/data", _COMMIT, "corpus", "dev")["text"][0] == "wanted corpus 0"
-    assert Snapshots(None).read("org/data", other, "corpus", "dev")["text"][0] == "other corpus 0"
+    assert Snapshots(None).source("org/data", _COMMIT).read("corpus", "dev")["text"][0] == "wanted corpus 0"
+    assert Snapshots(None).source("org/data", other).read("corpus", "dev")["text"][0] == "other corpus 0"
 
 
 def test_a_branch_of_the_hub_is_resolved_to_its_commit(cache: Path) -> None:
     _three_configs(_cached(cache), "hub")
     _write(cache / "datasets--org--data" / "refs" / "main", _COMMIT)
-    assert Snapshots(None).card("org/data", "main") == _cached(cache)
+    assert Snapshots(None).source("org/data", "main").card() == _cached(cache)
 
 
 # These three fail: datasets looks at the first config's files before it gives names or rows of any config, and
@@ -260,27 +260,27 @@ def test_a_branch_of_the_hub_is_resolved_to_its_commit(cache: Path) -> None:
 # with an empty cache no task gets beyond the plan.
 def test_the_readme_alone_gives_the_configs_of_a_hub_repo(cache: Path) -> None:
     _three_configs(_cached(cache), "hub", configs=())
-    assert Snapshots(None).configs("org/data", _COMMIT) == list(_CONFIGS)
+    assert Snapshots(None).source("org/data", _COMMIT).configs() == list(_CONFIGS)
 
 
 def test_a_config_of_the_hub_is_read_without_the_files_of_the_first(cache: Path) -> None:
     _three_configs(_cached(cache), "hub", configs=("default",))
-    assert Snapshots(None).read("org/data", _COMMIT, None, "dev")["text"][0] == "hub default 0"
+    assert Snapshots(None).source("org/data", _COMMIT).read(None, "dev")["text"][0] == "hub default 0"
 
 
 def test_the_splits_of_a_hub_config_are_told_without_the_files_of_the_first(cache: Path) -> None:
     _three_configs(_cached(cache), "hub", configs=("default",))
-    assert Snapshots(None).splits("org/data", _COMMIT, None) == ["dev"]
+    assert Snapshots(None).source("org/data", _COMMIT).splits(None) == ["dev"]
 
 
 def test_a_config_of_the_hub_is_read_without_the_files_of_the_others(cache: Path) -> None:
     _three_configs(_cached(cache), "hub", configs=("corpus",))
-    assert Snapshots(None).read("org/data", _COMMIT, "corpus", "dev")["text"][0] == "hub corpus 0"
+    assert Snapshots(None).source("org/data", _COMMIT).read("corpus", "dev")["text"][0] == "hub corpus 0"
 
 
 def test_a_repo_that_is_not_in_the_cache_names_the_switch(cache: Path) -> None:
     with pytest.raises(BadInput, match=r"org/absent at revision .*HF_HUB_OFFLINE is set.*--data DIR") as caught:
-        Snapshots(None).read("org/absent", _COMMIT, None, "test")
+        Snapshots(None).source("org/absent", _COMMIT).read(None, "test")
     assert "\n" not in str(caught.value)
     assert not list(cache.glob("*absent*/snapshots/*"))
 
@@ -288,7 +288,7 @@ def test_a_repo_that_is_not_in_the_cache_names_the_switch(cache: Path) -> None:
 def test_a_revision_that_is_not_in_the_cache_names_the_switch(cache: Path) -> None:
     _three_configs(_cached(cache), "hub")
     with pytest.raises(BadInput, match=f"org/data at revision {'e' * 40}.*HF_HUB_OFFLINE"):
-        Snapshots(None).configs("org/data", "e" * 40)
+        Snapshots(None).source("org/data", "e" * 40).configs()
 
 
 # Which files are whose, as the card says.
@@ -300,7 +300,7 @@ def _rows(root: Path, entry: str, config: str | None, split: str) -> list[str]:
     for name in ("corpus/dev-0", "queries/dev-0", "queries/test-0", "sub/deep/dev-1"):
         _parquet(folder / f"{name}.parquet", text=[name])
     _write(folder / "README.md", f"---\nconfigs:\n{entry}---\n")
-    return Snapshots(root).read("org/carded", "main", config, split)["text"]
+    return Snapshots(root).source("org/carded", "main").read(config, split)["text"]
 
 
 @pytest.mark.parametrize(
@@ -346,40 +346,40 @@ def test_a_card_without_configs_leaves_the_files_to_datasets(root: Path, text: s
     folder = root / "org" / "plain"
     _parquet(folder / "data" / "test-0.parquet", text=["one"])
     _write(folder / "README.md", text)
-    assert Snapshots(root).read("org/plain", "main", None, "test")["text"] == ["one"]
+    assert Snapshots(root).source("org/plain", "main").read(None, "test")["text"] == ["one"]
 
 
 def test_a_folder_may_be_reached_by_a_link(root: Path, tmp_path: Path) -> None:
     shutil.move(root / "org" / "data", tmp_path / "elsewhere")
     (root / "org" / "data").symlink_to(tmp_path / "elsewhere")
-    assert Snapshots(root).read("org/data", "main", "corpus", "dev")["text"][0] == "here corpus 0"
+    assert Snapshots(root).source("org/data", "main").read("corpus", "dev")["text"][0] == "here corpus 0"
 
 
 def test_columns_of_any_size_are_read_from_disk(root: Path) -> None:
-    found = Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["text"])
+    found = Snapshots(root).source("org/data", "main").read_texts("corpus", "dev", ["text"])
     assert list(found["text"]) == ["here corpus 0", "here corpus 1", "here corpus 2"]
 
 
 def test_numbers_are_read_as_their_digits(root: Path) -> None:
     _parquet(root / "org/data/corpus/dev-00000-of-00001.parquet", id=[7, 8], text=["a", "b"])
-    found = Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["id", "text"])
+    found = Snapshots(root).source("org/data", "main").read_texts("corpus", "dev", ["id", "text"])
     assert list(found["id"]) == ["7", "8"]
 
 
 def test_a_column_that_is_not_there_is_named(root: Path) -> None:
     with pytest.raises(BadData, match=r"split 'dev' has no column id, title \(it has text\)$"):
-        Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["id", "text", "title"])
+        Snapshots(root).source("org/data", "main").read_texts("corpus", "dev", ["id", "text", "title"])
 
 
 def test_a_row_without_a_text_is_named(root: Path) -> None:
     _parquet(root / "org/data/corpus/dev-00000-of-00001.parquet", text=["a", None, "c"])
     with pytest.raises(BadData, match=r"split 'dev' has no text in row 1 \(counted from 0\); mend the data$"):
-        Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["text"])
+        Snapshots(root).source("org/data", "main").read_texts("corpus", "dev", ["text"])
 
 
 def test_texts_of_a_truncated_file_are_one_line(root: Path) -> None:
     path = root / "org/data/corpus/dev-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(BadData) as caught:
-        Snapshots(root).read_texts("org/data", "main", "corpus", "dev", ["text"])
+        Snapshots(root).source("org/data", "main").read_texts("corpus", "dev", ["text"])
     _one_line(caught.value, root / "org" / "data")

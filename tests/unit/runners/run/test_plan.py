@@ -20,7 +20,7 @@ from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import ModelSpec
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.data.sources import HubRepo
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.plan import Plan, Step, resolve
 from tests.conftest import MINI
@@ -337,7 +337,7 @@ def test_of_data_on_the_hub_the_commit_is_in_the_digest(request_: RunRequest, mo
     monkeypatch.setattr(type(CMTEB), "check", lambda *_: None)
     digests = []
     for commit in ("1" * 40, "2" * 40):
-        monkeypatch.setattr(Snapshots, "commit", lambda *_, commit=commit: commit)
+        monkeypatch.setattr(HubRepo, "commit", commit)
         (step,) = resolve(asked).steps
         assert step.settings["data"] == {"source": "hub", "commit": commit}
         digests.append(step.digest)

@@ -1,0 +1,329 @@
+"""Where the rows of a dataset come from, as values: a hub repo at a commit, a snapshot of one, any folder of the user.
+
+Rows are read straight from the files on every call. ``datasets``' prepared cache is not used: it takes two
+local folders of one name, whose README names configs, for the same data and returns the rows of whichever came first
+(seen with datasets 5.2).
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flagbench import BadData, BadInput
+from flagbench.models.loading.hub import download
+from flagbench.results.identity import settings_digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset, IterableDataset
+
+_ROWS_A_READ = 20_000
+_COMPRESSIONS = {".gz", ".bz2", ".xz", ".zst"}
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+_Read = TypeVar("_Read")
+
+
+class Source(ABC):
+    """Where the rows and files of one dataset come from."""
+
+    @abstractmethod
+    def card(self) -> Path:
+        """A folder with at least the dataset's README, if it has one: the cheapest way to see that it is there.
+
+        Raises:
+            BadData: There is no such folder.
+            BadInput: The hub does not have it, or cannot be reached.
+        """
+
+    @abstractmethod
+    def files(self, *patterns: str) -> Path:
+        """A folder with the files that match patterns; of a local folder, whatever is there.
+
+        Raises:
+            BadData: As ``card``.
+            BadInput: As ``card``.
+        """
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """The source in a few words, for people and for the result."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What of the source moves a score, as plain values for a digest."""
+
+    def configs(self) -> list[str]:
+        """Names of the configs."""
+        from datasets.inspect import get_dataset_config_names
+
+        named = _named_configs(self.card())
+        if named:
+            return [str(entry["config_name"]) for entry in named]
+        folder = self.files("*")
+        return _asked(folder, lambda: list(get_dataset_config_names(str(folder))))
+
+    def splits(self, config: str | None) -> list[str]:
+        """Names of the splits of a config."""
+        from datasets.inspect import get_dataset_split_names
+
+        named = _named_files(self.card(), config)
+        if named:
+            return list(named)
+        folder = self.files("*")
+        return _asked(folder, lambda: list(get_dataset_split_names(str(folder), config_name=config)))
+
+    def read(self, config: str | None, split: str) -> Dataset:
+        """All rows of a split, in memory.
+
+        Where the card names the files of the config, those are fetched and read; else datasets finds them.
+
+        Raises:
+            BadData: No such config or split, or files that cannot be read.
+        """
+        import pyarrow as pa
+
+        from flagbench.runners.data.rows import InMemoryRows
+
+        folder, stream = self._stream(config, split)
+
+        def rows() -> Dataset:
+            rows = stream()
+            tables = list(_tables(rows))
+            if not tables:
+                raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
+            return InMemoryRows.of(pa.concat_tables(tables, promote_options="default"), rows.features)
+
+        return _asked(folder, rows)
+
+    def read_texts(self, config: str | None, split: str, columns: Sequence[str]) -> dict[str, Sequence[str]]:
+        """Columns of strings of a split, for splits of any size: the rows lie in a temporary file.
+
+        Args:
+            config: Of the dataset.
+            split: Of the config.
+            columns: Which; numbers among them are read as their digits.
+
+        Raises:
+            BadData: As ``read``; or a column that is not there, or a row without a value.
+        """
+        import pyarrow as pa
+
+        from flagbench.runners.data.texts import TextColumn, on_disk
+
+        folder, stream = self._stream(config, split)
+        schema = pa.schema([(column, pa.large_string()) for column in columns])
+
+        def chosen() -> Iterator[pa.Table]:
+            begin = 0
+            for table in _tables(stream()):
+                yield _strings(table, schema, f"{folder}: split '{split}'", begin)
+                begin += len(table)
+
+        table = _asked(folder, lambda: on_disk(chosen(), schema))
+        return {column: TextColumn(table.column(column)) for column in columns}
+
+    def _stream(self, config: str | None, split: str) -> tuple[Path, Callable[[], IterableDataset]]:
+        """A folder with the files of a split in it, and what streams their rows."""
+        from datasets.load import load_dataset
+
+        folder = self.card()
+        named = _named_files(folder, config)
+        if named and split not in named:
+            raise BadData(
+                f"{folder}: config '{config or 'default'}' has no split '{split}' (it has {', '.join(named)})"
+            )
+        if not named:  # all files are needed where the card does not say which file is whose
+            whole = self.files("*")
+            return whole, lambda: load_dataset(str(whole), name=config, split=split, streaming=True)
+        folder = self.files(*(pattern.replace("**/", "*") for pattern in named[split]))
+        return folder, lambda: _stream_files(folder, named[split], split)
+
+
+@dataclass(frozen=True)
+class HubRepo(Source):
+    """A dataset repo of the hub.
+
+    Attributes:
+        repo: ``org/name``.
+        revision: Commit, or a branch, which is resolved to its commit.
+    """
+
+    repo: str
+    revision: str
+    _downloaded: dict[tuple[str, ...], Path] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def card(self) -> Path:
+        """See Source."""
+        return self.files("README.md")
+
+    def files(self, *patterns: str) -> Path:
+        """See Source; each set is asked for once, since asking costs a request even for what is cached."""
+        if patterns not in self._downloaded:
+            self._downloaded[patterns] = download(
+                self.repo, repo_type="dataset", revision=self.revision, patterns=patterns
+            )
+        return self._downloaded[patterns]
+
+    @property
+    def commit(self) -> str:
+        """The commit behind the revision."""
+        return self.revision if _COMMIT.fullmatch(self.revision) else self.card().name
+
+    @property
+    def where(self) -> str:
+        """See Source."""
+        return f"hub {self.repo}@{self.commit}"
+
+    def settings(self) -> dict[str, Any]:
+        """See Source: the commit."""
+        return {"source": "hub", "commit": self.commit}
+
+
+@dataclass(frozen=True)
+class Folder(Source):
+    """A folder of the user, laid out like a dataset repo, or with files of rows.
+
+    Attributes:
+        path: Absolute: to datasets a relative folder ``org/name`` is a hub id.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.expanduser().resolve())
+
+    def card(self) -> Path:
+        """See Source."""
+        if not self.path.is_dir():
+            raise BadData(self._absent())
+        return self.path
+
+    def files(self, *patterns: str) -> Path:
+        """See Source."""
+        return self.card()
+
+    @property
+    def where(self) -> str:
+        """See Source."""
+        return f"folder {self.path}"
+
+    def settings(self) -> dict[str, Any]:
+        """See Source: names, sizes and times of the files."""
+        files = sorted(path for path in self.path.rglob("*") if path.is_file())
+        marks = [
+            [path.relative_to(self.path).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files
+        ]
+        return {"source": "folder", "files": settings_digest({"files": marks})}
+
+    def _absent(self) -> str:
+        return f"the folder {self.path} does not exist"
+
+
+@dataclass(frozen=True, init=False)
+class Snapshot(Folder):
+    """A dataset repo as a folder ``<root>/<org>/<repo>/``.
+
+    Attributes:
+        root: Folder of snapshots, absolute.
+        repo: ``org/name``.
+    """
+
+    root: Path
+    repo: str
+
+    def __init__(self, root: Path, repo: str) -> None:
+        object.__setattr__(self, "root", root.resolve())
+        object.__setattr__(self, "repo", repo)
+        object.__setattr__(self, "path", self.root / repo)
+
+    def _absent(self) -> str:
+        return f"dataset {self.repo} is not in {self.root}: {self.path} does not exist"
+
+
+def _tables(stream: IterableDataset) -> Iterator[pa.Table]:
+    return (table for table in stream.with_format("arrow").iter(batch_size=_ROWS_A_READ) if len(table))
+
+
+def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.Table:
+    """The columns of a schema, as strings; each row must have a value."""
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise BadData(f"{where} has no column {', '.join(missing)} (it has {', '.join(table.column_names)})")
+    for name in schema.names:
+        nulls = table.column(name).is_null().to_numpy()
+        if nulls.any():
+            raise BadData(f"{where} has no {name} in row {begin + int(nulls.argmax())} (counted from 0); mend the data")
+    return table.select(schema.names).cast(schema)
+
+
+def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:
+    """Run a read of ``datasets`` and turn what it raises into one line."""
+    try:
+        return read()
+    except BadInput:
+        raise
+    except Exception as error:  # datasets, pyarrow, pandas and fsspec each raise their own
+        reason = str(error).strip().splitlines()
+        said = reason[0] if reason else type(error).__name__
+        raise BadData(f"{folder} cannot be read as a dataset: {said}") from error
+
+
+def _named_configs(folder: Path) -> list[dict[str, Any]]:
+    """The configs that a dataset's card names; empty when it names none."""
+    from huggingface_hub import metadata_load
+
+    card = folder / "README.md"
+    metadata = _asked(folder, lambda: metadata_load(card) if card.is_file() else None) or {}
+    return [entry for entry in metadata.get("configs") or [] if "config_name" in entry]
+
+
+def _named_files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
+    """Patterns of the files of each split of a config, where the card gives them so; else empty.
+
+    The form read here is the one of the benchmark repos, ``data_files: [{split, path}, …]``; all others are left to
+    datasets. A card that names configs, but not this one, is an error.
+    """
+    configs = _named_configs(folder)
+    entry = next((each for each in configs if each["config_name"] == (config or "default")), None)
+    if entry is None:
+        if configs and config:
+            names = ", ".join(str(each["config_name"]) for each in configs)
+            raise BadData(f"{folder} has no config '{config}' (it has {names})")
+        return {}
+    files = entry.get("data_files")
+    if not isinstance(files, list) or not all(
+        isinstance(each, dict) and {"split", "path"} <= each.keys() for each in files
+    ):
+        return {}
+    prefix = f"{str(entry['data_dir']).strip('/')}/" if entry.get("data_dir") else ""
+    return {
+        str(each["split"]): [
+            prefix + path.removeprefix("./")
+            for path in ([each["path"]] if isinstance(each["path"], str) else each["path"])
+        ]
+        for each in files
+    }
+
+
+def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> IterableDataset:
+    """The rows of the files of one split, read by the datasets module for their ending."""
+    from datasets.load import load_dataset
+    from datasets.packaged_modules import _EXTENSION_TO_MODULE
+
+    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    if not files:
+        raise BadData(f"{folder}: no file matches {', '.join(patterns)}, which its README names for split '{split}'")
+    endings = [suffix for suffix in files[0].suffixes if suffix not in _COMPRESSIONS]
+    ending = endings[-1] if endings else ""
+    if ending not in _EXTENSION_TO_MODULE:
+        raise BadData(f"{files[0]}: rows in files of this kind are not read")
+    module, options = _EXTENSION_TO_MODULE[ending]
+    data_files = {split: [str(path) for path in files]}
+    return load_dataset(module, data_files=data_files, split=split, streaming=True, **options)
