@@ -27,7 +27,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="BASE",
         help="run.json, the folder of a run, an --output folder with one run, a file of flagbench baseline, or "
-        "published:org/model for its published C-MTEB scores",
+        "published:org/model for its published scores",
     )
     parser.add_argument("--candidate", required=True, type=Path, metavar="CAND", help="the run to judge")
     parser.add_argument("--rules", required=True, type=Path, metavar="FILE", help="TOML (docs/ci.md)")

@@ -119,6 +119,7 @@ def resolve(request: RunRequest) -> Plan:
     )
     kept = {"store": "fp16"} if request.store_fp16 else {}
     drawn = {"profile": request.profile} if request.profile != "full" else {}
+    own = {"options": _plain(options)} if (options := benchmark.option_settings(request)) else {}
     steps = tuple(
         _step(
             task,
@@ -127,6 +128,7 @@ def resolve(request: RunRequest) -> Plan:
                 **second,
                 **kept,
                 **drawn,
+                **own,
                 "data": _data_settings(task, snapshots),
                 "task": _plain(benchmark.settings(task)),
             },

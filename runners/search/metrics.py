@@ -1,6 +1,6 @@
 """Retrieval metrics through pytrec_eval, query by query and as means, after either of two rules.
 
-``compat`` is what AIR-Bench's own package prints, ``strict`` what trec_eval's conventions ask for:
+``compat`` is what a leaderboard's own package prints, ``strict`` what trec_eval's conventions ask for:
 
 ==================  ===================================================  ==========================================
 \\                   compat                                               strict
