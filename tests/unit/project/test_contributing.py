@@ -43,7 +43,7 @@ def test_a_family_costs_one_file_and_one_table(tmp_path: Path, monkeypatch: pyte
         sys.modules["flagbench.models"], "__path__", [*sys.modules["flagbench.models"].__path__, str(tmp_path)]
     )
     monkeypatch.delitem(sys.modules, "flagbench.models.maxpool", raising=False)
-    (line,) = re.findall(r'`"(\w+)": "([\w.]+:\w+)"`', PAGE)
+    (line,) = re.findall(r'`"(\w+)": "(flagbench\.models[\w.]+:\w+)"`', PAGE)
     for module in (adapters_module, registry_module):
         monkeypatch.setattr(module, "ADAPTERS", {**ADAPTERS, line[0]: line[1]})
     found = parse(REGISTRY_FILE.read_text(encoding="utf-8") + FAMILY, "models.toml")
