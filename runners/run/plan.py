@@ -13,7 +13,7 @@ from flagbench.models.contract import Role
 from flagbench.models.device import devices_line, joint_device, resolve_device, resolve_devices
 from flagbench.models.loading.overrides import of_reranker
 from flagbench.models.loading.resolve import Model, has_files, resolve_model
-from flagbench.models.spec import ModelSpec, joint_name
+from flagbench.models.spec import Ability, ModelSpec, joint_name
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.store import RunStore
@@ -26,6 +26,12 @@ from flagbench.runners.task import Task
 State = Literal["new", "finished", "again"]
 
 _RANKED = {"Retrieval", "Reranking"}
+_DOES: Mapping[Ability, str] = {
+    "encode": "gives vectors",
+    "score": "scores pairs",
+    "search": "searches without vectors",
+    "generate": "answers questions",
+}
 
 
 @dataclass(frozen=True)
@@ -211,21 +217,21 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
 
 
 def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) -> None:
-    if model.spec.ability == "encode":
+    ability = model.spec.ability
+    if ability not in benchmark.abilities:
+        names = _benchmarks(lambda other: ability in other.abilities)
+        does = f"{model.spec.name} {_DOES[ability]}, which {benchmark.title} has no use for"
+        raise BadInput(f"{does}: use --benchmark {names}")
+    if ability == "generate":
+        return
+    if ability == "encode":
         if model.spec.retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in _RANKED)):
             raise BadInput(
                 f"--retrieval {model.spec.retrieval} ranks passages, and {_names(others)} rank none: "
                 "use --types retrieval,reranking"
             )
         return
-    if model.spec.ability == "generate":
-        if "generate" not in benchmark.abilities:
-            names = _benchmarks(lambda other: "generate" in other.abilities)
-            raise BadInput(
-                f"{model.spec.name} answers questions, and {_names(tasks)} ask none: use --benchmark {names}"
-            )
-        return
-    if model.spec.ability == "search":
+    if ability == "search":
         if others := tuple(task for task in tasks if task.kind not in _RANKED):
             raise BadInput(
                 f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "

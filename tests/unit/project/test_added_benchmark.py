@@ -123,10 +123,11 @@ def test_it_runs_and_its_runs_are_compared_checked_and_reported(tmp_path: Path) 
     page = tmp_path / "page.html"
     reported = here("report", tmp_path / "a", "--html", page)
     assert reported.returncode == 0, reported.stderr
-    assert "TitlesEn" in page.read_text(encoding="utf-8")
+    assert reported.stderr == ""
+    assert {"TitlesEn", "Titles", "Avg"} <= set(re.findall(r"\w+", page.read_text(encoding="utf-8")))
 
 
-def test_a_broken_package_breaks_nothing_else_and_is_named(site: Path) -> None:
+def test_a_broken_package_breaks_nothing_else_and_is_named(site: Path, tmp_path: Path) -> None:
     (site / "broken.py").write_text("import a_module_that_nobody_has\n", encoding="utf-8")
     install(site, "broken-package", "broken = broken:BENCHMARK\ncmteb = titles.benchmark:TITLES\nwrong = json:dumps")
     importlib.invalidate_caches()
@@ -138,6 +139,12 @@ def test_a_broken_package_breaks_nothing_else_and_is_named(site: Path) -> None:
     reason = "ModuleNotFoundError: No module named 'a_module_that_nobody_has'"
     fault = f"flagbench: the benchmark 'broken' of the package broken-package cannot be loaded: {reason}"
     assert line == fault
+    output = tmp_path / "out"
+    run = ["evaluate", "flagbench/random", "--mini", "--tasks", "STSB", "--no-store", "--device", "cpu"]
+    assert here(*run, "--output", output).returncode == 0
+    reported = here("report", output, "--html", tmp_path / "page.html")
+    assert reported.returncode == 0
+    assert fault in reported.stderr.splitlines()
     everything = here("evaluate", "--help-all")
     assert everything.returncode == 0
     assert "--choices" in everything.stdout

@@ -224,7 +224,7 @@ def test_the_value_of_a_flag_before_all_is_parsed(arguments: list[str], value: s
 
 
 def test_names_in_a_message() -> None:
-    assert [either(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a or b", "a, b or c"]
+    assert [either("abc"[:count]) for count in range(4)] == ["(none)", "a", "a or b", "a, b or c"]
 
 
 def test_faults_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
