@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.mlvu.options import MlvuOptions
@@ -84,6 +84,10 @@ class _Mlvu(Benchmark):
                 for row in rows
             ],
         )
+
+    def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
+        """See Benchmark: what moves scores is in the model's settings, and the question set in the row."""
+        return {}
 
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """See Benchmark."""

@@ -124,8 +124,9 @@ def _check(record: RunRecord) -> None:
     if not all(isinstance(text, str) for text in (record.model, record.revision, record.benchmark)):
         raise ValueError("model, revision and benchmark must be texts")
     for name, task in record.tasks.items():
-        parts = (task.settings, task.data, task.scores, task.settings.get("task", {}), task.settings.get("data", {}))
-        if not all(isinstance(part, Mapping) for part in (*parts, *task.scores.values())):
+        inner = [task.settings.get(part, {}) for part in ("task", "data", "options")]
+        parts = (task.settings, task.data, task.scores, *inner, *task.scores.values())
+        if not all(isinstance(part, Mapping) for part in parts):
             raise ValueError(f"settings, data and scores of task {name} must be objects")
         if not isinstance(task.data.get("differences", []), list):
             raise ValueError(f"the differences of the data of task {name} must be a list")

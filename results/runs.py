@@ -179,6 +179,10 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
         values = [record.settings.get("task", {}).get(part) for record in (first, second)]
         if values[0] != values[1]:
             yield f"{name} {values[0]} against {values[1]}"
+    one, other = (record.settings.get("options", {}) for record in (first, second))
+    for name in dict.fromkeys([*one, *other]):
+        if one.get(name) != other.get(name):
+            yield f"option {name} {one.get(name)} against {other.get(name)}"
     drawn = [_drawn(record) for record in (first, second)]
     if drawn[0] != drawn[1]:
         yield f"{drawn[0]} against {drawn[1]}"

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from flagbench.flags import flags_of
 from flagbench.models.contract import Adapter, Scorer
 from flagbench.models.spec import Ability
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Progress
-from flagbench.runners.request import Profile, RunRequest
+from flagbench.runners.request import Profile, RunRequest, options_of
 from flagbench.runners.task import Task, pick, splits_line
 
 if TYPE_CHECKING:
@@ -176,6 +177,16 @@ class Benchmark(ABC):
     def settings(self, task: Task) -> Mapping[str, Any]:
         """What of the row moves its score, as plain values; by default all of it."""
         return task.settings()
+
+    def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
+        """What of the options moves scores and is not in a row or the model's settings; by default all of them.
+
+        But for those that select tasks.
+        """
+        if self.options is None:
+            return {}
+        options = options_of(request, self.options)
+        return {each.field: getattr(options, each.field) for each in flags_of(self.options) if not each.selects}
 
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """Names of the files that the task leaves in the folder of the run; by default ``<Task>.json``."""

@@ -79,7 +79,7 @@ def names() -> tuple[str, ...]:
 
 def either(names: Iterable[str]) -> str:
     """Names in one line, for messages: ``a``, ``a or b``, ``a, b or c``."""
-    *first, last = names
+    *first, last = list(names) or ["(none)"]
     return f"{', '.join(first)} or {last}" if first else last
 
 

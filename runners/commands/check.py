@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName
 from flagbench.runners.arguments import add_run_argument
-from flagbench.runners.benchmark import find_benchmark
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.published import published_table
+from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
 from flagbench.runners.terminal import console, encodable
 

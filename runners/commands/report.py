@@ -88,12 +88,15 @@ def _serve(options: argparse.Namespace) -> int:
 def benchmarks() -> dict[str, Benchmark]:
     """What a page must know of each benchmark, by name."""
     from flagbench.results.page.view import Benchmark
+    from flagbench.runners.commands.selection import warn
     from flagbench.runners.registry import registered
     from flagbench.runners.request import RunRequest
 
+    found = registered()
+    warn(found.faults)
     return {
         name: Benchmark(each.title, each.averages(RunRequest(model="", benchmark=name)))
-        for name, each in registered().benchmarks.items()
+        for name, each in found.benchmarks.items()
     }
 
 

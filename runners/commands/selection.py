@@ -78,7 +78,7 @@ def add_benchmark_flags(
         const=listed,
         help="show this help with the flags of all benchmarks, and exit",
     )
-    _refuse_flags_of_others(parser, arguments)
+    _refuse_flags_of_others(parser, arguments, benchmark)
 
 
 def options_given(options: argparse.Namespace, benchmark: Benchmark) -> Mapping[str, Any]:
@@ -110,12 +110,14 @@ def _check_declared(parser: Parser, benchmark: Benchmark) -> None:
             )
 
 
-def _refuse_flags_of_others(parser: Parser, arguments: Sequence[str]) -> None:
+def _refuse_flags_of_others(parser: Parser, arguments: Sequence[str], benchmark: Benchmark) -> None:
     unknown = [flag for flag in _flags_in(arguments) if flag not in parser._option_string_actions]
     if not unknown:
         return
     benchmarks = registered().benchmarks.values()
     for flag in unknown:
+        if flag in _declared(benchmark):
+            raise BadInput(f"{flag} chooses no tasks, which are listed here: drop it")
         owners = [each.name for each in benchmarks if flag in _declared(each)]
         if len(owners) == 1:
             raise BadInput(f"{flag} belongs to --benchmark {owners[0]}: drop it, or choose that benchmark")

@@ -66,8 +66,9 @@ def said_after(plan: Plan, finished: Finished, console: Console) -> None:
     if any(record.status != "error" for record in finished.records):
         _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
         if "score" in plan.benchmark.commands:
-            arguments = f"{plan.benchmark.name} {plan.store.folder}"
-            _say(console, f"then: flagbench score {arguments}, and flagbench submit {arguments} (see its --help)")
+            verbs = [verb for verb in ("score", "submit") if verb in plan.benchmark.commands]
+            then = ", and ".join(f"flagbench {verb} {plan.benchmark.name} {plan.store.folder}" for verb in verbs)
+            _say(console, f"then: {then} (see its --help)")
     for record in finished.records:
         if record.status == "error":
             _say(console, f"flagbench: {record.error}")

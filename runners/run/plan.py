@@ -15,7 +15,7 @@ from flagbench.models.device import devices_line, joint_device, resolve_device, 
 from flagbench.models.inputs import Modality, joined
 from flagbench.models.loading.overrides import of_reranker
 from flagbench.models.loading.resolve import Model, has_files, resolve_model
-from flagbench.models.spec import ModelSpec, joint_name
+from flagbench.models.spec import Ability, ModelSpec, joint_name
 from flagbench.results.identity import settings_digest
 from flagbench.results.kinds import RANKED
 from flagbench.results.record import RunRecord, TaskRecord
@@ -27,6 +27,13 @@ from flagbench.runners.request import RunRequest
 from flagbench.runners.task import Task
 
 State = Literal["new", "finished", "again"]
+
+_DOES: Mapping[Ability, str] = {
+    "encode": "gives vectors",
+    "score": "scores pairs",
+    "search": "searches without vectors",
+    "generate": "answers questions",
+}
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,7 @@ def resolve(request: RunRequest) -> Plan:
     )
     kept = {"store": "fp16"} if request.store_fp16 else {}
     drawn = {"profile": request.profile} if request.profile != "full" else {}
+    own = {"options": _plain(options)} if (options := benchmark.option_settings(request)) else {}
     steps = tuple(
         _step(
             task,
@@ -129,6 +137,7 @@ def resolve(request: RunRequest) -> Plan:
                 **second,
                 **kept,
                 **drawn,
+                **own,
                 "data": snapshots.source(task.dataset, task.revision).settings(),
                 "task": _plain(benchmark.settings(task)),
             },
@@ -211,7 +220,14 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
 
 
 def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) -> None:
-    if model.spec.ability == "encode":
+    ability = model.spec.ability
+    if ability not in benchmark.abilities:
+        names = _benchmarks(lambda other: ability in other.abilities)
+        does = f"{model.spec.name} {_DOES[ability]}, which {benchmark.title} has no use for"
+        raise BadInput(f"{does}: use --benchmark {names}")
+    if ability == "generate":
+        return
+    if ability == "encode":
         retrieval = model.spec.ranking.retrieval
         if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in RANKED)):
             raise BadInput(
@@ -219,14 +235,7 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
                 "use --types retrieval,reranking"
             )
         return
-    if model.spec.ability == "generate":
-        if "generate" not in benchmark.abilities:
-            names = _benchmarks(lambda other: "generate" in other.abilities)
-            raise BadInput(
-                f"{model.spec.name} answers questions, and {_names(tasks)} ask none: use --benchmark {names}"
-            )
-        return
-    if model.spec.ability == "search":
+    if ability == "search":
         if others := tuple(task for task in tasks if task.kind not in RANKED):
             raise BadInput(
                 f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "

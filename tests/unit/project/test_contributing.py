@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 ROW, FAMILY = [block for block in re.findall(r"(?s)```toml\n(.*?)```", PAGE) if "[[model]]" in block]
-(FILE,) = re.findall(r"(?s)```python\n(.*?)```", PAGE)
+(FILE,) = [block for block in re.findall(r"(?s)```python\n(.*?)```", PAGE) if "MaxEncoder" in block]
 TEXTS = ["a", "we are two words", "", "我们在中国"]
 
 

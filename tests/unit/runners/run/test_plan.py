@@ -17,7 +17,7 @@ from flagbench.cmteb.benchmark import CMTEB
 from flagbench.cmteb.options import MtebOptions
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model
-from flagbench.models.spec import ModelSpec
+from flagbench.models.spec import Ability, ModelSpec
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.runners.data.sources import HubRepo
@@ -360,8 +360,30 @@ def test_mini_with_data_is_refused(request_: RunRequest, data: Path) -> None:
 
 def test_mini_of_a_benchmark_without_it_is_refused(request_: RunRequest) -> None:
     text = _refused(request_, benchmark="mteb", tasks=("SciFact",))
-    assert "--mini" in text
-    assert "--benchmark cmteb" in text
+    assert text == "--mini: mteb has no miniature data; use --benchmark cmteb, air-bench or mlvu"
+
+
+def test_a_sample_that_the_benchmark_cannot_draw_is_refused(request_: RunRequest) -> None:
+    text = _refused(request_, benchmark="air-bench", profile="quick")
+    assert text == "--profile quick is for --benchmark cmteb or mteb: drop it, or choose one of these"
+
+
+@pytest.mark.parametrize(
+    ("ability", "taken", "does", "names"),
+    [
+        ("generate", {"encode", "score", "search"}, "answers questions", "mlvu"),
+        ("score", {"encode"}, "scores pairs", "mteb or air-bench"),
+        ("search", {"generate"}, "searches without vectors", "mteb or air-bench"),
+        ("encode", {"search", "score"}, "gives vectors", "mteb or air-bench"),
+    ],
+)
+def test_a_model_that_the_benchmark_has_no_use_for_is_refused(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch, ability: Ability, taken: set[Ability], does: str, names: str
+) -> None:
+    monkeypatch.setattr(type(CMTEB), "abilities", frozenset(taken))
+    monkeypatch.setattr(type(CMTEB), "model", lambda *_: Model(replace(SPEC, ability=ability), (), None))
+    text = _refused(request_, types=("reranking",))
+    assert text == f"{SPEC.name} {does}, which C-MTEB has no use for: use --benchmark {names}"
 
 
 def test_mini_without_the_task_is_refused(request_: RunRequest) -> None:

@@ -1,0 +1,71 @@
+"""``flagbench score`` and ``submit``: each benchmark brings its own, those of packages too."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.runners import registry
+from flagbench.runners.benchmark import Benchmark
+from flagbench.runners.commands.by_benchmark import add_by_benchmark
+from flagbench.runners.commands.parser import Parser
+
+
+class _Stub(Benchmark):
+    name = "stub"
+    title = "Stub"
+    commands = {"score": "stub_commands"}  # noqa: RUF012 - as somebody else would write it
+
+    tasks = check = load = evaluate = None  # type: ignore[assignment]
+
+
+def _entry(name: str, value: Any) -> Any:
+    def load() -> Any:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    return SimpleNamespace(name=name, value=f"m:{name}", load=load, dist=SimpleNamespace(name=f"package-of-{name}"))
+
+
+@pytest.fixture(autouse=True)
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Two packages, one of which is broken; how often packages were looked through."""
+    looked: list[int] = []
+    entries = [_entry("broken", RuntimeError("no\nway")), _entry("stub", _Stub())]
+    monkeypatch.setattr(registry, "_entries", lambda: looked.append(1) or entries)
+    module = SimpleNamespace(add_score=lambda parser: parser.add_argument("--json"))
+    monkeypatch.setitem(sys.modules, "stub_commands", module)
+    return looked
+
+
+def parsed(verb: str, *arguments: str) -> argparse.Namespace:
+    return Parser(prog=f"flagbench {verb}", fill=add_by_benchmark(verb)).parse_args(arguments)
+
+
+def test_the_command_of_a_package_is_found() -> None:
+    assert parsed("score", "stub", "--json", "x").json == "x"
+
+
+def test_only_benchmarks_that_bring_a_command_have_it() -> None:
+    with pytest.raises(BadInput, match=r"invalid choice: 'cmteb' \(choose from 'air-bench', 'mlvu'\)"):
+        parsed("score", "cmteb")
+    with pytest.raises(BadInput, match=r"invalid choice: 'stub' \(choose from 'mteb', 'air-bench', 'mlvu'\)"):
+        parsed("submit", "stub")
+
+
+def test_those_of_ours_look_through_no_packages(looked: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert parsed("submit", "mlvu", "folder").run
+    assert not looked
+    with pytest.raises(SystemExit):
+        parsed("score", "--help")
+    out, err = capsys.readouterr()
+    assert "results of Stub" in out
+    assert err == (
+        "flagbench: the benchmark 'broken' of the package package-of-broken cannot be loaded: RuntimeError: no\n"
+    )

@@ -1,0 +1,232 @@
+"""The flags of the commands that are about one benchmark: whose they are, what help says of them, what is refused."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.flags import flag, flags_of
+from flagbench.runners import registry
+from flagbench.runners.benchmark import Benchmark
+from flagbench.runners.commands import selection
+from flagbench.runners.commands.evaluate import add_evaluate, add_validate, requests_of
+from flagbench.runners.commands.options import add_model_options
+from flagbench.runners.commands.parser import Parser, value_of
+from flagbench.runners.commands.tasks import add_tasks
+from flagbench.runners.registry import OWN, either, find_benchmark
+
+COMMANDS: dict[str, Callable[[Parser, Any], None]] = {
+    "evaluate": add_evaluate,
+    "validate": add_validate,
+    "tasks": add_tasks,
+}
+EVERY = pytest.mark.parametrize(("command", "name"), [(command, name) for command in COMMANDS for name in OWN])
+
+
+def filled(command: str, *arguments: str) -> Parser:
+    parser = Parser(prog=f"flagbench {command}")
+    COMMANDS[command](parser, arguments)
+    return parser
+
+
+def parsed(command: str, *arguments: str) -> argparse.Namespace:
+    return Parser(prog=f"flagbench {command}", fill=COMMANDS[command]).parse_args(arguments)
+
+
+def refused(command: str, *arguments: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        parsed(command, *arguments)
+    return str(caught.value)
+
+
+def with_values(parser: Parser) -> list[argparse.Action]:
+    """The flags that have a value, without those of the model: their heading says what their defaults are."""
+    of_the_model = Parser()
+    add_model_options(of_the_model)
+    others = {"positional arguments", *(group.title for group in of_the_model._action_groups)} - {"options"}
+    return [
+        action
+        for group in parser._action_groups
+        if group.title not in others
+        for action in group._group_actions
+        if action.nargs != 0 and action.help != argparse.SUPPRESS
+    ]
+
+
+@EVERY
+def test_help_says_every_default_and_says_it_right(command: str, name: str) -> None:
+    actions = with_values(filled(command, "--benchmark", name))
+    assert {"--benchmark", "--tasks", "--types"} <= {action.option_strings[0] for action in actions}
+    for action in actions:
+        said = re.fullmatch(r"(.+) \(default:? (.+)\)", action.help or "")
+        assert said, action.option_strings
+        if action.default not in (None, ()):
+            assert said[2] == str(action.default), action.option_strings
+        assert not re.match(r"(of|at most|by|with|default) ", said[1]), action.option_strings
+
+
+@EVERY
+def test_help_ends_with_three_examples_that_are_understood(command: str, name: str) -> None:
+    epilog = filled(command, "--benchmark", name).epilog or ""
+    heading, *lines = epilog.split("\n")
+    assert heading == "examples:"
+    assert len(lines) == 3
+    for line in lines:
+        program, verb, *arguments = shlex.split(line)
+        assert (program, verb) == ("flagbench", command)
+        assert parsed(command, *arguments).benchmark == name
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_flag_of_a_benchmark_reaches_the_request(name: str) -> None:
+    owner = find_benchmark(name).options
+    assert owner is not None
+    for each in flags_of(owner):
+        text = str(each.choices[-1]) if each.choices else {"URL": "http://h", "JSON": "{}"}.get(each.metavar or "", "7")
+        given = [each.name] if each.parse is None else [each.name, text]
+        value = True if each.parse is None else each.parse(text)
+        (request,) = requests_of(parsed("evaluate", "m", "--benchmark", name, "--no-store", *given))
+        assert request.options == owner(**{each.field: value})
+        assert request.options != owner()
+    (plain,) = requests_of(parsed("evaluate", "m", "--benchmark", name, "--no-store"))
+    assert plain.options == owner()
+
+
+# Whose a flag is.
+
+
+@dataclass(frozen=True)
+class _Options:
+    splits: str = flag("dev", "name of a split", selects=True)
+    cased: bool | None = flag(None, "keep upper case", negatable=True)
+
+
+class _Stub(Benchmark):
+    title = "Stub"
+    options = _Options
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    tasks = check = load = evaluate = None  # type: ignore[assignment]
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two more benchmarks, which own the same flags."""
+    more = {name: f"stubs:{name}" for name in ("one", "two")}
+    monkeypatch.setattr(registry, "OWN", {**OWN, **more})
+    monkeypatch.setitem(__import__("sys").modules, "stubs", SimpleNamespace(one=_Stub("one"), two=_Stub("two")))
+
+
+@pytest.mark.usefixtures("two")
+def test_of_several_owners_all_are_named() -> None:
+    for flag_ in ("--cased", "--no-cased"):
+        line = f"{flag_} belongs to --benchmark one or two: drop it, or choose one of these"
+        assert refused("evaluate", "m", flag_) == line
+        assert refused("validate", "m", "--benchmark", "mlvu", flag_) == line
+    assert refused("tasks", "--splits", "dev").startswith("--splits belongs to --benchmark air-bench, one or two: drop")
+    assert parsed("evaluate", "m", "--benchmark", "two", "--no-cased", "--splits", "x").splits == "x"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "validate"])
+@pytest.mark.parametrize("given", [["--frames", "8"], ["--frames=8"]])
+def test_a_flag_of_another_benchmark_is_refused(command: str, given: list[str]) -> None:
+    line = "--frames belongs to --benchmark mlvu: drop it, or choose that benchmark"
+    assert refused(command, "m", *given) == line
+    assert refused(command, *given, "m", "--benchmark", "air-bench") == line
+
+
+def test_what_comes_after_two_hyphens_is_no_flag() -> None:
+    assert parsed("evaluate", "--", "--frames").models == ["--frames"]
+
+
+def test_an_abbreviated_flag_is_understood() -> None:
+    assert parsed("evaluate", "m", "--benchmark", "mlvu", "--max-p", "9").max_pixels == 9
+    assert parsed("tasks", "--benchmark", "air-bench", "--lang", "zh").languages == ("zh",)
+
+
+def test_lists_take_only_what_chooses_tasks() -> None:
+    assert refused("tasks", "--benchmark", "mlvu", "--frames", "3") == (
+        "--frames chooses no tasks, which are listed here: drop it"
+    )
+    assert parsed("tasks", "--benchmark", "mlvu", "--sets", "test").sets == ("test",)
+
+
+def test_a_benchmark_cannot_take_a_flag_that_there_is(two: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Clash:
+        tasks: int = flag(1, "number of tasks", name="--task-number", parse=int)
+
+    monkeypatch.setattr(_Stub, "options", Clash)
+    line = refused("evaluate", "m", "--benchmark", "one")
+    assert line.startswith("the benchmark 'one' declares --task-number (tasks), which the command has already")
+
+
+# Help.
+
+
+def test_help_shows_the_flags_of_the_named_benchmark_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in OWN:
+        with pytest.raises(SystemExit):
+            parsed("evaluate", "--benchmark", name, "--help")
+        shown = capsys.readouterr().out
+        for other in OWN:
+            assert (f"(--benchmark {other}):" in shown) == (other == name)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_all_shows_those_of_every_benchmark_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parsed(command, "--help-all")
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    for name in OWN:
+        assert shown.count(f"(--benchmark {name}):") == 1
+        for each in flags_of(find_benchmark(name).options or object):
+            assert (f"\n  {each.name} " in shown) == (each.selects or command != "tasks"), each.name
+
+
+def test_packages_are_looked_through_only_where_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(registry, "_entries", lambda: looked.append(1) or [])
+    parsed("tasks")
+    parsed("evaluate", "m", "--benchmark", "mlvu", "--frames", "3")
+    find_benchmark("mteb")
+    assert not looked
+    for arguments in (["tasks", "--frames", "3"], ["tasks", "--benchmark", "titles"]):
+        before = len(looked)
+        refused(*arguments)
+        assert len(looked) > before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        ([], "d"),
+        (["m", "--tasks", "x"], "d"),
+        (["--benchmark", "a"], "a"),
+        (["m", "--benchmark=a", "--mini"], "a"),
+        (["--benchmark", "a", "--benchmark", "b"], "b"),
+        (["m", "--benchmark"], "d"),
+    ],
+)
+def test_the_value_of_a_flag_before_all_is_parsed(arguments: list[str], value: str) -> None:
+    assert value_of("--benchmark", arguments, "d") == value
+
+
+def test_names_in_a_message() -> None:
+    assert [either("abc"[:count]) for count in range(4)] == ["(none)", "a", "a or b", "a, b or c"]
+
+
+def test_faults_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    selection.warn(["one", "two"])
+    assert capsys.readouterr() == ("", "flagbench: one\nflagbench: two\n")
