@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from flagbench import BadInput
+from flagbench import BadInput, UnknownName
 from flagbench.models.adapters import own_settings, owned_flags
 from flagbench.models.own import as_asked
 from flagbench.models.spec import DType, ModelSpec, Pooling, query_share
@@ -113,12 +113,16 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
 
 
 def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
+    declared = {each.field for flags in owned_flags().values() for each in flags}
+    for name in overrides.own.keys() - declared:
+        raise UnknownName("setting", name, sorted(declared))
+    own = type(spec.own).flag_names() - spec.own.without_use() if spec.own else frozenset()
     if spec.ability in _FEW_FLAGS:
         kept, what = _FEW_FLAGS[spec.ability]
         if spec.ability == "generate" and not spec.has_files:
             kept, what = {"name"}, "answers by letters alone"
         beside = _given(overrides, [each.name for each in fields(overrides) if each.name != "own"])
-        if others := [name for name in [*beside, *overrides.own] if name not in kept]:
+        if others := [name for name in [*beside, *overrides.own] if name not in kept | own]:
             raise BadInput(
                 f"{_flag(others[0])} does not apply to {spec.name}, which {what} and has no such setting: drop it"
             )
@@ -126,7 +130,6 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
     if spec.ability != "encode":
         for name in _given(overrides, _ENCODER):
             raise _strange(spec, name, "an embedding model")
-    own = type(spec.own).flag_names() - spec.own.without_use() if spec.own else frozenset()
     for kind, flags in owned_flags().items():
         for each in flags:
             if each.field in overrides.own and each.field not in own:

@@ -16,7 +16,7 @@ from flagbench import BadInput
 from flagbench.flags import flags_of
 from flagbench.models.adapters import ADAPTERS, own_settings, owned_flags, settings_of
 from flagbench.models.loading.overrides import Overrides, override
-from flagbench.models.loading.registry import parse, published
+from flagbench.models.loading.registry import parse, published, published_as
 from flagbench.models.own import OwnSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.commands.options import add_model_options, overrides_of
@@ -203,6 +203,14 @@ def test_a_flag_is_refused_by_every_model_without_it(kind: type[OwnSettings], ea
         assert spec.name in message
         assert message.endswith(": drop it")
         assert (f" is for {kind.owner}, and " in message) == (spec.ability in {"encode", "score"})
+
+
+@pytest.mark.parametrize("model", ["flagbench/random", "BAAI/bge-m3", "bm25", "flagbench/first-letter"])
+def test_a_setting_that_nobody_declares_is_refused(model: str) -> None:
+    spec = published_as(model)
+    assert spec is not None
+    with pytest.raises(BadInput, match="unknown setting 'retrival'; did you mean retrieval"):
+        override(spec, Overrides(own={"retrival": "sparse"}))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.of_a_run], ids=named)
