@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput, UnknownName
-from flagbench.models.inputs import MODALITIES, TEXT, Modality
+from flagbench import BadInput, UnknownName, first_few
+from flagbench.models.inputs import MODALITIES, Modality, joined
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Task:
     main_score: str
     group: str
     subsets: tuple[str, ...] = ("default",)
-    modalities: frozenset[Modality] = TEXT
+    modalities: tuple[Modality, ...] = ("text",)
 
 
 def read_tasks(path: Path) -> tuple[Task, ...]:
@@ -54,13 +54,11 @@ def read_tasks(path: Path) -> tuple[Task, ...]:
         if row["name"] in {task.name for task in tasks}:
             raise BadInput(f"{path.name}: task {row['name']} stands there twice")
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-        if "modalities" in values:
-            values["modalities"] = frozenset(values["modalities"])
-            if strange := values["modalities"] - set(MODALITIES):
-                raise BadInput(
-                    f"{path.name}: task {row['name']} has the unknown modality {', '.join(sorted(strange))}; "
-                    f"known are {', '.join(MODALITIES)}"
-                )
+        if strange := set(values.get("modalities", ())) - set(MODALITIES):
+            raise BadInput(
+                f"{path.name}: task {row['name']} has the unknown modality {', '.join(sorted(strange))}; "
+                f"known are {', '.join(MODALITIES)}"
+            )
         tasks.append(Task(**values))
     return tuple(tasks)
 
@@ -102,6 +100,27 @@ def pick(
         what = f"--tasks {','.join(names)}" if names else f"group {group}"
         raise BadInput(f"{what} and --types {','.join(kinds)} have no task in common: drop one")
     return chosen
+
+
+def check_modalities(tasks: Sequence[Task], model: str, takes: frozenset[Modality]) -> None:
+    """Refuse tasks whose inputs a model does not take.
+
+    Args:
+        tasks: Those of a run.
+        model: Name of the model.
+        takes: What it takes.
+
+    Raises:
+        BadInput: There are such tasks.
+    """
+    others = [task for task in tasks if not takes.issuperset(task.modalities)]
+    if others:
+        lacking = joined({modality for task in others for modality in task.modalities} - takes)
+        has = "has" if len(others) == 1 else "have"
+        raise BadInput(
+            f"{model} takes {joined(takes)}, and {first_few(task.name for task in others)} {has} {lacking}: "
+            f"choose a model that takes {lacking}, or other tasks with --tasks"
+        )
 
 
 def splits_line(task: Task) -> str:
