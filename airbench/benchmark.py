@@ -82,7 +82,7 @@ class _AirBench(Benchmark):
 
     def settings(self, task: Task) -> Mapping[str, Any]:
         """See Benchmark: the splits do not change one another's results."""
-        settings = task.settings()
+        settings = asdict(task)
         del settings["splits"]
         return settings
 

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from flagbench.models.baselines.analysis import iso_639_1
 from flagbench.models.contract import Role, Scorer
+from flagbench.models.inputs import Input
 from flagbench.models.ranking import Retrieval
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.runners.benchmark import EvaluatedModel
+from flagbench.runners.data.texts import ItemColumn
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Progress
@@ -86,7 +88,7 @@ class SearchBridge:
         """Take the corpus of a retrieval or reranking task; it is read when the search comes.
 
         Args:
-            corpus: Dataset with ``id``, ``text`` and maybe ``title``.
+            corpus: Dataset with ``id``, ``text`` and maybe ``title``, or ``image``.
         """
         self._corpus = corpus
 
@@ -103,7 +105,7 @@ class SearchBridge:
         """Rank the corpus for each query, or each query's candidates where the task gives them.
 
         Args:
-            queries: Dataset with ``id`` and ``text``.
+            queries: Dataset with ``id`` and ``text``, or ``image``.
             task_metadata: Name and type of the task choose the instructions, its language how words are made.
             top_k: Passages kept of each query.
             hf_subset: Subset of the task; it may have a language of its own.
@@ -113,8 +115,8 @@ class SearchBridge:
             ``{query id: {passage id: score}}``.
         """
         task = (task_metadata.name, task_metadata.type)
-        asked = Texts(list(queries["id"]), query_texts(queries, task_metadata))
-        passages = Texts(list(self._corpus["id"]), passage_texts(self._corpus))
+        asked = Texts(list(queries["id"]), query_inputs(queries, task_metadata))
+        passages = Texts(list(self._corpus["id"]), passage_inputs(self._corpus, task_metadata))
         self._corpus = None
         language = _language(task_metadata, hf_subset)
         run = self.retriever.retrieve(task, asked, passages, top_ranked, top_k=top_k, language=language)
@@ -130,18 +132,18 @@ class EncoderBridge(SearchBridge):
         self._spec = encoder.adapter.spec
 
     def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **_: Any) -> NDArray[np.float32]:
-        """Embed the texts of an mteb DataLoader, in its order.
+        """Embed the inputs of an mteb DataLoader, in its order.
 
         Args:
             inputs: DataLoader of mteb's ``create_dataloader``, not shuffled.
             task_metadata: Name and type of the task choose the instruction.
-            prompt_type: Role of the texts; None for symmetric tasks.
+            prompt_type: Role of the inputs; None for symmetric tasks.
 
         Returns:
             ``float32[n, d]``.
         """
         role = _ROLES[prompt_type.value if prompt_type is not None else None]
-        return self._encode(_loader_texts(inputs), task_metadata, role)
+        return self._encode(_loader_inputs(inputs), task_metadata, role)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """Similarity matrix ``[n, m]`` of two sets of vectors."""
@@ -156,7 +158,7 @@ class EncoderBridge(SearchBridge):
         function = pairwise_cos_sim if self._spec.similarity == "cosine" else pairwise_dot_score
         return function(embeddings1, embeddings2)
 
-    def _encode(self, texts: Sequence[str], task_metadata: Any, role: Role) -> NDArray[np.float32]:
+    def _encode(self, texts: Sequence[Input], task_metadata: Any, role: Role) -> NDArray[np.float32]:
         instruction = self._spec.instruction(task_metadata.name, task_metadata.type, role)
         return self._encoder.encode(texts, role=role, instruction=instruction)
 
@@ -182,7 +184,7 @@ class CrossEncoderBridge:
             ``float32[n]``.
         """
         spec = self._adapter.spec
-        pairs = list(zip(_loader_texts(inputs1), _loader_texts(inputs2), strict=True))
+        pairs = list(zip(_loader_inputs(inputs1), _loader_inputs(inputs2), strict=True))
         instruction = spec.instruction(task_metadata.name, task_metadata.type, "query")
         return score_pairs(self._adapter, pairs, instruction=instruction, progress=self._progress, cache=self._cache)
 
@@ -224,17 +226,32 @@ def passage_texts(corpus: Any) -> list[str]:
     ]
 
 
-def query_texts(queries: Any, task_metadata: Any) -> list[str]:
+def passage_inputs(corpus: Any, task_metadata: Any) -> Sequence[Input]:
+    """What a model reads of each passage: its texts, its image or both, as the task says.
+
+    Args:
+        corpus: Dataset with ``text`` and maybe ``title``, with ``image``, or with all of them.
+        task_metadata: Of the task.
+    """
+    from mteb.types import PromptType
+
+    modalities = task_metadata.get_modalities(PromptType.document)
+    if "image" not in modalities:
+        return passage_texts(corpus)
+    return _items(corpus, passage_texts(corpus) if "text" in modalities else None)
+
+
+def query_inputs(queries: Any, task_metadata: Any) -> Sequence[Input]:
     """What a model reads of each query; mteb itself joins conversations and per-query instructions.
 
     Args:
-        queries: Dataset with ``text``.
+        queries: Dataset with ``text``, ``image`` or both.
         task_metadata: Of the task.
     """
     from mteb._create_dataloaders import create_dataloader
     from mteb.types import PromptType
 
-    return _loader_texts(create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
+    return _loader_inputs(create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
 
 
 def _language(task_metadata: Any, subset: str) -> str:
@@ -244,6 +261,15 @@ def _language(task_metadata: Any, subset: str) -> str:
     return languages.pop() if len(languages) == 1 else ""
 
 
-def _loader_texts(loader: Any) -> list[str]:
-    """The texts behind an unshuffled mteb DataLoader, read as one column instead of row by row."""
-    return list(loader.dataset["text"][:])
+def _loader_inputs(loader: Any) -> Sequence[Input]:
+    """The inputs behind an unshuffled mteb DataLoader, which has dropped the columns that the task does not have."""
+    rows = loader.dataset
+    if "image" not in rows.column_names:
+        return list(rows["text"][:])
+    return _items(rows, list(rows["text"][:]) if "text" in rows.column_names else None)
+
+
+def _items(rows: Any, texts: Sequence[str] | None) -> Sequence[Input]:
+    """Rows with an ``image``, read as they are stored when asked for, and none decoded."""
+    table = rows.select_columns(["image"]).with_format("arrow")[:]
+    return ItemColumn(table.column("image"), texts)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flagbench import BadInput
-from flagbench.cmteb.bridge import passage_texts, query_texts
+from flagbench.cmteb.bridge import passage_inputs, query_inputs
+from flagbench.models.inputs import Input
 from flagbench.results.influence import average_precision_values, best_accuracy_values, spearman_values
 from flagbench.results.kinds import RANKED
 from flagbench.results.sample import Sample
@@ -148,8 +149,8 @@ class Items:
                     hf_subset,
                     results,
                     qrels,
-                    lambda ids: _texts(queries, ids, lambda rows: query_texts(rows, about)),
-                    lambda ids: _texts(corpus, ids, passage_texts),
+                    lambda ids: _inputs(queries, ids, lambda rows: query_inputs(rows, about)),
+                    lambda ids: _inputs(corpus, ids, lambda rows: passage_inputs(rows, about)),
                 )
                 self._worst += worst_queries(searched, values)
             return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
@@ -236,8 +237,8 @@ def _metric(main_score: str) -> Metric | None:
         return None
 
 
-def _texts(rows: Any, ids: Collection[str], read: Callable[[Any], Sequence[str]]) -> dict[str, str]:
-    """The texts of some of the rows, by id."""
+def _inputs(rows: Any, ids: Collection[str], read: Callable[[Any], Sequence[Input]]) -> dict[str, Input]:
+    """The inputs of some of the rows, by id."""
     wanted = set(ids)
     places = [place for place, id_ in enumerate(rows["id"][:]) if id_ in wanted]
     chosen = rows.select(places)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -176,7 +176,7 @@ class Benchmark(ABC):
 
     def settings(self, task: Task) -> Mapping[str, Any]:
         """What of the row moves its score, as plain values; by default all of it."""
-        return task.settings()
+        return asdict(task)
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
         """What of the options moves scores and is not in a row or the model's settings; by default all of them.

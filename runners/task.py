@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from flagbench import BadInput, UnknownName
-from flagbench.models.inputs import MODALITIES, TEXT, Modality
+from flagbench import BadInput, UnknownName, first_few
+from flagbench.models.inputs import MODALITIES, Modality, joined
 
 R = TypeVar("R")
 
@@ -38,13 +38,7 @@ class Task:
     main_score: str
     group: str
     subsets: tuple[str, ...] = ("default",)
-    modalities: frozenset[Modality] = TEXT
-
-    def settings(self) -> dict[str, Any]:
-        """The row as plain values; modalities only where there is more than text, so digests of text tasks stay."""
-        values = asdict(self)
-        del values["modalities"]
-        return values | ({} if self.modalities == TEXT else {"modalities": sorted(self.modalities)})
+    modalities: tuple[Modality, ...] = ("text",)
 
 
 def read_rows(path: Path, table: str, row: type[R], names: Sequence[str]) -> tuple[R, ...]:
@@ -85,7 +79,7 @@ def read_tasks(path: Path) -> tuple[Task, ...]:
                 f"{path.name}: task {task.name} has the unknown modality {', '.join(sorted(strange))}; known are "
                 f"{', '.join(MODALITIES)}"
             )
-    return tuple(replace(task, modalities=frozenset(task.modalities)) for task in tasks)
+    return tasks
 
 
 def pick(
@@ -125,6 +119,27 @@ def pick(
         what = f"--tasks {','.join(names)}" if names else f"group {group}"
         raise BadInput(f"{what} and --types {','.join(kinds)} have no task in common: drop one")
     return chosen
+
+
+def check_modalities(tasks: Sequence[Task], model: str, takes: frozenset[Modality]) -> None:
+    """Refuse tasks whose inputs a model does not take.
+
+    Args:
+        tasks: Those of a run.
+        model: Name of the model.
+        takes: What it takes.
+
+    Raises:
+        BadInput: There are such tasks.
+    """
+    others = [task for task in tasks if not takes.issuperset(task.modalities)]
+    if others:
+        lacking = joined({modality for task in others for modality in task.modalities} - takes)
+        has = "has" if len(others) == 1 else "have"
+        raise BadInput(
+            f"{model} takes {joined(takes)}, and {first_few(task.name for task in others)} {has} {lacking}: "
+            f"choose a model that takes {lacking}, or other tasks with --tasks"
+        )
 
 
 def splits_line(task: Task) -> str:

@@ -12,7 +12,6 @@ from flagbench import BadData, BadInput, first_few
 from flagbench.models.adapters import modalities
 from flagbench.models.contract import Role
 from flagbench.models.device import devices_line, joint_device, resolve_device, resolve_devices
-from flagbench.models.inputs import Modality, joined
 from flagbench.models.loading.overrides import of_reranker
 from flagbench.models.loading.resolve import Model, has_files, resolve_model
 from flagbench.models.spec import Ability, ModelSpec, joint_name
@@ -24,7 +23,7 @@ from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.registry import either, find_benchmark, registered
 from flagbench.runners.request import RunRequest
-from flagbench.runners.task import Task
+from flagbench.runners.task import Task, check_modalities
 
 State = Literal["new", "finished", "again"]
 
@@ -139,7 +138,7 @@ def resolve(request: RunRequest) -> Plan:
                 **drawn,
                 **own,
                 "data": snapshots.source(task.dataset, task.revision).settings(),
-                "task": _plain(benchmark.settings(task)),
+                "task": _task_settings(benchmark, task),
             },
             benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
             store,
@@ -251,18 +250,8 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
 
 def _check_modalities(model: Model, tasks: tuple[Task, ...]) -> None:
     """Refuse tasks whose inputs the model cannot read. What is asked of a model that answers is no input of it."""
-    if model.spec.ability == "generate":
-        return
-    takes = modalities(model.spec.adapter)
-    others = tuple(task for task in tasks if not task.modalities <= takes)
-    if not others:
-        return
-    lacking = frozenset[Modality]().union(*(task.modalities - takes for task in others))
-    has = "has" if len(others) == 1 else "have"
-    raise BadInput(
-        f"{model.spec.name} takes {joined(takes)}, and {_names(others)} {has} {joined(lacking)}: "
-        f"choose a model that takes {joined(lacking)}, or other tasks with --tasks"
-    )
+    if model.spec.ability != "generate":
+        check_modalities(tasks, model.spec.name, modalities(model.spec.adapter))
 
 
 def _check_searcher(request: RunRequest, model: Model) -> None:
@@ -365,6 +354,14 @@ def model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
     del settings["prompts"]
     instructions = {role: spec.instruction(task.name, task.kind, role) for role in get_args(Role)}
     return {"model": settings, "instruction": instructions}
+
+
+def _task_settings(benchmark: Benchmark, task: Task) -> dict[str, Any]:
+    """What moves the task's score; modalities are absent where they are text, so that older results stay finished."""
+    settings: dict[str, Any] = _plain(benchmark.settings(task))
+    if settings.get("modalities") == ["text"]:
+        del settings["modalities"]
+    return settings
 
 
 def _plain(value: Any) -> Any:

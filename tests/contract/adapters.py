@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,14 +19,19 @@ from flagbench.models.embeddings import Embeddings
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model, resolve_model
 from flagbench.models.spec import DType
+from flagbench.runners.workers.pool import Pool
+from flagbench.runners.workers.processes import pool_on
 from tests import filled
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2
+from tests.contract import scripted_images
 from tests.saying import saying
 
 LEAVES = {"trust_remote_code": False, "allow_pickle": True}  # M3's heads are pickles
 TORCH_DTYPES: Mapping[DType, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 HALVES: Mapping[DType, float] = {"bf16": 2e-2, "fp16": 5e-3}
 """Types of half precision, and how far a number of a normalised vector may be from that of fp32."""
+
+_POOLS: list[Pool] = []
 
 Text = dict[Part, np.ndarray]
 """The parts of one text: ``dense [d]``, ``sparse [V]``, ``multi_vector [t, d]``."""
@@ -39,11 +45,15 @@ class Kind:
         source: Writes its checkpoint into a folder; or the name of a model without files.
         family: What the checkpoint must be taken for.
         overrides: What a user says of it.
+        workers: Processes that load it and are asked in its place; 0 for none.
+        load: Gives the adapter where no model of its name is known.
     """
 
     source: Callable[[Path], Path] | str
     family: str
     overrides: Overrides = field(default_factory=Overrides)
+    workers: int = 0
+    load: Callable[..., Any] | None = None
 
 
 def _mean_bert(folder: Path) -> Path:
@@ -63,6 +73,9 @@ ENCODERS: Mapping[str, Kind] = {
     "icl": Kind(filled.write_filled_mistral, "bge-en-icl", Overrides(max_length=_LENGTH)),
     "llara": Kind(filled.write_filled_llara, "llara", Overrides(max_length=_LENGTH)),
     "pseudo-moe": Kind(filled.write_filled_qwen2, "pseudo-moe", Overrides(family="pseudo-moe")),
+    "colours": Kind("scripted", "fake", load=scripted_images.load_encoder),
+    "fake in workers": Kind("flagbench/random", "fake", workers=2),
+    "colours in workers": Kind("scripted", "fake", workers=2, load=scripted_images.load_encoder),
 }
 
 SCORERS: Mapping[str, Kind] = {
@@ -75,6 +88,9 @@ SCORERS: Mapping[str, Kind] = {
     "minicpm": Kind(filled.write_filled_minicpm, "layerwise-reranker", Overrides(max_length=_LENGTH)),
     "cost-wise-gemma": Kind(filled.write_filled_cost_wise_gemma, "lightweight-reranker", _COMPRESSED),
     "matroyshka": Kind(filled.write_filled_matroyshka, "matroyshka-reranker", _COMPRESSED),
+    "colours": Kind("scripted", "fake-reranker", load=scripted_images.load_scorer),
+    "fake-reranker in workers": Kind("flagbench/random-reranker", "fake-reranker", workers=2),
+    "colours in workers": Kind("scripted", "fake-reranker", workers=2, load=scripted_images.load_scorer),
 }
 
 
@@ -92,8 +108,22 @@ def resolved(model: str, overrides: Overrides, dtype: DType | None = None) -> Mo
 
 
 def loaded(model: str, kind: Kind, batch_size: int | None = None, dtype: DType | None = None) -> Any:
-    """The adapter."""
-    return resolved(model, kind.overrides, dtype).load(device="cpu", batch_size=batch_size, **LEAVES)
+    """The adapter; workers live until ``close_workers``."""
+    if kind.load is not None:
+        load, spec = kind.load, kind.load(device="cpu").spec
+    else:
+        found = resolved(model, kind.overrides, dtype)
+        load, spec = functools.partial(found.load, batch_size=batch_size, **LEAVES), found.spec
+    if not kind.workers:
+        return load(device="cpu")
+    _POOLS.append(pool_on(["cpu"] * kind.workers, spec, load))
+    return _POOLS[-1]
+
+
+def close_workers() -> None:
+    """End the workers of all adapters that ``loaded`` gave."""
+    while _POOLS:
+        _POOLS.pop().close()
 
 
 def with_all_weights(value: float, model: str, folder: Path) -> str:

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from flagbench import ModelFault
+from flagbench.models.adapters import modalities
+from flagbench.models.inputs import TEXT, Image, Item
 from flagbench.models.loading.registry import registry
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
@@ -24,6 +26,8 @@ from tests.contract.adapters import (
     with_all_weights,
     with_calm_weights,
 )
+from tests.contract.scripted_images import BOTH
+from tests.pictures import drawn, image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -42,9 +46,20 @@ TEXTS = [
 ]
 FEW = ["a", "two words", "我们在"]
 INSTRUCTIONS = {"icl": "<instruct>Ask.\n<query>q\n<response>r\n\n<instruct>Ask.\n<query>"}
-POOLINGS = {"bert-mean": "mean", "fake": "mean", "bert-cls": "cls", "m3": "cls", "llara": "last8"}
-DIMENSIONS = {"fake": 384}
-WITH_FILES = [name for name, kind in ENCODERS.items() if not isinstance(kind.source, str)]
+MEANS = ("bert-mean", "fake", "colours", "fake in workers", "colours in workers")
+POOLINGS = dict.fromkeys(MEANS, "mean") | {"bert-cls": "cls", "m3": "cls", "llara": "last8"}
+DIMENSIONS = {"fake": 384, "fake in workers": 384}
+WITH_FILES = [name for name, kind in ENCODERS.items() if not isinstance(kind.source, str) and not kind.workers]
+OF_IMAGES = ["colours", "colours in workers"]
+HERE = [name for name, kind in ENCODERS.items() if not kind.workers]  # an instance of each is quickly made
+ITEMS = [
+    "a red square",
+    Item("", (image("red"),)),
+    Item("a square", (image("red"),)),
+    Item("a square", (image("blue"),)),
+    Item("a square", (image("red"), image("blue"))),
+    Item("", (image("red", "yellow"),)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +93,16 @@ def test_every_adapter_of_the_registry_is_here(names):
     """A new one fails here until it is among the kinds."""
     wanted = {row["adapter"] for row in registry().families.values() if row["ability"] == "encode"}
 
-    assert {resolved(names[name], kind.overrides).spec.adapter for name, kind in ENCODERS.items()} == wanted
+    known = [name for name, kind in ENCODERS.items() if kind.load is None]
+    assert {resolved(names[name], ENCODERS[name].overrides).spec.adapter for name in known} == wanted
 
 
 def test_it_says_what_it_is(encoder, kind):
     assert encoder.capabilities == {"encode"}
     assert encoder.device == "cpu"
     assert encoder.spec.ability == "encode"
+    assert encoder.modalities == (BOTH if kind in OF_IMAGES else TEXT)
+    assert kind in OF_IMAGES or encoder.modalities == modalities(encoder.spec.adapter)
     assert encoder.spec.family == ENCODERS[kind].family
     assert encoder.spec.dtype == "fp32"
     assert encoder.spec.pooling == POOLINGS.get(kind, "lasttoken")
@@ -140,6 +158,7 @@ def test_texts_are_told_apart(truth):
                 assert one.shape != two.shape or distance(one, two) > 1e-2
 
 
+@pytest.mark.parametrize("kind", HERE, indirect=True, scope="module")
 @pytest.mark.parametrize("batch_size", [1, 3, None])
 def test_batch_sizes_agree(names, kind, truth, batch_size):
     assert apart(embed(loaded(names[kind], ENCODERS[kind], batch_size)), truth) <= 1e-5
@@ -252,6 +271,35 @@ def test_half_precision_is_that_of_the_weights_and_close_to_single(names, kind, 
 def unit(values):
     """Vectors of length 1, as they are compared."""
     return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
+
+
+@pytest.mark.parametrize("kind", OF_IMAGES, indirect=True, scope="module")
+def test_an_item_does_not_depend_on_its_neighbours_nor_on_the_order(encoder):
+    truth = [embed(encoder, [item])[0] for item in ITEMS]
+
+    assert apart(embed(encoder, ITEMS), truth) <= 1e-5
+    assert apart(embed(encoder, ITEMS[::-1]), truth[::-1]) <= 1e-5
+    assert apart(texts_of(encoder.prepare(ITEMS, role="passage")()), truth) <= 1e-5
+    for row, one in enumerate(truth):
+        assert all(distance(one["dense"], other["dense"]) > 1e-2 for other in truth[:row])
+
+
+@pytest.mark.parametrize("kind", OF_IMAGES, indirect=True, scope="module")
+def test_equal_images_agree_wherever_they_are(encoder, tmp_path):
+    path = tmp_path / "a name.png"
+    path.write_bytes(drawn("red"))
+    on_disk = Item("a square", (Image(path),))
+
+    assert apart(embed(encoder, [on_disk]), embed(encoder, [ITEMS[2]])) == 0
+
+
+@pytest.mark.parametrize("kind", OF_IMAGES, indirect=True, scope="module")
+def test_the_instruction_goes_before_the_text_of_an_item(encoder):
+    instructed = embed(encoder, [ITEMS[2], ITEMS[1]], instruction="ask: ")
+    said = [Item("ask: a square", ITEMS[2].images), Item("ask: ", ITEMS[1].images)]
+
+    assert apart(instructed, embed(encoder, said)) == 0
+    assert distance(instructed[0]["dense"], embed(encoder, [ITEMS[2]])[0]["dense"]) > 1e-3
 
 
 def test_a_text_of_8192_tokens_is_read_to_its_end(tmp_path):

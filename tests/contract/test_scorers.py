@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from flagbench import ModelFault
+from flagbench.models.adapters import modalities
 from flagbench.models.contract import LayeredScorer
+from flagbench.models.inputs import TEXT, Item
 from flagbench.models.loading.registry import registry
 from flagbench.runners.encoding.encode import score_pairs
 from flagbench.runners.progress import Silent
@@ -24,6 +26,8 @@ from tests.contract.adapters import (
     with_all_weights,
     with_calm_weights,
 )
+from tests.contract.scripted_images import BOTH
+from tests.pictures import image
 from tests.saying import also_saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -44,7 +48,9 @@ PAIRS = [
     ("q", "a的" * 4_500),  # more than 8,192 tokens for each tokenizer here
 ]
 FEW = PAIRS[:3]
-WITH_FILES = [name for name, kind in SCORERS.items() if not isinstance(kind.source, str)]
+WITH_FILES = [name for name, kind in SCORERS.items() if not isinstance(kind.source, str) and not kind.workers]
+OF_IMAGES = ["colours", "colours in workers"]
+HERE = [name for name, kind in SCORERS.items() if not kind.workers]  # an instance of each is quickly made
 LAYERED = ["minicpm", "cost-wise-gemma", "matroyshka"]
 
 
@@ -90,7 +96,9 @@ def test_it_says_what_it_is(scorer, kind):
     assert scorer.spec.ability == "score"
     assert scorer.spec.family == SCORERS[kind].family
     assert scorer.spec.dtype == "fp32"
-    assert isinstance(scorer, LayeredScorer) is (kind in LAYERED)
+    assert scorer.modalities == (BOTH if kind in OF_IMAGES else TEXT)
+    assert kind in OF_IMAGES or scorer.modalities == modalities(scorer.spec.adapter)
+    assert SCORERS[kind].workers or isinstance(scorer, LayeredScorer) is (kind in LAYERED)
     compressed = kind in {"cost-wise-gemma", "matroyshka"}
     assert (scorer.spec.own.compress_ratio, scorer.spec.own.compress_layers) == ((2, (3,)) if compressed else (1, ()))
 
@@ -122,6 +130,7 @@ def test_order_is_kept_under_shuffling(scorer, truth, seed):
     assert apart(scorer.score([PAIRS[row] for row in order]), truth[order]) <= 1e-5
 
 
+@pytest.mark.parametrize("kind", HERE, indirect=True, scope="module")
 @pytest.mark.parametrize("batch_size", [1, 3, None])
 def test_batch_sizes_agree(names, kind, truth, batch_size):
     assert apart(loaded(names[kind], SCORERS[kind], batch_size).score(PAIRS), truth) <= 1e-5
@@ -162,6 +171,7 @@ def test_the_same_call_twice_gives_the_same_bits(scorer):
     assert np.array_equal(scorer.score(PAIRS), scorer.score(PAIRS))
 
 
+@pytest.mark.parametrize("kind", HERE, indirect=True, scope="module")
 def test_another_instance_agrees(scorer, names, kind, truth):
     assert apart(loaded(names[kind], SCORERS[kind]).score(FEW), truth[:3]) <= 1e-5
 
@@ -221,6 +231,18 @@ def test_layers_of_one_pass_score_as_each_does_alone(names, kind):
         assert apart(found[1][place], wanted) <= 1e-5
         assert apart(found[2][place], wanted[::-1]) <= 1e-5
     assert np.abs(found[1][0] - found[1][1]).max() > 1e-2
+
+
+@pytest.mark.parametrize("kind", OF_IMAGES, indirect=True, scope="module")
+def test_images_may_be_on_either_side_of_a_pair(scorer):
+    red, blue = Item("", (image("red"),)), Item("", (image("blue"),))
+    pairs = [("red", red), ("red", blue), (blue, "red"), (blue, "blue"), (red, blue), (Item("a", red.images), red)]
+    truth = np.concatenate([scorer.score([pair]) for pair in pairs])
+
+    assert apart(scorer.score(pairs), truth) <= 1e-5
+    assert apart(scorer.score(pairs[::-1]), truth[::-1]) <= 1e-5
+    assert len(set(truth.tolist())) == len(pairs)
+    assert truth[[0, 3, 5]].min() > 0.5 > truth[[1, 2, 4]].max()
 
 
 def test_a_pair_of_8192_tokens_is_read_to_its_end(tmp_path):

@@ -23,12 +23,21 @@ from numpy.typing import NDArray
 
 from flagbench import ModelFault
 from flagbench.cmteb.benchmark import CMTEB
-from flagbench.cmteb.bridge import CrossEncoderBridge, EncoderBridge, model_meta, passage_texts, quiet
+from flagbench.cmteb.bridge import (
+    CrossEncoderBridge,
+    EncoderBridge,
+    model_meta,
+    passage_inputs,
+    passage_texts,
+    query_inputs,
+    quiet,
+)
 from flagbench.cmteb.evaluation import evaluate
 from flagbench.cmteb.loading import load
 from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.contract import DENSE, Part, Role
 from flagbench.models.embeddings import Embeddings
+from flagbench.models.inputs import Item
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.benchmark import EvaluatedModel, Loaded
@@ -36,6 +45,8 @@ from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Silent
 from tests.conftest import MINI
+from tests.contract.scripted_images import ColourEncoder, ColourScorer
+from tests.pictures import drawn, image
 
 _RANDOM = published()["flagbench/random"]
 _RERANKER = published()["flagbench/random-reranker"]
@@ -372,6 +383,72 @@ class _BrokenEncoder(FakeEncoder):
 def test_vectors_that_are_no_numbers_are_a_fault_of_the_model(name: str) -> None:
     with pytest.raises(ModelFault, match="flagbench/random gave NaN or infinite values for 1 of"):
         evaluate(_loaded(name), EvaluatedModel(_BrokenEncoder(_RANDOM)), Silent(), None)
+
+
+# Images.
+
+
+def _about(category: str) -> Any:
+    """Metadata of mteb for a task of these inputs, ``t2i`` for texts that search images."""
+    modalities = sorted({{"t": "text", "i": "image"}[each] for each in category.replace("2", "")})
+    about = mteb.get_task("CovidRetrieval").metadata
+    return about.model_copy(update={"category": category, "modalities": modalities})
+
+
+def _pictures(*colours: str, **columns: list[str]) -> Dataset:
+    stored = [{"bytes": drawn(colour), "path": None} for colour in colours]
+    features = {"id": datasets.Value("string"), "image": datasets.Image()} | dict.fromkeys(
+        columns, datasets.Value("string")
+    )
+    ids = [f"d{row}" for row in range(len(colours))]
+    return Dataset.from_dict({"id": ids, "image": stored, **columns}, features=datasets.Features(features))
+
+
+def test_a_column_of_images_is_read_as_items_and_not_decoded() -> None:
+    corpus = _pictures("red", "blue", "lime").select([2, 0])
+    assert list(passage_inputs(corpus, _about("t2i"))) == [Item("", (image("lime"),)), Item("", (image("red"),))]
+    titled = _pictures("red", text=["a square "], title=["T"])
+    assert list(passage_inputs(titled, _about("t2it"))) == [Item("T a square", (image("red"),))]
+    assert list(passage_inputs(titled, _about("t2i"))) == [Item("", (image("red"),))]
+    assert list(passage_inputs(titled, _about("t2t"))) == ["T a square"]
+
+
+def test_a_column_of_pictures_of_pillow_is_read_as_items() -> None:
+    pictures = [image("red").decoded(), image("blue").decoded()]
+    (one, other) = passage_inputs(Dataset.from_dict({"id": ["a", "b"], "image": pictures}), _about("t2i"))
+    assert isinstance(one, Item)
+    assert isinstance(other, Item)
+    assert [each.images[0].decoded().getpixel((0, 0)) for each in (one, other)] == [(255, 0, 0), (0, 0, 255)]
+
+
+def test_queries_are_what_the_task_says_of_them() -> None:
+    queries = _pictures("red", text=["what is it?"])
+    with quiet():
+        assert list(query_inputs(queries, _about("it2t"))) == [Item("what is it?", (image("red"),))]
+        assert list(query_inputs(queries, _about("i2t"))) == [Item("", (image("red"),))]
+        assert list(query_inputs(queries, _about("t2i"))) == ["what is it?"]
+
+
+def test_mteb_searches_images_through_the_bridge() -> None:
+    bridge = _bridge(ColourEncoder())  # type: ignore[arg-type]
+    bridge.index(_pictures("red", "blue", "lime", "blue"))
+    queries = Dataset.from_dict({"id": ["q"], "text": ["blue squares"]})
+    with quiet():
+        run = bridge.search(queries, task_metadata=_about("t2i"), top_k=4)
+    assert sorted(run["q"], key=run["q"].__getitem__, reverse=True)[:2] == ["d1", "d3"]
+    assert run["q"]["d1"] == run["q"]["d3"] > 0.9 > run["q"]["d0"]
+
+
+def test_mteb_encodes_and_scores_images_through_the_bridges() -> None:
+    about = _about("i2i")
+    with quiet():
+        loader = create_dataloader(_pictures("red", "blue"), task_metadata=about, prompt_type=None)
+        vectors = _bridge(ColourEncoder()).encode(loader, task_metadata=about)  # type: ignore[arg-type]
+        other = create_dataloader(_pictures("red", "red"), task_metadata=about, prompt_type=None)
+        scores = CrossEncoderBridge(ColourScorer(), Silent(), None).predict(loader, other, task_metadata=about)
+    wanted = ColourEncoder().encode([Item("", (image("red"),)), Item("", (image("blue"),))], role="symmetric").dense
+    assert np.array_equal(vectors, wanted)
+    assert scores[0] > 0.9 > 0.2 > scores[1]
 
 
 # Quiet.

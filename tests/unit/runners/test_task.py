@@ -130,3 +130,13 @@ def test_an_unknown_group_names_the_known_ones() -> None:
 
 def test_plain_keeps_different_types_apart() -> None:
     assert plain("Pair-Classification") == "pairclassification" != plain("Classification")
+
+
+def test_modalities_are_text_where_a_row_says_nothing(tmp_path: Path) -> None:
+    assert _read(tmp_path, _ROW)[0].modalities == ("text",)
+    assert _read(tmp_path, _ROW + 'modalities = ["image", "text"]\n')[0].modalities == ("image", "text")
+
+
+def test_an_unknown_modality_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^tasks\.toml: task A has the unknown modality smell; known are text, image$"):
+        _read(tmp_path, _ROW + 'modalities = ["text", "smell"]\n')

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pytest
 
 from flagbench import BadInput
-from flagbench.runners.data.texts import Picked, TextColumn, on_disk
+from flagbench.models.inputs import Image, Item
+from flagbench.runners.data.texts import ItemColumn, Picked, TextColumn, on_disk
 from flagbench.runners.store.keys import first_of_each, keys_of
+from tests.pictures import drawn, image
 
 _SCHEMA = pa.schema([("text", pa.large_string())])
 
@@ -87,3 +89,27 @@ def test_the_first_of_each_key_is_that_of_a_dictionary(size: int) -> None:
     firsts, places = first_of_each(keys_of(texts))
     assert [texts[row] for row in firsts] == list(rows)
     assert places.tolist() == expected
+
+
+def test_a_column_of_images_gives_items(tmp_path: Path) -> None:
+    """As datasets keeps them: bytes, or a file, or nothing."""
+    path = tmp_path / "blue.png"
+    path.write_bytes(drawn("blue"))
+    rows = [{"bytes": drawn("red"), "path": "elsewhere.png"}, {"bytes": None, "path": str(path)}, None, {}]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.chunked_array([pa.array(rows[:1], kind), pa.array(rows[1:], kind)])
+    red, blue = image("red"), Image(path)
+    assert list(ItemColumn(images, ["a", "", "c", ""])) == [Item("a", (red,)), Item("", (blue,)), "c", ""]
+    alone = ItemColumn(images)
+    assert list(alone[:3]) == [Item("", (red,)), Item("", (blue,)), ""]
+    assert len(alone) == 4
+    assert alone[1] == Item("", (blue,))
+    with pytest.raises(IndexError):
+        alone[4]
+
+
+def test_items_of_equal_content_are_found_once() -> None:
+    items = ["a", Item("a"), Item("a", (image("red"),)), Item("a", (image("red"),)), Item("a", (image("blue"),))]
+    firsts, places = first_of_each(keys_of(items))
+    assert firsts.tolist() == [0, 2, 4]
+    assert places.tolist() == [0, 0, 1, 1, 2]

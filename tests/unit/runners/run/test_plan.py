@@ -15,6 +15,8 @@ import pytest
 from flagbench import BadData, BadInput
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.cmteb.options import MtebOptions
+from flagbench.models import adapters
+from flagbench.models.inputs import TEXT
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import Ability, ModelSpec
@@ -214,12 +216,14 @@ def test_settings_are_those_of_model_reranker_instruction_data_and_task(
     assert plan.reranker is not None
     model, reranker = plan.model.spec.as_dict(), plan.reranker.spec.as_dict()
     del model["prompts"]
+    task = json.loads(json.dumps(asdict(step.task)))
+    assert task.pop("modalities") == ["text"]  # not said of texts: results of before it was still stand
     assert {key: value for key, value in step.settings.items() if key != "data"} == {
         "model": model,
         "instruction": dict.fromkeys(_ROLES, ""),
         "reranker": {**reranker, "top_k": changes.get("rerank_top_k", 100)},
         "profile": "quick",
-        "task": json.loads(json.dumps(asdict(step.task))),
+        "task": task,
     }
     assert step.settings["data"].keys() == {"source", "files"}
     assert step.digest == settings_digest(step.settings)
@@ -520,3 +524,53 @@ def test_a_store_that_cannot_be_is_refused(request_: RunRequest, tmp_path: Path)
         assert said == f"--store {store}: {tmp_path / 'file'} is a file, not a folder; choose another"
     assert _refused(request_, store=tmp_path / ("a" * 300)).endswith(": File name too long; choose another")
     assert "--no-store keeps none: drop one of them" in _refused(request_, store_fp16=True)
+
+
+@pytest.fixture
+def with_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CovidRetrieval and EcomRetrieval have images beside their texts."""
+    tasks = tuple(
+        replace(task, modalities=("text", "image")) if task.name in {"CovidRetrieval", "EcomRetrieval"} else task
+        for task in CMTEB.tasks()
+        if task.name in _MINI_TASKS[:3]
+    )
+    monkeypatch.setattr(type(CMTEB), "select", lambda self, request: tasks)
+
+
+@pytest.mark.parametrize("model", ["flagbench/random", "flagbench/bm25"])
+@pytest.mark.usefixtures("with_images")
+def test_tasks_with_images_are_refused_to_a_model_of_texts(request_: RunRequest, model: str) -> None:
+    assert _refused(request_, model=model) == (
+        f"{model} takes text, and CovidRetrieval, EcomRetrieval have images: "
+        "choose a model that takes images, or other tasks with --tasks"
+    )
+
+
+@pytest.mark.usefixtures("with_images")
+def test_a_reranker_of_texts_is_refused_behind_a_model_of_images(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(adapters.ADAPTERS, "random", replace(adapters.ADAPTERS["random"], modalities=TEXT | {"image"}))
+    resolve(request_)
+    assert _refused(request_, reranker="flagbench/random-reranker").startswith(
+        "flagbench/random-reranker takes text, and CovidRetrieval, EcomRetrieval have images: "
+    )
+
+
+@pytest.mark.usefixtures("with_images")
+def test_a_model_of_images_alone_is_refused_texts(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        adapters.ADAPTERS, "random", replace(adapters.ADAPTERS["random"], modalities=frozenset({"image"}))
+    )
+    assert "flagbench/random takes images, and " in _refused(request_)
+
+
+@pytest.mark.usefixtures("with_images")
+def test_modalities_are_a_setting_of_a_result_but_where_they_are_text(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results of before modalities were said are those of texts."""
+    monkeypatch.setitem(adapters.ADAPTERS, "random", replace(adapters.ADAPTERS["random"], modalities=TEXT | {"image"}))
+    settings = {step.task.name: step.settings["task"] for step in resolve(request_).steps}
+    assert settings["CovidRetrieval"]["modalities"] == ["text", "image"]
+    assert [name for name, values in settings.items() if "modalities" not in values] == ["T2Reranking"]

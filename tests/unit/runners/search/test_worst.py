@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
+from flagbench.models.inputs import Image, Item
 from flagbench.results.worst_queries import COUNT, PASSAGES, Passage
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.search.worst import Searched, some_texts, worst_of, worst_queries
@@ -55,3 +57,10 @@ def test_the_worst_of_all_parts() -> None:
     worst = worst_of("A", "ndcg_at_10", (each for part in parts for each in part))
     assert len(worst.queries) == COUNT
     assert [(each.subset, each.value) for each in worst.queries[:3]] == [("en", 0.0), ("zh", 0.5), ("en", 1.0)]
+
+
+def test_an_item_is_shown_as_its_text_and_the_names_of_its_images(tmp_path: Path) -> None:
+    item = Item("a square", (Image(tmp_path / "red.png"),))  # not there: nothing of it is read to name it
+    searched = Searched("dev", "default", {"q": {"p": 1.0}}, {}, lambda ids: {"q": item}, lambda ids: {"p": item})
+    (example,) = worst_queries(searched, {"q": 0.0})
+    assert example.text == example.found[0].text == "a square [image red.png]"
