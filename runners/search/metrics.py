@@ -14,7 +14,7 @@ MRR@k          the rank of the first relevant passage
 
 Means are taken after either of two rules, of which ``DENOMINATORS`` says over how many queries.
 
-``compat`` is what AIR-Bench's own package prints, ``strict`` what trec_eval's conventions ask for:
+``compat`` is what a leaderboard's own package prints, ``strict`` what trec_eval's conventions ask for:
 
 ==================  ===================================================  ==========================================
 \\                   compat                                               strict
