@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from flagbench.results.figures import percent
 from flagbench.results.record import TaskRecord
 
 if TYPE_CHECKING:
@@ -116,5 +117,5 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
 def _cell(row: Row | None) -> str:
     if row is None or row.score is None:
         return ""
-    error = "" if row.error is None else f" ± {100 * row.error:.2f}"
-    return f"{100 * row.score:.2f}{'' if row.comparable else '*'}{error}"
+    error = "" if row.error is None else f" ± {percent(row.error)}"
+    return f"{percent(row.score)}{'' if row.comparable else '*'}{error}"

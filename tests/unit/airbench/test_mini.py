@@ -32,7 +32,7 @@ _each_labelled = pytest.mark.parametrize("row", _LABELLED, ids=lambda row: row.t
 
 
 def _read(repo: str, row: Dataset, split: str) -> list[dict[str, Any]]:
-    return list(_SNAPSHOTS.read(repo, REVISION, row.benchmark_version, split))
+    return list(_SNAPSHOTS.source(repo, REVISION).read(row.benchmark_version, split))
 
 
 def _corpus(row: Dataset) -> list[dict[str, Any]]:
@@ -59,8 +59,8 @@ def test_the_cards_name_what_the_registry_rows_have_and_nothing_else() -> None:
     named = [
         (repo, config, split)
         for repo in repos
-        for config in _SNAPSHOTS.configs(repo, REVISION)
-        for split in _SNAPSHOTS.splits(repo, REVISION, config)
+        for config in _SNAPSHOTS.source(repo, REVISION).configs()
+        for split in _SNAPSHOTS.source(repo, REVISION).splits(config)
     ]
     assert sorted(named) == sorted(_files())
 
