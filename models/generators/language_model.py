@@ -166,8 +166,13 @@ class LanguageModel:
         made = self.inputs.batch(prompts, texts)
         tokens = made["input_ids"].shape[1] + more
         if self._positions and tokens > self._positions:
-            fix = "use --frames or --max-pixels with a smaller number" if prompts[0].seen else "ask a shorter one"
-            raise BadInput(f"{self.spec.name} has {self._positions} positions, and a question takes {tokens}: {fix}")
+            seen = bool(prompts[0].seen)
+            raise BadInput(
+                f"{self.spec.name} has {self._positions} positions, and a question takes {tokens}"
+                f"{f', {more} of them for the answer' if more else ''}: "
+                f"{'use --frames or --max-pixels with a smaller number' if seen else 'ask a shorter one'}"
+                f"{', or allow fewer new tokens' if more else ''}"
+            )
         dtype = DTYPES[self.spec.dtype]
         moved = {key: value.to(self.device) for key, value in made.items()}
         return {key: value.to(dtype) if value.is_floating_point() else value for key, value in moved.items()}, texts

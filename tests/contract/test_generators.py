@@ -196,7 +196,7 @@ def prompts(kind: str) -> list[Prompt]:
     if KINDS[kind].prefill:
         asked += [replace(PROMPTS[0], prefill=PREFILL), replace(PROMPTS[2], prefill=PREFILL)]
     if KINDS[kind].sees:
-        asked += [_seeing(1), _seeing(2), replace(_seeing(1), parts=_seeing(1).parts[1:]), _looking()]
+        asked += [_seeing(1), _seeing(2), replace(_seeing(1), parts=_seeing(1).parts[1:]), _looking(), _both()]
     return asked
 
 
@@ -209,6 +209,11 @@ def _looking() -> Prompt:
     """A question between two pictures."""
     one, other = (Image(frame) for frame in video_checkpoints.clip(3, 2).frames)
     return Prompt("", (one, Text(f"What differs?{OPTIONS}"), other))
+
+
+def _both() -> Prompt:
+    """A question on a picture and a video."""
+    return Prompt("Look closely.", (Image(video_checkpoints.clip(4, 1).frames[0]), *_seeing(1).parts))
 
 
 def test_every_adapter_that_generates_is_here() -> None:
@@ -235,7 +240,7 @@ def test_as_many_at_a_time_as_it_is_told(make: Callable[..., Any], kind: str) ->
 
 def test_prompts_are_told_apart(model: Any, prompts: list[Prompt], kind: str) -> None:
     """Were all answers alike, no comparison of this file could fail."""
-    few = {"first-letter": 1, "majority-letter": 2, "random-letter": 2}
+    few = {"first-letter": 1, "majority-letter": 2, "random-letter": 2, "server": len(PROMPTS)}
 
     assert len(set(answers_of(model, prompts))) >= few.get(kind, len(prompts) - 2)
 

@@ -24,6 +24,7 @@ from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
 from tests.answering import clip_of
+from tests.causal_checkpoints import write_causal
 from tests.e2e.commands import here, one_line
 from tests.e2e.test_airbench import tasks_of
 
@@ -232,6 +233,29 @@ def test_a_blind_run_needs_no_videos(data: Path, tmp_path: Path) -> None:
         *("--types", "multiple-choice"),
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_a_model_of_texts_answers_blind_alone(tmp_path: Path) -> None:
+    model = write_causal(tmp_path / "tiny-llama", "llama")
+    line = one_line(evaluate(tmp_path / "out", "--tasks", "ego", model=model))
+    assert "is a text model (LlamaForCausalLM) and sees no videos" in line
+    assert line.endswith("or --blind, which shows none")
+    flags = ["--max-new-tokens", "8"]
+    runs = [
+        evaluate(
+            tmp_path / f"out-{size}", "--tasks", "ego,summary", "--blind", *flags, "--batch-size", size, model=model
+        )
+        for size in ("1", "4")
+    ]
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
+    found = [
+        [path.read_bytes() for path in sorted((tmp_path / f"out-{size}").glob("*/*/MLVU/dev/*.json"))]
+        for size in (1, 4)
+    ]
+    assert len(found[0]) == 2
+    assert found[0] == found[1]
+    dry = here("score", "mlvu", tmp_path / "out-1", "--judge", model, "--dry-run")
+    assert "3 calls of local/tiny-llama" in dry.stdout, dry.stderr
 
 
 # Bad input.

@@ -171,7 +171,7 @@ def test_a_text_beyond_the_positions_is_refused_with_its_answer_counted(tmp_path
     text = "x" * 502
     assert len(answers_of(model, [asking(user=text)], 10)) == 1
 
-    with pytest.raises(BadInput, match="has 512 positions, and a question takes 513: ask a shorter one"):
+    with pytest.raises(BadInput, match="has 512 positions, and a question takes 513, 11 of them for the answer: ask"):
         answers_of(model, [asking(user=text)], 11)
 
 

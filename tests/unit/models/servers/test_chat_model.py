@@ -17,7 +17,7 @@ import pytest
 
 from flagbench import BadInput, FlagbenchError, ModelFault
 from flagbench.models.contract import Loading
-from flagbench.models.prompts import Clip, Prompt
+from flagbench.models.prompts import Clip, Image, Prompt, Text
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
@@ -148,6 +148,27 @@ def test_a_video_can_be_sent_as_one(serve):
     assert kind == "data:video/jpeg;base64"
     assert [base64.b64decode(frame) for frame in frames] == [jpeg(clip().frames[0])] * 3
     assert server.questions[0]["mm_processor_kwargs"] == {"fps": 2}
+
+
+@pytest.mark.parametrize(("form", "sent"), [("image_url", ["image_url"] * 2), ("video_url", ["video_url"])])
+def test_parts_are_sent_in_their_order(serve, form, sent):
+    server, model = serve(images=form)
+    picture = 255 - clip().frames[0]
+    prompt = Prompt("", (Text("before "), Image(picture), Text("between"), clip(), clip(0), Text(" after")))
+
+    answers_of(model, [prompt], 9)
+
+    content = server.questions[0]["messages"][0]["content"]
+    assert [part["type"] for part in content] == ["text", "image_url", "text", *sent, "text"]
+    assert [part["text"] for part in content if part["type"] == "text"] == ["before ", "between", " after"]
+    assert base64.b64decode(content[1]["image_url"]["url"].split(",")[1]) == jpeg(picture)
+
+
+def test_several_texts_are_one_where_nothing_is_seen(serve):
+    server, model = serve()
+
+    answers_of(model, [Prompt("", (Text("a "), Text("b")))], 9)
+    assert server.questions[0]["messages"] == [{"role": "user", "content": "a b"}]
 
 
 def test_a_question_without_a_clip_is_plain_text_and_a_seed_can_be_left_out(serve):
