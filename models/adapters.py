@@ -38,13 +38,13 @@ ADAPTERS: Mapping[str, str] = {
     "api": "flagbench.models.servers.api:load",
 }
 
-_MORE_THAN_TEXT: dict[str, frozenset[Modality]] = {}
+TAKES: dict[str, frozenset[Modality]] = {}
 """What an adapter takes where it is not text alone; known before any weights are loaded."""
 
 
 def modalities(adapter: str) -> frozenset[Modality]:
     """What models of an adapter take."""
-    return _MORE_THAN_TEXT.get(adapter, TEXT)
+    return TAKES.get(adapter, TEXT)
 
 
 def loader(adapter: str) -> Loader:

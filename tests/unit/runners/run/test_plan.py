@@ -526,7 +526,7 @@ def test_tasks_with_images_are_refused_to_a_model_of_texts(request_: RunRequest,
 def test_a_reranker_of_texts_is_refused_behind_a_model_of_images(
     request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(adapters._MORE_THAN_TEXT, "random", TEXT | {"image"})
+    monkeypatch.setitem(adapters.TAKES, "random", TEXT | {"image"})
     resolve(request_)
     assert _refused(request_, reranker="flagbench/random-reranker").startswith(
         "flagbench/random-reranker takes text, and CovidRetrieval, EcomRetrieval have images: "
@@ -535,7 +535,7 @@ def test_a_reranker_of_texts_is_refused_behind_a_model_of_images(
 
 @pytest.mark.usefixtures("with_images")
 def test_a_model_of_images_alone_is_refused_texts(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(adapters._MORE_THAN_TEXT, "random", frozenset({"image"}))
+    monkeypatch.setitem(adapters.TAKES, "random", frozenset({"image"}))
     assert "flagbench/random takes images, and " in _refused(request_)
 
 
@@ -544,7 +544,7 @@ def test_modalities_are_a_setting_of_a_result_but_where_they_are_text(
     request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Results of before modalities were said are those of texts."""
-    monkeypatch.setitem(adapters._MORE_THAN_TEXT, "random", TEXT | {"image"})
+    monkeypatch.setitem(adapters.TAKES, "random", TEXT | {"image"})
     settings = {step.task.name: step.settings["task"] for step in resolve(request_).steps}
     assert settings["CovidRetrieval"]["modalities"] == ["text", "image"]
     assert [name for name, values in settings.items() if "modalities" not in values] == ["T2Reranking"]
