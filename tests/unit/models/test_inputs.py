@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from flagbench import BadData, BadInput
 from flagbench.models import inputs
-from flagbench.models.adapters import ADAPTERS, modalities
+from flagbench.models.adapters import ADAPTERS, TAKES, modalities
 from flagbench.models.inputs import (
     TEXT,
     Image,
@@ -31,6 +31,8 @@ from flagbench.models.inputs import (
     readable_pair,
     text_of,
 )
+from flagbench.models.loading.deferred import Deferred
+from flagbench.models.loading.registry import published
 from tests.pictures import drawn, image
 
 RED, BLUE = image("red"), image("blue")
@@ -246,6 +248,13 @@ def test_an_input_that_a_model_does_not_take_is_refused_with_what_would() -> Non
         readable("b", frozenset({"image"}), "org/m")
     with pytest.raises(BadInput, match=r"choose a model that takes text and images$"):
         readable_pair(("q", Item("a", (RED,))), TEXT, "org/m")
+
+
+def test_a_model_that_is_not_loaded_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    deferred = Deferred(published()["flagbench/random"], "cpu", lambda: pytest.fail("it was loaded"))
+    assert deferred.modalities == TEXT
+    monkeypatch.setitem(TAKES, "random", BOTH)
+    assert deferred.modalities == BOTH
 
 
 def test_all_adapters_take_text_so_far() -> None:
