@@ -179,6 +179,11 @@ def test_the_order_of_images_counts() -> None:
     assert content_key(Item("", (RED, BLUE))) != content_key(Item("", (BLUE, RED)))
 
 
+def test_a_text_that_ends_in_the_key_of_an_image_is_told_from_the_image() -> None:
+    sly = Image(b"18597")  # whose key can be written as a text, as that of one in ten thousand
+    assert content_key(Item("a" + sly.key.decode(), (RED,))) != content_key(Item("a", (sly, RED)))
+
+
 def test_no_text_has_the_key_of_an_item() -> None:
     """Not even one of the very bytes that are hashed for the item."""
     body = (1).to_bytes(8, "big") + b"a" + RED.key
