@@ -160,7 +160,7 @@ class _Timed:
     def __init__(self, model: Any) -> None:
         self._model = model
         self.spec, self.device, self.backend = model.spec, model.device, model.backend
-        self.capabilities, self.parts = model.capabilities, model.parts
+        self.capabilities, self.modalities, self.parts = model.capabilities, model.modalities, model.parts
         self.seconds = 0.0
 
     def encode(self, texts: Any, **arguments: Any) -> Any:

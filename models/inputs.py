@@ -151,10 +151,10 @@ def content_key(content: Input) -> bytes:
         BadData: An image cannot be read.
     """
     if isinstance(content, str):
-        return _hash(_utf8(content))
+        return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
     if not content.images:
-        return _hash(_utf8(content.text))
-    text = _utf8(content.text)
+        return content_key(content.text)
+    text = content.text.encode("utf-8", "surrogatepass")
     parts = [len(text).to_bytes(8, "big"), text, *(image.key for image in content.images)]
     return _hash(b"".join(parts), b"text and images")
 
@@ -215,6 +215,8 @@ def readable(content: Input, modalities: frozenset[Modality], model: str) -> Inp
     Raises:
         BadInput: The input has what the model does not take.
     """
+    if isinstance(content, str) and "text" in modalities:
+        return content  # at once: there are millions of them
     content = plain(content)
     lacking = needs(content) - modalities
     if lacking:
@@ -236,7 +238,7 @@ def readable_pair(pair: Pair, modalities: frozenset[Modality], model: str) -> Pa
     Raises:
         BadInput: Either has what the model does not take.
     """
-    query, passage = (readable(each, modalities, model) for each in pair)
+    query, passage = readable(pair[0], modalities, model), readable(pair[1], modalities, model)
     return pair if query is pair[0] and passage is pair[1] else (query, passage)
 
 
@@ -251,10 +253,6 @@ def joined(modalities: Iterable[Modality]) -> str:
 
 def _hash(data: bytes, kind: bytes = b"") -> bytes:
     return hashlib.blake2b(data, digest_size=_KEY_BYTES, person=kind).digest()
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _refuse_large(name: str, size: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flagbench import BadInput
+from flagbench import BadInput, ModelFault
 from flagbench.models.contract import DENSE, Part
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.inputs import Image, Input, Item, plain
@@ -187,6 +187,31 @@ def test_images_cost_so_much_that_a_batch_of_them_is_small() -> None:
     adapter.sizes = []
     TextEncoder(adapter, Silent()).encode([str(row) for row in range(40)], role="passage")
     assert adapter.sizes == [40]
+
+
+def test_images_of_a_pair_cost_as_much() -> None:
+    class Batches(ColourScorer):
+        sizes: list[int]
+
+        def score(self, pairs: Any, **asked: Any) -> Any:
+            self.sizes.append(len(pairs))
+            return super().score(pairs, **asked)
+
+    scorer = Batches()
+    scorer.sizes = []
+    pairs = [(str(row), Item("", (image("red"),))) for row in range(10, 30)]
+    score_pairs(scorer, pairs, instruction="", progress=Silent())
+    assert scorer.sizes == [15, 5]
+
+
+def test_an_item_whose_vector_is_no_number_is_named() -> None:
+    class Broken(ColourEncoder):
+        def encode(self, texts: Any, **asked: Any) -> Embeddings:
+            return Embeddings(dense=np.full((len(texts), 2), np.nan, dtype=np.float32))
+
+    item = Item("a square", (Image(drawn("red")),))
+    with pytest.raises(ModelFault, match=r"\(first: 'a square \[image [0-9a-f]{8}\]'\)"):
+        TextEncoder(Broken(), Silent()).encode([item], role="query")
 
 
 def test_multi_vectors_of_equal_images_are_made_once(passages: Texts, monkeypatch: pytest.MonkeyPatch) -> None:

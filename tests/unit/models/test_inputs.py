@@ -7,8 +7,10 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from PIL import Image as Pillow
@@ -31,6 +33,8 @@ from flagbench.models.inputs import (
     readable_pair,
     text_of,
 )
+from flagbench.models.loading.deferred import Deferred
+from flagbench.models.loading.registry import published
 from tests.pictures import drawn, image
 
 RED, BLUE = image("red"), image("blue")
@@ -177,6 +181,11 @@ def test_the_order_of_images_counts() -> None:
     assert content_key(Item("", (RED, BLUE))) != content_key(Item("", (BLUE, RED)))
 
 
+def test_a_text_that_ends_in_the_key_of_an_image_is_told_from_the_image() -> None:
+    sly = Image(b"18597")  # whose key can be written as a text, as that of one in ten thousand
+    assert content_key(Item("a" + sly.key.decode(), (RED,))) != content_key(Item("a", (sly, RED)))
+
+
 def test_no_text_has_the_key_of_an_item() -> None:
     """Not even one of the very bytes that are hashed for the item."""
     body = (1).to_bytes(8, "big") + b"a" + RED.key
@@ -246,6 +255,13 @@ def test_an_input_that_a_model_does_not_take_is_refused_with_what_would() -> Non
         readable("b", frozenset({"image"}), "org/m")
     with pytest.raises(BadInput, match=r"choose a model that takes text and images$"):
         readable_pair(("q", Item("a", (RED,))), TEXT, "org/m")
+
+
+def test_a_model_that_is_not_loaded_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    deferred = Deferred(published()["flagbench/random"], "cpu", lambda: pytest.fail("it was loaded"))
+    assert deferred.modalities == TEXT
+    monkeypatch.setitem(cast("Any", ADAPTERS), "random", replace(ADAPTERS["random"], modalities=BOTH))
+    assert deferred.modalities == BOTH
 
 
 def test_all_adapters_take_text_so_far() -> None:

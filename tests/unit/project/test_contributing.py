@@ -16,6 +16,8 @@ from flagbench.models.adapters import ADAPTERS, Row, loader
 from flagbench.models.contract import Loading
 from flagbench.models.loading import registry as registry_module
 from flagbench.models.loading.registry import REGISTRY_FILE, parse, published
+from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.progress import Silent
 from tests.checkpoints import write_bert
 from tests.conftest import ROOT
 
@@ -53,7 +55,9 @@ def test_a_family_costs_one_file_and_one_table(tmp_path: Path, monkeypatch: pyte
     folder = write_bert(tmp_path / "tiny")
     spec = registry_module.family_spec("bge-max", name="local/tiny", revision="r")
     spec = type(spec)(**{**vars(spec), "query_max_length": 64, "passage_max_length": 64})
-    vectors = loader(spec.adapter)(spec, folder, Loading("cpu", batch_size=2)).encode(TEXTS, role="query").dense
+    encoder = loader(spec.adapter)(spec, folder, Loading("cpu", batch_size=2))
+    assert encoder.modalities == adapters_module.modalities(spec.adapter)
+    vectors = TextEncoder(encoder, Silent()).encode(TEXTS, role="query")
 
     model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     for text, vector in zip(TEXTS, vectors, strict=True):

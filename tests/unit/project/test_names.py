@@ -24,12 +24,6 @@ LEFT = {
     "models/loading/resolve.py",
     "models/loading/video_kinds.py",
     "models/video.py",
-    "results/published/scores.py",
-    "results/published/standing.py",
-    "results/published/verify.py",
-    "results/reference/__init__.py",
-    "results/reference/cmteb.csv",
-    "results/reference/make_reference.py",
 }
 
 
