@@ -83,7 +83,7 @@ def _judge_model(options: argparse.Namespace) -> Any:
     """The judge, loaded; for a dry run only its name and settings."""
     from flagbench.models.video import VideoSettings
 
-    blind = VideoSettings(frames=0, prompt="no-prefill")
+    blind = VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu")
     if options.judge_base:
         from flagbench.mlvu.find_model import server_model
 

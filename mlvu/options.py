@@ -10,17 +10,17 @@ from flagbench.models.video import (
     ANSWERS_BY,
     DECODERS,
     PROMPT_VARIANTS,
-    SAMPLERS,
     AnswerBy,
     Decoder,
     PromptVariant,
-    Sampler,
 )
 from flagbench.runners.arguments import names, positive, rate
 
+Sampler = Literal["mlvu", "uniform", "fps"]
 FramesAs = Literal["image_url", "video_url"]
 QuestionSet = Literal["as-released", "cleaned"]
 
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 FRAMES_AS: tuple[FramesAs, ...] = get_args(FramesAs)
 QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
 

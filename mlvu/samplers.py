@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput
-from flagbench.models.video import SAMPLERS, VideoSettings
+from flagbench.mlvu.options import SAMPLERS
+from flagbench.models.video import VideoSettings
 
 # Keeps a product like 0.1 * 30, which is a little above 3, from counting as one frame more.
 _ROUNDING = 1e-9

@@ -7,12 +7,10 @@ from typing import Any, ClassVar, Literal, get_args
 
 from flagbench.models.own import OwnSettings
 
-Sampler = Literal["mlvu", "uniform", "fps"]
 PromptVariant = Literal["official", "no-prefill"]
 AnswerBy = Literal["generate", "options"]
 Decoder = Literal["pyav", "torchcodec"]
 
-SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 PROMPT_VARIANTS: tuple[PromptVariant, ...] = get_args(PromptVariant)
 ANSWERS_BY: tuple[AnswerBy, ...] = get_args(AnswerBy)
 DECODERS: tuple[Decoder, ...] = get_args(Decoder)
@@ -23,11 +21,11 @@ class VideoSettings(OwnSettings):
     """How a model sees a video and answers: all of it moves scores.
 
     Attributes:
-        frames: Frames of a video; with the sampler ``fps`` at most so many; 0 for a model that sees none.
-        sampler: Which frames: MLVU's own formula, evenly spaced from the first to the last, or so many a second.
-        fps: Frames a second of the sampler ``fps``; 0 for the others.
+        frames: Frames of a video, or at most so many where the sampler goes by time; 0 for a model that sees none.
+        sampler: Name of the way in which the benchmark chooses them.
+        fps: Frames a second of a sampler that takes so many; 0 for the others.
         max_pixels: Pixels of a frame at most, larger ones are scaled down; 0 for as they are.
-        prompt: MLVU's texts with the beginning of the answer, ``Best Option: (``, or without it.
+        prompt: The benchmark's texts with the beginning of the answer that they give, or without it.
         answer: By a greedily generated text, or by the likeliest option.
         max_new_tokens: Tokens of a generated answer at most; 0 for what the benchmark gives a task of this kind.
         decoder: Library that decodes videos; its colours are its own.
@@ -39,7 +37,7 @@ class VideoSettings(OwnSettings):
     of_a_run: ClassVar[bool] = True
 
     frames: int
-    sampler: Sampler = "mlvu"
+    sampler: str
     fps: float = 0.0
     max_pixels: int = 0
     prompt: PromptVariant = "official"
@@ -53,7 +51,7 @@ class VideoSettings(OwnSettings):
 
     def shown(self) -> tuple[str, ...]:
         """What it sees and how it answers."""
-        rate = f" at {self.fps:g} a second" if self.sampler == "fps" else ""
+        rate = f" at {self.fps:g} a second" if self.fps else ""
         seen = f"{self.frames} frames ({self.sampler}{rate})" if self.frames else "no frames"
         pixels = (f"at most {self.max_pixels} pixels a frame",) if self.frames and self.max_pixels else ()
         decoder = (f"decoded by {self.decoder}",) if self.frames and self.decoder != "pyav" else ()

@@ -312,7 +312,7 @@ def loaded(folder: Path, batch_size: int | None = None, **said: Any) -> Any:
     model = resolve_generator(
         str(folder),
         None,
-        VideoSettings(4),
+        VideoSettings(4, sampler="mlvu"),
         saying(**said),
         on_cpu=lambda: True,
         trust_remote_code=False,

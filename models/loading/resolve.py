@@ -21,7 +21,7 @@ from flagbench.models.video import VideoSettings
 if TYPE_CHECKING:
     from flagbench.models.contract import Adapter
 
-_FOR_MLVU = "it is for MLVU"
+_ASKS = "choose a benchmark that asks questions"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def resolve_model(
     """
     row = published_as(model)
     if row is not None and row.ability == "generate":
-        raise BadInput(f"{model} answers questions on videos and gives no vectors or scores of texts: {_FOR_MLVU}")
+        raise BadInput(f"{model} answers questions on videos and gives no vectors or scores of texts: {_ASKS}")
     if row is not None and not row.has_files:
         return _built_in(model, row, revision, overrides)
     checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
@@ -191,14 +191,15 @@ def resolve_generator(
         return _built_in(model, replace(row, own=blind), revision, overrides)
     if row is not None:
         raise BadInput(
-            f"{model} is a model of texts and sees no videos; MLVU needs a video or multi-image language model"
+            f"{model} is a model of texts and sees no videos; questions on videos need a video or multi-image language "
+            "model"
         )
     # Here, as it takes transformers, which no other model needs before it is loaded.
     from flagbench.models.loading.causal_kinds import detect_causal_lm, writes_texts
     from flagbench.models.loading.video_kinds import detect_video_lm
 
     checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
-    seen = settings or VideoSettings(frames=0)
+    seen = settings or VideoSettings(frames=0, sampler="none")
     if not seen.frames and writes_texts(read_json(checkpoint.directory / "config.json")):
         found = detect_causal_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
     else:
@@ -223,5 +224,5 @@ def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:
     if sees_images(config) and not embeds:
         raise BadInput(
             f"{checkpoint.name} is a {config['architectures'][0]}, which answers questions on videos and gives no "
-            f"vectors or scores of texts: {_FOR_MLVU}, or say how it embeds with --pooling"
+            f"vectors or scores of texts: {_ASKS}, or say how it embeds with --pooling"
         )

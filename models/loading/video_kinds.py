@@ -18,7 +18,7 @@ from flagbench.models.video import VideoSettings
 
 _SYSTEM_PROBE, _USER_PROBE = "what the system says", "what the user says"
 _TEXTS = ("encoder", "causal")
-_WANTED = "MLVU needs a video or multi-image language model"
+_WANTED = "questions on videos need a video or multi-image language model"
 
 
 def detect_video_lm(

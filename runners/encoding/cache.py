@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from flagbench.models.contract import Part, Role
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.spec import ModelSpec
 from flagbench.results.identity import former
+from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.store.store import Space, Store
 
 # Texts whose embeddings are read at once; fewer where there is a vector for each of their tokens.
@@ -55,32 +55,30 @@ class CachedEmbeddings:
             "dtype": "float16" if half else "float32",
         }
 
-    def read(
-        self, keys: NDArray[np.void], parts: AbstractSet[Part]
-    ) -> Iterator[tuple[NDArray[np.int64], Embeddings | None]]:
+    def read(self, keys: NDArray[np.void], wanted: Wanted) -> Iterator[tuple[NDArray[np.int64], Embeddings | None]]:
         """The embeddings that are kept, in the order of the files, and last of all the rows that are not.
 
         Args:
             keys: ``V16[n]``, distinct.
-            parts: What is wanted; a text that lacks one of them is not kept. Read anew for each group: the caller may
-                take one out, and texts that lack no other then come too.
+            wanted: The parts; a text that lacks one of them is not cached. When one is dropped on the way, texts that
+                lack no other come too.
 
         Yields:
             Row numbers and their embeddings; then the rows ``int64[m]`` that must be encoded, rising, and None.
         """
         missing = np.arange(len(keys))
-        wanted: AbstractSet[Part] = frozenset()
-        while wanted != parts:
-            wanted = frozenset(parts)
-            places = {part: self._space(part).find(keys[missing]) for part in sorted(wanted)}
+        parts: frozenset[Part] = frozenset()
+        while parts != wanted.parts:
+            parts = wanted.parts
+            places = {part: self._space(part).find(keys[missing]) for part in sorted(parts)}
             there = np.all([each >= 0 for each in places.values()], axis=0)
             lost = [missing[~there]]
             rows = np.flatnonzero(there)
             rows = rows[np.argsort(next(iter(places.values()))[rows], kind="stable")]
-            size = _GROUP_MULTI_VECTOR if "multi_vector" in wanted else _GROUP
+            size = _GROUP_MULTI_VECTOR if "multi_vector" in parts else _GROUP
             for start in range(0, len(rows), size):
                 group = rows[start : start + size]
-                read = [self._gather(part, its[group]) for part, its in places.items() if part in parts]
+                read = [self._gather(part, its[group]) for part, its in places.items() if part in wanted.parts]
                 intact = np.all([found >= 0 for found, _ in read], axis=0)
                 lost.append(missing[group[~intact]])
                 if intact.any():

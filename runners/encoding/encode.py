@@ -11,7 +11,6 @@ import functools
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
@@ -25,6 +24,7 @@ from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable, readable_pair
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.cache import EmbeddingCache
+from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.progress import Progress
 from flagbench.runners.store.keys import as_keys, first_of_each, keys_of
 
@@ -127,7 +127,7 @@ class TextEncoder:
             ModelFault: The model gave a value that is not finite, or a wrong number of vectors.
         """
         distinct = self.distinct(texts)
-        wanted = set(parts)
+        wanted = Wanted(parts)
         orders: list[NDArray[np.int64]] = []
         chunks: list[Embeddings] = []
         taken = 0
@@ -135,11 +135,11 @@ class TextEncoder:
             distinct.texts, role=role, instruction=instruction, parts=wanted, keys=distinct.keys
         ):
             taken += chunk.multi_vector.values.nbytes if chunk.multi_vector is not None else 0
-            if multi_vector_bytes is not None and taken > multi_vector_bytes and "multi_vector" in wanted:
-                wanted.remove("multi_vector")
+            if multi_vector_bytes is not None and taken > multi_vector_bytes and "multi_vector" in wanted.parts:
+                wanted.drop("multi_vector")
                 chunks = [replace(each, multi_vector=None) for each in chunks]
             orders.append(order)
-            chunks.append(chunk if "multi_vector" in wanted else replace(chunk, multi_vector=None))
+            chunks.append(chunk if "multi_vector" in wanted.parts else replace(chunk, multi_vector=None))
         if not chunks:
             return Embeddings()
         place_of = np.empty(len(distinct.texts), dtype=np.int64)
@@ -160,7 +160,7 @@ class TextEncoder:
         *,
         role: Role,
         instruction: str = "",
-        parts: AbstractSet[Part],
+        parts: frozenset[Part] | Wanted,
         keep: bool = True,
         keys: NDArray[np.void] | None = None,
     ) -> Generator[tuple[NDArray[np.int64], Embeddings]]:
@@ -172,7 +172,7 @@ class TextEncoder:
             texts: Each one once.
             role: Their role in the task.
             instruction: Prefix of each.
-            parts: What is wanted of the model's parts; read anew for each chunk, so the caller may take one out.
+            parts: What is wanted of the model's parts; as ``Wanted`` the caller may drop one on the way.
             keep: Whether the store takes what is encoded.
             keys: Of the texts, where they are known; making them reads every text.
 
@@ -185,12 +185,13 @@ class TextEncoder:
         """
         cached = self._cache.of(self.adapter.spec, role, instruction) if self._cache else None
         clock = _Clock(self.counts)
-        small = self.adapter.device == "cpu" or "multi_vector" in parts
+        wanted = parts if isinstance(parts, Wanted) else Wanted(parts)
+        small = self.adapter.device == "cpu" or "multi_vector" in wanted.parts
         missing = np.arange(len(texts))
         keys = keys_of(texts) if cached and keys is None else keys
         if cached and keys is not None:
             self._progress.stage(f"reading {role} texts that are kept", len(texts))
-            for rows, embeddings in clock.timing(cached.read(keys, parts)):
+            for rows, embeddings in clock.timing(cached.read(keys, wanted)):
                 if embeddings is None:
                     missing = rows
                     break
@@ -199,7 +200,7 @@ class TextEncoder:
                 yield rows, embeddings
 
         def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
-            return self._prepared([texts[int(row)] for row in rows], role, instruction, parts)
+            return self._prepared([texts[int(row)] for row in rows], role, instruction, wanted)
 
         costs = np.fromiter((cost(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
         chunks = _chunks(missing, costs, *(_CHUNK_CPU if small else _CHUNK_GPU))
@@ -214,18 +215,18 @@ class TextEncoder:
             yield chunk, embeddings
 
     def _prepared(
-        self, texts: Sequence[Input], role: Role, instruction: str, parts: AbstractSet[Part]
+        self, texts: Sequence[Input], role: Role, instruction: str, wanted: Wanted
     ) -> Callable[[], Embeddings]:
         """The forward pass of one chunk, and the check of what it gives."""
         takes, name = self.adapter.modalities, self.adapter.spec.name
         texts = [readable(text, takes, name) for text in texts]
         ready = functools.partial(self.adapter.prepare, texts, role=role, instruction=instruction)
-        wanted = frozenset(parts)
-        run = ready(parts=wanted)
+        first = wanted.parts
+        run = ready(parts=first)
 
         def checked() -> Embeddings:
-            now = frozenset(parts)  # the caller may have taken one out since
-            return self._checked(run() if now == wanted else ready(parts=now)(), texts)
+            now = wanted.parts  # the caller may have dropped one since
+            return self._checked(run() if now == first else ready(parts=now)(), texts)
 
         return checked
 
@@ -283,7 +284,7 @@ def score_pairs(
     keys = as_keys(map(pair_key, distinct)) if cached else None
     if cached and keys is not None:
         progress.stage("reading pairs that are kept", len(distinct))
-        for found, embeddings in cached.read(keys, DENSE):
+        for found, embeddings in cached.read(keys, Wanted(DENSE)):
             if embeddings is None or embeddings.dense is None:
                 missing = found
                 break

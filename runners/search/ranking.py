@@ -37,6 +37,7 @@ from flagbench.models.embeddings import Embeddings, MultiVectors, widened
 from flagbench.models.inputs import Input, content_key
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.encode import Distinct, TextEncoder
+from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.search.hits import TIES, Corpus, Run, comparable, first, rescore, retrieve
 from flagbench.runners.search.index import IndexInfo, SearchWorker, StreamSearch
 from flagbench.runners.search.lexical import LexicalScores, LexicalSearch, Ranked, best, weighted_union
@@ -161,7 +162,7 @@ class _Retrieval:
 
     def _go_by(self, distinct: Distinct) -> None:
         """Search each chunk as it comes. Multi-vectors are no longer asked for when enough are kept."""
-        wanted = set(self._spec.parts)
+        wanted = Wanted(self._spec.parts)
         taken = 0
         with closing(
             self._encoder.chunks(
@@ -179,10 +180,10 @@ class _Retrieval:
                     self._dense.add(numbers, comparable(_had(chunk.dense), self._spec.similarity))
                 if self._lexical:
                     self._lexical.add(numbers, _had(chunk.sparse))
-                if chunk.multi_vector is not None and "multi_vector" in wanted:
+                if chunk.multi_vector is not None and "multi_vector" in wanted.parts:
                     taken += chunk.multi_vector.values.nbytes
                     if taken > _KEPT_BYTES:
-                        wanted.remove("multi_vector")
+                        wanted.drop("multi_vector")
                     else:
                         self._kept.append((numbers, chunk.multi_vector))
 
@@ -239,7 +240,7 @@ class _Retrieval:
             Picked(distinct.texts, missing),
             role=_PASSAGE,
             instruction=self._passages.instruction,
-            parts={"multi_vector"},
+            parts=frozenset({"multi_vector"}),
             keep=False,  # they would fill the store
             keys=distinct.keys[missing],
         ):
@@ -326,7 +327,7 @@ class _Rescoring:
         same = list(rows_of.values())
         unique = Picked(self._corpus.texts, np.array([rows[0] for rows in same], dtype=np.int64))
         for order, chunk in self._encoder.chunks(
-            unique, role=_PASSAGE, instruction=self._corpus.instruction, parts={"multi_vector"}, keep=False
+            unique, role=_PASSAGE, instruction=self._corpus.instruction, parts=frozenset({"multi_vector"}), keep=False
         ):
             each = [(row, place) for place, number in enumerate(order) for row in same[number]]
             found = np.array(each, dtype=np.int64)

@@ -111,7 +111,7 @@ def _deferred(folder: Path, batch_size: int | None) -> Any:
 
 
 def _server(server: FakeServer, batch_size: int | None) -> Any:
-    spec = api_model("m", server.url, VideoSettings(0, prompt="no-prefill"))
+    spec = api_model("m", server.url, VideoSettings(0, prompt="no-prefill", sampler="mlvu"))
     return ApiModel(spec, RateLimit(concurrency=batch_size or 1, timeout=10))
 
 

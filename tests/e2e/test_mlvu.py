@@ -87,7 +87,7 @@ CHOICES = ["plotQA", "findNeedle", "ego", "count", "order", "anomaly_reco", "top
 @pytest.mark.parametrize(
     "settings",
     [
-        VideoSettings(4),
+        VideoSettings(4, sampler="mlvu"),
         VideoSettings(3, sampler="uniform", max_pixels=10_000),
         VideoSettings(6, sampler="fps", fps=0.5),
     ],
@@ -105,7 +105,7 @@ def test_answers_that_name_no_option_are_counted(tmp_path: Path) -> None:
             for index, text in super().answers(prompts, max_new_tokens=max_new_tokens):
                 yield index, "hm" if index == 0 else text
 
-    settings = VideoSettings(frames=12)
+    settings = VideoSettings(frames=12, sampler="mlvu")
     outcome = run("ego", Mumbler(settings), tmp_path / "journal")
     assert outcome.texts["unparsed"] == 1
     assert outcome.texts["asked"] == outcome.texts["answered"] > 1
@@ -143,7 +143,7 @@ def test_the_majority_letter_is_at_least_as_right_as_any_other(tmp_path: Path, d
 
 
 def test_a_run_that_was_killed_asks_no_question_twice(tmp_path: Path) -> None:
-    journal, settings = tmp_path / "journal", VideoSettings(2)
+    journal, settings = tmp_path / "journal", VideoSettings(2, sampler="mlvu")
     asked: list[str] = []
     whole = run("ego", Reader(settings), tmp_path / "other")
     for stops in (1, 3, 0, 2):
@@ -163,10 +163,10 @@ def test_a_run_that_was_killed_asks_no_question_twice(tmp_path: Path) -> None:
 
 def test_frames_are_kept_between_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "cache" / "store"
-    first = run("count", Reader(VideoSettings(4)), tmp_path / "one", store)
+    first = run("count", Reader(VideoSettings(4, sampler="mlvu")), tmp_path / "one", store)
     assert list((tmp_path / "cache" / "frames").iterdir())
     monkeypatch.setattr("flagbench.mlvu.clips.read_clip", lambda *_: pytest.fail("decoded again"))
-    again = run("count", Reader(VideoSettings(4)), tmp_path / "two", store)
+    again = run("count", Reader(VideoSettings(4, sampler="mlvu")), tmp_path / "two", store)
     assert again.files == first.files
 
 
@@ -211,7 +211,7 @@ def test_missing_and_broken_videos_are_told_before_anything_runs(data: Path, tmp
     videos = sorted((data / "MLVU" / "MVLU" / "video" / "4_count").iterdir())
     videos[0].unlink()
     videos[1].write_bytes(videos[1].read_bytes()[:500])
-    model = Reader(VideoSettings(2))
+    model = Reader(VideoSettings(2, sampler="mlvu"))
     with pytest.raises(BadData) as caught:
         run("count", model, tmp_path / "journal", data=data)
     line = str(caught.value)
@@ -269,7 +269,9 @@ def test_a_text_embedder_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
 
 def test_a_video_baseline_is_refused_by_other_benchmarks(tmp_path: Path) -> None:
     line = one_line(here("evaluate", FIRST, "--mini", "--output", tmp_path / "out"))
-    assert line.endswith("answers questions on videos and gives no vectors or scores of texts: it is for MLVU")
+    assert line.endswith(
+        "answers questions on videos and gives no vectors or scores of texts: choose a benchmark that asks questions"
+    )
 
 
 def test_a_question_file_with_a_missing_field_is_one_line(data: Path, tmp_path: Path) -> None:

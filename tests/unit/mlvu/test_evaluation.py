@@ -65,7 +65,7 @@ def run(name: str, model: QueryWeights, folder: Path, **asked: Any) -> tuple[Loa
     return data, MLVU.evaluate(data, EvaluatedModel(model, journal=folder / "j", digest="d"), Silent(), None)  # type: ignore[arg-type]
 
 
-BLIND = VideoSettings(0)
+BLIND = VideoSettings(0, sampler="mlvu")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_questions_without_a_video_make_it_partial(tmp_path: Path) -> None:
     data = replace(data, content=replace(content, videos=videos, missing="5 are missing"))
     blind = MLVU.evaluate(data, EvaluatedModel(QueryWeights(BLIND), journal=tmp_path / "a", digest="d"), Silent(), None)  # type: ignore[arg-type]
     assert (blind.partial, blind.texts["asked"]) == (False, 8)
-    seeing = EvaluatedModel(QueryWeights(VideoSettings(4)), journal=tmp_path / "b", digest="d")  # type: ignore[arg-type]
+    seeing = EvaluatedModel(QueryWeights(VideoSettings(4, sampler="mlvu")), journal=tmp_path / "b", digest="d")  # type: ignore[arg-type]
     outcome = MLVU.evaluate(data, seeing, Silent(), None)
     assert (outcome.partial, outcome.texts["asked"]) == (True, 3)
     assert outcome.note.startswith("partial: 5 are missing; robust ")
@@ -145,18 +145,18 @@ def test_questions_without_a_video_make_it_partial(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("request_", "settings"),
     [
-        (MlvuOptions(), VideoSettings(16)),
-        (MlvuOptions(frames=3), VideoSettings(3)),
+        (MlvuOptions(), VideoSettings(16, sampler="mlvu")),
+        (MlvuOptions(frames=3), VideoSettings(3, sampler="mlvu")),
         (MlvuOptions(sampler="uniform"), VideoSettings(16, "uniform")),
         (MlvuOptions(sampler="fps"), VideoSettings(64, "fps", 1.0)),
         (MlvuOptions(sampler="fps", fps=0.5, frames=9), VideoSettings(9, "fps", 0.5)),
-        (MlvuOptions(max_pixels=100), VideoSettings(16, max_pixels=100)),
-        (MlvuOptions(blind=True), VideoSettings(0)),
-        (MlvuOptions(prompt_variant="no-prefill"), VideoSettings(16, prompt="no-prefill")),
-        (MlvuOptions(api_base="http://h/v1"), VideoSettings(16, prompt="no-prefill")),
-        (MlvuOptions(api_base="http://h/v1", prompt_variant="official"), VideoSettings(16)),
-        (MlvuOptions(answer="options"), VideoSettings(16, answer="options")),
-        (MlvuOptions(max_new_tokens=5), VideoSettings(16, max_new_tokens=5)),
+        (MlvuOptions(max_pixels=100), VideoSettings(16, max_pixels=100, sampler="mlvu")),
+        (MlvuOptions(blind=True), VideoSettings(0, sampler="mlvu")),
+        (MlvuOptions(prompt_variant="no-prefill"), VideoSettings(16, prompt="no-prefill", sampler="mlvu")),
+        (MlvuOptions(api_base="http://h/v1"), VideoSettings(16, prompt="no-prefill", sampler="mlvu")),
+        (MlvuOptions(api_base="http://h/v1", prompt_variant="official"), VideoSettings(16, sampler="mlvu")),
+        (MlvuOptions(answer="options"), VideoSettings(16, answer="options", sampler="mlvu")),
+        (MlvuOptions(max_new_tokens=5), VideoSettings(16, max_new_tokens=5, sampler="mlvu")),
     ],
 )
 def test_the_settings_that_flags_come_to(request_: MlvuOptions, settings: VideoSettings) -> None:

@@ -20,7 +20,7 @@ from flagbench.models.prompts import Clip
 from flagbench.models.video import VideoSettings
 from tests.unit.video_files import write_video
 
-SETTINGS = VideoSettings(4)
+SETTINGS = VideoSettings(4, sampler="mlvu")
 
 
 def made(number: int, frames: int = 4) -> Clip:
@@ -86,7 +86,7 @@ def test_writing_into_frames_changes_no_entry(videos: list[Path], folder: Path) 
 def test_a_clip_without_frames(videos: list[Path], folder: Path) -> None:
     read = Reader()
     for _ in range(2):
-        clip = FrameCache(folder, read=read).clip(videos[0], VideoSettings(0))
+        clip = FrameCache(folder, read=read).clip(videos[0], VideoSettings(0, sampler="mlvu"))
         assert clip.frames.shape[0] == 0
     assert read.asked == ["0.mp4"]
 
@@ -106,14 +106,14 @@ def test_the_same_content_elsewhere_is_the_same_video(videos: list[Path], folder
 def test_what_changes_frames_changes_the_entry(videos: list[Path]) -> None:
     settings = [
         SETTINGS,
-        VideoSettings(8),
+        VideoSettings(8, sampler="mlvu"),
         VideoSettings(4, "uniform"),
         VideoSettings(4, "fps", fps=1.0),
         VideoSettings(4, "fps", fps=2.0),
-        VideoSettings(4, max_pixels=100),
+        VideoSettings(4, max_pixels=100, sampler="mlvu"),
     ]
     assert len({key_of(videos[0], each) for each in settings}) == len(settings)
-    other = VideoSettings(4, prompt="no-prefill", answer="options", max_new_tokens=99)
+    other = VideoSettings(4, prompt="no-prefill", answer="options", max_new_tokens=99, sampler="mlvu")
     assert key_of(videos[0], other) == key_of(videos[0], SETTINGS), "prompts are no matter"
 
 

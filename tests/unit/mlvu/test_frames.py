@@ -20,11 +20,11 @@ from flagbench.models.video import VideoSettings
 from tests.unit.video_files import MILLISECOND, begin_later, index_first, write_video
 
 SETTINGS = (
-    VideoSettings(8),
+    VideoSettings(8, sampler="mlvu"),
     VideoSettings(31, "uniform"),
     VideoSettings(256, "fps", fps=4.0),
     VideoSettings(5, "fps", fps=4.0),
-    VideoSettings(1),
+    VideoSettings(1, sampler="mlvu"),
 )
 JUMPS = {"g": "40", "keyint_min": "40", "sc_threshold": "0"}
 
@@ -148,21 +148,21 @@ def test_the_cover_of_a_piece_of_music_is_no_video(tmp_path: Path) -> None:
         container.mux(sound.encode(samples))
         container.mux(sound.encode())
         container.mux(cover.encode())
-    for ask in (probe, lambda path: read_clip(path, VideoSettings(8)), frames_module.check):
+    for ask in (probe, lambda path: read_clip(path, VideoSettings(8, sampler="mlvu")), frames_module.check):
         with pytest.raises(BadData, match="has no video stream"):
             ask(path)
 
 
 def test_a_video_shorter_than_what_is_asked_for(tmp_path: Path) -> None:
-    clip = read_clip(write_video(tmp_path / "a.mp4", 3), VideoSettings(8))
+    clip = read_clip(write_video(tmp_path / "a.mp4", 3), VideoSettings(8, sampler="mlvu"))
     assert numbers(clip) == clip.indices.tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
-    single = read_clip(write_video(tmp_path / "b.mp4", 1), VideoSettings(2))
+    single = read_clip(write_video(tmp_path / "b.mp4", 1), VideoSettings(2, sampler="mlvu"))
     assert numbers(single) == [0, 0]
     assert single.duration == pytest.approx(0.04)
 
 
 def test_no_frames_for_a_model_that_sees_none(tmp_path: Path) -> None:
-    clip = read_clip(write_video(tmp_path / "a.mp4", 30), VideoSettings(0))
+    clip = read_clip(write_video(tmp_path / "a.mp4", 30), VideoSettings(0, sampler="mlvu"))
     assert (len(clip.frames), len(clip.indices), clip.total_frames) == (0, 0, 30)
 
 
@@ -171,12 +171,12 @@ def test_decoding_jumps_only_forward_and_only_past_a_keyframe(tmp_path: Path, mo
     stretches: list[tuple[int, int]] = []
     plain = frames_module._stretches
     monkeypatch.setattr(frames_module, "_stretches", lambda *given: stretches.extend(plain(*given)) or stretches)
-    read_clip(path, VideoSettings(4))
+    read_clip(path, VideoSettings(4, sampler="mlvu"))
     assert len(stretches) == 4
     assert all(begin % 40 == 0 for begin, _ in stretches), "each begins at a keyframe"
     assert all(end < begin for (_, end), (begin, _) in pairwise(stretches))
     stretches.clear()
-    read_clip(path, VideoSettings(40))
+    read_clip(path, VideoSettings(40, sampler="mlvu"))
     assert len(stretches) == 1, "nothing to win by a jump"
 
 
@@ -192,7 +192,7 @@ def test_a_container_that_jumps_elsewhere_is_read_from_the_start(
         return plan
 
     monkeypatch.setattr(frames_module, "_plan", astray)
-    clip = read_clip(path, VideoSettings(4))
+    clip = read_clip(path, VideoSettings(4, sampler="mlvu"))
     assert numbers(clip) == clip.indices.tolist()
 
 
@@ -203,9 +203,9 @@ def test_packets_that_are_not_the_frames_are_decoded_to_be_counted(
         raise frames_module._NotByPackets
 
     path = write_video(tmp_path / "a.mp4", 90)
-    known = read_clip(path, VideoSettings(8))
+    known = read_clip(path, VideoSettings(8, sampler="mlvu"))
     monkeypatch.setattr(frames_module, "_plan", fails)
-    clip = read_clip(path, VideoSettings(8))
+    clip = read_clip(path, VideoSettings(8, sampler="mlvu"))
     assert numbers(clip) == known.indices.tolist()
     assert np.array_equal(clip.frames, known.frames)
     assert probe(path) == pytest.approx((90, 25, 3.6))
@@ -213,10 +213,10 @@ def test_packets_that_are_not_the_frames_are_decoded_to_be_counted(
 
 def test_frames_are_scaled_down_to_the_pixels_allowed(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 60, size=(320, 180))
-    clip = read_clip(path, VideoSettings(4, max_pixels=160 * 90))
+    clip = read_clip(path, VideoSettings(4, max_pixels=160 * 90, sampler="mlvu"))
     assert clip.frames.shape == (4, 90, 160, 3)
     assert numbers(clip) == clip.indices.tolist()
-    assert read_clip(path, VideoSettings(4, max_pixels=320 * 180)).frames.shape == (4, 180, 320, 3)
+    assert read_clip(path, VideoSettings(4, max_pixels=320 * 180, sampler="mlvu")).frames.shape == (4, 180, 320, 3)
 
 
 def test_sizes() -> None:
@@ -231,8 +231,8 @@ def test_sizes() -> None:
 
 
 def test_rotation_is_applied(tmp_path: Path) -> None:
-    upright = read_clip(write_video(tmp_path / "a.mp4", 10), VideoSettings(2)).frames
-    turned = read_clip(write_video(tmp_path / "b.mp4", 10, rotation=90), VideoSettings(2)).frames
+    upright = read_clip(write_video(tmp_path / "a.mp4", 10), VideoSettings(2, sampler="mlvu")).frames
+    turned = read_clip(write_video(tmp_path / "b.mp4", 10, rotation=90), VideoSettings(2, sampler="mlvu")).frames
     assert turned.shape == (2, 160, 120, 3)
     assert np.array_equal(turned, np.rot90(upright, 1, axes=(1, 2)))
 
@@ -246,7 +246,7 @@ def test_colours_stay_what_they_are(tmp_path: Path) -> None:
         picture[:, :32], picture[:, 32:] = (220, 30, 30), (20, 40, 200)
         container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    (frame,) = read_clip(path, VideoSettings(1)).frames
+    (frame,) = read_clip(path, VideoSettings(1, sampler="mlvu")).frames
     assert np.abs(frame[10, 10].astype(int) - (220, 30, 30)).max() < 12
     assert np.abs(frame[10, 50].astype(int) - (20, 40, 200)).max() < 12
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         (early, "early.mp4 is cut off"),
         (sound, "sound.mp4 has no video stream"),
     ):
-        for ask in (probe, lambda path: read_clip(path, VideoSettings(8)), frames_module.check):
+        for ask in (probe, lambda path: read_clip(path, VideoSettings(8, sampler="mlvu")), frames_module.check):
             with pytest.raises(BadData, match=says) as caught:
                 ask(path)
             assert "\n" not in str(caught.value)
@@ -287,7 +287,7 @@ def test_a_damaged_middle_is_passed_over(tmp_path: Path) -> None:
     middle = len(data) // 2
     data[middle : middle + 600] = bytes(600)
     path.write_bytes(data)
-    clip = read_clip(path, VideoSettings(16))
+    clip = read_clip(path, VideoSettings(16, sampler="mlvu"))
     assert len(clip.frames) == 16
 
 

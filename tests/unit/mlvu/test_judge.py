@@ -426,7 +426,7 @@ def behind(monkeypatch):
 
     def make(script=(), answer=None, cache=None):
         server = FakeServer(script, answer or (lambda body: good(body["messages"][0]["content"])))
-        spec = api_model("judge", server.url, VideoSettings(frames=0, prompt="no-prefill"))
+        spec = api_model("judge", server.url, VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu"))
         clock = Clock(lambda: 0.0, lambda stop, seconds: None, lambda: 0.0)
         model = ApiModel(spec, RateLimit(concurrency=3, timeout=10), clock)
         opened.append((server, model))

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from flagbench import BadInput
+from flagbench.mlvu.options import SAMPLERS, Sampler
 from flagbench.mlvu.samplers import indices
-from flagbench.models.video import SAMPLERS, Sampler, VideoSettings
+from flagbench.models.video import VideoSettings
 
 
 def chosen(total: int, frames: int, sampler: Sampler = "mlvu", *, video: float = 25.0, fps: float = 0.0) -> list[int]:
@@ -87,8 +88,8 @@ def test_no_frames_for_a_model_that_sees_none(sampler: Sampler) -> None:
     ("total", "video", "settings", "says"),
     [
         (10, 25.0, VideoSettings(4, "first"), "unknown sampler 'first'"),  # type: ignore[arg-type]
-        (10, 25.0, VideoSettings(-1), "-1 frames"),
-        (0, 25.0, VideoSettings(4), "without frames"),
+        (10, 25.0, VideoSettings(-1, sampler="mlvu"), "-1 frames"),
+        (0, 25.0, VideoSettings(4, sampler="mlvu"), "without frames"),
         (10, 25.0, VideoSettings(4, "fps"), "needs a rate above 0"),
         (10, 0.0, VideoSettings(4, "fps", 1.0), "rate is unknown"),
     ],

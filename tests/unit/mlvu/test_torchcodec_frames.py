@@ -31,7 +31,7 @@ INSTALLED = importlib.util.find_spec("torchcodec") is not None
 VIDEOS = sorted((MINI / "MLVU" / "MVLU" / "video" / "4_count").glob("*.mp4"))
 # As the product has it, so that equal frames have equal pixels.
 SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-SETTINGS = [VideoSettings(5), VideoSettings(40, sampler="uniform", max_pixels=9_000)]
+SETTINGS = [VideoSettings(5, sampler="mlvu"), VideoSettings(40, sampler="uniform", max_pixels=9_000)]
 
 
 class _Decoder:
@@ -116,21 +116,21 @@ def test_what_it_cannot_read_is_one_line(
 
     monkeypatch.setattr(stand_in, "get_frames_at", fails)
     with pytest.raises(BadData, match=r"^torchcodec cannot read .*a\.mp4 \(no such frame\); use --decoder pyav$"):
-        read_clip(write_video(tmp_path / "a.mp4", 20), VideoSettings(4, decoder="torchcodec"))
+        read_clip(write_video(tmp_path / "a.mp4", 20), VideoSettings(4, decoder="torchcodec", sampler="mlvu"))
 
 
 def test_its_frames_are_kept_apart_from_those_of_pyav(
     tmp_path: Path, stand_in: type[_Decoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_video(tmp_path / "a.mp4", 5)
-    keys = [key_of(path, VideoSettings(4, decoder=each)) for each in ("pyav", "torchcodec")]
+    keys = [key_of(path, VideoSettings(4, decoder=each, sampler="mlvu")) for each in ("pyav", "torchcodec")]
     real = metadata.version
     for changed in ("torchcodec", "av"):
         monkeypatch.setattr(
             metadata, "version", lambda name, changed=changed: "0.0.1" if name == changed else real(name)
         )
-        keys.append(key_of(path, VideoSettings(4, decoder="torchcodec")))
-    keys.append(key_of(path, VideoSettings(4)))  # another av
+        keys.append(key_of(path, VideoSettings(4, decoder="torchcodec", sampler="mlvu")))
+    keys.append(key_of(path, VideoSettings(4, sampler="mlvu")))  # another av
     assert len(set(keys)) == len(keys)
 
 

@@ -69,9 +69,11 @@ def _spec(label: str) -> ModelSpec:
                 own=VideoSettings(frames=8, sampler="fps", fps=1.0),
             )
         case ["letters"]:
-            return replace(published()["flagbench/first-letter"], own=VideoSettings(frames=0))
+            return replace(published()["flagbench/first-letter"], own=VideoSettings(frames=0, sampler="mlvu"))
         case ["server"]:
-            return api_model("some-model", "http://localhost:8000/v1", VideoSettings(frames=4, prompt="no-prefill"))
+            return api_model(
+                "some-model", "http://localhost:8000/v1", VideoSettings(frames=4, prompt="no-prefill", sampler="mlvu")
+            )
     raise AssertionError(label)
 
 

@@ -25,7 +25,7 @@ def ask(number, letters="ABCD"):
 
 
 def baseline(model, **said):
-    return resolve_generator(model, None, VideoSettings(64, max_pixels=9), saying(**said), **OPTIONS)
+    return resolve_generator(model, None, VideoSettings(64, max_pixels=9, sampler="mlvu"), saying(**said), **OPTIONS)
 
 
 def load(name):
@@ -42,7 +42,7 @@ def test_a_baseline_is_a_generator_without_files_that_sees_no_frames(name, kind)
     assert (adapter.spec.ability, adapter.spec.name) == ("generate", name)
     assert model.checkpoint is None
     assert not has_files(name)
-    assert model.spec.own == VideoSettings(0, max_pixels=9)
+    assert model.spec.own == VideoSettings(0, max_pixels=9, sampler="mlvu")
     assert has_line(model.evidence, "no videos")
     assert "no frames" in settings_line(model.spec)
     assert "fp32" not in settings_line(model.spec)
@@ -105,7 +105,7 @@ def test_a_name_of_its_own():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_of_texts_has_no_use_for_them(name):
-    with pytest.raises(BadInput, match=r"answers questions on videos.*MLVU") as caught:
+    with pytest.raises(BadInput, match=r"answers questions on videos.*a benchmark that asks questions") as caught:
         resolve_model(name, None, Overrides(), **OPTIONS)
     assert "\n" not in str(caught.value)
 

@@ -195,8 +195,12 @@ def test_half_precision_reaches_the_weights(tmp_path):
 def test_a_model_of_texts_answers_questions_on_videos_blind_alone(tmp_path):
     folder = str(write_causal(tmp_path / "m", "llama"))
     allowed = {"trust_remote_code": False, "allow_pickle": False}
-    blind = resolve_generator(folder, None, VideoSettings(0), Overrides(), **allowed)
+    blind = resolve_generator(folder, None, VideoSettings(0, sampler="mlvu"), Overrides(), **allowed)
 
-    assert (blind.spec.adapter, blind.spec.own, blind.spec.dtype) == ("causal-lm", VideoSettings(0), "bf16")
+    assert (blind.spec.adapter, blind.spec.own, blind.spec.dtype) == (
+        "causal-lm",
+        VideoSettings(0, sampler="mlvu"),
+        "bf16",
+    )
     with pytest.raises(BadInput, match=r"is a text model \(LlamaForCausalLM\) and sees no videos; .* or --blind"):
-        resolve_generator(folder, None, VideoSettings(8), Overrides(), **allowed)
+        resolve_generator(folder, None, VideoSettings(8, sampler="mlvu"), Overrides(), **allowed)

@@ -49,7 +49,9 @@ def lm(family, tmp_path_factory):
     if family == "smolvlm":
         pytest.importorskip("num2words")
     folder = FAMILIES[family](tmp_path_factory.mktemp("lm") / family)
-    model = resolve_generator(str(folder), None, VideoSettings(6), Overrides(), on_cpu=lambda: True, **OPTIONS)
+    model = resolve_generator(
+        str(folder), None, VideoSettings(6, sampler="mlvu"), Overrides(), on_cpu=lambda: True, **OPTIONS
+    )
     assert any("as one video with their true times" in line for line in model.evidence)
     return model.load(device="cpu", batch_size=None, **OPTIONS)
 

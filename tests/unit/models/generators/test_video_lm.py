@@ -88,7 +88,7 @@ def test_the_families_see_videos_as_they_should(tmp_path):
 def test_what_is_loaded(lm):
     assert lm.capabilities == {"generate"}
     assert (lm.backend, lm.device, lm.batch_size) == ("torch", "cpu", 1)
-    assert lm.spec.own == VideoSettings(4)
+    assert lm.spec.own == VideoSettings(4, sampler="mlvu")
     assert (lm.inputs.sees, lm.inputs.system) == ("images", False)
 
 

@@ -15,7 +15,7 @@ from tests.saying import saying
 from tests.unit.checkpoint_files import BERT, CAUSAL, CROSS_ENCODER, MINICPM, has_line, xlmr
 from tests.video_checkpoints import IM_TEMPLATE, LLAVA_TEMPLATE
 
-SETTINGS = VideoSettings(8)
+SETTINGS = VideoSettings(8, sampler="mlvu")
 OPTIONS = {"trust_remote_code": False, "allow_pickle": False}
 
 
@@ -83,7 +83,7 @@ def test_a_model_without_videos_sees_images(checkpoint):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (VideoSettings(0), "frames: none, the question alone"),
+        (VideoSettings(0, sampler="mlvu"), "frames: none, the question alone"),
         (VideoSettings(32, "fps", 1.0), "frames: at most 32, as one video"),
     ],
 )
@@ -117,14 +117,19 @@ def test_flags_of_other_models_are_refused(checkpoint, said):
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 @pytest.mark.parametrize("frames", [1, 7])
 def test_an_odd_number_of_frames_for_a_model_of_pairs(checkpoint, family, frames):
-    message = refused(checkpoint(SEEING[family], TEMPLATED), VideoSettings(frames))
+    message = refused(checkpoint(SEEING[family], TEMPLATED), VideoSettings(frames, sampler="mlvu"))
 
     assert f"takes frames in pairs, and {frames} were asked for: ask for {frames + 1}" in message
 
 
 @pytest.mark.parametrize("family", ["llava_onevision", "smolvlm", "internvl"])
 def test_an_odd_number_of_frames_for_other_models(checkpoint, family):
-    assert detect_video_lm(checkpoint(SEEING[family], TEMPLATED), VideoSettings(7), Overrides()).spec.own.frames == 7
+    assert (
+        detect_video_lm(
+            checkpoint(SEEING[family], TEMPLATED), VideoSettings(7, sampler="mlvu"), Overrides()
+        ).spec.own.frames
+        == 7
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,9 +148,9 @@ def test_the_files_say_whether_frames_go_in_pairs(checkpoint, size, name):
     files = checkpoint(plain, {**TEMPLATED, name: stated})
 
     if size == 2:
-        assert "in pairs" in refused(files, VideoSettings(7))
+        assert "in pairs" in refused(files, VideoSettings(7, sampler="mlvu"))
     else:
-        assert detect_video_lm(files, VideoSettings(7), Overrides()).spec.own.frames == 7
+        assert detect_video_lm(files, VideoSettings(7, sampler="mlvu"), Overrides()).spec.own.frames == 7
 
 
 # The system text
@@ -216,7 +221,7 @@ def test_models_that_see_no_videos(checkpoint, config, said):
 
     assert said in message
     assert "local/tiny" in message
-    assert "MLVU needs a video or multi-image language model" in message
+    assert "questions on videos need a video or multi-image language model" in message
 
 
 def test_code_of_its_own_needs_leave(checkpoint):
@@ -278,7 +283,7 @@ def test_a_video_model_on_a_benchmark_of_texts(folder):
         resolve_model(folder(QWEN2), None, Overrides(), **OPTIONS)
 
     assert "Qwen2VLForConditionalGeneration, which answers questions on videos" in str(caught.value)
-    assert "MLVU" in str(caught.value)
+    assert "choose a benchmark that asks questions" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -295,20 +300,23 @@ def test_a_generator_is_found_by_its_folder(folder):
 
 @pytest.mark.parametrize("name", ["BAAI/bge-m3", "flagbench/random", "bm25"])
 def test_a_published_model_of_texts_sees_no_videos(name):
-    with pytest.raises(BadInput, match="sees no videos; MLVU needs"):
+    with pytest.raises(BadInput, match="sees no videos; questions on videos need"):
         resolve_generator(name, None, SETTINGS, Overrides(), **OPTIONS)
 
 
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        (VideoSettings(8), "8 frames (mlvu), generated answers, official prompt, bf16"),
+        (VideoSettings(8, sampler="mlvu"), "8 frames (mlvu), generated answers, official prompt, bf16"),
         (
             VideoSettings(64, "fps", 0.5, 1000, "no-prefill", "generate", 9),
             "64 frames (fps at 0.5 a second), at most 1000 pixels a frame, generated answers, at most 9 tokens, "
             "no-prefill prompt, bf16",
         ),
-        (VideoSettings(0, max_pixels=9, answer="options"), "no frames, the likeliest option, official prompt, bf16"),
+        (
+            VideoSettings(0, max_pixels=9, answer="options", sampler="mlvu"),
+            "no frames, the likeliest option, official prompt, bf16",
+        ),
     ],
 )
 def test_the_settings_in_one_line(checkpoint, settings, line):

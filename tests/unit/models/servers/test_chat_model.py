@@ -27,7 +27,7 @@ from tests.answering import answers_of, asking
 from tests.fake_server import FakeServer, Reply, completion, unused_port
 
 SECRET = "sk-very-secret-0123"
-VIDEO = VideoSettings(frames=2, prompt="no-prefill")
+VIDEO = VideoSettings(frames=2, prompt="no-prefill", sampler="mlvu")
 PATIENT = RateLimit(timeout=10)
 
 
@@ -200,8 +200,8 @@ def test_the_spec_says_all_that_moves_a_score(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"video": VideoSettings(2)}, "no-prefill"),
-        ({"video": VideoSettings(2, prompt="no-prefill", answer="options")}, "no probabilities"),
+        ({"video": VideoSettings(2, sampler="mlvu")}, "no-prefill"),
+        ({"video": VideoSettings(2, prompt="no-prefill", answer="options", sampler="mlvu")}, "no probabilities"),
         ({"images": "gif"}, "image_url or video_url"),
         ({"name": " "}, "has no name"),
         ({"extra": {"temperature": 1}}, "temperature"),

@@ -19,6 +19,7 @@ from flagbench.models.loading.registry import published
 from flagbench.runners.encoding import cache as kept_module
 from flagbench.runners.encoding.cache import CachedEmbeddings, EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.progress import Silent
 from flagbench.runners.store.folder import read_identity
 from flagbench.runners.store.keys import keys_of
@@ -83,7 +84,7 @@ def read(kept: CachedEmbeddings, numbers: Sequence[int], parts: Any) -> tuple[di
     """What is kept of some texts, and those that are missing."""
     found: dict[int, Embeddings] = {}
     missing = None
-    for rows, embeddings in kept.read(keys(*numbers), parts):
+    for rows, embeddings in kept.read(keys(*numbers), Wanted(parts)):
         assert missing is None
         if embeddings is None:
             missing = [numbers[row] for row in rows]
@@ -133,7 +134,7 @@ def test_groups_come_in_the_order_of_the_files(opened: Opened, monkeypatch: pyte
     kept = m3(opened())
     for chunk in ([3, 0, 4], [1, 2]):
         kept.put(keys(*chunk), only(made(*chunk), DENSE))
-    groups = [rows.tolist() for rows, found in kept.read(keys(0, 1, 2, 3, 4), DENSE) if found is not None]
+    groups = [rows.tolist() for rows, found in kept.read(keys(0, 1, 2, 3, 4), Wanted(DENSE)) if found is not None]
     assert groups == [[3, 0], [4, 1], [2]]
 
 
@@ -167,7 +168,7 @@ def test_a_part_taken_out_while_reading_brings_the_texts_that_lack_it(
     kept = m3(opened())
     kept.put(keys(0, 1, 2, 3, 4, 5), only(made(0, 1, 2, 3, 4, 5), {"dense", "sparse"}))
     kept.put(keys(1, 2, 3, 6), only(made(1, 2, 3, 6), ["multi_vector"]))
-    wanted: set[Part] = set(ALL)
+    wanted = Wanted(ALL)
     groups: list[tuple[list[int], bool]] = []
     for rows, embeddings in kept.read(keys(*range(8)), wanted):
         if embeddings is None:
@@ -175,7 +176,8 @@ def test_a_part_taken_out_while_reading_brings_the_texts_that_lack_it(
             break
         assert_same(only(embeddings, ["dense", "sparse"]), only(made(*rows), ["dense", "sparse"]))
         groups.append((rows.tolist(), embeddings.multi_vector is not None))
-        wanted.discard("multi_vector")
+        if "multi_vector" in wanted.parts:
+            wanted.drop("multi_vector")
     assert groups == [([1, 2], True), ([3], False), ([0, 4, 5], False)]
 
 

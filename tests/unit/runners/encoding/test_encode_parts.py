@@ -13,6 +13,7 @@ from flagbench.models.embedders.settings import M3Settings
 from flagbench.models.loading.registry import published
 from flagbench.runners.encoding import encode
 from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.progress import Silent
 from tests.unit.fakes import ALL, Numbers, ThreeParts
 
@@ -194,6 +195,16 @@ def test_chunks_come_longest_first_with_the_rows_of_their_texts(adapter):
     assert encoder.counts.seconds > 0
 
 
+def test_only_a_part_that_is_wanted_beside_others_can_be_dropped():
+    wanted = Wanted({"dense", "sparse"})
+    with pytest.raises(KeyError):
+        wanted.drop("multi_vector")
+    wanted.drop("sparse")
+    with pytest.raises(KeyError):
+        wanted.drop("dense")
+    assert wanted.parts == {"dense"}
+
+
 def test_chunks_are_encoded_as_they_are_taken(adapter):
     chunks = TextEncoder(adapter, Silent()).chunks(DISTINCT, role="passage", parts={"dense"})
 
@@ -203,10 +214,11 @@ def test_chunks_are_encoded_as_they_are_taken(adapter):
 
 
 def test_a_part_taken_out_between_chunks_is_no_longer_asked_for(adapter):
-    wanted = {"dense", "multi_vector"}
+    wanted = Wanted({"dense", "multi_vector"})
     given = []
     for _, chunk in TextEncoder(adapter, Silent()).chunks(DISTINCT, role="passage", parts=wanted):
         given.append(chunk.multi_vector is not None)
-        wanted.discard("multi_vector")
+        if "multi_vector" in wanted.parts:
+            wanted.drop("multi_vector")
 
     assert given == [True, False, False]
