@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted, first_few
 from flagbench.runners.arguments import names
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,11 +113,11 @@ def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
     for table in scores.render():
         out.print(table)
     if not all(each.comparable for each in scores.scored):
-        _say(out, "* the labels are not as many as the published ones: not comparable with the leaderboard")
+        say(out, "* the labels are not as many as the published ones: not comparable with the leaderboard")
     if scores.left_out:
-        _say(out, f"left out  {counted(scores.left_out, 'file')} of the test split, whose labels are private")
+        say(out, f"left out  {counted(scores.left_out, 'file')} of the test split, whose labels are private")
     for path in files:
-        _say(out, f"written   {path}")
+        say(out, f"written   {path}")
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -152,26 +152,26 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
 
     out = console()
     its = checked.candidate
-    _say(out, f"results   {its.folder}")
-    _say(
+    say(out, f"results   {its.folder}")
+    say(
         out,
         f"checked   {counted(checked.datasets, 'dataset')} of AIR-Bench {its.version}, "
         f"{checked.queries:,} test queries, {counted(checked.hits, 'hit')}",
     )
     if checked.missing:
         total = checked.datasets + len(checked.missing)
-        _say(out, f"PARTIAL   {len(checked.missing)} of {total} datasets are missing: {first_few(checked.missing)}")
-        _say(out, "          the leaderboard leaves every average blank that misses a dataset")
+        say(out, f"PARTIAL   {len(checked.missing)} of {total} datasets are missing: {first_few(checked.missing)}")
+        say(out, "          the leaderboard leaves every average blank that misses a dataset")
     if checked.left_out:
-        _say(out, f"left out  {counted(len(checked.left_out), 'file')} of the dev split or of another version")
-    _say(out, f"archive   {target}, {target.stat().st_size:,} bytes, md5 {digest}")
+        say(out, f"left out  {counted(len(checked.left_out), 'file')} of the dev split or of another version")
+    say(out, f"archive   {target}, {target.stat().st_size:,} bytes, md5 {digest}")
     if mini:
-        _say(out, "MINI      a mini archive, of the miniature data: it is no submission, do not upload it")
+        say(out, "MINI      a mini archive, of the miniature data: it is no submission, do not upload it")
         return
-    _say(out, f"submit    by hand at {LEADERBOARD}, tab 'Submit here!':")
+    say(out, f"submit    by hand at {LEADERBOARD}, tab 'Submit here!':")
     for label, value in form.lines():
         if value or not label.startswith("Reranking") or reranked:
-            _say(out, f"          {label}: {value}")
+            say(out, f"          {label}: {value}")
 
 
 def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
@@ -185,7 +185,3 @@ def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
     if options.data is not None and not options.data.is_dir():
         raise BadInput(f"--data {options.data} is no folder")
     return Snapshots(options.data), datasets()
-
-
-def _say(out: Console, text: str) -> None:
-    out.print(text, markup=False, soft_wrap=True)

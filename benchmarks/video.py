@@ -77,7 +77,7 @@ def peak() -> float:
 
 def child(name: str, path: str, numbers: list[int]) -> None:
     """Read in this process, and print what it took as JSON."""
-    from flagbench.mlvu.signs import read_sign
+    from flagbench.mlvu.mini.signs import read_sign
 
     module, read = READERS[name]
     try:
@@ -98,7 +98,7 @@ def draw(path: Path, minutes: float) -> None:
     """A texture that moves, with the number of each frame."""
     import av
 
-    from flagbench.mlvu.signs import Sign, draw_sign
+    from flagbench.mlvu.mini.signs import Sign, draw_sign
 
     noise = np.random.default_rng(0).normal(0, 1, (HEIGHT, 2 * WIDTH, 3))
     for axis in (0, 1):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few
 from flagbench.runners.arguments import add_run_argument
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from flagbench.cmteb.submission import Checked
@@ -63,7 +63,7 @@ def _submit(options: argparse.Namespace) -> int:
         write_atomic(card, text)
     out = console()
     for line in _lines(checked, folder, card):
-        out.print(line, markup=False, soft_wrap=True)
+        say(out, line)
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from flagbench.mlvu.judge import Judge
@@ -75,7 +75,7 @@ def _score(options: argparse.Namespace) -> int:
     show(scores, console())
     if options.json:
         write_atomic(options.json, json.dumps(as_dict(scores), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-        console().print(f"written   {options.json}", markup=False, soft_wrap=True)
+        say(console(), f"written   {options.json}")
     return 0
 
 
@@ -154,7 +154,7 @@ def _say_plan(folder: Path, judge: Judge, items: Sequence[JudgeItem]) -> None:
         f"{folder}: {plan.calls:,} calls of {judge.name}, about {plan.prompt_tokens:,} tokens of prompts and "
         f"{plan.reply_tokens:,} of replies (4 characters a token); {plan.cached:,} items are judged already"
     )
-    console().print(text, markup=False, soft_wrap=True)
+    say(console(), text)
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -181,5 +181,5 @@ def _submit(options: argparse.Namespace) -> int:
             f"PARTIAL   {left:,} questions have no usable answer, and {len(checked.short)} tasks are incomplete"
         )
     for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+        say(out, line)
     return 0

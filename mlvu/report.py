@@ -12,6 +12,7 @@ from flagbench.mlvu.registry import SETS, Set, datasets
 from flagbench.mlvu.saved import Saved
 from flagbench.mlvu.scoring import Average, TaskScore, m_average, score
 from flagbench.results.figures import percent
+from flagbench.runners.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,7 +90,7 @@ def show(runs: Sequence[RunScores], out: Console) -> None:
                     table.add_row(f"M-Avg ({each}), {rule}", "", *_average(average))
         out.print(table)
         for line in _lines(run):
-            out.print(line, markup=False, soft_wrap=True)
+            say(out, line)
 
 
 def as_dict(runs: Sequence[RunScores]) -> dict[str, Any]:

@@ -23,3 +23,9 @@ def console(*, stderr: bool = False) -> Console:
     if not made.is_terminal:
         made.width = _WIDTH_WITHOUT_TERMINAL
     return made
+
+
+def say(console: Console, *lines: str) -> None:
+    """Print lines as they are: no markup, no emoji, and no breaks but the terminal's own."""
+    for line in lines:
+        console.print(line, markup=False, emoji=False, soft_wrap=True)

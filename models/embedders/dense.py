@@ -138,20 +138,27 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Te
     return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
 
 
-def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
+def load(
+    spec: ModelSpec, directory: Path, loading: Loading, *, tokenize: Tokenize = tokenize, padding_side: str = ""
+) -> DenseEncoder:
     """Read tokenizer and weights.
 
     Args:
         spec: Effective settings.
         directory: Folder with config, tokenizer and weights.
-        loading: Device, batch size and leaves.
+        loading: Device, batch size, and what is allowed.
+        tokenize: Makes the tokens of texts.
+        padding_side: Where rows are padded; empty for the tokenizer's own side.
 
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
     tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
+    tokenizer.padding_side = padding_side or tokenizer.padding_side
     layers = [_dense_layer(directory / folder).to(loading.device) for folder in spec.dense_layers]
-    return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, dense_layers=layers)
+    return DenseEncoder(
+        spec, model, tokenizer, loading=loading, backend=backend, tokenize=tokenize, dense_layers=layers
+    )
 
 
 _ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import transformers
-
-from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Loading, Role
+from flagbench.models.embedders import dense
 from flagbench.models.embedders.dense import DenseEncoder, Encoded, tokenize
 from flagbench.models.spec import ModelSpec
 
@@ -49,15 +47,5 @@ def _count(tokenizer: Any, text: str) -> int:
 
 
 def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
-    """Read tokenizer and weights.
-
-    Args:
-        spec: Effective settings.
-        directory: Folder with config, tokenizer and weights.
-        loading: Device, batch size and leaves.
-
-    Raises:
-        BadInput: The files do not make a model, or weights are missing from them.
-    """
-    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
-    return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, tokenize=tokenize_icl)
+    """See ``dense.load``; texts are built as FlagICLModel builds them."""
+    return dense.load(spec, directory, loading, tokenize=tokenize_icl)

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import transformers
-
-from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Loading, Role
+from flagbench.models.embedders import dense
 from flagbench.models.embedders.dense import DenseEncoder, Encoded
 from flagbench.models.spec import ModelSpec
 
@@ -52,16 +50,5 @@ def tokenize_llara(tokenizer: Any, spec: ModelSpec, texts: Sequence[str], role: 
 
 
 def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
-    """Read tokenizer and weights.
-
-    Args:
-        spec: Effective settings.
-        directory: Folder with config, tokenizer and weights.
-        loading: Device, batch size and leaves.
-
-    Raises:
-        BadInput: The files do not make a model, or weights are missing from them.
-    """
-    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
-    tokenizer.padding_side = "left"
-    return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, tokenize=tokenize_llara)
+    """See ``dense.load``; the summary tokens stand last in every row, so it is padded left."""
+    return dense.load(spec, directory, loading, tokenize=tokenize_llara, padding_side="left")

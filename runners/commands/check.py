@@ -14,7 +14,7 @@ from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.published import published_table
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
-from flagbench.runners.terminal import console, encodable
+from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
     from flagbench.results.gate.judge import Report
@@ -111,7 +111,7 @@ def _baseline(options: argparse.Namespace) -> int:
     _write({options.output: baseline.to_json()})
     tested = f"{len(baseline.values)} with values of each query"
     line = f"written   {options.output}: {baseline.record.model}, {len(baseline.record.tasks)} tasks, {tested}"
-    console().print(line, markup=False, emoji=False, soft_wrap=True)
+    say(console(), line)
     return 0
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.runners.arguments import add_run_argument, names
 from flagbench.runners.registry import find_benchmark
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +57,7 @@ def _rank(options: argparse.Namespace) -> int:
     out = console()
     for table in render(ranking, options.neighbours):
         out.print(table)
-    _say(out, remarks(ranking))
+    say(out, *remarks(ranking))
     _write(options.json, ranking.as_dict(), out)
     return 0
 
@@ -80,7 +80,7 @@ def _verify(options: argparse.Namespace) -> int:
     )
     out = console()
     out.print(render(verification))
-    _say(out, remarks(verification))
+    say(out, *remarks(verification))
     _write(options.json, verification.as_dict(), out)
     return 0 if verification.passed else 1
 
@@ -110,12 +110,7 @@ def _write(path: Path | None, values: Mapping[str, Any], out: Console) -> None:
 
     if path is not None:
         write_atomic(path, json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
-        _say(out, [f"written: {path}"])
-
-
-def _say(out: Console, lines: Sequence[str]) -> None:
-    for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+        say(out, f"written: {path}")
 
 
 def _count(text: str) -> int:

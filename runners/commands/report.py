@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.results.page import LANGUAGES
 from flagbench.runners.arguments import add_runs_argument
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from flagbench.results.page.view import Benchmark
@@ -63,7 +63,7 @@ def _report(options: argparse.Namespace) -> int:
     shown = groups(find_all(options.runs), benchmarks(), allow_differences=options.allow_differences)
     text = page(shown, options.lang)
     write_atomic(target, text)
-    _say(f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")
+    say(console(), f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")
     return 0
 
 
@@ -76,12 +76,12 @@ def _serve(options: argparse.Namespace) -> int:
     with listen(board, options.host, options.port) as server:
         try:
             if not _loopback(options.host):
-                _say(f"warning   whoever reaches {options.host} can read all results under {options.folder}")
+                say(console(), f"warning   whoever reaches {options.host} can read all results under {options.folder}")
             host = f"[{options.host}]" if ":" in options.host else options.host
-            _say(f"serving   http://{host}:{server.server_port}/  ({options.folder}; Ctrl-C ends it)")
+            say(console(), f"serving   http://{host}:{server.server_port}/  ({options.folder}; Ctrl-C ends it)")
             server.serve_forever()
         except KeyboardInterrupt:
-            _say("ended")
+            say(console(), "ended")
     return 0
 
 
@@ -111,7 +111,3 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) >= _PORTS:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to {_PORTS - 1}, not '{text}'")
     return int(text)
-
-
-def _say(line: str) -> None:
-    console().print(line, markup=False, emoji=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from flagbench.models.loading.registry import family_names, family_spec, publish
 from flagbench.models.spec import ModelSpec
 from flagbench.results.kinds import RANKED
 from flagbench.runners.task import splits_line
+from flagbench.runners.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,54 +41,54 @@ _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 def said_before(plan: Plan, console: Console) -> None:
     """The model and its effective settings, before the first task."""
     spec = plan.model.spec
-    _say(console, f"{spec.name} at {spec.revision} on {plan.device}: {settings_line(spec)}")
+    say(console, f"{spec.name} at {spec.revision} on {plan.device}: {settings_line(spec)}")
     for line in plan.model.evidence:
-        _say(console, f"  {line}")
+        say(console, f"  {line}")
     if plan.reranker:
-        _say(console, f"  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
+        say(console, f"  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
         for line in plan.reranker.evidence:
-            _say(console, f"    {line}")
+            say(console, f"    {line}")
     again = [step for step in plan.steps if step.state == "again"]
     for step in again:
-        _say(console, f"  {step.task.name} runs again: {step.reason}")
+        say(console, f"  {step.task.name} runs again: {step.reason}")
 
 
 def said_after(plan: Plan, finished: Finished, console: Console) -> None:
     """Where the results are, what must be known to read them, and last what failed and why."""
     verdicts = {record.data["status"] for record in finished.records if record.status != "error"}
     if any(record.sample for record in finished.records):
-        _say(
+        say(
             console,
             f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items adds "
             "(flagbench/run.json has what was drawn)",
         )
     elif verdicts - {"exact"}:
-        _say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
+        say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
     if any(record.status != "error" for record in finished.records):
-        _say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
+        say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
         if "score" in plan.benchmark.commands:
             verbs = [verb for verb in ("score", "submit") if verb in plan.benchmark.commands]
             then = ", and ".join(f"flagbench {verb} {plan.benchmark.name} {plan.store.folder}" for verb in verbs)
-            _say(console, f"then: {then} (see its --help)")
+            say(console, f"then: {then} (see its --help)")
     for record in finished.records:
         if record.status == "error":
-            _say(console, f"flagbench: {record.error}")
+            say(console, f"flagbench: {record.error}")
 
 
 def show_plan(plan: Plan, console: Console) -> None:
     """Everything that ``evaluate`` would do."""
     spec = plan.model.spec
     show_model(plan.model, console)
-    _say(console, f"device    {plan.device}")
+    say(console, f"device    {plan.device}")
     if plan.reranker:
-        _say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
+        say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
         for line in plan.reranker.evidence:
-            _say(console, f"          {line}")
-    _say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
+            say(console, f"          {line}")
+    say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
     if plan.request.profile != "full":
-        _say(console, f"profile   {plan.request.profile}: a sample of each task that is larger")
-    _say(console, f"output    {plan.store.folder}")
-    _say(console, f"store     {_store(plan.request)}")
+        say(console, f"profile   {plan.request.profile}: a sample of each task that is larger")
+    say(console, f"output    {plan.store.folder}")
+    say(console, f"store     {_store(plan.request)}")
     rows = []
     for step in plan.steps:
         task = step.task
@@ -98,22 +99,22 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(_table(f"{plan.benchmark.title}: {counted(len(rows), 'task')}", headings, rows))
     for step in plan.steps:
         for line in plan.benchmark.remarks(step.task, plan.snapshots, plan.request):
-            _say(console, line)
+            say(console, line)
 
 
 def show_model(model: Model, console: Console) -> None:
     """What a model was found to be, and every effective setting with where it comes from."""
     spec = model.spec
-    _say(console, f"model     {spec.name}")
-    _say(console, f"revision  {spec.revision}")
-    _say(console, f"settings  {settings_line(spec)}")
+    say(console, f"model     {spec.name}")
+    say(console, f"revision  {spec.revision}")
+    say(console, f"settings  {settings_line(spec)}")
     for line in model.evidence:
-        _say(console, f"          {line}")
+        say(console, f"          {line}")
     texts = dict.fromkeys(text for _, text in spec.prompts if text)
     for text in list(texts)[:_INSTRUCTIONS_SHOWN]:
-        _say(console, f"instruct  {text!r} before {_selectors(spec, text)}")
+        say(console, f"instruct  {text!r} before {_selectors(spec, text)}")
     if len(texts) > _INSTRUCTIONS_SHOWN:
-        _say(console, f"          and {len(texts) - _INSTRUCTIONS_SHOWN} more, one for each task")
+        say(console, f"          and {len(texts) - _INSTRUCTIONS_SHOWN} more, one for each task")
 
 
 def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) -> None:
@@ -121,7 +122,7 @@ def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) ->
     listing = benchmark.listing(tasks)
     console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", listing.headings, listing.rows))
     if listing.closing:
-        _say(console, listing.closing)
+        say(console, listing.closing)
 
 
 def show_models(console: Console) -> None:
@@ -138,28 +139,28 @@ def show_models(console: Console) -> None:
     headings = ["model", "family", "revision", "apart from its family", "licence"]
     console.print(_table("published checkpoints", headings, rows))
     for short, name in registry().short.items():
-        _say(console, f"{short}: {name}, {settings_line(published()[name])}")
+        say(console, f"{short}: {name}, {settings_line(published()[name])}")
     for name, choices in registry().ask.items():
-        _say(console, f"{name}: with --family {', '.join(choices)}")
+        say(console, f"{name}: with --family {', '.join(choices)}")
 
 
 def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> None:
     """What the store of embeddings holds."""
     if not spaces:
-        _say(console, f"the store is empty: {root}")
+        say(console, f"the store is empty: {root}")
         return
     rows = [[*_kept(info), f"{info.rows:,}", _size(info.bytes), _minute(info.last_used)] for info in spaces]
     headings = ["model", "role", "instruction", "part", "texts", "size", "last used"]
     console.print(_table("the store of embeddings", headings, rows))
     shards = sum(info.shards for info in spaces)
     size = _size(sum(info.bytes for info in spaces))
-    _say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
-    _say(console, f"store     {root}")
+    say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
+    say(console, f"store     {root}")
 
 
 def said_cleared(root: Path, freed: int, console: Console) -> None:
     """What emptying the store gave."""
-    _say(console, f"{_bytes(freed)} freed: {root}")
+    say(console, f"{_bytes(freed)} freed: {root}")
 
 
 def show_verified(root: Path, verified: Verified, console: Console) -> None:
@@ -167,11 +168,11 @@ def show_verified(root: Path, verified: Verified, console: Console) -> None:
     for damage in verified.damaged:
         lost = "texts lost, how many is not known" if damage.rows < 0 else f"{counted(damage.rows, 'text')} lost"
         state = "mended" if damage.mended else "not mended"
-        _say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
+        say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
     if verified.torn:
-        _say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
+        say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
     found = counted(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
-    _say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
+    say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
 
 
 def _kept(info: SpaceInfo) -> list[str]:
@@ -278,7 +279,3 @@ def _instructed(spec: ModelSpec, task: Task) -> str:
     roles: tuple[Role, ...] = _ROLES_OF_PAIRS if task.kind in RANKED else ("symmetric",)
     found = [role if role != "symmetric" else "all" for role in roles if spec.instruction(task.name, task.kind, role)]
     return ", ".join(found) or "none"
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)

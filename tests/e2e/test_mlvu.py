@@ -14,8 +14,8 @@ import pytest
 from flagbench import BadData
 from flagbench.mlvu.benchmark import MINI, MLVU
 from flagbench.mlvu.evaluation import evaluate as ask
+from flagbench.mlvu.mini.signs import answer, read_sign
 from flagbench.mlvu.options import MlvuOptions
-from flagbench.mlvu.signs import answer, read_sign
 from flagbench.models.loading.registry import published
 from flagbench.models.prompts import Prompt
 from flagbench.models.video import VideoSettings

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from flagbench.mlvu.signs import Sign, draw_sign
+from flagbench.mlvu.mini.signs import Sign, draw_sign
 
 MILLISECOND = Fraction(1, 1000)
 

@@ -15,7 +15,7 @@ import pytest
 from flagbench import BadData, BadInput
 from flagbench.mlvu.frame_cache import SUFFIX, FrameCache, Prefetch, by_video, content_hash, key_of
 from flagbench.mlvu.frames import read_clip
-from flagbench.mlvu.signs import read_sign
+from flagbench.mlvu.mini.signs import read_sign
 from flagbench.models.prompts import Clip
 from flagbench.models.video import VideoSettings
 from tests.unit.video_files import write_video

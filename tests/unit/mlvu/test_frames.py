@@ -14,7 +14,7 @@ from av.stream import Disposition
 import flagbench.mlvu.frames as frames_module
 from flagbench import BadData
 from flagbench.mlvu.frames import probe, read_clip, scaled, timeline
-from flagbench.mlvu.signs import Sign, draw_sign, read_sign
+from flagbench.mlvu.mini.signs import Sign, draw_sign, read_sign
 from flagbench.models.prompts import Clip
 from flagbench.models.video import VideoSettings
 from tests.unit.video_files import MILLISECOND, begin_later, index_first, write_video

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flagbench.mlvu import make_mini
 from flagbench.mlvu.frames import probe, read_clip
-from flagbench.mlvu.make_mini import MINI, pictures, questions, rows, write
-from flagbench.mlvu.mini_scenes import FPS, HEIGHT, WIDTH
-from flagbench.mlvu.signs import COLUMNS, LETTERS, PLACES, ROWS, Sign, answer, draw_sign, place_of, read_sign
+from flagbench.mlvu.mini import make
+from flagbench.mlvu.mini.make import MINI, pictures, questions, rows, write
+from flagbench.mlvu.mini.scenes import FPS, HEIGHT, WIDTH
+from flagbench.mlvu.mini.signs import COLUMNS, LETTERS, PLACES, ROWS, Sign, answer, draw_sign, place_of, read_sign
 from flagbench.mlvu.videos import find
 from flagbench.models.video import VideoSettings
 
@@ -99,16 +99,16 @@ def test_the_videos_show_what_the_script_draws() -> None:
 
 
 def test_two_questions_in_one_place_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(make_mini, "place_of", lambda _: 0)
+    monkeypatch.setattr(make, "place_of", lambda _: 0)
     with pytest.raises(ValueError, match="has the place of another question"):
-        make_mini.letters_of(FILMS["plot_0.mp4"])
+        make.letters_of(FILMS["plot_0.mp4"])
 
 
 def test_counted_flashes_are_those_that_are_drawn() -> None:
     for row in FILES["4_count"]:
         film = FILMS[row["video"]]
         colour = row["question"].split("flash ")[1].split(" ")[0]
-        wanted = np.array(make_mini.COLOURS[colour])
+        wanted = np.array(make.COLOURS[colour])
         lit = [bool((film.draw(number)[0, 0] == wanted).all()) for number in range(film.frames)]
         begins = sum(now and not before for before, now in zip([False, *lit], lit, strict=False))
         assert str(begins) == row["answer"]

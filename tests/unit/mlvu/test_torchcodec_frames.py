@@ -22,8 +22,8 @@ from flagbench import BadData, BadInput
 from flagbench.mlvu.benchmark import MINI, settings_of
 from flagbench.mlvu.clips import read_clip
 from flagbench.mlvu.frame_cache import key_of
+from flagbench.mlvu.mini.signs import read_sign
 from flagbench.mlvu.options import MlvuOptions
-from flagbench.mlvu.signs import read_sign
 from flagbench.models.video import VideoSettings
 from tests.unit.video_files import write_video
 

@@ -1,4 +1,4 @@
-"""Draw, encode and describe the miniature of the dev set beside this file: ``python -m flagbench.mlvu.make_mini``.
+"""Draw, encode and describe the miniature of the dev set beside this file: ``python -m flagbench.mlvu.mini.make``.
 
 Every video shows what its questions ask for, and a sign in each of its frames that a program can read (``signs.py``):
 its number, the number of the frame, and the right options of the questions on it.
@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench.mlvu.mini_scenes import COLOURS, FPS, HEIGHT, WIDTH, Film, anomaly, count, ego, needle, order, plot
-from flagbench.mlvu.signs import LETTERS, PLACES, Sign, draw_sign, place_of
+from flagbench.mlvu.mini.scenes import COLOURS, FPS, HEIGHT, WIDTH, Film, anomaly, count, ego, needle, order, plot
+from flagbench.mlvu.mini.signs import LETTERS, PLACES, Sign, draw_sign, place_of
 
-MINI = Path(__file__).with_name("mini")
+MINI = Path(__file__).parent
 _ROOT = Path("MLVU") / "MVLU"
 
 

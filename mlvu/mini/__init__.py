@@ -1,0 +1,1 @@
+"""Drawn videos in the layout of MLVU, and what draws them."""

@@ -1,0 +1,1 @@
+"""Further benchmarks, a folder each. None imports another, and nobody else needs to know them but the registry."""
