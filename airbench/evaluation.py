@@ -47,7 +47,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     Args:
         loaded: The dataset.
         evaluated: The model, maybe with a reranker.
-        progress: Whom to tell.
+        progress: The progress to report to.
 
     Raises:
         ModelFault: The model gave something unusable.

@@ -107,9 +107,9 @@ class SearchBridge:
         Args:
             queries: Dataset with ``id`` and ``text``, or ``image``.
             task_metadata: Name and type of the task choose the instructions, its language how words are made.
-            top_k: Passages kept of each query.
+            top_k: Passages kept per query.
             hf_subset: Subset of the task; it may have a language of its own.
-            top_ranked: Candidates of each query (reranking tasks).
+            top_ranked: Candidates per query (reranking tasks).
 
         Returns:
             ``{query id: {passage id: score}}``.

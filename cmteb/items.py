@@ -136,7 +136,7 @@ class Items:
             self._parts.setdefault(split, {})[subset] = {id_: float(value) for id_, value in values.items()}
 
     def _ranked_by(self, original: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
-        """mteb's hook for scores of a retrieval task's own, which is given the metrics of each query."""
+        """mteb's hook for scores of a retrieval task's own, which is given the metrics per query."""
 
         def look(scores: Any, qrels: Any, results: Any, *, hf_split: str, hf_subset: str) -> dict[str, float]:
             values = self._of_queries(scores, qrels, results)

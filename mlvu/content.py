@@ -39,7 +39,7 @@ class Content:
         missing: One line on the videos that cannot be used, empty where all can.
         anomalies: What is odd about the questions, as released.
         verdict: Whether the rows are the published ones.
-        frames: Folder for decoded frames; None to keep none.
+        frames: Folder for decoded frames; nothing is kept when None.
     """
 
     row: Row

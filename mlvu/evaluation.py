@@ -45,7 +45,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     Args:
         loaded: The task.
         evaluated: The model; its journal holds the answers of a run that was killed.
-        progress: Whom to tell.
+        progress: The progress to report to.
 
     Raises:
         ModelFault: The model gave something unusable.

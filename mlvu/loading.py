@@ -1,4 +1,4 @@
-"""Questions of MLVU from a snapshot of its repo, checked and held against the table; and what is odd about them.
+"""Questions of MLVU from a snapshot of its repo, checked against the table; and what is odd about them.
 
 Two question sets are made of the same rows. ``as-released`` has them all, and its gold letters are those of the
 official code. ``cleaned`` leaves out what nobody can answer: a row without a question, with an empty answer, or whose
@@ -145,7 +145,7 @@ def read(row: Row, folder: Path) -> Questions:
         raise BadData(f"{source} has no questions of {row.task_name}; fetch it again from {row.repo}")
     ids = Counter(question.id for question in questions)
     if twice := [each for each, times in ids.items() if times > 1]:
-        raise BadData(f"{source}: id '{twice[0]}' is listed twice; mend the data")
+        raise BadData(f"{source}: id '{twice[0]}' is listed twice; fix the data")
     return Questions(row, questions, source)
 
 
@@ -236,7 +236,7 @@ def _questions(row: Row, source: Path, entries: Sequence[Any]) -> Iterator[Quest
     for index, entry in enumerate(entries):
         where = f"{source}: row {index} (from 0)"
         if not isinstance(entry, dict):
-            raise BadData(f"{where} is no object; mend the data")
+            raise BadData(f"{where} is no object; fix the data")
         if _belongs(row, entry, where, gold=gold):
             yield _question(row, entry, index, where, gold=gold)
 
@@ -253,12 +253,12 @@ def _belongs(row: Row, entry: Mapping[str, Any], where: str, *, gold: bool) -> b
     kind = _text(entry, "question_type", where)
     if row.set == "dev":
         if kind != row.name:
-            raise BadData(f"{where} has the question_type '{kind}' instead of '{row.name}'; mend the data")
+            raise BadData(f"{where} has the question_type '{kind}' instead of '{row.name}'; fix the data")
         return True
     question_id = _text(entry, "question_id", where)
     by_id, by_kind = question_id.rpartition("_")[0] == row.file, kind == row.name
     if by_id != by_kind:
-        raise BadData(f"{where}: id '{question_id}' and question_type '{kind}' contradict each other; mend the data")
+        raise BadData(f"{where}: id '{question_id}' and question_type '{kind}' contradict each other; fix the data")
     return by_id
 
 
@@ -266,12 +266,12 @@ def _question(row: Row, entry: Mapping[str, Any], index: int, where: str, *, gol
     """One entry, checked."""
     video = _text(entry, "video", where)
     if video in {"", ".."} or Path(video).name != video:
-        raise BadData(f"{where}: video '{video}' is no name of a file; mend the data")
+        raise BadData(f"{where}: video '{video}' is no name of a file; fix the data")
     candidates = _candidates(row, entry, where) if row.kind == "multiple-choice" else ()
     labelled = gold or entry.get("answer") is not None
     answer = _option(entry["answer"], "answer", where) if labelled and "answer" in entry else ""
     if labelled and "answer" not in entry:
-        raise BadData(f"{where} has no answer; mend the data")
+        raise BadData(f"{where} has no answer; fix the data")
     letters = string.ascii_uppercase
     golds = tuple(letters[at] for at, each in enumerate(candidates) if labelled and each == answer)
     return Question(
@@ -301,25 +301,25 @@ def _id(row: Row, entry: Mapping[str, Any], index: int, where: str) -> str:
 
 def _text(entry: Mapping[str, Any], field: str, where: str) -> str:
     if field not in entry:
-        raise BadData(f"{where} has no {field}; mend the data")
+        raise BadData(f"{where} has no {field}; fix the data")
     if not isinstance(entry[field], str):
-        raise BadData(f"{where}: {field} is no text; mend the data")
+        raise BadData(f"{where}: {field} is no text; fix the data")
     return str(entry[field])
 
 
 def _option(value: Any, field: str, where: str) -> str:
     """A candidate or an answer; a count may stand there as a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise BadData(f"{where}: {field} is no text; mend the data")
+        raise BadData(f"{where}: {field} is no text; fix the data")
     return str(value)
 
 
 def _candidates(row: Row, entry: Mapping[str, Any], where: str) -> tuple[str, ...]:
     if "candidates" not in entry:
-        raise BadData(f"{where} has no candidates; mend the data")
+        raise BadData(f"{where} has no candidates; fix the data")
     values = entry["candidates"]
     if not isinstance(values, list) or not 2 <= len(values) <= row.letters:
-        raise BadData(f"{where}: candidates are no list of 2 to {row.letters}; mend the data")
+        raise BadData(f"{where}: candidates are no list of 2 to {row.letters}; fix the data")
     return tuple(_option(value, "a candidate", where) for value in values)
 
 
@@ -328,7 +328,7 @@ def _points(entry: Mapping[str, Any], where: str) -> tuple[str, ...]:
     if values is None:
         return ()
     if not isinstance(values, list) or not values or not all(isinstance(each, str) and each.strip() for each in values):
-        raise BadData(f"{where}: scoring_points are no list of texts; mend the data")
+        raise BadData(f"{where}: scoring_points are no list of texts; fix the data")
     return tuple(values)
 
 
@@ -337,5 +337,5 @@ def _duration(row: Row, entry: Mapping[str, Any], where: str) -> float:
     if value is None and row.set == "test":
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise BadData(f"{where}: duration is no number of seconds; mend the data")
+        raise BadData(f"{where}: duration is no number of seconds; fix the data")
     return float(value)

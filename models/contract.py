@@ -57,7 +57,7 @@ class Loading:
         adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
             which they are.
         cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
-        backend: What multiplies its matrices (``models/backbone/backend.py``); None for the fastest that is exact.
+        backend: The matrix backend (``models/backbone/backend.py``); None for the fastest that is exact.
     """
 
     device: str
@@ -94,7 +94,7 @@ class Adapter(Protocol):
 
     @property
     def backend(self) -> str:
-        """What multiplies its matrices: ``torch``, ``onednn``, ``numpy`` for the fake models, or what searches."""
+        """The matrix backend: ``torch``, ``onednn``, ``numpy`` for the fake models, or what searches."""
         ...
 
 

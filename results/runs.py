@@ -32,7 +32,7 @@ class Tested:
     """One run against the first, query by query.
 
     Attributes:
-        metric: What the values are of.
+        metric: The metric that the values are of.
         queries: Queries with values in the first run and in this one.
         paired: Over the queries that both have.
         adjusted: P-value after Holm's correction for all tests of the comparison.

@@ -69,7 +69,7 @@ class Examples:
 
     Attributes:
         task: Name.
-        metric: What the values are of.
+        metric: The metric that the values are of.
         queries: Up to ``COUNT``.
     """
 

@@ -65,7 +65,7 @@ class Deferred:
 
     @property
     def backend(self) -> str:
-        """What multiplies its matrices; empty while it is not loaded."""
+        """The matrix backend; empty while it is not loaded."""
         return str(self.adapter.backend) if "adapter" in vars(self) else ""
 
     def prepare(self, texts: Sequence[Any], **arguments: Any) -> Callable[[], Any]:

@@ -56,7 +56,7 @@ class Model:
             batch_size: Texts of one forward pass; None lets a budget of tokens decide.
             trust_remote_code: Code that the checkpoint brings may run.
             allow_pickle: Pickles may be read.
-            backend: What multiplies its matrices; None for the fastest that is exact.
+            backend: The matrix backend; None for the fastest that is exact.
 
         Raises:
             BadInput: The files do not make a model.

@@ -30,7 +30,7 @@ class Worst:
     """What a page shows of the worst queries of a task.
 
     Attributes:
-        metric: What the values are of.
+        metric: The metric that the values are of.
         queries: Worst first.
         kept: How many the file has.
         file: Where it lies in the folder of the run.

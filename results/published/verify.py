@@ -191,7 +191,7 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
     whole = [each for each in off if record.tasks[each.task].status == "success"]
     rows = [each.name for each in its if each.data.get("status") != "exact" or each.status == "partial"]
     if rows:
-        yield f"first: the rows of {first_few(rows, 3)} are not the published ones; mend the data before anything else"
+        yield f"first: the rows of {first_few(rows, 3)} are not the published ones; fix the data before anything else"
     if any("reranker" in each.settings for each in its):
         yield "first: the run re-ranks with a second model, which the published scores may not; evaluate without it"
     if not whole:

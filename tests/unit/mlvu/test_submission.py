@@ -106,7 +106,7 @@ def test_questions_that_are_not_of_the_test_sets_options_are_named() -> None:
 
 def test_a_question_twice_is_named() -> None:
     questions = _questions()
-    with pytest.raises(BadInput, match="question ER_0 is listed twice; mend the data"):
+    with pytest.raises(BadInput, match="question ER_0 is listed twice; fix the data"):
         check([*questions, next(each for each in questions if each.id == "ER_0")], _answers(questions))
 
 
