@@ -204,7 +204,7 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
 
 
 def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
-    """Where rows come from, and the datasets that are expected there."""
+    """The source of the data, and the datasets that are expected there."""
     from flagbench.airbench.benchmark import MINI, mini_datasets
     from flagbench.airbench.registry import datasets
     from flagbench.runners.data.snapshots import Snapshots

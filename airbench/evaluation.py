@@ -113,5 +113,5 @@ def _short(spec: ModelSpec) -> str:
     """A model's name as the official scripts write it: without its organisation."""
     name = spec.name.split("/")[-1]
     if name == NO_RERANKER:
-        raise ModelFault(f"{spec.name}: a model of this name cannot be told from none; use --name")
+        raise ModelFault(f"{spec.name}: a model of this name looks like no model; use --name")
     return name

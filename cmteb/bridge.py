@@ -212,7 +212,7 @@ def quiet() -> Iterator[None]:
 
 
 def passage_texts(corpus: Any) -> list[str]:
-    """What a model reads of each passage: title and text joined by a space, then stripped, as mteb joins them.
+    """Passages as a model reads them: title and text joined by a space, then stripped, as mteb joins them.
 
     Args:
         corpus: Dataset with ``text`` and maybe ``title``.
@@ -227,7 +227,7 @@ def passage_texts(corpus: Any) -> list[str]:
 
 
 def passage_inputs(corpus: Any, task_metadata: Any) -> Sequence[Input]:
-    """What a model reads of each passage: its texts, its image or both, as the task says.
+    """Passages as a model reads them: texts, images or both, as the task says.
 
     Args:
         corpus: Dataset with ``text`` and maybe ``title``, with ``image``, or with all of them.
@@ -242,7 +242,7 @@ def passage_inputs(corpus: Any, task_metadata: Any) -> Sequence[Input]:
 
 
 def query_inputs(queries: Any, task_metadata: Any) -> Sequence[Input]:
-    """What a model reads of each query; mteb itself joins conversations and per-query instructions.
+    """Queries as a model reads them; mteb itself joins conversations and per-query instructions.
 
     Args:
         queries: Dataset with ``text``, ``image`` or both.

@@ -21,7 +21,7 @@ _ADDING_A_MODEL = "https://embeddings-benchmark.github.io/mteb/contributing/addi
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit mteb``."""
     add_run_argument(parser)
-    model = parser.add_argument_group("the model, where the run is of a folder")
+    model = parser.add_argument_group("model, for a checkpoint in a folder")
     model.add_argument(
         "--model-name", metavar="NAME", help="name of the model on the hub, org/name (default: that of the run)"
     )
@@ -80,7 +80,7 @@ def _submit(options: argparse.Namespace) -> int:
 
 
 def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
-    """What was done, and what is left to do by hand."""
+    """Print what was done, and what is left to do by hand."""
     from flagbench.cmteb.submission import REPOSITORY, by_reason, lacking
     from flagbench.cmteb.submitted_model import in_mteb, left_open
     from flagbench.results.runs import shown

@@ -144,7 +144,7 @@ MLVU: Benchmark = _Mlvu()
 
 
 def settings_of(options: MlvuOptions) -> VideoSettings:
-    """How the model sees videos and answers.
+    """The settings with which the model sees videos and answers.
 
     Raises:
         BadInput: Flags that contradict one another.

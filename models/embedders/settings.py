@@ -49,7 +49,7 @@ def parse_weights(text: str) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class M3Settings(OwnSettings):
-    """How BGE-M3's dense, lexical and multi-vector parts rank passages.
+    """Ranking with BGE-M3's dense, lexical and multi-vector parts.
 
     Attributes:
         retrieval: By which parts: see ``Ranking``.
@@ -86,7 +86,7 @@ class M3Settings(OwnSettings):
         return Ranking(self.retrieval, self.weights, self.candidates)
 
     def apply(self, spec: ModelSpec, given: Mapping[str, Any]) -> tuple[ModelSpec, list[str]]:
-        """Apply the user's flags, and what a ranking by several parts needs and nobody asked for.
+        """Apply the user's flags, and the defaults that a ranking by several parts needs.
 
         A ranking by other than dense vectors is a part of the model's name.
         """
@@ -107,7 +107,7 @@ class M3Settings(OwnSettings):
 
 
 def _defaults(retrieval: Retrieval, given: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """What a ranking by several parts needs and nobody asked for: name, value and reason."""
+    """Defaults that a ranking by several parts needs: name, value and reason."""
     weights = given.get("weights")
     defaults: list[tuple[str, Any, str]] = []
     if weights is None and retrieval == "hybrid":
@@ -157,7 +157,7 @@ class FewShotSettings(OwnSettings):
 
 @dataclass(frozen=True)
 class ExpertSettings(OwnSettings):
-    """What a model of several experts is told of its texts (FlagPseudoMoEModel).
+    """Domain of the texts, for a model of several experts (FlagPseudoMoEModel).
 
     Attributes:
         domain: Its expert; empty to leave the choice to the model.

@@ -68,13 +68,13 @@ class Model:
 
 
 def has_files(model: str) -> bool:
-    """Whether a model is read from files; the fake ones and BM25 are not."""
+    """Tell whether a model is read from files; the fake ones and BM25 are not."""
     row = published_as(model)
     return row is None or row.has_files
 
 
 def searches(model: str) -> bool:
-    """Whether a model searches without vectors, by its name alone."""
+    """Tell whether a model searches without vectors, by its name alone."""
     row = published_as(model)
     return row is not None and row.ability == "search"
 

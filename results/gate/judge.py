@@ -60,7 +60,7 @@ class Report:
         verdicts: In the order of the rules.
         tests: The number of significance tests that were corrected together.
         seed: The seed of their draws.
-        notes: What else the user must know, a line each.
+        notes: Notes for the user, a line each.
     """
 
     rules: Rules
@@ -94,7 +94,7 @@ def judge(
     """Judge a run.
 
     Args:
-        rules: What must hold.
+        rules: The rules.
         baseline: The run that the candidate is compared with.
         candidate: The run.
         published_part: The candidate's tasks and splits that a published baseline has scores of; None for all of it.

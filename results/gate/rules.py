@@ -49,7 +49,7 @@ class Rule:
     Attributes:
         label: Its name, or its number.
         select: Names and patterns by ``tasks``, ``types`` and ``averages``.
-        checks: What is asked of each, with its limit in the file's unit; None for checks without one.
+        checks: The checks, with limits in the file's unit; None for checks without one.
         min_effect: Points of a drop that is significant and small enough to pass.
         any_machine: Whether times of different machines are compared.
     """
