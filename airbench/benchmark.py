@@ -93,7 +93,7 @@ class _AirBench(Benchmark):
         return outputs(dataset_of(task), model, reranker)
 
     def check_results(self, plan: Plan) -> None:
-        """See Benchmark: a submission is of one model with one set of settings, so no others stand in its folder."""
+        """See Benchmark: a submission has one model with one set of settings, so its folder holds no others."""
         from flagbench.airbench.guard import check_results
 
         check_results(plan)

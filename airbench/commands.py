@@ -30,18 +30,31 @@ def add_score(parser: argparse.ArgumentParser) -> None:
         "--rule",
         choices=("compat", "strict"),
         default="compat",
-        help="compat (default): as air-benchmark computes; strict: missing queries count 0, ties as in trec_eval",
+        help="metric rules: compat as air-benchmark computes, strict where missing queries count 0 and ties are as "
+        "in trec_eval (default compat)",
     )
     parser.add_argument(
         "--metrics",
         type=names,
         metavar="A,B",
-        help="of --markdown and --per-query (default ndcg_at_10,recall_at_10)",
+        help="metrics of --markdown and --per-query (default ndcg_at_10,recall_at_10)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all metrics, as air-benchmark's evaluate_dev writes")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="tables, as air-benchmark's evaluate_dev writes")
-    parser.add_argument("--per-query", type=Path, metavar="FILE", help="the values of each query, as JSON")
-    parser.add_argument("--overwrite", action="store_true", help="replace these files where they exist")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="file for all metrics, as air-benchmark's evaluate_dev writes (default: none)",
+    )
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="file for tables, as air-benchmark's evaluate_dev writes (default: none)",
+    )
+    parser.add_argument(
+        "--per-query", type=Path, metavar="FILE", help="file for the values per query, as JSON (default: none)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
     parser.set_defaults(run=_score)
 
 
@@ -49,26 +62,42 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit air-bench``."""
     parser.add_argument("root", type=Path, metavar="DIR", help="folder with search results, of any depth")
     form = parser.add_argument_group("the leaderboard's form")
-    form.add_argument("--model-name", required=True, metavar="NAME", help="of the retriever")
-    form.add_argument("--model-url", default="", metavar="URL", help="needed unless --anonymous")
-    form.add_argument("--reranker-name", metavar="NAME", help="default: the name of its folder")
-    form.add_argument("--reranker-url", default="", metavar="URL", help="needed with a reranker, unless --anonymous")
-    form.add_argument("--anonymous", action="store_true", help="the leaderboard hides the submission by default")
+    form.add_argument("--model-name", required=True, metavar="NAME", help="name of the retriever")
+    form.add_argument(
+        "--model-url", default="", metavar="URL", help="address of the retriever; needed unless --anonymous"
+    )
+    form.add_argument("--reranker-name", metavar="NAME", help="name of the reranker (default: that of its folder)")
+    form.add_argument(
+        "--reranker-url", default="", metavar="URL", help="address of the reranker; needed with one, unless --anonymous"
+    )
+    form.add_argument("--anonymous", action="store_true", help="have the leaderboard hide the submission (default off)")
     choice = parser.add_argument_group("which results, where DIR holds several")
-    choice.add_argument("--retriever", metavar="NAME", help="folder of the model")
-    choice.add_argument("--reranker", metavar="NAME", help="folder of the reranker, or NoReranker")
-    choice.add_argument("--benchmark-version", metavar="V", help="24.05 or 24.04")
-    parser.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="of the archive (default: here)")
-    parser.add_argument("--allow-partial", action="store_true", help="datasets may be missing")
-    parser.add_argument("--overwrite", action="store_true", help="replace the archive where it exists")
+    choice.add_argument("--retriever", metavar="NAME", help="folder of the model (default: the only one)")
+    choice.add_argument(
+        "--reranker", metavar="NAME", help="folder of the reranker, or NoReranker (default: the only one)"
+    )
+    choice.add_argument(
+        "--benchmark-version", metavar="V", help="version of the benchmark, 24.05 or 24.04 (default: the only one)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path(), metavar="DIR", help="folder of the archive (default: here)"
+    )
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="pack the results although datasets are missing (default off)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the archive if it exists (default off)")
     _add_data_options(parser)
     parser.set_defaults(run=_submit)
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--data", type=Path, metavar="DIR", help="local snapshots DIR/<org>/<repo>/ instead of the hub")
-    where.add_argument("--mini", action="store_true", help="the miniature data that ships with FlagBench")
+    where.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder of local snapshots DIR/<org>/<repo>/ (default the hub)"
+    )
+    where.add_argument(
+        "--mini", action="store_true", help="use the miniature data that ships with FlagBench (default off)"
+    )
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -113,7 +142,7 @@ def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
     for table in scores.render():
         out.print(table)
     if not all(each.comparable for each in scores.scored):
-        say(out, "* the labels are not as many as the published ones: not comparable with the leaderboard")
+        say(out, "* not the official labels (another number of them): scores are not comparable with the leaderboard")
     if scores.left_out:
         say(out, f"left out  {counted(scores.left_out, 'file')} of the test split, whose labels are private")
     for path in files:
@@ -175,7 +204,7 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
 
 
 def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
-    """Where rows come from, and the datasets that are expected there."""
+    """The source of the data, and the datasets that are expected there."""
     from flagbench.airbench.benchmark import MINI, mini_datasets
     from flagbench.airbench.registry import datasets
     from flagbench.runners.data.snapshots import Snapshots

@@ -47,7 +47,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     Args:
         loaded: The dataset.
         evaluated: The model, maybe with a reranker.
-        progress: Whom to tell.
+        progress: The progress to report to.
 
     Raises:
         ModelFault: The model gave something unusable.
@@ -113,5 +113,5 @@ def _short(spec: ModelSpec) -> str:
     """A model's name as the official scripts write it: without its organisation."""
     name = spec.name.split("/")[-1]
     if name == NO_RERANKER:
-        raise ModelFault(f"{spec.name}: a model of this name cannot be told from none; use --name")
+        raise ModelFault(f"{spec.name}: a model of this name looks like no model; use --name")
     return name

@@ -1,4 +1,4 @@
-"""What may stand side by side in a folder of search results: one model, with one set of settings."""
+"""Guard of a folder of search results: it holds one model, with one set of settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _refuse_other_settings(plan: Plan, step: Step) -> None:
 
 
 def _of_submission(settings: Mapping[str, Any], same_task: bool) -> dict[str, Any]:
-    """What must be equal in all of a submission; of one dataset also its instruction and its rows."""
+    """Settings that must be equal in all of a submission; for one dataset also its instruction and its data."""
     parts = ["model", "reranker", "store", *(["instruction", "data", "task"] if same_task else [])]
     return {part: settings[part] for part in parts if part in settings}
 

@@ -1,4 +1,4 @@
-"""Rows of AIR-Bench from the hub or from snapshots: corpora, queries and labels, checked and held against the table."""
+"""Rows of AIR-Bench from the hub or from snapshots: corpora, queries and labels, checked against the table."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
             raise BadData(f"{where}: query {query_id}, passage {passage_id}: relevance {relevance} is no whole number")
         labels = qrels.setdefault(query_id, {})
         if passage_id in labels:
-            raise BadData(f"{where}: query {query_id} and passage {passage_id} are labelled twice; mend the data")
+            raise BadData(f"{where}: query {query_id} and passage {passage_id} are labelled twice; fix the data")
         labels[passage_id] = int(relevance)
     return qrels
 
@@ -146,7 +146,7 @@ def _once(ids: list[str], dataset: Dataset, split: str) -> list[str]:
     if len(set(ids)) < len(ids):
         seen: set[str] = set()
         twice = next(each for each in ids if each in seen or seen.add(each))  # type: ignore[func-returns-value]
-        raise BadData(f"{dataset.repo} {split}: id '{twice}' is listed twice; mend the data")
+        raise BadData(f"{dataset.repo} {split}: id '{twice}' is listed twice; fix the data")
     return ids
 
 
@@ -154,7 +154,7 @@ def _refuse_empty(dataset: Dataset, split: str, texts: Texts) -> None:
     """Only of rows that are not the published ones, which are scored as they are."""
     for passage_id, text in zip(texts.ids, texts.texts, strict=True):
         if not text_of(text).strip():
-            raise BadData(f"{dataset.repo} {split}: the text of '{passage_id}' is empty; mend the data")
+            raise BadData(f"{dataset.repo} {split}: the text of '{passage_id}' is empty; fix the data")
 
 
 def _differences(content: Content) -> Iterator[str]:

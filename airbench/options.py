@@ -10,7 +10,7 @@ from flagbench.runners.arguments import names
 
 @dataclass(frozen=True)
 class AirBenchOptions:
-    """What is asked of AIR-Bench.
+    """Options of an AIR-Bench run.
 
     Attributes:
         versions: Versions; empty for the latest.

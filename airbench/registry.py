@@ -40,7 +40,7 @@ class Dataset:
         labels: Judged pairs of a query and a passage.
         positives: Those of them that are relevant; the others are hard negatives.
         passage_tokens: Tokens of a passage, on average.
-        query_tokens: Tokens of a query, on average.
+        query_tokens: Tokens per query, on average.
     """
 
     version: str
@@ -123,7 +123,7 @@ def datasets() -> tuple[Dataset, ...]:
 
 @dataclass(frozen=True)
 class _Filter:
-    """What one flag leaves of the datasets.
+    """Select datasets by one flag.
 
     Attributes:
         flag: As on the command line.
@@ -138,7 +138,7 @@ class _Filter:
     values: Callable[[Dataset], tuple[str, ...]]
 
     def keeps(self, dataset: Dataset) -> bool:
-        """Whether the dataset has one of the values wanted."""
+        """Tell whether the dataset has one of the requested values."""
         return not self.wanted or not set(self.wanted).isdisjoint(self.values(dataset))
 
     def known(self, among: Iterable[Dataset]) -> list[str]:

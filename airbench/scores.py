@@ -31,7 +31,7 @@ System = tuple[str, str]
 
 @dataclass(frozen=True)
 class Scored:
-    """What a model, with or without a reranker, reached on one dataset.
+    """Scores of a model, with or without a reranker, on one dataset.
 
     Attributes:
         dataset: Its row.
@@ -72,7 +72,7 @@ class Scores:
         return tuple(sorted({each.dataset.version for each in self.scored}))
 
     def of(self, version: str | None = None) -> Iterator[Scored]:
-        """What was scored of one version; None for the latest."""
+        """The scores of one version; None for the latest."""
         wanted = version or self.versions[-1]
         return (each for each in self.scored if each.dataset.version == wanted)
 
@@ -229,7 +229,7 @@ def _main(scored: Scored) -> float:
 
 
 def _note(scored: Sequence[Scored]) -> str:
-    return "" if all(each.comparable for each in scored) else "labels differ: not comparable"
+    return "" if all(each.comparable for each in scored) else "not the official labels"
 
 
 def _place(dataset: Dataset) -> tuple[str, str, str, str]:
@@ -261,7 +261,7 @@ def _nest(scored: Iterable[Scored], value: Any) -> dict[str, Any]:
 
 
 def _groups(rows: Sequence[Dataset]) -> Iterator[tuple[str, list[Dataset]]]:
-    """What averages are over, in the registry's order: each type, and its domains and its languages."""
+    """Groups that averages are over, in the registry's order: each type, and its domains and its languages."""
     for kind in dict.fromkeys(row.type for row in rows):
         its = [row for row in rows if row.type == kind]
         yield f"{kind} average", its

@@ -34,7 +34,7 @@ _ENCRYPTED = 0x1
 
 @dataclass(frozen=True)
 class SearchResults:
-    """What was found for the queries of one split of one dataset.
+    """Search results for the queries of one split of one dataset.
 
     Attributes:
         version: ``24.05`` or ``24.04``.
@@ -70,7 +70,7 @@ class SearchResults:
 
     @property
     def relative_path(self) -> PurePosixPath:
-        """Where the file belongs below a folder of search results.
+        """Path of the file below a folder of search results.
 
         Raises:
             BadInput: The model's or the reranker's name cannot be that of a folder.
@@ -158,7 +158,7 @@ def find(root: Path) -> list[Path]:
 
 
 def names_of(path: Path) -> tuple[str, ...]:
-    """What a file's place says: model, reranker, type, domain and file name."""
+    """Parts of a file's path: model, reranker, type, domain and file name."""
     return (*path.parent.resolve().parts[-4:], path.name)
 
 
@@ -260,11 +260,11 @@ def _text(content: Mapping[str, Any], key: str, where: str) -> str:
 
 
 def _version(content: Mapping[str, Any], where: str) -> str:
-    stated = _text(content, "benchmark_version", where)
+    version = _text(content, "benchmark_version", where)
     known = {row.benchmark_version: row.version for row in datasets()}
-    if stated not in known:
-        raise BadData(f"{where} is of benchmark version {stated!r}; known are {', '.join(known)}")
-    return known[stated]
+    if version not in known:
+        raise BadData(f"{where} has benchmark version {version!r}; known are {', '.join(known)}")
+    return known[version]
 
 
 def _hits(content: Mapping[str, Any], where: str) -> dict[str, dict[str, float]]:
@@ -294,9 +294,9 @@ def _agree(results: SearchResults, where: str, names: Sequence[str]) -> None:
         BadData: It does not.
     """
     kinds = ("domain", "task type", "reranker", "model")
-    held = (results.domain, results.type, results.reranker_name, results.model)
+    expected = (results.domain, results.type, results.reranker_name, results.model)
     # From the right: an archive has neither the model's nor the reranker's folder.
-    for what, value, folder in zip(kinds, held, reversed(names[:-1]), strict=False):
+    for what, value, folder in zip(kinds, expected, reversed(names[:-1]), strict=False):
         if value != folder:
             raise BadData(
                 f"{where} holds results of {what} {value}, and its folder says {folder}: "
@@ -326,7 +326,7 @@ class Source:
 
     @property
     def is_dev(self) -> bool:
-        """Whether its name says that it is of the dev split."""
+        """Tell by its name whether it is of the dev split."""
         return self.names[-1].endswith("_dev.json")
 
 
@@ -367,7 +367,7 @@ def _members(archive: Path) -> list[Source]:
 
 
 def _fault(member: zipfile.ZipInfo) -> str:
-    """What is wrong with a member of an archive; empty for nothing."""
+    """The fault of a member of an archive; empty for none."""
     # The name as it stands there: zipfile cuts names at a NUL.
     name = member.orig_filename
     if "\\" in name or "\0" in name:

@@ -1,4 +1,4 @@
-"""What the leaderboard takes: whether results are complete, the archive, and the values of the leaderboard's form."""
+"""Submission to the leaderboard: completeness of the results, the archive, and the values of the form."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Form:
-    """What the leaderboard's form asks for; nothing is asked for a reranker that there is not."""
+    """Fields of the leaderboard's form; those of a reranker are empty without one."""
 
     model_name: str
     model_url: str
@@ -91,11 +91,11 @@ class Form:
             raise BadInput("--model-name is empty: the leaderboard shows it")
         if (self.reranker_name == NO_RERANKER) != (reranker == NO_RERANKER):
             raise BadInput(
-                f"the results are of {reranker}, and --reranker-name says {self.reranker_name}: "
+                f"the results have the reranker {reranker}, and --reranker-name says {self.reranker_name}: "
                 + ("drop it" if reranker == NO_RERANKER else "name the reranker")
             )
         if reranker == NO_RERANKER and self.reranker_url:
-            raise BadInput(f"--reranker-url is given, and the results are of {NO_RERANKER}: drop it")
+            raise BadInput("--reranker-url needs results with a reranker, and these have none: drop it")
         urls = {"--model-url": self.model_url}
         if reranker != NO_RERANKER:
             urls["--reranker-url"] = self.reranker_url
@@ -199,7 +199,7 @@ def check(
     for path in files:
         dataset = named[(path.parent.parent.name, path.parent.name, path.name)]
         if dataset in by_dataset:
-            faults.append(f"{by_dataset[dataset].name} and {path.name} are of the same dataset: remove one")
+            faults.append(f"{by_dataset[dataset].name} and {path.name} have the same dataset: remove one")
         by_dataset[dataset] = path
     missing = tuple(row.task_name for row in expected if row not in by_dataset)
     if missing and not (allow_partial and by_dataset):
@@ -252,7 +252,7 @@ def _walk(
             elif _is_other_version(path, candidate.version):
                 left_out.append(path)
             elif (*place.parts, name) not in named:
-                faults.append(f"file {place / name} is of no dataset of this version: remove it")
+                faults.append(f"file {place / name} belongs to no dataset of this version: remove it")
             else:
                 files.append(path)
     return files, left_out, faults
@@ -267,7 +267,7 @@ def _is_other_version(path: Path, version: str) -> bool:
 
 
 def _faults_of(results: SearchResults, dataset: Dataset, snapshots: Snapshots) -> list[str]:
-    """What is wrong with the results of one dataset."""
+    """Faults of the results of one dataset."""
     wanted = read_query_ids(dataset, snapshots, "test")
     known = set(wanted)
     passages = set(read_passage_ids(dataset, snapshots))

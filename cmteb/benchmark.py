@@ -25,7 +25,7 @@ _MINI = _HERE / "mini"
 
 
 class _ThroughMteb(Benchmark):
-    """What both benchmarks share: data and scoring through mteb's task objects, imported when first needed."""
+    """Base of both benchmarks: data and scoring through mteb's task objects, imported when first needed."""
 
     imports = ("flagbench.cmteb.loading", "flagbench.cmteb.evaluation")
     profiles = PROFILES

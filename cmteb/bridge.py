@@ -107,9 +107,9 @@ class SearchBridge:
         Args:
             queries: Dataset with ``id`` and ``text``, or ``image``.
             task_metadata: Name and type of the task choose the instructions, its language how words are made.
-            top_k: Passages kept of each query.
+            top_k: Passages kept per query.
             hf_subset: Subset of the task; it may have a language of its own.
-            top_ranked: Candidates of each query (reranking tasks).
+            top_ranked: Candidates per query (reranking tasks).
 
         Returns:
             ``{query id: {passage id: score}}``.
@@ -212,7 +212,7 @@ def quiet() -> Iterator[None]:
 
 
 def passage_texts(corpus: Any) -> list[str]:
-    """What a model reads of each passage: title and text joined by a space, then stripped, as mteb joins them.
+    """Passages as a model reads them: title and text joined by a space, then stripped, as mteb joins them.
 
     Args:
         corpus: Dataset with ``text`` and maybe ``title``.
@@ -227,7 +227,7 @@ def passage_texts(corpus: Any) -> list[str]:
 
 
 def passage_inputs(corpus: Any, task_metadata: Any) -> Sequence[Input]:
-    """What a model reads of each passage: its texts, its image or both, as the task says.
+    """Passages as a model reads them: texts, images or both, as the task says.
 
     Args:
         corpus: Dataset with ``text`` and maybe ``title``, with ``image``, or with all of them.
@@ -242,7 +242,7 @@ def passage_inputs(corpus: Any, task_metadata: Any) -> Sequence[Input]:
 
 
 def query_inputs(queries: Any, task_metadata: Any) -> Sequence[Input]:
-    """What a model reads of each query; mteb itself joins conversations and per-query instructions.
+    """Queries as a model reads them; mteb itself joins conversations and per-query instructions.
 
     Args:
         queries: Dataset with ``text``, ``image`` or both.

@@ -21,22 +21,34 @@ _ADDING_A_MODEL = "https://embeddings-benchmark.github.io/mteb/contributing/addi
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit mteb``."""
     add_run_argument(parser)
-    model = parser.add_argument_group("the model, where the run is of a folder")
-    model.add_argument("--model-name", metavar="NAME", help="what it is called on the hub, org/name")
-    model.add_argument("--revision", metavar="COMMIT", help="its commit there, 40 hexadecimal digits")
+    model = parser.add_argument_group("model, for a checkpoint in a folder")
+    model.add_argument(
+        "--model-name", metavar="NAME", help="name of the model on the hub, org/name (default: that of the run)"
+    )
+    model.add_argument(
+        "--revision",
+        metavar="COMMIT",
+        help="commit of the model on the hub, 40 hexadecimal digits (default: that of the run)",
+    )
     parser.add_argument(
         "--output",
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="results/<org>__<model>/<commit>/ is written in it, which may be a clone of the results repository "
+        help="folder in which results/<org>__<model>/<commit>/ is written, such as a clone of the results repository "
         "(default: here)",
     )
-    parser.add_argument("--model-card", type=Path, metavar="FILE", help="also the scores as the top of a hub README")
     parser.add_argument(
-        "--allow-partial", action="store_true", help="no benchmark has to be complete; what cannot go in is left out"
+        "--model-card", type=Path, metavar="FILE", help="file for the scores as the top of a hub README (default: none)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the folder and the card where they exist")
+    parser.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="write an incomplete benchmark, without what cannot go in (default off)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the folder and the card if they exist (default off)"
+    )
     parser.set_defaults(run=_submit)
 
 
@@ -68,7 +80,7 @@ def _submit(options: argparse.Namespace) -> int:
 
 
 def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
-    """What was done, and what is left to do by hand."""
+    """Print what was done, and what is left to do by hand."""
     from flagbench.cmteb.submission import REPOSITORY, by_reason, lacking
     from flagbench.cmteb.submitted_model import in_mteb, left_open
     from flagbench.results.runs import shown

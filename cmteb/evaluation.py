@@ -31,8 +31,8 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, pred
     Args:
         loaded: The task with its data.
         evaluated: The model, maybe with a reranker.
-        progress: Whom to tell.
-        predictions: Folder for the runs and pair scores, None to keep none.
+        progress: The progress to report to.
+        predictions: Folder for the runs and pair scores, nothing is kept when None.
 
     Raises:
         ModelFault: The model gave something unusable.

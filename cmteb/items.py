@@ -1,4 +1,4 @@
-"""What a task's score is made of, gathered while mteb's own code scores it: values of items, and the worst queries.
+"""Per-item values and worst queries of a task, gathered while mteb's own code scores it.
 
 Nothing is scored twice, and mteb's numbers stay as they are: its tasks hand their predictions to
 ``_save_task_predictions`` and each query's metrics to ``task_specific_scores``, and here these look on.
@@ -44,7 +44,7 @@ _OF_PAIRS: Mapping[str, Callable[[ArrayLike, ArrayLike], NDArray[np.float64]]] =
 
 
 def is_of_items(row: Task) -> bool:
-    """Whether a retrieval task's main score is a mean over queries, each by itself; other kinds are not asked."""
+    """Tell whether a retrieval task's main score is a mean over per-query values; other kinds are not checked."""
     if row.kind not in RANKED or row.main_score == "accuracy":
         return True
     return _metric(row.main_score) is not None
@@ -136,7 +136,7 @@ class Items:
             self._parts.setdefault(split, {})[subset] = {id_: float(value) for id_, value in values.items()}
 
     def _ranked_by(self, original: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
-        """mteb's hook for scores of a retrieval task's own, which is given the metrics of each query."""
+        """Keep the metrics per query, in mteb's hook for scores of a retrieval task's own."""
 
         def look(scores: Any, qrels: Any, results: Any, *, hf_split: str, hf_subset: str) -> dict[str, float]:
             values = self._of_queries(scores, qrels, results)
@@ -195,7 +195,7 @@ class Items:
 
     @property
     def _has_test_rows(self) -> bool:
-        """Whether every probe of a classification task predicts the same rows."""
+        """Tell whether every probe of a classification task predicts the same rows."""
         return not getattr(self._task, "is_cross_validation", True)
 
     def _of_sts(self, found: Mapping[str, Any], split: str, subset: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""mteb's task objects with rows from our snapshots, held against mteb's published statistics."""
+"""mteb's task objects with rows from our snapshots, checked against mteb's published statistics."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _refuse_empty_texts(row: Task, task: Any, source: str) -> None:
                     if text is None or (isinstance(text, str) and not text.strip()):
                         raise BadData(
                             f"{row.name}: {source} has an empty text in split {split}, column {column}, row {number} "
-                            "(counted from 0); mend the data"
+                            "(counted from 0); fix the data"
                         )
 
 

@@ -28,7 +28,7 @@ _NAMES: Mapping[str, str] = {
     "pooling": "pooling",
     "normalize": "normalised",
     "similarity": "similarity",
-    "query_max_length": "tokens of a query",
+    "query_max_length": "tokens per query",
     "passage_max_length": "tokens of a passage",
     "lowercase": "lower-cased",
     "dtype": "dtype",
@@ -128,7 +128,7 @@ def _lines(entries: Sequence[Entry], tasks: Sequence[Row]) -> Iterator[list[str]
 
 
 def _settings(checked: Checked) -> Iterator[str]:
-    """How the scores were made."""
+    """The settings behind the scores."""
     versions = part(checked.run.record.environment, "versions")
     settings = [settings_of(entry.record) for entry in checked.entries]
     lines = [
@@ -144,7 +144,7 @@ def _settings(checked: Checked) -> Iterator[str]:
 
 
 def _instructions(entries: Sequence[Entry], settings: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """Which instruction went before what, and in which types of tasks; of many only how many there are."""
+    """The instructions, with the texts and types of tasks they are added to; of many only their number."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for entry, its in zip(entries, settings, strict=True):
         for role, text in its.get("instruction", {}).items():

@@ -10,7 +10,7 @@ from flagbench.runners.arguments import names
 
 @dataclass(frozen=True)
 class CmtebOptions:
-    """What is asked of C-MTEB.
+    """Options of a C-MTEB run.
 
     Attributes:
         group: Task group, where no tasks are named.
@@ -23,7 +23,7 @@ class CmtebOptions:
 
 @dataclass(frozen=True)
 class MtebOptions:
-    """What is asked of tasks of mteb.
+    """Options of a run of mteb's tasks.
 
     Attributes:
         subsets: Language subsets of multilingual tasks; empty for all.

@@ -1,7 +1,7 @@
 """Quick profiles: a task with a sample of its rows, queries or sets, the same for every model.
 
 What is drawn depends on the task's name, split and subset alone, and the sample of a smaller profile is part of that of
-a larger one, so models and profiles share what the store keeps.
+a larger one, so models and profiles share cached vectors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from flagbench.runners.task import Task
 
 @dataclass(frozen=True)
 class Size:
-    """How much is drawn of each split and subset.
+    """Sizes of the samples of each split and subset.
 
     Attributes:
         items: Rows and queries.
@@ -55,7 +55,7 @@ _SHOWN = 2
 
 @dataclass(frozen=True)
 class _Part:
-    """What was drawn of a split and subset.
+    """Sample of a split and subset.
 
     Attributes:
         drawn: Items.

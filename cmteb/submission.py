@@ -1,4 +1,4 @@
-"""What MTEB's results repository takes: whether the results of a run are fit for it, and the folder with them.
+"""Submission to MTEB's results repository: checks of a run's results, and the folder with them.
 
 ``<output>/results/<org>__<model>/<revision>/`` holds ``<Task>.json``, ``model_meta.json`` and ``run_settings.jsonl``,
 as mteb's own ``ResultCache`` writes them and the repository's tests want them.
@@ -29,7 +29,7 @@ _ROUNDED = 1e-6
 """mteb writes scores with six decimals."""
 _NO_TASK = "not of mteb"
 
-# What is told of a model's settings: nothing that could name a place on a disk.
+# Published settings of a model: nothing that could name a place on a disk.
 _OF_ALL = ("query_max_length", "passage_max_length", "lowercase", "dtype", "attention")
 _OF_ENCODERS = ("pooling", "normalize", "similarity", "domain")
 _OF_SEVERAL_PARTS = ("retrieval", "weights", "candidates")
@@ -57,7 +57,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Standing:
-    """How much of a benchmark of mteb there is.
+    """Completeness of a benchmark of mteb.
 
     Attributes:
         benchmark: Its name.
@@ -80,7 +80,7 @@ class Checked:
         meta: mteb's ModelMeta of it.
         entries: Results, in the order of the run.
         left_out: Why, by the name of each task of the run that is not among them.
-        unknown: Names of tasks whose rows could be held against nothing, since mteb publishes no statistics of them.
+        unknown: Names of tasks whose data could not be checked, since mteb publishes no statistics of them.
         standings: The benchmarks that are complete; without any, the one that is nearest to it. C-MTEB always, once it
             is begun.
     """
@@ -161,7 +161,7 @@ def _read(run: Run, record: TaskRecord) -> Any:
     revision = part(record.settings, "task").get("revision")
     if result.task_name != record.name or result.dataset_revision != revision:
         raise BadInput(
-            f"{path.name} is of {shown(result.task_name)} at {shown(result.dataset_revision)}, unlike run.json: {again}"
+            f"{path.name} has {shown(result.task_name)} at {shown(result.dataset_revision)}, unlike run.json: {again}"
         )
     scores = {(split, each["hf_subset"]): each["main_score"] for split, rows in result.scores.items() for each in rows}
     ours = {(split, subset): score for split, by_subset in record.scores.items() for subset, score in by_subset.items()}
@@ -175,7 +175,7 @@ def _read(run: Run, record: TaskRecord) -> Any:
 
 
 def _mixed(entries: Sequence[Entry]) -> list[str]:
-    """Settings that tasks of the run do not share: a submission is of one model with one set of settings."""
+    """Settings that tasks of the run do not share: a submission has one model with one set of settings."""
     faults = []
     for key in (*_OF_ALL, *_OF_ENCODERS, *_OF_SEVERAL_PARTS, *_OF_RERANKERS):
         found: dict[str, list[str]] = {}
@@ -189,7 +189,7 @@ def _mixed(entries: Sequence[Entry]) -> list[str]:
 
 
 def by_reason(left_out: Mapping[str, str]) -> list[str]:
-    """What was left out, a line for each reason."""
+    """Notes on what was left out, a line per reason."""
     reasons: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         reasons.setdefault(reason, []).append(name)
@@ -214,7 +214,7 @@ def _standings(results: Mapping[str, Any]) -> tuple[Standing, ...]:
 
 
 def _covers(results: Mapping[str, Any], task: Any) -> bool:
-    """Whether there is a result for each split and subset of a task."""
+    """Tell whether there is a result for each split and subset of a task."""
     result = results.get(task.metadata.name)
     if result is None:
         return False
@@ -224,13 +224,13 @@ def _covers(results: Mapping[str, Any], task: Any) -> bool:
 
 
 def lacking(standing: Standing) -> str:
-    """What a benchmark still wants, in one line."""
+    """The missing tasks of a benchmark, in one line."""
     counted = f"{len(standing.missing)} of {standing.tasks} tasks of {standing.benchmark}"
     return f"{counted} are missing: {first_few(map(shown, standing.missing))}"
 
 
 def folder_of(identity: Identity, output: Path) -> Path:
-    """Where the results of a model go."""
+    """Folder of the results of a model."""
     return RunStore(output / "results", identity.name, identity.revision).folder
 
 
@@ -318,7 +318,7 @@ def _fill(folder: Path, checked: Checked) -> None:
 
 
 def _run_settings(run: Run, entry: Entry) -> Iterator[dict[str, Any]]:
-    """How each split of a task was run, as mteb's ResultCache notes it."""
+    """Evaluation settings of each split of a task, as mteb's ResultCache notes them."""
     versions = part(run.record.environment, "versions")
     for split, scores in entry.result.scores.items():
         yield {

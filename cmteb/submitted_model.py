@@ -18,7 +18,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _META = "model_meta.json"
 _OF_FOLDERS = re.compile(r"local/.*|.*/model|.*/checkpoint-[^/]*")
 
-_ASKED = (
+_REQUIRED = (
     "release_date",
     "languages",
     "n_parameters",
@@ -34,7 +34,7 @@ _ASKED = (
     "adapted_from",
     "citation",
 )
-"""What mteb asks of every model, and a run may not know."""
+"""Fields that mteb requires of every model, and a run may not know."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,19 @@ def identify(record: RunRecord, name: str | None, revision: str | None) -> Ident
     its = shown(record.model)
     if record.reranker is not None:
         raise BadInput(
-            f"the run is of {its}, an encoder with a reranker behind it, and MTEB's results repository keeps results "
+            f"the run has {its}, an encoder with a reranker behind it, and MTEB's results repository keeps results "
             "by model: submit runs of the encoder alone, or of the reranker alone (--types reranking)"
         )
-    if _stated(record, "family").startswith(BUILT_IN):
+    if _declared(record, "family").startswith(BUILT_IN):
         raise BadInput(f"{its} is no checkpoint of the hub, and MTEB's results repository takes no other results")
     if _is_published(record.model, record.revision):
         if (name or record.model, revision or record.revision) != (record.model, record.revision):
             raise BadInput(
-                f"the run is of {its} at its published commit {record.revision}: drop --model-name and --revision"
+                f"the run has {its} at its published commit {record.revision}: drop --model-name and --revision"
             )
     elif _OF_FOLDERS.fullmatch(record.model) and not (name and revision):
         raise BadInput(
-            f"the run is of a checkpoint in a folder ({its}): say what it is called on the hub with "
+            f"the run has a checkpoint in a folder ({its}): give its name on the hub with "
             "--model-name org/name and --revision COMMIT"
         )
     name, revision = name or record.model, revision or record.revision
@@ -109,7 +109,7 @@ def _check(name: str, revision: str) -> None:
 
 
 def in_mteb(name: str) -> bool:
-    """Whether mteb has a ModelMeta of this name, which the leaderboard needs."""
+    """Tell whether mteb has a ModelMeta of this name, which the leaderboard needs."""
     from mteb.models.model_implementations import MODEL_REGISTRY
 
     return name in MODEL_REGISTRY
@@ -146,7 +146,7 @@ def describe(run: Run, identity: Identity) -> Any:
     except (ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} is damaged: evaluate again with --overwrite") from error
     if (meta.name, meta.revision) != (run.record.model, run.record.revision):
-        raise BadInput(f"{path} is of {shown(str(meta.name))} at {meta.revision}, unlike run.json: evaluate again")
+        raise BadInput(f"{path} has {shown(str(meta.name))} at {meta.revision}, unlike run.json: evaluate again")
     values: dict[str, Any] = {
         field: value for field, value in meta.model_dump().items() if field not in {"loader", "loader_kwargs"}
     }
@@ -161,14 +161,14 @@ def describe(run: Run, identity: Identity) -> Any:
     return ModelMeta.model_validate({**values, "loader": None, "loader_kwargs": {}})
 
 
-def _stated(record: RunRecord, key: str) -> str:
+def _declared(record: RunRecord, key: str) -> str:
     """A text of the model's settings; empty where they have none."""
     return str(record.spec.get(key, "")) if isinstance(record.spec, Mapping) else ""
 
 
 def _base(record: RunRecord) -> str | None:
     """The hub's name of the model that adapters were merged into."""
-    name = _stated(record, "base").rpartition("@")[0]
+    name = _declared(record, "base").rpartition("@")[0]
     return name if name and not _OF_FOLDERS.fullmatch(name) else None
 
 
@@ -185,7 +185,7 @@ def filled_in(meta: Any, folder: Path) -> Any:
         before = ModelMeta.model_validate_json_resolved((folder / _META).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, AttributeError):
         return meta
-    values = {field: getattr(before, field) for field in _ASKED if getattr(meta, field) is None}
+    values = {field: getattr(before, field) for field in _REQUIRED if getattr(meta, field) is None}
     return meta.model_copy(update=values) if (before.name, before.revision) == (meta.name, meta.revision) else meta
 
 
@@ -193,4 +193,4 @@ def left_open(meta: Any) -> tuple[str, ...]:
     """Fields of a ModelMeta that somebody has to fill in by hand; none where mteb itself has one of this commit."""
     if _known_meta(meta.name, meta.revision) is not None:
         return ()
-    return tuple(field for field in _ASKED if getattr(meta, field) is None)
+    return tuple(field for field in _REQUIRED if getattr(meta, field) is None)

@@ -1,4 +1,4 @@
-"""FlagBench's own name: the version, and the one tree of errors that every room raises.
+"""FlagBench's own name: the version, and the one tree of errors of all packages.
 
 The tree, caught once in ``runners/commands/cli.py`` and shown as one line::
 
@@ -42,7 +42,7 @@ class FlagbenchError(Exception):
 
 
 class BadInput(FlagbenchError):
-    """What the user asked for cannot be done; the message names the thing and the mend."""
+    """The request cannot be carried out; the message names the cause and the fix."""
 
     exit_code = 2
 

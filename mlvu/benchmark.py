@@ -144,13 +144,13 @@ MLVU: Benchmark = _Mlvu()
 
 
 def settings_of(options: MlvuOptions) -> VideoSettings:
-    """How the model sees videos and answers.
+    """The settings with which the model sees videos and answers.
 
     Raises:
         BadInput: Flags that contradict one another.
     """
     if options.fps is not None and options.sampler != "fps":
-        raise BadInput(f"--fps is of --sampler fps, and the sampler is {options.sampler}: add it, or drop --fps")
+        raise BadInput(f"--fps needs --sampler fps, and the sampler is {options.sampler}: add it, or drop --fps")
     if options.blind and options.frames is not None:
         raise BadInput("--blind shows no frames: drop it, or --frames")
     if options.decoder == "torchcodec":

@@ -21,22 +21,44 @@ if TYPE_CHECKING:
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score mlvu``."""
     parser.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder with results, of any depth")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all scores, with intervals")
-    parser.add_argument("--overwrite", action="store_true", help="replace this file where it exists")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all scores, with intervals (default: none)")
+    parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     judge = parser.add_argument_group("the open tasks")
-    judge.add_argument("--judge", metavar="MODEL", help="judges them: a model on a server, or a folder or hub id")
-    judge.add_argument("--judge-base", metavar="URL", help="address of its server, up to and with /v1")
-    judge.add_argument("--concurrency", type=int, default=4, metavar="N", help="items that the server is asked at once")
-    judge.add_argument("--dry-run", action="store_true", help="say what the judge would be asked, and ask nothing")
+    judge.add_argument(
+        "--judge",
+        metavar="MODEL",
+        help="judge of the open tasks: a model on a server, or a folder or hub id (default none)",
+    )
+    judge.add_argument(
+        "--judge-base",
+        metavar="URL",
+        help="address of the judge's server, up to and with /v1 (default: none, the judge is local)",
+    )
+    judge.add_argument(
+        "--concurrency", type=int, default=4, metavar="N", help="concurrent requests to the server (default 4)"
+    )
+    judge.add_argument(
+        "--dry-run", action="store_true", help="show what judging would send, without sending it (default off)"
+    )
     parser.set_defaults(run=_score)
 
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit mlvu``."""
     parser.add_argument("root", type=Path, metavar="DIR", help="folder of one run over the test set")
-    parser.add_argument("--output", type=Path, default=Path("mlvu_test.json"), metavar="FILE", help="to be written")
-    parser.add_argument("--allow-partial", action="store_true", help="write what is there, and say what is not")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("mlvu_test.json"),
+        metavar="FILE",
+        help="file to write (default mlvu_test.json)",
+    )
+    parser.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="write the file although answers are missing, and list them (default off)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists (default off)")
     parser.set_defaults(run=_submit)
 
 
@@ -49,7 +71,7 @@ def _score(options: argparse.Namespace) -> int:
 
     check_target("--json", options.json, overwrite=options.overwrite)
     if (options.judge_base or options.dry_run) and not options.judge:
-        raise BadInput("--judge-base and --dry-run are of --judge: say which model judges")
+        raise BadInput("--judge-base and --dry-run need --judge MODEL")
     runs = {
         folder: [read_saved(path) for path in paths]
         for root in options.paths

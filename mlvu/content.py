@@ -1,4 +1,4 @@
-"""What a task of MLVU needs: its questions and the files of their videos, all looked at before any model runs."""
+"""Content of a task of MLVU: its questions and the files of their videos, checked before any model runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Content:
         missing: One line on the videos that cannot be used, empty where all can.
         anomalies: What is odd about the questions, as released.
         verdict: Whether the rows are the published ones.
-        frames: Folder for decoded frames; None to keep none.
+        frames: Folder for decoded frames; none are kept when None.
     """
 
     row: Row
@@ -58,7 +58,7 @@ def read_content(row: Row, snapshots: Snapshots, request: RunRequest) -> Content
     Args:
         row: The task.
         snapshots: Where the data is.
-        request: Which question set; whether videos may be missing; the store, beside which frames are kept.
+        request: The question set; whether videos may be missing; the embedding cache, beside which frames are kept.
 
     Raises:
         BadData: No questions, damaged ones, or videos that cannot be used where they may not be missing.

@@ -1,4 +1,4 @@
-"""What the judge of the open tasks is told, in FlagBench's own words, after what MLVU's published protocol measures.
+"""Criteria for the judge of the open tasks, in FlagBench's own words, after MLVU's published protocol.
 
 The numbers are MLVU's: each scoring point of a sub-scene caption gets 1, 3 or 5, and relevance, completeness and
 reliability get 1 to 5. The texts are not: judgements by them and by the official texts are not the same measurement.

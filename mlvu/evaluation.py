@@ -45,7 +45,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     Args:
         loaded: The task.
         evaluated: The model; its journal holds the answers of a run that was killed.
-        progress: Whom to tell.
+        progress: The progress to report to.
 
     Raises:
         ModelFault: The model gave something unusable.
@@ -83,7 +83,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
 
 
 def _per_query(content: Content, answers: Mapping[str, str]) -> dict[str, str]:
-    """Which questions are answered rightly by either rule, as other benchmarks keep the values of their queries."""
+    """Correctness of each answer by either rule, as other benchmarks keep per-query values."""
     given = [each for each in content.questions if each.id in answers]
     values = {
         "official": {each.id: float(official(answers[each.id], each)) for each in given},

@@ -79,7 +79,7 @@ class FrameCache:
 
     Args:
         folder: Made when it is not there.
-        cap_bytes: Size of all entries at most: the longest unused ones make room; None for no limit.
+        cap_bytes: Size of all entries at most: the least recently used ones are removed; None for no limit.
         warn: Takes a line when the folder cannot be written; the run goes on without it.
         read: Decodes a video; ``flagbench.mlvu.clips.read_clip`` by default.
 

@@ -124,7 +124,7 @@ def read_clip(path: Path, settings: VideoSettings) -> Clip:
 
 
 def check(path: Path) -> None:
-    """Whether a video can be read, without reading the whole: its first frame, and that its end is there.
+    """Check that a video can be read, without reading the whole: its first frame, and that its end is there.
 
     Raises:
         BadData: It cannot.
@@ -134,7 +134,7 @@ def check(path: Path) -> None:
         if next(_frames(container, stream), None) is None:
             raise _no_frames(path)
         if container.duration and "mp4" not in container.format.name:
-            # Without an index that tells where the last packet ends: there must be packets near the end.
+            # Without an index of where the last packet ends: there must be packets near the end.
             end = container.duration + max(container.start_time or 0, 0)
             container.seek(end)
             times = [
@@ -175,7 +175,7 @@ def _plan(container: InputContainer, stream: VideoStream, path: Path) -> _Plan:
 
     Raises:
         BadData: The file ends before its index does, or has no frames.
-        _NotByPackets: They do not tell what the frames are.
+        _NotByPackets: They do not determine the frames.
     """
     rows = array("q")
     for packet in container.demux(stream):
@@ -298,7 +298,7 @@ class _Pictures:
 
     @property
     def complete(self) -> bool:
-        """Whether all are there."""
+        """True when all are there."""
         return not self._missing
 
     def keep(self, number: int | None, frame: VideoFrame) -> None:

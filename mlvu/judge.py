@@ -33,7 +33,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What judging will take when every first reply is usable.
+    """Cost of judging when every first reply is usable.
 
     Attributes:
         calls: Of the judge.
@@ -89,7 +89,7 @@ class Judge:
         self._file = JudgementFile(cache)
 
     def plan(self, items: Sequence[JudgeItem]) -> Plan:
-        """What ``score`` would ask; nothing is asked.
+        """Prompts that ``score`` would send; nothing is sent.
 
         Raises:
             BadInput: As ``score``.
@@ -164,7 +164,7 @@ def _check(items: Sequence[JudgeItem]) -> None:
 
 
 def _material(item: JudgeItem) -> str:
-    """What the judge sees, as JSON: no answer can pretend to be something else than an answer."""
+    """Prompt of the judge, as JSON: no answer can pretend to be something else than an answer."""
     by: dict[str, Any] = {"reference": item.reference}
     if item.task == "subPlot":
         by = {"scoring_points": item.scoring_points}

@@ -1,4 +1,4 @@
-"""What a judge of the open tasks gives: grades of one item, their file, and the means of a whole set."""
+"""Judgements of the open tasks: grades of one item, their file, and the means of a whole set."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Judged:
     Attributes:
         judge: Name of the judge.
         judge_settings: All that its grades depend on, as plain values.
-        prompt_version: Hash of the texts that it was told.
+        prompt_version: Hash of the judge's prompt texts.
         items: Grades, in the order of the items.
         failed: Items that got none.
         calls: Of the judge, in this run.
@@ -142,7 +142,7 @@ class Judged:
 
 
 def read_reply(reply: str, item: JudgeItem, attempts: int) -> Judgement:
-    """Read a judge's reply: one JSON object of the form that it was told, and nothing beside it.
+    """Read a judge's reply: one JSON object of the requested form, and nothing beside it.
 
     Thoughts up to ``</think>`` and a Markdown fence around the whole are taken off: they leave no doubt.
 
@@ -205,7 +205,7 @@ class JudgementFile:
         self._file = GradeFile(path)
 
     def get(self, key: str, item: JudgeItem) -> Judgement | None:
-        """What is kept under a key; None where there is nothing, or its grades are not possible."""
+        """The judgement stored under a key; None where there is none, or its grades are not possible."""
         row = self._file.get(key)
         if row is None:
             return None
@@ -226,7 +226,7 @@ class JudgementFile:
 
 
 class _TwiceError(ValueError):
-    """A key stands twice in one object, and which value is meant nobody knows."""
+    """A key is listed twice in one object, so its value is ambiguous."""
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

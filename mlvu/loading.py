@@ -1,7 +1,7 @@
-"""Questions of MLVU from a snapshot of its repo, checked and held against the table; and what is odd about them.
+"""Questions of MLVU from a snapshot of its repo, checked against the table; and what is odd about them.
 
 Two question sets are made of the same rows. ``as-released`` has them all, and its gold letters are those of the
-official code. ``cleaned`` leaves out what nobody can answer: a row without a question, with an empty answer, or whose
+official code. ``cleaned`` leaves out what cannot be answered: a row without a question, with an empty answer, or whose
 answer is not among its candidates. It keeps a row whose gold stands among the candidates twice, where the official rule
 takes the last of the equal letters and the robust one any of them; a row where other candidates are equal or empty,
 since its gold is clear; and a question that is asked twice.
@@ -30,7 +30,7 @@ _TEST_MCQ_GOLD = "test-ground-truth/test_mcq_gt.json"
 _TEST_MCQ = ("test_multi_choice_tasks.json", "test_question.json")
 _TEST_OPEN = ("test_generation_tasks.json",)
 
-# The file with the open questions of both tasks tells them by their type, which other code spells in two ways.
+# The file with the open questions of both tasks distinguishes them by type, which other code spells in two ways.
 _OPEN_TYPES = {"SSC": {"subPlot", "subsummary", "SSC"}, "VS": {"summary", "VS"}}
 
 
@@ -97,7 +97,7 @@ class Anomaly:
 
 
 def annotation_files(row: Row) -> tuple[str, ...]:
-    """Where in a repo the questions of a task may be, the best first: with answers before without.
+    """Possible files of a task's questions in a repo, the best first: with answers before without.
 
     The dev files are in ``MLVU/json/`` on the hub and in ``json/`` in the official code's data. In the test repo the
     ground truth and the files of bare questions lie at the top, or in ``MLVU_Test/``.
@@ -145,7 +145,7 @@ def read(row: Row, folder: Path) -> Questions:
         raise BadData(f"{source} has no questions of {row.task_name}; fetch it again from {row.repo}")
     ids = Counter(question.id for question in questions)
     if twice := [each for each, times in ids.items() if times > 1]:
-        raise BadData(f"{source}: id '{twice[0]}' is listed twice; mend the data")
+        raise BadData(f"{source}: id '{twice[0]}' is listed twice; fix the data")
     return Questions(row, questions, source)
 
 
@@ -156,7 +156,7 @@ def verdict(questions: Questions) -> DataVerdict:
         ("questions", len(every), row.rows),
         ("videos", len({question.video for question in every}), row.videos),
     )
-    differences = [f"{what}: {found:,} instead of {stated:,}" for what, found, stated in counted if 0 < stated != found]
+    differences = [f"{what}: {count:,} instead of {known:,}" for what, count, known in counted if 0 < known != count]
     if fewer := sum(len(question.candidates) != row.letters for question in every):
         differences.append(f"questions that have other than {row.letters} candidates: {fewer:,} instead of 0")
     status: Literal["exact", "differs", "unknown"] = "differs" if differences else "exact" if row.rows else "unknown"
@@ -199,7 +199,7 @@ def anomalies(questions: Sequence[Question]) -> list[Anomaly]:
 
 
 def _oddities(question: Question) -> Iterator[str]:
-    """What is odd about one question alone."""
+    """Oddities of one question."""
     its = question.candidates
     if its and question.labelled and not question.golds:
         yield "answer not among candidates"
@@ -231,34 +231,34 @@ def _entries(source: Path) -> list[Any]:
 
 
 def _questions(row: Row, source: Path, entries: Sequence[Any]) -> Iterator[Question]:
-    """The entries that are of the task, in their order."""
+    """The entries that belong to the task, in their order."""
     gold = row.set == "dev" or source.parent.name == "test-ground-truth"
     for index, entry in enumerate(entries):
         where = f"{source}: row {index} (from 0)"
         if not isinstance(entry, dict):
-            raise BadData(f"{where} is no object; mend the data")
+            raise BadData(f"{where} is no object; fix the data")
         if _belongs(row, entry, where, gold=gold):
             yield _question(row, entry, index, where, gold=gold)
 
 
 def _belongs(row: Row, entry: Mapping[str, Any], where: str, *, gold: bool) -> bool:
-    """Whether an entry is of the task.
+    """Tell whether an entry belongs to the task.
 
     Raises:
         BadData: It has no type, one that is not the file's, or one that its id contradicts.
     """
     if row.kind == "open" and row.set == "test":
-        # Each task has a ground truth of its own, whose types nobody documents.
+        # Each task has a ground truth of its own, whose types are undocumented.
         return gold or _text(entry, "question_type", where) in _OPEN_TYPES[row.file]
     kind = _text(entry, "question_type", where)
     if row.set == "dev":
         if kind != row.name:
-            raise BadData(f"{where} has the question_type '{kind}' instead of '{row.name}'; mend the data")
+            raise BadData(f"{where} has the question_type '{kind}' instead of '{row.name}'; fix the data")
         return True
     question_id = _text(entry, "question_id", where)
     by_id, by_kind = question_id.rpartition("_")[0] == row.file, kind == row.name
     if by_id != by_kind:
-        raise BadData(f"{where}: id '{question_id}' and question_type '{kind}' contradict each other; mend the data")
+        raise BadData(f"{where}: id '{question_id}' and question_type '{kind}' contradict each other; fix the data")
     return by_id
 
 
@@ -266,12 +266,12 @@ def _question(row: Row, entry: Mapping[str, Any], index: int, where: str, *, gol
     """One entry, checked."""
     video = _text(entry, "video", where)
     if video in {"", ".."} or Path(video).name != video:
-        raise BadData(f"{where}: video '{video}' is no name of a file; mend the data")
+        raise BadData(f"{where}: video '{video}' is no name of a file; fix the data")
     candidates = _candidates(row, entry, where) if row.kind == "multiple-choice" else ()
     labelled = gold or entry.get("answer") is not None
     answer = _option(entry["answer"], "answer", where) if labelled and "answer" in entry else ""
     if labelled and "answer" not in entry:
-        raise BadData(f"{where} has no answer; mend the data")
+        raise BadData(f"{where} has no answer; fix the data")
     letters = string.ascii_uppercase
     golds = tuple(letters[at] for at, each in enumerate(candidates) if labelled and each == answer)
     return Question(
@@ -301,25 +301,25 @@ def _id(row: Row, entry: Mapping[str, Any], index: int, where: str) -> str:
 
 def _text(entry: Mapping[str, Any], field: str, where: str) -> str:
     if field not in entry:
-        raise BadData(f"{where} has no {field}; mend the data")
+        raise BadData(f"{where} has no {field}; fix the data")
     if not isinstance(entry[field], str):
-        raise BadData(f"{where}: {field} is no text; mend the data")
+        raise BadData(f"{where}: {field} is no text; fix the data")
     return str(entry[field])
 
 
 def _option(value: Any, field: str, where: str) -> str:
-    """A candidate or an answer; a count may stand there as a number."""
+    """A candidate or an answer; a count may be a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise BadData(f"{where}: {field} is no text; mend the data")
+        raise BadData(f"{where}: {field} is no text; fix the data")
     return str(value)
 
 
 def _candidates(row: Row, entry: Mapping[str, Any], where: str) -> tuple[str, ...]:
     if "candidates" not in entry:
-        raise BadData(f"{where} has no candidates; mend the data")
+        raise BadData(f"{where} has no candidates; fix the data")
     values = entry["candidates"]
     if not isinstance(values, list) or not 2 <= len(values) <= row.letters:
-        raise BadData(f"{where}: candidates are no list of 2 to {row.letters}; mend the data")
+        raise BadData(f"{where}: candidates are no list of 2 to {row.letters}; fix the data")
     return tuple(_option(value, "a candidate", where) for value in values)
 
 
@@ -328,7 +328,7 @@ def _points(entry: Mapping[str, Any], where: str) -> tuple[str, ...]:
     if values is None:
         return ()
     if not isinstance(values, list) or not values or not all(isinstance(each, str) and each.strip() for each in values):
-        raise BadData(f"{where}: scoring_points are no list of texts; mend the data")
+        raise BadData(f"{where}: scoring_points are no list of texts; fix the data")
     return tuple(values)
 
 
@@ -337,5 +337,5 @@ def _duration(row: Row, entry: Mapping[str, Any], where: str) -> float:
     if value is None and row.set == "test":
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise BadData(f"{where}: duration is no number of seconds; mend the data")
+        raise BadData(f"{where}: duration is no number of seconds; fix the data")
     return float(value)

@@ -27,54 +27,58 @@ QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
 
 @dataclass(frozen=True)
 class MlvuOptions:
-    """What is asked of MLVU.
+    """Options of an MLVU run.
 
     Attributes:
         sets: ``dev`` or ``test``; empty for dev.
-        frames: Frames of a video; None for the default.
-        sampler: Which frames.
-        fps: Frames a second of the sampler ``fps``; None for one.
-        max_pixels: Pixels of a frame at most; None for as they are.
+        frames: Frames per video; None for the default.
+        sampler: Choice of frames.
+        fps: Frames per second of the sampler ``fps``; None for one.
+        max_pixels: Largest number of pixels per frame; None for any.
         decoder: Library that decodes videos.
         prompt_variant: Of the official texts; None for the official one where the model can take it.
         answer: By a generated text, or by the likeliest option.
-        max_new_tokens: Tokens of an answer at most; None for the task's own default.
+        max_new_tokens: Largest number of tokens per answer; None for the task's own default.
         blind: The model sees no frames.
-        questions: As they were released, or without those that cannot be answered.
+        questions: All questions as released, or without those that cannot be answered.
         allow_missing: Questions whose video is missing are left out, and the scores marked partial.
         api_base: Address of an OpenAI-compatible server that runs the model; None for a model of one's own.
         frames_as: How the server gets frames: each as an image, or all as one video.
-        api_extra: More fields of every request, as JSON text; empty for none.
-        concurrency: Questions that the server is asked at once.
-        requests_a_minute: That the server gets at most; None for any number.
+        api_extra: Additional fields of every request, as JSON text; empty for none.
+        concurrency: Concurrent requests to the server.
+        requests_a_minute: Largest number of requests per minute; None for any.
     """
 
     sets: tuple[str, ...] = flag((), "sets: dev, test", shown="dev", metavar="A,B", parse=names, selects=True)
     frames: int | None = flag(None, "frames per video", shown="16; 64 with --sampler fps", metavar="N", parse=positive)
-    sampler: Sampler = flag("mlvu", "which frames: by MLVU's own formula, evenly, or by --fps", choices=SAMPLERS)
+    sampler: Sampler = flag(
+        "mlvu", "choice of frames: MLVU's own formula, evenly spaced, or --fps frames per second", choices=SAMPLERS
+    )
     fps: float | None = flag(None, "frames per second with --sampler fps", shown="1", metavar="F", parse=rate)
     max_pixels: int | None = flag(
         None, "pixels per frame; larger ones are scaled down", shown="any number", metavar="N", parse=positive
     )
     decoder: Decoder = flag("pyav", "library that decodes videos; torchcodec for GPUs", choices=DECODERS)
     prompt_variant: PromptVariant | None = flag(
-        None, "texts of the prompt", shown="official; no-prefill with --api-base", choices=PROMPT_VARIANTS
+        None, "prompt texts", shown="official; no-prefill with --api-base", choices=PROMPT_VARIANTS
     )
-    answer: AnswerBy = flag("generate", "answer by a generated text, or the likeliest option", choices=ANSWERS_BY)
+    answer: AnswerBy = flag(
+        "generate", "form of an answer: a generated text, or the likeliest option", choices=ANSWERS_BY
+    )
     max_new_tokens: int | None = flag(
         None, "tokens per generated answer", shown="as each task has it", metavar="N", parse=positive
     )
-    blind: bool = flag(False, "show the model no frames: a baseline")
+    blind: bool = flag(False, "show the model no frames, as a baseline (default off)")
     questions: QuestionSet = flag(
-        "as-released", "question set: cleaned leaves out what cannot be answered", choices=QUESTION_SETS
+        "as-released", "question set; cleaned leaves out what cannot be answered", choices=QUESTION_SETS
     )
-    allow_missing: bool = flag(False, "leave out missing videos; scores are partial")
+    allow_missing: bool = flag(False, "leave out missing videos; scores are partial (default off)")
     api_base: str | None = flag(
         None, "address of an OpenAI-compatible server that runs MODEL", shown="none", metavar="URL"
     )
-    frames_as: FramesAs = flag("image_url", "how the server gets frames", choices=FRAMES_AS)
-    api_extra: str = flag("", "more fields of every request to the server", shown="none", metavar="JSON")
-    concurrency: int = flag(4, "questions that the server is asked at once", metavar="N", parse=positive)
+    frames_as: FramesAs = flag("image_url", "form in which the server gets frames", choices=FRAMES_AS)
+    api_extra: str = flag("", "additional fields of every request to the server, as JSON", shown="none", metavar="JSON")
+    concurrency: int = flag(4, "concurrent requests to the server", metavar="N", parse=positive)
     requests_a_minute: int | None = flag(
         None, "requests per minute to the server", shown="any number", metavar="N", parse=positive
     )

@@ -1,4 +1,4 @@
-"""What a model is asked: the texts of MLVU's own evaluation code, to the character.
+"""Prompts: the texts of MLVU's own evaluation code, to the character.
 
 Source: ``evaluation/`` of github.com/JUNJIE99/MLVU (2025-08), the same for the dev and the test set.
 """

@@ -75,12 +75,12 @@ class Row:
 
     @property
     def video_folder(self) -> str:
-        """Where its videos lie, seen from the folder that holds those of the set: the test set has one for all."""
+        """Folder of its videos, below the folder of the set's: the test set has one for all."""
         return f"video/{self.file}" if self.set == "dev" else "video"
 
     @property
     def summary(self) -> bool:
-        """Whether it asks for a summary, which each video has one of."""
+        """True for summaries, of which each video has one."""
         return self.name in {"summary", "VS"}
 
 

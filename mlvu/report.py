@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunScores:
-    """What one run reached.
+    """Scores of one run.
 
     Attributes:
         folder: Of the run.
@@ -28,7 +28,7 @@ class RunScores:
         comparable: Tasks whose rows are the published ones.
         question_sets: Name of the question set of each task.
         unlabelled: Tasks without published answers, which can be submitted only.
-        judged: Of the open tasks; None where nobody judged.
+        judged: Grades of the open tasks; None without a judge.
     """
 
     folder: Path
@@ -134,7 +134,9 @@ def _note(run: RunScores, name: str, found: TaskScore) -> str:
         return "partial"
     if name in run.comparable:
         return ""
-    return f"{run.question_sets[name]} questions" if run.question_sets[name] != "as-released" else "data differs"
+    return (
+        f"{run.question_sets[name]} questions" if run.question_sets[name] != "as-released" else "not the official data"
+    )
 
 
 def _average(average: Average | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which frames of a video a model sees: pure functions from its length to the numbers of frames, counted from 0.
+"""Samplers of frames: pure functions from a video's length to the numbers of frames, counted from 0.
 
 A video with fewer frames than are asked for gives what its formula gives: as many numbers as asked, some of them twice.
 """
@@ -34,7 +34,7 @@ def indices(total_frames: int, fps: float, settings: VideoSettings) -> NDArray[n
     if settings.frames < 0:
         raise BadInput(f"{settings.frames} frames of a video cannot be seen; ask for 0 or more")
     if total_frames < 1:
-        raise BadInput("a video without frames has none to choose from; look at the file")
+        raise BadInput("the video has no frames: check the file")
     if settings.frames == 0:
         return np.zeros(0, np.int64)
     if settings.sampler == "mlvu":

@@ -41,13 +41,13 @@ class Saved:
 
     @classmethod
     def of(cls, content: Content, answers: Mapping[str, str]) -> Saved:
-        """What is to be kept of a task that was asked."""
+        """The record of an answered task."""
         exact = content.verdict.status == "exact"
         return cls(content.row, content.question_set, content.questions, answers, content.missing, exact)
 
     @property
     def labelled(self) -> bool:
-        """Whether the right answers are there."""
+        """True when the right answers are there."""
         return all(question.labelled for question in self.questions)
 
     def to_json(self) -> str:

@@ -25,7 +25,7 @@ _NO_LETTER = "@"
 
 
 def official(answer: str, question: Question) -> bool:
-    """Whether the official code takes an answer for right, bug for bug.
+    """Tell whether the official code takes an answer for right, bug for bug.
 
     Where the answer has a ``)``, the character before the first one must be the gold letter, or else the whole answer
     must be it: ``A``, ``A) x`` and ``(A) x`` are right, ``a``, ``A.`` and ``(A`` are wrong. The gold letter is that of
@@ -49,7 +49,7 @@ def robust(answer: str, question: Question) -> str | None:
     Only letters of the question's options count. The first of these readings that finds something decides:
 
     1. the whole answer is a letter (``a``, ``(A)``, ``**A**``, ``A.``) or the text of an option;
-    2. it says so: ``Answer: A``, ``the best option is (A)``; of several statements the last, as models mend theirs;
+    2. it says so: ``Answer: A``, ``the best option is (A)``; of several statements the last, as models correct theirs;
     3. letters are marked as options (``(A)``, ``A)``, ``option A``, ``A.`` at the start of a line, a letter at the
        start of the answer): those denied (``(B) no``, ``not (B)``) are dropped, then the one at the start of the
        answer counts, or else the only one. None counts where the answer starts with a choice of letters (``A or B``),
@@ -64,7 +64,7 @@ def robust(answer: str, question: Question) -> str | None:
         question: With candidates.
     """
     text = _plain(answer.rpartition("</think>")[2])
-    found = (read(text, question) for read in (_whole, _stated, _marked, _contained, _lone))
+    found = (read(text, question) for read in (_whole, _statement, _marked, _contained, _lone))
     return next((letter for letter in found if letter is not None), "") or None
 
 
@@ -75,7 +75,7 @@ _CAPITAL = r"(?:[B-Z]|A(?!\s+(?!because\b|since\b|as\b|and\b|or\b|is\b|based\b)\
 _SAYS = (
     r"\b(?:answer|(?:best|correct|right|final)\s+(?:option|choice|letter))\b(?:\s+(?:is|would be|should be|must be))?"
 )
-_STATED = re.compile(
+_STATEMENT = re.compile(
     rf"(?i:{_SAYS}[\s:=-]*(?:(?:the|option|choice|letter)\s+)*)[(\[{{\"'\s]*"
     rf"((?<=[(\[{{])[A-Za-z](?=\s*[)\]}}])|[A-Za-z](?=\)|[\"'.,;:!]*[ \t]*(?:\n|$))|{_CAPITAL})"
 )
@@ -112,15 +112,15 @@ def _whole(text: str, question: Question) -> str | None:
     return next((letter for letter, option in options if _normal(option) == _normal(text)), None)
 
 
-def _stated(text: str, question: Question) -> str | None:
+def _statement(text: str, question: Question) -> str | None:
     """Reading 2."""
-    found = [(each[1].upper(), each.end(1)) for each in _STATED.finditer(text)]
+    found = [(each[1].upper(), each.end(1)) for each in _STATEMENT.finditer(text)]
     said = [letter for letter, end in found if letter in question.letters and not _denied(text, end, letter, question)]
     return said[-1] if said else None
 
 
 def _denied(text: str, end: int, letter: str, question: Question) -> bool:
-    """Whether a denial follows on a letter; the text of its option is none, however it begins (``No anomaly``)."""
+    """Tell whether a denial follows a letter; the text of its option is none, however it begins (``No anomaly``)."""
     candidate = question.candidates[question.letters.index(letter)]
     option, rest = _normal(candidate), text[end : end + _NEAR + 2 * len(candidate)]
     if option and _normal(rest.lstrip(")]}.:,- ")).startswith(option):
@@ -129,7 +129,7 @@ def _denied(text: str, end: int, letter: str, question: Question) -> bool:
 
 
 def _rejected(text: str, start: int) -> bool:
-    """Whether a denial precedes a letter."""
+    """Tell whether a denial precedes a letter."""
     return bool(_BEFORE.search(text[max(0, start - _NEAR) : start]))
 
 
@@ -172,7 +172,7 @@ def _lone(text: str, question: Question) -> str | None:
 
 @dataclass(frozen=True)
 class TaskScore:
-    """How many questions of a task were answered rightly.
+    """Numbers of right answers of a task.
 
     Attributes:
         task: The task's full name.
@@ -192,7 +192,7 @@ class TaskScore:
 
     @property
     def complete(self) -> bool:
-        """Whether all questions are answered."""
+        """True when all questions are answered."""
         return 0 < self.asked == self.answered
 
     def right(self, rule: Rule = "official") -> int:
@@ -218,7 +218,7 @@ def score(task: str, questions: Sequence[Question], answers: Mapping[str, str]) 
             more than ``cleaned`` has.
 
     Raises:
-        BadInput: The questions have no answers to hold against.
+        BadInput: The questions have no answers to compare with.
     """
     if unlabelled := [question.id for question in questions if not question.labelled]:
         raise BadInput(f"{task}: question {unlabelled[0]} has no answer in the data: it can be submitted, not scored")

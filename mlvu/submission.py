@@ -48,7 +48,7 @@ class Checked:
 
     @property
     def partial(self) -> bool:
-        """Whether something is left out."""
+        """True when something is left out."""
         return bool(self.missing or self.unparsed or self.short)
 
 
@@ -67,10 +67,12 @@ def check(questions: Sequence[Question], answers: Mapping[str, str], *, allow_pa
     for question in questions:
         row = rows[question.id]
         if row.set != "test" or row.kind != "multiple-choice":
-            raise BadInput(f"question {question.id} is of {row.task_name}: only the test set's options are submitted")
+            raise BadInput(
+                f"question {question.id} belongs to {row.task_name}: only the test set's options are submitted"
+            )
     if len(rows) < len(questions):
         twice = Counter(question.id for question in questions).most_common(1)[0][0]
-        raise BadInput(f"question {twice} is listed twice; mend the data")
+        raise BadInput(f"question {twice} is listed twice; fix the data")
     if foreign := [each for each in answers if each not in rows]:
         raise BadInput(f"{len(foreign)} answers are to no question of the test set: {first_few(foreign)}; remove them")
     predictions, unparsed = [], []

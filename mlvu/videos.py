@@ -1,4 +1,4 @@
-"""Where the videos of MLVU lie, and whether they can be read: asked before any model is loaded.
+"""Files of MLVU's videos, and the check that they can be read before any model is loaded.
 
 Below the root the videos of the dev set lie in ``MLVU/MVLU/video/<task folder>/``, as the hub spells it, and those of
 the test set in ``MLVU/MLVU_Test/test_video/`` or ``.../video/``. The outer folders may be missing or doubled, as

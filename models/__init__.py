@@ -1,1 +1,1 @@
-"""One adapter contract, and every model family behind it. A leaf: imports nothing of the other rooms."""
+"""One adapter contract, and every model family behind it. Imports nothing of the other packages."""

@@ -1,4 +1,4 @@
-"""Where each adapter is: the one table from the id that models.toml, specs and results name to the code that loads it,
+"""Table of adapters: from the id that models.toml, specs and results name to the code that loads it,
 and to the settings that only its models have.
 
 An id is part of the identity of vectors and results and never changes; where its code lies may.
@@ -27,7 +27,7 @@ Loader = Callable[["ModelSpec", Path, "Loading"], "Adapter"]
 
 @dataclass(frozen=True)
 class Row:
-    """Where an adapter is.
+    """Location of an adapter.
 
     Attributes:
         load: ``module:function`` that loads it.
@@ -65,7 +65,7 @@ ADAPTERS: Mapping[str, Row] = {
 
 
 def modalities(adapter: str) -> frozenset[Modality]:
-    """What models of an adapter take."""
+    """Modalities that models of an adapter take."""
     return ADAPTERS[adapter].modalities
 
 

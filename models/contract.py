@@ -1,4 +1,4 @@
-"""What every model is to the rest of FlagBench: the adapter contract and its few plain types."""
+"""The adapter contract: the interface of every model to the rest of FlagBench, and its few plain types."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from flagbench.models.spec import ModelSpec
 
 Role = Literal["query", "passage", "symmetric"]
-"""What a text is in its task; symmetric where the task has no queries (STS, classification, clustering)."""
+"""Role of a text in its task; symmetric where the task has no queries (STS, classification, clustering)."""
 
 Capability = Literal["encode", "score", "search", "generate"]
 
 Part = Literal["dense", "sparse", "multi_vector"]
-"""What an encoder can give for a text: one vector, a weight a token of the vocabulary, or a vector a token."""
+"""Parts of an embedding: one vector, a weight per token of the vocabulary, or a vector per token."""
 
 Backend = Literal["torch", "onednn"]
-"""What multiplies a model's matrices: see ``models/backbone/backend.py``."""
+"""Matrix backend: see ``models/backbone/backend.py``."""
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
@@ -34,7 +34,7 @@ DENSE: frozenset[Part] = frozenset({"dense"})
 
 @dataclass(frozen=True)
 class Cutoff:
-    """Where a layerwise reranker is read.
+    """Cutoff layer and head of a layerwise reranker.
 
     Attributes:
         layer: Layers that the tokens have gone through.
@@ -47,7 +47,7 @@ class Cutoff:
 
 @dataclass(frozen=True)
 class Loading:
-    """How a family's ``load(spec, directory, loading)`` reads a checkpoint. None of it moves a score beyond noise.
+    """Loading options of a family's ``load(spec, directory, loading)``. None of them moves a score beyond noise.
 
     Attributes:
         device: As torch names it, ``cpu`` or ``cuda:0``.
@@ -57,7 +57,7 @@ class Loading:
         adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
             which they are.
         cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
-        backend: What multiplies its matrices (``models/backbone/backend.py``); None for the fastest that is exact.
+        backend: The matrix backend (``models/backbone/backend.py``); None for the fastest that is exact.
     """
 
     device: str
@@ -84,17 +84,17 @@ class Adapter(Protocol):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Which of the calls this model has."""
+        """The ability of the model: the call that it has."""
         ...
 
     @property
     def device(self) -> str:
-        """Where it runs, as torch names it (``cpu``, ``cuda:0``)."""
+        """Device of the model, as torch names it (``cpu``, ``cuda:0``)."""
         ...
 
     @property
     def backend(self) -> str:
-        """What multiplies its matrices: ``torch``, ``onednn``, ``numpy`` for the fake models, or what searches."""
+        """The matrix backend: ``torch``, ``onednn``, ``numpy`` for the fake models, or what searches."""
         ...
 
 
@@ -106,12 +106,12 @@ class Encoder(Adapter, Protocol):
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """What it takes, as ``models/adapters.py`` says of its adapter."""
+        """Modalities of the model, as ``models/adapters.py`` lists for its adapter."""
         ...
 
     @property
     def parts(self) -> frozenset[Part]:
-        """What it can give; ``dense`` always."""
+        """Parts that it can give; ``dense`` always."""
         ...
 
     def prepare(
@@ -145,7 +145,7 @@ class Scorer(Adapter, Protocol):
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """What it takes, as with an encoder; it may be in the query, the passage or both."""
+        """Modalities, as with an encoder; they may be in the query, the passage or both."""
         ...
 
     def prepare(self, pairs: Sequence[Pair], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
@@ -170,12 +170,12 @@ class PassageIndex(Protocol):
 
     @property
     def library(self) -> str:
-        """What made it, with its version."""
+        """The program that made it, with its version."""
         ...
 
     @property
     def method(self) -> str:
-        """How it scores."""
+        """The settings of the scoring."""
         ...
 
     def search(self, query: str, top_k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -281,7 +281,7 @@ class Parallel(Closable, Protocol):
 
     @property
     def lanes(self) -> int:
-        """How many at most."""
+        """The largest number."""
         ...
 
 

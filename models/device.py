@@ -1,4 +1,4 @@
-"""Which device a model runs on."""
+"""Choice of the device of a model."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def devices_line(devices: Sequence[str]) -> str:
 
 
 def joint_device(devices: Sequence[str]) -> str:
-    """Where an adapter on all of these runs, as its ``device`` says: ``cpu`` when all are the processor."""
+    """Device of an adapter that runs on all of these, as in its ``device``: ``cpu`` when all are the processor."""
     return ",".join(devices) if set(devices) != {"cpu"} else "cpu"
 
 
 def device_name(device: str) -> str:
-    """What a GPU calls itself (``NVIDIA H100 80GB HBM3``); empty for any other device."""
+    """Name of a GPU (``NVIDIA H100 80GB HBM3``); empty for any other device."""
     if not device.startswith("cuda:"):
         return ""
     import torch

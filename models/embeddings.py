@@ -1,4 +1,4 @@
-"""What an encoder gives for texts: a dense vector, lexical weights, and one vector a token, each where asked for."""
+"""Embeddings of texts: a dense vector, lexical weights, and one vector per token, each where requested."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class MultiVectors:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What an encoder gave for ``n`` texts, in the order of the texts; None for a part that was not asked for.
+    """Embeddings of ``n`` texts, in their order; None for a part that was not requested.
 
     Attributes:
         dense: ``float32[n, d]``.

@@ -1,6 +1,6 @@
-"""What a model embeds and scores: a text, or an item of a text and images; and all that the rest asks of either.
+"""Inputs of models: a text, or an item of a text and images, with content key, cost and display text.
 
-Between a benchmark and an adapter an input is its key (equal contents are one, and the store knows it), its cost (what
+Between a benchmark and an adapter an input is its key (equal contents are one; the cache goes by it), its cost (what
 batches are cut by) and a line to show. None of that decodes an image.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from flagbench import BadData, BadInput
 
 Modality = Literal["text", "image"]
-"""What an input has, a task's data hold and a model takes."""
+"""Modality of an input, of a task's data and of a model."""
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
@@ -138,7 +138,7 @@ class Item:
 
 
 Input = str | Item
-"""What a model reads."""
+"""Input of a model."""
 
 Pair = tuple[Input, Input]
 """A query and a passage."""
@@ -173,14 +173,14 @@ def pair_key(pair: Pair) -> bytes:
 
 
 def cost(content: Input) -> int:
-    """What an input costs a model, in characters of text: inputs of like costs make a batch."""
+    """Cost of an input, in characters of text: inputs of similar cost make a batch."""
     if isinstance(content, str):
         return len(content)
     return len(content.text) + _IMAGE_COST * len(content.images)
 
 
 def line(content: Input) -> str:
-    """What is shown of an input: its text, and the names of its images."""
+    """Display text of an input: its text, and the names of its images."""
     if isinstance(content, str):
         return content
     return " ".join([*([content.text] if content.text else []), *(f"[image {each.name}]" for each in content.images)])
@@ -197,7 +197,7 @@ def plain(content: Input) -> Input:
 
 
 def needs(content: Input) -> frozenset[Modality]:
-    """What a model must take to read an input; an item without a text needs no reader of texts."""
+    """Modalities that an input needs; an item without a text does not need ``text``."""
     content = plain(content)
     if isinstance(content, str):
         return TEXT

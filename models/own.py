@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OwnSettings:
-    """What all settings of this kind can do; a subclass is a frozen dataclass that imports nothing heavy.
+    """Base of the settings of one family; a subclass is a frozen dataclass that imports nothing heavy.
 
     Attributes:
         owner: The models that have them, as a message calls one of them: ``a layerwise reranker``.
@@ -47,7 +47,7 @@ class OwnSettings:
 
     @classmethod
     def results(cls, given: Mapping[str, Any]) -> int:
-        """How many results one pass of a model gives.
+        """Number of results of one pass of a model.
 
         Args:
             given: Values of flags, by field.
@@ -55,7 +55,7 @@ class OwnSettings:
         return 1
 
     def as_dict(self) -> dict[str, Any]:
-        """What results keep, and vectors depend on: names that no setting of all models has, with their values."""
+        """Settings that results record and vectors depend on: names that no common setting has, with their values."""
         return {name: getattr(self, name) for name in self.names()}
 
     def of_vectors(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class OwnSettings:
 
     @property
     def ranking(self) -> Ranking:
-        """How passages are ranked by a model's embeddings."""
+        """The ranking of passages by a model's embeddings."""
         return Ranking()
 
     def without_use(self) -> frozenset[str]:
@@ -114,7 +114,7 @@ class OwnSettings:
         return spec, (), []
 
     def shown(self) -> tuple[str, ...]:
-        """What a line on the model's settings says of these."""
+        """The settings in a line for people."""
         return ()
 
 

@@ -1,4 +1,4 @@
-"""How an encoder ranks passages, as one value: by its dense vectors, or by several parts of its embeddings."""
+"""Ranking of passages by an encoder, as one value: by its dense vectors, or by several parts of its embeddings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ranking:
 
     @property
     def parts(self) -> frozenset[Part]:
-        """What retrieval reads of each text; a part with weight 0 is not computed, dense gives the candidates."""
+        """Parts that retrieval needs per text; a part with weight 0 is not computed, dense gives the candidates."""
         match self.retrieval:
             case "dense":
                 return frozenset({"dense"})

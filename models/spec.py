@@ -41,7 +41,7 @@ class ModelSpec:
         family: Row of the family table in models.toml, or ``detected``.
         adapter: ``module:function`` that loads it.
         ability: Whether it embeds texts, scores pairs, finds passages without vectors, or answers questions.
-        query_max_length: Tokens kept of a query or a symmetric text, instruction included. Of an encoder with special
+        query_max_length: Tokens kept per query or symmetric text, instruction included. Of an encoder with special
             tokens; of a cross-encoder without.
         passage_max_length: Tokens kept of a passage; of a cross-encoder of the whole pair.
         pooling: Which hidden states become the vector; None for a model without vectors.
@@ -80,7 +80,7 @@ class ModelSpec:
 
     @property
     def ranking(self) -> Ranking:
-        """How its embeddings rank passages."""
+        """The ranking of passages by its embeddings."""
         return self.own.ranking if self.own else Ranking()
 
     @property
@@ -103,7 +103,7 @@ class ModelSpec:
 
     @property
     def has_files(self) -> bool:
-        """Whether there is a checkpoint behind it; the fake models, BM25 and the letters have none."""
+        """True with a checkpoint behind it; the fake models, BM25 and the letters have none."""
         return not self.family.startswith(BUILT_IN)
 
     def instruction(self, task: str, kind: str, role: Role) -> str:
@@ -127,7 +127,7 @@ class ModelSpec:
         return ""
 
     def max_length(self, role: Role) -> int:
-        """Tokens kept of a text of this role."""
+        """Tokens kept per text of this role."""
         return self.passage_max_length if role == "passage" else self.query_max_length
 
     def as_dict(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class ModelSpec:
         return self._plain(self.own.as_dict() if self.own else {})
 
     def vector_settings(self, role: Role) -> dict[str, Any]:
-        """What the vectors of an encoder's texts depend on, as plain values, but for the instruction.
+        """Settings that the vectors of an encoder's texts depend on, as plain values, without the instruction.
 
         Left out is what only names the model, ranks its vectors, or is about texts of another role.
         """

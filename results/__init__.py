@@ -1,1 +1,1 @@
-"""What a run leaves behind: its record, where it is stored, and the table of its scores. A leaf like models/."""
+"""Results of a run: record, storage, table of scores, comparison, gate and page. Imports no other package."""

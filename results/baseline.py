@@ -15,7 +15,7 @@ _MARK = "baseline_version"
 
 @dataclass(frozen=True)
 class Baseline:
-    """A run that others are held against.
+    """A run that others are compared with.
 
     Attributes:
         record: Its run.json.

@@ -1,4 +1,4 @@
-"""How a score is written for people."""
+"""Formatting of scores for people."""
 
 from __future__ import annotations
 

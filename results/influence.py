@@ -120,7 +120,7 @@ def _suffixes(terms: Values) -> Values:
 
 
 def best_accuracy_values(labels: ArrayLike, scores: ArrayLike) -> Values:
-    """Whether each item is on its side of the threshold that gives the highest accuracy, as mteb finds it.
+    """Tell for each item whether the threshold of the highest accuracy, as mteb finds it, classifies it correctly.
 
     The threshold is itself found on the items. But at the best one the accuracy neither rises nor falls with it, so to
     first order it stays where it is, and an item's influence is that of a fixed threshold (the envelope theorem).

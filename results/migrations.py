@@ -25,7 +25,7 @@ Step = Callable[[Document], Document]
 
 
 def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None) -> Document:
-    """What the text of a file holds, in today's layout.
+    """Read the text of a file into today's layout.
 
     Args:
         text: JSON.
@@ -60,7 +60,7 @@ def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None
 
 
 def _writer(document: Document) -> str:
-    """Which FlagBench wrote a file, where it says so as today's do."""
+    """The version of FlagBench that wrote a file, where it is recorded as today."""
     environment = document.get("environment")
     versions = environment.get("versions") if isinstance(environment, dict) else None
     version = versions.get("flagbench") if isinstance(versions, dict) else None

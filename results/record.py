@@ -27,16 +27,16 @@ class TaskRecord:
         digest: Hash of ``settings``.
         scores: Main score by split and subset.
         data: Status, differences and source of the rows.
-        search: What searched, None where nothing did.
+        search: Search engine and its settings; None where nothing was searched.
         seconds: Wall time by stage.
-        texts: Texts asked for, distinct ones, and those that this run encoded; the others came from the store.
+        texts: Texts asked for, distinct ones, and those that this run encoded; the others were cached.
         error: One line, for status ``error``.
         finished: UTC time, ISO 8601.
-        backend: What multiplied the matrices of the model, and after a ``+`` those of its reranker;
-            empty where all came from the store.
+        backend: Matrix backend of the model, and after a ``+`` that of its reranker;
+            empty where everything was cached.
         files: Its result files, relative to the folder of the run.
-        note: What the user must know of its scores, empty for nothing.
-        sample: What was drawn of the task's data: ``profile``, ``items`` and ``of`` (how many of how many), and
+        note: Note on the scores; empty for none.
+        sample: Sample of the task's data: ``profile``, ``items`` and ``of`` (how many of how many), and
             ``error``, half the width of the 95% interval that the drawing adds to the score; None for all of it.
     """
 

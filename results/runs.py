@@ -32,7 +32,7 @@ class Tested:
     """One run against the first, query by query.
 
     Attributes:
-        metric: What the values are of.
+        metric: The metric that the values are of.
         queries: Queries with values in the first run and in this one.
         paired: Over the queries that both have.
         adjusted: P-value after Holm's correction for all tests of the comparison.
@@ -169,7 +169,7 @@ def _output(run: Run) -> str:
 
 
 def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
-    """What keeps the scores of a task in two runs from comparing, a line each.
+    """List the reasons why a task's scores in two runs do not compare, a line each.
 
     Args:
         first: With scores.
@@ -201,12 +201,12 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
     lines = [list(record.data.get("differences") or ()) for record in (first, second)]
     for one, other in zip(*(part + [None] * (max(map(len, lines)) - len(part)) for part in lines), strict=True):
         if one != other:
-            yield f"data: {one or 'as published'} against {other or 'as published'}"
+            yield f"data: {one or 'official'} against {other or 'official'}"
             break
 
 
 def other_queries(first: TaskRecord, second: TaskRecord, one: Values | None, other: Values | None) -> Iterator[str]:
-    """Whether whole tasks are over different queries; of partial ones that is known."""
+    """Report whole tasks that are over different queries; partial ones are reported elsewhere."""
     if one is None or other is None or "partial" in (first.status, second.status):
         return
     for metric in [metric for metric in one.metrics if metric in other.metrics]:
@@ -246,16 +246,16 @@ def tested(
     values: tuple[Values | None, Values | None],
     seed: int,
 ) -> Tested | str:
-    """Hold the second run against the first over the queries that both have.
+    """Test the second run against the first over the queries that both have.
 
     Args:
         task: Name.
         runs: The two.
         values: Theirs, by query.
-        seed: Of all tests; each task's draws depend on its name as well, and on no other task.
+        seed: Seed of all tests; each task's draws depend on its name as well, and on no other task.
 
     Returns:
-        The test, or why there can be none.
+        The test, or why there is none.
     """
     from flagbench.results.statistics import paired
 
@@ -279,7 +279,7 @@ def tested(
 
 
 def surely_alike(first: TaskRecord, second: TaskRecord) -> bool:
-    """Whether records without ``difference`` are over the same rows for certain: published counts, commits or files."""
+    """Tell whether records without ``difference`` are certainly over the same data: counts, commits or files agree."""
     marks = [record.settings.get("data", {}) for record in (first, second)]
     return first.data.get("status") in ("exact", "differs") or (bool(marks[0]) and marks[0] == marks[1])
 
@@ -290,7 +290,7 @@ def _commit(record: TaskRecord) -> str | None:
 
 
 def _drawn(record: TaskRecord) -> str:
-    """How much of its data a task is over."""
+    """The part of its data that a task is over."""
     sample = record.sample
     if not sample:
         return "all of its data"

@@ -1,4 +1,4 @@
-"""What was drawn of a task's data, and how far the score of the drawn items may be from that of all."""
+"""Samples of a task's data, and the sampling error of their score."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Sample:
     """A sample of a task's items.
 
     Attributes:
-        profile: What was asked for, ``smoke`` or ``quick``.
-        unit: What an item is, in the plural: rows, queries, sets.
+        profile: The profile, ``smoke`` or ``quick``.
+        unit: Name of the items, in the plural: rows, queries, sets.
         parts: Items drawn and items there are, by split and subset.
         places: Which rows or sets these are, counted from 0, by split and subset; empty for queries, which have ids.
-        unlike: What makes the score another than that of all the data whichever items are drawn, so that no interval
+        unlike: The reason why the score is not that of all the data whichever items are drawn, so that no interval
             covers it; empty for nothing.
     """
 

@@ -1,4 +1,4 @@
-"""Whether two systems differ, from their values of the same queries: a test, an interval, many tests at once.
+"""Significance tests of two systems on the same queries: a test, an interval, corrections for many tests.
 
 All of it is paired: what goes in are the differences, query by query, of one system to the other.
 """
@@ -21,7 +21,7 @@ _EXACT_UP_TO = 16
 """With as many differences, or fewer, all sign patterns (65,536) are looked at instead of some."""
 
 _BLOCK = 1 << 20
-"""Numbers held at a time."""
+"""Numbers in memory at a time."""
 
 _ROUNDING = 1e-12
 """Sums that are this near in relation to their terms are equal: the order of addition alone moves them apart."""
@@ -31,7 +31,7 @@ Seed = int | Sequence[int]
 
 @dataclass(frozen=True)
 class SignFlip:
-    """What a sign-flip test found.
+    """Result of a sign-flip test.
 
     Attributes:
         p: Two-sided p-value.

@@ -40,16 +40,16 @@ class RunStore:
 
     @property
     def run_file(self) -> Path:
-        """Where run.json is."""
+        """Path of run.json."""
         return self._own / "run.json"
 
     @property
     def predictions(self) -> Path:
-        """Where predictions go when they are kept."""
+        """Folder of saved predictions."""
         return self._own / "predictions"
 
     def journal(self, task: str, settings: Mapping[str, Any]) -> tuple[Path, str]:
-        """Where a task keeps answers, made with these settings, while it runs, and the digest that the file names.
+        """Path of the journal of a running task with these settings, and the digest that the file names.
 
         An earlier FlagBench may have begun the file, under the digest of the same settings as they were written then.
         """
@@ -73,7 +73,7 @@ class RunStore:
             raise BadInput(f"{self.run_file} cannot be read ({line}); move it away or use another --output") from error
 
     def finished(self, record: RunRecord | None, task: str, digest: str, files: Iterable[str]) -> bool:
-        """Whether a task has a result with these settings, and these files."""
+        """Tell whether a task has a result with these settings, and these files."""
         known = record.tasks.get(task) if record else None
         return bool(
             known
@@ -84,7 +84,7 @@ class RunStore:
         )
 
     def _stands(self, record: TaskRecord) -> bool:
-        """Whether a finished task's files are there."""
+        """Tell whether a finished task's files are there."""
         return bool(record.files) and all((self.folder / name).is_file() for name in record.files)
 
     def prepare(self) -> None:

@@ -24,7 +24,7 @@ class Row:
         kind: Task type; empty for means.
         score: 0 to 1; None is blank.
         comparable: Whether the rows behind it are the published ones.
-        note: What the user must know of this number.
+        note: Note on this number.
         error: Half the width of the 95% interval that drawing a sample adds to it; None where nothing was drawn, or it
             is not known.
     """
@@ -57,7 +57,7 @@ def _task_row(record: TaskRecord) -> Row:
     if record.status == "error":
         return Row(record.name, record.kind, None, False, f"failed: {record.error}")
     status = record.data.get("status")
-    note = {"exact": "", "differs": "data differs: not comparable", "unknown": "no published statistics"}[str(status)]
+    note = {"exact": "", "differs": "not the official data", "unknown": "no published statistics"}[str(status)]
     error = None
     if record.sample:
         note = f"{record.sample['items']:,} of {record.sample['of']:,} items: not comparable"
@@ -72,7 +72,7 @@ def _mean(label: str, names: Sequence[str], by_name: Mapping[str, Row], drawn: S
     comparable = all(row.comparable for row in present)
     if len(present) < len(names):
         return Row(label, "", None, comparable, f"{len(present)} of {len(names)} tasks")
-    note = "" if comparable else "data differs: not comparable"
+    note = "" if comparable else "not the official data"
     score = fmean(row.score for row in present if row.score is not None)
     sampled = [row.error for row in present if row.label in drawn]
     known = [error for error in sampled if error is not None]

@@ -1,4 +1,4 @@
-"""What a task's score is made of: the values of its queries, questions or rows, kept beside the result.
+"""Per-query values of a task's score, or per question or row, kept beside the result.
 
 ``flagbench/per_query/<task>.json`` in the folder of a run. The mean of the main score's values, taken over each split
 and subset and then over these, is the task's score.
@@ -32,7 +32,7 @@ class Values:
 
     @staticmethod
     def file(task: str) -> str:
-        """Where a task's values lie in the folder of a run."""
+        """Path of a task's values in the folder of a run."""
         return f"flagbench/per_query/{task}.json"
 
     def to_json(self) -> str:

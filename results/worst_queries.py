@@ -18,7 +18,7 @@ PASSAGES = 5
 """Passages shown of each query, of those found and of the relevant ones."""
 
 CHARACTERS = 600
-"""Of a text."""
+"""Characters of a text that are shown."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Examples:
 
     Attributes:
         task: Name.
-        metric: What the values are of.
+        metric: The metric that the values are of.
         queries: Up to ``COUNT``.
     """
 
@@ -79,7 +79,7 @@ class Examples:
 
     @staticmethod
     def file(task: str) -> str:
-        """Where a task's worst queries lie in the folder of a run."""
+        """Path of a task's worst queries in the folder of a run."""
         return f"flagbench/worst_queries/{task}.json"
 
     def to_json(self) -> str:

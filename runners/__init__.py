@@ -1,1 +1,1 @@
-"""How anything runs: the command line, the plan, the engine, encoding, search, and the bridge to mteb."""
+"""Running an evaluation: the command line, the plan, the engine, encoding, search, generation and workers."""

@@ -36,7 +36,7 @@ def folder(text: str) -> Path:
 
 
 def rate(text: str) -> float:
-    """Frames a second."""
+    """Frames per second."""
     try:
         value = float(text)
     except ValueError:
@@ -47,29 +47,30 @@ def rate(text: str) -> float:
 
 
 def add_run_argument(command: argparse.ArgumentParser) -> None:
-    """The run that a command is about, as ``options.path``."""
+    """Add the run that a command reads to a parser, as ``options.path``."""
     command.add_argument(
         "path", type=Path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
     )
 
 
 def add_runs_argument(command: argparse.ArgumentParser) -> None:
-    """The runs that a command puts side by side, as ``options.runs``."""
+    """Add the runs that a command compares to a parser, as ``options.runs``."""
     command.add_argument(
         "runs",
         nargs="+",
         type=Path,
         metavar="RUN",
-        help="results of evaluate: folder of a run, output folder or run.json; the first run is what others are held "
-        "against",
+        help="results of evaluate: folder of a run, output folder or run.json; the others are compared with "
+        "the first one",
     )
 
 
 def add_store_option(command: argparse._ActionsContainer) -> None:
-    """Where the store is."""
+    """Add the folder of the embedding cache to a parser."""
     command.add_argument(
         "--store",
         type=folder,
         metavar="DIR",
-        help="where vectors are kept (default: $FLAGBENCH_STORE, or flagbench/store in $XDG_CACHE_HOME or ~/.cache)",
+        help="folder of the embedding cache (default: $FLAGBENCH_STORE, or flagbench/store in $XDG_CACHE_HOME or "
+        "~/.cache)",
     )

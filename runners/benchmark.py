@@ -1,4 +1,4 @@
-"""What the engine needs of a benchmark; which there are is in ``runners/registry.py``."""
+"""Interface of a benchmark to the engine; ``runners/registry.py`` lists the benchmarks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class DataVerdict:
-    """Whether the rows that were scored are the published ones.
+    """Check of the scored data against the published data.
 
     Attributes:
         status: ``exact``; ``differs`` from the published statistics; ``unknown`` where none are published.
@@ -78,14 +78,14 @@ class Loaded:
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """What is scored, loaded.
+    """The model under evaluation, loaded, with everything that scores a task with it.
 
     Attributes:
         adapter: An encoder, a searcher without vectors, or a reranker alone.
         reranker: Re-orders what the encoder retrieved; None for none.
-        rerank_top_k: Passages that it sees of each query.
-        cache: The store of embeddings and scores; None to keep nothing.
-        journal: File for answers that a task keeps while it runs, so that a killed run goes on; None to keep none.
+        rerank_top_k: Passages re-ranked per query.
+        cache: The embedding cache, with pair scores; no cache when None.
+        journal: File for the answers of a running task, so that a killed run goes on; none is written when None.
         digest: Of all settings that move the task's score: a journal of another is not read.
         search_worker: Gives the workers that search a corpus; None where this process searches.
     """
@@ -101,7 +101,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What scoring one task gave.
+    """Result of scoring one task.
 
     Attributes:
         files: Text of the task's result files, by name in the folder of the run.
@@ -157,7 +157,7 @@ class Benchmark(ABC):
         """All rows."""
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
-        """The rows asked for: where no names are given, those of the group of the first row.
+        """The selected tasks: where no names are given, those of the group of the first row.
 
         Raises:
             BadInput: A name, type, group or subset that is unknown or contradicts another.
@@ -175,11 +175,11 @@ class Benchmark(ABC):
         return Listing(headings, [_cells(task) for task in tasks])
 
     def settings(self, task: Task) -> Mapping[str, Any]:
-        """What of the row moves its score, as plain values; by default all of it."""
+        """Settings of the task that move its score, as plain values; by default the whole row."""
         return asdict(task)
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
-        """What of the options moves scores and is not in a row or the model's settings; by default all of them.
+        """Options that move scores and are in neither the row nor the model's settings; by default all of them.
 
         But for those that select tasks.
         """
@@ -204,7 +204,7 @@ class Benchmark(ABC):
         return None
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
-        """The model asked for, not loaded; by default one of texts.
+        """The requested model, not loaded; by default one of texts.
 
         Args:
             request: What was asked for.
@@ -224,12 +224,12 @@ class Benchmark(ABC):
         """
 
     def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
-        """What is odd about a task's data, a line each, for ``flagbench validate``; nothing where that takes long."""
+        """Remarks on oddities of a task's data, a line each, for ``flagbench validate``; none where that takes long."""
         return ()
 
     @abstractmethod
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
-        """Read the rows and hold them against the published statistics.
+        """Read the data and check it against the published statistics.
 
         Raises:
             BadData: Rows that cannot be read, lack a column, or hold an empty text.

@@ -1,4 +1,4 @@
-"""What the user sees while it runs: bars with the time left on a terminal, plain lines elsewhere. All on stderr."""
+"""Progress of a run: bars with the time left on a terminal, plain lines elsewhere, all on stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress(Protocol):
-    """Where a run tells how far it is."""
+    """Receiver of a run's progress."""
 
     def task(self, name: str) -> None:
         """The next task begins."""

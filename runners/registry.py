@@ -1,4 +1,4 @@
-"""Which benchmarks there are: ours, and those of installed packages.
+"""Registry of benchmarks: the built-in ones, and those of installed packages.
 
 A package adds a benchmark through the entry-point group ``flagbench.benchmarks``: the entry's name is the benchmark's,
 its value ``module:OBJECT``, a ``Benchmark``. Packages are looked through only where that is needed: for a name or a

@@ -1,4 +1,4 @@
-"""What the user asked for, as one frozen value, and what its flags mean where they are not given."""
+"""A request to evaluate, as one frozen value, with the defaults of its flags."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class RunRequest:
         batch_size: Texts of one forward pass; None lets the adapter decide.
         engine: Whether the model runs on this machine or on the nodes of a Ray cluster.
         ray_address: Of that cluster; None starts one on this machine.
-        backend: What multiplies the model's matrices; None for the fastest that is exact.
+        backend: The matrix backend; None for the fastest that is exact.
         overrides: Model settings given by hand.
         reranker: Folder or hub id of a reranker for what the model retrieves; None for none.
         reranker_max_length: Tokens of its pairs; None for its own default.
-        rerank_top_k: Passages that it sees of each query.
+        rerank_top_k: Passages re-ranked per query.
         trust_remote_code: Code that a checkpoint brings may run.
         allow_pickle: Pickle weights may be read.
         overwrite: Evaluate finished tasks again.
         save_predictions: Keep each task's run or pair scores.
-        store: Folder where vectors and pair scores are kept between runs; None to keep none.
+        store: Folder where vectors and pair scores are kept between runs; nothing is kept when None.
         store_bytes: How large it may be: beyond it, what was not used for the longest time goes.
         store_fp16: Keep vectors in half precision, and score with what is kept.
     """
@@ -111,7 +111,7 @@ def options_of(request: RunRequest, owner: type[Options]) -> Options:
 
 
 def default_store(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where vectors are kept when nobody says: ``$FLAGBENCH_STORE``, else a folder of the user's cache.
+    """Default folder of the embedding cache: ``$FLAGBENCH_STORE``, else a folder of the user's cache.
 
     Raises:
         BadInput: There is no home to have a cache in.
@@ -125,7 +125,7 @@ def default_store(environment: Mapping[str, str] = os.environ) -> Path:
         return folder.expanduser()
     except RuntimeError as error:
         raise BadInput(
-            f"{folder}: no such home folder; say with --store where vectors are kept, or --no-store"
+            f"{folder}: no such home folder; name a folder for the embedding cache with --store, or use --no-store"
         ) from error
 
 

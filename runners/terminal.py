@@ -1,4 +1,4 @@
-"""Where commands print, and what can be printed."""
+"""Terminal output: consoles, and text that can be printed."""
 
 from __future__ import annotations
 

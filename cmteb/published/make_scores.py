@@ -35,7 +35,7 @@ Cell = tuple[str, str]
 
 @dataclass
 class _Revision:
-    """What one revision of a model published: scores by task and split, all tasks it has, versions of mteb."""
+    """Published results of one revision of a model: scores by task and split, all its tasks, versions of mteb."""
 
     scores: dict[Cell, str] = field(default_factory=dict)
     tasks: set[str] = field(default_factory=set)
@@ -71,7 +71,7 @@ def text(source: Path) -> str:
 def _models(
     lines: Iterable[Mapping[str, str]], tasks: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, _Revision]]:
-    """What was published, by model and revision."""
+    """Published results, by model and revision."""
     models: dict[str, dict[str, _Revision]] = {}
     for line in lines:
         task = tasks.get(line["task"])

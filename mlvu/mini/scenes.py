@@ -1,4 +1,4 @@
-"""What the videos of the miniature show: coloured shapes, flashes, screens, doors and walkers, all drawn here."""
+"""Scenes of the miniature's videos: coloured shapes, flashes, screens, doors and walkers, all drawn here."""
 
 from __future__ import annotations
 

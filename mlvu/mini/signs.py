@@ -25,7 +25,7 @@ _WIDTHS = (8, 12, *(2,) * PLACES)
 
 @dataclass(frozen=True)
 class Sign:
-    """What a frame says of itself.
+    """Signature drawn into a frame.
 
     Attributes:
         video: Number of the video, 0 to 255.
@@ -91,7 +91,7 @@ def _bits(sign: Sign) -> list[int]:
 
 
 def _edge(height: int, row: int) -> float:
-    """Where a row of blocks begins, in pixels from above."""
+    """Top of a row of blocks, in pixels."""
     return height * (1 - _SHARE + _SHARE * row / ROWS)
 
 

@@ -1,1 +1,1 @@
-"""What all models of transformers share: reading weights, batches, and the library that multiplies the matrices."""
+"""Backbone of all models of transformers: reading weights, batches, and the matrix backend."""

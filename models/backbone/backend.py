@@ -1,4 +1,4 @@
-"""What multiplies the matrices of a loaded model: torch as it is, or oneDNN with weights in its own layout.
+"""Matrix backend of a loaded model: torch as it is, or oneDNN with weights in its own layout.
 
 On a processor, oneDNN's products with weights that are laid out for it once are exact in fp32 and faster than torch's
 own, which go through MKL (``docs/adr/0005-onednn-on-the-processor.md`` has the figures and what else was measured). The
@@ -110,7 +110,7 @@ def _layers(model: Any, kind: type[torch.nn.Module]) -> list[tuple[Any, str, Any
 
 
 def _probe(model: Any) -> torch.Tensor:
-    """What the model gives for a few ids of its vocabulary, in one tensor."""
+    """Outputs of the model for a few ids of its vocabulary, in one tensor."""
     size = int(model.get_input_embeddings().weight.shape[0])
     ids = torch.arange(48).reshape(3, 16) * 7 % size
     output: torch.Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids))[0]

@@ -18,7 +18,7 @@ _TOKENS_CPU = 2_048
 _TOKENS_GPU = 65_536
 
 Batch = dict[str, torch.Tensor]
-"""What the model takes, ``[n, t]`` each, on its device."""
+"""Inputs of the model, ``[n, t]`` each, on its device."""
 
 T = TypeVar("T")
 
@@ -115,5 +115,5 @@ class Batcher:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out; on the processor torch says so in the words of a plain RuntimeError."""
+    """Tell whether memory ran out; on the processor torch raises a plain RuntimeError that says so."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

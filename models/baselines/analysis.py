@@ -137,7 +137,7 @@ class Analyzer:
         return words
 
     def form(self, word: str) -> str:
-        """What is counted for a word: its stem; empty for a stop word."""
+        """The term of a word: its stem; empty for a stop word."""
         if self._is_english:
             word = word.removesuffix("'s")
         if word in self._stop_words:

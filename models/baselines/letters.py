@@ -22,7 +22,7 @@ _NEVER = -100.0  # the log-probability of what is not answered; infinity would b
 
 
 class _Letters:
-    """What the baselines share: nothing is loaded, and an answer is one of the letters that the prompt offers."""
+    """Base of the baselines: nothing is loaded, and an answer is one of the letters that the prompt offers."""
 
     capabilities: frozenset[Capability] = frozenset({"generate"})
     device = "cpu"
@@ -77,7 +77,7 @@ class RandomLetter(_Letters):
 class MajorityLetter(_Letters):
     """Answers every question of a task with the letter that is right most often there, so it knows the answers.
 
-    A benchmark makes one for each of its tasks; one that was told no right answers refuses to answer.
+    A benchmark makes one for each of its tasks; one without the right answers refuses to answer.
     """
 
     def __init__(self, spec: ModelSpec, golds: Iterable[str] | None = None) -> None:
@@ -97,7 +97,7 @@ class MajorityLetter(_Letters):
         """The most frequent of the right letters, the first of those that are equally so; A where there are none.
 
         Raises:
-            BadInput: It was told no task's answers.
+            BadInput: It has no task's answers.
         """
         if self._letter is None:
             raise BadInput(f"{self.spec.name} needs the right answers of a task, which this benchmark does not give it")

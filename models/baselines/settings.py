@@ -10,12 +10,12 @@ from flagbench.models.own import OwnSettings
 
 @dataclass(frozen=True)
 class BM25Settings(OwnSettings):
-    """How BM25 counts words; models.toml has the numbers.
+    """Parameters of BM25; models.toml has the numbers.
 
     Attributes:
         method: The formula's name in bm25s.
         k1: How soon more occurrences of a word count no more.
-        b: How much long passages are held back, from 0 to 1.
+        b: Length normalisation, from 0 to 1.
         analysis: Version of the way in which texts become words.
     """
 

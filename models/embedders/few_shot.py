@@ -58,7 +58,7 @@ def _rows(path: Path) -> list[tuple[str, str]]:
             else:
                 rows = [tuple(json.loads(line).values())[:2] for line in file if line.strip()]
     except (ValueError, AttributeError, csv.Error) as error:
-        raise BadInput(f"{path} is not readable as {path.suffix[1:]} ({error}); mend or copy it again") from error
+        raise BadInput(f"{path} is not readable as {path.suffix[1:]} ({error}); fix or copy it again") from error
     if not rows or any(len(row) < 2 or not all(isinstance(value, str) for value in row) for row in rows):
         raise BadInput(f"{path}: each row must have a query and a response, and there must be one")
     return [(row[0], row[1]) for row in rows]

@@ -16,7 +16,7 @@ from flagbench.models.spec import ModelSpec
 
 
 def load(spec: ModelSpec, directory: Path, loading: Loading) -> DenseEncoder:
-    """Read tokenizer and weights, and tell the model its domain.
+    """Read tokenizer and weights, and set the model's domain.
 
     FlagEmbedding tries ``domain=`` and goes on without it when that fails, and replaces NaN by 0. Here a model that
     takes no domain is refused when one was asked for, and NaN is a fault like any other model's.

@@ -49,7 +49,7 @@ def parse_weights(text: str) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class M3Settings(OwnSettings):
-    """How BGE-M3's dense, lexical and multi-vector parts rank passages.
+    """Ranking with BGE-M3's dense, lexical and multi-vector parts.
 
     Attributes:
         retrieval: By which parts: see ``Ranking``.
@@ -63,13 +63,13 @@ class M3Settings(OwnSettings):
     retrieval: Retrieval = flag("dense", "how passages are ranked", choices=RETRIEVALS)
     weights: tuple[float, ...] = flag(
         (),
-        f"of dense, sparse and multi-vector scores in hybrid, or {', '.join(WEIGHTS)}",
+        f"weights of dense, sparse and multi-vector scores in hybrid, or {', '.join(WEIGHTS)}",
         shown="1,0.3,1",
         metavar="D,S,M",
         parse=parse_weights,
     )
     candidates: int = flag(
-        0, "dense candidates for multi-vectors", shown=str(_DEFAULT_CANDIDATES), metavar="N", parse=positive
+        0, "dense candidates that multi-vectors score", shown=str(_DEFAULT_CANDIDATES), metavar="N", parse=positive
     )
 
     def of_vectors(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class M3Settings(OwnSettings):
         return Ranking(self.retrieval, self.weights, self.candidates)
 
     def apply(self, spec: ModelSpec, given: Mapping[str, Any]) -> tuple[ModelSpec, list[str]]:
-        """Apply the user's flags, and what a ranking by several parts needs and nobody asked for.
+        """Apply the user's flags, and the defaults that a ranking by several parts needs.
 
         A ranking by other than dense vectors is a part of the model's name.
         """
@@ -107,7 +107,7 @@ class M3Settings(OwnSettings):
 
 
 def _defaults(retrieval: Retrieval, given: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """What a ranking by several parts needs and nobody asked for: name, value and reason."""
+    """Defaults that a ranking by several parts needs: name, value and reason."""
     weights = given.get("weights")
     defaults: list[tuple[str, Any, str]] = []
     if weights is None and retrieval == "hybrid":
@@ -115,7 +115,7 @@ def _defaults(retrieval: Retrieval, given: Mapping[str, Any]) -> list[tuple[str,
         defaults.append(("weights", weights, "with which BGE-M3 was trained (--weights for others)"))
     if weights is not None:
         if retrieval != "hybrid":
-            raise BadInput("--weights are of --retrieval hybrid: add it, or drop them")
+            raise BadInput("--weights needs --retrieval hybrid")
         if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
             numbers = ",".join(f"{each:g}" for each in weights)
             raise BadInput(f"--weights {numbers}: none may be negative, and their sum must be positive")
@@ -140,7 +140,7 @@ class FewShotSettings(OwnSettings):
 
     examples: Path | None = flag(
         None,
-        "solved examples <Task>.csv or .jsonl (few-shot)",
+        "folder of few-shot examples, <Task>.csv or .jsonl",
         shown="none",
         metavar="DIR",
         parse=Path,
@@ -157,7 +157,7 @@ class FewShotSettings(OwnSettings):
 
 @dataclass(frozen=True)
 class ExpertSettings(OwnSettings):
-    """What a model of several experts is told of its texts (FlagPseudoMoEModel).
+    """Domain of the texts, for a model of several experts (FlagPseudoMoEModel).
 
     Attributes:
         domain: Its expert; empty to leave the choice to the model.

@@ -28,7 +28,7 @@ _DECODED_WITH = 4
 T = TypeVar("T")
 
 Batch = dict[str, torch.Tensor]
-"""What a model takes, a row for each prompt where it is about tokens."""
+"""Inputs of the model, a row per prompt where they are about tokens."""
 
 
 class Inputs(Protocol):
@@ -245,7 +245,7 @@ def _alike(prompts: Sequence[Prompt]) -> list[list[int]]:
 
 
 def _positions(config: Any) -> int:
-    """Tokens that a model has positions for; 0 where that cannot be told: positions that are scaled, or of images."""
+    """Tokens that a model has positions for; 0 where that is unknown: positions that are scaled, or of images."""
     rope = getattr(config, "rope_parameters", None) or {}
     if "mrope_section" in rope or rope.get("rope_type", "default") != "default":
         return 0
@@ -253,7 +253,7 @@ def _positions(config: Any) -> int:
 
 
 def _tail(tokenizer: Any, text: str, option: str) -> tuple[int, list[int]]:
-    """How an option continues a text, in tokens.
+    """Tokens with which an option continues a text.
 
     Text and option are split together, as the model would write them: what of the text's own tokens is still there
     is its beginning, and the rest is the option. The placeholders of videos are special tokens, which text around
@@ -275,6 +275,6 @@ def _tail(tokenizer: Any, text: str, option: str) -> tuple[int, list[int]]:
 
 
 def begins_itself(tokenizer: Any, text: str) -> bool:
-    """Whether a rendered text has the token with which texts begin, so that the tokenizer must not add it."""
+    """Tell whether a rendered text begins with the BOS token, so that the tokenizer must not add it."""
     first = tokenizer.bos_token
     return first is not None and text.startswith(first)

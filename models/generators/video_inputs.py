@@ -1,4 +1,4 @@
-"""What a video language model is given: prompts as its own chat template and processor want them."""
+"""Inputs of a video language model: prompts as its own chat template and processor want them."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class VideoInputs:
         as_video = bool(clips) and self.sees == "video"
         if as_video:
             arguments["videos"] = [_writable(clip.frames) for clip in clips]
-            # Processors pick frames of their own unless told not to, and state wrong times unless told the true ones.
+            # By default, processors pick frames of their own and state wrong times: both are set here.
             arguments["do_sample_frames"] = False
             arguments["video_metadata"] = [video_metadata(clip) for clip in clips]
         images = [
@@ -172,7 +172,7 @@ def read_processor(directory: Path, loading: Loading, model_type: str) -> Any:
 
 
 def video_metadata(clip: Clip) -> dict[str, Any]:
-    """When the frames of a clip are shown, as transformers' processors want to be told.
+    """Metadata of a clip's frames and their times, as transformers' processors take it.
 
     They divide a frame's number by the rate, which is wrong in a video of varying rate; so the numbers given are those
     of the true times at the average rate. In a video of constant rate these are the frames' own.
@@ -209,7 +209,7 @@ def _writable(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _frames_taken(inputs: Batch, videos: int) -> tuple[int, ...] | None:
-    """How many frames of a video are in a model's inputs; several numbers where frames go in pairs, None if unknown."""
+    """Number of a video's frames in a model's inputs; several numbers where frames go in pairs, None if unknown."""
     if "video_grid_thw" in inputs:
         # Pairs; the last frame of an odd number was repeated.
         pairs = int(inputs["video_grid_thw"][0, 0])

@@ -1,4 +1,4 @@
-"""Which checkpoints are language models of texts alone, and how they want a prompt, told from their files."""
+"""Detection of text-only language models, and of their prompt settings, from their files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flagbench.models.video import VideoSettings
 
 
 def writes_texts(config: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint with this config.json is a causal language model that sees nothing."""
+    """Tell whether a checkpoint with this config.json is a text-only causal language model."""
     return kind_of(config) == "causal" and "vision_config" not in config
 
 

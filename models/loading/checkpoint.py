@@ -88,7 +88,7 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
     own: list[Checkpoint] = []
     while is_adapter(base.directory):  # also an adapter of an adapter
         if base.directory in [adapter.directory for adapter in own]:
-            raise BadInput(f"{base.directory} is an adapter whose base is itself: mend its {ADAPTER_CONFIG}")
+            raise BadInput(f"{base.directory} is an adapter whose base is itself: fix its {ADAPTER_CONFIG}")
         own.insert(0, base)
         base = _base_of(base, allow_pickle=allow_pickle)
     for adapter in adapters:
@@ -120,7 +120,7 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
 
 
 def is_adapter(directory: Path) -> bool:
-    """Whether a folder holds a PEFT adapter.
+    """Tell whether a folder holds a PEFT adapter.
 
     Raises:
         BadInput: It holds a whole model as well, into which transformers would merge the adapter unasked.
@@ -141,16 +141,16 @@ def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:
     """The model that an adapter was trained on, by its adapter_config.json."""
     config = read_json(adapter.directory / ADAPTER_CONFIG)
     base = config.get("base_model_name_or_path")
-    mend = f"give the base as MODEL and this folder with --adapter {adapter.directory}"
+    fix = f"give the base as MODEL and this folder with --adapter {adapter.directory}"
     if not isinstance(base, str) or not base:
-        raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} names no base_model_name_or_path: {mend}")
+        raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} names no base_model_name_or_path: {fix}")
     revision = config.get("revision") if not Path(base).expanduser().is_dir() else None
     if revision is not None and not isinstance(revision, str):
-        raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} says revision = {revision!r}, which is no text: {mend}")
+        raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} says revision = {revision!r}, which is no text: {fix}")
     try:
         return _locate(base, revision, allow_pickle=allow_pickle)
     except BadInput as error:
-        raise BadInput(f"{adapter.directory} is an adapter of {base}, which cannot be had ({error}): {mend}") from error
+        raise BadInput(f"{adapter.directory} is an adapter of {base}, which cannot be had ({error}): {fix}") from error
 
 
 def with_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> Path:

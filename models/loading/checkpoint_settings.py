@@ -83,7 +83,7 @@ def pooling_without_modules(directory: Path, config: Mapping[str, Any], asked: P
     """The pooling of a checkpoint without modules.json, and why.
 
     Raises:
-        BadInput: It cannot be told, and none was asked for.
+        BadInput: It cannot be detected, and none was requested.
     """
     kind = str(config.get("model_type", ""))
     if (directory / "1_Pooling" / "config.json").is_file():
@@ -95,7 +95,9 @@ def pooling_without_modules(directory: Path, config: Mapping[str, Any], asked: P
         return "lasttoken", f"lasttoken, FlagEmbedding's rule for a {kind} without 1_Pooling"
     if asked:
         return asked, f"{asked}, as asked for"
-    raise BadInput(f"{directory}: the pooling of a {kind or 'model without model_type'} cannot be told; pass --pooling")
+    raise BadInput(
+        f"{directory}: the pooling of a {kind or 'model without model_type'} cannot be detected; pass --pooling"
+    )
 
 
 def bert_config(directory: Path) -> dict[str, Any]:
@@ -108,9 +110,9 @@ def bert_config(directory: Path) -> dict[str, Any]:
 
 def length(directory: Path, config: Mapping[str, Any], *, sentence_transformers: bool) -> tuple[int, str]:
     """Tokens kept of each text, and why."""
-    stated = bert_config(directory).get("max_seq_length")
-    if stated:
-        return whole(stated, "max_seq_length", least=1), "from sentence_bert_config.json"
+    declared = bert_config(directory).get("max_seq_length")
+    if declared:
+        return whole(declared, "max_seq_length", least=1), "from sentence_bert_config.json"
     limit = position_limit(config) or _NO_LIMIT
     if sentence_transformers:
         tokenizer = read_json(directory / "tokenizer_config.json").get("model_max_length") or _NO_LIMIT
@@ -169,4 +171,4 @@ def whole(value: object, key: str, *, least: int | None = None) -> int:
     if number and (least is None or value >= least):  # type: ignore[operator]
         return int(value)  # type: ignore[call-overload, no-any-return]
     wanted = "no whole number" if least is None else f"no whole number from {least} on"
-    raise BadInput(f"the checkpoint's files say {key} = {value!r}, which is {wanted}: mend or copy them again")
+    raise BadInput(f"the checkpoint's files say {key} = {value!r}, which is {wanted}: fix or copy them again")

@@ -1,4 +1,4 @@
-"""A model that is loaded when it is first run: what the store has already needs none."""
+"""A model that is loaded when it is first run: cached inputs need none."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ class Deferred:
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """What it takes; known by its adapter."""
+        """Modalities of the model; known by its adapter."""
         return modalities(self.spec.adapter)
 
     @property
     def lanes(self) -> int:
-        """How many calls may run at the same time; loads the model."""
+        """Number of calls that may run at the same time; loads the model."""
         return self.adapter.lanes if isinstance(self.adapter, Parallel) else 1
 
     @property
     def backend(self) -> str:
-        """What multiplies its matrices; empty while it is not loaded."""
+        """Matrix backend; empty while it is not loaded."""
         return str(self.adapter.backend) if "adapter" in vars(self) else ""
 
     def prepare(self, texts: Sequence[Any], **arguments: Any) -> Callable[[], Any]:

@@ -1,4 +1,4 @@
-"""Which settings a checkpoint wants, told from its files and from what the user asks for, with the evidence."""
+"""Detection of a checkpoint's settings, from its files and the user's flags, with the evidence."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def detect(
         trust_remote_code: Code that the checkpoint brings may run.
         as_reranker: The user gave it as a reranker, which settles what a plain decoder is.
         on_cpu: Says whether it will run on the processor, where a family's half precision gives way to fp32; asked
-            only where that matters, as it takes torch to tell.
+            only where that matters, as it imports torch.
 
     Raises:
         BadInput: A model that is no text encoder or reranker, wants remote code, has parts that are not supported, or
-            whose settings cannot be told; flags that contradict the files; a length beyond the model's positions.
+            whose settings cannot be detected; flags that contradict the files; a length beyond the model's positions.
     """
     config = read_json(checkpoint.directory / "config.json")
     kind = kind_of(config)
@@ -120,7 +120,7 @@ def detect(
 def _settings(
     checkpoint: Checkpoint, config: Mapping[str, Any], kind: Kind, overrides: Overrides, as_reranker: bool
 ) -> tuple[ModelSpec, list[str]]:
-    """The settings before the user's flags: a family that was named, a row, what the files tell, in this order."""
+    """The settings before the user's flags: a named family, a row of models.toml, or the files, in this order."""
     directory = checkpoint.directory
     row = None if checkpoint.local else published().get(checkpoint.name)
     if overrides.family:
@@ -139,19 +139,19 @@ def _settings(
             f"{directory} is a {_class_of(config)}, which may be a reranker, a generator or an embedder: say which "
             f"with --family llm-reranker or, for an embedder, one of {', '.join(encoder_families('lasttoken'))}"
         )
-    if told := family_by_files(directory):
-        return _of_family(checkpoint, config, *told)
+    if detected := family_by_files(directory):
+        return _of_family(checkpoint, config, *detected)
     return _from_files(checkpoint, config, overrides)
 
 
 def _class_of(config: Mapping[str, Any]) -> str:
-    stated = config.get("architectures")
-    return str(stated[0] if isinstance(stated, list) and stated else config.get("model_type"))
+    declared = config.get("architectures")
+    return str(declared[0] if isinstance(declared, list) and declared else config.get("model_type"))
 
 
 def _refuse_own_code(directory: Path, config: Mapping[str, Any], kind: Kind, trust_remote_code: bool) -> None:
-    stated = config.get("auto_map")
-    own = [str(code) for name, code in stated.items() if name in _CLASSES_READ] if isinstance(stated, dict) else []
+    declared = config.get("auto_map")
+    own = [str(code) for name, code in declared.items() if name in _CLASSES_READ] if isinstance(declared, dict) else []
     if own and kind not in _NATIVE and not trust_remote_code:
         raise BadInput(f"{directory} brings its own code ({own[0]}); pass --trust-remote-code if you trust its author")
 
@@ -182,10 +182,10 @@ def _as_family(
         )
     if wanted or overrides.pooling:
         return spec, evidence
-    stated = directory / "1_Pooling" / "config.json"
-    if stated.is_file() and pooling_mode(stated) != spec.pooling:
+    declared = directory / "1_Pooling" / "config.json"
+    if declared.is_file() and pooling_mode(declared) != spec.pooling:
         raise BadInput(
-            f"--family {family} means {spec.pooling} pooling, and {stated} says {pooling_mode(stated)}; "
+            f"--family {family} means {spec.pooling} pooling, and {declared} says {pooling_mode(declared)}; "
             "name another family, or pass --pooling"
         )
     decoder = config.get("model_type") in LAST_TOKEN_TYPES

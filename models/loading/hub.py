@@ -44,5 +44,5 @@ def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequenc
     except (hub.LocalEntryNotFoundError, hub.HfHubHTTPError, OSError) as error:
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
         reason = "HF_HUB_OFFLINE is set and it is not in the cache" if offline else "the hub cannot be reached"
-        mend = "unset HF_HUB_OFFLINE or give local files" + (" (--data DIR)" if repo_type == "dataset" else "")
-        raise BadInput(f"{where}: {reason}; {mend}") from error
+        fix = "unset HF_HUB_OFFLINE or give local files" + (" (--data DIR)" if repo_type == "dataset" else "")
+        raise BadInput(f"{where}: {reason}; {fix}") from error

@@ -1,4 +1,4 @@
-"""What kind of model a checkpoint is, told from its files alone."""
+"""Detection of a checkpoint's kind of model, from its files alone."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
 
     MiniCPM is a layerwise reranker only with the keys of one: its plain generators have the same ``model_type``.
     """
-    stated = config.get("architectures")
-    architectures = [str(name) for name in stated] if isinstance(stated, list) else []
+    declared = config.get("architectures")
+    architectures = [str(name) for name in declared] if isinstance(declared, list) else []
     layerwise = _LAYERWISE_TYPES.get(str(config.get("model_type")))
     if layerwise and "start_layer" in config:
         return layerwise
@@ -44,18 +44,18 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
 
 
 def sees_images(config: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint with this config.json is a language model that sees images or videos.
+    """Tell whether a checkpoint with this config.json is a language model that sees images or videos.
 
     A pair of encoders for texts and images (CLIP) has a ``vision_config`` as well, but answers nothing.
     """
-    stated = config.get("architectures")
-    architectures = [str(name) for name in stated] if isinstance(stated, list) else []
+    declared = config.get("architectures")
+    architectures = [str(name) for name in declared] if isinstance(declared, list) else []
     answers = any(name.endswith(_ANSWERING) for name in architectures)
     return answers and isinstance(config.get("vision_config"), dict)
 
 
 def family_by_files(directory: Path) -> tuple[str, str] | None:
-    """A family that only its files could belong to, and what tells it; None where nothing does."""
+    """The family that the files belong to, and the evidence; None where there is none."""
     heads = [name for name in (M3_SPARSE_HEAD, M3_COLBERT_HEAD) if (directory / name).is_file()]
     if heads:
         return "bge-m3", f"{' and '.join(heads)} beside the weights"
@@ -78,6 +78,6 @@ def _own_tokens(directory: Path) -> set[str]:
             tokenizer = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:  # transformers will say what is wrong with it
             tokenizer = None
-        stated = tokenizer.get("added_tokens") if isinstance(tokenizer, dict) else None
-        rows = stated if isinstance(stated, list) else []
+        declared = tokenizer.get("added_tokens") if isinstance(tokenizer, dict) else None
+        rows = declared if isinstance(declared, list) else []
     return found | {str(row.get("content")) for row in rows if isinstance(row, dict)}

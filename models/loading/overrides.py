@@ -1,4 +1,4 @@
-"""What the user says of a model on the command line, applied to what its files or its row say."""
+"""Overrides of a model's settings on the command line, applied to those of its files or row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FEW_FLAGS: Mapping[str, tuple[set[str], str]] = {
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user said of the model; None leaves a setting to the files or the row.
+    """The user's settings of the model; None leaves a setting to the files or the row.
 
     Attributes:
         cutoff: Of which of the results of one pass this is, counted from 0.
@@ -48,17 +48,17 @@ class Overrides:
 
     @property
     def results(self) -> int:
-        """How many results one pass gives: one a cutoff layer."""
+        """Number of results of one pass: one per cutoff layer."""
         return max(kind.results(self.own) for kind in own_settings())
 
 
 def without_reranker(overrides: Overrides) -> Overrides:
-    """What is said of an encoder that has a reranker behind it."""
+    """The overrides of an encoder that has a reranker behind it."""
     return replace(overrides, cutoff=0, own=_own_of(overrides, rerankers=False))
 
 
 def of_reranker(overrides: Overrides, max_length: int | None) -> Overrides:
-    """What is said of the reranker behind an encoder: its own flags, and the dtype of both.
+    """The overrides of the reranker behind an encoder: its own flags, and the dtype of both.
 
     Args:
         overrides: All that was said.

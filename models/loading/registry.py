@@ -24,7 +24,7 @@ _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
 
 @dataclass(frozen=True)
 class Registry:
-    """What a models.toml says.
+    """Content of a models.toml.
 
     Attributes:
         models: Settings of each published checkpoint, in file order.

@@ -56,7 +56,7 @@ class Model:
             batch_size: Texts of one forward pass; None lets a budget of tokens decide.
             trust_remote_code: Code that the checkpoint brings may run.
             allow_pickle: Pickles may be read.
-            backend: What multiplies its matrices; None for the fastest that is exact.
+            backend: The matrix backend; None for the fastest that is exact.
 
         Raises:
             BadInput: The files do not make a model.
@@ -68,13 +68,13 @@ class Model:
 
 
 def has_files(model: str) -> bool:
-    """Whether a model is read from files; the fake ones and BM25 are not."""
+    """Tell whether a model is read from files; the fake ones and BM25 are not."""
     row = published_as(model)
     return row is None or row.has_files
 
 
 def searches(model: str) -> bool:
-    """Whether a model searches without vectors, by its name alone."""
+    """Tell whether a model searches without vectors, by its name alone."""
     row = published_as(model)
     return row is not None and row.ability == "search"
 

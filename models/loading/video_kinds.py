@@ -1,4 +1,4 @@
-"""Which checkpoints are language models that see videos, and how they want them, told from their files."""
+"""Detection of video language models, and of their video settings, from their files."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def with_dtype(spec: ModelSpec, overrides: Overrides, on_cpu: Callable[[], bool]
 
 
 def frames_in_pairs(directory: Path, config: Mapping[str, Any]) -> bool:
-    """Whether a model joins every two frames into one, as the Qwen families do."""
+    """Tell whether a model joins every two frames into one, as the Qwen families do."""
     stated = [config.get("vision_config"), read_json(directory / "preprocessor_config.json")]
     stated += [read_json(directory / "video_preprocessor_config.json")]
     stated += [read_json(directory / "processor_config.json").get("video_processor")]
@@ -93,7 +93,7 @@ def frames_in_pairs(directory: Path, config: Mapping[str, Any]) -> bool:
 
 
 def takes_system(template: str, *, as_text: bool = False) -> bool:
-    """Whether a chat template shows a system message; one that raises at it, or drops it, does not.
+    """Tell whether a chat template shows a system message; one that raises at it, or drops it, does not.
 
     Args:
         template: Jinja, as a checkpoint has it.

@@ -30,7 +30,7 @@ def check_packages(model_type: str) -> None:
     """Look whether the packages that a model's processor imports are here.
 
     Raises:
-        BadInput: One is not; its name and the mend.
+        BadInput: One is not; the message names it and the fix.
     """
     needed = (*_PACKAGES_OF_ALL, *(_PACKAGES_OF_VIDEO if takes_videos(model_type) else ()))
     for module, package in (*needed, *_PACKAGES_OF_TYPE.get(model_type, ())):
@@ -47,7 +47,7 @@ def _installed(module: str) -> bool:
 
 
 def takes_videos(model_type: str) -> bool:
-    """Whether transformers has a video processor for a type of model; others are shown a clip as images."""
+    """Tell whether transformers has a video processor for a type of model; others get a clip as images."""
     use_torchvision()
     from transformers.models.auto.video_processing_auto import (  # type: ignore[attr-defined]
         VIDEO_PROCESSOR_MAPPING_NAMES,
@@ -87,5 +87,5 @@ def use_torchvision() -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """The message of an error, in one line."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

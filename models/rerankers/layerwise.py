@@ -76,7 +76,7 @@ def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What distinguishes one family from the others.
+    """Differences between the families.
 
     Attributes:
         model: Name of the decoder's class in transformers.
@@ -265,7 +265,7 @@ def compress(
 
 
 def _inputs(model: Any, hidden: torch.Tensor, mask: torch.Tensor) -> dict[str, dict[str, Any]]:
-    """What a layer takes beside the states, by type of its attention."""
+    """Inputs of a layer beside the states, by type of its attention."""
     positions = torch.arange(hidden.shape[1], device=hidden.device).unsqueeze(0)
     values = {
         "config": model.config,

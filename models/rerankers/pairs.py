@@ -16,7 +16,7 @@ QUERY_MARK, PASSAGE_MARK, SEPARATOR = "A: ", "B: ", "\n"
 
 
 class PairTemplate:
-    """Where a tokenizer puts the special tokens of a pair: learned from one pair, filled with any ids.
+    """Places of the special tokens of a pair: learned from one pair, filled with any ids.
 
     Cutting the tokenizer's own encodings instead would make it build every combination of what is cut off.
     """
@@ -36,7 +36,7 @@ class PairTemplate:
 
     @property
     def special_tokens(self) -> int:
-        """How many special tokens a pair has."""
+        """Number of special tokens of a pair."""
         return sum(origin is None for origin, _, _ in self._pieces)
 
     def fill(self, query: list[int], passage: list[int]) -> Row:

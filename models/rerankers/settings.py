@@ -29,7 +29,7 @@ HEAD_INDEXES: tuple[HeadIndex, ...] = get_args(HeadIndex)
 
 @dataclass(frozen=True)
 class PromptSettings(OwnSettings):
-    """What an LLM reranker is asked.
+    """Prompt of an LLM reranker.
 
     Attributes:
         prompt: The question after each pair.
@@ -39,15 +39,15 @@ class PromptSettings(OwnSettings):
     title: ClassVar[str] = "LLM rerankers (of --reranker, where one is given)"
     ability: ClassVar[str] = "score"
 
-    prompt: str = flag("", "what the reranker is asked after each pair", shown="the family's", metavar="TEXT")
+    prompt: str = flag("", "question that the prompt puts after each pair", shown="the family's", metavar="TEXT")
 
 
 @dataclass(frozen=True)
 class LayerSettings(PromptSettings):
-    """Where a layerwise reranker is read.
+    """Layers and head that score, in a layerwise reranker.
 
     Attributes:
-        cutoff_layers: Layers that were asked for, each a result of one pass.
+        cutoff_layers: Layers that the user named, each a result of one pass.
         cutoff_layer: Layers that the tokens go through; 0 for the last, until the checkpoint says which that is.
         head: Which of its heads scores the state there, counted from 0.
         head_index: How the head was chosen: ``layer`` takes the layer's own; ``position`` the one at the place that
@@ -59,7 +59,7 @@ class LayerSettings(PromptSettings):
 
     cutoff_layers: tuple[int, ...] = flag(
         (),
-        "score after these layers, each a result, in one pass",
+        "layers to score after, each with results of its own, in one pass",
         shown="the published one, else the last",
         metavar="A,B",
         parse=numbers,
@@ -69,7 +69,7 @@ class LayerSettings(PromptSettings):
     head: int = 0
     head_index: HeadIndex = flag(
         "layer",
-        "lightweight: head by place in the list (as published) or by layer",
+        "head of a lightweight reranker, by place in the list (as published) or by layer",
         shown="as published",
         choices=HEAD_INDEXES,
     )
@@ -95,7 +95,7 @@ class LayerSettings(PromptSettings):
 
 @dataclass(frozen=True)
 class CompressionSettings(LayerSettings):
-    """How a lightweight reranker shortens passages on the way; a family without layers for that cannot.
+    """Compression of passages in a lightweight reranker; a family without layers for it has none.
 
     Attributes:
         compress_layers: Layers before which the passage's tokens are averaged in groups.
@@ -106,10 +106,10 @@ class CompressionSettings(LayerSettings):
     title: ClassVar[str] = "lightweight rerankers (of --reranker, where one is given)"
 
     compress_layers: tuple[int, ...] = flag(
-        (), "average passage tokens before these", shown="as published", metavar="A,B", parse=numbers
+        (), "layers before which passage tokens are averaged", shown="as published", metavar="A,B", parse=numbers
     )
     compress_ratio: int = flag(
-        1, "tokens of a group: 1, 2, 4 or 8", shown="as published, else 1", metavar="N", parse=positive
+        1, "tokens averaged into one: 1, 2, 4 or 8", shown="as published, else 1", metavar="N", parse=positive
     )
 
     def without_use(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What goes to a server that speaks OpenAI's chat completions and comes from it: pictures, answers, complaints."""
+"""Messages to and from a server of OpenAI's chat completions: pictures, answers, errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flagbench.models.prompts import Clip, Image, Prompt
 from flagbench.models.servers.http import Again, error_message
 
 JPEG = "mjpeg 4:4:4 q2"
-"""How frames are compressed: FFmpeg's encoder at quantiser 2 without chroma subsampling. A frame of coloured edges
+"""Compression of frames: FFmpeg's encoder at quantiser 2 without chroma subsampling. A frame of coloured edges
 comes back at 46 dB and is as large as libjpeg's quality 95, whose 4:2:0 gives 34 dB."""
 
 Images = Literal["image_url", "video_url"]

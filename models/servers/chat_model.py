@@ -118,7 +118,7 @@ class ApiModel:
         return text
 
     def _fix(self, status: int, said: str) -> str:
-        """What helps against a refusal."""
+        """Advice against a refusal."""
         if status in (400, 422) and "seed" in said:
             return "let no seed be sent"
         if status == 404:

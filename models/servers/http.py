@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RateLimit:
-    """How a server is asked. None of it moves a score.
+    """Rate limit, retry policy and connection of a server. None of it moves a score.
 
     Attributes:
         concurrency: Questions that are asked at the same time.
@@ -50,7 +50,7 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Clock:
-    """What time is for the client: seconds that rise, a wait that an event ends, and the jitter, in [0, 1)."""
+    """Clock of the client: seconds that rise, a wait that an event ends, and the jitter, in [0, 1)."""
 
     now: Callable[[], float] = time.monotonic
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
@@ -234,7 +234,7 @@ class Client:
 
 
 def error_message(response: httpx2.Response) -> str:
-    """What a server says of an error, in one line."""
+    """The error message of a server, in one line."""
     try:
         said = response.json()
         said = said.get("error", said)
@@ -245,7 +245,7 @@ def error_message(response: httpx2.Response) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What an error says, or what it is called, in one line."""
+    """The message of an error, or its name, in one line."""
     return one_line(error) or type(error).__name__
 
 

@@ -10,7 +10,7 @@ from flagbench.models.video import VideoSettings
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings(VideoSettings):
-    """How a model behind a server sees a video, and what is sent to the server.
+    """Video settings of a model behind a server, and the fields sent to the server.
 
     Attributes:
         url: Up to and with ``/v1``.
@@ -18,7 +18,7 @@ class ServerSettings(VideoSettings):
         images: How frames are sent.
         jpeg: How they are compressed.
         extra: More fields of every request, a JSON object.
-        seed: Of every request; None to send none.
+        seed: Seed of every request; none is sent when None.
     """
 
     owner: ClassVar[str] = "a model behind a server"
@@ -37,10 +37,10 @@ class ServerSettings(VideoSettings):
         return cls(**asdict(video), **wire)
 
     def wire(self) -> dict[str, Any]:
-        """Where and how the server is asked, by name; a seed that is not sent is left out."""
+        """Request settings by name; a seed that is not sent is left out."""
         of_videos = {*VideoSettings.names(), *(["seed"] if self.seed is None else [])}
         return {name: getattr(self, name) for name in self.names() if name not in of_videos}
 
     def as_dict(self) -> dict[str, Any]:
-        """How the server is asked, and how videos are seen, each under one name."""
+        """Request settings and video settings by name."""
         return super().as_dict() | {"search": self.wire()}

@@ -29,7 +29,7 @@ class Cell:
         delta: To the first run; None unless both have a score of the whole task.
         test: Against the first run.
         untested: Why there is no test; empty where there is one, and for the first run.
-        note: What the record says of the score, or the error.
+        note: Note in the record on the score, or the error.
     """
 
     status: Literal["success", "partial", "error", "missing"]
@@ -54,7 +54,7 @@ class Line:
         kind: MTEB's task type.
         main_score: Name of the metric.
         cells: One for each run.
-        notes: What the user must know when comparing them, besides differences.
+        notes: Notes on comparing them, besides differences.
         differences: Why their scores do not compare, where that was allowed.
     """
 
@@ -88,7 +88,7 @@ class Comparison:
     """Runs side by side.
 
     Attributes:
-        runs: The first is what the others are held against.
+        runs: The others are compared with the first.
         lines: The tasks, in the order in which the runs name them.
         averages: Of each task type, where there are several, and of all.
         tallies: Tasks won, tied and lost against the first run, for each run.
@@ -121,7 +121,7 @@ def compare(
     """Put runs side by side.
 
     Args:
-        runs: Two or more; the first is what the others are held against.
+        runs: Two or more; the others are compared with the first.
         allow_differences: Compare tasks even if their data, splits, subsets, queries or main scores differ.
         seed: Of the permutations and the resamples.
         tests: Tasks to test, where they do not differ; None for all that can be.
@@ -185,7 +185,7 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
         found = [*difference(first, record), *other_queries(first, record, one, its)]
         differences += [f"{base.label} and {run.label} differ in {shown(task)}: {each}" for each in found]
         if not found and not surely_alike(first, record):
-            notes.append(f"whether the rows of {run.label} are those of {base.label} is not known")
+            notes.append(f"{run.label} and {base.label} may be over different data, as nothing recorded tells")
     if any(record and record.data.get("status") == "differs" for record in records):
         notes.append("not the published data")
     cells = [_cell(record) for record in records]

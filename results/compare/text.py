@@ -72,7 +72,7 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def render(comparison: Comparison) -> list[Table | Text]:
-    """What ``to_markdown`` says, for a terminal."""
+    """The content of ``to_markdown``, for a terminal."""
     from rich.table import Table
     from rich.text import Text
 
@@ -151,7 +151,7 @@ def escaped(text: str) -> str:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    """What tables do not say, one line each."""
+    """Notes below the tables, one line each."""
     runs = comparison.runs
     tests = [cell.test for line in comparison.lines for cell in line.cells if cell.test]
     said: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""What the rules of a gate ask of a task or an average, one function a check."""
+"""Checks of a gate on a task or an average, a function each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flagbench.results.compare.compare import EQUAL, Cell, Line
 from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.record import RunRecord, TaskRecord
 
-Outcome = Literal["pass", "FAIL", "cannot tell"]
+Outcome = Literal["pass", "FAIL", "inconclusive"]
 Unit = Literal["score", "share of answers", "seconds per text"]
 
 # What of an environment moves times.
@@ -47,7 +47,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Hits:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         holds: Whether the rule is kept.
@@ -73,7 +73,7 @@ def _max_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
 def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
     before, after = _scores(subject)
     if before <= EQUAL:
-        raise Unknown(f"the baseline's score is {100 * before:.2f}: nothing is relative to it")
+        raise Unknown(f"the baseline's score is {100 * before:.2f}: a relative drop is not defined")
     change = 100 * (after - before) / before
     holds = -change <= limit + 100 * EQUAL
     return Hits(holds, f"{change:+.3f}% of the baseline's score, a drop of {limit:g}% is allowed", after, before)
@@ -93,12 +93,12 @@ def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: floa
 
 def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
     before, after = _scores(subject)
-    return Hits(after > before + EQUAL, f"{_points(after - before)}, more than 0 is asked for", after, before)
+    return Hits(after > before + EQUAL, f"{_points(after - before)}, more than 0 is required", after, before)
 
 
 def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
     score = fmean(_own_score(line.task, subject.candidate.tasks.get(line.task)) for line in subject.lines)
-    return Hits(100 * score >= limit - 100 * EQUAL, f"{100 * score:.2f}, at least {limit:g} is asked for", score)
+    return Hits(100 * score >= limit - 100 * EQUAL, f"{100 * score:.2f}, at least {limit:g} is required", score)
 
 
 def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
@@ -125,12 +125,12 @@ def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float)
         one, its = (_pace(line.task, record.tasks[line.task]) for record in (subject.baseline, subject.candidate))
         if one[1] != its[1]:
             raise Unknown(
-                f"{line.task}: {its[1]:,} texts were encoded against {one[1]:,}, the others came from the store: "
+                f"{line.task}: {its[1]:,} texts were encoded against {one[1]:,}, the others were cached: "
                 "evaluate both with --no-store"
             )
         before, after, count = before + one[0], after + its[0], count + its[1]
     if not count or not before:
-        raise Unknown("nothing was encoded, all came from the store: evaluate both with --no-store")
+        raise Unknown("nothing was encoded, all was cached: evaluate both with --no-store")
     said = f"{after / before:.3f} times the baseline's time per text, {limit:g} is allowed"
     return Hits(after / before <= limit, said, after / count, before / count, "seconds per text")
 

@@ -1,7 +1,7 @@
-"""What a gate found, for services that run checks: JUnit XML, and GitHub's annotations.
+"""A gate's verdicts for CI services: JUnit XML, and GitHub's annotations.
 
 The XML has the elements and attributes that Jenkins' schema (junit-10.xsd), GitLab and GitHub's test reporters read: a
-suite for each rule, a case for each check; a broken rule is a ``failure``, what cannot be told an ``error``.
+suite for each rule, a case for each check; a broken rule is a ``failure``, an inconclusive one an ``error``.
 
 The annotations are workflow commands:
 https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from flagbench.results.gate.judge import Report, Verdict
-from flagbench.results.gate.outputs import asked, in_order
+from flagbench.results.gate.outputs import check_line, in_order
 from flagbench.results.runs import shown
 
 _SHOWN = 10
@@ -28,9 +28,9 @@ def to_junit(report: Report) -> str:
         suite = _counted(ET.SubElement(root, "testsuite", name=shown(rule)), its)
         for verdict in its:
             case = ET.SubElement(
-                suite, "testcase", classname=shown(rule), name=f"{shown(verdict.subject)}: {asked(verdict)}"
+                suite, "testcase", classname=shown(rule), name=f"{shown(verdict.subject)}: {check_line(verdict)}"
             )
-            kind = {"FAIL": "failure", "cannot tell": "error"}.get(verdict.outcome)
+            kind = {"FAIL": "failure", "inconclusive": "error"}.get(verdict.outcome)
             text = shown(verdict.said)
             if kind:
                 ET.SubElement(case, kind, type=verdict.outcome, message=text).text = text
@@ -45,7 +45,9 @@ def to_annotations(report: Report) -> list[str]:
     off = [verdict for verdict in in_order(report) if verdict.outcome != "pass"]
     kept = off if len(off) <= _SHOWN else off[: _SHOWN - 1]
     lines = [
-        _command(f"{verdict.outcome}: {shown(verdict.subject)}", f"{verdict.rule}, {asked(verdict)}: {verdict.said}")
+        _command(
+            f"{verdict.outcome}: {shown(verdict.subject)}", f"{verdict.rule}, {check_line(verdict)}: {verdict.said}"
+        )
         for verdict in kept
     ]
     if len(kept) < len(off):
@@ -58,7 +60,7 @@ def _counted(element: ET.Element, verdicts: Sequence[Verdict]) -> ET.Element:
     outcomes = [verdict.outcome for verdict in verdicts]
     element.set("tests", str(len(outcomes)))
     element.set("failures", str(outcomes.count("FAIL")))
-    element.set("errors", str(outcomes.count("cannot tell")))
+    element.set("errors", str(outcomes.count("inconclusive")))
     return element
 
 

@@ -1,6 +1,6 @@
 """A gate: whether a candidate may take the place of a baseline, rule by rule and task by task.
 
-Nothing passes for want of knowledge: what is missing, failed, partial or over other data cannot be told.
+Nothing passes for want of knowledge: what is missing, failed, partial or over other data is inconclusive.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Verdict:
 
     Attributes:
         rule: Its label.
-        check: What was asked.
-        limit: Of the rule, in its unit; None for checks without one.
+        check: The name of the check.
+        limit: The limit in the rule, in its unit; None for checks without one.
         subject: The task or average.
         kind: MTEB's task type; empty for averages.
-        outcome: What came of it.
+        outcome: Pass, FAIL or inconclusive.
         said: Why, in one line.
-        unit: Of the two numbers.
+        unit: The unit of the two numbers.
         baseline: The baseline's number; None where it has none, or none was asked for.
         candidate: The candidate's.
     """
@@ -54,13 +54,13 @@ class Report:
     """A gate, judged.
 
     Attributes:
-        rules: By which.
-        baseline: What was held against.
+        rules: The rules.
+        baseline: The run that the candidate was compared with.
         candidate: The run that was judged.
         verdicts: In the order of the rules.
-        tests: Significance tests that were corrected together.
-        seed: Of their draws.
-        notes: What else the user must know, a line each.
+        tests: The number of significance tests that were corrected together.
+        seed: The seed of their draws.
+        notes: Notes for the user, a line each.
     """
 
     rules: Rules
@@ -73,13 +73,13 @@ class Report:
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
-        """How many verdicts there are of each outcome."""
+        """The number of verdicts by outcome."""
         return Counter(verdict.outcome for verdict in self.verdicts)
 
     @property
     def exit_code(self) -> int:
-        """1 where a rule is broken, for that is certain whatever else cannot be told; else 2 where one cannot be."""
-        return 1 if self.counts["FAIL"] else 2 if self.counts["cannot tell"] else 0
+        """1 where a rule is broken, which is certain whatever is inconclusive; else 2 where a check is inconclusive."""
+        return 1 if self.counts["FAIL"] else 2 if self.counts["inconclusive"] else 0
 
 
 def judge(
@@ -87,20 +87,20 @@ def judge(
     baseline: Run,
     candidate: Run,
     *,
-    held: Run | None = None,
+    published_part: Run | None = None,
     means: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
 ) -> Report:
     """Judge a run.
 
     Args:
-        rules: What must hold.
-        baseline: What the candidate is held against.
+        rules: The rules.
+        baseline: The run that the candidate is compared with.
         candidate: The run.
-        held: The candidate as far as the baseline has something to hold against; None for all of it.
+        published_part: The candidate's tasks and splits that a published baseline has scores of; None for all of it.
         means: The tasks of each average that the benchmark itself takes, by its label. A rule that names one asks for
             all of its tasks; patterns pass over them.
-        seed: Of the significance tests.
+        seed: The seed of the significance tests.
 
     Raises:
         BadInput: A rule names a task, a type or an average that neither run has, or the runs share no task.
@@ -117,7 +117,7 @@ def judge(
         for name in names
         if "no-significant-drop" in rule.checks
     }
-    comparison = compare([baseline, held or candidate], allow_differences=True, seed=seed, tests=tests)
+    comparison = compare([baseline, published_part or candidate], allow_differences=True, seed=seed, tests=tests)
     lines = {line.task: line for line in comparison.lines}
     verdicts: list[Verdict] = []
     notes: dict[str, dict[str, None]] = {}
@@ -138,7 +138,7 @@ def judge(
 def _verdicts(rule: Rule, subject: Subject, alpha: float, absent: Sequence[str]) -> Iterator[Verdict]:
     """A verdict for each check of a rule; none can be given where tasks of an average are absent from both runs."""
     for check, limit in rule.checks.items():
-        outcome: Outcome = "cannot tell"
+        outcome: Outcome = "inconclusive"
         found: Hits | None = None
         try:
             if absent:
@@ -154,12 +154,12 @@ def _verdicts(rule: Rule, subject: Subject, alpha: float, absent: Sequence[str])
 def _chosen(
     rules: Rules, rule: Rule, tasks: Mapping[str, Sequence[TaskRecord]], means: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[str, ...]]:
-    """What a rule is of: the tasks by name, and the tasks of each average.
+    """Select what a rule applies to: tasks by name, and the tasks of each average.
 
-    A pattern, a type and an average pass over tasks that have no score to be had; by its name such a task is judged.
+    A pattern, a type and an average pass over tasks that have no score; by its name such a task is judged.
 
     Raises:
-        BadInput: A name or a pattern of the rule is of nothing that the runs have.
+        BadInput: A name or a pattern of the rule matches nothing that the runs have.
     """
     scored = [
         name
@@ -182,7 +182,7 @@ def _chosen(
         else:
             found |= {label: averages[label] for label in _matching(rules, rule, "average", pattern, averages)}
     if not found:
-        raise BadInput(f"{rules.file}: {shown(rule.label)}: none of its tasks has a score to be had")
+        raise BadInput(f"{rules.file}: {shown(rule.label)}: none of its tasks has a score")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a gate found, for a terminal, a pull request and programs."""
+"""A gate's verdicts for a terminal, a pull request and programs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_ORDER: tuple[Outcome, ...] = ("FAIL", "cannot tell", "pass")
-_STYLES = {"FAIL": "bold red", "cannot tell": "yellow", "pass": "green"}
+_ORDER: tuple[Outcome, ...] = ("FAIL", "inconclusive", "pass")
+_STYLES = {"FAIL": "bold red", "inconclusive": "yellow", "pass": "green"}
 _HEADINGS = ("verdict", "task", "rule", "check", "baseline", "candidate", "why")
 _NUMBERS = ("baseline", "candidate")
 
 
 def headline(report: Report) -> str:
     """The whole in one line."""
-    word = {0: "PASS", 1: "REGRESSION", 2: "CANNOT TELL"}[report.exit_code]
+    word = {0: "PASS", 1: "REGRESSION", 2: "INCONCLUSIVE"}[report.exit_code]
     counts = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in _ORDER if report.counts[outcome])
     against = f"{shown(report.candidate.label)} against {shown(report.baseline.label)}"
     return f"{word}: {counts} of {len(report.verdicts)} checks of {against}"
@@ -42,12 +42,12 @@ def render(report: Report) -> tuple[Table, Sequence[Text]]:
         outcome, *others = _cells(verdict)
         # Text is shown as it is: a name may look like rich's markup.
         table.add_row(Text(outcome, style=_STYLES[verdict.outcome]), *map(Text, others))
-    style = _STYLES[{0: "pass", 1: "FAIL", 2: "cannot tell"}[report.exit_code]]
+    style = _STYLES[{0: "pass", 1: "FAIL", 2: "inconclusive"}[report.exit_code]]
     return table, [*map(Text, notes(report)), Text(headline(report), style=style)]
 
 
 def to_markdown(report: Report) -> str:
-    """What is broken or cannot be told as a table, what passed as one that unfolds; scores in percent."""
+    """A table of broken and inconclusive checks, and one of passed checks that unfolds; scores in percent."""
     off = [verdict for verdict in in_order(report) if verdict.outcome != "pass"]
     passed = [verdict for verdict in report.verdicts if verdict.outcome == "pass"]
     parts = [f"### Regression gate: {escaped(headline(report))}"]
@@ -62,7 +62,7 @@ def to_markdown(report: Report) -> str:
 def to_json(report: Report) -> str:
     """All of it; scores and shares are fractions of 1, limits in the unit of the rules."""
     document = {
-        "outcome": {0: "pass", 1: "regression", 2: "cannot tell"}[report.exit_code],
+        "outcome": {0: "pass", 1: "regression", 2: "inconclusive"}[report.exit_code],
         "exit_code": report.exit_code,
         "counts": {outcome: report.counts[outcome] for outcome in _ORDER},
         "baseline": _run(report.baseline),
@@ -75,17 +75,17 @@ def to_json(report: Report) -> str:
 
 
 def in_order(report: Report) -> list[Verdict]:
-    """What is broken first, then what cannot be told."""
+    """Verdicts with the broken checks first, then the inconclusive ones."""
     return sorted(report.verdicts, key=lambda verdict: _ORDER.index(verdict.outcome))
 
 
-def asked(verdict: Verdict) -> str:
+def check_line(verdict: Verdict) -> str:
     """A check as the rules have it."""
     return verdict.check if verdict.limit is None else f"{verdict.check} {verdict.limit:g}"
 
 
 def notes(report: Report) -> list[str]:
-    """What the table does not say, a line each."""
+    """Notes below the table, a line each."""
     lines = [f"note: {shown(note)}" for note in report.notes]
     if report.tests:
         lines.append(
@@ -111,7 +111,7 @@ def _table(verdicts: Sequence[Verdict]) -> str:
 def _cells(verdict: Verdict) -> list[str]:
     numbers = [_number(number, verdict.unit) for number in (verdict.baseline, verdict.candidate)]
     names = [shown(name) for name in (verdict.subject, verdict.rule)]
-    return [verdict.outcome, *names, asked(verdict), *numbers, shown(verdict.said)]
+    return [verdict.outcome, *names, check_line(verdict), *numbers, shown(verdict.said)]
 
 
 def _number(number: float | None, unit: Unit) -> str:

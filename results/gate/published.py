@@ -14,8 +14,8 @@ from flagbench.results.runs import Run
 _WHOLE = "default"
 
 
-def held_against(published: Published, kinds: Mapping[str, str], candidate: Run) -> tuple[Run, Run]:
-    """A published model as a run, and a run as far as it can be held against that.
+def as_baseline(published: Published, kinds: Mapping[str, str], candidate: Run) -> tuple[Run, Run]:
+    """A published model as a run, and the part of a run that can be compared with it.
 
     A task's rows are the published ones where the run's are; its score is that over the published splits.
 
@@ -29,12 +29,12 @@ def held_against(published: Published, kinds: Mapping[str, str], candidate: Run)
         task: _published(task, kinds[task], splits, ours.tasks.get(task)) for task, splits in published.scores.items()
     }
     record = RunRecord(ours.benchmark, published.model, published.revision, {}, (), {}, tasks)
-    held = {
+    comparable = {
         name: _of_splits(its, published.scores[name]) if name in published.scores else its
         for name, its in ours.tasks.items()
     }
     baseline = Run(Path(f"published:{published.model}"), record, f"{published.model} (published)", {})
-    return baseline, replace(candidate, record=replace(ours, tasks=held))
+    return baseline, replace(candidate, record=replace(ours, tasks=comparable))
 
 
 def _published(task: str, kind: str, scores: Mapping[str, float], ours: TaskRecord | None) -> TaskRecord:

@@ -49,7 +49,7 @@ class Rule:
     Attributes:
         label: Its name, or its number.
         select: Names and patterns by ``tasks``, ``types`` and ``averages``.
-        checks: What is asked of each, with its limit in the file's unit; None for checks without one.
+        checks: The checks, with limits in the file's unit; None for checks without one.
         min_effect: Points of a drop that is significant and small enough to pass.
         any_machine: Whether times of different machines are compared.
     """
@@ -95,7 +95,7 @@ def read_rules(file: Path) -> Rules:
 
 
 class _Wrong(Exception):
-    """What is wrong with a file."""
+    """The fault of a file."""
 
 
 def _rules(file: Path, document: Mapping[str, Any]) -> Rules:
@@ -123,19 +123,19 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     _known(table, ("name", *_SELECTORS, *CHECKS, *_SETTINGS), where)
     select = {key: _names(key, table[key], where) for key in _SELECTORS if key in table}
     if not select:
-        raise _Wrong(f"{where}it says not of what: add tasks, types or averages")
+        raise _Wrong(f"{where}it selects nothing: add tasks, types or averages")
     checks: dict[Check, float | None] = {}
     for check in CHECKS:
         if check in table and check in _SWITCHES:
             if table[check] is not True:
-                raise _Wrong(f"{where}{check} can be true alone; leave it out where it is not wanted")
+                raise _Wrong(f"{where}{check} can only be true; leave it out to turn it off")
             checks[check] = None
         elif check in table:
             checks[check] = _number(check, table[check], where)
     if not checks:
-        raise _Wrong(f"{where}it asks for nothing: add one or more of {', '.join(CHECKS)}")
+        raise _Wrong(f"{where}it has no check: add one or more of {', '.join(CHECKS)}")
     if "averages" in select and "no-significant-drop" in checks:
-        raise _Wrong(f"{where}no-significant-drop is of tasks, whose queries are tested: drop averages")
+        raise _Wrong(f"{where}no-significant-drop applies to tasks, whose queries are tested: drop averages")
     own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
     for key in own:
         if _SETTINGS[key] not in checks:

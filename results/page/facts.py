@@ -1,4 +1,4 @@
-"""What a record says of a run, for a page. A record is a file: what is not there, or not of its type, is not known."""
+"""Facts of a record for a page. A record is a file: a value that is absent or of another type is unknown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PAIRS = 6
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a model was.
+    """Speed of a model.
 
     Attributes:
         per_second: Texts encoded, or questions answered, in a second.
@@ -34,7 +34,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Size:
-    """How large a model is; None for what is not known.
+    """Size of a model; None where it is unknown.
 
     Attributes:
         parameters: Numbers in its weights.
@@ -74,7 +74,7 @@ def number(value: Any) -> float | None:
 def speed(run: Run) -> Speed | None:
     """Texts or questions a second, over the tasks of which the model itself did all; None where there are none.
 
-    Where a part came from the store or a journal, the time is not that of the model.
+    Where a part was cached or came from a journal, the time is not that of the model.
     """
     for done, asked, stage, unit in (
         ("encoded", "distinct", "encode", "texts"),
@@ -109,7 +109,7 @@ def size(run: Run) -> Size:
 
 
 def sampling_error(record: TaskRecord | None) -> float | None:
-    """What drawing a part of the data adds to the score, half the width of the 95% interval; None for all of it."""
+    """Sampling error of the score, half the width of the 95% interval; None for all of the data."""
     return number(mapping(record.sample).get("error")) if record else None
 
 
@@ -133,7 +133,7 @@ def seconds(run: Run) -> float | None:
 
 
 def finished(run: Run) -> str:
-    """When its last task finished, ``YYYY-MM-DD HH:MM`` in UTC; empty where that is not known."""
+    """Time at which the last task finished, ``YYYY-MM-DD HH:MM`` in UTC; empty where it is unknown."""
     times = [record.finished for record in run.record.tasks.values() if isinstance(record.finished, str)]
     return max(times, default="")[:16].replace("T", " ")
 
@@ -152,7 +152,7 @@ def settings(runs: Sequence[Run]) -> list[Setting]:
 
 
 def environments(runs: Sequence[Run]) -> list[Setting]:
-    """Where the runs were made; what differs comes first."""
+    """Environments of the runs; differing values come first."""
     return _side_by_side([mapping(run.record.environment) for run in runs])
 
 

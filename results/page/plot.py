@@ -1,4 +1,4 @@
-"""Where the dots and the ticks of a scatter plot are."""
+"""Places of the dots and the ticks of a scatter plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Tick:
 
     Attributes:
         at: Where, in the units of the drawing.
-        value: What it stands for.
+        value: The value of the tick.
     """
 
     at: float
@@ -47,7 +47,7 @@ class Plot:
     """Score against something else.
 
     Attributes:
-        measure: What is across: ``parameters``, ``texts`` a second, or ``answers`` a second.
+        measure: Horizontal axis: ``parameters``, ``texts`` per second, or ``answers`` per second.
         dots: The runs of which both are known.
         across: Ticks of what is across, on a logarithmic axis.
         up: Ticks of the score, 0 to 1.

@@ -45,7 +45,7 @@ def page(
         groups: The runs.
         language: Of the fixed words.
         unreadable: Runs that are named and not shown.
-        version: What ``/version`` of the server says of these files; empty for a page that is a file.
+        version: State of these files as ``/version`` of the server names it; empty for a page that is a file.
 
     Returns:
         HTML that needs no other file and no network, but for the version that a server is asked for.
@@ -77,7 +77,7 @@ def page(
 
 
 def policy(*, served: bool) -> str:
-    """What a browser may do with a page (Content-Security-Policy): run its one script, use its one style, no more.
+    """Content-Security-Policy of a page: its one script and its one style, no more.
 
     Args:
         served: It may ask its server for the version as well.
@@ -151,7 +151,7 @@ def gain(delta: float | None) -> str:
 
 
 def _fit(value: Any) -> Any:
-    """What any value becomes before it is escaped: text that a page may have."""
+    """Turn any value into text that a page may have, before it is escaped."""
     return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", value) if type(value) is str else value
 
 

@@ -1,4 +1,4 @@
-"""What a page shows of runs, as values: the numbers are those of ``results/compare/compare.py`` and of the records."""
+"""Content of a page, as values: the numbers are those of ``results/compare/compare.py`` and of the records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DELTAS_UP_TO = 4
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What a page must know of a benchmark.
+    """Facts about a benchmark that a page needs.
 
     Attributes:
         title: For people.
@@ -107,7 +107,7 @@ class TaskView:
         line: Its scores.
         records: Of each run, None where it has not got it.
         verdict: ``differs`` or ``unknown`` where that is so for a run, else ``exact``; empty without scores.
-        errors: What drawing a part of the data adds to the score of each run.
+        errors: Sampling error of the score of each run.
         parts: Scores by split and subset, where there are several.
         worst: Worst queries by place of the run.
     """
@@ -149,7 +149,7 @@ class Group:
 
     @property
     def deltas(self) -> bool:
-        """Whether differences to the first run have columns of their own."""
+        """True when differences to the first run have columns of their own."""
         return 1 < len(self.runs) <= DELTAS_UP_TO
 
     @property
@@ -174,10 +174,10 @@ def groups(
     seed: int = 0,
     tests: bool = True,
 ) -> list[Group]:
-    """What is to be shown of runs.
+    """Collect the content of a page of runs.
 
     Args:
-        runs: One or more; the first of those that share tasks is what the others are held against.
+        runs: One or more; the others are compared with the first of those that share tasks.
         benchmarks: By the name that records have.
         allow_differences: See ``compare``.
         seed: See ``compare``.

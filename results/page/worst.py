@@ -1,4 +1,4 @@
-"""The worst queries of runs, as many of them and as much of their texts as a page has room for."""
+"""The worst queries of runs, as many of them and as much of their texts as fit into a page."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _MOST_FILES = 200
 
 @dataclass(frozen=True)
 class Worst:
-    """What a page shows of the worst queries of a task.
+    """The worst queries of a task, as a page shows them.
 
     Attributes:
-        metric: What the values are of.
+        metric: The metric that the values are of.
         queries: Worst first.
         kept: How many the file has.
         file: Where it lies in the folder of the run.

@@ -15,12 +15,12 @@ _LABELS = 3  # columns before the scores: model, revision, versions
 
 @dataclass(frozen=True)
 class Published:
-    """What is published of one model.
+    """Published scores of one model.
 
     Attributes:
         model: ``org/model``.
-        revision: Revisions that the results are of, joined by ``+``.
-        made_by: What made the results, with its versions joined by ``+``; empty where that is not known.
+        revision: Revisions that were evaluated, joined by ``+``.
+        made_by: Program that made the results, with its versions joined by ``+``; empty where that is not known.
         scores: Main score (0 to 1) by task and split; tasks without one are absent.
     """
 
@@ -42,7 +42,7 @@ class Doubt:
     Attributes:
         made_by: Beginning of the ``made_by`` of the scores that it concerns.
         kinds: The types of the tasks that differ then, and no others.
-        why: What made_by did in another way.
+        why: The deviation of made_by.
     """
 
     made_by: str
@@ -60,10 +60,10 @@ class PublishedTable:
         source: Where the scores were read, and when.
         kinds: Type by task, in the benchmark's order.
         splits: Splits by task.
-        models: What is published, by model.
+        models: Published scores, by model.
         groups: Tasks by the name of the mean that is taken over them.
-        headings: Short names of groups, where a table has little room.
-        doubts: What is known to make runs differ from these scores.
+        headings: Short names of groups, for narrow tables.
+        doubts: Known reasons why runs differ from these scores.
     """
 
     benchmark: str
@@ -77,11 +77,11 @@ class PublishedTable:
     doubts: Sequence[Doubt] = ()
 
     def of_model(self, model: str, hint: str = "") -> Published:
-        """What is published of a model.
+        """Find the published scores of a model.
 
         Args:
             model: ``org/model``.
-            hint: What to do about a model that is not in the table.
+            hint: Advice on a model that is not in the table.
 
         Raises:
             UnknownName: It is not in the table.
@@ -101,7 +101,7 @@ class ScoreFile:
     Attributes:
         kinds: Type by task, in the file's order.
         splits: Splits by task.
-        models: What is published, by model.
+        models: Published scores, by model.
     """
 
     kinds: Mapping[str, str]

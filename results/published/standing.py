@@ -1,4 +1,4 @@
-"""Where a run stands among the published models: by the average over tasks, by type, and by Borda count.
+"""Rank of a run among the published models: by the average over tasks, by type, and by Borda count.
 
 The Borda count is that of MTEB's leaderboard (``_borda_rank_from_long`` in ``mteb/benchmarks/_create_table.py``, mteb
 2.26): for every task a model gets a point for each model that it beats and half a point for each that it ties with; the
@@ -58,8 +58,8 @@ class Ranking:
         left_out: Why each of the others is left out.
         entries: The run and the models, the best mean first.
         ours: The run's entry.
-        replaces: Whether the run stands in the place of what is published of its model.
-        notes: What else the user must know.
+        replaces: Whether the run replaces the published scores of its model.
+        notes: Notes for the user.
     """
 
     model: str
@@ -81,7 +81,7 @@ class Ranking:
         return 1 + sum(entry.means[group] > self.ours.means[group] for entry in self.entries)
 
     def ranked(self, group: str) -> int:
-        """How many tasks of a group are ranked."""
+        """The number of ranked tasks of a group."""
         return sum(task in self.tasks for task in self.table.groups[group])
 
     def around(self, count: int) -> Sequence[Entry]:
@@ -124,8 +124,8 @@ class Ranking:
 def rank(record: RunRecord, table: PublishedTable) -> Ranking:
     """Place a run among the published models.
 
-    Only tasks of which the run has a comparable score are ranked, and only among models that have all of these. What is
-    published of the run's own model makes way for the run.
+    Only tasks of which the run has a comparable score are ranked, and only among models that have all of these. The run
+    replaces published scores of its own model.
 
     Raises:
         BadInput: No task of the run can be ranked.
@@ -193,7 +193,7 @@ def _entries(
 
 
 def _places_of(groups: Mapping[str, Collection[str]], tasks: Sequence[str]) -> dict[str, list[int]]:
-    """Where the tasks of each group stand among those that are ranked; groups without any are left out."""
+    """Places of each group's tasks among the ranked ones; groups without any are left out."""
     found = {group: [at for at, task in enumerate(tasks) if task in its] for group, its in groups.items()}
     return {group: numbers for group, numbers in found.items() if numbers}
 
@@ -216,25 +216,25 @@ def _why_not(record: RunRecord, task: str, splits: Collection[str]) -> str:
     if its.status == "error":
         return f"failed: {its.error}"
     if its.status == "partial":
-        return "scored on a part of its data"
+        return "scored on a part of the data"
     return _not_comparable(its, splits)
 
 
 def _not_comparable(its: TaskRecord, splits: Collection[str]) -> str:
     if set(its.scores) != set(splits) or its.score is None:
         return f"its splits are {', '.join(its.scores) or 'none'} and not {', '.join(splits)}"
-    reasons = {"exact": "", "differs": "its rows differ from the published ones"}
-    return reasons.get(str(its.data.get("status")), "its rows are not known to be the published ones")
+    reasons = {"exact": "", "differs": "not the official data"}
+    return reasons.get(str(its.data.get("status")), "not known to be the official data")
 
 
 def _nothing(record: RunRecord, table: PublishedTable, ran: Mapping[str, str]) -> str:
     if not ran:
         names = first_few(record.tasks, 3) or "no task"
-        return f"this run (of {record.benchmark}: {names}) has no task of {table.title}, which published scores are of"
+        return (
+            f"this run (of {record.benchmark}: {names}) has no task of {table.title}, whose published scores these are"
+        )
     lines = first_few((f"{task}: {why}" for task, why in ran.items()), 3, "; ")
-    return (
-        f"no task of this run can be ranked ({lines}): evaluate the published rows with --benchmark {table.benchmark}"
-    )
+    return f"no task of this run can be ranked ({lines}): evaluate the official data with --benchmark {table.benchmark}"
 
 
 def _notes(tasks: Sequence[str], table: PublishedTable, rivals: Collection[str]) -> list[str]:
@@ -243,7 +243,7 @@ def _notes(tasks: Sequence[str], table: PublishedTable, rivals: Collection[str])
         wanted = len(table.splits[task])
         fewer = sum(len(table.models[name].scores[task]) < wanted for name in rivals)
         if fewer:
-            notes.append(f"{task}: {fewer} of the models have published one of its {wanted} splits alone")
+            notes.append(f"{task}: {fewer} of the models have published only one of its {wanted} splits")
     return notes
 
 
@@ -268,7 +268,7 @@ def render(ranking: Ranking, neighbours: int) -> list[Table]:
     table.add_row("Borda count", f"{ranking.ours.points:,.1f}", f"{ranking.ours.borda} of {others}")
     title = "The models around it" if ranked == whole else f"The models around it, by these {ranked} tasks alone"
     near = Table(title=title, title_justify="left", title_style="bold")
-    short = ranking.table.headings  # so that names of models have room
+    short = ranking.table.headings  # leaves space for the names of models
     for heading in ("place", "model", "mean", "Borda", *(short.get(group, group) for group in ranking.ours.means)):
         near.add_column(heading, justify="left" if heading == "model" else "right", overflow="fold")
     for entry in ranking.around(neighbours):
@@ -283,14 +283,14 @@ def render(ranking: Ranking, neighbours: int) -> list[Table]:
 
 
 def remarks(ranking: Ranking) -> list[str]:
-    """What must be known to read the tables, a line each."""
+    """Notes needed to read the tables, a line each."""
     ranked, whole = len(ranking.tasks), len(ranking.table.kinds)
     lines = [f"scores of the other {len(ranking.entries) - 1} models: {ranking.table.source}; not the live leaderboard"]
     if ranking.replaces:
-        lines.append(f"what is published of {ranking.model} itself makes way for this run")
+        lines.append(f"this run replaces the published scores of {ranking.model} itself")
     if ranked < whole:
         lines.append(
-            f"no average over all {whole} tasks: every mean and place is over the same {ranked} for everybody, "
+            f"no average over all {whole} tasks: every mean and place is over the same {ranked} for all models, "
             "and models that lack one of them are left out"
         )
     by_reason: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Whether a run reproduces what is published of a model, task by task, and what may be the cause where it does not."""
+"""Comparison of a run with a model's published scores, task by task, and likely causes of differences."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Checked:
         kind: Its type.
         verdict: ``FAIL`` and ``missing`` (from the run) fail the whole; ``not judged`` has nothing published.
         ours: Score of the run, over the published splits; None without one.
-        published: What is published; None without one.
-        note: What the user must know.
+        published: The published score; None without one.
+        note: Note for the user.
     """
 
     task: str
@@ -61,11 +61,11 @@ class Checked:
 
 @dataclass(frozen=True)
 class Verification:
-    """A run held against what is published.
+    """A run compared with published scores.
 
     Attributes:
         model: Model of the run.
-        against: What was published, and of which model.
+        against: The published scores, with their model.
         source: Where it was read.
         tolerance: Difference that is OK.
         near: Difference that is near.
@@ -83,11 +83,11 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every judged task is OK or near."""
+        """True when every judged task is OK or near."""
         return not any(each.verdict in ("FAIL", "missing") for each in self.tasks)
 
     def counts(self) -> dict[Verdict, int]:
-        """How often there is each verdict."""
+        """The number of tasks by verdict."""
         verdicts = [each.verdict for each in self.tasks]
         order: tuple[Verdict, ...] = ("OK", "near", "FAIL", "missing", "not judged")
         return {verdict: verdicts.count(verdict) for verdict in order if verdict in verdicts}
@@ -117,11 +117,11 @@ def verify(
     near: float = NEAR,
     only: Collection[str] = (),
 ) -> Verification:
-    """Hold a run against published scores.
+    """Compare a run with published scores.
 
     Args:
         record: The run.
-        against: What is published.
+        against: The published scores.
         table: The table that this is from.
         tolerance: A score that differs by no more is OK.
         near: One that differs by no more is near; beyond, it fails.
@@ -139,7 +139,7 @@ def verify(
     if not record.tasks.keys() & kinds.keys():
         ran = ", ".join(list(record.tasks)[:3]) or "no task"
         raise BadInput(
-            f"this run (of {record.benchmark}: {ran}) has no task of {table.title}, which published scores are of"
+            f"this run (of {record.benchmark}: {ran}) has no task of {table.title}, whose published scores these are"
         )
     chosen = {task: kind for task, kind in kinds.items() if not only or task in only}
     if not any(task in against.scores for task in chosen):
@@ -170,19 +170,19 @@ def _check(
         return Checked(task, kind, "missing", None, theirs, f"the run lacks the split {', '.join(absent)}")
     ours = fmean(fmean(its.scores[split].values()) for split in published)
     if its.status == "partial":
-        return Checked(task, kind, "FAIL", ours, theirs, "scored on a part of its data")
+        return Checked(task, kind, "FAIL", ours, theirs, "scored on a part of the data")
     notes = [f"only {', '.join(published)} is published"] if len(published) < len(its.scores) else []
     if its.data.get("status") == "differs":
-        notes.append("its rows differ from the published ones")
+        notes.append("not the official data")
     elif its.data.get("status") != "exact":
-        notes.append("its rows are not known to be the published ones")
+        notes.append("not known to be the official data")
     off = round(abs(ours - theirs), _DECIMALS)
     verdict: Verdict = "OK" if off <= limits[0] else "near" if off <= limits[1] else "FAIL"
     return Checked(task, kind, verdict, ours, theirs, "; ".join(notes))
 
 
 def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], checked: Sequence[Checked]) -> Iterator[str]:
-    """Where to look first, by the pattern of what is off; the run's settings are said, for they are to be compared."""
+    """Hints on the cause, by the pattern of the tasks that are off, with the run's settings to compare."""
     compared = [each for each in checked if each.difference is not None]
     off = [each for each in compared if each.verdict in ("near", "FAIL")]
     if not off:
@@ -191,7 +191,7 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
     whole = [each for each in off if record.tasks[each.task].status == "success"]
     rows = [each.name for each in its if each.data.get("status") != "exact" or each.status == "partial"]
     if rows:
-        yield f"first: the rows of {first_few(rows, 3)} are not the published ones; mend the data before anything else"
+        yield f"first: the data of {first_few(rows, 3)} is not the official data; fix the data before anything else"
     if any("reranker" in each.settings for each in its):
         yield "first: the run re-ranks with a second model, which the published scores may not; evaluate without it"
     if not whole:
@@ -244,7 +244,7 @@ def _together(record: RunRecord, compared: Sequence[Checked], off: Sequence[Chec
         yield (
             "nearly all tasks are off by a little: the length of texts or the precision may be another; "
             f"the run's: {_setting(record, off, 'model', names)} (--max-length, --dtype)"
-            + ("; its vectors were kept in half precision (--store-fp16)" if fp16 else "")
+            + ("; its vectors were cached in half precision (--store-fp16)" if fp16 else "")
         )
     elif median(sizes) > _LARGE:
         yield (
@@ -271,7 +271,7 @@ def render(verification: Verification) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    title = f"{escape(verification.model)} against what is published of {escape(verification.against.model)}"
+    title = f"{escape(verification.model)} against the published scores of {escape(verification.against.model)}"
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("task", "type", "run", "published", "difference", "verdict", "note"):
         table.add_column(heading, justify="right" if heading in ("run", "published", "difference") else "left")

@@ -10,7 +10,7 @@ from flagbench.runners.commands.parser import Fill, Parser
 
 
 def add_by_benchmark(verb: str) -> Fill:
-    """The subcommands of a command that benchmarks bring.
+    """Add the subcommands of a command that benchmarks bring.
 
     Args:
         verb: ``score`` or ``submit``.

@@ -10,12 +10,12 @@ from flagbench.runners.terminal import console
 
 
 def add_cache(parser: Parser) -> None:
-    """The flags of ``flagbench cache``."""
+    """Add the flags of ``flagbench cache``."""
     actions = parser.add_subparsers(metavar="info|clear|verify", required=True)
     for name, run, help_ in (
-        ("info", _info, "list what is kept"),
-        ("clear", _clear, "remove all that is kept"),
-        ("verify", _verify, "read every byte, and mend what is damaged"),
+        ("info", _info, "list the cached models and the space they take"),
+        ("clear", _clear, "remove everything from the cache"),
+        ("verify", _verify, "read every byte, and fix what is damaged"),
     ):
         action = actions.add_parser(name, help=help_)
         add_store_option(action)

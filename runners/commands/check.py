@@ -25,35 +25,44 @@ _PUBLISHED = "published:"
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
-    """The options of ``flagbench check``."""
+    """Add the options of ``flagbench check``."""
     parser.add_argument(
         "--baseline",
         required=True,
         metavar="BASE",
-        help="run.json, the folder of a run, an --output folder with one run, a file of flagbench baseline, or "
-        "published:org/model for its published scores of the run's benchmark",
+        help="baseline: run.json, the folder of a run, an --output folder with one run, a file of flagbench baseline, "
+        "or published:org/model for its published scores of the run's benchmark",
     )
-    parser.add_argument("--candidate", required=True, type=Path, metavar="CAND", help="the run to judge")
-    parser.add_argument("--rules", required=True, type=Path, metavar="FILE", help="TOML (docs/ci.md)")
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="the verdicts as JUnit XML")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the verdicts for a pull request")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all of it, as JSON")
-    parser.add_argument("--overwrite", action="store_true", help="replace these files where they exist")
+    parser.add_argument("--candidate", required=True, type=Path, metavar="CAND", help="run to check, as --baseline")
+    parser.add_argument(
+        "--rules", required=True, type=Path, metavar="FILE", help="TOML file with the rules (docs/ci.md)"
+    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="file for the verdicts as JUnit XML (default: none)")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="file for the verdicts as Markdown, for a pull request (default: none)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the whole report as JSON (default: none)")
+    parser.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
     parser.add_argument(
         "--github",
         action="store_true",
         default=os.environ.get("GITHUB_ACTIONS") == "true",
-        help="print annotations, and append to the file $GITHUB_STEP_SUMMARY (default within GitHub Actions)",
+        help="print annotations, and append to the file $GITHUB_STEP_SUMMARY (default: within GitHub Actions)",
     )
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the significance tests (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_check)
 
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
-    """The options of ``flagbench baseline``."""
+    """Add the options of ``flagbench baseline``."""
     add_run_argument(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="such as baseline.json")
-    parser.add_argument("--overwrite", action="store_true", help="replace this file where it exists")
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="FILE", help="file to write, such as baseline.json"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.set_defaults(run=_baseline)
 
 
@@ -81,15 +90,17 @@ def _check(options: argparse.Namespace) -> int:
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
-    from flagbench.results.gate.published import held_against
+    from flagbench.results.gate.published import as_baseline
     from flagbench.results.runs import find_run, labelled
 
     candidate = find_run(options.candidate)
     if options.baseline.startswith(_PUBLISHED):
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
-        baseline, held = held_against(model, table.kinds, candidate)
-        return judge(rules, baseline, candidate, held=held, means=_means(candidate), seed=options.seed)
+        baseline, published_part = as_baseline(model, table.kinds, candidate)
+        return judge(
+            rules, baseline, candidate, published_part=published_part, means=_means(candidate), seed=options.seed
+        )
     baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
     return judge(rules, baseline, candidate, means=_means(candidate), seed=options.seed)
 
@@ -109,7 +120,7 @@ def _baseline(options: argparse.Namespace) -> int:
     _check_targets({"--output": options.output}, {}, overwrite=options.overwrite)
     baseline = saved(find_run(options.path))
     _write({options.output: baseline.to_json()})
-    tested = f"{len(baseline.values)} with values of each query"
+    tested = f"{len(baseline.values)} with values per query"
     line = f"written   {options.output}: {baseline.record.model}, {len(baseline.record.tasks)} tasks, {tested}"
     say(console(), line)
     return 0

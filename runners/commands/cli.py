@@ -47,19 +47,21 @@ def _parser() -> Parser:
     commands.add_parser(
         "evaluate", help="score one or more models and write leaderboard-ready results", fill=add_evaluate
     )
-    commands.add_parser("validate", help="resolve everything, load no weights, say what would run", fill=add_validate)
-    commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
-    commands.add_parser("score", help="score what a run found, without the model", fill=add_by_benchmark("score"))
     commands.add_parser(
-        "submit", help="check what a run found, and pack it for the leaderboard", fill=add_by_benchmark("submit")
+        "validate", help="resolve everything without loading weights, and show what would run", fill=add_validate
     )
-    add_compare(commands.add_parser("compare", help="put runs side by side, and test whether they differ"))
-    add_check(commands.add_parser("check", help="a regression gate: hold a run against a baseline by rules"))
-    add_baseline(commands.add_parser("baseline", help="keep a run as one file, for check and compare"))
-    add_rank(commands.add_parser("rank", help="place a run among the models with published scores of its benchmark"))
-    add_verify(commands.add_parser("verify", help="hold a run against a model's published scores of its benchmark"))
+    commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
+    commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))
+    commands.add_parser(
+        "submit", help="check the results of a run, and pack them for the leaderboard", fill=add_by_benchmark("submit")
+    )
+    add_compare(commands.add_parser("compare", help="compare runs side by side, with significance tests"))
+    add_check(commands.add_parser("check", help="regression gate: check a run against a baseline by rules"))
+    add_baseline(commands.add_parser("baseline", help="save a run as one file, for check and compare"))
+    add_rank(commands.add_parser("rank", help="rank a run among the models with published scores of its benchmark"))
+    add_verify(commands.add_parser("verify", help="compare a run with a model's published scores of its benchmark"))
     add_report(commands.add_parser("report", help="write runs as one self-contained HTML page"))
     add_serve(commands.add_parser("serve", help="show all runs under a folder as a local leaderboard"))
-    add_models(commands.add_parser("models", help="list the families and the published checkpoints"))
-    add_cache(commands.add_parser("cache", help="the store of embeddings: what is in it, emptying it, checking it"))
+    add_models(commands.add_parser("models", help="list the families and the published checkpoints, or show one model"))
+    add_cache(commands.add_parser("cache", help="list, clear or verify the embedding cache"))
     return parser

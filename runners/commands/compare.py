@@ -20,19 +20,22 @@ _FILE_WIDTH = 200
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
-    """The options of ``flagbench compare``."""
+    """Add the options of ``flagbench compare``."""
     add_runs_argument(parser)
     parser.add_argument(
-        "--format", choices=("table", "markdown", "csv", "json"), default="table", help="default: table"
+        "--format",
+        choices=("table", "markdown", "csv", "json"),
+        default="table",
+        help="format of the output (default table)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of printing it")
-    parser.add_argument("--overwrite", action="store_true", help="replace that file where it exists")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: print)")
+    parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.add_argument(
         "--allow-differences",
         action="store_true",
-        help="compare tasks even if their data, splits, subsets, queries or main scores differ",
+        help="compare tasks even if their data, splits, subsets, queries or main scores differ (default off)",
     )
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the tests (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_compare)
 
 

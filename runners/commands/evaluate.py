@@ -25,13 +25,13 @@ INTERRUPTED_LINE = "flagbench: interrupted; what is done is kept, the same comma
 
 
 def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
-    """The flags of ``flagbench evaluate``."""
+    """Add the flags of ``flagbench evaluate``."""
     _add_flags(parser, arguments)
     parser.set_defaults(run=_evaluate)
 
 
 def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
-    """The flags of ``flagbench validate``."""
+    """Add the flags of ``flagbench validate``."""
     _add_flags(parser, arguments)
     parser.set_defaults(run=_validate)
 
@@ -55,16 +55,18 @@ def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
 def _add_what(what: argparse._ArgumentGroup, benchmark: Benchmark) -> None:
     from flagbench.runners.request import PROFILES, RunRequest
 
-    parts = "how much of each task's data: all of it, or a sample (default full)"
+    parts = "part of each task's data: full is all of it, smoke and quick are samples (default full)"
     what.add_argument(
         "--profile",
         choices=PROFILES,
         default=RunRequest.profile,
         help=parts if len(benchmark.profiles) > 1 else argparse.SUPPRESS,
     )
-    what.add_argument("--mini", action="store_true", help="use the miniature data that ships with FlagBench")
-    what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again")
-    what.add_argument("--reranker", metavar="MODEL", help="reranker of what the model retrieves (default none)")
+    what.add_argument(
+        "--mini", action="store_true", help="use the miniature data that ships with FlagBench (default off)"
+    )
+    what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again (default off)")
+    what.add_argument("--reranker", metavar="MODEL", help="reranker of the retrieved passages (default none)")
     what.add_argument("--reranker-max-length", type=positive, metavar="N", help="tokens per pair (default 512)")
     what.add_argument(
         "--rerank-top-k",
@@ -88,12 +90,22 @@ def _add_where(where: argparse._ArgumentGroup) -> None:
         metavar="DIR",
         help=f"results folder (default {RunRequest.output})",
     )
-    where.add_argument("--save-predictions", action="store_true", help="keep runs and pair scores (may be large)")
+    where.add_argument(
+        "--save-predictions",
+        action="store_true",
+        help="save rankings and pair scores, which may be large (default off)",
+    )
     choice = where.add_mutually_exclusive_group()
     add_store_option(choice)
-    choice.add_argument("--no-store", action="store_true", help="keep no vectors")
-    where.add_argument("--store-size", type=size, metavar="SIZE", help="size of the store at most (default 100GB)")
-    where.add_argument("--store-fp16", action="store_true", help="keep half precision, which moves scores slightly")
+    choice.add_argument("--no-store", action="store_true", help="run without the embedding cache")
+    where.add_argument(
+        "--store-size", type=size, metavar="SIZE", help="largest size of the embedding cache (default 100GB)"
+    )
+    where.add_argument(
+        "--store-fp16",
+        action="store_true",
+        help="cache vectors in half precision, which moves scores slightly (default off)",
+    )
 
 
 def _add_devices(devices: argparse._ArgumentGroup) -> None:
@@ -102,24 +114,26 @@ def _add_devices(devices: argparse._ArgumentGroup) -> None:
 
     choice = devices.add_mutually_exclusive_group()
     choice.add_argument(
-        "--device", default="auto", metavar="NAME", help="device: auto, cpu, cuda, cuda:N, mps (default auto)"
+        "--device", default="auto", metavar="NAME", help="device to run on: auto, cpu, cuda, cuda:N, mps (default auto)"
     )
     choice.add_argument(
-        "--devices", metavar="A,B", help="devices with a worker each: cuda:0,cuda:1 or cpu:2 (default --device)"
+        "--devices",
+        metavar="A,B",
+        help="devices, a worker on each: cuda:0,cuda:1 or cpu:2 (default: the one of --device)",
     )
     devices.add_argument(
         "--engine",
         choices=ENGINES,
         default="local",
-        help="where the model runs: this machine, or the nodes of a Ray cluster (default local)",
+        help="engine that runs the model: this machine, or the nodes of a Ray cluster (default local)",
     )
     devices.add_argument(
-        "--ray-address", metavar="HOST:PORT", help="address of a running cluster (default: one on this machine)"
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="address of a running Ray cluster (default: a new one on this machine)",
     )
     devices.add_argument("--batch-size", type=positive, metavar="N", help="texts per forward pass (default: by tokens)")
-    devices.add_argument(
-        "--backend", choices=BACKENDS, help="backend of matrix products (default: the fastest exact one)"
-    )
+    devices.add_argument("--backend", choices=BACKENDS, help="matrix backend (default: the fastest exact one)")
 
 
 def _examples(benchmark: Benchmark, command: str) -> str:
@@ -145,7 +159,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 
     overrides = overrides_of(options)
     if options.no_store and options.store_size:
-        raise BadInput("--store-size is about vectors that are kept, and --no-store keeps none: drop one of them")
+        raise BadInput("--store-size is the size of the embedding cache, and --no-store turns it off: drop one of them")
     store = None if options.no_store else options.store or default_store()
     return [
         RunRequest(

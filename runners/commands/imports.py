@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """While it lasts, Python looks for no garbage; what is alive at its end is never looked through again.
+    """Pause Python's garbage collection; objects alive at its end are never collected.
 
     torch, mteb and datasets leave more than a million objects, which stay until the process ends. Looking through them
     again and again for cycles to free takes a quarter of their import, and once more as long when the process ends. Not

@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def ends_at_once(last_words: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """While it lasts, SIGINT and SIGTERM end the process with exit code 128 + signal.
+    """Have SIGINT and SIGTERM end the process while it lasts, with exit code 128 + signal.
 
     Python itself would wait for the end of a long call into native code (a forward pass, a search). Here a thread is
     woken by the signal and leaves without any cleaning up, which is safe because a run may be killed at any instant.

@@ -55,7 +55,7 @@ class Leaderboard:
         return sorted(found)
 
     def version(self) -> str:
-        """A name of the state of the files: another where one was added, removed or written."""
+        """A name of the state of the files, which changes when one is added, removed or written."""
         return _version(self.files())
 
     def page(self) -> str:
@@ -130,7 +130,7 @@ class Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Two things can be got: the page, and the version of the files that it is of."""
+    """Serve the page, and the version of the files behind it."""
 
     server: Server
     server_version = "flagbench"
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse  # noqa: N815 - the library's names
 
     def _named_rightly(self) -> bool:
-        """Whether the browser knows this server by an address or a name that is its own.
+        """Tell whether the browser reached this server by an address or a name of its own.
 
         A page of elsewhere whose name was made to lead here (DNS rebinding) would else be able to read the answers.
         """
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Requests are not told of."""
+        """Log no requests."""
 
 
 def _headers(kind: str, length: int) -> Iterator[tuple[str, str]]:

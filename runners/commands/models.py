@@ -11,10 +11,10 @@ from flagbench.runners.terminal import console
 
 
 def add_models(parser: Parser) -> None:
-    """The flags of ``flagbench models``."""
+    """Add the flags of ``flagbench models``."""
     parser.set_defaults(run=_models)
     parser.add_subparsers(metavar="show").add_parser(
-        "show", help="what a checkpoint is, and every setting of it", fill=_add_show
+        "show", help="show the family of a checkpoint, and every setting of it", fill=_add_show
     )
 
 

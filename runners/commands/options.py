@@ -13,25 +13,45 @@ from flagbench.runners.arguments import positive
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
-    """Settings of the model."""
+    """Add the settings of the model to a parser."""
     model = command.add_argument_group("model settings (default: as published, or as the checkpoint's files say)")
-    model.add_argument("--revision", metavar="COMMIT", help="of a model on the hub")
-    model.add_argument("--name", metavar="ORG/NAME", help="name of the results folder of a local checkpoint")
     model.add_argument(
-        "--family", metavar="NAME", help="settings of a family of models.toml, as flagbench models lists"
+        "--revision", metavar="COMMIT", help="commit of a model on the hub (default: the published one, else main)"
     )
-    model.add_argument("--pooling", choices=POOLINGS)
-    model.add_argument("--normalize", action=argparse.BooleanOptionalAction, default=None, help="L2-normalise vectors")
-    model.add_argument("--max-length", type=positive, metavar="N", help="tokens kept of each text")
-    model.add_argument("--query-instruction", metavar="TEXT", help="before queries of retrieval and reranking tasks")
-    model.add_argument("--passage-instruction", metavar="TEXT", help="before passages of those tasks")
-    model.add_argument("--lowercase", action=argparse.BooleanOptionalAction, default=None, help="lower-case texts")
-    model.add_argument("--dtype", choices=DTYPES, help="default: the family's; fp32 on the processor")
     model.add_argument(
-        "--adapter", action="append", default=[], metavar="DIR", help="merge a PEFT adapter (may repeat)"
+        "--name", metavar="ORG/NAME", help="name of the model in results (default: its hub id or folder)"
     )
-    model.add_argument("--trust-remote-code", action="store_true", help="let code that the checkpoint brings run")
-    model.add_argument("--allow-pickle", action="store_true", help="read *.bin and *.pt files, which can run code")
+    model.add_argument(
+        "--family", metavar="NAME", help="family whose settings apply, of those that flagbench models lists"
+    )
+    model.add_argument("--pooling", choices=POOLINGS, help="pooling of token vectors into one")
+    model.add_argument(
+        "--normalize", action=argparse.BooleanOptionalAction, default=None, help="whether vectors are L2-normalised"
+    )
+    model.add_argument("--max-length", type=positive, metavar="N", help="tokens kept per text")
+    model.add_argument(
+        "--query-instruction", metavar="TEXT", help="text put before queries of retrieval and reranking tasks"
+    )
+    model.add_argument("--passage-instruction", metavar="TEXT", help="text put before passages of those tasks")
+    model.add_argument(
+        "--lowercase", action=argparse.BooleanOptionalAction, default=None, help="whether texts are lower-cased"
+    )
+    model.add_argument(
+        "--dtype", choices=DTYPES, help="number format of the weights (default: the family's; fp32 on the processor)"
+    )
+    model.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of a PEFT adapter to merge; may be repeated (default none)",
+    )
+    model.add_argument(
+        "--trust-remote-code", action="store_true", help="run Python code that the checkpoint brings (default off)"
+    )
+    model.add_argument(
+        "--allow-pickle", action="store_true", help="read *.bin and *.pt files, which can run code (default off)"
+    )
     for kind, flags in owned_flags().items():
         group = command.add_argument_group(kind.title)
         for each in flags:

@@ -23,28 +23,34 @@ _NEIGHBOURS = 3
 
 
 def add_rank(parser: argparse.ArgumentParser) -> None:
-    """The options of ``flagbench rank``."""
+    """Add the options of ``flagbench rank``."""
     _add_common(parser)
     parser.add_argument(
-        "--neighbours", type=_count, default=_NEIGHBOURS, metavar="N", help="models above and below (default 3)"
+        "--neighbours", type=_count, default=_NEIGHBOURS, metavar="N", help="models shown above and below (default 3)"
     )
     parser.set_defaults(run=_rank)
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
-    """The options of ``flagbench verify``."""
+    """Add the options of ``flagbench verify``."""
     _add_common(parser)
     parser.add_argument("--against", metavar="MODEL", help="published model org/name (default: the run's own)")
-    parser.add_argument("--tasks", type=names, default=(), metavar="A,B", help="judge these tasks alone")
-    parser.add_argument("--tolerance", type=_fraction, metavar="X", help="OK within X, of 1 (default 0.0005)")
-    parser.add_argument("--near", type=_fraction, metavar="X", help="near within X, beyond it FAIL (default 0.005)")
+    parser.add_argument(
+        "--tasks", type=names, default=(), metavar="A,B", help="names of tasks to compare (default all)"
+    )
+    parser.add_argument(
+        "--tolerance", type=_fraction, metavar="X", help="largest difference that is OK, of 1 (default 0.0005)"
+    )
+    parser.add_argument(
+        "--near", type=_fraction, metavar="X", help="largest difference that is near; beyond it is FAIL (default 0.005)"
+    )
     parser.set_defaults(run=_verify)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all of it, as JSON")
-    parser.add_argument("--overwrite", action="store_true", help="replace this file where it exists")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the whole result as JSON (default: none)")
+    parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
 
 
 def _rank(options: argparse.Namespace) -> int:

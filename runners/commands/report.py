@@ -21,35 +21,41 @@ _PORTS = 1 << 16
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
-    """The options of ``flagbench report``."""
+    """Add the options of ``flagbench report``."""
     add_runs_argument(parser)
-    parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="write the page there")
-    parser.add_argument("--overwrite", action="store_true", help="replace that file where it exists")
+    parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.add_argument(
         "--allow-differences",
         action="store_true",
-        help="put tasks side by side even if their data, splits, subsets, queries or main scores differ",
+        help="compare tasks even if their data, splits, subsets, queries or main scores differ (default off)",
     )
     _add_language(parser)
     parser.set_defaults(run=_report)
 
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
-    """The options of ``flagbench serve``."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="all runs below it, at any depth")
-    parser.add_argument("--port", type=_port, default=_PORT, metavar="N", help=f"default {_PORT}; 0 for any free one")
+    """Add the options of ``flagbench serve``."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder whose runs are shown, at any depth")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=_PORT,
+        metavar="N",
+        help=f"port to listen on; 0 for any free one (default {_PORT})",
+    )
     parser.add_argument(
         "--host",
         default=_HOST,
         metavar="ADDRESS",
-        help=f"address to listen on (default {_HOST}: this machine alone); on any other, all who reach it can read",
+        help=f"address to listen on; on any other than the default, all who reach it can read (default {_HOST})",
     )
     _add_language(parser)
     parser.set_defaults(run=_serve)
 
 
 def _add_language(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="of the page (default en)")
+    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the page (default en)")
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -86,7 +92,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def benchmarks() -> dict[str, Benchmark]:
-    """What a page must know of each benchmark, by name."""
+    """The facts about each benchmark that a page needs, by name."""
     from flagbench.results.page.view import Benchmark
     from flagbench.runners.commands.selection import warn
     from flagbench.runners.registry import registered

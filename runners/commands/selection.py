@@ -28,7 +28,7 @@ def benchmark_of(arguments: Sequence[str]) -> Benchmark:
 
 
 def add_selection_flags(parser: Parser, arguments: Sequence[str]) -> argparse._ArgumentGroup:
-    """Which benchmark, and which of its tasks.
+    """The selection of a benchmark and its tasks.
 
     Args:
         parser: Of a command.
@@ -40,7 +40,7 @@ def add_selection_flags(parser: Parser, arguments: Sequence[str]) -> argparse._A
     known = benchmark_names() if _HELP & set(arguments) else tuple(OWN)
     what = parser.add_argument_group("what to run")
     what.add_argument(
-        "--benchmark", default=DEFAULT, metavar="NAME", help=f"one of {', '.join(known)} (default {DEFAULT})"
+        "--benchmark", default=DEFAULT, metavar="NAME", help=f"benchmark to run: {', '.join(known)} (default {DEFAULT})"
     )
     what.add_argument(
         "--tasks",
@@ -50,7 +50,7 @@ def add_selection_flags(parser: Parser, arguments: Sequence[str]) -> argparse._A
         help="names of tasks (default all of the group, set or version)",
     )
     what.add_argument(
-        "--types", type=names, default=(), metavar="A,B", help="types of tasks: sts,retrieval,… (default all)"
+        "--types", type=names, default=(), metavar="A,B", help="types of tasks, such as sts,retrieval (default all)"
     )
     return what
 
@@ -58,7 +58,7 @@ def add_selection_flags(parser: Parser, arguments: Sequence[str]) -> argparse._A
 def add_benchmark_flags(
     parser: Parser, arguments: Sequence[str], benchmark: Benchmark, *, listed: bool = False
 ) -> None:
-    """The flags of the named benchmark; those of others are refused with the names of their owners.
+    """Add the flags of the named benchmark; those of others are refused with the names of their owners.
 
     Args:
         parser: Of a command, which has all of its other flags.
@@ -94,7 +94,7 @@ def selection_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def warn(faults: Sequence[str]) -> None:
-    """Say which benchmarks of packages cannot be loaded, a line each."""
+    """Warn of benchmarks of packages that cannot be loaded, a line each."""
     for fault in faults:
         print(f"flagbench: {fault}", file=sys.stderr)
 
@@ -126,7 +126,7 @@ def _refuse_flags_of_others(parser: Parser, arguments: Sequence[str], benchmark:
 
 
 def _flags_in(arguments: Sequence[str]) -> list[str]:
-    """What looks like a flag, without its value."""
+    """Every argument that looks like a flag, without its value."""
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     return [argument.split("=")[0] for argument in arguments[:end] if argument.startswith("--")]
 

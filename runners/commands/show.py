@@ -1,4 +1,4 @@
-"""What the commands say: a plan before it runs, the outcome after it, the lists of tasks and models, the store."""
+"""Output of the commands: a plan before it runs, its outcome, lists of tasks and models, the embedding cache."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 
 
 def said_before(plan: Plan, console: Console) -> None:
-    """The model and its effective settings, before the first task."""
+    """Print the model and its effective settings, before the first task."""
     spec = plan.model.spec
     say(console, f"{spec.name} at {spec.revision} on {plan.device}: {settings_line(spec)}")
     for line in plan.model.evidence:
@@ -54,7 +54,7 @@ def said_before(plan: Plan, console: Console) -> None:
 
 
 def said_after(plan: Plan, finished: Finished, console: Console) -> None:
-    """Where the results are, what must be known to read them, and last what failed and why."""
+    """Print where the results are, the notes needed to read them, and last the failures."""
     verdicts = {record.data["status"] for record in finished.records if record.status != "error"}
     if any(record.sample for record in finished.records):
         say(
@@ -63,7 +63,7 @@ def said_after(plan: Plan, finished: Finished, console: Console) -> None:
             "(flagbench/run.json has what was drawn)",
         )
     elif verdicts - {"exact"}:
-        say(console, "* the rows are not known to be the published ones (see run.json): not comparable")
+        say(console, "* not the official data (see run.json): scores are not comparable with published ones")
     if any(record.status != "error" for record in finished.records):
         say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
         if "score" in plan.benchmark.commands:
@@ -76,7 +76,7 @@ def said_after(plan: Plan, finished: Finished, console: Console) -> None:
 
 
 def show_plan(plan: Plan, console: Console) -> None:
-    """Everything that ``evaluate`` would do."""
+    """Print everything that ``evaluate`` would do."""
     spec = plan.model.spec
     show_model(plan.model, console)
     say(console, f"device    {plan.device}")
@@ -88,14 +88,14 @@ def show_plan(plan: Plan, console: Console) -> None:
     if plan.request.profile != "full":
         say(console, f"profile   {plan.request.profile}: a sample of each task that is larger")
     say(console, f"output    {plan.store.folder}")
-    say(console, f"store     {_store(plan.request)}")
+    say(console, f"cache     {_store(plan.request)}")
     rows = []
     for step in plan.steps:
         task = step.task
         where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
         state = step.state + (f" ({step.reason})" if step.reason else "")
         rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
-    headings = ["task", "type", "splits", "main score", "instructed", "dataset", "state"]
+    headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", "state"]
     console.print(_table(f"{plan.benchmark.title}: {counted(len(rows), 'task')}", headings, rows))
     for step in plan.steps:
         for line in plan.benchmark.remarks(step.task, plan.snapshots, plan.request):
@@ -103,7 +103,7 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def show_model(model: Model, console: Console) -> None:
-    """What a model was found to be, and every effective setting with where it comes from."""
+    """Print the kind of a model, and every effective setting with its source."""
     spec = model.spec
     say(console, f"model     {spec.name}")
     say(console, f"revision  {spec.revision}")
@@ -118,7 +118,7 @@ def show_model(model: Model, console: Console) -> None:
 
 
 def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) -> None:
-    """Rows of a benchmark."""
+    """Print the tasks of a benchmark."""
     listing = benchmark.listing(tasks)
     console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", listing.headings, listing.rows))
     if listing.closing:
@@ -126,17 +126,17 @@ def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) ->
 
 
 def show_models(console: Console) -> None:
-    """The families, and the published checkpoints with what sets them apart from their family."""
+    """Print the families, and the published checkpoints with the settings that override their family's."""
     families = {name: family_spec(name, name=name, revision="") for name in family_names()}
     rows = [[name, settings_line(spec), _selectors(spec)] for name, spec in families.items()]
     console.print(
-        _table("families (--family NAME for any checkpoint)", ["family", "settings", "instructed texts"], rows)
+        _table("families (--family NAME for any checkpoint)", ["family", "settings", "instruction added to"], rows)
     )
     rows = [
         [spec.name, spec.family, spec.revision[:8], _apart(spec, families.get(spec.family)), spec.licence]
         for spec in published().values()
     ]
-    headings = ["model", "family", "revision", "apart from its family", "licence"]
+    headings = ["model", "family", "revision", "overrides", "licence"]
     console.print(_table("published checkpoints", headings, rows))
     for short, name in registry().short.items():
         say(console, f"{short}: {name}, {settings_line(published()[name])}")
@@ -145,29 +145,29 @@ def show_models(console: Console) -> None:
 
 
 def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> None:
-    """What the store of embeddings holds."""
+    """Print the contents of the embedding cache."""
     if not spaces:
-        say(console, f"the store is empty: {root}")
+        say(console, f"the embedding cache is empty: {root}")
         return
     rows = [[*_kept(info), f"{info.rows:,}", _size(info.bytes), _minute(info.last_used)] for info in spaces]
     headings = ["model", "role", "instruction", "part", "texts", "size", "last used"]
-    console.print(_table("the store of embeddings", headings, rows))
+    console.print(_table("embedding cache", headings, rows))
     shards = sum(info.shards for info in spaces)
     size = _size(sum(info.bytes for info in spaces))
     say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
-    say(console, f"store     {root}")
+    say(console, f"cache     {root}")
 
 
 def said_cleared(root: Path, freed: int, console: Console) -> None:
-    """What emptying the store gave."""
+    """Print the space that clearing the cache freed."""
     say(console, f"{_bytes(freed)} freed: {root}")
 
 
 def show_verified(root: Path, verified: Verified, console: Console) -> None:
-    """What checking the store found, each damage in a line."""
+    """Print the result of verifying the cache, a line for each damage."""
     for damage in verified.damaged:
         lost = "texts lost, how many is not known" if damage.rows < 0 else f"{counted(damage.rows, 'text')} lost"
-        state = "mended" if damage.mended else "not mended"
+        state = "fixed" if damage.fixed else "not fixed"
         say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
     if verified.torn:
         say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
@@ -176,7 +176,7 @@ def show_verified(root: Path, verified: Verified, console: Console) -> None:
 
 
 def _kept(info: SpaceInfo) -> list[str]:
-    """Model, role, instruction and part of a space. What is written in the store is data: anything may lack."""
+    """Model, role, instruction and part of a space. The stored description is data: anything may lack."""
     its, model = info.identity, info.identity.get("model")
     model = model if isinstance(model, Mapping) else {"name": model}
     name, revision = _short(model.get("name"), 60), _short(model.get("revision"), 60)[:8]
@@ -202,7 +202,7 @@ def _minute(seconds: float) -> str:
 
 
 def _size(size: float) -> str:
-    """A number of bytes as a user would say it, in decimal units."""
+    """A number of bytes in decimal units, rounded."""
     units = ["B", "kB", "MB", "GB", "TB"]
     while size >= 999.5 and len(units) > 1:
         size /= 1000
@@ -211,7 +211,7 @@ def _size(size: float) -> str:
 
 
 def _bytes(size: int) -> str:
-    """A number of bytes, exactly and as a user would say it."""
+    """A number of bytes, exact and rounded."""
     return counted(size, "byte") + (f" ({_size(size)})" if size >= 1000 else "")
 
 
@@ -229,7 +229,7 @@ def _apart(spec: ModelSpec, family: ModelSpec | None) -> str:
 
 
 def _selectors(spec: ModelSpec, text: str | None = None) -> str:
-    """Which texts get an instruction: this one, or any."""
+    """The texts that get an instruction: this one, or any."""
     names = {"query": "queries", "passage": "passages", "*": "all others"}
     found = [names.get(selector, selector) for selector, its in spec.prompts if its and text in {None, its}]
     if len(found) > _SELECTORS_SHOWN and text is None:

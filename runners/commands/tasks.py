@@ -10,7 +10,7 @@ from flagbench.runners.terminal import console
 
 
 def add_tasks(parser: Parser, arguments: Sequence[str]) -> None:
-    """The flags of ``flagbench tasks``."""
+    """Add the flags of ``flagbench tasks``."""
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)

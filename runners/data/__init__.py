@@ -1,1 +1,1 @@
-"""Where the rows of data sets come from."""
+"""Sources of data sets."""

@@ -1,4 +1,4 @@
-"""Which source the dataset of a task has: the hub, or a folder of snapshots."""
+"""Choice of the source of a task's dataset: the hub, or a folder of snapshots."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Snapshots:
         self._hub: dict[tuple[str, str], HubRepo] = {}
 
     def source(self, repo: str, revision: str) -> Source:
-        """Where the rows of a dataset come from; the same repo of the hub is the same source, which downloads once.
+        """Find the source of a dataset; the same repo of the hub is the same source, which downloads once.
 
         Args:
             repo: ``org/name``.

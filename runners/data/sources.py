@@ -1,4 +1,4 @@
-"""Where the rows of a dataset come from, as values: a hub repo at a commit, a snapshot of one, any folder of the user.
+"""Sources of datasets, as values: a hub repo at a commit, a snapshot of one, any folder of the user.
 
 Rows are read straight from the files on every call. ``datasets``' prepared cache is not used: it takes two
 local folders of one name, whose README names configs, for the same data and returns the rows of whichever came first
@@ -30,7 +30,7 @@ _Read = TypeVar("_Read")
 
 
 class Source(ABC):
-    """Where the rows and files of one dataset come from."""
+    """Source of the rows and files of one dataset."""
 
     @abstractmethod
     def card(self) -> Path:
@@ -57,7 +57,7 @@ class Source(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What of the source moves a score, as plain values for a digest."""
+        """Facts of the source that move a score, as plain values for a digest."""
 
     def configs(self) -> list[str]:
         """Names of the configs."""
@@ -259,7 +259,7 @@ def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.T
     for name in schema.names:
         nulls = table.column(name).is_null().to_numpy()
         if nulls.any():
-            raise BadData(f"{where} has no {name} in row {begin + int(nulls.argmax())} (counted from 0); mend the data")
+            raise BadData(f"{where} has no {name} in row {begin + int(nulls.argmax())} (counted from 0); fix the data")
     return table.select(schema.names).cast(schema)
 
 

@@ -1,4 +1,4 @@
-"""What the store keeps of a model: its embeddings and scores, by everything that they depend on."""
+"""Cached embeddings and scores of a model, by everything that they depend on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GROUP_MULTI_VECTOR = 512
 
 
 class EmbeddingCache:
-    """A store, and how vectors are kept in it.
+    """A store, and the format of vectors in it.
 
     Attributes:
         store: Where.
@@ -37,13 +37,13 @@ class EmbeddingCache:
         self.half = half
 
     def of(self, spec: ModelSpec, role: Role | Literal["pair"], instruction: str) -> CachedEmbeddings:
-        """What is kept of a model under a role (``pair`` for scores) and an instruction."""
+        """Open the cache of a model under a role (``pair`` for scores) and an instruction."""
         settings = spec.as_dict() if role == "pair" else spec.vector_settings(role)
         return CachedEmbeddings(self.store, settings, role, instruction, half=self.half and role != "pair")
 
 
 class CachedEmbeddings:
-    """The kept embeddings of one model, role and instruction. Scores of pairs are dense vectors of one number."""
+    """The cached embeddings of one model, role and instruction. Scores of pairs are dense vectors of one number."""
 
     def __init__(self, store: Store, settings: Mapping[str, Any], role: str, instruction: str, *, half: bool) -> None:
         self._store = store
@@ -141,7 +141,7 @@ class CachedEmbeddings:
         return self._store.space(identity, former(identity))
 
     def _gather(self, part: Part, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], Embeddings]:
-        """What can be read of some places, and for each place its row there; -1 for what is damaged."""
+        """Read the records at some places; for each place its row in them, -1 where it is damaged."""
         row_of = np.full(len(places), -1, dtype=np.int64)
         pieces: list[Embeddings] = []
         read = 0

@@ -1,6 +1,6 @@
-"""Inputs to vectors and pairs to scores: each distinct one once in the life of the store, and nothing unusable passes.
+"""Inputs to vectors and pairs to scores: each distinct one is computed once and cached; NaN is refused.
 
-What the store has is read from it. The rest goes through the adapter longest first, in chunks that are stored as soon
+Cached vectors are read. The rest goes through the adapter longest first, in chunks that are stored as soon
 as they are there. Where a chunk ends depends on the texts in it alone, so a run that was killed goes on with the very
 chunks, and the very numbers, that it would have had; the next chunk is tokenised while the model runs on this one.
 """
@@ -39,13 +39,13 @@ R = TypeVar("R")
 
 @dataclass
 class EncodeCounts:
-    """What was encoded so far.
+    """Counts of inputs encoded so far.
 
     Attributes:
         texts: Texts asked for.
         distinct: Distinct ones among those of each call.
-        encoded: Texts that went through the model; the others came from the store.
-        seconds: Wall time of reading from the store and of encoding.
+        encoded: Texts that went through the model; the others were cached.
+        seconds: Wall time of reading the cache and of encoding.
     """
 
     texts: int = 0
@@ -73,7 +73,7 @@ class Distinct(NamedTuple):
 
 
 class TextEncoder:
-    """An encoder with the store, de-duplication, length-sorted chunks, progress and a check for NaN around it.
+    """An encoder with the embedding cache, de-duplication, length-sorted chunks, progress and a check for NaN.
 
     Attributes:
         adapter: The model.
@@ -86,8 +86,8 @@ class TextEncoder:
 
         Args:
             adapter: The model.
-            progress: Whom to tell.
-            cache: The store; None to keep nothing.
+            progress: The progress to report to.
+            cache: The embedding cache; no cache when None.
         """
         self.adapter = adapter
         self.counts = EncodeCounts()
@@ -257,14 +257,14 @@ def score_pairs(
     progress: Progress,
     cache: EmbeddingCache | None = None,
 ) -> NDArray[np.float32]:
-    """Score pairs: each distinct one once, longest first, with the store, progress and a check for NaN.
+    """Score pairs: each distinct one once, longest first, with the cache, progress and a check for NaN.
 
     Args:
         scorer: The model.
         pairs: ``(query, passage)``.
         instruction: Prefix of the queries.
-        progress: Whom to tell.
-        cache: The store; None to keep nothing.
+        progress: The progress to report to.
+        cache: The embedding cache; no cache when None.
 
     Returns:
         ``float32[n]`` in the order of the pairs.
@@ -321,7 +321,7 @@ def _usable(scores: NDArray[np.float32], pairs: int, scorer: Scorer) -> NDArray[
 
 
 def _lanes(adapter: Adapter) -> int:
-    """How many prepared calls of an adapter may run at the same time. One that is loaded when needed loads here."""
+    """Number of prepared calls of an adapter that may run at the same time. A deferred one loads here."""
     return adapter.lanes if isinstance(adapter, Parallel) else 1
 
 

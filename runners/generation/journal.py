@@ -164,7 +164,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_torn_header(content: bytes) -> bool:
-    """Whether a file without a whole line is what is left of a journal, and not somebody's text."""
+    """Tell whether a file without a whole line is the rest of a journal, and not somebody's text."""
     begin = b'{"format": "' + _FORMAT.encode()
     left = content.rstrip(b"\n").rstrip(b"\0")
     return left.startswith(begin) or begin.startswith(left)

@@ -18,7 +18,7 @@ Grade = TypeVar("Grade")
 
 
 class Answering(Protocol):
-    """What is needed of a judge: the one call of a generator."""
+    """Interface of a judge: the one call of a generator."""
 
     def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
         """See ``flagbench.models.contract.Generator``."""
@@ -27,7 +27,7 @@ class Answering(Protocol):
 
 @dataclass(frozen=True)
 class Graded(Generic[Grade]):
-    """What a judge gave.
+    """Replies of a judge.
 
     Attributes:
         grades: By the item's place.

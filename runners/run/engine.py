@@ -31,7 +31,7 @@ from flagbench.runners.workers.processes import pool_on
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run gave.
+    """Result of a run.
 
     Attributes:
         records: One for each task of the plan, in order, skipped ones as they were.
@@ -45,12 +45,12 @@ class Finished:
 def run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
     """Run a plan.
 
-    The weights are loaded when the store first lacks something of the model. A task that fails does not stop the
+    The weights are loaded when the cache first lacks something of the model. A task that fails does not stop the
     others.
 
     Args:
         plan: What to do.
-        progress: Whom to tell.
+        progress: The progress to report to.
         loaded: Models that runs before this one have loaded.
 
     Raises:
@@ -104,13 +104,13 @@ class _Engine:
         return Finished(tuple(done), self._exit_code)
 
     def close(self) -> None:
-        """Let go of the store and the results folder."""
+        """Release the cache and the results folder."""
         self._plan.store.release()
         if self._cache:
             self._cache.store.close()
 
     def _evaluated_model(self) -> EvaluatedModel:
-        """The model, and its reranker; each is loaded when the store lacks something of it."""
+        """The model, and its reranker; each is loaded when the cache lacks something of it."""
         plan = self._plan
         self._loaded.keep_only(filter(None, (plan.model, plan.reranker)))
         for model in filter(None, (plan.model, plan.reranker)):
@@ -119,7 +119,7 @@ class _Engine:
             self._models.append(Deferred(model.spec, joint_device(devices), load))
         reranker = cast("Scorer", self._models[1]) if plan.reranker else None
         first = self._models[0]
-        # Also when the store has all vectors: which of them it has must not decide who multiplies them.
+        # Also when all vectors are cached: which are must not decide who multiplies them.
         search_worker = (lambda: cast("SearchWorker", first.adapter)) if plan.request.engine == "ray" else None
         return EvaluatedModel(first, reranker, plan.request.rerank_top_k, self._cache, search_worker=search_worker)
 

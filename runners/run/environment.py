@@ -1,4 +1,4 @@
-"""Where a run was made: versions, machine, threads. Recorded in every run.json."""
+"""Environment of a run: versions, machine, threads. Recorded in every run.json."""
 
 from __future__ import annotations
 

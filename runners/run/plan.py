@@ -86,7 +86,7 @@ class Plan:
 
     @property
     def device(self) -> str:
-        """Where it will run, in a word."""
+        """The device to run on, in a word."""
         return devices_line(self.devices)
 
     @property
@@ -103,7 +103,7 @@ def resolve(request: RunRequest) -> Plan:
     """
     benchmark = find_benchmark(request.benchmark)
     if request.ray_address and request.engine != "ray":
-        raise BadInput("--ray-address is of --engine ray: add it, or drop the address")
+        raise BadInput("--ray-address needs --engine ray")
     _check_profile(request, benchmark)
     tasks = benchmark.select(request)
     snapshots = Snapshots(_data_root(request, benchmark))
@@ -120,7 +120,9 @@ def resolve(request: RunRequest) -> Plan:
     if request.store:
         _check_folder("--store", request.store)
     elif request.store_fp16:
-        raise BadInput("--store-fp16 is about vectors that are kept, and --no-store keeps none: drop one of them")
+        raise BadInput(
+            "--store-fp16 is the format of the embedding cache, and --no-store turns it off: drop one of them"
+        )
     earlier = store.read()
     second: dict[str, Any] = (
         {"reranker": {**reranker.spec.as_dict(), "top_k": request.rerank_top_k}} if reranker else {}
@@ -166,13 +168,13 @@ def _benchmarks(wanted: Callable[[Benchmark], bool]) -> str:
 
 
 def _output(request: RunRequest) -> Path:
-    """Where the results go: those of a profile beside the full ones, which they neither replace nor stand among."""
+    """Results folder: those of a profile go beside the full ones, which they neither replace nor join."""
     output = request.output.expanduser()
     return output if request.profile == "full" else output / request.profile
 
 
 class _Device:
-    """Where a request runs, found when first asked for: it takes torch, which bad input need not wait for."""
+    """Device of a request, resolved on first use: that imports torch, which bad input need not wait for."""
 
     def __init__(self, request: RunRequest) -> None:
         self._request = request
@@ -189,7 +191,7 @@ class _Device:
         return resolve_devices(several) if several else (resolve_device(self._request.device),)
 
     def is_cpu(self) -> bool:
-        """Whether it is the processor."""
+        """True on the processor."""
         return joint_device(self.names) == "cpu"
 
 
@@ -261,7 +263,7 @@ def _check_searcher(request: RunRequest, model: Model) -> None:
     if request.engine == "ray":
         raise BadInput(f"--engine ray: {model.spec.name} searches on this machine; drop it")
     if request.store_fp16 and not request.reranker:
-        raise BadInput(f"--store-fp16 is about vectors, and {model.spec.name} gives none: drop it")
+        raise BadInput(f"--store-fp16 is the format of cached vectors, and {model.spec.name} gives none: drop it")
 
 
 def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: _Device) -> Model:
@@ -279,7 +281,7 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
         kind = "an embedding model" if reranker.spec.ability == "encode" else "a search without a model"
         raise BadInput(f"--reranker {request.reranker}: {kind}, not a reranker; name it as MODEL")
     if model.spec.ability == "score":
-        raise BadInput(f"{model.spec.name} is a reranker itself: --reranker wants an embedding model before it")
+        raise BadInput(f"{model.spec.name} is a reranker itself: --reranker needs an embedding model as MODEL")
     _check_modalities(reranker, tasks)
     others = tuple(task for task in tasks if task.kind != "Retrieval")
     if others:
@@ -357,7 +359,7 @@ def model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
 
 
 def _task_settings(benchmark: Benchmark, task: Task) -> dict[str, Any]:
-    """What moves the task's score; modalities are absent where they are text, so that older results stay finished."""
+    """Settings that move the task's score; no modalities where they are text, so that older results stay finished."""
     settings: dict[str, Any] = _plain(benchmark.settings(task))
     if settings.get("modalities") == ["text"]:
         del settings["modalities"]

@@ -65,13 +65,13 @@ class RetrievalData:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a data set is searched and scored.
+    """Settings of a search and its scoring.
 
     Attributes:
         metric: The main score.
         cutoffs: ``k`` of all metrics that are computed; that of the main score is among them.
         rule: How means are taken (``runners/search/metrics.py``).
-        top_k: Passages that are found of each query.
+        top_k: Passages found per query.
         below: What becomes of the passages that a reranker does not see.
         fill_empty: Whether a query of which nothing is found gets passages with score 0.
     """
@@ -107,11 +107,11 @@ class Scored:
 
 @dataclass(frozen=True)
 class Stage:
-    """What was found: by the model alone, or after the reranker.
+    """Rankings and scores of the model alone, or after the reranker.
 
     Attributes:
         reranked: Whether the reranker has been there.
-        runs: By split; the passages of each query in trec_eval's order.
+        runs: By split; the passages per query in trec_eval's order.
         scored: By split, where there are labels.
     """
 
@@ -248,7 +248,7 @@ def _fill_empty(run: Run, passage_ids: Sequence[str], top_k: int) -> Iterator[st
     Args:
         run: Changed in place.
         passage_ids: All of them.
-        top_k: Passages of each query.
+        top_k: Passages per query.
 
     Yields:
         What is to be said of it.
@@ -261,7 +261,7 @@ def _fill_empty(run: Run, passage_ids: Sequence[str], top_k: int) -> Iterator[st
 
 
 def _oddities(data: RetrievalData, rule: Rule) -> Iterator[str]:
-    """What is odd about the labels, a line each."""
+    """Remarks on oddities of the labels, a line each."""
     for split, part in data.parts.items():
         if part.qrels is None:
             continue

@@ -1,4 +1,4 @@
-"""A run from vectors: the best passages of each query, or the given candidates in a new order."""
+"""A run from vectors: the best passages per query, or the given candidates in a new order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Run = dict[str, dict[str, float]]
 """``{query id: {passage id: score}}``, as pytrec_eval takes it. Order and ties are left to trec_eval."""
 
 Below = Literal["kept", "dropped"]
-"""What becomes of passages below those that a reranker sees."""
+"""Treatment of passages below those that a reranker sees."""
 
 
 def comparable(vectors: NDArray[np.float32], similarity: Similarity) -> NDArray[np.float32]:
@@ -87,8 +87,8 @@ def retrieve(
         passage_ids: ``n`` ids.
         text_of: ``int64[n]`` number of each passage's text; passages with the same text share it.
         vectors: Numbers of texts and their vectors ``float32[m, d]``, piece by piece, each text once.
-        top_k: Passages kept of each query.
-        search_worker: Gives the workers that search; None to search here.
+        top_k: Passages kept per query.
+        search_worker: Gives the workers that search; None: search here.
     """
     with closing(StreamSearch(queries, top_k + TIES, search_worker=search_worker)) as search:
         for numbers, piece in vectors:
@@ -142,8 +142,8 @@ def rescore(
         queries: ``float32[q, d]``, comparable by inner product.
         passage_ids: ``n`` ids.
         passages: ``float32[n, d]``.
-        candidates: Passage ids of each query.
-        top_k: Candidates kept of each query.
+        candidates: Passage ids per query.
+        top_k: Candidates kept per query.
     """
     index = DenseIndex(passages, use_gpu=False)
     row_of = {passage_id: row for row, passage_id in enumerate(passage_ids)}
@@ -165,7 +165,7 @@ def rerank(
     top_k: int,
     below: Below = "kept",
 ) -> Run:
-    """Put the first ``top_k`` passages of each query in a reranker's order.
+    """Put the first ``top_k`` passages per query in a reranker's order.
 
     Where the others are kept, they stay below in the order that they had, so that recall beyond ``top_k`` is that of
     the first run.
@@ -175,7 +175,7 @@ def rerank(
         queries: Input by query id.
         passage: Gives the input of a passage id.
         score: Scores of ``(query, passage)`` pairs.
-        top_k: Passages re-ranked of each query.
+        top_k: Passages re-ranked per query.
         below: What becomes of the others.
     """
     ranked = {query_id: in_order(found) for query_id, found in run.items()}

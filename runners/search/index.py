@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What searched, as recorded in the result.
+    """Library and settings of a search, as recorded in the result.
 
     Attributes:
         library: FAISS and its version.
@@ -55,7 +55,7 @@ def gpu_count() -> int:
 
 
 class BlockHits(NamedTuple):
-    """What each query found in one block, best first.
+    """Hits per query in one block, best first.
 
     Attributes:
         scores: ``float32[q, k]``.
@@ -87,7 +87,7 @@ def search_block(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: 
     Args:
         queries: ``float32[q, d]``, ``q`` at least 1.
         vectors: ``float32[n, d]``, never changed.
-        k: Found of each query, at most ``n``.
+        k: Found per query, at most ``n``.
     """
     gpus = gpu_count()
     if gpus:
@@ -102,7 +102,7 @@ SecondScore = Callable[[int, NDArray[np.int64]], NDArray[np.float32]]
 
 
 class Hits(NamedTuple):
-    """What each query found, best first; all three ``[q, k]``, with fewer columns where there were fewer rows.
+    """Hits per query, best first; all three ``[q, k]``, with fewer columns where there were fewer rows.
 
     Attributes:
         scores: ``float32``.
@@ -115,7 +115,7 @@ class Hits(NamedTuple):
     second: NDArray[np.float32]
 
     def take(self, places: NDArray[np.int64]) -> Hits:
-        """Some places of each query, ``int64[q, m]``."""
+        """Some places per query, ``int64[q, m]``."""
         return Hits(
             np.take_along_axis(self.scores, places, axis=1),
             np.take_along_axis(self.rows, places, axis=1),
@@ -128,7 +128,7 @@ class Hits(NamedTuple):
 
     @staticmethod
     def joined(pieces: Sequence[Hits], axis: Literal[0, 1]) -> Hits:
-        """What other queries found (axis 0), or what the same queries found elsewhere (1)."""
+        """Join hits of other queries (axis 0), or of the same queries in other blocks (1)."""
         return Hits(
             np.concatenate([each.scores for each in pieces], axis=axis),
             np.concatenate([each.rows for each in pieces], axis=axis),
@@ -137,7 +137,7 @@ class Hits(NamedTuple):
 
 
 class StreamSearch:
-    """The best rows of each query, over vectors that come piece by piece."""
+    """The best rows per query, over vectors that come piece by piece."""
 
     def __init__(
         self,
@@ -151,9 +151,9 @@ class StreamSearch:
 
         Args:
             queries: ``float32[q, d]``.
-            k: Rows kept of each query.
+            k: Rows kept per query.
             second: Gives second scores of what each block finds; block after block, so it may forget what is searched.
-            search_worker: Gives the workers that search, when the first block is full; None to search here.
+            search_worker: Gives the workers that search, when the first block is full; None: search here.
         """
         self._queries = np.ascontiguousarray(queries, dtype=np.float32)
         self._k = k
@@ -170,7 +170,7 @@ class StreamSearch:
 
     @property
     def info(self) -> IndexInfo:
-        """What has searched so far."""
+        """Library and settings of the searches so far."""
         infos = list(self._searched_by) or [_info("flat, in blocks", gpu_count())]
         return replace(
             infos[0],
@@ -204,7 +204,7 @@ class StreamSearch:
                 self._search()
 
     def finish(self) -> Hits:
-        """What was found among all of them."""
+        """Hits among all vectors."""
         if self._count:
             self._search()
         while self._away:
@@ -280,7 +280,7 @@ class DenseIndex:
         self.info = _info("IndexFlatIP", gpus)
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The ``k`` best rows of each query.
+        """The ``k`` best rows per query.
 
         Args:
             queries: ``float32[q, d]``.

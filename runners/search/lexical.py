@@ -38,7 +38,7 @@ class QueryWeights:
         self.weights = self.of(queries)
 
     def of(self, texts: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
-        """What counts of the weights of some texts.
+        """The weights of some texts for the tokens that the queries have.
 
         Args:
             texts: ``float32[n, V]``; of any vocabulary, wider or narrower than that of the queries.
@@ -56,7 +56,7 @@ class QueryWeights:
 
 
 class LexicalSearch:
-    """The best rows of each query by the inner product of their weights. Those that share no token are left out.
+    """The best rows per query by the inner product of their weights. Those that share no token are left out.
 
     Of rows with the same score those that came first are kept.
     """
@@ -66,7 +66,7 @@ class LexicalSearch:
 
         Args:
             queries: ``float32[q, V]``.
-            k: Rows kept of each query.
+            k: Rows kept per query.
         """
         self._query_weights = QueryWeights(queries)
         self._k = k
@@ -90,7 +90,7 @@ class LexicalSearch:
             self._search()
 
     def finish(self) -> list[Ranked]:
-        """The rows of each query, at most ``k``, and fewer where fewer share a token with it."""
+        """The rows per query, at most ``k``, and fewer where fewer share a token with it."""
         self._search()
         return self._best
 

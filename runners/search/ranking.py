@@ -82,9 +82,9 @@ def rank(
         encoder: A model; its spec says which of its parts rank.
         queries: All queries.
         passages: All passages.
-        candidates: Passage ids of each query that alone are ranked; None to rank all passages.
-        top_k: Passages kept of each query.
-        search_worker: Gives the workers that search all dense vectors; None to search here.
+        candidates: Passage ids per query that alone are ranked; None to rank all passages.
+        top_k: Passages kept per query.
+        search_worker: Gives the workers that search all dense vectors; None: search here.
     """
     spec = encoder.adapter.spec
     if candidates is not None:
@@ -297,7 +297,7 @@ class _Rescoring:
         return found if found.dense is None else replace(found, dense=comparable(found.dense, self._spec.similarity))
 
     def _scores(self, rows: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
-        """Exact scores of some passages of each query, by the parts and weights of the spec."""
+        """Exact scores of some passages per query, by the parts and weights of the spec."""
         spec, queries, passages = self._spec, self._queries, self._passages
         total = [np.zeros(len(each), dtype=np.float32) for each in rows]
         weights = {"sparse": (0, 1, 0), "colbert": (0, 0, 1)}.get(spec.ranking.retrieval, spec.ranking.weights)
@@ -342,7 +342,7 @@ def _run(query_ids: Sequence[str], ids: NDArray[np.object_], ranked: Iterable[Ra
 
 
 def _had(part: T | None) -> T:
-    """A part that was asked for; without texts there is none."""
+    """A requested part; without texts there is none."""
     if part is None:
         raise BadData("there is nothing to rank: the task has no queries or no passages")
     return part
@@ -356,8 +356,8 @@ def late_interaction(
     """ColBERT's score: the mean over the query's vectors of the largest inner product with a vector of the passage.
 
     Args:
-        queries: Vectors of each query.
-        rows: Passage rows of each query, each passage once.
+        queries: Vectors per query.
+        rows: Passage rows per query, each passage once.
         chunks: Passage rows, and their vectors, chunk by chunk; together all that are in ``rows``.
 
     Returns:
@@ -388,7 +388,7 @@ def _on_top(head: NDArray[np.int64], scores: NDArray[np.float32], dense: Ranked)
 
 
 def _info(dense: IndexInfo | None = None) -> IndexInfo:
-    """What searched: scipy's sparse and numpy's matrix products, and FAISS where dense vectors gave candidates."""
+    """Libraries of the search: scipy's sparse and numpy's matrix products, and FAISS for dense candidates."""
     numeric = f"scipy {scipy.__version__}, numpy {np.__version__}"
     if dense is None:
         return IndexInfo(numeric, "matrix products", "cpu", exact=True)

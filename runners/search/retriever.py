@@ -1,4 +1,4 @@
-"""What finds passages for queries: an encoder or a searcher, and maybe a reranker behind it, task after task."""
+"""Retrieval with the model under evaluation: an encoder or a searcher, and a reranker if there is one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOLD = 1_000
 
 
 class Retriever:
-    """A contestant's way from texts to a run: which instruction goes before which text, the search, the re-ranking.
+    """The model's way from texts to a run: instructions, search, re-ranking.
 
     Attributes:
         encoder: What encodes; None where the model searches without vectors.
@@ -41,11 +41,11 @@ class Retriever:
 
     @classmethod
     def of(cls, evaluated: EvaluatedModel, progress: Progress) -> Self:
-        """That of a contestant, whichever way its model searches.
+        """The retriever of a model, encoder or searcher.
 
         Args:
             evaluated: An encoder or a searcher, maybe with a reranker.
-            progress: Whom to tell.
+            progress: The progress to report to.
         """
         adapter = evaluated.adapter
         if "search" in adapter.capabilities:
@@ -54,7 +54,7 @@ class Retriever:
 
     @property
     def counts(self) -> EncodeCounts:
-        """What was encoded so far: nothing by a model that searches without vectors."""
+        """Counts of encoded inputs so far; 0 for a model that searches without vectors."""
         return self.encoder.counts if self.encoder else EncodeCounts()
 
     def retrieve(
@@ -73,12 +73,12 @@ class Retriever:
             task: Name and kind; they choose the instructions.
             queries: All queries, without instruction.
             passages: All passages, without instruction.
-            candidates: Passage ids of each query that alone are ranked; None to rank all passages.
-            top_k: Passages kept of each query.
+            candidates: Passage ids per query that alone are ranked; None to rank all passages.
+            top_k: Passages kept per query.
             language: Of the texts, ISO 639-1; empty where it is not known. A model that encodes does not ask.
 
         Returns:
-            A ranking of each query. A searcher leaves out passages that share no word with the query, so it may be
+            A ranking per query. A searcher leaves out passages that share no word with the query, so it may be
             shorter than ``top_k``, and empty; candidates are all ranked.
         """
         started = time.perf_counter()
@@ -98,7 +98,7 @@ class Retriever:
         return run
 
     def rerank(self, task: tuple[str, str], run: Run, queries: Texts, passages: Texts, *, below: Below) -> Run:
-        """What was retrieved in the reranker's order; as it is where there is no reranker.
+        """Re-rank retrieved passages; without a reranker they keep their order.
 
         Args:
             task: Name and kind; they choose the instruction.

@@ -1,4 +1,4 @@
-"""Which queries a model did worst on, and what is shown of them."""
+"""The queries with a model's lowest values, and the texts shown of them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def worst_of(task: str, metric: str, examples: Iterable[Example]) -> Examples:
 
     Args:
         task: Name.
-        metric: What the values are of.
+        metric: The metric that the values are of.
         examples: The worst of each split and subset.
     """
     return Examples(task, metric, heapq.nsmallest(COUNT, examples, key=lambda example: example.value))

@@ -1,4 +1,4 @@
-"""How a store lies on disk: ``<root>/<space>/`` with ``space.json`` and shards, and nothing else is a store's own."""
+"""Layout of a store on disk: ``<root>/<space>/`` with ``space.json`` and shards; other files are not the store's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folders(root: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise BadInput(f"cannot read the store {root}: {error.strerror}; name another --store") from error
+        raise BadInput(f"cannot read the embedding cache {root}: {error.strerror}; name another --store") from error
 
 
 def _is_space(folder: Path) -> bool:

@@ -22,7 +22,7 @@ def as_keys(hashes: Iterable[bytes]) -> NDArray[np.void]:
 
 
 def first_of_each(keys: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each key comes first, and which of them every key is.
+    """Find the first place of each distinct key, and for every key which distinct one it is.
 
     Args:
         keys: ``V16[n]``.

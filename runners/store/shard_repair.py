@@ -1,4 +1,4 @@
-"""What is wrong with a shard, and its mend: the damaged is left out, and the good written anew."""
+"""Repair of a damaged shard: good records are written anew, damaged ones left out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flagbench.runners.store.shards import (
 
 @dataclass(frozen=True)
 class Report:
-    """What a shard is worth, every byte read.
+    """State of a shard after every byte was read.
 
     Attributes:
         good: Records whose checksums are right.
@@ -65,7 +65,7 @@ def examine(reader: Reader) -> Report:
 
 
 def _following(reader: Reader, offset: int) -> int | None:
-    """Where the next whole record begins, after something that is none."""
+    """Find where the next whole record begins, after bytes that are none."""
     for begin in range(offset + ALIGN, reader.size, CHUNK):
         chunk = reader.bytes_at(begin, CHUNK)
         at = chunk.find(MAGIC)
@@ -78,7 +78,7 @@ def _following(reader: Reader, offset: int) -> int | None:
 
 
 def _unfinished(reader: Reader, offset: int) -> bool:
-    """Whether what stands from here to the end may be the beginning of a record that was not written whole."""
+    """Tell whether the bytes from here to the end may begin a record that was not written whole."""
     chunk = reader.bytes_at(offset, PREFIX.size)
     if reader.record_at(offset) is not None:
         return True

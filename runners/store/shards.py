@@ -1,4 +1,4 @@
-"""The files of the store of embeddings: append-only shards of records, each record with its keys and its arrays.
+"""Files of the embedding cache: append-only shards of records, each record with its keys and its arrays.
 
 A shard is 64 bytes that name the format and the space it belongs to, and then records. A record is::
 
@@ -70,7 +70,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Where a record and its arrays are.
+    """Place of a record and its arrays in the file.
 
     Attributes:
         offset: Its first byte in the shard.
@@ -178,7 +178,7 @@ class Writer:
         self._synced = time.monotonic()
 
     def usable(self) -> bool:
-        """Whether the file is still as this process left it: not removed, and not shortened, by another one."""
+        """True while no other process removed or shortened the file."""
         try:
             status = os.fstat(self._fd)
         except OSError:
@@ -276,7 +276,7 @@ class Reader:
             offset = record.end
 
     def intact(self, record: Record) -> bool:
-        """Whether all of a record can be read, with the right checksums."""
+        """Tell whether all of a record can be read, with the right checksums."""
         return record.end <= self.size and all(self._crc(record, column) == column.crc for column in record.columns)
 
     def take(self, record: Record, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""The store of embeddings: vectors by the hash of their text, kept between runs and shared by all processes.
+"""The embedding cache on disk: vectors by the hash of their text, kept between runs and shared by all processes.
 
 ``<root>/<space>/`` holds ``space.json`` and shards (``shards.py``). A space is all that one model gave under one role,
 one instruction and one part; its name is a hash of these. Processes only ever add files of their own, so any number of
@@ -82,7 +82,7 @@ class Store:
         """Go on without writing, and say so once."""
         if not self.read_only:
             self.read_only = True
-            self.warn(f"store {self.root} cannot be written ({error.strerror}): vectors are not kept")
+            self.warn(f"the embedding cache {self.root} cannot be written ({error.strerror}): vectors are not cached")
 
     def close(self) -> None:
         """Have everything reach the disk."""
@@ -116,14 +116,14 @@ class Space:
                 for path, _ in files(each, SUFFIX):
                     self._scan(path)
             except OSError as error:
-                store.warn(f"store: {each} cannot be read ({error.strerror}); its texts are encoded again")
+                store.warn(f"embedding cache: {each} cannot be read ({error.strerror}); its texts are encoded again")
 
     def paths(self) -> set[Path]:
         """Shards that this process reads or writes."""
         return {where[0] for where in self._where if where} | ({self._writer.path} if self._writer else set())
 
     def find(self, keys: NDArray[np.void]) -> NDArray[np.int64]:
-        """Where texts are.
+        """Find the places of texts.
 
         Args:
             keys: ``V16[n]``, of ``keys_of``.
@@ -158,10 +158,10 @@ class Space:
             if error.errno in _REFUSED:
                 self._store.refuse(error)
                 return None
-            mend = "free space, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose"
+            fix = "free space, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose"
             raise BadInput(
-                f"cannot write to the store {self._store.root}: {error.strerror}; {mend} another --store or run with "
-                "--no-store"
+                f"cannot write to the embedding cache {self._store.root}: {error.strerror}; {fix} another --store or "
+                "run with --no-store"
             ) from error
         assert record is not None
         return self._add(writer.path, record, keys.tobytes())
@@ -257,7 +257,7 @@ class Space:
         """Do without a shard. That another process removed it is no news."""
         self._forget(path, set())
         if error.errno not in (errno.ENOENT, errno.ESTALE):
-            self._store.warn(f"store: {path} cannot be read ({error.strerror}); its texts are encoded again")
+            self._store.warn(f"embedding cache: {path} cannot be read ({error.strerror}); its texts are encoded again")
 
     def _mend(self, path: Path, offset: int, lost: int) -> None:
         """Forget all that is damaged in a shard, and put what is good into a new one where that can be written.
@@ -279,7 +279,7 @@ class Space:
         good = [record for record in report.good if record.offset != offset]
         lost += self._forget(path, {record.offset for record in good})
         first = min([offset, *(begin for begin, _ in report.bad)])
-        self._store.warn(f"store: {path} is damaged at byte {first}; its {lost} texts are encoded again")
+        self._store.warn(f"embedding cache: {path} is damaged at byte {first}; its {lost} texts are encoded again")
         new, moved = path, {record.offset: record for record in good}
         with suppress(OSError):
             new, moved = rewrite(path, good)
@@ -314,7 +314,7 @@ class Space:
             try:
                 writer.close()
             except OSError as error:
-                self._store.warn(f"store: the end of {writer.path} may not be on the disk ({error.strerror})")
+                self._store.warn(f"embedding cache: the end of {writer.path} may not be on the disk ({error.strerror})")
 
     def _new_writer(self) -> Writer:
         attempts = 3

@@ -1,4 +1,4 @@
-"""What is done with a store as a whole: list what is in it, empty it, check every byte (``flagbench cache``)."""
+"""Upkeep of a store as a whole: list its contents, clear it, check every byte (``flagbench cache``)."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ class Damage:
     Attributes:
         path: The shard.
         offset: Where it begins.
-        rows: Vectors that are lost; -1 where that cannot be told.
-        mended: Whether the shard was replaced by what is good of it.
+        rows: Vectors that are lost; -1 where that is unknown.
+        fixed: Whether the shard was replaced by what is good of it.
     """
 
     path: Path
     offset: int
     rows: int
-    mended: bool
+    fixed: bool
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What a check of every byte found.
+    """Result of a check of every byte.
 
     Attributes:
         records: Records that are good.
@@ -73,7 +73,7 @@ class Verified:
 
 
 def inventory(root: Path) -> list[SpaceInfo]:
-    """What a store holds, the space used last first.
+    """List the contents of a store, the space used last first.
 
     Raises:
         BadInput: The folder is not a store, or cannot be read.
@@ -111,7 +111,7 @@ def clear(root: Path) -> int:
 
 
 def verify(root: Path) -> Verified:
-    """Check every byte of a store and mend what is damaged, as far as it can be written.
+    """Check every byte of a store and fix what is damaged, as far as it can be written.
 
     What only may be damage, for another process may be writing it, is left where the shard is younger than a minute.
 
@@ -131,22 +131,22 @@ def verify(root: Path) -> Verified:
             except FileNotFoundError:
                 continue
             except OSError:
-                damaged.append(Damage(path, 0, -1, mended=False))
+                damaged.append(Damage(path, 0, -1, fixed=False))
                 continue
             report = examine(reader)
             reader.close()
             records += len(report.good)
             size += reader.size
             losses = [*report.bad, *((gap, -1) for gap in report.gaps if settled)]
-            mended = False
+            fixed = False
             with suppress(OSError):
                 if losses:
                     rewrite(path, report.good)
-                    mended = True
+                    fixed = True
                 elif report.torn is not None and settled:
                     cut(path, report.torn)
                     torn += 1
-            damaged += [Damage(path, offset, rows, mended) for offset, rows in sorted(losses)]
+            damaged += [Damage(path, offset, rows, fixed) for offset, rows in sorted(losses)]
         drop_if_empty(folder)
     return Verified(records, size, tuple(damaged), torn)
 
@@ -155,5 +155,5 @@ def _spaces(root: Path) -> list[Path]:
     """The folders of a store that are spaces; there need be neither a store nor a space in it."""
     spaces = folders(root)
     if not spaces and root.exists() and any(not each.name.startswith(".") for each in root.iterdir()):
-        raise BadInput(f"{root} is not a store of embeddings, and nothing in it was touched; name another --store")
+        raise BadInput(f"{root} is not an embedding cache, and nothing in it was touched; name another --store")
     return spaces

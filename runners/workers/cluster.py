@@ -94,23 +94,23 @@ def _connected(address: str | None) -> ModuleType:
         except (ConnectionError, ValueError, RuntimeError) as error:
             where = address or "this machine"
             first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise BadInput(f"--ray-address {where}: no Ray cluster can be reached there ({first_line})") from error
+            raise BadInput(f"--ray-address {where}: no Ray cluster answers there ({first_line})") from error
     return cast("ModuleType", ray)
 
 
 def _refuse_unreachable(address: str | None) -> None:
-    """Ray itself waits for minutes before it says that nobody answers."""
+    """See that a server answers; Ray itself waits for minutes before it says that none does."""
     host, _, port = (address or "").rpartition(":")
     if not port.isdecimal():
         return
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        raise BadInput(f"--ray-address {address}: nobody answers there ({error.strerror or error})") from error
+        raise BadInput(f"--ray-address {address}: no server answers there ({error.strerror or error})") from error
 
 
 class _Remote:
-    """What an actor is on its node."""
+    """The part of an actor that runs on its node."""
 
     def __init__(self, load: Load, device: str) -> None:
         self._served = outcome(lambda: Served(load, device))
@@ -137,7 +137,7 @@ class _Shared:
         self._last: tuple[NDArray[np.float32], Any] | None = None
 
     def reference(self, queries: NDArray[np.float32]) -> Any:
-        """Where they are; put there unless they are those of the search before."""
+        """Reference to the queries in the cluster's memory; put there unless the search before had the same."""
         with self._lock:
             if self._last is None or self._last[0] is not queries:
                 self._last = queries, self._ray.put(queries)

@@ -33,7 +33,7 @@ Load = Callable[..., Adapter]
 """``load(device=…)`` gives the model on a device. Sent to the workers, so it must be picklable."""
 
 Message = tuple[str, ModelSpec, list[Any], dict[str, Any]]
-"""Which call of the adapter, read at which spec, of which texts or pairs, with which arguments."""
+"""Name of a call of the adapter, the spec it is read at, the texts or pairs, and the arguments."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Block:
     Attributes:
         queries: ``float32[q, d]``, the very same array for all blocks of one search.
         vectors: ``float32[n, d]``.
-        k: Found of each query.
+        k: Found per query.
     """
 
     queries: NDArray[np.float32]
@@ -56,12 +56,12 @@ class WorkerLost(Exception):
 
 
 class WorkerError(Exception):
-    """What a worker's code raised, with its traceback."""
+    """An error raised by a worker's code, with its traceback."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a worker says of the adapter that it loaded."""
+    """Facts about the adapter that a worker loaded."""
 
     capabilities: frozenset[Capability]
     parts: frozenset[Part]
@@ -234,7 +234,7 @@ class Served:
         self._adapter: Any = load(device=device)
 
     def facts(self) -> Facts:
-        """What the pool must know of it."""
+        """Facts about the loaded adapter."""
         adapter = self._adapter
         return Facts(
             adapter.capabilities,
@@ -244,7 +244,7 @@ class Served:
         )
 
     def answer(self, message: Message) -> Any:
-        """What a message asks for."""
+        """Answer a message."""
         call, spec, texts, arguments = message
         adapter = self._adapter
         # Other adapters serve every spec that the pool reads: it differs from theirs by its name alone.
@@ -254,7 +254,7 @@ class Served:
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """What a call returned, or the error that it raised, in a form that can be sent."""
+    """Result of a call, or the error that it raised, in a form that can be sent."""
     try:
         return call()
     except FlagbenchError as error:
@@ -264,7 +264,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 
 def unwrapped(answer: Any) -> Any:
-    """What ``outcome`` gave: returned, or raised."""
+    """Return the result of ``outcome``, or raise its error."""
     if isinstance(answer, BaseException):
         raise answer
     return answer

@@ -1,4 +1,4 @@
-"""The store of embeddings as a user meets it: the flags of a run, and ``flagbench cache``."""
+"""The embedding cache as a user meets it: the flags of a run, and ``flagbench cache``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_info_lists_the_spaces_and_their_sums(store: Path) -> None:
     assert f"in all    5 texts, {size_of(store) / 1000:.3g} kB in 2 files\nstore     {store}\n" in result.stdout
 
 
-def test_verify_finds_and_mends_and_then_finds_no_more(store: Path) -> None:
+def test_verify_finds_and_fixes_and_then_finds_no_more(store: Path) -> None:
     good = flagbench("cache", "verify", "--store", store)
     assert (good.returncode, good.stderr) == (0, "")
     assert good.stdout.startswith("3 records good, ")
@@ -70,7 +70,7 @@ def test_verify_finds_and_mends_and_then_finds_no_more(store: Path) -> None:
     found = flagbench("cache", "verify", "--store", store)
     assert (found.returncode, found.stderr) == (1, "")
     first, last = found.stdout.splitlines()
-    assert first == f"{path} is damaged at byte {offset}: 2 texts lost, mended"
+    assert first == f"{path} is damaged at byte {offset}: 2 texts lost, fixed"
     assert last.startswith("2 records good, ")
     assert last.endswith(f" read, 1 damaged place: {store}")
 
@@ -85,13 +85,13 @@ def test_clear_says_what_it_freed(store: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"{size:,} bytes ({size / 1000:.3g} kB) freed: {store}\n"
     assert list(store.iterdir()) == []
-    assert flagbench("cache", "info", "--store", store).stdout == f"the store is empty: {store}\n"
+    assert flagbench("cache", "info", "--store", store).stdout == f"the embedding cache is empty: {store}\n"
 
 
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("info", "the store is empty: {}\n"),
+        ("info", "the embedding cache is empty: {}\n"),
         ("clear", "0 bytes freed: {}\n"),
         ("verify", "0 records good, 0 bytes read, no damage: {}\n"),
     ],
@@ -108,10 +108,12 @@ def test_what_is_no_store_is_refused_and_left(command: str, tmp_path: Path) -> N
     (tmp_path / "notes").mkdir()
     file = tmp_path / "notes" / "thesis.txt"
     file.write_text("precious", encoding="utf-8")
-    assert f"cannot read the store {file}: Not a directory" in one_line(flagbench("cache", command, "--store", file))
+    assert f"cannot read the embedding cache {file}: Not a directory" in one_line(
+        flagbench("cache", command, "--store", file)
+    )
     said = one_line(flagbench("cache", command, "--store", file.parent))
     assert said == (
-        f"flagbench: {file.parent} is not a store of embeddings, and nothing in it was touched; name another --store"
+        f"flagbench: {file.parent} is not an embedding cache, and nothing in it was touched; name another --store"
     )
     assert "--store: expected a folder, not ''" in one_line(flagbench("cache", command, "--store", ""))
     assert file.read_text(encoding="utf-8") == "precious"
@@ -148,10 +150,10 @@ def test_the_cache_commands_start_without_the_heavy_imports(command: str, store:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ([], "store     {}, at most 100 GB\n"),
-        (["--store", "elsewhere"], "store     elsewhere, at most 100 GB\n"),
-        (["--store-size", "1.5TiB", "--store-fp16"], "store     {}, at most 1.65 TB, fp16\n"),
-        (["--no-store"], "store     none\n"),
+        ([], "cache     {}, at most 100 GB\n"),
+        (["--store", "elsewhere"], "cache     elsewhere, at most 100 GB\n"),
+        (["--store-size", "1.5TiB", "--store-fp16"], "cache     {}, at most 1.65 TB, fp16\n"),
+        (["--no-store"], "cache     none\n"),
     ],
 )
 def test_validate_says_where_vectors_are_kept(flags: list[str], said: str, tmp_path: Path) -> None:

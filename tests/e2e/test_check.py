@@ -66,7 +66,7 @@ def test_a_saved_baseline_is_the_run(base: Path, worse: Path, rules: Path, tmp_p
     file = tmp_path / "baseline.json"
     result = here("baseline", base.parent, "--output", file)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "2 tasks, 1 with values of each query" in result.stdout
+    assert "2 tasks, 1 with values per query" in result.stdout
     assert "exists already" in one_line(here("baseline", base, "--output", file))
     assert here("baseline", base, "--output", file, "--overwrite").returncode == 0
     found = []
@@ -238,5 +238,5 @@ def test_texts_that_are_cut_short_are_a_regression(real: dict[int, Path], tmp_pa
     short = check(real[256], tmp_path / "short", rules, "--json", tmp_path / "short.json")
     assert short.returncode == 2, short.stdout + short.stderr
     found = json.loads((tmp_path / "short.json").read_text(encoding="utf-8"))
-    untold = {each["subject"]: each["said"] for each in found["verdicts"] if each["outcome"] == "cannot tell"}
+    untold = {each["subject"]: each["said"] for each in found["verdicts"] if each["outcome"] == "inconclusive"}
     assert untold == dict.fromkeys(("XQuADRetrieval", "average"), "the candidate lacks XQuADRetrieval")

@@ -289,7 +289,7 @@ def test_a_question_file_with_a_missing_field_is_one_line(data: Path, tmp_path: 
     ("flags", "said"),
     [
         (["--frames", "0"], "argument --frames: expected a whole number above 0"),
-        (["--fps", "2"], "--fps is of --sampler fps"),
+        (["--fps", "2"], "--fps needs --sampler fps"),
         (["--blind", "--frames", "4"], "--blind shows no frames"),
         (["--tasks", "plotQ"], "unknown task 'plotQ'; did you mean plotQA"),
         (["--sets", "train"], "unknown set 'train'"),

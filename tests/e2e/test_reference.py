@@ -200,7 +200,7 @@ def test_a_run_of_another_benchmark(tmp_path: Path) -> None:
     for benchmark, why in (
         ("air-bench", "AIR-Bench has no published scores"),
         ("mlvu", "MLVU has no published scores"),
-        ("mteb", "has no task of C-MTEB, which published scores are of"),
+        ("mteb", "has no task of C-MTEB, whose published scores these are"),
         ("elsewhere", "unknown benchmark 'elsewhere'"),
     ):
         output = tmp_path / benchmark

@@ -17,15 +17,15 @@ _HEAD = """# Model families
 
 Made by `make families` from `models/models.toml` and from the parity tests; not written by hand.
 
-A family is a set of settings. A published checkpoint takes its family's by name; any other checkpoint takes those that
-its files tell, or those of the family named with `--family`. The column *held to* names whose outputs the family's
-adapter is held to: classes of FlagEmbedding 1.4.2 on tiny random checkpoints, whose outputs are kept in
+A family is a set of settings. A published checkpoint takes its family's by name; any other checkpoint takes those
+detected from its files, or those of the family named with `--family`. The column *reference* names the code whose
+outputs the family's adapter is compared with: classes of FlagEmbedding 1.4.2 on tiny random checkpoints, kept in
 `tests/parity/goldens`, or, where there is no class, a naive computation in float64. *Largest difference* is the largest
 that the tests saw, in fp32, over all batch sizes, relative to the largest value where that is above 1. The bound is
 1e-5, and 1e-6 where the batches are the reference's own.
 
 Settings are those on a GPU; on the processor dtypes of half precision give way to fp32. Each published checkpoint may
-override its family's; `flagbench models show NAME` prints what holds.
+override its family's; `flagbench models show NAME` prints the effective settings.
 """
 
 
@@ -38,7 +38,7 @@ def render(figures: dict[str, float]) -> str:
     parts = [_HEAD]
     for ability, title in (("encode", "Embedders"), ("score", "Rerankers")):
         parts.append(f"## {title}\n")
-        parts.append("| family | settings | instruction | held to | largest difference |\n|---|---|---|---|---|")
+        parts.append("| family | settings | instruction | reference | largest difference |\n|---|---|---|---|---|")
         parts += [_row(family, figures) for family in family_names() if _ability(family) == ability]
         parts.append("")
     parts.append("## Published checkpoints\n\n| checkpoint | family | revision | licence |\n|---|---|---|---|")

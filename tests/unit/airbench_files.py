@@ -45,7 +45,7 @@ def query_ids(split: str) -> list[str]:
 
 
 def qrels(row: Dataset) -> dict[str, dict[str, int]]:
-    """Some relevant passages of each query, and some that are judged not to be."""
+    """Some relevant passages per query, and some that are judged not to be."""
     rng = random.Random(row.task_name)
     return {query: {each: int(rng.random() < 0.6) for each in rng.sample(PASSAGES, 6)} for query in query_ids("dev")}
 

@@ -127,9 +127,9 @@ def test_24_04_has_queries_without_a_split_and_no_labels(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("file", "change", "said"),
     [
-        ("corpus_default", lambda rows: rows.append(rows[3]), r"corpus_default: id '.+' is listed twice; mend"),
+        ("corpus_default", lambda rows: rows.append(rows[3]), r"corpus_default: id '.+' is listed twice; fix"),
         ("queries_default_dev", lambda rows: rows.append(rows[0]), r"queries_default_dev: id '.+' is listed twice"),
-        ("corpus_default", lambda rows: rows[5].update(text=" \n"), r"corpus_default: the text of '.+' is empty; mend"),
+        ("corpus_default", lambda rows: rows[5].update(text=" \n"), r"corpus_default: the text of '.+' is empty; fix"),
         ("queries_default_test", lambda rows: rows[1].update(text=None), r"has no text in row 1 \(counted from 0\)"),
         ("corpus_default", lambda rows: [row.pop("text") for row in rows], r"has no column text \(it has id\)"),
         ("corpus_default", list.clear, r"AIR-Bench/qa_wiki_zh cannot be read as a dataset: "),
@@ -148,7 +148,7 @@ def test_broken_rows_are_one_line(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda rows: rows.append(rows[0]), "are labelled twice; mend the data"),
+        (lambda rows: rows.append(rows[0]), "are labelled twice; fix the data"),
         (lambda rows: rows[0].update(relevance=-1), "relevance -1 is no whole number"),
         (lambda rows: [row.pop("docid") for row in rows], "has no column docid"),
     ],

@@ -213,7 +213,7 @@ def test_scores_by_other_labels_than_the_published_ones_are_marked(results: Path
     scores = score([results], snapshots, over=some_datasets())
     tasks, means = scores.rows(("bge-m3", "NoReranker"), "24.05")
     assert tasks
-    assert all(not row.comparable and row.note == "labels differ: not comparable" for row in tasks)
+    assert all(not row.comparable and row.note == "not the official labels" for row in tasks)
     assert not any(row.comparable for row in means)
 
 
@@ -234,7 +234,7 @@ def test_scores_are_comparable_by_as_many_labels_and_relevant_ones_as_published(
     assert [each.comparable for each in scores.scored] == [comparable]
     lines, averages = scores.rows(("a-small-model", "NoReranker"), "24.05")
     assert {row.comparable for row in (*lines, *averages)} == {comparable}
-    assert {row.note for row in (*lines, *averages)} == {"" if comparable else "labels differ: not comparable"}
+    assert {row.note for row in (*lines, *averages)} == {"" if comparable else "not the official labels"}
 
 
 def test_one_dataset_of_other_labels_marks_its_averages() -> None:

@@ -161,7 +161,7 @@ def changed(**keys: Any) -> Callable[[str], str]:
         (changed(model_name=7), "model_name is 7, and should be text"),
         (
             changed(benchmark_version="AIR-Bench_99"),
-            "is of benchmark version 'AIR-Bench_99'; known are AIR-Bench_24.04",
+            "has benchmark version 'AIR-Bench_99'; known are AIR-Bench_24.04",
         ),
         (changed(model_name="other"), "holds results of model other, and its folder says bge-m3: rename"),
         (changed(reranker_name="r"), "holds results of reranker r, and its folder says NoReranker"),

@@ -90,7 +90,7 @@ def test_old_version_in_either_form(snapshots: Snapshots, tmp_path: Path) -> Non
     path.rename(path.with_name("zh_default_test.json"))
     assert check(choose(folder), rows, snapshots).datasets == len(rows)
     write_all(tmp_path / "r", rows)
-    with pytest.raises(BadInput, match="are of the same dataset: remove one"):
+    with pytest.raises(BadInput, match="have the same dataset: remove one"):
         check(choose(folder), rows, snapshots)
 
 
@@ -166,7 +166,7 @@ def test_a_thousand_passages_are_not_too_many(
         ("notes.txt", "file notes.txt does not belong there: remove it"),
         ("qa/notes.txt", "file qa/notes.txt does not belong"),
         ("qa/wiki/notes.txt", "file qa/wiki/notes.txt does not belong"),
-        ("qa/wiki/zh_other_test.json", "file qa/wiki/zh_other_test.json is of no dataset of this version"),
+        ("qa/wiki/zh_other_test.json", "file qa/wiki/zh_other_test.json belongs to no dataset of this version"),
         ("sts/wiki/zh_default_test.json", "folder sts does not belong"),
         ("qa/wikis/zh_default_test.json", "folder qa/wikis does not belong"),
         ("qa/wiki/more/zh_default_test.json", "folder qa/wiki/more does not belong"),
@@ -316,9 +316,17 @@ URL = "https://huggingface.co/BAAI/bge-m3"
         ("NoReranker", {"model_url": ""}, "--model-url is '': the leaderboard wants one that begins with https://"),
         ("NoReranker", {"model_url": "ftp://x"}, "--model-url is 'ftp://x'"),
         ("NoReranker", {"model_url": "", "anonymous": True}, None),
-        ("NoReranker", {"reranker_name": "r"}, "the results are of NoReranker, and --reranker-name says r: drop it"),
-        ("NoReranker", {"reranker_url": URL}, "--reranker-url is given, and the results are of NoReranker: drop it"),
-        ("r", {}, "the results are of r, and --reranker-name says NoReranker: name the reranker"),
+        (
+            "NoReranker",
+            {"reranker_name": "r"},
+            "the results have the reranker NoReranker, and --reranker-name says r: drop it",
+        ),
+        (
+            "NoReranker",
+            {"reranker_url": URL},
+            "--reranker-url needs results with a reranker, and these have none: drop it",
+        ),
+        ("r", {}, "the results have the reranker r, and --reranker-name says NoReranker: name the reranker"),
         ("r", {"reranker_name": "R"}, "--reranker-url is ''"),
         ("r", {"reranker_name": "R", "reranker_url": URL}, None),
         ("r", {"reranker_name": "R", "anonymous": True}, None),

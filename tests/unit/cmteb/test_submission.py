@@ -251,8 +251,8 @@ def _spoil(folder: Path, how: str) -> None:
         ("score", "STSB.json was changed after the run: its main score of test/default is"),
         ("text", "STSB.json was changed after the run"),
         ("split", "its main score of validation/default is"),
-        ("task", "STSB.json is of BQ at"),
-        ("revision", f"STSB.json is of STSB at {'0' * 40}, unlike run.json"),
+        ("task", "STSB.json has BQ at"),
+        ("revision", f"STSB.json has STSB at {'0' * 40}, unlike run.json"),
     ],
 )
 def test_a_file_that_is_not_what_the_run_wrote(made: Callable[..., Path], how: str, said: str) -> None:
@@ -395,7 +395,7 @@ def test_the_base_of_an_adapter(tmp_path: Path) -> None:
         (lambda path: path.write_text('{"name": 3}'), "model_meta.json is damaged"),
         (
             lambda path: path.write_text(path.read_text().replace(NAME, "org/other")),
-            "model_meta.json is of org/other",
+            "model_meta.json has org/other",
         ),
     ],
 )

@@ -221,7 +221,7 @@ def test_a_wrong_row_is_named(write: Callable[[str, Any], Path], entry: Any, mes
     folder = write("json/3_ego.json", [_entry(), entry])
     with pytest.raises(BadData, match=rf"3_ego\.json: row 1 \(from 0\):? {message}") as caught:
         read(_EGO, folder)
-    assert str(caught.value).endswith("; mend the data")
+    assert str(caught.value).endswith("; fix the data")
     assert "\n" not in str(caught.value)
 
 
@@ -283,7 +283,7 @@ def test_test_questions_without_answers_have_no_gold(write: Callable[[str, Any],
 
 
 def test_ground_truth_must_have_answers(write: Callable[[str, Any], Path]) -> None:
-    with pytest.raises(BadData, match=r"row 0 \(from 0\) has no answer; mend the data"):
+    with pytest.raises(BadData, match=r"row 0 \(from 0\) has no answer; fix the data"):
         read(_SPORTS, write("MLVU_Test/test-ground-truth/test_mcq_gt.json", [_sport(0, answer=...)]))
 
 
@@ -302,7 +302,7 @@ def test_wrong_test_rows_are_named(write: Callable[[str, Any], Path], entries: l
     folder = write("test-ground-truth/test_mcq_gt.json", entries)
     with pytest.raises(BadData, match=message) as caught:
         read(_SPORTS, folder)
-    assert str(caught.value).endswith("; mend the data")
+    assert str(caught.value).endswith("; fix the data")
 
 
 def test_numbers_among_options_are_read_as_their_digits(write: Callable[[str, Any], Path]) -> None:

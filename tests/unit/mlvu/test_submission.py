@@ -100,13 +100,15 @@ def test_answers_to_other_questions_are_named() -> None:
 def test_questions_that_are_not_of_the_test_sets_options_are_named() -> None:
     questions = _questions()
     for task in ("MLVU-dev_ego", "MLVU-test_SSC"):
-        with pytest.raises(BadInput, match=f"question ER_0 is of {task}: only the test set's options are submitted"):
+        with pytest.raises(
+            BadInput, match=f"question ER_0 belongs to {task}: only the test set's options are submitted"
+        ):
             check([replace(each, task=task) if each.id == "ER_0" else each for each in questions], {})
 
 
 def test_a_question_twice_is_named() -> None:
     questions = _questions()
-    with pytest.raises(BadInput, match="question ER_0 is listed twice; mend the data"):
+    with pytest.raises(BadInput, match="question ER_0 is listed twice; fix the data"):
         check([*questions, next(each for each in questions if each.id == "ER_0")], _answers(questions))
 
 

@@ -58,7 +58,7 @@ def test_the_gpu_of_a_cluster_has_no_name_here() -> None:
         ({"engine": "ray"}, "--device auto: with --engine ray say"),
         ({"engine": "ray", "devices": "cpu:2"}, "--devices cpu:2: with --engine ray say"),
         ({"engine": "ray", "device": "cuda:1"}, "--device cuda:1: with --engine ray say"),
-        ({"ray_address": "head:6379"}, "--ray-address is of --engine ray"),
+        ({"ray_address": "head:6379"}, "--ray-address needs --engine ray"),
     ],
 )
 def test_a_cluster_is_told_what_its_nodes_have(tmp_path: Path, flags: dict[str, str], said: str) -> None:

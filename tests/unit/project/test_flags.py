@@ -12,7 +12,7 @@ from flagbench.flags import add_flags, flag, flags_of, given
 
 @dataclass(frozen=True)
 class Settings:
-    top_k: int = flag(100, "passages of each query", metavar="N", parse=int)
+    top_k: int = flag(100, "passages per query", metavar="N", parse=int)
     weights: tuple[float, ...] | None = flag(None, "weights", shown="1,0.3,1", parse=lambda t: tuple(map(float, t)))
     kind: str = flag("a", "kind of thing, 100% sure", name="--what-kind", choices=("a", "b"))
     blind: bool = flag(False, "sees nothing")
@@ -40,7 +40,7 @@ def test_help_says_every_default(capsys: pytest.CaptureFixture[str]) -> None:
     parser.print_help()
     text = " ".join(capsys.readouterr().out.split())
     for line in (
-        "--top-k N passages of each query (default 100)",
+        "--top-k N passages per query (default 100)",
         "--weights WEIGHTS weights (default 1,0.3,1)",
         "--what-kind {a,b} kind of thing, 100% sure (default a)",
         "--blind sees nothing",

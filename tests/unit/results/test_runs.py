@@ -264,7 +264,7 @@ def test_other_statistics_are_other_data() -> None:
     second, _ = made_task(data=_STATISTICS | {"differences": ["queries: 8 instead of 10"]})
     third, _ = made_task(data=_STATISTICS | {"differences": [*_STATISTICS["differences"], "passages: 1 instead of 2"]})
     assert list(difference(first, second)) == ["data: queries: 9 instead of 10 against queries: 8 instead of 10"]
-    assert list(difference(third, first)) == ["data: passages: 1 instead of 2 against as published"]
+    assert list(difference(third, first)) == ["data: passages: 1 instead of 2 against official"]
 
 
 def test_files_of_another_time_and_folders_beside_the_hub_are_no_difference() -> None:

@@ -277,7 +277,7 @@ def _request(**changes: Any) -> RunRequest:
     [
         ({"types": ("sts",)}, "searches and gives no vectors, which LCQMC, STSB need: use --types retrieval,reranking"),
         ({"engine": "ray", "device": "cpu"}, "--engine ray: flagbench/bm25 searches on this machine"),
-        ({"store": Path("store"), "store_fp16": True}, "--store-fp16 is about vectors"),
+        ({"store": Path("store"), "store_fp16": True}, "--store-fp16 is the format of cached vectors"),
         ({"reranker": "bm25"}, "a search without a model, not a reranker"),
         ({"model": "flagbench/random", "reranker": "bm25"}, "a search without a model, not a reranker"),
     ],

@@ -286,7 +286,7 @@ def test_a_sum_without_multi_vectors_has_no_candidates():
 def test_weights_want_hybrid(retrieval):
     message = refused("bge-m3", saying(retrieval=retrieval, weights=(1, 0.3, 1)))
 
-    assert message == "--weights are of --retrieval hybrid: add it, or drop them"
+    assert message == "--weights needs --retrieval hybrid"
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,7 @@ def test_a_wait_of_an_hour_is_not_waited_for(serve, clock):
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "mend"),
+    ("status", "said", "fix"),
     [
         (400, "too long:\n 9000 tokens", "so many frames"),
         (400, "unknown field seed", "no seed"),
@@ -348,10 +348,10 @@ def test_a_wait_of_an_hour_is_not_waited_for(serve, clock):
         (302, "", "302"),
     ],
 )
-def test_a_refusal_is_not_repeated(serve, clock, status, said, mend):
+def test_a_refusal_is_not_repeated(serve, clock, status, said, fix):
     server, model = serve([Reply(said, status=status)])
 
-    with pytest.raises(BadInput, match=mend) as caught:
+    with pytest.raises(BadInput, match=fix) as caught:
         answers_of(model, asked("q"), 9)
     assert " ".join(said.split()) in one_line(caught.value)
     assert len(server.questions) == 1

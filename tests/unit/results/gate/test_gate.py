@@ -1,4 +1,4 @@
-"""Verdicts of a gate on runs made by hand: each check, what cannot be told, and how often it is wrong."""
+"""Verdicts of a gate on runs made by hand: each check, inconclusive checks, and how often it is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from flagbench import BadInput
 from flagbench.cmteb.published.table import table
 from flagbench.results.gate.judge import Report, Verdict, judge
-from flagbench.results.gate.published import held_against
+from flagbench.results.gate.published import as_baseline
 from flagbench.results.gate.rules import read_rules
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_runs, labelled
@@ -59,8 +59,8 @@ def with_values(tmp_path: Path, name: str, numbers: list[float], *others: Any) -
         ("max-drop = 0.5", 0.5, 0.9, "pass"),
         ("max-relative-drop = 10", 0.5, 0.45, "pass"),
         ("max-relative-drop = 10", 0.5, 0.449, "FAIL"),
-        ("max-relative-drop = 10", 0.0, 0.5, "cannot tell"),
-        ("max-relative-drop = 10", -0.1, 0.5, "cannot tell"),
+        ("max-relative-drop = 10", 0.0, 0.5, "inconclusive"),
+        ("max-relative-drop = 10", -0.1, 0.5, "inconclusive"),
         ("must-beat = true", 0.5, 0.501, "pass"),
         ("must-beat = true", 0.5, 0.5, "FAIL"),
         ("must-beat = true", 0.5, 0.5 + 1e-12, "FAIL"),
@@ -75,7 +75,7 @@ def with_values(tmp_path: Path, name: str, numbers: list[float], *others: Any) -
 def test_scores(tmp_path: Path, check: str, before: float, after: float, outcome: str) -> None:
     verdict = one(tmp_path, check, run_of(made_task("A", before)), run_of(made_task("A", after)))
     assert verdict.outcome == outcome
-    if outcome != "cannot tell":
+    if outcome != "inconclusive":
         assert (verdict.candidate, verdict.unit) == (after, "score")
         assert verdict.baseline == (None if "min-score" in check else before)
 
@@ -93,7 +93,7 @@ def test_answers_that_name_no_option(tmp_path: Path, asked: int, unparsed: int, 
 @pytest.mark.parametrize("texts", [{"asked": 9, "answered": 9}, {"asked": 0, "unparsed": 0}, {"unparsed": 0}])
 def test_a_run_that_counts_no_unparseable_answers(tmp_path: Path, texts: dict[str, int]) -> None:
     run = run_of(made_task("A", 0.5, texts=texts))
-    assert one(tmp_path, "max-unparseable = 5", run, run).outcome == "cannot tell"
+    assert one(tmp_path, "max-unparseable = 5", run, run).outcome == "inconclusive"
 
 
 def timed(seconds: float, encoded: int, task: str = "A", environment: Any = _MACHINE) -> Run:
@@ -132,7 +132,7 @@ def test_time_per_text(tmp_path: Path) -> None:
 )
 def test_times_that_do_not_compare(tmp_path: Path, baseline: Run, candidate: Run, said: str) -> None:
     verdict = one(tmp_path, "max-latency-ratio = 1.5", baseline, candidate)
-    assert verdict.outcome == "cannot tell"
+    assert verdict.outcome == "inconclusive"
     assert said in verdict.said
 
 
@@ -201,11 +201,11 @@ def test_the_seed_of_a_gate_draws_its_signs(tmp_path: Path) -> None:
 def test_no_values_no_verdict_on_significance(tmp_path: Path) -> None:
     run = run_of(made_task("A", 0.5))
     verdict = one(tmp_path, "no-significant-drop = true", run, run)
-    assert verdict.outcome == "cannot tell"
+    assert verdict.outcome == "inconclusive"
     assert "no values by query" in verdict.said
 
 
-# What cannot be told.
+# Inconclusive checks.
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_task_that_is_missing_failed_or_partial_never_passes(
 ) -> None:
     base = run_of(made_task("A"), made_task("B"))
     verdict = one(tmp_path, check, base, run_of(candidate, made_task("C")))
-    assert verdict.outcome == "cannot tell"
+    assert verdict.outcome == "inconclusive"
     assert said in verdict.said
 
 
@@ -247,7 +247,7 @@ def test_what_the_baseline_lacks_cannot_be_told_but_for_a_least_score(tmp_path: 
 def test_other_data(tmp_path: Path, changed: dict[str, Any]) -> None:
     base, run = run_of(made_task("A")), run_of(made_task("A", **changed))
     verdict = one(tmp_path, "max-drop = 200", base, run)
-    assert (verdict.outcome, verdict.said.split(":")[0]) == ("cannot tell", "other data")
+    assert (verdict.outcome, verdict.said.split(":")[0]) == ("inconclusive", "other data")
     assert one(tmp_path, "max-drop = 200", run, run).outcome == "pass"
 
 
@@ -261,7 +261,7 @@ def test_rows_that_are_not_known_to_be_the_same_are_said(tmp_path: Path) -> None
     other = replace(tasks[1][0], settings=tasks[1][0].settings | {"data": {"source": "folder", "files": "f2"}})
     report = judged(tmp_path, run_of(tasks[0]), run_of((other, None)), '[[rule]]\ntasks = ["A"]\nmax-drop = 1\n')
     assert report.exit_code == 0
-    assert "is not known" in report.notes[0]
+    assert "may be over different data" in report.notes[0]
 
 
 # Exit codes.
@@ -321,9 +321,9 @@ def test_averages_by_hand(tmp_path: Path) -> None:
     assert (mean.baseline, mean.candidate, mean.outcome) == (pytest.approx(0.3), pytest.approx(0.2), "pass")
     assert (average.baseline, average.candidate) == (pytest.approx(0.5), pytest.approx(0.4))
     short = run_of(made_task("A", 0.9), made_task("C", 0.9, kind="STS"))
-    assert {each.outcome for each in judged(tmp_path, base, short, rules).verdicts} == {"cannot tell"}
+    assert {each.outcome for each in judged(tmp_path, base, short, rules).verdicts} == {"inconclusive"}
     assert subjects(tmp_path, 'averages = ["average"]', base=base, run=short, check="min-score = 1") == {
-        "average": "cannot tell"
+        "average": "inconclusive"
     }
 
 
@@ -331,21 +331,21 @@ def test_an_average_of_the_benchmark_asks_for_all_of_its_tasks(tmp_path: Path) -
     run = run_of(made_task("A", 0.2), made_task("B", 0.4), made_task("C", 0.9, kind="STS"))
     means = {"M-Avg": ["A", "B"], "Whole": ["A", "B", "Z"], "STS mean": ["A", "C"]}
 
-    def asked(label: str, candidate: Run, check: str = "min-score = 1\nmax-drop = 1") -> list[Verdict]:
+    def judged(label: str, candidate: Run, check: str = "min-score = 1\nmax-drop = 1") -> list[Verdict]:
         file = tmp_path / "gate.toml"
         file.write_text(f'[[rule]]\naverages = ["{label}"]\n{check}\n', encoding="utf-8")
         return list(judge(read_rules(file), *labelled([run, candidate]), means=means).verdicts)
 
-    for verdict in asked("M-Avg", run):
+    for verdict in judged("M-Avg", run):
         assert (verdict.subject, verdict.kind, verdict.outcome) == ("M-Avg", "", "pass")
         assert verdict.candidate == pytest.approx(0.3)
-    assert [(each.outcome, each.said) for each in asked("Whole", run)] == [("cannot tell", "neither run has Z")] * 2
+    assert [(each.outcome, each.said) for each in judged("Whole", run)] == [("inconclusive", "neither run has Z")] * 2
     short = run_of(made_task("A", 0.9), made_task("C", 0.9, kind="STS"))
-    said = {each.said for each in asked("M-Avg", short) if each.outcome == "cannot tell"}
+    said = {each.said for each in judged("M-Avg", short) if each.outcome == "inconclusive"}
     assert said == {"the candidate lacks B"}
     # A mean over what both have, of the same name, is the gate's own; and patterns are of these alone.
-    assert [each.candidate for each in asked("STS mean", run, "min-score = 1")] == [pytest.approx(0.9)]
-    assert {each.subject for each in asked("*", run)} == {"Retrieval mean", "STS mean", "average"}
+    assert [each.candidate for each in judged("STS mean", run, "min-score = 1")] == [pytest.approx(0.9)]
+    assert {each.subject for each in judged("*", run)} == {"Retrieval mean", "STS mean", "average"}
 
 
 def test_averages_sum_times_and_answers(tmp_path: Path) -> None:
@@ -361,15 +361,15 @@ def test_averages_sum_times_and_answers(tmp_path: Path) -> None:
     assert (times.baseline, times.candidate, times.outcome) == (2 / 40, 8 / 40, "FAIL")
 
 
-def test_tasks_without_a_score_to_be_had_are_judged_by_their_name_alone(tmp_path: Path) -> None:
+def test_tasks_without_a_score_are_judged_by_their_name_alone(tmp_path: Path) -> None:
     """Such as those of a test split whose labels are private."""
     run = run_of(made_task("A"), made_task("hidden", None))
     both = {"base": run, "run": run}
     assert subjects(tmp_path, 'tasks = ["*"]', **both) == {"A": "pass"}
     assert subjects(tmp_path, 'types = ["Retrieval"]', **both) == {"A": "pass"}
     assert subjects(tmp_path, 'averages = ["average"]', **both) == {"average": "pass"}
-    assert subjects(tmp_path, 'tasks = ["hidden"]', **both) == {"hidden": "cannot tell"}
-    with pytest.raises(BadInput, match="has a score to be had"):
+    assert subjects(tmp_path, 'tasks = ["hidden"]', **both) == {"hidden": "inconclusive"}
+    with pytest.raises(BadInput, match="has a score"):
         subjects(tmp_path, 'tasks = ["hid*"]', **both)
 
 
@@ -391,8 +391,8 @@ def published_run(off: float = 0.0) -> Run:
 def against_published(tmp_path: Path, run: Run, text: str) -> Report:
     file = tmp_path / "gate.toml"
     file.write_text(text, encoding="utf-8")
-    baseline, held = held_against(table().of_model(_MODEL), table().kinds, run)
-    return judge(read_rules(file), baseline, run, held=held)
+    baseline, held = as_baseline(table().of_model(_MODEL), table().kinds, run)
+    return judge(read_rules(file), baseline, run, published_part=held)
 
 
 def test_a_published_model_as_the_baseline(tmp_path: Path) -> None:
@@ -423,7 +423,7 @@ def test_what_published_scores_cannot_tell(tmp_path: Path) -> None:
     }
 
 
-def test_a_task_is_held_against_the_splits_that_are_published(tmp_path: Path) -> None:
+def test_a_task_is_compared_with_the_splits_that_are_published(tmp_path: Path) -> None:
     run = run_of(made_task("LCQMC", {"test": {"zh": 0.9, "en": 0.8}, "validation": {"zh": 0.1}}))
     report = against_published(tmp_path, run, '[[rule]]\ntasks = ["LCQMC"]\nmax-drop = 9\nmin-score = 50\n')
     drop, least = report.verdicts

@@ -24,7 +24,7 @@ _SHOWN = "<img src=x>|[red]`��[31m�::error::��&amp;"
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    """One check that fails, one that cannot be told and one that passes, of odd names."""
+    """One check that fails, one that is inconclusive and one that passes, of odd names."""
     base = run_of(
         made_task("A", 0.5),
         (replace(made_task("B", 0.5)[0], name=_ODD), None),
@@ -44,9 +44,9 @@ def test_the_table_has_what_is_broken_first(report: Report) -> None:
         out.print(line, soft_wrap=True)
     text = str(out.file.getvalue())  # type: ignore[attr-defined]
     rows = [row for row in text.splitlines() if row.startswith("│")]
-    assert [row.split("│")[1].strip() for row in rows] == ["FAIL", "cannot tell", "pass"]
+    assert [row.split("│")[1].strip() for row in rows] == ["FAIL", "inconclusive", "pass"]
     assert "<img src=x>|[red]`��[31m�::error::��&amp;" in rows[1]
-    assert "REGRESSION: 1 FAIL, 1 cannot tell, 1 pass of 3 checks of org/two against org/a,b:c%" in text
+    assert "REGRESSION: 1 FAIL, 1 inconclusive, 1 pass of 3 checks of org/two against org/a,b:c%" in text
     assert "\x1b" not in text
 
 
@@ -65,7 +65,7 @@ def test_markdown_has_as_many_cells_in_each_row(report: Report) -> None:
 def test_json_has_everything_in_full(report: Report) -> None:
     found = json.loads(to_json(report))
     assert (found["outcome"], found["exit_code"]) == ("regression", 1)
-    assert found["counts"] == {"FAIL": 1, "cannot tell": 1, "pass": 1}
+    assert found["counts"] == {"FAIL": 1, "inconclusive": 1, "pass": 1}
     assert [each["subject"] for each in found["verdicts"]] == ["A", _ODD, "C"]
     first = found["verdicts"][0]
     assert (first["check"], first["limit"], first["baseline"], first["candidate"]) == ("max-drop", 0.5, 0.5, 0.4)
@@ -98,11 +98,11 @@ def test_junit_is_well_formed_and_counts_right(report: Report) -> None:
 
 
 def test_annotations_are_one_command_each(report: Report) -> None:
-    fail, untold = to_annotations(report)
+    fail, inconclusive = to_annotations(report)
     assert fail == (
         f"::error title=FAIL%3A A::50%25 off: {_SHOWN}, max-drop 0.5: -10.000 points, a drop of 0.5 is allowed"
     )
-    assert untold.startswith("::error title=cannot tell%3A <img src=x>|[red]`��[31m�%3A%3Aerror%3A%3A��&amp;::")
+    assert inconclusive.startswith("::error title=inconclusive%3A <img src=x>|[red]`��[31m�%3A%3Aerror%3A%3A��&amp;::")
 
 
 def test_annotations_are_as_many_as_are_shown(tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         ("[defaults]\nany-machine = 1\n" + _RULE, "any-machine must be true or false"),
         (_RULE + "max-dorp = 1\n", "rule 1: unknown key 'max-dorp'; did you mean max-drop?"),
         (_RULE + '"x\\n\\u001b" = 1\n', "unknown key"),
-        (_RULE + "[[rule]]\nmax-drop = 1\n", "rule 2: it says not of what"),
-        (_RULE + '[[rule]]\ntasks = ["A"]\n', "rule 2: it asks for nothing"),
+        (_RULE + "[[rule]]\nmax-drop = 1\n", "rule 2: it selects nothing"),
+        (_RULE + '[[rule]]\ntasks = ["A"]\n', "rule 2: it has no check"),
         (_RULE + "name = 1\n", "rule 1: name must be a text"),
         (_RULE + 'name = "falls"\nmin-score = "60"\n', "rule 1 (falls): min-score must be a number from -100 to 100"),
         ('[[rule]]\ntasks = "A"\nmax-drop = 1\n', "tasks must be a list of names"),
@@ -82,10 +82,10 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         ('[[rule]]\ntasks = ["A"]\nmax-drop = true\n', "max-drop must be a number"),
         ('[[rule]]\ntasks = ["A"]\nmax-unparseable = 101\n', "from 0 to 100 (percent of the answers)"),
         ('[[rule]]\ntasks = ["A"]\nmax-latency-ratio = 0\n', "max-latency-ratio must be a number"),
-        ('[[rule]]\ntasks = ["A"]\nmust-beat = false\n', "must-beat can be true alone"),
+        ('[[rule]]\ntasks = ["A"]\nmust-beat = false\n', "must-beat can only be true"),
         (_RULE + "min-effect = 1\n", "min-effect belongs to no-significant-drop"),
         (_RULE + "any-machine = true\n", "any-machine belongs to max-latency-ratio"),
-        ('[[rule]]\naverages = ["average"]\nno-significant-drop = true\n', "is of tasks"),
+        ('[[rule]]\naverages = ["average"]\nno-significant-drop = true\n', "applies to tasks"),
     ],
 )
 def test_what_it_cannot_mean(tmp_path: Path, text: str, said: str) -> None:

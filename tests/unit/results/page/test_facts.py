@@ -62,7 +62,7 @@ def test_runs_of_unknown_size_are_named(tmp_path: Path) -> None:
     ]
     tree, _ = made(folders)
     captions = [each.words for each in tree.all("figcaption")]
-    assert captions == ["Score against parameters (not known of run 1)", "Score against texts encoded per second"]
+    assert captions == ["Score against parameters (unknown for run 1)", "Score against texts encoded per second"]
 
 
 def test_odd_records_are_shown(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_odd_records_are_shown(tmp_path: Path) -> None:
     folder = page_run(tmp_path, "org/one", *tasks, spec=[], environment="none", meta={"n_parameters": "big"})
     empty = page_run(tmp_path, "org/empty")
     tree, _ = made([folder, empty])
-    assert facts_of(tasks_of(tree)["T2"])["Data"] == "not known"
+    assert facts_of(tasks_of(tree)["T2"])["Data"] == "not checked"
     assert len(tasks_of(tree)) == 3
     (folder / "model_meta.json").write_text("{", encoding="utf-8")
     alone, _ = made([folder])

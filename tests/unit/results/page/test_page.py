@@ -83,7 +83,7 @@ def test_one_run(tmp_path: Path) -> None:
     assert figures == ["50.00", "3 of 3"]
     assert [each.words for each in tree.all("td", data_type_mean=None)] == ["30.00", "90.00"]
     assert tree.one("h1").text == "org/one"
-    assert "Nothing: every task" in section(tree, "summary-1").words
+    assert "None: every task" in section(tree, "summary-1").words
 
 
 def test_an_average_of_a_benchmark_is_blank_until_all_tasks_are_there(tmp_path: Path) -> None:
@@ -163,10 +163,10 @@ def test_details_of_a_task(tmp_path: Path) -> None:
     body = tasks_of(tree)["A"]
     facts = facts_of(body)
     assert facts["Dataset"] == "org/A 0123456789ab"
-    assert facts["Texts"] == "220 asked for, 200 done by the model"
+    assert facts["Texts"] == "220 requested, 200 encoded by the model"
     assert facts["Instruction (query)"] == "为这个句子生成表示"
     assert facts["Wall time by stage"] == "data 1.0 s, encode 2.0 s, search 0.5 s, score 0.5 s"
-    assert (facts["Note"], facts["Data"]) == ("mind this", "differs")
+    assert (facts["Note"], facts["Data"]) == ("mind this", "not official")
     assert "dev num_samples: 10 instead of 20" in body.words
     parts = [[cell.words for cell in row.all("td")] for row in body.one("table").all("tr")]
     assert parts[1:] == [["dev", "zh", "50.00"], ["dev", "en", "25.00"], ["test", "zh", "75.00"]]

@@ -166,9 +166,9 @@ def test_a_run_without_all_tasks_has_no_average_and_is_ranked_over_its_own() -> 
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (task("B", 0.6, data={"status": "differs"}), "its rows differ from the published ones"),
-        (task("B", 0.6, data={"status": "unknown"}), "its rows are not known to be the published ones"),
-        (task("B", 0.6, status="partial"), "scored on a part of its data"),
+        (task("B", 0.6, data={"status": "differs"}), "not the official data"),
+        (task("B", 0.6, data={"status": "unknown"}), "not known to be the official data"),
+        (task("B", 0.6, status="partial"), "scored on a part of the data"),
         (task("B", None, status="error", error="no disk"), "failed: no disk"),
         (task("B", 0.6, splits=("validation",)), "its splits are validation and not test"),
     ],
@@ -195,7 +195,7 @@ def test_a_run_stands_in_the_place_of_its_own_published_scores() -> None:
     assert [entry.model for entry in ranking.entries] == ["o/best", "o/even", "o/mixed"]
     assert ranking.ours.mean == pytest.approx(0.6)
     assert ranking.replaces
-    assert "makes way for this run" in shown(ranking)
+    assert "this run replaces the published scores" in shown(ranking)
 
 
 def test_neighbours() -> None:
@@ -215,7 +215,7 @@ def test_models_with_fewer_splits_are_said() -> None:
     }
     ranking = rank(whole(), replace(SMALL, models=models))
     assert next(entry.mean for entry in ranking.entries if entry.model == "o/even") == pytest.approx(1.4 / 3)
-    assert ranking.notes == ["C: 1 of the models have published one of its 2 splits alone"]
+    assert ranking.notes == ["C: 1 of the models have published only one of its 2 splits"]
 
 
 def test_the_dictionary_has_everything() -> None:

@@ -49,7 +49,7 @@ def against(scores: dict[str, float], made_by: str = "mteb 2.1") -> Published:
     return Published("o/model", "abc", made_by, {name: {"test": score} for name, score in scores.items()})
 
 
-def held(differences: dict[str, float], made_by: str = "mteb 2.1", **values: Any) -> Verification:
+def compared(differences: dict[str, float], made_by: str = "mteb 2.1", **values: Any) -> Verification:
     """A run that is off by these."""
     record = run_of(*(task(name, 0.5 + off, **values) for name, off in differences.items()))
     return verify(record, against(dict.fromkeys(differences, 0.5), made_by), TABLE)
@@ -104,7 +104,7 @@ def test_failed_and_partial_tasks_fail() -> None:
     record = run_of(task("S1", None, status="error", error="no disk"), task("S2", 0.5, status="partial"))
     result = verify(record, against({"S1": 0.5, "S2": 0.5}), TABLE)
     assert verdicts(result) == {"S1": "FAIL", "S2": "FAIL"}
-    assert [each.note for each in result.tasks] == ["failed: no disk", "scored on a part of its data"]
+    assert [each.note for each in result.tasks] == ["failed: no disk", "scored on a part of the data"]
     assert not any(hint.startswith("guess") for hint in result.hints)
 
 
@@ -138,7 +138,7 @@ def test_a_run_of_another_benchmark() -> None:
 
 
 def test_nothing_off_nothing_guessed() -> None:
-    assert held({"S1": 0.0, "R1": 0.0005}).hints == ()
+    assert compared({"S1": 0.0, "R1": 0.0005}).hints == ()
 
 
 def guesses(verification: Verification) -> str:
@@ -148,51 +148,51 @@ def guesses(verification: Verification) -> str:
 
 
 def test_ranking_alone_off_is_the_query_instruction() -> None:
-    said = guesses(held({"R1": -0.03, "R2": -0.02, "K1": -0.001, "S1": 0.0}))
+    said = guesses(compared({"R1": -0.03, "R2": -0.02, "K1": -0.001, "S1": 0.0}))
     assert "the query instruction may be another" in said
     assert "query '为这个句子：'" in said
-    assert "instruction" not in guesses(held({"R1": -0.03, "R2": -0.02}))  # nothing to tell them from
-    assert "instruction" not in guesses(held({"R1": -0.03, "S1": 0.03, "S2": 0.0}))  # STS is off as well
+    assert "instruction" not in guesses(compared({"R1": -0.03, "R2": -0.02}))  # nothing to tell them from
+    assert "instruction" not in guesses(compared({"R1": -0.03, "S1": 0.03, "S2": 0.0}))  # STS is off as well
 
 
 def test_all_off_by_a_little_is_length_or_precision() -> None:
     off = {"R1": -0.004, "S1": 0.003, "S2": -0.006, "C1": 0.002, "C2": 0.0}
-    said = guesses(held(off))
+    said = guesses(compared(off))
     assert "length of texts or the precision" in said
     assert "query_max_length 512, passage_max_length 512, dtype 'fp16'" in said
     assert "--store-fp16" not in said
-    assert "--store-fp16" in guesses(held(off, settings={**SETTINGS, "store": "fp16"}))
+    assert "--store-fp16" in guesses(compared(off, settings={**SETTINGS, "store": "fp16"}))
 
 
 def test_all_far_off_is_pooling_or_normalisation() -> None:
-    said = guesses(held({"R1": -0.3, "S1": -0.2, "S2": -0.1, "C1": -0.02}))
+    said = guesses(compared({"R1": -0.3, "S1": -0.2, "S2": -0.1, "C1": -0.02}))
     assert "pooling, the normalisation" in said
     assert "pooling 'cls', normalize True" in said
 
 
 def test_rows_come_first() -> None:
-    hints = held({"R1": -0.3, "S1": -0.2, "C1": -0.1}, data={"status": "differs"}).hints
-    assert hints[0].startswith("first: the rows of R1, S1, C1 are not the published ones")
+    hints = compared({"R1": -0.3, "S1": -0.2, "C1": -0.1}, data={"status": "differs"}).hints
+    assert hints[0].startswith("first: the data of R1, S1, C1 is not the official data")
 
 
 def test_a_reranker_comes_first() -> None:
-    hints = held({"R1": 0.1, "S1": 0.0}, settings={**SETTINGS, "reranker": {"name": "o/r"}}).hints
+    hints = compared({"R1": 0.1, "S1": 0.0}, settings={**SETTINGS, "reranker": {"name": "o/r"}}).hints
     assert hints[0].startswith("first: the run re-ranks with a second model")
 
 
 def test_fitted_tasks_alone_and_reranking_alone() -> None:
-    assert "draw samples" in guesses(held({"C1": 0.004, "C2": -0.01, "S1": 0.0}))
-    assert "average precision" in guesses(held({"K1": 0.004, "R1": 0.0, "S1": 0.0}, made_by="mteb 1.1.0"))
-    assert "average precision" not in guesses(held({"K1": 0.004, "R1": 0.0, "S1": 0.0}, made_by="mteb 2.1"))
-    assert "average precision" not in guesses(held({"K1": 0.004, "R1": 0.004, "S1": 0.0}, made_by="mteb 1.1.0"))
+    assert "draw samples" in guesses(compared({"C1": 0.004, "C2": -0.01, "S1": 0.0}))
+    assert "average precision" in guesses(compared({"K1": 0.004, "R1": 0.0, "S1": 0.0}, made_by="mteb 1.1.0"))
+    assert "average precision" not in guesses(compared({"K1": 0.004, "R1": 0.0, "S1": 0.0}, made_by="mteb 2.1"))
+    assert "average precision" not in guesses(compared({"K1": 0.004, "R1": 0.004, "S1": 0.0}, made_by="mteb 1.1.0"))
 
 
 def test_no_pattern_is_said() -> None:
-    assert guesses(held({"S1": 0.03, "S2": 0.0, "R1": 0.0})).startswith("guess: no usual pattern")
+    assert guesses(compared({"S1": 0.03, "S2": 0.0, "R1": 0.0})).startswith("guess: no usual pattern")
 
 
 def test_settings_that_the_record_lacks() -> None:
-    assert "not in its record" in guesses(held({"R1": -0.03, "S1": 0.0}, settings={}))
+    assert "not in its record" in guesses(compared({"R1": -0.03, "S1": 0.0}, settings={}))
 
 
 def test_the_table_and_its_lines() -> None:

@@ -62,7 +62,7 @@ def test_the_spaces_of_a_store(console: Console) -> None:
         [name, "passage", "", "multi_vector, fp16", "1", "999 B", "2026-03-09 08:05"],
         [name, "pair", "", "scores", "0", "0 B", ""],
     ]
-    assert said(console)[-2:] == ["in all    1,234,568 texts, 5.06 GB in 6 files", "store     /the/store"]
+    assert said(console)[-2:] == ["in all    1,234,568 texts, 5.06 GB in 6 files", "cache     /the/store"]
 
 
 @pytest.mark.parametrize(
@@ -105,15 +105,15 @@ def test_sizes_are_said_in_three_digits(console: Console, size: int, shown: str)
 def test_each_damage_is_a_line(console: Console) -> None:
     path = Path("/the/store/ab12/1.shard")
     damaged = (
-        Damage(path, 12_345, 2, mended=True),
-        Damage(path, 64, 1, mended=False),
-        Damage(path, 0, -1, mended=True),
+        Damage(path, 12_345, 2, fixed=True),
+        Damage(path, 64, 1, fixed=False),
+        Damage(path, 0, -1, fixed=True),
     )
     show_verified(Path("/the/store"), Verified(records=3, bytes=1_234_567, damaged=damaged, torn=1), console)
     assert said(console) == [
-        f"{path} is damaged at byte 12,345: 2 texts lost, mended",
-        f"{path} is damaged at byte 64: 1 text lost, not mended",
-        f"{path} is damaged at byte 0: texts lost, how many is not known, mended",
+        f"{path} is damaged at byte 12,345: 2 texts lost, fixed",
+        f"{path} is damaged at byte 64: 1 text lost, not fixed",
+        f"{path} is damaged at byte 0: texts lost, how many is not known, fixed",
         "1 unfinished record removed, of a process that was stopped",
         "3 records good, 1,234,567 bytes (1.23 MB) read, 3 damaged places: /the/store",
     ]

@@ -373,7 +373,7 @@ def test_a_column_that_is_not_there_is_named(root: Path) -> None:
 
 def test_a_row_without_a_text_is_named(root: Path) -> None:
     _parquet(root / "org/data/corpus/dev-00000-of-00001.parquet", text=["a", None, "c"])
-    with pytest.raises(BadData, match=r"split 'dev' has no text in row 1 \(counted from 0\); mend the data$"):
+    with pytest.raises(BadData, match=r"split 'dev' has no text in row 1 \(counted from 0\); fix the data$"):
         Snapshots(root).source("org/data", "main").read_texts("corpus", "dev", ["text"])
 
 

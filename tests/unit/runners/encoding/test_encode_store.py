@@ -430,9 +430,9 @@ def test_what_cannot_be_used_is_not_kept(opened: Opened) -> None:
                 found.dense[0, 2] = np.nan
             return found
 
-    whole, broken, mended = Neighbourly(), Broken(), Neighbourly()
+    whole, broken, repaired = Neighbourly(), Broken(), Neighbourly()
     vectors = embed(whole, None)
     with pytest.raises(ModelFault, match="NaN"):
         embed(broken, opened())
-    assert same(embed(mended, opened()), vectors)
-    assert mended.calls == whole.calls[2:]
+    assert same(embed(repaired, opened()), vectors)
+    assert repaired.calls == whole.calls[2:]

@@ -523,7 +523,7 @@ def test_a_store_that_cannot_be_is_refused(request_: RunRequest, tmp_path: Path)
         said = _refused(request_, store=store)
         assert said == f"--store {store}: {tmp_path / 'file'} is a file, not a folder; choose another"
     assert _refused(request_, store=tmp_path / ("a" * 300)).endswith(": File name too long; choose another")
-    assert "--no-store keeps none: drop one of them" in _refused(request_, store_fp16=True)
+    assert "--no-store turns it off: drop one of them" in _refused(request_, store_fp16=True)
 
 
 @pytest.fixture

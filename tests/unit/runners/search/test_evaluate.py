@@ -106,7 +106,7 @@ def scored(evaluated: Any, rule: Rule = "strict", metric: str = "nDCG@5", **how:
 
 
 def rankings(split: str, instruction: str = "ask ") -> dict[str, list[str]]:
-    """The passages of each query, the likest first, without the code that is tested."""
+    """The passages per query, the likest first, without the code that is tested."""
     found = {}
     for query_id, query in zip(QUERIES[split].ids, QUERIES[split].texts, strict=True):
         likest = sorted(

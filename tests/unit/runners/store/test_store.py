@@ -1,4 +1,4 @@
-"""The store of embeddings: what was put is found, by every process, as long as there is room for it."""
+"""The embedding cache: what was put is found, by every process, as long as there is room for it."""
 
 from __future__ import annotations
 

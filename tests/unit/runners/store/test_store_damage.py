@@ -71,7 +71,7 @@ def test_a_shard_cut_at_any_byte_gives_what_is_whole(opened: Callable[..., Store
 def test_no_changed_byte_gives_a_wrong_vector(opened: Callable[..., Store], lines: list[str]) -> None:
     store, path = three_records(opened)
     good, everything = path.read_bytes(), set(range(6))
-    mended = 0
+    fixed = 0
     for position in range(0, len(good), 5):
         for stale in shards_of(store):
             stale.unlink()
@@ -84,9 +84,9 @@ def test_no_changed_byte_gives_a_wrong_vector(opened: Callable[..., Store], line
         assert len(left) % 2 == 0
         assert len(lines) <= 1
         if lines:
-            mended += 1
+            fixed += 1
             assert len(left) == 4
-            assert lines[0].startswith(f"store: {path} is damaged at byte ")
+            assert lines[0].startswith(f"embedding cache: {path} is damaged at byte ")
             assert lines[0].endswith("; its 2 texts are encoded again")
             assert path not in shards_of(store)
             assert set(np.flatnonzero(again.space(IDENTITY).find(keys_of(texts(*range(6)))) >= 0)) == left
@@ -103,7 +103,7 @@ def test_no_changed_byte_gives_a_wrong_vector(opened: Callable[..., Store], line
         assert (last.damaged, last.torn) == ((), 0)
         assert got(opened().space(IDENTITY), range(6)) == everything
         assert lines == []
-    assert mended > 20
+    assert fixed > 20
 
 
 def test_behind_a_damaged_record_the_others_are_read_on(opened: Callable[..., Store], lines: list[str]) -> None:
@@ -117,7 +117,7 @@ def test_behind_a_damaged_record_the_others_are_read_on(opened: Callable[..., St
         flip(path, records[number].offset + records[number].columns[1].offset)
     space = opened().space(IDENTITY)
     assert got(space, range(4)) == {0, 3}
-    assert lines == [f"store: {path} is damaged at byte {records[1].offset}; its 2 texts are encoded again"]
+    assert lines == [f"embedding cache: {path} is damaged at byte {records[1].offset}; its 2 texts are encoded again"]
 
 
 def test_damage_in_the_shard_that_is_being_written(opened: Callable[..., Store], lines: list[str]) -> None:
@@ -137,7 +137,7 @@ def test_damage_in_the_shard_that_is_being_written(opened: Callable[..., Store],
     assert len(shards_of(store)) == 2
 
 
-def test_damaged_keys_are_mended_when_the_space_is_opened(opened: Callable[..., Store], lines: list[str]) -> None:
+def test_damaged_keys_are_fixed_when_the_space_is_opened(opened: Callable[..., Store], lines: list[str]) -> None:
     store = opened()
     put(store.space(IDENTITY), 1, 2, 3)
     put(store.space(IDENTITY), 4)
@@ -145,7 +145,7 @@ def test_damaged_keys_are_mended_when_the_space_is_opened(opened: Callable[..., 
     (path,) = shards_of(store)
     flip(path, ALIGN + records_of(path)[0].columns[0].offset)
     space = opened().space(IDENTITY)
-    assert lines == [f"store: {path} is damaged at byte {ALIGN}; its 3 texts are encoded again"]
+    assert lines == [f"embedding cache: {path} is damaged at byte {ALIGN}; its 3 texts are encoded again"]
     assert got(space, [1, 2, 3, 4]) == {4}
     assert not path.exists()
     assert len(space.paths()) == 1
@@ -188,7 +188,7 @@ def test_another_copy_of_a_text_takes_the_place_of_a_damaged_one(
         assert path == first or path.exists()
 
 
-def test_damage_that_cannot_be_mended_is_forgotten(
+def test_damage_that_cannot_be_fixed_is_forgotten(
     opened: Callable[..., Store], lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(opened().space(IDENTITY), 1)

@@ -151,8 +151,8 @@ def test_a_full_disk(small_disk: Path, opened: Callable[..., Store], lines: list
 
     assert count > 10
     assert message == (
-        f"cannot write to the store {store.root}: No space left on device; free space, or choose another --store or "
-        "run with --no-store"
+        f"cannot write to the embedding cache {store.root}: No space left on device; free space, or choose another "
+        "--store or run with --no-store"
     )
     (path,) = shards_of(store)
     assert records_of(path)[-1].end == path.stat().st_size
@@ -178,7 +178,7 @@ def test_a_disk_that_may_only_be_read(small_disk: Path, opened: Callable[..., St
         assert space.put(keys_of(texts(3)), {"values": vectors(3)}) is None
     other = store.space(IDENTITY | {"role": "passage"})
     assert other.put(keys_of(texts(3)), {"values": vectors(3)}) is None
-    assert lines == [f"store {root} cannot be written (Read-only file system): vectors are not kept"]
+    assert lines == [f"the embedding cache {root} cannot be written (Read-only file system): vectors are not cached"]
     assert store.read_only
     assert got(space, [1, 2, 3]) == {1, 2}
     with pytest.raises(BadInput, match="cannot remove"):
@@ -211,7 +211,8 @@ def test_a_file_that_may_not_grow(opened: Callable[..., Store]) -> None:
     assert done.returncode == 0, done.stderr
     count, message = done.stdout.strip().split(" ", 1)
     assert message == (
-        f"cannot write to the store {store.root}: File too large; choose another --store or run with --no-store"
+        f"cannot write to the embedding cache {store.root}: File too large; choose another --store or run "
+        "with --no-store"
     )
     assert int(count) == 10
     assert kept(store.space(IDENTITY), 10)
@@ -254,7 +255,9 @@ def test_without_permission_vectors_are_not_kept(
     read_only(monkeypatch, code)
     for _ in range(2):
         assert store.space(IDENTITY).put(keys_of(texts(2)), {"values": vectors(2)}) is None
-    assert lines == [f"store {store.root} cannot be written ({os.strerror(code)}): vectors are not kept"]
+    assert lines == [
+        f"the embedding cache {store.root} cannot be written ({os.strerror(code)}): vectors are not cached"
+    ]
     assert got(store.space(IDENTITY), [1, 2]) == {1}
 
 
@@ -264,7 +267,9 @@ def test_a_root_that_is_a_file(opened: Callable[..., Store], tmp_path: Path) -> 
     with pytest.raises(BadInput, match=r"Not a directory; choose another --store or run with --no-store"):
         put(store.space(IDENTITY), 1)
     for ask in (inventory, verify, clear):
-        with pytest.raises(BadInput, match=r"cannot read the store .*file: Not a directory; name another --store"):
+        with pytest.raises(
+            BadInput, match=r"cannot read the embedding cache .*file: Not a directory; name another --store"
+        ):
             ask(tmp_path / "file")
 
 

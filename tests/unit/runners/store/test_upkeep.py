@@ -63,7 +63,7 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path, ask: Callable[[Pat
         (tmp_path / "home" / name).mkdir(parents=True)
         (tmp_path / "home" / name / "thesis.txt").write_text("precious")
     (tmp_path / "home" / "b.shard").write_text("precious")
-    with pytest.raises(BadInput, match="home is not a store of embeddings, and nothing in it was touched"):
+    with pytest.raises(BadInput, match="home is not an embedding cache, and nothing in it was touched"):
         ask(tmp_path / "home")
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 4
 
@@ -86,7 +86,7 @@ def test_clear_leaves_what_is_not_its_own(opened: Callable[..., Store], tmp_path
     assert "notes.txt" in {path.name for path in folder.iterdir()}
 
 
-def test_verify_counts_and_mends(opened: Callable[..., Store], lines: list[str]) -> None:
+def test_verify_counts_and_fixes(opened: Callable[..., Store], lines: list[str]) -> None:
     assert verify(opened().root).records == 0
     paths = []
     for begin in range(0, 50, 10):
@@ -107,12 +107,12 @@ def test_verify_counts_and_mends(opened: Callable[..., Store], lines: list[str])
     young = verify(store.root)
 
     assert (young.records, young.bytes, young.torn) == (3 + 2 + 2 + 2 + 0, size, 0)
-    assert [(each.path, each.offset, each.rows, each.mended) for each in young.damaged] == [(values, second, 2, True)]
+    assert [(each.path, each.offset, each.rows, each.fixed) for each in young.damaged] == [(values, second, 2, True)]
     assert sound.parent.joinpath("1-2-3.partial").exists()
     age(*shards_of(store), sound.parent / "1-2-3.partial")
     old = verify(store.root)
     assert old.records == 3 + 2 + 2 + 2
-    assert {(each.path, each.offset, each.rows, each.mended) for each in old.damaged} == {
+    assert {(each.path, each.offset, each.rows, each.fixed) for each in old.damaged} == {
         (header, second, -1, True),
         (head, 0, -1, True),
     }
@@ -126,7 +126,7 @@ def test_verify_counts_and_mends(opened: Callable[..., Store], lines: list[str])
     assert lines == []
 
 
-def test_verify_says_what_it_could_not_mend(opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_says_what_it_could_not_fix(opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch) -> None:
     store = opened()
     put(store.space(IDENTITY), 1)
     put(store.space(IDENTITY), 2)
@@ -135,7 +135,7 @@ def test_verify_says_what_it_could_not_mend(opened: Callable[..., Store], monkey
     flip(path, path.stat().st_size - ALIGN)
     read_only(monkeypatch, errno.EROFS)
     checked = verify(store.root)
-    assert [(each.rows, each.mended) for each in checked.damaged] == [(1, False)]
+    assert [(each.rows, each.fixed) for each in checked.damaged] == [(1, False)]
     assert shards_of(store) == [path]
 
 
@@ -154,7 +154,7 @@ def test_verify_says_what_it_could_not_read(opened: Callable[..., Store], monkey
     monkeypatch.setattr(os, "open", refusing)
     checked = verify(good.parent.parent)
     assert (checked.records, checked.bytes) == (1, good.stat().st_size)
-    assert [(each.path, each.offset, each.rows, each.mended) for each in checked.damaged] == [(locked, 0, -1, False)]
+    assert [(each.path, each.offset, each.rows, each.fixed) for each in checked.damaged] == [(locked, 0, -1, False)]
 
 
 @pytest.mark.parametrize("text", ["{", "3", "[]", "null", '"ab"'])
