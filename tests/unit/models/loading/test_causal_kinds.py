@@ -64,7 +64,7 @@ def test_the_spec_of_a_model_of_texts(checkpoint):
     spec = detect_causal_lm(files, None, Overrides()).spec
 
     assert (spec.ability, spec.adapter, spec.family) == ("generate", "causal-lm", "detected")
-    assert (spec.name, spec.revision, spec.video) == (files.name, files.revision, None)
+    assert (spec.name, spec.revision, spec.own) == (files.name, files.revision, None)
     assert settings_line(spec) == "answers without seeing, bf16"
     blind = detect_causal_lm(files, VideoSettings(0), Overrides())
     assert blind.spec.digest() != spec.digest()
