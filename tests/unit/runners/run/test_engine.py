@@ -1,0 +1,91 @@
+"""A plan that is run: what its tasks end with, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flagbench import BadData, FlagbenchError, ModelFault
+from flagbench.models.loading.resolve import LoadedModels
+from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
+from flagbench.runners.progress import Silent
+from flagbench.runners.request import RunRequest
+from flagbench.runners.run import engine
+from flagbench.runners.run.plan import Plan, resolve
+from flagbench.runners.task import Task
+
+_TASKS = ("STSB", "LCQMC", "T2Reranking")
+_EMPTY = Outcome(files={}, shared={}, scores={}, search=None, seconds={}, texts={})
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> RunRequest:
+    return RunRequest(model="flagbench/random", benchmark="cmteb", mini=True, tasks=_TASKS, output=tmp_path / "out")
+
+
+def _run(plan: Plan, faults: Mapping[str, Exception], evaluate: Callable[..., Outcome] | None = None) -> Any:
+    """Run a plan whose tasks do what is said here; those without a fault load."""
+
+    def load(task: Task, *_: Any) -> Loaded:
+        if task.name in faults:
+            raise faults[task.name]
+        return Loaded(task, DataVerdict("exact", (), "here"), None)
+
+    made = SimpleNamespace(name="cmteb", load=load, evaluate=evaluate or (lambda *_: _EMPTY))
+    with LoadedModels() as loaded:
+        return engine.run(replace(plan, benchmark=made), Silent(), loaded)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        ([], 0),
+        ([ModelFault("broken")], 1),
+        ([RuntimeError("a mistake")], 1),
+        ([BadData("no rows")], 2),
+        ([BadData("no rows"), ModelFault("broken")], 2),
+        ([BadData("no rows"), RuntimeError("a mistake")], 2),
+    ],
+    ids=["none", "model", "mistake", "data", "data and model", "data and mistake"],
+)
+def test_the_code_is_that_of_the_worst_task_whichever_comes_first(
+    request_: RunRequest, faults: list[Exception], code: int, backwards: bool
+) -> None:
+    plan = resolve(request_)
+    names = [step.task.name for step in plan.steps]
+    placed = dict(zip(names, faults[::-1] if backwards else faults, strict=False))
+
+    finished = _run(plan, placed)
+
+    assert finished.exit_code == code
+    statuses = {record.name: record.status for record in finished.records}
+    assert statuses == {name: "error" if name in placed else "success" for name in names}
+    for name, error in placed.items():
+        traces = plan.store.run_file.with_name(f"{name}.traceback.txt")
+        assert traces.exists() == (not isinstance(error, FlagbenchError))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_answers_of_a_killed_run_are_gone_on_with_unless_the_task_is_run_again(
+    request_: RunRequest, overwrite: bool
+) -> None:
+    plan = resolve(replace(request_, tasks=("STSB",), overwrite=overwrite))
+    (step,) = plan.steps
+    left, _ = plan.store.journal(step.task.name, step.settings)
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_text("answers", encoding="utf-8")
+    seen: list[bool] = []
+
+    def evaluate(_: Loaded, evaluated: EvaluatedModel, *__: Any) -> Outcome:
+        assert evaluated.journal == left
+        seen.append(left.exists())
+        return _EMPTY
+
+    assert _run(plan, {}, evaluate).exit_code == 0
+    assert seen == [not overwrite]
