@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,6 +105,21 @@ def test_the_name_alone_decides_and_for_good() -> None:
     assert order == [0, 9, 1, 7, 8, 4, 2, 6, 3, 5]
     assert sorted(order) == list(range(10))
     assert order != sampling._order(10, "STSB/test/default").tolist()
+
+
+def test_each_split_and_subset_has_a_draw_of_its_own() -> None:
+    """Rows of languages are often translations of one another: equal places would draw the same ones again."""
+    rows = Dataset.from_dict({"sentence1": [str(number) for number in range(100)]})
+    row = replace(_row("LCQMC"), splits=("test", "dev"), subsets=("zh", "en"))
+    content = SimpleNamespace(dataset={subset: dict.fromkeys(row.splits, rows) for subset in row.subsets})
+    drawn = sampled(Loaded(row, DataVerdict("exact", (), ""), content), "quick")
+    assert drawn.sample
+    places = [tuple(drawn.sample.places[split][subset]) for split in row.splits for subset in row.subsets]
+    assert [len(each) for each in places] == [30] * 4
+    assert len(set(places)) == 4
+    assert [content.dataset[subset][split]["sentence1"] for split in row.splits for subset in row.subsets] == [
+        [str(place) for place in each] for each in places
+    ]
 
 
 def test_training_rows_are_not_drawn_from() -> None:

@@ -109,6 +109,18 @@ def test_a_run_of_version_1_keeps_all_it_said(model: str) -> None:
     assert read | {"schema_version": 1} == with_ids(written)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_digest_that_is_not_that_of_its_settings_finishes_nothing(version: int) -> None:
+    """Such as one that was changed by hand, or left by a settings file of another day."""
+    _, written = old("random")
+    written["schema_version"] = version
+    written["tasks"]["STSB"]["digest"] = "0" * 16
+    read = RunRecord.from_json(json.dumps(written)).tasks
+    assert read["STSB"].digest == "0" * 16
+    assert read["STSB"].settings["model"]["adapter"] == "random"
+    assert read[AIR].digest == settings_digest(read[AIR].settings)
+
+
 @pytest.mark.parametrize(
     ("model", "task", "metric", "queries"),
     [("random", AIR, "ndcg_at_10", 10), ("first-letter", "MLVU-dev_count", "official", 8)],

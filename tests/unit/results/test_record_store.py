@@ -287,6 +287,26 @@ def test_a_failed_attempt_leaves_a_standing_result(store: RunStore, digest: str)
     assert store.finished(store.read(), "LCQMC", "d1", ["LCQMC.json"])
 
 
+def _partial(store: RunStore) -> RunRecord:
+    task = _task(status="partial", scores={"test": {"default": 0.25}}, files=("LCQMC.json",), error="")
+    return store.write_task(_run(), task, {"LCQMC.json": "a part"})
+
+
+def test_a_task_scored_in_part_is_not_finished(store: RunStore) -> None:
+    run = _partial(store)
+    assert run.tasks["LCQMC"].files == ("LCQMC.json",)
+    assert not store.finished(run, "LCQMC", "d1", ["LCQMC.json"])
+    run = _write(store, run, _task(), "all")
+    assert store.finished(run, "LCQMC", "d1", ["LCQMC.json"])
+
+
+@pytest.mark.parametrize("digest", ["d1", "d2"])
+def test_a_failed_attempt_leaves_what_was_scored_in_part(store: RunStore, digest: str) -> None:
+    run = _partial(store)
+    assert _write(store, run, _task(digest=digest, status="error")) == run == store.read()
+    assert _text(store, "LCQMC.json") == "a part"
+
+
 def test_a_failed_attempt_is_recorded_where_nothing_stands(store: RunStore) -> None:
     _write(store, _run(), _task(status="error"))
     found = store.read()

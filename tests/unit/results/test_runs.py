@@ -279,6 +279,32 @@ def test_files_of_another_time_and_folders_beside_the_hub_are_no_difference() ->
     assert surely_alike(unknown[0], unknown[0])
 
 
+def test_rows_of_which_nothing_is_recorded_are_not_known_to_be_alike() -> None:
+    """As of a published model, or of a run whose source of rows says nothing of itself."""
+    made, _ = made_task(data={"status": "unknown"})
+    for settings in ({}, {"data": {}}):
+        silent = TaskRecord(**{**vars(made), "settings": settings})
+        assert not surely_alike(silent, silent)
+        assert not surely_alike(silent, made)
+    assert surely_alike(made, made)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (({}, {"split": "b"}), "option split None against b"),
+        (({"split": "a"}, {}), "option split a against None"),
+        (({"split": "a"}, {"split": "b"}), "option split a against b"),
+        (({"split": "a"}, {"split": "a", "rule": "b"}), "option rule None against b"),
+    ],
+)
+def test_options_differ_whichever_run_has_them(options: tuple[dict[str, str], dict[str, str]], said: str) -> None:
+    made, _ = made_task()
+    first, second = (TaskRecord(**{**vars(made), "settings": made.settings | {"options": each}}) for each in options)
+    assert list(difference(first, second)) == [said]
+    assert list(difference(first, first)) == list(difference(second, second)) == []
+
+
 def test_the_metric_is_the_one_that_makes_both_scores(tmp_path: Path) -> None:
     named = {"official": {"q1": 1.0, "q2": 0.0}, "robust": {"q1": 1.0, "q2": 1.0}}
     tasks = [made_task(values=named, of={"main_score": "accuracy"}) for _ in range(2)]

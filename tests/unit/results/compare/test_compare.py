@@ -320,6 +320,15 @@ def test_csv_has_a_row_for_each_task_and_run_in_full(shown: Comparison) -> None:
     assert (rows[5]["score"], rows[5]["delta"]) == ("", "")
 
 
+def test_csv_has_the_p_value_of_each_test_and_that_after_holm(tmp_path: Path) -> None:
+    gains = {"A": [10] * 12, "B": [10] * 6 + [0] * 6}
+    one = [with_values(name, [0] * 12) for name in gains]
+    two = [with_values(name, high) for name, high in gains.items()]
+    rows = csv.DictReader(io.StringIO(to_csv(compare(runs_of(tmp_path, one=one, two=two)))))
+    found = [(float(row["p"]), float(row["p_holm"]), row["significant"]) for row in rows if row["p"]]
+    assert found == [(2 / 2**12, 2 * 2 / 2**12, "true"), (2 / 2**6, 2 / 2**6, "true")]
+
+
 def test_json_has_everything_in_full(shown: Comparison) -> None:
     found = json.loads(to_json(shown))
     assert [run["label"] for run in found["runs"]] == ["org/<b>[bold]|:smile:", "org/two"]

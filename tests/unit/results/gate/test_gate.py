@@ -373,6 +373,25 @@ def test_tasks_without_a_score_are_judged_by_their_name_alone(tmp_path: Path) ->
         subjects(tmp_path, 'tasks = ["hid*"]', **both)
 
 
+@pytest.mark.parametrize(
+    "missed",
+    [
+        {"scores": None, "status": "error", "error": "no memory"},
+        {"scores": 0.5, "status": "partial"},
+        {"scores": None, "status": "partial"},
+    ],
+)
+@pytest.mark.parametrize(
+    ("selector", "name"), [('tasks = ["*"]', "B"), ('types = ["STS"]', "B"), ('averages = ["average"]', "average")]
+)
+def test_a_task_that_failed_in_both_runs_is_not_passed_over(
+    tmp_path: Path, missed: dict[str, Any], selector: str, name: str
+) -> None:
+    """It has a score to be had: nothing passes for want of it."""
+    runs = [run_of(made_task("A"), made_task("B", kind="STS", **missed)) for _ in range(2)]
+    assert subjects(tmp_path, selector, base=runs[0], run=runs[1])[name] == "cannot tell"
+
+
 # Published scores.
 
 _MODEL = "BAAI/bge-small-zh-v1.5"

@@ -55,6 +55,14 @@ def test_a_scatter_plot_has_the_runs_of_which_both_are_known() -> None:
     assert plot("parameters", [(1, 5.0, 0.4), (2, 5.0, 0.4)]) is not None
 
 
+def test_a_score_of_0_is_a_score() -> None:
+    found = plot("parameters", [(1, 1e6, 0.0), (2, 1e8, 0.5)])
+    assert found is not None
+    assert [dot.number for dot in found.dots] == [1, 2]
+    assert found.unknown == ()
+    assert found.dots[0].y > found.dots[1].y
+
+
 def test_runs_of_unknown_size_are_named(tmp_path: Path) -> None:
     folders = [
         page_run(tmp_path, f"org/m{at}", page_task("A"), meta={"n_parameters": at * 10**6} if at else None)
