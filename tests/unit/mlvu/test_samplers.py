@@ -89,7 +89,7 @@ def test_no_frames_for_a_model_that_sees_none(sampler: Sampler) -> None:
     [
         (10, 25.0, VideoSettings(4, "first"), "unknown sampler 'first'"),  # type: ignore[arg-type]
         (10, 25.0, VideoSettings(-1, sampler="mlvu"), "-1 frames"),
-        (0, 25.0, VideoSettings(4, sampler="mlvu"), "without frames"),
+        (0, 25.0, VideoSettings(4, sampler="mlvu"), "the video has no frames"),
         (10, 25.0, VideoSettings(4, "fps"), "needs a rate above 0"),
         (10, 0.0, VideoSettings(4, "fps", 1.0), "rate is unknown"),
     ],
