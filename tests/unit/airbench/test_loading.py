@@ -130,11 +130,13 @@ def test_24_04_has_queries_without_a_split_and_no_labels(tmp_path: Path) -> None
         ("corpus_default", lambda rows: rows.append(rows[3]), r"corpus_default: id '.+' is listed twice; fix"),
         ("queries_default_dev", lambda rows: rows.append(rows[0]), r"queries_default_dev: id '.+' is listed twice"),
         ("corpus_default", lambda rows: rows[5].update(text=" \n"), r"corpus_default: the text of '.+' is empty; fix"),
+        ("queries_default_dev", lambda rows: rows[1].update(text=""), r"dev: the text of '.+' is empty; fix"),
+        ("queries_default_test", lambda rows: rows[-1].update(text="\t"), r"test: the text of '.+' is empty; fix"),
         ("queries_default_test", lambda rows: rows[1].update(text=None), r"has no text in row 1 \(counted from 0\)"),
         ("corpus_default", lambda rows: [row.pop("text") for row in rows], r"has no column text \(it has id\)"),
         ("corpus_default", list.clear, r"AIR-Bench/qa_wiki_zh cannot be read as a dataset: "),
     ],
-    ids=["passage twice", "query twice", "empty text", "no text", "no column", "no rows"],
+    ids=["passage twice", "query twice", "empty text", "empty dev", "empty test", "no text", "no column", "no rows"],
 )
 def test_broken_rows_are_one_line(
     task: Task, data: Path, file: str, change: Callable[[list[dict[str, object]]], object], said: str

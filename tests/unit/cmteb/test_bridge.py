@@ -385,6 +385,17 @@ def test_vectors_that_are_no_numbers_are_a_fault_of_the_model(name: str) -> None
         evaluate(_loaded(name), EvaluatedModel(_BrokenEncoder(_RANDOM)), Silent(), None)
 
 
+class _ConstantEncoder(FakeEncoder):
+    def encode(self, texts: Sequence[str], **more: Any) -> Embeddings:
+        return super().encode(["the same"] * len(texts), **more)
+
+
+def test_a_score_that_is_no_number_is_a_fault_of_the_model() -> None:
+    """No vector is at fault, but a correlation of numbers that are all equal is none."""
+    with pytest.raises(ModelFault, match=r"LCQMC: .*spearman of test/default is NaN; are all vectors alike\?"):
+        evaluate(_loaded("LCQMC"), EvaluatedModel(_ConstantEncoder(_RANDOM)), Silent(), None)
+
+
 # Images.
 
 

@@ -32,6 +32,9 @@ SIZES: Mapping[Profile, Size] = {
 }
 
 
+FEW = sampling._FEW
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "SIZES", SIZES)
@@ -155,6 +158,15 @@ def test_reranked_queries_keep_their_candidates_alone() -> None:
     each = sum(map(len, data["top_ranked"].values())) / len(data["top_ranked"])
     assert len(data["queries"]) == max(2, min(8, int(20 / each)))
     assert _drawn("T2Reranking", "smoke").sample.unlike == ""  # type: ignore[union-attr]
+
+
+def test_ten_queries_are_reranked_however_many_candidates_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_FEW", FEW)
+    for passages in (20, 1):  # of 25 queries with 8 candidates each: for two of them, and for none
+        monkeypatch.setattr(sampling, "SIZES", {"quick": Size(items=30, passages=passages, sets=2, texts=30)})
+        drawn = _drawn("T2Reranking", "quick")
+        assert drawn.sample
+        assert (drawn.sample.items, drawn.sample.of, len(_data(drawn)["queries"])) == (10, 25, 10)
 
 
 def test_sets_and_their_texts_are_drawn() -> None:

@@ -290,6 +290,22 @@ def test_tasks_of_different_settings(made: Callable[..., Path]) -> None:
     assert "passage_max_length is 512 in STSB, LCQMC, 128 in BQ" in line
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("query_max_length", "passage_max_length", "lowercase", "dtype", "attention"),
+        *("pooling", "normalize", "similarity", "domain", "retrieval", "weights", "candidates"),
+        *("cutoff_layer", "head", "head_index", "compress_layers", "compress_ratio"),
+    ],
+)
+def test_every_setting_that_moves_scores_is_the_same_in_all_tasks(made: Callable[..., Path], key: str) -> None:
+    record = task_record("BQ", SPEC)
+    other = replace(record, settings=record.settings | {"model": record.settings["model"] | {key: "other"}})
+    line = refused(lambda: checked(made("STSB", other)))
+    assert f" cannot be submitted: {key} is " in line
+    assert 'in STSB, "other" in BQ: evaluate all tasks with the same settings' in line
+
+
 # The model.
 
 
@@ -348,6 +364,18 @@ def test_a_published_model_keeps_its_name(made: Callable[..., Path]) -> None:
 def test_a_name_given_by_hand_is_not_known_to_be_published(made: Callable[..., Path]) -> None:
     assert checked(made("STSB", spec=OWN)).identity == Identity("org/mine", "c" * 40, False)
     assert not in_mteb("org/mine")
+
+
+def test_another_commit_of_a_published_model_is_not_known_to_be_published(made: Callable[..., Path]) -> None:
+    """What the hub has at it nobody has looked at: it may be no commit at all."""
+    other = Identity(NAME, "c" * 40, False)
+    assert checked(made("STSB", spec=replace(SPEC, revision=other.revision))).identity == other
+
+
+def test_a_checkpoint_that_is_named_as_a_published_model(made: Callable[..., Path]) -> None:
+    folder = made("STSB", spec=FOLDER)
+    assert checked(folder, NAME, "c" * 40).identity == Identity(NAME, "c" * 40, False)
+    assert checked(folder, NAME, COMMIT).identity == Identity(NAME, COMMIT, True)
 
 
 def test_two_revisions_under_one_name(made: Callable[..., Path], tmp_path: Path) -> None:

@@ -141,10 +141,10 @@ def test_empty_options_are_never_meant_by_text() -> None:
 
 @pytest.mark.parametrize("part", ["(A", "A.", "A or ", "B\n", "answer ", "not ", "( ", " "])
 def test_a_long_answer_takes_no_long_time(part: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     robust("x" + part * 8000, _ASKED)
     # Some hundredths; a rule that looked at the whole answer for each of its letters took ten seconds.
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_letters_and_texts_of_all_real_options_are_read(shared_data: Path) -> None:
