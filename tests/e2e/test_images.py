@@ -12,6 +12,7 @@ import pytest
 
 from flagbench import BadInput, ModelFault
 from flagbench.models.contract import DENSE, Part
+from flagbench.models.embedders.settings import M3Settings
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.inputs import Image, Input, Item, plain
 from flagbench.models.loading.overrides import Overrides
@@ -219,7 +220,7 @@ def test_multi_vectors_of_equal_images_are_made_once(passages: Texts, monkeypatc
 
     class Late(ColourEncoder):
         parts = frozenset[Part]({"dense", "multi_vector"})
-        spec = replace(ENCODER, retrieval="colbert", candidates=9)
+        spec = replace(ENCODER, own=M3Settings(retrieval="colbert", candidates=9))
 
         def encode(self, texts: Any, *, parts: frozenset[Part] = DENSE, **asked: Any) -> Embeddings:
             dense = super().encode(texts, **asked).dense
