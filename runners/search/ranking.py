@@ -92,18 +92,26 @@ def rank(
         if candidates is None:
             return _Retrieval(encoder, queries, passages, top_k, search_worker).run()
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
-    asked = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
-    asked = comparable(asked, spec.similarity)
+    encoded_queries = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
+    encoded_queries = comparable(encoded_queries, spec.similarity)
     if candidates is not None:
         found = encoder.encode(passages.texts, role=_PASSAGE, instruction=passages.instruction)
-        return rescore(queries.ids, asked, passages.ids, comparable(found, spec.similarity), candidates, top_k=top_k)
+        return rescore(
+            queries.ids, encoded_queries, passages.ids, comparable(found, spec.similarity), candidates, top_k=top_k
+        )
     distinct = encoder.distinct(passages.texts)
     with closing(
         encoder.chunks(distinct.texts, role=_PASSAGE, instruction=passages.instruction, parts=DENSE, keys=distinct.keys)
     ) as chunks:
-        vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
+        vectors = ((rows, comparable(_required(chunk.dense), spec.similarity)) for rows, chunk in chunks)
         return retrieve(
-            queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k, search_worker=search_worker
+            queries.ids,
+            encoded_queries,
+            passages.ids,
+            distinct.places,
+            vectors,
+            top_k=top_k,
+            search_worker=search_worker,
         )
 
 
@@ -133,24 +141,26 @@ class _Retrieval:
         self._query_ids = queries.ids
         self._top_k = top_k
         self._late = "multi_vector" in spec.parts
-        self._asked = asked = encoder.encode_parts(
+        self._encoded_queries = encoded_queries = encoder.encode_parts(
             queries.texts, role=_QUERY, instruction=queries.instruction, parts=spec.parts
         )
-        second = LexicalScores(_had(asked.sparse)) if self._late and "sparse" in spec.parts else None
+        second = LexicalScores(_required(encoded_queries.sparse)) if self._late and "sparse" in spec.parts else None
         self._second = second
         self._dense = None
         if "dense" in spec.parts:
-            vectors = comparable(_had(asked.dense), spec.similarity)
+            vectors = comparable(_required(encoded_queries.dense), spec.similarity)
             self._dense = StreamSearch(vectors, top_k + TIES, second=second, search_worker=search_worker)
         self._lexical = (
-            LexicalSearch(_had(asked.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
+            LexicalSearch(_required(encoded_queries.sparse), top_k + TIES)
+            if "sparse" in spec.parts and not self._late
+            else None
         )
         self._kept: list[tuple[NDArray[np.int64], MultiVectors]] = []
 
     def run(self) -> tuple[Run, IndexInfo]:
         """Rank all passages for each query."""
         if not self._passages.ids:
-            _had(None)
+            _required(None)
         distinct = self._encoder.distinct(self._passages.texts)
         with closing(self._dense) if self._dense else nullcontext():
             self._go_by(distinct)
@@ -174,11 +184,11 @@ class _Retrieval:
         ) as chunks:
             for numbers, chunk in chunks:
                 if self._second:
-                    self._second.add(_had(chunk.sparse))
+                    self._second.add(_required(chunk.sparse))
                 if self._dense:
-                    self._dense.add(numbers, comparable(_had(chunk.dense), self._spec.similarity))
+                    self._dense.add(numbers, comparable(_required(chunk.dense), self._spec.similarity))
                 if self._lexical:
-                    self._lexical.add(numbers, _had(chunk.sparse))
+                    self._lexical.add(numbers, _required(chunk.sparse))
                 if chunk.multi_vector is not None and "multi_vector" in wanted:
                     taken += chunk.multi_vector.values.nbytes
                     if taken > _KEPT_BYTES:
@@ -218,7 +228,9 @@ class _Retrieval:
             # Of passages with the same text one is scored.
             heads.append(np.unique(places[order[: ranking.candidates]], return_inverse=True))
         wanted = [texts[chosen] for texts, (chosen, _) in zip(found.rows, heads, strict=True)]
-        late = late_interaction(_had(self._asked.multi_vector), wanted, self._multi_vectors(wanted, distinct))
+        late = late_interaction(
+            _required(self._encoded_queries.multi_vector), wanted, self._multi_vectors(wanted, distinct)
+        )
         for query, (chosen, text_of) in enumerate(heads):
             total = np.float32(weights[2]) * late[query]
             for weight, scores in zip(weights, (found.scores, found.second), strict=False):
@@ -243,7 +255,7 @@ class _Retrieval:
             keep=False,  # they would fill the store
             keys=distinct.keys[missing],
         ):
-            yield missing[order], _had(chunk.multi_vector)
+            yield missing[order], _required(chunk.multi_vector)
 
 
 def _passages(corpus: Corpus, texts: NDArray[np.int64], scores: NDArray[np.float32], top_k: int) -> Ranked:
@@ -302,14 +314,16 @@ class _Rescoring:
         weights = {"sparse": (0, 1, 0), "colbert": (0, 0, 1)}.get(spec.ranking.retrieval, spec.ranking.weights)
         if weights[0]:
             for place, each in enumerate(rows):
-                total[place] += np.float32(weights[0]) * (_had(passages.dense)[each] @ _had(queries.dense)[place])
+                total[place] += np.float32(weights[0]) * (
+                    _required(passages.dense)[each] @ _required(queries.dense)[place]
+                )
         if weights[1]:
             for place, each in enumerate(rows):
-                products = _had(passages.sparse)[each] @ _had(queries.sparse)[[place]].toarray()[0]
+                products = _required(passages.sparse)[each] @ _required(queries.sparse)[[place]].toarray()[0]
                 total[place] += np.float32(weights[1]) * products
         if weights[2]:
             for place, scores in enumerate(
-                late_interaction(_had(queries.multi_vector), rows, self._multi_vectors(rows))
+                late_interaction(_required(queries.multi_vector), rows, self._multi_vectors(rows))
             ):
                 total[place] += np.float32(weights[2]) * scores
         return total
@@ -330,7 +344,7 @@ class _Rescoring:
         ):
             each = [(row, place) for place, number in enumerate(order) for row in same[number]]
             found = np.array(each, dtype=np.int64)
-            yield found[:, 0], _had(chunk.multi_vector).take(found[:, 1])
+            yield found[:, 0], _required(chunk.multi_vector).take(found[:, 1])
 
 
 def _run(query_ids: Sequence[str], ids: NDArray[np.object_], ranked: Iterable[Ranked]) -> Run:
@@ -340,7 +354,7 @@ def _run(query_ids: Sequence[str], ids: NDArray[np.object_], ranked: Iterable[Ra
     }
 
 
-def _had(part: T | None) -> T:
+def _required(part: T | None) -> T:
     """A requested part; without texts there is none."""
     if part is None:
         raise BadData("there is nothing to rank: the task has no queries or no passages")

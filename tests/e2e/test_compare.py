@@ -89,7 +89,7 @@ def test_bad_input_is_one_line(output: Path, tmp_path: Path) -> None:
         ((output, other), "splits dev against test"),
         ((output, "--seed", "-1"), "whole number"),
         ((output, "--output", tmp_path), "exists already"),
-        ((output, "--output", tmp_path / "gone" / "file"), "is no folder"),
+        ((output, "--output", tmp_path / "gone" / "file"), "is not a folder"),
         ((), "RUN"),
     ):
         assert said in one_line(compare(*arguments))

@@ -137,10 +137,10 @@ def changed(**keys: Any) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[:200], r"is no complete JSON \(.*\): evaluate again, or copy it again"),
-        (lambda text: "", "is no complete JSON"),
-        (lambda text: "\ufeff" + text, "is no complete JSON"),
-        (lambda text: "[" * 100_000, "is no complete JSON"),
+        (lambda text: text[:200], r"is not complete JSON \(.*\): evaluate again, or copy it again"),
+        (lambda text: "", "is not complete JSON"),
+        (lambda text: "\ufeff" + text, "is not complete JSON"),
+        (lambda text: "[" * 100_000, "is not complete JSON"),
         (lambda text: "[1]", "holds no search results, but other JSON"),
         (changed(model_name=None), "has no model_name"),
         (changed(dataset_name=None), "has no dataset_name"),
@@ -185,7 +185,7 @@ def test_damage_is_one_line(damage: Callable[[str], str], message: str, tmp_path
 def test_bytes_that_are_no_utf_8_are_damage(tmp_path: Path) -> None:
     path = write(tmp_path, results_of(dataset(), "dev"))
     path.write_bytes(b"\xff\xfe" + path.read_bytes())
-    with pytest.raises(BadData, match=r"is no complete JSON \(UnicodeDecodeError\)"):
+    with pytest.raises(BadData, match=r"is not complete JSON \(UnicodeDecodeError\)"):
         read(path)
 
 

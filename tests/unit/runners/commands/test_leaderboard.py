@@ -278,7 +278,7 @@ def test_folders_of_runs_are_not_walked_through(folder: Path) -> None:
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(BadInput, match="is not a folder"):
         Leaderboard(tmp_path / "gone", "en", _KNOWN)
 
 
