@@ -155,7 +155,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules
         ((empty, base, rules), "holds no runs"),
         ((base, empty, rules), "holds no runs"),
         ((tmp_path / "gone", base, rules), "does not exist"),
-        ((broken, base, rules), "no run.json that can be read"),
+        ((broken, base, rules), "not a run.json that can be read"),
         ((locked, base, rules), "that can be read"),
         ((base, twice, rules), "holds 2 runs"),
         ((twice, base, rules), "holds 2 runs"),

@@ -84,7 +84,7 @@ def test_bad_input_is_one_line(output: Path, tmp_path: Path) -> None:
         ((single, single), "one run only"),
         ((output, empty), "holds no runs"),
         ((output, tmp_path / "gone"), "does not exist"),
-        ((output, broken), "no run.json that can be read"),
+        ((output, broken), "not a run.json that can be read"),
         ((output, future), "update FlagBench"),
         ((output, other), "splits dev against test"),
         ((output, "--seed", "-1"), "whole number"),

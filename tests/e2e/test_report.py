@@ -105,7 +105,7 @@ def test_bad_input_is_one_line(output: Path, tmp_path: Path) -> None:
         for arguments, said in (
             (("report", empty, "--html", target), "holds no runs"),
             (("report", tmp_path / "gone", "--html", target), "does not exist"),
-            (("report", output, broken, "--html", target), "no run.json that can be read"),
+            (("report", output, broken, "--html", target), "not a run.json that can be read"),
             (("report", output, future, "--html", target), "schema"),
             (("report", output, other, "--html", target), "splits dev against test"),
             (("report", output), "--html"),

@@ -154,7 +154,7 @@ def changed(**keys: Any) -> Callable[[str], str]:
         (changed(search_results={"q": {"a": -float("inf")}}), "holds the score -Infinity"),
         (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "1e999"), "is not finite"),
         (changed(search_results={"q": {"a": 10**400}}), "is not finite"),
-        (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "7" * 5000), "no complete JSON"),
+        (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "7" * 5000), "not complete JSON"),
         (lambda text: changed(search_results={"q": {"a": 7}})(text).replace('"a": 7', '"a": 7, "a": 8'), "'a' twice"),
         (lambda text: text.replace('"dev-1"', '"dev-0"'), "holds 'dev-0' twice in one place"),
         (lambda text: text.replace('"language"', '"domain"'), "holds 'domain' twice in one place"),

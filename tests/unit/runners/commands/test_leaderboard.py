@@ -129,7 +129,7 @@ def test_damaged_runs_are_named_and_the_others_shown(server: Server, folder: Pat
     lines = [each.words for each in section.all("li")]
     assert len(lines) == 2
     assert "org__broken<script>" in lines[0]
-    assert "no run.json that can be read" in lines[0]
+    assert "not a run.json that can be read" in lines[0]
     assert "worst_queries/A.json is damaged" in lines[1]
 
 
