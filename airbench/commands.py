@@ -212,5 +212,5 @@ def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:
     if options.mini:
         return Snapshots(MINI), mini_datasets()
     if options.data is not None and not options.data.is_dir():
-        raise BadInput(f"--data {options.data} is no folder")
+        raise BadInput(f"--data {options.data} is not a folder")
     return Snapshots(options.data), datasets()

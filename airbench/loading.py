@@ -83,7 +83,7 @@ def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
     """The labels of a split.
 
     Raises:
-        BadData: Rows that cannot be read, a relevance that is no whole number, or a pair that is labelled twice.
+        BadData: Rows that cannot be read, a relevance that is not a whole number, or a pair that is labelled twice.
         BadInput: They are absent.
     """
     where = f"{dataset.qrels_repo} {dataset.qrels_split(split)}"
@@ -95,7 +95,9 @@ def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
     qrels: Qrels = {}
     for query_id, passage_id, relevance in zip(*rows.values(), strict=True):
         if not relevance.isdigit():
-            raise BadData(f"{where}: query {query_id}, passage {passage_id}: relevance {relevance} is no whole number")
+            raise BadData(
+                f"{where}: query {query_id}, passage {passage_id}: relevance {relevance} is not a whole number"
+            )
         labels = qrels.setdefault(query_id, {})
         if passage_id in labels:
             raise BadData(f"{where}: query {query_id} and passage {passage_id} are labelled twice; fix the data")

@@ -231,7 +231,7 @@ def _decode(data: bytes, where: str) -> dict[str, Any]:
         raise BadData(f"{where} holds {error}: evaluate again") from error
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        raise BadData(f"{where} is no complete JSON ({reason}): evaluate again, or copy it again") from error
+        raise BadData(f"{where} is not complete JSON ({reason}): evaluate again, or copy it again") from error
     if not isinstance(content, dict):
         raise BadData(f"{where} holds no search results, but other JSON")
     return content
@@ -252,7 +252,7 @@ def _refuse(constant: str) -> NoReturn:
 def _text(content: Mapping[str, Any], key: str, where: str) -> str:
     if key not in content:
         known = "dataset_name" if key == "task_name" else key
-        raise BadData(f"{where} has no {known}: it is no file of search results, or an incomplete one")
+        raise BadData(f"{where} has no {known}: it is not a file of search results, or an incomplete one")
     value = content[key]
     if not isinstance(value, str):
         raise BadData(f"{where}: {key} is {value!r:.60}, and should be text")
@@ -270,7 +270,9 @@ def _version(content: Mapping[str, Any], where: str) -> str:
 def _hits(content: Mapping[str, Any], where: str) -> dict[str, dict[str, float]]:
     hits = content.get("search_results")
     if not isinstance(hits, dict):
-        raise BadData(f"{where} has no search_results by query: it is no file of search results, or an incomplete one")
+        raise BadData(
+            f"{where} has no search_results by query: it is not a file of search results, or an incomplete one"
+        )
     for query, scores in hits.items():
         if not isinstance(scores, dict):
             raise BadData(f"{where}: query {query!r} has {scores!r:.60}, and should have scores by passage")

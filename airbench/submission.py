@@ -134,7 +134,7 @@ def choose(
         UnknownName: No such version.
     """
     if not root.is_dir():
-        raise BadInput(f"{root} is no folder: give one with search results")
+        raise BadInput(f"{root} is not a folder: give one with search results")
     versions = {row.version for row in datasets()}
     wanted = version.removeprefix("AIR-Bench_") if version is not None else None
     if wanted is not None and wanted not in versions:
@@ -335,6 +335,6 @@ def check_target(target: Path, folder: Path, *, overwrite: bool) -> None:
     if target.exists() and not (overwrite and target.is_file()):
         raise BadInput(f"{target} exists already: use --overwrite, or another --output")
     if target.parent.exists() and not target.parent.is_dir():
-        raise BadInput(f"{target.parent} is no folder: use another --output")
+        raise BadInput(f"{target.parent} is not a folder: use another --output")
     if target.resolve().is_relative_to(folder.resolve()):
         raise BadInput(f"{target} would lie among the results that it holds: use another --output")

@@ -115,12 +115,12 @@ class SearchBridge:
             ``{query id: {passage id: score}}``.
         """
         task = (task_metadata.name, task_metadata.type)
-        asked = Texts(list(queries["id"]), query_inputs(queries, task_metadata))
+        query_texts = Texts(list(queries["id"]), query_inputs(queries, task_metadata))
         passages = Texts(list(self._corpus["id"]), passage_inputs(self._corpus, task_metadata))
         self._corpus = None
         language = _language(task_metadata, hf_subset)
-        run = self.retriever.retrieve(task, asked, passages, top_ranked, top_k=top_k, language=language)
-        return self.retriever.rerank(task, run, asked, passages, below="kept")
+        run = self.retriever.retrieve(task, query_texts, passages, top_ranked, top_k=top_k, language=language)
+        return self.retriever.rerank(task, run, query_texts, passages, below="kept")
 
 
 class EncoderBridge(SearchBridge):

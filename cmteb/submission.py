@@ -116,8 +116,8 @@ def check(run: Run, identity: Identity, *, allow_partial: bool = False) -> Check
         unfit.append(lacking(standings[0]))
     if faults or (unfit and not allow_partial):
         hint = " (evaluate them, or use --allow-partial)" if not faults else ""
-        said = faults if allow_partial else [*faults, *unfit]
-        raise BadInput(f"{run.folder} cannot be submitted: {first_few(map(shown, said), between='; ')}{hint}")
+        reasons = faults if allow_partial else [*faults, *unfit]
+        raise BadInput(f"{run.folder} cannot be submitted: {first_few(map(shown, reasons), between='; ')}{hint}")
     unknown = tuple(entry.name for entry in entries if entry.record.data.get("status") == "unknown")
     return Checked(run, identity, describe(run, identity), tuple(entries), left_out, unknown, standings)
 
@@ -157,7 +157,7 @@ def _read(run: Run, record: TaskRecord) -> Any:
     except FileNotFoundError as error:
         raise BadInput(f"{path.name} is gone: evaluate {record.name} again") from error
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{path.name} is no result of mteb: {again}") from error
+        raise BadInput(f"{path.name} is not a result of mteb: {again}") from error
     revision = part(record.settings, "task").get("revision")
     if result.task_name != record.name or result.dataset_revision != revision:
         raise BadInput(
@@ -168,8 +168,8 @@ def _read(run: Run, record: TaskRecord) -> Any:
     for key in dict.fromkeys([*ours, *scores]):
         one, other = ours.get(key), scores.get(key)
         if one is None or not isinstance(other, float | int) or not abs(one - other) <= _ROUNDED:
-            said = "no score" if one is None else f"{one:.6f}"
-            differs = f"its main score of {'/'.join(key)} is {other}, in run.json {said}"
+            recorded = "no score" if one is None else f"{one:.6f}"
+            differs = f"its main score of {'/'.join(key)} is {other}, in run.json {recorded}"
             raise BadInput(f"{path.name} was changed after the run: {differs}; {again}")
     return result
 
@@ -243,7 +243,7 @@ def check_target(output: Path, identity: Identity, run: Run, *, overwrite: bool)
     target = folder_of(identity, output)
     blocking = next((each for each in (target, *target.parents) if each.exists() and not each.is_dir()), None)
     if blocking is not None:
-        raise BadInput(f"{blocking} is no folder: use another --output")
+        raise BadInput(f"{blocking} is not a folder: use another --output")
     own, theirs = run.folder.resolve(), target.resolve()
     if own.is_relative_to(theirs) or theirs.is_relative_to(own):
         raise BadInput(f"{target} would lie among the results of the run: use another --output")
@@ -252,7 +252,9 @@ def check_target(output: Path, identity: Identity, run: Run, *, overwrite: bool)
     if not overwrite:
         raise BadInput(f"{target} exists already: use --overwrite, or another --output")
     if foreign := [path.name for path in target.iterdir() if path.is_dir() or path.suffix not in (".json", ".jsonl")]:
-        raise BadInput(f"{target} holds what is no result ({first_few(map(shown, foreign))}): use another --output")
+        raise BadInput(
+            f"{target} holds files that are not results ({first_few(map(shown, foreign))}): use another --output"
+        )
 
 
 def write(checked: Checked, output: Path, *, overwrite: bool = False) -> Path:

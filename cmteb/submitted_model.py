@@ -71,7 +71,7 @@ def identify(record: RunRecord, name: str | None, revision: str | None) -> Ident
             "by model: submit runs of the encoder alone, or of the reranker alone (--types reranking)"
         )
     if _declared(record, "family").startswith(BUILT_IN):
-        raise BadInput(f"{its} is no checkpoint of the hub, and MTEB's results repository takes no other results")
+        raise BadInput(f"{its} is not a checkpoint of the hub, and MTEB's results repository takes no other results")
     if _is_published(record.model, record.revision):
         if (name or record.model, revision or record.revision) != (record.model, record.revision):
             raise BadInput(
@@ -105,7 +105,9 @@ def _check(name: str, revision: str) -> None:
     if "/" not in name or name.startswith("local/"):
         raise BadInput(f"{name!r} names no organisation of the hub: {wanted}")
     if not _COMMIT.fullmatch(revision):
-        raise BadInput(f"{shown(revision)!r} is no commit of the hub (40 hexadecimal digits): give it with --revision")
+        raise BadInput(
+            f"{shown(revision)!r} is not a commit of the hub (40 hexadecimal digits): give it with --revision"
+        )
 
 
 def in_mteb(name: str) -> bool:

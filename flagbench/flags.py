@@ -91,22 +91,22 @@ def flags_of(owner: type[Any]) -> tuple[Flag, ...]:
 
 
 def _flag(each: Field[Any]) -> Flag:
-    said: Mapping[str, Any] = each.metadata["flag"]
+    declared: Mapping[str, Any] = each.metadata["flag"]
     assert each.default is not MISSING
-    switch = isinstance(each.default, bool) and said["parse"] is None and not said["choices"]
-    shown = said["shown"]
+    switch = isinstance(each.default, bool) and declared["parse"] is None and not declared["choices"]
+    shown = declared["shown"]
     if shown is None:
         shown = "" if each.default in (None, "", (), False) else str(each.default)
     return Flag(
         field=each.name,
-        name=said["name"] or f"--{each.name.replace('_', '-')}",
-        help=said["help"] + (f" (default {shown})" if shown else ""),
+        name=declared["name"] or f"--{each.name.replace('_', '-')}",
+        help=declared["help"] + (f" (default {shown})" if shown else ""),
         default=each.default,
-        metavar=said["metavar"],
-        parse=None if switch or said["negatable"] else said["parse"] or str,
-        choices=said["choices"],
-        negatable=said["negatable"],
-        selects=said["selects"],
+        metavar=declared["metavar"],
+        parse=None if switch or declared["negatable"] else declared["parse"] or str,
+        choices=declared["choices"],
+        negatable=declared["negatable"],
+        selects=declared["selects"],
     )
 
 

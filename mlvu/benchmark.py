@@ -60,8 +60,8 @@ class _Mlvu(Benchmark):
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: M-Avg is the mean over the multiple-choice tasks of a set, whatever their sizes."""
-        asked = options_of(request, MlvuOptions).sets
-        sets = dict.fromkeys(row.set for row in select(sets=asked, types=request.types, tasks=request.tasks))
+        selected = options_of(request, MlvuOptions).sets
+        sets = dict.fromkeys(row.set for row in select(sets=selected, types=request.types, tasks=request.tasks))
         return {f"M-Avg ({each})": [row.task_name for row in averaged(each)] for each in sets}
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
@@ -118,8 +118,8 @@ class _Mlvu(Benchmark):
         content = read_content(find(task.name), snapshots, request)
         odd = Counter(each.what for each in content.anomalies)
         kinds = ", ".join(f"{what} {count}" for what, count in odd.most_common())
-        asked = len({each.id for each in content.anomalies})
-        lines = [f"{task.name}: {asked} odd questions ({kinds})"] if odd else []
+        odd_questions = len({each.id for each in content.anomalies})
+        lines = [f"{task.name}: {odd_questions} odd questions ({kinds})"] if odd else []
         if content.missing:
             lines.append(f"{task.name}: {content.missing}")
         return lines

@@ -66,25 +66,25 @@ def read_content(row: Row, snapshots: Snapshots, request: RunRequest) -> Content
     """
     # The built-in baselines see nothing.
     options = options_of(request, MlvuOptions)
-    asked = options if options.api_base or has_files(request.model) else replace(options, blind=True)
-    return _read(row, snapshots, asked, request.store.with_name("frames") if request.store else None)
+    options = options if options.api_base or has_files(request.model) else replace(options, blind=True)
+    return _read(row, snapshots, options, request.store.with_name("frames") if request.store else None)
 
 
 # The plan looks at everything before the run reads it; a video is opened once for both.
 @functools.lru_cache(maxsize=64)
-def _read(row: Row, snapshots: Snapshots, asked: MlvuOptions, frames: Path | None) -> Content:
+def _read(row: Row, snapshots: Snapshots, options: MlvuOptions, frames: Path | None) -> Content:
     annotations = snapshots.source(row.repo, row.revision).files(*annotation_files(row))
     every = read(row, annotations)
-    questions = question_set(every.all, asked.questions)
-    videos, missing = ({}, "") if asked.blind else _videos(every, snapshots)
-    if missing and not asked.allow_missing:
+    questions = question_set(every.all, options.questions)
+    videos, missing = ({}, "") if options.blind else _videos(every, snapshots)
+    if missing and not options.allow_missing:
         raise BadData(f"{row.task_name}: {missing}; fetch them, or use --allow-missing for partial scores")
     if missing and not videos:
         raise BadData(f"{row.task_name}: {missing}; there is nothing to ask")
     return Content(
         row,
         questions,
-        asked.questions,
+        options.questions,
         {each.id: videos[each.folder, each.video] for each in questions if (each.folder, each.video) in videos},
         missing,
         tuple(anomalies(every.all)),

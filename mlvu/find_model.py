@@ -83,14 +83,14 @@ def _extra(text: str) -> dict[str, Any]:
     """The fields of ``--api-extra``.
 
     Raises:
-        BadInput: It is no JSON object.
+        BadInput: It is not a JSON object.
     """
     try:
         fields = json.loads(text or "{}")
     except ValueError as error:
-        raise BadInput(f"--api-extra is no JSON ({error}): give an object, such as '{{\"top_k\": 1}}'") from error
+        raise BadInput(f"--api-extra is not JSON ({error}): give an object, such as '{{\"top_k\": 1}}'") from error
     if not isinstance(fields, dict):
-        raise BadInput("--api-extra is no JSON object: give one, such as '{\"top_k\": 1}'")
+        raise BadInput("--api-extra is not a JSON object: give one, such as '{\"top_k\": 1}'")
     return fields
 
 

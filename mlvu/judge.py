@@ -95,10 +95,10 @@ class Judge:
             BadInput: As ``score``.
         """
         _check(items)
-        asked = [item for item in items if self._kept(item) is None]
-        sizes = [(item.id, _tokens(SYSTEM[item.task]) + _tokens(_material(item))) for item in asked]
-        replies = sum(_tokens(json.dumps({"scores": as_scores(_lowest(item))})) for item in asked)
-        return Plan(len(asked), len(items) - len(asked), sum(size for _, size in sizes), replies, tuple(sizes))
+        unjudged = [item for item in items if self._kept(item) is None]
+        sizes = [(item.id, _tokens(SYSTEM[item.task]) + _tokens(_material(item))) for item in unjudged]
+        replies = sum(_tokens(json.dumps({"scores": as_scores(_lowest(item))})) for item in unjudged)
+        return Plan(len(unjudged), len(items) - len(unjudged), sum(size for _, size in sizes), replies, tuple(sizes))
 
     def score(self, items: Sequence[JudgeItem], on_item: Callable[[str], None] | None = None) -> Judged:
         """Grade items.

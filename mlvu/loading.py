@@ -185,12 +185,12 @@ def _answerable(question: Question) -> bool:
 def anomalies(questions: Sequence[Question]) -> list[Anomaly]:
     """All that is odd about questions of any tasks, in their order; a question may be odd in several ways."""
     tasks = {row.task_name: row for row in datasets()}
-    asked = Counter((each.task, each.video, each.question) for each in questions)
+    repeats = Counter((each.task, each.video, each.question) for each in questions)
     videos = Counter((each.task, each.video) for each in questions if each.task in tasks and tasks[each.task].summary)
     found: list[Anomaly] = []
     for each in questions:
         kinds = list(_oddities(each))
-        if asked[(each.task, each.video, each.question)] > 1:
+        if repeats[(each.task, each.video, each.question)] > 1:
             kinds.append("same video and question twice")
         if videos[(each.task, each.video)] > 1:
             kinds.append("same video twice in summary")
@@ -223,10 +223,10 @@ def _entries(source: Path) -> list[Any]:
     try:
         entries = json.loads(source.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        said = str(error).splitlines()[0]
-        raise BadData(f"{source} cannot be read as JSON ({said}); fetch it again") from error
+        message = str(error).splitlines()[0]
+        raise BadData(f"{source} cannot be read as JSON ({message}); fetch it again") from error
     if not isinstance(entries, list):
-        raise BadData(f"{source} is no list of questions; fetch it again")
+        raise BadData(f"{source} is not a list of questions; fetch it again")
     return entries
 
 
@@ -236,7 +236,7 @@ def _questions(row: Row, source: Path, entries: Sequence[Any]) -> Iterator[Quest
     for index, entry in enumerate(entries):
         where = f"{source}: row {index} (from 0)"
         if not isinstance(entry, dict):
-            raise BadData(f"{where} is no object; fix the data")
+            raise BadData(f"{where} is not an object; fix the data")
         if _belongs(row, entry, where, gold=gold):
             yield _question(row, entry, index, where, gold=gold)
 
@@ -266,7 +266,7 @@ def _question(row: Row, entry: Mapping[str, Any], index: int, where: str, *, gol
     """One entry, checked."""
     video = _text(entry, "video", where)
     if video in {"", ".."} or Path(video).name != video:
-        raise BadData(f"{where}: video '{video}' is no name of a file; fix the data")
+        raise BadData(f"{where}: video '{video}' is not the name of a file; fix the data")
     candidates = _candidates(row, entry, where) if row.kind == "multiple-choice" else ()
     labelled = gold or entry.get("answer") is not None
     answer = _option(entry["answer"], "answer", where) if labelled and "answer" in entry else ""
@@ -303,14 +303,14 @@ def _text(entry: Mapping[str, Any], field: str, where: str) -> str:
     if field not in entry:
         raise BadData(f"{where} has no {field}; fix the data")
     if not isinstance(entry[field], str):
-        raise BadData(f"{where}: {field} is no text; fix the data")
+        raise BadData(f"{where}: {field} is not a text; fix the data")
     return str(entry[field])
 
 
 def _option(value: Any, field: str, where: str) -> str:
     """A candidate or an answer; a count may be a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise BadData(f"{where}: {field} is no text; fix the data")
+        raise BadData(f"{where}: {field} is not a text; fix the data")
     return str(value)
 
 
@@ -319,7 +319,7 @@ def _candidates(row: Row, entry: Mapping[str, Any], where: str) -> tuple[str, ..
         raise BadData(f"{where} has no candidates; fix the data")
     values = entry["candidates"]
     if not isinstance(values, list) or not 2 <= len(values) <= row.letters:
-        raise BadData(f"{where}: candidates are no list of 2 to {row.letters}; fix the data")
+        raise BadData(f"{where}: candidates are not a list of 2 to {row.letters}; fix the data")
     return tuple(_option(value, "a candidate", where) for value in values)
 
 
@@ -328,7 +328,7 @@ def _points(entry: Mapping[str, Any], where: str) -> tuple[str, ...]:
     if values is None:
         return ()
     if not isinstance(values, list) or not values or not all(isinstance(each, str) and each.strip() for each in values):
-        raise BadData(f"{where}: scoring_points are no list of texts; fix the data")
+        raise BadData(f"{where}: scoring_points are not a list of texts; fix the data")
     return tuple(values)
 
 
@@ -337,5 +337,5 @@ def _duration(row: Row, entry: Mapping[str, Any], where: str) -> float:
     if value is None and row.set == "test":
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise BadData(f"{where}: duration is no number of seconds; fix the data")
+        raise BadData(f"{where}: duration is not a number of seconds; fix the data")
     return float(value)

@@ -87,8 +87,8 @@ def read_saved(path: Path) -> Saved:
     except BadInput:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadData(f"{path} holds no answers to MLVU ({said}): evaluate again, or copy it again") from error
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadData(f"{path} holds no answers to MLVU ({message}): evaluate again, or copy it again") from error
 
 
 def find_saved(root: Path) -> dict[Path, list[Path]]:
@@ -98,7 +98,7 @@ def find_saved(root: Path) -> dict[Path, list[Path]]:
         BadInput: There are none.
     """
     if not root.is_dir():
-        raise BadInput(f"{root} is no folder")
+        raise BadInput(f"{root} is not a folder")
     runs: dict[Path, list[Path]] = {}
     # Resolved, because the folder given may be one of these itself, by a relative path or a link.
     place = root.resolve()

@@ -244,7 +244,7 @@ def wilson(right: int, total: int) -> Interval:
         ValueError: There is no trial, or more right than there are.
     """
     if not 0 <= right <= total or not total:
-        raise ValueError(f"{right} of {total} is no proportion")
+        raise ValueError(f"{right} of {total} is not a proportion")
     share, squared = right / total, _Z * _Z
     middle = (share + squared / (2 * total)) / (1 + squared / total)
     half = _Z / (1 + squared / total) * math.sqrt(share * (1 - share) / total + squared / (4 * total * total))

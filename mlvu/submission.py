@@ -103,8 +103,8 @@ def _faults(checked: Checked, questions: int) -> str:
         f"{len(checked.unparsed)} answers name no option, or more than one": checked.unparsed,
         f"{len(checked.short)} tasks do not have their published number of questions": checked.short,
     }
-    said = [f"{what}: {first_few(which)}" for what, which in kinds.items() if which] or ["there are no questions"]
-    return "; ".join(said) + (" (--allow-partial leaves them out)" if checked.predictions else "")
+    reasons = [f"{what}: {first_few(which)}" for what, which in kinds.items() if which] or ["there are no questions"]
+    return "; ".join(reasons) + (" (--allow-partial leaves them out)" if checked.predictions else "")
 
 
 def text(checked: Checked) -> str:
@@ -127,7 +127,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise BadInput(f"{target} exists already: use --overwrite, or another --output")
     if target.parent.exists() and not target.parent.is_dir():
-        raise BadInput(f"{target.parent} is no folder: use another --output")
+        raise BadInput(f"{target.parent} is not a folder: use another --output")
 
 
 def write(checked: Checked, target: Path, *, overwrite: bool = False) -> None:

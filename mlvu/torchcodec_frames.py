@@ -35,10 +35,10 @@ def check_installed() -> None:
     try:
         _video_decoder()
     except (ImportError, OSError, RuntimeError) as error:
-        said = str(error).strip().splitlines()[0]
+        message = str(error).strip().splitlines()[0]
         raise BadInput(
-            f"--decoder torchcodec: it cannot be imported ({said}); it needs FFmpeg's libraries and the torch that it "
-            "was made for"
+            f"--decoder torchcodec: it cannot be imported ({message}); it needs FFmpeg's libraries and the torch that "
+            "it was made for"
         ) from error
 
 
@@ -80,8 +80,8 @@ def _pictures(path: Path, numbers: NDArray[np.int64], max_pixels: int) -> NDArra
             for start in range(0, len(numbers), _AT_ONCE)
         ]
     except (RuntimeError, ValueError, IndexError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise BadData(f"torchcodec cannot read the video {path} ({said}); use --decoder pyav") from error
+        message = str(error).strip().splitlines()[0]
+        raise BadData(f"torchcodec cannot read the video {path} ({message}); use --decoder pyav") from error
     frames: NDArray[np.uint8] = np.concatenate(parts)
     height, width = frames.shape[1:3]
     if scaled(width, height, max_pixels) == (width, height):

@@ -26,7 +26,7 @@ _THREADS = 8
 
 
 @dataclass(frozen=True)
-class Hits:
+class VideoFiles:
     """The videos that a run needs.
 
     Attributes:
@@ -49,7 +49,7 @@ class Hits:
         return f"{len(self.faults)} of {total} videos cannot be used: {'; '.join(parts)}"
 
 
-def find(root: Path, wanted: Mapping[str, Iterable[str]]) -> Hits:
+def find(root: Path, wanted: Mapping[str, Iterable[str]]) -> VideoFiles:
     """Look for videos and try each that is there: its first frame, and that the file goes on to its end.
 
     Args:
@@ -62,14 +62,14 @@ def find(root: Path, wanted: Mapping[str, Iterable[str]]) -> Hits:
     """
     if not root.is_dir():
         raise BadData(f"there is no folder {root}; name the one that holds MLVU/ as the data folder")
-    asked = [(folder, name) for folder, names in wanted.items() for name in dict.fromkeys(names)]
+    files = [(folder, name) for folder, names in wanted.items() for name in dict.fromkeys(names)]
     places = {folder: _places(root, folder) for folder in wanted}
-    paths = [_first(places[folder], name) for folder, name in asked]
+    paths = [_first(places[folder], name) for folder, name in files]
     with ThreadPoolExecutor(_THREADS) as threads:
         reasons = list(threads.map(_fault, paths))
-    return Hits(
-        {key: path for key, path, why in zip(asked, paths, reasons, strict=True) if path and not why},
-        tuple((f"{folder}/{name}", why) for (folder, name), why in zip(asked, reasons, strict=True) if why),
+    return VideoFiles(
+        {key: path for key, path, why in zip(files, paths, reasons, strict=True) if path and not why},
+        tuple((f"{folder}/{name}", why) for (folder, name), why in zip(files, reasons, strict=True) if why),
     )
 
 

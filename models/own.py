@@ -92,7 +92,7 @@ class OwnSettings:
         Raises:
             BadInput: Values that make no sense together.
         """
-        return replace(spec, own=replace(self, **given)), as_asked(given)
+        return replace(spec, own=replace(self, **given)), flag_evidence(given)
 
     def at_checkpoint(
         self, spec: ModelSpec, config: Mapping[str, Any], given: Mapping[str, Any], cutoff: int
@@ -118,6 +118,6 @@ class OwnSettings:
         return ()
 
 
-def as_asked(given: Mapping[str, Any]) -> list[str]:
+def flag_evidence(given: Mapping[str, Any]) -> list[str]:
     """The evidence for settings that a user gave."""
     return [f"{name}: {value!r}, as asked for" for name, value in given.items()]

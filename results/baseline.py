@@ -34,10 +34,10 @@ class Baseline:
 
     @classmethod
     def from_json(cls, text: str) -> Baseline | None:
-        """Read the text of a file; None where it is no baseline. Record and values name their own versions.
+        """Read the text of a file; None where it is not a baseline. Record and values name their own versions.
 
         Raises:
-            ValueError: It is no JSON, or a baseline of a later version or with damaged parts.
+            ValueError: It is not JSON, or a baseline of a later version or with damaged parts.
         """
         if _MARK not in text:
             return None  # most files are records of runs: they are not parsed twice
@@ -48,7 +48,7 @@ class Baseline:
         if not isinstance(document, dict) or _MARK not in document:
             return None
         if document[_MARK] != _VERSION:
-            raise ValueError(f"it is no baseline of version {_VERSION}")
+            raise ValueError(f"it is not a baseline of version {_VERSION}")
         try:
             record = RunRecord.from_json(json.dumps(document["record"]))
             values = {
@@ -56,5 +56,5 @@ class Baseline:
                 for name, its in document["values"].items()
             }
         except (KeyError, AttributeError) as error:
-            raise ValueError(f"it is no baseline: {error}") from error
+            raise ValueError(f"it is not a baseline: {error}") from error
         return cls(record, values)

@@ -33,7 +33,7 @@ def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None
         unmarked: Version of files that name none; None where every file names one.
 
     Raises:
-        ValueError: It is no JSON object, its version is none that is known, or it has not the layout of its version.
+        ValueError: It is not a JSON object, its version is none that is known, or it has not the layout of its version.
     """
     try:
         document: Any = json.loads(text)

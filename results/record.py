@@ -134,7 +134,7 @@ def _check(record: RunRecord) -> None:
             raise ValueError(f"the sample of task {name} must be an object or null")
         scores = [score for by_subset in task.scores.values() for score in by_subset.values()]
         if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
-            raise ValueError(f"a score of task {name} is no number")
+            raise ValueError(f"a score of task {name} is not a number")
         if task.status not in get_args(Status):
             raise ValueError(f"task {name} has the unknown status {task.status!r}")
         if not all(isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, *task.files)):

@@ -302,7 +302,7 @@ def _names(values: Mapping[str, Any]) -> str:
 
 
 def shown(text: str) -> str:
-    """A name as it may be printed: on one line, and without what moves a terminal's cursor or is no valid text."""
+    """A name as it may be printed: on one line, and without what moves a terminal's cursor or is not valid text."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
@@ -330,7 +330,7 @@ def _read(file: Path) -> Run:
         raise BadInput(f"{file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise BadInput(
-            f"{file} is no run.json that can be read ({_line(error)}); leave it out, or run again"
+            f"{file} is not a run.json that can be read ({_line(error)}); leave it out, or run again"
         ) from error
     if kept is not None:
         return Run(file, record, record.model, kept)

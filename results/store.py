@@ -180,7 +180,7 @@ def check_target(flag: str, path: Path | None, *, overwrite: bool) -> None:
     if path.exists() and not (overwrite and path.is_file()):
         raise BadInput(f"{flag} {path} exists already: use --overwrite, or another file")
     if not path.parent.is_dir():
-        raise BadInput(f"{flag} {path}: {path.parent} is no folder; make it, or use another file")
+        raise BadInput(f"{flag} {path}: {path.parent} is not a folder; make it, or use another file")
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -49,7 +49,7 @@ class Values:
             scores: Of the task in the record, by split and subset: they tell what a file of version 1 is of.
 
         Raises:
-            ValueError: It is no file of values, one of a later version, or a value is not finite.
+            ValueError: It is not a file of values, one of a later version, or a value is not finite.
         """
         document = current(text, values_steps(scores), unmarked=1)
         try:
@@ -64,7 +64,7 @@ class Values:
             if not isinstance(values.task, str) or not all(map(math.isfinite, numbers)):
                 raise ValueError("a value is not finite, or the task has no name")
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError("it is no file of values by query") from error
+            raise ValueError("it is not a file of values by query") from error
         return values
 
     @property

@@ -104,7 +104,7 @@ class Examples:
             ]
             return cls(document["task"], document["metric"], queries)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"it is no file of worst queries ({error})") from error
+            raise ValueError(f"it is not a file of worst queries ({error})") from error
 
 
 def beginning(text: str) -> str:

@@ -105,7 +105,7 @@ def _of_package(entry: Any) -> Benchmark:
             f"{_title(entry)} cannot be loaded: {type(error).__name__}{': ' if text else ''}{''.join(text[:1])}"
         ) from error
     if not isinstance(benchmark, Benchmark) or benchmark.name != entry.name:
-        raise BadInput(f"{_title(entry)} cannot be loaded: {entry.value} is no Benchmark of this name")
+        raise BadInput(f"{_title(entry)} cannot be loaded: {entry.value} is not a Benchmark of this name")
     return benchmark
 
 

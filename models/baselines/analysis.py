@@ -205,11 +205,11 @@ def bm25s() -> Any:
     """
     modules: dict[str, Any] = sys.modules
     names = ("jax", "numba")
-    held = {name: modules[name] for name in names if name in modules}
+    previous = {name: modules[name] for name in names if name in modules}
     modules.update(dict.fromkeys(names))  # with None there, an import finds nothing
     try:
         return importlib.import_module("bm25s")
     finally:
         for name in names:
             del modules[name]
-        modules.update(held)
+        modules.update(previous)

@@ -44,10 +44,10 @@ def with_examples(prompts: Prompts, folder: Path) -> tuple[Prompts, list[str]]:
         used.append(task)
     if not used:
         raise BadInput(f"--examples {folder}: no file there is named after a task with an instruction")
-    said = [f"solved examples: {len(used)} tasks, from {folder.name}"]
+    evidence = [f"solved examples: {len(used)} tasks, from {folder.name}"]
     if idle := sorted(files.keys() - set(used)):
-        said.append(f"solved examples not used, for no task of that name has an instruction: {', '.join(idle)}")
-    return tuple(changed), said
+        evidence.append(f"solved examples not used, for no task of that name has an instruction: {', '.join(idle)}")
+    return tuple(changed), evidence
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from flagbench.models.inputs import TEXT
 from flagbench.models.loading.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, check_heads
 from flagbench.models.spec import ModelSpec
 
-_Found = tuple[NDArray[np.int64], NDArray[np.bool_], dict[Part, NDArray[np.float32]]]
+_Forwarded = tuple[NDArray[np.int64], NDArray[np.bool_], dict[Part, NDArray[np.float32]]]
 """Of one batch: ids and mask ``[n, t]``, and the model's numbers, padding included."""
 
 
@@ -98,7 +98,7 @@ class M3Encoder:
         )
 
     @torch.inference_mode()
-    def _forward(self, parts: frozenset[Part], _: NDArray[np.int64], batch: Batch) -> _Found:
+    def _forward(self, parts: frozenset[Part], _: NDArray[np.int64], batch: Batch) -> _Forwarded:
         hidden = self._model(**batch).last_hidden_state
         found: dict[Part, torch.Tensor] = {}
         if "dense" in parts:

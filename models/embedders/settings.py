@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from flagbench import BadInput, UnknownName
 from flagbench.flags import flag, positive
 from flagbench.models.embedders.few_shot import with_examples
-from flagbench.models.own import OwnSettings, as_asked
+from flagbench.models.own import OwnSettings, flag_evidence
 from flagbench.models.ranking import RETRIEVALS, Ranking, Retrieval
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ class M3Settings(OwnSettings):
 
         A ranking by other than dense vectors is a part of the model's name.
         """
-        asked, said = replace(self, **given), as_asked(given)
-        for name, value, why in _defaults(asked.retrieval, given):
-            asked = replace(asked, **{name: value})
-            said.append(f"{name}: {value!r}, {why}")
-        suffix = "" if asked.retrieval == "dense" else f"-{asked.retrieval}"
-        return replace(spec, name=spec.name + suffix, own=asked), said
+        own, evidence = replace(self, **given), flag_evidence(given)
+        for name, value, why in _defaults(own.retrieval, given):
+            own = replace(own, **{name: value})
+            evidence.append(f"{name}: {value!r}, {why}")
+        suffix = "" if own.retrieval == "dense" else f"-{own.retrieval}"
+        return replace(spec, name=spec.name + suffix, own=own), evidence
 
     def shown(self) -> tuple[str, ...]:
         """The ranking, where it is not by dense vectors."""
@@ -151,8 +151,8 @@ class FewShotSettings(OwnSettings):
         """Put the solved examples into the instructions."""
         if "examples" not in given:
             return spec, []
-        prompts, said = with_examples(spec.prompts, given["examples"].expanduser())
-        return replace(spec, prompts=prompts), said
+        prompts, evidence = with_examples(spec.prompts, given["examples"].expanduser())
+        return replace(spec, prompts=prompts), evidence
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ class LanguageModel:
         # Tokens of the prompt that only another option changes stand before this one's own.
         sequences = [whole[length - dropped : length - back] + tail for back, tail in tails]
         if not all(tail for _, tail in tails):
-            raise BadInput(f"{self.spec.name}: an option to compare is no token of its own; give options with letters")
+            raise BadInput(f"{self.spec.name}: an option to compare is not a single token; give options with letters")
         passes: dict[tuple[int, ...], torch.Tensor] = {}
         scores = np.zeros(len(options), dtype=np.float32)
         for row, sequence in enumerate(sequences):

@@ -62,8 +62,8 @@ def detect_causal_lm(
     if settings is not None:
         evidence.append("frames: none, the question alone")
     spec, dtype = with_dtype(spec, overrides, on_cpu)
-    spec, said = override(spec, overrides)
-    return Detection(spec, (*evidence, *dtype, *said))
+    spec, override_evidence = override(spec, overrides)
+    return Detection(spec, (*evidence, *dtype, *override_evidence))
 
 
 def _check_kind(name: str, config: Mapping[str, Any], *, trust_remote_code: bool) -> None:

@@ -146,7 +146,7 @@ def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:
         raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} names no base_model_name_or_path: {fix}")
     revision = config.get("revision") if not Path(base).expanduser().is_dir() else None
     if revision is not None and not isinstance(revision, str):
-        raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} says revision = {revision!r}, which is no text: {fix}")
+        raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} says revision = {revision!r}, which is not a text: {fix}")
     try:
         return _locate(base, revision, allow_pickle=allow_pickle)
     except BadInput as error:
@@ -256,7 +256,7 @@ def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:
 def _check_settings(directory: Path) -> None:
     config = directory / "config.json"
     if not config.is_file():
-        raise BadInput(f"{directory} is no model: it has no config.json")
+        raise BadInput(f"{directory} is not a model: it has no config.json")
     if not any((directory / name).is_file() for name in _TOKENIZER_FILES):
         raise BadInput(f"{directory} has no tokenizer (tokenizer.json or a vocabulary): copy the base model's into it")
 

@@ -79,7 +79,9 @@ def pooling_mode(path: Path) -> Pooling:
     )
 
 
-def pooling_without_modules(directory: Path, config: Mapping[str, Any], asked: Pooling | None) -> tuple[Pooling, str]:
+def pooling_without_modules(
+    directory: Path, config: Mapping[str, Any], requested: Pooling | None
+) -> tuple[Pooling, str]:
     """The pooling of a checkpoint without modules.json, and why.
 
     Raises:
@@ -93,8 +95,8 @@ def pooling_without_modules(directory: Path, config: Mapping[str, Any], asked: P
         return "cls", f"cls, FlagEmbedding's rule for a {kind} without 1_Pooling"
     if kind in LAST_TOKEN_TYPES:
         return "lasttoken", f"lasttoken, FlagEmbedding's rule for a {kind} without 1_Pooling"
-    if asked:
-        return asked, f"{asked}, as asked for"
+    if requested:
+        return requested, f"{requested}, as asked for"
     raise BadInput(
         f"{directory}: the pooling of a {kind or 'model without model_type'} cannot be detected; pass --pooling"
     )
@@ -140,7 +142,7 @@ def prompts(config: Mapping[str, Any]) -> Prompts:
     pairs: list[tuple[str, str]] = []
     named = config.get("prompts") or {}
     if not isinstance(named, dict) or not all(isinstance(text, str) for text in named.values()):
-        raise BadInput("config_sentence_transformers.json: prompts are no texts by name; copy the checkpoint again")
+        raise BadInput("config_sentence_transformers.json: prompts are not texts by name; copy the checkpoint again")
     for key, text in named.items():
         head, _, tail = key.rpartition("-")
         role = _ROLE_NAMES.get(tail, tail)

@@ -81,8 +81,8 @@ def detect(
             only where that matters, as it imports torch.
 
     Raises:
-        BadInput: A model that is no text encoder or reranker, wants remote code, has parts that are not supported, or
-            whose settings cannot be detected; flags that contradict the files; a length beyond the model's positions.
+        BadInput: A model that is not a text encoder or reranker, needs remote code, has unsupported parts, or whose
+            settings cannot be detected; flags that contradict the files; a length beyond the model's positions.
     """
     config = read_json(checkpoint.directory / "config.json")
     kind = kind_of(config)
@@ -104,12 +104,12 @@ def detect(
             adapters=tuple(adapter.label for adapter in checkpoint.adapters),
         )
         evidence.append(f"adapters: {', '.join(spec.adapters)}, merged into {spec.base}")
-    spec, said = override(spec, overrides)
-    evidence += said
+    spec, override_evidence = override(spec, overrides)
+    evidence += override_evidence
     cutoffs: tuple[Cutoff, ...] = ()
     if spec.own:
-        spec, cutoffs, said = spec.own.at_checkpoint(spec, config, overrides.own, overrides.cutoff)
-        evidence += said
+        spec, cutoffs, override_evidence = spec.own.at_checkpoint(spec, config, overrides.own, overrides.cutoff)
+        evidence += override_evidence
     limit = position_limit(config)
     for tokens in (spec.query_max_length, spec.passage_max_length):
         if limit and tokens > limit:

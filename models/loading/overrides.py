@@ -8,7 +8,7 @@ from typing import Any
 
 from flagbench import BadInput, UnknownName
 from flagbench.models.adapters import own_settings, owned_flags
-from flagbench.models.own import as_asked
+from flagbench.models.own import flag_evidence
 from flagbench.models.spec import DType, ModelSpec, Pooling, query_share
 
 _QUERY_SELECTORS = ("Retrieval-query", "Reranking-query")
@@ -85,7 +85,7 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
     """
     _refuse_strange_flags(spec, overrides)
     share = query_share(overrides.max_length) if overrides.max_length and spec.ability == "score" else None
-    asked: dict[str, Any] = {
+    requested: dict[str, Any] = {
         "pooling": overrides.pooling,
         "normalize": overrides.normalize,
         "lowercase": overrides.lowercase,
@@ -94,8 +94,8 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
         "query_max_length": share or overrides.max_length,
         "passage_max_length": overrides.max_length,
     }
-    changes = {key: value for key, value in asked.items() if value is not None}
-    said = as_asked(changes)
+    changes = {key: value for key, value in requested.items() if value is not None}
+    evidence = flag_evidence(changes)
     prompts = spec.prompts
     for text, selectors, role in (
         (overrides.query_instruction, _QUERY_SELECTORS, "query"),
@@ -104,12 +104,12 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
         if text is not None:
             kept = tuple(pair for pair in prompts if not (pair[0] == role or pair[0].endswith(f"-{role}")))
             prompts = kept + tuple((selector, text) for selector in selectors)
-            said.append(f"{role} instruction: {text!r}, as asked for")
+            evidence.append(f"{role} instruction: {text!r}, as asked for")
     changed = replace(spec, **changes, prompts=prompts)
     if changed.own is None:
-        return changed, said
+        return changed, evidence
     changed, lines = changed.own.apply(changed, overrides.own)
-    return changed, said + lines
+    return changed, evidence + lines
 
 
 def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:

@@ -137,9 +137,9 @@ def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], whe
     prompts = tuple((selector, each["text"]) for each in merged.pop("instructions") for selector in each["before"])
     if task_format := merged.pop("task_format", ""):
         prompts += task_prompts(task_format)
-    said = {name: merged.pop(name) for name in names & merged.keys()}
-    said = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
-    return ModelSpec(**merged, prompts=prompts, own=own(**said) if own else None)
+    own_values = {name: merged.pop(name) for name in names & merged.keys()}
+    own_values = {name: tuple(value) if isinstance(value, list) else value for name, value in own_values.items()}
+    return ModelSpec(**merged, prompts=prompts, own=own(**own_values) if own else None)
 
 
 def _own_keys(own: type[OwnSettings] | None) -> tuple[set[str], set[str]]:

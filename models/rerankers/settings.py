@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 from flagbench import BadInput
 from flagbench.flags import flag, numbers, positive
 from flagbench.models.contract import Cutoff
-from flagbench.models.own import OwnSettings, as_asked
+from flagbench.models.own import OwnSettings, flag_evidence
 
 if TYPE_CHECKING:
     from flagbench.models.spec import ModelSpec
@@ -85,8 +85,8 @@ class LayerSettings(PromptSettings):
 
     def apply(self, spec: ModelSpec, given: Mapping[str, Any]) -> tuple[ModelSpec, list[str]]:
         """Apply the prompt. Which layers there are, only the checkpoint's config says: ``at_checkpoint``."""
-        asked = {name: given[name] for name in PromptSettings.names() if name in given}
-        return replace(spec, own=replace(self, **asked)), as_asked(asked)
+        requested = {name: given[name] for name in PromptSettings.names() if name in given}
+        return replace(spec, own=replace(self, **requested)), flag_evidence(requested)
 
     def shown(self) -> tuple[str, ...]:
         """The cutoff layer, where it is known."""
@@ -153,40 +153,43 @@ class CompressionSettings(LayerSettings):
             compress_layers=layers_before,
             compress_ratio=ratio,
         )
-        asked = "cutoff_layers" in given
-        spec = replace(spec, name=f"{spec.name}-layer{chosen.layer}" if asked else spec.name, own=own)
-        why = "as asked for" if asked else _WHY_LAST if chosen.layer == last else _WHY_README
-        said = [f"cutoff layer: {chosen.layer} of {start} to {last}, {why}", f"head: {chosen.head}, {_WHY_HEAD[how]}"]
+        requested = "cutoff_layers" in given
+        spec = replace(spec, name=f"{spec.name}-layer{chosen.layer}" if requested else spec.name, own=own)
+        why = "as asked for" if requested else _WHY_LAST if chosen.layer == last else _WHY_README
+        evidence = [
+            f"cutoff layer: {chosen.layer} of {start} to {last}, {why}",
+            f"head: {chosen.head}, {_WHY_HEAD[how]}",
+        ]
         if ratio > 1:
             before = ", ".join(map(str, layers_before))
-            said.append(f"compression: groups of {ratio} tokens before layers {before}")
+            evidence.append(f"compression: groups of {ratio} tokens before layers {before}")
             if spec.family == "matroyshka-reranker":
                 spec = replace(spec, attention="eager")
-                said.append("attention: eager, for the weights of the compressed tokens")
-        return spec, cutoffs, said
+                evidence.append("attention: eager, for the weights of the compressed tokens")
+        return spec, cutoffs, evidence
 
     def _chosen_by(self, spec: ModelSpec, given: Mapping[str, Any]) -> HeadIndex:
         """The published code of the lightweight family and of Matroyshka takes the head at the place of the layer in
         the list that it was given (``lm_head[i]`` in gemma_model.py and mistral_model.py); that of MiniCPM the layer's
         own."""
-        asked: HeadIndex = given.get("head_index", self.head_index)
-        if asked == "position" and self.head_index == "layer":
+        requested: HeadIndex = given.get("head_index", self.head_index)
+        if requested == "position" and self.head_index == "layer":
             raise BadInput(
                 f"--head-index position: the published code of {spec.family} takes the layer's own head: drop it"
             )
-        return asked
+        return requested
 
     def _compression(self, spec: ModelSpec, given: Mapping[str, Any], last: int) -> tuple[tuple[int, ...], int]:
-        ratio, asked = given.get("compress_ratio", self.compress_ratio), given.get("compress_layers")
+        ratio, requested = given.get("compress_ratio", self.compress_ratio), given.get("compress_layers")
         if ratio not in _RATIOS:
             raise BadInput(f"--compress-ratio {ratio}: {spec.family} has {', '.join(map(str, _RATIOS))}")
         if ratio == 1:
-            if asked:
+            if requested:
                 raise BadInput(
                     "--compress-layers compress nothing without a --compress-ratio above 1: add one, or drop them"
                 )
             return (), 1
-        layers = tuple(sorted(set(asked or self.compress_layers)))
+        layers = tuple(sorted(set(requested or self.compress_layers)))
         for layer in layers:
             if not 1 <= layer < last:
                 raise BadInput(

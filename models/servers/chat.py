@@ -74,7 +74,7 @@ def read_completion(response: httpx2.Response) -> tuple[str, dict[str, int]]:
         text = choice["message"].get("content") or choice["message"].get("refusal") or ""
         cut, usage = choice.get("finish_reason") == "length", payload.get("usage")
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise Again(f"what came is no chat completion: {error_message(response)}") from None
+        raise Again(f"what came is not a chat completion: {error_message(response)}") from None
     if not isinstance(text, str):
         raise Again(f"the answer is not a text but a {type(text).__name__}")
     counts = {

@@ -117,9 +117,9 @@ class ApiModel:
         self._client.count(answers=1, empty=int(not text.strip()), **counts)
         return text
 
-    def _fix(self, status: int, said: str) -> str:
+    def _fix(self, status: int, message: str) -> str:
         """Advice against a refusal."""
-        if status in (400, 422) and "seed" in said:
+        if status in (400, 422) and "seed" in message:
             return "let no seed be sent"
         if status == 404:
             return f"is '{self._wire['model']}' its name there, and does the url end as it should (/v1)?"

@@ -113,7 +113,7 @@ class Client:
         *,
         rate_limit: RateLimit = RATE_LIMIT,
         clock: Clock = CLOCK,
-        fix: Callable[[int, str], str] = lambda status, said: "see the server's log",
+        fix: Callable[[int, str], str] = lambda status, message: "see the server's log",
     ) -> None:
         """Connect to nothing yet.
 
@@ -190,8 +190,8 @@ class Client:
             except Again as error:
                 tried += 1
                 if tried == self._rate_limit.attempts:
-                    said = self.hide(f"{self._name}: no answer after {tried} attempts, the last: {error}")
-                    raise ModelFault(f"{said}; see the server's log, or allow more attempts") from None
+                    message = self.hide(f"{self._name}: no answer after {tried} attempts, the last: {error}")
+                    raise ModelFault(f"{message}; see the server's log, or allow more attempts") from None
                 wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tried - 1)) * (0.5 + self._clock.chance() / 2)
                 self._pace.hold(error.after)
                 self._clock.wait(stop, max(wait, error.after))
@@ -217,31 +217,31 @@ class Client:
             raise Again(f"the connection failed ({reason(error)})") from None
         status = response.status_code
         if status in (408, 429) or status >= 500:
-            asked = seconds_to_wait(response.headers.get("retry-after", ""))
-            if asked > _LONGEST_ASKED_FOR:
-                raise ModelFault(f"{self._name}: the server asks to be left alone for {asked:g} s; run again then")
-            raise Again(f"{status} {error_message(response)}", asked)
+            wait = seconds_to_wait(response.headers.get("retry-after", ""))
+            if wait > _LONGEST_ASKED_FOR:
+                raise ModelFault(f"{self._name}: the server asks to be left alone for {wait:g} s; run again then")
+            raise Again(f"{status} {error_message(response)}", wait)
         if status != 200:
             self._refuse(response)
         return response
 
     def _refuse(self, response: httpx2.Response) -> NoReturn:
         """A refusal that no repetition fixes."""
-        status, said = response.status_code, error_message(response)
+        status, message = response.status_code, error_message(response)
         key = f"the key in {self._key_name} is not taken" if self._key else f"it wants a key: set {KEYS[0]}"
-        fix = key if status in (401, 403) else self._fix(status, said)
-        raise BadInput(self.hide(f"{self._name}: {self.url} answers {status}: {said}; {fix}"))
+        fix = key if status in (401, 403) else self._fix(status, message)
+        raise BadInput(self.hide(f"{self._name}: {self.url} answers {status}: {message}; {fix}"))
 
 
 def error_message(response: httpx2.Response) -> str:
     """The error message of a server, in one line."""
     try:
-        said = response.json()
-        said = said.get("error", said)
-        said = said.get("message", said) if isinstance(said, dict) else said
+        message = response.json()
+        message = message.get("error", message)
+        message = message.get("message", message) if isinstance(message, dict) else message
     except (ValueError, AttributeError, RecursionError):
-        said = response.text
-    return one_line(said) or response.reason_phrase
+        message = response.text
+    return one_line(message) or response.reason_phrase
 
 
 def reason(error: Exception) -> str:

@@ -191,16 +191,16 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
     cells = [_cell(record) for record in records]
     for at in range(1, len(runs)):
         if tests is None or (task in tests and not differences):
-            found_out = tested(task, (runs[0], runs[at]), (values[0], values[at]), seed)
+            result = tested(task, (runs[0], runs[at]), (values[0], values[at]), seed)
         else:
-            found_out = "not asked for"
+            result = "not asked for"
         before, after = cells[0].whole, cells[at].whole
         delta = after - before if before is not None and after is not None else None
         cells[at] = replace(
             cells[at],
             delta=delta,
-            test=None if isinstance(found_out, str) else found_out,
-            untested=found_out if isinstance(found_out, str) else "",
+            test=None if isinstance(result, str) else result,
+            untested=result if isinstance(result, str) else "",
         )
     known = next(record for record in records if record)
     main_score = str(known.settings.get("task", {}).get("main_score", ""))

@@ -154,25 +154,25 @@ def _notes(comparison: Comparison) -> list[str]:
     """Notes below the tables, one line each."""
     runs = comparison.runs
     tests = [cell.test for line in comparison.lines for cell in line.cells if cell.test]
-    said: dict[str, list[str]] = {}
+    tasks_by_note: dict[str, list[str]] = {}
     for line in comparison.lines:
         for run, cell in zip(runs, line.cells, strict=True):
             part = {"error": "failed", "partial": "of a part of the data, not averaged", "missing": "not run"}
             if cell.status in part:
-                said.setdefault(f"{run.label}: {part[cell.status]}", []).append(line.task)
+                tasks_by_note.setdefault(f"{run.label}: {part[cell.status]}", []).append(line.task)
             if cell.untested and None not in (cell.score, line.cells[0].score):
-                said.setdefault(f"{run.label}: not tested, {cell.untested}", []).append(line.task)
+                tasks_by_note.setdefault(f"{run.label}: not tested, {cell.untested}", []).append(line.task)
             if cell.test and len({cell.test.paired.queries, *cell.test.queries}) > 1:
                 counts = f"{cell.test.paired.queries:,} shared of {cell.test.queries[0]:,} and {cell.test.queries[1]:,}"
-                said.setdefault(f"{run.label}: tested on queries {counts}", []).append(line.task)
+                tasks_by_note.setdefault(f"{run.label}: tested on queries {counts}", []).append(line.task)
         for note in line.notes:
-            said.setdefault(note, []).append(line.task)
+            tasks_by_note.setdefault(note, []).append(line.task)
     notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are queries that are better, equal and worse" if tests else "")]
     if tests:
         notes.append(
             f"† significant: p (Holm) at most {ALPHA}, two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "
             f"correction for {len(tests)} tests, seed {comparison.seed}; interval: bootstrap, {RESAMPLES:,} resamples"
         )
-    for text, tasks in said.items():
+    for text, tasks in tasks_by_note.items():
         notes.append(f"{text}: {first_few(map(shown, tasks))}")
     return [*notes, *comparison.differences]

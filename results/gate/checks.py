@@ -46,7 +46,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Hits:
+class CheckResult:
     """The result of a check.
 
     Attributes:
@@ -64,22 +64,22 @@ class Hits:
     unit: Unit = "score"
 
 
-def _max_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
+def _max_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
     holds = 100 * (before - after) <= limit + 100 * EQUAL
-    return Hits(holds, f"{_points(after - before)}, a drop of {limit:g} is allowed", after, before)
+    return CheckResult(holds, f"{_points(after - before)}, a drop of {limit:g} is allowed", after, before)
 
 
-def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
+def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
     if before <= EQUAL:
         raise Unknown(f"the baseline's score is {100 * before:.2f}: a relative drop is not defined")
     change = 100 * (after - before) / before
     holds = -change <= limit + 100 * EQUAL
-    return Hits(holds, f"{change:+.3f}% of the baseline's score, a drop of {limit:g}% is allowed", after, before)
+    return CheckResult(holds, f"{change:+.3f}% of the baseline's score, a drop of {limit:g}% is allowed", after, before)
 
 
-def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
+def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
     cell = subject.lines[0].cells[1]
     if cell.test is None:
@@ -88,21 +88,21 @@ def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: floa
     broken = p <= alpha and change < 0 and -100 * change >= rule.min_effect - 100 * EQUAL
     small = f", less than {rule.min_effect:g} points pass" if rule.min_effect else ""
     said = f"{_points(change)}, p (Holm) {p:.4f}, at most {alpha:g} is significant{small}"
-    return Hits(not broken, said, after, before)
+    return CheckResult(not broken, said, after, before)
 
 
-def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
+def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
-    return Hits(after > before + EQUAL, f"{_points(after - before)}, more than 0 is required", after, before)
+    return CheckResult(after > before + EQUAL, f"{_points(after - before)}, more than 0 is required", after, before)
 
 
-def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
+def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     score = fmean(_own_score(line.task, subject.candidate.tasks.get(line.task)) for line in subject.lines)
-    return Hits(100 * score >= limit - 100 * EQUAL, f"{100 * score:.2f}, at least {limit:g} is required", score)
+    return CheckResult(100 * score >= limit - 100 * EQUAL, f"{100 * score:.2f}, at least {limit:g} is required", score)
 
 
-def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
-    unparsed = asked = 0
+def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
+    unparsed = answers = 0
     for line in subject.lines:
         record = subject.candidate.tasks.get(line.task)
         _own_score(line.task, record)
@@ -110,13 +110,13 @@ def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -
         if not texts.get("asked") or "unparsed" not in texts:
             raise Unknown(f"{line.task}: the run keeps no count of answers that name no option")
         unparsed += texts["unparsed"]
-        asked += texts["asked"]
-    share = unparsed / asked
-    said = f"{unparsed:,} of {asked:,} answers name no option ({100 * share:.2f}%), {limit:g}% is allowed"
-    return Hits(100 * share <= limit + 100 * EQUAL, said, share, unit="share of answers")
+        answers += texts["asked"]
+    share = unparsed / answers
+    said = f"{unparsed:,} of {answers:,} answers name no option ({100 * share:.2f}%), {limit:g}% is allowed"
+    return CheckResult(100 * share <= limit + 100 * EQUAL, said, share, unit="share of answers")
 
 
-def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float) -> Hits:
+def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     _comparable(subject)
     if not rule.any_machine:
         _same_machine(subject.baseline.environment, subject.candidate.environment)
@@ -132,10 +132,10 @@ def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float)
     if not count or not before:
         raise Unknown("nothing was encoded, all was cached: evaluate both with --no-store")
     said = f"{after / before:.3f} times the baseline's time per text, {limit:g} is allowed"
-    return Hits(after / before <= limit, said, after / count, before / count, "seconds per text")
+    return CheckResult(after / before <= limit, said, after / count, before / count, "seconds per text")
 
 
-CHECKS: Mapping[Check, Callable[[Subject, Rule, float, float], Hits]] = {
+CHECKS: Mapping[Check, Callable[[Subject, Rule, float, float], CheckResult]] = {
     "max-drop": _max_drop,
     "max-relative-drop": _max_relative_drop,
     "no-significant-drop": _no_significant_drop,

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few
 from flagbench.results.compare.compare import compare
-from flagbench.results.gate.checks import CHECKS, Hits, Outcome, Subject, Unit, Unknown
+from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit, Unknown
 from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, shown
@@ -139,15 +139,15 @@ def _verdicts(rule: Rule, subject: Subject, alpha: float, absent: Sequence[str])
     """A verdict for each check of a rule; none can be given where tasks of an average are absent from both runs."""
     for check, limit in rule.checks.items():
         outcome: Outcome = "inconclusive"
-        found: Hits | None = None
+        result: CheckResult | None = None
         try:
             if absent:
                 raise Unknown(f"neither run has {first_few(absent)}")
-            found = CHECKS[check](subject, rule, limit or 0.0, alpha)
-            outcome, said = "pass" if found.holds else "FAIL", found.said
+            result = CHECKS[check](subject, rule, limit or 0.0, alpha)
+            outcome, said = "pass" if result.holds else "FAIL", result.said
         except Unknown as unknown:
             said = str(unknown)
-        numbers = (found.unit, found.baseline, found.candidate) if found else ("score", None, None)
+        numbers = (result.unit, result.baseline, result.candidate) if result else ("score", None, None)
         yield Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers)
 
 
@@ -169,21 +169,21 @@ def _chosen(
     kinds = {name: records[0].kind for name, records in tasks.items()}
     averages = {f"{kind} mean": tuple(name for name in scored if kinds[name] == kind) for kind in kinds.values()}
     averages = {label: its for label, its in {**averages, _AVERAGE: tuple(scored)}.items() if its}
-    found: dict[str, tuple[str, ...]] = {}
+    result: dict[str, tuple[str, ...]] = {}
     for pattern in rule.select.get("tasks", ()):
         names = _matching(rules, rule, "task", pattern, tasks)
-        found |= {name: (name,) for name in names if name == pattern or name in scored}
+        result |= {name: (name,) for name in names if name == pattern or name in scored}
     for pattern in rule.select.get("types", ()):
         its_kinds = _matching(rules, rule, "type", pattern, list(dict.fromkeys(kinds.values())))
-        found |= {name: (name,) for name in scored if kinds[name] in its_kinds}
+        result |= {name: (name,) for name in scored if kinds[name] in its_kinds}
     for pattern in rule.select.get("averages", ()):
         if pattern in means and pattern not in averages:
-            found[pattern] = tuple(means[pattern])
+            result[pattern] = tuple(means[pattern])
         else:
-            found |= {label: averages[label] for label in _matching(rules, rule, "average", pattern, averages)}
-    if not found:
+            result |= {label: averages[label] for label in _matching(rules, rule, "average", pattern, averages)}
+    if not result:
         raise BadInput(f"{rules.file}: {shown(rule.label)}: none of its tasks has a score")
-    return found
+    return result
 
 
 def _matching(rules: Rules, rule: Rule, what: str, pattern: str, known: Collection[str]) -> list[str]:

@@ -87,7 +87,7 @@ def read_rules(file: Path) -> Rules:
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}; --rules names a TOML file") from error
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{file} is no TOML ({shown(' '.join(str(error).split()))})") from error
+        raise BadInput(f"{file} is not TOML ({shown(' '.join(str(error).split()))})") from error
     try:
         return _rules(file, document)
     except _Wrong as wrong:

@@ -76,7 +76,7 @@ def speed(run: Run) -> Speed | None:
 
     Where a part was cached or came from a journal, the time is not that of the model.
     """
-    for done, asked, stage, unit in (
+    for done, total, stage, unit in (
         ("encoded", "distinct", "encode", "texts"),
         ("answered", "asked", "answer", "answers"),
     ):
@@ -84,7 +84,7 @@ def speed(run: Run) -> Speed | None:
             (texts, seconds)
             for record in run.record.tasks.values()
             if (texts := number(mapping(record.texts).get(done)))
-            and texts == mapping(record.texts).get(asked)
+            and texts == mapping(record.texts).get(total)
             and (seconds := number(mapping(record.seconds).get(stage)))
             and seconds > 0
         ]

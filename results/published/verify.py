@@ -262,8 +262,8 @@ def _setting(record: RunRecord, off: Sequence[Checked], part: str, names: Sequen
         for name in names:
             if isinstance(settings, Mapping) and name in settings:
                 found[name][f"'{value}'" if isinstance(value := settings[name], str) else str(value)] = None
-    said = [f"{name} {first_few(values, 3)}" for name, values in found.items() if values]
-    return ", ".join(said) or "not in its record"
+    settings_shown = [f"{name} {first_few(values, 3)}" for name, values in found.items() if values]
+    return ", ".join(settings_shown) or "not in its record"
 
 
 def render(verification: Verification) -> Table:

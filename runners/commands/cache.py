@@ -33,12 +33,12 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _clear(options: argparse.Namespace) -> int:
-    from flagbench.runners.commands.show import said_cleared
+    from flagbench.runners.commands.show import show_cleared
     from flagbench.runners.request import default_store
     from flagbench.runners.store.upkeep import clear
 
     root = options.store or default_store()
-    said_cleared(root, clear(root), console())
+    show_cleared(root, clear(root), console())
     return 0
 
 

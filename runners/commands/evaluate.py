@@ -200,7 +200,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import render, rows
         from flagbench.runners.commands.interrupt import ends_at_once
-        from flagbench.runners.commands.show import said_after, said_before
+        from flagbench.runners.commands.show import show_outcome, show_start
         from flagbench.runners.progress import progress_for
         from flagbench.runners.run import engine, plan
 
@@ -211,7 +211,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     outcomes = []
     with LoadedModels() as loaded:
         for each in plans:
-            said_before(each, err)
+            show_start(each, err)
             with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(each.steps)) as progress:
                 finished = engine.run(each, progress, loaded)
             twins = sum(other.name == each.name for other in plans) > 1
@@ -222,7 +222,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if any(row.score is not None for tasks, _ in columns.values() for row in tasks):
         out.print(render(title, columns))
     for each, finished in outcomes:
-        said_after(each, finished, err)
+        show_outcome(each, finished, err)
     return max(finished.exit_code for _, finished in outcomes)
 
 

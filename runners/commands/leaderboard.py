@@ -36,7 +36,7 @@ class Leaderboard:
 
     def __init__(self, folder: Path, language: Language, benchmarks: Mapping[str, Benchmark]) -> None:
         if not folder.is_dir():
-            raise BadInput(f"{folder} is no folder: name one with results of flagbench evaluate below it")
+            raise BadInput(f"{folder} is not a folder: name one with results of flagbench evaluate below it")
         self.folder = folder
         self._language = language
         self._benchmarks = benchmarks
@@ -210,4 +210,4 @@ def listen(board: Leaderboard, host: str, port: int) -> Server:
             raise BadInput(f"port {port} of {host} is in use: choose another --port, or 0 for any free one") from error
         raise BadInput(f"cannot listen on port {port} of {host}: {error.strerror}; choose another") from error
     except (UnicodeError, TypeError) as error:  # the name cannot be encoded
-        raise BadInput(f"--host {host} is no address") from error
+        raise BadInput(f"--host {host} is not an address") from error

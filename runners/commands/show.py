@@ -38,7 +38,7 @@ _CELLS_SHOWN = 28
 _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 
 
-def said_before(plan: Plan, console: Console) -> None:
+def show_start(plan: Plan, console: Console) -> None:
     """Print the model and its effective settings, before the first task."""
     spec = plan.model.spec
     say(console, f"{spec.name} at {spec.revision} on {plan.device}: {settings_line(spec)}")
@@ -53,7 +53,7 @@ def said_before(plan: Plan, console: Console) -> None:
         say(console, f"  {step.task.name} runs again: {step.reason}")
 
 
-def said_after(plan: Plan, finished: Finished, console: Console) -> None:
+def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
     """Print where the results are, the notes needed to read them, and last the failures."""
     verdicts = {record.data["status"] for record in finished.records if record.status != "error"}
     if any(record.sample for record in finished.records):
@@ -158,7 +158,7 @@ def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> Non
     say(console, f"cache     {root}")
 
 
-def said_cleared(root: Path, freed: int, console: Console) -> None:
+def show_cleared(root: Path, freed: int, console: Console) -> None:
     """Print the space that clearing the cache freed."""
     say(console, f"{_bytes(freed)} freed: {root}")
 

@@ -67,7 +67,7 @@ class Source(ABC):
         if named:
             return [str(entry["config_name"]) for entry in named]
         folder = self.files("*")
-        return _asked(folder, lambda: list(get_dataset_config_names(str(folder))))
+        return _read_or_refuse(folder, lambda: list(get_dataset_config_names(str(folder))))
 
     def splits(self, config: str | None) -> list[str]:
         """Names of the splits of a config."""
@@ -77,7 +77,7 @@ class Source(ABC):
         if named:
             return list(named)
         folder = self.files("*")
-        return _asked(folder, lambda: list(get_dataset_split_names(str(folder), config_name=config)))
+        return _read_or_refuse(folder, lambda: list(get_dataset_split_names(str(folder), config_name=config)))
 
     def read(self, config: str | None, split: str) -> Dataset:
         """All rows of a split, in memory.
@@ -100,7 +100,7 @@ class Source(ABC):
                 raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
             return InMemoryRows.of(pa.concat_tables(tables, promote_options="default"), rows.features)
 
-        return _asked(folder, rows)
+        return _read_or_refuse(folder, rows)
 
     def read_texts(self, config: str | None, split: str, columns: Sequence[str]) -> dict[str, Sequence[str]]:
         """Columns of strings of a split, for splits of any size: the rows lie in a temporary file.
@@ -126,7 +126,7 @@ class Source(ABC):
                 yield _strings(table, schema, f"{folder}: split '{split}'", begin)
                 begin += len(table)
 
-        table = _asked(folder, lambda: on_disk(chosen(), schema))
+        table = _read_or_refuse(folder, lambda: on_disk(chosen(), schema))
         return {column: TextColumn(table.column(column)) for column in columns}
 
     def _stream(self, config: str | None, split: str) -> tuple[Path, Callable[[], IterableDataset]]:
@@ -263,7 +263,7 @@ def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.T
     return table.select(schema.names).cast(schema)
 
 
-def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:
+def _read_or_refuse(folder: Path, read: Callable[[], _Read]) -> _Read:
     """Run a read of ``datasets`` and turn what it raises into one line."""
     try:
         return read()
@@ -271,8 +271,8 @@ def _asked(folder: Path, read: Callable[[], _Read]) -> _Read:
         raise
     except Exception as error:  # datasets, pyarrow, pandas and fsspec each raise their own
         reason = str(error).strip().splitlines()
-        said = reason[0] if reason else type(error).__name__
-        raise BadData(f"{folder} cannot be read as a dataset: {said}") from error
+        message = reason[0] if reason else type(error).__name__
+        raise BadData(f"{folder} cannot be read as a dataset: {message}") from error
 
 
 def _named_configs(folder: Path) -> list[dict[str, Any]]:
@@ -280,7 +280,7 @@ def _named_configs(folder: Path) -> list[dict[str, Any]]:
     from huggingface_hub import metadata_load
 
     card = folder / "README.md"
-    metadata = _asked(folder, lambda: metadata_load(card) if card.is_file() else None) or {}
+    metadata = _read_or_refuse(folder, lambda: metadata_load(card) if card.is_file() else None) or {}
     return [entry for entry in metadata.get("configs") or [] if "config_name" in entry]
 
 

@@ -113,7 +113,7 @@ class Journal:
             # ASCII: a model may write half a surrogate pair, which has no UTF-8.
             line = (json.dumps(entry, allow_nan=False) + "\n").encode("ascii")
         except (TypeError, ValueError) as error:
-            raise BadInput(f"{self.path}: the record of question {entry.get('id')} is no JSON ({error})") from error
+            raise BadInput(f"{self.path}: the record of question {entry.get('id')} is not JSON ({error})") from error
         try:
             written = 0
             while written < len(line):
@@ -139,10 +139,10 @@ def _read(path: Path, content: bytes) -> tuple[str | None, dict[str, dict[str, A
     if not entries:
         if _is_torn_header(content):
             return None, {}, 0
-        raise BadInput(f"{path} is no file of answers: move it away, or use another --output")
+        raise BadInput(f"{path} is not a file of answers: move it away, or use another --output")
     header = entries[0]
     if header is None or header.get("format") != _FORMAT or not isinstance(header.get("digest"), str):
-        raise BadInput(f"{path} is no file of answers: move it away, or use another --output")
+        raise BadInput(f"{path} is not a file of answers: move it away, or use another --output")
     done: dict[str, dict[str, Any]] = {}
     for number, entry in enumerate(entries[1:], 2):
         question = entry.get("id") if entry is not None else None

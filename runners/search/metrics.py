@@ -90,14 +90,14 @@ class Metric:
         """Read a metric in either spelling, ``nDCG@10`` or ``ndcg_at_10``, in any case.
 
         Raises:
-            BadInput: It is no metric of rankings.
+            BadInput: It is not a metric of rankings.
         """
         match = _SPELLED.fullmatch(text)
         family = _FAMILIES.get(match[1].lower().replace("_", "")) if match else None
         if match is None or family is None:
             known = ", ".join(cls(each, 10).title for each in MEASURES)
             raise BadInput(
-                f"'{text}' is no metric of rankings: expected one such as {known}, with a number of your own"
+                f"'{text}' is not a metric of rankings: expected one such as {known}, with a number of your own"
             )
         return cls(family, int(match[2]))
 
@@ -136,7 +136,7 @@ def per_query(qrels: Qrels, run: Run, cutoffs: Sequence[int], rule: Rule = "comp
         Metric name -> query id -> value; the names are those of ``metric_names``, in its order.
 
     Raises:
-        BadData: The run has a query that the qrels lack, or no query that counts, or an id is no valid text.
+        BadData: The run has a query that the qrels lack, or no query that counts, or an id is not valid text.
     """
     import pytrec_eval
 
@@ -200,7 +200,7 @@ def _check(qrels: Qrels, run: Run) -> None:
             "".join(passages).encode()
         except UnicodeEncodeError as error:
             # pytrec_eval does not look whether its own encoding worked, and takes the process down.
-            raise BadData(f"an id of query {query!r} is no valid text (half of a surrogate pair)") from error
+            raise BadData(f"an id of query {query!r} is not valid text (half of a surrogate pair)") from error
 
 
 def _rank(reciprocal: float) -> int:

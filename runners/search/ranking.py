@@ -93,18 +93,18 @@ def rank(
         if candidates is None:
             return _Retrieval(encoder, queries, passages, top_k, search_worker).run()
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
-    asked = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
-    asked = comparable(asked, spec.similarity)
+    query = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
+    query = comparable(query, spec.similarity)
     if candidates is not None:
         found = encoder.encode(passages.texts, role=_PASSAGE, instruction=passages.instruction)
-        return rescore(queries.ids, asked, passages.ids, comparable(found, spec.similarity), candidates, top_k=top_k)
+        return rescore(queries.ids, query, passages.ids, comparable(found, spec.similarity), candidates, top_k=top_k)
     distinct = encoder.distinct(passages.texts)
     with closing(
         encoder.chunks(distinct.texts, role=_PASSAGE, instruction=passages.instruction, parts=DENSE, keys=distinct.keys)
     ) as chunks:
-        vectors = ((rows, comparable(_had(chunk.dense), spec.similarity)) for rows, chunk in chunks)
+        vectors = ((rows, comparable(_part(chunk.dense), spec.similarity)) for rows, chunk in chunks)
         return retrieve(
-            queries.ids, asked, passages.ids, distinct.places, vectors, top_k=top_k, search_worker=search_worker
+            queries.ids, query, passages.ids, distinct.places, vectors, top_k=top_k, search_worker=search_worker
         )
 
 
@@ -134,24 +134,24 @@ class _Retrieval:
         self._query_ids = queries.ids
         self._top_k = top_k
         self._late = "multi_vector" in spec.parts
-        self._asked = asked = encoder.encode_parts(
+        self._query = query = encoder.encode_parts(
             queries.texts, role=_QUERY, instruction=queries.instruction, parts=spec.parts
         )
-        second = LexicalScores(_had(asked.sparse)) if self._late and "sparse" in spec.parts else None
+        second = LexicalScores(_part(query.sparse)) if self._late and "sparse" in spec.parts else None
         self._second = second
         self._dense = None
         if "dense" in spec.parts:
-            vectors = comparable(_had(asked.dense), spec.similarity)
+            vectors = comparable(_part(query.dense), spec.similarity)
             self._dense = StreamSearch(vectors, top_k + TIES, second=second, search_worker=search_worker)
         self._lexical = (
-            LexicalSearch(_had(asked.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
+            LexicalSearch(_part(query.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
         )
         self._kept: list[tuple[NDArray[np.int64], MultiVectors]] = []
 
     def run(self) -> tuple[Run, IndexInfo]:
         """Rank all passages for each query."""
         if not self._passages.ids:
-            _had(None)
+            _part(None)
         distinct = self._encoder.distinct(self._passages.texts)
         with closing(self._dense) if self._dense else nullcontext():
             self._go_by(distinct)
@@ -175,11 +175,11 @@ class _Retrieval:
         ) as chunks:
             for numbers, chunk in chunks:
                 if self._second:
-                    self._second.add(_had(chunk.sparse))
+                    self._second.add(_part(chunk.sparse))
                 if self._dense:
-                    self._dense.add(numbers, comparable(_had(chunk.dense), self._spec.similarity))
+                    self._dense.add(numbers, comparable(_part(chunk.dense), self._spec.similarity))
                 if self._lexical:
-                    self._lexical.add(numbers, _had(chunk.sparse))
+                    self._lexical.add(numbers, _part(chunk.sparse))
                 if chunk.multi_vector is not None and "multi_vector" in wanted.parts:
                     taken += chunk.multi_vector.values.nbytes
                     if taken > _KEPT_BYTES:
@@ -219,7 +219,7 @@ class _Retrieval:
             # Of passages with the same text one is scored.
             heads.append(np.unique(places[order[: ranking.candidates]], return_inverse=True))
         wanted = [texts[chosen] for texts, (chosen, _) in zip(found.rows, heads, strict=True)]
-        late = late_interaction(_had(self._asked.multi_vector), wanted, self._multi_vectors(wanted, distinct))
+        late = late_interaction(_part(self._query.multi_vector), wanted, self._multi_vectors(wanted, distinct))
         for query, (chosen, text_of) in enumerate(heads):
             total = np.float32(weights[2]) * late[query]
             for weight, scores in zip(weights, (found.scores, found.second), strict=False):
@@ -231,7 +231,7 @@ class _Retrieval:
     def _multi_vectors(
         self, wanted: Sequence[NDArray[np.int64]], distinct: Distinct
     ) -> Iterator[tuple[NDArray[np.int64], MultiVectors]]:
-        """Multi-vectors of all texts that are wanted: those kept, and the others from the store or encoded anew."""
+        """Multi-vectors of all texts that are wanted: those kept, and the others from the cache or encoded anew."""
         yield from self._kept
         missing = np.unique(np.concatenate(wanted))
         if self._kept:
@@ -241,10 +241,10 @@ class _Retrieval:
             role=_PASSAGE,
             instruction=self._passages.instruction,
             parts=frozenset({"multi_vector"}),
-            keep=False,  # they would fill the store
+            keep=False,  # they would fill the cache
             keys=distinct.keys[missing],
         ):
-            yield missing[order], _had(chunk.multi_vector)
+            yield missing[order], _part(chunk.multi_vector)
 
 
 def _passages(corpus: Corpus, texts: NDArray[np.int64], scores: NDArray[np.float32], top_k: int) -> Ranked:
@@ -303,14 +303,14 @@ class _Rescoring:
         weights = {"sparse": (0, 1, 0), "colbert": (0, 0, 1)}.get(spec.ranking.retrieval, spec.ranking.weights)
         if weights[0]:
             for place, each in enumerate(rows):
-                total[place] += np.float32(weights[0]) * (_had(passages.dense)[each] @ _had(queries.dense)[place])
+                total[place] += np.float32(weights[0]) * (_part(passages.dense)[each] @ _part(queries.dense)[place])
         if weights[1]:
             for place, each in enumerate(rows):
-                products = _had(passages.sparse)[each] @ _had(queries.sparse)[[place]].toarray()[0]
+                products = _part(passages.sparse)[each] @ _part(queries.sparse)[[place]].toarray()[0]
                 total[place] += np.float32(weights[1]) * products
         if weights[2]:
             for place, scores in enumerate(
-                late_interaction(_had(queries.multi_vector), rows, self._multi_vectors(rows))
+                late_interaction(_part(queries.multi_vector), rows, self._multi_vectors(rows))
             ):
                 total[place] += np.float32(weights[2]) * scores
         return total
@@ -331,7 +331,7 @@ class _Rescoring:
         ):
             each = [(row, place) for place, number in enumerate(order) for row in same[number]]
             found = np.array(each, dtype=np.int64)
-            yield found[:, 0], _had(chunk.multi_vector).take(found[:, 1])
+            yield found[:, 0], _part(chunk.multi_vector).take(found[:, 1])
 
 
 def _run(query_ids: Sequence[str], ids: NDArray[np.object_], ranked: Iterable[Ranked]) -> Run:
@@ -341,7 +341,7 @@ def _run(query_ids: Sequence[str], ids: NDArray[np.object_], ranked: Iterable[Ra
     }
 
 
-def _had(part: T | None) -> T:
+def _part(part: T | None) -> T:
     """A requested part; without texts there is none."""
     if part is None:
         raise BadData("there is nothing to rank: the task has no queries or no passages")

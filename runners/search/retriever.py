@@ -20,7 +20,7 @@ from flagbench.runners.search.index import IndexInfo
 from flagbench.runners.search.ranking import Texts, rank
 
 # Texts between two words to the progress.
-_TOLD = 1_000
+_STEP = 1_000
 
 
 class Retriever:
@@ -133,11 +133,11 @@ class Retriever:
     ) -> tuple[Run, IndexInfo]:
         """See ``retrieve``, of a searcher."""
         searcher = cast("Searcher", self._evaluated.adapter)
-        index = searcher.index(self._told("indexing", passages.texts), language=language)
+        index = searcher.index(self._counted("indexing", passages.texts), language=language)
         ids = np.array(passages.ids, dtype=object)
         row_of = {} if candidates is None else {passage_id: row for row, passage_id in enumerate(passages.ids)}
         run: Run = {}
-        for query_id, query in zip(queries.ids, self._told("searching", queries.texts), strict=True):
+        for query_id, query in zip(queries.ids, self._counted("searching", queries.texts), strict=True):
             if candidates is None:
                 rows, scores = index.search(query, top_k)
             else:
@@ -148,12 +148,12 @@ class Retriever:
             run[query_id] = cut(ids[rows], scores, top_k)
         return run, IndexInfo(index.library, index.method, searcher.device, exact=True)
 
-    def _told(self, stage: str, texts: Sequence[Input]) -> Iterator[str]:
+    def _counted(self, stage: str, texts: Sequence[Input]) -> Iterator[str]:
         """The texts, as a searcher reads them, one after the other, as a stage of the progress."""
         self._progress.stage(stage, len(texts))
         name = self._evaluated.adapter.spec.name
         for number, text in enumerate(texts, 1):
             yield text_of(readable(text, TEXT, name))
-            if number % _TOLD == 0:
-                self._progress.advance(_TOLD)
-        self._progress.advance(len(texts) % _TOLD)
+            if number % _STEP == 0:
+                self._progress.advance(_STEP)
+        self._progress.advance(len(texts) % _STEP)

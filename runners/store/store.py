@@ -209,7 +209,7 @@ class Space:
                 self._add(path, record, keys)
         reader.close()
         if damaged:
-            self._mend(path, damaged[0].offset, sum(record.rows for record in damaged))
+            self._repair(path, damaged[0].offset, sum(record.rows for record in damaged))
 
     def _add(self, path: Path, record: Record, keys: bytes) -> NDArray[np.int64]:
         begin = self._rows
@@ -230,7 +230,7 @@ class Space:
             self._unreadable(path, error)
             return None
         if (number not in self._sound or reader.size < record.end) and not reader.intact(record):
-            self._mend(path, record.offset, 0)
+            self._repair(path, record.offset, 0)
             return None
         self._sound.add(number)
         if path not in self._used:
@@ -259,7 +259,7 @@ class Space:
         if error.errno not in (errno.ENOENT, errno.ESTALE):
             self._store.warn(f"embedding cache: {path} cannot be read ({error.strerror}); its texts are encoded again")
 
-    def _mend(self, path: Path, offset: int, lost: int) -> None:
+    def _repair(self, path: Path, offset: int, lost: int) -> None:
         """Forget all that is damaged in a shard, and put what is good into a new one where that can be written.
 
         Args:

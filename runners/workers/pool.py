@@ -180,18 +180,18 @@ class Pool:
         self._free.put(None)
 
     def _run(self, message: Message | Block) -> Any:
-        said: list[str] = []
+        reasons: list[str] = []
         for _ in range(_ATTEMPTS):
             number = self._free.get()
             if number is None:
                 self._free.put(None)  # for the next who waits
-                said.append("no worker is left")
+                reasons.append("no worker is left")
                 break
             started = time.monotonic()
             try:
                 result = self._workers[number].call(message, max(self._patience, _PATIENCE_TIMES * self._longest))
             except WorkerLost as error:
-                said.append(str(error))
+                reasons.append(str(error))
                 # Not waited for: another worker may be free long before a new one has loaded the model.
                 threading.Thread(target=self._replace, args=(number,), name="replace", daemon=True).start()
                 continue
@@ -206,7 +206,7 @@ class Pool:
             if isinstance(message, Block)
             else "the same texts could not be run"
         )
-        raise ModelFault(f"{self.spec.name}: {what}: {'; '.join(said)}")
+        raise ModelFault(f"{self.spec.name}: {what}: {'; '.join(reasons)}")
 
     def _replace(self, number: int) -> None:
         """A new worker in the place of a lost one; where there can be none, the others go on alone."""

@@ -57,7 +57,7 @@ def test_info_lists_the_spaces_and_their_sums(store: Path) -> None:
     instruction = "为这个句子生成表示以用于检 …"
     assert [cell.strip() for cell in first[1:6]] == ["org/model@01234567", "passage", instruction, "dense", "2"]
     assert [cell.strip() for cell in second[1:6]] == ["org/model@01234567", "query", instruction, "dense", "3"]
-    assert f"in all    5 texts, {size_of(store) / 1000:.3g} kB in 2 files\nstore     {store}\n" in result.stdout
+    assert f"in all    5 texts, {size_of(store) / 1000:.3g} kB in 2 files\ncache     {store}\n" in result.stdout
 
 
 def test_verify_finds_and_fixes_and_then_finds_no_more(store: Path) -> None:
@@ -132,8 +132,8 @@ def test_what_is_no_store_is_refused_and_left(command: str, tmp_path: Path) -> N
         (["evaluate", "flagbench/random", "--mini", "--store-size", "50"], "expected a size such as 50GB"),
         (["evaluate", "flagbench/random", "--mini", "--store-size", "0GB"], "expected a size such as 50GB"),
         (["evaluate", "flagbench/random", "--mini", "--store-size", "much"], "expected a size such as 50GB"),
-        (["evaluate", "flagbench/random", "--mini", "--no-store", "--store-size", "5GB"], "--no-store keeps none"),
-        (["evaluate", "flagbench/random", "--mini", "--no-store", "--store-fp16"], "--no-store keeps none"),
+        (["evaluate", "flagbench/random", "--mini", "--no-store", "--store-size", "5GB"], "--no-store turns it off"),
+        (["evaluate", "flagbench/random", "--mini", "--no-store", "--store-fp16"], "--no-store turns it off"),
     ],
 )
 def test_wrong_flags_are_one_line(arguments: list[str], said: str) -> None:

@@ -84,12 +84,12 @@ def test_bad_input_is_one_line(output: Path, tmp_path: Path) -> None:
         ((single, single), "one run only"),
         ((output, empty), "holds no runs"),
         ((output, tmp_path / "gone"), "does not exist"),
-        ((output, broken), "no run.json that can be read"),
+        ((output, broken), "not a run.json that can be read"),
         ((output, future), "update FlagBench"),
         ((output, other), "splits dev against test"),
         ((output, "--seed", "-1"), "whole number"),
         ((output, "--output", tmp_path), "exists already"),
-        ((output, "--output", tmp_path / "gone" / "file"), "is no folder"),
+        ((output, "--output", tmp_path / "gone" / "file"), "is not a folder"),
         ((), "RUN"),
     ):
         assert said in one_line(compare(*arguments))

@@ -87,7 +87,7 @@ def test_a_reproduction_is_verified(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "exists already" in refused("verify", tmp_path / "out", "--json", target)
     assert command("verify", tmp_path / "out", "--json", target, "--overwrite") == 0
     assert "is the record of a run" in refused("verify", tmp_path / "out", "--json", file, "--overwrite")
-    assert "is no folder" in refused("verify", tmp_path / "out", "--json", tmp_path / "none" / "x.json")
+    assert "is not a folder" in refused("verify", tmp_path / "out", "--json", tmp_path / "none" / "x.json")
 
 
 def test_a_run_that_is_off_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,13 +178,13 @@ def test_a_corrupt_record_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "flagbench" / "run.json"
     file.parent.mkdir()
     file.write_text(text, encoding="utf-8")
-    assert "is no run.json that can be read" in refused("rank", file)
-    assert "is no run.json that can be read" in refused("verify", tmp_path)
+    assert "is not a run.json that can be read" in refused("rank", file)
+    assert "is not a run.json that can be read" in refused("verify", tmp_path)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(b"\xff\xfe\x00")
-    assert "is no run.json that can be read" in refused("rank", tmp_path / "run.json")
+    assert "is not a run.json that can be read" in refused("rank", tmp_path / "run.json")
 
 
 def test_the_commands_are_part_of_the_command_line(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_broken_rows_are_one_line(
     ("change", "said"),
     [
         (lambda rows: rows.append(rows[0]), "are labelled twice; fix the data"),
-        (lambda rows: rows[0].update(relevance=-1), "relevance -1 is no whole number"),
+        (lambda rows: rows[0].update(relevance=-1), "relevance -1 is not a whole number"),
         (lambda rows: [row.pop("docid") for row in rows], "has no column docid"),
     ],
     ids=["twice", "negative", "no column"],

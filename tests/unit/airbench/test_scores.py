@@ -351,7 +351,7 @@ def test_command_writes_and_says_what_it_wrote(
     [
         (["--metrics", "ndcg_at_7"], "unknown metric 'ndcg_at_7'"),
         (["--json", "x.json", "--per-query", "./x.json"], "--json and --per-query name the same file"),
-        (["--json", "nowhere/x.json"], "nowhere is no folder; make it"),
+        (["--json", "nowhere/x.json"], "nowhere is not a folder; make it"),
         (["--json", ".", "--overwrite"], r"--json \. exists already"),
     ],
 )
@@ -365,7 +365,7 @@ def test_command_refuses_before_the_work(
 
 
 def test_command_refuses_data_that_is_not_there(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"--data .*nowhere is no folder"):
+    with pytest.raises(BadInput, match=r"--data .*nowhere is not a folder"):
         run_score(results, "--data", tmp_path / "nowhere")
 
 

@@ -137,10 +137,10 @@ def changed(**keys: Any) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[:200], r"is no complete JSON \(.*\): evaluate again, or copy it again"),
-        (lambda text: "", "is no complete JSON"),
-        (lambda text: "\ufeff" + text, "is no complete JSON"),
-        (lambda text: "[" * 100_000, "is no complete JSON"),
+        (lambda text: text[:200], r"is not complete JSON \(.*\): evaluate again, or copy it again"),
+        (lambda text: "", "is not complete JSON"),
+        (lambda text: "\ufeff" + text, "is not complete JSON"),
+        (lambda text: "[" * 100_000, "is not complete JSON"),
         (lambda text: "[1]", "holds no search results, but other JSON"),
         (changed(model_name=None), "has no model_name"),
         (changed(dataset_name=None), "has no dataset_name"),
@@ -154,7 +154,7 @@ def changed(**keys: Any) -> Callable[[str], str]:
         (changed(search_results={"q": {"a": -float("inf")}}), "holds the score -Infinity"),
         (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "1e999"), "is not finite"),
         (changed(search_results={"q": {"a": 10**400}}), "is not finite"),
-        (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "7" * 5000), "no complete JSON"),
+        (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "7" * 5000), "not complete JSON"),
         (lambda text: changed(search_results={"q": {"a": 7}})(text).replace('"a": 7', '"a": 7, "a": 8'), "'a' twice"),
         (lambda text: text.replace('"dev-1"', '"dev-0"'), "holds 'dev-0' twice in one place"),
         (lambda text: text.replace('"language"', '"domain"'), "holds 'domain' twice in one place"),
@@ -185,7 +185,7 @@ def test_damage_is_one_line(damage: Callable[[str], str], message: str, tmp_path
 def test_bytes_that_are_no_utf_8_are_damage(tmp_path: Path) -> None:
     path = write(tmp_path, results_of(dataset(), "dev"))
     path.write_bytes(b"\xff\xfe" + path.read_bytes())
-    with pytest.raises(BadData, match=r"is no complete JSON \(UnicodeDecodeError\)"):
+    with pytest.raises(BadData, match=r"is not complete JSON \(UnicodeDecodeError\)"):
         read(path)
 
 

@@ -196,7 +196,7 @@ def test_all_faults_are_named_at_once(folder: Path, snapshots: Snapshots) -> Non
     said = str(caught.value)
     assert "1 of 3 datasets are missing: AIR-Bench_24.05_qa_law_en_default (evaluate them, or use --allow" in said
     assert "file notes.txt does not belong" in said
-    assert "zh_default_test.json is no complete JSON" in said
+    assert "zh_default_test.json is not complete JSON" in said
 
     for number in range(20):
         (folder / f"notes-{number}.txt").write_text("")
@@ -234,7 +234,7 @@ def test_chooses_the_one_that_is_meant(folder: Path, tmp_path: Path) -> None:
         choose(root, retriever="m", reranker="r")
     with pytest.raises(UnknownName, match=r"unknown benchmark version '24\.06'; did you mean 24.05"):
         choose(root, version="24.06")
-    with pytest.raises(BadInput, match="is no folder: give one with search results"):
+    with pytest.raises(BadInput, match="is not a folder: give one with search results"):
         choose(root / "nowhere")
     for path in root.rglob("*_test.json"):
         path.unlink()
@@ -252,7 +252,7 @@ def test_version_is_found_wherever_it_stands(folder: Path) -> None:
     assert choose(folder).version == "24.05", "the check is to name what is damaged"
     for path in folder.rglob("*_test.json"):
         path.write_text("{")
-    with pytest.raises(BadData, match="is no complete JSON"):
+    with pytest.raises(BadData, match="is not complete JSON"):
         choose(folder)
 
 
@@ -297,7 +297,7 @@ def test_targets_that_cannot_be(folder: Path, snapshots: Snapshots, tmp_path: Pa
     with pytest.raises(BadInput, match="would lie among the results that it holds"):
         write_zip(checked, folder / "qa" / "a.zip")
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadInput, match="file is no folder"):
+    with pytest.raises(BadInput, match="file is not a folder"):
         write_zip(checked, tmp_path / "file" / "a.zip")
     (tmp_path / "b.zip").mkdir()
     with pytest.raises(BadInput, match="exists already"):

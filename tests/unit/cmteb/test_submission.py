@@ -246,8 +246,8 @@ def _spoil(folder: Path, how: str) -> None:
     ("how", "said"),
     [
         ("gone", "STSB.json is gone: evaluate STSB again"),
-        ("cut", "STSB.json is no result of mteb"),
-        ("list", "STSB.json is no result of mteb"),
+        ("cut", "STSB.json is not a result of mteb"),
+        ("list", "STSB.json is not a result of mteb"),
         ("score", "STSB.json was changed after the run: its main score of test/default is"),
         ("text", "STSB.json was changed after the run"),
         ("split", "its main score of validation/default is"),
@@ -314,7 +314,7 @@ def test_runs_that_are_of_no_single_model_of_the_hub(made: Callable[..., Path]) 
     assert "an encoder with a reranker behind it" in refused(lambda: checked(joint))
     for name in ("flagbench/random", "flagbench/bm25"):
         spec = next(each for each in published().values() if each.name == name)
-        assert f"{name} is no checkpoint of the hub" in refused(lambda spec=spec: checked(made("STSB", spec=spec)))
+        assert f"{name} is not a checkpoint of the hub" in refused(lambda spec=spec: checked(made("STSB", spec=spec)))
 
 
 def test_a_reranker_alone_is_a_model(made: Callable[..., Path], tmp_path: Path) -> None:
@@ -343,9 +343,9 @@ def test_a_checkpoint_in_a_folder_is_named_for_the_hub(made: Callable[..., Path]
         ("org/mi|ne<b>", "c" * 40, "'org/mi|ne<b>' cannot be the name"),
         ("org/mine\nx", "c" * 40, "cannot be the name"),
         ("../../etc", "c" * 40, "'../../etc' cannot be the name"),
-        ("org/mine", "main", "'main' is no commit"),
-        ("org/mine", "C" * 40, "is no commit"),
-        ("org/mine", "c" * 39, "is no commit"),
+        ("org/mine", "main", "'main' is not a commit"),
+        ("org/mine", "C" * 40, "is not a commit"),
+        ("org/mine", "c" * 39, "is not a commit"),
     ],
 )
 def test_names_and_commits_that_the_hub_cannot_have(
@@ -461,7 +461,7 @@ def test_a_folder_that_is_there_is_replaced_only_when_asked(made: Callable[..., 
         lambda: write(one, tmp_path / "made", overwrite=True)
     )
     (folder / "notes").mkdir()
-    assert "holds what is no result (notes)" in refused(lambda: write(both, tmp_path / "made", overwrite=True))
+    assert "holds files that are not results (notes)" in refused(lambda: write(both, tmp_path / "made", overwrite=True))
     assert everything(tmp_path / "made")[:2] == ["results", "results/BAAI__bge-small-zh-v1.5"]
     assert not list(tmp_path.rglob("*.unfinished"))
 
@@ -480,7 +480,7 @@ def test_a_file_in_the_way(made: Callable[..., Path], tmp_path: Path) -> None:
     one = checked(made("STSB"))
     (tmp_path / "file").write_text("", encoding="utf-8")
     for output in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert f"{tmp_path / 'file'} is no folder" in refused(lambda output=output: write(one, output))
+        assert f"{tmp_path / 'file'} is not a folder" in refused(lambda output=output: write(one, output))
 
 
 def test_what_mteb_reads_differently_is_not_written(

@@ -234,7 +234,7 @@ def test_intervals_are_those_of_scipy(right: int, total: int) -> None:
 
 @pytest.mark.parametrize(("right", "total"), [(0, 0), (-1, 3), (4, 3)])
 def test_no_interval_of_what_is_no_proportion(right: int, total: int) -> None:
-    with pytest.raises(ValueError, match="is no proportion"):
+    with pytest.raises(ValueError, match="is not a proportion"):
         wilson(right, total)
 
 

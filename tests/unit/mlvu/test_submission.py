@@ -136,7 +136,7 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     with pytest.raises(BadInput, match="is a folder: give the name of a file"):
         write(checked, tmp_path, overwrite=True)
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(BadInput, match="file is no folder: use another --output"):
+    with pytest.raises(BadInput, match="file is not a folder: use another --output"):
         write(checked, tmp_path / "file" / "test_res.json")
     with pytest.raises(BadInput, match=r"cannot write .*: .*; use another --output"):
         write(checked, tmp_path / "file" / "deeper" / "test_res.json")

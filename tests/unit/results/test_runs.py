@@ -189,7 +189,7 @@ def test_a_task_that_is_none(tmp_path: Path, part: str, value: Any) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
     document["tasks"]["A"][part] = value
     path.write_text(json.dumps(document), encoding="utf-8")
-    assert "no run.json that can be read" in refusal(path)
+    assert "not a run.json that can be read" in refusal(path)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:

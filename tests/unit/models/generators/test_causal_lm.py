@@ -100,7 +100,7 @@ def test_options_score_as_in_full_passes(folder, naive, kind):
 
 
 def test_an_answer_ends_with_its_last_token_in_every_batch(tmp_path):
-    """One that ends early gets padding behind it, which is no text even where it is no special token."""
+    """One that ends early gets padding behind it, which is not a text even where it is no special token."""
     folder = write_causal(tmp_path / "m", "llama")
     naive = Naive(folder)
     tokens = naive.ids(answers_of(loaded(folder), PROMPTS[:1], 12)[0])

@@ -287,7 +287,7 @@ def test_a_stated_length_beyond_the_positions(checkpoint):
     ],
 )
 def test_a_length_that_is_no_number(checkpoint, config, files):
-    assert "which is no whole number" in refusal(checkpoint(config, files))
+    assert "which is not a whole number" in refusal(checkpoint(config, files))
 
 
 # Similarity
@@ -324,7 +324,7 @@ def test_a_similarity_that_is_not_supported(checkpoint, name):
         ("1_Pooling/config.json", {"pooling_mode": 5}),
         ("sentence_bert_config.json", {"max_seq_length": -1}),
     ],
-    ids=["prompts in a list", "a prompt that is no text", "a pooling that is no name", "a length below 1"],
+    ids=["prompts in a list", "a prompt that is not a text", "a pooling that is no name", "a length below 1"],
 )
 def test_settings_that_make_no_sense_are_refused_in_one_line(checkpoint, name, content):
     refusal(checkpoint(BERT, {name: content}))

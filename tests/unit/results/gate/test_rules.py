@@ -56,8 +56,8 @@ def test_what_is_not_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[rule]\n", "is no TOML"),
-        ("\x00", "is no TOML"),
+        ("[[rule]\n", "is not TOML"),
+        ("\x00", "is not TOML"),
         ("", "there is no [[rule]]"),
         ("[rule]\nmax-drop = 1\n", "two brackets"),
         ("rule = [1]\n", "two brackets"),
@@ -102,5 +102,5 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=said):
             read_rules(path)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadInput, match="is no TOML"):
+    with pytest.raises(BadInput, match="is not TOML"):
         read_rules(tmp_path / "bytes.toml")

@@ -129,7 +129,7 @@ def test_damaged_runs_are_named_and_the_others_shown(server: Server, folder: Pat
     lines = [each.words for each in section.all("li")]
     assert len(lines) == 2
     assert "org__broken<script>" in lines[0]
-    assert "no run.json that can be read" in lines[0]
+    assert "not a run.json that can be read" in lines[0]
     assert "worst_queries/A.json is damaged" in lines[1]
 
 
@@ -220,7 +220,7 @@ def test_where_it_cannot_listen(folder: Path, server: Server) -> None:
         ("127.0.0.1", server.server_port, f"port {server.server_port} of 127.0.0.1 is in use"),
         ("192.0.2.1", 0, "cannot listen on port 0 of 192.0.2.1"),
         ("no host", 0, "no host"),
-        ("é" * 70, 0, "no address"),
+        ("é" * 70, 0, "not an address"),
     ):
         with pytest.raises(BadInput, match=said) as error:
             listen(board, host, port)
@@ -278,7 +278,7 @@ def test_folders_of_runs_are_not_walked_through(folder: Path) -> None:
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(BadInput, match="is not a folder"):
         Leaderboard(tmp_path / "gone", "en", _KNOWN)
 
 

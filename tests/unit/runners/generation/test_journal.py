@@ -117,11 +117,11 @@ def test_answers_of_other_settings_are_refused_and_left_alone(path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not mine", "is no file of answers: move it away"),
-        (b"not mine\n", "is no file of answers: move it away"),
-        (b"not\nmine\n", "is no file of answers: move it away"),
-        (b'{"digest": "d1"}\n', "is no file of answers"),
-        (b'{"format": "flagbench-answers-1", "digest": 3}\n', "is no file of answers"),
+        (b"not mine", "is not a file of answers: move it away"),
+        (b"not mine\n", "is not a file of answers: move it away"),
+        (b"not\nmine\n", "is not a file of answers: move it away"),
+        (b'{"digest": "d1"}\n', "is not a file of answers"),
+        (b'{"format": "flagbench-answers-1", "digest": 3}\n', "is not a file of answers"),
         (_HEADER + b'{"id"\n{"id": "a", "answer": ""}\n', "line 2 is damaged"),
         (_HEADER + b'{"id": 3, "answer": ""}\n', "line 2 is damaged"),
         (_HEADER + b'{"id": "a"}\n', "line 2 is damaged"),
@@ -152,8 +152,8 @@ def test_no_question_is_answered_twice(path: Path) -> None:
         ({"id": "f:8", "answer": ""}, "has another id, or no text as its answer"),
         ({"seconds": 1.0}, "has another id, or no text as its answer"),
         ({"answer": None}, "has another id, or no text as its answer"),
-        ({"answer": "", "seconds": float("nan")}, "is no JSON"),
-        ({"answer": "", "path": Path("x")}, "is no JSON"),
+        ({"answer": "", "seconds": float("nan")}, "is not JSON"),
+        ({"answer": "", "path": Path("x")}, "is not JSON"),
     ],
 )
 def test_a_record_that_cannot_be_kept_leaves_no_trace(path: Path, record: dict[str, Any], message: str) -> None:

@@ -135,7 +135,7 @@ def test_nothing_to_average_is_refused(qrels: Qrels, run: Run, rule: str) -> Non
     ],
 )
 def test_ids_that_would_take_pytrec_eval_down_are_refused(qrels: Qrels, run: Run) -> None:
-    with pytest.raises(BadData, match="is no valid text"):
+    with pytest.raises(BadData, match="is not valid text"):
         per_query(qrels, run, (1,))
 
 
@@ -164,7 +164,7 @@ def test_a_metric_is_read_in_both_spellings(text: str, name: str, title: str, me
     ["", "ndcg", "ndcg@", "ndcg@0", "ndcg@-1", "ndcg@1.5", "ndcg@１０", "recall@10 ", "accuracy", "cv_recall_at_1"],
 )
 def test_what_is_no_metric_of_rankings_is_refused(text: str) -> None:
-    with pytest.raises(BadInput, match=r"is no metric of rankings: expected one such as nDCG@10, MAP@10"):
+    with pytest.raises(BadInput, match=r"is not a metric of rankings: expected one such as nDCG@10, MAP@10"):
         Metric.parse(text)
 
 
