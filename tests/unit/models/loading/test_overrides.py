@@ -124,6 +124,17 @@ def test_an_instruction_for_passages_leaves_queries():
     assert has_line(evidence, "passage instruction", "new: ", "as asked for")
 
 
+@pytest.mark.parametrize("task", [("NQ", "Retrieval"), ("T2Reranking", "Reranking")])
+@pytest.mark.parametrize("role", ["query", "passage"])
+def test_an_instruction_that_is_said_is_for_retrieval_and_reranking_alike(role, task):
+    known = with_prompts(Retrieval=f"old {role}: ", Reranking=f"old {role}: ")
+    spec, _ = override(known, Overrides(**{f"{role}_instruction": "new: "}))
+
+    assert spec.instruction(*task, role) == "new: "
+    assert spec.instruction(*task, "passage" if role == "query" else "query") == f"old {role}: "
+    assert spec.instruction("STSB", "STS", "symmetric") == ""
+
+
 def test_both_instructions(checkpoint):
     spec = detect(checkpoint(BERT), Overrides(query_instruction="q: ", passage_instruction="p: ")).spec
 
