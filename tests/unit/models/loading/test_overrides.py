@@ -69,7 +69,7 @@ def test_every_override_has_a_test():
     tested = set().union(*(given_in(overrides) for _, overrides, _ in OVERRIDES))
     elsewhere = {"query_instruction", "passage_instruction", "retrieval", "weights", "candidates"}  # below
     elsewhere |= {"cutoff_layers", "cutoff", "head_index", "compress_layers", "compress_ratio"}  # test_layers.py
-    elsewhere |= {"examples", "family", "adapters"}  # test_examples.py, test_detect.py, test_checkpoint.py
+    elsewhere |= {"examples", "family", "adapters"}  # test_few_shot.py, test_detect.py, test_checkpoint.py
 
     flags = {each.field for flags in owned_flags().values() for each in flags}
     assert tested | elsewhere == {field.name for field in fields(Overrides)} - {"own"} | flags
