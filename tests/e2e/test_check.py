@@ -178,6 +178,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules
     assert "are required" in one_line(here("check"))
 
 
+@pytest.mark.parametrize(("given", "seed"), [((), 0), (("--seed", "7"), 7)])
+def test_the_seed_of_the_tests_is_the_one_asked_for(
+    base: Path, worse: Path, rules: Path, tmp_path: Path, given: tuple[str, ...], seed: int
+) -> None:
+    out = tmp_path / "verdicts.json"
+    check(base, worse, rules, "--json", out, *given)
+    assert json.loads(out.read_text(encoding="utf-8"))["method"]["seed"] == seed
+
+
 def test_nothing_heavy_is_loaded(base: Path, rules: Path) -> None:
     heavy = {"torch", "transformers", "mteb", "faiss", "datasets", "scipy"}
     assert not heavy & loaded_by("check", "--baseline", base, "--candidate", base, "--rules", rules)[0]

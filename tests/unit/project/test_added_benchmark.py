@@ -129,7 +129,9 @@ def test_it_runs_and_its_runs_are_compared_checked_and_reported(tmp_path: Path) 
 
 def test_a_broken_package_breaks_nothing_else_and_is_named(site: Path, tmp_path: Path) -> None:
     (site / "broken.py").write_text("import a_module_that_nobody_has\n", encoding="utf-8")
-    install(site, "broken-package", "broken = broken:BENCHMARK\ncmteb = titles.benchmark:TITLES\nwrong = json:dumps")
+    entries = ["broken = broken:BENCHMARK", "cmteb = titles.benchmark:TITLES"]
+    entries += ["other = titles.benchmark:TITLES", "wrong = json:dumps"]
+    install(site, "broken-package", "\n".join(entries))
     importlib.invalidate_caches()
     assert here("tasks").returncode == 0
     assert here("tasks").stderr == ""
@@ -151,6 +153,8 @@ def test_a_broken_package_breaks_nothing_else_and_is_named(site: Path, tmp_path:
     assert everything.stderr.splitlines() == [
         fault,
         "flagbench: the benchmark 'cmteb' of the package broken-package is left out: another benchmark has its name",
+        "flagbench: the benchmark 'other' of the package broken-package cannot be loaded: "
+        "titles.benchmark:TITLES is no Benchmark of this name",
         "flagbench: the benchmark 'wrong' of the package broken-package cannot be loaded: "
         "json:dumps is not a Benchmark of this name",
     ]

@@ -129,6 +129,17 @@ def test_activations_of_a_dense_module(copy, name):
     assert_same(embed(folder), reference(folder))
 
 
+@pytest.mark.parametrize("key", ["activation_function", "bias"])
+def test_what_a_dense_module_does_not_say_is_as_sentence_transformers_has_it(copy, key):
+    folder = add_dense(add_sentence_transformers(copy), activation="torch.nn.modules.activation.Tanh")
+    path = folder / "2_Dense" / "config.json"
+    config = json.loads(path.read_text())
+    del config[key]
+    path.write_text(json.dumps(config))
+
+    assert_same(embed(folder), reference(folder))
+
+
 def add_dense(folder, *, activation, size=16, stated=16):
     """Put a Dense module of ``size`` between pooling and normalisation."""
     generator = torch.Generator().manual_seed(1)

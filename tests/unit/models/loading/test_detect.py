@@ -321,6 +321,14 @@ def test_a_length_that_was_asked_for_is_not_cut_but_refused(checkpoint):
     assert detect(checkpoint(config), Overrides(max_length=100)).spec.passage_max_length == 100
 
 
+def test_a_pair_longer_than_the_positions_is_refused_though_its_query_fits(checkpoint):
+    files = checkpoint(CROSS_ENCODER | {"max_position_embeddings": 514, "pad_token_id": 1})
+    longest = detect(files, Overrides(max_length=512)).spec
+
+    assert (longest.query_max_length, longest.passage_max_length) == (384, 512)
+    assert "has 512 positions, and a length of 513" in refusal(files, Overrides(max_length=513))
+
+
 def test_the_length_of_a_reranker_as_asked_for(checkpoint):
     spec = detect(checkpoint(CROSS_ENCODER), Overrides(max_length=100)).spec
 

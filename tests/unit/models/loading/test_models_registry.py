@@ -6,7 +6,7 @@ import pytest
 from flagbench import BadInput, UnknownName
 from flagbench.models.adapters import ADAPTERS, loader
 from flagbench.models.loading.overrides import Overrides
-from flagbench.models.loading.registry import REGISTRY_FILE, family_spec, parse, published, registry
+from flagbench.models.loading.registry import REGISTRY_FILE, family_spec, parse, published, published_as, registry
 from flagbench.models.loading.resolve import resolve_model
 from flagbench.runners.task import read_tasks
 from tests.conftest import ROOT
@@ -370,3 +370,12 @@ def test_task_instructions_are_those_of_flagembedding(task, kind, role, text):
 
     assert spec.instruction(task, kind, role).startswith(f"<instruct>{text}")
     assert spec.instruction(task, kind, role).endswith("\n<query>")
+
+
+def test_a_short_name_is_the_model_that_has_it():
+    assert published_as("bm25") is published_as("flagbench/bm25") is published()["flagbench/bm25"]
+    found = resolve_model("bm25", None, Overrides(), trust_remote_code=False, allow_pickle=False)
+    assert found.spec == published_as("bm25")
+    assert published_as("BM25") is published_as("random") is published_as("flagbench/bm") is None
+    for name, model in registry().short.items():
+        assert published_as(name) is published()[model]

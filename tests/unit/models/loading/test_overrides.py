@@ -69,7 +69,7 @@ def test_every_override_has_a_test():
     tested = set().union(*(given_in(overrides) for _, overrides, _ in OVERRIDES))
     elsewhere = {"query_instruction", "passage_instruction", "retrieval", "weights", "candidates"}  # below
     elsewhere |= {"cutoff_layers", "cutoff", "head_index", "compress_layers", "compress_ratio"}  # test_layers.py
-    elsewhere |= {"examples", "family", "adapters"}  # test_examples.py, test_detect.py, test_checkpoint.py
+    elsewhere |= {"examples", "family", "adapters"}  # test_few_shot.py, test_detect.py, test_checkpoint.py
 
     flags = {each.field for flags in owned_flags().values() for each in flags}
     assert tested | elsewhere == {field.name for field in fields(Overrides)} - {"own"} | flags
@@ -122,6 +122,17 @@ def test_an_instruction_for_passages_leaves_queries():
     assert spec.instruction("NQ", "Retrieval", "passage") == "new: "
     assert spec.instruction("NQ", "Retrieval", "query") == "q: "
     assert has_line(evidence, "passage instruction", "new: ", "as asked for")
+
+
+@pytest.mark.parametrize("task", [("NQ", "Retrieval"), ("T2Reranking", "Reranking")])
+@pytest.mark.parametrize("role", ["query", "passage"])
+def test_an_instruction_that_is_said_is_for_retrieval_and_reranking_alike(role, task):
+    known = with_prompts(Retrieval=f"old {role}: ", Reranking=f"old {role}: ")
+    spec, _ = override(known, Overrides(**{f"{role}_instruction": "new: "}))
+
+    assert spec.instruction(*task, role) == "new: "
+    assert spec.instruction(*task, "passage" if role == "query" else "query") == f"old {role}: "
+    assert spec.instruction("STSB", "STS", "symmetric") == ""
 
 
 def test_both_instructions(checkpoint):

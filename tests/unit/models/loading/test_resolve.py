@@ -218,6 +218,13 @@ def test_a_fake_model_takes_no_flags_for_files(overrides):
         resolve_model("flagbench/random", None, overrides, **OPTIONS)
 
 
+@pytest.mark.parametrize("name", ["flagbench/random", "flagbench/random-reranker", "flagbench/bm25"])
+def test_a_model_without_files_has_no_other_revision(name):
+    assert resolve_model(name, None, Overrides(), **OPTIONS).checkpoint is None
+    with pytest.raises(BadInput, match=f"--revision is for models .* and {name} is not: drop it"):
+        resolve_model(name, "0" * 40, Overrides(), **OPTIONS)
+
+
 @pytest.mark.parametrize("on_cpu", [True, False])
 def test_the_device_reaches_the_detection(tmp_path, on_cpu):
     folder = str(write_filled_minicpm(tmp_path / "minicpm"))

@@ -21,7 +21,7 @@ from flagbench.models.prompts import Clip, Image, Prompt, Text
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
-from flagbench.models.servers.http import KEYS, Clock, RateLimit
+from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
 from tests.fake_server import FakeServer, Reply, completion, unused_port
@@ -197,6 +197,13 @@ def test_the_spec_says_all_that_moves_a_score(monkeypatch):
     model.close()
 
 
+def test_the_order_of_extra_fields_makes_no_other_model():
+    one, other = {"top_p": 1, "mm": {"b": 1, "a": 2}}, {"mm": {"a": 2, "b": 1}, "top_p": 1}
+    specs = [api_model("m", "http://h:8000/v1", VIDEO, extra=extra) for extra in (one, other)]
+
+    assert specs[0].digest() == specs[1].digest()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -324,6 +331,16 @@ def test_while_the_server_wants_to_be_left_alone_nobody_asks(serve, clock):
     assert answers_of(model, asked("q"), 9) == ["Q"]
     assert clock.waits == [40]
     assert answers_of(model, asked("r"), 9) == ["R"]
+    assert clock.waits == [40]
+
+
+def test_a_shorter_wish_to_be_left_alone_does_not_end_a_longer_one(clock):
+    pace, stop = Pace(0, clock.clock()), threading.Event()
+
+    pace.hold(40)
+    pace.hold(0)
+    pace.hold(5)
+    assert pace.turn(stop)
     assert clock.waits == [40]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadData
+from flagbench.runners.data import sources
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder, HubRepo, Snapshot
 
@@ -90,3 +91,17 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         Folder(tmp_path / "gone").read(None, "test")
     with pytest.raises(BadData, match=f"^dataset org/gone is not in {tmp_path}: {tmp_path}/org/gone does not exist$"):
         Snapshot(tmp_path, "org/gone").files("*")
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2, 4])
+def test_a_row_without_a_value_is_named_by_its_number_in_the_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    """Whichever piece of the split it is read in, here of two rows."""
+    monkeypatch.setattr(sources, "_ROWS_A_READ", 2)
+    rows = [{"id": str(number), "text": None if number == missing else f"text {number}"} for number in range(5)]
+    (tmp_path / "test.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    folder = Folder(tmp_path)
+    assert list(folder.read_texts(None, "test", ["id"])["id"]) == ["0", "1", "2", "3", "4"]
+    with pytest.raises(BadData, match=rf"split 'test' has no text in row {missing} \(counted from 0\)"):
+        folder.read_texts(None, "test", ["id", "text"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flagbench import BadData, FlagbenchError, ModelFault
+from flagbench import BadData, BadInput, FlagbenchError, ModelFault
 from flagbench.models.loading.resolve import LoadedModels
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.progress import Silent
@@ -89,3 +89,23 @@ def test_answers_of_a_killed_run_are_gone_on_with_unless_the_task_is_run_again(
 
     assert _run(plan, {}, evaluate).exit_code == 0
     assert seen == [not overwrite]
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run_and_no_task_has_a_result(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    asked: list[str] = []
+
+    def refuse(**_: Any) -> Any:
+        raise BadInput("no weights")
+
+    def evaluate(loaded: Loaded, evaluated: EvaluatedModel, *_: Any) -> Outcome:
+        asked.append(loaded.task.name)
+        evaluated.adapter.prepare(["text"], role="query")  # type: ignore[attr-defined]
+        return _EMPTY
+
+    model = SimpleNamespace(spec=plan.model.spec, evidence=(), checkpoint=None, load=refuse)
+    with pytest.raises(BadInput, match="no weights"):
+        _run(replace(plan, model=model), {}, evaluate)  # type: ignore[arg-type]
+    assert asked == [plan.steps[0].task.name]
+    record = plan.store.read()
+    assert record is None or not record.tasks

@@ -574,3 +574,11 @@ def test_modalities_are_a_setting_of_a_result_but_where_they_are_text(
     settings = {step.task.name: step.settings["task"] for step in resolve(request_).steps}
     assert settings["CovidRetrieval"]["modalities"] == ["text", "image"]
     assert [name for name, values in settings.items() if "modalities" not in values] == ["T2Reranking"]
+
+
+def test_of_a_searcher_before_a_reranker_the_dtype_is_the_rerankers(request_: RunRequest) -> None:
+    asked = replace(request_, model="bm25", tasks=("CovidRetrieval",), overrides=Overrides(dtype="fp16"))
+    assert "--dtype" in _refused(asked)
+    plan = resolve(replace(asked, reranker="flagbench/random-reranker"))
+    assert plan.reranker is not None
+    assert (plan.model.spec.dtype, plan.reranker.spec.dtype) == ("fp32", "fp16")
