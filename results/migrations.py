@@ -54,6 +54,8 @@ def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None
     try:
         for step in [steps[at] for at in range(version, SCHEMA_VERSION) if at in steps]:
             document = step(document)
+    except RecursionError as error:
+        raise ValueError(f"nested too deeply: {error}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"it has not the layout of version {version}: {error}") from error
     return {**document, "schema_version": SCHEMA_VERSION}

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 
 from flagbench.results.migrations import RUN, SCHEMA_VERSION, current
 
+_DEEPEST = 100  # levels; the records that FlagBench writes have less than ten
+
 Status = Literal["success", "partial", "error"]
 
 
@@ -63,6 +65,18 @@ class TaskRecord:
         values = [score for by_subset in self.scores.values() for score in by_subset.values()]
         return fmean(values) if values else None
 
+    def check(self) -> None:
+        """See that the record can be written and read again: it comes from a benchmark, which may be anybody's.
+
+        Raises:
+            ValueError: It cannot.
+        """
+        try:
+            text = json.dumps(asdict(self), allow_nan=False)
+            _check_task(self.name, _task(json.loads(text)))
+        except (TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -102,6 +116,8 @@ class RunRecord:
             ValueError: It is no run record, or one of a later version.
         """
         data = current(text, RUN)
+        if _deeper(data, _DEEPEST):
+            raise ValueError(f"nested too deeply: more than {_DEEPEST} levels")
         try:
             tasks = {name: _task(record) for name, record in data["tasks"].items()}
             record = cls(**data | {"evidence": tuple(data["evidence"]), "tasks": tasks})
@@ -124,18 +140,28 @@ def _check(record: RunRecord) -> None:
     if not all(isinstance(text, str) for text in (record.model, record.revision, record.benchmark)):
         raise ValueError("model, revision and benchmark must be texts")
     for name, task in record.tasks.items():
-        inner = [task.settings.get(part, {}) for part in ("task", "data", "options")]
-        parts = (task.settings, task.data, task.scores, *inner, *task.scores.values())
-        if not all(isinstance(part, Mapping) for part in parts):
-            raise ValueError(f"settings, data and scores of task {name} must be objects")
-        if not isinstance(task.data.get("differences", []), list):
-            raise ValueError(f"the differences of the data of task {name} must be a list")
-        if not isinstance(task.sample, Mapping | None):
-            raise ValueError(f"the sample of task {name} must be an object or null")
-        scores = [score for by_subset in task.scores.values() for score in by_subset.values()]
-        if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
-            raise ValueError(f"a score of task {name} is not a number")
-        if task.status not in get_args(Status):
-            raise ValueError(f"task {name} has the unknown status {task.status!r}")
-        if not all(isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, *task.files)):
-            raise ValueError(f"kind, digest, error, note and files of task {name} must be texts")
+        _check_task(name, task)
+
+
+def _check_task(name: str, task: TaskRecord) -> None:
+    inner = [task.settings.get(part, {}) for part in ("task", "data", "options")]
+    parts = (task.settings, task.data, task.scores, *inner, *task.scores.values())
+    if not all(isinstance(part, Mapping) for part in parts):
+        raise ValueError(f"settings, data and scores of task {name} must be objects")
+    if not isinstance(task.data.get("differences", []), list):
+        raise ValueError(f"the differences of the data of task {name} must be a list")
+    if not isinstance(task.sample, Mapping | None):
+        raise ValueError(f"the sample of task {name} must be an object or null")
+    scores = [score for by_subset in task.scores.values() for score in by_subset.values()]
+    if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
+        raise ValueError(f"a score of task {name} is not a number")
+    if task.status not in get_args(Status):
+        raise ValueError(f"task {name} has the unknown status {task.status!r}")
+    if not all(isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, *task.files)):
+        raise ValueError(f"kind, digest, error, note and files of task {name} must be texts")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether a value of JSON is nested more deeply."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper(each, levels - 1) for each in inner)

@@ -57,7 +57,8 @@ def _task_row(record: TaskRecord) -> Row:
     if record.status == "error":
         return Row(record.name, record.kind, None, False, f"failed: {record.error}")
     status = record.data.get("status")
-    note = {"exact": "", "differs": "not the official data", "unknown": "no published statistics"}[str(status)]
+    notes = {"exact": "", "differs": "not the official data", "unknown": "no published statistics"}
+    note = notes.get(str(status), str(status))
     error = None
     if record.sample:
         note = f"{record.sample['items']:,} of {record.sample['of']:,} items: not comparable"
@@ -93,7 +94,7 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
     table.add_column("task")
     table.add_column("type")
     for label in columns:
@@ -108,7 +109,9 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
             cells = [_cell(row) for row in found]
             kind = next(row.kind for row in found if row)
             first = found[0]
-            table.add_row(escape(label), kind, *cells, *([escape(first.note) if first else ""] if single else []))
+            table.add_row(
+                escape(label), escape(kind), *cells, *([escape(first.note) if first else ""] if single else [])
+            )
         if part == 0:
             table.add_section()
     return table

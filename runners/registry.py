@@ -8,17 +8,21 @@ flag that is none of ours, and for lists. This is the only module below ``runner
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, UnknownName
+from flagbench.flags import flags_of
 
 if TYPE_CHECKING:
     from flagbench.runners.benchmark import Benchmark
 
 GROUP = "flagbench.benchmarks"
 DEFAULT = "cmteb"
+_FLAG = re.compile(r"--[a-z0-9]+(-[a-z0-9]+)*")
+_FILE = re.compile(r"[\w(][^/\\,\s\x00]*")
 
 # By name, so that a command imports only the packages of the benchmarks that it is about.
 OWN: Mapping[str, str] = {
@@ -55,7 +59,7 @@ def find_benchmark(name: str) -> Benchmark:
     for entry in entries:
         if entry.name == name:
             return _of_package(entry)
-    raise UnknownName("benchmark", name, [*OWN, *(entry.name for entry in entries)])
+    raise UnknownName("benchmark", name, names())
 
 
 def registered() -> Registered:
@@ -99,14 +103,55 @@ def _of_package(entry: Any) -> Benchmark:
 
     try:
         benchmark = entry.load()
-    except Exception as error:  # whatever a package does when it is imported
+        if not isinstance(benchmark, Benchmark) or getattr(benchmark, "name", None) != entry.name:
+            raise BadInput(f"{entry.value} is not a Benchmark of this name")
+        fault = _fault(benchmark)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a package does when it is imported, exits among it
         text = str(error).splitlines()
-        raise BadInput(
-            f"{_title(entry)} cannot be loaded: {type(error).__name__}{': ' if text else ''}{''.join(text[:1])}"
-        ) from error
-    if not isinstance(benchmark, Benchmark) or benchmark.name != entry.name:
-        raise BadInput(f"{_title(entry)} cannot be loaded: {entry.value} is not a Benchmark of this name")
+        kind = "" if isinstance(error, BadInput) and text else type(error).__name__
+        line = f"{kind}{': ' if kind and text else ''}{''.join(text[:1])}"
+        raise BadInput(f"{_title(entry)} cannot be loaded: {line}") from error
+    if fault:
+        raise BadInput(f"{_title(entry)} cannot be loaded: {fault}; its package has to be fixed")
     return benchmark
+
+
+def _fault(benchmark: Benchmark) -> str:
+    """What a benchmark states wrongly, empty for nothing: found here, it stops one benchmark and no other."""
+    if not isinstance(getattr(benchmark, "title", None), str):
+        return "it has no title"
+    options = benchmark.options
+    if options is not None:
+        if not (isinstance(options, type) and is_dataclass(options)):
+            return "its options are no dataclass"
+        flags = flags_of(options)
+        for each in flags:
+            if not _FLAG.fullmatch(each.name):
+                return f"its option {each.field} has the flag '{each.name}', and a flag looks like --two-words"
+        for name in (each.name for each in flags):
+            if sum(each.name == name for each in flags) > 1:
+                return f"it declares {name} twice"
+        needed = [each.name for each in fields(options) if each.default is MISSING and each.default_factory is MISSING]
+        if needed:
+            return f"its option {needed[0]} has no default"
+    return _fault_of_tasks(benchmark.tasks())
+
+
+def _fault_of_tasks(tasks: Any) -> str:
+    from flagbench.runners.task import Task
+
+    if not isinstance(tasks, tuple | list) or not tasks or not all(isinstance(task, Task) for task in tasks):
+        return "its tasks are no tuple of one Task or more"
+    known: set[str] = set()
+    for task in tasks:
+        if not _FILE.fullmatch(task.name):
+            return f"its task '{task.name}' has a name that no file and no list of names can have"
+        if task.name in known:
+            return f"two of its tasks have the name {task.name}"
+        known.add(task.name)
+    return ""
 
 
 def _title(entry: Any) -> str:

@@ -31,5 +31,11 @@ def _add(verb: str, parser: Parser, arguments: Sequence[str]) -> None:
     commands = parser.add_subparsers(metavar="BENCHMARK", required=True)
     for name, benchmark in benchmarks.items():
         if verb in benchmark.commands:
-            module = importlib.import_module(benchmark.commands[verb])
-            getattr(module, f"add_{verb}")(commands.add_parser(name, help=f"results of {benchmark.title}"))
+            try:
+                add = getattr(importlib.import_module(benchmark.commands[verb]), f"add_{verb}")
+            except (ImportError, AttributeError) as error:
+                if name in OWN:
+                    raise
+                warn([f"the benchmark '{name}' brings no {verb} that can be loaded: {error}"])
+                continue
+            add(commands.add_parser(name, help=f"results of {benchmark.title}"))

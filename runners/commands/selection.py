@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flagbench import BadInput
@@ -111,11 +111,12 @@ def _check_declared(parser: Parser, benchmark: Benchmark) -> None:
 
 
 def _refuse_flags_of_others(parser: Parser, arguments: Sequence[str], benchmark: Benchmark) -> None:
-    unknown = [flag for flag in _flags_in(arguments) if flag not in parser._option_string_actions]
-    if not unknown:
+    unknown = [flag for flag in _flags_in(arguments) if not _meant(flag, parser._option_string_actions)]
+    if not unknown or _HELP & set(arguments):
         return
     benchmarks = registered().benchmarks.values()
-    for flag in unknown:
+    every = sorted({flag for each in benchmarks for flag in _declared(each)})
+    for flag in (meant[0] for meant in (_meant(flag, every) for flag in unknown) if len(meant) == 1):
         if flag in _declared(benchmark):
             raise BadInput(f"{flag} chooses no tasks, which are listed here: drop it")
         owners = [each.name for each in benchmarks if flag in _declared(each)]
@@ -129,6 +130,12 @@ def _flags_in(arguments: Sequence[str]) -> list[str]:
     """Every argument that looks like a flag, without its value."""
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     return [argument.split("=")[0] for argument in arguments[:end] if argument.startswith("--")]
+
+
+def _meant(flag: str, names: Iterable[str]) -> list[str]:
+    """The flags that one stands for: itself, or those that it begins."""
+    known = list(names)
+    return [flag] if flag in known else [name for name in known if name.startswith(flag)]
 
 
 def _declared(benchmark: Benchmark) -> set[str]:

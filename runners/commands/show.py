@@ -239,7 +239,7 @@ def _selectors(spec: ModelSpec, text: str | None = None) -> str:
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table whose cells are shown as they are: square brackets are no markup."""
-    table = Table(*headings, title=title, title_justify="left")
+    table = Table(*headings, title=escape(title), title_justify="left")
     for row in rows:
         table.add_row(*map(escape, row))
     return table

@@ -6,9 +6,9 @@ import datetime
 import functools
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import cast
 
 from flagbench import FlagbenchError
@@ -18,13 +18,14 @@ from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.resolve import LoadedModels, Model
 from flagbench.models.spec import joint_name
 from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.runners.benchmark import EvaluatedModel
+from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.progress import Progress
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.plan import Plan, Step
 from flagbench.runners.search.index import SearchWorker
 from flagbench.runners.store.store import Store
+from flagbench.runners.terminal import encodable
 from flagbench.runners.workers.cluster import pool_on_ray
 from flagbench.runners.workers.processes import pool_on
 
@@ -146,7 +147,7 @@ class _Engine:
             started = time.perf_counter()
             loaded = plan.benchmark.load(step.task, plan.snapshots, plan.request)
             load_seconds = time.perf_counter() - started
-        except Exception as error:  # whatever one task does to itself, the others go on
+        except (Exception, SystemExit) as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
         journal, digest = plan.store.journal(step.task.name, step.settings)
         if plan.request.overwrite:
@@ -157,11 +158,21 @@ class _Engine:
             (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
         try:
             outcome = plan.benchmark.evaluate(loaded, evaluated, self._progress, predictions)
-        except Exception as error:
+            record = self._record(step, loaded, outcome, load_seconds)
+            files = _checked({**outcome.files, **outcome.shared})
+        except (Exception, SystemExit) as error:
             if any(error is model.error for model in self._models):
                 raise  # without the model no task has a score
             return self._failed(step, error), {}
         self._traceback_file(step).unlink(missing_ok=True)
+        return record, files
+
+    def _record(self, step: Step, loaded: Loaded, outcome: Outcome, load_seconds: float) -> TaskRecord:
+        """What is kept of an outcome.
+
+        Raises:
+            ValueError: It cannot be kept.
+        """
         record = TaskRecord(
             name=step.task.name,
             kind=step.task.kind,
@@ -179,12 +190,13 @@ class _Engine:
             note=outcome.note,
             sample=outcome.sample,
         )
-        return record, {**outcome.files, **outcome.shared}
+        record.check()
+        return record
 
     def _traceback_file(self, step: Step) -> Path:
         return self._plan.store.run_file.with_name(f"{step.task.name}.traceback.txt")
 
-    def _failed(self, step: Step, error: Exception) -> TaskRecord:
+    def _failed(self, step: Step, error: BaseException) -> TaskRecord:
         code = error.exit_code if isinstance(error, FlagbenchError) else 1
         self._exit_code = max(self._exit_code, code)
         if isinstance(error, FlagbenchError):
@@ -192,8 +204,8 @@ class _Engine:
         else:
             text = f"{type(error).__name__}: {error}"
             path = self._traceback_file(step)
-            path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-            text = f"{text.splitlines()[0]} (traceback in {path})"
+            path.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
+            text = f"{encodable(text).splitlines()[0]} (traceback in {path})"
         return TaskRecord(
             name=step.task.name,
             kind=step.task.kind,
@@ -203,6 +215,21 @@ class _Engine:
             error=text,
             finished=_now(),
         )
+
+
+def _checked(files: Mapping[str, str]) -> dict[str, str]:
+    """Result files, which lie in the folder of the run.
+
+    Raises:
+        ValueError: One would lie elsewhere or is no text.
+    """
+    for name, text in files.items():
+        path = PurePath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or name == "flagbench/run.json":
+            raise ValueError(f"the result file {name!r} would not lie in the folder of the run")
+        if not isinstance(text, str):
+            raise ValueError(f"the result file {name!r} is no text")
+    return dict(files)
 
 
 def _cache(plan: Plan, progress: Progress) -> EmbeddingCache | None:

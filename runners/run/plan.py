@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput, first_few
@@ -129,7 +130,7 @@ def resolve(request: RunRequest) -> Plan:
     )
     kept = {"store": "fp16"} if request.store_fp16 else {}
     drawn = {"profile": request.profile} if request.profile != "full" else {}
-    own = {"options": _plain(options)} if (options := benchmark.option_settings(request)) else {}
+    own = {"options": _kept(benchmark, options)} if (options := benchmark.option_settings(request)) else {}
     steps = tuple(
         _step(
             task,
@@ -366,7 +367,27 @@ def _task_settings(benchmark: Benchmark, task: Task) -> dict[str, Any]:
     return settings
 
 
+def _kept(benchmark: Benchmark, options: Mapping[str, Any]) -> Any:
+    """A benchmark's options as run.json keeps them; a path as its text.
+
+    Raises:
+        BadInput: One is a value that no file can keep.
+    """
+    plain = _plain(options)
+    for name, value in plain.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise BadInput(
+                f"the benchmark '{benchmark.name}' cannot be run: its option {name} is {value!r}, and not text, a "
+                "number, a truth value or a list of these"
+            ) from error
+    return plain
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -99,7 +99,7 @@ def describe(folder: Path, identity: Mapping[str, Any]) -> None:
 
 def read_identity(folder: Path) -> dict[str, Any]:
     """The identity that is written down; empty where it cannot be read."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         identity = json.loads((folder / _DESCRIPTION).read_bytes())
         return identity if isinstance(identity, dict) else {}
     return {}

@@ -154,7 +154,7 @@ def test_a_broken_package_breaks_nothing_else_and_is_named(site: Path, tmp_path:
         fault,
         "flagbench: the benchmark 'cmteb' of the package broken-package is left out: another benchmark has its name",
         "flagbench: the benchmark 'other' of the package broken-package cannot be loaded: "
-        "titles.benchmark:TITLES is no Benchmark of this name",
+        "titles.benchmark:TITLES is not a Benchmark of this name",
         "flagbench: the benchmark 'wrong' of the package broken-package cannot be loaded: "
         "json:dumps is not a Benchmark of this name",
     ]

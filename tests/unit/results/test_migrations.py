@@ -18,6 +18,7 @@ from flagbench.results.record import RunRecord
 from flagbench.results.runs import find_runs
 from flagbench.results.store import RunStore
 from flagbench.results.values import Values
+from tests.conftest import ROOT
 from tests.unit.results.test_runs import made_task, write_run
 
 OLD = Path(__file__).parents[1] / "old_results"
@@ -200,3 +201,18 @@ def test_runs_of_several_versions_stand_side_by_side(tmp_path: Path) -> None:
     runs = find_runs(tmp_path)
     assert [run.label for run in runs] == ["flagbench/random", "org/new"]
     assert all(isinstance(run.record, RunRecord) and run.record.tasks["STSB"].score for run in runs)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(("key", "levels"), [("adapter", 300), ("adapter", 480), ("list", 300)])
+def test_a_record_that_is_nested_too_deeply_is_refused(version: int, key: str, levels: int) -> None:
+    """Also where JSON can be read that deeply, and what walks it later could not."""
+    path = next((ROOT / "tests" / "former" / "results").glob("flagbench__random/v1/flagbench/run.json"))
+    document = json.loads(path.read_text(encoding="utf-8"))
+    deep: Any = "models.dense:load"
+    for _ in range(levels):
+        deep = [deep] if key == "list" else {"inner": deep, "adapter": "models.dense:load"}
+    document["schema_version"] = version
+    document["tasks"]["STSB"]["settings"]["model"] = {"adapter": "dense", "inner": deep}
+    with pytest.raises(ValueError, match="nested too deeply"):
+        RunRecord.from_json(json.dumps(document))

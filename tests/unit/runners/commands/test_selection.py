@@ -145,6 +145,22 @@ def test_a_flag_of_another_benchmark_is_refused(command: str, given: list[str]) 
     assert refused(command, *given, "m", "--benchmark", "air-bench") == line
 
 
+@pytest.mark.parametrize("given", [["--frames-a", "grid"], ["--frames-a=grid"]])
+def test_an_abbreviated_flag_of_another_benchmark_is_refused_by_its_whole_name(given: list[str]) -> None:
+    line = "--frames-as belongs to --benchmark mlvu: drop it, or choose that benchmark"
+    assert refused("evaluate", "m", *given) == line
+
+
+@pytest.mark.parametrize("ask", ["--help", "--help-all"])
+def test_who_asks_for_help_gets_it_beside_a_flag_of_another_benchmark(
+    ask: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        parsed("evaluate", ask, "--frames", "4")
+    assert not left.value.code
+    assert "usage: flagbench evaluate" in capsys.readouterr().out
+
+
 def test_what_comes_after_two_hyphens_is_no_flag() -> None:
     assert parsed("evaluate", "--", "--frames").models == ["--frames"]
 

@@ -157,7 +157,7 @@ def test_verify_says_what_it_could_not_read(opened: Callable[..., Store], monkey
     assert [(each.path, each.offset, each.rows, each.fixed) for each in checked.damaged] == [(locked, 0, -1, False)]
 
 
-@pytest.mark.parametrize("text", ["{", "3", "[]", "null", '"ab"'])
+@pytest.mark.parametrize("text", ["{", "3", "[]", "null", '"ab"', "[" * 100_000])
 def test_an_identity_that_is_none_is_empty(opened: Callable[..., Store], text: str) -> None:
     store = opened()
     put(store.space(IDENTITY), 1)
