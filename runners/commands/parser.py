@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from flagbench import BadInput
+from flagbench import BadInput, UnknownName
 
 Fill = Callable[["Parser", Sequence[str]], None]
 
@@ -20,7 +20,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, fill: Fill | None = None, **options: Any) -> None:
-        super().__init__(**options)
+        # An abbreviation of a flag is another flag in the next release.
+        super().__init__(**{"allow_abbrev": False, **options})
         self._fill = fill
 
     def error(self, message: str) -> NoReturn:
@@ -32,11 +33,18 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"{message} (see {self.prog} --help)")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, after the flags are there."""
+        """As argparse does, after the flags are there.
+
+        Raises:
+            UnknownName: A flag is none of this command's.
+        """
         if self._fill:
             fill, self._fill = self._fill, None
             fill(self, args or ())
-        return super().parse_known_args(args, namespace)
+        found, rest = super().parse_known_args(args, namespace)
+        if unknown := [each.split("=")[0] for each in rest if each.startswith("--")]:
+            raise UnknownName("flag", unknown[0], self._option_string_actions, f"see {self.prog} --help")
+        return found, rest
 
 
 def value_of(flag: str, arguments: Sequence[str], default: str) -> str:

@@ -69,7 +69,8 @@ def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
         if "score" in plan.benchmark.commands:
             verbs = [verb for verb in ("score", "submit") if verb in plan.benchmark.commands]
             then = ", and ".join(f"flagbench {verb} {plan.benchmark.name} {plan.store.folder}" for verb in verbs)
-            say(console, f"then: {then} (see its --help)")
+            data = ", with the same --mini or --data where they read data" if plan.snapshots.root else ""
+            say(console, f"then: {then}{data} (see its --help)")
     for record in finished.records:
         if record.status == "error":
             say(console, f"flagbench: {record.error}")

@@ -124,7 +124,7 @@ def test_what_is_no_store_is_refused_and_left(command: str, tmp_path: Path) -> N
     [
         (["cache"], "required: info|clear|verify"),
         (["cache", "empty"], "invalid choice: 'empty'"),
-        (["cache", "info", "--no-store"], "unrecognized arguments: --no-store"),
+        (["cache", "info", "--no-store"], "unknown flag '--no-store'; did you mean --store"),
         (["cache", "info", "--store"], "--store: expected one argument"),
         (["validate", "flagbench/random", "--mini", "--store", "a", "--no-store"], "not allowed with argument --store"),
         (["validate", "flagbench/random", "--mini", "--store", "pyproject.toml"], "is a file, not a folder"),

@@ -297,3 +297,18 @@ def test_two_checkpoints_of_one_name_have_a_column_each(tmp_path: Path) -> None:
     result = flagbench("evaluate", *folders, "--mini", "--tasks", "STSB", "--output", tmp_path / "o", "--device", "cpu")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("local/ckpt@") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["evaluate", "x", "--profil", "quick"], "unknown flag '--profil'; did you mean --profile"),
+        (["evaluate", "x", "--profil=quick"], "unknown flag '--profil'; did you mean --profile"),
+        (["evaluate", "x", "--benchmark", "mlvu", "--frame", "3"], "unknown flag '--frame'; did you mean --frames"),
+        (["check", "--baseline", "a", "--candidate", "b", "--rules", "c", "--junitt", "d"], "did you mean --junit"),
+        (["score", "mlvu", "x", "--judg", "y"], "see flagbench score mlvu --help"),
+    ],
+)
+def test_a_flag_that_is_none_is_refused_with_the_nearest_ones(arguments: list[str], said: str) -> None:
+    """Abbreviations among them: what is one flag's today may be two's in the next release."""
+    assert said in one_line(here(*arguments))
