@@ -11,7 +11,7 @@ import pytest
 
 from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
-from tests.e2e.commands import flagbench, loaded_by, one_line
+from tests.e2e.commands import flagbench, here, loaded_by, one_line
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["tasks"], ["tasks", "--benchmark", "cmteb"], ["models"]])

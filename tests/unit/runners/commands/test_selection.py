@@ -165,9 +165,9 @@ def test_what_comes_after_two_hyphens_is_no_flag() -> None:
     assert parsed("evaluate", "--", "--frames").models == ["--frames"]
 
 
-def test_an_abbreviated_flag_is_understood() -> None:
-    assert parsed("evaluate", "m", "--benchmark", "mlvu", "--max-p", "9").max_pixels == 9
-    assert parsed("tasks", "--benchmark", "air-bench", "--lang", "zh").languages == ("zh",)
+def test_an_abbreviated_flag_is_refused_with_its_whole_name() -> None:
+    assert "did you mean --max-pixels" in refused("evaluate", "m", "--benchmark", "mlvu", "--max-pixel", "9")
+    assert "did you mean --languages" in refused("tasks", "--benchmark", "air-bench", "--language", "zh")
 
 
 def test_lists_take_only_what_chooses_tasks() -> None:
