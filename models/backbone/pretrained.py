@@ -62,7 +62,9 @@ def read_pretrained(
             trust_remote_code=loading.trust_remote_code,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # transformers has no root for what it raises on damaged or foreign files
         if "mismatch" in str(error):
             raise BadInput(
                 f"{directory}: its weights have other shapes than its config.json says; copy the checkpoint again"

@@ -52,7 +52,7 @@ class TextInputs:
         """The text of a prompt, up to where the model goes on.
 
         Raises:
-            BadInput: It has something to see.
+            BadInput: It has something to see, or the chat template fails.
         """
         if prompt.seen:
             raise BadInput(f"{self._name} reads texts alone, and a question has pictures: take a model that sees")
@@ -67,7 +67,13 @@ class TextInputs:
             text = self._continued([*messages, {"role": "assistant", "content": prompt.prefill}])
             if text.endswith(prompt.prefill):
                 return text
-        rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        try:
+            rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template is code of the checkpoint
+            line = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BadInput(
+                f"the chat template of {self._name} cannot be used ({line}): mend it, or remove it"
+            ) from error
         return str(rendered) + prompt.prefill
 
     def batch(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> Batch:
@@ -94,11 +100,9 @@ class TextInputs:
 
     def _continued(self, messages: list[dict[str, str]]) -> str:
         """An unfinished message of the assistant at the end; empty where the template lets none be continued."""
-        from jinja2 import TemplateError
-
         try:
             return str(self.tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True))
-        except (ValueError, TemplateError):
+        except Exception:  # a template is code of the checkpoint; what is wrong is said when all is rendered
             return ""
 
 

@@ -80,7 +80,10 @@ class LanguageModel:
         self.batch_size = loading.batch_size or 1
         self._model = model
         self._positions = _positions(model.config.get_text_config())
-        self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
+        taken = inspect.signature(model.forward).parameters
+        self._keeps_logits = "logits_to_keep" in taken
+        # Such a model counts positions from the padding on, or knows none: prompts of several lengths go one by one.
+        self._unplaced = "position_ids" not in taken
         # Of the checkpoint's own settings only these: others (sampling, a penalty of repetition) are not greedy.
         own = model.generation_config
         end = own.eos_token_id if own.eos_token_id is not None else inputs.tokenizer.eos_token_id
@@ -180,7 +183,12 @@ class LanguageModel:
     @torch.inference_mode()
     def _generate(self, prompts: Sequence[Prompt], max_new_tokens: int, rows: Sequence[int]) -> list[str]:
         batch, _ = self._prepared([prompts[row] for row in rows], max_new_tokens)
-        found = self._model.generate(**batch, max_new_tokens=max_new_tokens)
+        if self._unplaced and len(rows) > 1 and not batch["attention_mask"].all():
+            return [answer for row in rows for answer in self._generate(prompts, max_new_tokens, [row])]
+        watch = _Watch()
+        found = self._model.generate(**batch, max_new_tokens=max_new_tokens, logits_processor=[watch])
+        if watch.found is not None and watch.found.item():
+            raise ModelFault(f"{self.spec.name} gave NaN while it answered a question; use another dtype")
         length = batch["input_ids"].shape[1]
         return [self._answer(row[:length].tolist(), self._ended(row[length:].tolist())) for row in found]
 
@@ -233,6 +241,19 @@ class LanguageModel:
         kept = {"logits_to_keep": len(given) + 1} if self._keeps_logits else {}
         logits = self._model(**inputs, use_cache=False, **kept).logits[0, -len(given) - 1 :]
         return torch.log_softmax(logits.float(), dim=-1)
+
+
+class _Watch(transformers.LogitsProcessor):
+    """Sees whether a model gives NaN, of which greedy search makes a token as of any other number."""
+
+    def __init__(self) -> None:
+        self.found: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Changes nothing; on the device, so that nothing waits for it."""
+        odd = torch.isnan(scores).any()
+        self.found = odd if self.found is None else self.found | odd
+        return scores
 
 
 def _alike(prompts: Sequence[Prompt]) -> list[list[int]]:

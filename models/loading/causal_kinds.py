@@ -14,10 +14,16 @@ from flagbench.models.loading.video_kinds import chat_template, class_of, takes_
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 
+# Of transformers' classes for AutoModelForCausalLM those of decoders whose names end otherwise.
+_OLDER = frozenset({"GPT2LMHeadModel", "OpenAIGPTLMHeadModel"})
+
 
 def writes_texts(config: Mapping[str, Any]) -> bool:
-    """Tell whether a checkpoint with this config.json is a text-only causal language model."""
-    return kind_of(config) == "causal" and "vision_config" not in config
+    """Tell whether a checkpoint with this config.json is a causal language model that sees nothing."""
+    if "vision_config" in config:
+        return False
+    # Some are older than the ending (GPT2LMHeadModel).
+    return kind_of(config) == "causal" or class_of(config) in _OLDER
 
 
 def detect_causal_lm(

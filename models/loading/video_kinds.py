@@ -111,17 +111,24 @@ def takes_system(template: str, *, as_text: bool = False) -> bool:
         found: Any = render_jinja_template(
             conversations=[conversation], chat_template=template, add_generation_prompt=True
         )
-    except (TemplateError, TypeError, ValueError):
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
         return False
     (rendered,), _ = found
     return _SYSTEM_PROBE in rendered
 
 
 def chat_template(directory: Path) -> str:
-    """The chat template among a checkpoint's files; empty where there is none."""
+    """The chat template among a checkpoint's files; empty where there is none.
+
+    Raises:
+        BadInput: It is no text.
+    """
     path = directory / "chat_template.jinja"
     if path.is_file():
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{path} is no text in UTF-8: copy it from the model again") from error
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
         stated = read_json(directory / name).get("chat_template")
         if isinstance(stated, list):  # several, by name

@@ -1,10 +1,13 @@
 """Language models of texts alone, against a loop over full forward passes that shares no code with the adapter."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+import transformers
 
-from flagbench import BadInput
+from flagbench import BadInput, ModelFault
 from flagbench.models.generators.language_model import _tail
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_generator
@@ -204,3 +207,90 @@ def test_a_model_of_texts_answers_questions_on_videos_blind_alone(tmp_path):
     )
     with pytest.raises(BadInput, match=r"is a text model \(LlamaForCausalLM\) and sees no videos; .* or --blind"):
         resolve_generator(folder, None, VideoSettings(8, sampler="mlvu"), Overrides(), **allowed)
+
+
+# Checkpoints that are odd
+
+
+def written(folder, model):
+    """A plain model of another family beside a Llama's tokenizer."""
+    write_causal(folder, "llama", None)
+    (folder / "generation_config.json").unlink()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.4)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory):
+    words = transformers.AutoTokenizer.from_pretrained(write_causal(tmp_path_factory.mktemp("words") / "m", "llama"))
+    return {"vocab_size": len(words), "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+
+
+def test_a_family_with_an_older_name_answers_as_its_greedy_loop(tmp_path, sizes):
+    torch.manual_seed(1)
+    config = transformers.GPT2Config(n_positions=512, n_embd=32, n_layer=2, n_head=4, **sizes)
+    folder = written(tmp_path / "m", transformers.GPT2LMHeadModel(config))
+    before = [f"{prompt.system}\n" if prompt.system else "" for prompt in PROMPTS]
+    naive = Naive(folder)
+    wanted = [
+        naive.answer(f"{system}{each.text}{each.prefill}", 8) for system, each in zip(before, PROMPTS, strict=True)
+    ]
+
+    assert answers_of(loaded(folder), PROMPTS, 8) == wanted
+    assert answers_of(loaded(folder, 4), PROMPTS, 8) == wanted
+
+
+def test_a_model_that_counts_positions_from_the_padding_on_answers_batches_as_one_by_one(tmp_path, sizes):
+    torch.manual_seed(1)
+    narrow = {f"{side}_{name}": 2 for side in ("encoder", "decoder") for name in ("layers", "attention_heads")}
+    feed = {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    config = transformers.BartConfig(d_model=32, max_position_embeddings=512, **narrow, **feed, **sizes)
+    folder = written(tmp_path / "m", transformers.BartForCausalLM(config))
+
+    assert answers_of(loaded(folder, 4), PROMPTS, 8) == answers_of(loaded(folder), PROMPTS, 8)
+
+
+def test_weights_that_give_nan_are_named_and_no_answer(tmp_path):
+    model = loaded(write_causal(tmp_path / "m", "llama"))
+    with torch.no_grad():
+        model._model.lm_head.weight[3] = torch.nan
+
+    with pytest.raises(ModelFault, match="gave NaN while it answered a question; use another dtype"):
+        answers_of(model, PROMPTS[:1], 4)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{% for message in messages %}", "{{ raise_exception('no') }}", "{{ 1 + 'a' }}", "{{ messages[9].content.text }}"],
+)
+def test_a_template_that_fails_is_named(tmp_path, template):
+    folder = write_causal(tmp_path / "m", "llama")
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+
+    for prompt in (PROMPTS[0], PROMPTS[1]):
+        with pytest.raises(
+            BadInput, match=r"the chat template of local/m cannot be used \(.+\): mend it, or remove it"
+        ):
+            answers_of(loaded(folder), [prompt])
+
+
+def test_a_template_that_is_no_text_is_named(tmp_path):
+    folder = write_causal(tmp_path / "m", "llama")
+    (folder / "chat_template.jinja").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(BadInput, match=r"chat_template\.jinja is no text in UTF-8"):
+        loaded(folder)
+
+
+def test_a_config_that_contradicts_itself_is_one_line(tmp_path):
+    """Whatever transformers raises: here an assertion of torch, since the pad token is beyond the vocabulary."""
+    folder = write_causal(tmp_path / "m", "llama")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 8, "pad_token_id": 60}))
+
+    with pytest.raises(BadInput, match="cannot be loaded by transformers"):
+        loaded(folder)
