@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput, first_few
 from flagbench.models.adapters import modalities
 from flagbench.models.contract import Role
-from flagbench.models.device import devices_line, joint_device, resolve_device, resolve_devices
+from flagbench.models.device import devices_line
 from flagbench.models.loading.overrides import of_reranker
-from flagbench.models.loading.resolve import Model, has_files, resolve_model
+from flagbench.models.loading.resolve import Model, resolve_model
 from flagbench.models.spec import Ability, ModelSpec, joint_name
 from flagbench.results.identity import settings_digest
 from flagbench.results.kinds import RANKED
@@ -24,6 +23,7 @@ from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.registry import either, find_benchmark, registered
 from flagbench.runners.request import RunRequest
+from flagbench.runners.run.devices import RequestedDevice
 from flagbench.runners.task import Task, check_modalities
 
 State = Literal["new", "finished", "again"]
@@ -108,7 +108,7 @@ def resolve(request: RunRequest) -> Plan:
     _check_profile(request, benchmark)
     tasks = benchmark.select(request)
     snapshots = Snapshots(_data_root(request, benchmark))
-    device = _Device(request)
+    device = RequestedDevice(request)
     model = benchmark.model(request, device.is_cpu)
     _check_ability(model, benchmark, tasks)
     _check_modalities(model, tasks)
@@ -174,36 +174,6 @@ def _output(request: RunRequest) -> Path:
     return output if request.profile == "full" else output / request.profile
 
 
-class _Device:
-    """Device of a request, resolved on first use: that imports torch, which bad input need not wait for."""
-
-    def __init__(self, request: RunRequest) -> None:
-        self._request = request
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """As torch names them."""
-        models = (self._request.model, self._request.reranker)
-        if not any(has_files(name) for name in models if name):
-            return ("cpu",)
-        several = self._request.devices
-        if self._request.engine == "ray":
-            return (_of_cluster(self._request),)
-        return resolve_devices(several) if several else (resolve_device(self._request.device),)
-
-    def is_cpu(self) -> bool:
-        """True on the processor."""
-        return joint_device(self.names) == "cpu"
-
-
-def _of_cluster(request: RunRequest) -> str:
-    """The device of every node of a Ray cluster: it has to be said, since this machine may have others."""
-    if request.devices or request.device not in {"cpu", "cuda"}:
-        given = f"--devices {request.devices}" if request.devices else f"--device {request.device}"
-        raise BadInput(f"{given}: with --engine ray say --device cuda or --device cpu, for what its nodes have")
-    return request.device
-
-
 def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
     if request.mini:
         if request.data:
@@ -267,7 +237,7 @@ def _check_searcher(request: RunRequest, model: Model) -> None:
         raise BadInput(f"--store-fp16 is the format of cached vectors, and {model.spec.name} gives none: drop it")
 
 
-def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: _Device) -> Model:
+def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: RequestedDevice) -> Model:
     """The reranker asked for, with the flags that are a reranker's."""
     reranker = resolve_model(
         str(request.reranker),

@@ -1,0 +1,40 @@
+"""The devices that a request runs on."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from flagbench import BadInput
+from flagbench.models.device import joint_device, resolve_device, resolve_devices
+from flagbench.models.loading.resolve import has_files
+from flagbench.runners.request import RunRequest
+
+
+class RequestedDevice:
+    """Device of a request, resolved on first use: that imports torch, which bad input need not wait for."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """As torch names them."""
+        models = (self._request.model, self._request.reranker)
+        if not any(has_files(name) for name in models if name):
+            return ("cpu",)
+        several = self._request.devices
+        if self._request.engine == "ray":
+            return (_of_cluster(self._request),)
+        return resolve_devices(several) if several else (resolve_device(self._request.device),)
+
+    def is_cpu(self) -> bool:
+        """True on the processor."""
+        return joint_device(self.names) == "cpu"
+
+
+def _of_cluster(request: RunRequest) -> str:
+    """The device of every node of a Ray cluster: it has to be said, since this machine may have others."""
+    if request.devices or request.device not in {"cpu", "cuda"}:
+        given = f"--devices {request.devices}" if request.devices else f"--device {request.device}"
+        raise BadInput(f"{given}: with --engine ray say --device cuda or --device cpu, for what its nodes have")
+    return request.device
