@@ -112,7 +112,7 @@ def resolve(request: RunRequest) -> Plan:
     model = benchmark.model(request, device.is_cpu)
     _check_ability(model, benchmark, tasks)
     _check_modalities(model, tasks)
-    _check_searcher(request, model)
+    _check_vectors(request, model)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
     _check_data(benchmark, tasks, snapshots, request)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
@@ -214,8 +214,7 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
                 "use --types retrieval,reranking"
             )
         return
-    others = tuple(task for task in tasks if task.kind != "Reranking")
-    if others:
+    if others := tuple(task for task in tasks if task.kind != "Reranking"):
         raise BadInput(
             f"{model.spec.name} is a reranker and gives no vectors, which {_names(others)} need: use --types reranking"
         )
@@ -227,13 +226,11 @@ def _check_modalities(model: Model, tasks: tuple[Task, ...]) -> None:
         check_modalities(tasks, model.spec.name, modalities(model.spec.adapter))
 
 
-def _check_searcher(request: RunRequest, model: Model) -> None:
+def _check_vectors(request: RunRequest, model: Model) -> None:
     """Refuse what is about how vectors are made and kept, where there are none."""
-    if model.spec.ability != "search":
-        return
-    if request.engine == "ray":
+    if request.engine == "ray" and model.spec.ability == "search":
         raise BadInput(f"--engine ray: {model.spec.name} searches on this machine; drop it")
-    if request.store_fp16 and not request.reranker:
+    if request.store_fp16 and model.spec.ability != "encode":  # scores of pairs are kept as they are
         raise BadInput(f"--store-fp16 is the format of cached vectors, and {model.spec.name} gives none: drop it")
 
 
@@ -254,8 +251,7 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
     if model.spec.ability == "score":
         raise BadInput(f"{model.spec.name} is a reranker itself: --reranker needs an embedding model as MODEL")
     _check_modalities(reranker, tasks)
-    others = tuple(task for task in tasks if task.kind != "Retrieval")
-    if others:
+    if others := tuple(task for task in tasks if task.kind != "Retrieval"):
         raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")
     return reranker
 

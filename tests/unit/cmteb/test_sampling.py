@@ -131,6 +131,16 @@ def test_training_rows_are_not_drawn_from() -> None:
     assert drawn["train"].to_list() == whole["train"].to_list()
 
 
+def test_rows_that_are_trained_on_and_tested_in_turns_are_all_kept() -> None:
+    """Fewer of them are fewer to train on, which is another score and not a sample of this one."""
+    rows = Dataset.from_dict({"text": [str(number) for number in range(100)]})
+    content = SimpleNamespace(dataset={"train": rows}, train_split="train")
+    whole = Loaded(replace(_row("TNews"), splits=("train",)), DataVerdict("exact", (), ""), content)
+    drawn = sampled(whole, "smoke")
+    assert drawn.content.dataset["train"]["text"][:] == [str(number) for number in range(100)]
+    assert (drawn.sample, drawn.data.status) == (None, "exact")
+
+
 def test_queries_keep_what_is_judged_and_some_other_passages() -> None:
     whole, quick, smoke = (
         load(_row("CovidRetrieval"), Snapshots(MINI)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from flagbench.flags import add_flags, flag, flags_of, given
+from flagbench.flags import add_flags, flag, flags_of, given, numbers
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,14 @@ def test_flags_are_in_the_order_of_the_fields() -> None:
         "--blind",
         "--normalize",
     ]
+
+
+def test_numbers_count_once_in_the_order_in_which_they_first_come() -> None:
+    """A layer that is named twice would be one more result of the same name, or one more averaging."""
+    assert numbers("24,8,24, 16,8") == (24, 8, 16)
+
+
+@pytest.mark.parametrize("text", ["", "8,", "8,,9", "0", "8,-1", "8;9", "1.5"])
+def test_what_is_no_whole_number_above_0_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a whole number above 0"):
+        numbers(text)

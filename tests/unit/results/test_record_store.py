@@ -300,6 +300,15 @@ def test_a_task_scored_in_part_is_not_finished(store: RunStore) -> None:
     assert store.finished(run, "LCQMC", "d1", ["LCQMC.json"])
 
 
+def test_scores_of_a_part_do_not_join_those_of_another_split(store: RunStore) -> None:
+    """The mean over both would count a part for a whole split, in a record that says that nothing is missing."""
+    run = _partial(store)
+    dev = _task(files=("found/dev.json",), scores={"dev": {"default": 0.5}})
+    run = store.write_task(run, dev, {"found/dev.json": "dev"})
+    assert run.tasks["LCQMC"] == dev
+    assert run.tasks["LCQMC"].score == 0.5
+
+
 @pytest.mark.parametrize("digest", ["d1", "d2"])
 def test_a_failed_attempt_leaves_what_was_scored_in_part(store: RunStore, digest: str) -> None:
     run = _partial(store)

@@ -278,6 +278,14 @@ def _request(**changes: Any) -> RunRequest:
         ({"types": ("sts",)}, "searches and gives no vectors, which LCQMC, STSB need: use --types retrieval,reranking"),
         ({"engine": "ray", "device": "cpu"}, "--engine ray: flagbench/bm25 searches on this machine"),
         ({"store": Path("store"), "store_fp16": True}, "--store-fp16 is the format of cached vectors"),
+        (
+            {"store": Path("store"), "store_fp16": True, "reranker": "flagbench/random-reranker"},
+            "--store-fp16 is the format of cached vectors, and flagbench/bm25 gives none: drop it",
+        ),
+        (
+            {"store": Path("s"), "store_fp16": True, "model": "flagbench/random-reranker", "types": ("reranking",)},
+            "--store-fp16 is the format of cached vectors, and flagbench/random-reranker gives none: drop it",
+        ),
         ({"reranker": "bm25"}, "a search without a model, not a reranker"),
         ({"model": "flagbench/random", "reranker": "bm25"}, "a search without a model, not a reranker"),
     ],

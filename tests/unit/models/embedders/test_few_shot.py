@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_read(tmp_path, name, content):
     message = refused(tmp_path)
 
     assert f"{tmp_path / name} is not readable as {name.rsplit('.', 1)[1]}" in message
-    assert "mend or copy it again" in message
+    assert "fix or copy it again" in message
 
 
 def test_a_folder_in_place_of_a_file(tmp_path):

@@ -254,6 +254,7 @@ PASSING = [
     Reply("boom", status=500),
     Reply("loading", status=503),
     Reply("slow down", status=429),
+    Reply("your request took too long", status=408),
     Reply(drop=True),
     Reply(raw=b'{"choices": ['),
     Reply(raw=b"<html>busy</html>"),

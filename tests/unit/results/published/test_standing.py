@@ -203,6 +203,9 @@ def test_neighbours() -> None:
     assert [entry.model for entry in ranking.around(1)] == ["o/best", "me/mine", "o/even"]
     assert [entry.model for entry in ranking.around(0)] == ["me/mine"]
     assert ranking.around(9) == ranking.entries
+    # One more above than there are: a window that went on from the other end would show the last models.
+    assert ranking.around(2) == ranking.entries
+    assert [entry.model for entry in rank(whole(1.0, 1.0, 1.0), SMALL).around(1)] == ["me/mine", "o/best"]
     said = shown(ranking, 1)
     assert "me/mine (this run)" in said
     assert "o/mixed" not in said

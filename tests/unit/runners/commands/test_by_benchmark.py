@@ -14,6 +14,7 @@ from flagbench.runners import registry
 from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.parser import Parser
+from flagbench.runners.task import Task
 
 
 class _Stub(Benchmark):
@@ -21,7 +22,10 @@ class _Stub(Benchmark):
     title = "Stub"
     commands = {"score": "stub_commands"}  # noqa: RUF012 - as somebody else would write it
 
-    tasks = check = load = evaluate = None  # type: ignore[assignment]
+    check = load = evaluate = None  # type: ignore[assignment]
+
+    def tasks(self) -> tuple[Task, ...]:
+        return (Task("One", "Stub", "o/rows", "main", ("test",), "accuracy", "all"),)
 
 
 def _entry(name: str, value: Any) -> Any:

@@ -71,6 +71,15 @@ def test_the_code_is_that_of_the_worst_task_whichever_comes_first(
         assert traces.exists() == (not isinstance(error, FlagbenchError))
 
 
+def test_the_traceback_of_a_task_goes_when_it_succeeds_and_those_of_others_stay(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    mistake = RuntimeError("a mistake")
+    _run(plan, {"STSB": mistake, "LCQMC": mistake})
+    _run(resolve(request_), {"LCQMC": mistake})
+    left = sorted(path.name for path in plan.store.run_file.parent.glob("*.traceback.txt"))
+    assert left == ["LCQMC.traceback.txt"]
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_answers_of_a_killed_run_are_gone_on_with_unless_the_task_is_run_again(
     request_: RunRequest, overwrite: bool

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from flagbench.models.contract import LayeredScorer, Parallel
 from flagbench.runners.encoding import encode
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Silent
-from flagbench.runners.workers.pool import Load, Pool, WorkerError
+from flagbench.runners.workers import pool as pool_module
+from flagbench.runners.workers.pool import Block, Facts, Load, Message, Pool, WorkerError
 from flagbench.runners.workers.processes import _ProcessWorker, pool_on
 from tests.conftest import ROOT
 from tests.saying import with_settings
@@ -98,6 +100,28 @@ def test_two_processes_give_the_vectors_of_one_adapter() -> None:
         pool.close()
     alone = TextEncoder(FakeEncoder(ENCODER), Silent()).encode(TEXTS, role="passage", instruction="says: ")
     assert vectors.tobytes() == alone.tobytes()
+
+
+def test_chunks_may_take_twenty_times_the_longest_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is slow for a model is no hang: a worker that is ended for it would be ended again and again."""
+    now, waits = [0.0], []
+
+    class Slow:
+        def ready(self) -> Facts:
+            return Facts(frozenset({"encode"}), frozenset({"dense"}), "numpy")
+
+        def call(self, message: Message | Block, patience: float) -> None:
+            assert not isinstance(message, Block)
+            waits.append(patience)
+            now[0] += float(message[2][0])
+
+        def kill(self) -> None: ...
+
+    monkeypatch.setattr(pool_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    pool = Pool(ENCODER, [Slow], "cpu", patience=100.0)
+    for seconds in ("4", "30", "1", "2"):
+        pool.encode([seconds], role="query")
+    assert waits == [100.0, 100.0, 600.0, 600.0]
 
 
 @pytest.mark.usefixtures("small_chunks")
