@@ -172,5 +172,5 @@ def whole(value: object, key: str, *, least: int | None = None) -> int:
     number = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if number and (least is None or value >= least):  # type: ignore[operator]
         return int(value)  # type: ignore[call-overload, no-any-return]
-    wanted = "no whole number" if least is None else f"no whole number from {least} on"
+    wanted = "not a whole number" if least is None else f"not a whole number from {least} on"
     raise BadInput(f"the checkpoint's files say {key} = {value!r}, which is {wanted}: fix or copy them again")

@@ -96,7 +96,7 @@ def test_a_command_that_cannot_be_loaded_is_said_and_left_out(put: Put, module: 
         (SCORE, "        return None\n", "AttributeError"),
         (SCORE, "        raise SystemExit(0)\n", "SystemExit: 0"),
         (SCORE, '        raise ValueError("\\ud800")\n', "ValueError: ?"),
-        (SCORES, 'scores={"test": {"default": None}}', "a score of task TitlesEn is no number"),
+        (SCORES, 'scores={"test": {"default": None}}', "a score of task TitlesEn is not a number"),
         (SCORES, 'scores={"test": {"default": float("nan")}}', "Out of range float values"),
         (SCORES, 'scores={"test": 0.5}', "scores of task TitlesEn must be objects"),
         ("search=None", "search={1: object()}", "Object of type object is not JSON serializable"),
