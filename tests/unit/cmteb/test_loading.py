@@ -305,6 +305,21 @@ def test_retrieval_rows_are_read(tmp_path: Path) -> None:
     assert loaded.data.status == "differs"
 
 
+def test_the_only_split_of_a_config_may_have_any_name_and_of_two_one_is_the_tasks(tmp_path: Path) -> None:
+    """As in the repos of BEIR, whose corpus has the split ``corpus``; mteb's own code takes it."""
+    _write_retrieval(tmp_path, _CORPUS, _QUERIES, _QRELS)
+    row, request = _TASKS["CovidRetrieval"], RunRequest(model="any", benchmark="cmteb")
+    readme = tmp_path / row.dataset / "README.md"
+    text = readme.read_text(encoding="utf-8").replace("split: dev\n    path: corpus", "split: corpus\n    path: corpus")
+    readme.write_text(text, encoding="utf-8")
+    CMTEB.check(row, Snapshots(tmp_path), request)
+    assert _load(tmp_path, row.name).content.dataset["default"]["dev"]["corpus"]["text"] == ["one", "two"]
+    more = "    path: corpus/dev-*\n"
+    readme.write_text(text.replace(more, f"{more}  - split: more\n{more}"), encoding="utf-8")
+    with pytest.raises(BadData, match=r"has no split 'dev' \(it has corpus, more\)"):
+        CMTEB.check(row, Snapshots(tmp_path), request)
+
+
 def test_a_corpus_without_texts_is_refused(tmp_path: Path) -> None:
     corpus = [{"_id": "d1", "body": "one"}, {"_id": "d2", "body": "two"}]
     _write_retrieval(tmp_path, corpus, _QUERIES, _QRELS)

@@ -414,3 +414,14 @@ def test_a_part_that_is_significantly_other_has_no_mark_without_a_difference(tmp
 def test_a_loss_that_rounds_to_nothing_has_no_minus(tmp_path: Path) -> None:
     found = compare(runs_of(tmp_path, one=[made_task("A", 0.5)], two=[made_task("A", 0.499999)]))
     assert "| A | Retrieval | 50.00 | 50.00 | +0.00 |" in to_markdown(found)
+
+
+def test_data_that_certainly_differ_are_not_said_to_be_maybe_so(tmp_path: Path) -> None:
+    """Nothing recorded tells whether the rows are the same; what is known is said once, and in one place."""
+    unknown = {"status": "unknown"}
+    one = made_task("A", 0.5, data=unknown)
+    split = made_task("A", {"test": {"default": 0.5}}, data=unknown, commit="c1")
+    other = compare(runs_of(tmp_path / "other", one=[one], two=[split]), allow_differences=True)
+    same = compare(runs_of(tmp_path / "same", one=[one], two=[made_task("A", 0.5, data=unknown, commit="c1")]))
+    assert (len(other.differences), line_of(other, "A").notes) == (1, ())
+    assert (same.differences, len(line_of(same, "A").notes)) == ((), 1)

@@ -122,7 +122,8 @@ def test_only_the_published_splits_are_compared() -> None:
 
 
 def test_chosen_tasks_alone() -> None:
-    record, scores = run_of(task("S1", 0.5), task("S2", 0.9)), against({"S1": 0.5, "S2": 0.5, "R1": 0.5})
+    record = run_of(task("S1", 0.5), task("S2", 0.9), task("Other", 0.1))
+    scores = against({"S1": 0.5, "S2": 0.5, "R1": 0.5})
     result = verify(record, scores, TABLE, only=("S1",))
     assert verdicts(result) == {"S1": "OK"}
     assert result.passed

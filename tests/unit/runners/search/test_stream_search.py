@@ -395,3 +395,11 @@ def test_no_passages() -> None:
     run, info = retrieve(["q"], some(1, 1), [], np.empty(0, dtype=np.int64), [], top_k=3)
     assert run == {"q": {}}
     assert info.exact
+
+
+def test_blocks_that_are_searched_here_are_no_blocks_of_actors(monkeypatch: pytest.MonkeyPatch) -> None:
+    block_of(7, monkeypatch)
+    search = StreamSearch(some(2, 1), 3)
+    search.add(np.arange(20), some(20, 2))
+    search.finish()
+    assert search.info.actor_blocks == 0
