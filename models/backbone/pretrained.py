@@ -62,8 +62,6 @@ def read_pretrained(
             trust_remote_code=loading.trust_remote_code,
             output_loading_info=True,
         )
-    except BadInput:
-        raise
     except Exception as error:  # transformers has no root for what it raises on damaged or foreign files
         if "mismatch" in str(error):
             raise BadInput(
