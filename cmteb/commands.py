@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import counted, first_few
+from flagbench import counted, first_few, printable
 from flagbench.runners.arguments import add_run_argument
 from flagbench.runners.terminal import console, say
 
@@ -83,7 +83,6 @@ def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
     """Print what was done, and what is left to do by hand."""
     from flagbench.cmteb.submission import REPOSITORY, by_reason, lacking
     from flagbench.cmteb.submitted_model import in_mteb, left_open
-    from flagbench.results.runs import shown
 
     its = checked.identity
     yield f"results   {checked.run.folder}"
@@ -98,7 +97,7 @@ def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
     for line in by_reason(checked.left_out):
         yield f"left out  {line}"
     if checked.unknown:
-        names = first_few(map(shown, checked.unknown))
+        names = first_few(map(printable, checked.unknown))
         yield f"unproven  mteb publishes no statistics to hold the rows of {names} against"
     yield f"written   {folder}, {counted(len(list(folder.iterdir())), 'file')}"
     if card is not None:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from flagbench import printable
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.cmteb.submission import Checked, Entry, part, settings_of
 from flagbench.results.figures import percent
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import shown
 from flagbench.results.table import Row, rows
 from flagbench.runners.request import RunRequest
 
@@ -54,7 +54,7 @@ def model_card(checked: Checked) -> str:
     """
     from huggingface_hub import ModelCard, ModelCardData
 
-    name, licence = shown(checked.identity.name), checked.meta.license
+    name, licence = printable(checked.identity.name), checked.meta.license
     data = ModelCardData(
         model_name=name,
         eval_results=[each for entry in checked.entries for each in _eval_results(entry)],
@@ -173,4 +173,4 @@ def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[
 
 def _escaped(text: str) -> str:
     """Text that Markdown shows as it is, in one cell of a table."""
-    return re.sub(r"([\\|`*~$&<>\[\]]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", shown(text))
+    return re.sub(r"([\\|`*~$&<>\[\]]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", printable(text))

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput, first_few
+from flagbench import BadInput, first_few, printable
 from flagbench.cmteb.submitted_model import Identity, describe
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import Run, shown
+from flagbench.results.runs import Run
 from flagbench.results.store import RunStore
 
 REPOSITORY = "https://github.com/embeddings-benchmark/results"
@@ -117,7 +117,7 @@ def check(run: Run, identity: Identity, *, allow_partial: bool = False) -> Check
     if faults or (unfit and not allow_partial):
         hint = " (evaluate them, or use --allow-partial)" if not faults else ""
         reasons = faults if allow_partial else [*faults, *unfit]
-        raise BadInput(f"{run.folder} cannot be submitted: {first_few(map(shown, reasons), between='; ')}{hint}")
+        raise BadInput(f"{run.folder} cannot be submitted: {first_few(map(printable, reasons), between='; ')}{hint}")
     unknown = tuple(entry.name for entry in entries if entry.record.data.get("status") == "unknown")
     return Checked(run, identity, describe(run, identity), tuple(entries), left_out, unknown, standings)
 
@@ -160,9 +160,8 @@ def _read(run: Run, record: TaskRecord) -> Any:
         raise BadInput(f"{path.name} is not a result of mteb: {again}") from error
     revision = part(record.settings, "task").get("revision")
     if result.task_name != record.name or result.dataset_revision != revision:
-        raise BadInput(
-            f"{path.name} has {shown(result.task_name)} at {shown(result.dataset_revision)}, unlike run.json: {again}"
-        )
+        found = printable(f"{result.task_name} at {result.dataset_revision}")
+        raise BadInput(f"{path.name} has {found}, unlike run.json: {again}")
     scores = {(split, each["hf_subset"]): each["main_score"] for split, rows in result.scores.items() for each in rows}
     ours = {(split, subset): score for split, by_subset in record.scores.items() for subset, score in by_subset.items()}
     for key in dict.fromkeys([*ours, *scores]):
@@ -183,7 +182,7 @@ def _mixed(entries: Sequence[Entry]) -> list[str]:
             value = part(entry.record.settings, "model").get(key)
             found.setdefault(json.dumps(value), []).append(entry.name)
         if len(found) > 1:
-            values = ", ".join(f"{value} in {first_few(map(shown, names))}" for value, names in found.items())
+            values = ", ".join(f"{value} in {first_few(map(printable, names))}" for value, names in found.items())
             faults.append(f"{key} is {values}: evaluate all tasks with the same settings")
     return faults
 
@@ -194,7 +193,7 @@ def by_reason(left_out: Mapping[str, str]) -> list[str]:
     for name, reason in left_out.items():
         reasons.setdefault(reason, []).append(name)
     return [
-        f"{len(names)} task{'s' * (len(names) > 1)} {reason}: {first_few(map(shown, names))}"
+        f"{len(names)} task{'s' * (len(names) > 1)} {reason}: {first_few(map(printable, names))}"
         for reason, names in reasons.items()
     ]
 
@@ -226,7 +225,7 @@ def _covers(results: Mapping[str, Any], task: Any) -> bool:
 def lacking(standing: Standing) -> str:
     """The missing tasks of a benchmark, in one line."""
     counted = f"{len(standing.missing)} of {standing.tasks} tasks of {standing.benchmark}"
-    return f"{counted} are missing: {first_few(map(shown, standing.missing))}"
+    return f"{counted} are missing: {first_few(map(printable, standing.missing))}"
 
 
 def folder_of(identity: Identity, output: Path) -> Path:
@@ -253,7 +252,7 @@ def check_target(output: Path, identity: Identity, run: Run, *, overwrite: bool)
         raise BadInput(f"{target} exists already: use --overwrite, or another --output")
     if foreign := [path.name for path in target.iterdir() if path.is_dir() or path.suffix not in (".json", ".jsonl")]:
         raise BadInput(
-            f"{target} holds files that are not results ({first_few(map(shown, foreign))}): use another --output"
+            f"{target} holds files that are not results ({first_few(map(printable, foreign))}): use another --output"
         )
 
 
@@ -276,7 +275,7 @@ def write(checked: Checked, output: Path, *, overwrite: bool = False) -> Path:
     kept = {"model_meta", *(entry.name for entry in checked.entries)}
     if lost := [path.stem for path in sorted(target.glob("*.json")) if path.stem not in kept]:
         raise BadInput(
-            f"{target} holds results of {first_few(map(shown, lost))}, which the run has not: use another --output"
+            f"{target} holds results of {first_few(map(printable, lost))}, which the run has not: use another --output"
         )
     nearest = next(each for each in (output, *output.absolute().parents) if each.is_dir())
     try:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput
+from flagbench import BadInput, printable
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import BUILT_IN
 from flagbench.results.record import RunRecord
-from flagbench.results.runs import Run, shown
+from flagbench.results.runs import Run
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _META = "model_meta.json"
@@ -64,7 +64,7 @@ def identify(record: RunRecord, name: str | None, revision: str | None) -> Ident
     Raises:
         BadInput: It is no single model of the hub, nothing says what it is called there, or that contradicts the run.
     """
-    its = shown(record.model)
+    its = printable(record.model)
     if record.reranker is not None:
         raise BadInput(
             f"the run has {its}, an encoder with a reranker behind it, and MTEB's results repository keeps results "
@@ -101,12 +101,12 @@ def _check(name: str, revision: str) -> None:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise BadInput(f"{shown(name)!r} cannot be the name of a model on the hub: {wanted}") from error
+        raise BadInput(f"{printable(name)!r} cannot be the name of a model on the hub: {wanted}") from error
     if "/" not in name or name.startswith("local/"):
         raise BadInput(f"{name!r} names no organisation of the hub: {wanted}")
     if not _COMMIT.fullmatch(revision):
         raise BadInput(
-            f"{shown(revision)!r} is not a commit of the hub (40 hexadecimal digits): give it with --revision"
+            f"{printable(revision)!r} is not a commit of the hub (40 hexadecimal digits): give it with --revision"
         )
 
 
@@ -148,7 +148,7 @@ def describe(run: Run, identity: Identity) -> Any:
     except (ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} is damaged: evaluate again with --overwrite") from error
     if (meta.name, meta.revision) != (run.record.model, run.record.revision):
-        raise BadInput(f"{path} has {shown(str(meta.name))} at {meta.revision}, unlike run.json: evaluate again")
+        raise BadInput(f"{path} has {printable(str(meta.name))} at {meta.revision}, unlike run.json: evaluate again")
     values: dict[str, Any] = {
         field: value for field, value in meta.model_dump().items() if field not in {"loader", "loader_kwargs"}
     }

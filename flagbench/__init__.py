@@ -35,6 +35,16 @@ def first_few(items: Iterable[object], shown: int = 5, between: str = ", ") -> s
     return between.join(texts[:shown]) + more
 
 
+def printable(text: object) -> str:
+    """Text from a file or a server as it may be printed: on one line, of whole characters, none that moves a cursor."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(text))
+
+
+def in_one_line(error: BaseException) -> str:
+    """The message of an error in one line; its name where it has none."""
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
 class FlagbenchError(Exception):
     """Base of all errors that end in one line instead of a traceback."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput, first_few
+from flagbench import BadInput, first_few, in_one_line, printable
 from flagbench.results.baseline import Baseline
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.values import Values
@@ -80,7 +80,9 @@ class Run:
         except OSError as error:
             raise BadInput(f"{path} cannot be read ({error.strerror}); evaluate {task} again") from error
         except ValueError as error:
-            raise BadInput(f"{path} cannot be read ({_line(error)}); evaluate {task} again with --overwrite") from error
+            raise BadInput(
+                f"{path} cannot be read ({in_one_line(error)}); evaluate {task} again with --overwrite"
+            ) from error
 
 
 def find_runs(path: Path) -> list[Run]:
@@ -158,7 +160,7 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
         twins = [each for each in runs if each.record.model == run.record.model]
         telling = (form for form in forms if len({form(each) for each in twins}) == len(twins))
         form = next(telling, lambda each: f"{each.record.model} ({each.folder})")
-        made.append(replace(run, label=shown(form(run))))
+        made.append(replace(run, label=printable(form(run))))
     return made
 
 
@@ -301,11 +303,6 @@ def _names(values: Mapping[str, Any]) -> str:
     return ", ".join(sorted(values)) or "(none)"
 
 
-def shown(text: str) -> str:
-    """A name as it may be printed: on one line, and without what moves a terminal's cursor or is not valid text."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
 def saved(run: Run) -> Baseline:
     """A run as one file, with those values by query that make its scores.
 
@@ -330,12 +327,8 @@ def _read(file: Path) -> Run:
         raise BadInput(f"{file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise BadInput(
-            f"{file} is not a run.json that can be read ({_line(error)}); leave it out, or run again"
+            f"{file} is not a run.json that can be read ({in_one_line(error)}); leave it out, or run again"
         ) from error
     if kept is not None:
         return Run(file, record, record.model, kept)
     return Run(file.parent.parent if file.resolve().parent.name == _OWN else file.parent, record, record.model)
-
-
-def _line(error: BaseException) -> str:
-    return shown(" ".join(str(error).split())) or type(error).__name__

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
-from flagbench import BadInput
+from flagbench import BadInput, printable
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import Run, Tested, difference, other_queries, shown, surely_alike, tested
+from flagbench.results.runs import Run, Tested, difference, other_queries, surely_alike, tested
 from flagbench.results.statistics import holm
 
 ALPHA = 0.05
@@ -133,7 +133,7 @@ def compare(
         raise BadInput(f"{runs[0].label if runs else 'nothing'} is one run only: name two runs or more to compare")
     names = list(dict.fromkeys(name for run in runs for name in run.record.tasks))
     if not any(sum(name in run.record.tasks for run in runs) > 1 for name in names):
-        ran = "; ".join(f"{run.label} ran {shown(run.record.benchmark)}" for run in runs)
+        ran = "; ".join(f"{run.label} ran {printable(run.record.benchmark)}" for run in runs)
         raise BadInput(f"the runs have no task in common ({ran}): name runs of the same tasks")
     return side_by_side(runs, allow_differences=allow_differences, seed=seed, tests=tests)
 
@@ -183,7 +183,7 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
     for run, record, its in scored[1:]:
         base, first, one = scored[0]
         found = [*difference(first, record), *other_queries(first, record, one, its)]
-        differences += [f"{base.label} and {run.label} differ in {shown(task)}: {each}" for each in found]
+        differences += [f"{base.label} and {run.label} differ in {printable(task)}: {each}" for each in found]
         if not found and not surely_alike(first, record):
             notes.append(f"{run.label} and {base.label} may be over different data, as nothing recorded tells")
     if any(record and record.data.get("status") == "differs" for record in records):

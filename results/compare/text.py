@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flagbench import first_few
+from flagbench import first_few, printable
 from flagbench.results.compare.compare import ALPHA, Cell, Comparison
 from flagbench.results.figures import percent
-from flagbench.results.runs import Tested, shown
+from flagbench.results.runs import Tested
 from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ _TEXTS = ("task", "type", "run", "metric")
 def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[list[str]]]]]:
     """Title, headings and groups of rows of the scores, and of the tests where there are any."""
     first, *others = [run.label for run in comparison.runs]
-    tasks = [[shown(line.task), shown(line.kind), *_flat(map(_cells, line.cells))] for line in comparison.lines]
+    tasks = [[printable(line.task), printable(line.kind), *_flat(map(_cells, line.cells))] for line in comparison.lines]
     means = [
         [
-            f"{shown(each.label)} of {each.tasks} shared",
+            f"{printable(each.label)} of {each.tasks} shared",
             "",
             *_flat(zip(map(percent, each.scores), map(_gain, each.deltas), strict=True)),
         ]
@@ -109,7 +109,7 @@ def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[
     headings = ["task", "type", first, *(name for label in others for name in (label, "Δ"))]
     yield "scores in percent", headings, [tasks, [*means, tallies]]
     rows = [
-        [shown(line.task), *([run.label] if len(others) > 1 else []), *_test_cells(cell.test)]
+        [printable(line.task), *([run.label] if len(others) > 1 else []), *_test_cells(cell.test)]
         for line in comparison.lines
         for run, cell in zip(comparison.runs, line.cells, strict=True)
         if cell.test
@@ -147,7 +147,7 @@ def _gain(delta: float | None) -> str:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is, in one cell of a table."""
-    return re.sub(r"([\\|`*<\[&~$])", r"\\\1", shown(text))
+    return re.sub(r"([\\|`*<\[&~$])", r"\\\1", printable(text))
 
 
 def _notes(comparison: Comparison) -> list[str]:
@@ -174,5 +174,5 @@ def _notes(comparison: Comparison) -> list[str]:
             f"correction for {len(tests)} tests, seed {comparison.seed}; interval: bootstrap, {RESAMPLES:,} resamples"
         )
     for text, tasks in tasks_by_note.items():
-        notes.append(f"{text}: {first_few(map(shown, tasks))}")
+        notes.append(f"{text}: {first_few(map(printable, tasks))}")
     return [*notes, *comparison.differences]

@@ -12,9 +12,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
+from flagbench import printable
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.gate.outputs import check_line, in_order
-from flagbench.results.runs import shown
 
 _SHOWN = 10
 """GitHub shows this many errors of a step."""
@@ -25,13 +25,16 @@ def to_junit(report: Report) -> str:
     root = _counted(ET.Element("testsuites", name="flagbench check"), report.verdicts)
     for rule in dict.fromkeys(verdict.rule for verdict in report.verdicts):
         its = [verdict for verdict in report.verdicts if verdict.rule == rule]
-        suite = _counted(ET.SubElement(root, "testsuite", name=shown(rule)), its)
+        suite = _counted(ET.SubElement(root, "testsuite", name=printable(rule)), its)
         for verdict in its:
             case = ET.SubElement(
-                suite, "testcase", classname=shown(rule), name=f"{shown(verdict.subject)}: {check_line(verdict)}"
+                suite,
+                "testcase",
+                classname=printable(rule),
+                name=f"{printable(verdict.subject)}: {check_line(verdict)}",
             )
             kind = {"FAIL": "failure", "inconclusive": "error"}.get(verdict.outcome)
-            text = shown(verdict.said)
+            text = printable(verdict.said)
             if kind:
                 ET.SubElement(case, kind, type=verdict.outcome, message=text).text = text
             else:
@@ -46,7 +49,7 @@ def to_annotations(report: Report) -> list[str]:
     kept = off if len(off) <= _SHOWN else off[: _SHOWN - 1]
     lines = [
         _command(
-            f"{verdict.outcome}: {shown(verdict.subject)}", f"{verdict.rule}, {check_line(verdict)}: {verdict.said}"
+            f"{verdict.outcome}: {printable(verdict.subject)}", f"{verdict.rule}, {check_line(verdict)}: {verdict.said}"
         )
         for verdict in kept
     ]
@@ -66,6 +69,6 @@ def _counted(element: ET.Element, verdicts: Sequence[Verdict]) -> ET.Element:
 
 def _command(title: str, message: str) -> str:
     """A workflow command; what would end it or its property is escaped as GitHub's toolkit does."""
-    data = shown(message).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    data = printable(message).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     value = title.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace(":", "%3A").replace(",", "%2C")
     return f"::error title={value}::{data}"

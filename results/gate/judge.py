@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from flagbench import BadInput, UnknownName, first_few
+from flagbench import BadInput, UnknownName, first_few, printable
 from flagbench.results.compare.compare import compare
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit, Unknown
 from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import Run, shown
+from flagbench.results.runs import Run
 
 _AVERAGE = "average"
 
@@ -182,7 +182,7 @@ def _chosen(
         else:
             result |= {label: averages[label] for label in _matching(rules, rule, "average", pattern, averages)}
     if not result:
-        raise BadInput(f"{rules.file}: {shown(rule.label)}: none of its tasks has a score")
+        raise BadInput(f"{rules.file}: {printable(rule.label)}: none of its tasks has a score")
     return result
 
 
@@ -191,6 +191,6 @@ def _matching(rules: Rules, rule: Rule, what: str, pattern: str, known: Collecti
         return [pattern]
     names = [name for name in known if fnmatchcase(name, pattern)]
     if not names:
-        unknown = UnknownName(what, shown(pattern), map(shown, known), "neither run has it")
-        raise BadInput(f"{rules.file}: {shown(rule.label)}: {unknown}")
+        unknown = UnknownName(what, printable(pattern), map(printable, known), "neither run has it")
+        raise BadInput(f"{rules.file}: {printable(rule.label)}: {unknown}")
     return names

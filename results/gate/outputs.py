@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from flagbench import printable
 from flagbench.results.compare.text import escaped
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
-from flagbench.results.runs import Run, shown
+from flagbench.results.runs import Run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +27,7 @@ def headline(report: Report) -> str:
     """The whole in one line."""
     word = {0: "PASS", 1: "REGRESSION", 2: "INCONCLUSIVE"}[report.exit_code]
     counts = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in _ORDER if report.counts[outcome])
-    against = f"{shown(report.candidate.label)} against {shown(report.baseline.label)}"
+    against = f"{printable(report.candidate.label)} against {printable(report.baseline.label)}"
     return f"{word}: {counts} of {len(report.verdicts)} checks of {against}"
 
 
@@ -86,14 +87,14 @@ def check_line(verdict: Verdict) -> str:
 
 def notes(report: Report) -> list[str]:
     """Notes below the table, a line each."""
-    lines = [f"note: {shown(note)}" for note in report.notes]
+    lines = [f"note: {printable(note)}" for note in report.notes]
     if report.tests:
         lines.append(
             f"significance: two-sided sign flips query by query, Holm's correction over the gate's tests "
             f"({report.tests}), level {report.rules.alpha:g}, seed {report.seed}"
         )
     for whose, run in (("baseline", report.baseline), ("candidate", report.candidate)):
-        lines.append(f"{whose}: {shown(f'{run.record.model} at {run.record.revision}, {run.folder}')}")
+        lines.append(f"{whose}: {printable(f'{run.record.model} at {run.record.revision}, {run.folder}')}")
     return lines
 
 
@@ -110,8 +111,8 @@ def _table(verdicts: Sequence[Verdict]) -> str:
 
 def _cells(verdict: Verdict) -> list[str]:
     numbers = [_number(number, verdict.unit) for number in (verdict.baseline, verdict.candidate)]
-    names = [shown(name) for name in (verdict.subject, verdict.rule)]
-    return [verdict.outcome, *names, check_line(verdict), *numbers, shown(verdict.said)]
+    names = [printable(name) for name in (verdict.subject, verdict.rule)]
+    return [verdict.outcome, *names, check_line(verdict), *numbers, printable(verdict.said)]
 
 
 def _number(number: float | None, unit: Unit) -> str:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput, UnknownName, printable
 from flagbench.results.compare.compare import ALPHA
-from flagbench.results.runs import shown
 
 Check = Literal[
     "max-drop",
@@ -87,11 +86,11 @@ def read_rules(file: Path) -> Rules:
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}; --rules names a TOML file") from error
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{file} is not TOML ({shown(' '.join(str(error).split()))})") from error
+        raise BadInput(f"{file} is not TOML ({printable(' '.join(str(error).split()))})") from error
     try:
         return _rules(file, document)
     except _Wrong as wrong:
-        raise BadInput(f"{file}: {shown(str(wrong))}") from wrong
+        raise BadInput(f"{file}: {printable(str(wrong))}") from wrong
 
 
 class _Wrong(Exception):

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from flagbench import printable
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
 from flagbench.results.page import facts
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, worst
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import Run, shown
+from flagbench.results.runs import Run
 
 DELTAS_UP_TO = 4
 """Runs whose differences have columns of their own; of more, a task's details have them."""
@@ -228,7 +229,7 @@ def _group(
         ]
         plots.append(plot(unit, speeds))
     return Group(
-        titles=tuple(benchmarks[name].title if name in benchmarks else shown(name) for name in names),
+        titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in names),
         comparison=comparison,
         runs=runs,
         tasks=tuple(_task_view(f"{at + 1}-{n + 1}", n, comparison, its) for n in range(len(comparison.lines))),

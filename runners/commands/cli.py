@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import flagbench
-from flagbench import FlagbenchError
+from flagbench import FlagbenchError, in_one_line
 from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         options = _parser().parse_args(arguments)
         code = options.run(options)
     except FlagbenchError as error:
-        print(f"flagbench: {error}", file=sys.stderr)
+        print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         print(INTERRUPTED_LINE, file=sys.stderr)

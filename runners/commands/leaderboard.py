@@ -14,11 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput
+from flagbench import BadInput, printable
 from flagbench.results.page import Language
 from flagbench.results.page.render import page, policy
 from flagbench.results.page.view import Benchmark, Unreadable, groups
-from flagbench.results.runs import Run, find_runs, labelled, shown
+from flagbench.results.runs import Run, find_runs, labelled
 
 _RECORD = Path("flagbench") / "run.json"
 _WAIT = 30
@@ -78,7 +78,7 @@ class Leaderboard:
                 runs.append(run)
             except BadInput as error:
                 place = file.relative_to(self.folder).parent.parent
-                unreadable.append(Unreadable(shown(str(place)), shown(str(error))))
+                unreadable.append(Unreadable(printable(str(place)), printable(str(error))))
         made = groups(sorted(labelled(runs), key=_place), self._benchmarks, allow_differences=True, tests=False)
         return page(made, self._language, unreadable=unreadable, version=version)
 

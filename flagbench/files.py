@@ -1,0 +1,172 @@
+"""The one way to read what a user gives: a regular file, of a bounded size, whose content is what it should be.
+
+A name in a folder says nothing of what lies there: a named pipe that nobody writes to is waited for without end, a
+device has no end, and JSON has numbers that Python reads for minutes. Whatever is wrong is one line that names the
+file. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections import Counter
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from flagbench import BadInput
+
+MIB = 1 << 20
+
+LARGEST_TEXT = 256 * MIB
+"""Bytes of the largest text file that is read whole: a tokenizer of 250,000 pieces has 17 MiB."""
+
+DEEPEST = 64
+"""Levels of the deepest JSON: what FlagBench and transformers write has fewer than 12."""
+
+
+def open_file(path: Path, fix: str, *, error: type[BadInput] = BadInput) -> BinaryIO:
+    """Open a file to read its bytes.
+
+    Args:
+        path: The file; links are followed.
+        fix: What to do about a file that cannot be read, as the end of a sentence.
+        error: The kind of error that is raised.
+
+    Raises:
+        BadInput: It is not there, no regular file, or may not be read.
+    """
+    try:
+        # Without O_NONBLOCK, opening a named pipe waits for somebody who writes to it.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as cause:  # ValueError: a NUL in the name
+        raise error(f"{path} cannot be read ({_reason(cause)}): {fix}") from cause
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise error(f"{path} is not a regular file: {fix}")
+    return os.fdopen(handle, "rb")
+
+
+def check_file(path: Path, fix: str, *, error: type[BadInput] = BadInput) -> None:
+    """See that a file can be opened, before its path goes to a library that opens it itself.
+
+    Raises:
+        BadInput: As ``open_file``.
+    """
+    open_file(path, fix, error=error).close()
+
+
+def read_bytes(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type[BadInput] = BadInput) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        path: The file.
+        fix: What to do about one that cannot be read.
+        largest: More bytes than this are not read.
+        error: The kind of error that is raised.
+
+    Raises:
+        BadInput: As ``open_file``; it is larger.
+    """
+    try:
+        with open_file(path, fix, error=error) as file:
+            content = file.read(largest + 1)
+    except OSError as cause:
+        raise error(f"{path} cannot be read ({_reason(cause)}): {fix}") from cause
+    if len(content) > largest:
+        raise error(f"{path} is larger than {largest // MIB:,} MiB, the most that is read of such a file: {fix}")
+    return content
+
+
+def read_text(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type[BadInput] = BadInput) -> str:
+    """The text of a UTF-8 file, without a byte order mark.
+
+    Raises:
+        BadInput: As ``read_bytes``; it is not UTF-8.
+    """
+    try:
+        return read_bytes(path, fix, largest=largest, error=error).decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        raise error(f"{path} is not UTF-8 ({cause.reason} at byte {cause.start:,}): {fix}") from cause
+
+
+def read_json(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type[BadInput] = BadInput) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        BadInput: As ``read_text``; it is not what ``parse_json`` reads.
+    """
+    text = read_text(path, fix, largest=largest, error=error)
+    try:
+        return parse_json(text)
+    except ValueError as cause:
+        raise error(f"{path} {cause}: {fix}") from cause
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text, read strictly: each key once, finite numbers, whole characters, bounded depth.
+
+    Raises:
+        ValueError: It is none; the message goes on from the file's name: "is not JSON (…)", "has the key 'a' twice".
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_not_a_number, parse_float=_finite)
+    except _StrictError:
+        raise
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    except ValueError as error:  # not JSON, not UTF-8, or a whole number of more digits than Python reads
+        raise ValueError(f"is not JSON ({error})") from error
+    _check_depth(value)
+    if "\\u" in (text if isinstance(text, str) else text.decode("utf-8", "replace")):
+        _check_characters(value)
+    return value
+
+
+class _StrictError(ValueError):
+    """What Python's parser reads and FlagBench does not."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _StrictError(f"has the key {twice!r:.80} twice in one object")
+    return made
+
+
+def _not_a_number(constant: str) -> NoReturn:
+    raise _StrictError(f"holds {constant}, which is no number of JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise _StrictError(f"holds the number {digits:.40}, which is too large")
+    return number
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise _StrictError(f"is nested too deeply (more than {DEEPEST} levels)")
+
+
+def _check_characters(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise _StrictError("holds half a surrogate pair, which is no character") from error
+
+
+def _reason(cause: OSError | ValueError) -> str:
+    return cause.strerror or type(cause).__name__ if isinstance(cause, OSError) else str(cause)

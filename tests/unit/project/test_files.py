@@ -1,0 +1,113 @@
+"""Files are read as hostile: what is no regular file, too large or not what it should be is one line that names it."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from flagbench import BadData, BadInput, in_one_line, printable
+from flagbench.files import DEEPEST, check_file, open_file, parse_json, read_bytes, read_json, read_text
+
+FIX = "copy it again"
+
+
+def test_a_file_and_what_a_link_leads_to_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": [1, 2.5, "\\u00e4\\ud83d\\ude00"]}')
+    (tmp_path / "link").symlink_to("a.json")
+    check_file(tmp_path / "link", FIX)
+    assert read_json(tmp_path / "link", FIX) == {"a": [1, 2.5, "ä😀"]}
+    with open_file(tmp_path / "a.json", FIX) as file:
+        assert file.read(3) == b"\xef\xbb\xbf"
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (_pipe, "is not a regular file"),
+        (Path.mkdir, "is not a regular file"),
+        (_socket, "cannot be read"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+        (lambda path: path.symlink_to(path), "cannot be read (Too many levels of symbolic links)"),
+        (lambda path: None, "cannot be read (No such file or directory)"),
+    ],
+    ids=["pipe", "folder", "socket", "device", "loop", "absent"],
+)
+@pytest.mark.parametrize("read", [open_file, check_file, read_bytes, read_text, read_json])
+def test_only_regular_files_are_opened(make, says, read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    make(Path("it"))
+    with pytest.raises(BadData) as raised:
+        read(Path("it"), FIX, error=BadData)
+    assert str(raised.value).startswith(f"it {says}")
+    assert str(raised.value).endswith(": copy it again")
+
+
+def test_a_name_with_a_nul_or_too_long_is_one_line(tmp_path: Path) -> None:
+    for name in ("a\0b", "a" * 300):
+        with pytest.raises(BadInput, match="cannot be read"):
+            read_bytes(tmp_path / name, FIX)
+
+
+def test_no_more_is_read_than_the_bound(tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "it", FIX, largest=5) == b"12345"
+    with pytest.raises(BadInput, match="is larger than"):
+        read_bytes(tmp_path / "it", FIX, largest=4)
+
+
+def test_text_is_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(b"ab\xffc")
+    with pytest.raises(BadInput, match=r"is not UTF-8 \(invalid start byte at byte 2\): copy it again"):
+        read_text(tmp_path / "it", FIX)
+
+
+def _nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ('{"a": 1, "b": {"c": 2, "c": 2}}', "has the key 'c' twice in one object"),
+        ("[NaN]", "holds NaN, which is no number of JSON"),
+        ("[-Infinity]", "holds -Infinity, which is no number of JSON"),
+        ("[1e400]", "holds the number 1e400, which is too large"),
+        ("1" * 5000, "is not JSON"),
+        (_nested(100_000), "is nested too deeply"),
+        (_nested(DEEPEST + 2), "is nested too deeply"),
+        ('{"a": ' * (DEEPEST + 2) + "1" + "}" * (DEEPEST + 2), "is nested too deeply"),
+        ('["\\ud800"]', "holds half a surrogate pair"),
+        ('{"\\udfff": 1}', "holds half a surrogate pair"),
+        (b"\xff\xfe", "is not JSON"),
+        (b'"\xff"', "is not JSON"),
+    ],
+)
+def test_json_is_read_strictly(text: str | bytes, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_json(text)
+    if isinstance(text, str):
+        (tmp_path / "it.json").write_text(text, encoding="utf-8")
+        with pytest.raises(BadInput, match=rf"it\.json {says}.*: copy it again$"):
+            read_json(tmp_path / "it.json", FIX)
+
+
+def test_json_as_deep_as_the_bound_is_read() -> None:
+    assert parse_json(_nested(DEEPEST + 1))
+
+
+def test_what_is_printed_is_one_line_of_whole_characters() -> None:
+    assert printable("a\nb\x1b[2J\udc80\u202e模 型") == "a�b�[2J��模 型"
+    assert in_one_line(ValueError("a\n  b\x1b")) == "a b�"
+    assert in_one_line(ValueError("")) == "ValueError"
