@@ -38,7 +38,8 @@ def loaded(model: Model, batch_size: int | None = None) -> Any:
 
 
 BOUND = 1e-5
-SAME_BATCHES_BOUND = 1e-6
+# The goldens were made on one processor; kernels of another add in another order, which moved a score by 1.3e-6.
+SAME_BATCHES_BOUND = 3e-6
 REFERENCE_BATCH = 256
 _FIGURES: dict[str, float] = {}
 
