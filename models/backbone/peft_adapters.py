@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from flagbench import BadInput, first_few, in_one_line
+from flagbench import BadInput, first_few, in_one_line, printable
 from flagbench.models.contract import Loading
 from flagbench.models.spec import ModelSpec
 
@@ -22,6 +22,8 @@ _PEFT_ERRORS = (
 )
 # Before the names of the base's modules in an adapter's file.
 _PREFIX = "base_model.model."
+# The whole matrix of embeddings there, after the name of their module.
+_EMBEDDINGS = ("weight", "base_layer.weight", "token_adapter.base_layer.weight")
 
 
 def add_adapters(model: Any, spec: ModelSpec, loading: Loading) -> Any:
@@ -65,35 +67,38 @@ def _merged(model: Any, folder: Path, spec: ModelSpec) -> tuple[Any, list[str]]:
     import peft
 
     config = peft.PeftConfig.from_pretrained(str(folder))
-    _check_kind(config, folder)
+    kind = str(getattr(config.peft_type, "value", config.peft_type))
+    if config.is_prompt_learning or not _changes_weights(config):
+        raise _unmergeable(folder, kind)
     config.task_type = None  # only a model that generates or classifies could be wrapped for its task
     stored = peft.load_peft_weights(str(folder), device="cpu")
     _resize(model, stored, folder, spec)
     wrapped = peft.PeftModel.from_pretrained(model, str(folder), config=config)
     placed = set(peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False))
-    # Embeddings may be saved beside the adapter's own weights, under the base's names.
-    known = placed | set(wrapped.state_dict())
+    # Embeddings may be saved beside the adapter's own weights, wrapped as they were in training.
+    known = placed | {key.replace(".default", "") for key in wrapped.state_dict()}
     # The pooler is not used by any pooling here, and an adapter may have been trained without it.
     odd = sorted(key for key in (stored.keys() - known) | (placed - stored.keys()) if ".pooler." not in key)
-    return wrapped.merge_and_unload(), odd
+    try:
+        return wrapped.merge_and_unload(), odd
+    except NotImplementedError as error:
+        raise _unmergeable(folder, kind) from error
 
 
-def _check_kind(config: Any, folder: Path) -> None:
-    """Refuse what is no change of weights: trained prompts, and modules that a forward pass goes through beside them.
-
-    Raises:
-        BadInput: The adapter is of such a kind.
-    """
+def _changes_weights(config: Any) -> bool:
+    """Tell whether an adapter is put on the modules of a model; others train prompts, or states of attention."""
     from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
     from peft.tuners.tuners_utils import BaseTuner
 
-    kind = str(getattr(config.peft_type, "value", config.peft_type))
     tuner = PEFT_TYPE_TO_TUNER_MAPPING.get(config.peft_type)
-    if config.is_prompt_learning or tuner is None or not issubclass(tuner, BaseTuner):
-        raise BadInput(
-            f"{folder} is a PEFT adapter of kind {kind}, which is no change of weights and cannot be merged: "
-            "evaluate an adapter of another kind (LoRA and its like)"
-        )
+    return tuner is not None and issubclass(tuner, BaseTuner)
+
+
+def _unmergeable(folder: Path, kind: str) -> BadInput:
+    return BadInput(
+        f"{folder} is a PEFT adapter of kind {printable(kind)}, which peft cannot merge into the weights of a model: "
+        "evaluate an adapter of another kind, such as LoRA"
+    )
 
 
 def _resize(model: Any, stored: Mapping[str, torch.Tensor], folder: Path, spec: ModelSpec) -> None:
@@ -107,7 +112,7 @@ def _resize(model: Any, stored: Mapping[str, torch.Tensor], folder: Path, spec: 
     embeddings = model.get_input_embeddings()
     name = next((name for name, module in model.named_modules() if module is embeddings), "")
     rows, own = embeddings.weight.shape[0], f"{_PREFIX}{name}."
-    whole = [key for key in (f"{own}weight", f"{own}base_layer.weight") if key in stored]
+    whole = [own + key for key in _EMBEDDINGS if own + key in stored]
     trained = {stored[key].shape[0] for key in whole}
     trained |= {value.shape[1] for key, value in stored.items() if key.startswith(f"{own}lora_embedding_A")}
     for wanted in trained - {rows}:
