@@ -66,6 +66,11 @@ class Checkpoint:
         return next((folder for folder in folders if (folder / "modules.json").is_file()), self.directory)
 
     @property
+    def tokenizer_folder(self) -> Path:
+        """Folder with the tokenizer: the last adapter's own where it has one, else the model's."""
+        return tokenizer_folder(self.directory, [adapter.directory for adapter in self.adapters])
+
+    @property
     def label(self) -> str:
         """``name@revision``."""
         return f"{self.name}@{self.revision}"
@@ -173,6 +178,16 @@ def with_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> Path:
     return checkpoint.directory
 
 
+def tokenizer_folder(directory: Path, adapters: Sequence[Path]) -> Path:
+    """The last adapter's folder that has a tokenizer, as in sentence-transformers and FlagEmbedding, or the model's.
+
+    Args:
+        directory: Of the model.
+        adapters: Folders of adapters, in the order in which they are merged.
+    """
+    return next((folder for folder in reversed(adapters) if _has_tokenizer(folder)), directory)
+
+
 def local_name(directory: Path) -> str:
     """``org/model`` of a local folder: ``checkpoint-N`` and ``model`` are named after the folder that they are in."""
     if (directory.name.startswith("checkpoint-") or directory.name == "model") and directory.parent.name:
@@ -253,11 +268,15 @@ def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:
     return sorted(path for path in directory.glob("*.bin") if path.name not in _TRAINING_STATE)
 
 
+def _has_tokenizer(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in _TOKENIZER_FILES)
+
+
 def _check_settings(directory: Path) -> None:
     config = directory / "config.json"
     if not config.is_file():
         raise BadInput(f"{directory} is not a model: it has no config.json")
-    if not any((directory / name).is_file() for name in _TOKENIZER_FILES):
+    if not _has_tokenizer(directory):
         raise BadInput(f"{directory} has no tokenizer (tokenizer.json or a vocabulary): copy the base model's into it")
 
 

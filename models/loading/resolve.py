@@ -15,6 +15,7 @@ from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.kinds import sees_images
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published_as
+from flagbench.models.loading.tokenizer_file import with_tokenizer
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 
@@ -156,7 +157,8 @@ def resolve_model(
         checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
     )
     check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
-    return Model(found.spec, found.evidence, checkpoint, found.cutoffs)
+    spec, evidence = with_tokenizer(found.spec, checkpoint)
+    return Model(spec, (*found.evidence, *evidence), checkpoint, found.cutoffs)
 
 
 def resolve_generator(
@@ -204,7 +206,8 @@ def resolve_generator(
         found = detect_causal_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
     else:
         found = detect_video_lm(checkpoint, seen, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
-    return Model(replace(found.spec, own=settings), found.evidence, checkpoint)
+    spec, evidence = with_tokenizer(replace(found.spec, own=settings), checkpoint)
+    return Model(spec, (*found.evidence, *evidence), checkpoint)
 
 
 def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overrides) -> Model:
