@@ -100,8 +100,8 @@ def test_a_command_that_cannot_be_loaded_is_said_and_left_out(put: Put, module: 
         (SCORES, 'scores={"test": {"default": float("nan")}}', "Out of range float values"),
         (SCORES, 'scores={"test": 0.5}', "scores of task TitlesEn must be objects"),
         ("search=None", "search={1: object()}", "Object of type object is not JSON serializable"),
-        (FILE, '"../../up.json": ""', "the result file '../../up.json' would not lie in the folder of the run"),
-        (FILE, '"flagbench/run.json": ""', "the result file 'flagbench/run.json' would not lie in the folder"),
+        (FILE, '"../../up.json": ""', "'../../up.json' is no name of a file in the folder"),
+        (FILE, '"flagbench/run.json": ""', "the result file 'flagbench/run.json' would replace the record"),
         (FILE, '"TitlesEn.json": {}', "the result file 'TitlesEn.json' is no text"),
     ],
 )

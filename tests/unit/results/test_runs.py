@@ -155,7 +155,7 @@ def test_a_folder_without_runs(tmp_path: Path) -> None:
         ('{"schema_version": 99}', "update FlagBench"),
         ('{"schema_version": 1}', "tasks"),
         ('{"schema_version": 2}', "tasks"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_damaged_or_unknown_run_json(tmp_path: Path, text: str, said: str) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from flagbench.results.migrations import SCHEMA_VERSION
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Unreadable, groups
+from flagbench.results.page.view import groups
+from flagbench.results.readable import Unreadable
 from flagbench.results.runs import find_all
 from flagbench.results.worst_queries import Example, Examples, Passage
 from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of
