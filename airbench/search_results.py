@@ -167,8 +167,8 @@ def read(path: Path) -> SearchResults:
     """The results of a file, which must be what its place says.
 
     Raises:
-        BadData: It cannot be opened;
-            it is damaged, lacks something, holds something twice or holds another dataset's or model's results.
+        BadData: It cannot be opened, is damaged, lacks something, holds something twice or another dataset's or
+            model's results.
     """
     data = read_bytes(path, "evaluate again, or copy it again", largest=_LARGEST, error=BadData)
     return parse(data, str(path), names_of(path))
@@ -220,7 +220,9 @@ def dataset_of(results: SearchResults, where: str) -> Dataset:
 
 def _decode(data: bytes, where: str) -> dict[str, Any]:
     try:
-        content = parse_json(data)
+        content = parse_json(data.decode(), halves=True)
+    except UnicodeDecodeError as error:
+        raise BadData(f"{where} is not UTF-8 ({error.reason}): evaluate again, or copy it again") from error
     except ValueError as error:
         raise BadData(f"{where} {error}: evaluate again, or copy it again") from error
     if not isinstance(content, dict):

@@ -156,7 +156,7 @@ def read_reply(reply: str, item: JudgeItem, attempts: int) -> Judgement:
     try:
         value = parse_json(text, halves=True)
     except ValueError as error:
-        raise ValueError(f"it {error}, and should be one JSON object and nothing else") from None
+        raise ValueError(f"it is not one JSON object and nothing else: it {error}") from None
     if not isinstance(value, dict) or list(value) != ["scores"]:
         raise ValueError("it is not an object with the one key 'scores'")
     return grades(value["scores"], item, attempts)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench.runners.arguments import add_runs_argument
-from flagbench.runners.terminal import console, encodable
+from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +66,7 @@ def _compare(options: argparse.Namespace) -> int:
     comparison = compare(runs, allow_differences=options.allow_differences, seed=options.seed)
     if target is not None:
         write_atomic(target, _text(comparison, options.format))
-        console().print(f"written   {target}", markup=False, emoji=False, soft_wrap=True)
+        say(console(), f"written   {target}")
     elif options.format == "table":
         _print(comparison, console())
     else:
@@ -78,11 +78,9 @@ def _text(comparison: Comparison, format_: str) -> str:
     from flagbench.results.compare.text import to_csv, to_json, to_markdown
 
     if format_ == "table":
-        from rich.console import Console
-
-        out = Console(file=io.StringIO(), width=_FILE_WIDTH, color_system=None, highlight=False)
-        _print(comparison, out)
-        text = out.file.getvalue()  # type: ignore[attr-defined]
+        file = io.StringIO()
+        _print(comparison, console(file=file, width=_FILE_WIDTH))
+        text = file.getvalue()
     else:
         text = {"markdown": to_markdown, "csv": to_csv, "json": to_json}[format_](comparison)
     return encodable(str(text))

@@ -195,7 +195,7 @@ def test_a_task_that_is_none(tmp_path: Path, part: str, value: Any) -> None:
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = write_run(tmp_path, "org/one", made_task()) / "flagbench" / "run.json"
     path.write_bytes(b"\xff\xfe{")
-    assert "utf-8" in refusal(path)
+    assert "is not UTF-8" in refusal(path)
 
 
 # Values by query.

@@ -23,7 +23,7 @@ _EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;{
 
 
 def test_markup_in_a_run_is_shown_as_it_is(tmp_path: Path) -> None:
-    evil = _EVIL + "\ud800\x00\x1b"
+    evil = _EVIL + "\x00\x1b"
     name = _EVIL.replace("/", "|")
     passage = Passage(evil, evil, 1, 1.0, 1)
     examples = Examples(name, evil, [Example(evil, evil, evil, evil, 0.5, [passage], [passage])])
@@ -41,7 +41,7 @@ def test_markup_in_a_run_is_shown_as_it_is(tmp_path: Path) -> None:
         scores={evil: {evil: 0.5, "b": 0.25}},
         search={"library": evil},
         seconds={evil: 5.0},
-        sample={"profile": evil, "items": evil, "of": evil, "error": 0.5},
+        sample={"profile": evil, "items": 1, "of": 2, "error": 0.5},
         finished=evil,
     )
     failed = replace(page_task("F", None), kind=evil, status="error", error=evil)
