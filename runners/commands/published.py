@@ -44,7 +44,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--near", type=_fraction, metavar="X", help="largest difference that is near; beyond it is FAIL (default 0.005)"
     )
-    parser.set_defaults(run=_verify)
+    parser.set_defaults(run=_verify, verdict=True)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
