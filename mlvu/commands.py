@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.files import inside
+from flagbench.flags import add_flags, given
+from flagbench.mlvu.options import ServerLimits
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -35,9 +37,7 @@ def add_score(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="address of the judge's server, up to and with /v1 (default: none, the judge is local)",
     )
-    judge.add_argument(
-        "--concurrency", type=int, default=4, metavar="N", help="concurrent requests to the server (default 4)"
-    )
+    add_flags(judge, ServerLimits)
     judge.add_argument(
         "--dry-run", action="store_true", help="show what judging would send, without sending it (default off)"
     )
@@ -112,7 +112,8 @@ def _judge_model(options: argparse.Namespace) -> Any:
         from flagbench.mlvu.find_model import server_model
 
         device = "cpu"
-        found: Any = server_model(options.judge, options.judge_base, blind, concurrency=max(1, options.concurrency))
+        limits = ServerLimits(**given(options, ServerLimits))
+        found: Any = server_model(options.judge, options.judge_base, blind, limits=limits)
     else:
         from flagbench.models.device import resolve_device
         from flagbench.models.loading.overrides import Overrides

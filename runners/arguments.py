@@ -46,6 +46,17 @@ def rate(text: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """A time in seconds, up to a day."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86_400:
+        raise argparse.ArgumentTypeError(f"expected seconds, up to 86400, not '{text}'")
+    return value
+
+
 def add_run_argument(command: argparse.ArgumentParser) -> None:
     """Add the run that a command reads to a parser, as ``options.path``."""
     command.add_argument(

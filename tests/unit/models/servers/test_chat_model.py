@@ -292,7 +292,7 @@ def test_what_does_not_pass_ends_after_all_attempts_in_one_line(serve, reply):
 
 
 def test_a_server_that_says_nothing_is_asked_again(serve):
-    server, model = serve([Reply(hold=True)], rate_limit=RateLimit(timeout=0.2, attempts=50))
+    server, model = serve([Reply(hold=True)], rate_limit=RateLimit(timeout=0.2, attempts=50, timeouts=50))
 
     assert answers_of(model, asked("q"), 9) == ["Q"]
     assert len(server.questions) >= 2  # more on a busy machine, where an answer may take longer than that
@@ -600,7 +600,7 @@ def test_the_key_goes_into_one_header_and_nowhere_else(serve, monkeypatch, caplo
     echo = f"Incorrect API key: {SECRET}\nof yours"
     server, model = serve([Reply(status=500), Reply("x"), *[Reply(echo, status=500)] * 6, Reply(echo, status=401)])
     server.models = Reply(echo, status=403)
-    texts = [repr(model), repr(model.spec), str(model.spec.as_dict()), repr(model._client._http.headers)]
+    texts = [repr(model), repr(model.spec), str(model.spec.as_dict()), repr(model._client._exchange._http.headers)]
 
     answers_of(model, asked("q"), 9)
     for fail in (lambda: answers_of(model, asked("q"), 9),) * 2 + (model.check,):
