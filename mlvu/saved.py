@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -15,12 +15,16 @@ from flagbench import BadData, BadInput
 from flagbench.files import MIB, inside, read_json
 from flagbench.mlvu.loading import Question
 from flagbench.mlvu.registry import Row, find
+from flagbench.results.data_state import DataState
 from flagbench.results.shapes import Seconds, Text, Truth, check_shape, fields_among_others
 
 if TYPE_CHECKING:
     from flagbench.mlvu.content import Content
 
 _BENCHMARK = "MLVU"
+_FORMER = {True: DataState.COUNTS_AGREE, False: DataState.DIFFERS}
+"""Of files that earlier versions wrote, which say whether the counts agree."""
+
 _TUPLES = ("candidates", "golds", "points")
 _LARGEST = 1024 * MIB
 
@@ -48,7 +52,8 @@ class _File(TypedDict):
     task: Text
     question_set: Text
     missing: Text
-    comparable: Truth
+    data: NotRequired[Text]
+    comparable: NotRequired[Truth]
     questions: list[_QuestionFields]
 
 
@@ -62,7 +67,7 @@ class Saved:
         questions: All of it.
         answers: By question; questions whose video was missing have none.
         missing: One line on the videos that could not be used.
-        comparable: Whether the rows are the published ones.
+        state: Of the data.
     """
 
     row: Row
@@ -70,13 +75,13 @@ class Saved:
     questions: tuple[Question, ...]
     answers: Mapping[str, str]
     missing: str
-    comparable: bool
+    state: DataState
 
     @classmethod
     def of(cls, content: Content, answers: Mapping[str, str]) -> Saved:
         """The record of an answered task."""
-        exact = content.verdict.status == "exact"
-        return cls(content.row, content.question_set, content.questions, answers, content.missing, exact)
+        state = content.verdict.status
+        return cls(content.row, content.question_set, content.questions, answers, content.missing, state)
 
     @property
     def labelled(self) -> bool:
@@ -90,7 +95,7 @@ class Saved:
             "task": self.row.task_name,
             "question_set": self.question_set,
             "missing": self.missing,
-            "comparable": self.comparable,
+            "data": str(self.state),
             "questions": [{**asdict(each), "response": self.answers.get(each.id)} for each in self.questions],
         }
         return json.dumps(values, indent=1) + "\n"  # ASCII: an answer may hold half a surrogate pair
@@ -115,8 +120,9 @@ def read_saved(path: Path) -> Saved:
         raise BadData(f"{path} holds no answers to MLVU ({error}): {fix}") from error
     rows = zip(questions, values["questions"], strict=True)
     answers = {question.id: each["response"] for question, each in rows if each["response"] is not None}
+    state = DataState.of({"status": values["data"]}) if "data" in values else _FORMER[values.get("comparable", False)]
     row = find(values["task"])
-    return Saved(row, values["question_set"], questions, answers, values["missing"], values["comparable"])
+    return Saved(row, values["question_set"], questions, answers, values["missing"], state)
 
 
 def find_saved(root: Path) -> dict[Path, list[Path]]:

@@ -45,10 +45,17 @@ class _Settings(TypedDict, total=False):
 
 
 @fields_among_others
+class _Content(TypedDict):
+    rows: Count
+    digest: Digest
+
+
+@fields_among_others
 class _Data(TypedDict, total=False):
     status: Text
     differences: list[Text]
     source: Text
+    content: Mapping[Text, _Content]
 
 
 @fields_among_others

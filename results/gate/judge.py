@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few, printable
 from flagbench.results.compare.compare import compare
+from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit, Unknown
 from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.record import TaskRecord
@@ -61,6 +62,7 @@ class Report:
         tests: The number of significance tests that were corrected together.
         seed: The seed of their draws.
         notes: Notes for the user, a line each.
+        accepted: Tasks that were compared with published scores though only the counts of their data agree.
     """
 
     rules: Rules
@@ -70,6 +72,7 @@ class Report:
     tests: int
     seed: int
     notes: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
@@ -132,7 +135,19 @@ def judge(
                     notes.setdefault(note, {})[line.task] = None
     count = sum(line.cells[1].test is not None for line in comparison.lines)
     said = tuple(f"{note}: {first_few(its)}" for note, its in notes.items())
-    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said)
+    accepted = _accepted(
+        published_part, [*dict.fromkeys(name for its in chosen for names in its.values() for name in names)]
+    )
+    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said, accepted)
+
+
+def _accepted(published_part: Run | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Tasks with published scores whose data counts as official by its counts: nothing is said to differ in it."""
+    records = published_part.record.tasks if published_part else {}
+    data = {name: records[name].data for name in names if name in records}
+    return tuple(
+        name for name, its in data.items() if DataState.of(its) is DataState.COUNTS_AGREE and not its.get("differences")
+    )
 
 
 def _verdicts(rule: Rule, subject: Subject, alpha: float, absent: Sequence[str]) -> Iterator[Verdict]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flagbench import printable
+from flagbench import first_few, printable
 from flagbench.results.compare.text import escaped
+from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.runs import Run
@@ -28,7 +29,10 @@ def headline(report: Report) -> str:
     word = {0: "PASS", 1: "REGRESSION", 2: "INCONCLUSIVE"}[report.exit_code]
     counts = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in _ORDER if report.counts[outcome])
     against = f"{printable(report.candidate.label)} against {printable(report.baseline.label)}"
-    return f"{word}: {counts} of {len(report.verdicts)} checks of {against}"
+    taken = (
+        f" ({DataState.COUNTS_AGREE.words}: {first_few(map(printable, report.accepted))})" if report.accepted else ""
+    )
+    return f"{word}: {counts} of {len(report.verdicts)} checks of {against}{taken}"
 
 
 def render(report: Report) -> tuple[Table, Sequence[Text]]:

@@ -172,7 +172,7 @@ def test_an_enlarged_vocabulary_without_its_embeddings_is_refused(qwen2: Path, t
     adapter = trained(
         qwen2, tmp_path / "adapter", lora(target_modules=["embed_tokens"]), tokens=9, save_embedding_layers=False
     )
-    with pytest.raises(BadInput, match="266 tokens and does not hold them, and local/qwen2@.* has 257: "):
+    with pytest.raises(BadInput, match=r"266 tokens and does not hold them, and local/qwen2@.* has 257: "):
         vectors(adapter)
 
 
