@@ -40,6 +40,8 @@ class TaskRecord:
         note: Note on the scores; empty for none.
         sample: Sample of the task's data: ``profile``, ``items`` and ``of`` (how many of how many), and
             ``error``, half the width of the 95% interval that the drawing adds to the score; None for all of it.
+        later_error: Why the task failed when it was last evaluated, after these scores were made; empty where it did
+            not.
     """
 
     name: str
@@ -58,6 +60,7 @@ class TaskRecord:
     files: Sequence[str] = ()
     note: str = ""
     sample: Mapping[str, Any] | None = None
+    later_error: str = ""
 
     @property
     def score(self) -> float | None:
@@ -157,7 +160,9 @@ def _check_task(name: str, task: TaskRecord) -> None:
         raise ValueError(f"a score of task {name} is not a number")
     if task.status not in get_args(Status):
         raise ValueError(f"task {name} has the unknown status {task.status!r}")
-    if not all(isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, *task.files)):
+    if not all(
+        isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, task.later_error, *task.files)
+    ):
         raise ValueError(f"kind, digest, error, note and files of task {name} must be texts")
 
 

@@ -231,6 +231,32 @@ def shared_metric(records: tuple[TaskRecord, TaskRecord], values: tuple[Values, 
     return None
 
 
+def contradiction(run: Run, task: str) -> str:
+    """Say how a task's scores are not those of the values per query beside them; empty where nothing contradicts them.
+
+    A split or subset that has no values beside it is believed, and so is a task that left none.
+
+    Raises:
+        BadInput: The file of values is gone or damaged.
+    """
+    record, values = run.record.tasks[task], run.values(task)
+    if values is None:
+        return ""
+    main = record.settings.get("task", {}).get("main_score")
+    worst = ""
+    for metric in [main] if main in values.metrics else values.metrics:
+        off = [
+            f"the score of {split} is {score:.6g}, and the mean of its values per query is {mean:.6g}"
+            for split, by_subset in values.means(metric).items()
+            for subset, mean in by_subset.items()
+            if (score := record.scores.get(split, {}).get(subset)) is not None and abs(mean - score) > _ROUNDED
+        ]
+        if not off:
+            return ""
+        worst = worst or off[0]
+    return worst
+
+
 def _makes(values: Values, metric: str, record: TaskRecord) -> bool:
     means = values.means(metric)
     return {split: set(by_subset) for split, by_subset in means.items()} == {

@@ -90,6 +90,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
+    from flagbench.results.gate.known import refuse_itself
     from flagbench.results.gate.published import as_baseline
     from flagbench.results.runs import find_run, labelled
 
@@ -102,6 +103,7 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
             rules, baseline, candidate, published_part=published_part, means=_means(candidate), seed=options.seed
         )
     baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
+    refuse_itself(baseline, candidate)
     return judge(rules, baseline, candidate, means=_means(candidate), seed=options.seed)
 
 
