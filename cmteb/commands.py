@@ -96,9 +96,8 @@ def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
             yield "          the leaderboard gives no mean to a model that lacks a task"
     for line in by_reason(checked.left_out):
         yield f"left out  {line}"
-    if checked.unknown:
-        names = first_few(map(printable, checked.unknown))
-        yield f"unproven  mteb publishes no statistics to hold the rows of {names} against"
+    for state, names in checked.unsure.items():
+        yield f"unproven  {state.words}: {first_few(map(printable, names))}"
     yield f"written   {folder}, {counted(len(list(folder.iterdir())), 'file')}"
     if card is not None:
         yield f"card      {card}: for the top of the model's README on the hub"

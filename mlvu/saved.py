@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadData, BadInput
 from flagbench.mlvu.loading import Question
 from flagbench.mlvu.registry import Row, find
+from flagbench.results.data_state import DataState
 
 if TYPE_CHECKING:
     from flagbench.mlvu.content import Content
 
 _BENCHMARK = "MLVU"
+_FORMER = {True: DataState.COUNTS_AGREE, False: DataState.DIFFERS}
+"""Of files that earlier versions wrote, which say whether the counts agree."""
+
 _TUPLES = ("candidates", "golds", "points")
 
 
@@ -29,7 +33,7 @@ class Saved:
         questions: All of it.
         answers: By question; questions whose video was missing have none.
         missing: One line on the videos that could not be used.
-        comparable: Whether the rows are the published ones.
+        state: Of the data.
     """
 
     row: Row
@@ -37,13 +41,13 @@ class Saved:
     questions: tuple[Question, ...]
     answers: Mapping[str, str]
     missing: str
-    comparable: bool
+    state: DataState
 
     @classmethod
     def of(cls, content: Content, answers: Mapping[str, str]) -> Saved:
         """The record of an answered task."""
-        exact = content.verdict.status == "exact"
-        return cls(content.row, content.question_set, content.questions, answers, content.missing, exact)
+        state = content.verdict.status
+        return cls(content.row, content.question_set, content.questions, answers, content.missing, state)
 
     @property
     def labelled(self) -> bool:
@@ -57,7 +61,7 @@ class Saved:
             "task": self.row.task_name,
             "question_set": self.question_set,
             "missing": self.missing,
-            "comparable": self.comparable,
+            "data": str(self.state),
             "questions": [{**asdict(each), "response": self.answers.get(each.id)} for each in self.questions],
         }
         return json.dumps(values, indent=1) + "\n"  # ASCII: an answer may hold half a surrogate pair
@@ -82,7 +86,7 @@ def read_saved(path: Path) -> Saved:
             questions,
             answers,
             str(values["missing"]),
-            bool(values["comparable"]),
+            DataState.of({"status": values["data"]}) if "data" in values else _FORMER[bool(values["comparable"])],
         )
     except BadInput:
         raise

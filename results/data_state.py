@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -27,6 +27,12 @@ class DataState(StrEnum):
         """The state in the ``data`` of a task's record; a value that is none is unknown."""
         status = data.get("status")
         return cls(status) if status in list(cls) else cls.UNKNOWN
+
+    @classmethod
+    def worst(cls, states: Iterable[DataState]) -> DataState:
+        """The first of some states in the order of the members; official where there are none."""
+        found = set(states)
+        return next((state for state in cls if state in found), cls.OFFICIAL)
 
     @property
     def words(self) -> str:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flagbench import __version__
+from flagbench.results.data_state import DataState
 from flagbench.results.identity import settings_digest, today
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Document = dict[str, Any]
 Step = Callable[[Document], Document]
@@ -98,7 +99,22 @@ def _with_adapter_ids(document: Document) -> Document:
     }
 
 
-RUN: Mapping[int, Step] = {1: _with_samples, 2: _with_adapter_ids}
+def _with_content(document: Document) -> Document:
+    """To version 4: data have digests of their content, and a failed attempt after a success is recorded.
+
+    Before, data were ``exact`` where their counts agreed.
+    """
+    tasks = {name: dict(task) for name, task in document["tasks"].items()}
+    for task in tasks.values():
+        task["later_error"] = ""
+        if task.get("data"):
+            status = task["data"].get("status")
+            state = DataState.COUNTS_AGREE if status == "exact" else DataState.of(task["data"])
+            task["data"] = {**task["data"], "status": str(state), "content": {}}
+    return document | {"tasks": tasks}
+
+
+RUN: Mapping[int, Step] = {1: _with_samples, 2: _with_adapter_ids, 3: _with_content}
 
 
 # Values of queries.

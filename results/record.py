@@ -153,6 +153,11 @@ def _check_task(name: str, task: TaskRecord) -> None:
         raise ValueError(f"settings, data and scores of task {name} must be objects")
     if not isinstance(task.data.get("differences", []), list):
         raise ValueError(f"the differences of the data of task {name} must be a list")
+    if not all(
+        isinstance(its, Mapping) and type(its.get("rows")) is int and isinstance(its.get("digest"), str)
+        for its in _values(task.data.get("content", {}))
+    ):
+        raise ValueError(f"the content of the data of task {name} must have rows and a digest for each part")
     if not isinstance(task.sample, Mapping | None):
         raise ValueError(f"the sample of task {name} must be an object or null")
     scores = [score for by_subset in task.scores.values() for score in by_subset.values()]
@@ -164,6 +169,10 @@ def _check_task(name: str, task: TaskRecord) -> None:
         isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, task.later_error, *task.files)
     ):
         raise ValueError(f"kind, digest, error, note and files of task {name} must be texts")
+
+
+def _values(parts: Any) -> Sequence[Any]:
+    return list(parts.values()) if isinstance(parts, Mapping) else [parts]
 
 
 def _deeper(value: Any, levels: int) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput, first_few, in_one_line, printable
+from flagbench import BadInput, counted, first_few, in_one_line, printable
 from flagbench.results.baseline import Baseline
+from flagbench.results.data_state import DataState
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.values import Values
 
@@ -194,17 +195,33 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
         one, other = first.scores[split], second.scores[split]
         if set(one) != set(other):
             yield f"subsets of {split} {_names(one)} against {_names(other)}"
+    yield from _other_data(first, second)
+
+
+def _other_data(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
+    """The content decides where both have it; else the commits, and how each stands to the official data."""
+    contents = [record.data.get("content") or {} for record in (first, second)]
+    if all(contents):
+        for part in dict.fromkeys([*contents[0], *contents[1]]):
+            one, other = (content.get(part) for content in contents)
+            if one != other:
+                yield f"the content of the data in {part}: {_content(one)} against {_content(other)}"
+        return
     commits = [_commit(record) for record in (first, second)]
     if None not in commits and commits[0] != commits[1]:
         yield f"data at commit {commits[0]} against {commits[1]}"
-    statuses = [record.data.get("status") for record in (first, second)]
-    if statuses[0] != statuses[1]:
-        yield f"data against the published: {statuses[0]} against {statuses[1]}"
+    states = [DataState.of(record.data) for record in (first, second)]
+    if (DataState.DIFFERS in states or DataState.UNKNOWN in states) and states[0] != states[1]:
+        yield f"data: {states[0].words} against {states[1].words}"
     lines = [list(record.data.get("differences") or ()) for record in (first, second)]
     for one, other in zip(*(part + [None] * (max(map(len, lines)) - len(part)) for part in lines), strict=True):
         if one != other:
             yield f"data: {one or 'official'} against {other or 'official'}"
             break
+
+
+def _content(part: Mapping[str, Any] | None) -> str:
+    return f"{counted(part['rows'], 'row')} {part['digest'][:8]}…" if part else "none"
 
 
 def other_queries(first: TaskRecord, second: TaskRecord, one: Values | None, other: Values | None) -> Iterator[str]:
@@ -307,9 +324,18 @@ def tested(
 
 
 def surely_alike(first: TaskRecord, second: TaskRecord) -> bool:
-    """Tell whether records without ``difference`` are certainly over the same data: counts, commits or files agree."""
+    """Tell whether records without ``difference`` are certainly over the same data.
+
+    Their content says so where both have it. Counts never do: of records of which one has no content, the commit
+    does, or that both are over the official data; of two without, also the names, sizes and times of the files.
+    """
+    contents = [record.data.get("content") for record in (first, second)]
+    if all(contents):
+        return contents[0] == contents[1]
+    if all(DataState.of(record.data) is DataState.OFFICIAL for record in (first, second)):
+        return True
     marks = [record.settings.get("data", {}) for record in (first, second)]
-    return first.data.get("status") in ("exact", "differs") or (bool(marks[0]) and marks[0] == marks[1])
+    return bool(marks[0]) and marks[0] == marks[1] and (marks[0].get("source") == "hub" or not any(contents))
 
 
 def _commit(record: TaskRecord) -> str | None:

@@ -74,3 +74,13 @@ def add_store_option(command: argparse._ActionsContainer) -> None:
         help="folder of the embedding cache (default: $FLAGBENCH_STORE, or flagbench/store in $XDG_CACHE_HOME or "
         "~/.cache)",
     )
+
+
+def add_accept_counts(parser: argparse.ArgumentParser) -> None:
+    """The flag of commands that compare a run with published scores, which are over the official data."""
+    parser.add_argument(
+        "--accept-counts",
+        action="store_true",
+        help="compare with published scores also where only the counts of the data agree with the official data "
+        "(default off)",
+    )

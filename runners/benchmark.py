@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from flagbench.flags import flags_of
 from flagbench.models.contract import Adapter, Scorer
 from flagbench.models.spec import Ability
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.data.verdict import DataVerdict as DataVerdict
 from flagbench.runners.progress import Progress
 from flagbench.runners.request import Profile, RunRequest, options_of
 from flagbench.runners.task import Task, pick, splits_line
@@ -45,21 +46,6 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class DataVerdict:
-    """Check of the scored data against the published data.
-
-    Attributes:
-        status: ``exact``; ``differs`` from the published statistics; ``unknown`` where none are published.
-        differences: One line for each statistic that differs.
-        source: Where the rows came from.
-    """
-
-    status: Literal["exact", "differs", "unknown"]
-    differences: tuple[str, ...]
-    source: str
-
-
-@dataclass(frozen=True)
 class Loaded:
     """A task with its data, ready to be scored.
 
@@ -68,12 +54,14 @@ class Loaded:
         data: The identity verdict.
         content: The benchmark's own object.
         sample: What of the data was drawn; None for all of it.
+        notes: What the user must know of the data, a line each.
     """
 
     task: Task
     data: DataVerdict
     content: Any
     sample: Sample | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -234,6 +222,14 @@ class Benchmark(ABC):
         Raises:
             BadData: Rows that cannot be read, lack a column, or hold an empty text.
         """
+
+    def data(self, task: Task, snapshots: Snapshots, request: RunRequest) -> DataVerdict:
+        """Say how a task's data stands to the official data, for ``flagbench data``; by default as ``load`` does.
+
+        Raises:
+            BadInput: As ``load``.
+        """
+        return self.load(task, snapshots, request).data
 
     @abstractmethod
     def evaluate(

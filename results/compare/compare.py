@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Literal
 
 from flagbench import BadInput, printable
+from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, Tested, difference, other_queries, surely_alike, tested
 from flagbench.results.statistics import holm
@@ -186,8 +187,8 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
         differences += [f"{base.label} and {run.label} differ in {printable(task)}: {each}" for each in found]
         if not found and not surely_alike(first, record):
             notes.append(f"{run.label} and {base.label} may be over different data, as nothing recorded tells")
-    if any(record and record.data.get("status") == "differs" for record in records):
-        notes.append("not the published data")
+    states = {DataState.of(record.data) for record in records if record and record.status != "error"}
+    notes += [state.words for state in DataState if state in states and not state.comparable()]
     cells = [_cell(record) for record in records]
     for at in range(1, len(runs)):
         if tests is None or (task in tests and not differences):

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few, printable
 from flagbench.results.compare.compare import Comparison, compare
+from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
 from flagbench.results.gate.rules import Check, Rule, Rules
@@ -63,6 +64,7 @@ class Report:
         tests: The number of significance tests that were corrected together.
         seed: The seed of their draws.
         notes: Notes for the user, a line each.
+        accepted: Tasks that were compared with published scores though only the counts of their data agree.
         too_few: How many of the inconclusive checks ask for a test that has too few items to ever fail.
     """
 
@@ -73,6 +75,7 @@ class Report:
     tests: int
     seed: int
     notes: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
     too_few: int = 0
 
     @property
@@ -124,7 +127,9 @@ def judge(
     comparison = compare([baseline, published_part or candidate], allow_differences=True, seed=seed, tests=tests)
     lines = {line.task: line for line in comparison.lines}
     smallest = _smallest(comparison)
-    pair = Pair(baseline, candidate, published=published_part is not None)
+    judged = [*dict.fromkeys(name for its in chosen for names in its.values() for name in names)]
+    accepted = _accepted(published_part, judged)
+    pair = Pair(baseline, candidate, published=published_part is not None, accepted=accepted)
     verdicts: list[Verdict] = []
     too_few = 0
     notes: dict[str, dict[str, None]] = {}
@@ -143,7 +148,16 @@ def judge(
                     notes.setdefault(note, {})[line.task] = None
     count = sum(line.cells[1].test is not None for line in comparison.lines)
     said = tuple(f"{note}: {first_few(its)}" for note, its in notes.items())
-    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said, too_few)
+    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said, accepted, too_few)
+
+
+def _accepted(published_part: Run | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Tasks with published scores whose data counts as official by its counts: nothing is said to differ in it."""
+    records = published_part.record.tasks if published_part else {}
+    data = {name: records[name].data for name in names if name in records}
+    return tuple(
+        name for name, its in data.items() if DataState.of(its) is DataState.COUNTS_AGREE and not its.get("differences")
+    )
 
 
 def _smallest(comparison: Comparison) -> dict[str, float]:
@@ -168,6 +182,8 @@ def _verdict(
         check_known(subject.lines, pair)
         result = CHECKS[check](subject, rule, limit or 0.0, alpha)
         outcome, said = "pass" if result.holds else "FAIL", result.said
+        if any(line.task in pair.accepted for line in subject.lines):
+            said += f"; {DataState.COUNTS_AGREE.words}"
     except Unknown as unknown:
         said, few = str(unknown), isinstance(unknown, TooFew)
     numbers = (result.unit, result.baseline, result.candidate) if result else ("score", None, None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flagbench import BadInput, first_few, printable
 from flagbench.results.compare.compare import Cell, Line
+from flagbench.results.data_state import DataState
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, contradiction, surely_alike
 
@@ -26,11 +27,13 @@ class Pair:
         baseline: The run that the candidate is compared with.
         candidate: The run that is judged, with all splits of every task.
         published: Whether the baseline is published scores, which have no rows and no values per query.
+        accepted: Tasks that are compared with published scores though only the counts of their data agree.
     """
 
     baseline: Run
     candidate: Run
     published: bool = False
+    accepted: tuple[str, ...] = ()
 
 
 def check_known(lines: tuple[Line, ...], pair: Pair) -> None:
@@ -79,7 +82,7 @@ def _check_whole(task: str, cell: Cell, whose: str) -> None:
 
 def _check_alike(task: str, before: TaskRecord, after: TaskRecord) -> None:
     for record, whose in ((before, "baseline"), (after, "candidate")):
-        if not record.data.get("status"):
+        if record.data.get("status") not in list(DataState):
             raise Unknown(f"{task}: the {whose} does not record which data it is over; evaluate it again")
     if not surely_alike(before, after):
         raise Unknown(f"{task}: nothing recorded shows that both runs are over the same data; evaluate both again")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flagbench import printable
+from flagbench import first_few, printable
 from flagbench.results.compare.text import escaped
+from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.runs import Run
@@ -30,7 +31,10 @@ def headline(report: Report) -> str:
     if report.too_few:
         counts += f" ({report.too_few} with too few items to judge)"
     against = f"{printable(report.candidate.label)} against {printable(report.baseline.label)}"
-    return f"{word}: {counts} of {len(report.verdicts)} checks of {against}"
+    taken = (
+        f" ({DataState.COUNTS_AGREE.words}: {first_few(map(printable, report.accepted))})" if report.accepted else ""
+    )
+    return f"{word}: {counts} of {len(report.verdicts)} checks of {against}{taken}"
 
 
 def render(report: Report) -> tuple[Table, Sequence[Text]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 
@@ -113,12 +114,15 @@ def sampling_error(record: TaskRecord | None) -> float | None:
     return number(mapping(record.sample).get("error")) if record else None
 
 
+VERDICTS = tuple(state.name.lower() for state in DataState)
+"""What ``verdict`` gives, the worst first."""
+
+
 def verdict(record: TaskRecord | None) -> str:
-    """``exact``, ``differs`` or ``unknown``; empty for a task without scores."""
+    """The state of the data, in lower case as the words of a page name it; empty for a task without scores."""
     if record is None or record.status == "error":
         return ""
-    status = record.data.get("status")
-    return status if status in ("exact", "differs") else "unknown"
+    return DataState.of(record.data).name.lower()
 
 
 def seconds(run: Run) -> float | None:

@@ -122,7 +122,12 @@ def _environment(language: Language) -> Environment:
         "plot": plot,
         "bars": _BARS,
     }
-    made.globals |= {"mapping": facts.mapping, "number": facts.number, "verdict": facts.verdict}
+    made.globals |= {
+        "mapping": facts.mapping,
+        "number": facts.number,
+        "verdict": facts.verdict,
+        "verdicts_known": facts.VERDICTS,
+    }
     made.filters |= {
         "percent": percent,
         "gain": gain,

@@ -107,7 +107,8 @@ class TaskView:
         key: Unlike those of other tasks of the page.
         line: Its scores.
         records: Of each run, None where it has not got it.
-        verdict: ``differs`` or ``unknown`` where that is so for a run, else ``exact``; empty without scores.
+        verdict: Of the run whose data is the furthest from the official data (``facts.verdict``); empty
+            without scores.
         errors: Sampling error of the score of each run.
         parts: Scores by split and subset, where there are several.
         worst: Worst queries by place of the run.
@@ -308,7 +309,7 @@ def _task_view(key: str, at: int, comparison: Comparison, its: Mapping[tuple[int
         key=f"task-{key}",
         line=line,
         records=records,
-        verdict=next((each for each in ("differs", "unknown", "exact") if each in verdicts), ""),
+        verdict=next((each for each in facts.VERDICTS if each in verdicts), ""),
         errors=tuple(map(facts.sampling_error, records)),
         parts=tuple(parts) if len(pairs) > 1 else (),
         worst={run: each for (run, task), each in its.items() if task == line.task},

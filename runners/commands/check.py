@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName
-from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.arguments import add_accept_counts, add_run_argument
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.published import published_table
 from flagbench.runners.registry import find_benchmark
@@ -52,6 +52,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("GITHUB_ACTIONS") == "true",
         help="print annotations, and append to the file $GITHUB_STEP_SUMMARY (default: within GitHub Actions)",
     )
+    add_accept_counts(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_check)
 
@@ -98,9 +99,13 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
     if options.baseline.startswith(_PUBLISHED):
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
-        baseline, published_part = as_baseline(model, table.kinds, candidate)
+        baseline, published_part = as_baseline(model, table.kinds, candidate, accept_counts=options.accept_counts)
         return judge(
             rules, baseline, candidate, published_part=published_part, means=_means(candidate), seed=options.seed
+        )
+    if options.accept_counts:
+        raise BadInput(
+            "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
         )
     baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
     refuse_itself(baseline, candidate)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from flagbench.runners.arguments import add_run_argument, names
+from flagbench.runners.arguments import add_accept_counts, add_run_argument, names
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.terminal import console, say
 
@@ -44,6 +44,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--near", type=_fraction, metavar="X", help="largest difference that is near; beyond it is FAIL (default 0.005)"
     )
+    add_accept_counts(parser)
     parser.set_defaults(run=_verify)
 
 
@@ -83,6 +84,7 @@ def _verify(options: argparse.Namespace) -> int:
         tolerance=tolerance,
         near=max(NEAR, tolerance) if options.near is None else options.near,
         only=options.tasks,
+        accept_counts=options.accept_counts,
     )
     out = console()
     out.print(render(verification))

@@ -16,6 +16,7 @@ from flagbench import counted
 from flagbench.models.contract import Role
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
+from flagbench.results.data_state import DataState
 from flagbench.results.kinds import RANKED
 from flagbench.runners.task import splits_line
 from flagbench.runners.terminal import say
@@ -55,15 +56,16 @@ def show_start(plan: Plan, console: Console) -> None:
 
 def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
     """Print where the results are, the notes needed to read them, and last the failures."""
-    verdicts = {record.data["status"] for record in finished.records if record.status != "error"}
+    states = {DataState.of(record.data) for record in finished.records if record.status != "error"}
     if any(record.sample for record in finished.records):
         say(
             console,
             f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items adds "
             "(flagbench/run.json has what was drawn)",
         )
-    elif verdicts - {"exact"}:
-        say(console, "* not the official data (see run.json): scores are not comparable with published ones")
+    else:
+        for state in [state for state in DataState if state in states and not state.comparable()]:
+            say(console, f"* {state.words} (see run.json): scores are not comparable with published ones")
     if any(record.status != "error" for record in finished.records):
         say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
         if "score" in plan.benchmark.commands:

@@ -187,7 +187,7 @@ class _Engine:
             finished=_now(),
             backend="+".join(model.backend for model in self._models if model.backend),
             files=tuple(outcome.files),
-            note=outcome.note,
+            note="; ".join(filter(None, (*loaded.notes, outcome.note))),
             sample=outcome.sample,
         )
         record.check()

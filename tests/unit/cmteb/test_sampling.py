@@ -74,7 +74,7 @@ def test_rows_are_drawn(name: str) -> None:
 @pytest.mark.parametrize("name", ["LCQMC", "CovidRetrieval", "T2Reranking", "CLSClusteringS2S"])
 def test_a_sample_does_not_pass_for_the_published_data(name: str) -> None:
     row = _row(name)
-    whole = replace(load(row, Snapshots(MINI)), data=DataVerdict("exact", (), "the hub"))
+    whole = replace(load(row, Snapshots(MINI)), data=DataVerdict("official", (), "the hub"))
     drawn = sampled(whole, "smoke")
     assert (drawn.data.status, drawn.data.source) == ("differs", "the hub")
     assert [line.split(" a sample of ")[0] for line in drawn.data.differences] == list(row.splits)
@@ -115,7 +115,7 @@ def test_each_split_and_subset_has_a_draw_of_its_own() -> None:
     rows = Dataset.from_dict({"sentence1": [str(number) for number in range(100)]})
     row = replace(_row("LCQMC"), splits=("test", "dev"), subsets=("zh", "en"))
     content = SimpleNamespace(dataset={subset: dict.fromkeys(row.splits, rows) for subset in row.subsets})
-    drawn = sampled(Loaded(row, DataVerdict("exact", (), ""), content), "quick")
+    drawn = sampled(Loaded(row, DataVerdict("official", (), ""), content), "quick")
     assert drawn.sample
     places = [tuple(drawn.sample.places[split][subset]) for split in row.splits for subset in row.subsets]
     assert [len(each) for each in places] == [30] * 4
@@ -135,10 +135,10 @@ def test_rows_that_are_trained_on_and_tested_in_turns_are_all_kept() -> None:
     """Fewer of them are fewer to train on, which is another score and not a sample of this one."""
     rows = Dataset.from_dict({"text": [str(number) for number in range(100)]})
     content = SimpleNamespace(dataset={"train": rows}, train_split="train")
-    whole = Loaded(replace(_row("TNews"), splits=("train",)), DataVerdict("exact", (), ""), content)
+    whole = Loaded(replace(_row("TNews"), splits=("train",)), DataVerdict("official", (), ""), content)
     drawn = sampled(whole, "smoke")
     assert drawn.content.dataset["train"]["text"][:] == [str(number) for number in range(100)]
-    assert (drawn.sample, drawn.data.status) == (None, "exact")
+    assert (drawn.sample, drawn.data.status) == (None, "official")
 
 
 def test_queries_keep_what_is_judged_and_some_other_passages() -> None:
@@ -196,7 +196,7 @@ def test_texts_of_a_task_that_makes_its_own_sets(fraction: float | None) -> None
     task.dataset = DatasetDict({"test": Dataset.from_dict({"sentences": list("ab" * 50), "labels": [0, 1] * 50})})
     task.max_fraction_of_documents_to_embed = fraction
     task.max_document_to_embed = None if fraction else 80
-    drawn = sampled(Loaded(_row("CLSClusteringS2S.v2"), DataVerdict("exact", (), ""), task), "quick")
+    drawn = sampled(Loaded(_row("CLSClusteringS2S.v2"), DataVerdict("official", (), ""), task), "quick")
     assert len(task.dataset["test"]) == 30
     assert (task.max_fraction_of_documents_to_embed, task.max_document_to_embed) == (None, None)
     assert drawn.sample

@@ -186,7 +186,7 @@ def test_more_fields_of_a_request_are_an_object(text: str) -> None:
 # What is read again.
 
 
-@pytest.mark.parametrize(("status", "comparable"), [("exact", True), ("differs", False), ("unknown", False)])
+@pytest.mark.parametrize(("status", "comparable"), [("official", True), ("differs", False), ("unknown", False)])
 def test_only_the_published_rows_are_comparable(status: Any, comparable: bool, tmp_path: Path) -> None:
     content = replace(loaded("ego").content, verdict=DataVerdict(status, (), ""))
     saved = Saved.of(content, {each.id: "A" for each in content.questions[1:]})

@@ -57,7 +57,7 @@ def _run(*tasks: TaskRecord) -> RunRecord:
 
 def test_a_record_comes_back_as_it_was() -> None:
     run = _run(
-        _task(data={"status": "exact", "differences": [], "source": "hub"}, search=None, seconds={"encode": 1.5}),
+        _task(data={"status": "official", "differences": [], "source": "hub"}, search=None, seconds={"encode": 1.5}),
         _task("AFQMC", status="error", finished="2025-01-01T00:00:00+00:00"),
     )
     assert RunRecord.from_json(run.to_json()) == run
