@@ -23,6 +23,7 @@ from flagbench.airbench.search_results import (
     names_of,
     read,
 )
+from flagbench.files import open_file
 from flagbench.results.store import replacing
 from flagbench.runners.data.snapshots import Snapshots
 
@@ -168,7 +169,7 @@ def choose(
 
 def _version_of(path: Path) -> str:
     """The version that a file names, from its beginning where that does."""
-    with path.open("rb") as file:
+    with open_file(path, "evaluate again, or copy it again") as file:
         head = _VERSION.search(file.read(_HEAD))
     known = {row.benchmark_version: row.version for row in datasets()}
     named = head.group(1).decode("utf-8", "replace") if head else ""

@@ -7,6 +7,7 @@ as mteb's own ``ResultCache`` writes them and the repository's tests want them.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 from flagbench import BadInput, first_few, printable
 from flagbench.cmteb.submitted_model import Identity, describe
+from flagbench.files import check_file, inside
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
@@ -157,11 +159,13 @@ def _read(run: Run, record: TaskRecord) -> Any:
     """
     from mteb.results import TaskResult
 
-    path, again = run.folder / f"{record.name}.json", f"evaluate {record.name} again with --overwrite"
+    again = f"evaluate {record.name} again with --overwrite"
+    path = inside(run.folder, f"{record.name}.json", again)
+    if not os.path.lexists(path):
+        raise BadInput(f"{path.name} is gone: evaluate {record.name} again")
+    check_file(path, again)
     try:
         result = TaskResult.from_disk(path, load_historic_data=False)
-    except FileNotFoundError as error:
-        raise BadInput(f"{path.name} is gone: evaluate {record.name} again") from error
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path.name} is not a result of mteb: {again}") from error
     revision = part(record.settings, "task").get("revision")

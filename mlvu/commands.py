@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
+from flagbench.files import inside
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def _score(options: argparse.Namespace) -> int:
         for folder, saved in runs.items():
             judged = None
             if model is not None:
-                judge, items = Judge(model, folder / "flagbench" / "judgements.jsonl"), _items(saved)
+                cache = inside(folder, "flagbench/judgements.jsonl", "remove the link")
+                judge, items = Judge(model, cache), _items(saved)
                 if options.dry_run:
                     _say_plan(folder, judge, items)
                     continue

@@ -9,12 +9,12 @@ finished.
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flagbench import __version__
+from flagbench.files import parse_json
 from flagbench.results.data_state import DataState
 from flagbench.results.identity import settings_digest, today
 
@@ -25,11 +25,11 @@ Step = Callable[[Document], Document]
 """From the layout of one version to the next; the version itself is seen to by ``current``."""
 
 
-def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None) -> Document:
+def current(text: str | Mapping[str, Any], steps: Mapping[int, Step], *, unmarked: int | None = None) -> Document:
     """Read the text of a file into today's layout.
 
     Args:
-        text: JSON.
+        text: JSON, or the object in it.
         steps: By the version that each starts from; a version that changed nothing in files of this kind has none.
         unmarked: Version of files that name none; None where every file names one.
 
@@ -37,9 +37,9 @@ def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None
         ValueError: It is not a JSON object, its version is none that is known, or it has not the layout of its version.
     """
     try:
-        document: Any = json.loads(text)
-    except RecursionError as error:
-        raise ValueError(f"nested too deeply: {error}") from error
+        document: Any = parse_json(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise ValueError(f"it {error}") from error
     if not isinstance(document, dict):
         raise ValueError("it holds no JSON object")
     version = document.get("schema_version", unmarked)
@@ -55,8 +55,6 @@ def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None
     try:
         for step in [steps[at] for at in range(version, SCHEMA_VERSION) if at in steps]:
             document = step(document)
-    except RecursionError as error:
-        raise ValueError(f"nested too deeply: {error}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"it has not the layout of version {version}: {error}") from error
     return {**document, "schema_version": SCHEMA_VERSION}

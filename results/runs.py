@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, counted, first_few, in_one_line, printable
+from flagbench.files import inside, read_text
 from flagbench.results.baseline import Baseline
 from flagbench.results.data_state import DataState
 from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.shapes import ROUNDED as _ROUNDED
 from flagbench.results.values import Values
 
 if TYPE_CHECKING:
@@ -23,9 +26,6 @@ _LEVELS = (f"{_OWN}/run.json", f"*/{_OWN}/run.json", f"*/*/{_OWN}/run.json")
 
 _OF_PROFILES = f"*/*/*/{_OWN}/run.json"
 """Below an output, of samples (``<output>/<profile>``): these stand in for the full runs where there are none."""
-
-_ROUNDED = 1e-5
-"""A recorded score has five decimals or more."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,25 @@ class Run:
         name = Values.file(task)
         if task not in self.record.tasks or name not in self.record.tasks[task].files:
             return None  # a file that the record does not name may be of an earlier run
-        path = self.folder / name
+        text = self.text(name, f"evaluate {task} again")
         try:
-            return Values.from_json(path.read_text(encoding="utf-8"), self.record.tasks[task].scores)
-        except OSError as error:
-            raise BadInput(f"{path} cannot be read ({error.strerror}); evaluate {task} again") from error
+            return Values.from_json(text, self.record.tasks[task].scores)
         except ValueError as error:
             raise BadInput(
-                f"{path} cannot be read ({in_one_line(error)}); evaluate {task} again with --overwrite"
+                f"{self.folder / name} cannot be read ({in_one_line(error)}); evaluate {task} again with --overwrite"
             ) from error
+
+    def text(self, name: str, fix: str) -> str:
+        """The text of a file in the folder of the run.
+
+        Args:
+            name: Relative to the folder, as in the record.
+            fix: What to do about one that cannot be read, as the end of a sentence.
+
+        Raises:
+            BadInput: It is not there, no file or no text, or lies outside of the folder.
+        """
+        return read_text(inside(self.folder, name, fix), fix)
 
 
 def find_runs(path: Path) -> list[Run]:
@@ -119,23 +129,31 @@ def find_all(paths: Sequence[Path]) -> list[Run]:
     Raises:
         BadInput: A path has none, or one is damaged or of a later version.
     """
-    files: dict[Path, Path] = {}
+    return labelled([read_run(file, within) for file, within in run_files(paths).items()])
+
+
+def run_files(paths: Sequence[Path]) -> dict[Path, Path | None]:
+    """The run.json files at some paths, each once, with the folder that each was found in; None where it was named.
+
+    Raises:
+        BadInput: A path holds none.
+    """
+    found: dict[Path, tuple[Path, Path | None]] = {}
     for path in paths:
         for file in _files(path):
-            files.setdefault(file.resolve(), file)
-    return labelled([_read(file) for file in files.values()])
+            found.setdefault(file.resolve(), (file, None if file == path else path))
+    return dict(found.values())
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.exists():
+    if not os.path.lexists(path):
         raise BadInput(f"{path} does not exist: name the folder of a run, an output folder or a run.json")
+    if not path.is_dir():
+        return [path]
     own = [path / "run.json"] if path.resolve().name == _OWN else []
-    files = [
-        file for file in (*own, *(file for level in _LEVELS for file in sorted(path.glob(level)))) if file.is_file()
-    ]
-    files = files or [file for file in sorted(path.glob(_OF_PROFILES)) if file.is_file()]
+    files = [file for file in own if os.path.lexists(file)]
+    files += [file for level in _LEVELS for file in sorted(path.glob(level))]
+    files = files or sorted(path.glob(_OF_PROFILES))
     if not files:
         raise BadInput(
             f"{path} holds no runs: name an output folder of flagbench evaluate, <output>/<org>__<model>/<revision> "
@@ -156,13 +174,17 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
         lambda run: f"{run.record.model} ({_output(run)})",
         lambda run: f"{run.record.model}@{run.record.revision[:8]} ({_output(run)})",
     ]
-    made = []
+    twins: dict[str, list[Run]] = {}
     for run in runs:
-        twins = [each for each in runs if each.record.model == run.record.model]
-        telling = (form for form in forms if len({form(each) for each in twins}) == len(twins))
-        form = next(telling, lambda each: f"{each.record.model} ({each.folder})")
-        made.append(replace(run, label=printable(form(run))))
-    return made
+        twins.setdefault(run.record.model, []).append(run)
+    form_of = {
+        model: next(
+            (form for form in forms if len(set(map(form, alike))) == len(alike)),
+            lambda each: f"{each.record.model} ({each.folder})",
+        )
+        for model, alike in twins.items()
+    }
+    return [replace(run, label=printable(form_of[run.record.model](run))) for run in runs]
 
 
 def _output(run: Run) -> str:
@@ -256,7 +278,11 @@ def contradiction(run: Run, task: str) -> str:
     Raises:
         BadInput: The file of values is gone or damaged.
     """
-    record, values = run.record.tasks[task], run.values(task)
+    return contradicted(run.record.tasks[task], run.values(task))
+
+
+def contradicted(record: TaskRecord, values: Values | None) -> str:
+    """The same of a record and the values beside it, where they are read already."""
     if values is None:
         return ""
     main = record.settings.get("task", {}).get("main_score")
@@ -370,13 +396,21 @@ def saved(run: Run) -> Baseline:
     return Baseline(run.record, values)
 
 
-def _read(file: Path) -> Run:
+def read_run(file: Path, within: Path | None) -> Run:
+    """Read a run.json or a baseline.
+
+    Args:
+        file: It.
+        within: The folder that it was found in, which it may not be a link out of; None for a file that was named.
+
+    Raises:
+        BadInput: It cannot be read, or is damaged or of a later version.
+    """
+    fix = "leave it out, or run again"
+    text = read_text(file if within is None else inside(within, file.relative_to(within), fix), fix)
     try:
-        text = file.read_text(encoding="utf-8")
         baseline = Baseline.from_json(text)
         record, kept = (baseline.record, baseline.values) if baseline else (RunRecord.from_json(text), None)
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise BadInput(
             f"{file} is not a run.json that can be read ({in_one_line(error)}); leave it out, or run again"

@@ -10,7 +10,7 @@ from typing import Literal
 from flagbench import BadInput, printable
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import Run, Tested, difference, other_queries, surely_alike, tested
+from flagbench.results.runs import Run, Tested, contradicted, difference, other_queries, surely_alike, tested
 from flagbench.results.statistics import holm
 
 ALPHA = 0.05
@@ -189,6 +189,9 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
             notes.append(f"{run.label} and {base.label} may be over different data, as nothing recorded tells")
     states = {DataState.of(record.data) for record in records if record and record.status != "error"}
     notes += [state.words for state in DataState if state in states and not state.comparable()]
+    for run, record, its in scored:
+        if said := contradicted(record, its):
+            notes.append(f"{run.label}: {printable(said)}")
     cells = [_cell(record) for record in records]
     for at in range(1, len(runs)):
         if tests is None or (task in tests and not differences):

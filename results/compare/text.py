@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+# What formulas begin with: https://owasp.org/www-community/attacks/CSV_Injection.
+_FORMULAS = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "\N{FULLWIDTH HYPHEN-MINUS}")
+
 
 def to_json(comparison: Comparison) -> str:
     """All that was found, as JSON; scores and differences are fractions of 1, in full."""
@@ -54,8 +57,16 @@ def to_csv(comparison: Comparison) -> str:
             found = [getattr(test.paired, part) for part in tested] if test else [""] * len(tested)
             verdict = (test.adjusted, str(test.significant).lower()) if test else ("", "")
             row = (*its, cell.status, cell.score, cell.delta, test.metric if test else "", *found, *verdict)
-            writer.writerow([*row, cell.untested, cell.note])
+            writer.writerow(map(_of_spreadsheet, [*row, cell.untested, cell.note]))
     return out.getvalue()
+
+
+def _of_spreadsheet(value: object) -> object:
+    """A value of a CSV file: a text that a spreadsheet would take for a formula has an apostrophe before it."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def to_markdown(comparison: Comparison) -> str:

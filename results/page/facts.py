@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from flagbench import BadInput
+from flagbench.files import parse_json
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
@@ -101,8 +103,8 @@ def size(run: Run) -> Size:
     The file is one that other programs read and write: where it is damaged the size is not known.
     """
     try:
-        meta = mapping(json.loads((run.folder / "model_meta.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):
+        meta = mapping(parse_json(run.text("model_meta.json", "evaluate again")))
+    except (BadInput, ValueError):
         meta = {}
     parameters = None if run.record.reranker else number(meta.get("n_parameters"))
     dimension = number(meta.get("embed_dim"))

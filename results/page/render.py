@@ -17,8 +17,9 @@ import flagbench
 from flagbench.results import figures
 from flagbench.results.compare.compare import ALPHA
 from flagbench.results.page import Language, facts, plot
-from flagbench.results.page.view import Group, Unreadable
+from flagbench.results.page.view import Group
 from flagbench.results.page.words import words
+from flagbench.results.readable import Unreadable
 from flagbench.results.statistics import LEVEL
 
 _HERE = Path(__file__).parent

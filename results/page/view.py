@@ -12,6 +12,7 @@ from flagbench.results.compare.compare import Average, Comparison, Line, side_by
 from flagbench.results.page import facts
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, worst
+from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 
@@ -160,12 +161,19 @@ class Group:
         return sum(cell.test is not None for line in self.comparison.lines for cell in line.cells)
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A run that cannot be shown: where it lies, and why."""
+def look(run: Run, *, by_query: bool) -> None:
+    """Read what a page shows of a run beside its record, so that damage keeps this run alone off the page.
 
-    path: str
-    reason: str
+    Args:
+        run: The run.
+        by_query: Values by query are read too, which are needed for tests.
+
+    Raises:
+        BadInput: A file is gone or damaged.
+    """
+    worst([run])
+    if by_query:
+        check_values(run)
 
 
 def groups(

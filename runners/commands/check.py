@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput, UnknownName, in_one_line
 from flagbench.runners.arguments import add_accept_counts, add_run_argument
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.published import published_table
@@ -54,7 +56,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     )
     add_accept_counts(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
-    parser.set_defaults(run=_check)
+    parser.set_defaults(run=_check, verdict=True)
 
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
@@ -77,16 +79,30 @@ def _check(options: argparse.Namespace) -> int:
     _check_targets(targets, inputs, overwrite=options.overwrite)
     report = _report(read_rules(options.rules), options)
     made = {"--junit": to_junit, "--markdown": to_markdown, "--json": to_json}
-    _write({target: made[flag](report) for flag, target in targets.items() if target is not None})
+    writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
     table, lines = render(report)
     out.print(table)
     for line in lines:
         out.print(line, soft_wrap=True)
     if options.github:
-        _append_summary(to_markdown(report))
+        writes.append(partial(_append_summary, to_markdown(report)))
         print("\n".join(to_annotations(report)))
-    return report.exit_code
+    return _written(writes, report.exit_code)
+
+
+def _written(writes: Sequence[Callable[[], None]], code: int) -> int:
+    """Write what was asked for, each whether or not another can be; the exit code.
+
+    A verdict that is reached stays: only one that passes becomes bad input where something cannot be written.
+    """
+    for write in writes:
+        try:
+            write()
+        except BadInput as error:
+            print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
+            code = code or error.exit_code
+    return code
 
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
@@ -126,7 +142,7 @@ def _baseline(options: argparse.Namespace) -> int:
 
     _check_targets({"--output": options.output}, {}, overwrite=options.overwrite)
     baseline = saved(find_run(options.path))
-    _write({options.output: baseline.to_json()})
+    _write(options.output, baseline.to_json())
     tested = f"{len(baseline.values)} with values per query"
     line = f"written   {options.output}: {baseline.record.model}, {len(baseline.record.tasks)} tasks, {tested}"
     say(console(), line)
@@ -144,11 +160,10 @@ def _check_targets(targets: Mapping[str, Path | None], inputs: Mapping[Path, str
             raise BadInput(f"{seen[path.resolve()]} and {flag} name the same file {path}: give each its own")
 
 
-def _write(texts: Mapping[Path, str]) -> None:
+def _write(path: Path, text: str) -> None:
     from flagbench.results.store import write_atomic
 
-    for path, text in texts.items():
-        write_atomic(path, encodable(text))
+    write_atomic(path, encodable(text))
 
 
 def _append_summary(text: str) -> None:

@@ -45,7 +45,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
         "--near", type=_fraction, metavar="X", help="largest difference that is near; beyond it is FAIL (default 0.005)"
     )
     add_accept_counts(parser)
-    parser.set_defaults(run=_verify)
+    parser.set_defaults(run=_verify, verdict=True)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from flagbench.results.page import LANGUAGES
 from flagbench.runners.arguments import add_runs_argument
+from flagbench.runners.commands.compare import left_out
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -60,14 +62,16 @@ def _add_language(parser: argparse.ArgumentParser) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     from flagbench.results.page.render import page
-    from flagbench.results.page.view import groups
-    from flagbench.results.runs import find_all
+    from flagbench.results.page.view import groups, look
+    from flagbench.results.readable import find_readable
     from flagbench.results.store import check_target, write_atomic
 
     target: Path = options.html
     check_target("--html", target, overwrite=options.overwrite)
-    shown = groups(find_all(options.runs), benchmarks(), allow_differences=options.allow_differences)
-    text = page(shown, options.lang)
+    runs, unreadable = find_readable(options.runs, partial(look, by_query=True))
+    left_out(unreadable)
+    shown = groups(runs, benchmarks(), allow_differences=options.allow_differences)
+    text = page(shown, options.lang, unreadable=unreadable)
     write_atomic(target, text)
     say(console(), f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")
     return 0

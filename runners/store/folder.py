@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
+from flagbench.files import read_json
 from flagbench.runners.store.shards import PARTIAL, SUFFIX
 
 _DESCRIPTION = "space.json"
@@ -99,7 +100,7 @@ def describe(folder: Path, identity: Mapping[str, Any]) -> None:
 
 def read_identity(folder: Path) -> dict[str, Any]:
     """The identity that is written down; empty where it cannot be read."""
-    with suppress(OSError, ValueError, RecursionError):
-        identity = json.loads((folder / _DESCRIPTION).read_bytes())
+    with suppress(BadInput):
+        identity = read_json(folder / _DESCRIPTION, "leave it", halves=True)
         return identity if isinstance(identity, dict) else {}
     return {}

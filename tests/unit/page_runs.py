@@ -19,7 +19,8 @@ KINDS = ("Retrieval", "Reranking", "STS", "Classification", "Clustering")
 
 def page_task(name: str, score: float | None = 0.5, kind: str = "Retrieval", **fields: Any) -> TaskRecord:
     """A task; a score alone is of split dev."""
-    row = {"name": name, "main_score": "ndcg_at_10", "dataset": f"org/{name}", "revision": "0123456789abcdef"}
+    main_score = fields.pop("main_score", "ndcg_at_10")
+    row = {"name": name, "main_score": main_score, "dataset": f"org/{name}", "revision": "0123456789abcdef"}
     settings: dict[str, Any] = fields.pop("settings", None) or {
         "data": {"source": "folder", "files": "f1"},
         "task": row,

@@ -210,11 +210,11 @@ def test_a_record_under_another_name_is_no_task(made: Callable[..., Path]) -> No
     folder = made("STSB", "BQ")
     path = folder / "flagbench" / "run.json"
     document = json.loads(path.read_text(encoding="utf-8"))
-    document["tasks"]["BQ"]["name"] = "../BQ"
+    document["tasks"]["../BQ"] = document["tasks"].pop("BQ") | {"name": "../BQ"}
     path.write_text(json.dumps(document), encoding="utf-8")
     found = checked(folder)
     assert [entry.name for entry in found.entries] == ["STSB"]
-    assert found.left_out == {"BQ": "not of mteb"}
+    assert found.left_out == {"../BQ": "not of mteb"}
 
 
 def _spoil(folder: Path, how: str) -> None:
@@ -276,7 +276,7 @@ def test_a_record_with_less_in_it(made: Callable[..., Path], tmp_path: Path) -> 
     folder = made("STSB")
     path = folder / "flagbench" / "run.json"
     document = json.loads(path.read_text(encoding="utf-8"))
-    document |= {"spec": [], "environment": None}
+    document |= {"spec": {}, "environment": {}}
     document["tasks"]["STSB"]["settings"] |= {"model": "none", "instruction": 3}
     path.write_text(json.dumps(document), encoding="utf-8")
     target = write(checked(folder), tmp_path / "made")

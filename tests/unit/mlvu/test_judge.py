@@ -361,7 +361,7 @@ def test_another_judge_or_other_texts_judge_anew(tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_used_is_one_line(tmp_path):
-    with pytest.raises(BadInput, match="cannot read the judgements"):
+    with pytest.raises(BadInput, match="is not a regular file: name another file for the judgements"):
         judge(cache=tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="file"):

@@ -129,7 +129,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     store = RunStore(tmp_path, "org/model", "v1")
     store.prepare()
     store.run_file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BadInput, match=r"run\.json cannot be read"):
+    with pytest.raises(BadInput, match=r"run\.json is not UTF-8"):
         store.read()
 
 

@@ -159,7 +159,7 @@ def test_a_folder_without_runs(tmp_path: Path) -> None:
         ('{"schema_version": 99}', "update FlagBench"),
         ('{"schema_version": 1}', "tasks"),
         ('{"schema_version": 2}', "tasks"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_damaged_or_unknown_run_json(tmp_path: Path, text: str, said: str) -> None:
@@ -199,7 +199,7 @@ def test_a_task_that_is_none(tmp_path: Path, part: str, value: Any) -> None:
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = write_run(tmp_path, "org/one", made_task()) / "flagbench" / "run.json"
     path.write_bytes(b"\xff\xfe{")
-    assert "utf-8" in refusal(path)
+    assert "is not UTF-8" in refusal(path)
 
 
 # Values by query.

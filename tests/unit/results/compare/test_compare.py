@@ -178,7 +178,10 @@ def test_the_seed_and_the_task_s_name_draw_the_signs_and_the_resamples(tmp_path:
 def test_a_p_value_that_is_the_level_is_significant(tmp_path: Path) -> None:
     """Of 18 queries signs are drawn: with this seed 999 of 19,999 patterns are as far from 0, and the observed one."""
     gains = [-1, 4, 19, -5, 2, 7, -7, 4, 2, 19, 7, -5, 7, 9, 16, -4, -4, 3]
-    tasks = [with_values("A", numbers, [f"q{number}" for number in range(18)]) for numbers in ([0] * 18, gains)]
+    tasks = [
+        with_values("A", numbers, [f"q{number}" for number in range(18)])
+        for numbers in ([50] * 18, [50 + gain for gain in gains])
+    ]
     test = line_of(compare(runs_of(tmp_path, one=tasks[:1], two=tasks[1:]), seed=56), "A").cells[1].test
     assert test is not None
     assert test.adjusted == 1_000 / 20_000

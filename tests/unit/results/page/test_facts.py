@@ -75,12 +75,14 @@ def test_runs_of_unknown_size_are_named(tmp_path: Path) -> None:
 
 def test_odd_records_are_shown(tmp_path: Path) -> None:
     odd: list[dict[str, Any]] = [
-        {"seconds": {"encode": "x", "data": None}, "texts": {"asked": "many", "distinct": True, "encoded": []}},
-        {"seconds": [], "texts": "none", "search": "yes", "sample": {}, "finished": 7},
+        {"seconds": {"encode": 0}, "texts": {"asked": 3, "distinct": 3, "encoded": 3}},
+        {"seconds": {}, "texts": {}, "search": {}, "sample": {}, "finished": ""},
         {"data": {}, "settings": {"task": {}, "instruction": "none"}},
     ]
     tasks = [page_task(f"T{at}", **fields) for at, fields in enumerate(odd)]
-    folder = page_run(tmp_path, "org/one", *tasks, spec=[], environment="none", meta={"n_parameters": "big"})
+    folder = page_run(
+        tmp_path, "org/one", *tasks, spec={}, environment={"device": 3, "threads": "none"}, meta={"n_parameters": "big"}
+    )
     empty = page_run(tmp_path, "org/empty")
     tree, _ = made([folder, empty])
     assert facts_of(tasks_of(tree)["T2"])["Data"] == "not checked"

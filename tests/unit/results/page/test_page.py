@@ -30,7 +30,7 @@ def test_the_numbers_are_those_of_compare(tmp_path: Path) -> None:
         page_task("B", 0.45),
         page_task("C", None, "STS", status="error", error="no memory"),
         page_task("D", 0.123456, "Clustering"),
-        page_task("E", -0.05, "STS"),
+        page_task("E", -0.05, "STS", main_score="cosine_spearman"),
         values=better,
     )
     tree, runs = made([one, two])

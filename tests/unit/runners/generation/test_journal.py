@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(BadInput, match=r"cannot write .*: (File exists|Not a directory); use another --output"):
         Journal.open(tmp_path / "file" / "a.jsonl", "d")
-    with pytest.raises(BadInput, match=r"cannot write .*: Is a directory; use another --output"):
+    with pytest.raises(BadInput, match=r"cannot write .* \(Is a directory\): use another --output"):
         Journal.open(tmp_path, "d")
 
 
