@@ -52,8 +52,8 @@ class _File(TypedDict):
     task: Text
     question_set: Text
     missing: Text
-    data: NotRequired[Text]
     comparable: NotRequired[Truth]
+    data: NotRequired[Text]
     questions: list[_QuestionFields]
 
 
@@ -114,14 +114,16 @@ def read_saved(path: Path) -> Saved:
         if values["benchmark"] != _BENCHMARK:
             raise ValueError(f"it is of {values['benchmark']!r:.80}")
         questions = tuple(_question(each) for each in values["questions"])
+        if "data" not in values and "comparable" not in values:
+            raise ValueError("it does not say what its data is")
         if twice := [id_ for id_, count in Counter(each.id for each in questions).items() if count > 1]:
             raise ValueError(f"question {twice[0]!r:.80} is listed twice")
     except ValueError as error:
         raise BadData(f"{path} holds no answers to MLVU ({error}): {fix}") from error
     rows = zip(questions, values["questions"], strict=True)
     answers = {question.id: each["response"] for question, each in rows if each["response"] is not None}
-    state = DataState.of({"status": values["data"]}) if "data" in values else _FORMER[values.get("comparable", False)]
     row = find(values["task"])
+    state = DataState.of({"status": values["data"]}) if "data" in values else _FORMER[values["comparable"]]
     return Saved(row, values["question_set"], questions, answers, values["missing"], state)
 
 

@@ -98,9 +98,13 @@ def _with_adapter_ids(document: Document) -> Document:
 
 
 def _with_content(document: Document) -> Document:
-    """To version 4: data have digests of their content. Before, they were ``exact`` where their counts agreed."""
+    """To version 4: data have digests of their content, and a failed attempt after a success is recorded.
+
+    Before, data were ``exact`` where their counts agreed.
+    """
     tasks = {name: dict(task) for name, task in document["tasks"].items()}
     for task in tasks.values():
+        task["later_error"] = ""
         if task.get("data"):
             status = task["data"].get("status")
             state = DataState.COUNTS_AGREE if status == "exact" else DataState.of(task["data"])

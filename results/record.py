@@ -44,6 +44,13 @@ class _Settings(TypedDict, total=False):
     options: Mapping[str, Any]
 
 
+class _Content(TypedDict):
+    """A part of the data: see ``Content`` in runners/data/verdict.py."""
+
+    rows: Count
+    digest: Digest
+
+
 @fields_among_others
 class _Content(TypedDict):
     rows: Count
@@ -54,6 +61,7 @@ class _Content(TypedDict):
 class _Data(TypedDict, total=False):
     status: Text
     differences: list[Text]
+    content: Mapping[str, _Content]
     source: Text
     content: Mapping[Text, _Content]
 
@@ -90,6 +98,8 @@ class TaskRecord:
         note: Note on the scores; empty for none.
         sample: Sample of the task's data: ``profile``, ``items`` and ``of`` (how many of how many), and
             ``error``, half the width of the 95% interval that the drawing adds to the score; None for all of it.
+        later_error: Why the task failed when it was last evaluated, after these scores were made; empty where it did
+            not.
     """
 
     __pydantic_config__ = CLOSED
@@ -110,6 +120,7 @@ class TaskRecord:
     files: Sequence[FileName] = ()
     note: Text = ""
     sample: Annotated[Mapping[str, Any], having(_Sample)] | None = None
+    later_error: Text = ""
 
     @property
     def score(self) -> float | None:

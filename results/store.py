@@ -77,11 +77,12 @@ class RunStore:
             raise BadInput(f"{self.run_file} cannot be read ({in_one_line(error)}); {fix}") from error
 
     def finished(self, record: RunRecord | None, task: str, digest: str, files: Iterable[str]) -> bool:
-        """Tell whether a task has a result with these settings, and these files."""
+        """Tell whether a task has a result with these settings, and these files, and has not failed since."""
         known = record.tasks.get(task) if record else None
         return bool(
             known
             and known.status == "success"
+            and not known.later_error
             and known.digest == digest
             and set(files) <= set(known.files)
             and self._stands(known)
@@ -141,7 +142,10 @@ class RunStore:
         """
         before = run.tasks.get(record.name)
         if not files and before and before.status != "error" and self._stands(before):
-            # A failed attempt does not take the place of a result that stands.
+            # A failed attempt does not take the place of a result that stands, and is not forgotten.
+            record = replace(before, later_error=record.error or "no reason was given")
+            run = replace(run, tasks={**run.tasks, record.name: record})
+            write_atomic(self.run_file, run.to_json())
             return run
         if files and before and before.digest != record.digest:
             for name in before.files:

@@ -107,6 +107,7 @@ def _written(writes: Sequence[Callable[[], None]], code: int) -> int:
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
+    from flagbench.results.gate.known import refuse_itself
     from flagbench.results.gate.published import as_baseline
     from flagbench.results.runs import find_run, labelled
 
@@ -123,6 +124,7 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
             "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
         )
     baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
+    refuse_itself(baseline, candidate)
     return judge(rules, baseline, candidate, means=_means(candidate), seed=options.seed)
 
 

@@ -309,6 +309,8 @@ def _step(
         reason = "settings differ: " + "; ".join(changes(before.settings, settings))
     elif overwrite:
         reason = "as asked for"
+    elif before.later_error:
+        reason = "it failed when it was last evaluated"
     else:
         reason = "its result file is gone" if set(outputs) <= set(before.files) else "another split is asked for"
     return replace(step, state="again", reason=reason)

@@ -281,10 +281,15 @@ def test_the_scores_of_a_split_that_ran_again_are_the_new_ones(store: RunStore) 
 @pytest.mark.parametrize("digest", ["d1", "d2"])
 def test_a_failed_attempt_leaves_a_standing_result(store: RunStore, digest: str) -> None:
     run = _write(store, _run(), _task(), "old")
-    after = _write(store, run, _task(digest=digest, status="error"))
-    assert after == run == store.read()
+    failed = _write(store, run, _task(digest=digest, status="error"))
+    assert failed == store.read()
+    task = failed.tasks["LCQMC"]
+    assert (replace(task, later_error=""), task.later_error) == (run.tasks["LCQMC"], "no memory")
     assert _text(store, "LCQMC.json") == "old"
-    assert store.finished(store.read(), "LCQMC", "d1", ["LCQMC.json"])
+    assert not store.finished(failed, "LCQMC", "d1", ["LCQMC.json"])  # what failed last is tried again
+    again = _write(store, failed, _task())
+    assert again.tasks == run.tasks
+    assert store.finished(again, "LCQMC", "d1", ["LCQMC.json"])
 
 
 def _partial(store: RunStore) -> RunRecord:
@@ -312,7 +317,9 @@ def test_scores_of_a_part_do_not_join_those_of_another_split(store: RunStore) ->
 @pytest.mark.parametrize("digest", ["d1", "d2"])
 def test_a_failed_attempt_leaves_what_was_scored_in_part(store: RunStore, digest: str) -> None:
     run = _partial(store)
-    assert _write(store, run, _task(digest=digest, status="error")) == run == store.read()
+    failed = _write(store, run, _task(digest=digest, status="error"))
+    assert failed == store.read()
+    assert failed.tasks == {"LCQMC": replace(run.tasks["LCQMC"], later_error="no memory")}
     assert _text(store, "LCQMC.json") == "a part"
 
 
