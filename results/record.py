@@ -52,18 +52,11 @@ class _Content(TypedDict):
 
 
 @fields_among_others
-class _Content(TypedDict):
-    rows: Count
-    digest: Digest
-
-
-@fields_among_others
 class _Data(TypedDict, total=False):
     status: Text
     differences: list[Text]
     content: Mapping[str, _Content]
     source: Text
-    content: Mapping[Text, _Content]
 
 
 @fields_among_others
