@@ -153,11 +153,11 @@ def _statement(text: str, question: Question) -> str | None:
 
 def _denied(text: str, end: int, letter: str, question: Question, *denials: re.Pattern[str]) -> bool:
     """Tell whether a denial follows a letter; the text of its option is none, however it begins (``No anomaly``)."""
+    if not any(denial.match(text, end) for denial in denials or (_AFTER, _AFTER_CJK)):
+        return False
     candidate = question.candidates[question.letters.index(letter)]
     option, rest = _normal(candidate), text[end : end + _NEAR + 2 * len(candidate)]
-    if option and _normal(rest.lstrip(")]}.:,- ")).startswith(option):
-        return False
-    return any(denial.match(text, end) for denial in denials or (_AFTER, _AFTER_CJK))
+    return not (option and _normal(rest.lstrip(")]}.:,- ")).startswith(option))
 
 
 def _rejected(text: str, start: int) -> bool:
