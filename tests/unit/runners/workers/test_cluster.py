@@ -183,7 +183,12 @@ def test_a_pool_that_is_closed_leaves_nobody_who_replaces_a_worker() -> None:
     pool = ClusterPool(
         ENCODER, [Hanging], "cpu", end=lambda: ended.append([thread.name for thread in threading.enumerate()])
     )
-    asking = threading.Thread(target=lambda: pytest.raises(ModelFault, pool.encode, ["a"], role="query"))
+
+    def ask() -> None:
+        with pytest.raises(ModelFault):
+            pool.encode(["a"], role="query")
+
+    asking = threading.Thread(target=ask)
     asking.start()
     while len(Hanging.made) < 2:
         threading.Event().wait(0.001)
