@@ -192,8 +192,8 @@ class _Actor:
             raise WorkerLost("the connection to the Ray cluster was closed")
 
     def _answer(self, reference: Any, patience: float) -> Any:
-        errors = self._ray.exceptions
         self._refuse_without_cluster()
+        errors = self._ray.exceptions
         try:
             return unwrapped(self._ray.get(reference, timeout=patience))
         except errors.GetTimeoutError as error:
