@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,10 +96,11 @@ class LoadedModels:
     def keep_only(self, models: Iterable[Model]) -> None:
         """Let go of what none of these models is."""
         wanted = {_same_weights(model.spec) for model in models}
-        for weights in self._kept.keys() - wanted:
-            adapter = self._kept.pop(weights)
-            if isinstance(adapter, Closable):
-                adapter.close()
+        with ExitStack() as closing:  # all of them, also where one cannot be closed
+            for weights in self._kept.keys() - wanted:
+                adapter = self._kept.pop(weights)
+                if isinstance(adapter, Closable):
+                    closing.callback(adapter.close)
 
     def take(self, model: Model, load: Callable[[], Adapter]) -> Adapter:
         """The model, loaded unless it is here.

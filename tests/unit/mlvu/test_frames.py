@@ -134,6 +134,62 @@ def test_a_video_without_an_index_that_ends_early_is_cut_off(tmp_path: Path, sha
         frames_module.check(path)
 
 
+_LATE = [10_000 + 40 * each for each in range(60)]
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["from 0", "from 10 s"])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.mkv", "libx264"),
+        ("a.webm", "libvpx"),
+        ("a.ts", "libx264"),
+        ("a.mp4", "libx264"),
+        ("a.mov", "libx264"),
+        ("a.flv", "libx264"),
+        ("a.nut", "mpeg4"),
+        ("a.wmv", "mpeg4"),
+    ],
+)
+def test_every_frame_of_any_container_is_there_wherever_its_times_begin(
+    tmp_path: Path, name: str, codec: str, later: bool
+) -> None:
+    path = write_video(tmp_path / name, 60, codec=codec, times=_LATE if later else None, options={"g": "20", "bf": "0"})
+
+    frames_module.check(path)
+    times, length = timeline(path)
+    assert length.total_frames == 60
+    assert times[0] == 0
+    assert times == pytest.approx(np.arange(60) / 25, abs=0.002)
+    clip = read_clip(path, VideoSettings(7, "uniform"))
+    assert [read_sign(frame) for frame in clip.frames] == [Sign(7, int(number)) for number in clip.indices]
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv"])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+@pytest.mark.parametrize("later", [False, True], ids=["from 0", "from 10 s"])
+def test_a_file_that_begins_late_and_ends_early_is_cut_off(
+    tmp_path: Path, name: str, share: float, later: bool
+) -> None:
+    path = write_video(tmp_path / name, 60, times=_LATE if later else None, options={"g": "20", "bf": "0"})
+    with av.open(str(path)) as container:
+        cut = [packet.pos for packet in container.demux(video=0) if packet.size][int(60 * share)]
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(BadData, match="is cut off"):
+        frames_module.check(path)
+
+
+def test_the_film_is_taken_where_a_still_comes_first(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", 60, still=True)
+    with av.open(str(path)) as container:
+        assert [stream.codec_context.name for stream in container.streams.video] == ["mjpeg", "h264"]
+
+    frames_module.check(path)
+    assert probe(path).total_frames == 60
+    clip = read_clip(path, VideoSettings(7, "uniform"))
+    assert [read_sign(frame) for frame in clip.frames] == [Sign(7, int(number)) for number in clip.indices]
+
+
 def test_the_cover_of_a_piece_of_music_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:

@@ -22,7 +22,7 @@ from flagbench.runners.progress import Silent
 from flagbench.runners.search import index
 from flagbench.runners.search.index import search_block
 from flagbench.runners.search.ranking import Texts, rank
-from flagbench.runners.workers.cluster import ClusterPool, _Shared
+from flagbench.runners.workers.cluster import ClusterPool, _Actor, _Shared
 from flagbench.runners.workers.pool import Block, Facts, Message, WorkerError, WorkerLost
 from tests.unit.worker_models import ENCODER
 
@@ -151,3 +151,77 @@ def test_the_queries_of_a_search_are_put_once() -> None:
     one, other = np.ones((2, 3), np.float32), np.ones((2, 3), np.float32)
     assert [shared.reference(each) for each in (one, one, other, other, one)] == [0, 0, 1, 1, 2]
     assert [memory.held[number] is each for number, each in enumerate((one, other, one))] == [True] * 3
+
+
+class Hanging:
+    """A worker that loads until it is killed; the first of a pool loads at once and is lost at its first call."""
+
+    made: list[Hanging]
+
+    def __init__(self) -> None:
+        self.first = not Hanging.made
+        self.killed = threading.Event()
+        self.waits = threading.Event()
+        Hanging.made.append(self)
+
+    def ready(self) -> Facts:
+        self.waits.set()
+        if not self.first and self.killed.wait(20):
+            raise WorkerLost("it was killed while it loaded")
+        return Facts(frozenset({"encode"}), DENSE, "torch")
+
+    def call(self, message: Message | Block, patience: float) -> Any:
+        raise WorkerLost("its node went away")
+
+    def kill(self) -> None:
+        self.killed.set()
+
+
+def test_a_pool_that_is_closed_leaves_nobody_who_replaces_a_worker() -> None:
+    Hanging.made = []
+    ended: list[list[str]] = []
+    pool = ClusterPool(
+        ENCODER, [Hanging], "cpu", end=lambda: ended.append([thread.name for thread in threading.enumerate()])
+    )
+
+    def ask() -> None:
+        with pytest.raises(ModelFault):
+            pool.encode(["a"], role="query")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while len(Hanging.made) < 2:
+        threading.Event().wait(0.001)
+    assert Hanging.made[1].waits.wait(20)
+
+    pool.close()
+    asking.join(20)
+    assert [names.count("replace") for names in ended] == [0]
+    assert not asking.is_alive()
+    pool.close()
+    assert len(ended) == 1
+    with pytest.raises(ModelFault, match="no worker is left"):
+        pool.encode(["a"], role="query")
+    assert len(Hanging.made) == 2
+
+
+class Disconnected:
+    """Ray after its connection was closed: any call of it would make another one."""
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"ray.{name} connects anew")
+
+
+def test_an_actor_without_a_connection_calls_nothing_of_ray() -> None:
+    ray = Disconnected()
+    with pytest.raises(WorkerLost, match="was closed"):
+        _Actor(ray, _Shared(ray), FakeEncoder, "cpu", {})
+    actor = object.__new__(_Actor)
+    actor._ray, actor._shared = ray, _Shared(ray)
+    for call in (actor.ready, lambda: actor.call(("encode", ENCODER, [], {}), 1.0), lambda: actor._answer(None, 1.0)):
+        with pytest.raises(WorkerLost, match="was closed"):
+            call()
+    actor.kill()
