@@ -15,7 +15,7 @@ from safetensors import safe_open
 from flagbench import BadInput
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.peft_adapters import add_adapters
-from flagbench.models.backbone.tokenizer import prepend_lowercase, read_tokenizer
+from flagbench.models.backbone.tokenizer import check_ids, prepend_lowercase, read_tokenizer, with_padding
 from flagbench.models.contract import Backend, Loading
 from flagbench.models.loading.checkpoint import weight_files
 from flagbench.models.loading.video_packages import use_torchvision
@@ -78,11 +78,12 @@ def read_pretrained(
         )
     if spec.lowercase:
         prepend_lowercase(tokenizer)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    with_padding(tokenizer, model.config)
     if config is not None:
+        check_ids(tokenizer, model, spec.name)
         return tokenizer, model.eval().to(loading.device), "torch"
     model = add_adapters(model, spec, loading).eval().to(loading.device)
+    check_ids(tokenizer, model, spec.name)
     return tokenizer, model, use_backend(model, spec, loading)
 
 

@@ -36,8 +36,8 @@ def of_kind(name: str, **settings: Any) -> Change:
 
 QWEN2: Mapping[str, Change] = {
     "saved embeddings": lora(modules_to_save=["embed_tokens"]),
-    "trainable tokens beside": lora(trainable_token_indices={"embed_tokens": [3, 40]}),
-    "trainable tokens": of_kind("TrainableTokensConfig", token_indices=[3, 40], target_modules=["embed_tokens"]),
+    "trainable tokens beside": lora(trainable_token_indices={"embed_tokens": [64, 72]}),
+    "trainable tokens": of_kind("TrainableTokensConfig", token_indices=[64, 72], target_modules=["embed_tokens"]),
     "embeddings with a LoRA": lora(target_modules=["q_proj", "embed_tokens"]),
     "saved norms": lora(modules_to_save=["norm", "input_layernorm"]),
     "DoRA": lora(use_dora=True),
@@ -172,7 +172,7 @@ def test_an_enlarged_vocabulary_without_its_embeddings_is_refused(qwen2: Path, t
     adapter = trained(
         qwen2, tmp_path / "adapter", lora(target_modules=["embed_tokens"]), tokens=9, save_embedding_layers=False
     )
-    with pytest.raises(BadInput, match="266 tokens and does not hold them, and local/qwen2@.* has 257: "):
+    with pytest.raises(BadInput, match=r"266 tokens and does not hold them, and local/qwen2@.* has 257: "):
         vectors(adapter)
 
 
