@@ -38,6 +38,8 @@ _RERANKERS: Mapping[str, Kind] = {
     "lightweight-reranker": "lightweight-reranker",
     "matroyshka-reranker": "matroyshka-reranker",
 }
+# The adapters whose models, by their files alone, are read as those of ``dense``.
+_READ_AS_DENSE = {"dense", "m3"}
 _NATIVE: tuple[Kind, ...] = ("layerwise-reranker", "lightweight-reranker", "matroyshka-reranker")
 
 
@@ -216,25 +218,34 @@ def _of_family(checkpoint: Checkpoint, config: Mapping[str, Any], family: str, w
 
 def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides) -> tuple[ModelSpec, list[str]]:
     directory, evidence = checkpoint.settings_folder, []
-    rows = modules(directory)
+    rows, row = modules(directory), _published_under_folder_name(checkpoint)
+    # Its pooling and its lengths stand in no file of a plain checkpoint either.
+    plain = row if row and row.adapter in _READ_AS_DENSE and not rows else None
     if rows:
         pooling, normalize, dense = from_modules(directory, rows)
         evidence.append(f"pooling: {pooling}, from modules.json and its pooling folder")
         evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from modules.json")
     else:
-        pooling, reason = pooling_without_modules(directory, config, overrides.pooling)
+        if plain and plain.pooling and not (directory / "1_Pooling" / "config.json").is_file():
+            pooling, reason = plain.pooling, f"{plain.pooling}, that of {plain.name}, whose name the folder bears"
+        else:
+            pooling, reason = pooling_without_modules(directory, config, overrides.pooling)
         normalize, dense = True, ()
         evidence += [
             f"pooling: {reason}",
             "normalisation: yes, as FlagEmbedding does for a folder without modules.json",
         ]
     tokens, reason = length(directory, config, sentence_transformers=bool(rows))
-    evidence.append(f"length: {tokens} tokens, {reason}")
+    lengths = (tokens, tokens)
+    if plain and not bert_config(directory).get("max_seq_length"):
+        limit = position_limit(config) or plain.passage_max_length
+        lengths = (min(plain.query_max_length, limit), min(plain.passage_max_length, limit))
+        reason = f"as {plain.name}, whose name the folder bears"
+    evidence.append(f"length: {' and '.join(map(str, dict.fromkeys(lengths)))} tokens, {reason}")
     sentence_transformers = read_json(directory / "config_sentence_transformers.json")
     instructions, lowercase = prompts(sentence_transformers), bool(bert_config(directory).get("do_lower_case", False))
     if instructions:
         evidence.append("instructions: prompts of config_sentence_transformers.json")
-    row = _published_under_folder_name(checkpoint)
     if row is not None:
         lowercase = row.lowercase
         instructions = instructions or row.prompts
@@ -250,8 +261,8 @@ def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Ov
         pooling=pooling,
         normalize=normalize,
         similarity=similarity(sentence_transformers),
-        query_max_length=tokens,
-        passage_max_length=tokens,
+        query_max_length=lengths[0],
+        passage_max_length=lengths[1],
         prompts=instructions,
         lowercase=lowercase,
         dense_layers=dense,
