@@ -49,10 +49,16 @@ def read_pretrained(
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        tokenizer = read_tokenizer(directory, loading, config=config)
+        architecture = config or transformers.AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code
+        )
+        # A config.json may name kernels, which transformers would fetch from the hub and run.
+        architecture._attn_implementation = spec.attention or None
+        architecture._experts_implementation = None
+        tokenizer = read_tokenizer(directory, loading, config=architecture)
         model, info = auto_class.from_pretrained(
             directory,
-            config=config,
+            config=architecture,
             dtype=DTYPES[spec.dtype],
             attn_implementation=spec.attention or None,
             use_safetensors=None if loading.allow_pickle else True,

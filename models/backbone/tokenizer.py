@@ -15,22 +15,18 @@ from flagbench.models.loading.checkpoint import read_json, tokenizer_folder
 from flagbench.models.loading.tokenizer_file import TOKENIZER_FILE, parts_replaced
 
 
-def read_tokenizer(directory: Path, loading: Loading, *, config: transformers.PretrainedConfig | None = None) -> Any:
+def read_tokenizer(directory: Path, loading: Loading, *, config: transformers.PretrainedConfig) -> Any:
     """A model's tokenizer, as its files or those of its last adapter with a tokenizer say.
 
     Args:
         directory: Folder of the model.
         loading: Folders of its adapters, and what is allowed.
-        config: The architecture that the weights are read as, where it is not the one of config.json.
+        config: Of the model; where a tokenizer's files name no class, its class is taken from there.
 
     Raises:
         BadInput: tokenizer.json is no tokenizer. What else transformers raises on bad files is not caught here.
     """
     folder = tokenizer_folder(directory, loading.adapters)
-    if folder != directory and config is None:  # an adapter has no config.json to take the class from
-        config = transformers.AutoConfig.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code
-        )
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
         folder, config=config, local_files_only=True, trust_remote_code=loading.trust_remote_code
     )
