@@ -23,7 +23,7 @@ from flagbench.models.loading.checkpoint_settings import (
     prompts,
     similarity,
 )
-from flagbench.models.loading.kinds import Kind, family_by_files, kind_of
+from flagbench.models.loading.kinds import Kind, family_by_files, kind_of, scored_otherwise
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import encoder_families, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
@@ -125,6 +125,8 @@ def _settings(
     """The settings before the user's flags: a named family, a row of models.toml, or the files, in this order."""
     directory = checkpoint.directory
     row = None if checkpoint.local else published().get(checkpoint.name)
+    if kind == "causal" and (overrides.family == "llm-reranker" or (as_reranker and not overrides.family)):
+        _refuse_other_scores(checkpoint)
     if overrides.family:
         return _as_family(checkpoint, config, kind, overrides)
     if choices := _choices(checkpoint):
@@ -156,6 +158,16 @@ def _refuse_own_code(directory: Path, config: Mapping[str, Any], kind: Kind, tru
     own = [str(code) for name, code in declared.items() if name in _CLASSES_READ] if isinstance(declared, dict) else []
     if own and kind not in _NATIVE and not trust_remote_code:
         raise BadInput(f"{directory} brings its own code ({own[0]}); pass --trust-remote-code if you trust its author")
+
+
+def _refuse_other_scores(checkpoint: Checkpoint) -> None:
+    """Of a language model that scores pairs in another way than FlagEmbedding's rerankers one line."""
+    how = scored_otherwise(checkpoint.settings_folder, f"{checkpoint.name}/{_named_folder(checkpoint)}")
+    if how:
+        raise BadInput(
+            f"{checkpoint.name} scores pairs {how}, which is not supported: take a form of it with one label "
+            "(…ForSequenceClassification, often published as …-seq-cls)"
+        )
 
 
 def _choices(checkpoint: Checkpoint) -> tuple[str, ...]:

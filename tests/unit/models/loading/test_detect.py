@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from flagbench import BadInput
 from flagbench.models.loading.detect import detect
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import published
@@ -263,6 +264,38 @@ def test_a_checkpoint_that_several_families_fit_is_asked_about(checkpoint, path)
     for model in (found, on_hub(found, "BAAI/llm-embedder")):
         assert "name it with --family" in refusal(model)
         assert detect(model, Overrides(family="llm-embedder-qa")).spec.family == "llm-embedder-qa"
+
+
+JUDGE = 'Judge whether the Document fits. Note that the answer can only be "yes" or "no".'
+LOGITS = [
+    {"idx": 1, "name": "1", "path": "1_LogitScore", "type": "sentence_transformers.cross_encoder.modules.LogitScore"}
+]
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "how"),
+    [
+        ({"modules.json": LOGITS}, "x", "modules of sentence-transformers"),
+        ({"tokenizer_config.json": {"chat_template": f"<|im_start|>system\n{JUDGE}"}}, "x", '"yes" against "no"'),
+        ({"chat_template.jinja": f"{{{{ '{JUDGE}' }}}}".encode()}, "x", '"yes" against "no"'),
+        ({}, "Qwen3-Reranker-0.6B", '"yes" against "no"'),
+        ({}, "Qwen3-Reranker-0.6B/checkpoint-20", '"yes" against "no"'),
+    ],
+)
+def test_a_language_model_that_scores_in_another_way_is_refused_as_a_reranker(checkpoint, files, path, how):
+    """Its scores by another prompt and another token would be scores all the same."""
+    found = checkpoint({**CAUSAL, "model_type": "qwen3"}, files, path=path)
+
+    for given in ({"as_reranker": True}, {"overrides": Overrides(family="llm-reranker")}):
+        with pytest.raises(BadInput, match=how) as caught:
+            detect(found, given.pop("overrides", Overrides()), **given)
+        assert "…-seq-cls" in str(caught.value)
+
+
+def test_a_chat_model_may_be_a_reranker_as_before(checkpoint):
+    files = {"tokenizer_config.json": {"chat_template": "{{ messages }} say yes, or no"}}
+
+    assert detect(checkpoint(CAUSAL, files), Overrides(), as_reranker=True).spec.family == "llm-reranker"
 
 
 # Code that a checkpoint brings
