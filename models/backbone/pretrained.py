@@ -15,7 +15,7 @@ from safetensors import safe_open
 from flagbench import BadInput
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.peft_adapters import add_adapters
-from flagbench.models.backbone.tokenizer import prepend_lowercase, read_tokenizer
+from flagbench.models.backbone.tokenizer import check_ids, prepend_lowercase, read_tokenizer, with_padding
 from flagbench.models.contract import Backend, Loading
 from flagbench.models.loading.checkpoint import weight_files
 from flagbench.models.loading.video_packages import use_torchvision
@@ -49,10 +49,16 @@ def read_pretrained(
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        tokenizer = read_tokenizer(directory, loading, config=config)
+        architecture = config or transformers.AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code
+        )
+        # A config.json may name kernels, which transformers would fetch from the hub and run.
+        architecture._attn_implementation = spec.attention or None
+        architecture._experts_implementation = None
+        tokenizer = read_tokenizer(directory, loading, config=architecture)
         model, info = auto_class.from_pretrained(
             directory,
-            config=config,
+            config=architecture,
             dtype=DTYPES[spec.dtype],
             attn_implementation=spec.attention or None,
             use_safetensors=None if loading.allow_pickle else True,
@@ -78,11 +84,12 @@ def read_pretrained(
         )
     if spec.lowercase:
         prepend_lowercase(tokenizer)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    with_padding(tokenizer, model.config)
     if config is not None:
+        check_ids(tokenizer, model, spec.name)
         return tokenizer, model.eval().to(loading.device), "torch"
     model = add_adapters(model, spec, loading).eval().to(loading.device)
+    check_ids(tokenizer, model, spec.name)
     return tokenizer, model, use_backend(model, spec, loading)
 
 

@@ -214,6 +214,7 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
         *_ranked_alone(record, compared, whole),
         *_fitted_alone(whole, compared),
         *_together(record, compared, whole),
+        *_instructed_alone(record, against, whole),
     ]
     kinds = {each.kind for each in whole}
     guesses += [
@@ -244,6 +245,22 @@ def _fitted_alone(off: Sequence[Checked], compared: Sequence[Checked]) -> Iterat
         yield (
             "only classification and clustering are off, by little: they draw samples and fit, "
             "which versions of mteb and scikit-learn do not do alike"
+        )
+
+
+def _instructed_alone(record: RunRecord, against: Published, off: Sequence[Checked]) -> Iterator[str]:
+    """mteb's own code has instructions for queries and for passages, so that texts which are neither get none (e5)."""
+    before = {
+        str(text)
+        for each in off
+        if isinstance(instruction := record.tasks[each.task].settings.get("instruction"), Mapping)
+        and (text := instruction.get("symmetric"))
+    }
+    if before and against.made_by.startswith("mteb 2") and not {each.kind for each in off} & RANKED:
+        yield (
+            f"only tasks without queries are off, and the run puts {first_few(map(repr, sorted(before)), 2)} before "
+            f"their texts: {against.made_by} made the published scores, and puts instructions before queries and "
+            "passages alone"
         )
 
 

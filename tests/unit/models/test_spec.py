@@ -138,7 +138,8 @@ def test_as_dict_is_plain_json_with_every_setting():
     values = with_prompts(("query", "问：")).as_dict()
 
     assert json.loads(json.dumps(values)) == values
-    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"own"}
+    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"own", "tokenizer"}
+    assert replace(SPEC, tokenizer="tokenizer.json").as_dict()["tokenizer"] == "tokenizer.json"
     assert values["prompts"] == [["query", "问："]]
 
 

@@ -36,8 +36,8 @@ def of_kind(name: str, **settings: Any) -> Change:
 
 QWEN2: Mapping[str, Change] = {
     "saved embeddings": lora(modules_to_save=["embed_tokens"]),
-    "trainable tokens beside": lora(trainable_token_indices={"embed_tokens": [3, 40]}),
-    "trainable tokens": of_kind("TrainableTokensConfig", token_indices=[3, 40], target_modules=["embed_tokens"]),
+    "trainable tokens beside": lora(trainable_token_indices={"embed_tokens": [64, 72]}),
+    "trainable tokens": of_kind("TrainableTokensConfig", token_indices=[64, 72], target_modules=["embed_tokens"]),
     "embeddings with a LoRA": lora(target_modules=["q_proj", "embed_tokens"]),
     "saved norms": lora(modules_to_save=["norm", "input_layernorm"]),
     "DoRA": lora(use_dora=True),

@@ -191,6 +191,10 @@ def of_the_file(folder: Path) -> list[list[int]]:
     return [backend.encode(text).ids for text in TEXTS]
 
 
+def read(folder: Path) -> Any:
+    return read_tokenizer(folder, Loading("cpu"), config=transformers.AutoConfig.from_pretrained(folder))
+
+
 def run(tokenizer: Any) -> list[list[int]]:
     return [tokenizer(text)["input_ids"] for text in TEXTS]
 
@@ -209,7 +213,7 @@ def test_a_file_as_transformers_5_builds_it_is_no_change(model_type: str, tmp_pa
 @pytest.mark.parametrize("model_type", CLASSES)
 def test_what_the_file_says_is_what_runs(model_type: str, change: str, tmp_path: Path) -> None:
     folder = written(tmp_path / "x", model_type, CLASSES[model_type], change)
-    tokenizer = read_tokenizer(folder, Loading("cpu"))
+    tokenizer = read(folder)
     assert run(tokenizer) == of_the_file(folder)
     file = Tokenizer.from_file(str(folder / "tokenizer.json"))
     ids = file.encode(TEXTS[0], add_special_tokens=False).ids
@@ -224,7 +228,7 @@ def test_a_llama_of_transformers_4_and_a_class_that_is_not_known(tmp_path: Path)
         if name == "camembert":
             write_json(folder / "tokenizer_config.json", {"tokenizer_class": "CamembertTokenizer"})
         assert parts_replaced(folder, name)
-        assert run(read_tokenizer(folder, Loading("cpu"))) == of_the_file(folder)
+        assert run(read(folder)) == of_the_file(folder)
 
 
 def test_settings_of_both_versions_come_before_the_file(tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ def test_settings_of_both_versions_come_before_the_file(tmp_path: Path) -> None:
     write_json(folder / "tokenizer_config.json", settings | {"do_lower_case": False, "tokenize_chinese_chars": False})
     write_json(folder / "config.json", {"model_type": "bert"})
     backend.normalizer = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, lowercase=False)
-    assert run(read_tokenizer(folder, Loading("cpu"))) == [backend.encode(text).ids for text in TEXTS]
+    assert run(read(folder)) == [backend.encode(text).ids for text in TEXTS]
 
 
 def test_tokens_of_other_files_are_added(tmp_path: Path) -> None:
@@ -245,7 +249,7 @@ def test_tokens_of_other_files_are_added(tmp_path: Path) -> None:
     before = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
     stated = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     write_json(folder / "tokenizer_config.json", stated | {"additional_special_tokens": ["<query>"]})
-    tokenizer = read_tokenizer(folder, Loading("cpu"))
+    tokenizer = read(folder)
     assert tokenizer("a<query>", add_special_tokens=False)["input_ids"][-1] == before
 
 

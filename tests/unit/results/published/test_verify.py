@@ -211,3 +211,21 @@ def test_the_table_and_its_lines() -> None:
     values = result.as_dict()
     assert values["passed"] is False
     assert [each["difference"] for each in values["tasks"]] == [None, 0.0, -0.01]
+
+
+@pytest.mark.parametrize(
+    ("differences", "made_by", "before", "said"),
+    [
+        ({"S1": 0.02, "C1": 0.01}, "mteb 2.1", "query: ", True),
+        ({"S1": 0.02, "C1": 0.01}, "mteb 2.1", "", False),
+        ({"S1": 0.02, "C1": 0.01}, "mteb 1.12", "query: ", False),
+        ({"S1": 0.02, "K1": 0.01}, "mteb 2.1", "query: ", False),
+    ],
+)
+def test_an_instruction_before_texts_of_tasks_without_queries_is_a_cause(
+    differences: dict[str, float], made_by: str, before: str, said: bool
+) -> None:
+    settings = {**SETTINGS, "instruction": {"query": "query: ", "passage": "passage: ", "symmetric": before}}
+    hints = " ".join(compared(differences, made_by, settings=settings).hints)
+
+    assert ("puts 'query: ' before their texts" in hints) is said
