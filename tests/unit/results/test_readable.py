@@ -82,8 +82,8 @@ def test_values_that_lie_elsewhere_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_score_that_its_own_values_contradict_is_said(tmp_path: Path) -> None:
-    good = find_run(write_run(tmp_path / "a", "org/good", made_task(score=0.5, values={"ndcg_at_10": {"q": 0.5}})))
-    bad = find_run(write_run(tmp_path / "b", "org/bad", made_task(score=0.9, values={"ndcg_at_10": {"q": 0.5}})))
+    good = find_run(write_run(tmp_path / "a", "org/good", made_task("A", 0.5, values={"ndcg_at_10": {"q": 0.5}})))
+    bad = find_run(write_run(tmp_path / "b", "org/bad", made_task("A", 0.9, values={"ndcg_at_10": {"q": 0.5}})))
     assert contradiction(good, "A") == ""
     assert "is 0.9, and the mean of its values per query is 0.5" in contradiction(bad, "A")
     notes = side_by_side([good, bad]).lines[0].notes
