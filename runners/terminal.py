@@ -6,11 +6,11 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from flagbench import printable
+from flagbench import BadInput, in_one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,18 +40,20 @@ def console(*, stderr: bool = False, file: IO[str] | None = None, width: int = _
 def say(console: Console, *lines: str) -> None:
     """Print lines as they are: no markup, no emoji, and no breaks but the terminal's own."""
     for line in lines:
-        console.print(line, markup=False, emoji=False, soft_wrap=True)
+        console.print("\n".join(map(printable, line.split("\n"))), markup=False, emoji=False, soft_wrap=True)
 
 
 @cache
 def _printing() -> type[Console]:
+    from rich.cells import cell_len
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
 
     class Printing(Console):
         """Rich's console. Everything that it prints goes through ``render``: names from files are made printable here.
 
-        Rich's own control codes, of progress bars, are segments of another kind.
+        Rich's own control codes, of progress bars, are segments of another kind. Tables are laid out by now, so that
+        what takes no room gets no sign in its place.
         """
 
         def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -59,9 +61,31 @@ def _printing() -> type[Console]:
                 if segment.control or segment.text.isprintable():
                     yield segment
                 else:
-                    yield segment._replace(text="\n".join(map(printable, segment.text.split("\n"))))
+                    shown = (
+                        each if each == "\n" else printable(each) if cell_len(each) else "" for each in segment.text
+                    )
+                    yield segment._replace(text="".join(shown))
 
     return Printing
+
+
+def written(writes: Iterable[Callable[[], None]], code: int) -> int:
+    """Write the files that were asked for beside a verdict, each whether or not another can be written.
+
+    Args:
+        writes: A call for each file, which raises BadInput where it cannot be written.
+        code: Exit code of the verdict.
+
+    Returns:
+        The same; where that passes and a file cannot be written, the code of bad input.
+    """
+    for write in writes:
+        try:
+            write()
+        except BadInput as error:
+            print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
+            code = code or error.exit_code
+    return code
 
 
 class Stream:
