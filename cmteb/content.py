@@ -67,9 +67,7 @@ def content_of(row: Task, task: Any) -> Mapping[str, Content]:
             crossed = getattr(task, "is_cross_validation", False)
             known = all(column in rows.column_names for column in columns)
             ordered = not (row.kind in _UNORDERED or (tested and not crossed))
-            found[part] = of_tables(
-                tables_of(rows), columns if known else sorted(rows.column_names), ordered=ordered
-            )
+            found[part] = of_tables(tables_of(rows), columns if known else sorted(rows.column_names), ordered=ordered)
         else:
             return {}
     return found

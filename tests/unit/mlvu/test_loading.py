@@ -313,7 +313,9 @@ def test_numbers_among_options_are_read_as_their_digits(write: Callable[[str, An
 
 def test_fewer_options_than_published_are_told(write: Callable[[str, Any], Path]) -> None:
     questions = read(_SPORTS, write("test-ground-truth/test_mcq_gt.json", [_sport(0) | {"candidates": ["up", "b"]}]))
-    assert verdict(questions, Folder(questions.source.parent)).differences[1:] == ("questions that have other than 6 candidates: 1 instead of 0",)
+    assert verdict(questions, Folder(questions.source.parent)).differences[1:] == (
+        "questions that have other than 6 candidates: 1 instead of 0",
+    )
 
 
 def test_open_test_questions(write: Callable[[str, Any], Path]) -> None:

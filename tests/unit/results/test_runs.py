@@ -32,7 +32,11 @@ def made_task(
     by_split = {"dev": {"default": scores}} if isinstance(scores, float) else scores or {}
     data = {"source": "hub", "commit": commit} if commit else {"source": "folder", "files": "f1"}
     settings = {"data": data, "task": {"name": name, "main_score": "ndcg_at_10", "dataset": f"org/{name}"} | (of or {})}
-    plain = {"kind": "Retrieval", "status": "success", "data": {"status": "official", "differences": [], "source": "hub"}}
+    plain = {
+        "kind": "Retrieval",
+        "status": "success",
+        "data": {"status": "official", "differences": [], "source": "hub"},
+    }
     record = TaskRecord(
         **plain | fields,
         name=name,
