@@ -9,28 +9,6 @@ from datasets import Dataset, Features
 from datasets.table import InMemoryTable
 
 
-def _check_types(table: pa.Table, features: Features) -> None:
-    """See that values are of the types that a dataset declares.
-
-    Raises:
-        ValueError: One is not; the message names column and row.
-    """
-    for name, kind in zip(features.arrow_schema.names, features.arrow_schema.types, strict=True):
-        if name in table.column_names and not _casts(column := table.column(name), kind):
-            row = next((at for at in range(len(column)) if not _casts(column.slice(at, 1), kind)), 0)
-            raise ValueError(f"column {name}, row {row} (counted from 0): {column[row].as_py()!r:.40} is not {kind}")
-
-
-def _casts(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
-    if column.type == kind or not pa.types.is_primitive(kind):
-        return True
-    try:
-        column.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return False
-    return True
-
-
 class InMemoryRows(Dataset):  # type: ignore[misc]
     """A ``datasets.Dataset`` that gives a column as a list, read once, instead of a lazy column, read row by row.
 
@@ -48,7 +26,6 @@ class InMemoryRows(Dataset):  # type: ignore[misc]
         """
         dataset = Dataset(InMemoryTable(table))
         if features is not None and features != dataset.features:
-            _check_types(table, features)
             dataset = dataset.cast(features)
         return cls(dataset.data, info=dataset.info, split=dataset.split)
 
