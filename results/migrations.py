@@ -104,8 +104,8 @@ def _with_content(document: Document) -> Document:
     tasks = {name: dict(task) for name, task in document["tasks"].items()}
     for task in tasks.values():
         if task.get("data"):
-            status = task["data"].get("status")
-            state = DataState.COUNTS_AGREE if status == "exact" else DataState.of(task["data"])
+            then = {"exact": DataState.COUNTS_AGREE, "differs": DataState.DIFFERS}
+            state = then.get(str(task["data"].get("status")), DataState.UNKNOWN)
             task["data"] = {**task["data"], "status": str(state), "content": {}}
     return document | {"tasks": tasks}
 
