@@ -174,7 +174,10 @@ def show_verified(root: Path, verified: Verified, console: Console) -> None:
         say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
     if verified.torn:
         say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
+    for path in verified.unread:
+        say(console, f"{path} was not read to its end: it may still be written; verify again in a minute")
     found = counted(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
+    found += f", {counted(len(verified.unread), 'file')} not read to the end" if verified.unread else ""
     say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
 
 

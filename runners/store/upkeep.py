@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,12 +65,14 @@ class Verified:
         bytes: Bytes read.
         damaged: What is damaged.
         torn: Unfinished records that were removed: a process was killed while it wrote.
+        unread: Shards that were not read to their end, and may still be written: nothing is known of what is there.
     """
 
     records: int
     bytes: int
     damaged: tuple[Damage, ...]
     torn: int
+    unread: tuple[Path, ...] = ()
 
 
 def inventory(root: Path) -> list[SpaceInfo]:
@@ -120,6 +123,7 @@ def verify(root: Path) -> Verified:
     """
     records = size = torn = 0
     damaged: list[Damage] = []
+    unread: list[Path] = []
     for folder in _spaces(root):
         for path, status in files(folder, SUFFIX, PARTIAL):
             settled = time.time() - status.st_mtime > _SETTLED_SECONDS
@@ -127,6 +131,9 @@ def verify(root: Path) -> Verified:
                 torn += settled and removed(path)
                 continue
             try:
+                # A pipe or a folder by this name has no bytes: to open the one would wait without end.
+                if not stat.S_ISREG(status.st_mode):
+                    raise OSError
                 reader = Reader(path)
             except FileNotFoundError:
                 continue
@@ -137,6 +144,8 @@ def verify(root: Path) -> Verified:
             reader.close()
             records += len(report.good)
             size += reader.size
+            if not settled and (report.gaps or report.torn is not None):
+                unread.append(path)
             losses = [*report.bad, *((gap, -1) for gap in report.gaps if settled)]
             fixed = False
             with suppress(OSError):
@@ -148,7 +157,7 @@ def verify(root: Path) -> Verified:
                     torn += 1
             damaged += [Damage(path, offset, rows, fixed) for offset, rows in sorted(losses)]
         drop_if_empty(folder)
-    return Verified(records, size, tuple(damaged), torn)
+    return Verified(records, size, tuple(damaged), torn, tuple(unread))
 
 
 def _spaces(root: Path) -> list[Path]:
