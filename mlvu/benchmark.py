@@ -12,7 +12,7 @@ from flagbench import BadInput
 from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.registry import REVISION, Row, averaged, datasets, find, select
 from flagbench.models.video import VideoSettings
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import Benchmark, DataVerdict, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task
@@ -123,6 +123,14 @@ class _Mlvu(Benchmark):
         if content.missing:
             lines.append(f"{task.name}: {content.missing}")
         return lines
+
+    def data(self, task: Task, snapshots: Snapshots, request: RunRequest) -> DataVerdict:
+        """See Benchmark: the questions alone, without the videos."""
+        from flagbench.mlvu.loading import annotation_files, read, verdict
+
+        row = find(task.name)
+        source = snapshots.source(row.repo, row.revision)
+        return verdict(read(row, source.files(*annotation_files(row))), source)
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

@@ -200,7 +200,7 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
         if each.verdict != "OK" and not state.comparable():
             by_state.setdefault(state, []).append(each.task)
     for state, rows in by_state.items():
-        yield f"first: {state.words} ({first_few(rows, 3)}); fix the data before anything else"
+        yield f"first: the data of {first_few(rows, 3)}: {state.words}; fix the data before anything else"
     off = [each for each in compared if each.verdict in ("near", "FAIL")]
     if not off:
         return

@@ -13,6 +13,7 @@ from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
 from flagbench.runners.commands.compare import add_compare
+from flagbench.runners.commands.data import add_data
 from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
 from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.parser import Parser
@@ -64,6 +65,7 @@ def _parser() -> Parser:
         "validate", help="resolve everything without loading weights, and show what would run", fill=add_validate
     )
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
+    commands.add_parser("data", help="show how data stands to the official data, with its digests", fill=add_data)
     commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))
     commands.add_parser(
         "submit", help="check the results of a run, and pack them for the leaderboard", fill=add_by_benchmark("submit")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flagbench.models.loading.resolve import Model
-    from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.benchmark import Benchmark, DataVerdict
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.engine import Finished
     from flagbench.runners.run.plan import Plan
@@ -126,6 +126,17 @@ def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) ->
     console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", listing.headings, listing.rows))
     if listing.closing:
         say(console, listing.closing)
+
+
+def show_data(benchmark: Benchmark, found: Sequence[tuple[Task, DataVerdict]], console: Console) -> None:
+    """Print how the data of tasks stands to the official data, and the rows and the digest of each part."""
+    rows = []
+    for task, verdict in found:
+        lines = [[part, f"{its.rows:,}", its.digest] for part, its in verdict.content.items()] or [["", "", ""]]
+        rows += [[task.name, verdict.status.words, *lines[0]], *(["", "", *line] for line in lines[1:])]
+    console.print(_table(f"{benchmark.title}: data", ["task", "data", "part", "rows", "digest"], rows))
+    for task, verdict in found:
+        say(console, f"{task.name}: {verdict.source}")
 
 
 def show_models(console: Console) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flagbench import BadData, BadInput
+from flagbench import BadData, BadInput, printable
 from flagbench.models.loading.hub import download
 from flagbench.results.identity import settings_digest
 from flagbench.runners.data.hub_files import COMMIT, commit_of
@@ -307,8 +307,11 @@ def _named_configs(folder: Path) -> list[dict[str, Any]]:
     from huggingface_hub import metadata_load
 
     card = folder / "README.md"
-    metadata = _read_or_refuse(folder, lambda: metadata_load(card) if card.is_file() else None) or {}
-    return [entry for entry in metadata.get("configs") or [] if "config_name" in entry]
+    metadata = _read_or_refuse(card, lambda: metadata_load(card) if card.is_file() else None) or {}
+    configs = metadata.get("configs") if isinstance(metadata, dict) else metadata
+    if not isinstance(configs or [], list) or not all(isinstance(entry, dict) for entry in configs or []):
+        raise BadData(f"{card}: its configs are {_shown(configs)} and not a list of tables; fix its YAML")
+    return [entry for entry in configs or [] if "config_name" in entry]
 
 
 def _named_files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
@@ -330,13 +333,20 @@ def _named_files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]
     ):
         return {}
     prefix = f"{str(entry['data_dir']).strip('/')}/" if entry.get("data_dir") else ""
-    return {
-        str(each["split"]): [
-            prefix + path.removeprefix("./")
-            for path in ([each["path"]] if isinstance(each["path"], str) else each["path"])
-        ]
-        for each in files
-    }
+    found: dict[str, list[str]] = {}
+    for each in files:
+        paths = each["path"] if isinstance(each["path"], list) else [each["path"]]
+        if not paths or not all(isinstance(path, str) and path and not path.startswith("/") for path in paths):
+            raise BadData(
+                f"{folder / 'README.md'}: the path of split '{each['split']}' is {_shown(each['path'])}, and not the "
+                "name of files in the folder; fix its YAML"
+            )
+        found[str(each["split"])] = [prefix + path.removeprefix("./") for path in paths]
+    return found
+
+
+def _shown(value: object) -> str:
+    return printable(f"{value!r:.60}")
 
 
 def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> IterableDataset:

@@ -254,7 +254,7 @@ _STATISTICS = {"status": "differs", "differences": ["queries: 9 instead of 10"],
         ({"scores": {"test": {"default": 0.5}}}, "splits dev against test"),
         ({"scores": {"dev": {"zh": 0.5, "en": 0.5}}}, "subsets of dev default against en, zh"),
         ({"commit": "c2"}, "data at commit c1 against c2"),
-        ({"commit": "c1", "data": _STATISTICS}, "data against the published: exact against differs"),
+        ({"commit": "c1", "data": _STATISTICS}, "data: official data against not the official data"),
     ],
 )
 def test_the_first_difference_is_named(changed: dict[str, Any], said: str) -> None:

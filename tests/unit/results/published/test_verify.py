@@ -173,7 +173,7 @@ def test_all_far_off_is_pooling_or_normalisation() -> None:
 
 def test_rows_come_first() -> None:
     hints = compared({"R1": -0.3, "S1": -0.2, "C1": -0.1}, data={"status": "differs"}).hints
-    assert hints[0].startswith("first: the data of R1, S1, C1 is not the official data")
+    assert hints[0].startswith("first: the data of R1, S1, C1: not the official data")
 
 
 def test_a_reranker_comes_first() -> None:
