@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,8 @@ def published(**fields: Any) -> TaskRecord:
     return record
 
 
+_FAILED = (task(None, status="error", error="e"),)
+_HIDDEN = (task(), task(None, name="B"))
 _SAMPLE = {"profile": "quick", "items": 10, "of": 100, "error": 0.1}
 _AT_A_HALF = (flat(0.5, 20), flat(0.5, 20))
 _LCQMC = 'tasks = ["LCQMC"]'
@@ -108,11 +110,9 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
         "inconclusive",
         2,
     ),
-    (Case(after=(task(None, status="error", error="e"),)), "the task failed in the candidate", "inconclusive", 2),
+    (Case(after=_FAILED), "the task failed in the candidate", "inconclusive", 2),
     (
-        Case(
-            (task(None, status="error", error="e"),), (task(None, status="error", error="e"),), select='tasks = ["*"]'
-        ),
+        Case(_FAILED, _FAILED, select='tasks = ["*"]'),
         "the task failed in both runs",
         "inconclusive",
         2,
@@ -131,13 +131,13 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
         2,
     ),
     (
-        Case((task(), task(None, name="B")), (task(), task(None, name="B")), select='tasks = ["*"]'),
+        Case(_HIDDEN, _HIDDEN, select='tasks = ["*"]'),
         "a task without a score is matched by a pattern, beside others",
         "pass",
         0,
     ),
     (
-        Case((task(), task(None, name="B")), (task(), task(None, name="B")), select='tasks = ["B*"]'),
+        Case(_HIDDEN, _HIDDEN, select='tasks = ["B*"]'),
         "no task of a rule has a score",
         "refused",
         2,
@@ -177,7 +177,7 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
         2,
     ),
     (
-        Case(tuple([task(data={"status": "unknown"})]), (task(files="f2", data={"status": "unknown"}),)),
+        Case((task(data={"status": "unknown"}),), (task(files="f2", data={"status": "unknown"}),)),
         "data of which nothing is known",
         "inconclusive",
         2,
@@ -340,16 +340,15 @@ def test_too_few_items_are_counted_in_the_last_line(tmp_path: Path) -> None:
 _ITSELF = "a run against itself: by another path, a link, a copy, or the baseline that was saved of it"
 
 
-@pytest.mark.parametrize(
-    "how", [lambda run: run, lambda run: replace(run, folder=Path("copy")), lambda run: _saved(run)]
-)
-def test_a_run_against_itself(tmp_path: Path, how: Callable[[Run], Run]) -> None:
+@pytest.mark.parametrize("how", ["itself", "copy", "baseline"])
+def test_a_run_against_itself(tmp_path: Path, how: str) -> None:
     run = find_run(write_run(tmp_path / "out", "org/m", made_task("A", finished="2026-01-01T00:00:00+00:00")))
+    it = {"itself": run, "copy": replace(run, folder=Path("copy")), "baseline": _saved(run)}[how]
     with pytest.raises(BadInput, match="are the same run"):
-        refuse_itself(how(run), run)
+        refuse_itself(it, run)
     more = {**run.record.tasks, "B": task(name="B", finished="2026-01-02T00:00:00+00:00")}
     with pytest.raises(BadInput, match="are the same run"):
-        refuse_itself(replace(how(run), folder=Path("early")), replace(run, record=replace(run.record, tasks=more)))
+        refuse_itself(replace(it, folder=Path("early")), replace(run, record=replace(run.record, tasks=more)))
 
 
 def _saved(run: Run) -> Run:
