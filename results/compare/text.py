@@ -192,8 +192,8 @@ def _notes(comparison: Comparison) -> list[str]:
         for note in line.notes:
             tasks_by_note.setdefault(note, []).append(line.task)
     notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are queries that are better, equal and worse" if tests else "")]
-    for run, line in _settings(comparison):
-        notes.append(line if len(runs) == 2 else f"{run.label}: {line}")
+    for run, changes in _settings(comparison):
+        notes.append(changes if len(runs) == 2 else f"{run.label}: {changes}")
     if tests:
         notes.append(
             f"† significant: p (Holm) at most {ALPHA}, two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "
