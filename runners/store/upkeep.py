@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -131,9 +130,6 @@ def verify(root: Path) -> Verified:
                 torn += settled and removed(path)
                 continue
             try:
-                # A pipe or a folder by this name has no bytes: to open the one would wait without end.
-                if not stat.S_ISREG(status.st_mode):
-                    raise OSError
                 reader = Reader(path)
             except FileNotFoundError:
                 continue
