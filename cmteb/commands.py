@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few, printable
-from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.arguments import add_run_argument, any_path
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -32,14 +32,17 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=any_path,
         default=Path(),
         metavar="DIR",
         help="folder in which results/<org>__<model>/<commit>/ is written, such as a clone of the results repository "
         "(default: here)",
     )
     parser.add_argument(
-        "--model-card", type=Path, metavar="FILE", help="file for the scores as the top of a hub README (default: none)"
+        "--model-card",
+        type=any_path,
+        metavar="FILE",
+        help="file for the scores as the top of a hub README (default: none)",
     )
     parser.add_argument(
         "--allow-partial",

@@ -7,6 +7,7 @@ file. Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -133,6 +134,25 @@ def read_json(
         return parse_json(text, halves=halves)
     except ValueError as cause:
         raise error(f"{path} {cause}: {fix}") from cause
+
+
+def user_path(text: str | Path) -> Path:
+    """A path as a user names it, with ``~`` for a home folder; nothing need lie there.
+
+    Raises:
+        BadInput: No file can have this name, or there is no such home folder.
+    """
+    try:
+        path = Path(text).expanduser()
+        os.lstat(path)
+    except RuntimeError as cause:
+        raise BadInput(f"{text}: there is no such home folder; give the whole path") from cause
+    except ValueError as cause:
+        raise BadInput(f"{str(text)!r:.80} cannot be the name of a file ({cause})") from cause
+    except OSError as cause:
+        if cause.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise BadInput(f"{str(text)!r:.80} cannot be the name of a file ({_reason(cause)})") from cause
+    return path
 
 
 def check_name(name: str) -> str:

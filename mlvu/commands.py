@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.files import inside
+from flagbench.runners.arguments import any_path
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score mlvu``."""
-    parser.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder with results, of any depth")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all scores, with intervals (default: none)")
+    parser.add_argument("paths", nargs="+", type=any_path, metavar="DIR", help="folder with results, of any depth")
+    parser.add_argument(
+        "--json", type=any_path, metavar="FILE", help="file for all scores, with intervals (default: none)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     judge = parser.add_argument_group("the open tasks")
     judge.add_argument(
@@ -46,10 +49,10 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit mlvu``."""
-    parser.add_argument("root", type=Path, metavar="DIR", help="folder of one run over the test set")
+    parser.add_argument("root", type=any_path, metavar="DIR", help="folder of one run over the test set")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=any_path,
         default=Path("mlvu_test.json"),
         metavar="FILE",
         help="file to write (default mlvu_test.json)",

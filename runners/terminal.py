@@ -6,11 +6,11 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from flagbench import printable
+from flagbench import BadInput, in_one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,6 +62,25 @@ def _printing() -> type[Console]:
                     yield segment._replace(text="\n".join(map(printable, segment.text.split("\n"))))
 
     return Printing
+
+
+def written(writes: Iterable[Callable[[], None]], code: int) -> int:
+    """Write the files that were asked for beside a verdict, each whether or not another can be written.
+
+    Args:
+        writes: A call for each file, which raises BadInput where it cannot be written.
+        code: Exit code of the verdict.
+
+    Returns:
+        The same; where that passes and a file cannot be written, the code of bad input.
+    """
+    for write in writes:
+        try:
+            write()
+        except BadInput as error:
+            print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
+            code = code or error.exit_code
+    return code
 
 
 class Stream:

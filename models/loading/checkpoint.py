@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, UnknownName
+from flagbench.files import user_path
 from flagbench.models.contract import Part
 from flagbench.models.loading.hub import download
 from flagbench.models.loading.registry import published, registry
@@ -100,7 +101,7 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
 
 
 def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoint:
-    path = Path(model).expanduser()
+    path = user_path(model)
     if path.is_dir():
         if revision:
             raise BadInput(f"--revision is for models on the hub, and {model} is a local folder: drop one of the two")
@@ -144,7 +145,7 @@ def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:
     fix = f"give the base as MODEL and this folder with --adapter {adapter.directory}"
     if not isinstance(base, str) or not base:
         raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} names no base_model_name_or_path: {fix}")
-    revision = config.get("revision") if not Path(base).expanduser().is_dir() else None
+    revision = config.get("revision") if not user_path(base).is_dir() else None
     if revision is not None and not isinstance(revision, str):
         raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} says revision = {revision!r}, which is not a text: {fix}")
     try:

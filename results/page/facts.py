@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -17,6 +16,9 @@ from flagbench.results.runs import Run
 
 _SHOWN = 800
 """Characters of a setting."""
+
+_MOST = 1e15
+"""Larger numbers are none of a model, a time or a count."""
 
 _PAIRS = 6
 """Pairs of a list that are settings of their own; more of them are one text."""
@@ -69,8 +71,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def number(value: Any) -> float | None:
-    """A finite number; None for all else."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that can be one of a page; None for all else."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and -_MOST <= value <= _MOST
     return value if known else None
 
 
@@ -93,7 +95,8 @@ def speed(run: Run) -> Speed | None:
         ]
         if counts:
             texts, seconds = (sum(column) for column in zip(*counts, strict=True))
-            return Speed(texts / seconds, "texts" if unit == "texts" else "answers")
+            per_second = number(texts / seconds)
+            return Speed(per_second, "texts" if unit == "texts" else "answers") if per_second else None
     return None
 
 
@@ -108,7 +111,7 @@ def size(run: Run) -> Size:
         meta = {}
     parameters = None if run.record.reranker else number(meta.get("n_parameters"))
     dimension = number(meta.get("embed_dim"))
-    return Size(int(parameters) if parameters else None, int(dimension) if dimension else None)
+    return Size(*(int(each) if each is not None and each >= 1 else None for each in (parameters, dimension)))
 
 
 def sampling_error(record: TaskRecord | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 from flagbench import printable
@@ -155,9 +156,9 @@ class Group:
         """True when differences to the first run have columns of their own."""
         return 1 < len(self.runs) <= DELTAS_UP_TO
 
-    @property
+    @cached_property
     def tested(self) -> int:
-        """Tests in it."""
+        """Tests in it; asked for at each cell."""
         return sum(cell.test is not None for line in self.comparison.lines for cell in line.cells)
 
 

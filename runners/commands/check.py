@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput, UnknownName, in_one_line
-from flagbench.runners.arguments import add_accept_counts, add_run_argument
+from flagbench import BadInput, UnknownName
+from flagbench.files import user_path
+from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.published import published_table
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
-from flagbench.runners.terminal import console, encodable, say
+from flagbench.runners.terminal import console, encodable, say, written
 
 if TYPE_CHECKING:
     from flagbench.results.gate.judge import Report
@@ -35,18 +35,22 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         help="baseline: run.json, the folder of a run, an --output folder with one run, a file of flagbench baseline, "
         "or published:org/model for its published scores of the run's benchmark",
     )
-    parser.add_argument("--candidate", required=True, type=Path, metavar="CAND", help="run to check, as --baseline")
+    parser.add_argument("--candidate", required=True, type=any_path, metavar="CAND", help="run to check, as --baseline")
     parser.add_argument(
-        "--rules", required=True, type=Path, metavar="FILE", help="TOML file with the rules (docs/ci.md)"
+        "--rules", required=True, type=any_path, metavar="FILE", help="TOML file with the rules (docs/ci.md)"
     )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="file for the verdicts as JUnit XML (default: none)")
+    parser.add_argument(
+        "--junit", type=any_path, metavar="FILE", help="file for the verdicts as JUnit XML (default: none)"
+    )
     parser.add_argument(
         "--markdown",
-        type=Path,
+        type=any_path,
         metavar="FILE",
         help="file for the verdicts as Markdown, for a pull request (default: none)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the whole report as JSON (default: none)")
+    parser.add_argument(
+        "--json", type=any_path, metavar="FILE", help="file for the whole report as JSON (default: none)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
     parser.add_argument(
         "--github",
@@ -63,7 +67,7 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench baseline``."""
     add_run_argument(parser)
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="FILE", help="file to write, such as baseline.json"
+        "--output", required=True, type=any_path, metavar="FILE", help="file to write, such as baseline.json"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.set_defaults(run=_baseline)
@@ -75,7 +79,7 @@ def _check(options: argparse.Namespace) -> int:
     from flagbench.results.gate.rules import read_rules
 
     targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
-    inputs = {Path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
+    inputs = {user_path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
     _check_targets(targets, inputs, overwrite=options.overwrite)
     report = _report(read_rules(options.rules), options)
     made = {"--junit": to_junit, "--markdown": to_markdown, "--json": to_json}
@@ -88,21 +92,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.github:
         writes.append(partial(_append_summary, to_markdown(report)))
         print("\n".join(to_annotations(report)))
-    return _written(writes, report.exit_code)
-
-
-def _written(writes: Sequence[Callable[[], None]], code: int) -> int:
-    """Write what was asked for, each whether or not another can be; the exit code.
-
-    A verdict that is reached stays: only one that passes becomes bad input where something cannot be written.
-    """
-    for write in writes:
-        try:
-            write()
-        except BadInput as error:
-            print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
-            code = code or error.exit_code
-    return code
+    return written(writes, report.exit_code)
 
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
@@ -123,7 +113,7 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
         raise BadInput(
             "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
         )
-    baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
+    baseline, candidate = labelled([find_run(user_path(options.baseline)), candidate])
     refuse_itself(baseline, candidate)
     return judge(rules, baseline, candidate, means=_means(candidate), seed=options.seed)
 

@@ -46,6 +46,8 @@ def _run(arguments: Sequence[str] | None) -> tuple[int, bool]:
     try:
         options = _parser().parse_args(arguments)
         return options.run(options), getattr(options, "verdict", False)
+    except SystemExit as left:  # after --help or --version
+        return left.code if isinstance(left.code, int) else 0, False
     except FlagbenchError as error:
         print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
         return error.exit_code, False

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench.runners.arguments import add_runs_argument
+from flagbench.runners.arguments import add_runs_argument, any_path
 from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="format of the output (default table)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: print)")
+    parser.add_argument("--output", type=any_path, metavar="FILE", help="file to write (default: print)")
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.add_argument(
         "--allow-differences",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from flagbench.runners.arguments import add_accept_counts, add_run_argument, names
+from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, names
 from flagbench.runners.registry import find_benchmark
-from flagbench.runners.terminal import console, say
+from flagbench.runners.terminal import console, say, written
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +51,9 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the whole result as JSON (default: none)")
+    parser.add_argument(
+        "--json", type=any_path, metavar="FILE", help="file for the whole result as JSON (default: none)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
 
 
@@ -89,8 +92,8 @@ def _verify(options: argparse.Namespace) -> int:
     out = console()
     out.print(render(verification))
     say(out, *remarks(verification))
-    _write(options.json, verification.as_dict(), out)
-    return 0 if verification.passed else 1
+    write = partial(_write, options.json, verification.as_dict(), out)
+    return written([write], 0 if verification.passed else 1)
 
 
 def read_run(path: Path) -> RunRecord:

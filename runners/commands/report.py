@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from flagbench.results.page import LANGUAGES
-from flagbench.runners.arguments import add_runs_argument
+from flagbench.runners.arguments import add_runs_argument, any_path
 from flagbench.runners.commands.compare import left_out
 from flagbench.runners.terminal import console, say
 
@@ -25,7 +25,7 @@ _PORTS = 1 << 16
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench report``."""
     add_runs_argument(parser)
-    parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--html", type=any_path, required=True, metavar="FILE", help="file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.add_argument(
         "--allow-differences",
@@ -38,7 +38,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench serve``."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder whose runs are shown, at any depth")
+    parser.add_argument("folder", type=any_path, metavar="DIR", help="folder whose runs are shown, at any depth")
     parser.add_argument(
         "--port",
         type=_port,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flagbench import BadData, BadInput, printable
+from flagbench.files import user_path
 from flagbench.models.loading.hub import download
 from flagbench.results.identity import settings_digest
 from flagbench.runners.data.hub_files import COMMIT, commit_of
@@ -211,7 +212,7 @@ class Folder(Source):
     path: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", self.path.expanduser().resolve())
+        object.__setattr__(self, "path", user_path(self.path).resolve())
 
     def card(self) -> Path:
         """See Source."""

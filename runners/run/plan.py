@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput, first_few
+from flagbench.files import user_path
 from flagbench.models.adapters import modalities
 from flagbench.models.contract import Role
 from flagbench.models.device import devices_line
@@ -172,7 +173,7 @@ def _benchmarks(wanted: Callable[[Benchmark], bool]) -> str:
 
 def _output(request: RunRequest) -> Path:
     """Results folder: those of a profile go beside the full ones, which they neither replace nor join."""
-    output = request.output.expanduser()
+    output = user_path(request.output)
     return output if request.profile == "full" else output / request.profile
 
 
@@ -187,7 +188,7 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
         return root
     if request.data is None:
         return None
-    root = request.data.expanduser()
+    root = user_path(request.data)
     if not root.is_dir():
         raise BadInput(f"--data {request.data}: no such folder; it must hold snapshots as <org>/<repo>/")
     return root

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -49,13 +50,13 @@ def _is_space(folder: Path) -> bool:
 
 
 def files(folder: Path, *suffixes: str) -> list[tuple[Path, os.stat_result]]:
-    """Files of a space, by name; those that vanish meanwhile are left out."""
+    """Regular files of a space, by name; those that vanish meanwhile are left out."""
     found = []
     with suppress(FileNotFoundError):
         for path in sorted(folder.iterdir()):
             with suppress(FileNotFoundError):
-                if path.suffix in suffixes:
-                    found.append((path, path.stat()))
+                if path.suffix in suffixes and stat.S_ISREG((state := path.stat()).st_mode):
+                    found.append((path, state))
     return found
 
 

@@ -461,3 +461,62 @@ def test_mteb_lists_no_file_of_ours(filled: RunStore, tmp_path: Path) -> None:
     with quiet():
         paths = ResultCache(tmp_path / "cache").get_cache_paths(include_remote=False)
     assert [path.relative_to(filled.folder).as_posix() for path in paths] == ["LCQMC.json"]
+
+
+# Files and links that would lead out of the folder.
+
+
+@pytest.mark.parametrize("name", ["../victim.txt", "../../../victim.txt", "ABSOLUTE", "flagbench/../../victim.txt"])
+def test_names_in_a_record_move_nothing_elsewhere(store: RunStore, tmp_path: Path, name: str) -> None:
+    run = _write(store, _run(), _task())
+    victim = tmp_path / "victim.txt"
+    named = str(victim) if name == "ABSOLUTE" else name
+    document = json.loads(store.run_file.read_text(encoding="utf-8"))
+    document["tasks"]["LCQMC"]["files"].append(named)
+    store.run_file.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"is no name of a file in the folder.*move it away"):
+        store.read()
+    forged = replace(run.tasks["LCQMC"], files=("LCQMC.json", named))
+    with pytest.raises(ValueError, match="no name of a file"):
+        store.write_task(replace(run, tasks={"LCQMC": forged}), _task(digest="d2"), {"LCQMC.json": "new"})
+    with pytest.raises(ValueError, match="no name of a file"):
+        store.write_task(run, _task(), {named: "new"})
+
+
+@pytest.mark.parametrize("link", ["org__model", "org__model/v1", "org__model/v1/flagbench"])
+def test_a_folder_that_is_a_link_out_of_the_output_is_not_written_to(tmp_path: Path, link: str) -> None:
+    away = tmp_path / "away"
+    away.mkdir()
+    path = tmp_path / "out" / link
+    path.parent.mkdir(parents=True)
+    path.symlink_to(away)
+    with pytest.raises(BadInput, match="is a link that leads out of"):
+        RunStore(tmp_path / "out", "org/model", "v1").prepare()
+    assert list(away.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["LCQMC.json", "flagbench/answers", "flagbench/.lock", "flagbench/replaced"])
+def test_links_in_the_folder_that_lead_out_are_refused_before_a_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    made = RunStore(tmp_path / "out", "org/model", "v1")
+    made.prepare()
+    made.release()
+    (made.folder / name).unlink(missing_ok=True)
+    (made.folder / name).symlink_to(tmp_path / "away")
+    with pytest.raises(BadInput, match="is a link that leads out of"):
+        made.prepare()
+    assert not (tmp_path / "away").exists()
+
+
+def test_a_result_that_is_a_link_out_of_the_folder_does_not_stand(store: RunStore, tmp_path: Path) -> None:
+    run = _write(store, _run(), _task())
+    (store.folder / "LCQMC.json").rename(tmp_path / "away.json")
+    (store.folder / "LCQMC.json").symlink_to(tmp_path / "away.json")
+    assert not store.finished(run, "LCQMC", "d1", ["LCQMC.json"])
+
+
+def test_a_record_that_is_no_file_is_not_taken_for_none(store: RunStore) -> None:
+    os.mkfifo(store.run_file)
+    with pytest.raises(BadInput, match="is not a regular file"):
+        store.read()

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import random
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -431,3 +432,23 @@ def test_data_that_certainly_differ_are_not_said_to_be_maybe_so(tmp_path: Path) 
     maybe, *others = line_of(same, "A").notes
     assert (same.differences, others) == ((), [said])
     assert "may be over different data" in maybe
+
+
+@pytest.mark.parametrize("begins", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1"])
+def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path, begins: str) -> None:
+    runs = runs_of(
+        tmp_path, one=[with_values(begins, [0, 50, 0], list("abc"))], two=[with_values(begins, [0, 0, 0], list("abc"))]
+    )
+    named = [replace(run, label=f"{begins}{at}") for at, run in enumerate(runs)]
+    first, second = csv.DictReader(io.StringIO(to_csv(compare(named))))
+    assert (first["task"], first["run"], second["run"]) == (f"'{begins}", f"'{begins}0", f"'{begins}1")
+    assert float(second["delta"]) == pytest.approx(-0.5 / 3)
+
+
+def test_what_moves_a_cursor_is_not_in_a_csv_file(tmp_path: Path) -> None:
+    runs = runs_of(
+        tmp_path,
+        one=[with_values("a\x1b[31m", [0, 0, 0], list("abc"))],
+        two=[with_values("a\x1b[31m", [0, 0, 0], list("abc"))],
+    )
+    assert "a\N{REPLACEMENT CHARACTER}[31m" in to_csv(compare(runs))

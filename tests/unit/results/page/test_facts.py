@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from flagbench.results.page.facts import Size, size, speed
 from flagbench.results.page.plot import HEIGHT, LEFT, WIDTH, plot
+from flagbench.results.runs import find_run
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_views import facts_of, made, section, tasks_of
 
@@ -90,3 +92,21 @@ def test_odd_records_are_shown(tmp_path: Path) -> None:
     (folder / "model_meta.json").write_text("{", encoding="utf-8")
     alone, _ = made([folder])
     assert facts_of(section(alone, "summary-1"))["Parameters"] == "unknown"
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), 1e308, -1, 0, True, "big", [1], None])
+def test_a_size_that_no_model_has_is_unknown(number: Any, tmp_path: Path) -> None:
+    one = page_run(tmp_path, "org/one", page_task("A"), meta={"n_parameters": number, "embed_dim": number})
+    two = page_run(tmp_path, "org/two", page_task("A"), meta={"n_parameters": 7, "embed_dim": 7})
+    assert size(find_run(one)) == Size(None, None)
+    assert size(find_run(two)) == Size(7, 7)
+    made([one, two])
+
+
+def test_a_speed_that_no_model_has_is_unknown(tmp_path: Path) -> None:
+    counts = {"asked": 10**15, "distinct": 10**15, "encoded": 10**15}
+    runs = [
+        page_run(tmp_path, f"org/{name}", page_task("A", texts=counts, seconds={"encode": 5e-324})) for name in "ab"
+    ]
+    assert speed(find_run(runs[0])) is None
+    made(runs)
