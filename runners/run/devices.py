@@ -38,7 +38,7 @@ class RequestedDevice:
         Raises:
             BadInput: There is no Ray cluster, or the matrix backend asked for cannot run a model.
         """
-        if self._request.engine == "ray":
+        if self._request.engine == "ray" and self.names:  # the device is refused before the cluster is looked for
             from flagbench.runners.workers.cluster import check_cluster
 
             check_cluster(self._request.ray_address)
