@@ -58,9 +58,9 @@ def check_labels(place: Place, qrels: Qrels, query_ids: Collection[str], passage
     for what, wanted, there in (("queries", list(qrels), query_ids), ("passages", list(judged), passage_ids)):
         known = there if isinstance(there, set | frozenset | dict) else set(there)
         if not any(each in known for each in wanted):
-            raise place.whole(
-                f"labels none of whose {len(wanted):,} {what} is there (labels: {_shown(wanted)}; {what}: "
-                f"{_shown(list(there))}){_as_numbers(wanted, known)}"
+            raise BadData(
+                f"{place.source} has labels in {place.part} none of whose {len(wanted):,} {what} is there (labels: "
+                f"{_shown(wanted)}; {what}: {_shown(list(there))}){_as_numbers(wanted, known)}; fix the data"
             )
 
 
