@@ -141,7 +141,7 @@ def _sort(run: Run) -> tuple[dict[str, str], list[Entry], list[str]]:
             left_out[name] = _NO_TASK
         elif record.status != "success":
             left_out[name] = "failed" if record.status == "error" else "ran over a part of the data"
-        elif DataState.of(record.data) is DataState.DIFFERS:
+        elif not record.data or DataState.of(record.data) is DataState.DIFFERS:
             left_out[name] = f"ran over what is {DataState.DIFFERS.words}"
         else:
             try:

@@ -106,8 +106,8 @@ def _with_content(document: Document) -> Document:
     for task in tasks.values():
         task["later_error"] = ""
         if task.get("data"):
-            status = task["data"].get("status")
-            state = DataState.COUNTS_AGREE if status == "exact" else DataState.of(task["data"])
+            then = {"exact": DataState.COUNTS_AGREE, "differs": DataState.DIFFERS}
+            state = then.get(str(task["data"].get("status")), DataState.UNKNOWN)
             task["data"] = {**task["data"], "status": str(state), "content": {}}
     return document | {"tasks": tasks}
 

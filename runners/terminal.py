@@ -40,18 +40,20 @@ def console(*, stderr: bool = False, file: IO[str] | None = None, width: int = _
 def say(console: Console, *lines: str) -> None:
     """Print lines as they are: no markup, no emoji, and no breaks but the terminal's own."""
     for line in lines:
-        console.print(line, markup=False, emoji=False, soft_wrap=True)
+        console.print("\n".join(map(printable, line.split("\n"))), markup=False, emoji=False, soft_wrap=True)
 
 
 @cache
 def _printing() -> type[Console]:
+    from rich.cells import cell_len
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
 
     class Printing(Console):
         """Rich's console. Everything that it prints goes through ``render``: names from files are made printable here.
 
-        Rich's own control codes, of progress bars, are segments of another kind.
+        Rich's own control codes, of progress bars, are segments of another kind. Tables are laid out by now, so that
+        what takes no room gets no sign in its place.
         """
 
         def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -59,7 +61,10 @@ def _printing() -> type[Console]:
                 if segment.control or segment.text.isprintable():
                     yield segment
                 else:
-                    yield segment._replace(text="\n".join(map(printable, segment.text.split("\n"))))
+                    shown = (
+                        each if each == "\n" else printable(each) if cell_len(each) else "" for each in segment.text
+                    )
+                    yield segment._replace(text="".join(shown))
 
     return Printing
 

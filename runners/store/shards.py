@@ -157,7 +157,9 @@ def unpack(chunk: bytes | bytearray, offset: int) -> Record | None:
         )
         record = Record(offset, begin + fields["size"], fields["rows"], columns)
         sound = record.rows >= 0 and all(
-            begin <= column.offset <= column.offset + column.nbytes <= record.length and not column.dtype.hasobject
+            all(type(each) is int and each >= 0 for each in column.shape)
+            and begin <= column.offset <= column.offset + column.nbytes <= record.length
+            and not column.dtype.hasobject
             for column in columns
         )
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):

@@ -30,7 +30,7 @@ def page_task(name: str, score: float | None = 0.5, kind: str = "Retrieval", **f
         "status": "success",
         "scores": {} if score is None else {"dev": {"default": score}},
         "data": {"status": "official", "differences": [], "source": "hub"},
-        "search": {"library": "faiss 1.15.1", "index": "flat", "devices": "cpu", "official": True},
+        "search": {"library": "faiss 1.15.1", "index": "flat", "devices": "cpu", "exact": True},
         "seconds": {"data": 1.0, "encode": 2.0, "search": 0.5, "score": 0.5},
         "texts": {"asked": 220, "distinct": 200, "encoded": 200},
         "finished": "2026-01-02T03:04:05+00:00",

@@ -137,7 +137,7 @@ def _numbered(rows: _Rows, *, zeros: bool, columns: tuple[str, ...]) -> None:
 
 def test_labels_of_no_passage_are_refused_with_the_cause(tmp_path: Path) -> None:
     """Ids with zeros before them, in a corpus of texts, which the labels have lost to a reader of numbers."""
-    _numbers = lambda rows: _numbered(rows, zeros=False, columns=("corpus-id",))  # noqa: E731
+    numbers = lambda rows: _numbered(rows, zeros=False, columns=("corpus-id",))  # noqa: E731
     line = _refusal(
         tmp_path / "plain",
         "CovidRetrieval",
@@ -147,7 +147,7 @@ def test_labels_of_no_passage_are_refused_with_the_cause(tmp_path: Path) -> None
     assert "none of whose 1 passages is there (labels: 'x'; passages: " in line
     dataset = tmp_path / "numbers" / _TASKS["CovidRetrieval"].dataset
     with pytest.raises(BadData):
-        _changed(tmp_path / "numbers", "CovidRetrieval", "default/*", _numbers)
+        _changed(tmp_path / "numbers", "CovidRetrieval", "default/*", numbers)
     corpus = next(dataset.glob("corpus/*"))
     rows = [json.loads(text) for text in corpus.read_text(encoding="utf-8").splitlines()]
     _numbered(rows, zeros=True, columns=("_id",))

@@ -20,6 +20,7 @@ from flagbench.cmteb.submission import Checked, Standing, check, check_target, f
 from flagbench.cmteb.submitted_model import Identity, describe, filled_in, identify, in_mteb, left_open
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
+from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import find_run, find_runs
 from tests.unit.submission_files import CORE, FOLDER, OWN, SPEC, result_of, score_of, task_record, write_run
@@ -174,8 +175,8 @@ def test_tasks_of_other_benchmarks(made: Callable[..., Path]) -> None:
     [
         ({"status": "error", "error": "no memory", "scores": {}, "files": ()}, "1 task failed: BQ"),
         ({"status": "partial"}, "1 task ran over a part of the data: BQ"),
-        ({"data": {"status": "differs"}}, "1 task ran over rows that differ from the published: BQ"),
-        ({"data": {}}, "1 task ran over rows that differ from the published: BQ"),
+        ({"data": {"status": "differs"}}, "1 task ran over what is not the official data: BQ"),
+        ({"data": {}}, "1 task ran over what is not the official data: BQ"),
     ],
 )
 def test_unfit_tasks_are_left_out_and_said(made: Callable[..., Path], fields: dict[str, Any], said: str) -> None:
@@ -191,13 +192,13 @@ def test_unfit_tasks_are_left_out_and_said(made: Callable[..., Path], fields: di
 
 def test_a_run_of_nothing_but_unfit_tasks(made: Callable[..., Path]) -> None:
     folder = made(task_record("BQ", data={"status": "differs"}))
-    assert "nothing to submit: 1 task ran over rows that differ" in refused(lambda: checked(folder))
+    assert "nothing to submit: 1 task ran over what is not the official data" in refused(lambda: checked(folder))
 
 
 def test_rows_that_nothing_is_published_of_are_taken_and_said(made: Callable[..., Path]) -> None:
     found = checked(made("STSB", task_record("BQ", data={"status": "unknown"})))
     assert [entry.name for entry in found.entries] == ["STSB", "BQ"]
-    assert found.unknown == ("BQ",)
+    assert found.unsure == {DataState.UNKNOWN: ["BQ"]}
 
 
 def test_tasks_that_mteb_lacks_are_left_out(made: Callable[..., Path]) -> None:

@@ -88,7 +88,7 @@ def test_odd_records_are_shown(tmp_path: Path) -> None:
     )
     empty = page_run(tmp_path, "org/empty")
     tree, _ = made([folder, empty])
-    assert facts_of(tasks_of(tree)["T2"])["Data"] == "not checked"
+    assert facts_of(tasks_of(tree)["T2"])["Data"] == "not known to be the official data"
     assert len(tasks_of(tree)) == 3
     (folder / "model_meta.json").write_text("{", encoding="utf-8")
     alone, _ = made([folder])
