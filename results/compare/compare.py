@@ -11,8 +11,9 @@ from flagbench import BadInput, printable
 from flagbench.results.compare.settings import settings_differ
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import Run, Tested, contradicted, difference, other_queries, surely_alike, tested
+from flagbench.results.runs import Run, contradicted, difference, other_queries, surely_alike
 from flagbench.results.statistics import holm
+from flagbench.results.tested import Tested, tested
 
 ALPHA = 0.05
 """Of all tests of a comparison together."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.compare import ALPHA, Cell, Comparison
 from flagbench.results.figures import percent
-from flagbench.results.runs import Run, Tested
+from flagbench.results.runs import Run
 from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
+from flagbench.results.tested import Tested
 
 if TYPE_CHECKING:
     from rich.table import Table
