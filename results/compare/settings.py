@@ -57,6 +57,9 @@ def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
     if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
         return
     one, other = ({key: value for key, value in each.items() if key not in _WHO} for each in (before, after))
+    if one.get("adapter") != other.get("adapter"):  # each has settings of its own, which the other has no use for
+        shared = one.keys() & other.keys()
+        one, other = ({key: value for key, value in each.items() if key in shared} for each in (one, other))
     lengths = {tuple(str(each.get(name)) for each in (one, other)) for name in _BOTH}
     if len(lengths) == 1:  # as --max-length sets both
         yield from _each({"max length": one.get(_BOTH[0])}, {"max length": other.get(_BOTH[0])}, whose, "")
@@ -70,9 +73,9 @@ def _each(before: Any, after: Any, whose: str, what: str) -> Iterator[str]:
         return
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key), after.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            yield from _each(one, other, f"{whose}{_word(key)} ", what)
-        elif one != other:
+        if isinstance(one, Mapping) or isinstance(other, Mapping):
+            yield from _each(one or {}, other or {}, f"{whose}{_word(key)} ", what)
+        elif _value(one) != _value(other):
             yield f"{whose}{_word(key)}{what} {_value(one)} → {_value(other)}"
 
 
