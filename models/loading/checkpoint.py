@@ -175,10 +175,18 @@ def with_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> Path:
 
 
 def local_name(directory: Path) -> str:
-    """``org/model`` of a local folder: ``checkpoint-N`` and ``model`` are named after the folder that they are in."""
-    if (directory.name.startswith("checkpoint-") or directory.name == "model") and directory.parent.name:
-        return f"{directory.parent.name}/{directory.name}".replace(" ", "_")
-    return f"local/{directory.name}".replace(" ", "_")
+    """``org/model`` of a local folder: ``checkpoint-N`` and ``model`` are named after the folder that they are in.
+
+    Raises:
+        BadInput: The name of the folder is not UTF-8, as that of a model in results is.
+    """
+    within = (directory.name.startswith("checkpoint-") or directory.name == "model") and directory.parent.name
+    name = f"{within or 'local'}/{directory.name}".replace(" ", "_")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{directory}: the name of the folder is not UTF-8; rename it") from error
+    return name
 
 
 def read_json(path: Path) -> dict[str, Any]:
