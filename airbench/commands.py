@@ -170,6 +170,11 @@ def _submit(options: argparse.Namespace) -> int:
     snapshots, over = _data(options)
     expected = [row for row in over if row.version == candidate.version and "test" in row.splits]
     checked = check(candidate, expected, snapshots, allow_partial=options.allow_partial)
+    if checked.short and not (options.mini or options.allow_partial):
+        raise BadInput(
+            f"{candidate.folder} cannot be submitted: {first_few(checked.short)} do not have results of as many "
+            "queries as are published; evaluate the official data, or use --allow-partial"
+        )
     digest = write_zip(checked, target, overwrite=options.overwrite)
     reranked = candidate.reranker != NO_RERANKER
     _show_submission(checked, form, target, digest, mini=options.mini, reranked=reranked)
@@ -191,6 +196,8 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
         total = checked.datasets + len(checked.missing)
         say(out, f"PARTIAL   {len(checked.missing)} of {total} datasets are missing: {first_few(checked.missing)}")
         say(out, "          the leaderboard leaves every average blank that misses a dataset")
+    if checked.short and not mini:
+        say(out, f"PARTIAL   not of as many queries as are published: {first_few(checked.short)}")
     if checked.left_out:
         say(out, f"left out  {counted(len(checked.left_out), 'file')} of the dev split or of another version")
     say(out, f"archive   {target}, {target.stat().st_size:,} bytes, md5 {digest}")

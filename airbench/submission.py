@@ -60,6 +60,7 @@ class Checked:
         queries: Queries of all of them.
         hits: Passages of all queries.
         missing: Names of datasets that a partial submission lacks.
+        short: Names of datasets whose results are not of as many queries as are published.
     """
 
     candidate: Candidate
@@ -69,6 +70,7 @@ class Checked:
     queries: int
     hits: int
     missing: tuple[str, ...]
+    short: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ def check(
             "(evaluate them, or use --allow-partial)",
         )
     queries = hits = 0
+    short = []
     for dataset, path in by_dataset.items():
         where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
         try:
@@ -219,11 +222,13 @@ def check(
             continue
         # Data that cannot be had is no fault of the results, and ends the check at once.
         faults += [f"{where}: {fault}" for fault in _faults_of(results, dataset, snapshots)]
+        if len(results.hits) != dataset.queries["test"]:
+            short.append(dataset.task_name)
         queries += len(results.hits)
         hits += sum(map(len, results.hits.values()))
     if faults:
         raise BadInput(f"{candidate.folder} cannot be submitted: {first_few(faults, _FAULTS_SHOWN, '; ')}")
-    return Checked(candidate, tuple(files), tuple(left_out), len(by_dataset), queries, hits, missing)
+    return Checked(candidate, tuple(files), tuple(left_out), len(by_dataset), queries, hits, missing, tuple(short))
 
 
 def _walk(

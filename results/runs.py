@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flagbench import BadInput, counted, first_few, in_one_line, printable
 from flagbench.files import inside, read_text
@@ -17,34 +16,12 @@ from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.shapes import ROUNDED as _ROUNDED
 from flagbench.results.values import Values
 
-if TYPE_CHECKING:
-    from flagbench.results.statistics import Paired
-
 _OWN = "flagbench"
 _LEVELS = (f"{_OWN}/run.json", f"*/{_OWN}/run.json", f"*/*/{_OWN}/run.json")
 """Below the folder of a run, of a model, and of an output."""
 
 _OF_PROFILES = f"*/*/*/{_OWN}/run.json"
 """Below an output, of samples (``<output>/<profile>``): these stand in for the full runs where there are none."""
-
-
-@dataclass(frozen=True)
-class Tested:
-    """One run against the first, query by query.
-
-    Attributes:
-        metric: The metric that the values are of.
-        queries: Queries with values in the first run and in this one.
-        paired: Over the queries that both have.
-        adjusted: P-value after Holm's correction for all tests of the comparison.
-        significant: Whether that is small enough.
-    """
-
-    metric: str
-    queries: tuple[int, int]
-    paired: Paired
-    adjusted: float = 1.0
-    significant: bool = False
 
 
 @dataclass(frozen=True)
@@ -309,44 +286,6 @@ def _makes(values: Values, metric: str, record: TaskRecord) -> bool:
         for split, by_subset in record.scores.items()
         for subset, score in by_subset.items()
     )
-
-
-def tested(
-    task: str,
-    runs: tuple[Run, Run],
-    values: tuple[Values | None, Values | None],
-    seed: int,
-) -> Tested | str:
-    """Test the second run against the first over the queries that both have.
-
-    Args:
-        task: Name.
-        runs: The two.
-        values: Theirs, by query.
-        seed: Seed of all tests; each task's draws depend on its name as well, and on no other task.
-
-    Returns:
-        The test, or why there is none.
-    """
-    from flagbench.results.statistics import paired
-
-    first, second = (run.record.tasks.get(task) for run in runs)
-    if first is None or second is None or first.score is None or second.score is None:
-        return "one of the two runs has no score"
-    one, other = values
-    if one is None or other is None:
-        without = [run.label for run, its in zip(runs, values, strict=True) if its is None]
-        return f"no values by query in {' and '.join(without)}"
-    metric = shared_metric((first, second), (one, other))
-    if metric is None:
-        return "the scores are not the means of the values by query"
-    before, after = one.of(metric), other.of(metric)
-    ids = [id_ for id_ in before if id_ in after]
-    if not ids:
-        return "no query is in both runs"
-    seeds = (seed, zlib.crc32(task.encode("utf-8", "surrogatepass")))
-    found = paired([before[id_] for id_ in ids], [after[id_] for id_ in ids], seed=seeds)
-    return Tested(metric, (len(before), len(after)), found)
 
 
 def surely_alike(first: TaskRecord, second: TaskRecord) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -186,6 +187,17 @@ class Benchmark(ABC):
         Raises:
             BadInput: They may not.
         """
+
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """Commands for the results of a run, complete, each of which works for what was run; by default those of
+        ``commands`` on the folder of the run.
+
+        Args:
+            plan: What was run.
+            done: Names of its tasks that have a result.
+        """
+        folder = shlex.quote(str(plan.store.folder))
+        return [f"flagbench {verb} {self.name} {folder}" for verb in ("score", "submit") if verb in self.commands]
 
     def mini_data(self) -> Path | None:
         """Folder of the miniature data that ships with the package; None, the default, when there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,22 @@ class Detection:
     cutoffs: tuple[Cutoff, ...] = ()
 
 
+_OVERRULED: Mapping[str, frozenset[str]] = {
+    "pooling": frozenset({"pooling"}),
+    "normalisation": frozenset({"normalize"}),
+    "length": frozenset({"query_max_length", "passage_max_length"}),
+    "dtype": frozenset({"dtype"}),
+    "instruction": frozenset({"query instruction"}),
+}
+"""By what a line of evidence is about: the settings that, all of them given by the user, leave nothing of it."""
+
+
+def _overruled(line: str, by: Sequence[str]) -> bool:
+    """Tell whether the user's flags, by their own lines, take the place of what a line of evidence says."""
+    flags = _OVERRULED.get(line.partition(":")[0])
+    return flags is not None and flags <= {each.partition(":")[0] for each in by}
+
+
 def _never() -> bool:
     return False
 
@@ -107,7 +123,7 @@ def detect(
         )
         evidence.append(f"adapters: {', '.join(spec.adapters)}, merged into {spec.base}")
     spec, override_evidence = override(spec, overrides)
-    evidence += override_evidence
+    evidence = [line for line in evidence if not _overruled(line, override_evidence)] + override_evidence
     cutoffs: tuple[Cutoff, ...] = ()
     if spec.own:
         spec, cutoffs, override_evidence = spec.own.at_checkpoint(spec, config, overrides.own, overrides.cutoff)

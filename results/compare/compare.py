@@ -8,10 +8,12 @@ from statistics import fmean
 from typing import Literal
 
 from flagbench import BadInput, printable
+from flagbench.results.compare.settings import settings_differ
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import Run, Tested, contradicted, difference, other_queries, surely_alike, tested
+from flagbench.results.runs import Run, contradicted, difference, other_queries, surely_alike
 from flagbench.results.statistics import holm
+from flagbench.results.tested import Tested, tested
 
 ALPHA = 0.05
 """Of all tests of a comparison together."""
@@ -106,6 +108,12 @@ class Comparison:
     def differences(self) -> tuple[str, ...]:
         """Why scores do not compare, where that was allowed."""
         return tuple(each for line in self.lines for each in line.differences)
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """For each run the line on settings that differ from the first run's, empty where none do."""
+        first, *others = (run.record for run in self.runs)
+        return ("", *(settings_differ(first, other) for other in others))
 
     @property
     def missing(self) -> tuple[tuple[str, ...], ...]:

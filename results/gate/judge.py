@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few, printable
 from flagbench.results.compare.compare import Comparison, compare
+from flagbench.results.compare.settings import settings_differ
 from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
@@ -77,6 +78,11 @@ class Report:
     notes: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
     too_few: int = 0
+
+    @property
+    def settings(self) -> str:
+        """The line on settings that differ between the runs; empty where none do."""
+        return settings_differ(self.baseline.record, self.candidate.record)
 
     @property
     def counts(self) -> Mapping[Outcome, int]:

@@ -76,6 +76,7 @@ def to_json(report: Report) -> str:
         "candidate": _run(report.candidate),
         "verdicts": [asdict(verdict) for verdict in report.verdicts],
         "notes": report.notes,
+        "settings": report.settings,
         "method": {"tests": report.tests, "correction": "Holm", "alpha": report.rules.alpha, "seed": report.seed},
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
@@ -93,7 +94,8 @@ def check_line(verdict: Verdict) -> str:
 
 def notes(report: Report) -> list[str]:
     """Notes below the table, a line each."""
-    lines = [f"note: {printable(note)}" for note in report.notes]
+    lines = [report.settings] if report.settings else []
+    lines += [f"note: {printable(note)}" for note in report.notes]
     if report.tests:
         lines.append(
             f"significance: two-sided sign flips query by query, Holm's correction over the gate's tests "

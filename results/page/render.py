@@ -132,6 +132,7 @@ def _environment(language: Language) -> Environment:
     made.filters |= {
         "percent": percent,
         "gain": gain,
+        "direction": direction,
         "breaks": _breaks,
         "short": _short,
         "duration": says.duration,
@@ -154,6 +155,12 @@ def gain(delta: float | None) -> str:
         return ""
     rounded = round(100 * delta, 2) + 0.0  # no -0.00
     return f"{rounded:+.2f}".replace("-", _MINUS)
+
+
+def direction(delta: float) -> str:
+    """How a difference of scores looks: ``gain``, ``loss`` or, where it rounds to nothing, ``even``."""
+    rounded = round(100 * delta, 2)
+    return "gain" if rounded > 0 else "loss" if rounded < 0 else "even"
 
 
 def _fit(value: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 
 from flagbench import printable
@@ -28,10 +29,22 @@ class Benchmark:
     Attributes:
         title: For people.
         averages: Names of the tasks that each average of the benchmark is made of, by its label.
+        mini_averages: The same of its miniature data, which need not have all tasks.
+        mini: The last folders of the path of its miniature data; empty for none.
     """
 
     title: str
     averages: Mapping[str, Sequence[str]]
+    mini_averages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    mini: tuple[str, ...] = ()
+
+    def averages_of(self, run: Run) -> Mapping[str, Sequence[str]]:
+        """The averages of the data that a run is over: of the miniature data where all of its tasks are."""
+        names = {name for names in self.averages.values() for name in names}
+        sources = [str(record.data.get("source", "")) for name, record in run.record.tasks.items() if name in names]
+        end = len(self.mini)
+        mini = end and sources and all(Path(each).parts[-2 - end : -2] == self.mini for each in sources)
+        return self.mini_averages if mini else self.averages
 
 
 @dataclass(frozen=True)
@@ -283,7 +296,7 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
     """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest."""
     made = []
     for benchmark in benchmarks.values():
-        averages = {label: list(names) for label, names in benchmark.averages.items()}
+        averages = {label: list(names) for label, names in benchmark.averages_of(run).items()}
         whole = {
             name: record.score
             for name, record in run.record.tasks.items()

@@ -104,10 +104,12 @@ def benchmarks() -> dict[str, Benchmark]:
 
     found = registered()
     warn(found.faults)
-    return {
-        name: Benchmark(each.title, each.averages(RunRequest(model="", benchmark=name)))
-        for name, each in found.benchmarks.items()
-    }
+    made = {}
+    for name, each in found.benchmarks.items():
+        whole, mini = (each.averages(RunRequest(model="", benchmark=name, mini=mini)) for mini in (False, True))
+        folder = each.mini_data()
+        made[name] = Benchmark(each.title, whole, mini, folder.parts[-2:] if folder else ())
+    return made
 
 
 def _loopback(host: str) -> bool:

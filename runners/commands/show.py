@@ -68,11 +68,9 @@ def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
             say(console, f"* {state.words} (see run.json): scores are not comparable with published ones")
     if any(record.status != "error" for record in finished.records):
         say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
-        if "score" in plan.benchmark.commands:
-            verbs = [verb for verb in ("score", "submit") if verb in plan.benchmark.commands]
-            then = ", and ".join(f"flagbench {verb} {plan.benchmark.name} {plan.store.folder}" for verb in verbs)
-            data = ", with the same --mini or --data where they read data" if plan.snapshots.root else ""
-            say(console, f"then: {then}{data} (see its --help)")
+        done = [record.name for record in finished.records if record.status != "error"]
+        for command in plan.benchmark.next_commands(plan, done):
+            say(console, f"then: {command}")
     for record in finished.records:
         if record.status == "error":
             say(console, f"flagbench: {record.error}")
@@ -185,7 +183,10 @@ def show_verified(root: Path, verified: Verified, console: Console) -> None:
         say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
     if verified.torn:
         say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
+    for path in verified.unread:
+        say(console, f"{path} was not read to its end: it may still be written; verify again in a minute")
     found = counted(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
+    found += f", {counted(len(verified.unread), 'file')} not read to the end" if verified.unread else ""
     say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -115,10 +116,11 @@ def resolve(request: RunRequest) -> Plan:
     _check_modalities(model, tasks)
     _check_vectors(request, model)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
+    device.check_runs(filter(None, (model, reranker)))
     _check_data(benchmark, tasks, snapshots, request)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
     store = RunStore(_output(request), name, name_revision)
-    _check_folder("--output", user_path(request.output))
+    _check_folder("--output", store.run_file.parent)
     if request.store:
         _check_folder("--store", request.store)
     elif request.store_fp16:
@@ -286,6 +288,8 @@ def _check_folder(flag: str, folder: Path) -> None:
             existing = existing.parent
         if not existing.is_dir():
             raise BadInput(f"{flag} {folder}: {existing} is a file, not a folder; choose another")
+        if flag == "--output" and not os.access(existing, os.W_OK | os.X_OK):
+            raise BadInput(f"{flag} {folder}: {existing} cannot be written; choose another")
     except OSError as error:
         raise BadInput(f"{flag} {folder}: {error.strerror}; choose another") from error
 

@@ -12,6 +12,7 @@ the cluster has room. Checkpoints and, for several such runs, the store lie on s
 from __future__ import annotations
 
 import functools
+import importlib.util
 import socket
 import threading
 from collections.abc import Callable
@@ -90,15 +91,24 @@ def _pool(ray: ModuleType, end: Callable[[], object], device: str, spec: ModelSp
     return ClusterPool(spec, [start] * count, "cuda" if on_gpu else "cpu", end=end)
 
 
+def check_cluster(address: str | None) -> None:
+    """See that Ray is installed and that a server answers at the address, without joining the cluster.
+
+    Raises:
+        BadInput: It is not, or none does.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise BadInput("--engine ray needs Ray: pip install 'flagbench[ray]'")
+    _refuse_unreachable(address)
+
+
 def _connected(address: str | None) -> tuple[ModuleType, Callable[[], object]]:
     """Ray, and what ends the connection; nothing where it was there before."""
-    try:
-        import ray
-    except ImportError:
-        raise BadInput("--engine ray needs Ray: pip install 'flagbench[ray]'") from None
+    check_cluster(address)
+    import ray
+
     if ray.is_initialized():
         return ray, lambda: None
-    _refuse_unreachable(address)
     try:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
     except (ConnectionError, ValueError, RuntimeError) as error:

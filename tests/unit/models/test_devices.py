@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from flagbench import BadInput
-from flagbench.models.device import device_name, devices_line, resolve_devices
+from flagbench.models.device import MOST_WORKERS, device_name, devices_line, resolve_device, resolve_devices
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run import plan
 from tests.checkpoints import add_sentence_transformers, write_bert
@@ -20,6 +20,20 @@ from tests.checkpoints import add_sentence_transformers, write_bert
 )
 def test_the_processor_may_have_several_workers(wanted: str, devices: tuple[str, ...]) -> None:
     assert resolve_devices(wanted) == devices
+
+
+@pytest.mark.parametrize("wanted", ["meta", "xpu", "hpu:0", "vulkan", "cpu:1", "mps:3"])
+def test_a_device_that_flagbench_does_not_run_on_is_refused_before_the_run(wanted: str) -> None:
+    with pytest.raises(BadInput, match="--device") as refused:
+        resolve_device(wanted)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("count", [MOST_WORKERS + 1, 100_000, 10**30])
+def test_more_workers_than_a_machine_can_start_are_refused(count: int) -> None:
+    assert len(resolve_devices(f"cpu:{MOST_WORKERS}")) == MOST_WORKERS
+    with pytest.raises(BadInput, match=f"from 1 to {MOST_WORKERS}$"):
+        resolve_devices(f"cpu:{count}")
 
 
 @pytest.mark.parametrize("wanted", ["cpu:0", "cpu:x", "cpu:²", "cpu:-1", "gpu", "", "cuda:0,cuda:1", "cpu,nowhere:0"])

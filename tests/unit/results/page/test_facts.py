@@ -9,7 +9,8 @@ import pytest
 
 from flagbench.results.page.facts import Size, size, speed
 from flagbench.results.page.plot import HEIGHT, LEFT, WIDTH, plot
-from flagbench.results.runs import find_run
+from flagbench.results.page.view import Benchmark, officials
+from flagbench.results.runs import Run, find_run
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_views import facts_of, made, section, tasks_of
 
@@ -110,3 +111,18 @@ def test_a_speed_that_no_model_has_is_unknown(tmp_path: Path) -> None:
     ]
     assert speed(find_run(runs[0])) is None
     made(runs)
+
+
+def test_averages_of_miniature_data_are_over_the_tasks_that_it_has(tmp_path: Path) -> None:
+    def run(*folders: str) -> Run:
+        data = {"status": "differs", "differences": []}
+        tasks = [page_task(f"T{at}", 0.5, data=data | {"source": f"folder {each}"}) for at, each in enumerate(folders)]
+        return find_run(page_run(tmp_path / folders[0].replace("/", "_") / str(len(folders)), "org/m", *tasks))
+
+    its = Benchmark("B", {"Avg": ["T0", "T1", "T2"]}, {"Avg": ["T0", "T1"]}, ("bench", "mini"))
+    mini = run("/opt/bench/mini/org/T0", "/opt/bench/mini/org/T1")
+    (found,) = officials(mini, {"b": its})
+    assert (found.tasks, found.missing, found.score) == (2, (), 0.5)
+    for other in (run("/data/org/T0", "/data/org/T1"), run("/opt/bench/mini/org/T0", "/data/org/T1")):
+        (found,) = officials(other, {"b": its})
+        assert (found.tasks, found.missing, found.score) == (3, ("T2",), None)
