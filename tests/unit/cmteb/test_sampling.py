@@ -125,6 +125,33 @@ def test_each_split_and_subset_has_a_draw_of_its_own() -> None:
     ]
 
 
+@pytest.mark.parametrize("subsets", [1, 2, 3, 5])
+def test_of_many_subsets_that_are_unlike_the_whole_two_are_named(subsets: int) -> None:
+    task = mteb_task(_row("CLSClusteringS2S"))
+    row = replace(_row("CLSClusteringS2S"), splits=("test",), subsets=tuple(f"s{number}" for number in range(subsets)))
+    task.dataset = {
+        subset: {"test": Dataset.from_dict({"sentences": [["a"] * (11 + number)], "labels": [[0] * (11 + number)]})}
+        for number, subset in enumerate(row.subsets)
+    }
+    drawn = sampled(Loaded(row, DataVerdict("exact", (), "a folder"), task), "smoke")
+    each = [
+        f"10 of up to {11 + number} texts of each set: fewer texts to cluster give another score"
+        for number in range(subsets)
+    ]
+    assert drawn.sample is not None
+    assert drawn.sample.unlike == "; ".join(
+        each[:2] + ([f"and {subsets - 2} more such subsets"] if subsets > 2 else [])
+    )
+    assert drawn.data == DataVerdict(
+        "differs",
+        tuple(f"test/s{number} a sample of 1 of 1 sets (profile smoke); {line}" for number, line in enumerate(each)),
+        "a folder",
+    )
+    assert (drawn.sample.profile, drawn.sample.unit) == ("smoke", "sets")
+    assert drawn.sample.parts == {"test": dict.fromkeys(row.subsets, (1, 1))}
+    assert drawn.sample.places == {"test": {subset: [0] for subset in row.subsets}}
+
+
 def test_training_rows_are_not_drawn_from() -> None:
     whole = load(_row("TNews"), Snapshots(MINI)).content.dataset
     drawn = _drawn("TNews", "smoke").content.dataset

@@ -116,6 +116,26 @@ def test_an_answer_ends_with_its_last_token_in_every_batch(tmp_path):
     assert short == naive.words.decode(tokens[: tokens.index(tokens[2]) + 1])
 
 
+@pytest.mark.parametrize("ends", ["one", "list", "tokenizer"])
+def test_an_answer_ends_with_any_token_that_the_checkpoint_ends_answers_with(tmp_path, ends):
+    folder = write_causal(tmp_path / "m", "llama")
+    naive = Naive(folder)
+    whole = [naive.ids(answer) for answer in answers_of(loaded(folder), PROMPTS[:2], 12)]
+    wanted = [whole[0][2], whole[1][4]] if ends == "list" else whole[0][2]
+    path = folder / "generation_config.json"
+    own = json.loads(path.read_text()) | {"eos_token_id": None if ends == "tokenizer" else wanted}
+    path.write_text(json.dumps(own))
+    model = loaded(folder, 2)
+    tokens = {naive.words.eos_token_id} if ends == "tokenizer" else {wanted} if ends == "one" else set(wanted)
+    assert model._ends == tokens
+    model._model.generation_config.pad_token_id = naive.ids("x")[0]  # no special token, so it would be read as a text
+
+    cut = [next((at for at, token in enumerate(row) if token in tokens), len(row)) + 1 for row in whole]
+    assert answers_of(model, PROMPTS[:2], 12) == [
+        naive.words.decode(row[:end], skip_special_tokens=True) for row, end in zip(whole, cut, strict=True)
+    ]
+
+
 # Prompts
 
 
@@ -205,6 +225,9 @@ def test_a_model_of_texts_answers_questions_on_videos_blind_alone(tmp_path):
         VideoSettings(0, sampler="mlvu"),
         "bf16",
     )
+    unasked = resolve_generator(folder, None, None, Overrides(), **allowed)
+    assert (unasked.spec.own, unasked.spec.adapter) == (None, "causal-lm")
+    assert "video" not in unasked.spec.as_dict()
     with pytest.raises(BadInput, match=r"is a text model \(LlamaForCausalLM\) and sees no videos; .* or --blind"):
         resolve_generator(folder, None, VideoSettings(8, sampler="mlvu"), Overrides(), **allowed)
 

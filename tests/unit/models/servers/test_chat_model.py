@@ -12,6 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import av
+import httpx2
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ from flagbench.models.prompts import Clip, Image, Prompt, Text
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
-from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit
+from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, error_message
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
 from tests.fake_server import FakeServer, Reply, completion, unused_port
@@ -374,6 +375,30 @@ def test_a_refusal_is_not_repeated(serve, clock, status, said, fix):
     assert " ".join(said.split()) in one_line(caught.value)
     assert len(server.questions) == 1
     assert not clock.waits
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error": {"message": "too\\n  long", "code": 7}}', "too long"),
+        (b'{"error": {"code": 7}}', "{'code': 7}"),
+        (b'{"error": "too long"}', "too long"),
+        (b'{"error": ["a", "b"]}', "['a', 'b']"),
+        (b'{"error": ""}', "Bad Request"),
+        (b'{"message": "too long"}', "too long"),
+        (b'{"detail": "too long"}', "{'detail': 'too long'}"),
+        (b'["too long"]', '["too long"]'),
+        (b'"too long"', '"too long"'),
+        (b"<p>too\n long</p>", "<p>too long</p>"),
+        (b"", "Bad Request"),
+        (b"x" * 300, "x" * 300),
+        (b"x" * 301, "x" * 299 + "…"),
+        (b"[" * 100_000, "[" * 299 + "…"),
+    ],
+    ids=lambda value: str(value[:40]),
+)
+def test_what_a_server_says_of_an_error_is_its_message_in_one_line(body, said):
+    assert error_message(httpx2.Response(400, content=body)) == said
 
 
 def test_answers_that_are_cut_or_empty_are_counted(serve):

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -98,6 +98,38 @@ def test_a_flag_of_a_benchmark_reaches_the_request(name: str) -> None:
         assert request.options != owner()
     (plain,) = requests_of(parsed("evaluate", "m", "--benchmark", name, "--no-store"))
     assert plain.options == owner()
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_flag_of_a_few_values_takes_no_other(name: str) -> None:
+    owner = find_benchmark(name).options
+    assert owner is not None
+    hints = get_type_hints(owner)
+    for each in flags_of(owner):
+        kinds = [hints[each.field], *get_args(hints[each.field])]
+        values = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
+        assert tuple(each.choices) == values, each.name
+        if values:
+            assert f"invalid choice: '{values[0]}x'" in refused(
+                "evaluate", "m", "--benchmark", name, each.name, f"{values[0]}x"
+            )
+
+
+def test_lists_take_the_flags_that_choose_tasks() -> None:
+    found = {
+        name: [each.name for each in flags_of(owner) if each.selects]
+        for name in OWN
+        if (owner := find_benchmark(name).options)
+    }
+    assert {name: flags for name, flags in found.items() if flags} == {
+        "cmteb": ["--group"],
+        "mteb": ["--subsets"],
+        "air-bench": ["--benchmark-version", "--domains", "--languages", "--datasets", "--splits"],
+        "mlvu": ["--sets"],
+    }
+    for name, flags in found.items():
+        for each in flags:
+            assert parsed("tasks", "--benchmark", name, each, "x").benchmark == name
 
 
 # Whose a flag is.
