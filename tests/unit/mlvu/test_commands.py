@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from flagbench.mlvu.judgements import JudgeItem
 from flagbench.mlvu.loading import Question
 from flagbench.mlvu.registry import find
 from flagbench.mlvu.saved import Saved
+from flagbench.models.loading.overrides import Overrides
 from flagbench.models.servers.chat_model import ApiModel
 from flagbench.models.video import VideoSettings
 
@@ -93,7 +95,8 @@ def test_only_answers_to_open_questions_with_references_are_judged(run: Path) ->
 
 
 def test_a_dry_run_says_what_judging_would_cost_and_asks_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ran(commands.add_score, run, "--judge", "j", "--judge-base", URL, "--dry-run")
+    target = run / "scores.json"
+    ran(commands.add_score, run, "--judge", "j", "--judge-base", URL, "--dry-run", "--json", target)
     material = [
         {"question": "What is 8:0?", "scoring_points": ["She sings", "on a boat"], "answer": "Sings."},
         {"question": "What is 9:0?", "reference": "It is 9:0.", "answer": "A dog."},
@@ -108,6 +111,7 @@ def test_a_dry_run_says_what_judging_would_cost_and_asks_nothing(run: Path, caps
         f"{sum(math.ceil(len(each) / 4) for each in replies)} of replies (4 characters a token); 0 items are judged "
         "already\n"
     )
+    assert not target.exists()
     assert not (run / "flagbench").exists()
 
 
@@ -151,11 +155,43 @@ def test_a_judge_on_a_server_sees_nothing_and_is_asked_so_often(
     assert seen.items() <= model.spec.as_dict().items()
 
 
+def test_a_judge_of_files_is_loaded_as_a_model_that_reads_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No code of its own runs and no pickle is read: nobody was asked for leave."""
+    given: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
+    blind = VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu")
+
+    def resolve(model: str, revision: str | None, settings: VideoSettings, overrides: Any, **more: Any) -> Any:
+        given.update(more, model=model, revision=revision, settings=settings, overrides=overrides)
+        return SimpleNamespace(spec="spec", load=lambda **arguments: asked.update(arguments) or "loaded")
+
+    monkeypatch.setattr("flagbench.models.loading.resolve.resolve_generator", resolve)
+    for device in ("cpu", "cuda:0"):
+        monkeypatch.setattr("flagbench.models.device.resolve_device", lambda wanted, device=device: device)
+        assert commands._judge_model(options(commands.add_score, "x", "--judge", "org/judge")) == "loaded"
+        assert given.pop("on_cpu")() == (device == "cpu")
+        assert given == {
+            "model": "org/judge",
+            "revision": None,
+            "settings": blind,
+            "overrides": Overrides(),
+            "trust_remote_code": False,
+            "allow_pickle": False,
+        }
+        assert asked == {"device": device, "batch_size": None, "trust_remote_code": False, "allow_pickle": False}
+    dry: Any = commands._judge_model(options(commands.add_score, "x", "--judge", "org/judge", "--dry-run"))
+    assert dry.spec == "spec"
+    with pytest.raises(BadInput, match="a dry run asks nothing"):
+        dry.answers([], max_new_tokens=1)
+
+
 def test_a_server_is_asked_within_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     from flagbench.mlvu.find_model import server_model
 
     checks: list[ApiModel] = []
-    monkeypatch.setattr(ApiModel, "check", checks.append)
+    monkeypatch.setattr(ApiModel, "check", lambda self: checks.append(self))
     blind = VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu")
     model: Any = server_model("m", URL, blind, concurrency=7, requests_a_minute=60).load()
     assert checks == [model]

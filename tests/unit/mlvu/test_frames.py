@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -138,6 +140,33 @@ def test_the_length_of_a_video_ends_with_its_last_frame(times: list[float], last
     """Where nothing says how long that is shown, as long as the frames commonly are; a single one for a second."""
     found = frames_module._length(np.array(times), last, Path("a.mp4"))
     assert found == (len(times), len(times) / seconds, seconds)
+
+
+@pytest.mark.parametrize(
+    ("given", "times"),
+    [
+        ([1.5, 2.0, 4.0], [0.0, 0.5, 2.5]),
+        ([2.0], [0.0]),
+        ([], []),
+        ([None], [0.0]),
+        ([0.0, None, 1.0], [0.0, 0.1, 0.2]),
+        ([0.0, 1.0, 1.0], [0.0, 0.1, 0.2]),
+        ([0.0, 2.0, 1.0], [0.0, 0.1, 0.2]),
+    ],
+    ids=str,
+)
+def test_frames_whose_times_do_not_rise_come_evenly(
+    given: list[float | None], times: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many a second as the stream says, 10 here."""
+    stream = SimpleNamespace(average_rate=10, guessed_rate=7)
+    monkeypatch.setattr(frames_module, "opened", lambda _: nullcontext((None, stream)))
+    monkeypatch.setattr(frames_module, "_frames", lambda *_: [SimpleNamespace(time=each) for each in given])
+    assert frames_module._times_by_decoding(Path("a.mp4")).tolist() == pytest.approx(times)
+    for rates, second in (((0, 4), 0.25), ((None, None), 0.04)):
+        stream.average_rate, stream.guessed_rate = rates
+        monkeypatch.setattr(frames_module, "_frames", lambda *_: [SimpleNamespace(time=None)] * 3)
+        assert frames_module._times_by_decoding(Path("a.mp4")).tolist() == pytest.approx([0, second, 2 * second])
 
 
 def test_a_video_without_frames_has_no_length() -> None:

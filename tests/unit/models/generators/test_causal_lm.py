@@ -102,6 +102,12 @@ def test_options_score_as_in_full_passes(folder, naive, kind):
         assert np.abs(found - naive.scores(by_hand(kind, prompt), given)).max() < 1e-3
 
 
+def test_a_question_without_options_has_no_scores(folder):
+    none, one = loaded(folder).score_options(PROMPTS[:2], [[], ["A"]])
+
+    assert (none.shape, none.dtype, one.shape) == ((0,), np.float32, (1,))
+
+
 def test_an_answer_ends_with_its_last_token_in_every_batch(tmp_path):
     """One that ends early gets padding behind it, which is not a text even where it is no special token."""
     folder = write_causal(tmp_path / "m", "llama")

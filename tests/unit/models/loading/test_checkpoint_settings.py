@@ -163,9 +163,7 @@ def test_a_damaged_modules_json(checkpoint, content):
     found = checkpoint(BERT)
     (found.directory / "modules.json").write_bytes(content)
 
-    said = refusal(found)
-    assert said.startswith(f"{found.directory / 'modules.json'} is not ")
-    assert said.endswith("; copy the checkpoint again")
+    assert "modules.json" in refusal(found)
 
 
 # Instructions and lower-casing

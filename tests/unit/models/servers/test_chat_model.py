@@ -22,7 +22,7 @@ from flagbench.models.prompts import Clip, Image, Prompt, Text
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
-from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, error_message
+from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, error_message, plain_url, seconds_to_wait
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
 from tests.fake_server import FakeServer, Reply, completion, unused_port
@@ -223,6 +223,48 @@ def test_what_cannot_be_is_refused(changes, says):
     with pytest.raises(BadInput, match=says) as caught:
         api_model(given.pop("name"), given.pop("url"), given.pop("video"), **given)
     one_line(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field", ["model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed", "stream", "n"]
+)
+def test_fields_that_are_set_here_are_no_extra_ones(field):
+    with pytest.raises(BadInput, match=rf"\b{field}\b"):
+        api_model("m", "http://h/v1", VIDEO, extra={"top_p": 1, field: 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("http://h:8000/v1", "http://h:8000/v1"),
+        (" https://h/v1//\n", "https://h/v1"),
+        ("HTTP://H/v1", "http://h/v1"),
+        ("http://127.0.0.1", "http://127.0.0.1"),
+    ],
+)
+def test_a_url_is_written_down_in_one_form(given, written):
+    assert plain_url(given) == written
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *(
+            ("", 0.0),
+            ("soon", 0.0),
+            ("-5", 0.0),
+            ("1.5", 0.0),
+            ("nan", 0.0),
+            (" 40 ", 40.0),
+            ("0", 0.0),
+            ("600", 600.0),
+        ),
+        (formatdate(0, usegmt=True), 0.0),
+        ("Thu, 01 Jan 1970 00:00:99 GMT", 0.0),
+    ],
+)
+def test_seconds_of_a_retry_after(header, seconds):
+    assert seconds_to_wait(header) == seconds
 
 
 @pytest.mark.parametrize("url", [f"http://u:{SECRET}@h/v1", f"http://h/v1?key={SECRET}", f"http://h/v1#{SECRET}"])
