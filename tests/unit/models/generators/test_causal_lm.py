@@ -1,6 +1,7 @@
 """Language models of texts alone, against a loop over full forward passes that shares no code with the adapter."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 import transformers
 
 from flagbench import BadInput, ModelFault
-from flagbench.models.generators.language_model import _tail
+from flagbench.models.generators.language_model import _positions, _tail, _Watch
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_generator
 from flagbench.models.prompts import Image, Prompt, Text
@@ -216,6 +217,35 @@ def test_half_precision_reaches_the_weights(tmp_path):
 
     assert next(model._model.parameters()).dtype == torch.bfloat16
     assert np.isfinite(model.score_options(PROMPTS[:1], [["A", "B"]])[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("steps", "odd"),
+    [([], None), ([0], False), ([1], True), ([0, 1, 0], True), ([1, 0, 0], True), ([0, 0, 0], False)],
+)
+def test_nan_at_any_step_is_seen(steps, odd):
+    watch = _Watch()
+    for step in steps:
+        scores = torch.tensor([[0.5, 1.0], [0.0, torch.nan if step else 2.0]])
+        assert watch(torch.zeros(1), scores) is scores
+
+    assert (None if watch.found is None else bool(watch.found)) == odd
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"max_position_embeddings": 512}, 512),
+        ({"max_position_embeddings": 512, "rope_parameters": {"rope_type": "default"}}, 512),
+        ({"max_position_embeddings": 512, "rope_parameters": None}, 512),
+        ({"max_position_embeddings": 512, "rope_parameters": {"rope_type": "yarn"}}, 0),
+        ({"max_position_embeddings": 512, "rope_parameters": {"mrope_section": [1]}}, 0),
+        ({"max_position_embeddings": None}, 0),
+        ({}, 0),
+    ],
+)
+def test_positions_are_a_limit_where_they_are_not_scaled(config, positions):
+    assert _positions(SimpleNamespace(**config)) == positions
 
 
 # What it is found to be

@@ -585,6 +585,14 @@ def test_a_caller_may_stop_and_the_threads_end(serve):
     assert threading.active_count() <= before + 4  # those of the server
 
 
+@pytest.mark.parametrize(("seconds", "connect"), [(300, 10), (5, 5)])
+def test_a_server_has_time_to_think_and_little_to_be_found(serve, seconds, connect):
+    _, model = serve(rate_limit=RateLimit(concurrency=3, timeout=seconds))
+
+    assert model._client._http.timeout == httpx2.Timeout(seconds, connect=connect, pool=None)
+    assert model.lanes == 3
+
+
 def test_none_are_asked_of_none(serve):
     server, model = serve()
 
