@@ -106,6 +106,13 @@ def test_each_run_comes_once_where_it_is_first_named(tmp_path: Path) -> None:
     assert [run.label for run in find_all([two, tmp_path, two])] == ["org/two", "org/one"]
 
 
+def test_a_run_that_is_reached_by_two_ways_comes_once(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "out", "org/one", made_task())
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    (run,) = find_all([tmp_path / "link", folder])
+    assert run.folder == tmp_path / "link" / folder.relative_to(tmp_path / "out")
+
+
 def test_a_run_json_that_was_copied_away_is_a_run_without_values(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "out", "org/one", made_task(values={"ndcg_at_10": {"q": 0.5}}))
     for name in ("a.json", "b.json"):
@@ -254,6 +261,8 @@ _STATISTICS = {"status": "differs", "differences": ["queries: 9 instead of 10"],
         ({"scores": {"test": {"default": 0.5}}}, "splits dev against test"),
         ({"scores": {"dev": {"zh": 0.5, "en": 0.5}}}, "subsets of dev default against en, zh"),
         ({"commit": "c2"}, "data at commit c1 against c2"),
+        ({"scores": {"dev": {}}}, "subsets of dev default against (none)"),
+        ({"sample": {"profile": "quick", "items": 3, "of": 9}}, "all of its data against 3 of 9 items (profile quick)"),
         ({"commit": "c1", "data": _STATISTICS}, "data: official data against not the official data"),
     ],
 )
@@ -320,3 +329,22 @@ def test_the_metric_is_the_one_that_makes_both_scores(tmp_path: Path) -> None:
     assert shared_metric(pair, kept) == "official"
     higher = made_task(scores=0.7)[0]
     assert shared_metric((pair[0], higher), kept) is None
+
+
+def test_a_main_score_that_has_values_is_not_made_by_others(tmp_path: Path) -> None:
+    """Another metric may have the same mean by chance: where the main score has values of its own, they must make it."""
+    values = {"ndcg_at_10": {"q1": 0.5, "q2": 0.0}, "chance": {"q1": 0.5, "q2": 0.5}}
+    record, _ = made_task(scores=0.5, values=values)
+    (run,) = find_runs(write_run(tmp_path, "o/m", (record, values)))
+    its = run.values("A")
+    assert its is not None
+    assert shared_metric((record, record), (its, its)) is None
+    elsewhere, _ = made_task(scores=0.5, values=values, of={"main_score": "official"})
+    assert shared_metric((elsewhere, elsewhere), (its, its)) == "chance"
+
+
+def test_metrics_that_both_runs_have_are_asked_alone() -> None:
+    record, _ = made_task(scores=0.5, of={"main_score": "official"})
+    one, other = (Values("A", {"dev": {"default": dict.fromkeys(names, {"q": 0.5})}}) for names in ("ab", "bc"))
+    assert shared_metric((record, record), (one, other)) == "b"
+    assert shared_metric((record, record), (one, Values("A", {"dev": {"default": {"c": {"q": 0.5}}}}))) is None
