@@ -79,7 +79,7 @@ def write_bert(folder: Path, *, seed: int = 0, positions: int = 64, width: int =
     model = BertModel(config, add_pooling_layer=False).eval()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
+    return as_transformers_4(folder, "PreTrainedTokenizerFast")
 
 
 def add_sentence_transformers(
@@ -155,4 +155,4 @@ def write_byte_qwen2(folder: Path, *, seed: int = 0, padding_side: str = "left",
     )
     Qwen2Model(config).eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
+    return as_transformers_4(folder, "Qwen2Tokenizer")

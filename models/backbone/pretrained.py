@@ -52,8 +52,7 @@ def read_pretrained(
         architecture = config or transformers.AutoConfig.from_pretrained(
             directory, local_files_only=True, trust_remote_code=loading.trust_remote_code
         )
-        # A config.json may name kernels, which transformers would fetch from the hub and run.
-        architecture._attn_implementation = spec.attention or None
+        # A config.json may name kernels, which transformers fetches and runs; those of attention are set below.
         architecture._experts_implementation = None
         tokenizer = read_tokenizer(directory, loading, config=architecture)
         model, info = auto_class.from_pretrained(
