@@ -58,6 +58,15 @@ class RunScores:
         )
 
     @property
+    def comparable(self) -> frozenset[str]:
+        """Tasks of which all questions were asked, on the official data."""
+        return frozenset(
+            name
+            for name, state in self.states.items()
+            if state.comparable() and self.question_sets[name] == "as-released"
+        )
+
+    @property
     def label(self) -> str:
         """Model and revision, as the folders say."""
         return f"{self.folder.parent.name.replace('__', '/', 1)}@{self.folder.name[:8]}"
@@ -104,7 +113,7 @@ def as_dict(runs: Sequence[RunScores]) -> dict[str, Any]:
                     **asdict(found),
                     "question_set": run.question_sets[name],
                     "data": str(run.states[name]),
-                    "comparable": run.question_sets[name] == "as-released" and run.states[name].comparable(),
+                    "comparable": name in run.comparable,
                     **{f"{rule}_accuracy": found.accuracy(rule) for rule in ("official", "robust")},
                     **{f"{rule}_interval": found.interval(rule) for rule in ("official", "robust")},
                 }

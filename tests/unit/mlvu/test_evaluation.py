@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -195,12 +196,21 @@ def test_only_the_published_rows_are_comparable(status: Any, comparable: bool, t
     path.write_text(saved.to_json(), encoding="utf-8")
     again = read_saved(path)
     assert again == saved
-    assert again.comparable == comparable
+    assert again.state == status
     assert content.questions[0].id not in again.answers
     scores = RunScores.of(tmp_path, [again], None)
     assert ("MLVU-dev_ego" in scores.comparable) == comparable
     cleaned = RunScores.of(tmp_path, [replace(again, question_set="cleaned")], None)
     assert not cleaned.comparable
+
+
+@pytest.mark.parametrize(("then", "state"), [(True, "counts agree"), (False, "differs")])
+def test_answers_of_earlier_versions_say_whether_the_counts_agree(then: bool, state: str, tmp_path: Path) -> None:
+    values = json.loads(Saved.of(loaded("ego").content, {}).to_json())
+    del values["data"]
+    path = tmp_path / "ego.json"
+    path.write_text(json.dumps(values | {"comparable": then}), encoding="utf-8")
+    assert read_saved(path).state == state
 
 
 def test_both_rules_are_told_apart() -> None:
