@@ -211,3 +211,10 @@ def test_the_table_and_its_lines() -> None:
     values = result.as_dict()
     assert values["passed"] is False
     assert [each["difference"] for each in values["tasks"]] == [None, 0.0, -0.01]
+
+
+def test_a_success_does_not_outlive_a_later_failure() -> None:
+    record = run_of(task("S1", 0.5, later_error="no memory"), task("S2", 0.5))
+    found = verify(record, against({"S1": 0.5, "S2": 0.5}), TABLE)
+    assert {each.task: each.verdict for each in found.tasks} == {"S1": "FAIL", "S2": "OK"}
+    assert "failed when it was last evaluated: no memory" in found.tasks[0].note or "no memory" in found.tasks[1].note
