@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flagbench import BadInput, first_few, printable
 from flagbench.results.compare.compare import Cell, Line
@@ -34,6 +34,15 @@ class Pair:
     candidate: Run
     published: bool = False
     accepted: tuple[str, ...] = ()
+    _read: dict[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
+
+    def contradiction(self, whose: str, task: str) -> str:
+        """As ``contradiction`` of the ``baseline`` or the ``candidate``, whose values are read once."""
+        if self.published and whose == "baseline":
+            return ""
+        if (whose, task) not in self._read:
+            self._read[whose, task] = contradiction(self.baseline if whose == "baseline" else self.candidate, task)
+        return self._read[whose, task]
 
 
 def check_known(lines: tuple[Line, ...], pair: Pair) -> None:
@@ -66,8 +75,8 @@ def check_known(lines: tuple[Line, ...], pair: Pair) -> None:
             raise Unknown(
                 f"{line.task} failed when the candidate was last evaluated, and its score is older: {after.later_error}"
             )
-        for run, whose in ((pair.baseline, "baseline"), (pair.candidate, "candidate")):
-            if not (pair.published and run is pair.baseline) and (said := contradiction(run, line.task)):
+        for whose in ("baseline", "candidate"):
+            if said := pair.contradiction(whose, line.task):
                 raise Unknown(f"{line.task} in the {whose}: {said}")
 
 

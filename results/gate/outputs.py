@@ -77,6 +77,7 @@ def to_json(report: Report) -> str:
         "verdicts": [asdict(verdict) for verdict in report.verdicts],
         "notes": report.notes,
         "settings": report.settings,
+        "too_few_items": report.too_few,
         "method": {"tests": report.tests, "correction": "Holm", "alpha": report.rules.alpha, "seed": report.seed},
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"

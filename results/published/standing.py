@@ -218,6 +218,8 @@ def _why_not(record: RunRecord, task: str, splits: Collection[str]) -> str:
         return f"failed: {its.error}"
     if its.status == "partial":
         return "scored on a part of the data"
+    if its.later_error:
+        return f"failed when it was last evaluated: {its.later_error}"
     return _not_comparable(its, splits)
 
 

@@ -180,6 +180,8 @@ def _check(
     ours = fmean(fmean(its.scores[split].values()) for split in published)
     if its.status == "partial":
         return Checked(task, kind, "FAIL", ours, theirs, "scored on a part of the data")
+    if its.later_error:
+        return Checked(task, kind, "FAIL", ours, theirs, f"failed when it was last evaluated: {its.later_error}")
     notes = [f"only {', '.join(published)} is published"] if len(published) < len(its.scores) else []
     state = DataState.of(its.data)
     notes += [] if state.comparable() else [state.words]

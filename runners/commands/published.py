@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput
+from flagbench import BadInput, printable
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, names
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.terminal import console, say, written
@@ -97,10 +97,20 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def read_run(path: Path) -> RunRecord:
-    """The record of one run: see ``results/runs.py``."""
-    from flagbench.results.runs import find_run
+    """The record of one run: see ``results/runs.py``. A run.json that was copied away has no values beside it.
 
-    return find_run(path).record
+    Raises:
+        BadInput: There is none, or its values per query contradict a score.
+    """
+    from flagbench.results.runs import contradiction, find_run
+    from flagbench.results.values import Values
+
+    run = find_run(path)
+    for task in run.record.tasks:
+        there = run.kept is not None or (run.folder / Values.file(task)).is_file()
+        if said := contradiction(run, task) if there else "":
+            raise BadInput(f"{printable(run.folder)}, {printable(task)}: {said}; evaluate it with --overwrite")
+    return run.record
 
 
 def published_table(record: RunRecord) -> PublishedTable:

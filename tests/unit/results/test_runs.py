@@ -332,7 +332,7 @@ def test_the_metric_is_the_one_that_makes_both_scores(tmp_path: Path) -> None:
 
 
 def test_a_main_score_that_has_values_is_not_made_by_others(tmp_path: Path) -> None:
-    """Another metric may have the same mean by chance: where the main score has values of its own, they must make it."""
+    """Another metric may have the same mean by chance: where the main score has values, they must make it."""
     values = {"ndcg_at_10": {"q1": 0.5, "q2": 0.0}, "chance": {"q1": 0.5, "q2": 0.5}}
     record, _ = made_task(scores=0.5, values=values)
     (run,) = find_runs(write_run(tmp_path, "o/m", (record, values)))
@@ -345,6 +345,6 @@ def test_a_main_score_that_has_values_is_not_made_by_others(tmp_path: Path) -> N
 
 def test_metrics_that_both_runs_have_are_asked_alone() -> None:
     record, _ = made_task(scores=0.5, of={"main_score": "official"})
-    one, other = (Values("A", {"dev": {"default": dict.fromkeys(names, {"q": 0.5})}}) for names in ("ab", "bc"))
+    one, other = (Values("A", {"dev": {"default": {key: {"q": 0.5} for key in names}}}) for names in ("ab", "bc"))
     assert shared_metric((record, record), (one, other)) == "b"
     assert shared_metric((record, record), (one, Values("A", {"dev": {"default": {"c": {"q": 0.5}}}}))) is None

@@ -335,3 +335,10 @@ def test_an_instruction_before_texts_of_tasks_without_queries_is_a_cause(
     hints = " ".join(compared(differences, made_by, settings=settings).hints)
 
     assert ("puts 'query: ' before their texts" in hints) is said
+
+
+def test_a_success_does_not_outlive_a_later_failure() -> None:
+    record = run_of(task("S1", 0.5, later_error="no memory"), task("S2", 0.5))
+    found = verify(record, against({"S1": 0.5, "S2": 0.5}), TABLE)
+    assert {each.task: each.verdict for each in found.tasks} == {"S1": "FAIL", "S2": "OK"}
+    assert "failed when it was last evaluated: no memory" in found.tasks[0].note or "no memory" in found.tasks[1].note
