@@ -146,8 +146,14 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
         )
     ]
     assert found["method"] == {
-        **{"test": "sign flips", "permutations": 19_999, "interval": "bootstrap percentile", "level": 0.95},
-        **{"resamples": 9_999, "correction": "Holm", "alpha": 0.05, "seed": 7},
+        "test": "sign flips",
+        "permutations": 19_999,
+        "interval": "bootstrap percentile",
+        "level": 0.95,
+        "resamples": 9_999,
+        "correction": "Holm",
+        "alpha": 0.05,
+        "seed": 7,
     }
     assert found["averages"] == [
         {"label": label, "tasks": tasks, "scores": pytest.approx(scores), "deltas": [None, *deltas]}
@@ -178,8 +184,16 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
             "metric": "ndcg_at_10",
             "queries": [12, 12],
             "paired": {
-                **{"queries": 12, "difference": gain, "low": gain, "high": gain},
-                **{"p": 2 / 2**12, "permutations": 2**12, "exact": True, "better": 12, "same": 0, "worse": 0},
+                "queries": 12,
+                "difference": gain,
+                "low": gain,
+                "high": gain,
+                "p": 2 / 2**12,
+                "permutations": 2**12,
+                "exact": True,
+                "better": 12,
+                "same": 0,
+                "worse": 0,
             },
             "adjusted": 4 * 2 / 2**12,
             "significant": True,

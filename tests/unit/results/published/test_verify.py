@@ -284,9 +284,7 @@ _FAR = (
 )
 _DOUBT = "guess: mteb 1.2 made the published scores: it took the average precision in another way"
 _NONE = "guess: no usual pattern; compare the settings in run.json with those that the model's card states"
-_RERANKS = (
-    "first: the run re-ranks with a second model, which the published scores may not; evaluate without it"
-)
+_RERANKS = "first: the run re-ranks with a second model, which the published scores may not; evaluate without it"
 
 
 @pytest.mark.parametrize(

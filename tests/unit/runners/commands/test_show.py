@@ -164,7 +164,11 @@ def test_a_store_without_damage_and_one_without_anything(console: Console) -> No
 @pytest.fixture
 def request_(tmp_path: Path) -> RunRequest:
     return RunRequest(
-        model="flagbench/random", benchmark="cmteb", mini=True, tasks=("CovidRetrieval", "STSB"), output=tmp_path / "out"
+        model="flagbench/random",
+        benchmark="cmteb",
+        mini=True,
+        tasks=("CovidRetrieval", "STSB"),
+        output=tmp_path / "out",
     )
 
 
@@ -186,9 +190,7 @@ def reranked(request_: RunRequest, tmp_path: Path) -> Plan:
 
 
 _RANDOM = "mean pooling, normalised, cosine, 512 tokens, fp32"
-_RERANKER = (
-    "first 7 re-ranked by flagbench/random-reranker at v1: pair scores, 512 tokens a pair, 384 a query, fp32"
-)
+_RERANKER = "first 7 re-ranked by flagbench/random-reranker at v1: pair scores, 512 tokens a pair, 384 a query, fp32"
 
 
 def test_a_plan_whole(console: Console, request_: RunRequest) -> None:

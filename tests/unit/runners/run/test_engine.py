@@ -18,6 +18,7 @@ import pytest
 import flagbench
 from flagbench import BadData, BadInput, FlagbenchError, ModelFault
 from flagbench.models.loading.resolve import LoadedModels
+from flagbench.models.spec import ModelSpec
 from flagbench.results.record import TaskRecord
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.progress import Silent
@@ -130,9 +131,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_and_no_task_has_a_result(req
 
 def test_what_a_run_leaves_of_itself(request_: RunRequest) -> None:
     """Every part of run.json, of a task that says all that a task can say."""
-    asked = replace(
-        request_, tasks=("CovidRetrieval",), reranker="flagbench/random-reranker", rerank_top_k=7
-    )
+    asked = replace(request_, tasks=("CovidRetrieval",), reranker="flagbench/random-reranker", rerank_top_k=7)
     plan = resolve(asked)
     assert plan.reranker is not None
     (step,) = plan.steps
@@ -180,7 +179,9 @@ def test_what_a_run_leaves_of_itself(request_: RunRequest) -> None:
     )
     assert record.data["source"] == "here"
     assert abs(datetime.now(UTC) - datetime.fromisoformat(record.finished)) < timedelta(minutes=5)
-    written = {path.relative_to(plan.store.folder).as_posix() for path in plan.store.folder.rglob("*") if path.is_file()}
+    written = {
+        path.relative_to(plan.store.folder).as_posix() for path in plan.store.folder.rglob("*") if path.is_file()
+    }
     assert written >= {*outcome.files, *outcome.shared, "flagbench/run.json"}
 
 
@@ -204,3 +205,27 @@ def test_the_environment_has_what_moves_times_and_scores(monkeypatch: pytest.Mon
         assert versions[package] == metadata.version(package)
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert describe(("cpu",))["OMP_NUM_THREADS"] is None
+
+
+def test_models_of_earlier_runs_that_this_one_has_no_use_for_are_let_go(request_: RunRequest) -> None:
+    """Before its own are loaded, so that there is room for them."""
+
+    class Held:
+        def __init__(self, spec: ModelSpec) -> None:
+            self.spec, self.open = spec, True
+
+        def close(self) -> None:
+            self.open = False
+
+    plan = resolve(replace(request_, tasks=("STSB",)))
+    other = replace(plan.model, spec=replace(plan.model.spec, revision="another"))
+    with LoadedModels() as loaded:
+        kept, gone = (loaded.take(model, lambda: Held(model.spec)) for model in (plan.model, other))  # noqa: B023
+        made = SimpleNamespace(name="cmteb", load=_no_data, evaluate=None)
+        engine.run(replace(plan, benchmark=made), Silent(), loaded)  # type: ignore[arg-type]
+        assert (kept.open, gone.open) == (True, False)  # type: ignore[attr-defined]
+        assert loaded.take(plan.model, lambda: pytest.fail("it is here")) is kept
+
+
+def _no_data(*_: Any) -> Loaded:
+    raise BadData("no rows")
