@@ -100,6 +100,15 @@ def test_several_runs_under_one_folder_come_by_name(tmp_path: Path) -> None:
     assert [run.label for run in find_runs(tmp_path)] == ["org/one", "org/three", "org/two"]
 
 
+def test_samples_of_every_profile_come_by_name(tmp_path: Path) -> None:
+    names = [f"{profile}-{number}" for profile in ("smoke", "quick") for number in range(5, 0, -1)]
+    for name in names:
+        profile, number = name.split("-")
+        write_run(tmp_path / profile, f"org/{number}", made_task())
+    labels = [run.folder.relative_to(tmp_path).parts[:2] for run in find_runs(tmp_path)]
+    assert labels == [(profile, f"org__{number}") for profile in ("quick", "smoke") for number in range(1, 6)]
+
+
 def test_each_run_comes_once_where_it_is_first_named(tmp_path: Path) -> None:
     write_run(tmp_path, "org/one", made_task())
     two = write_run(tmp_path, "org/two", made_task())

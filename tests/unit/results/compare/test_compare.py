@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from flagbench import BadInput
-from flagbench.results.compare.compare import Comparison, Line, compare
+from flagbench.results.compare.compare import Comparison, Line, compare, side_by_side
 from flagbench.results.compare.text import render, to_csv, to_json, to_markdown
 from flagbench.results.runs import Run, find_all
 from tests.unit.results.test_runs import made_task, write_run
@@ -452,3 +452,25 @@ def test_what_moves_a_cursor_is_not_in_a_csv_file(tmp_path: Path) -> None:
         two=[with_values("a\x1b[31m", [0, 0, 0], list("abc"))],
     )
     assert "a\N{REPLACEMENT CHARACTER}[31m" in to_csv(compare(runs))
+
+
+def test_without_values_by_query_no_file_of_them_is_read(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, one=[with_values("A", [10] * 12)], two=[with_values("A", [20] * 12)])
+    for path in tmp_path.rglob("per_query/A.json"):
+        path.write_text("{", encoding="utf-8")
+    (cell,) = side_by_side(runs, by_query=False).lines[0].cells[1:]
+    assert (cell.delta, cell.test, cell.untested) == (pytest.approx(0.1), None, "not asked for")
+    with pytest.raises(BadInput, match="evaluate A again"):
+        side_by_side(runs)
+    # A run alone has nothing to be tested against.
+    (line,) = side_by_side(runs[:1]).lines
+    assert [cell.score for cell in line.cells] == [0.1]
+
+
+def test_runs_that_share_no_task_stand_side_by_side_all_the_same(tmp_path: Path) -> None:
+    found = side_by_side(runs_of(tmp_path, one=[made_task("A", 0.25)], two=[made_task("B", 0.5)]))
+    assert [[cell.status for cell in line.cells] for line in found.lines] == [
+        ["success", "missing"],
+        ["missing", "success"],
+    ]
+    assert (found.missing, found.tallies) == ((("B",), ("A",)), ((0, 0, 0), (0, 0, 0)))

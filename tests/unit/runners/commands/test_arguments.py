@@ -270,3 +270,75 @@ def test_what_contradicts_itself_is_refused(line: str, said: str) -> None:
     with pytest.raises(BadInput) as caught:
         requested(*line.split())
     assert str(caught.value).startswith(said)
+
+
+# What the commands do with them.
+
+
+def test_tasks_are_listed_as_they_are_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    def listed(*arguments: str) -> set[str]:
+        options = parsed("tasks", "--benchmark", "cmteb", *arguments)
+        assert options.run(options) == 0
+        text = capsys.readouterr().out
+        return {name for name in ("STSB", "LCQMC", "CovidRetrieval", "T2Reranking", "TNews") if name in text}
+
+    assert listed() == {"STSB", "LCQMC", "CovidRetrieval", "T2Reranking", "TNews"}
+    assert listed("--types", "reranking") == {"T2Reranking"}
+    assert listed("--tasks", "STSB,TNews") == {"STSB", "TNews"}
+    assert listed("--tasks", "STSB,TNews", "--types", "sts") == {"STSB"}
+
+
+def test_each_cutoff_layer_of_a_model_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def resolve_model(name: str, revision: str | None, overrides: Overrides, **options: bool) -> str:
+        asked.append((name, revision, overrides.cutoff, overrides.pooling, options))
+        return name
+
+    shown: list[str] = []
+    monkeypatch.setattr("flagbench.models.loading.resolve.resolve_model", resolve_model)
+    monkeypatch.setattr("flagbench.runners.commands.show.show_model", lambda model, _: shown.append(model))
+    options = parsed(
+        *["models", "show", "o/m", "--revision", "r", "--cutoff-layers", "8,16", "--pooling", "cls", "--allow-pickle"]
+    )
+    assert options.run(options) == 0
+    trust = {"trust_remote_code": False, "allow_pickle": True}
+    assert asked == [("o/m", "r", 0, "cls", trust), ("o/m", "r", 1, "cls", trust)]
+    assert shown == ["o/m", "o/m"]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "shown"), [("cmteb", True), ("mteb", True), ("air-bench", False), ("mlvu", False)]
+)
+def test_help_shows_profiles_where_there_are_several(
+    benchmark: str, shown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed("evaluate", "--benchmark", benchmark, "--help")
+    assert ("--profile" in capsys.readouterr().out) == shown
+
+
+def test_two_names_of_one_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    one, other = tmp_path / "o", tmp_path / "d" / ".." / "o"
+    with pytest.raises(BadInput) as caught:
+        check._check_targets({"--junit": one, "--json": other, "--markdown": None}, {}, overwrite=False)
+    assert str(caught.value) == f"--junit and --json name the same file {other}: give each its own"
+    with pytest.raises(BadInput) as caught:
+        check._check_targets({"--json": other}, {one: "--rules"}, overwrite=False)
+    assert str(caught.value) == f"--rules and --json name the same file {other}: give each its own"
+    check._check_targets({"--junit": one, "--json": tmp_path / "p"}, {tmp_path / "r": "--rules"}, overwrite=False)
+
+
+def test_the_summary_of_a_step_is_added_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    check._append_summary("nowhere")
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    for text in ("你好\n", "\ud800\n"):
+        check._append_summary(text)
+    assert summary.read_text(encoding="utf-8") == "你好\n?\n"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    with pytest.raises(BadInput) as caught:
+        check._append_summary("text")
+    assert str(caught.value) == f"cannot write $GITHUB_STEP_SUMMARY {tmp_path}: Is a directory"

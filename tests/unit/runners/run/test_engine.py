@@ -18,6 +18,7 @@ import pytest
 import flagbench
 from flagbench import BadData, BadInput, FlagbenchError, ModelFault
 from flagbench.models.loading.resolve import LoadedModels
+from flagbench.models.spec import ModelSpec
 from flagbench.results.record import TaskRecord
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.progress import Silent
@@ -204,3 +205,27 @@ def test_the_environment_has_what_moves_times_and_scores(monkeypatch: pytest.Mon
         assert versions[package] == metadata.version(package)
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert describe(("cpu",))["OMP_NUM_THREADS"] is None
+
+
+def test_models_of_earlier_runs_that_this_one_has_no_use_for_are_let_go(request_: RunRequest) -> None:
+    """Before its own are loaded, so that there is room for them."""
+
+    class Held:
+        def __init__(self, spec: ModelSpec) -> None:
+            self.spec, self.open = spec, True
+
+        def close(self) -> None:
+            self.open = False
+
+    plan = resolve(replace(request_, tasks=("STSB",)))
+    other = replace(plan.model, spec=replace(plan.model.spec, revision="another"))
+    with LoadedModels() as loaded:
+        kept, gone = (loaded.take(model, lambda: Held(model.spec)) for model in (plan.model, other))  # noqa: B023
+        made = SimpleNamespace(name="cmteb", load=_no_data, evaluate=None)
+        engine.run(replace(plan, benchmark=made), Silent(), loaded)  # type: ignore[arg-type]
+        assert (kept.open, gone.open) == (True, False)  # type: ignore[attr-defined]
+        assert loaded.take(plan.model, lambda: pytest.fail("it is here")) is kept
+
+
+def _no_data(*_: Any) -> Loaded:
+    raise BadData("no rows")

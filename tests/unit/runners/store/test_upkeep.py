@@ -164,3 +164,13 @@ def test_an_identity_that_is_none_is_empty(opened: Callable[..., Store], text: s
     put(store.space(IDENTITY), 1)
     next(store.root.glob("*/space.json")).write_text(text)
     assert [(info.identity, info.rows) for info in inventory(store.root)] == [({}, 1)]
+
+
+def test_a_space_without_a_shard_is_empty_and_of_no_time(opened: Callable[..., Store]) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    store.close()
+    for path in shards_of(store):
+        path.unlink()
+    (info,) = inventory(store.root)
+    assert (info.identity, info.rows, info.bytes, info.shards, info.last_used) == (IDENTITY, 0, 0, 0, 0.0)
