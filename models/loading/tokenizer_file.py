@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flagbench import first_few
 from flagbench.files import read_bytes, read_json
 from flagbench.models.loading import checkpoint as checkpoints
 from flagbench.models.loading.checkpoint import Checkpoint
@@ -114,7 +113,7 @@ def with_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> tuple[ModelSpec, 
     parts = parts_replaced(folder, model_type)
     if parts:
         spec = replace(spec, tokenizer=TOKENIZER_FILE)
-        evidence.append(f"tokenizer: {TOKENIZER_FILE}, with the {first_few(parts)} that transformers 5 replaces")
+        evidence.append(f"tokenizer: {TOKENIZER_FILE}, with the {' and '.join(parts)} that transformers 5 replaces")
     if folder != checkpoint.directory and _tokenizer_bytes(folder) != _tokenizer_bytes(checkpoint.directory):
         owner = next(adapter for adapter in checkpoint.adapters if adapter.directory == folder)
         spec = replace(spec, tokenizer=f"{TOKENIZER_FILE} of {owner.label}")
