@@ -94,12 +94,21 @@ def test_samples_below_an_output_stand_in_where_there_are_no_full_runs(tmp_path:
     assert [run.folder for run in find_runs(tmp_path / "out" / "quick")] == [sample]
 
 
+@pytest.fixture
+def odd_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that lists what is on it backwards."""
+    real = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(sorted(real(self, pattern), reverse=True)))
+
+
+@pytest.mark.usefixtures("odd_disk")
 def test_several_runs_under_one_folder_come_by_name(tmp_path: Path) -> None:
     for model in ("org/two", "org/one", "org/three"):
         write_run(tmp_path, model, made_task())
     assert [run.label for run in find_runs(tmp_path)] == ["org/one", "org/three", "org/two"]
 
 
+@pytest.mark.usefixtures("odd_disk")
 def test_samples_of_every_profile_come_by_name(tmp_path: Path) -> None:
     names = [f"{profile}-{number}" for profile in ("smoke", "quick") for number in range(5, 0, -1)]
     for name in names:
@@ -354,6 +363,6 @@ def test_a_main_score_that_has_values_is_not_made_by_others(tmp_path: Path) -> N
 
 def test_metrics_that_both_runs_have_are_asked_alone() -> None:
     record, _ = made_task(scores=0.5, of={"main_score": "official"})
-    one, other = (Values("A", {"dev": {"default": {key: {"q": 0.5} for key in names}}}) for names in ("ab", "bc"))
+    one, other = (Values("A", {"dev": {"default": {name: {"q": 0.5} for name in names}}}) for names in ("ab", "bc"))
     assert shared_metric((record, record), (one, other)) == "b"
     assert shared_metric((record, record), (one, Values("A", {"dev": {"default": {"c": {"q": 0.5}}}}))) is None

@@ -123,8 +123,8 @@ def test_csv_whole(three: Comparison) -> None:
         "ndcg_at_10,10,0.0,0.0,0.0,1.0,0,10,0,1.0,false,,",
         f"C,STS,ndcg_at_10,org/one,org/one,v1,success,0.25,{without},",
         f"C,STS,ndcg_at_10,org/two,org/two,v1,success,0.75,0.5{without}no values by query in org/one and org/two,",
-        "C,STS,ndcg_at_10,org/three,org/three,v1,success,0.25,"
-        f"0.0{without}no values by query in org/one and org/three,",
+        "C,STS,ndcg_at_10,org/three,org/three,v1,success,0.25,0.0"
+        f"{without}no values by query in org/one and org/three,",
         f"D,Retrieval,ndcg_at_10,org/one,org/one,v1,success,0.5,{without},",
         f"D,Retrieval,ndcg_at_10,org/two,org/two,v1,error,,{without}one of the two runs has no score,no memory",
         f"D,Retrieval,ndcg_at_10,org/three,org/three,v1,missing,,{without}one of the two runs has no score,",

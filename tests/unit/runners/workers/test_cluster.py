@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import numpy as np
@@ -233,6 +234,8 @@ def test_an_actor_without_a_connection_calls_nothing_of_ray() -> None:
 class _Ray:
     """A cluster of some nodes, and how it was asked for."""
 
+    __spec__ = ModuleSpec("ray", None)
+
     def __init__(self, *nodes: dict[str, float], alive: Sequence[bool] = ()) -> None:
         states = alive or [True] * len(nodes)
         self._nodes = [{"Alive": state, "Resources": node} for node, state in zip(nodes, states, strict=True)]
@@ -247,13 +250,16 @@ class _Ray:
     def init(self, **options: Any) -> None:
         self.begun.append(options)
 
+    def shutdown(self) -> None:
+        self.begun.clear()
+
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What each pool was made of: how many workers, where they run, and what each of them asks the cluster for."""
     pools: list[Any] = []
 
-    def pool(_: Any, starts: Sequence[Callable[[], Any]], device: str) -> str:
+    def pool(_: Any, starts: Sequence[Callable[[], Any]], device: str, *, end: object) -> str:
         needs = {(start.args[-2], tuple(start.args[-1].items())) for start in starts}  # type: ignore[attr-defined]
         pools.append((len(starts), device, needs))
         return "a pool"
@@ -293,8 +299,13 @@ def test_a_cluster_is_begun_or_joined_once(monkeypatch: pytest.MonkeyPatch) -> N
     for address, dashboard in ((None, False), ("auto", None)):
         ray = _Ray()
         monkeypatch.setitem(sys.modules, "ray", ray)
-        assert cluster._connected(address) is cluster._connected(address) is ray
+        begun, end = cluster._connected(address)
+        joined, leave = cluster._connected(address)
+        assert begun is joined is ray
+        leave()  # the connection of another
         assert ray.begun == [{"address": address, "log_to_driver": False, "include_dashboard": dashboard}]
+        end()
+        assert ray.begun == []
 
 
 def test_a_cluster_that_cannot_be_joined_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
