@@ -44,6 +44,10 @@ class DataVerdict:
     source: str
     content: Mapping[str, Content] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # A benchmark of another package may give its name.
+        object.__setattr__(self, "status", DataState.of({"status": self.status}))
+
 
 @dataclass(frozen=True)
 class Official:
