@@ -105,7 +105,7 @@ def test_a_run_of_version_1_keeps_all_it_said(model: str) -> None:
     read = json.loads(run.record.to_json())
     assert read.pop("schema_version") == SCHEMA_VERSION
     for task in read["tasks"].values():
-        assert task.pop("sample") is None
+        assert (task.pop("sample"), task.pop("later_error")) == (None, "")
         assert not task["search"] or task["search"].pop("actor_blocks") == 0
         assert not task["data"] or task["data"].pop("content") == {}
     assert read | {"schema_version": 1} == with_ids(written)
@@ -185,7 +185,11 @@ def test_a_folder_has_todays_layout_once_it_is_written_to(store: RunStore) -> No
     assert written["schema_version"] == SCHEMA_VERSION
     assert list(written["tasks"]) == [AIR, "STSB", "B"]
     then = with_ids(old("random")[1])["tasks"]["STSB"]
-    assert written["tasks"]["STSB"] == then | {"sample": None, "data": then["data"] | {"content": {}}}
+    assert written["tasks"]["STSB"] == then | {
+        "sample": None,
+        "later_error": "",
+        "data": then["data"] | {"content": {}},
+    }
     (run,) = find_runs(store.folder)
     assert run.values(AIR) == find_runs(OLD / "flagbench__random")[0].values(AIR)
 
