@@ -389,6 +389,32 @@ def test_command_says_what_was_checked_and_what_to_fill_in(
     assert run_submit(*asked, "--allow-partial", "--overwrite", "--anonymous") == 0
 
 
+def test_command_wants_the_addresses_that_the_leaderboard_wants(
+    folder: Path, snapshots: Snapshots, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert snapshots.root
+    asked = ["--data", snapshots.root, "--output", tmp_path / "out", "--model-name", "M", "--allow-partial"]
+    with pytest.raises(BadInput, match=r"^--model-url is '': the leaderboard wants one"):
+        run_submit(folder, *asked)
+    reranked = write_all(folder.parent.parent, some_datasets(), reranker="r")
+    with pytest.raises(BadInput, match=r"^--reranker-url is '': the leaderboard wants one"):
+        run_submit(reranked, *asked, "--model-url", URL)
+    assert not (tmp_path / "out").exists()
+    capsys.readouterr()
+
+    assert run_submit(reranked, *asked, "--anonymous", "--reranker-name", "R") == 0
+    lines = capsys.readouterr().out.splitlines()
+    fields = [line.strip() for line in lines[lines.index(next(line for line in lines if "Submit here!" in line)) + 1 :]]
+    assert fields == [
+        "Retrieval Method name: M",
+        "Retrieval Method URL:",
+        "Reranking Model name: R",
+        "Reranking Model URL:",
+        "AIR-Bench Version: AIR-Bench_24.05",
+        "I want to submit anonymously: yes",
+    ]
+
+
 def test_command_with_the_miniature_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from flagbench.airbench.benchmark import MINI, mini_datasets
     from flagbench.airbench.loading import read_passage_ids, read_query_ids

@@ -239,6 +239,8 @@ def _spoil(folder: Path, how: str) -> None:
             document["dataset_revision"] = "0" * 40
         case "list":
             document = []
+        case "old":  # as mteb wrote them before 1.11
+            document = {"mteb_dataset_name": "STSB", "test": {"cos_sim": {"spearman": 0.5}}}
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
@@ -248,6 +250,7 @@ def _spoil(folder: Path, how: str) -> None:
         ("gone", "STSB.json is gone: evaluate STSB again"),
         ("cut", "STSB.json is not a result of mteb"),
         ("list", "STSB.json is not a result of mteb"),
+        ("old", "STSB.json is not a result of mteb"),
         ("score", "STSB.json was changed after the run: its main score of test/default is"),
         ("text", "STSB.json was changed after the run"),
         ("split", "its main score of validation/default is"),

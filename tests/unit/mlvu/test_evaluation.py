@@ -139,6 +139,16 @@ def test_questions_without_a_video_make_it_partial(tmp_path: Path) -> None:
     assert outcome.scores == {"dev": {"as-released": sum(right) / 3}}, "of those that were answered"
 
 
+@pytest.mark.parametrize(("own", "journal"), [(None, True), (BLIND, False)], ids=["no settings", "no journal"])
+def test_a_model_that_answers_no_questions_is_refused(own: VideoSettings | None, journal: bool, tmp_path: Path) -> None:
+    model: Any = QueryWeights(BLIND)
+    model.spec = replace(model.spec, own=own)
+    evaluated = EvaluatedModel(model, journal=tmp_path / "j" if journal else None, digest="d")
+    with pytest.raises(BadInput, match=r"^flagbench/first-letter answers no questions on videos$"):
+        MLVU.evaluate(loaded("ego"), evaluated, Silent(), None)
+    assert model.calls == []
+
+
 # What flags come to.
 
 

@@ -165,6 +165,10 @@ BAD_SUMMARIES = [
     (GOOD["summary"][:-1], "not one JSON object"),
     ("[" * 100_000, "not one JSON object"),
     ('{"scores": {"completeness": NaN, "reliability": 5}}', "not one JSON object"),
+    (f"```json\n{GOOD['summary']}abc", "not one JSON object"),  # no fence is taken off that is not closed
+    (f"```{GOOD['summary']}...", "not one JSON object"),
+    (f"abc{GOOD['summary']}```", "not one JSON object"),
+    (f"```python\n{GOOD['summary']}```", "not one JSON object"),
     ("[4, 5]", "the one key 'scores'"),
     ("null", "the one key 'scores'"),
     ('{"completeness": 4, "reliability": 5}', "the one key 'scores'"),

@@ -344,6 +344,8 @@ def test_anomalies_are_found_in_questions_of_any_origin(write: Callable[[str, An
             _entry(question="Why?", candidates=["x", " ", "up", "up"]),
             _entry(question="How ?", candidates=["x", "\n", "up ", "z"], answer="up "),
             _entry(),
+            _entry(question="Which?", candidates=[" ", "\t"], answer=" "),
+            _entry(question="Whose?", candidates=["", ""], answer="me"),
         ],
     )
     write("json/9_summary.json", [_entry(question_type="summary", question=each) for each in "ab"])
@@ -361,6 +363,13 @@ def test_anomalies_are_found_in_questions_of_any_origin(write: Callable[[str, An
         ("5", "blanks around the answer"),
         ("5", "blanks around the candidate"),
         ("6", "same video and question twice"),
+        ("7", "empty answer"),
+        ("7", "empty candidates"),
+        ("7", "blanks around the answer"),
+        ("7", "blanks around the candidate"),
+        ("8", "answer not among candidates"),
+        ("8", "empty candidates"),
+        ("8", "duplicate candidates, not the gold"),
         ("0", "same video twice in summary"),
         ("1", "same video twice in summary"),
     ]

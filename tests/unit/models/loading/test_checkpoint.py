@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import shutil
@@ -84,6 +85,17 @@ def flip_last_byte(path):
 def test_the_revision_is_40_hex_digits_and_the_same_twice(folder):
     assert HEX40.fullmatch(revision(folder))
     assert revision(folder) == revision(folder)
+
+
+def test_the_revision_is_a_hash_of_names_and_bytes_in_the_order_of_names(folder):
+    """Results and stores on users' disks name models by it."""
+    for name in ("vocab.txt", "special_tokens_map.json", "added_tokens.json", "spiece.model", "merges.txt"):
+        (folder / name).write_text("{}")
+    naive = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        naive.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+
+    assert locate(str(folder), None).revision == naive.hexdigest()[:40]
 
 
 def test_one_byte_of_the_weights_changes_the_revision(folder):
