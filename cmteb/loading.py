@@ -24,10 +24,7 @@ def mteb_task(row: Task) -> Any:
 
         return crosslingual.TASKS[row.name]()
     with quiet():
-        multilingual = row.subsets != ("default",)
-        return mteb.get_task(
-            row.name, eval_splits=list(row.splits), hf_subsets=list(row.subsets) if multilingual else None
-        )
+        return mteb.get_task(row.name, eval_splits=list(row.splits), hf_subsets=list(row.subsets))
 
 
 def load(row: Task, snapshots: Snapshots) -> Loaded:

@@ -149,9 +149,7 @@ def describe(run: Run, identity: Identity) -> Any:
         raise BadInput(f"{path} is damaged: evaluate again with --overwrite") from error
     if (meta.name, meta.revision) != (run.record.model, run.record.revision):
         raise BadInput(f"{path} has {printable(str(meta.name))} at {meta.revision}, unlike run.json: evaluate again")
-    values: dict[str, Any] = {
-        field: value for field, value in meta.model_dump().items() if field not in {"loader", "loader_kwargs"}
-    }
+    values: dict[str, Any] = meta.model_dump()
     values |= {"name": identity.name, "revision": identity.revision, "adapted_from": _base(run.record)}
     values["reference"] = f"https://huggingface.co/{identity.name}"
     known = _known_meta(identity.name, identity.revision)

@@ -272,7 +272,4 @@ def _mapped(entry: Path) -> NDArray[np.uint8]:
     """
     with entry.open("rb") as file:
         np.lib.format.read_magic(file)
-        shape = np.lib.format.read_array_header_1_0(file)[0]
-    if 0 in shape:
-        return np.zeros(shape, np.uint8)
     return np.asarray(np.load(entry, mmap_mode="c", allow_pickle=False))
