@@ -132,7 +132,7 @@ def test_a_run_json_that_was_copied_away_is_a_run_without_values(tmp_path: Path)
     for name in ("a.json", "b.json"):
         (tmp_path / name).write_bytes((folder / "flagbench" / "run.json").read_bytes())
     runs = find_all([tmp_path / "a.json", tmp_path / "b.json"])
-    assert len(runs) == 2
+    assert [run.folder for run in runs] == [tmp_path, tmp_path]
     with pytest.raises(BadInput, match="evaluate A again"):
         runs[0].values("A")
 
