@@ -94,7 +94,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     for step in plan.steps:
         task = step.task
         where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
-        state = step.state + ("")
+        state = step.state + (f" ({step.reason})" if step.reason else "")
         rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
     headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", "state"]
     console.print(_table(f"{plan.benchmark.title}: {counted(len(rows), 'task')}", headings, rows))
