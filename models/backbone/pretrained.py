@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from flagbench import BadInput
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.contract import Backend, Loading
-from flagbench.models.loading.checkpoint import weight_files
+from flagbench.models.loading.folder import weight_files
 from flagbench.models.loading.video_packages import use_torchvision
 from flagbench.models.spec import DType, ModelSpec
 

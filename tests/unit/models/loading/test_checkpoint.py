@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from flagbench import BadInput, UnknownName
-from flagbench.models.loading.checkpoint import Checkpoint, locate, read_json, with_weights
+from flagbench.models.loading.checkpoint import Checkpoint, locate, with_weights
+from flagbench.models.loading.folder import read_json
 from flagbench.models.loading.registry import published
 from tests.checkpoints import write_json
 from tests.unit.checkpoint_files import COMMIT, write_model
