@@ -8,7 +8,7 @@ their own: ``ModuleSettings``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from flagbench.models.own import OwnSettings
@@ -53,6 +53,13 @@ class Module:
             f"{key}={'+'.join(map(str, value)) if isinstance(value, tuple) else value}" for key, value in self.options
         ]
         return self.kind + (f"({', '.join(shown)})" if shown else "")
+
+
+def without_prompt(module: Module) -> Module:
+    """The same Pooling with the instruction's tokens left out; any other module as it is."""
+    if module.kind != "Pooling":
+        return module
+    return replace(module, options=(("pooling_mode", module.poolings), ("include_prompt", False)))
 
 
 def modules_of(pooling: str, dense_layers: Sequence[str], *, normalize: bool) -> tuple[Module, ...]:

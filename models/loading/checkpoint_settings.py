@@ -19,7 +19,8 @@ DEFAULT_LENGTH = 512
 # Position ids start after the padding id in the RoBERTa family.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet"}
 _NO_LIMIT = 10**9  # tokenizers without a limit write 1e30
-_ROLE_NAMES = {"document": "passage", "corpus": "passage"}
+# Names of the prompt of passages in sentence-transformers: the first that is there counts.
+_PASSAGES = ("document", "passage", "corpus")
 
 
 def declared_pooling(directory: Path) -> Pooling | None:
@@ -107,8 +108,11 @@ def prompts(config: Mapping[str, Any]) -> Prompts:
     if not isinstance(named, dict) or not all(isinstance(text, str) for text in named.values()):
         raise BadInput("config_sentence_transformers.json: prompts are not texts by name; copy the checkpoint again")
     for key, text in named.items():
-        head, _, tail = key.rpartition("-")
-        role = _ROLE_NAMES.get(tail, tail)
+        head, between, tail = key.rpartition("-")
+        before = _PASSAGES[: _PASSAGES.index(tail)] if tail in _PASSAGES else ()
+        if any(f"{head}{between}{name}" in named for name in before):
+            continue
+        role = "passage" if tail in _PASSAGES else tail
         pairs.append((f"{head}-{role}" if head else role, text))
     default = config.get("default_prompt_name")
     if default is not None:

@@ -33,7 +33,7 @@ from flagbench.models.loading.modules import (
 )
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import encoder_families, family_spec, published, registry
-from flagbench.models.modules import Module, ModuleSettings, common_settings
+from flagbench.models.modules import Module, ModuleSettings, common_settings, without_prompt
 from flagbench.models.spec import ModelSpec
 
 # The classes that a checkpoint is read as here; code of its own for others does not matter.
@@ -46,6 +46,8 @@ _RERANKERS: Mapping[str, Kind] = {
     "lightweight-reranker": "lightweight-reranker",
     "matroyshka-reranker": "matroyshka-reranker",
 }
+# sentence-transformers leaves their prompts out of the pooling by their names; their files do not say so.
+_INSTRUCTOR = {f"hkunlp/instructor-{size}" for size in ("base", "large", "xl")}
 _NATIVE: tuple[Kind, ...] = ("layerwise-reranker", "lightweight-reranker", "matroyshka-reranker")
 
 
@@ -254,6 +256,8 @@ def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Ov
     declared = transformer_config(beside)
     model = read_json(directory / MODEL_CONFIG)
     modules = modules_after_transformer(directory)
+    if checkpoint.name in _INSTRUCTOR and not checkpoint.local:
+        modules = tuple(without_prompt(module) for module in modules)
     settings, evidence = _vectors(directory, config, modules, truncation(model), overrides)
     tokens, reason = length(beside, config, declared, sentence_transformers=bool(modules))
     evidence.append(f"length: {tokens} tokens, {reason}")

@@ -223,6 +223,14 @@ def test_names_of_the_passage_prompt(checkpoint, name):
     assert spec.instruction("NQ", "Retrieval", "query") == ""
 
 
+def test_of_several_names_of_the_passage_prompt_the_first_counts(checkpoint):
+    prompts = {"corpus": "c: ", "document": "d: ", "passage": "p: ", "SciFact-corpus": "C: ", "SciFact-passage": "P: "}
+    spec = detect(checkpoint(BERT, {"config_sentence_transformers.json": {"prompts": prompts}}), Overrides()).spec
+
+    assert spec.instruction("NQ", "Retrieval", "passage") == "d: "
+    assert spec.instruction("SciFact", "Retrieval", "passage") == "P: "
+
+
 def test_a_default_prompt_is_for_texts_that_are_neither_queries_nor_passages(checkpoint):
     config = {"prompts": {"query": "q: ", "general": "text: "}, "default_prompt_name": "general"}
     spec = detect(checkpoint(BERT, {"config_sentence_transformers.json": config}), Overrides()).spec
