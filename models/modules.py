@@ -95,6 +95,7 @@ class ModuleSettings(OwnSettings):
     Attributes:
         modules: After the transformer.
         truncate_dim: First numbers of each vector that are kept; 0 for all.
+        transformer_folder: Folder of the transformer, below that of modules.json; empty where it is this one itself.
     """
 
     owner: ClassVar[str] = "a sentence-transformers model"
@@ -102,11 +103,12 @@ class ModuleSettings(OwnSettings):
 
     modules: tuple[Module, ...] = ()
     truncate_dim: int = 0
+    transformer_folder: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The modules with their options, each option by its key."""
         modules = [{"kind": each.kind, "folder": each.folder, **dict(each.options)} for each in self.modules]
-        return {"modules": modules, "truncate_dim": self.truncate_dim}
+        return {**super().as_dict(), "modules": modules}
 
     def shown(self) -> tuple[str, ...]:
         """The modules, and how much of the vectors is kept."""

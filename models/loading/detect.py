@@ -291,13 +291,14 @@ def _vectors(
     directory: Path, config: Mapping[str, Any], modules: tuple[Module, ...], kept: int, overrides: Overrides
 ) -> tuple[dict[str, Any], list[str]]:
     """The settings of the way from hidden states to vectors, and where they come from."""
-    if not modules and not kept:
+    if not modules and kept:
+        raise BadInput(f"{directory}/{MODEL_CONFIG}: truncate_dim without a {MODULES} is not supported")
+    if not modules:
         pooling, reason = pooling_without_modules(directory, config, overrides.pooling)
         why = "normalisation: yes, as FlagEmbedding does for a folder without modules.json"
         return {"pooling": pooling, "normalize": True}, [f"pooling: {reason}", why]
-    if not modules:
-        raise BadInput(f"{directory}/{MODEL_CONFIG}: truncate_dim without a {MODULES} is not supported")
-    common = None if kept else common_settings(modules)
+    folder = transformer_folder(directory)
+    common = None if kept or folder else common_settings(modules)
     if common:
         mode, dense, normalize = common
         return {"pooling": mode, "normalize": normalize, "dense_layers": dense}, [
@@ -309,9 +310,13 @@ def _vectors(
             raise BadInput(
                 f"{flag} is for a model of one pooling, and {directory}/{MODULES} has other modules: drop it"
             )
-    own = ModuleSettings(modules=modules, truncate_dim=kept)
-    cut = [f"dimensions: the first {kept}, from {MODEL_CONFIG}"] if kept else []
-    return {"adapter": "modules", "own": own}, [f"modules: {own.shown()[0]}, from {MODULES}", *cut]
+    own = ModuleSettings(modules=modules, truncate_dim=kept, transformer_folder=folder)
+    evidence = [
+        *([f"transformer: in {folder}, from {MODULES}"] if folder else []),
+        f"modules: {own.shown()[0]}, from {MODULES}",
+        *([f"dimensions: the first {kept}, from {MODEL_CONFIG}"] if kept else []),
+    ]
+    return {"adapter": "modules", "own": own}, evidence
 
 
 def _named_folder(checkpoint: Checkpoint) -> str:

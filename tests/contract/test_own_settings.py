@@ -39,6 +39,7 @@ VALUES: Mapping[str, tuple[Any, Any, str]] = {
     "compress_ratio": (2, 4, "4"),
     "modules": ((), (Module("Pooling"), Module("Normalize")), ""),
     "truncate_dim": (0, 8, ""),
+    "transformer_folder": ("", "0_Transformer", ""),
     "method": ("lucene", "robertson", ""),
     "k1": (0.9, 1.2, ""),
     "b": (0.4, 0.75, ""),

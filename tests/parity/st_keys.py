@@ -88,7 +88,7 @@ KEYS: Mapping[str, Mapping[str, Row]] = {
 REFUSED_MODULES = (
     *("Router", "Asym", "CNN", "LSTM", "BoW", "WordEmbeddings", "WordWeights", "StaticEmbedding", "CLIPModel"),
     *("LogitScore", "SpladePooling", "SparseAutoEncoder", "SparseStaticEmbedding", "MLMTransformer", "MultiVectorMask"),
-    "TokenPooling",
+    *("HierarchicalTokenPooling", "LambdaTokenPooling"),
 )
 """Modules of sentence-transformers that are refused, whatever their config says."""
 

@@ -97,7 +97,7 @@ def test_the_table_has_every_key_of_the_installed_version() -> None:
     transformer = known["Transformer"]
     arguments = set(inspect.signature(inspect.unwrap(transformer.__init__)).parameters) - {"self", "model_name_or_path"}
     assert arguments | set(transformer.config_keys) == set(KEYS[TRANSFORMER])
-    base = {"Module", "InputModule", "Transformer"}
+    base = {"Module", "InputModule", "Transformer", "BaseTokenPooling"}
     assert known.keys() - base <= KEYS.keys() | set(REFUSED_MODULES)
 
 
@@ -124,7 +124,8 @@ def test_keys_of_modules_that_are_not_known(checkpoint: Any, kind: str) -> None:
     files = modules("Pooling", kind) if kind != "WeightedLayerPooling" else modules(kind, "Pooling")
     row = 1 if kind == "WeightedLayerPooling" else 2
     files["2_Pooling/config.json"] = {"pooling_mode": "mean"}
-    for key, value in {"odd": 1, **{key: ODD_VALUE[key] for key in KEYS[kind] if key in ODD_VALUE}}.items():
+    odd = {**ODD_VALUE, "module_output_name": "input_ids"}
+    for key, value in {"odd": 1, **{key: odd[key] for key in KEYS[kind] if key in odd}}.items():
         files[f"{row}_{kind}/config.json"] = {**({"pooling_mode": "mean"} if kind == "Pooling" else {}), key: value}
         message = refusal(checkpoint(BERT, files, path=f"{kind}-{key}"))
         assert key in message or "median" in message
@@ -184,6 +185,21 @@ def test_common_settings_are_those_that_make_the_same_modules() -> None:
     )
     for others in ((pooling, normalize, normalize), (pooling, residual), (normalize, pooling), (pooling, pooling)):
         assert common_settings(others) is None
+
+
+def test_a_transformer_in_a_folder_of_its_own_is_a_setting(checkpoint: Any) -> None:
+    """On the hub the revision is the same, whichever folder the weights are read from."""
+    files = modules("Pooling") | {"0_Transformer/config.json": BERT}
+    files["modules.json"][0]["path"] = "0_Transformer"
+    below, above = (
+        detect(checkpoint(BERT, files), Overrides()),
+        detect(checkpoint(BERT, modules("Pooling")), Overrides()),
+    )
+
+    assert below.spec.as_dict()["transformer_folder"] == "0_Transformer"
+    assert below.spec.modules == above.spec.modules
+    assert below.spec.digest() != above.spec.digest()
+    assert said(below, "transformer: in 0_Transformer")
 
 
 def test_settings_of_other_modules_are_plain_values(checkpoint: Any) -> None:
