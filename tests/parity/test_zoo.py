@@ -231,7 +231,8 @@ LEGACY = {"pooling_mode": None, "word_embedding_dimension": 32}
 ZOO: Mapping[str, Layout] = {
     # Poolings
     **{f"pooling {mode}": Layout(pooled(mode)) for mode in Pooling.POOLING_MODES},
-    **{f"pooling {mode}, left padding": Layout(pooled(mode), backbone="qwen2") for mode in Pooling.POOLING_MODES},
+    "pooling lasttoken, left padding": Layout(pooled("lasttoken", after=lambda: [Normalize()]), backbone="qwen2"),
+    "poolings in a row, left padding": Layout(pooled(*Pooling.POOLING_MODES), backbone="qwen2"),
     "poolings in a row": Layout(pooled("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")),
     "poolings in another order": Layout(pooled("mean", "cls", after=lambda: [Normalize()])),
     "two poolings, the last counts": Layout(lambda: [Pooling(32, "cls"), Pooling(32, "mean")]),
@@ -331,14 +332,7 @@ ZOO: Mapping[str, Layout] = {
     ),
     **{
         f"length in {name}": Layout(pooled("mean"), edit=_alias(name))
-        for name in (
-            "sentence_roberta_config.json",
-            "sentence_distilbert_config.json",
-            "sentence_camembert_config.json",
-            "sentence_albert_config.json",
-            "sentence_xlm-roberta_config.json",
-            "sentence_xlnet_config.json",
-        )
+        for name in ("sentence_distilbert_config.json", "sentence_xlnet_config.json")
     },
     "length of queries": Layout(pooled("mean"), transformer={"query_length": 8}, refused="query_length"),
     "length of documents": Layout(pooled("mean"), transformer={"document_length": 8}, refused="document_length"),

@@ -328,6 +328,18 @@ def test_a_length_that_is_no_number(checkpoint, config, files):
     assert "which is not a whole number" in refusal(checkpoint(config, files))
 
 
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"])
+def test_length_and_lower_casing_under_all_names_of_their_file(checkpoint, kind):
+    """The first in sentence-transformers' order that says anything counts."""
+    files = modules("Pooling") | {f"sentence_{kind}_config.json": {"max_seq_length": 48, "do_lower_case": True}}
+    spec = detect(checkpoint(BERT, files), Overrides()).spec
+
+    assert (spec.query_max_length, spec.lowercase) == (48, True)
+    both = files | {"sentence_bert_config.json": {}, "sentence_xlnet_config.json": {"max_seq_length": 9}}
+    expected = 48 if kind not in {"bert", "xlnet"} else 9
+    assert detect(checkpoint(BERT, both, path="both"), Overrides()).spec.query_max_length == expected
+
+
 # Similarity
 
 

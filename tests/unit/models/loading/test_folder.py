@@ -264,7 +264,8 @@ def _socket(path: Path) -> None:
     cwd = Path.cwd()
     os.chdir(path.parent)  # its name may have 108 bytes
     try:
-        socket.socket(socket.AF_UNIX).bind(path.name)
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
     finally:
         os.chdir(cwd)
 
