@@ -14,7 +14,7 @@ import torch
 import transformers
 from safetensors import SafetensorError, safe_open
 
-from flagbench import BadInput, printable
+from flagbench import BadInput, in_one_line
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.contract import Backend, Loading
 from flagbench.models.loading.folder import weight_files
@@ -67,8 +67,7 @@ def read_pretrained(
             raise BadInput(
                 f"{directory}: its weights have other shapes than its config.json says; copy the checkpoint again"
             ) from error
-        first_line = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
-        raise BadInput(f"{directory} cannot be loaded by transformers: {first_line}") from error
+        raise BadInput(f"{directory} cannot be loaded by transformers: {in_one_line(error)}") from error
     # The pooler is not used by any pooling here, and many checkpoints are saved without it.
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     if missing:
