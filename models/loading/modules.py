@@ -371,9 +371,7 @@ def whole(value: object, key: str, *, least: int | None = None) -> int:
     Raises:
         BadInput: It is neither.
     """
-    number = not isinstance(value, bool) and (
-        isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    )
+    number = type(value) is int or (isinstance(value, float) and value.is_integer())
     if number and (least is None or value >= least):  # type: ignore[operator]
         return int(value)  # type: ignore[call-overload, no-any-return]
     wanted = "not a whole number" if least is None else f"not a whole number from {least} on"
