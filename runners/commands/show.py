@@ -278,8 +278,7 @@ def settings_line(spec: ModelSpec) -> str:
         return ", ".join(["pair scores", tokens, spec.dtype, *own])
     lengths = sorted({spec.query_max_length, spec.passage_max_length})
     parts = [
-        f"{spec.pooling} pooling",
-        "normalised" if spec.normalize else "not normalised",
+        *([f"{spec.pooling} pooling", "normalised" if spec.normalize else "not normalised"] if spec.pooling else []),
         spec.similarity,
         f"{'/'.join(map(str, lengths))} tokens",
         spec.dtype,
