@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flagbench.runners.arguments import folder, names, positive, rate, size
+from flagbench.runners.arguments import any_path, folder, names, positive, rate, size
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,24 @@ def test_what_is_no_value_is_said(read: Any, text: str, said: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         read(text)
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a" * 5_000, "File name too long"),
+        ("~nosuchuser/x", "there is no such home folder"),
+        ("a\0b", "cannot be the name of a file"),
+    ],
+)
+def test_a_path_that_no_file_can_have_is_refused_where_it_is_given(text: str, said: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=said) as refused:
+        any_path(text)
+    assert len(str(refused.value)) < 200
+
+
+def test_a_path_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert any_path("~/a/b") == tmp_path / "a" / "b"
+    (tmp_path / "file").touch()
+    assert any_path(f"{tmp_path}/file/below") == tmp_path / "file" / "below"
