@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from flagbench import BadInput
-from flagbench.results.compare.compare import Comparison, Line, compare, side_by_side
+from flagbench.results.compare.compare import Comparison, Line, compare
 from flagbench.results.compare.text import render, to_csv, to_json, to_markdown
 from flagbench.results.runs import Run, find_all
 from tests.unit.results.test_runs import made_task, write_run
@@ -425,25 +425,3 @@ def test_data_that_certainly_differ_are_not_said_to_be_maybe_so(tmp_path: Path) 
     same = compare(runs_of(tmp_path / "same", one=[one], two=[made_task("A", 0.5, data=unknown, commit="c1")]))
     assert (len(other.differences), line_of(other, "A").notes) == (1, ())
     assert (same.differences, len(line_of(same, "A").notes)) == ((), 1)
-
-
-def test_without_values_by_query_no_file_of_them_is_read(tmp_path: Path) -> None:
-    runs = runs_of(tmp_path, one=[with_values("A", [10] * 12)], two=[with_values("A", [20] * 12)])
-    for path in tmp_path.rglob("per_query/A.json"):
-        path.write_text("{", encoding="utf-8")
-    (cell,) = side_by_side(runs, by_query=False).lines[0].cells[1:]
-    assert (cell.delta, cell.test, cell.untested) == (pytest.approx(0.1), None, "not asked for")
-    with pytest.raises(BadInput, match="evaluate A again"):
-        side_by_side(runs)
-    # A run alone has nothing to be tested against.
-    (line,) = side_by_side(runs[:1]).lines
-    assert [cell.score for cell in line.cells] == [0.1]
-
-
-def test_runs_that_share_no_task_stand_side_by_side_all_the_same(tmp_path: Path) -> None:
-    found = side_by_side(runs_of(tmp_path, one=[made_task("A", 0.25)], two=[made_task("B", 0.5)]))
-    assert [[cell.status for cell in line.cells] for line in found.lines] == [
-        ["success", "missing"],
-        ["missing", "success"],
-    ]
-    assert (found.missing, found.tallies) == ((("B",), ("A",)), ((0, 0, 0), (0, 0, 0)))
