@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from tests.unit.worker_models import ENCODER
 
 class _Ray:
     """A cluster of some nodes, and how it was asked for."""
+
+    __spec__ = ModuleSpec("ray", None)
 
     def __init__(self, *nodes: dict[str, float], alive: Sequence[bool] = ()) -> None:
         states = alive or [True] * len(nodes)
