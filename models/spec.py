@@ -10,10 +10,11 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar, get_args
 
 from flagbench.models.contract import Part, Role
+from flagbench.models.modules import Module, ModuleSettings, modules_of
 from flagbench.models.own import OwnSettings
 from flagbench.models.ranking import Ranking
 
-Pooling = Literal["cls", "mean", "lasttoken", "last8"]
+Pooling = Literal["cls", "mean", "lasttoken", "last8", "max", "mean_sqrt_len_tokens", "weightedmean"]
 Similarity = Literal["cosine", "dot"]
 DType = Literal["fp32", "fp16", "bf16"]
 Ability = Literal["encode", "score", "search", "generate"]
@@ -44,7 +45,7 @@ class ModelSpec:
         query_max_length: Tokens kept per query or symmetric text, instruction included. Of an encoder with special
             tokens; of a cross-encoder without.
         passage_max_length: Tokens kept of a passage; of a cross-encoder of the whole pair.
-        pooling: Which hidden states become the vector; None for a model without vectors.
+        pooling: Which hidden states become the vector; None for a model without vectors, or of other modules.
         normalize: L2-normalise the vectors.
         similarity: How two vectors are compared in search and in MTEB's "similarity" scores.
         prompts: Which instruction goes in front of which text.
@@ -52,6 +53,9 @@ class ModelSpec:
         dtype: Of the weights and the forward pass; vectors are float32 all the same.
         attention: Attention kernel that transformers is asked for; empty leaves the choice to it.
         dense_layers: Folders of sentence-transformers Dense modules applied after pooling, in order.
+        tokenizer: The file that its ids are of, where they once were others: transformers 5 builds some classes'
+            tokenizers anew, and an adapter's own was not read. Empty where nothing has changed, and then not written,
+            so that what was made before is found.
         base: Model that adapters are merged into, ``name@revision``.
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
@@ -73,6 +77,7 @@ class ModelSpec:
     dtype: DType = "fp32"
     attention: str = ""
     dense_layers: tuple[str, ...] = ()
+    tokenizer: str = ""
     base: str = ""
     adapters: tuple[str, ...] = ()
     licence: str = ""
@@ -87,6 +92,20 @@ class ModelSpec:
     def parts(self) -> frozenset[Part]:
         """The parts of its embeddings that rank passages."""
         return self.ranking.parts
+
+    @property
+    def modules(self) -> tuple[Module, ...]:
+        """The modules that make an embedder's vector of its last hidden states; empty for models without vectors."""
+        if isinstance(self.own, ModuleSettings):
+            return self.own.modules
+        if self.pooling is None:
+            return ()
+        return modules_of(self.pooling, self.dense_layers, normalize=self.normalize)
+
+    @property
+    def truncate_dim(self) -> int:
+        """First numbers of each vector that are kept; 0 for all."""
+        return self.own.truncate_dim if isinstance(self.own, ModuleSettings) else 0
 
     def own_as(self, kind: type[Own]) -> Own:
         """The settings that only models of its adapter have.
@@ -148,6 +167,8 @@ class ModelSpec:
     def _plain(self, own: Mapping[str, Any]) -> dict[str, Any]:
         values = asdict(replace(self, own=None))
         del values["own"]
+        if not self.tokenizer:
+            del values["tokenizer"]
         plain: dict[str, Any] = json.loads(json.dumps(values | dict(own)))
         return plain
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from functools import cache
+from typing import IO, TYPE_CHECKING, Any
+
+from flagbench import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,17 +19,47 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal; as a wide one where the output goes to a file."""
-    from rich.console import Console
+def console(*, stderr: bool = False, file: IO[str] | None = None, width: int = _WIDTH_WITHOUT_TERMINAL) -> Console:
+    """A console that prints no character which moves a cursor, wherever the text is from.
 
-    made = Console(stderr=stderr, highlight=False)
+    Args:
+        stderr: For the error stream.
+        file: What is written instead of a stream.
+        width: In columns, where the output is not a terminal, which has its own.
+    """
+    made: Console = _printing()(stderr=stderr, file=file, highlight=False)
     if not made.is_terminal:
-        made.width = _WIDTH_WITHOUT_TERMINAL
+        made.width = width
     return made
 
 
 def say(console: Console, *lines: str) -> None:
     """Print lines as they are: no markup, no emoji, and no breaks but the terminal's own."""
     for line in lines:
-        console.print(line, markup=False, emoji=False, soft_wrap=True)
+        console.print("\n".join(map(printable, line.split("\n"))), markup=False, emoji=False, soft_wrap=True)
+
+
+@cache
+def _printing() -> type[Console]:
+    from rich.cells import cell_len
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class Printing(Console):
+        """Rich's console. Everything that it prints goes through ``render``: names from files are made printable here.
+
+        Rich's own control codes, of progress bars, are segments of another kind. Tables are laid out by now, so that
+        what takes no room gets no sign in its place.
+        """
+
+        def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                if segment.control or segment.text.isprintable():
+                    yield segment
+                else:
+                    shown = (
+                        each if each == "\n" else printable(each) if cell_len(each) else "" for each in segment.text
+                    )
+                    yield segment._replace(text="".join(shown))
+
+    return Printing

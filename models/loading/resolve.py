@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.models.adapters import loader
 from flagbench.models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
-from flagbench.models.loading.checkpoint import Checkpoint, check_heads, locate, read_json, with_weights
+from flagbench.models.loading.checkpoint import Checkpoint, check_heads, locate, with_weights
 from flagbench.models.loading.detect import Detection, detect
+from flagbench.models.loading.folder import MODULES, is_there, read_config
 from flagbench.models.loading.kinds import sees_images
+from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published_as
+from flagbench.models.loading.tokenizer_file import with_tokenizer
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 
@@ -62,8 +66,9 @@ class Model:
             BadInput: The files do not make a model.
         """
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
-        adapters = tuple(adapter.directory for adapter in self.checkpoint.adapters) if self.checkpoint else ()
-        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, adapters, self.cutoffs, backend)
+        adapters = tuple(adapter.transformer for adapter in self.checkpoint.adapters) if self.checkpoint else ()
+        modules = self.checkpoint.settings_folder if self.checkpoint else None
+        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, modules, adapters, self.cutoffs, backend)
         return loader(self.spec.adapter)(self.spec, directory, loading)
 
 
@@ -94,10 +99,11 @@ class LoadedModels:
     def keep_only(self, models: Iterable[Model]) -> None:
         """Let go of what none of these models is."""
         wanted = {_same_weights(model.spec) for model in models}
-        for weights in self._kept.keys() - wanted:
-            adapter = self._kept.pop(weights)
-            if isinstance(adapter, Closable):
-                adapter.close()
+        with ExitStack() as closing:  # all of them, also where one cannot be closed
+            for weights in self._kept.keys() - wanted:
+                adapter = self._kept.pop(weights)
+                if isinstance(adapter, Closable):
+                    closing.callback(adapter.close)
 
     def take(self, model: Model, load: Callable[[], Adapter]) -> Adapter:
         """The model, loaded unless it is here.
@@ -156,7 +162,10 @@ def resolve_model(
         checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
     )
     check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
-    return Model(found.spec, found.evidence, checkpoint, found.cutoffs)
+    if checkpoint.local:
+        check_module_weights(checkpoint.settings_folder, found.spec, allow_pickle=allow_pickle)
+    spec, evidence = with_tokenizer(found.spec, checkpoint)
+    return Model(spec, (*found.evidence, *evidence), checkpoint, found.cutoffs)
 
 
 def resolve_generator(
@@ -200,11 +209,12 @@ def resolve_generator(
 
     checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
     seen = settings or VideoSettings(frames=0, sampler="none")
-    if not seen.frames and writes_texts(read_json(checkpoint.directory / "config.json")):
+    if not seen.frames and writes_texts(read_config(checkpoint.transformer)):
         found = detect_causal_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
     else:
         found = detect_video_lm(checkpoint, seen, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
-    return Model(replace(found.spec, own=settings), found.evidence, checkpoint)
+    spec, evidence = with_tokenizer(replace(found.spec, own=settings), checkpoint)
+    return Model(spec, (*found.evidence, *evidence), checkpoint)
 
 
 def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overrides) -> Model:
@@ -219,8 +229,8 @@ def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overr
 
 def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:
     """Of a model that sees videos one line, unless it is an embedder by its files or by what the user says."""
-    config = read_json(checkpoint.directory / "config.json")
-    embeds = (checkpoint.settings_folder / "modules.json").is_file() or overrides.pooling or overrides.family
+    config = read_config(checkpoint.transformer)
+    embeds = is_there(checkpoint.settings_folder / MODULES) or overrides.pooling or overrides.family
     if sees_images(config) and not embeds:
         raise BadInput(
             f"{checkpoint.name} is a {config['architectures'][0]}, which answers questions on videos and gives no "

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flagbench.runners.arguments import folder, names, positive, rate, size
+from flagbench.runners.arguments import any_path, folder, names, positive, rate, size
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_what_a_value_means(read: Any, text: str, value: Any) -> None:
         (names, " , ,", "expected names with commas between them"),
         (size, "many", "expected a size such as 50GB, 500MB or 1.5TiB, not 'many'"),
         (folder, "", "expected a folder, not ''"),
-        (folder, "~nobody-of-this-name/s", "expected a folder, not '~nobody-of-this-name/s'"),
+        (folder, "~nobody-of-this-name/s", "~nobody-of-this-name/s: there is no such home folder; give the whole path"),
         (rate, "0", "expected frames a second, not '0'"),
         (rate, "-1", "expected frames a second, not '-1'"),
         (rate, "1000", "expected frames a second, not '1000'"),
@@ -53,3 +53,24 @@ def test_what_is_no_value_is_said(read: Any, text: str, said: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         read(text)
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a" * 5_000, "File name too long"),
+        ("~nosuchuser/x", "there is no such home folder"),
+        ("a\0b", "cannot be the name of a file"),
+    ],
+)
+def test_a_path_that_no_file_can_have_is_refused_where_it_is_given(text: str, said: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=said) as refused:
+        any_path(text)
+    assert len(str(refused.value)) < 200
+
+
+def test_a_path_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert any_path("~/a/b") == tmp_path / "a" / "b"
+    (tmp_path / "file").touch()
+    assert any_path(f"{tmp_path}/file/below") == tmp_path / "file" / "below"

@@ -31,7 +31,7 @@ def test_the_numbers_are_those_of_compare(tmp_path: Path) -> None:
         page_task("B", 0.45),
         page_task("C", None, "STS", status="error", error="no memory"),
         page_task("D", 0.123456, "Clustering"),
-        page_task("E", -0.05, "STS"),
+        page_task("E", -0.05, "STS", main_score="cosine_spearman"),
         values=better,
     )
     tree, runs = made([one, two])
@@ -167,7 +167,7 @@ def test_details_of_a_task(tmp_path: Path) -> None:
     assert facts["Texts"] == "220 requested, 200 encoded by the model"
     assert facts["Instruction (query)"] == "为这个句子生成表示"
     assert facts["Wall time by stage"] == "data 1.0 s, encode 2.0 s, search 0.5 s, score 0.5 s"
-    assert (facts["Note"], facts["Data"]) == ("mind this", "not official")
+    assert (facts["Note"], facts["Data"]) == ("mind this", "not the official data")
     assert "dev num_samples: 10 instead of 20" in body.words
     parts = [[cell.words for cell in row.all("td")] for row in body.one("table").all("tr")]
     assert parts[1:] == [["dev", "zh", "50.00"], ["dev", "en", "25.00"], ["test", "zh", "75.00"]]
