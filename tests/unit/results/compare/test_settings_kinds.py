@@ -43,7 +43,8 @@ def model(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         ({"video": {"fps": 1, "size": {"w": 2}}}, {"video": {"fps": 1, "size": {"w": 3}}}, "video size w 2 → 3"),
         ({}, {"video": {"fps": 1}}, "video fps none → 1"),
         ({"odd_key": 1}, {"odd_key": 2}, "odd key 1 → 2"),
-        ({"query_max_length": 8, "passage_max_length": 8}, {"query_max_length": 9, "passage_max_length": 9}, "max length 8 → 9"),
+        ({"query_max_length": 8, "passage_max_length": 8}, {"query_max_length": 9, "passage_max_length": 9},
+         "max length 8 → 9"),
         (
             {},
             {"query_max_length": 8, "passage_max_length": 8},
@@ -75,6 +76,8 @@ def test_settings_of_a_model(before: dict[str, Any], after: dict[str, Any], line
         ({"profile": "quick"}, {"profile": "smoke"}, "profile quick → smoke"),
         ({"options": {"split": "a", "same": 1}}, {"options": {"split": "b", "same": 1}}, "split a → b"),
         ({}, {"options": {"deep": True}}, "deep none → on"),
+        ({"options": {"deep": True}}, {"options": None}, "deep on → none"),
+        ({"instruction": {"query": "a"}}, {}, "query instruction a → none"),
         ({"data": {"files": "1"}, "task": {"splits": ["a"]}}, {"data": {"files": "2"}, "task": {"splits": ["b"]}}, ""),
     ],
 )  # fmt: skip
