@@ -19,10 +19,12 @@ import pytest
 from flagbench import BadInput, FlagbenchError, ModelFault
 from flagbench.models.contract import Loading
 from flagbench.models.prompts import Clip, Image, Prompt, Text
+from flagbench.models.servers import exchange
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
-from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, error_message, plain_url, seconds_to_wait
+from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, plain_url, seconds_to_wait
+from flagbench.models.servers.secret import Secret
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
 from tests.fake_server import FakeServer, Reply, completion, unused_port
@@ -440,7 +442,7 @@ def test_a_refusal_is_not_repeated(serve, clock, status, said, fix):
     ids=lambda value: str(value[:40]),
 )
 def test_what_a_server_says_of_an_error_is_its_message_in_one_line(body, said):
-    assert error_message(httpx2.Response(400, content=body)) == said
+    assert exchange.Reply(400, "", "Bad Request", body, Secret("")).message() == said
 
 
 def test_answers_that_are_cut_or_empty_are_counted(serve):
@@ -585,11 +587,10 @@ def test_a_caller_may_stop_and_the_threads_end(serve):
     assert threading.active_count() <= before + 4  # those of the server
 
 
-@pytest.mark.parametrize(("seconds", "connect"), [(300, 10), (5, 5)])
-def test_a_server_has_time_to_think_and_little_to_be_found(serve, seconds, connect):
-    _, model = serve(rate_limit=RateLimit(concurrency=3, timeout=seconds))
+def test_a_server_has_time_to_think_and_little_to_be_found(serve):
+    _, model = serve(rate_limit=RateLimit(concurrency=3, timeout=300))
 
-    assert model._client._http.timeout == httpx2.Timeout(seconds, connect=connect, pool=None)
+    assert model._client._exchange._http.timeout == httpx2.Timeout(None, connect=10.0)
     assert model.lanes == 3
 
 

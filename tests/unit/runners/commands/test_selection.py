@@ -90,7 +90,11 @@ def test_a_flag_of_a_benchmark_reaches_the_request(name: str) -> None:
     owner = find_benchmark(name).options
     assert owner is not None
     for each in flags_of(owner):
-        text = str(each.choices[-1]) if each.choices else {"URL": "http://h", "JSON": "{}"}.get(each.metavar or "", "7")
+        text = (
+            str(each.choices[-1])
+            if each.choices
+            else {"URL": "http://h", "JSON": "{}", "SIZE": "7MiB"}.get(each.metavar or "", "7")
+        )
         given = [each.name] if each.parse is None else [each.name, text]
         value = True if each.parse is None else each.parse(text)
         (request,) = requests_of(parsed("evaluate", "m", "--benchmark", name, "--no-store", *given))
@@ -115,7 +119,13 @@ def test_a_flag_of_a_few_values_takes_no_other(name: str) -> None:
             )
 
 
-NUMBERS = {"int": ("7", 7, ["x", "0", "-1", "1.5", ""]), "float": ("0.5", 0.5, ["x", "0", "-1", "nan", "inf", ""])}
+NUMBERS: dict[str, tuple[str, float, list[str]]] = {
+    "N": ("7", 7, ["x", "0", "-1", "1.5", ""]),
+    "F": ("0.5", 0.5, ["x", "0", "-1", "nan", "inf", ""]),
+    "SECONDS": ("0.5", 0.5, ["x", "0", "-1", "nan", "inf", ""]),
+    "SIZE": ("7MiB", 7 * 1024**2, ["x", "7", "-7MiB", ""]),
+}
+"""Of flags with numbers by what stands for the value: one that is taken, what it is, and some that are not."""
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -133,7 +143,7 @@ def test_the_value_of_a_flag_is_what_its_setting_is(name: str) -> None:
         elif kind is str:
             assert each.parse(" 7 ") == " 7 ", each.name
         else:
-            text, value, odd = NUMBERS[kind.__name__]
+            text, value, odd = NUMBERS[each.metavar or ""]
             assert (each.parse(text), type(each.parse(text))) == (value, kind), each.name
             for other in odd:
                 assert f"argument {each.name}: expected " in refused(
