@@ -39,7 +39,7 @@ def test_what_a_value_means(read: Any, text: str, value: Any) -> None:
         (names, " , ,", "expected names with commas between them"),
         (size, "many", "expected a size such as 50GB, 500MB or 1.5TiB, not 'many'"),
         (folder, "", "expected a folder, not ''"),
-        (folder, "~nobody-of-this-name/s", "expected a folder, not '~nobody-of-this-name/s'"),
+        (folder, "~nobody-of-this-name/s", "~nobody-of-this-name/s: there is no such home folder; give the whole path"),
         (rate, "0", "expected frames a second, not '0'"),
         (rate, "-1", "expected frames a second, not '-1'"),
         (rate, "1000", "expected frames a second, not '1000'"),

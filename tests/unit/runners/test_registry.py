@@ -82,7 +82,7 @@ def test_ours_and_those_of_packages(packages: Callable[..., None]) -> None:
         (BadInput("a line of its own"), "a line of its own"),
         (BadInput(), "BadInput"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_a_package_brings_that_is_none(benchmark: Any, fault: str, packages: Callable[..., None]) -> None:
     packages(entry("plain", benchmark))
