@@ -11,6 +11,7 @@ from statistics import fmean
 
 from flagbench import printable
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.page import facts
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, worst
@@ -53,15 +54,17 @@ class Official:
 
     Attributes:
         label: Benchmark and average.
-        score: Over all its tasks; None while one is missing.
+        score: Over all its tasks; None while one is missing, and where they ran with different settings.
         tasks: How many it is made of.
         missing: Those without a whole score.
+        mixed: The line on settings that differ between its tasks; empty where none do.
     """
 
     label: str
     score: float | None
     tasks: int
     missing: tuple[str, ...]
+    mixed: str = ""
 
 
 @dataclass(frozen=True)
@@ -307,8 +310,9 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
             if inside or not set(names) & set(run.record.tasks):
                 continue
             missing = tuple(name for name in names if name not in whole)
-            score = None if missing else fmean(whole[name] for name in names)
-            made.append(Official(f"{benchmark.title} {label}", score, len(names), missing))
+            mixed = settings_mixed((run.record.tasks[name] for name in names if name in whole), run.record.spec)
+            score = None if missing or mixed else fmean(whole[name] for name in names)
+            made.append(Official(f"{benchmark.title} {label}", score, len(names), missing, mixed))
     return made
 
 

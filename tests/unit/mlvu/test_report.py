@@ -16,6 +16,7 @@ from flagbench.mlvu.loading import Question
 from flagbench.mlvu.registry import averaged, find
 from flagbench.mlvu.report import RunScores, as_dict, show
 from flagbench.mlvu.saved import Saved
+from flagbench.results.data_state import DataState
 
 RUN = Path("out/org__model/0123456789abcdef")
 RIGHT, ROBUST, WRONG, NOTHING = "B) it is", "B.", "C) it is", "I cannot tell"
@@ -33,7 +34,8 @@ def saved(
         for at in range(len(answers))
     )  # fmt: skip
     given = {question.id: text for question, text in zip(questions, answers, strict=True) if text is not None}
-    return Saved(row, question_set, questions, given, "", comparable)
+    state = DataState.OFFICIAL if comparable else DataState.DIFFERS
+    return Saved(row, question_set, questions, given, "", state)
 
 
 def interval(right: int, total: int) -> tuple[float, float]:
