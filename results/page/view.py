@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from statistics import fmean
 
 from flagbench import printable
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.page import facts
+from flagbench.results.page.boards import Board, boards, in_mini, outermost
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, worst
 from flagbench.results.readable import check_values
@@ -42,10 +42,12 @@ class Benchmark:
     def averages_of(self, run: Run) -> Mapping[str, Sequence[str]]:
         """The averages of the data that a run is over: of the miniature data where all of its tasks are."""
         names = {name for names in self.averages.values() for name in names}
-        sources = [str(record.data.get("source", "")) for name, record in run.record.tasks.items() if name in names]
-        end = len(self.mini)
-        mini = end and sources and all(Path(each).parts[-2 - end : -2] == self.mini for each in sources)
-        return self.mini_averages if mini else self.averages
+        its = [record for name, record in run.record.tasks.items() if name in names]
+        return self.mini_averages if its and all(map(self.is_mini, its)) else self.averages
+
+    def is_mini(self, record: TaskRecord) -> bool:
+        """Tell whether a task ran over the miniature data."""
+        return in_mini(record, self.mini)
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ class Group:
         plots: Score against size and speed.
         settings: Of the models.
         environments: Of the runs.
+        number: From 1, over all groups of a page.
+        board: The leaderboard that these runs are on; None where they are only put side by side.
     """
 
     titles: tuple[str, ...]
@@ -166,6 +170,8 @@ class Group:
     plots: tuple[Plot, ...]
     settings: tuple[facts.Setting, ...]
     environments: tuple[facts.Setting, ...]
+    number: int
+    board: Board | None = None
 
     @property
     def deltas(self) -> bool:
@@ -213,18 +219,46 @@ def groups(
     Raises:
         BadInput: Data differ and may not, or a file is damaged.
     """
-    kept = {(id(runs[at]), task): its for (at, task), its in worst(runs).items()}
+    kept = _worst_by_run(runs)
     made: list[Group] = []
     for members in _sharing(runs):
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
-        its = {
-            (at, task): kept[id(run), task]
-            for at, run in enumerate(members)
-            for task in run.record.tasks
-            if (id(run), task) in kept
-        }
-        made.append(_group(len(made), comparison, its, benchmarks))
+        made.append(_group(len(made), comparison, _of(members, kept), benchmarks))
     return made
+
+
+def leaderboards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Group]:
+    """The same content by leaderboard: nothing is compared that a board does not hold, and nothing is tested.
+
+    Args:
+        runs: In any order.
+        benchmarks: See ``groups``.
+
+    Raises:
+        BadInput: A file is damaged.
+    """
+    found = boards(runs, benchmarks)
+    kept = _worst_by_run([run for board in found for run in board.runs])
+    made: list[Group] = []
+    for board in found:
+        comparison = side_by_side(board.runs, allow_differences=True, by_query=False)
+        group = _group(len(made), comparison, _of(board.runs, kept), benchmarks, board)
+        made.append(replace(group, titles=(" ".join(filter(None, (board.title, board.label))),), types=()))
+    return made
+
+
+def _worst_by_run(runs: Sequence[Run]) -> dict[tuple[int, str], Worst]:
+    return {(id(runs[at]), task): its for (at, task), its in worst(runs).items()}
+
+
+def _of(members: Sequence[Run], kept: Mapping[tuple[int, str], Worst]) -> dict[tuple[int, str], Worst]:
+    """The worst queries of some runs, by their places."""
+    return {
+        (at, task): kept[id(run), task]
+        for at, run in enumerate(members)
+        for task in run.record.tasks
+        if (id(run), task) in kept
+    }
 
 
 def _sharing(runs: Sequence[Run]) -> list[list[Run]]:
@@ -241,10 +275,16 @@ def _sharing(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _group(
-    at: int, comparison: Comparison, its: Mapping[tuple[int, str], Worst], benchmarks: Mapping[str, Benchmark]
+    at: int,
+    comparison: Comparison,
+    its: Mapping[tuple[int, str], Worst],
+    benchmarks: Mapping[str, Benchmark],
+    board: Board | None = None,
 ) -> Group:
     *types, average = comparison.averages
     runs = tuple(_run_view(place, comparison, average, benchmarks) for place in range(len(comparison.runs)))
+    if board:
+        runs = tuple(replace(view, score=its.average) for view, its in zip(runs, board.standings, strict=True))
     names = dict.fromkeys(run.record.benchmark for run in comparison.runs)
     sizes = [(each.number, each.size.parameters, each.score) for each in runs]
     plots = [plot("parameters", sizes)]
@@ -264,6 +304,8 @@ def _group(
         plots=tuple(each for each in plots if each),
         settings=tuple(facts.settings(comparison.runs)),
         environments=tuple(facts.environments(comparison.runs)),
+        number=at + 1,
+        board=board,
     )
 
 
@@ -299,15 +341,13 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
     """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest."""
     made = []
     for benchmark in benchmarks.values():
-        averages = {label: list(names) for label, names in benchmark.averages_of(run).items()}
         whole = {
             name: record.score
             for name, record in run.record.tasks.items()
             if record.status == "success" and record.score is not None
         }
-        for label, names in averages.items():
-            inside = any(set(names) < set(others) for others in averages.values())
-            if inside or not set(names) & set(run.record.tasks):
+        for label, names in outermost(benchmark.averages_of(run)).items():
+            if not set(names) & set(run.record.tasks):
                 continue
             missing = tuple(name for name in names if name not in whole)
             mixed = settings_mixed((run.record.tasks[name] for name in names if name in whole), run.record.spec)

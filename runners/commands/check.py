@@ -14,8 +14,8 @@ from flagbench.files import user_path
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.published import published_table
+from flagbench.runners.commands.report import facts_of
 from flagbench.runners.registry import find_benchmark
-from flagbench.runners.request import RunRequest
 from flagbench.runners.terminal import console, encodable, say, written
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _means(candidate: Run) -> Mapping[str, Sequence[str]]:
         benchmark = find_benchmark(candidate.record.benchmark)
     except UnknownName:
         return {}
-    return benchmark.averages(RunRequest(model="", benchmark=benchmark.name))
+    return facts_of(benchmark).averages_of(candidate)
 
 
 def _baseline(options: argparse.Namespace) -> int:
