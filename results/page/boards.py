@@ -46,7 +46,8 @@ class Board:
 
     Attributes:
         title: The benchmark, for people.
-        label: Its average that orders the board; empty for the mean of all tasks that are on it.
+        label: Its average that orders the board; empty where it has none: then that is the mean of all tasks on it,
+            as far as they have one metric.
         profile: ``full``, ``mini``, or the name of the samples that were drawn.
         state: The state of the data, the worst of a run's tasks.
         tasks: What the average is made of.
@@ -97,10 +98,15 @@ def boards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Boa
     return [_board(key, members[key], benchmarks) for key in sorted(members, key=place)]
 
 
-def _parts(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[tuple[str, str, str], dict[str, TaskRecord]]:
-    """The tasks of a run by benchmark, average (empty for those in none) and profile."""
-    parts: dict[tuple[str, str, str], dict[str, TaskRecord]] = {}
-    for name, record in run.record.tasks.items():
+Part = tuple[str, str, str]
+"""Benchmark, average (empty for tasks in none), and profile."""
+
+
+def _parts(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[Part, dict[str, TaskRecord]]:
+    """The tasks of a run by the board that they are on, but for the state of their data."""
+    parts: dict[Part, dict[str, TaskRecord]] = {}
+    # A failed task may have read no data, by which miniature data is known: it goes with the others of its benchmark.
+    for name, record in sorted(run.record.tasks.items(), key=lambda each: each[1].status == "error"):
         homes = [
             (key, label)
             for key, benchmark in benchmarks.items()
@@ -108,8 +114,12 @@ def _parts(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[tuple[str, str
             if name in tasks
         ] or [(run.record.benchmark, "")]
         for key, label in homes:
-            parts.setdefault((key, label, _profile(record, benchmarks.get(key))), {})[name] = record
-    return parts
+            profile = _profile(record, benchmarks.get(key))
+            if record.status == "error" and profile == FULL:
+                profile = max((MINI, FULL), key=lambda each: len(parts.get((key, label, each), ())))
+                profile = profile if (key, label, profile) in parts else FULL
+            parts.setdefault((key, label, profile), {})[name] = record
+    return {part: {name: its[name] for name in run.record.tasks if name in its} for part, its in parts.items()}
 
 
 def _profile(record: TaskRecord, benchmark: Benchmark | None) -> str:
@@ -136,7 +146,9 @@ def _board(key: tuple[str, str, str, DataState], runs: Sequence[Run], benchmarks
     tasks = tuple(averages.get(label) or own)
     kinds = {task: run.record.tasks[task].kind for run in runs for task in run.record.tasks}
     columns = tuple(_columns(tasks, averages if label else {}, kinds))
-    placed = sorted(((_standing(run, tasks, columns), run) for run in runs), key=_order)
+    metrics = {_metric(record) for run in runs for record in run.record.tasks.values()}
+    over = tasks if label or len(metrics) == 1 else ()
+    placed = sorted(((_standing(run, tasks, over, columns), run) for run in runs), key=_order)
     return Board(
         title=benchmark.title if benchmark else printable(name),
         label=label,
@@ -164,7 +176,14 @@ def _columns(
         yield from ((task, (task,)) for task in tasks)
 
 
-def _standing(run: Run, tasks: Sequence[str], columns: Sequence[tuple[str, tuple[str, ...]]]) -> Standing:
+def _metric(record: TaskRecord) -> str:
+    return str(record.settings.get("task", {}).get("main_score", ""))
+
+
+def _standing(
+    run: Run, tasks: Sequence[str], over: Sequence[str], columns: Sequence[tuple[str, tuple[str, ...]]]
+) -> Standing:
+    """A run on a board of some tasks, with the average over those that have one."""
     whole = {
         name: record.score
         for name, record in run.record.tasks.items()
@@ -180,7 +199,7 @@ def _standing(run: Run, tasks: Sequence[str], columns: Sequence[tuple[str, tuple
 
     its = [name for name in tasks if name in whole]
     mixed = settings_mixed((run.record.tasks[name] for name in its), run.record.spec)
-    return Standing(mean(tasks), tuple(mean(names) for _, names in columns), len(its), mixed)
+    return Standing(mean(over), tuple(mean(names) for _, names in columns), len(its), mixed)
 
 
 def _order(placed: tuple[Standing, Run]) -> tuple[bool, float, int, float, str]:

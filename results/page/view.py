@@ -42,7 +42,7 @@ class Benchmark:
     def averages_of(self, run: Run) -> Mapping[str, Sequence[str]]:
         """The averages of the data that a run is over: of the miniature data where all of its tasks are."""
         names = {name for names in self.averages.values() for name in names}
-        its = [record for name, record in run.record.tasks.items() if name in names]
+        its = [record for name, record in run.record.tasks.items() if name in names and record.status != "error"]
         return self.mini_averages if its and all(map(self.is_mini, its)) else self.averages
 
     def is_mini(self, record: TaskRecord) -> bool:

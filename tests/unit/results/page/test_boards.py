@@ -12,7 +12,7 @@ from flagbench.results.data_state import DataState
 from flagbench.results.page import LANGUAGES, Language
 from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Benchmark, leaderboards
+from flagbench.results.page.view import Benchmark, leaderboards, officials
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
 from tests.unit.page_tree import read_page
@@ -108,6 +108,29 @@ def test_miniature_data_has_the_tasks_that_it_has() -> None:
     mini = {"source": "/opt/cmteb/mini/org/data"}
     (board,) = boards([run("m", scored("A", 0.2, **mini), scored("C", 0.4, **mini))], KNOWN)
     assert (board.tasks, board.standings[0].average) == (("A", "C"), pytest.approx(0.3))
+
+
+def test_a_failed_task_goes_with_the_data_of_the_others() -> None:
+    """It read no data, by which miniature data would be known."""
+    mini = {"source": "/opt/cmteb/mini/org/data"}
+    failed = scored("C", 0, status="error", scores={}, source="")
+    one = run("one", scored("A", 0.2, **mini), failed)
+    assert [named(each)[2] for each in boards([one], KNOWN)] == ["mini"]
+    (official,) = officials(one, {"cmteb": KNOWN["cmteb"]})
+    assert (official.tasks, official.missing) == (2, ("C",))
+    assert [named(each)[2:4] for each in boards([run("two", failed)], KNOWN)] == [("full", DataState.UNKNOWN)]
+
+
+def test_tasks_of_several_metrics_have_no_mean_that_no_benchmark_takes() -> None:
+    other = {"settings": {"task": {"main_score": "accuracy"}}}
+    runs = [
+        run("one", scored("X", 0.5), benchmark="other"),
+        run("both", scored("X", 0.1), scored("Y", 0.7, **other), benchmark="other"),
+    ]
+    (board,) = boards(runs, KNOWN)
+    assert [each.label for each in board.runs] == ["both", "one"]
+    assert [each.average for each in board.standings] == [None, None]
+    assert board.standings[0].means == (0.1, 0.7)
 
 
 def test_without_an_average_of_the_benchmark_the_tasks_of_all_runs_are_one() -> None:
