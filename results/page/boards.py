@@ -83,7 +83,7 @@ def boards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Boa
     """
     members: dict[tuple[str, str, str, DataState], list[Run]] = {}
     for run in runs:
-        for (name, label, profile), tasks in _parts(run, benchmarks).items():
+        for (name, label, profile), tasks in parts_of(run, benchmarks).items():
             scored = [DataState.of(record.data) for record in tasks.values() if record.status != "error"]
             state = DataState.worst(scored) if scored else DataState.UNKNOWN
             part = replace(run, record=replace(run.record, tasks=tasks))
@@ -102,7 +102,7 @@ Part = tuple[str, str, str]
 """Benchmark, average (empty for tasks in none), and profile."""
 
 
-def _parts(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[Part, dict[str, TaskRecord]]:
+def parts_of(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[Part, dict[str, TaskRecord]]:
     """The tasks of a run by the board that they are on, but for the state of their data."""
     parts: dict[Part, dict[str, TaskRecord]] = {}
     # A failed task may have read no data, by which miniature data is known: it goes with the others of its benchmark.
@@ -129,6 +129,11 @@ def _profile(record: TaskRecord, benchmark: Benchmark | None) -> str:
     return printable(drawn) if isinstance(drawn, str) else FULL
 
 
+def averages_over(benchmark: Benchmark, profile: str) -> Mapping[str, Sequence[str]]:
+    """The averages that a benchmark takes over all of its data, samples of it, or its miniature data."""
+    return benchmark.mini_averages if profile == MINI else benchmark.averages
+
+
 def outermost(averages: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """The averages that lie in no larger one."""
     return {
@@ -141,7 +146,7 @@ def outermost(averages: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...
 def _board(key: tuple[str, str, str, DataState], runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> Board:
     name, label, profile, state = key
     benchmark = benchmarks.get(name)
-    averages = (benchmark.mini_averages if profile == MINI else benchmark.averages) if benchmark else {}
+    averages = averages_over(benchmark, profile) if benchmark else {}
     own = dict.fromkeys(task for run in runs for task in run.record.tasks)
     tasks = tuple(averages.get(label) or own)
     kinds = {task: run.record.tasks[task].kind for run in runs for task in run.record.tasks}

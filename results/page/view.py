@@ -12,7 +12,7 @@ from flagbench import printable
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.page import facts
-from flagbench.results.page.boards import Board, boards, in_mini, outermost
+from flagbench.results.page.boards import FULL, Board, averages_over, boards, in_mini, parts_of
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, worst
 from flagbench.results.readable import check_values
@@ -338,21 +338,27 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
 
 
 def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
-    """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest."""
+    """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest.
+
+    Tasks over miniature data and samples are in averages of their own, which say so.
+    """
     made = []
-    for benchmark in benchmarks.values():
+    parts = parts_of(run, benchmarks)
+    for name, label, profile in sorted(
+        (part for part in parts if part[1]), key=lambda part: list(benchmarks).index(part[0])
+    ):
+        benchmark, tasks = benchmarks[name], parts[name, label, profile]
+        names = averages_over(benchmark, profile).get(label) or list(tasks)
         whole = {
-            name: record.score
-            for name, record in run.record.tasks.items()
+            each: record.score
+            for each, record in tasks.items()
             if record.status == "success" and record.score is not None
         }
-        for label, names in outermost(benchmark.averages_of(run)).items():
-            if not set(names) & set(run.record.tasks):
-                continue
-            missing = tuple(name for name in names if name not in whole)
-            mixed = settings_mixed((run.record.tasks[name] for name in names if name in whole), run.record.spec)
-            score = None if missing or mixed else fmean(whole[name] for name in names)
-            made.append(Official(f"{benchmark.title} {label}", score, len(names), missing, mixed))
+        missing = tuple(each for each in names if each not in whole)
+        mixed = settings_mixed((tasks[each] for each in names if each in whole), run.record.spec)
+        score = None if missing or mixed else fmean(whole[each] for each in names)
+        title = " ".join([benchmark.title, *([] if profile == FULL else [profile]), label])
+        made.append(Official(title, score, len(names), missing, mixed))
     return made
 
 
