@@ -180,3 +180,32 @@ def test_what_is_absent_is_seen_before_rows_are_read(dataset: Dataset, task: Tas
     shutil.rmtree(data / _QRELS)
     with pytest.raises(BadInput):
         _check(task, data)
+
+
+@pytest.mark.parametrize(
+    ("grades", "moved"), [((1, 0), 0), ((0, 3), 0), ((1, 1), 1), ((0, 0), -1)], ids=["same", "other", "more", "less"]
+)
+def test_grades_other_than_the_published_ones_are_told(
+    task: Task, data: Path, monkeypatch: pytest.MonkeyPatch, grades: tuple[int, int], moved: int
+) -> None:
+    """As many labels with another number of relevant ones among them are other labels; a grade above 0 is relevant."""
+    content: Content = _load(task, data).content
+    assert content.qrels is not None
+    labels = [value for its in content.qrels.values() for value in its.values()]
+    assert labels[:2] == [1, 0]
+    row = replace(
+        content.dataset,
+        passages=len(content.passages.ids),
+        queries={split: len(its.ids) for split, its in content.queries.items()},
+        labels={"dev": len(labels)},
+        positives={"dev": sum(labels)},
+    )
+    monkeypatch.setattr("flagbench.airbench.benchmark.datasets", lambda: (row,))
+    file = data / _QRELS / _CONFIG / "qrels_default_dev.jsonl"
+    _change(file, lambda rows: [each.update(relevance=grade) for each, grade in zip(rows, grades, strict=False)])
+    verdict = _load(task, data).data
+    said = (f"relevant passages of dev: {sum(labels) + moved} instead of {sum(labels)}",) if moved else ()
+    assert verdict.differences == said
+    assert verdict.status == ("differs" if moved else "counts agree")
+    _change(file, list.pop)
+    assert _load(task, data).data.differences[0] == f"labels of dev: {len(labels) - 1} instead of {len(labels)}"

@@ -431,3 +431,36 @@ def test_command_with_the_miniature_data(tmp_path: Path, capsys: pytest.CaptureF
     said = capsys.readouterr().out
     assert "MINI      a mini archive, of the miniature data: it is no submission" in said
     assert "leaderboard" not in said
+
+
+@pytest.mark.parametrize("whole", [(), (0,), (0, 1), (0, 1, 2)], ids=["none", "one", "two", "all"])
+def test_results_of_fewer_queries_than_published_are_a_partial_submission(
+    folder: Path,
+    snapshots: Snapshots,
+    tmp_path: Path,
+    whole: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No dataset is missing; only the datasets that have as many queries as the table are whole."""
+    rows = [
+        replace(row, queries={**row.queries, "test": 6 if number in whole else 5 + 2 * number})
+        for number, row in enumerate(with_test())
+    ]
+    monkeypatch.setattr("flagbench.airbench.registry.datasets", lambda: tuple(rows))
+    assert snapshots.root
+    asked = [folder, "--data", snapshots.root, "--output", tmp_path / "out", "--model-name", "M", "--anonymous"]
+    short = [row.task_name for number, row in enumerate(rows) if number not in whole]
+    if short:
+        with pytest.raises(BadInput) as caught:
+            run_submit(*asked)
+        said = str(caught.value).removeprefix(f"{folder} cannot be submitted: ")
+        named, _, fix = said.partition(" do not have results of as many queries as are published; ")
+        assert sorted(named.split(", ")) == sorted(short)
+        assert fix == "evaluate the official data, or use --allow-partial"
+        assert not (tmp_path / "out").exists()
+    assert run_submit(*asked, *(["--allow-partial"] if short else [])) == 0
+    partial = [line for line in capsys.readouterr().out.splitlines() if line.startswith("PARTIAL")]
+    assert len(partial) == bool(short)
+    assert all(row.task_name in "".join(partial) for row in rows if row.task_name in short)
+    assert not any(row.task_name in "".join(partial) for row in rows if row.task_name not in short)

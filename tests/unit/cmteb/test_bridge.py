@@ -556,3 +556,31 @@ def test_quiet_hides_warnings_only_while_it_lasts() -> None:
 @pytest.mark.parametrize("name", published())
 def test_every_published_model_has_a_model_file(name: str) -> None:
     assert model_meta(published()[name]).to_dict()["license"] == (published()[name].licence or None)
+
+
+@pytest.mark.parametrize("name", ["CovidRetrieval", "T2Reranking"])
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_passages_below_the_reranked_ones_stay_in_their_order(name: str, top_k: int) -> None:
+    """A reranker of the first few leaves recall beyond them as it was."""
+    task = _loaded(name).content
+    data = task.dataset["default"]["dev"]
+    asked = {"task_metadata": task.metadata, "top_k": 20, "top_ranked": data["top_ranked"]}
+    scorer = FakeScorer(_RERANKER)
+    orders = []
+    for reranker in (None, scorer):
+        encoder = FakeEncoder(_RANDOM)
+        bridge = EncoderBridge(
+            TextEncoder(encoder, Silent()), EvaluatedModel(encoder, reranker, rerank_top_k=top_k), Silent()
+        )
+        with quiet():
+            bridge.index(data["corpus"])
+            run = bridge.search(data["queries"], **asked)
+        orders.append({query: sorted(its, key=its.__getitem__, reverse=True) for query, its in run.items()})
+    queries = dict(zip(data["queries"]["id"], data["queries"]["text"], strict=True))
+    passages = dict(zip(data["corpus"]["id"], passage_texts(data["corpus"]), strict=True))
+    retrieved, reranked = orders
+    assert retrieved.keys() == reranked.keys() == queries.keys()
+    for query, order in retrieved.items():
+        scores = {id_: float(scorer.score([(queries[query], passages[id_])])[0]) for id_ in order[:top_k]}
+        assert reranked[query] == sorted(scores, key=lambda id_: -scores[id_]) + order[top_k:]
+        assert len(order) > top_k

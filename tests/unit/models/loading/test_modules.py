@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import warnings
 from typing import Any
@@ -290,3 +291,27 @@ def test_encoder_decoders_whose_encoder_is_not_read(checkpoint: Any, kind: str) 
 
 def test_a_decoder_with_modules_of_an_embedder(checkpoint: Any) -> None:
     assert detect(checkpoint(QWEN2, modules("Pooling")), Overrides()).spec.pooling == "mean"
+
+
+POOLING_KEYS = (
+    "pooling_mode_cls_token",
+    "pooling_mode_max_tokens",
+    "pooling_mode_mean_tokens",
+    "pooling_mode_mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens",
+    "pooling_mode_lasttoken",
+)
+
+
+@pytest.mark.parametrize("keys", [*itertools.combinations(POOLING_KEYS, 2), POOLING_KEYS], ids="+".join)
+def test_old_poolings_stand_in_the_order_that_sentence_transformers_joins_them(
+    checkpoint: Any, keys: tuple[str, ...]
+) -> None:
+    """Whichever order the file has them in; those that are false are none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        modes = tuple(classes()["Pooling"](4, **dict.fromkeys(keys, True)).pooling_mode)
+    pooling = {key: key in keys for key in reversed(POOLING_KEYS)}
+    (module,) = detect(checkpoint(BERT, modules("Pooling", pooling=pooling)), Overrides()).spec.modules
+
+    assert module == Module("Pooling", options=(("pooling_mode", modes),))

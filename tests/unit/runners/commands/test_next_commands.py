@@ -18,19 +18,28 @@ from flagbench.runners.request import RunRequest
 _FOLDER = Path("out dir/org__m/r")
 
 
-def offered(benchmark: str, options: Any = None, *, failed: int = 0, local: bool = False, **request: Any) -> list[str]:
-    """The commands after a run of a benchmark, of which the first few tasks failed."""
+def offered(
+    benchmark: str,
+    options: Any = None,
+    *,
+    failed: int = 0,
+    local: bool | None = False,
+    reranker: Any = None,
+    root: Path | None = None,
+    **request: Any,
+) -> list[str]:
+    """The commands after a run of a benchmark, of which the first few tasks failed; local: None for a baseline."""
     asked = RunRequest(model="m", benchmark=benchmark, options=options, **request)
     its = find_benchmark(benchmark)
     tasks = its.select(asked)
     plan = SimpleNamespace(
         request=asked,
         steps=[SimpleNamespace(task=task) for task in tasks],
-        snapshots=SimpleNamespace(root=Path("data") if request else None),
+        snapshots=SimpleNamespace(root=root),
         store=SimpleNamespace(folder=_FOLDER),
         name="org/m",
-        reranker=None,
-        model=SimpleNamespace(checkpoint=SimpleNamespace(local=local)),
+        reranker=reranker,
+        model=SimpleNamespace(checkpoint=None if local is None else SimpleNamespace(local=local)),
     )
     return list(its.next_commands(cast("Any", plan), [task.name for task in tasks[failed:]]))
 
@@ -54,11 +63,16 @@ def test_air_bench(options: AirBenchOptions, failed: int, expected: list[str]) -
     assert verbs(offered("air-bench", options, failed=failed)) == expected
 
 
-@pytest.mark.parametrize("local", [False, True])
-def test_what_is_offered_for_air_bench_can_be_typed(local: bool) -> None:
+@pytest.mark.parametrize("reranker", [None, SimpleNamespace(name="org/r")])
+@pytest.mark.parametrize("local", [False, True, None])
+def test_what_is_offered_for_air_bench_can_be_typed(local: bool | None, reranker: Any) -> None:
+    """Two models, a folder and a baseline have no page on the hub that the form could name."""
     from flagbench.airbench.commands import add_score, add_submit
 
-    for command in offered("air-bench", AirBenchOptions(), local=local):
+    unnamed = local is not False or reranker is not None
+    commands = offered("air-bench", AirBenchOptions(), local=local, reranker=reranker)
+    assert verbs(commands) == ["score", "submit"]
+    for command in commands:
         flagbench, verb, benchmark, *arguments = shlex.split(command)
         assert (flagbench, benchmark) == ("flagbench", "air-bench")
         parser = argparse.ArgumentParser()
@@ -66,12 +80,23 @@ def test_what_is_offered_for_air_bench_can_be_typed(local: bool) -> None:
         parsed = parser.parse_args(arguments)
         assert Path(parsed.root if verb == "submit" else parsed.paths[0]) == _FOLDER
         if verb == "submit":
-            assert bool(parsed.anonymous) is local
-            assert parsed.model_url == ("" if local else "https://huggingface.co/org/m")
+            assert parsed.anonymous is unnamed
+            assert parsed.model_url == ("" if unnamed else "https://huggingface.co/org/m")
+            assert (parsed.model_name, parsed.benchmark_version) == ("org/m", "24.05")
+        assert (parsed.data, parsed.mini) == (None, False)
 
 
 def test_the_data_of_the_run_is_named() -> None:
-    assert all(command.endswith(" --mini") for command in offered("air-bench", mini=True))
+    assert all(command.endswith(" --mini") for command in offered("air-bench", mini=True, root=Path("mini")))
+    of_folder = offered("air-bench", AirBenchOptions(), root=Path("my data"))
+    assert [shlex.split(command)[-2:] for command in of_folder] == [["--data", "my data"]] * 2
+
+
+def test_a_version_whose_test_sets_are_all_there_is_offered_by_itself() -> None:
+    commands = offered("air-bench", AirBenchOptions(versions=("24.04", "24.05")))
+    assert verbs(commands) == ["score", "submit", "submit"]
+    assert [command.split("--benchmark-version ")[1][:5] for command in commands[1:]] == ["24.04", "24.05"]
+    assert verbs(offered("air-bench", AirBenchOptions(versions=("24.04", "24.05")), failed=1)) == ["score", "submit"]
 
 
 @pytest.mark.parametrize(("sets", "expected"), [(("dev",), ["score"]), (("test",), ["score", "submit"])])
