@@ -209,3 +209,24 @@ def test_grades_other_than_the_published_ones_are_told(
     assert verdict.status == ("differs" if moved else "counts agree")
     _change(file, list.pop)
     assert _load(task, data).data.differences[0] == f"labels of dev: {len(labels) - 1} instead of {len(labels)}"
+
+
+def test_the_order_of_rows_is_no_part_of_the_data_and_each_text_and_label_is(task: Task, data: Path) -> None:
+    files = {
+        "corpus": data / _REPO / _CONFIG / "corpus_default.jsonl",
+        "dev/queries": data / _REPO / _CONFIG / "queries_default_dev.jsonl",
+        "test/queries": data / _REPO / _CONFIG / "queries_default_test.jsonl",
+        "dev/labels": data / _QRELS / _CONFIG / "qrels_default_dev.jsonl",
+    }
+    before = _load(task, data).data.content
+    assert set(before) == set(files)
+    for path in files.values():
+        _change(path, list.reverse)
+    assert _load(task, data).data.content == before
+    for part, path in files.items():
+        kept = path.read_bytes()
+        change = {"relevance": 2} if part == "dev/labels" else {"text": "another"}
+        _change(path, lambda rows, change=change: rows[0].update(change))  # type: ignore[misc]
+        now = _load(task, data).data.content
+        assert {name for name in now if now[name] != before[name]} == {part}
+        path.write_bytes(kept)

@@ -255,6 +255,17 @@ def test_what_is_graded_is_not_asked_again(tmp_path):
     assert len(path.read_text().splitlines()) == 10
 
 
+def test_grades_under_settings_as_they_were_written_earlier_are_found(tmp_path):
+    """Settings name an adapter by its id today, and named the place of its code before."""
+    path = tmp_path / "j.jsonl"
+    spec = {"adapter": "causal-lm", "family": "causal", "name": "o/m", "revision": "v1"}
+    items = many(2)
+    for adapter, asked in (("models.video_lm:load", 4), ("video-lm", 0), ("moe", 4)):
+        model, by = judge(cache=path, settings={"model": {**spec, "adapter": adapter}})
+        by.score(items)
+        assert len(model.prompts) == asked, adapter
+
+
 def test_a_failure_is_asked_again_by_the_next_run(tmp_path):
     path = tmp_path / "j.jsonl"
     assert judge(*["no"] * ATTEMPTS, cache=path)[1].score([SCENE]).failed

@@ -23,7 +23,7 @@ from flagbench.models.servers import exchange
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
-from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, plain_url, seconds_to_wait
+from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, environment_key, plain_url, seconds_to_wait
 from flagbench.models.servers.secret import Secret
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
@@ -267,6 +267,23 @@ def test_a_url_is_written_down_in_one_form(given, written):
 )
 def test_seconds_of_a_retry_after(header, seconds):
     assert seconds_to_wait(header) == seconds
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "value"),
+    [
+        ({}, "", ""),
+        ({"OPENAI_API_KEY": "o"}, "OPENAI_API_KEY", "o"),
+        ({"FLAGBENCH_API_KEY": " f\n"}, "FLAGBENCH_API_KEY", "f"),
+        ({"FLAGBENCH_API_KEY": "f", "OPENAI_API_KEY": "o"}, "FLAGBENCH_API_KEY", "f"),
+        ({"FLAGBENCH_API_KEY": " ", "OPENAI_API_KEY": "o"}, "OPENAI_API_KEY", "o"),
+    ],
+)
+def test_the_key_made_for_flagbench_comes_before_that_of_openai(keys, name, value, monkeypatch):
+    for each, its in keys.items():
+        monkeypatch.setenv(each, its)
+    found, secret = environment_key()
+    assert (found, secret.reveal()) == (name, value)
 
 
 @pytest.mark.parametrize("url", [f"http://u:{SECRET}@h/v1", f"http://h/v1?key={SECRET}", f"http://h/v1#{SECRET}"])
