@@ -140,7 +140,7 @@ class Exchange:
             self._running.close()
 
     async def _send(self, method: str, path: str, content: bytes | None, timeout: float) -> Reply:
-        begun = False
+        begun, why = False, f"no answer came in {timeout:g} s"
         json_sent = {"Content-Type": "application/json"} if content is not None else None
         try:
             with anyio.move_on_after(timeout) as scope:
@@ -148,8 +148,13 @@ class Exchange:
                     body = _Body(self._largest, response.headers.get("content-encoding", ""))
                     async for chunk in response.aiter_raw():
                         if not begun:
-                            scope.deadline = min(scope.deadline, anyio.current_time() + self._body_timeout)
-                        begun = True
+                            begun, why = (
+                                True,
+                                f"an answer that had begun did not end in the {timeout:g} s of its request",
+                            )
+                            if (end := anyio.current_time() + self._body_timeout) < scope.deadline:
+                                scope.deadline = end
+                                why = f"an answer that had begun did not end in {self._body_timeout:g} s"
                         if not body.takes(chunk):
                             break
                     if body.too_large and response.status_code == 200:
@@ -163,9 +168,7 @@ class Exchange:
             raise TimedOut(f"no connection came about in {_CONNECT:g} s") from None
         except httpx2.RequestError as error:
             raise Again(f"the connection failed ({reason(error, self._secret)})") from None
-        if begun:
-            raise TimedOut(f"an answer that had begun did not end in {self._body_timeout:g} s")
-        raise TimedOut(f"no answer came in {timeout:g} s")
+        raise TimedOut(why)
 
 
 class _Body:

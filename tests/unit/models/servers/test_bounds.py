@@ -53,7 +53,7 @@ def test_a_reply_of_a_byte_now_and_then_times_out_and_is_asked_for_again(server:
     ("reply", "limits", "says"),
     [
         (Reply(raw=b" " * 10_000, drip=0.01), {"body_timeout": 0.1}, "had begun did not end in 0.1 s"),
-        (Reply(raw=b" " * 10_000, drip=0.01), {"timeout": 0.2}, "did not end in"),
+        (Reply(raw=b" " * 10_000, drip=0.01), {"timeout": 0.2}, "had begun did not end in the 0.2 s of its request"),
         (Reply("no", status=400, drip=0.01), {"body_timeout": 0.1}, "had begun did not end in 0.1 s"),
         (Reply(hold=True), {"timeout": 0.1}, "no answer came in 0.1 s"),
     ],
