@@ -7,8 +7,11 @@ local folders of one name, whose README names configs, for the same data and ret
 
 from __future__ import annotations
 
+import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 _ROWS_A_READ = 20_000
 _TEXT = "text"
 _COMPRESSIONS = {".gz", ".bz2", ".xz", ".zst"}
+_NAMES_FILE = re.compile(r"Failed to (?:load JSON from|read) file '(.+?)' with error ")
+"""What ``datasets`` logs of a file that it cannot read (packaged_modules/json/json.py, parquet/parquet.py in 4.x)."""
 
 _Read = TypeVar("_Read")
 
@@ -292,15 +297,31 @@ def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.T
 
 
 def _read_or_refuse(folder: Path, read: Callable[[], _Read]) -> _Read:
-    """Run a read of ``datasets`` and turn what it raises into one line."""
+    """Run a read of ``datasets`` and turn what it raises into one line, which names the file where its log does."""
+    with _logged() as lines:
+        try:
+            return read()
+        except BadInput:
+            raise
+        except Exception as error:  # datasets, pyarrow, pandas and fsspec each raise their own
+            reason = str(error).strip().splitlines()
+            message = reason[0] if reason else type(error).__name__
+            named = [found[1] for found in map(_NAMES_FILE.match, lines) if found]
+            raise BadData(f"{named[0] if named else folder} cannot be read as a dataset: {message}") from error
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """What ``datasets`` logs, instead of its place on the terminal beside the line that says the same."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("datasets")
+    before, logger.handlers = logger.handlers, [handler]
     try:
-        return read()
-    except BadInput:
-        raise
-    except Exception as error:  # datasets, pyarrow, pandas and fsspec each raise their own
-        reason = str(error).strip().splitlines()
-        message = reason[0] if reason else type(error).__name__
-        raise BadData(f"{folder} cannot be read as a dataset: {message}") from error
+        yield lines
+    finally:
+        logger.handlers = before
 
 
 def _named_configs(folder: Path) -> list[dict[str, Any]]:

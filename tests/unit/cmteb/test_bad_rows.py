@@ -224,3 +224,22 @@ def test_a_card_that_is_wrong_is_one_line(tmp_path: Path, card: str, said: str) 
     assert said in str(caught.value)
     assert str(folder / "README.md") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("test-00000-of-00001.jsonl", b'{"sentence1": "a", "sentence2": "b", "score": 1}\n{"broken'),
+        ("test-00000-of-00001.parquet", b"PAR1 and no more"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_by_the_line_and_by_nothing_beside_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, content: bytes
+) -> None:
+    path = tmp_path / _TASKS["STSB"].dataset / "data" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(BadData) as caught:
+        load(_TASKS["STSB"], Snapshots(tmp_path))
+    assert str(caught.value).startswith(f"{path} cannot be read as a dataset: ")
+    assert capfd.readouterr() == ("", "")
