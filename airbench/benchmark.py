@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -63,6 +64,27 @@ class _AirBench(Benchmark):
             if not chosen:
                 raise BadInput(f"--mini has none of these datasets; it has {', '.join(sorted(present))}")
         return tuple(map(_task, chosen))
+
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """See Benchmark: dev labels are public; an archive is of all test sets of one version."""
+        rows = [dataset_of(step.task) for step in plan.steps if step.task.name in done]
+        known = mini_datasets() if plan.request.mini else datasets()
+        folder = shlex.quote(str(plan.store.folder))
+        root = plan.snapshots.root
+        data = " --mini" if plan.request.mini else f" --data {shlex.quote(str(root))}" if root else ""
+        found = []
+        if any("dev" in row.splits for row in rows):
+            found.append(f"flagbench score air-bench {folder}{data}")
+        for version in dict.fromkeys(row.version for row in rows):
+            wanted = {row.task_name for row in known if row.version == version and "test" in row.splits}
+            if wanted and wanted <= {row.task_name for row in rows if "test" in row.splits}:
+                name, model = shlex.quote(plan.name), plan.model.checkpoint
+                local = plan.reranker is not None or model is None or model.local
+                who = "--anonymous" if local else f"--model-url https://huggingface.co/{name}"
+                found.append(
+                    f"flagbench submit air-bench {folder} --benchmark-version {version} --model-name {name} {who}{data}"
+                )
+        return found
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""

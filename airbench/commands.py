@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted, first_few
-from flagbench.runners.arguments import names
+from flagbench.runners.arguments import any_path, names
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score air-bench``."""
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="folder with search results, of any depth, or a .zip"
+        "paths", nargs="+", type=any_path, metavar="PATH", help="folder with search results, of any depth, or a .zip"
     )
     _add_data_options(parser)
     parser.add_argument(
@@ -41,18 +41,18 @@ def add_score(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--json",
-        type=Path,
+        type=any_path,
         metavar="FILE",
         help="file for all metrics, as air-benchmark's evaluate_dev writes (default: none)",
     )
     parser.add_argument(
         "--markdown",
-        type=Path,
+        type=any_path,
         metavar="FILE",
         help="file for tables, as air-benchmark's evaluate_dev writes (default: none)",
     )
     parser.add_argument(
-        "--per-query", type=Path, metavar="FILE", help="file for the values per query, as JSON (default: none)"
+        "--per-query", type=any_path, metavar="FILE", help="file for the values per query, as JSON (default: none)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
     parser.set_defaults(run=_score)
@@ -60,7 +60,7 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit air-bench``."""
-    parser.add_argument("root", type=Path, metavar="DIR", help="folder with search results, of any depth")
+    parser.add_argument("root", type=any_path, metavar="DIR", help="folder with search results, of any depth")
     form = parser.add_argument_group("the leaderboard's form")
     form.add_argument("--model-name", required=True, metavar="NAME", help="name of the retriever")
     form.add_argument(
@@ -80,7 +80,7 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
         "--benchmark-version", metavar="V", help="version of the benchmark, 24.05 or 24.04 (default: the only one)"
     )
     parser.add_argument(
-        "--output", type=Path, default=Path(), metavar="DIR", help="folder of the archive (default: here)"
+        "--output", type=any_path, default=Path(), metavar="DIR", help="folder of the archive (default: here)"
     )
     parser.add_argument(
         "--allow-partial", action="store_true", help="pack the results although datasets are missing (default off)"
@@ -93,7 +93,7 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of local snapshots DIR/<org>/<repo>/ (default the hub)"
+        "--data", type=any_path, metavar="DIR", help="folder of local snapshots DIR/<org>/<repo>/ (default the hub)"
     )
     where.add_argument(
         "--mini", action="store_true", help="use the miniature data that ships with FlagBench (default off)"
@@ -170,6 +170,11 @@ def _submit(options: argparse.Namespace) -> int:
     snapshots, over = _data(options)
     expected = [row for row in over if row.version == candidate.version and "test" in row.splits]
     checked = check(candidate, expected, snapshots, allow_partial=options.allow_partial)
+    if checked.short and not (options.mini or options.allow_partial):
+        raise BadInput(
+            f"{candidate.folder} cannot be submitted: {first_few(checked.short)} do not have results of as many "
+            "queries as are published; evaluate the official data, or use --allow-partial"
+        )
     digest = write_zip(checked, target, overwrite=options.overwrite)
     reranked = candidate.reranker != NO_RERANKER
     _show_submission(checked, form, target, digest, mini=options.mini, reranked=reranked)
@@ -191,6 +196,8 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
         total = checked.datasets + len(checked.missing)
         say(out, f"PARTIAL   {len(checked.missing)} of {total} datasets are missing: {first_few(checked.missing)}")
         say(out, "          the leaderboard leaves every average blank that misses a dataset")
+    if checked.short and not mini:
+        say(out, f"PARTIAL   not of as many queries as are published: {first_few(checked.short)}")
     if checked.left_out:
         say(out, f"left out  {counted(len(checked.left_out), 'file')} of the dev split or of another version")
     say(out, f"archive   {target}, {target.stat().st_size:,} bytes, md5 {digest}")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
 
 from flagbench import BadData
 from flagbench.airbench.registry import REVISION, Dataset
 from flagbench.models.inputs import text_of
-from flagbench.runners.benchmark import DataVerdict, Loaded
+from flagbench.runners.benchmark import Loaded
+from flagbench.runners.data.checks import Place
+from flagbench.runners.data.content import of_labels, of_tables
+from flagbench.runners.data.retrieval import check_labels
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.data.verdict import Content as Rows
+from flagbench.runners.data.verdict import judge, read_official
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.task import Task
+
+_OFFICIAL = Path(__file__).with_name("official.toml")
 
 Qrels = dict[str, dict[str, int]]
 """``{query id: {passage id: relevance}}``, as pytrec_eval takes it."""
@@ -46,14 +56,23 @@ def load(task: Task, dataset: Dataset, snapshots: Snapshots) -> Loaded:
         BadData: Rows that cannot be read, an id that is listed twice, an empty text.
         BadInput: The dataset is absent.
     """
-    passages = _texts(dataset, snapshots, dataset.corpus_split)
-    queries = {split: _texts(dataset, snapshots, dataset.queries_split(split)) for split in dataset.splits}
-    qrels = read_qrels(dataset, snapshots, "dev") if "dev" in dataset.splits else None
+    passages, corpus = _texts(dataset, snapshots, dataset.corpus_split)
+    found = {"corpus": corpus}
+    queries: dict[str, Texts] = {}
+    for split in dataset.splits:
+        queries[split], found[f"{split}/queries"] = _texts(dataset, snapshots, dataset.queries_split(split))
+    sources = [snapshots.source(dataset.repo, REVISION)]
+    qrels = None
+    if "dev" in dataset.splits:
+        qrels = read_qrels(dataset, snapshots, "dev")
+        found["dev/labels"] = of_labels(qrels)
+        sources.append(snapshots.source(dataset.qrels_repo, REVISION))
+        place = Place(f"{dataset.task_name}: {sources[1].where}", f"split {dataset.qrels_split('dev')}")
+        check_labels(place, qrels, queries["dev"].ids, passages.ids)
     content = Content(dataset, passages, queries, qrels)
-    differences = tuple(_differences(content))
-    source = snapshots.source(dataset.repo, REVISION).where
-    verdict = DataVerdict("differs" if differences else "exact", differences, source)
-    if differences:
+    known = read_official(_OFFICIAL).get((task.name, task.revision))
+    verdict = judge(found, list(_differences(content)), sources, REVISION, known)
+    if not verdict.status.comparable(accept_counts=True):
         for split, texts in [(dataset.corpus_split, passages), *queries.items()]:
             _refuse_empty(dataset, split, texts)
     return Loaded(task, verdict, content)
@@ -130,10 +149,12 @@ def check(dataset: Dataset, snapshots: Snapshots) -> None:
                 raise BadData(f"{where} has no split '{split}' (it has {', '.join(present)})")
 
 
-def _texts(dataset: Dataset, snapshots: Snapshots, split: str) -> Texts:
+def _texts(dataset: Dataset, snapshots: Snapshots, split: str) -> tuple[Texts, Rows]:
+    """The texts of a split with their ids, and their content."""
     found = snapshots.source(dataset.repo, REVISION).read_texts(dataset.benchmark_version, split, ["id", "text"])
     ids = _once(list(found["id"]), dataset, split)
-    return Texts(ids, found["text"])
+    table = pa.table({name: column.arrow for name, column in found.items()})
+    return Texts(ids, found["text"]), of_tables([table], ["id", "text"], ordered=False)
 
 
 def _ids(dataset: Dataset, snapshots: Snapshots, split: str) -> list[str]:

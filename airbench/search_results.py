@@ -12,16 +12,16 @@ import os
 import stat
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from json.encoder import encode_basestring_ascii
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
 from flagbench import BadData, BadInput, ModelFault, UnknownName
 from flagbench.airbench.registry import Dataset, datasets
+from flagbench.files import inside, parse_json, read_bytes
 
 NO_RERANKER = "NoReranker"
 TYPES = ("qa", "long-doc")
@@ -135,11 +135,11 @@ def find(root: Path) -> list[Path]:
     """All files of results below a folder: one of any depth, down to that of a reranker, of a type or of a domain.
 
     Raises:
-        BadInput: There are none.
+        BadInput: There are none, or one is a link that leads out of the folder.
     """
-    if not root.exists():
+    if not os.path.lexists(root):
         raise BadInput(f"{root} does not exist")
-    if root.is_file():
+    if not root.is_dir():
         return [root]
     found = []
     for folder, folders, files in os.walk(root):
@@ -148,7 +148,8 @@ def find(root: Path) -> list[Path]:
         folders[:] = sorted(name for name in folders if (inner.name, name) != ("flagbench", "replaced"))
         # Resolved, because the folder given may be one of these itself, by a relative path or a link.
         if inner.resolve().parent.name in TYPES:
-            found += [inner / name for name in sorted(files) if name.endswith(".json") and name[0] != "."]
+            names = [name for name in sorted(files) if name.endswith(".json") and name[0] != "."]
+            found += [inside(root, (inner / name).relative_to(root), "put the file in its place") for name in names]
     if not found:
         raise BadInput(
             f"{root} holds no search results (…/{{qa|long-doc}}/{{domain}}/*.json); "
@@ -166,13 +167,10 @@ def read(path: Path) -> SearchResults:
     """The results of a file, which must be what its place says.
 
     Raises:
-        BadInput: It cannot be opened.
-        BadData: It is damaged, lacks something, holds something twice or holds another dataset's or model's results.
+        BadData: It cannot be opened, is damaged, lacks something, holds something twice or another dataset's or
+            model's results.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}") from error
+    data = read_bytes(path, "evaluate again, or copy it again", largest=_LARGEST, error=BadData)
     return parse(data, str(path), names_of(path))
 
 
@@ -220,33 +218,16 @@ def dataset_of(results: SearchResults, where: str) -> Dataset:
     return rows[name]
 
 
-class _RefusedError(ValueError):
-    """JSON that Python reads and FlagBench does not; says what it holds."""
-
-
 def _decode(data: bytes, where: str) -> dict[str, Any]:
     try:
-        content = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
-    except _RefusedError as error:
-        raise BadData(f"{where} holds {error}: evaluate again") from error
-    except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        raise BadData(f"{where} is not complete JSON ({reason}): evaluate again, or copy it again") from error
+        content = parse_json(data.decode(), halves=True)
+    except UnicodeDecodeError as error:
+        raise BadData(f"{where} is not UTF-8 ({error.reason}): evaluate again, or copy it again") from error
+    except ValueError as error:
+        raise BadData(f"{where} {error}: evaluate again, or copy it again") from error
     if not isinstance(content, dict):
         raise BadData(f"{where} holds no search results, but other JSON")
     return content
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise _RefusedError(f"{twice!r} twice in one place")
-    return made
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise _RefusedError(f"the score {constant}, which no ranking has")
 
 
 def _text(content: Mapping[str, Any], key: str, where: str) -> str:

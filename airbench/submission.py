@@ -23,6 +23,7 @@ from flagbench.airbench.search_results import (
     names_of,
     read,
 )
+from flagbench.files import open_file
 from flagbench.results.store import replacing
 from flagbench.runners.data.snapshots import Snapshots
 
@@ -59,6 +60,7 @@ class Checked:
         queries: Queries of all of them.
         hits: Passages of all queries.
         missing: Names of datasets that a partial submission lacks.
+        short: Names of datasets whose results are not of as many queries as are published.
     """
 
     candidate: Candidate
@@ -68,6 +70,7 @@ class Checked:
     queries: int
     hits: int
     missing: tuple[str, ...]
+    short: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def choose(
 
 def _version_of(path: Path) -> str:
     """The version that a file names, from its beginning where that does."""
-    with path.open("rb") as file:
+    with open_file(path, "evaluate again, or copy it again") as file:
         head = _VERSION.search(file.read(_HEAD))
     known = {row.benchmark_version: row.version for row in datasets()}
     named = head.group(1).decode("utf-8", "replace") if head else ""
@@ -209,6 +212,7 @@ def check(
             "(evaluate them, or use --allow-partial)",
         )
     queries = hits = 0
+    short = []
     for dataset, path in by_dataset.items():
         where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
         try:
@@ -218,11 +222,13 @@ def check(
             continue
         # Data that cannot be had is no fault of the results, and ends the check at once.
         faults += [f"{where}: {fault}" for fault in _faults_of(results, dataset, snapshots)]
+        if len(results.hits) != dataset.queries["test"]:
+            short.append(dataset.task_name)
         queries += len(results.hits)
         hits += sum(map(len, results.hits.values()))
     if faults:
         raise BadInput(f"{candidate.folder} cannot be submitted: {first_few(faults, _FAULTS_SHOWN, '; ')}")
-    return Checked(candidate, tuple(files), tuple(left_out), len(by_dataset), queries, hits, missing)
+    return Checked(candidate, tuple(files), tuple(left_out), len(by_dataset), queries, hits, missing, tuple(short))
 
 
 def _walk(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from flagbench.runners.task import Task, pick, read_tasks
 if TYPE_CHECKING:
     from flagbench.results.published.scores import PublishedTable
     from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
 
 _HERE = Path(__file__).parent
 _MINI = _HERE / "mini"
@@ -44,6 +45,10 @@ class _ThroughMteb(Benchmark):
         from flagbench.cmteb.evaluation import evaluate
 
         return evaluate(loaded, evaluated, progress, predictions)
+
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """See Benchmark: none, for a submission is of a model on the hub and of all tasks, which a run is seldom of."""
+        return ()
 
     def published(self) -> PublishedTable:
         """See Benchmark: the tasks of C-MTEB have the same scores under either name."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few, printable
-from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.arguments import add_run_argument, any_path
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -32,14 +32,17 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=any_path,
         default=Path(),
         metavar="DIR",
         help="folder in which results/<org>__<model>/<commit>/ is written, such as a clone of the results repository "
         "(default: here)",
     )
     parser.add_argument(
-        "--model-card", type=Path, metavar="FILE", help="file for the scores as the top of a hub README (default: none)"
+        "--model-card",
+        type=any_path,
+        metavar="FILE",
+        help="file for the scores as the top of a hub README (default: none)",
     )
     parser.add_argument(
         "--allow-partial",
@@ -96,9 +99,8 @@ def _lines(checked: Checked, folder: Path, card: Path | None) -> Iterator[str]:
             yield "          the leaderboard gives no mean to a model that lacks a task"
     for line in by_reason(checked.left_out):
         yield f"left out  {line}"
-    if checked.unknown:
-        names = first_few(map(printable, checked.unknown))
-        yield f"unproven  mteb publishes no statistics to hold the rows of {names} against"
+    for state, names in checked.unsure.items():
+        yield f"unproven  {state.words}: {first_few(map(printable, names))}"
     yield f"written   {folder}, {counted(len(list(folder.iterdir())), 'file')}"
     if card is not None:
         yield f"card      {card}: for the top of the model's README on the hub"

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from flagbench import BadData, FlagbenchError
 from flagbench.cmteb.bridge import quiet
-from flagbench.runners.benchmark import DataVerdict, Loaded
+from flagbench.cmteb.checks import as_read, check_columns_of, check_limits, check_values, remarks
+from flagbench.cmteb.content import content_of, part_name, splits_of
+from flagbench.runners.benchmark import Loaded
+from flagbench.runners.data.checks import Place
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.data.verdict import judge, read_official
 from flagbench.runners.task import Task
+
+_OFFICIAL = Path(__file__).with_name("official.toml")
 
 
 def mteb_task(row: Task) -> Any:
@@ -24,10 +31,7 @@ def mteb_task(row: Task) -> Any:
 
         return crosslingual.TASKS[row.name]()
     with quiet():
-        multilingual = row.subsets != ("default",)
-        return mteb.get_task(
-            row.name, eval_splits=list(row.splits), hf_subsets=list(row.subsets) if multilingual else None
-        )
+        return mteb.get_task(row.name, eval_splits=list(row.splits), hf_subsets=list(row.subsets))
 
 
 def load(row: Task, snapshots: Snapshots) -> Loaded:
@@ -38,27 +42,44 @@ def load(row: Task, snapshots: Snapshots) -> Loaded:
         BadInput: The dataset is absent.
     """
     task = mteb_task(row)
-    source = snapshots.source(row.dataset, row.revision).where
+    source = snapshots.source(row.dataset, row.revision)
+    where, known = source.where, read_official(_OFFICIAL).get((row.name, row.revision))
+    official = source.is_at(row.revision)
+    said: list[str] = []
+
+    def looked_at(part: str, rows: Any) -> Any:
+        return as_read(Place(f"{row.name}: {where}", part), rows, said, official=official)
+
     try:
-        with reading_from(snapshots, task), quiet():
+        with reading_from(snapshots, task, looked_at), quiet():
             task.load_data()
     except FlagbenchError:
         raise
     except Exception as error:  # a transform that misses a column, split or type raises whatever it likes
-        raise BadData(f"{row.name}: the rows of {source} are not as the task needs them: {_line(error)}") from error
-    _check_columns(row, task, source)
-    verdict = _verdict(row, task, source)
-    if verdict.status != "exact":
-        _refuse_empty_texts(row, task, source)
-    return Loaded(row, verdict, task)
+        raise BadData(f"{row.name}: the rows of {where} are not as the task needs them: {_line(error)}") from error
+    check_columns_of(row, task, where)
+    content = content_of(row, task)
+    if not official and content != known:
+        check_values(row, task, where)
+    verdict = judge(content, _counts(row, task, where), [source], row.revision, known)
+    if not verdict.status.comparable(accept_counts=True):
+        check_limits(row, task, where)
+    return Loaded(row, verdict, task, notes=(*dict.fromkeys(said), *remarks(row, task)))
 
 
 @contextmanager
-def reading_from(snapshots: Snapshots, task: Any) -> Iterator[None]:
+def reading_from(
+    snapshots: Snapshots, task: Any, looked_at: Callable[[str, Any], Any] = lambda part, rows: rows
+) -> Iterator[None]:
     """While it lasts, the ``datasets`` functions that mteb's loading code calls read our snapshots.
 
     mteb's code stays in charge of which configs and splits are read and what becomes of them; only where the rows come
     from is ours. The functions are replaced in the modules of the task's own classes and of the retrieval loader.
+
+    Args:
+        snapshots: Where the rows are.
+        task: mteb's object.
+        looked_at: Takes the name of a part and its rows, and gives them as mteb's code gets them; it may refuse them.
     """
 
     def load_dataset(path: str, name: str | None = None, *, split: Any = None, revision: str = "main", **_: Any) -> Any:
@@ -66,9 +87,14 @@ def reading_from(snapshots: Snapshots, task: Any) -> Iterator[None]:
 
         config = None if name == "default" else name
         source = snapshots.source(path, revision)
-        if split is not None:
-            return source.read(config, str(split))
-        return DatasetDict({each: source.read(config, each) for each in source.splits(config)})
+
+        def read(each: str) -> Any:
+            part = f"config {config}, split {each}" if config else f"split {each}"
+            return looked_at(part, source.read(config, each))
+
+        return (
+            read(str(split)) if split is not None else DatasetDict({each: read(each) for each in source.splits(config)})
+        )
 
     def config_names(path: str, revision: str = "main", **_: Any) -> list[str]:
         return snapshots.source(path, revision).configs()
@@ -95,68 +121,16 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
-def _splits(row: Task, task: Any) -> Iterator[tuple[str, str, Any]]:
-    """``(split, subset, rows)`` of everything that the score depends on, training rows included."""
-    extra = [task.train_split] if hasattr(task, "train_split") else []
-    for subset in row.subsets:
-        data = task.dataset.get(subset, task.dataset)
-        for split in dict.fromkeys([*row.splits, *extra]):
-            if split not in data:
-                raise BadData(f"{row.name}: split '{split}' of subset '{subset}' is not in {row.dataset}")
-            yield split, subset, data[split]
+def _counts(row: Task, task: Any, source: str) -> list[str] | None:
+    """Compare the rows with mteb's descriptive statistics: rows, unique texts, characters, label and qrel counts.
 
-
-def _text_columns(task: Any) -> list[str]:
-    columns = task._get_content_columns() if hasattr(task, "_get_content_columns") else {}
-    return [column for column, modality in columns.items() if modality == "text"]
-
-
-def _check_columns(row: Task, task: Any, source: str) -> None:
-    """Every column that mteb's evaluator of this kind will read, and that its texts are texts."""
-    wanted = list(_text_columns(task))
-    wanted += [getattr(task, "label_column_name", "score" if row.kind == "STS" else "")]
-    for split, _, rows in _splits(row, task):
-        if isinstance(rows, dict):  # retrieval: mteb's loader has already asked for its columns, but not for these
-            if row.kind.endswith("Reranking") and not rows["top_ranked"]:
-                raise BadData(f"{row.name}: {source} has no candidates to re-rank (config top_ranked) in split {split}")
-            parts = {"corpus": rows["corpus"], "queries": rows["queries"]}
-            for part, dataset in parts.items():
-                _require(row, f"{split}, {part}", dataset, ["id", "text"], source)
-        else:
-            _require(row, split, rows, [column for column in wanted if column], source)
-
-
-def _require(row: Task, where: str, dataset: Any, columns: list[str], source: str) -> None:
-    missing = [column for column in columns if column not in dataset.column_names]
-    if missing:
-        raise BadData(
-            f"{row.name}: {source} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} in split "
-            f"{where} (it has {', '.join(dataset.column_names)})"
-        )
-
-
-def _refuse_empty_texts(row: Task, task: Any, source: str) -> None:
-    for split, _, rows in _splits(row, task):
-        if isinstance(rows, dict):
-            columns = {"queries": rows["queries"]["text"][:], "corpus": rows["corpus"]["text"][:]}
-        else:
-            columns = {column: rows[column][:] for column in _text_columns(task)}
-        for column, values in columns.items():
-            for number, value in enumerate(values):
-                for text in value if isinstance(value, list) else [value]:
-                    if text is None or (isinstance(text, str) and not text.strip()):
-                        raise BadData(
-                            f"{row.name}: {source} has an empty text in split {split}, column {column}, row {number} "
-                            "(counted from 0); fix the data"
-                        )
-
-
-def _verdict(row: Task, task: Any, source: str) -> DataVerdict:
-    """Hold the rows against mteb's descriptive statistics: rows, unique texts, characters, label and qrel counts."""
+    Returns:
+        A line for each that differs; None where none are published of these splits.
+    """
     published = task.metadata.descriptive_stats or {}
     differences: list[str] = []
     compared = False
-    for split, subset, _ in _splits(row, task):
+    for split, subset, _ in splits_of(row, task):
         expected: Mapping[str, Any] = published.get(split) or {}
         if subset != "default":
             expected = (expected.get("hf_subset_descriptive_stats") or {}).get(subset) or {}
@@ -170,11 +144,8 @@ def _verdict(row: Task, task: Any, source: str) -> DataVerdict:
                 )
         except Exception as error:  # rows so odd that they cannot be counted
             raise BadData(f"{row.name}: the rows of {source} cannot be counted: {_line(error)}") from error
-        where = split if subset == "default" else f"{split}/{subset}"
-        differences += [f"{where} {line}" for line in _compare(expected, found)]
-    if not compared:
-        return DataVerdict("unknown", (), source)
-    return DataVerdict("differs" if differences else "exact", tuple(differences), source)
+        differences += [f"{part_name(split, subset)} {line}" for line in _compare(expected, found)]
+    return differences if compared else None
 
 
 # Counted otherwise by the pinned mteb than when the statistics were published (unordered instead of ordered pairs).

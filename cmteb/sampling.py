@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput
 from flagbench.cmteb.bridge import quiet
+from flagbench.cmteb.content import content_of
 from flagbench.cmteb.items import is_of_items
+from flagbench.results.data_state import DataState
 from flagbench.results.sample import Sample
 from flagbench.runners.benchmark import DataVerdict, Loaded
 from flagbench.runners.request import Profile
@@ -116,7 +118,9 @@ def sampled(loaded: Loaded, profile: Profile) -> Loaded:
         unlike[_SHOWN:] = [f"and {len(unlike) - _SHOWN} more such subsets"]
     return replace(
         loaded,
-        data=DataVerdict("differs", (*loaded.data.differences, *lines), loaded.data.source),
+        data=DataVerdict(
+            DataState.DIFFERS, (*loaded.data.differences, *lines), loaded.data.source, content_of(row, task)
+        ),
         sample=Sample(profile, unit, parts, places, "; ".join(unlike)),
     )
 

@@ -7,6 +7,7 @@ as mteb's own ``ResultCache`` writes them and the repository's tests want them.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from typing import Any
 
 from flagbench import BadInput, first_few, printable
 from flagbench.cmteb.submitted_model import Identity, describe
+from flagbench.files import check_file, inside
+from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.store import RunStore
@@ -80,7 +83,7 @@ class Checked:
         meta: mteb's ModelMeta of it.
         entries: Results, in the order of the run.
         left_out: Why, by the name of each task of the run that is not among them.
-        unknown: Names of tasks whose data could not be checked, since mteb publishes no statistics of them.
+        unsure: Names of tasks whose data is not known to be the official data, by its state.
         standings: The benchmarks that are complete; without any, the one that is nearest to it. C-MTEB always, once it
             is begun.
     """
@@ -90,7 +93,7 @@ class Checked:
     meta: Any
     entries: tuple[Entry, ...]
     left_out: Mapping[str, str]
-    unknown: tuple[str, ...]
+    unsure: Mapping[DataState, Sequence[str]]
     standings: tuple[Standing, ...]
 
 
@@ -118,8 +121,13 @@ def check(run: Run, identity: Identity, *, allow_partial: bool = False) -> Check
         hint = " (evaluate them, or use --allow-partial)" if not faults else ""
         reasons = faults if allow_partial else [*faults, *unfit]
         raise BadInput(f"{run.folder} cannot be submitted: {first_few(map(printable, reasons), between='; ')}{hint}")
-    unknown = tuple(entry.name for entry in entries if entry.record.data.get("status") == "unknown")
-    return Checked(run, identity, describe(run, identity), tuple(entries), left_out, unknown, standings)
+    states = {entry.name: DataState.of(entry.record.data) for entry in entries}
+    unsure = {
+        state: [name for name, its in states.items() if its is state]
+        for state in DataState
+        if state in states.values() and not state.comparable()
+    }
+    return Checked(run, identity, describe(run, identity), tuple(entries), left_out, unsure, standings)
 
 
 def _sort(run: Run) -> tuple[dict[str, str], list[Entry], list[str]]:
@@ -133,8 +141,8 @@ def _sort(run: Run) -> tuple[dict[str, str], list[Entry], list[str]]:
             left_out[name] = _NO_TASK
         elif record.status != "success":
             left_out[name] = "failed" if record.status == "error" else "ran over a part of the data"
-        elif record.data.get("status") not in ("exact", "unknown"):
-            left_out[name] = "ran over rows that differ from the published"
+        elif not record.data or DataState.of(record.data) is DataState.DIFFERS:
+            left_out[name] = f"ran over what is {DataState.DIFFERS.words}"
         else:
             try:
                 entries.append(Entry(record, _read(run, record)))
@@ -151,11 +159,13 @@ def _read(run: Run, record: TaskRecord) -> Any:
     """
     from mteb.results import TaskResult
 
-    path, again = run.folder / f"{record.name}.json", f"evaluate {record.name} again with --overwrite"
+    again = f"evaluate {record.name} again with --overwrite"
+    path = inside(run.folder, f"{record.name}.json", again)
+    if not os.path.lexists(path):
+        raise BadInput(f"{path.name} is gone: evaluate {record.name} again")
+    check_file(path, again)
     try:
         result = TaskResult.from_disk(path, load_historic_data=False)
-    except FileNotFoundError as error:
-        raise BadInput(f"{path.name} is gone: evaluate {record.name} again") from error
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path.name} is not a result of mteb: {again}") from error
     revision = part(record.settings, "task").get("revision")

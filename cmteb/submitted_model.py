@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, printable
+from flagbench.files import read_text
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import BUILT_IN
 from flagbench.results.record import RunRecord
@@ -141,17 +142,14 @@ def describe(run: Run, identity: Identity) -> Any:
     from mteb.models.model_meta import ModelMeta
 
     path = run.folder / _META
+    text = run.text(_META, "evaluate again")
     try:
-        meta = ModelMeta.model_validate_json_resolved(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}): evaluate again") from error
+        meta = ModelMeta.model_validate_json_resolved(text)
     except (ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} is damaged: evaluate again with --overwrite") from error
     if (meta.name, meta.revision) != (run.record.model, run.record.revision):
         raise BadInput(f"{path} has {printable(str(meta.name))} at {meta.revision}, unlike run.json: evaluate again")
-    values: dict[str, Any] = {
-        field: value for field, value in meta.model_dump().items() if field not in {"loader", "loader_kwargs"}
-    }
+    values: dict[str, Any] = meta.model_dump()
     values |= {"name": identity.name, "revision": identity.revision, "adapted_from": _base(run.record)}
     values["reference"] = f"https://huggingface.co/{identity.name}"
     known = _known_meta(identity.name, identity.revision)
@@ -184,8 +182,8 @@ def filled_in(meta: Any, folder: Path) -> Any:
     from mteb.models.model_meta import ModelMeta
 
     try:
-        before = ModelMeta.model_validate_json_resolved((folder / _META).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, AttributeError):
+        before = ModelMeta.model_validate_json_resolved(read_text(folder / _META, "leave it"))
+    except (BadInput, ValueError, TypeError, AttributeError):
         return meta
     values = {field: getattr(before, field) for field in _REQUIRED if getattr(meta, field) is None}
     return meta.model_copy(update=values) if (before.name, before.revision) == (meta.name, meta.revision) else meta

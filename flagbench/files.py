@@ -7,11 +7,12 @@ file. Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NoReturn
 
 from flagbench import BadInput
@@ -45,6 +46,29 @@ def open_file(path: Path, fix: str, *, error: type[BadInput] = BadInput) -> Bina
         os.close(handle)
         raise error(f"{path} is not a regular file: {fix}")
     return os.fdopen(handle, "rb")
+
+
+def open_to_add(path: Path, fix: str) -> int:
+    """Open a file to read it and to add to it, or begin it.
+
+    Args:
+        path: The file; links are followed.
+        fix: What to do about a file that cannot be opened, as the end of a sentence.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        BadInput: It is no regular file, or may not be written.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except (OSError, ValueError) as cause:
+        raise BadInput(f"cannot write {path} ({_reason(cause)}): {fix}") from cause
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise BadInput(f"{path} is not a regular file: {fix}")
+    return handle
 
 
 def check_file(path: Path, fix: str, *, error: type[BadInput] = BadInput) -> None:
@@ -90,21 +114,109 @@ def read_text(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type[
         raise error(f"{path} is not UTF-8 ({cause.reason} at byte {cause.start:,}): {fix}") from cause
 
 
-def read_json(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type[BadInput] = BadInput) -> Any:
+def read_json(
+    path: Path, fix: str, *, largest: int = LARGEST_TEXT, halves: bool = False, error: type[BadInput] = BadInput
+) -> Any:
     """The value in a JSON file.
+
+    Args:
+        path: The file.
+        fix: What to do about one that cannot be read.
+        largest: More bytes than this are not read.
+        halves: See ``parse_json``.
+        error: The kind of error that is raised.
 
     Raises:
         BadInput: As ``read_text``; it is not what ``parse_json`` reads.
     """
     text = read_text(path, fix, largest=largest, error=error)
     try:
-        return parse_json(text)
+        return parse_json(text, halves=halves)
     except ValueError as cause:
         raise error(f"{path} {cause}: {fix}") from cause
 
 
-def parse_json(text: str | bytes) -> Any:
+def user_path(text: str | Path) -> Path:
+    """A path as a user names it, with ``~`` for a home folder; nothing need lie there.
+
+    Raises:
+        BadInput: No file can have this name, or there is no such home folder.
+    """
+    try:
+        path = Path(text).expanduser()
+        os.lstat(path)
+    except RuntimeError as cause:
+        raise BadInput(f"{text}: there is no such home folder; give the whole path") from cause
+    except ValueError as cause:
+        raise BadInput(f"{str(text)!r:.80} cannot be the name of a file ({cause})") from cause
+    except OSError as cause:
+        if cause.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise BadInput(f"{str(text)!r:.80} cannot be the name of a file ({_reason(cause)})") from cause
+    return path
+
+
+def check_name(name: str) -> str:
+    """See that a name from a file, such as ``flagbench/per_query/A.json``, stays in the folder that it is relative to.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: It is absolute, has ``..`` in it, names nothing or is no name that a file can have.
+    """
+    path = PurePath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise ValueError(f"{name!r:.200} is no name of a file in the folder")
+    return name
+
+
+def inside(folder: Path, name: str | Path, fix: str, *, error: type[BadInput] = BadInput) -> Path:
+    """The path of a file below a folder, which neither its name nor a link may lead out of.
+
+    Args:
+        folder: The folder; it may itself be reached through links.
+        name: Relative to it, from a file or found there.
+        fix: What to do about one that leads out, as the end of a sentence.
+        error: The kind of error that is raised.
+
+    Raises:
+        BadInput: As ``check_name``; a link on the way leads out of the folder.
+    """
+    try:
+        path = folder / check_name(str(name))
+    except ValueError as cause:
+        raise error(f"{folder}: {cause}: {fix}") from cause
+    if not _leads_to(path).is_relative_to(_leads_to(folder)):
+        raise error(f"{path} is a link that leads out of {folder}: {fix}")
+    return path
+
+
+def check_links(folder: Path) -> None:
+    """See that no link below a folder leads out of it, before something is written there.
+
+    Raises:
+        BadInput: One does.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent) / name
+            if path.is_symlink() and not _leads_to(path).is_relative_to(_leads_to(folder)):
+                raise BadInput(
+                    f"{path} is a link that leads out of {folder}: remove it, or put what it names in its place"
+                )
+
+
+def _leads_to(path: Path) -> Path:
+    # Not Path.resolve, which raises where links go in a circle.
+    return Path(os.path.realpath(path))
+
+
+def parse_json(text: str | bytes, *, halves: bool = False) -> Any:
     """The value of a JSON text, read strictly: each key once, finite numbers, whole characters, bounded depth.
+
+    Args:
+        text: JSON; bytes are UTF-8.
+        halves: Halves of surrogate pairs are let through: what a model writes may hold them.
 
     Raises:
         ValueError: It is none; the message goes on from the file's name: "is not JSON (…)", "has the key 'a' twice".
@@ -118,7 +230,7 @@ def parse_json(text: str | bytes) -> Any:
     except ValueError as error:  # not JSON, not UTF-8, or a whole number of more digits than Python reads
         raise ValueError(f"is not JSON ({error})") from error
     _check_depth(value)
-    if "\\u" in (text if isinstance(text, str) else text.decode("utf-8", "replace")):
+    if not halves and "\\u" in (text if isinstance(text, str) else text.decode("utf-8", "replace")):
         _check_characters(value)
     return value
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from flagbench import BadInput
 from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.registry import REVISION, Row, averaged, datasets, find, select
 from flagbench.models.video import VideoSettings
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import Benchmark, DataVerdict, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
     from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
 
 MINI = Path(__file__).parent / "mini"
 
@@ -57,6 +59,14 @@ class _Mlvu(Benchmark):
         if request.mini and any(row.set == "test" for row in rows):
             raise BadInput("--mini has the dev set alone: drop --sets test")
         return tuple(_task(row, options) for row in rows)
+
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """See Benchmark: a submission is of all multiple-choice tasks of the test set."""
+        folder = shlex.quote(str(plan.store.folder))
+        found = [f"flagbench score mlvu {folder}"]
+        if {row.task_name for row in averaged("test")} <= set(done):
+            found.append(f"flagbench submit mlvu {folder}")
+        return found
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: M-Avg is the mean over the multiple-choice tasks of a set, whatever their sizes."""
@@ -123,6 +133,14 @@ class _Mlvu(Benchmark):
         if content.missing:
             lines.append(f"{task.name}: {content.missing}")
         return lines
+
+    def data(self, task: Task, snapshots: Snapshots, request: RunRequest) -> DataVerdict:
+        """See Benchmark: the questions alone, without the videos."""
+        from flagbench.mlvu.loading import annotation_files, read, verdict
+
+        row = find(task.name)
+        source = snapshots.source(row.repo, row.revision)
+        return verdict(read(row, source.files(*annotation_files(row))), source)
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

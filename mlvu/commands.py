@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
+from flagbench.files import inside
+from flagbench.flags import add_flags, given
+from flagbench.mlvu.options import ServerLimits
+from flagbench.runners.arguments import any_path
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -20,8 +24,10 @@ if TYPE_CHECKING:
 
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score mlvu``."""
-    parser.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder with results, of any depth")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all scores, with intervals (default: none)")
+    parser.add_argument("paths", nargs="+", type=any_path, metavar="DIR", help="folder with results, of any depth")
+    parser.add_argument(
+        "--json", type=any_path, metavar="FILE", help="file for all scores, with intervals (default: none)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     judge = parser.add_argument_group("the open tasks")
     judge.add_argument(
@@ -34,9 +40,7 @@ def add_score(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="address of the judge's server, up to and with /v1 (default: none, the judge is local)",
     )
-    judge.add_argument(
-        "--concurrency", type=int, default=4, metavar="N", help="concurrent requests to the server (default 4)"
-    )
+    add_flags(judge, ServerLimits)
     judge.add_argument(
         "--dry-run", action="store_true", help="show what judging would send, without sending it (default off)"
     )
@@ -45,10 +49,10 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit mlvu``."""
-    parser.add_argument("root", type=Path, metavar="DIR", help="folder of one run over the test set")
+    parser.add_argument("root", type=any_path, metavar="DIR", help="folder of one run over the test set")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=any_path,
         default=Path("mlvu_test.json"),
         metavar="FILE",
         help="file to write (default mlvu_test.json)",
@@ -83,7 +87,8 @@ def _score(options: argparse.Namespace) -> int:
         for folder, saved in runs.items():
             judged = None
             if model is not None:
-                judge, items = Judge(model, folder / "flagbench" / "judgements.jsonl"), _items(saved)
+                cache = inside(folder, "flagbench/judgements.jsonl", "remove the link")
+                judge, items = Judge(model, cache), _items(saved)
                 if options.dry_run:
                     _say_plan(folder, judge, items)
                     continue
@@ -110,7 +115,8 @@ def _judge_model(options: argparse.Namespace) -> Any:
         from flagbench.mlvu.find_model import server_model
 
         device = "cpu"
-        found: Any = server_model(options.judge, options.judge_base, blind, concurrency=max(1, options.concurrency))
+        limits = ServerLimits(**given(options, ServerLimits))
+        found: Any = server_model(options.judge, options.judge_base, blind, limits=limits)
     else:
         from flagbench.models.device import resolve_device
         from flagbench.models.loading.overrides import Overrides

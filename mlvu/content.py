@@ -73,7 +73,8 @@ def read_content(row: Row, snapshots: Snapshots, request: RunRequest) -> Content
 # The plan looks at everything before the run reads it; a video is opened once for both.
 @functools.lru_cache(maxsize=64)
 def _read(row: Row, snapshots: Snapshots, options: MlvuOptions, frames: Path | None) -> Content:
-    annotations = snapshots.source(row.repo, row.revision).files(*annotation_files(row))
+    source = snapshots.source(row.repo, row.revision)
+    annotations = source.files(*annotation_files(row))
     every = read(row, annotations)
     questions = question_set(every.all, options.questions)
     videos, missing = ({}, "") if options.blind else _videos(every, snapshots)
@@ -88,7 +89,7 @@ def _read(row: Row, snapshots: Snapshots, options: MlvuOptions, frames: Path | N
         {each.id: videos[each.folder, each.video] for each in questions if (each.folder, each.video) in videos},
         missing,
         tuple(anomalies(every.all)),
-        verdict(every),
+        verdict(every, source),
         frames,
     )
 

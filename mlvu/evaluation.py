@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -155,17 +156,17 @@ class _Prompts:
         by_path: dict[Path, list[Question]] = {}
         for question in questions:
             by_path.setdefault(self.content.videos[question.id], []).append(question)
-        clips = iter(Prefetch(list(by_path), self._clip))
-        while True:
-            started = time.perf_counter()
-            path, clip = next(clips, (None, None))
-            self.decode_seconds += time.perf_counter() - started
-            if path is None or clip is None:
-                return
-            if isinstance(clip, BadData):
-                raise ModelFault(f"{path} could be opened and cannot be read: {clip}")
-            for question in by_path[path]:
-                yield question.id, prompt(question, variant, clip)
+        with closing(iter(Prefetch(list(by_path), self._clip))) as clips:
+            while True:
+                started = time.perf_counter()
+                path, clip = next(clips, (None, None))
+                self.decode_seconds += time.perf_counter() - started
+                if path is None or clip is None:
+                    return
+                if isinstance(clip, BadData):
+                    raise ModelFault(f"{path} could be opened and cannot be read: {clip}")
+                for question in by_path[path]:
+                    yield question.id, prompt(question, variant, clip)
 
     def _clip(self, path: Path) -> Clip:
         return self._cache.clip(path, self.settings) if self._cache else read_clip(path, self.settings)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from flagbench.mlvu.options import FramesAs, MlvuOptions
+from flagbench.mlvu.options import FramesAs, MlvuOptions, ServerLimits
 from flagbench.models.loading.resolve import Model, resolve_generator
 from flagbench.runners.request import RunRequest, options_of
 
@@ -22,12 +22,10 @@ class ServerModel(Model):
     """A model behind a server, and how the server is asked, which moves no score.
 
     Attributes:
-        concurrency: Questions that it is asked at once.
-        requests_a_minute: At most; 0 for any number.
+        limits: Of the requests.
     """
 
-    concurrency: int = 1
-    requests_a_minute: int = 0
+    limits: ServerLimits = field(default_factory=ServerLimits)
 
     def load(self, **_: Any) -> Adapter:
         """Connect, and see that the server is there.
@@ -38,8 +36,19 @@ class ServerModel(Model):
         from flagbench.models.servers.chat_model import ApiModel
         from flagbench.models.servers.http import RateLimit
 
-        model = ApiModel(self.spec, RateLimit(self.concurrency, float(self.requests_a_minute)))
-        model.check()
+        limits = RateLimit(
+            concurrency=self.limits.concurrency,
+            per_minute=float(self.limits.requests_a_minute or 0),
+            timeout=self.limits.request_timeout,
+            body_timeout=self.limits.body_timeout,
+            largest_reply=self.limits.reply_size,
+        )
+        model = ApiModel(self.spec, limits)
+        try:
+            model.check()
+        except BaseException:
+            model.close()
+            raise
         return model
 
 
@@ -74,8 +83,7 @@ def find_model(request: RunRequest, settings: VideoSettings, on_cpu: Callable[[]
         revision=request.revision,
         images=options.frames_as,
         extra=_extra(options.api_extra),
-        concurrency=options.concurrency,
-        requests_a_minute=options.requests_a_minute or 0,
+        limits=options,
     )
 
 
@@ -102,8 +110,7 @@ def server_model(
     revision: str | None = None,
     images: FramesAs = "image_url",
     extra: Mapping[str, Any] | None = None,
-    concurrency: int = 4,
-    requests_a_minute: int = 0,
+    limits: ServerLimits,
 ) -> ServerModel:
     """A model behind an OpenAI-compatible server.
 
@@ -114,8 +121,7 @@ def server_model(
         revision: Of the weights, where the user knows it.
         images: How it gets frames.
         extra: More fields of every request.
-        concurrency: Questions that it is asked at once.
-        requests_a_minute: At most; 0 for any number.
+        limits: Of the requests.
 
     Raises:
         BadInput: One of them is not possible.
@@ -124,4 +130,4 @@ def server_model(
 
     spec = api_model(name, base, settings, images=images, extra=extra, revision=revision or "server")
     evidence = (f"server: {base}, which does not say which weights it runs", "key: from the environment")
-    return ServerModel(spec, evidence, None, concurrency=concurrency, requests_a_minute=requests_a_minute)
+    return ServerModel(spec, evidence, None, limits=limits)

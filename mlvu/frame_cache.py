@@ -15,7 +15,7 @@ import tempfile
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from importlib import metadata
@@ -163,7 +163,7 @@ class Prefetch:
             raise ValueError("at least one clip must be decoded ahead")
         self._paths, self._read, self._ahead = list(dict.fromkeys(paths)), read, ahead
 
-    def __iter__(self) -> Iterator[tuple[Path, Clip | BadData]]:
+    def __iter__(self) -> Generator[tuple[Path, Clip | BadData]]:
         """Each video with its clip, or with why it has none: one unreadable video does not end the others."""
         waiting: deque[tuple[Path, Future[Clip | BadData]]] = deque()
         left = iter(self._paths)
@@ -272,7 +272,4 @@ def _mapped(entry: Path) -> NDArray[np.uint8]:
     """
     with entry.open("rb") as file:
         np.lib.format.read_magic(file)
-        shape = np.lib.format.read_array_header_1_0(file)[0]
-    if 0 in shape:
-        return np.zeros(shape, np.uint8)
     return np.asarray(np.load(entry, mmap_mode="c", allow_pickle=False))

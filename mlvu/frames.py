@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -19,13 +18,13 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from flagbench import BadData
+from flagbench.mlvu.containers import check_end, check_index, opened
 from flagbench.mlvu.samplers import indices
 from flagbench.models.prompts import Clip
 from flagbench.models.video import VideoSettings
@@ -34,8 +33,6 @@ from flagbench.models.video import VideoSettings
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 # Of a seek and a new start of the decoder, in packets that could be decoded meanwhile.
 _SEEK_COST = 8
-# The last packet of a whole file begins after this share of the duration that its header states.
-_TAIL = 0.9
 
 
 class Probe(NamedTuple):
@@ -130,44 +127,10 @@ def check(path: Path) -> None:
         BadData: It cannot.
     """
     with opened(path) as (container, stream):
-        _check_index(stream, path)
+        check_index(stream, path)
         if next(_frames(container, stream), None) is None:
             raise _no_frames(path)
-        if container.duration and "mp4" not in container.format.name:
-            # Without an index of where the last packet ends: there must be packets near the end.
-            end = container.duration + max(container.start_time or 0, 0)
-            container.seek(end)
-            times = [
-                float(each.pts * each.time_base) for each in container.demux() if each.size and each.pts is not None
-            ]
-            if max(times, default=0.0) < _TAIL * end / av.time_base:
-                raise _cut_off(path)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A video file and its first stream of pictures; what fails inside becomes one line that names the file.
-
-    Raises:
-        BadData: The file is missing, empty, cut off or not a video.
-    """
-    if not path.is_file():
-        raise BadData(f"the video {path} is missing; download it")
-    if not path.stat().st_size:
-        raise BadData(f"the video {path} is empty; download it again")
-    try:
-        with av.open(str(path)) as container:
-            # The cover of a piece of music is a stream of pictures too.
-            streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
-            if not streams:
-                raise BadData(f"{path} has no video stream; put the video itself there")
-            # Threads of a frame each would be filled and emptied at every seek, which costs more than they bring.
-            streams[0].codec_context.thread_type = "SLICE"
-            yield container, streams[0]
-    except av.error.InvalidDataError as error:
-        raise BadData(f"{path} is not a video, or is cut off or damaged; download it again") from error
-    except av.error.FFmpegError as error:
-        raise BadData(f"the video {path} cannot be read ({error.strerror}); download it again") from error
+        check_end(container, path)
 
 
 def _plan(container: InputContainer, stream: VideoStream, path: Path) -> _Plan:
@@ -185,7 +148,7 @@ def _plan(container: InputContainer, stream: VideoStream, path: Path) -> _Plan:
             raise _NotByPackets
         decoded_at = packet.pts if packet.dts is None else packet.dts
         rows.extend((packet.pts, decoded_at, packet.is_keyframe, packet.is_discard, packet.duration or 0))
-    _check_index(stream, path)
+    check_index(stream, path)
     table = np.array(rows, np.int64).reshape(-1, 5)
     pts, dts, duration = table[:, 0], table[:, 1], table[:, 4]
     (visible,) = np.nonzero(table[:, 3] == 0)
@@ -205,16 +168,6 @@ def _plan(container: InputContainer, stream: VideoStream, path: Path) -> _Plan:
         length=_length(times, float(duration[shown[-1]]) * unit, path),
         seekable=bool((np.diff(dts) > 0).all()),
     )
-
-
-def _check_index(stream: VideoStream, path: Path) -> None:
-    """The last packet that the index of the file names must be in the file.
-
-    Raises:
-        BadData: It is not.
-    """
-    if any(entry.pos + entry.size > path.stat().st_size for entry in stream.index_entries[-1:]):
-        raise _cut_off(path)
 
 
 def _length(times: NDArray[np.float64], last: float, path: Path) -> Probe:
@@ -385,10 +338,6 @@ def _read_by_decoding(path: Path, settings: VideoSettings) -> Clip:
             if pictures.complete:
                 break
     return _clip(pictures, numbers, places, times, length)
-
-
-def _cut_off(path: Path) -> BadData:
-    return BadData(f"the video {path} is cut off: the file is shorter than it says; download it again")
 
 
 def _no_frames(path: Path) -> BadData:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from flagbench.files import parse_json
 from flagbench.mlvu.criteria import COMPONENTS, POINT_SCALE, SCALE, OpenTask
 from flagbench.runners.generation.judge import GradeFile
 
@@ -153,11 +154,9 @@ def read_reply(reply: str, item: JudgeItem, attempts: int) -> Judgement:
     if text.startswith("```") and text.endswith("```"):
         text = text[3:-3].removeprefix("json")
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
-    except _TwiceError:
-        raise
-    except (ValueError, RecursionError):
-        raise ValueError("it is not one JSON object and nothing else") from None
+        value = parse_json(text, halves=True)
+    except ValueError as error:
+        raise ValueError(f"it is not one JSON object and nothing else: it {error}") from None
     if not isinstance(value, dict) or list(value) != ["scores"]:
         raise ValueError("it is not an object with the one key 'scores'")
     return grades(value["scores"], item, attempts)
@@ -211,7 +210,7 @@ class JudgementFile:
             return None
         with suppress(ValueError):
             attempts = row.get("attempts")
-            return grades(row.get("scores"), item, attempts if isinstance(attempts, int) else 1)
+            return grades(row.get("scores"), item, attempts if type(attempts) is int and attempts > 0 else 1)
         return None
 
     def add(self, key: str, judgement: Judgement) -> None:
@@ -223,21 +222,6 @@ class JudgementFile:
         scores = as_scores(judgement)
         row = {"id": judgement.id, "task": judgement.task, "scores": scores, "attempts": judgement.attempts}
         self._file.add(key, row)
-
-
-class _TwiceError(ValueError):
-    """A key is listed twice in one object, so its value is ambiguous."""
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise _TwiceError("a key stands in it twice")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _grade(name: str, value: object, scale: Sequence[int]) -> int:

@@ -9,17 +9,19 @@ since its gold is clear; and a question that is asked twice.
 
 from __future__ import annotations
 
-import json
 import string
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, UnknownName
+from flagbench.files import read_json
 from flagbench.mlvu.registry import Row, datasets
-from flagbench.runners.benchmark import DataVerdict
+from flagbench.runners.data.content import of_columns
+from flagbench.runners.data.sources import Source
+from flagbench.runners.data.verdict import DataVerdict, judge, read_official
 
 QuestionSet = Literal["as-released", "cleaned"]
 QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
@@ -32,6 +34,12 @@ _TEST_OPEN = ("test_generation_tasks.json",)
 
 # The file with the open questions of both tasks distinguishes them by type, which other code spells in two ways.
 _OPEN_TYPES = {"SSC": {"subPlot", "subsummary", "SSC"}, "VS": {"summary", "VS"}}
+
+
+_OFFICIAL = Path(__file__).with_name("official.toml")
+_LISTS = ("candidates", "points")
+_SCORED = ("id", "video", "question", "candidates", "answer", "points")
+"""What a score depends on, besides the videos themselves, which no digest covers."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +157,13 @@ def read(row: Row, folder: Path) -> Questions:
     return Questions(row, questions, source)
 
 
-def verdict(questions: Questions) -> DataVerdict:
-    """Hold the counts of questions, videos and options against those published."""
+def verdict(questions: Questions, source: Source) -> DataVerdict:
+    """Compare questions with those published: their counts, and their content where it is known.
+
+    Args:
+        questions: Of a task, as released.
+        source: The repo or folder that they are from.
+    """
     row, every = questions.row, questions.all
     counted = (
         ("questions", len(every), row.rows),
@@ -159,8 +172,12 @@ def verdict(questions: Questions) -> DataVerdict:
     differences = [f"{what}: {count:,} instead of {known:,}" for what, count, known in counted if 0 < known != count]
     if fewer := sum(len(question.candidates) != row.letters for question in every):
         differences.append(f"questions that have other than {row.letters} candidates: {fewer:,} instead of 0")
-    status: Literal["exact", "differs", "unknown"] = "differs" if differences else "exact" if row.rows else "unknown"
-    return DataVerdict(status, tuple(differences), f"file {questions.source}")
+    counts = differences if row.rows or differences else None
+    columns = {name: [getattr(each, name) for each in every] for name in _SCORED}
+    content = {"questions": of_columns(columns | {name: list(map(list, columns[name])) for name in _LISTS})}
+    known = read_official(_OFFICIAL).get((row.task_name, row.revision))
+    found = judge(content, counts, [source], row.revision, known)
+    return replace(found, source=f"file {questions.source}")
 
 
 def question_set(questions: Sequence[Question], name: str) -> tuple[Question, ...]:
@@ -220,11 +237,7 @@ def _oddities(question: Question) -> Iterator[str]:
 
 def _entries(source: Path) -> list[Any]:
     """The rows of a file, whatever they are."""
-    try:
-        entries = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        message = str(error).splitlines()[0]
-        raise BadData(f"{source} cannot be read as JSON ({message}); fetch it again") from error
+    entries = read_json(source, "fetch it again", error=BadData)
     if not isinstance(entries, list):
         raise BadData(f"{source} is not a list of questions; fetch it again")
     return entries

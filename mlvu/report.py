@@ -11,6 +11,7 @@ from flagbench.mlvu.judgements import Judged
 from flagbench.mlvu.registry import SETS, Set, datasets
 from flagbench.mlvu.saved import Saved
 from flagbench.mlvu.scoring import Average, TaskScore, m_average, score
+from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
 from flagbench.runners.terminal import say
 
@@ -25,7 +26,7 @@ class RunScores:
     Attributes:
         folder: Of the run.
         tasks: By the tasks' full names.
-        comparable: Tasks whose rows are the published ones.
+        states: Of the data of each task.
         question_sets: Name of the question set of each task.
         unlabelled: Tasks without published answers, which can be submitted only.
         judged: Grades of the open tasks; None without a judge.
@@ -33,7 +34,7 @@ class RunScores:
 
     folder: Path
     tasks: Mapping[str, TaskScore]
-    comparable: frozenset[str]
+    states: Mapping[str, DataState]
     question_sets: Mapping[str, str]
     unlabelled: tuple[str, ...]
     judged: Judged | None
@@ -50,10 +51,19 @@ class RunScores:
         return cls(
             folder,
             tasks,
-            frozenset(each.row.task_name for each in saved if each.comparable and each.question_set == "as-released"),
+            {each.row.task_name: each.state for each in saved},
             {each.row.task_name: each.question_set for each in saved},
             tuple(each.row.task_name for each in choices if not each.labelled),
             judged,
+        )
+
+    @property
+    def comparable(self) -> frozenset[str]:
+        """Tasks of which all questions were asked, on the official data."""
+        return frozenset(
+            name
+            for name, state in self.states.items()
+            if state.comparable() and self.question_sets[name] == "as-released"
         )
 
     @property
@@ -102,6 +112,7 @@ def as_dict(runs: Sequence[RunScores]) -> dict[str, Any]:
                 name: {
                     **asdict(found),
                     "question_set": run.question_sets[name],
+                    "data": str(run.states[name]),
                     "comparable": name in run.comparable,
                     **{f"{rule}_accuracy": found.accuracy(rule) for rule in ("official", "robust")},
                     **{f"{rule}_interval": found.interval(rule) for rule in ("official", "robust")},
@@ -132,11 +143,9 @@ def _cells(found: TaskScore) -> list[str]:
 def _note(run: RunScores, name: str, found: TaskScore) -> str:
     if not found.complete:
         return "partial"
-    if name in run.comparable:
-        return ""
-    return (
-        f"{run.question_sets[name]} questions" if run.question_sets[name] != "as-released" else "not the official data"
-    )
+    if run.question_sets[name] != "as-released":
+        return f"{run.question_sets[name]} questions"
+    return "" if run.states[name].comparable() else run.states[name].words
 
 
 def _average(average: Average | None) -> list[str]:

@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from flagbench import BadData, BadInput
+from flagbench.files import MIB, inside, read_json
 from flagbench.mlvu.loading import Question
 from flagbench.mlvu.registry import Row, find
+from flagbench.results.data_state import DataState
+from flagbench.results.shapes import Seconds, Text, Truth, check_shape, fields_among_others
 
 if TYPE_CHECKING:
     from flagbench.mlvu.content import Content
 
 _BENCHMARK = "MLVU"
+_FORMER = {True: DataState.COUNTS_AGREE, False: DataState.DIFFERS}
+"""Of files that earlier versions wrote, which say whether the counts agree."""
+
 _TUPLES = ("candidates", "golds", "points")
+_LARGEST = 1024 * MIB
+
+
+@fields_among_others
+class _QuestionFields(TypedDict):
+    id: Text
+    task: Text
+    video: Text
+    folder: Text
+    question: Text
+    candidates: list[Text]
+    answer: Text
+    gold: Text
+    golds: list[Text]
+    labelled: Truth
+    points: list[Text]
+    duration: Seconds
+    response: Text | None
+
+
+@fields_among_others
+class _File(TypedDict):
+    benchmark: Text
+    task: Text
+    question_set: Text
+    missing: Text
+    comparable: NotRequired[Truth]
+    data: NotRequired[Text]
+    questions: list[_QuestionFields]
 
 
 @dataclass(frozen=True)
@@ -29,7 +67,7 @@ class Saved:
         questions: All of it.
         answers: By question; questions whose video was missing have none.
         missing: One line on the videos that could not be used.
-        comparable: Whether the rows are the published ones.
+        state: Of the data.
     """
 
     row: Row
@@ -37,13 +75,13 @@ class Saved:
     questions: tuple[Question, ...]
     answers: Mapping[str, str]
     missing: str
-    comparable: bool
+    state: DataState
 
     @classmethod
     def of(cls, content: Content, answers: Mapping[str, str]) -> Saved:
         """The record of an answered task."""
-        exact = content.verdict.status == "exact"
-        return cls(content.row, content.question_set, content.questions, answers, content.missing, exact)
+        state = content.verdict.status
+        return cls(content.row, content.question_set, content.questions, answers, content.missing, state)
 
     @property
     def labelled(self) -> bool:
@@ -57,7 +95,7 @@ class Saved:
             "task": self.row.task_name,
             "question_set": self.question_set,
             "missing": self.missing,
-            "comparable": self.comparable,
+            "data": str(self.state),
             "questions": [{**asdict(each), "response": self.answers.get(each.id)} for each in self.questions],
         }
         return json.dumps(values, indent=1) + "\n"  # ASCII: an answer may hold half a surrogate pair
@@ -69,33 +107,31 @@ def read_saved(path: Path) -> Saved:
     Raises:
         BadData: It is damaged, or no such file.
     """
+    fix = "evaluate again, or copy it again"
+    values = read_json(path, fix, largest=_LARGEST, halves=True, error=BadData)
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        check_shape(_File, values)
         if values["benchmark"] != _BENCHMARK:
-            raise ValueError(f"of {values['benchmark']}")
+            raise ValueError(f"it is of {values['benchmark']!r:.80}")
         questions = tuple(_question(each) for each in values["questions"])
-        rows = zip(questions, values["questions"], strict=True)
-        answers = {question.id: str(each["response"]) for question, each in rows if each["response"] is not None}
-        return Saved(
-            find(values["task"]),
-            str(values["question_set"]),
-            questions,
-            answers,
-            str(values["missing"]),
-            bool(values["comparable"]),
-        )
-    except BadInput:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadData(f"{path} holds no answers to MLVU ({message}): evaluate again, or copy it again") from error
+        if "data" not in values and "comparable" not in values:
+            raise ValueError("it does not say what its data is")
+        if twice := [id_ for id_, count in Counter(each.id for each in questions).items() if count > 1]:
+            raise ValueError(f"question {twice[0]!r:.80} is listed twice")
+    except ValueError as error:
+        raise BadData(f"{path} holds no answers to MLVU ({error}): {fix}") from error
+    rows = zip(questions, values["questions"], strict=True)
+    answers = {question.id: each["response"] for question, each in rows if each["response"] is not None}
+    row = find(values["task"])
+    state = DataState.of({"status": values["data"]}) if "data" in values else _FORMER[values["comparable"]]
+    return Saved(row, values["question_set"], questions, answers, values["missing"], state)
 
 
 def find_saved(root: Path) -> dict[Path, list[Path]]:
     """Files of answers below a folder, by the folder of their run.
 
     Raises:
-        BadInput: There are none.
+        BadInput: There are none, or one is a link that leads out of the folder.
     """
     if not root.is_dir():
         raise BadInput(f"{root} is not a folder")
@@ -105,7 +141,7 @@ def find_saved(root: Path) -> dict[Path, list[Path]]:
     found = [*place.rglob(f"{_BENCHMARK}/*/*.json")]
     found += place.glob("*/*.json") if place.name == _BENCHMARK else ()
     found += place.glob("*.json") if place.parent.name == _BENCHMARK else ()
-    for path in sorted(found):
+    for path in (inside(place, each.relative_to(place), "put the file in its place") for each in sorted(found)):
         if path.parent.name in {"dev", "test"} and "/flagbench/replaced/" not in path.as_posix():
             runs.setdefault(path.parent.parent.parent, []).append(path)
     if not runs:

@@ -57,43 +57,70 @@ def robust(answer: str, question: Question) -> str | None:
     4. the text of exactly one option stands in it, as whole words; a text inside a longer one found does not count;
     5. exactly one capital letter stands alone, and is not the article ``A``.
 
-    Thinking up to ``</think>`` is left out. Where a letter contradicts the text of an option, the letter counts.
+    Thinking up to ``</think>`` is left out, and so is thinking that has no end. A letter beside Chinese, Japanese or
+    Korean stands alone (``答案是D``), and what says, marks or denies a letter may be in these languages.
+    Where a letter contradicts the text of an option, the letter counts.
 
     Args:
         answer: What the model wrote, with or without the beginning that it was given.
         question: With candidates.
     """
-    text = _plain(answer.rpartition("</think>")[2])
+    text = _plain(_THOUGHT.sub("", answer))
     found = (read(text, question) for read in (_whole, _statement, _marked, _contained, _lone))
     return next((letter for letter in found if letter is not None), "") or None
 
 
+# Up to the end of the last thought, and from the beginning of one that has none.
+_THOUGHT = re.compile(r"\A.*</(?:think|thinking|thought)>|<(?:think|thinking|thought)>.*", re.DOTALL | re.IGNORECASE)
 _TAGS = re.compile(r"</?\w+>|<\|\w+\|>|[*`]")
+# Scripts that are written without blanks: ideographs, kana and Hangul.
+_CJK = (
+    "\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u3041-\u3096\u30a1-\u30fa\u30fc\u1100-\u11ff\uac00-\ud7af"
+)
+_OTHER = rf"[^\W{_CJK}]"
+_BORDER = re.compile(rf"(?<=[{_CJK}])(?={_OTHER})|(?<={_OTHER})(?=[{_CJK}])")
 _WHOLE = re.compile(r"""[\s("'\[{]*([A-Za-z])[\s)"'\]}.:,;!]*""")
 # A capital letter that is no word: an A before a word is the article, but for these words.
-_CAPITAL = r"(?:[B-Z]|A(?!\s+(?!because\b|since\b|as\b|and\b|or\b|is\b|based\b)\w))(?![\w'])"
+_CAPITAL = rf"(?:[B-Z]|A(?!\s+(?!because\b|since\b|as\b|and\b|or\b|is\b|based\b){_OTHER}))(?![\w'])"
 _SAYS = (
     r"\b(?:answer|(?:best|correct|right|final)\s+(?:option|choice|letter))\b(?:\s+(?:is|would be|should be|must be))?"
+    r"[\s:=-]*(?:(?:the|option|choice|letter)\s+)*"
+)
+_SAYS_CJK = (
+    r"(?:答案|答え|答|解答|正解|정답|답)\s*(?:应该|应当|应|應該|應)?(?:就?是|为|為|选择|选|選擇|選|は|が|은|는)?[\s:=「『【-]*(?:选项|選項)?\s*"
+    r"|(?:选择|選擇|选|選)(?:的?是|为|為|了)?[\s:=「『【-]*(?:选项|選項)?\s*"
 )
 _STATEMENT = re.compile(
-    rf"(?i:{_SAYS}[\s:=-]*(?:(?:the|option|choice|letter)\s+)*)[(\[{{\"'\s]*"
-    rf"((?<=[(\[{{])[A-Za-z](?=\s*[)\]}}])|[A-Za-z](?=\)|[\"'.,;:!]*[ \t]*(?:\n|$))|{_CAPITAL})"
+    rf"(?i:{_SAYS}|{_SAYS_CJK})[(\[{{\"'\s]*"
+    rf"((?<=[(\[{{])[A-Za-z](?=\s*[)\]}}])|[A-Za-z](?=\)|[\"'.,;:!。]*[ \t]*(?:\n|$))|{_CAPITAL})"
 )
 _MARKED = re.compile(
     rf"\A\W*([A-Za-z])(?=[):,\]]|\.(?!\w)|\s+-\s|\n)|\A\W*({_CAPITAL})|[(\[{{]\s*([A-Za-z])\s*[)\]}}]|(?<![\w'])([A-Z])\)"
     r"|\b(?:[Oo]ption|[Cc]hoice)\s+([A-Z])\b|(?<=\n)\s*([A-Z])(?=[.:])"
+    r"|(?:选项|選項|選択肢|선택지|보기)\s*([A-Z])(?![\w'])|(?<![\w'])([A-Z])\s*(?:选项|選項|项|項)"
 )
-_CHOICE = re.compile(rf"[^\w\n]*([A-Z])[^\w\n]*(?:(?:or|and)\b[^\w\n]*)?({_CAPITAL})")
+_OR = r"(?:or|and)\b|或者?|和|与|與|または|か|と|또는|혹은|와|과"
+_CHOICE = re.compile(rf"[^\w\n]*([A-Z])[^\w\n]*(?:(?:{_OR})[^\w\n]*)?({_CAPITAL})")
 _AFTER = re.compile(r"[^\w\n.]*(?:is |are |was )?(?:no|not|wrong|incorrect|false|isn't|cannot|can't)\b", re.IGNORECASE)
-_BEFORE = re.compile(r"(?:\bnot|n't|neither|nor|rather than|instead of)\s+(?:(?:the|option|choice)\s+)*[(\[]?$", re.I)
+_AFTER_CJK = re.compile(
+    r"[\s)\]]*(?:选项|選項|项|項)?(?:是|は|が|은|는|이|가)?\s*(?:不(?!(?:选|選|是)\s*[A-Z(])|并非|错|錯|有误|排除|ではな|ではあり|じゃな|違|間違|아니|아닙|틀)"
+)
+_BEFORE = re.compile(
+    r"(?:\bnot|n't|neither|nor|rather than|instead of)\s+(?:(?:the|option|choice)\s+)*[(\[]?$"
+    # A denial in the same clause; these words only begin like one ("but", "whether", "not only", "not bad").
+    r"|(?:不(?![过過管仅僅论論错錯妨])|并非|而非|别选|別選|排除|没有|沒有)[^\W\da-z]{0,5}\s*[(\[]?$",
+    re.IGNORECASE,
+)
 
 # Signs before or after a letter that are looked at for a denial: answers may be long, and letters many.
 _NEAR = 60
 
 
 def _plain(text: str) -> str:
-    """A text without markup, and with the plain forms of full-width signs."""
-    return _TAGS.sub("", unicodedata.normalize("NFKC", text)).replace("\\boxed", "").strip()
+    """A text without markup, with the plain forms of full-width signs, and a blank where other scripts meet CJK."""
+    text = _TAGS.sub("", unicodedata.normalize("NFKC", text)).replace("\\boxed", "").strip()
+    return _BORDER.sub(" ", text)
 
 
 def _normal(text: str) -> str:
@@ -114,18 +141,23 @@ def _whole(text: str, question: Question) -> str | None:
 
 def _statement(text: str, question: Question) -> str | None:
     """Reading 2."""
-    found = [(each[1].upper(), each.end(1)) for each in _STATEMENT.finditer(text)]
-    said = [letter for letter, end in found if letter in question.letters and not _denied(text, end, letter, question)]
+    said = [
+        each[1].upper()
+        for each in _STATEMENT.finditer(text)
+        if each[1].upper() in question.letters
+        and not _rejected(text, each.start(1))
+        and not _denied(text, each.end(1), each[1].upper(), question)
+    ]
     return said[-1] if said else None
 
 
-def _denied(text: str, end: int, letter: str, question: Question) -> bool:
+def _denied(text: str, end: int, letter: str, question: Question, *denials: re.Pattern[str]) -> bool:
     """Tell whether a denial follows a letter; the text of its option is none, however it begins (``No anomaly``)."""
+    if not any(denial.match(text, end) for denial in denials or (_AFTER, _AFTER_CJK)):
+        return False
     candidate = question.candidates[question.letters.index(letter)]
     option, rest = _normal(candidate), text[end : end + _NEAR + 2 * len(candidate)]
-    if option and _normal(rest.lstrip(")]}.:,- ")).startswith(option):
-        return False
-    return bool(_AFTER.match(text, end))
+    return not (option and _normal(rest.lstrip(")]}.:,- ")).startswith(option))
 
 
 def _rejected(text: str, start: int) -> bool:
@@ -139,7 +171,11 @@ def _marked(text: str, question: Question) -> str | None:
     if choice and choice[1] != choice[2] and {choice[1], choice[2]} <= set(question.letters):
         return ""
     marks = [(each[each.lastindex or 0].upper(), each) for each in _MARKED.finditer(text)]
-    marks = [(letter, each) for letter, each in marks if letter in question.letters]
+    marks = [
+        (letter, each)
+        for letter, each in marks
+        if letter in question.letters and not _denied(text, each.end(each.lastindex or 0), letter, question, _AFTER_CJK)
+    ]
     if not marks:
         return None
     marks = [(letter, each) for letter, each in marks if not _rejected(text, each.start(each.lastindex or 0))]
@@ -165,8 +201,13 @@ def _contained(text: str, question: Question) -> str | None:
 
 def _lone(text: str, question: Question) -> str | None:
     """Reading 5."""
-    found = [each for each in re.finditer(rf"(?<![\w'])({_CAPITAL})", text) if each[1] in question.letters]
-    left = {each[1] for each in found if not _rejected(text, each.start())}
+    left = {
+        each[1]
+        for each in re.finditer(rf"(?<![\w'])({_CAPITAL})", text)
+        if each[1] in question.letters
+        and not _rejected(text, each.start())
+        and not _denied(text, each.end(), each[1], question, _AFTER_CJK)
+    }
     return left.pop() if len(left) == 1 else None
 
 

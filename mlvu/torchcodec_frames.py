@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadData, BadInput
+from flagbench.mlvu.containers import opened
 from flagbench.mlvu.frames import scaled, timeline, to_rgb
 from flagbench.mlvu.samplers import indices
 from flagbench.models.prompts import Clip
@@ -71,9 +72,15 @@ def _pictures(path: Path, numbers: NDArray[np.int64], max_pixels: int) -> NDArra
     from flagbench.models.device import resolve_device
 
     device = resolve_device("auto")
+    with opened(path) as (_, stream):
+        film = stream.index
     try:
         decoder = _video_decoder()(
-            str(path), dimension_order="NHWC", seek_mode="exact", device=device if device.startswith("cuda") else "cpu"
+            str(path),
+            stream_index=film,
+            dimension_order="NHWC",
+            seek_mode="exact",
+            device=device if device.startswith("cuda") else "cpu",
         )
         parts = [
             decoder.get_frames_at(indices=numbers[start : start + _AT_ONCE].tolist()).data.cpu().numpy()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from flagbench import BadInput
+
+MOST_WORKERS = 4 * (os.cpu_count() or 1)
+"""Of the processor: each has a copy of the model, and a core's share is already too little with this many."""
 
 
 def resolve_device(wanted: str, *, flag: str = "--device") -> str:
@@ -32,9 +36,11 @@ def resolve_device(wanted: str, *, flag: str = "--device") -> str:
         if (device.index or 0) >= count:
             raise BadInput(f"{flag} {wanted}: torch sees {count} GPUs here; use --device cpu or a CUDA build of torch")
         return f"cuda:{device.index or 0}"
+    if device.type not in ("cpu", "mps") or device.index:
+        raise BadInput(f"{flag} {wanted}: FlagBench does not run there; use auto, cpu, cuda, cuda:N or mps")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise BadInput(f"{flag} mps: not available here; use --device cpu")
-    return wanted
+    return device.type
 
 
 def resolve_devices(wanted: str) -> tuple[str, ...]:
@@ -47,8 +53,8 @@ def resolve_devices(wanted: str) -> tuple[str, ...]:
     for name in wanted.split(","):
         kind, _, count = name.strip().partition(":")
         if kind == "cpu" and count:
-            if not count.isdecimal() or int(count) < 1:
-                raise BadInput(f"--devices {wanted}: cpu:N is N workers on the processor, at least 1")
+            if not (count.isascii() and count.isdecimal() and len(count) < 6 and 1 <= int(count) <= MOST_WORKERS):
+                raise BadInput(f"--devices {wanted}: cpu:N is N workers on the processor, from 1 to {MOST_WORKERS}")
             devices += ["cpu"] * int(count)
         else:
             devices.append(resolve_device(name.strip(), flag="--devices"))

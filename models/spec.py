@@ -52,6 +52,9 @@ class ModelSpec:
         dtype: Of the weights and the forward pass; vectors are float32 all the same.
         attention: Attention kernel that transformers is asked for; empty leaves the choice to it.
         dense_layers: Folders of sentence-transformers Dense modules applied after pooling, in order.
+        tokenizer: The file that its ids are of, where they once were others: transformers 5 builds some classes'
+            tokenizers anew, and an adapter's own was not read. Empty where nothing has changed, and then not written,
+            so that what was made before is found.
         base: Model that adapters are merged into, ``name@revision``.
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
@@ -73,6 +76,7 @@ class ModelSpec:
     dtype: DType = "fp32"
     attention: str = ""
     dense_layers: tuple[str, ...] = ()
+    tokenizer: str = ""
     base: str = ""
     adapters: tuple[str, ...] = ()
     licence: str = ""
@@ -148,6 +152,8 @@ class ModelSpec:
     def _plain(self, own: Mapping[str, Any]) -> dict[str, Any]:
         values = asdict(replace(self, own=None))
         del values["own"]
+        if not self.tokenizer:
+            del values["tokenizer"]
         plain: dict[str, Any] = json.loads(json.dumps(values | dict(own)))
         return plain
 

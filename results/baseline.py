@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from typing_extensions import TypedDict
+
+from flagbench.files import parse_json
 from flagbench.results.record import RunRecord
+from flagbench.results.shapes import check_shape
 from flagbench.results.values import Values
 
 _VERSION = 1
 _MARK = "baseline_version"
+
+
+class _File(TypedDict):
+    record: Mapping[str, Any]
+    values: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -42,19 +52,23 @@ class Baseline:
         if _MARK not in text:
             return None  # most files are records of runs: they are not parsed twice
         try:
-            document = json.loads(text)
-        except RecursionError as error:
-            raise ValueError(f"nested too deeply: {error}") from error
+            document = parse_json(text)
+        except ValueError as error:
+            raise ValueError(f"it {error}") from error
         if not isinstance(document, dict) or _MARK not in document:
             return None
         if document[_MARK] != _VERSION:
             raise ValueError(f"it is not a baseline of version {_VERSION}")
         try:
-            record = RunRecord.from_json(json.dumps(document["record"]))
-            values = {
-                name: Values.from_json(json.dumps(its), record.tasks[name].scores)
-                for name, its in document["values"].items()
-            }
-        except (KeyError, AttributeError) as error:
-            raise ValueError(f"it is not a baseline: {error}") from error
+            check_shape(_File, document)
+        except ValueError as error:
+            raise ValueError(f"it is not a baseline ({error})") from error
+        record = RunRecord.from_json(document["record"])
+        values = {}
+        for name, its in document["values"].items():
+            if name not in record.tasks:
+                raise ValueError(
+                    f"it is not a baseline: it has values of {name!r:.200}, which is no task of its record"
+                )
+            values[name] = Values.from_json(its, record.tasks[name].scores)
         return cls(record, values)

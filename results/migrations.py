@@ -9,26 +9,27 @@ finished.
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flagbench import __version__
+from flagbench.files import parse_json
+from flagbench.results.data_state import DataState
 from flagbench.results.identity import settings_digest, today
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Document = dict[str, Any]
 Step = Callable[[Document], Document]
 """From the layout of one version to the next; the version itself is seen to by ``current``."""
 
 
-def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None) -> Document:
+def current(text: str | Mapping[str, Any], steps: Mapping[int, Step], *, unmarked: int | None = None) -> Document:
     """Read the text of a file into today's layout.
 
     Args:
-        text: JSON.
+        text: JSON, or the object in it.
         steps: By the version that each starts from; a version that changed nothing in files of this kind has none.
         unmarked: Version of files that name none; None where every file names one.
 
@@ -36,9 +37,9 @@ def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None
         ValueError: It is not a JSON object, its version is none that is known, or it has not the layout of its version.
     """
     try:
-        document: Any = json.loads(text)
-    except RecursionError as error:
-        raise ValueError(f"nested too deeply: {error}") from error
+        document: Any = parse_json(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise ValueError(f"it {error}") from error
     if not isinstance(document, dict):
         raise ValueError("it holds no JSON object")
     version = document.get("schema_version", unmarked)
@@ -54,8 +55,6 @@ def current(text: str, steps: Mapping[int, Step], *, unmarked: int | None = None
     try:
         for step in [steps[at] for at in range(version, SCHEMA_VERSION) if at in steps]:
             document = step(document)
-    except RecursionError as error:
-        raise ValueError(f"nested too deeply: {error}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"it has not the layout of version {version}: {error}") from error
     return {**document, "schema_version": SCHEMA_VERSION}
@@ -98,7 +97,22 @@ def _with_adapter_ids(document: Document) -> Document:
     }
 
 
-RUN: Mapping[int, Step] = {1: _with_samples, 2: _with_adapter_ids}
+def _with_content(document: Document) -> Document:
+    """To version 4: data have digests of their content, and a failed attempt after a success is recorded.
+
+    Before, data were ``exact`` where their counts agreed.
+    """
+    tasks = {name: dict(task) for name, task in document["tasks"].items()}
+    for task in tasks.values():
+        task["later_error"] = ""
+        if task.get("data"):
+            then = {"exact": DataState.COUNTS_AGREE, "differs": DataState.DIFFERS}
+            state = then.get(str(task["data"].get("status")), DataState.UNKNOWN)
+            task["data"] = {**task["data"], "status": str(state), "content": {}}
+    return document | {"tasks": tasks}
+
+
+RUN: Mapping[int, Step] = {1: _with_samples, 2: _with_adapter_ids, 3: _with_content}
 
 
 # Values of queries.

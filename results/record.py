@@ -3,17 +3,68 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
+from typing_extensions import TypedDict
+
+from flagbench.files import parse_json
 from flagbench.results.migrations import RUN, SCHEMA_VERSION, current
-
-_DEEPEST = 100  # levels; the records that FlagBench writes have less than ten
+from flagbench.results.shapes import (
+    CLOSED,
+    Count,
+    Digest,
+    FileName,
+    Number,
+    Seconds,
+    Text,
+    check_range,
+    check_shape,
+    fields_among_others,
+    having,
+    score_range,
+)
 
 Status = Literal["success", "partial", "error"]
+
+
+@fields_among_others
+class _TaskSettings(TypedDict, total=False):
+    main_score: Text
+
+
+@fields_among_others
+class _Settings(TypedDict, total=False):
+    """The settings of a task that FlagBench computes with; all others are free."""
+
+    task: _TaskSettings
+    data: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+class _Content(TypedDict):
+    """A part of the data: see ``Content`` in runners/data/verdict.py."""
+
+    rows: Count
+    digest: Digest
+
+
+@fields_among_others
+class _Data(TypedDict, total=False):
+    status: Text
+    differences: list[Text]
+    content: Mapping[str, _Content]
+    source: Text
+
+
+@fields_among_others
+class _Sample(TypedDict, total=False):
+    profile: Text
+    items: Count
+    of: Count
+    error: Number | None
 
 
 @dataclass(frozen=True)
@@ -40,24 +91,29 @@ class TaskRecord:
         note: Note on the scores; empty for none.
         sample: Sample of the task's data: ``profile``, ``items`` and ``of`` (how many of how many), and
             ``error``, half the width of the 95% interval that the drawing adds to the score; None for all of it.
+        later_error: Why the task failed when it was last evaluated, after these scores were made; empty where it did
+            not.
     """
 
-    name: str
-    kind: str
+    __pydantic_config__ = CLOSED
+
+    name: Text
+    kind: Text
     status: Status
-    settings: Mapping[str, Any]
-    digest: str
-    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=dict)
+    settings: Annotated[Mapping[str, Any], having(_Settings)]
+    digest: Digest
+    scores: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
+    data: Annotated[Mapping[str, Any], having(_Data)] = field(default_factory=dict)
     search: Mapping[str, Any] | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    texts: Mapping[str, int] = field(default_factory=dict)
-    error: str = ""
-    finished: str = ""
-    backend: str = ""
-    files: Sequence[str] = ()
-    note: str = ""
-    sample: Mapping[str, Any] | None = None
+    seconds: Mapping[str, Seconds] = field(default_factory=dict)
+    texts: Mapping[str, Count] = field(default_factory=dict)
+    error: Text = ""
+    finished: Text = ""
+    backend: Text = ""
+    files: Sequence[FileName] = ()
+    note: Text = ""
+    sample: Annotated[Mapping[str, Any], having(_Sample)] | None = None
+    later_error: Text = ""
 
     @property
     def score(self) -> float | None:
@@ -72,10 +128,11 @@ class TaskRecord:
             ValueError: It cannot.
         """
         try:
-            text = json.dumps(asdict(self), allow_nan=False)
-            _check_task(self.name, _task(json.loads(text)))
+            written = parse_json(json.dumps(asdict(self), allow_nan=False))
         except (TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
+        check_shape(TaskRecord, written)
+        _check_score(self)
 
 
 @dataclass(frozen=True)
@@ -94,11 +151,13 @@ class RunRecord:
         schema_version: Of this layout.
     """
 
-    benchmark: str
-    model: str
-    revision: str
+    __pydantic_config__ = CLOSED
+
+    benchmark: Text
+    model: Text
+    revision: Text
     spec: Mapping[str, Any]
-    evidence: tuple[str, ...]
+    evidence: tuple[Text, ...]
     environment: Mapping[str, Any]
     tasks: Mapping[str, TaskRecord]
     reranker: Mapping[str, Any] | None = None
@@ -109,59 +168,38 @@ class RunRecord:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> RunRecord:
+    def from_json(cls, text: str | Mapping[str, Any]) -> RunRecord:
         """Read the text of a file, of this version or an earlier one.
+
+        Args:
+            text: Of the file, or the object in it.
 
         Raises:
             ValueError: It is no run record, or one of a later version.
         """
         data = current(text, RUN)
-        if _deeper(data, _DEEPEST):
-            raise ValueError(f"nested too deeply: more than {_DEEPEST} levels")
-        try:
-            tasks = {name: _task(record) for name, record in data["tasks"].items()}
-            record = cls(**data | {"evidence": tuple(data["evidence"]), "tasks": tasks})
-            _check(record)
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"not a run record: {error}") from error
-        return record
+        check_shape(cls, data)
+        tasks = {name: _task(record) for name, record in data["tasks"].items()}
+        for name, task in tasks.items():
+            if task.name != name:
+                raise ValueError(f"task {name} has the name {task.name!r} in its record")
+            _check_score(task)
+        return cls(**data | {"evidence": tuple(data["evidence"]), "tasks": tasks})
 
 
 def _task(record: Mapping[str, Any]) -> TaskRecord:
     return TaskRecord(**{**record, "files": tuple(record.get("files", ()))})
 
 
-def _check(record: RunRecord) -> None:
-    """See that what is read of a record is what it should be.
+def _check_score(task: TaskRecord) -> None:
+    """See that a task's scores are possible.
 
     Raises:
-        ValueError: Something is not.
+        ValueError: One is not.
     """
-    if not all(isinstance(text, str) for text in (record.model, record.revision, record.benchmark)):
-        raise ValueError("model, revision and benchmark must be texts")
-    for name, task in record.tasks.items():
-        _check_task(name, task)
-
-
-def _check_task(name: str, task: TaskRecord) -> None:
-    inner = [task.settings.get(part, {}) for part in ("task", "data", "options")]
-    parts = (task.settings, task.data, task.scores, *inner, *task.scores.values())
-    if not all(isinstance(part, Mapping) for part in parts):
-        raise ValueError(f"settings, data and scores of task {name} must be objects")
-    if not isinstance(task.data.get("differences", []), list):
-        raise ValueError(f"the differences of the data of task {name} must be a list")
-    if not isinstance(task.sample, Mapping | None):
-        raise ValueError(f"the sample of task {name} must be an object or null")
-    scores = [score for by_subset in task.scores.values() for score in by_subset.values()]
-    if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
-        raise ValueError(f"a score of task {name} is not a number")
-    if task.status not in get_args(Status):
-        raise ValueError(f"task {name} has the unknown status {task.status!r}")
-    if not all(isinstance(text, str) for text in (task.kind, task.digest, task.error, task.note, *task.files)):
-        raise ValueError(f"kind, digest, error, note and files of task {name} must be texts")
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    """Whether a value of JSON is nested more deeply."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_deeper(each, levels - 1) for each in inner)
+    metric = task.settings.get("task", {}).get("main_score", "")
+    try:
+        for by_subset in task.scores.values():
+            check_range(metric, by_subset.values(), score_range(metric))
+    except ValueError as error:
+        raise ValueError(f"a score of task {task.name} is not possible: {error}") from error

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import zlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flagbench import BadInput, first_few, in_one_line, printable
+from flagbench import BadInput, counted, first_few, in_one_line, printable
+from flagbench.files import inside, read_text
 from flagbench.results.baseline import Baseline
+from flagbench.results.data_state import DataState
 from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.shapes import ROUNDED as _ROUNDED
 from flagbench.results.values import Values
-
-if TYPE_CHECKING:
-    from flagbench.results.statistics import Paired
 
 _OWN = "flagbench"
 _LEVELS = (f"{_OWN}/run.json", f"*/{_OWN}/run.json", f"*/*/{_OWN}/run.json")
@@ -22,28 +22,6 @@ _LEVELS = (f"{_OWN}/run.json", f"*/{_OWN}/run.json", f"*/*/{_OWN}/run.json")
 
 _OF_PROFILES = f"*/*/*/{_OWN}/run.json"
 """Below an output, of samples (``<output>/<profile>``): these stand in for the full runs where there are none."""
-
-_ROUNDED = 1e-5
-"""A recorded score has five decimals or more."""
-
-
-@dataclass(frozen=True)
-class Tested:
-    """One run against the first, query by query.
-
-    Attributes:
-        metric: The metric that the values are of.
-        queries: Queries with values in the first run and in this one.
-        paired: Over the queries that both have.
-        adjusted: P-value after Holm's correction for all tests of the comparison.
-        significant: Whether that is small enough.
-    """
-
-    metric: str
-    queries: tuple[int, int]
-    paired: Paired
-    adjusted: float = 1.0
-    significant: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,15 +52,25 @@ class Run:
         name = Values.file(task)
         if task not in self.record.tasks or name not in self.record.tasks[task].files:
             return None  # a file that the record does not name may be of an earlier run
-        path = self.folder / name
+        text = self.text(name, f"evaluate {task} again")
         try:
-            return Values.from_json(path.read_text(encoding="utf-8"), self.record.tasks[task].scores)
-        except OSError as error:
-            raise BadInput(f"{path} cannot be read ({error.strerror}); evaluate {task} again") from error
+            return Values.from_json(text, self.record.tasks[task].scores)
         except ValueError as error:
             raise BadInput(
-                f"{path} cannot be read ({in_one_line(error)}); evaluate {task} again with --overwrite"
+                f"{self.folder / name} cannot be read ({in_one_line(error)}); evaluate {task} again with --overwrite"
             ) from error
+
+    def text(self, name: str, fix: str) -> str:
+        """The text of a file in the folder of the run.
+
+        Args:
+            name: Relative to the folder, as in the record.
+            fix: What to do about one that cannot be read, as the end of a sentence.
+
+        Raises:
+            BadInput: It is not there, no file or no text, or lies outside of the folder.
+        """
+        return read_text(inside(self.folder, name, fix), fix)
 
 
 def find_runs(path: Path) -> list[Run]:
@@ -118,23 +106,31 @@ def find_all(paths: Sequence[Path]) -> list[Run]:
     Raises:
         BadInput: A path has none, or one is damaged or of a later version.
     """
-    files: dict[Path, Path] = {}
+    return labelled([read_run(file, within) for file, within in run_files(paths).items()])
+
+
+def run_files(paths: Sequence[Path]) -> dict[Path, Path | None]:
+    """The run.json files at some paths, each once, with the folder that each was found in; None where it was named.
+
+    Raises:
+        BadInput: A path holds none.
+    """
+    found: dict[Path, tuple[Path, Path | None]] = {}
     for path in paths:
         for file in _files(path):
-            files.setdefault(file.resolve(), file)
-    return labelled([_read(file) for file in files.values()])
+            found.setdefault(file.resolve(), (file, None if file == path else path))
+    return dict(found.values())
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.exists():
+    if not os.path.lexists(path):
         raise BadInput(f"{path} does not exist: name the folder of a run, an output folder or a run.json")
+    if not path.is_dir():
+        return [path]
     own = [path / "run.json"] if path.resolve().name == _OWN else []
-    files = [
-        file for file in (*own, *(file for level in _LEVELS for file in sorted(path.glob(level)))) if file.is_file()
-    ]
-    files = files or [file for file in sorted(path.glob(_OF_PROFILES)) if file.is_file()]
+    files = [file for file in own if os.path.lexists(file)]
+    files += [file for level in _LEVELS for file in sorted(path.glob(level))]
+    files = files or sorted(path.glob(_OF_PROFILES))
     if not files:
         raise BadInput(
             f"{path} holds no runs: name an output folder of flagbench evaluate, <output>/<org>__<model>/<revision> "
@@ -155,13 +151,17 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
         lambda run: f"{run.record.model} ({_output(run)})",
         lambda run: f"{run.record.model}@{run.record.revision[:8]} ({_output(run)})",
     ]
-    made = []
+    twins: dict[str, list[Run]] = {}
     for run in runs:
-        twins = [each for each in runs if each.record.model == run.record.model]
-        telling = (form for form in forms if len({form(each) for each in twins}) == len(twins))
-        form = next(telling, lambda each: f"{each.record.model} ({each.folder})")
-        made.append(replace(run, label=printable(form(run))))
-    return made
+        twins.setdefault(run.record.model, []).append(run)
+    form_of = {
+        model: next(
+            (form for form in forms if len(set(map(form, alike))) == len(alike)),
+            lambda each: f"{each.record.model} ({each.folder})",
+        )
+        for model, alike in twins.items()
+    }
+    return [replace(run, label=printable(form_of[run.record.model](run))) for run in runs]
 
 
 def _output(run: Run) -> str:
@@ -194,17 +194,33 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
         one, other = first.scores[split], second.scores[split]
         if set(one) != set(other):
             yield f"subsets of {split} {_names(one)} against {_names(other)}"
+    yield from _other_data(first, second)
+
+
+def _other_data(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
+    """The content decides where both have it; else the commits, and how each stands to the official data."""
+    contents = [record.data.get("content") or {} for record in (first, second)]
+    if all(contents):
+        for part in dict.fromkeys([*contents[0], *contents[1]]):
+            one, other = (content.get(part) for content in contents)
+            if one != other:
+                yield f"the content of the data in {part}: {_content(one)} against {_content(other)}"
+        return
     commits = [_commit(record) for record in (first, second)]
     if None not in commits and commits[0] != commits[1]:
         yield f"data at commit {commits[0]} against {commits[1]}"
-    statuses = [record.data.get("status") for record in (first, second)]
-    if statuses[0] != statuses[1]:
-        yield f"data against the published: {statuses[0]} against {statuses[1]}"
+    states = [DataState.of(record.data) for record in (first, second)]
+    if (DataState.DIFFERS in states or DataState.UNKNOWN in states) and states[0] != states[1]:
+        yield f"data: {states[0].words} against {states[1].words}"
     lines = [list(record.data.get("differences") or ()) for record in (first, second)]
     for one, other in zip(*(part + [None] * (max(map(len, lines)) - len(part)) for part in lines), strict=True):
         if one != other:
             yield f"data: {one or 'official'} against {other or 'official'}"
             break
+
+
+def _content(part: Mapping[str, Any] | None) -> str:
+    return f"{counted(part['rows'], 'row')} {part['digest'][:8]}…" if part else "none"
 
 
 def other_queries(first: TaskRecord, second: TaskRecord, one: Values | None, other: Values | None) -> Iterator[str]:
@@ -231,6 +247,36 @@ def shared_metric(records: tuple[TaskRecord, TaskRecord], values: tuple[Values, 
     return None
 
 
+def contradiction(run: Run, task: str) -> str:
+    """Say how a task's scores are not those of the values per query beside them; empty where nothing contradicts them.
+
+    A split or subset that has no values beside it is believed, and so is a task that left none.
+
+    Raises:
+        BadInput: The file of values is gone or damaged.
+    """
+    return contradicted(run.record.tasks[task], run.values(task))
+
+
+def contradicted(record: TaskRecord, values: Values | None) -> str:
+    """The same of a record and the values beside it, where they are read already."""
+    if values is None:
+        return ""
+    main = record.settings.get("task", {}).get("main_score")
+    worst = ""
+    for metric in [main] if main in values.metrics else values.metrics:
+        off = [
+            f"the score of {split} is {score:.6g}, and the mean of its values per query is {mean:.6g}"
+            for split, by_subset in values.means(metric).items()
+            for subset, mean in by_subset.items()
+            if (score := record.scores.get(split, {}).get(subset)) is not None and abs(mean - score) > _ROUNDED
+        ]
+        if not off:
+            return ""
+        worst = worst or off[0]
+    return worst
+
+
 def _makes(values: Values, metric: str, record: TaskRecord) -> bool:
     means = values.means(metric)
     return {split: set(by_subset) for split, by_subset in means.items()} == {
@@ -242,48 +288,19 @@ def _makes(values: Values, metric: str, record: TaskRecord) -> bool:
     )
 
 
-def tested(
-    task: str,
-    runs: tuple[Run, Run],
-    values: tuple[Values | None, Values | None],
-    seed: int,
-) -> Tested | str:
-    """Test the second run against the first over the queries that both have.
-
-    Args:
-        task: Name.
-        runs: The two.
-        values: Theirs, by query.
-        seed: Seed of all tests; each task's draws depend on its name as well, and on no other task.
-
-    Returns:
-        The test, or why there is none.
-    """
-    from flagbench.results.statistics import paired
-
-    first, second = (run.record.tasks.get(task) for run in runs)
-    if first is None or second is None or first.score is None or second.score is None:
-        return "one of the two runs has no score"
-    one, other = values
-    if one is None or other is None:
-        without = [run.label for run, its in zip(runs, values, strict=True) if its is None]
-        return f"no values by query in {' and '.join(without)}"
-    metric = shared_metric((first, second), (one, other))
-    if metric is None:
-        return "the scores are not the means of the values by query"
-    before, after = one.of(metric), other.of(metric)
-    ids = [id_ for id_ in before if id_ in after]
-    if not ids:
-        return "no query is in both runs"
-    seeds = (seed, zlib.crc32(task.encode("utf-8", "surrogatepass")))
-    found = paired([before[id_] for id_ in ids], [after[id_] for id_ in ids], seed=seeds)
-    return Tested(metric, (len(before), len(after)), found)
-
-
 def surely_alike(first: TaskRecord, second: TaskRecord) -> bool:
-    """Tell whether records without ``difference`` are certainly over the same data: counts, commits or files agree."""
+    """Tell whether records without ``difference`` are certainly over the same data.
+
+    Their content says so where both have it. Counts never do: of records of which one has no content, the commit
+    does, or that both are over the official data; of two without, also the names, sizes and times of the files.
+    """
+    contents = [record.data.get("content") for record in (first, second)]
+    if all(contents):
+        return contents[0] == contents[1]
+    if all(DataState.of(record.data) is DataState.OFFICIAL for record in (first, second)):
+        return True
     marks = [record.settings.get("data", {}) for record in (first, second)]
-    return first.data.get("status") in ("exact", "differs") or (bool(marks[0]) and marks[0] == marks[1])
+    return bool(marks[0]) and marks[0] == marks[1] and (marks[0].get("source") == "hub" or not any(contents))
 
 
 def _commit(record: TaskRecord) -> str | None:
@@ -318,13 +335,21 @@ def saved(run: Run) -> Baseline:
     return Baseline(run.record, values)
 
 
-def _read(file: Path) -> Run:
+def read_run(file: Path, within: Path | None) -> Run:
+    """Read a run.json or a baseline.
+
+    Args:
+        file: It.
+        within: The folder that it was found in, which it may not be a link out of; None for a file that was named.
+
+    Raises:
+        BadInput: It cannot be read, or is damaged or of a later version.
+    """
+    fix = "leave it out, or run again"
+    text = read_text(file if within is None else inside(within, file.relative_to(within), fix), fix)
     try:
-        text = file.read_text(encoding="utf-8")
         baseline = Baseline.from_json(text)
         record, kept = (baseline.record, baseline.values) if baseline else (RunRecord.from_json(text), None)
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise BadInput(
             f"{file} is not a run.json that can be read ({in_one_line(error)}); leave it out, or run again"

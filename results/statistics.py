@@ -140,6 +140,16 @@ def sign_flip_test(differences: ArrayLike, *, permutations: int = PERMUTATIONS, 
     return SignFlip((1 + as_far) / (1 + permutations), permutations, False)
 
 
+def smallest_p(items: int, *, permutations: int = PERMUTATIONS) -> float:
+    """The least p-value that ``sign_flip_test`` can give: where all differences have one sign, two patterns are as far.
+
+    Args:
+        items: Differences that are not 0, one or more.
+        permutations: See ``sign_flip_test``.
+    """
+    return 2.0 ** (1 - items) if items <= _EXACT_UP_TO else 1 / (1 + permutations)
+
+
 def bootstrap_interval(
     differences: ArrayLike, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: Seed = 0
 ) -> tuple[float, float]:

@@ -17,11 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput
+from flagbench import BadInput, in_one_line
+from flagbench.files import check_links, check_name, inside, read_text
 from flagbench.results.identity import former, settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 
 _UNFINISHED = ".unfinished"
+_ELSEWHERE = "choose another --output"
 
 
 class RunStore:
@@ -34,6 +36,7 @@ class RunStore:
     """
 
     def __init__(self, output: Path, model: str, revision: str) -> None:
+        self._output = output
         self.folder = output / model.replace("/", "__").replace(" ", "_") / revision
         self._own = self.folder / "flagbench"
         self._lock: int | None = None
@@ -64,20 +67,22 @@ class RunStore:
         Raises:
             BadInput: The file is damaged or of a later version.
         """
-        if not self.run_file.is_file():
+        if not os.path.lexists(self.run_file):
             return None
+        fix = "move it away, or use another --output"
+        text = read_text(self.run_file, fix)
         try:
-            return RunRecord.from_json(self.run_file.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            line = " ".join(str(error).split())
-            raise BadInput(f"{self.run_file} cannot be read ({line}); move it away or use another --output") from error
+            return RunRecord.from_json(text)
+        except ValueError as error:
+            raise BadInput(f"{self.run_file} cannot be read ({in_one_line(error)}); {fix}") from error
 
     def finished(self, record: RunRecord | None, task: str, digest: str, files: Iterable[str]) -> bool:
-        """Tell whether a task has a result with these settings, and these files."""
+        """Tell whether a task has a result with these settings, and these files, and has not failed since."""
         known = record.tasks.get(task) if record else None
         return bool(
             known
             and known.status == "success"
+            and not known.later_error
             and known.digest == digest
             and set(files) <= set(known.files)
             and self._stands(known)
@@ -85,14 +90,19 @@ class RunStore:
 
     def _stands(self, record: TaskRecord) -> bool:
         """Tell whether a finished task's files are there."""
-        return bool(record.files) and all((self.folder / name).is_file() for name in record.files)
+        try:
+            return bool(record.files) and all(inside(self.folder, name, _ELSEWHERE).is_file() for name in record.files)
+        except BadInput:  # a link leads elsewhere, which ``prepare`` refuses
+            return False
 
     def prepare(self) -> None:
         """Make the folder, keep other runs out of it until ``release``, and sweep up what a killed run left.
 
         Raises:
-            BadInput: It cannot be written, or another run is writing to it.
+            BadInput: It cannot be written, a link in it leads out, or another run is writing to it.
         """
+        inside(self._output, self._own.relative_to(self._output), _ELSEWHERE)
+        check_links(self.folder)
         try:
             self._own.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._own / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -132,7 +142,10 @@ class RunStore:
         """
         before = run.tasks.get(record.name)
         if not files and before and before.status != "error" and self._stands(before):
-            # A failed attempt does not take the place of a result that stands.
+            # A failed attempt does not take the place of a result that stands, and is not forgotten.
+            record = replace(before, later_error=record.error or "no reason was given")
+            run = replace(run, tasks={**run.tasks, record.name: record})
+            write_atomic(self.run_file, run.to_json())
             return run
         if files and before and before.digest != record.digest:
             for name in before.files:
@@ -144,7 +157,7 @@ class RunStore:
                 scores={**before.scores, **record.scores},
             )
         for name, text in files.items():
-            path = self.folder / name
+            path = self.folder / check_name(name)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -156,7 +169,7 @@ class RunStore:
 
     def _set_aside(self, name: str, digest: str) -> None:
         """Move a result file of other settings to ``replaced/``, with their digest in its name."""
-        old, kept = self.folder / name, self._own / "replaced" / name
+        old, kept = self.folder / check_name(name), self._own / "replaced" / name
         if old.is_file():
             kept.parent.mkdir(parents=True, exist_ok=True)
             old.replace(kept.with_name(f"{kept.stem}.{digest}{kept.suffix}"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
 from flagbench.results.record import TaskRecord
 
@@ -23,7 +24,7 @@ class Row:
         label: Task, type or average.
         kind: Task type; empty for means.
         score: 0 to 1; None is blank.
-        comparable: Whether the rows behind it are the published ones.
+        comparable: Whether the data behind it is the official data.
         note: Note on this number.
         error: Half the width of the 95% interval that drawing a sample adds to it; None where nothing was drawn, or it
             is not known.
@@ -50,30 +51,32 @@ def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -
     whole = {record.name for record in records if record.status == "success"}
     by_name = {row.label: row for row in tasks if row.label in whole}
     drawn = {record.name for record in records if record.sample}
-    return tasks, [_mean(label, names, by_name, drawn) for label, names in averages.items()]
+    states = {record.name: DataState.of(record.data) for record in records}
+    return tasks, [_mean(label, names, by_name, drawn, states) for label, names in averages.items()]
 
 
 def _task_row(record: TaskRecord) -> Row:
     if record.status == "error":
         return Row(record.name, record.kind, None, False, f"failed: {record.error}")
-    status = record.data.get("status")
-    notes = {"exact": "", "differs": "not the official data", "unknown": "no published statistics"}
-    note = notes.get(str(status), str(status))
+    state = DataState.of(record.data)
+    note = "" if state.comparable() else state.words
     error = None
     if record.sample:
         note = f"{record.sample['items']:,} of {record.sample['of']:,} items: not comparable"
         error = record.sample["error"]
-    comparable = status == "exact" and record.status == "success"
+    comparable = state.comparable() and record.status == "success"
     note = "; ".join(filter(None, (note, record.note)))
     return Row(record.name, record.kind, record.score, comparable, note, error)
 
 
-def _mean(label: str, names: Sequence[str], by_name: Mapping[str, Row], drawn: Set[str]) -> Row:
+def _mean(
+    label: str, names: Sequence[str], by_name: Mapping[str, Row], drawn: Set[str], states: Mapping[str, DataState]
+) -> Row:
     present = [by_name[name] for name in names if name in by_name and by_name[name].score is not None]
     comparable = all(row.comparable for row in present)
     if len(present) < len(names):
         return Row(label, "", None, comparable, f"{len(present)} of {len(names)} tasks")
-    note = "" if comparable else "not the official data"
+    note = "" if comparable else DataState.worst(states[row.label] for row in present).words
     score = fmean(row.score for row in present if row.score is not None)
     sampled = [row.error for row in present if row.label in drawn]
     known = [error for error in sampled if error is not None]

@@ -7,15 +7,24 @@ and subset and then over these, is the task's score.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from flagbench.results.migrations import SCHEMA_VERSION, current, values_steps
+from flagbench.results.shapes import Number, Text, check_range, check_shape, query_range
 
 Part = Mapping[str, Mapping[str, float]]
 """Of one split and subset: value by metric and id."""
+
+
+class _File(TypedDict):
+    schema_version: int
+    task: Text
+    values: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Number]]]]
 
 
 @dataclass(frozen=True)
@@ -41,31 +50,26 @@ class Values:
         return json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, scores: Mapping[str, Mapping[str, float]]) -> Values:
+    def from_json(cls, text: str | Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]) -> Values:
         """Read the text of a file, of this version or an earlier one.
 
         Args:
-            text: Of the file; one of version 1 names no version.
+            text: Of the file, or the object in it; one of version 1 names no version.
             scores: Of the task in the record, by split and subset: they tell what a file of version 1 is of.
 
         Raises:
-            ValueError: It is not a file of values, one of a later version, or a value is not finite.
+            ValueError: It is not a file of values, one of a later version, or a value is not possible.
         """
         document = current(text, values_steps(scores), unmarked=1)
         try:
-            values = cls(document["task"], document["values"])
-            numbers = [
-                value
-                for by_subset in values.parts.values()
-                for part in by_subset.values()
-                for by_id in part.values()
-                for value in by_id.values()
-            ]
-            if not isinstance(values.task, str) or not all(map(math.isfinite, numbers)):
-                raise ValueError("a value is not finite, or the task has no name")
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError("it is not a file of values by query") from error
-        return values
+            check_shape(_File, document)
+            for by_subset in document["values"].values():
+                for part in by_subset.values():
+                    for metric, by_id in part.items():
+                        check_range(metric, by_id.values(), query_range(metric))
+        except ValueError as error:
+            raise ValueError(f"it is not a file of values by query ({error})") from error
+        return cls(document["task"], document["values"])
 
     @property
     def metrics(self) -> list[str]:

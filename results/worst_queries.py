@@ -9,7 +9,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from typing_extensions import TypedDict
+
 from flagbench.results.migrations import SCHEMA_VERSION, current
+from flagbench.results.shapes import CLOSED, Count, Finite, Grade, Number, Text, check_shape
 
 COUNT = 20
 """Queries kept of a task."""
@@ -33,11 +36,13 @@ class Passage:
         relevance: Its grade in the qrels; 0 for a passage that is not relevant.
     """
 
-    id: str
-    text: str
-    rank: int | None
-    score: float | None
-    relevance: int
+    __pydantic_config__ = CLOSED
+
+    id: Text
+    text: Text
+    rank: Count | None
+    score: Finite | None
+    relevance: Grade
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,13 @@ class Example:
         relevant: Relevant passages, the best grades first.
     """
 
-    id: str
-    split: str
-    subset: str
-    text: str
-    value: float
+    __pydantic_config__ = CLOSED
+
+    id: Text
+    split: Text
+    subset: Text
+    text: Text
+    value: Number
     found: Sequence[Passage]
     relevant: Sequence[Passage]
 
@@ -96,15 +103,21 @@ class Examples:
         """
         document = current(text, {})
         try:
-            queries = [
-                Example(
-                    **query | {part: [Passage(**passage) for passage in query[part]] for part in ("found", "relevant")}
-                )
-                for query in document["queries"]
-            ]
-            return cls(document["task"], document["metric"], queries)
-        except (KeyError, TypeError, AttributeError) as error:
+            check_shape(_File, document)
+        except ValueError as error:
             raise ValueError(f"it is not a file of worst queries ({error})") from error
+        queries = [
+            Example(**query | {part: [Passage(**each) for each in query[part]] for part in ("found", "relevant")})
+            for query in document["queries"]
+        ]
+        return cls(document["task"], document["metric"], queries)
+
+
+class _File(TypedDict):
+    schema_version: int
+    task: Text
+    metric: Text
+    queries: Sequence[Example]
 
 
 def beginning(text: str) -> str:

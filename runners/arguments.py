@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from flagbench import BadInput
+from flagbench.files import user_path
 from flagbench.flags import positive as positive
 from flagbench.runners.request import parse_size
 
@@ -25,14 +27,19 @@ def size(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def any_path(text: str) -> Path:
+    """A file or a folder; ``~`` is the user's home."""
+    try:
+        return user_path(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def folder(text: str) -> Path:
     """A folder; ``~`` is the user's home."""
-    try:
-        if text:
-            return Path(text).expanduser()
-    except RuntimeError:
-        pass
-    raise argparse.ArgumentTypeError(f"expected a folder, not '{text}'")
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, not ''")
+    return any_path(text)
 
 
 def rate(text: str) -> float:
@@ -46,10 +53,21 @@ def rate(text: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """A time in seconds, up to a day."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86_400:
+        raise argparse.ArgumentTypeError(f"expected seconds, up to 86400, not '{text}'")
+    return value
+
+
 def add_run_argument(command: argparse.ArgumentParser) -> None:
     """Add the run that a command reads to a parser, as ``options.path``."""
     command.add_argument(
-        "path", type=Path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
+        "path", type=any_path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
     )
 
 
@@ -58,7 +76,7 @@ def add_runs_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "runs",
         nargs="+",
-        type=Path,
+        type=any_path,
         metavar="RUN",
         help="results of evaluate: folder of a run, output folder or run.json; the others are compared with "
         "the first one",
@@ -73,4 +91,14 @@ def add_store_option(command: argparse._ActionsContainer) -> None:
         metavar="DIR",
         help="folder of the embedding cache (default: $FLAGBENCH_STORE, or flagbench/store in $XDG_CACHE_HOME or "
         "~/.cache)",
+    )
+
+
+def add_accept_counts(parser: argparse.ArgumentParser) -> None:
+    """The flag of commands that compare a run with published scores, which are over the official data."""
+    parser.add_argument(
+        "--accept-counts",
+        action="store_true",
+        help="compare with published scores also where only the counts of the data agree with the official data "
+        "(default off)",
     )

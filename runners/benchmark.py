@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from flagbench.flags import flags_of
 from flagbench.models.contract import Adapter, Scorer
 from flagbench.models.spec import Ability
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.data.verdict import DataVerdict as DataVerdict
 from flagbench.runners.progress import Progress
 from flagbench.runners.request import Profile, RunRequest, options_of
 from flagbench.runners.task import Task, pick, splits_line
@@ -45,21 +47,6 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class DataVerdict:
-    """Check of the scored data against the published data.
-
-    Attributes:
-        status: ``exact``; ``differs`` from the published statistics; ``unknown`` where none are published.
-        differences: One line for each statistic that differs.
-        source: Where the rows came from.
-    """
-
-    status: Literal["exact", "differs", "unknown"]
-    differences: tuple[str, ...]
-    source: str
-
-
-@dataclass(frozen=True)
 class Loaded:
     """A task with its data, ready to be scored.
 
@@ -68,12 +55,14 @@ class Loaded:
         data: The identity verdict.
         content: The benchmark's own object.
         sample: What of the data was drawn; None for all of it.
+        notes: What the user must know of the data, a line each.
     """
 
     task: Task
     data: DataVerdict
     content: Any
     sample: Sample | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -199,6 +188,17 @@ class Benchmark(ABC):
             BadInput: They may not.
         """
 
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """Commands for the results of a run, complete, each of which works for what was run; by default those of
+        ``commands`` on the folder of the run.
+
+        Args:
+            plan: What was run.
+            done: Names of its tasks that have a result.
+        """
+        folder = shlex.quote(str(plan.store.folder))
+        return [f"flagbench {verb} {self.name} {folder}" for verb in ("score", "submit") if verb in self.commands]
+
     def mini_data(self) -> Path | None:
         """Folder of the miniature data that ships with the package; None, the default, when there is none."""
         return None
@@ -234,6 +234,14 @@ class Benchmark(ABC):
         Raises:
             BadData: Rows that cannot be read, lack a column, or hold an empty text.
         """
+
+    def data(self, task: Task, snapshots: Snapshots, request: RunRequest) -> DataVerdict:
+        """Say how a task's data stands to the official data, for ``flagbench data``; by default as ``load`` does.
+
+        Raises:
+            BadInput: As ``load``.
+        """
+        return self.load(task, snapshots, request).data
 
     @abstractmethod
     def evaluate(

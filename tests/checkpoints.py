@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
@@ -29,6 +29,7 @@ def bert_tokenizer(*, lowercase: bool = False) -> PreTrainedTokenizerFast:
     backend = Tokenizer(models.WordPiece({piece: row for row, piece in enumerate(pieces)}, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -43,6 +44,22 @@ def bert_tokenizer(*, lowercase: bool = False) -> PreTrainedTokenizerFast:
         mask_token="[MASK]",
         model_max_length=64,
     )
+
+
+def as_transformers_4(folder: Path, name: str) -> Path:
+    """Write the settings of a folder's tokenizer as transformers 4 did: its class, and the added tokens once more.
+
+    Args:
+        folder: With tokenizer.json and tokenizer_config.json.
+        name: Of the class.
+    """
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings.pop("backend", None)
+    added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+    decoder = {str(token["id"]): {key: token[key] for key in token if key != "id"} for token in added}
+    write_json(path, settings | {"added_tokens_decoder": decoder, "tokenizer_class": name})
+    return folder
 
 
 def write_bert(folder: Path, *, seed: int = 0, positions: int = 64, width: int = 32) -> Path:
@@ -62,7 +79,7 @@ def write_bert(folder: Path, *, seed: int = 0, positions: int = 64, width: int =
     model = BertModel(config, add_pooling_layer=False).eval()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
+    return as_transformers_4(folder, "PreTrainedTokenizerFast")
 
 
 def add_sentence_transformers(
@@ -138,4 +155,4 @@ def write_byte_qwen2(folder: Path, *, seed: int = 0, padding_side: str = "left",
     )
     Qwen2Model(config).eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
+    return as_transformers_4(folder, "Qwen2Tokenizer")

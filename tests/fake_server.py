@@ -25,6 +25,8 @@ class Reply:
         raw: Body in place of a good one.
         hold: Say nothing until ``release``.
         drop: Close the connection instead of an answer.
+        drip: Send the body a byte at a time, with so many seconds between two; the connection stays open after it.
+        reason: Phrase beside the status.
     """
 
     text: Any = "(A)"
@@ -33,6 +35,8 @@ class Reply:
     raw: bytes | None = None
     hold: bool = False
     drop: bool = False
+    drip: float = 0.0
+    reason: str | None = None
 
 
 def completion(text: Any, prompt_tokens: int = 7, completion_tokens: int = 2, reason: str = "stop") -> bytes:
@@ -134,12 +138,20 @@ class FakeServer:
                 elif body is None:
                     body = json.dumps({"error": {"message": reply.text, "type": "x"}}).encode()
                 try:
-                    self.send_response(reply.status)
+                    self.send_response(reply.status, reply.reason)
                     for name, value in reply.headers.items():
                         self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(body)))
+                    self.send_header("Content-Length", str(len(body) + (1 if reply.drip else 0)))
                     self.end_headers()
-                    self.wfile.write(body)
+                    if not reply.drip:
+                        self.wfile.write(body)
+                        return
+                    for byte in body:
+                        self.wfile.write(bytes([byte]))
+                        if server.released.wait(reply.drip):
+                            break
+                    server.released.wait(GUARD)
+                    self.close_connection = True
                 except OSError:
                     self.close_connection = True  # the client went away
 

@@ -61,15 +61,29 @@ def use_backend(model: Any, spec: ModelSpec, loading: Loading) -> Backend:
     wanted = loading.backend
     if wanted == "torch":
         return "torch"
-    why = _why_not(spec, loading) or _pack(model)
+    why = _why_not(spec, loading.device) or _pack(model)
     if why and wanted == "onednn":
-        raise BadInput(f"--backend onednn cannot run {spec.name}: {why}; leave --backend out")
+        raise _refusal(spec, why)
     return "torch" if why else "onednn"
 
 
-def _why_not(spec: ModelSpec, loading: Loading) -> str:
-    if loading.device != "cpu" or spec.dtype != "fp32":
-        return f"it is for fp32 on the processor, and this is {spec.dtype} on {loading.device}"
+def check_backend(wanted: Backend | None, spec: ModelSpec, device: str) -> None:
+    """See whether the backend asked for can run a model there, as far as that is known before its weights load.
+
+    Raises:
+        BadInput: It cannot.
+    """
+    if wanted == "onednn" and (why := _why_not(spec, device)):
+        raise _refusal(spec, why)
+
+
+def _refusal(spec: ModelSpec, why: str) -> BadInput:
+    return BadInput(f"--backend onednn cannot run {spec.name}: {why}; leave --backend out")
+
+
+def _why_not(spec: ModelSpec, device: str) -> str:
+    if device != "cpu" or spec.dtype != "fp32":
+        return f"it is for fp32 on the processor, and this is {spec.dtype} on {device}"
     built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not built or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return "this build of torch has no oneDNN"

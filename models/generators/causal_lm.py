@@ -37,9 +37,6 @@ class TextInputs:
         """
         self.tokenizer = tokenizer
         tokenizer.padding_side = "left"
-        if tokenizer.pad_token is None:
-            # Padding is masked, so that any token will do.
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
         template = tokenizer.chat_template
         if isinstance(template, dict):
             template = template.get("default")

@@ -12,6 +12,7 @@ import transformers
 from numpy.typing import NDArray
 
 from flagbench import BadInput, ModelFault
+from flagbench.models.backbone.tokenizer import as_in_file, with_padding
 from flagbench.models.contract import Loading
 from flagbench.models.generators.language_model import Batch, begins_itself
 from flagbench.models.loading.video_kinds import takes_system
@@ -38,10 +39,8 @@ class VideoInputs:
         Raises:
             BadInput: It has no chat template, or sees nothing.
         """
-        self.tokenizer = processor.tokenizer
+        self.tokenizer = with_padding(processor.tokenizer, None)
         self.tokenizer.padding_side = "left"
-        if self.tokenizer.pad_token is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
         self.sees: Literal["video", "images"] = "video" if _has(processor, "video_processor") else "images"
         template = processor.chat_template or self.tokenizer.chat_template
         if isinstance(template, dict):
@@ -162,6 +161,8 @@ def read_processor(directory: Path, loading: Loading, model_type: str) -> Any:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError) as error:
         raise BadInput(f"{directory}: its processor cannot be read by transformers: {first_line(error)}") from error
+    if _has(processor, "tokenizer"):
+        as_in_file(processor.tokenizer, directory, model_type)
     if not _has(processor, "tokenizer") or not (
         _has(processor, "image_processor") or _has(processor, "video_processor")
     ):

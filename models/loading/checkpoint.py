@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, UnknownName
+from flagbench.files import user_path
 from flagbench.models.contract import Part
 from flagbench.models.loading.hub import download
 from flagbench.models.loading.registry import published, registry
@@ -66,6 +67,11 @@ class Checkpoint:
         return next((folder for folder in folders if (folder / "modules.json").is_file()), self.directory)
 
     @property
+    def tokenizer_folder(self) -> Path:
+        """Folder with the tokenizer: the last adapter's own where it has one, else the model's."""
+        return tokenizer_folder(self.directory, [adapter.directory for adapter in self.adapters])
+
+    @property
     def label(self) -> str:
         """``name@revision``."""
         return f"{self.name}@{self.revision}"
@@ -100,7 +106,7 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
 
 
 def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoint:
-    path = Path(model).expanduser()
+    path = user_path(model)
     if path.is_dir():
         if revision:
             raise BadInput(f"--revision is for models on the hub, and {model} is a local folder: drop one of the two")
@@ -144,7 +150,7 @@ def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:
     fix = f"give the base as MODEL and this folder with --adapter {adapter.directory}"
     if not isinstance(base, str) or not base:
         raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} names no base_model_name_or_path: {fix}")
-    revision = config.get("revision") if not Path(base).expanduser().is_dir() else None
+    revision = config.get("revision") if not user_path(base).is_dir() else None
     if revision is not None and not isinstance(revision, str):
         raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} says revision = {revision!r}, which is not a text: {fix}")
     try:
@@ -173,11 +179,29 @@ def with_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> Path:
     return checkpoint.directory
 
 
+def tokenizer_folder(directory: Path, adapters: Sequence[Path]) -> Path:
+    """The last adapter's folder that has a tokenizer, as in sentence-transformers and FlagEmbedding, or the model's.
+
+    Args:
+        directory: Of the model.
+        adapters: Folders of adapters, in the order in which they are merged.
+    """
+    return next((folder for folder in reversed(adapters) if _has_tokenizer(folder)), directory)
+
+
 def local_name(directory: Path) -> str:
-    """``org/model`` of a local folder: ``checkpoint-N`` and ``model`` are named after the folder that they are in."""
-    if (directory.name.startswith("checkpoint-") or directory.name == "model") and directory.parent.name:
-        return f"{directory.parent.name}/{directory.name}".replace(" ", "_")
-    return f"local/{directory.name}".replace(" ", "_")
+    """``org/model`` of a local folder: ``checkpoint-N`` and ``model`` are named after the folder that they are in.
+
+    Raises:
+        BadInput: The name of the folder is not UTF-8, as that of a model in results is.
+    """
+    within = (directory.name.startswith("checkpoint-") or directory.name == "model") and directory.parent.name
+    name = f"{within or 'local'}/{directory.name}".replace(" ", "_")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{directory}: the name of the folder is not UTF-8; rename it") from error
+    return name
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -253,11 +277,15 @@ def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:
     return sorted(path for path in directory.glob("*.bin") if path.name not in _TRAINING_STATE)
 
 
+def _has_tokenizer(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in _TOKENIZER_FILES)
+
+
 def _check_settings(directory: Path) -> None:
     config = directory / "config.json"
     if not config.is_file():
         raise BadInput(f"{directory} is not a model: it has no config.json")
-    if not any((directory / name).is_file() for name in _TOKENIZER_FILES):
+    if not _has_tokenizer(directory):
         raise BadInput(f"{directory} has no tokenizer (tokenizer.json or a vocabulary): copy the base model's into it")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from flagbench.models.loading.checkpoint_settings import (
     prompts,
     similarity,
 )
-from flagbench.models.loading.kinds import Kind, family_by_files, kind_of
+from flagbench.models.loading.kinds import Kind, family_by_files, kind_of, scored_otherwise
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import encoder_families, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
@@ -38,6 +38,8 @@ _RERANKERS: Mapping[str, Kind] = {
     "lightweight-reranker": "lightweight-reranker",
     "matroyshka-reranker": "matroyshka-reranker",
 }
+# The adapters whose models, by their files alone, are read as those of ``dense``.
+_READ_AS_DENSE = {"dense", "m3"}
 _NATIVE: tuple[Kind, ...] = ("layerwise-reranker", "lightweight-reranker", "matroyshka-reranker")
 
 
@@ -52,6 +54,22 @@ class Detection:
     spec: ModelSpec
     evidence: tuple[str, ...]
     cutoffs: tuple[Cutoff, ...] = ()
+
+
+_OVERRULED: Mapping[str, frozenset[str]] = {
+    "pooling": frozenset({"pooling"}),
+    "normalisation": frozenset({"normalize"}),
+    "length": frozenset({"query_max_length", "passage_max_length"}),
+    "dtype": frozenset({"dtype"}),
+    "instruction": frozenset({"query instruction"}),
+}
+"""By what a line of evidence is about: the settings that, all of them given by the user, leave nothing of it."""
+
+
+def _overruled(line: str, by: Sequence[str]) -> bool:
+    """Tell whether the user's flags, by their own lines, take the place of what a line of evidence says."""
+    flags = _OVERRULED.get(line.partition(":")[0])
+    return flags is not None and flags <= {each.partition(":")[0] for each in by}
 
 
 def _never() -> bool:
@@ -105,7 +123,7 @@ def detect(
         )
         evidence.append(f"adapters: {', '.join(spec.adapters)}, merged into {spec.base}")
     spec, override_evidence = override(spec, overrides)
-    evidence += override_evidence
+    evidence = [line for line in evidence if not _overruled(line, override_evidence)] + override_evidence
     cutoffs: tuple[Cutoff, ...] = ()
     if spec.own:
         spec, cutoffs, override_evidence = spec.own.at_checkpoint(spec, config, overrides.own, overrides.cutoff)
@@ -123,6 +141,8 @@ def _settings(
     """The settings before the user's flags: a named family, a row of models.toml, or the files, in this order."""
     directory = checkpoint.directory
     row = None if checkpoint.local else published().get(checkpoint.name)
+    if kind == "causal" and (overrides.family == "llm-reranker" or (as_reranker and not overrides.family)):
+        _refuse_other_scores(checkpoint)
     if overrides.family:
         return _as_family(checkpoint, config, kind, overrides)
     if choices := _choices(checkpoint):
@@ -154,6 +174,16 @@ def _refuse_own_code(directory: Path, config: Mapping[str, Any], kind: Kind, tru
     own = [str(code) for name, code in declared.items() if name in _CLASSES_READ] if isinstance(declared, dict) else []
     if own and kind not in _NATIVE and not trust_remote_code:
         raise BadInput(f"{directory} brings its own code ({own[0]}); pass --trust-remote-code if you trust its author")
+
+
+def _refuse_other_scores(checkpoint: Checkpoint) -> None:
+    """Of a language model that scores pairs in another way than FlagEmbedding's rerankers one line."""
+    how = scored_otherwise(checkpoint.settings_folder, f"{checkpoint.name}/{_named_folder(checkpoint)}")
+    if how:
+        raise BadInput(
+            f"{checkpoint.name} scores pairs {how}, which is not supported: take a form of it with one label "
+            "(…ForSequenceClassification, often published as …-seq-cls)"
+        )
 
 
 def _choices(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -216,25 +246,34 @@ def _of_family(checkpoint: Checkpoint, config: Mapping[str, Any], family: str, w
 
 def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides) -> tuple[ModelSpec, list[str]]:
     directory, evidence = checkpoint.settings_folder, []
-    rows = modules(directory)
+    rows, row = modules(directory), _published_under_folder_name(checkpoint)
+    # Its pooling and its lengths stand in no file of a plain checkpoint either.
+    plain = row if row and row.adapter in _READ_AS_DENSE and not rows else None
     if rows:
         pooling, normalize, dense = from_modules(directory, rows)
         evidence.append(f"pooling: {pooling}, from modules.json and its pooling folder")
         evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from modules.json")
     else:
-        pooling, reason = pooling_without_modules(directory, config, overrides.pooling)
+        if plain and plain.pooling and not (directory / "1_Pooling" / "config.json").is_file():
+            pooling, reason = plain.pooling, f"{plain.pooling}, that of {plain.name}, whose name the folder bears"
+        else:
+            pooling, reason = pooling_without_modules(directory, config, overrides.pooling)
         normalize, dense = True, ()
         evidence += [
             f"pooling: {reason}",
             "normalisation: yes, as FlagEmbedding does for a folder without modules.json",
         ]
     tokens, reason = length(directory, config, sentence_transformers=bool(rows))
-    evidence.append(f"length: {tokens} tokens, {reason}")
+    lengths = (tokens, tokens)
+    if plain and not bert_config(directory).get("max_seq_length"):
+        limit = position_limit(config) or plain.passage_max_length
+        lengths = (min(plain.query_max_length, limit), min(plain.passage_max_length, limit))
+        reason = f"as {plain.name}, whose name the folder bears"
+    evidence.append(f"length: {' and '.join(map(str, dict.fromkeys(lengths)))} tokens, {reason}")
     sentence_transformers = read_json(directory / "config_sentence_transformers.json")
     instructions, lowercase = prompts(sentence_transformers), bool(bert_config(directory).get("do_lower_case", False))
     if instructions:
         evidence.append("instructions: prompts of config_sentence_transformers.json")
-    row = _published_under_folder_name(checkpoint)
     if row is not None:
         lowercase = row.lowercase
         instructions = instructions or row.prompts
@@ -250,8 +289,8 @@ def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Ov
         pooling=pooling,
         normalize=normalize,
         similarity=similarity(sentence_transformers),
-        query_max_length=tokens,
-        passage_max_length=tokens,
+        query_max_length=lengths[0],
+        passage_max_length=lengths[1],
         prompts=instructions,
         lowercase=lowercase,
         dense_layers=dense,

@@ -43,6 +43,12 @@ def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequenc
         raise BadInput(f"'{repo}' is neither a folder nor a hub id of the form org/name") from error
     except (hub.LocalEntryNotFoundError, hub.HfHubHTTPError, OSError) as error:
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
-        reason = "HF_HUB_OFFLINE is set and it is not in the cache" if offline else "the hub cannot be reached"
-        fix = "unset HF_HUB_OFFLINE or give local files" + (" (--data DIR)" if repo_type == "dataset" else "")
-        raise BadInput(f"{where}: {reason}; {fix}") from error
+        local = "give local files" + (" (--data DIR)" if repo_type == "dataset" else "")
+        if offline:
+            reason = f"HF_HUB_OFFLINE is set and it is not in the cache; unset HF_HUB_OFFLINE or {local}"
+        else:
+            reason = (
+                "the hub cannot be reached; look at the network or HF_ENDPOINT, set HF_HUB_OFFLINE=1 to read the cache "
+                f"alone, or {local}"
+            )
+        raise BadInput(f"{where}: {reason}") from error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from flagbench.files import read_text
 from flagbench.models.loading.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, read_json
 
 Kind = Literal[
@@ -22,6 +24,11 @@ _LAYERWISE_TYPES: Mapping[str, Kind] = {
 
 # Ends of the names of transformers' classes that write about what they see.
 _ANSWERING = ("ForConditionalGeneration", "ForImageTextToText", "ForVision2Seq")
+
+_QWEN3_RERANKER = "Qwen3-Reranker"
+# As its chat template asks for an answer.
+_YES_OR_NO = re.compile(r"""["'\\]yes["'\\]+ (or|and) ["'\\]+no["'\\]""", re.IGNORECASE)
+_FIX = "copy the checkpoint again"
 
 _SUMMARY_TOKENS = {f"<s{number}>" for number in range(1, 17)}
 
@@ -65,6 +72,24 @@ def family_by_files(directory: Path) -> tuple[str, str] | None:
     if "<response>" in tokens:
         return "bge-en-icl", "the token <response> in its tokenizer"
     return None
+
+
+def scored_otherwise(directory: Path, name: str) -> str:
+    """How a causal language model scores pairs by its files or its name, if not as FlagEmbedding's; empty else.
+
+    Args:
+        directory: Its files.
+        name: Of the hub repository or the folder.
+    """
+    path = directory / "modules.json"
+    if path.is_file() and "LogitScore" in read_text(path, _FIX):
+        return "by the modules of sentence-transformers in its modules.json"
+    stated = read_json(directory / "tokenizer_config.json").get("chat_template")
+    path = directory / "chat_template.jinja"
+    template = read_text(path, _FIX) if path.is_file() else str(stated or "")
+    if _QWEN3_RERANKER in name or _YES_OR_NO.search(template):
+        return 'by "yes" against "no" after a chat template'
+    return ""
 
 
 def _own_tokens(directory: Path) -> set[str]:

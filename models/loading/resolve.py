@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.kinds import sees_images
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published_as
+from flagbench.models.loading.tokenizer_file import with_tokenizer
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 
@@ -94,10 +96,11 @@ class LoadedModels:
     def keep_only(self, models: Iterable[Model]) -> None:
         """Let go of what none of these models is."""
         wanted = {_same_weights(model.spec) for model in models}
-        for weights in self._kept.keys() - wanted:
-            adapter = self._kept.pop(weights)
-            if isinstance(adapter, Closable):
-                adapter.close()
+        with ExitStack() as closing:  # all of them, also where one cannot be closed
+            for weights in self._kept.keys() - wanted:
+                adapter = self._kept.pop(weights)
+                if isinstance(adapter, Closable):
+                    closing.callback(adapter.close)
 
     def take(self, model: Model, load: Callable[[], Adapter]) -> Adapter:
         """The model, loaded unless it is here.
@@ -156,7 +159,8 @@ def resolve_model(
         checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
     )
     check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
-    return Model(found.spec, found.evidence, checkpoint, found.cutoffs)
+    spec, evidence = with_tokenizer(found.spec, checkpoint)
+    return Model(spec, (*found.evidence, *evidence), checkpoint, found.cutoffs)
 
 
 def resolve_generator(
@@ -204,7 +208,8 @@ def resolve_generator(
         found = detect_causal_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
     else:
         found = detect_video_lm(checkpoint, seen, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
-    return Model(replace(found.spec, own=settings), found.evidence, checkpoint)
+    spec, evidence = with_tokenizer(replace(found.spec, own=settings), checkpoint)
+    return Model(spec, (*found.evidence, *evidence), checkpoint)
 
 
 def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overrides) -> Model:

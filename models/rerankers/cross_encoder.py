@@ -36,6 +36,7 @@ class CrossEncoder:
         self._tokenizer = tokenizer
         self._template = PairTemplate(tokenizer)
         self._batcher = Batcher(tokenizer, loading)
+        self._chooses_padding = model.config.get_text_config().pad_token_id is None
 
     def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract."""
@@ -69,9 +70,30 @@ class CrossEncoder:
 
     @torch.inference_mode()
     def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
+        batch["input_ids"] = self._padded(batch["input_ids"], batch["attention_mask"])
         logits = self._model(**batch).logits
         scores: NDArray[np.float32] = logits.view(-1).float().cpu().numpy()
         return scores
+
+    def _padded(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The ids with the padding that the model looks for: a decoder scores the last token that is not its padding.
+
+        Where its config names none, it takes the very last token of a pair alone, so that the padding of several must
+        be an id that no pair ends with.
+
+        Args:
+            ids: ``[n, t]``.
+            mask: ``[n, t]``, 1 where a token stands.
+
+        Returns:
+            ``[n, t]``.
+        """
+        config = self._model.config.get_text_config()
+        pad = config.pad_token_id
+        if self._chooses_padding:
+            last = ids[torch.arange(len(ids)), mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)].tolist()
+            pad = config.pad_token_id = min(set(range(len(ids) + 1)) - set(last))
+        return ids if pad is None else ids.masked_fill(mask == 0, pad)
 
 
 def load(spec: ModelSpec, directory: Path, loading: Loading) -> CrossEncoder:

@@ -24,7 +24,8 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 from flagbench import BadInput
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.batching import Batch, Batcher
-from flagbench.models.backbone.pretrained import add_adapters, read_pretrained, read_tensors
+from flagbench.models.backbone.peft_adapters import add_adapters
+from flagbench.models.backbone.pretrained import read_pretrained, read_tensors
 from flagbench.models.contract import Backend, Capability, Cutoff, Loading
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.checkpoint import read_json

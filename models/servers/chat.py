@@ -7,12 +7,11 @@ from fractions import Fraction
 from typing import Any, Literal
 
 import av
-import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
 from flagbench.models.prompts import Clip, Image, Prompt
-from flagbench.models.servers.http import Again, error_message
+from flagbench.models.servers.exchange import Again, Reply
 
 JPEG = "mjpeg 4:4:4 q2"
 """Compression of frames: FFmpeg's encoder at quantiser 2 without chroma subsampling. A frame of coloured edges
@@ -65,16 +64,16 @@ def _image_part(pixels: NDArray[np.uint8]) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
 
 
-def read_completion(response: httpx2.Response) -> tuple[str, dict[str, int]]:
+def read_completion(reply: Reply) -> tuple[str, dict[str, int]]:
     """The answer, and the counts that come with it; an ``Again`` where it is not what the protocol says."""
     try:
-        payload = response.json()
+        payload = reply.json()
         choice = payload["choices"][0]
         # A model that reasons up to the limit has no content, and one that declines says so beside it.
         text = choice["message"].get("content") or choice["message"].get("refusal") or ""
         cut, usage = choice.get("finish_reason") == "length", payload.get("usage")
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise Again(f"what came is not a chat completion: {error_message(response)}") from None
+        raise Again(f"what came is not a chat completion: {reply.message()}") from None
     if not isinstance(text, str):
         raise Again(f"the answer is not a text but a {type(text).__name__}")
     counts = {

@@ -8,13 +8,11 @@ vLLM takes and which keeps them a video for models that pair frames.
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +20,9 @@ from flagbench import BadInput
 from flagbench.models.contract import Capability, Loading
 from flagbench.models.prompts import Prompt
 from flagbench.models.servers.chat import JPEG, Images, read_completion, user_content
-from flagbench.models.servers.concurrent import as_they_come
-from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, one_line, plain_url
+from flagbench.models.servers.concurrent import Stop, as_they_come
+from flagbench.models.servers.exchange import Reply, one_line
+from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, environment_key, plain_url
 from flagbench.models.servers.settings import ServerSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
@@ -80,8 +79,7 @@ class ApiModel:
         served = self._client.listed()
         if not served or self._wire["model"] in served:
             return ""
-        missing = f"{self._client.url} does not list {self._wire['model']}; it has {one_line(', '.join(served))}"
-        return self._client.hide(missing)
+        return f"{self._client.url} does not list {self._wire['model']}; it has {one_line(', '.join(served))}"
 
     def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
         """See the contract. Prompts with a prefill are refused."""
@@ -91,7 +89,7 @@ class ApiModel:
         """See the contract: never."""
         raise BadInput(f"{self.spec.name}: a server gives no probabilities of options; let it generate the answer")
 
-    def _ask(self, prompt: Prompt, max_new_tokens: int, stop: threading.Event) -> str | None:
+    def _ask(self, prompt: Prompt, max_new_tokens: int, stop: Stop) -> str | None:
         """One answer; None when all stopped before it came."""
         return self._client.post("chat/completions", self._body(prompt, max_new_tokens), self._read, stop)
 
@@ -112,8 +110,8 @@ class ApiModel:
         }
         return json.dumps(body).encode()
 
-    def _read(self, response: httpx2.Response) -> str:
-        text, counts = read_completion(response)
+    def _read(self, reply: Reply) -> str:
+        text, counts = read_completion(reply)
         self._client.count(answers=1, empty=int(not text.strip()), **counts)
         return text
 
@@ -160,6 +158,10 @@ def api_model(
         raise BadInput(f"api/{name}: frames are sent as {' or '.join(get_args(Images))}, not as '{images}'")
     if own := _OWN & set(extra or {}):
         raise BadInput(f"api/{name}: {', '.join(sorted(own))} cannot be an extra field: FlagBench sets it")
+    variable, key = environment_key()
+    written = json.dumps([name, url, extra or {}])
+    if key.hide_in_answer(written) != written:
+        raise BadInput(f"the key in {variable} is a part of the model's name, url or extra fields: take it out there")
     return ModelSpec(
         name=f"api/{name}",
         revision=revision,

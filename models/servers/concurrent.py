@@ -5,15 +5,46 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def as_they_come(
-    items: Iterable[T], ask: Callable[[T, threading.Event], R | None], concurrency: int
-) -> Iterator[tuple[int, R]]:
+class Stop(threading.Event):
+    """Set when nothing more is to begin; ``give_up`` also ends what is on its way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[Callable[[], object]] = []
+        self._given_up = False
+        self._changing = threading.Lock()
+
+    def give_up(self) -> None:
+        """Set, and call what the waiting ones asked to be called."""
+        with self._changing:
+            self._given_up, calls = True, list(self._calls)
+        self.set()
+        for call in calls:
+            call()
+
+    @contextmanager
+    def calling(self, call: Callable[[], object]) -> Iterator[None]:
+        """Have something called when all is given up inside, or was before."""
+        with self._changing:
+            self._calls.append(call)
+            late = self._given_up
+        try:
+            if late:
+                call()
+            yield
+        finally:
+            with self._changing:
+                self._calls.remove(call)
+
+
+def as_they_come(items: Iterable[T], ask: Callable[[T, Stop], R | None], concurrency: int) -> Iterator[tuple[int, R]]:
     """Ask about items in threads of their own.
 
     Args:
@@ -26,6 +57,8 @@ def as_they_come(
 
     Raises:
         Exception: What ``ask`` or ``items`` raised first. What was on its way by then is yielded before.
+
+    A caller who leaves earlier gives up what is on its way; no thread is left in any case.
     """
     threads = Round(ask)
     source = enumerate(items)
@@ -54,22 +87,24 @@ def as_they_come(
 
 
 class Round(Generic[T, R]):
-    """The threads of one call of ``as_they_come``. Daemons: an interrupted run must not wait minutes for a server."""
+    """The threads of one call of ``as_they_come``."""
 
-    def __init__(self, ask: Callable[[T, threading.Event], R | None]) -> None:
-        self.stop = threading.Event()
+    def __init__(self, ask: Callable[[T, Stop], R | None]) -> None:
+        self.stop = Stop()
+        self.out = 0
         self._ask = ask
         self._todo: queue.SimpleQueue[tuple[int, T] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, R | BaseException | None]] = queue.SimpleQueue()
-        self._threads = self.out = 0
+        self._threads: list[threading.Thread] = []
 
     def put(self, item: tuple[int, T]) -> None:
         """Have a question asked."""
         self._todo.put(item)
         self.out += 1
-        if self._threads < self.out:
-            threading.Thread(target=self._work, daemon=True).start()
-            self._threads += 1
+        if len(self._threads) < self.out:
+            # Daemons: an interpreter that ends without close must not wait minutes for a server.
+            self._threads.append(threading.Thread(target=self._work, daemon=True))
+            self._threads[-1].start()
 
     def get(self) -> tuple[int, R | BaseException | None]:
         """Wait for the next answer, or the error in its place; None for a question that was given up."""
@@ -78,10 +113,12 @@ class Round(Generic[T, R]):
         return result
 
     def close(self) -> None:
-        """Let the threads end."""
-        self.stop.set()
-        for _ in range(self._threads):
+        """End the threads."""
+        self.stop.give_up()
+        for _ in self._threads:
             self._todo.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while (item := self._todo.get()) is not None:

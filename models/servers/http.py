@@ -1,4 +1,4 @@
-"""The client of a model's server: how often it is asked, what is asked again, and a key that is written nowhere.
+"""The client of a model's server: how often it is asked, what is asked again, and which key it is asked with.
 
 The key comes from the environment and goes into one header only.
 """
@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import NoReturn, TypeVar
@@ -18,6 +19,10 @@ from typing import NoReturn, TypeVar
 import httpx2
 
 from flagbench import BadInput, ModelFault
+from flagbench.files import MIB
+from flagbench.models.servers.concurrent import Stop
+from flagbench.models.servers.exchange import Again, Exchange, Reply, TimedOut, TooLarge
+from flagbench.models.servers.secret import Secret
 
 KEYS = ("FLAGBENCH_API_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the key; the first that is set is taken."""
@@ -35,17 +40,27 @@ class RateLimit:
         concurrency: Questions that are asked at the same time.
         per_minute: Requests a minute at most, repeated ones included; 0 for no limit.
         attempts: Requests for one answer at most.
-        timeout: Seconds without a byte from the server after which a request has failed.
+        timeouts: Of those, requests that may time out: a server that hangs thrice hangs.
+        timeout: Seconds of a whole request, from the connection to the last byte of the reply.
+        body_timeout: Seconds from the first byte of a reply's body to its last.
+        largest_reply: Bytes of a reply at most, decompressed.
     """
 
     concurrency: int = 4
     per_minute: float = 0.0
     attempts: int = 6
+    timeouts: int = 3
     timeout: float = 300.0
+    body_timeout: float = 10.0
+    largest_reply: int = 4 * MIB
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1 or self.attempts < 1 or self.timeout <= 0 or self.per_minute < 0:
-            raise BadInput(f"{self}: concurrency and attempts are at least 1, timeout above 0, per_minute not below")
+        if min(self.concurrency, self.attempts, self.timeouts, self.largest_reply) < 1 or self.per_minute < 0:
+            raise BadInput(
+                f"{self}: concurrency, attempts, timeouts and largest_reply are at least 1, per_minute not below 0"
+            )
+        if not (self.timeout > 0 and self.body_timeout > 0):
+            raise BadInput(f"{self}: timeout and body_timeout are above 0")
 
 
 @dataclass(frozen=True)
@@ -87,14 +102,6 @@ class Pace:
             self._next = max(self._next, self._clock.now() + seconds)
 
 
-class Again(Exception):
-    """A request failed, and another may not. ``after``: seconds that the server wants to be left alone."""
-
-    def __init__(self, why: str, after: float = 0.0) -> None:
-        super().__init__(why)
-        self.after = after
-
-
 class Client:
     """Requests to one server. Calls may come from several threads; they share the pace and the counts.
 
@@ -131,16 +138,17 @@ class Client:
         self._pace = Pace(rate_limit.per_minute, clock)
         self._lock = threading.Lock()
         self._key_name, self._key = environment_key()
-        self._http = httpx2.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx2.Timeout(rate_limit.timeout, connect=min(rate_limit.timeout, _PROBE), pool=None),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=rate_limit.concurrency),
+        self._exchange = Exchange(
+            url,
+            self._key,
+            connections=rate_limit.concurrency,
+            largest=rate_limit.largest_reply,
+            body_timeout=rate_limit.body_timeout,
         )
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Give up what is on its way, and close the connections."""
+        self._exchange.close()
 
     def listed(self) -> list[str]:
         """Ask the server which models it has: one request, never repeated.
@@ -152,46 +160,49 @@ class Client:
             BadInput: No server answers there, it does not take the key, or it is not ready.
         """
         try:
-            response = self._http.get("models", timeout=_PROBE)
-        except httpx2.RequestError as error:
-            raise BadInput(
-                self.hide(f"no server answers at {self.url} ({reason(error)}): start it, or correct the url")
-            ) from None
-        status = response.status_code
+            reply = self._exchange.send("GET", "models", None, _PROBE, Stop())
+        except Again as error:
+            raise BadInput(f"no server answers at {self.url} ({error}): start it, or correct the url") from None
+        except TooLarge:
+            return []
+        status = reply.status
         if status >= 500 or 300 <= status < 400:
             raise BadInput(f"{self.url} answers {status}: wait until the server is ready, or correct the url")
         if status in (401, 403):
-            self._refuse(response)
+            self._refuse(reply)
         try:
-            return sorted(str(each["id"]) for each in response.json()["data"])
+            return sorted(str(each["id"]) for each in reply.json()["data"])
         except (ValueError, TypeError, LookupError, RecursionError):
             return []
 
-    def post(self, path: str, body: bytes, read: Callable[[httpx2.Response], T], stop: threading.Event) -> T | None:
+    def post(self, path: str, body: bytes, read: Callable[[Reply], T], stop: Stop) -> T | None:
         """Send JSON, again while the failure may pass.
 
         Args:
             path: Below the url.
             body: JSON.
             read: What an answer of status 200 says; it raises ``Again`` where that cannot be used.
-            stop: Ends the waiting.
+            stop: Ends the waiting; for a reply on its way too, where all is given up.
 
         Returns:
             What was read; None when all stopped before it came.
 
         Raises:
             BadInput: The server refuses the request.
-            ModelFault: No usable answer after all attempts.
+            ModelFault: No usable answer after all attempts, or one that is too large.
         """
-        tried = 0
+        tried = timeouts = 0
         while self._pace.turn(stop):
             try:
-                return read(self._request(path, body))
+                return read(self._request(path, body, stop))
+            except CancelledError:
+                return None
             except Again as error:
-                tried += 1
-                if tried == self._rate_limit.attempts:
-                    message = self.hide(f"{self._name}: no answer after {tried} attempts, the last: {error}")
-                    raise ModelFault(f"{message}; see the server's log, or allow more attempts") from None
+                tried, timeouts = tried + 1, timeouts + isinstance(error, TimedOut)
+                if tried == self._rate_limit.attempts or timeouts == self._rate_limit.timeouts:
+                    more = "a longer time-out" if isinstance(error, TimedOut) else "more attempts"
+                    message = f"{self._name}: no answer after {tried} attempts, the last: {error}"
+                    raise ModelFault(f"{message}; see the server's log, or allow {more}") from None
                 wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tried - 1)) * (0.5 + self._clock.chance() / 2)
                 self._pace.hold(error.after)
                 self._clock.wait(stop, max(wait, error.after))
@@ -202,57 +213,33 @@ class Client:
         with self._lock:
             self.usage.update(more)
 
-    def hide(self, text: str) -> str:
-        """A text without the key, which some servers repeat when they complain of it."""
-        return text.replace(self._key, "***") if self._key else text
-
-    def _request(self, path: str, body: bytes) -> httpx2.Response:
+    def _request(self, path: str, body: bytes, stop: Stop) -> Reply:
         """One request; an ``Again`` where the next may succeed."""
         self.count(requests=1)
         try:
-            response = self._http.post(path, content=body, headers={"Content-Type": "application/json"})
-        except httpx2.TimeoutException:
-            raise Again(f"nothing came for {self._rate_limit.timeout:g} s") from None
-        except httpx2.RequestError as error:
-            raise Again(f"the connection failed ({reason(error)})") from None
-        status = response.status_code
+            reply = self._exchange.send("POST", path, body, self._rate_limit.timeout, stop)
+        except TooLarge:
+            largest = self._rate_limit.largest_reply
+            raise ModelFault(
+                f"{self._name}: an answer is larger than {largest / MIB:,.3g} MiB, the most that is read of one; "
+                "see what the server sends, or allow more"
+            ) from None
+        status = reply.status
         if status in (408, 429) or status >= 500:
-            wait = seconds_to_wait(response.headers.get("retry-after", ""))
+            wait = seconds_to_wait(reply.retry_after)
             if wait > _LONGEST_ASKED_FOR:
                 raise ModelFault(f"{self._name}: the server asks to be left alone for {wait:g} s; run again then")
-            raise Again(f"{status} {error_message(response)}", wait)
+            raise Again(f"{status} {reply.message()}", wait)
         if status != 200:
-            self._refuse(response)
-        return response
+            self._refuse(reply)
+        return reply
 
-    def _refuse(self, response: httpx2.Response) -> NoReturn:
+    def _refuse(self, reply: Reply) -> NoReturn:
         """A refusal that no repetition fixes."""
-        status, message = response.status_code, error_message(response)
+        status, message = reply.status, reply.message()
         key = f"the key in {self._key_name} is not taken" if self._key else f"it wants a key: set {KEYS[0]}"
         fix = key if status in (401, 403) else self._fix(status, message)
-        raise BadInput(self.hide(f"{self._name}: {self.url} answers {status}: {message}; {fix}"))
-
-
-def error_message(response: httpx2.Response) -> str:
-    """The error message of a server, in one line."""
-    try:
-        message = response.json()
-        message = message.get("error", message)
-        message = message.get("message", message) if isinstance(message, dict) else message
-    except (ValueError, AttributeError, RecursionError):
-        message = response.text
-    return one_line(message) or response.reason_phrase
-
-
-def reason(error: Exception) -> str:
-    """The message of an error, or its name, in one line."""
-    return one_line(error) or type(error).__name__
-
-
-def one_line(text: object) -> str:
-    """A text in one line, of 300 characters at most."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 300 else f"{line[:299]}…"
+        raise BadInput(f"{self._name}: {self.url} answers {status}: {message}; {fix}")
 
 
 def seconds_to_wait(retry_after: str) -> float:
@@ -265,14 +252,18 @@ def seconds_to_wait(retry_after: str) -> float:
         return 0.0
 
 
-def environment_key() -> tuple[str, str]:
-    """Name and value of the key; empty where there is none, as most servers of one's own want none."""
+def environment_key() -> tuple[str, Secret]:
+    """Name and value of the key; empty where there is none, as most servers of one's own want none.
+
+    Raises:
+        BadInput: It cannot be sent.
+    """
     for name in KEYS:
         if value := os.environ.get(name, "").strip():
             if not (value.isascii() and value.isprintable()):
                 raise BadInput(f"{name} holds characters that no key has; set it anew")
-            return name, value
-    return "", ""
+            return name, Secret(value)
+    return "", Secret("")
 
 
 def plain_url(url: str) -> str:

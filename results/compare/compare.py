@@ -8,9 +8,12 @@ from statistics import fmean
 from typing import Literal
 
 from flagbench import BadInput, printable
+from flagbench.results.compare.settings import settings_differ
+from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import Run, Tested, difference, other_queries, surely_alike, tested
+from flagbench.results.runs import Run, contradicted, difference, other_queries, surely_alike
 from flagbench.results.statistics import holm
+from flagbench.results.tested import Tested, tested
 
 ALPHA = 0.05
 """Of all tests of a comparison together."""
@@ -107,6 +110,12 @@ class Comparison:
         return tuple(each for line in self.lines for each in line.differences)
 
     @property
+    def settings(self) -> tuple[str, ...]:
+        """For each run the line on settings that differ from the first run's, empty where none do."""
+        first, *others = (run.record for run in self.runs)
+        return ("", *(settings_differ(first, other) for other in others))
+
+    @property
     def missing(self) -> tuple[tuple[str, ...], ...]:
         """For each run the tasks that others have and it has not."""
         return tuple(
@@ -186,8 +195,11 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
         differences += [f"{base.label} and {run.label} differ in {printable(task)}: {each}" for each in found]
         if not found and not surely_alike(first, record):
             notes.append(f"{run.label} and {base.label} may be over different data, as nothing recorded tells")
-    if any(record and record.data.get("status") == "differs" for record in records):
-        notes.append("not the published data")
+    states = {DataState.of(record.data) for record in records if record and record.data}
+    notes += [state.words for state in DataState if state in states and not state.comparable()]
+    for run, record, its in scored:
+        if said := contradicted(record, its):
+            notes.append(f"{run.label}: {printable(said)}")
     cells = [_cell(record) for record in records]
     for at in range(1, len(runs)):
         if tests is None or (task in tests and not differences):

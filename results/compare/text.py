@@ -10,15 +10,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flagbench import first_few, printable
+from flagbench import counted, first_few, printable
 from flagbench.results.compare.compare import ALPHA, Cell, Comparison
 from flagbench.results.figures import percent
-from flagbench.results.runs import Tested
+from flagbench.results.runs import Run
 from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
+from flagbench.results.tested import Tested
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+# What formulas begin with: https://owasp.org/www-community/attacks/CSV_Injection.
+_FORMULAS = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "\N{FULLWIDTH HYPHEN-MINUS}")
 
 
 def to_json(comparison: Comparison) -> str:
@@ -35,6 +39,7 @@ def to_json(comparison: Comparison) -> str:
         "tasks": [asdict(line) for line in comparison.lines],
         "averages": [asdict(average) for average in comparison.averages],
         "differences": comparison.differences,
+        "settings": [{"label": run.label, "line": line} for run, line in _settings(comparison)],
         "method": method | {"resamples": RESAMPLES, "correction": "Holm", "alpha": ALPHA, "seed": comparison.seed},
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
@@ -54,8 +59,16 @@ def to_csv(comparison: Comparison) -> str:
             found = [getattr(test.paired, part) for part in tested] if test else [""] * len(tested)
             verdict = (test.adjusted, str(test.significant).lower()) if test else ("", "")
             row = (*its, cell.status, cell.score, cell.delta, test.metric if test else "", *found, *verdict)
-            writer.writerow([*row, cell.untested, cell.note])
+            writer.writerow(map(_of_spreadsheet, [*row, cell.untested, cell.note]))
     return out.getvalue()
+
+
+def _of_spreadsheet(value: object) -> object:
+    """A value of a CSV file: a text that a spreadsheet would take for a formula has an apostrophe before it."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -84,13 +97,21 @@ def render(comparison: Comparison) -> list[Table | Text]:
             table.add_column(Text(name), justify="left" if name in _TEXTS else "right", overflow="fold")
         for rows in groups:
             for row in rows:
-                table.add_row(*map(Text, row))
+                table.add_row(*(Text(cell, style=_style(name, cell)) for name, cell in zip(headings, row, strict=True)))
             table.add_section()
         made.append(table)
     return [*made, *map(Text, _notes(comparison))]
 
 
 _TEXTS = ("task", "type", "run", "metric")
+_CHANGES = ("Δ", "mean Δ")
+
+
+def _style(heading: str, cell: str) -> str:
+    """Losses are red and gains green; what rounds to nothing is neither."""
+    if heading not in _CHANGES or not cell.strip("+-.0†"):
+        return ""
+    return "red" if cell.startswith("-") else "green"
 
 
 def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[list[str]]]]]:
@@ -150,6 +171,10 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\|`*<\[&~$])", r"\\\1", printable(text))
 
 
+def _settings(comparison: Comparison) -> list[tuple[Run, str]]:
+    return [(run, line) for run, line in zip(comparison.runs, comparison.settings, strict=True) if line]
+
+
 def _notes(comparison: Comparison) -> list[str]:
     """Notes below the tables, one line each."""
     runs = comparison.runs
@@ -168,10 +193,13 @@ def _notes(comparison: Comparison) -> list[str]:
         for note in line.notes:
             tasks_by_note.setdefault(note, []).append(line.task)
     notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are queries that are better, equal and worse" if tests else "")]
+    for run, changes in _settings(comparison):
+        notes.append(changes if len(runs) == 2 else f"{run.label}: {changes}")
     if tests:
         notes.append(
             f"† significant: p (Holm) at most {ALPHA}, two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "
-            f"correction for {len(tests)} tests, seed {comparison.seed}; interval: bootstrap, {RESAMPLES:,} resamples"
+            f"correction for {counted(len(tests), 'test')}, seed {comparison.seed}; "
+            f"interval: bootstrap, {RESAMPLES:,} resamples"
         )
     for text, tasks in tasks_by_note.items():
         notes.append(f"{text}: {first_few(map(printable, tasks))}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from flagbench import first_few
-from flagbench.results.compare.compare import EQUAL, Cell, Line
+from flagbench import counted
+from flagbench.results.compare.compare import EQUAL, Line
+from flagbench.results.gate.known import TooFew, Unknown
 from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.record import RunRecord, TaskRecord
 
@@ -22,10 +24,6 @@ _MACHINE = ("processor", "device", "device_name", "threads")
 _PACES = (("encode", "encoded"), ("answer", "answered"))
 
 
-class Unknown(Exception):
-    """Why a check cannot be judged, in one line."""
-
-
 @dataclass(frozen=True)
 class Subject:
     """A task, or an average of several.
@@ -36,6 +34,7 @@ class Subject:
         lines: The task or tasks, with the baseline's cell first.
         baseline: Its record.
         candidate: Its record, with all splits of every task.
+        smallest: The least p after Holm's correction that its test could give, beside the gate's other tests.
     """
 
     name: str
@@ -43,6 +42,7 @@ class Subject:
     lines: tuple[Line, ...]
     baseline: RunRecord
     candidate: RunRecord
+    smallest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: floa
     cell = subject.lines[0].cells[1]
     if cell.test is None:
         raise Unknown(f"not tested: {cell.untested}")
+    if subject.smallest > alpha:
+        raise TooFew(
+            f"too few items to judge: a test over {counted(cell.test.paired.queries, 'item')} cannot give a p (Holm) "
+            f"below {subject.smallest:.4f}, and at most {alpha:g} is significant"
+        )
     change, p = cell.test.paired.difference, cell.test.adjusted
     broken = p <= alpha and change < 0 and -100 * change >= rule.min_effect - 100 * EQUAL
     small = f", less than {rule.min_effect:g} points pass" if rule.min_effect else ""
@@ -97,18 +102,18 @@ def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> Chec
 
 
 def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
-    score = fmean(_own_score(line.task, subject.candidate.tasks.get(line.task)) for line in subject.lines)
+    score = fmean(subject.candidate.tasks[line.task].score or 0.0 for line in subject.lines)
     return CheckResult(100 * score >= limit - 100 * EQUAL, f"{100 * score:.2f}, at least {limit:g} is required", score)
 
 
 def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     unparsed = answers = 0
     for line in subject.lines:
-        record = subject.candidate.tasks.get(line.task)
-        _own_score(line.task, record)
-        texts = record.texts if record else {}
+        texts = subject.candidate.tasks[line.task].texts
         if not texts.get("asked") or "unparsed" not in texts:
             raise Unknown(f"{line.task}: the run keeps no count of answers that name no option")
+        if not 0 <= texts["unparsed"] <= texts["asked"]:
+            raise Unknown(f"{line.task}: {texts['unparsed']:,} of {texts['asked']:,} answers is no count")
         unparsed += texts["unparsed"]
         answers += texts["asked"]
     share = unparsed / answers
@@ -117,7 +122,6 @@ def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -
 
 
 def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
-    _comparable(subject)
     if not rule.any_machine:
         _same_machine(subject.baseline.environment, subject.candidate.environment)
     before, after, count = 0.0, 0.0, 0
@@ -128,8 +132,11 @@ def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float)
                 f"{line.task}: {its[1]:,} texts were encoded against {one[1]:,}, the others were cached: "
                 "evaluate both with --no-store"
             )
+        for seconds, texts in (one, its) if one[1] else ():
+            if not (0 < seconds < math.inf and texts > 0):
+                raise Unknown(f"{line.task}: {texts:,} texts in {seconds:g} s is no time: evaluate it again")
         before, after, count = before + one[0], after + its[0], count + its[1]
-    if not count or not before:
+    if not count:
         raise Unknown("nothing was encoded, all was cached: evaluate both with --no-store")
     said = f"{after / before:.3f} times the baseline's time per text, {limit:g} is allowed"
     return CheckResult(after / before <= limit, said, after / count, before / count, "seconds per text")
@@ -146,49 +153,14 @@ CHECKS: Mapping[Check, Callable[[Subject, Rule, float, float], CheckResult]] = {
 }
 """Each takes the subject, the rule, the limit of this check (0 where it has none) and the level of significance.
 
-It raises Unknown where it cannot be judged.
+It raises Unknown where it cannot be judged. What every rule has to know is seen to before: see ``known.py``.
 """
 
 
 def _scores(subject: Subject) -> tuple[float, float]:
-    """The means of both runs' scores, where these compare."""
-    _comparable(subject)
+    """The means of both runs' scores."""
     before, after = (fmean(line.cells[at].score or 0.0 for line in subject.lines) for at in (0, 1))
     return before, after
-
-
-def _comparable(subject: Subject) -> None:
-    """See that both runs have whole scores of every task, over the same data.
-
-    Raises:
-        Unknown: One has not.
-    """
-    for at, whose in enumerate(("baseline", "candidate")):
-        missing = [line.task for line in subject.lines if line.cells[at].status == "missing"]
-        if missing:
-            raise Unknown(f"the {whose} lacks {first_few(missing)}")
-    for line in subject.lines:
-        for cell, whose in zip(line.cells, ("baseline", "candidate"), strict=True):
-            _whole(line.task, cell, whose)
-        if line.differences:
-            raise Unknown(f"other data: {line.differences[0]}")
-
-
-def _whole(task: str, cell: Cell, whose: str) -> None:
-    if cell.status == "error":
-        raise Unknown(f"{task} failed in the {whose}: {cell.note}")
-    if cell.status == "partial":
-        raise Unknown(f"{task} is over a part of its data in the {whose}" + (f": {cell.note}" if cell.note else ""))
-    if cell.score is None:
-        raise Unknown(f"{task} has no score in the {whose}" + (f": {cell.note}" if cell.note else ""))
-
-
-def _own_score(task: str, record: TaskRecord | None) -> float:
-    """The candidate's score of a whole task, of all its splits."""
-    if record is None:
-        raise Unknown(f"the candidate lacks {task}")
-    _whole(task, Cell(record.status, record.score, note=record.error or record.note), "candidate")
-    return record.score or 0.0
 
 
 def _same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
@@ -204,9 +176,9 @@ def _same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
 
 def _pace(task: str, record: TaskRecord) -> tuple[float, int]:
     """Seconds, and texts in them."""
-    for stage, counted in _PACES:
-        if stage in record.seconds and counted in record.texts:
-            return record.seconds[stage], record.texts[counted]
+    for stage, texts in _PACES:
+        if stage in record.seconds and texts in record.texts:
+            return record.seconds[stage], record.texts[texts]
     raise Unknown(f"{task}: how many texts were encoded is not recorded")
 
 

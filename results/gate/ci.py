@@ -23,9 +23,12 @@ _SHOWN = 10
 def to_junit(report: Report) -> str:
     """The text of a JUnit XML file."""
     root = _counted(ET.Element("testsuites", name="flagbench check"), report.verdicts)
+    name, _, changes = report.settings.partition(": ")
     for rule in dict.fromkeys(verdict.rule for verdict in report.verdicts):
         its = [verdict for verdict in report.verdicts if verdict.rule == rule]
         suite = _counted(ET.SubElement(root, "testsuite", name=printable(rule)), its)
+        if changes:
+            ET.SubElement(ET.SubElement(suite, "properties"), "property", name=name, value=changes)
         for verdict in its:
             case = ET.SubElement(
                 suite,

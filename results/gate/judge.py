@@ -1,21 +1,25 @@
 """A gate: whether a candidate may take the place of a baseline, rule by rule and task by task.
 
-Nothing passes for want of knowledge: what is missing, failed, partial or over other data is inconclusive.
+Nothing passes for want of knowledge: see ``known.py``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few, printable
-from flagbench.results.compare.compare import compare
-from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit, Unknown
+from flagbench.results.compare.compare import Comparison, compare
+from flagbench.results.compare.settings import settings_differ
+from flagbench.results.data_state import DataState
+from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit
+from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
 from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
+from flagbench.results.statistics import holm, smallest_p
 
 _AVERAGE = "average"
 
@@ -61,6 +65,8 @@ class Report:
         tests: The number of significance tests that were corrected together.
         seed: The seed of their draws.
         notes: Notes for the user, a line each.
+        accepted: Tasks that were compared with published scores though only the counts of their data agree.
+        too_few: How many of the inconclusive checks ask for a test that has too few items to ever fail.
     """
 
     rules: Rules
@@ -70,6 +76,13 @@ class Report:
     tests: int
     seed: int
     notes: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    too_few: int = 0
+
+    @property
+    def settings(self) -> str:
+        """The line on settings that differ between the runs; empty where none do."""
+        return settings_differ(self.baseline.record, self.candidate.record)
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
@@ -119,36 +132,68 @@ def judge(
     }
     comparison = compare([baseline, published_part or candidate], allow_differences=True, seed=seed, tests=tests)
     lines = {line.task: line for line in comparison.lines}
+    smallest = _smallest(comparison)
+    judged = [*dict.fromkeys(name for its in chosen for names in its.values() for name in names)]
+    accepted = _accepted(published_part, judged)
+    pair = Pair(baseline, candidate, published=published_part is not None, accepted=accepted)
     verdicts: list[Verdict] = []
+    too_few = 0
     notes: dict[str, dict[str, None]] = {}
     for rule, subjects in zip(rules.rules, chosen, strict=True):
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
-            subject = Subject(name, kind, its, baseline.record, candidate.record)
-            verdicts += _verdicts(rule, subject, rules.alpha, [each for each in names if each not in lines])
+            subject = Subject(name, kind, its, baseline.record, candidate.record, smallest.get(name, 0.0))
+            absent = [each for each in names if each not in lines]
+            for check in rule.checks:
+                verdict, few = _verdict(check, rule, subject, pair, rules.alpha, absent)
+                verdicts.append(verdict)
+                too_few += few
             for line in its:
                 for note in line.notes:
                     notes.setdefault(note, {})[line.task] = None
     count = sum(line.cells[1].test is not None for line in comparison.lines)
     said = tuple(f"{note}: {first_few(its)}" for note, its in notes.items())
-    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said)
+    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said, accepted, too_few)
 
 
-def _verdicts(rule: Rule, subject: Subject, alpha: float, absent: Sequence[str]) -> Iterator[Verdict]:
-    """A verdict for each check of a rule; none can be given where tasks of an average are absent from both runs."""
-    for check, limit in rule.checks.items():
-        outcome: Outcome = "inconclusive"
-        result: CheckResult | None = None
-        try:
-            if absent:
-                raise Unknown(f"neither run has {first_few(absent)}")
-            result = CHECKS[check](subject, rule, limit or 0.0, alpha)
-            outcome, said = "pass" if result.holds else "FAIL", result.said
-        except Unknown as unknown:
-            said = str(unknown)
-        numbers = (result.unit, result.baseline, result.candidate) if result else ("score", None, None)
-        yield Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers)
+def _accepted(published_part: Run | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Tasks with published scores whose data counts as official by its counts: nothing is said to differ in it."""
+    records = published_part.record.tasks if published_part else {}
+    data = {name: records[name].data for name in names if name in records}
+    return tuple(
+        name for name, its in data.items() if DataState.of(its) is DataState.COUNTS_AGREE and not its.get("differences")
+    )
+
+
+def _smallest(comparison: Comparison) -> dict[str, float]:
+    """The least p after Holm's correction that the test of each task could give.
+
+    An adjusted p never rises where another p falls, so each is at its least where all are.
+    """
+    items = {line.task: test.paired.queries for line in comparison.lines if (test := line.cells[1].test)}
+    return dict(zip(items, holm(list(map(smallest_p, items.values()))).tolist(), strict=True))
+
+
+def _verdict(
+    check: Check, rule: Rule, subject: Subject, pair: Pair, alpha: float, absent: Sequence[str]
+) -> tuple[Verdict, bool]:
+    """The verdict of a check, and whether it has too few items to be judged; none can be given without all tasks."""
+    outcome: Outcome = "inconclusive"
+    result: CheckResult | None = None
+    limit, few = rule.checks[check], False
+    try:
+        if absent:
+            raise Unknown(f"neither run has {first_few(absent)}")
+        check_known(subject.lines, pair)
+        result = CHECKS[check](subject, rule, limit or 0.0, alpha)
+        outcome, said = "pass" if result.holds else "FAIL", result.said
+        if any(line.task in pair.accepted for line in subject.lines):
+            said += f"; {DataState.COUNTS_AGREE.words}"
+    except Unknown as unknown:
+        said, few = str(unknown), isinstance(unknown, TooFew)
+    numbers = (result.unit, result.baseline, result.candidate) if result else ("score", None, None)
+    return Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers), few
 
 
 def _chosen(

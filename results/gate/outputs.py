@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flagbench import printable
+from flagbench import first_few, printable
 from flagbench.results.compare.text import escaped
+from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.runs import Run
@@ -27,8 +28,13 @@ def headline(report: Report) -> str:
     """The whole in one line."""
     word = {0: "PASS", 1: "REGRESSION", 2: "INCONCLUSIVE"}[report.exit_code]
     counts = ", ".join(f"{report.counts[outcome]} {outcome}" for outcome in _ORDER if report.counts[outcome])
+    if report.too_few:
+        counts += f" ({report.too_few} with too few items to judge)"
     against = f"{printable(report.candidate.label)} against {printable(report.baseline.label)}"
-    return f"{word}: {counts} of {len(report.verdicts)} checks of {against}"
+    taken = (
+        f" ({DataState.COUNTS_AGREE.words}: {first_few(map(printable, report.accepted))})" if report.accepted else ""
+    )
+    return f"{word}: {counts} of {len(report.verdicts)} checks of {against}{taken}"
 
 
 def render(report: Report) -> tuple[Table, Sequence[Text]]:
@@ -70,6 +76,8 @@ def to_json(report: Report) -> str:
         "candidate": _run(report.candidate),
         "verdicts": [asdict(verdict) for verdict in report.verdicts],
         "notes": report.notes,
+        "settings": report.settings,
+        "too_few_items": report.too_few,
         "method": {"tests": report.tests, "correction": "Holm", "alpha": report.rules.alpha, "seed": report.seed},
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
@@ -87,7 +95,8 @@ def check_line(verdict: Verdict) -> str:
 
 def notes(report: Report) -> list[str]:
     """Notes below the table, a line each."""
-    lines = [f"note: {printable(note)}" for note in report.notes]
+    lines = [report.settings] if report.settings else []
+    lines += [f"note: {printable(note)}" for note in report.notes]
     if report.tests:
         lines.append(
             f"significance: two-sided sign flips query by query, Holm's correction over the gate's tests "

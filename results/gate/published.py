@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from flagbench.results.data_state import DataState
 from flagbench.results.published.scores import Published
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
@@ -14,15 +15,19 @@ from flagbench.results.runs import Run
 _WHOLE = "default"
 
 
-def as_baseline(published: Published, kinds: Mapping[str, str], candidate: Run) -> tuple[Run, Run]:
+def as_baseline(
+    published: Published, kinds: Mapping[str, str], candidate: Run, *, accept_counts: bool = False
+) -> tuple[Run, Run]:
     """A published model as a run, and the part of a run that can be compared with it.
 
-    A task's rows are the published ones where the run's are; its score is that over the published splits.
+    Published scores are over the official data, by the rules of the run's; a task's score is that over the published
+    splits.
 
     Args:
         published: The model.
         kinds: Type by task, as in the table that it is from.
         candidate: The run.
+        accept_counts: Whether data of which only the counts agree with the official data counts as official.
     """
     ours = candidate.record
     tasks = {
@@ -30,7 +35,7 @@ def as_baseline(published: Published, kinds: Mapping[str, str], candidate: Run) 
     }
     record = RunRecord(ours.benchmark, published.model, published.revision, {}, (), {}, tasks)
     comparable = {
-        name: _of_splits(its, published.scores[name]) if name in published.scores else its
+        name: _against_published(its, published.scores[name], accept_counts) if name in published.scores else its
         for name, its in ours.tasks.items()
     }
     baseline = Run(Path(f"published:{published.model}"), record, f"{published.model} (published)", {})
@@ -41,15 +46,20 @@ def _published(task: str, kind: str, scores: Mapping[str, float], ours: TaskReco
     """A task as if it had run on the published rows, by the rules of ours."""
     settings = {"task": ours.settings.get("task", {})} if ours else {}
     by_split = {split: {_WHOLE: score} for split, score in scores.items()}
-    data = {"status": "exact", "differences": []}
+    data = {"status": str(DataState.OFFICIAL), "differences": []}
     return TaskRecord(task, kind, "success", settings, "", by_split, data)
 
 
-def _of_splits(ours: TaskRecord, published: Mapping[str, float]) -> TaskRecord:
-    """A task with the splits that are published, each as one number."""
+def _against_published(ours: TaskRecord, published: Mapping[str, float], accept_counts: bool) -> TaskRecord:
+    """A task with the splits that are published, each as one number, and with what its data lacks to be official."""
     scores = {
         split: {_WHOLE: fmean(by_subset.values())}
         for split, by_subset in ours.scores.items()
         if split in published and by_subset
     }
-    return replace(ours, scores=scores, files=())
+    state = DataState.of(ours.data)
+    lines: list[str] = []
+    if not state.comparable(accept_counts=accept_counts):
+        hint = " (--accept-counts compares it)" if state.comparable(accept_counts=True) else ""
+        lines = list(ours.data.get("differences") or ()) or [f"{state.words}{hint}"]
+    return replace(ours, scores=scores, files=(), data={"status": str(state), "differences": lines})

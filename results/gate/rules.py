@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from flagbench import BadInput, UnknownName, printable
+from flagbench.files import read_text
 from flagbench.results.compare.compare import ALPHA
 
 Check = Literal[
@@ -81,10 +82,9 @@ def read_rules(file: Path) -> Rules:
     Raises:
         BadInput: It cannot be read, or something in it is no rule; the message names the rule.
     """
+    text = read_text(file, "--rules names a TOML file")
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}; --rules names a TOML file") from error
+        document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{file} is not TOML ({printable(' '.join(str(error).split()))})") from error
     try:

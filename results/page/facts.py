@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from flagbench import BadInput
+from flagbench.files import parse_json
+from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 
 _SHOWN = 800
 """Characters of a setting."""
+
+_MOST = 1e15
+"""Larger numbers are none of a model, a time or a count."""
 
 _PAIRS = 6
 """Pairs of a list that are settings of their own; more of them are one text."""
@@ -66,8 +71,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def number(value: Any) -> float | None:
-    """A finite number; None for all else."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that can be one of a page; None for all else."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and -_MOST <= value <= _MOST
     return value if known else None
 
 
@@ -90,7 +95,8 @@ def speed(run: Run) -> Speed | None:
         ]
         if counts:
             texts, seconds = (sum(column) for column in zip(*counts, strict=True))
-            return Speed(texts / seconds, "texts" if unit == "texts" else "answers")
+            per_second = number(texts / seconds)
+            return Speed(per_second, "texts" if unit == "texts" else "answers") if per_second else None
     return None
 
 
@@ -100,12 +106,12 @@ def size(run: Run) -> Size:
     The file is one that other programs read and write: where it is damaged the size is not known.
     """
     try:
-        meta = mapping(json.loads((run.folder / "model_meta.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):
+        meta = mapping(parse_json(run.text("model_meta.json", "evaluate again")))
+    except (BadInput, ValueError):
         meta = {}
     parameters = None if run.record.reranker else number(meta.get("n_parameters"))
     dimension = number(meta.get("embed_dim"))
-    return Size(int(parameters) if parameters else None, int(dimension) if dimension else None)
+    return Size(*(int(each) if each is not None and each >= 1 else None for each in (parameters, dimension)))
 
 
 def sampling_error(record: TaskRecord | None) -> float | None:
@@ -113,12 +119,15 @@ def sampling_error(record: TaskRecord | None) -> float | None:
     return number(mapping(record.sample).get("error")) if record else None
 
 
+VERDICTS = tuple(state.name.lower() for state in DataState)
+"""What ``verdict`` gives, the worst first."""
+
+
 def verdict(record: TaskRecord | None) -> str:
-    """``exact``, ``differs`` or ``unknown``; empty for a task without scores."""
+    """The state of the data, in lower case as the words of a page name it; empty for a task without scores."""
     if record is None or record.status == "error":
         return ""
-    status = record.data.get("status")
-    return status if status in ("exact", "differs") else "unknown"
+    return DataState.of(record.data).name.lower()
 
 
 def seconds(run: Run) -> float | None:

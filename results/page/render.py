@@ -17,8 +17,9 @@ import flagbench
 from flagbench.results import figures
 from flagbench.results.compare.compare import ALPHA
 from flagbench.results.page import Language, facts, plot
-from flagbench.results.page.view import Group, Unreadable
+from flagbench.results.page.view import Group
 from flagbench.results.page.words import words
+from flagbench.results.readable import Unreadable
 from flagbench.results.statistics import LEVEL
 
 _HERE = Path(__file__).parent
@@ -122,10 +123,16 @@ def _environment(language: Language) -> Environment:
         "plot": plot,
         "bars": _BARS,
     }
-    made.globals |= {"mapping": facts.mapping, "number": facts.number, "verdict": facts.verdict}
+    made.globals |= {
+        "mapping": facts.mapping,
+        "number": facts.number,
+        "verdict": facts.verdict,
+        "verdicts_known": facts.VERDICTS,
+    }
     made.filters |= {
         "percent": percent,
         "gain": gain,
+        "direction": direction,
         "breaks": _breaks,
         "short": _short,
         "duration": says.duration,
@@ -148,6 +155,12 @@ def gain(delta: float | None) -> str:
         return ""
     rounded = round(100 * delta, 2) + 0.0  # no -0.00
     return f"{rounded:+.2f}".replace("-", _MINUS)
+
+
+def direction(delta: float) -> str:
+    """How a difference of scores looks: ``gain``, ``loss`` or, where it rounds to nothing, ``even``."""
+    rounded = round(100 * delta, 2)
+    return "gain" if rounded > 0 else "loss" if rounded < 0 else "even"
 
 
 def _fit(value: Any) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 
 from flagbench import printable
@@ -12,6 +14,7 @@ from flagbench.results.compare.compare import Average, Comparison, Line, side_by
 from flagbench.results.page import facts
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, worst
+from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 
@@ -26,10 +29,22 @@ class Benchmark:
     Attributes:
         title: For people.
         averages: Names of the tasks that each average of the benchmark is made of, by its label.
+        mini_averages: The same of its miniature data, which need not have all tasks.
+        mini: The last folders of the path of its miniature data; empty for none.
     """
 
     title: str
     averages: Mapping[str, Sequence[str]]
+    mini_averages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    mini: tuple[str, ...] = ()
+
+    def averages_of(self, run: Run) -> Mapping[str, Sequence[str]]:
+        """The averages of the data that a run is over: of the miniature data where all of its tasks are."""
+        names = {name for names in self.averages.values() for name in names}
+        sources = [str(record.data.get("source", "")) for name, record in run.record.tasks.items() if name in names]
+        end = len(self.mini)
+        mini = end and sources and all(Path(each).parts[-2 - end : -2] == self.mini for each in sources)
+        return self.mini_averages if mini else self.averages
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,8 @@ class TaskView:
         key: Unlike those of other tasks of the page.
         line: Its scores.
         records: Of each run, None where it has not got it.
-        verdict: ``differs`` or ``unknown`` where that is so for a run, else ``exact``; empty without scores.
+        verdict: Of the run whose data is the furthest from the official data (``facts.verdict``); empty
+            without scores.
         errors: Sampling error of the score of each run.
         parts: Scores by split and subset, where there are several.
         worst: Worst queries by place of the run.
@@ -153,18 +169,25 @@ class Group:
         """True when differences to the first run have columns of their own."""
         return 1 < len(self.runs) <= DELTAS_UP_TO
 
-    @property
+    @cached_property
     def tested(self) -> int:
-        """Tests in it."""
+        """Tests in it; asked for at each cell."""
         return sum(cell.test is not None for line in self.comparison.lines for cell in line.cells)
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A run that cannot be shown: where it lies, and why."""
+def look(run: Run, *, by_query: bool) -> None:
+    """Read what a page shows of a run beside its record, so that damage keeps this run alone off the page.
 
-    path: str
-    reason: str
+    Args:
+        run: The run.
+        by_query: Values by query are read too, which are needed for tests.
+
+    Raises:
+        BadInput: A file is gone or damaged.
+    """
+    worst([run])
+    if by_query:
+        check_values(run)
 
 
 def groups(
@@ -273,7 +296,7 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
     """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest."""
     made = []
     for benchmark in benchmarks.values():
-        averages = {label: list(names) for label, names in benchmark.averages.items()}
+        averages = {label: list(names) for label, names in benchmark.averages_of(run).items()}
         whole = {
             name: record.score
             for name, record in run.record.tasks.items()
@@ -308,7 +331,7 @@ def _task_view(key: str, at: int, comparison: Comparison, its: Mapping[tuple[int
         key=f"task-{key}",
         line=line,
         records=records,
-        verdict=next((each for each in ("differs", "unknown", "exact") if each in verdicts), ""),
+        verdict=next((each for each in facts.VERDICTS if each in verdicts), ""),
         errors=tuple(map(facts.sampling_error, records)),
         parts=tuple(parts) if len(pairs) > 1 else (),
         worst={run: each for (run, task), each in its.items() if task == line.task},

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-from flagbench import BadInput
+from flagbench import BadInput, in_one_line
 from flagbench.results.runs import Run
-from flagbench.results.worst_queries import Example, Examples, Passage
+from flagbench.results.worst_queries import Example, Examples
 
 ROOM = 900_000
 """Bytes that all worst queries of a page may take."""
@@ -76,37 +75,13 @@ def worst(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Worst]
 
 
 def _read(run: Run, task: str) -> Examples:
-    path = run.folder / Examples.file(task)
+    name = Examples.file(task)
+    text = run.text(name, f"evaluate {task} again")
     try:
-        examples = Examples.from_json(path.read_text(encoding="utf-8"))
-        if not all(_sound(query) for query in examples.queries) or not isinstance(examples.metric, str):
-            raise ValueError("a text, a rank or a value is none")
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); evaluate {task} again") from error
-    except (ValueError, RecursionError) as error:
-        what = " ".join(str(error).split())
-        raise BadInput(f"{path} is damaged ({what}); evaluate {task} again with --overwrite") from error
-    return examples
-
-
-def _sound(query: Example) -> bool:
-    passages = [*query.found, *query.relevant]
-    texts = (query.id, query.split, query.subset, query.text, *(part for each in passages for part in _texts(each)))
-    numbers = (query.value, *(part for each in passages for part in _numbers(each)))
-    return all(isinstance(text, str) for text in texts) and all(_finite(number) for number in numbers)
-
-
-def _texts(passage: Passage) -> Iterator[Any]:
-    yield from (passage.id, passage.text)
-
-
-def _numbers(passage: Passage) -> Iterator[Any]:
-    yield from (part for part in (passage.rank, passage.score) if part is not None)
-    yield passage.relevance
-
-
-def _finite(number: Any) -> bool:
-    return isinstance(number, int | float) and math.isfinite(number)
+        return Examples.from_json(text)
+    except ValueError as error:
+        what = in_one_line(error)
+        raise BadInput(f"{run.folder / name} is damaged ({what}); evaluate {task} again with --overwrite") from error
 
 
 def _shortened(query: Example, step: tuple[int, int, int]) -> Example:

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
+from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
 from flagbench.results.published.scores import PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
@@ -150,7 +151,7 @@ def rank(record: RunRecord, table: PublishedTable) -> Ranking:
         entries=entries,
         ours=own,
         replaces=record.model in table.models,
-        notes=_notes(tasks, table, rivals),
+        notes=_notes(record, tasks, table, rivals),
     )
 
 
@@ -217,14 +218,16 @@ def _why_not(record: RunRecord, task: str, splits: Collection[str]) -> str:
         return f"failed: {its.error}"
     if its.status == "partial":
         return "scored on a part of the data"
+    if its.later_error:
+        return f"failed when it was last evaluated: {its.later_error}"
     return _not_comparable(its, splits)
 
 
 def _not_comparable(its: TaskRecord, splits: Collection[str]) -> str:
     if set(its.scores) != set(splits) or its.score is None:
         return f"its splits are {', '.join(its.scores) or 'none'} and not {', '.join(splits)}"
-    reasons = {"exact": "", "differs": "not the official data"}
-    return reasons.get(str(its.data.get("status")), "not known to be the official data")
+    state = DataState.of(its.data)
+    return "" if state.comparable(accept_counts=True) else state.words
 
 
 def _nothing(record: RunRecord, table: PublishedTable, ran: Mapping[str, str]) -> str:
@@ -237,8 +240,9 @@ def _nothing(record: RunRecord, table: PublishedTable, ran: Mapping[str, str]) -
     return f"no task of this run can be ranked ({lines}): evaluate the official data with --benchmark {table.benchmark}"
 
 
-def _notes(tasks: Sequence[str], table: PublishedTable, rivals: Collection[str]) -> list[str]:
-    notes = []
+def _notes(record: RunRecord, tasks: Sequence[str], table: PublishedTable, rivals: Collection[str]) -> list[str]:
+    unsure = [task for task in tasks if not DataState.of(record.tasks[task].data).comparable()]
+    notes = [f"{DataState.COUNTS_AGREE.words}: {first_few(unsure)}"] if unsure else []
     for task in tasks:
         wanted = len(table.splits[task])
         fewer = sum(len(table.models[name].scores[task]) < wanted for name in rivals)

@@ -9,6 +9,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
 from flagbench import BadInput, UnknownName, first_few
+from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
 from flagbench.results.kinds import RANKED
 from flagbench.results.published.scores import Doubt, Published, PublishedTable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.0005
 NEAR = 0.005
 
-Verdict = Literal["OK", "near", "FAIL", "missing", "not judged"]
+Verdict = Literal["OK", "near", "FAIL", "missing", "not compared", "not judged"]
 
 # What makes a pattern of the differences: a guess is made of these, never a verdict.
 _MANY = 0.8  # share of the tasks that is nearly all of them
@@ -38,7 +39,8 @@ class Checked:
     Attributes:
         task: Its name.
         kind: Its type.
-        verdict: ``FAIL`` and ``missing`` (from the run) fail the whole; ``not judged`` has nothing published.
+        verdict: ``FAIL`` and ``missing`` (from the run) fail the whole, and so does ``not compared``, over data that is
+            not known to be the official data; ``not judged`` has nothing published.
         ours: Score of the run, over the published splits; None without one.
         published: The published score; None without one.
         note: Note for the user.
@@ -84,12 +86,12 @@ class Verification:
     @property
     def passed(self) -> bool:
         """True when every judged task is OK or near."""
-        return not any(each.verdict in ("FAIL", "missing") for each in self.tasks)
+        return not any(each.verdict in ("FAIL", "missing", "not compared") for each in self.tasks)
 
     def counts(self) -> dict[Verdict, int]:
         """The number of tasks by verdict."""
         verdicts = [each.verdict for each in self.tasks]
-        order: tuple[Verdict, ...] = ("OK", "near", "FAIL", "missing", "not judged")
+        order: tuple[Verdict, ...] = ("OK", "near", "FAIL", "missing", "not compared", "not judged")
         return {verdict: verdicts.count(verdict) for verdict in order if verdict in verdicts}
 
     def as_dict(self) -> dict[str, Any]:
@@ -116,6 +118,7 @@ def verify(
     tolerance: float = TOLERANCE,
     near: float = NEAR,
     only: Collection[str] = (),
+    accept_counts: bool = False,
 ) -> Verification:
     """Compare a run with published scores.
 
@@ -126,6 +129,7 @@ def verify(
         tolerance: A score that differs by no more is OK.
         near: One that differs by no more is near; beyond, it fails.
         only: Tasks to judge; empty for all.
+        accept_counts: Compare tasks as well over data of which only the counts agree with the official data.
 
     Raises:
         BadInput: The tolerances are not in order, a task is unknown, or there is nothing to judge.
@@ -146,7 +150,7 @@ def verify(
         raise BadInput(f"nothing is published of {against.model} for {', '.join(chosen)}: choose other --tasks")
     others = {} if only else {name: its.kind for name, its in record.tasks.items() if name not in kinds}
     checked = [
-        _check(record.tasks.get(task), task, kind, against.scores.get(task, {}), (tolerance, near))
+        _check(record.tasks.get(task), task, kind, against.scores.get(task, {}), (tolerance, near), accept_counts)
         for task, kind in {**chosen, **others}.items()
         if task in against.scores or task in record.tasks
     ]
@@ -155,7 +159,12 @@ def verify(
 
 
 def _check(
-    its: TaskRecord | None, task: str, kind: str, published: Mapping[str, float], limits: tuple[float, float]
+    its: TaskRecord | None,
+    task: str,
+    kind: str,
+    published: Mapping[str, float],
+    limits: tuple[float, float],
+    accept_counts: bool,
 ) -> Checked:
     if its is None:
         return Checked(task, kind, "missing", None, fmean(published.values()), "not in the run")
@@ -171,11 +180,14 @@ def _check(
     ours = fmean(fmean(its.scores[split].values()) for split in published)
     if its.status == "partial":
         return Checked(task, kind, "FAIL", ours, theirs, "scored on a part of the data")
+    if its.later_error:
+        return Checked(task, kind, "FAIL", ours, theirs, f"failed when it was last evaluated: {its.later_error}")
     notes = [f"only {', '.join(published)} is published"] if len(published) < len(its.scores) else []
-    if its.data.get("status") == "differs":
-        notes.append("not the official data")
-    elif its.data.get("status") != "exact":
-        notes.append("not known to be the official data")
+    state = DataState.of(its.data)
+    notes += [] if state.comparable() else [state.words]
+    if not state.comparable(accept_counts=accept_counts):
+        notes += ["--accept-counts compares it"] if state.comparable(accept_counts=True) else []
+        return Checked(task, kind, "not compared", ours, theirs, "; ".join(notes))
     off = round(abs(ours - theirs), _DECIMALS)
     verdict: Verdict = "OK" if off <= limits[0] else "near" if off <= limits[1] else "FAIL"
     return Checked(task, kind, verdict, ours, theirs, "; ".join(notes))
@@ -184,14 +196,18 @@ def _check(
 def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], checked: Sequence[Checked]) -> Iterator[str]:
     """Hints on the cause, by the pattern of the tasks that are off, with the run's settings to compare."""
     compared = [each for each in checked if each.difference is not None]
+    by_state: dict[DataState, list[str]] = {}
+    for each in compared:
+        state = DataState.of(record.tasks[each.task].data)
+        if each.verdict != "OK" and not state.comparable():
+            by_state.setdefault(state, []).append(each.task)
+    for state, rows in by_state.items():
+        yield f"first: the data of {first_few(rows, 3)}: {state.words}; fix the data before anything else"
     off = [each for each in compared if each.verdict in ("near", "FAIL")]
     if not off:
         return
     its = [record.tasks[each.task] for each in off]
     whole = [each for each in off if record.tasks[each.task].status == "success"]
-    rows = [each.name for each in its if each.data.get("status") != "exact" or each.status == "partial"]
-    if rows:
-        yield f"first: the data of {first_few(rows, 3)} is not the official data; fix the data before anything else"
     if any("reranker" in each.settings for each in its):
         yield "first: the run re-ranks with a second model, which the published scores may not; evaluate without it"
     if not whole:
@@ -200,6 +216,7 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
         *_ranked_alone(record, compared, whole),
         *_fitted_alone(whole, compared),
         *_together(record, compared, whole),
+        *_instructed_alone(record, against, whole),
     ]
     kinds = {each.kind for each in whole}
     guesses += [
@@ -207,7 +224,7 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
         for doubt in doubts
         if against.made_by.startswith(doubt.made_by) and kinds == doubt.kinds
     ]
-    if not guesses and not rows:
+    if not guesses and not by_state:
         guesses = ["no usual pattern; compare the settings in run.json with those that the model's card states"]
     yield from (f"guess: {guess}" for guess in guesses)
 
@@ -230,6 +247,22 @@ def _fitted_alone(off: Sequence[Checked], compared: Sequence[Checked]) -> Iterat
         yield (
             "only classification and clustering are off, by little: they draw samples and fit, "
             "which versions of mteb and scikit-learn do not do alike"
+        )
+
+
+def _instructed_alone(record: RunRecord, against: Published, off: Sequence[Checked]) -> Iterator[str]:
+    """mteb's own code has instructions for queries and for passages, so that texts which are neither get none (e5)."""
+    before = {
+        str(text)
+        for each in off
+        if isinstance(instruction := record.tasks[each.task].settings.get("instruction"), Mapping)
+        and (text := instruction.get("symmetric"))
+    }
+    if before and against.made_by.startswith("mteb 2") and not {each.kind for each in off} & RANKED:
+        yield (
+            f"only tasks without queries are off, and the run puts {first_few(map(repr, sorted(before)), 2)} before "
+            f"their texts: {against.made_by} made the published scores, and puts instructions before queries and "
+            "passages alone"
         )
 
 
@@ -275,7 +308,7 @@ def render(verification: Verification) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("task", "type", "run", "published", "difference", "verdict", "note"):
         table.add_column(heading, justify="right" if heading in ("run", "published", "difference") else "left")
-    styles = {"OK": "green", "near": "yellow", "FAIL": "bold red", "missing": "bold red"}
+    styles = {"OK": "green", "near": "yellow", "FAIL": "bold red", "missing": "bold red", "not compared": "yellow"}
     for each in verification.tasks:
         style = styles.get(each.verdict)
         verdict = f"[{style}]{each.verdict}[/]" if style else each.verdict

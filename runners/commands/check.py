@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName
-from flagbench.runners.arguments import add_run_argument
+from flagbench.files import user_path
+from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.published import published_table
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
-from flagbench.runners.terminal import console, encodable, say
+from flagbench.runners.terminal import console, encodable, say, written
 
 if TYPE_CHECKING:
     from flagbench.results.gate.judge import Report
@@ -33,18 +35,22 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         help="baseline: run.json, the folder of a run, an --output folder with one run, a file of flagbench baseline, "
         "or published:org/model for its published scores of the run's benchmark",
     )
-    parser.add_argument("--candidate", required=True, type=Path, metavar="CAND", help="run to check, as --baseline")
+    parser.add_argument("--candidate", required=True, type=any_path, metavar="CAND", help="run to check, as --baseline")
     parser.add_argument(
-        "--rules", required=True, type=Path, metavar="FILE", help="TOML file with the rules (docs/ci.md)"
+        "--rules", required=True, type=any_path, metavar="FILE", help="TOML file with the rules (docs/ci.md)"
     )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="file for the verdicts as JUnit XML (default: none)")
+    parser.add_argument(
+        "--junit", type=any_path, metavar="FILE", help="file for the verdicts as JUnit XML (default: none)"
+    )
     parser.add_argument(
         "--markdown",
-        type=Path,
+        type=any_path,
         metavar="FILE",
         help="file for the verdicts as Markdown, for a pull request (default: none)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the whole report as JSON (default: none)")
+    parser.add_argument(
+        "--json", type=any_path, metavar="FILE", help="file for the whole report as JSON (default: none)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
     parser.add_argument(
         "--github",
@@ -52,15 +58,16 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("GITHUB_ACTIONS") == "true",
         help="print annotations, and append to the file $GITHUB_STEP_SUMMARY (default: within GitHub Actions)",
     )
+    add_accept_counts(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
-    parser.set_defaults(run=_check)
+    parser.set_defaults(run=_check, verdict=True)
 
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench baseline``."""
     add_run_argument(parser)
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="FILE", help="file to write, such as baseline.json"
+        "--output", required=True, type=any_path, metavar="FILE", help="file to write, such as baseline.json"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.set_defaults(run=_baseline)
@@ -72,24 +79,25 @@ def _check(options: argparse.Namespace) -> int:
     from flagbench.results.gate.rules import read_rules
 
     targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
-    inputs = {Path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
+    inputs = {user_path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
     _check_targets(targets, inputs, overwrite=options.overwrite)
     report = _report(read_rules(options.rules), options)
     made = {"--junit": to_junit, "--markdown": to_markdown, "--json": to_json}
-    _write({target: made[flag](report) for flag, target in targets.items() if target is not None})
+    writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
     table, lines = render(report)
     out.print(table)
     for line in lines:
         out.print(line, soft_wrap=True)
     if options.github:
-        _append_summary(to_markdown(report))
+        writes.append(partial(_append_summary, to_markdown(report)))
         print("\n".join(to_annotations(report)))
-    return report.exit_code
+    return written(writes, report.exit_code)
 
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
+    from flagbench.results.gate.known import refuse_itself
     from flagbench.results.gate.published import as_baseline
     from flagbench.results.runs import find_run, labelled
 
@@ -97,11 +105,16 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
     if options.baseline.startswith(_PUBLISHED):
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
-        baseline, published_part = as_baseline(model, table.kinds, candidate)
+        baseline, published_part = as_baseline(model, table.kinds, candidate, accept_counts=options.accept_counts)
         return judge(
             rules, baseline, candidate, published_part=published_part, means=_means(candidate), seed=options.seed
         )
-    baseline, candidate = labelled([find_run(Path(options.baseline)), candidate])
+    if options.accept_counts:
+        raise BadInput(
+            "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
+        )
+    baseline, candidate = labelled([find_run(user_path(options.baseline)), candidate])
+    refuse_itself(baseline, candidate)
     return judge(rules, baseline, candidate, means=_means(candidate), seed=options.seed)
 
 
@@ -119,7 +132,7 @@ def _baseline(options: argparse.Namespace) -> int:
 
     _check_targets({"--output": options.output}, {}, overwrite=options.overwrite)
     baseline = saved(find_run(options.path))
-    _write({options.output: baseline.to_json()})
+    _write(options.output, baseline.to_json())
     tested = f"{len(baseline.values)} with values per query"
     line = f"written   {options.output}: {baseline.record.model}, {len(baseline.record.tasks)} tasks, {tested}"
     say(console(), line)
@@ -137,11 +150,10 @@ def _check_targets(targets: Mapping[str, Path | None], inputs: Mapping[Path, str
             raise BadInput(f"{seen[path.resolve()]} and {flag} name the same file {path}: give each its own")
 
 
-def _write(texts: Mapping[Path, str]) -> None:
+def _write(path: Path, text: str) -> None:
     from flagbench.results.store import write_atomic
 
-    for path, text in texts.items():
-        write_atomic(path, encodable(text))
+    write_atomic(path, encodable(text))
 
 
 def _append_summary(text: str) -> None:

@@ -8,36 +8,52 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import flagbench
-from flagbench import FlagbenchError, in_one_line
+from flagbench import BadInput, FlagbenchError, in_one_line
 from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
 from flagbench.runners.commands.compare import add_compare
+from flagbench.runners.commands.data import add_data
 from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
 from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.published import add_rank, add_verify
 from flagbench.runners.commands.report import add_report, add_serve
 from flagbench.runners.commands.tasks import add_tasks
+from flagbench.runners.terminal import streams
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its exit code: 0, 1 for failed tasks, 2 for bad input."""
+    """Run the command line and leave with its exit code: 0, 1 for failed tasks, 2 for bad input.
+
+    An output stream that cannot be written, other than a pipe that its reader has closed, is exit code 2; not where
+    the exit code is what the command is for, as a gate's verdict is.
+    """
+    with streams() as out:
+        code, verdict = _run(arguments)
+        out.flush()
+        if out.fault and not isinstance(out.fault, BrokenPipeError):
+            print(f"flagbench: standard output cannot be written ({out.fault.strerror})", file=sys.stderr)
+            code = code if verdict else code or BadInput.exit_code
+        sys.stderr.flush()
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> tuple[int, bool]:
+    """The exit code, and whether it is what the command is for."""
     try:
         options = _parser().parse_args(arguments)
-        code = options.run(options)
+        return options.run(options), getattr(options, "verdict", False)
+    except SystemExit as left:  # after --help or --version
+        return left.code if isinstance(left.code, int) else 0, False
     except FlagbenchError as error:
         print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
-        code = error.exit_code
+        return error.exit_code, False
     except KeyboardInterrupt:
         print(INTERRUPTED_LINE, file=sys.stderr)
-        code = _INTERRUPTED
-    except BrokenPipeError:
-        code = 0
-        sys.stderr.close()
-    sys.exit(code)
+        return _INTERRUPTED, False
 
 
 def _parser() -> Parser:
@@ -51,6 +67,7 @@ def _parser() -> Parser:
         "validate", help="resolve everything without loading weights, and show what would run", fill=add_validate
     )
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
+    commands.add_parser("data", help="show how data stands to the official data, with its digests", fill=add_data)
     commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))
     commands.add_parser(
         "submit", help="check the results of a run, and pack them for the leaderboard", fill=add_by_benchmark("submit")

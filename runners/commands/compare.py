@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench.runners.arguments import add_runs_argument
-from flagbench.runners.terminal import console, encodable
+from flagbench.runners.arguments import add_runs_argument, any_path
+from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from flagbench.results.compare.compare import Comparison
+    from flagbench.results.readable import Unreadable
 
 _FILE_WIDTH = 200
 
@@ -28,7 +30,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="format of the output (default table)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: print)")
+    parser.add_argument("--output", type=any_path, metavar="FILE", help="file to write (default: print)")
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.add_argument(
         "--allow-differences",
@@ -46,17 +48,25 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def left_out(runs: Sequence[Unreadable]) -> None:
+    """Warn of runs that cannot be read, a line each."""
+    for run in runs:
+        print(f"flagbench: left out: {run.reason}", file=sys.stderr)
+
+
 def _compare(options: argparse.Namespace) -> int:
     from flagbench.results.compare.compare import compare
-    from flagbench.results.runs import find_all
+    from flagbench.results.readable import check_values, find_readable
     from flagbench.results.store import check_target, write_atomic
 
     target: Path | None = options.output
     check_target("--output", target, overwrite=options.overwrite)
-    comparison = compare(find_all(options.runs), allow_differences=options.allow_differences, seed=options.seed)
+    runs, unreadable = find_readable(options.runs, check_values)
+    left_out(unreadable)
+    comparison = compare(runs, allow_differences=options.allow_differences, seed=options.seed)
     if target is not None:
         write_atomic(target, _text(comparison, options.format))
-        console().print(f"written   {target}", markup=False, emoji=False, soft_wrap=True)
+        say(console(), f"written   {target}")
     elif options.format == "table":
         _print(comparison, console())
     else:
@@ -68,11 +78,9 @@ def _text(comparison: Comparison, format_: str) -> str:
     from flagbench.results.compare.text import to_csv, to_json, to_markdown
 
     if format_ == "table":
-        from rich.console import Console
-
-        out = Console(file=io.StringIO(), width=_FILE_WIDTH, color_system=None, highlight=False)
-        _print(comparison, out)
-        text = out.file.getvalue()  # type: ignore[attr-defined]
+        file = io.StringIO()
+        _print(comparison, console(file=file, width=_FILE_WIDTH))
+        text = file.getvalue()
     else:
         text = {"markdown": to_markdown, "csv": to_csv, "json": to_json}[format_](comparison)
     return encodable(str(text))

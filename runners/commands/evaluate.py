@@ -6,11 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.runners.arguments import add_store_option, positive, size
+from flagbench.runners.arguments import add_store_option, any_path, positive, size
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
 
@@ -81,11 +80,11 @@ def _add_where(where: argparse._ArgumentGroup) -> None:
     from flagbench.runners.request import RunRequest
 
     where.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of local snapshots DIR/<org>/<repo>/ (default the hub)"
+        "--data", type=any_path, metavar="DIR", help="folder of local snapshots DIR/<org>/<repo>/ (default the hub)"
     )
     where.add_argument(
         "--output",
-        type=Path,
+        type=any_path,
         default=RunRequest.output,
         metavar="DIR",
         help=f"results folder (default {RunRequest.output})",

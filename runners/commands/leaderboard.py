@@ -9,16 +9,18 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from flagbench import BadInput, printable
+from flagbench import BadInput, in_one_line
 from flagbench.results.page import Language
 from flagbench.results.page.render import page, policy
-from flagbench.results.page.view import Benchmark, Unreadable, groups
-from flagbench.results.runs import Run, find_runs, labelled
+from flagbench.results.page.view import Benchmark, groups, look
+from flagbench.results.readable import readable
+from flagbench.results.runs import Run
 
 _RECORD = Path("flagbench") / "run.json"
 _WAIT = 30
@@ -48,7 +50,7 @@ class Leaderboard:
         found = []
         for folder, inside, _ in os.walk(self.folder):
             file = Path(folder) / _RECORD
-            if file.is_file():
+            if os.path.lexists(file):
                 found.append(file)
                 inside.clear()
             inside[:] = [name for name in inside if not name.startswith(".")]
@@ -68,18 +70,8 @@ class Leaderboard:
             return self._made[1]
 
     def _page(self, files: list[Path], version: str) -> str:
-        runs: list[Run] = []
-        unreadable: list[Unreadable] = []
-        for file in files:
-            try:
-                (run,) = find_runs(file)
-                # What is beside the record is read here too, so that damage keeps this run alone off the page.
-                groups([run], {}, tests=False)
-                runs.append(run)
-            except BadInput as error:
-                place = file.relative_to(self.folder).parent.parent
-                unreadable.append(Unreadable(printable(str(place)), printable(str(error))))
-        made = groups(sorted(labelled(runs), key=_place), self._benchmarks, allow_differences=True, tests=False)
+        runs, unreadable = readable(files, self.folder, partial(look, by_query=False))
+        made = groups(sorted(runs, key=_place), self._benchmarks, allow_differences=True, tests=False)
         return page(made, self._language, unreadable=unreadable, version=version)
 
 
@@ -146,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 self._send(HTTPStatus.OK, self.server.board.page(), "text/html")
             except BadInput as error:  # a file went away while it was read
-                self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}\n")
+                self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{in_one_line(error)}\n")
         elif path == "/version":
             self._send(HTTPStatus.OK, self.server.board.version() + "\n")
         else:

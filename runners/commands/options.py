@@ -66,7 +66,7 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
     """
     if len(options.models) > 1 and (options.name or options.revision):
         raise BadInput("--name and --revision belong to one model, and several were given")
-    if options.name and options.name.count("/") != 1:
+    if options.name is not None and not _is_name(options.name):
         raise BadInput(f"--name {options.name}: expected the form org/name")
     return Overrides(
         pooling=options.pooling,
@@ -80,4 +80,12 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
         name=options.name,
         own={name: value for kind in own_settings() for name, value in given(options, kind).items()},
         adapters=tuple(options.adapter),
+    )
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a text is the name of a model: of its folder of results, and of files in it."""
+    parts = text.split("/")
+    return len(parts) == 2 and all(
+        part.isprintable() and part == part.strip() and part not in ("", ".", "..") for part in parts
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput
-from flagbench.runners.arguments import add_run_argument, names
+from flagbench import BadInput, printable
+from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, names
 from flagbench.runners.registry import find_benchmark
-from flagbench.runners.terminal import console, say
+from flagbench.runners.terminal import console, say, written
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,12 +45,15 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--near", type=_fraction, metavar="X", help="largest difference that is near; beyond it is FAIL (default 0.005)"
     )
-    parser.set_defaults(run=_verify)
+    add_accept_counts(parser)
+    parser.set_defaults(run=_verify, verdict=True)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the whole result as JSON (default: none)")
+    parser.add_argument(
+        "--json", type=any_path, metavar="FILE", help="file for the whole result as JSON (default: none)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
 
 
@@ -83,19 +87,30 @@ def _verify(options: argparse.Namespace) -> int:
         tolerance=tolerance,
         near=max(NEAR, tolerance) if options.near is None else options.near,
         only=options.tasks,
+        accept_counts=options.accept_counts,
     )
     out = console()
     out.print(render(verification))
     say(out, *remarks(verification))
-    _write(options.json, verification.as_dict(), out)
-    return 0 if verification.passed else 1
+    write = partial(_write, options.json, verification.as_dict(), out)
+    return written([write], 0 if verification.passed else 1)
 
 
 def read_run(path: Path) -> RunRecord:
-    """The record of one run: see ``results/runs.py``."""
-    from flagbench.results.runs import find_run
+    """The record of one run: see ``results/runs.py``. A run.json that was copied away has no values beside it.
 
-    return find_run(path).record
+    Raises:
+        BadInput: There is none, or its values per query contradict a score.
+    """
+    from flagbench.results.runs import contradiction, find_run
+    from flagbench.results.values import Values
+
+    run = find_run(path)
+    for task in run.record.tasks:
+        there = run.kept is not None or (run.folder / Values.file(task)).is_file()
+        if said := contradiction(run, task) if there else "":
+            raise BadInput(f"{printable(run.folder)}, {printable(task)}: {said}; evaluate it with --overwrite")
+    return run.record
 
 
 def published_table(record: RunRecord) -> PublishedTable:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from flagbench.results.page import LANGUAGES
-from flagbench.runners.arguments import add_runs_argument
+from flagbench.runners.arguments import add_runs_argument, any_path
+from flagbench.runners.commands.compare import left_out
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ _PORTS = 1 << 16
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench report``."""
     add_runs_argument(parser)
-    parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--html", type=any_path, required=True, metavar="FILE", help="file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     parser.add_argument(
         "--allow-differences",
@@ -36,7 +38,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench serve``."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder whose runs are shown, at any depth")
+    parser.add_argument("folder", type=any_path, metavar="DIR", help="folder whose runs are shown, at any depth")
     parser.add_argument(
         "--port",
         type=_port,
@@ -60,14 +62,16 @@ def _add_language(parser: argparse.ArgumentParser) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     from flagbench.results.page.render import page
-    from flagbench.results.page.view import groups
-    from flagbench.results.runs import find_all
+    from flagbench.results.page.view import groups, look
+    from flagbench.results.readable import find_readable
     from flagbench.results.store import check_target, write_atomic
 
     target: Path = options.html
     check_target("--html", target, overwrite=options.overwrite)
-    shown = groups(find_all(options.runs), benchmarks(), allow_differences=options.allow_differences)
-    text = page(shown, options.lang)
+    runs, unreadable = find_readable(options.runs, partial(look, by_query=True))
+    left_out(unreadable)
+    shown = groups(runs, benchmarks(), allow_differences=options.allow_differences)
+    text = page(shown, options.lang, unreadable=unreadable)
     write_atomic(target, text)
     say(console(), f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")
     return 0
@@ -100,10 +104,12 @@ def benchmarks() -> dict[str, Benchmark]:
 
     found = registered()
     warn(found.faults)
-    return {
-        name: Benchmark(each.title, each.averages(RunRequest(model="", benchmark=name)))
-        for name, each in found.benchmarks.items()
-    }
+    made = {}
+    for name, each in found.benchmarks.items():
+        whole, mini = (each.averages(RunRequest(model="", benchmark=name, mini=mini)) for mini in (False, True))
+        folder = each.mini_data()
+        made[name] = Benchmark(each.title, whole, mini, folder.parts[-2:] if folder else ())
+    return made
 
 
 def _loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flagbench import BadInput
+from flagbench import BadInput, printable
 from flagbench.flags import Flag, add_flag, flags_of, given
 from flagbench.runners.arguments import names
 from flagbench.runners.benchmark import Benchmark
@@ -96,7 +96,7 @@ def selection_of(options: argparse.Namespace) -> dict[str, Any]:
 def warn(faults: Sequence[str]) -> None:
     """Warn of benchmarks of packages that cannot be loaded, a line each."""
     for fault in faults:
-        print(f"flagbench: {fault}", file=sys.stderr)
+        print(f"flagbench: {printable(fault)}", file=sys.stderr)
 
 
 def _check_declared(parser: Parser, benchmark: Benchmark) -> None:

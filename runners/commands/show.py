@@ -16,6 +16,7 @@ from flagbench import counted
 from flagbench.models.contract import Role
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
+from flagbench.results.data_state import DataState
 from flagbench.results.kinds import RANKED
 from flagbench.runners.task import splits_line
 from flagbench.runners.terminal import say
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flagbench.models.loading.resolve import Model
-    from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.benchmark import Benchmark, DataVerdict
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.engine import Finished
     from flagbench.runners.run.plan import Plan
@@ -55,22 +56,21 @@ def show_start(plan: Plan, console: Console) -> None:
 
 def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
     """Print where the results are, the notes needed to read them, and last the failures."""
-    verdicts = {record.data["status"] for record in finished.records if record.status != "error"}
+    states = {DataState.of(record.data) for record in finished.records if record.status != "error"}
     if any(record.sample for record in finished.records):
         say(
             console,
             f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items adds "
             "(flagbench/run.json has what was drawn)",
         )
-    elif verdicts - {"exact"}:
-        say(console, "* not the official data (see run.json): scores are not comparable with published ones")
+    else:
+        for state in [state for state in DataState if state in states and not state.comparable()]:
+            say(console, f"* {state.words} (see run.json): scores are not comparable with published ones")
     if any(record.status != "error" for record in finished.records):
         say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
-        if "score" in plan.benchmark.commands:
-            verbs = [verb for verb in ("score", "submit") if verb in plan.benchmark.commands]
-            then = ", and ".join(f"flagbench {verb} {plan.benchmark.name} {plan.store.folder}" for verb in verbs)
-            data = ", with the same --mini or --data where they read data" if plan.snapshots.root else ""
-            say(console, f"then: {then}{data} (see its --help)")
+        done = [record.name for record in finished.records if record.status != "error"]
+        for command in plan.benchmark.next_commands(plan, done):
+            say(console, f"then: {command}")
     for record in finished.records:
         if record.status == "error":
             say(console, f"flagbench: {record.error}")
@@ -94,7 +94,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     for step in plan.steps:
         task = step.task
         where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
-        state = step.state + (f" ({step.reason})" if step.reason else "")
+        state = step.state + ("")
         rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
     headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", "state"]
     console.print(_table(f"{plan.benchmark.title}: {counted(len(rows), 'task')}", headings, rows))
@@ -124,6 +124,17 @@ def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) ->
     console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", listing.headings, listing.rows))
     if listing.closing:
         say(console, listing.closing)
+
+
+def show_data(benchmark: Benchmark, found: Sequence[tuple[Task, DataVerdict]], console: Console) -> None:
+    """Print how the data of tasks stands to the official data, and the rows and the digest of each part."""
+    rows = []
+    for task, verdict in found:
+        lines = [[part, f"{its.rows:,}", its.digest] for part, its in verdict.content.items()] or [["", "", ""]]
+        rows += [[task.name, verdict.status.words, *lines[0]], *(["", "", *line] for line in lines[1:])]
+    console.print(_table(f"{benchmark.title}: data", ["task", "data", "part", "rows", "digest"], rows))
+    for task, verdict in found:
+        say(console, f"{task.name}: {verdict.source}")
 
 
 def show_models(console: Console) -> None:
@@ -172,7 +183,10 @@ def show_verified(root: Path, verified: Verified, console: Console) -> None:
         say(console, f"{damage.path} is damaged at byte {damage.offset:,}: {lost}, {state}")
     if verified.torn:
         say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
+    for path in verified.unread:
+        say(console, f"{path} was not read to its end: it may still be written; verify again in a minute")
     found = counted(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
+    found += f", {counted(len(verified.unread), 'file')} not read to the end" if verified.unread else ""
     say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
 
 

@@ -7,24 +7,27 @@ local folders of one name, whose README names configs, for the same data and ret
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flagbench import BadData, BadInput
+from flagbench import BadData, BadInput, printable
+from flagbench.files import user_path
 from flagbench.models.loading.hub import download
 from flagbench.results.identity import settings_digest
+from flagbench.runners.data.hub_files import COMMIT, commit_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset, IterableDataset
 
+    from flagbench.runners.data.texts import TextColumn
+
 _ROWS_A_READ = 20_000
+_TEXT = "text"
 _COMPRESSIONS = {".gz", ".bz2", ".xz", ".zst"}
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _Read = TypeVar("_Read")
 
@@ -58,6 +61,14 @@ class Source(ABC):
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Facts of the source that move a score, as plain values for a digest."""
+
+    @abstractmethod
+    def known_commit(self) -> str | None:
+        """The commit of the hub that all files are known to be of; None where it is not known."""
+
+    def is_at(self, revision: str) -> bool:
+        """Tell whether all files are known to be those of a commit of the hub; of a branch they never are."""
+        return COMMIT.fullmatch(revision) is not None and self.known_commit() == revision
 
     def configs(self) -> list[str]:
         """Names of the configs."""
@@ -102,13 +113,13 @@ class Source(ABC):
 
         return _read_or_refuse(folder, rows)
 
-    def read_texts(self, config: str | None, split: str, columns: Sequence[str]) -> dict[str, Sequence[str]]:
+    def read_texts(self, config: str | None, split: str, columns: Sequence[str]) -> dict[str, TextColumn]:
         """Columns of strings of a split, for splits of any size: the rows lie in a temporary file.
 
         Args:
             config: Of the dataset.
             split: Of the config.
-            columns: Which; numbers among them are read as their digits.
+            columns: Which; ids and grades that are numbers are read as their digits, and a ``text`` must be one.
 
         Raises:
             BadData: As ``read``; or a column that is not there, or a row without a value.
@@ -174,7 +185,11 @@ class HubRepo(Source):
     @property
     def commit(self) -> str:
         """The commit behind the revision."""
-        return self.revision if _COMMIT.fullmatch(self.revision) else self.card().name
+        return self.revision if COMMIT.fullmatch(self.revision) else self.card().name
+
+    def known_commit(self) -> str:
+        """See Source."""
+        return self.commit
 
     @property
     def where(self) -> str:
@@ -197,7 +212,7 @@ class Folder(Source):
     path: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", self.path.expanduser().resolve())
+        object.__setattr__(self, "path", user_path(self.path).resolve())
 
     def card(self) -> Path:
         """See Source."""
@@ -208,6 +223,10 @@ class Folder(Source):
     def files(self, *patterns: str) -> Path:
         """See Source."""
         return self.card()
+
+    def known_commit(self) -> str | None:
+        """See Source."""
+        return commit_of(self.path)
 
     @property
     def where(self) -> str:
@@ -253,6 +272,8 @@ def _tables(stream: IterableDataset) -> Iterator[pa.Table]:
 
 def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.Table:
     """The columns of a schema, as strings; each row must have a value."""
+    import pyarrow as pa
+
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise BadData(f"{where} has no column {', '.join(missing)} (it has {', '.join(table.column_names)})")
@@ -260,6 +281,13 @@ def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.T
         nulls = table.column(name).is_null().to_numpy()
         if nulls.any():
             raise BadData(f"{where} has no {name} in row {begin + int(nulls.argmax())} (counted from 0); fix the data")
+    if _TEXT in schema.names:
+        kind = table.schema.field(_TEXT).type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise BadData(
+                f"{where} has a value of type {kind} instead of a text in column {_TEXT}, row {begin} "
+                "(counted from 0); fix the data"
+            )
     return table.select(schema.names).cast(schema)
 
 
@@ -280,8 +308,11 @@ def _named_configs(folder: Path) -> list[dict[str, Any]]:
     from huggingface_hub import metadata_load
 
     card = folder / "README.md"
-    metadata = _read_or_refuse(folder, lambda: metadata_load(card) if card.is_file() else None) or {}
-    return [entry for entry in metadata.get("configs") or [] if "config_name" in entry]
+    metadata = _read_or_refuse(card, lambda: metadata_load(card) if card.is_file() else None) or {}
+    configs = metadata.get("configs") if isinstance(metadata, dict) else metadata
+    if not isinstance(configs or [], list) or not all(isinstance(entry, dict) for entry in configs or []):
+        raise BadData(f"{card}: its configs are {_shown(configs)} and not a list of tables; fix its YAML")
+    return [entry for entry in configs or [] if "config_name" in entry]
 
 
 def _named_files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
@@ -303,13 +334,20 @@ def _named_files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]
     ):
         return {}
     prefix = f"{str(entry['data_dir']).strip('/')}/" if entry.get("data_dir") else ""
-    return {
-        str(each["split"]): [
-            prefix + path.removeprefix("./")
-            for path in ([each["path"]] if isinstance(each["path"], str) else each["path"])
-        ]
-        for each in files
-    }
+    found: dict[str, list[str]] = {}
+    for each in files:
+        paths = each["path"] if isinstance(each["path"], list) else [each["path"]]
+        if not paths or not all(isinstance(path, str) and path and not path.startswith("/") for path in paths):
+            raise BadData(
+                f"{folder / 'README.md'}: the path of split '{each['split']}' is {_shown(each['path'])}, and not the "
+                "name of files in the folder; fix its YAML"
+            )
+        found[str(each["split"])] = [prefix + path.removeprefix("./") for path in paths]
+    return found
+
+
+def _shown(value: object) -> str:
+    return printable(f"{value!r:.60}")
 
 
 def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> IterableDataset:

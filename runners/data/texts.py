@@ -45,6 +45,7 @@ class TextColumn(_Rows[str]):
     """
 
     def __init__(self, column: pa.ChunkedArray) -> None:
+        self.arrow = column
         self._chunks = column.chunks
         self._ends = np.cumsum([len(chunk) for chunk in self._chunks], dtype=np.int64)
 

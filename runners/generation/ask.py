@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import GeneratorType
+from typing import TypeVar
 
 from flagbench import ModelFault
 from flagbench.models.contract import Generator
 from flagbench.models.prompts import Prompt
 from flagbench.runners.generation.journal import Journal
 from flagbench.runners.progress import Progress
+
+T = TypeVar("T")
 
 Prompts = Callable[[Sequence[str]], Iterable[tuple[str, Prompt]]]
 """Makes the prompts of the questions with these ids, each with its id, in any order; read only as they are asked."""
@@ -115,12 +120,26 @@ def _journalled(
     left = [name for name in ids if name not in journal.done]
     progress.advance(len(ids) - len(left))
     new = 0
-    for name, text in answers(prompts(left)) if left else ():
-        if name in journal.done:
-            raise ModelFault(f"{model.spec.name} answered question {name} twice")
-        journal.add(name, {"answer": text})
-        progress.advance(1)
-        new += 1
+    if left:
+        # Closed here and not when the last error is forgotten: both may have threads.
+        with _ended(prompts(left)) as questions, _ended(answers(questions)) as given:
+            for name, text in given:
+                if name in journal.done:
+                    raise ModelFault(f"{model.spec.name} answered question {name} twice")
+                journal.add(name, {"answer": text})
+                progress.advance(1)
+                new += 1
     if new != len(left):
         raise ModelFault(f"{model.spec.name} gave {new} answers to {len(left)} questions")
     return Answered({name: str(journal.done[name]["answer"]) for name in ids}, new)
+
+
+@contextmanager
+def _ended(items: Iterable[T]) -> Iterator[Iterator[T]]:
+    """An iterator over items, which is closed at the end where it can be."""
+    iterator = iter(items)
+    try:
+        yield iterator
+    finally:
+        if isinstance(iterator, GeneratorType):
+            iterator.close()

@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import Any
 
 from flagbench import BadInput
+from flagbench.files import MIB, open_to_add, parse_json, read_bytes
 
 _FORMAT = "flagbench-answers-1"
+_LARGEST = 4096 * MIB
 
 
 class Journal:
@@ -50,9 +52,9 @@ class Journal:
         handle = -1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = open_to_add(path, "use another --output")
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            content = path.read_bytes()
+            content = read_bytes(path, "use another --output", largest=_LARGEST)
             header, done, size = _read(path, content)
             if header is not None and header != digest:
                 raise BadInput(
@@ -157,8 +159,8 @@ def _read(path: Path, content: bytes) -> tuple[str | None, dict[str, dict[str, A
 def _entry(line: bytes) -> dict[str, Any] | None:
     """The object of a line; None for anything else."""
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
+        entry = parse_json(line, halves=True)
+    except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
 

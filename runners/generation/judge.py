@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from flagbench import BadInput
+from flagbench.files import parse_json, read_bytes
 from flagbench.models.prompts import Prompt
 
 Item = TypeVar("Item")
@@ -104,16 +105,13 @@ class GradeFile:
         self._torn = False
         if path is None:
             return
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             return
-        except OSError as error:
-            raise BadInput(f"cannot read the judgements {path}: {error.strerror}; name another file") from error
+        data = read_bytes(path, "name another file for the judgements")
         self._torn = bool(data) and not data.endswith(b"\n")
         for line in data.split(b"\n"):
-            with suppress(ValueError, RecursionError, LookupError, TypeError):
-                row = json.loads(line)
+            with suppress(ValueError, LookupError, TypeError):
+                row = parse_json(line, halves=True)
                 self._rows.setdefault(row["key"], row)
 
     def get(self, key: str) -> Mapping[str, Any] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 
 from flagbench import BadInput
 from flagbench.models.device import joint_device, resolve_device, resolve_devices
-from flagbench.models.loading.resolve import has_files
+from flagbench.models.loading.resolve import Model, has_files
 from flagbench.runners.request import RunRequest
 
 
@@ -30,6 +31,23 @@ class RequestedDevice:
     def is_cpu(self) -> bool:
         """True on the processor."""
         return joint_device(self.names) == "cpu"
+
+    def check_runs(self, models: Iterable[Model]) -> None:
+        """Refuse what could not run there, before weights load.
+
+        Raises:
+            BadInput: There is no Ray cluster, or the matrix backend asked for cannot run a model.
+        """
+        if self._request.engine == "ray" and self.names:  # the device is refused before the cluster is looked for
+            from flagbench.runners.workers.cluster import check_cluster
+
+            check_cluster(self._request.ray_address)
+        if self._request.backend:
+            from flagbench.models.backbone.backend import check_backend
+
+            for model in models:
+                if model.checkpoint:
+                    check_backend(self._request.backend, model.spec, joint_device(self.names))
 
 
 def _of_cluster(request: RunRequest) -> str:

@@ -8,10 +8,11 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import cast
 
 from flagbench import FlagbenchError
+from flagbench.files import check_name
 from flagbench.models.contract import Adapter, Scorer
 from flagbench.models.device import joint_device
 from flagbench.models.loading.deferred import Deferred
@@ -187,7 +188,7 @@ class _Engine:
             finished=_now(),
             backend="+".join(model.backend for model in self._models if model.backend),
             files=tuple(outcome.files),
-            note=outcome.note,
+            note="; ".join(filter(None, (*loaded.notes, outcome.note))),
             sample=outcome.sample,
         )
         record.check()
@@ -224,9 +225,8 @@ def _checked(files: Mapping[str, str]) -> dict[str, str]:
         ValueError: One would lie elsewhere or is no text.
     """
     for name, text in files.items():
-        path = PurePath(name)
-        if path.is_absolute() or ".." in path.parts or not path.parts or name == "flagbench/run.json":
-            raise ValueError(f"the result file {name!r} would not lie in the folder of the run")
+        if check_name(name) == "flagbench/run.json":
+            raise ValueError(f"the result file {name!r} would replace the record")
         if not isinstance(text, str):
             raise ValueError(f"the result file {name!r} is no text")
     return dict(files)

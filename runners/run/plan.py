@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput, first_few
+from flagbench.files import user_path
 from flagbench.models.adapters import modalities
 from flagbench.models.contract import Role
 from flagbench.models.device import devices_line
@@ -114,10 +116,11 @@ def resolve(request: RunRequest) -> Plan:
     _check_modalities(model, tasks)
     _check_vectors(request, model)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
+    device.check_runs(filter(None, (model, reranker)))
     _check_data(benchmark, tasks, snapshots, request)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
     store = RunStore(_output(request), name, name_revision)
-    _check_folder("--output", request.output.expanduser())
+    _check_folder("--output", store.run_file.parent)
     if request.store:
         _check_folder("--store", request.store)
     elif request.store_fp16:
@@ -170,7 +173,7 @@ def _benchmarks(wanted: Callable[[Benchmark], bool]) -> str:
 
 def _output(request: RunRequest) -> Path:
     """Results folder: those of a profile go beside the full ones, which they neither replace nor join."""
-    output = request.output.expanduser()
+    output = user_path(request.output)
     return output if request.profile == "full" else output / request.profile
 
 
@@ -185,7 +188,7 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
         return root
     if request.data is None:
         return None
-    root = request.data.expanduser()
+    root = user_path(request.data)
     if not root.is_dir():
         raise BadInput(f"--data {request.data}: no such folder; it must hold snapshots as <org>/<repo>/")
     return root
@@ -285,6 +288,8 @@ def _check_folder(flag: str, folder: Path) -> None:
             existing = existing.parent
         if not existing.is_dir():
             raise BadInput(f"{flag} {folder}: {existing} is a file, not a folder; choose another")
+        if flag == "--output" and not os.access(existing, os.W_OK | os.X_OK):
+            raise BadInput(f"{flag} {folder}: {existing} cannot be written; choose another")
     except OSError as error:
         raise BadInput(f"{flag} {folder}: {error.strerror}; choose another") from error
 
@@ -309,6 +314,8 @@ def _step(
         reason = "settings differ: " + "; ".join(changes(before.settings, settings))
     elif overwrite:
         reason = "as asked for"
+    elif before.later_error:
+        reason = "it failed when it was last evaluated"
     else:
         reason = "its result file is gone" if set(outputs) <= set(before.files) else "another split is asked for"
     return replace(step, state="again", reason=reason)

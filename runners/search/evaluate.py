@@ -20,6 +20,7 @@ from flagbench import BadInput
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import Example, Examples
 from flagbench.runners.benchmark import EvaluatedModel
+from flagbench.runners.data.retrieval import oddities
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.hits import Below, Run, in_order
 from flagbench.runners.search.index import IndexInfo
@@ -29,6 +30,8 @@ from flagbench.runners.search.retriever import Retriever
 from flagbench.runners.search.worst import Searched, some_texts, worst_of, worst_queries
 
 _SUBSET = "default"
+_MISSING: Mapping[Rule, str] = {"compat": "and not counted, but for MRR, where they count 0", "strict": "and count 0"}
+"""What becomes of judged queries that are not searched (``metrics.DENOMINATORS``)."""
 
 
 @dataclass(frozen=True)
@@ -265,12 +268,7 @@ def _oddities(data: RetrievalData, rule: Rule) -> Iterator[str]:
     for split, part in data.parts.items():
         if part.qrels is None:
             continue
-        relevant = {query: {each for each, grade in its.items() if grade > 0} for query, its in part.qrels.items()}
-        wanted = set().union(*relevant.values())
-        if absent := len(wanted.difference(data.passages.ids)):
-            yield f"{split}: {absent:,} of {len(wanted):,} relevant passages are not in the corpus and cannot be found"
-        if lost := len(part.qrels.keys() - set(part.queries.ids)):
-            yield f"{split}: {lost:,} of {len(part.qrels):,} judged queries are not among the queries: not searched"
-        if hopeless := sum(not passages for passages in relevant.values()):
+        yield from oddities(split, part.qrels, part.queries.ids, data.passages.ids, _MISSING[rule])
+        if hopeless := sum(not any(grade > 0 for grade in its.values()) for its in part.qrels.values()):
             counted = "do not count" if rule == "strict" else "count 0"
             yield f"{split}: {hopeless:,} of {len(part.qrels):,} queries have no relevant passage and {counted}"

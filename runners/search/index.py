@@ -180,9 +180,9 @@ class StreamSearch:
         )
 
     def close(self) -> None:
-        """Let go of blocks that are still with workers."""
+        """Let go of blocks that no worker has begun, and wait for those that are with one."""
         if self._threads:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.shutdown(cancel_futures=True)
 
     def add(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Search some more vectors.

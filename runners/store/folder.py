@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
+from flagbench.files import read_json
 from flagbench.runners.store.shards import PARTIAL, SUFFIX
 
 _DESCRIPTION = "space.json"
@@ -48,13 +50,13 @@ def _is_space(folder: Path) -> bool:
 
 
 def files(folder: Path, *suffixes: str) -> list[tuple[Path, os.stat_result]]:
-    """Files of a space, by name; those that vanish meanwhile are left out."""
+    """Regular files of a space, by name; those that vanish meanwhile are left out."""
     found = []
     with suppress(FileNotFoundError):
         for path in sorted(folder.iterdir()):
             with suppress(FileNotFoundError):
-                if path.suffix in suffixes:
-                    found.append((path, path.stat()))
+                if path.suffix in suffixes and stat.S_ISREG((state := path.stat()).st_mode):
+                    found.append((path, state))
     return found
 
 
@@ -99,7 +101,7 @@ def describe(folder: Path, identity: Mapping[str, Any]) -> None:
 
 def read_identity(folder: Path) -> dict[str, Any]:
     """The identity that is written down; empty where it cannot be read."""
-    with suppress(OSError, ValueError, RecursionError):
-        identity = json.loads((folder / _DESCRIPTION).read_bytes())
+    with suppress(BadInput):
+        identity = read_json(folder / _DESCRIPTION, "leave it", halves=True)
         return identity if isinstance(identity, dict) else {}
     return {}

@@ -30,6 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flagbench.files import parse_json
+
 SUFFIX = ".shard"
 PARTIAL = ".partial"
 ALIGN = 64
@@ -147,12 +149,22 @@ def unpack(chunk: bytes | bytearray, offset: int) -> Record | None:
     if magic != MAGIC or not size or len(header) < size or zlib.crc32(header) != crc:
         return None
     begin = _aligned(PREFIX.size + size)
-    fields = json.loads(header)
-    columns = tuple(
-        Column(name, np.dtype(dtype), tuple(shape), crc, begin + place)
-        for name, dtype, shape, crc, place in fields["columns"]
-    )
-    return Record(offset, begin + fields["size"], fields["rows"], columns)
+    try:
+        fields = parse_json(header)
+        columns = tuple(
+            Column(name, np.dtype(dtype), tuple(shape), crc, begin + place)
+            for name, dtype, shape, crc, place in fields["columns"]
+        )
+        record = Record(offset, begin + fields["size"], fields["rows"], columns)
+        sound = record.rows >= 0 and all(
+            all(type(each) is int and each >= 0 for each in column.shape)
+            and begin <= column.offset <= column.offset + column.nbytes <= record.length
+            and not column.dtype.hasobject
+            for column in columns
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+        return None  # whoever wrote it knows how to make a checksum
+    return record if sound else None
 
 
 class Writer:

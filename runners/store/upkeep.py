@@ -64,12 +64,14 @@ class Verified:
         bytes: Bytes read.
         damaged: What is damaged.
         torn: Unfinished records that were removed: a process was killed while it wrote.
+        unread: Shards that were not read to their end, and may still be written: nothing is known of what is there.
     """
 
     records: int
     bytes: int
     damaged: tuple[Damage, ...]
     torn: int
+    unread: tuple[Path, ...] = ()
 
 
 def inventory(root: Path) -> list[SpaceInfo]:
@@ -120,6 +122,7 @@ def verify(root: Path) -> Verified:
     """
     records = size = torn = 0
     damaged: list[Damage] = []
+    unread: list[Path] = []
     for folder in _spaces(root):
         for path, status in files(folder, SUFFIX, PARTIAL):
             settled = time.time() - status.st_mtime > _SETTLED_SECONDS
@@ -137,6 +140,8 @@ def verify(root: Path) -> Verified:
             reader.close()
             records += len(report.good)
             size += reader.size
+            if not settled and (report.gaps or report.torn is not None):
+                unread.append(path)
             losses = [*report.bad, *((gap, -1) for gap in report.gaps if settled)]
             fixed = False
             with suppress(OSError):
@@ -148,7 +153,7 @@ def verify(root: Path) -> Verified:
                     torn += 1
             damaged += [Damage(path, offset, rows, fixed) for offset, rows in sorted(losses)]
         drop_if_empty(folder)
-    return Verified(records, size, tuple(damaged), torn)
+    return Verified(records, size, tuple(damaged), torn, tuple(unread))
 
 
 def _spaces(root: Path) -> list[Path]:

@@ -12,6 +12,7 @@ the cluster has room. Checkpoints and, for several such runs, the store lie on s
 from __future__ import annotations
 
 import functools
+import importlib.util
 import socket
 import threading
 from collections.abc import Callable
@@ -65,7 +66,15 @@ def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -
         BadInput: Ray is not installed, the cluster is not there or has no such device, or the model cannot be loaded.
         ModelFault: A worker died while it loaded.
     """
-    ray = _connected(address)
+    ray, end = _connected(address)
+    try:
+        return _pool(ray, end, device, spec, load)
+    except BaseException:
+        end()
+        raise
+
+
+def _pool(ray: ModuleType, end: Callable[[], object], device: str, spec: ModelSpec, load: Load) -> ClusterPool:
     on_gpu = device.startswith("cuda")
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if on_gpu:
@@ -79,23 +88,34 @@ def pool_on_ray(address: str | None, device: str, spec: ModelSpec, load: Load) -
         raise BadInput(f"the Ray cluster has no {'GPU' if on_gpu else 'processor'} to run on: see ray status")
     begin = functools.partial(_Actor, ray, _Shared(ray), load, "cuda:0" if on_gpu else "cpu", needs)
     start: Callable[[], Worker] = begin
-    return ClusterPool(spec, [start] * count, "cuda" if on_gpu else "cpu")
+    return ClusterPool(spec, [start] * count, "cuda" if on_gpu else "cpu", end=end)
 
 
-def _connected(address: str | None) -> ModuleType:
+def check_cluster(address: str | None) -> None:
+    """See that Ray is installed and that a server answers at the address, without joining the cluster.
+
+    Raises:
+        BadInput: It is not, or none does.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise BadInput("--engine ray needs Ray: pip install 'flagbench[ray]'")
+    _refuse_unreachable(address)
+
+
+def _connected(address: str | None) -> tuple[ModuleType, Callable[[], object]]:
+    """Ray, and what ends the connection; nothing where it was there before."""
+    check_cluster(address)
+    import ray
+
+    if ray.is_initialized():
+        return ray, lambda: None
     try:
-        import ray
-    except ImportError:
-        raise BadInput("--engine ray needs Ray: pip install 'flagbench[ray]'") from None
-    if not ray.is_initialized():
-        _refuse_unreachable(address)
-        try:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = address or "this machine"
-            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise BadInput(f"--ray-address {where}: no Ray cluster answers there ({first_line})") from error
-    return cast("ModuleType", ray)
+        ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        where = address or "this machine"
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadInput(f"--ray-address {where}: no Ray cluster answers there ({first_line})") from error
+    return ray, ray.shutdown
 
 
 def _refuse_unreachable(address: str | None) -> None:
@@ -150,15 +170,18 @@ class _Actor:
     def __init__(self, ray: Any, shared: _Shared, load: Load, device: str, needs: dict[str, int]) -> None:
         self._ray = ray
         self._shared = shared
+        self._refuse_without_cluster()
         # No second try of Ray's own: the pool gives a lost chunk away again, and counts.
         self._handle = ray.remote(_Remote).options(max_restarts=0, max_task_retries=0, **needs).remote(load, device)
 
     def ready(self) -> Facts:
         """See Worker."""
+        self._refuse_without_cluster()
         return cast("Facts", self._answer(self._handle.facts.remote(), _START_SECONDS))
 
     def call(self, message: Message | Block, patience: float) -> Any:
         """See Worker."""
+        self._refuse_without_cluster()
         if isinstance(message, Block):
             queries = self._shared.reference(message.queries)
             return self._answer(self._handle.search.remote(queries, message.vectors, message.k), patience)
@@ -166,9 +189,20 @@ class _Actor:
 
     def kill(self) -> None:
         """See Worker."""
-        self._ray.kill(self._handle)
+        if self._ray.is_initialized():
+            self._ray.kill(self._handle)
+
+    def _refuse_without_cluster(self) -> None:
+        """See that the connection is there: without one, any call of Ray's would make a new one, to a new cluster.
+
+        Raises:
+            WorkerLost: It is not.
+        """
+        if not self._ray.is_initialized():
+            raise WorkerLost("the connection to the Ray cluster was closed")
 
     def _answer(self, reference: Any, patience: float) -> Any:
+        self._refuse_without_cluster()
         errors = self._ray.exceptions
         try:
             return unwrapped(self._ray.get(reference, timeout=patience))

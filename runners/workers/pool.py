@@ -115,6 +115,7 @@ class Pool:
         device: str,
         *,
         patience: float = PATIENCE_SECONDS,
+        end: Callable[[], object] = lambda: None,
     ) -> None:
         """Start the workers and wait until each has loaded the model.
 
@@ -123,6 +124,7 @@ class Pool:
             starts: Each starts one worker, and starts it again when it was lost.
             device: Where they are.
             patience: Seconds after which a chunk's worker hangs, if no chunk before was that slow.
+            end: Called when the pool is closed and nothing of it runs any more.
 
         Raises:
             BadInput: The model cannot be loaded.
@@ -137,6 +139,9 @@ class Pool:
         self._starts = starts
         self._free: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._changing = threading.Lock()
+        self._replacing: list[threading.Thread] = []
+        self._end = end
         try:
             for number, start in enumerate(starts):
                 self._workers[number] = start()
@@ -173,11 +178,17 @@ class Pool:
         return cast("NDArray[np.float32]", self.prepare(pairs, instruction=instruction)())
 
     def close(self) -> None:
-        """End the workers."""
-        self._closed.set()
+        """End the workers, and wait for whoever is replacing one; a second time does nothing."""
+        with self._changing:
+            if self._closed.is_set():
+                return
+            self._closed.set()
         for worker in list(self._workers.values()):
             worker.kill()
         self._free.put(None)
+        for thread in self._replacing:
+            thread.join()
+        self._end()
 
     def _run(self, message: Message | Block) -> Any:
         reasons: list[str] = []
@@ -192,8 +203,7 @@ class Pool:
                 result = self._workers[number].call(message, max(self._patience, _PATIENCE_TIMES * self._longest))
             except WorkerLost as error:
                 reasons.append(str(error))
-                # Not waited for: another worker may be free long before a new one has loaded the model.
-                threading.Thread(target=self._replace, args=(number,), name="replace", daemon=True).start()
+                self._begin_to_replace(number)
                 continue
             except BaseException:
                 self._free.put(number)
@@ -208,13 +218,23 @@ class Pool:
         )
         raise ModelFault(f"{self.spec.name}: {what}: {'; '.join(reasons)}")
 
+    def _begin_to_replace(self, number: int) -> None:
+        """Not waited for: another worker may be free long before a new one has loaded the model."""
+        with self._changing:
+            if self._closed.is_set():
+                return
+            thread = threading.Thread(target=self._replace, args=(number,), name="replace", daemon=True)
+            self._replacing.append(thread)
+            thread.start()
+
     def _replace(self, number: int) -> None:
         """A new worker in the place of a lost one; where there can be none, the others go on alone."""
         try:
             self._workers[number].kill()
-            if not self._closed.is_set():
-                self._workers[number] = self._starts[number]()
             if self._closed.is_set():
+                return
+            self._workers[number] = self._starts[number]()
+            if self._closed.is_set():  # close may have gone through the workers before this one was among them
                 self._workers[number].kill()
                 return
             self._workers[number].ready()

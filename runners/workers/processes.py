@@ -55,6 +55,7 @@ class _ProcessWorker:
         context = multiprocessing.get_context("spawn")
         self._device = device
         self._pipe, theirs = context.Pipe()
+        self._using = threading.Lock()
         self._process: SpawnProcess = context.Process(
             target=_work, args=(theirs, load, device, threads), name=f"worker-{device}", daemon=True
         )
@@ -63,25 +64,29 @@ class _ProcessWorker:
 
     def ready(self) -> Facts:
         """See Worker."""
-        return cast("Facts", self._answer(None))
+        with self._using:
+            return cast("Facts", self._answer(None))
 
     def call(self, message: Message | Block, patience: float) -> Any:
         """See Worker."""
-        try:
-            self._pipe.send(message)
-        except OSError as error:
-            raise WorkerLost(self._fate()) from error
-        return self._answer(patience)
+        with self._using:
+            try:
+                self._pipe.send(message)
+            except OSError as error:
+                raise WorkerLost(self._fate()) from error
+            return self._answer(patience)
 
     def kill(self) -> None:
         """See Worker."""
         self._process.kill()
-        self._process.join()  # whoever waits at the pipe is told by its end, so it is not closed here
+        self._process.join()
+        with self._using:  # whoever waits at the pipe is told by its end
+            self._pipe.close()
 
     def _answer(self, patience: float | None) -> Any:
-        if not self._pipe.poll(patience):
-            raise WorkerLost(f"the worker on {self._device} gave no answer in {patience:.0f} s")
         try:
+            if not self._pipe.poll(patience):
+                raise WorkerLost(f"the worker on {self._device} gave no answer in {patience:.0f} s")
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise WorkerLost(self._fate()) from error

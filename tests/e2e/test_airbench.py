@@ -253,7 +253,7 @@ def test_results_of_other_settings_are_not_mixed(run: Path) -> None:
             lambda text: text.replace('"model_name": "random"', '"model_name": "bge-m3"'),
             "holds results of model bge-m3",
         ),
-        (lambda text: text[: len(text) // 2], "is not complete JSON"),
+        (lambda text: text[: len(text) // 2], "is not JSON"),
     ],
     ids=["another model's", "truncated"],
 )

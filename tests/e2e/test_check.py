@@ -29,14 +29,20 @@ def rules(tmp_path: Path) -> Path:
     return file
 
 
-def tasks(a: float, *others: str) -> list[object]:
+def tasks(a: float, *others: str, at: str = "2026-01-01T00:00:00+00:00") -> list[object]:
     values = {"ndcg_at_10": {f"q{number}": a for number in range(10)}}
-    return [made_task("A", a, values=values), *(made_task(name) for name in others)]
+    return [made_task("A", a, values=values, finished=at), *(made_task(name, finished=at) for name in others)]
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return write_run(tmp_path / "base", "org/one", *tasks(0.5, "B"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def again(tmp_path: Path) -> Path:
+    """The same model with the same scores, evaluated a day later."""
+    return write_run(tmp_path / "again", "org/one", *tasks(0.5, "B", at="2026-01-02T00:00:00+00:00"))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -48,14 +54,14 @@ def check(base: Path | str, run: Path, rules: Path, *more: str | Path) -> subpro
     return here("check", "--baseline", base, "--candidate", run, "--rules", rules, *more)
 
 
-def test_pass_regression_and_cannot_tell(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
-    same = check(base, base, rules)
+def test_pass_regression_and_cannot_tell(base: Path, again: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
+    same = check(base, again, rules)
     assert (same.returncode, same.stderr) == (0, "")
     assert "PASS: 3 pass of 3 checks" in same.stdout
     fails = check(base, worse, rules)
     assert (fails.returncode, fails.stderr) == (1, "")
     assert "REGRESSION: 2 FAIL, 1 pass of 3 checks" in fails.stdout
-    short = write_run(tmp_path / "short", "org/one", *tasks(0.5))  # type: ignore[arg-type]
+    short = write_run(tmp_path / "short", "org/one", *tasks(0.5, at=""))  # type: ignore[arg-type]
     untold = check(base, short, rules)
     assert (untold.returncode, untold.stderr) == (2, "")
     assert "the candidate lacks B" in untold.stdout
@@ -89,20 +95,21 @@ def test_a_published_baseline(rules: Path, tmp_path: Path) -> None:
     assert "did you mean BAAI/bge-small-zh" in one_line(check("published:BAAI/bge-smal-zh-v1.5", run, rules))
 
 
-def test_an_average_of_the_benchmark(base: Path, rules: Path) -> None:
+def test_an_average_of_the_benchmark(base: Path, again: Path, rules: Path) -> None:
     """It is that of all tasks of C-MTEB, of which this run has not one; the run itself may be of whatever benchmark."""
     rules.write_text('[[rule]]\naverages = ["Avg"]\nmin-score = 1\n', encoding="utf-8")
-    result = check(base, base, rules)
+    result = check(base, again, rules)
     assert result.returncode == 2
     assert "neither run has T2Retrieval, MMarcoRetrieval" in " ".join(result.stdout.split())
-    file = next(base.rglob("run.json")) if base.is_dir() else base
-    file.write_text(file.read_text(encoding="utf-8").replace('"cmteb"', '"elsewhere"'), encoding="utf-8")
-    assert "unknown average 'Avg'" in one_line(check(base, base, rules))
+    for run in (base, again):
+        file = next(run.rglob("run.json"))
+        file.write_text(file.read_text(encoding="utf-8").replace('"cmteb"', '"elsewhere"'), encoding="utf-8")
+    assert "unknown average 'Avg'" in one_line(check(base, again, rules))
     rules.write_text('[[rule]]\naverages = ["average"]\nmin-score = 1\n', encoding="utf-8")
-    assert check(base, base, rules).returncode == 0
+    assert check(base, again, rules).returncode == 0
 
 
-def test_files(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
+def test_files(base: Path, again: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
     files = {flag: tmp_path / f"gate.{flag}" for flag in ("junit", "markdown", "json")}
     flags = [part for flag, file in files.items() for part in (f"--{flag}", file)]
     assert check(base, worse, rules, *flags).returncode == 1
@@ -111,12 +118,12 @@ def test_files(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
     assert "| FAIL | A | rule 2 | no-significant-drop |" in files["markdown"].read_text(encoding="utf-8")
     assert json.loads(files["json"].read_text(encoding="utf-8"))["outcome"] == "regression"
     assert "exists already" in one_line(check(base, worse, rules, *flags))
-    assert check(base, base, rules, *flags, "--overwrite").returncode == 0
+    assert check(base, again, rules, *flags, "--overwrite").returncode == 0
     assert json.loads(files["json"].read_text(encoding="utf-8"))["outcome"] == "pass"
 
 
 def test_within_github_actions(
-    base: Path, worse: Path, rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, again: Path, worse: Path, rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = tmp_path / "summary.md"
     summary.write_text("before\n", encoding="utf-8")
@@ -130,10 +137,10 @@ def test_within_github_actions(
     assert lines[0].startswith("::error title=FAIL%3A A::rule 1, max-drop 0.5: -10.000 points")
     assert len(lines) == 2
     assert summary.read_text(encoding="utf-8").startswith("before\n### Regression gate: REGRESSION")
-    assert check(base, base, rules).stdout.count("::error") == 0
+    assert check(base, again, rules).stdout.count("::error") == 0
     assert summary.read_text(encoding="utf-8").count("### Regression gate") == 2
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
-    assert "GITHUB_STEP_SUMMARY" in check(base, base, rules).stderr
+    assert "GITHUB_STEP_SUMMARY" in check(base, again, rules).stderr
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:
@@ -178,6 +185,23 @@ def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules
     assert "are required" in one_line(here("check"))
 
 
+def test_a_run_is_not_checked_against_itself(base: Path, rules: Path, tmp_path: Path) -> None:
+    """By another path, through a link, as a copy, as a saved baseline, and after more tasks were evaluated."""
+    saved, copy, link, grown = (tmp_path / name for name in ("saved.json", "copy", "link", "grown"))
+    here("baseline", base, "--output", saved)
+    shutil.copytree(base, copy)
+    link.symlink_to(base)
+    (tmp_path / "linked.json").symlink_to(base / "flagbench" / "run.json")
+    write_run(grown, "org/one", *tasks(0.5, "B", "C"))  # type: ignore[arg-type]
+    pairs = [(base, base), (tmp_path / "base", base), (base / "flagbench" / "run.json", base), (base, link)]
+    pairs += [(base, tmp_path / "linked.json"), (base, copy), (copy / "flagbench" / "run.json", saved)]
+    pairs += [(saved, base), (saved, saved), (saved, grown), (base, grown)]
+    for baseline, run in pairs:
+        said = one_line(check(baseline, run, rules, "--json", tmp_path / "out.json"))
+        assert "--baseline and --candidate are the same run of org/one" in said
+    assert not (tmp_path / "out.json").exists()
+
+
 @pytest.mark.parametrize(("given", "seed"), [((), 0), (("--seed", "7"), 7)])
 def test_the_seed_of_the_tests_is_the_one_asked_for(
     base: Path, worse: Path, rules: Path, tmp_path: Path, given: tuple[str, ...], seed: int
@@ -187,9 +211,9 @@ def test_the_seed_of_the_tests_is_the_one_asked_for(
     assert json.loads(out.read_text(encoding="utf-8"))["method"]["seed"] == seed
 
 
-def test_nothing_heavy_is_loaded(base: Path, rules: Path) -> None:
+def test_nothing_heavy_is_loaded(base: Path, again: Path, rules: Path) -> None:
     heavy = {"torch", "transformers", "mteb", "faiss", "datasets", "scipy"}
-    assert not heavy & loaded_by("check", "--baseline", base, "--candidate", base, "--rules", rules)[0]
+    assert not heavy & loaded_by("check", "--baseline", base, "--candidate", again, "--rules", rules)[0]
     for command in ("check", "baseline"):
         assert not (heavy | {"numpy", "rich"}) & loaded_by(command, "--help")[0]
 
@@ -209,6 +233,17 @@ def real(minilm: Path, shared_data: Path, tmp_path_factory: pytest.TempPathFacto
             result = here("evaluate", *model, "--benchmark", benchmark, *more, *where)
             assert result.returncode == 0, result.stderr
     return {length: root / str(length) for length in (256, 8)}
+
+
+def evaluated_again(output: Path, target: Path) -> Path:
+    """A run with the same results, of another day."""
+    shutil.copytree(output, target)
+    (file,) = target.glob("*/*/flagbench/run.json")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    for task in record["tasks"].values():
+        task["finished"] = "2000-01-01T00:00:00+00:00"
+    file.write_text(json.dumps(record), encoding="utf-8")
+    return target
 
 
 _AIR_BENCH = "AIR-Bench_24.05_qa_wiki_zh_default"
@@ -236,10 +271,10 @@ def test_texts_that_are_cut_short_are_a_regression(real: dict[int, Path], tmp_pa
     lost = ("STSB", "XQuADRetrieval", _AIR_BENCH, "average")
     expected = {(name, "max-drop"): "FAIL" for name in lost} | {(_AIR_BENCH, "no-significant-drop"): "FAIL"}
     assert outcomes == expected | {("Ocnli", "max-drop"): "pass"}  # whose sentences are short: 1.5 points
-    same = check(real[256], real[256], rules)
+    same = check(real[256], evaluated_again(real[256], tmp_path / "again"), rules)
     assert same.returncode == 0, same.stdout
     assert "PASS: 6 pass of 6 checks" in same.stdout
-    shutil.copytree(real[256], tmp_path / "short")
+    evaluated_again(real[256], tmp_path / "short")
     (file,) = (tmp_path / "short").glob("*/*/flagbench/run.json")
     record = json.loads(file.read_text(encoding="utf-8"))
     del record["tasks"]["XQuADRetrieval"]

@@ -61,6 +61,7 @@ def test_a_troubled_server_loses_no_answer(server: FakeServer, tmp_path: Path, m
 
 def test_a_key_is_written_nowhere(server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLAGBENCH_API_KEY", "sk-very-secret")
+    server.answer = lambda body: f"{_letter(body)} sk-very-secret"
     result = _run(server, tmp_path, "--tasks", "plotQA")
     assert result.returncode == 0, result.stderr
     assert any("sk-very-secret" in value for value in server.headers[-1].values())

@@ -87,7 +87,9 @@ def test_a_run_goes_on_in_a_folder_of_version_1(tmp_path: Path) -> None:
     evaluate(tmp_path, [*command, "zh,de"])
     written = json.loads(path.read_text(encoding="utf-8"))
     assert (written["schema_version"], len(written["tasks"])) == (SCHEMA_VERSION, 2)
-    assert written["tasks"][AIR] == json.loads(old)["tasks"][AIR] | {"sample": None}
+    before = json.loads(old)["tasks"][AIR]
+    today = {"sample": None, "later_error": "", "data": before["data"] | {"content": {}}}  # none was recorded then
+    assert written["tasks"][AIR] == before | today
     (run,) = find_runs(tmp_path)
     assert run.values(AIR) == values
 

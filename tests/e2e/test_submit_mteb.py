@@ -71,7 +71,7 @@ def test_a_run_over_the_miniature_data_is_refused(
         line = refusal(
             submit(tmp_path / "out", *NAMED, "--output", tmp_path / "made", "--model-card", tmp_path / "card.md", *more)
         )
-        assert "nothing to submit: 2 tasks ran over rows that differ from the published: LCQMC, STSB" in line
+        assert "nothing to submit: 2 tasks ran over what is not the official data: LCQMC, STSB" in line
     assert sorted(tmp_path.rglob("*")) == before
 
 

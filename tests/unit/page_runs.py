@@ -19,7 +19,8 @@ KINDS = ("Retrieval", "Reranking", "STS", "Classification", "Clustering")
 
 def page_task(name: str, score: float | None = 0.5, kind: str = "Retrieval", **fields: Any) -> TaskRecord:
     """A task; a score alone is of split dev."""
-    row = {"name": name, "main_score": "ndcg_at_10", "dataset": f"org/{name}", "revision": "0123456789abcdef"}
+    main_score = fields.pop("main_score", "ndcg_at_10")
+    row = {"name": name, "main_score": main_score, "dataset": f"org/{name}", "revision": "0123456789abcdef"}
     settings: dict[str, Any] = fields.pop("settings", None) or {
         "data": {"source": "folder", "files": "f1"},
         "task": row,
@@ -28,7 +29,7 @@ def page_task(name: str, score: float | None = 0.5, kind: str = "Retrieval", **f
     plain: dict[str, Any] = {
         "status": "success",
         "scores": {} if score is None else {"dev": {"default": score}},
-        "data": {"status": "exact", "differences": [], "source": "hub"},
+        "data": {"status": "official", "differences": [], "source": "hub"},
         "search": {"library": "faiss 1.15.1", "index": "flat", "devices": "cpu", "exact": True},
         "seconds": {"data": 1.0, "encode": 2.0, "search": 0.5, "score": 0.5},
         "texts": {"asked": 220, "distinct": 200, "encoded": 200},

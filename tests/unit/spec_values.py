@@ -37,6 +37,7 @@ OTHER_VALUES: Mapping[str, Any] = {
     "dtype": "fp16",
     "attention": "eager",
     "dense_layers": ("2_Dense",),
+    "tokenizer": "tokenizer.json",
     "base": f"org/base@{'1' * 40}",
     "adapters": ("org/adapter@" + "2" * 40,),
     "licence": "mit",

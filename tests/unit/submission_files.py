@@ -70,7 +70,7 @@ def task_record(name: str, spec: ModelSpec = SPEC, result: TaskResult | None = N
         "kind": metadata.type,
         "status": "success",
         "scores": scores,
-        "data": {"status": "exact", "differences": [], "source": f"folder {Path.home()}/snapshots"},
+        "data": {"status": "official", "differences": [], "source": f"folder {Path.home()}/snapshots"},
         "files": (f"{name}.json",),
     }
     return TaskRecord(name=name, settings=settings, digest=settings_digest(settings), **plain | fields)

@@ -26,11 +26,16 @@ def write_video(
     pixels: str = "yuv420p",
     options: Mapping[str, str] | None = None,
     rotation: int = 0,
+    still: bool = False,
 ) -> Path:
-    """A video at 25 frames a second, or with its frames at the given milliseconds; GOP 250 and B-frames."""
+    """A video at 25 frames a second, or with its frames at the given milliseconds; GOP 250 and B-frames.
+
+    With ``still`` its first stream is a picture of another size, without the mark of a cover.
+    """
     width, height = size
     speed = {"preset": "ultrafast", "b-pyramid": "normal"} if codec == "libx264" else {}
     with av.open(str(path), "w") as container:
+        picture_first: Any = container.add_stream("mjpeg", rate=1) if still else None
         wanted = {"g": "250", "bf": "3", "threads": "1", **speed, **(options or {})}
         stream: Any = container.add_stream(codec, rate=25, options=wanted)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
@@ -38,6 +43,12 @@ def write_video(
         stream.time_base = stream.codec_context.time_base = unit
         if rotation:
             stream.set_display_rotation(rotation)
+        if still:
+            picture_first.width, picture_first.height, picture_first.pix_fmt = 320, 240, "yuvj420p"
+            white = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 255, np.uint8), format="rgb24")
+            white = white.reformat(format="yuvj420p")
+            white.pts = 0
+            container.mux(picture_first.encode(white) + picture_first.encode())
         for number in range(frames):
             picture = np.full((height, width, 3), 40 + number % 100, np.uint8)
             picture[: height // 2, : (number * 5) % width] = 200

@@ -137,10 +137,10 @@ def changed(**keys: Any) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[:200], r"is not complete JSON \(.*\): evaluate again, or copy it again"),
-        (lambda text: "", "is not complete JSON"),
-        (lambda text: "\ufeff" + text, "is not complete JSON"),
-        (lambda text: "[" * 100_000, "is not complete JSON"),
+        (lambda text: text[:200], r"is not JSON \(.*\): evaluate again, or copy it again"),
+        (lambda text: "", "is not JSON"),
+        (lambda text: "\ufeff" + text, "is not JSON"),
+        (lambda text: "[" * 100_000, "is nested too deeply"),
         (lambda text: "[1]", "holds no search results, but other JSON"),
         (changed(model_name=None), "has no model_name"),
         (changed(dataset_name=None), "has no dataset_name"),
@@ -150,14 +150,17 @@ def changed(**keys: Any) -> Callable[[str], str]:
         (changed(search_results={"q": {"a": "1"}}), "passage 'a' of query 'q' has '1' for a score"),
         (changed(search_results={"q": {"a": True}}), "passage 'a' of query 'q' has True for a score"),
         (changed(search_results={"q": {"a": None}}), "passage 'a' of query 'q' has None for a score"),
-        (changed(search_results={"q": {"a": float("nan")}}), "holds the score NaN, which no ranking has"),
-        (changed(search_results={"q": {"a": -float("inf")}}), "holds the score -Infinity"),
-        (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "1e999"), "is not finite"),
+        (changed(search_results={"q": {"a": float("nan")}}), "holds NaN, which is no number of JSON"),
+        (changed(search_results={"q": {"a": -float("inf")}}), "holds -Infinity"),
+        (
+            lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "1e999"),
+            "holds the number 1e999, which is too large",
+        ),
         (changed(search_results={"q": {"a": 10**400}}), "is not finite"),
-        (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "7" * 5000), "not complete JSON"),
+        (lambda text: changed(search_results={"q": {"a": 77}})(text).replace("77", "7" * 5000), "is not JSON"),
         (lambda text: changed(search_results={"q": {"a": 7}})(text).replace('"a": 7', '"a": 7, "a": 8'), "'a' twice"),
-        (lambda text: text.replace('"dev-1"', '"dev-0"'), "holds 'dev-0' twice in one place"),
-        (lambda text: text.replace('"language"', '"domain"'), "holds 'domain' twice in one place"),
+        (lambda text: text.replace('"dev-1"', '"dev-0"'), "has the key 'dev-0' twice in one object"),
+        (lambda text: text.replace('"language"', '"domain"'), "has the key 'domain' twice"),
         (changed(model_name=7), "model_name is 7, and should be text"),
         (
             changed(benchmark_version="AIR-Bench_99"),
@@ -185,12 +188,30 @@ def test_damage_is_one_line(damage: Callable[[str], str], message: str, tmp_path
 def test_bytes_that_are_no_utf_8_are_damage(tmp_path: Path) -> None:
     path = write(tmp_path, results_of(dataset(), "dev"))
     path.write_bytes(b"\xff\xfe" + path.read_bytes())
-    with pytest.raises(BadData, match=r"is not complete JSON \(UnicodeDecodeError\)"):
+    with pytest.raises(BadData, match=r"is not UTF-8"):
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"model_name":\n "m" 7}', "Expecting ',' delimiter: line 2 column 6 (char 20)"),
+        (b"", "Expecting value: line 1 column 1 (char 0)"),
+        (b'{"a": ' + b"7" * 5000 + b"}", "ValueError"),
+        (b"[" * 200_000, "RecursionError"),
+    ],
+    ids=["syntax", "empty", "a number of thousands of digits", "nested too deep"],
+)
+def test_the_place_where_json_breaks_off_is_named(data: bytes, reason: str, tmp_path: Path) -> None:
+    path = write(tmp_path, results_of(dataset(), "dev"))
+    path.write_bytes(data)
+    with pytest.raises(BadData) as caught:
+        read(path)
+    assert str(caught.value) == f"{path} is not complete JSON ({reason}): evaluate again, or copy it again"
+
+
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="cannot be read: No such file"):
+    with pytest.raises(BadInput, match="cannot be read \\(No such file"):
         read(tmp_path / "qa" / "wiki" / "zh_default_dev.json")
 
 

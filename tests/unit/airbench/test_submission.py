@@ -196,7 +196,7 @@ def test_all_faults_are_named_at_once(folder: Path, snapshots: Snapshots) -> Non
     said = str(caught.value)
     assert "1 of 3 datasets are missing: AIR-Bench_24.05_qa_law_en_default (evaluate them, or use --allow" in said
     assert "file notes.txt does not belong" in said
-    assert "zh_default_test.json is not complete JSON" in said
+    assert "zh_default_test.json is not JSON" in said
 
     for number in range(20):
         (folder / f"notes-{number}.txt").write_text("")
@@ -252,7 +252,7 @@ def test_version_is_found_wherever_it_stands(folder: Path) -> None:
     assert choose(folder).version == "24.05", "the check is to name what is damaged"
     for path in folder.rglob("*_test.json"):
         path.write_text("{")
-    with pytest.raises(BadData, match="is not complete JSON"):
+    with pytest.raises(BadData, match="is not JSON"):
         choose(folder)
 
 
@@ -387,6 +387,32 @@ def test_command_says_what_was_checked_and_what_to_fill_in(
     with pytest.raises(BadInput, match="exists already: use --overwrite"):
         run_submit(*asked, "--allow-partial")
     assert run_submit(*asked, "--allow-partial", "--overwrite", "--anonymous") == 0
+
+
+def test_command_wants_the_addresses_that_the_leaderboard_wants(
+    folder: Path, snapshots: Snapshots, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert snapshots.root
+    asked = ["--data", snapshots.root, "--output", tmp_path / "out", "--model-name", "M", "--allow-partial"]
+    with pytest.raises(BadInput, match=r"^--model-url is '': the leaderboard wants one"):
+        run_submit(folder, *asked)
+    reranked = write_all(folder.parent.parent, some_datasets(), reranker="r")
+    with pytest.raises(BadInput, match=r"^--reranker-url is '': the leaderboard wants one"):
+        run_submit(reranked, *asked, "--model-url", URL)
+    assert not (tmp_path / "out").exists()
+    capsys.readouterr()
+
+    assert run_submit(reranked, *asked, "--anonymous", "--reranker-name", "R") == 0
+    lines = capsys.readouterr().out.splitlines()
+    fields = [line.strip() for line in lines[lines.index(next(line for line in lines if "Submit here!" in line)) + 1 :]]
+    assert fields == [
+        "Retrieval Method name: M",
+        "Retrieval Method URL:",
+        "Reranking Model name: R",
+        "Reranking Model URL:",
+        "AIR-Bench Version: AIR-Bench_24.05",
+        "I want to submit anonymously: yes",
+    ]
 
 
 def test_command_with_the_miniature_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,7 @@ from flagbench.cmteb.evaluation import evaluate
 from flagbench.cmteb.loading import load
 from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.contract import DENSE, Part, Role
+from flagbench.models.embedders.settings import M3Settings
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import Item
 from flagbench.models.loading.registry import published
@@ -133,14 +134,41 @@ def test_an_encoder_alone_is_searched_by_mteb() -> None:
     assert not isinstance(alone, SearchProtocol)
 
 
-def test_the_model_file_of_mteb_has_the_settings() -> None:
-    meta = model_meta(replace(_RANDOM, prompts=(("query", "Q: "),), passage_max_length=77, similarity="dot"))
-    assert (meta.name, meta.revision) == (_RANDOM.name, _RANDOM.revision)
-    assert meta.max_tokens == 77
-    assert meta.similarity_fn_name == "dot"
-    assert meta.use_instructions is True
-    assert meta.is_cross_encoder is False
-    assert model_meta(_RERANKER).is_cross_encoder is True
+_M3 = published()["BAAI/bge-m3"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (replace(_RANDOM, prompts=(("query", "Q: "),), passage_max_length=77, similarity="dot"), "dense"),
+        (_M3, "dense"),
+        (replace(_M3, own=M3Settings("sparse")), "sparse"),
+        (replace(_M3, own=M3Settings("colbert", (), 100)), "late-interaction"),
+        (replace(_M3, own=M3Settings("hybrid", (1.0, 0.3, 1.0), 100)), "hybrid"),
+        (_RERANKER, "cross-encoder"),
+        (published()["BAAI/bge-reranker-v2-m3"], "cross-encoder"),
+        (published()["flagbench/bm25"], "sparse"),
+    ],
+    ids=["random", "m3", "sparse", "colbert", "hybrid", "random reranker", "reranker", "bm25"],
+)
+def test_the_model_file_of_mteb_has_the_settings(spec: ModelSpec, kind: str) -> None:
+    meta = model_meta(spec)
+    files = not spec.name.startswith("flagbench/")
+    assert (meta.name, meta.revision) == (spec.name, spec.revision)
+    assert meta.max_tokens == (spec.passage_max_length or None)
+    assert meta.license == (spec.licence or None)
+    assert meta.similarity_fn_name == (spec.similarity if spec.ability == "encode" else None)
+    assert meta.use_instructions is bool(spec.prompts)
+    assert meta.framework == (["PyTorch", "Transformers", "safetensors"] if files else [])
+    assert meta.model_type == [kind]
+    assert meta.is_cross_encoder is (spec.ability == "score")
+
+
+def test_the_model_file_of_two_models_names_both() -> None:
+    meta = model_meta(_M3, published()["BAAI/bge-reranker-v2-m3"])
+    assert meta.name == "BAAI/bge-m3+bge-reranker-v2-m3"
+    assert meta.revision == f"{_M3.revision}+{published()['BAAI/bge-reranker-v2-m3'].revision}"
+    assert meta.model_type == ["dense"]
 
 
 # Texts of passages.

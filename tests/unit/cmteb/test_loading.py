@@ -114,7 +114,7 @@ def _class_statistics() -> dict[str, Any]:
 def test_equal_statistics_are_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _publish(monkeypatch, _pair_statistics())
     verdict = _load(tmp_path, "LCQMC", test=_PAIRS).data
-    assert (verdict.status, verdict.differences) == ("exact", ())
+    assert (verdict.status, verdict.differences) == ("counts agree", ())
     assert verdict.source == f"folder {tmp_path / 'C-MTEB' / 'LCQMC'}"
 
 
@@ -166,7 +166,7 @@ def test_statistics_of_other_splits_leave_it_unknown(tmp_path: Path, monkeypatch
 
 def test_labels_may_have_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _publish(monkeypatch, _class_statistics())
-    assert _load(tmp_path, "Waimai", train=_TRAIN, test=_TEST).data.status == "exact"
+    assert _load(tmp_path, "Waimai", train=_TRAIN, test=_TEST).data.status == "counts agree"
 
 
 def test_another_count_of_a_label_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_the_training_rows_take_part_in_the_verdict(tmp_path: Path, monkeypatch:
     _publish(monkeypatch, _class_statistics())
     train = [*_TRAIN[:2], {"text": "other", "label": 0}]
     verdict = _load(tmp_path, "Waimai", train=train, test=_TEST).data
-    assert verdict.status == "exact"  # one and two, as published
+    assert verdict.status == "counts agree"  # one and two, as published
     verdict = _load(tmp_path, "Waimai", train=[*_TRAIN, {"text": "third", "label": 0}], test=_TEST).data
     assert verdict.status == "differs"
     assert "train num_samples: 4 instead of 3" in verdict.differences
@@ -192,7 +192,7 @@ def test_the_training_rows_take_part_in_the_verdict(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("name", ["LCQMC", "AFQMC", "Ocnli", "TNews", "STSB", "PAWSX"])
 def test_the_published_rows_are_exact(shared_data: Path, name: str) -> None:
     verdict = load(_TASKS[name], Snapshots(shared_data)).data
-    assert (verdict.status, verdict.differences) == ("exact", ())
+    assert (verdict.status, verdict.differences) == ("counts agree", ())
 
 
 @pytest.mark.parametrize("name", ["CLSClusteringS2S", "IFlyTek"])
@@ -205,7 +205,7 @@ def test_a_part_of_the_published_rows_differs(shared_data: Path, name: str) -> N
 def test_published_retrieval_rows_are_exact(shared_data: Path) -> None:
     row = MTEB.select(RunRequest(model="any", benchmark="mteb", tasks=("SciFact",)))[0]
     loaded = load(row, Snapshots(shared_data))
-    assert loaded.data.status == "exact"
+    assert loaded.data.status == "counts agree"
     assert len(loaded.content.dataset["default"]["test"]["corpus"]) == 5183
 
 
@@ -272,7 +272,7 @@ def test_an_empty_text_of_the_published_rows_is_kept(tmp_path: Path, monkeypatch
     statistics = _pair_statistics()
     statistics["test"] |= {"number_of_characters": 12, "text2_statistics": _texts(4, 0, 4 / 3, 3, 3)}
     _publish(monkeypatch, statistics)
-    assert _load(tmp_path, "LCQMC", test=rows).data.status == "exact"
+    assert _load(tmp_path, "LCQMC", test=rows).data.status == "counts agree"
 
 
 _LAYOUT = {"corpus": "corpus", "queries": "queries", "default": "default"}

@@ -18,6 +18,9 @@ from flagbench.cmteb.bridge import quiet
 from flagbench.cmteb.model_card import model_card
 from flagbench.cmteb.submission import Checked, check, write
 from flagbench.cmteb.submitted_model import identify
+from flagbench.models.embedders.settings import ExpertSettings, M3Settings
+from flagbench.models.loading.registry import published
+from flagbench.models.rerankers.settings import CompressionSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.results.runs import find_run
 from tests.unit.submission_files import CORE, OWN, SPEC, SPLITS, result_of, score_of, task_record, write_run
@@ -136,6 +139,60 @@ def test_the_settings_are_told(tmp_path: Path) -> None:
     assert said["instruction before queries (Retrieval, Reranking)"] == "为这个句子生成表示以用于检索相关文章："
     assert said["harness"] == "FlagBench 0.1.0"
     assert said["mteb"] == mteb.__version__
+
+
+def _settings_told(whole: Checked, name: str, spec: ModelSpec, **settings: Any) -> list[list[str]]:
+    entry = next(each for each in whole.entries if each.name == name)
+    record = task_record(name, spec)
+    entry = replace(entry, record=replace(record, settings=record.settings | settings))
+    *_, told = tables(model_card(replace(whole, entries=(entry,), standings=())))
+    return told
+
+
+def test_every_setting_that_moved_a_score_is_told_under_its_name(whole: Checked) -> None:
+    """Those that are at work in it, and no others."""
+    beside = [["harness", "FlagBench 0.1.0"], ["mteb", mteb.__version__]]
+    commit = ["commit", SPEC.revision]
+    spec = replace(OWN, prompts=(), lowercase=True, dtype="bf16", attention="eager", query_max_length=64)
+    plain = [
+        *(["pooling", "cls"], ["normalised", "yes"], ["similarity", "cosine"], ["tokens per query", "64"]),
+        *(["tokens of a passage", "512"], ["lower-cased", "yes"], ["dtype", "bf16"], ["attention", "eager"]),
+    ]
+    none = ["instruction", "none"]
+    assert _settings_told(whole, "STSB", spec) == [["setting", "value"], commit, *plain, none, *beside]
+    assert _settings_told(whole, "STSB", spec, store="fp16") == [
+        *(["setting", "value"], commit, *plain, ["vectors kept in", "fp16"], none, *beside)
+    ]
+
+    several = replace(OWN, prompts=(), own=M3Settings("hybrid", (1.0, 0.3, 1.0), 200))
+    told = {line[0]: line[1] for line in _settings_told(whole, "T2Retrieval", several)}
+    assert told["retrieval"] == "hybrid"
+    assert told["weights of dense, sparse and multi-vector scores"] == "1.0, 0.3, 1.0"
+    assert told["candidates that multi-vectors re-rank"] == "200"
+    expert = replace(OWN, prompts=(), own=ExpertSettings("coding"))
+    assert ["domain", "coding"] in _settings_told(whole, "STSB", expert)
+
+
+def test_the_settings_of_a_reranker_are_those_of_its_layers(whole: Checked) -> None:
+    reranker = replace(
+        published()["BAAI/bge-reranker-v2.5-gemma2-lightweight"],
+        own=CompressionSettings(
+            cutoff_layer=25, head=17, head_index="layer", compress_layers=(8, 16), compress_ratio=2
+        ),
+    )
+    told = {line[0]: line[1] for line in _settings_told(whole, "T2Reranking", reranker)[1:]}
+    assert {key: told.pop(key) for key in ("commit", "harness", "mteb", "tokens per query", "tokens of a passage")}
+    assert told == {
+        "lower-cased": "no",
+        "dtype": reranker.dtype,
+        **({"attention": reranker.attention} if reranker.attention else {}),
+        "layer": "25",
+        "head": "17",
+        "head chosen by": "layer",
+        "compressed before layers": "8, 16",
+        "compression": "2",
+        "instruction": "none",
+    }
 
 
 def test_many_instructions_are_counted(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from flagbench.results.values import Values
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
-from flagbench.runners.request import Profile
+from flagbench.runners.request import PROFILES, Profile
 from flagbench.runners.task import Task
 from tests.conftest import MINI
 
@@ -32,7 +32,16 @@ SIZES: Mapping[Profile, Size] = {
 }
 
 
-FEW = sampling._FEW
+FEW, PROFILED = sampling._FEW, sampling.SIZES
+
+
+def test_a_profile_has_its_sizes() -> None:
+    assert FEW == 10
+    assert {
+        "smoke": Size(items=100, passages=2_000, sets=2, texts=100),
+        "quick": Size(items=1_000, passages=20_000, sets=4, texts=1_000),
+    } == PROFILED
+    assert {"full", *PROFILED} == set(PROFILES)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +83,7 @@ def test_rows_are_drawn(name: str) -> None:
 @pytest.mark.parametrize("name", ["LCQMC", "CovidRetrieval", "T2Reranking", "CLSClusteringS2S"])
 def test_a_sample_does_not_pass_for_the_published_data(name: str) -> None:
     row = _row(name)
-    whole = replace(load(row, Snapshots(MINI)), data=DataVerdict("exact", (), "the hub"))
+    whole = replace(load(row, Snapshots(MINI)), data=DataVerdict("official", (), "the hub"))
     drawn = sampled(whole, "smoke")
     assert (drawn.data.status, drawn.data.source) == ("differs", "the hub")
     assert [line.split(" a sample of ")[0] for line in drawn.data.differences] == list(row.splits)
@@ -115,7 +124,7 @@ def test_each_split_and_subset_has_a_draw_of_its_own() -> None:
     rows = Dataset.from_dict({"sentence1": [str(number) for number in range(100)]})
     row = replace(_row("LCQMC"), splits=("test", "dev"), subsets=("zh", "en"))
     content = SimpleNamespace(dataset={subset: dict.fromkeys(row.splits, rows) for subset in row.subsets})
-    drawn = sampled(Loaded(row, DataVerdict("exact", (), ""), content), "quick")
+    drawn = sampled(Loaded(row, DataVerdict("official", (), ""), content), "quick")
     assert drawn.sample
     places = [tuple(drawn.sample.places[split][subset]) for split in row.splits for subset in row.subsets]
     assert [len(each) for each in places] == [30] * 4
@@ -123,6 +132,48 @@ def test_each_split_and_subset_has_a_draw_of_its_own() -> None:
     assert [content.dataset[subset][split]["sentence1"] for split in row.splits for subset in row.subsets] == [
         [str(place) for place in each] for each in places
     ]
+
+
+@pytest.mark.parametrize(("sets", "texts"), [(1, 10), (2, 10), (1, 11), (2, 9)])
+def test_sets_of_just_the_size_are_not_cut(sets: int, texts: int) -> None:
+    task, row = mteb_task(_row("CLSClusteringS2S")), _row("CLSClusteringS2S")
+    whole = {"sentences": [[f"{each}"] * texts for each in range(sets)], "labels": [[0] * texts] * sets}
+    task.dataset = DatasetDict({"test": Dataset.from_dict(whole)})
+    drawn = sampled(Loaded(row, DataVerdict("exact", (), ""), task), "smoke")
+    if (sets, texts) == (1, 10):
+        assert (drawn.sample, drawn.data.status) == (None, "exact")
+    else:
+        assert drawn.sample is not None
+        cut = "10 of up to 11 texts of each set: fewer texts to cluster give another score" if texts > 10 else ""
+        assert (drawn.sample.items, drawn.sample.of, drawn.sample.unlike) == (1, sets, cut)
+    assert [len(its) for its in task.dataset["test"]["sentences"]] == [min(texts, 10)]
+
+
+@pytest.mark.parametrize("subsets", [1, 2, 3, 5])
+def test_of_many_subsets_that_are_unlike_the_whole_two_are_named(subsets: int) -> None:
+    task = mteb_task(_row("CLSClusteringS2S"))
+    row = replace(_row("CLSClusteringS2S"), splits=("test",), subsets=tuple(f"s{number}" for number in range(subsets)))
+    task.dataset = {
+        subset: {"test": Dataset.from_dict({"sentences": [["a"] * (11 + number)], "labels": [[0] * (11 + number)]})}
+        for number, subset in enumerate(row.subsets)
+    }
+    drawn = sampled(Loaded(row, DataVerdict("exact", (), "a folder"), task), "smoke")
+    each = [
+        f"10 of up to {11 + number} texts of each set: fewer texts to cluster give another score"
+        for number in range(subsets)
+    ]
+    assert drawn.sample is not None
+    assert drawn.sample.unlike == "; ".join(
+        each[:2] + ([f"and {subsets - 2} more such subsets"] if subsets > 2 else [])
+    )
+    assert drawn.data == DataVerdict(
+        "differs",
+        tuple(f"test/s{number} a sample of 1 of 1 sets (profile smoke); {line}" for number, line in enumerate(each)),
+        "a folder",
+    )
+    assert (drawn.sample.profile, drawn.sample.unit) == ("smoke", "sets")
+    assert drawn.sample.parts == {"test": dict.fromkeys(row.subsets, (1, 1))}
+    assert drawn.sample.places == {"test": {subset: [0] for subset in row.subsets}}
 
 
 def test_training_rows_are_not_drawn_from() -> None:
@@ -135,10 +186,10 @@ def test_rows_that_are_trained_on_and_tested_in_turns_are_all_kept() -> None:
     """Fewer of them are fewer to train on, which is another score and not a sample of this one."""
     rows = Dataset.from_dict({"text": [str(number) for number in range(100)]})
     content = SimpleNamespace(dataset={"train": rows}, train_split="train")
-    whole = Loaded(replace(_row("TNews"), splits=("train",)), DataVerdict("exact", (), ""), content)
+    whole = Loaded(replace(_row("TNews"), splits=("train",)), DataVerdict("official", (), ""), content)
     drawn = sampled(whole, "smoke")
     assert drawn.content.dataset["train"]["text"][:] == [str(number) for number in range(100)]
-    assert (drawn.sample, drawn.data.status) == (None, "exact")
+    assert (drawn.sample, drawn.data.status) == (None, "official")
 
 
 def test_queries_keep_what_is_judged_and_some_other_passages() -> None:
@@ -196,7 +247,7 @@ def test_texts_of_a_task_that_makes_its_own_sets(fraction: float | None) -> None
     task.dataset = DatasetDict({"test": Dataset.from_dict({"sentences": list("ab" * 50), "labels": [0, 1] * 50})})
     task.max_fraction_of_documents_to_embed = fraction
     task.max_document_to_embed = None if fraction else 80
-    drawn = sampled(Loaded(_row("CLSClusteringS2S.v2"), DataVerdict("exact", (), ""), task), "quick")
+    drawn = sampled(Loaded(_row("CLSClusteringS2S.v2"), DataVerdict("official", (), ""), task), "quick")
     assert len(task.dataset["test"]) == 30
     assert (task.max_fraction_of_documents_to_embed, task.max_document_to_embed) == (None, None)
     assert drawn.sample

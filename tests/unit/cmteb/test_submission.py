@@ -20,6 +20,7 @@ from flagbench.cmteb.submission import Checked, Standing, check, check_target, f
 from flagbench.cmteb.submitted_model import Identity, describe, filled_in, identify, in_mteb, left_open
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
+from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import find_run, find_runs
 from tests.unit.submission_files import CORE, FOLDER, OWN, SPEC, result_of, score_of, task_record, write_run
@@ -174,8 +175,8 @@ def test_tasks_of_other_benchmarks(made: Callable[..., Path]) -> None:
     [
         ({"status": "error", "error": "no memory", "scores": {}, "files": ()}, "1 task failed: BQ"),
         ({"status": "partial"}, "1 task ran over a part of the data: BQ"),
-        ({"data": {"status": "differs"}}, "1 task ran over rows that differ from the published: BQ"),
-        ({"data": {}}, "1 task ran over rows that differ from the published: BQ"),
+        ({"data": {"status": "differs"}}, "1 task ran over what is not the official data: BQ"),
+        ({"data": {}}, "1 task ran over what is not the official data: BQ"),
     ],
 )
 def test_unfit_tasks_are_left_out_and_said(made: Callable[..., Path], fields: dict[str, Any], said: str) -> None:
@@ -191,13 +192,13 @@ def test_unfit_tasks_are_left_out_and_said(made: Callable[..., Path], fields: di
 
 def test_a_run_of_nothing_but_unfit_tasks(made: Callable[..., Path]) -> None:
     folder = made(task_record("BQ", data={"status": "differs"}))
-    assert "nothing to submit: 1 task ran over rows that differ" in refused(lambda: checked(folder))
+    assert "nothing to submit: 1 task ran over what is not the official data" in refused(lambda: checked(folder))
 
 
 def test_rows_that_nothing_is_published_of_are_taken_and_said(made: Callable[..., Path]) -> None:
     found = checked(made("STSB", task_record("BQ", data={"status": "unknown"})))
     assert [entry.name for entry in found.entries] == ["STSB", "BQ"]
-    assert found.unknown == ("BQ",)
+    assert found.unsure == {DataState.UNKNOWN: ["BQ"]}
 
 
 def test_tasks_that_mteb_lacks_are_left_out(made: Callable[..., Path]) -> None:
@@ -210,11 +211,11 @@ def test_a_record_under_another_name_is_no_task(made: Callable[..., Path]) -> No
     folder = made("STSB", "BQ")
     path = folder / "flagbench" / "run.json"
     document = json.loads(path.read_text(encoding="utf-8"))
-    document["tasks"]["BQ"]["name"] = "../BQ"
+    document["tasks"]["../BQ"] = document["tasks"].pop("BQ") | {"name": "../BQ"}
     path.write_text(json.dumps(document), encoding="utf-8")
     found = checked(folder)
     assert [entry.name for entry in found.entries] == ["STSB"]
-    assert found.left_out == {"BQ": "not of mteb"}
+    assert found.left_out == {"../BQ": "not of mteb"}
 
 
 def _spoil(folder: Path, how: str) -> None:
@@ -239,6 +240,8 @@ def _spoil(folder: Path, how: str) -> None:
             document["dataset_revision"] = "0" * 40
         case "list":
             document = []
+        case "old":  # as mteb wrote them before 1.11
+            document = {"mteb_dataset_name": "STSB", "test": {"cos_sim": {"spearman": 0.5}}}
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
@@ -248,6 +251,7 @@ def _spoil(folder: Path, how: str) -> None:
         ("gone", "STSB.json is gone: evaluate STSB again"),
         ("cut", "STSB.json is not a result of mteb"),
         ("list", "STSB.json is not a result of mteb"),
+        ("old", "STSB.json is not a result of mteb"),
         ("score", "STSB.json was changed after the run: its main score of test/default is"),
         ("text", "STSB.json was changed after the run"),
         ("split", "its main score of validation/default is"),
@@ -276,7 +280,7 @@ def test_a_record_with_less_in_it(made: Callable[..., Path], tmp_path: Path) -> 
     folder = made("STSB")
     path = folder / "flagbench" / "run.json"
     document = json.loads(path.read_text(encoding="utf-8"))
-    document |= {"spec": [], "environment": None}
+    document |= {"spec": {}, "environment": {}}
     document["tasks"]["STSB"]["settings"] |= {"model": "none", "instruction": 3}
     path.write_text(json.dumps(document), encoding="utf-8")
     target = write(checked(folder), tmp_path / "made")

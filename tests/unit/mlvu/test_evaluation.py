@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +140,16 @@ def test_questions_without_a_video_make_it_partial(tmp_path: Path) -> None:
     assert outcome.scores == {"dev": {"as-released": sum(right) / 3}}, "of those that were answered"
 
 
+@pytest.mark.parametrize(("own", "journal"), [(None, True), (BLIND, False)], ids=["no settings", "no journal"])
+def test_a_model_that_answers_no_questions_is_refused(own: VideoSettings | None, journal: bool, tmp_path: Path) -> None:
+    model: Any = QueryWeights(BLIND)
+    model.spec = replace(model.spec, own=own)
+    evaluated = EvaluatedModel(model, journal=tmp_path / "j" if journal else None, digest="d")
+    with pytest.raises(BadInput, match=r"^flagbench/first-letter answers no questions on videos$"):
+        MLVU.evaluate(loaded("ego"), evaluated, Silent(), None)
+    assert model.calls == []
+
+
 # What flags come to.
 
 
@@ -163,14 +174,14 @@ def test_the_settings_that_flags_come_to(request_: MlvuOptions, settings: VideoS
     assert settings_of(request_) == settings
 
 
-@pytest.mark.parametrize(("asked", "limits"), [({}, (4, 0)), ({"concurrency": 9, "requests_a_minute": 60}, (9, 60))])
-def test_how_a_server_is_asked(asked: dict[str, Any], limits: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("asked", "limits"), [({}, (4, None)), ({"concurrency": 9, "requests_a_minute": 60}, (9, 60))])
+def test_how_a_server_is_asked(asked: dict[str, Any], limits: tuple[int, int | None]) -> None:
     def found(**more: Any) -> Any:
         options = MlvuOptions(api_base="http://127.0.0.1:9/v1", **asked, **more)
         return MLVU.model(RunRequest("m", "mlvu", revision="r7", options=options), lambda: True)
 
     model = found()
-    assert (model.concurrency, model.requests_a_minute) == limits
+    assert (model.limits.concurrency, model.limits.requests_a_minute) == limits
     assert (model.spec.name, model.spec.revision) == ("api/m", "r7")
     others = [found(frames_as="video_url"), found(api_extra='{"top_k": 1}'), found(frames=3)]
     assert len({str(each.spec.as_dict()) for each in (model, *others)}) == 4
@@ -186,7 +197,7 @@ def test_more_fields_of_a_request_are_an_object(text: str) -> None:
 # What is read again.
 
 
-@pytest.mark.parametrize(("status", "comparable"), [("exact", True), ("differs", False), ("unknown", False)])
+@pytest.mark.parametrize(("status", "comparable"), [("official", True), ("differs", False), ("unknown", False)])
 def test_only_the_published_rows_are_comparable(status: Any, comparable: bool, tmp_path: Path) -> None:
     content = replace(loaded("ego").content, verdict=DataVerdict(status, (), ""))
     saved = Saved.of(content, {each.id: "A" for each in content.questions[1:]})
@@ -195,12 +206,21 @@ def test_only_the_published_rows_are_comparable(status: Any, comparable: bool, t
     path.write_text(saved.to_json(), encoding="utf-8")
     again = read_saved(path)
     assert again == saved
-    assert again.comparable == comparable
+    assert again.state == status
     assert content.questions[0].id not in again.answers
     scores = RunScores.of(tmp_path, [again], None)
     assert ("MLVU-dev_ego" in scores.comparable) == comparable
     cleaned = RunScores.of(tmp_path, [replace(again, question_set="cleaned")], None)
     assert not cleaned.comparable
+
+
+@pytest.mark.parametrize(("then", "state"), [(True, "counts agree"), (False, "differs")])
+def test_answers_of_earlier_versions_say_whether_the_counts_agree(then: bool, state: str, tmp_path: Path) -> None:
+    values = json.loads(Saved.of(loaded("ego").content, {}).to_json())
+    del values["data"]
+    path = tmp_path / "ego.json"
+    path.write_text(json.dumps(values | {"comparable": then}), encoding="utf-8")
+    assert read_saved(path).state == state
 
 
 def test_both_rules_are_told_apart() -> None:

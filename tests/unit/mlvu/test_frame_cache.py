@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import multiprocessing
 import os
 import threading
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +206,28 @@ def test_an_entry_is_on_the_disk_before_it_has_its_name(
     FrameCache(folder, read=Reader()).clip(videos[0], SETTINGS)
     assert synced == [path.read_bytes() for path in entries(folder)]
     assert len(synced) == 1
+
+
+def test_an_entry_may_be_read_by_others_and_is_no_longer_than_it_must_be(videos: list[Path], folder: Path) -> None:
+    """The files of ``tempfile`` are for their owner alone; a folder of frames may be shared."""
+    FrameCache(folder, read=Reader()).clip(videos[0], SETTINGS)
+    (entry,) = entries(folder)
+    assert entry.stat().st_mode & 0o777 == 0o644
+    data = entry.read_bytes()
+    length = int.from_bytes(data[-8:-4], "little")
+    rest = data[-16 - length : -16]
+    assert data[-16:-8] == b"FBclip\x01\n"
+    assert int.from_bytes(data[-4:], "little") == zlib.crc32(rest)
+    clip = made(0)
+    assert json.loads(rest) == {
+        "crc": zlib.crc32(clip.frames.tobytes()),
+        "indices": [0, 1, 2, 3],
+        "times": [0.0, 1 / 3, 2 / 3, 1.0],
+        "total_frames": 100,
+        "fps": 29.97,
+        "duration": 3.34,
+    }
+    assert np.array_equal(np.load(io.BytesIO(data[: -16 - length])), clip.frames)
 
 
 def test_an_entry_above_the_cap_is_not_kept(videos: list[Path], folder: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -122,6 +124,56 @@ def test_the_last_frame_is_shown_as_long_as_its_packet_says(tmp_path: Path) -> N
     assert length.fps == pytest.approx(4 / length.duration)
 
 
+@pytest.mark.parametrize(
+    ("times", "last", "seconds"),
+    [
+        ([0.0], 0.0, 1.0),
+        ([0.0], 0.25, 0.25),
+        ([0.0, 0.5], 0.0, 1.0),
+        ([0.0, 0.5], -1.0, 1.0),
+        ([0.0, 0.5], 0.125, 0.625),
+        ([0.0, 0.5, 1.0, 4.0], 0.0, 4.5),
+        ([0.0, 0.5, 1.5, 4.5], 0.0, 5.5),
+    ],
+)
+def test_the_length_of_a_video_ends_with_its_last_frame(times: list[float], last: float, seconds: float) -> None:
+    """Where nothing says how long that is shown, as long as the frames commonly are; a single one for a second."""
+    found = frames_module._length(np.array(times), last, Path("a.mp4"))
+    assert found == (len(times), len(times) / seconds, seconds)
+
+
+@pytest.mark.parametrize(
+    ("given", "times"),
+    [
+        ([1.5, 2.0, 4.0], [0.0, 0.5, 2.5]),
+        ([2.0], [0.0]),
+        ([], []),
+        ([None], [0.0]),
+        ([0.0, None, 1.0], [0.0, 0.1, 0.2]),
+        ([0.0, 1.0, 1.0], [0.0, 0.1, 0.2]),
+        ([0.0, 2.0, 1.0], [0.0, 0.1, 0.2]),
+    ],
+    ids=str,
+)
+def test_frames_whose_times_do_not_rise_come_evenly(
+    given: list[float | None], times: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many a second as the stream says, 10 here."""
+    stream = SimpleNamespace(average_rate=10, guessed_rate=7)
+    monkeypatch.setattr(frames_module, "opened", lambda _: nullcontext((None, stream)))
+    monkeypatch.setattr(frames_module, "_frames", lambda *_: [SimpleNamespace(time=each) for each in given])
+    assert frames_module._times_by_decoding(Path("a.mp4")).tolist() == pytest.approx(times)
+    for rates, second in (((0, 4), 0.25), ((None, None), 0.04)):
+        stream.average_rate, stream.guessed_rate = rates
+        monkeypatch.setattr(frames_module, "_frames", lambda *_: [SimpleNamespace(time=None)] * 3)
+        assert frames_module._times_by_decoding(Path("a.mp4")).tolist() == pytest.approx([0, second, 2 * second])
+
+
+def test_a_video_without_frames_has_no_length() -> None:
+    with pytest.raises(BadData, match=r"^the video a\.mp4 has no frames that can be decoded; download it again$"):
+        frames_module._length(np.array([]), 0.0, Path("a.mp4"))
+
+
 @pytest.mark.parametrize("share", [0.6, 0.8, 0.85])
 def test_a_video_without_an_index_that_ends_early_is_cut_off(tmp_path: Path, share: float) -> None:
     path = write_video(tmp_path / "a.mkv", 400, options=JUMPS)
@@ -132,6 +184,62 @@ def test_a_video_without_an_index_that_ends_early_is_cut_off(tmp_path: Path, sha
     path.write_bytes(data[:cut])
     with pytest.raises(BadData, match=r"a\.mkv is cut off"):
         frames_module.check(path)
+
+
+_LATE = [10_000 + 40 * each for each in range(60)]
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["from 0", "from 10 s"])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.mkv", "libx264"),
+        ("a.webm", "libvpx"),
+        ("a.ts", "libx264"),
+        ("a.mp4", "libx264"),
+        ("a.mov", "libx264"),
+        ("a.flv", "libx264"),
+        ("a.nut", "mpeg4"),
+        ("a.wmv", "mpeg4"),
+    ],
+)
+def test_every_frame_of_any_container_is_there_wherever_its_times_begin(
+    tmp_path: Path, name: str, codec: str, later: bool
+) -> None:
+    path = write_video(tmp_path / name, 60, codec=codec, times=_LATE if later else None, options={"g": "20", "bf": "0"})
+
+    frames_module.check(path)
+    times, length = timeline(path)
+    assert length.total_frames == 60
+    assert times[0] == 0
+    assert times == pytest.approx(np.arange(60) / 25, abs=0.002)
+    clip = read_clip(path, VideoSettings(7, "uniform"))
+    assert [read_sign(frame) for frame in clip.frames] == [Sign(7, int(number)) for number in clip.indices]
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv"])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+@pytest.mark.parametrize("later", [False, True], ids=["from 0", "from 10 s"])
+def test_a_file_that_begins_late_and_ends_early_is_cut_off(
+    tmp_path: Path, name: str, share: float, later: bool
+) -> None:
+    path = write_video(tmp_path / name, 60, times=_LATE if later else None, options={"g": "20", "bf": "0"})
+    with av.open(str(path)) as container:
+        cut = [packet.pos for packet in container.demux(video=0) if packet.size][int(60 * share)]
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(BadData, match="is cut off"):
+        frames_module.check(path)
+
+
+def test_the_film_is_taken_where_a_still_comes_first(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", 60, still=True)
+    with av.open(str(path)) as container:
+        assert [stream.codec_context.name for stream in container.streams.video] == ["mjpeg", "h264"]
+
+    frames_module.check(path)
+    assert probe(path).total_frames == 60
+    clip = read_clip(path, VideoSettings(7, "uniform"))
+    assert [read_sign(frame) for frame in clip.frames] == [Sign(7, int(number)) for number in clip.indices]
 
 
 def test_the_cover_of_a_piece_of_music_is_no_video(tmp_path: Path) -> None:
@@ -230,11 +338,15 @@ def test_sizes() -> None:
     assert scaled(10000, 2, 100)[1] == 2
 
 
-def test_rotation_is_applied(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("degrees", "quarters"), [(90, 1), (180, 2), (-90, 3), (45, 0), (135, 0)], ids=lambda value: str(value)
+)
+def test_rotation_is_applied_where_pixels_stay_pixels(tmp_path: Path, degrees: int, quarters: int) -> None:
     upright = read_clip(write_video(tmp_path / "a.mp4", 10), VideoSettings(2, sampler="mlvu")).frames
-    turned = read_clip(write_video(tmp_path / "b.mp4", 10, rotation=90), VideoSettings(2, sampler="mlvu")).frames
-    assert turned.shape == (2, 160, 120, 3)
-    assert np.array_equal(turned, np.rot90(upright, 1, axes=(1, 2)))
+    turned = read_clip(write_video(tmp_path / "b.mp4", 10, rotation=degrees), VideoSettings(2, sampler="mlvu")).frames
+    assert upright.shape == (2, 120, 160, 3)
+    assert turned.shape == ((2, 160, 120, 3) if quarters % 2 else (2, 120, 160, 3))
+    assert np.array_equal(turned, np.rot90(upright, quarters, axes=(1, 2)))
 
 
 def test_colours_stay_what_they_are(tmp_path: Path) -> None:

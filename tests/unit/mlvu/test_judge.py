@@ -165,6 +165,10 @@ BAD_SUMMARIES = [
     (GOOD["summary"][:-1], "not one JSON object"),
     ("[" * 100_000, "not one JSON object"),
     ('{"scores": {"completeness": NaN, "reliability": 5}}', "not one JSON object"),
+    (f"```json\n{GOOD['summary']}abc", "not one JSON object"),  # no fence is taken off that is not closed
+    (f"```{GOOD['summary']}...", "not one JSON object"),
+    (f"abc{GOOD['summary']}```", "not one JSON object"),
+    (f"```python\n{GOOD['summary']}```", "not one JSON object"),
     ("[4, 5]", "the one key 'scores'"),
     ("null", "the one key 'scores'"),
     ('{"completeness": 4, "reliability": 5}', "the one key 'scores'"),
@@ -361,7 +365,7 @@ def test_another_judge_or_other_texts_judge_anew(tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_used_is_one_line(tmp_path):
-    with pytest.raises(BadInput, match="cannot read the judgements"):
+    with pytest.raises(BadInput, match="is not a regular file: name another file for the judgements"):
         judge(cache=tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="file"):

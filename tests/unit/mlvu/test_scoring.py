@@ -112,6 +112,65 @@ def test_what_an_answer_means(answer: str, letter: str | None) -> None:
     assert robust(answer, _ASKED) == letter
 
 
+_IN_CJK = {
+    # Chinese
+    **dict.fromkeys(
+        (
+            "答案是D", "选D", "选项D", "我选择D。", "正确答案为D", "因此选D。", "D选项", "应该选Ｄ，因为有草地",
+            "答案：D", "答案是 D",
+            "（D）", "(D)选项", "答案应为（D）。", "所以选D，而不是A。", "不是A，是D", "不选A，选D",
+            "A不对，选D", "选D不选A", "选Ｄ。",
+            "根据视频内容，D是正确的。", "答案D正确", "最终答案为：【D】", "選項D", "答案應該是D",
+            "選D", "特别是D", "不过选D", "本题选D项",
+            "A选项错误，D选项正确", "正确答案是D，因为视频里的A组输了", "<think>也许是A</think>选D",
+            "我认为答案是**D**", "**答案**：D", "答案是d",
+        ),
+        "D",
+    ),
+    # Japanese and Korean
+    **dict.fromkeys(
+        (
+            "答えはDです", "答えはＤです。", "正解はD", "Dです", "選択肢D", "正解は「D」です", "Aではなく、Dです",
+            "정답은 D입니다", "정답은 D 입니다.", "답: D", "D입니다", "선택지 D", "A가 아니라 D입니다", "D번입니다",
+        ),
+        "D",
+    ),
+    **dict.fromkeys(("选A", "答案是A因为有红色", "A选项", "A是对的", "정답은 A입니다", "答えはAです"), "A"),
+    # No letter: none is there, it belongs to a word, it is denied, or there are several.
+    **dict.fromkeys(
+        (
+            "选Dog", "答案是Dance", "这是DVD", "不选D", "不应该选D", "D不对",
+            "D是错误的", "并非D", "정답은 D가 아닙니다", "Dではない",
+            "A或D", "A和D", "选项A、选项B、选项C、选项D", "不知道", "选", "답", "选E", "Aと D",
+        ),
+        None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "letter"), _IN_CJK.items())
+def test_a_letter_beside_chinese_japanese_or_korean_stands_alone(answer: str, letter: str | None) -> None:
+    assert robust(answer, _ASKED) == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("<think>maybe A", None),
+        ("<think>maybe A\n\nThe answer is (B)", None),
+        ("<THINK>A", None),
+        ("<thinking>\nA", None),
+        ("<think>A</think>", None),
+        ("<think>A</think>B", "B"),
+        ("A</think>B", "B"),
+        ("<think>A</think>B<think>or C", "B"),
+        ("<think>x</think><think>C", None),
+    ],
+)
+def test_thoughts_are_no_answers(answer: str, letter: str | None) -> None:
+    assert robust(answer, _ASKED) == letter
+
+
 def test_only_letters_of_the_questions_options_count() -> None:
     six = _question(("1", "2", "3", "4", "5", "6"), "5")
     for answer in ["E", "(E) 5", "Answer: E", "e.", "5", "There are 5 of them", "E) 5"]:

@@ -40,11 +40,18 @@ class _Decoder:
     asked: list[tuple[Any, ...]]
 
     def __init__(
-        self, source: str, *, dimension_order: str = "NCHW", seek_mode: str = "exact", device: str = "cpu"
+        self,
+        source: str,
+        *,
+        stream_index: int | None = None,
+        dimension_order: str = "NCHW",
+        seek_mode: str = "exact",
+        device: str = "cpu",
     ) -> None:
         self.how = (dimension_order, seek_mode, device)
         with av.open(source) as container:
-            pictures = [frame.to_ndarray(format="rgb24", interpolation=SCALING) for frame in container.decode(video=0)]
+            film = container.decode(container.streams[stream_index or 0])
+            pictures = [frame.to_ndarray(format="rgb24", interpolation=SCALING) for frame in film]
         frames = torch.from_numpy(np.stack(pictures))
         self.frames = frames if dimension_order == "NHWC" else frames.permute(0, 3, 1, 2)
 

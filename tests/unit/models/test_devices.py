@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from flagbench import BadInput
-from flagbench.models.device import device_name, devices_line, resolve_devices
+from flagbench.models.device import (
+    MOST_WORKERS,
+    device_name,
+    devices_line,
+    joint_device,
+    resolve_device,
+    resolve_devices,
+)
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run import plan
 from tests.checkpoints import add_sentence_transformers, write_bert
@@ -16,10 +23,30 @@ from tests.checkpoints import add_sentence_transformers, write_bert
 
 @pytest.mark.parametrize(
     ("wanted", "devices"),
-    [("cpu:2", ("cpu", "cpu")), ("cpu", ("cpu",)), ("cpu, cpu", ("cpu", "cpu")), ("cpu:1,cpu", ("cpu", "cpu"))],
+    [
+        ("cpu:2", ("cpu", "cpu")),
+        ("cpu", ("cpu",)),
+        ("cpu, cpu", ("cpu", "cpu")),
+        ("cpu:1,cpu", ("cpu", "cpu")),
+        (" cpu:1, cpu:2 ", ("cpu",) * 3),
+    ],
 )
 def test_the_processor_may_have_several_workers(wanted: str, devices: tuple[str, ...]) -> None:
     assert resolve_devices(wanted) == devices
+
+
+@pytest.mark.parametrize("wanted", ["meta", "xpu", "hpu:0", "vulkan", "cpu:1", "mps:3"])
+def test_a_device_that_flagbench_does_not_run_on_is_refused_before_the_run(wanted: str) -> None:
+    with pytest.raises(BadInput, match="--device") as refused:
+        resolve_device(wanted)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("count", [MOST_WORKERS + 1, 100_000, 10**30])
+def test_more_workers_than_a_machine_can_start_are_refused(count: int) -> None:
+    assert len(resolve_devices(f"cpu:{MOST_WORKERS}")) == MOST_WORKERS
+    with pytest.raises(BadInput, match=f"from 1 to {MOST_WORKERS}$"):
+        resolve_devices(f"cpu:{count}")
 
 
 @pytest.mark.parametrize("wanted", ["cpu:0", "cpu:x", "cpu:²", "cpu:-1", "gpu", "", "cuda:0,cuda:1", "cpu,nowhere:0"])
@@ -48,8 +75,56 @@ def test_a_line_of_devices_is_what_the_flag_takes(devices: tuple[str, ...], monk
     assert resolve_devices(devices_line(devices)) == devices
 
 
-def test_the_gpu_of_a_cluster_has_no_name_here() -> None:
-    assert device_name("cuda") == ""
+def test_a_gpu_has_a_name_and_nothing_else_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a cluster, which has no number, has none here."""
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"NVIDIA {device}")
+    names = {each: device_name(each) for each in ("cuda:0", "cuda:12", "cuda", "cpu", "mps", "server")}
+    assert names == {
+        "cuda:0": "NVIDIA cuda:0",
+        "cuda:12": "NVIDIA cuda:12",
+        "cuda": "",
+        "cpu": "",
+        "mps": "",
+        "server": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cuda", "mps", "found"),
+    [
+        ("auto", 1, True, "cuda:0"),
+        ("auto", 0, True, "mps"),
+        ("auto", 0, False, "cpu"),
+        ("cpu", 1, True, "cpu"),
+        ("cuda", 2, False, "cuda:0"),
+        ("cuda:1", 2, False, "cuda:1"),
+        ("mps", 0, True, "mps"),
+        ("cuda:2", 2, False, "--here cuda:2: torch sees 2 GPUs here; use --device cpu or a CUDA build of torch"),
+        ("cuda", 0, False, "--here cuda: torch sees 0 GPUs here; use --device cpu or a CUDA build of torch"),
+        ("mps", 1, False, "--here mps: not available here; use --device cpu"),
+        ("tpu9", 1, True, "--here tpu9: no such device; use auto, cpu, cuda, cuda:N or mps"),
+    ],
+)
+def test_a_device_is_what_torch_sees(
+    wanted: str, cuda: int, mps: bool, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda or 7)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    if found.startswith("--"):
+        with pytest.raises(BadInput) as refused:
+            resolve_device(wanted, flag="--here")
+        assert str(refused.value) == found
+    else:
+        assert resolve_device(wanted) == found
+
+
+@pytest.mark.parametrize(
+    ("devices", "joint"),
+    [(("cpu",), "cpu"), (("cpu", "cpu"), "cpu"), (("cuda:1",), "cuda:1"), (("cuda:0", "cuda:1"), "cuda:0,cuda:1")],
+)
+def test_what_runs_on_several_devices_is_named_after_them(devices: tuple[str, ...], joint: str) -> None:
+    assert joint_device(devices) == joint
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,10 @@ def test_an_input_comes_to_a_model_in_its_plainest_form() -> None:
     assert readable(Item("", (RED,)), frozenset({"image"}), "org/m") == Item("", (RED,))
     pair = ("a", "b")
     assert readable_pair(pair, TEXT, "org/m") is pair
-    assert readable_pair(("a", Item("b")), TEXT, "org/m") == pair
+    for given in (("a", Item("b")), (Item("a"), "b"), (Item("a"), Item("b"))):
+        assert readable_pair(given, TEXT, "org/m") == pair
+    seen: tuple[Input, Input] = (Item("a", (RED,)), "b")
+    assert readable_pair(seen, BOTH, "org/m") is seen
 
 
 def test_an_input_that_a_model_does_not_take_is_refused_with_what_would() -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import FrozenInstanceError, fields, replace
 
@@ -138,8 +139,38 @@ def test_as_dict_is_plain_json_with_every_setting():
     values = with_prompts(("query", "问：")).as_dict()
 
     assert json.loads(json.dumps(values)) == values
-    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"own"}
+    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"own", "tokenizer"}
+    assert replace(SPEC, tokenizer="tokenizer.json").as_dict()["tokenizer"] == "tokenizer.json"
     assert values["prompts"] == [["query", "问："]]
+
+
+def test_what_is_not_said_of_a_model_is_recorded_as_its_plainest_value():
+    """Records on users' disks have these: another value would make another model of each."""
+    given = {
+        "name": "org/model",
+        "revision": "0" * 40,
+        "family": "cross-encoder",
+        "adapter": "cross-encoder",
+        "ability": "score",
+        "query_max_length": 384,
+        "passage_max_length": 512,
+    }
+    spec = ModelSpec(**given)
+    assert spec.as_dict() == given | {
+        "pooling": None,
+        "normalize": False,
+        "similarity": "cosine",
+        "prompts": [],
+        "lowercase": False,
+        "dtype": "fp32",
+        "attention": "",
+        "dense_layers": [],
+        "base": "",
+        "adapters": [],
+        "licence": "",
+    }
+    assert spec.own is None
+    assert spec.digest() == hashlib.sha256(json.dumps(spec.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize("changes", [{"frames": 16}, {"sampler": "fps", "fps": 1.0}, {"answer": "options"}])

@@ -98,7 +98,7 @@ def test_it_runs_and_its_runs_are_compared_checked_and_reported(tmp_path: Path) 
     assert planned.returncode == 0, planned.stderr
     assert "TitlesEn" in planned.stdout
     assert not (tmp_path / "a").exists()
-    for output, choices in (("a", 3), ("b", 2), ("c", 4)):
+    for output, choices in (("a", 3), ("b", 2), ("c", 4), ("d", 3)):
         done = here("evaluate", *command, "--choices", str(choices), "--output", tmp_path / output)
         assert done.returncode == 0, done.stderr
         (path,) = (tmp_path / output).glob("*/*/flagbench/run.json")
@@ -115,7 +115,7 @@ def test_it_runs_and_its_runs_are_compared_checked_and_reported(tmp_path: Path) 
     assert kept.returncode == 0, kept.stderr
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rule]]\ntasks = ["TitlesEn"]\nmax-drop = 0.0\n', encoding="utf-8")
-    for output, code in (("a", 0), ("b", 2)):
+    for output, code in (("d", 0), ("b", 2)):
         files = ["--baseline", tmp_path / "base.json", "--candidate", tmp_path / output, "--rules", rules]
         checked = here("check", *files)
         assert checked.returncode == code, checked.stdout + checked.stderr

@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadData, BadInput, in_one_line, printable
-from flagbench.files import DEEPEST, check_file, open_file, parse_json, read_bytes, read_json, read_text
+from flagbench.files import (
+    DEEPEST,
+    check_file,
+    check_links,
+    check_name,
+    inside,
+    open_file,
+    open_to_add,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_text,
+)
 
 FIX = "copy it again"
 
@@ -111,3 +123,59 @@ def test_what_is_printed_is_one_line_of_whole_characters() -> None:
     assert printable("a\nb\x1b[2J\udc80\u202e模 型") == "a�b�[2J��模 型"
     assert in_one_line(ValueError("a\n  b\x1b")) == "a b�"
     assert in_one_line(ValueError("")) == "ValueError"
+
+
+@pytest.mark.parametrize("name", ["a.json", "flagbench/per_query/A.json", "a..b", "..a/b", "./a"])
+def test_a_name_that_stays_in_its_folder(name: str, tmp_path: Path) -> None:
+    assert check_name(name) == name
+    assert inside(tmp_path, name, FIX) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/../../b", "a/..", "/etc/passwd", "a\0b"])
+def test_a_name_that_leads_out_of_its_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no name of a file in the folder"):
+        check_name(name)
+    with pytest.raises(BadData, match=f"is no name of a file in the folder: {FIX}"):
+        inside(tmp_path, name, FIX, error=BadData)
+
+
+def test_links_may_lead_about_a_folder_and_not_out_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "real"
+    (folder / "sub").mkdir(parents=True)
+    (tmp_path / "folder").symlink_to(folder)
+    (folder / "within").symlink_to("sub")
+    check_links(tmp_path / "folder")
+    assert inside(tmp_path / "folder", "within/a", FIX) == tmp_path / "folder" / "within" / "a"
+    for name, target in (
+        ("up", ".."),
+        ("away", "/"),
+        ("sub/file", "/etc/passwd"),
+        ("gone", "/no/such"),
+        ("loop", "loop"),
+    ):
+        (folder / name).symlink_to(target)
+        if name == "loop":
+            inside(folder, name, FIX)
+        else:
+            with pytest.raises(BadInput, match="is a link that leads out of"):
+                inside(tmp_path / "folder", f"{name}/a" if name == "up" else name, FIX)
+            with pytest.raises(BadInput, match="remove it"):
+                check_links(tmp_path / "folder")
+        (folder / name).unlink()
+
+
+def test_a_file_to_add_to_is_made_or_opened_and_nothing_else(tmp_path: Path) -> None:
+    for _ in range(2):
+        handle = open_to_add(tmp_path / "a", FIX)
+        os.write(handle, b"x")
+        os.close(handle)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, tmp_path / "no" / "a"):
+        with pytest.raises(BadInput, match=FIX):
+            open_to_add(path, FIX)
+
+
+def test_halves_of_surrogate_pairs_are_read_where_a_model_may_have_written_them() -> None:
+    assert parse_json('"\\ud800"', halves=True) == "\ud800"
+    with pytest.raises(ValueError, match="half a surrogate pair"):
+        parse_json('"\\ud800"')

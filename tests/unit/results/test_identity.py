@@ -132,3 +132,35 @@ def test_settings_of_an_adapter_that_is_younger_have_no_earlier_form() -> None:
     assert former({"model": {"adapter": "dense"}}) == {"model": {"adapter": "models.dense:load"}}
     assert today({"adapter": "somebody.elses:load"}) == {"adapter": "somebody.elses:load"}
     assert today({"adapter": ["no text"]}) == {"adapter": ["no text"]}
+
+
+_THEN = {
+    "dense": "models.dense:load",
+    "m3": "models.m3:load",
+    "icl": "models.icl:load",
+    "llara": "models.llara:load",
+    "moe": "models.moe:load",
+    "cross-encoder": "models.crossencoder:load",
+    "llm-reranker": "models.llm_reranker:load",
+    "layerwise": "models.layerwise:load",
+    "random": "models.fake:load_encoder",
+    "random-reranker": "models.fake:load_scorer",
+    "bm25": "models.bm25:load",
+    "letter-first": "models.letters:load_first",
+    "letter-random": "models.letters:load_random",
+    "letter-majority": "models.letters:load_majority",
+    "video-lm": "models.video_lm:load",
+    "api": "models.api:load",
+}
+
+
+@pytest.mark.parametrize(("adapter", "then"), _THEN.items())
+def test_each_adapter_of_then_keeps_its_id_and_its_place(adapter: str, then: str) -> None:
+    """At any depth, and beside values that name none; these texts lie on users' disks."""
+    settings = {"reranker": {"adapter": adapter, "revision": "r"}, "model": {"inner": {"adapter": adapter}}, "n": 1}
+    assert former(settings) == {
+        "reranker": {"adapter": then, "revision": "r"},
+        "model": {"inner": {"adapter": then}},
+        "n": 1,
+    }
+    assert today(former(settings) or {}) == settings

@@ -81,7 +81,7 @@ def test_versions_that_are_none(version: Any) -> None:
 
 def test_a_later_version_says_who_wrote_it() -> None:
     later = {"schema_version": SCHEMA_VERSION + 1, "environment": {"versions": {"flagbench": "9.8.7"}}}
-    with pytest.raises(ValueError, match=r"written by FlagBench 9\.8\.7, .* up to 3: update FlagBench"):
+    with pytest.raises(ValueError, match=r"written by FlagBench 9\.8\.7, .* up to 4: update FlagBench"):
         current(json.dumps(later), {})
     for unknown in ({}, {"environment": 3}, {"environment": {"versions": []}}):
         with pytest.raises(ValueError, match=rf"is {SCHEMA_VERSION + 1}, and FlagBench .* update FlagBench"):
@@ -106,7 +106,9 @@ def test_a_run_of_version_1_keeps_all_it_said(model: str) -> None:
     assert read.pop("schema_version") == SCHEMA_VERSION
     for task in read["tasks"].values():
         assert task.pop("sample") is None
+        assert task.pop("later_error") == ""
         assert not task["search"] or task["search"].pop("actor_blocks") == 0
+        assert not task["data"] or task["data"].pop("content") == {}
     assert read | {"schema_version": 1} == with_ids(written)
 
 
@@ -183,7 +185,12 @@ def test_a_folder_has_todays_layout_once_it_is_written_to(store: RunStore) -> No
     written = json.loads(store.run_file.read_text(encoding="utf-8"))
     assert written["schema_version"] == SCHEMA_VERSION
     assert list(written["tasks"]) == [AIR, "STSB", "B"]
-    assert written["tasks"]["STSB"] == with_ids(old("random")[1])["tasks"]["STSB"] | {"sample": None}
+    then = with_ids(old("random")[1])["tasks"]["STSB"]
+    assert written["tasks"]["STSB"] == then | {
+        "sample": None,
+        "later_error": "",
+        "data": then["data"] | {"content": {}},
+    }
     (run,) = find_runs(store.folder)
     assert run.values(AIR) == find_runs(OLD / "flagbench__random")[0].values(AIR)
 

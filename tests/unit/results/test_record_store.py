@@ -57,7 +57,7 @@ def _run(*tasks: TaskRecord) -> RunRecord:
 
 def test_a_record_comes_back_as_it_was() -> None:
     run = _run(
-        _task(data={"status": "exact", "differences": [], "source": "hub"}, search=None, seconds={"encode": 1.5}),
+        _task(data={"status": "official", "differences": [], "source": "hub"}, search=None, seconds={"encode": 1.5}),
         _task("AFQMC", status="error", finished="2025-01-01T00:00:00+00:00"),
     )
     assert RunRecord.from_json(run.to_json()) == run
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     store = RunStore(tmp_path, "org/model", "v1")
     store.prepare()
     store.run_file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BadInput, match=r"run\.json cannot be read"):
+    with pytest.raises(BadInput, match=r"run\.json is not UTF-8"):
         store.read()
 
 
@@ -281,10 +281,15 @@ def test_the_scores_of_a_split_that_ran_again_are_the_new_ones(store: RunStore) 
 @pytest.mark.parametrize("digest", ["d1", "d2"])
 def test_a_failed_attempt_leaves_a_standing_result(store: RunStore, digest: str) -> None:
     run = _write(store, _run(), _task(), "old")
-    after = _write(store, run, _task(digest=digest, status="error"))
-    assert after == run == store.read()
+    failed = _write(store, run, _task(digest=digest, status="error"))
+    assert failed == store.read()
+    task = failed.tasks["LCQMC"]
+    assert (replace(task, later_error=""), task.later_error) == (run.tasks["LCQMC"], "no memory")
     assert _text(store, "LCQMC.json") == "old"
-    assert store.finished(store.read(), "LCQMC", "d1", ["LCQMC.json"])
+    assert not store.finished(failed, "LCQMC", "d1", ["LCQMC.json"])  # what failed last is tried again
+    again = _write(store, failed, _task())
+    assert again.tasks == run.tasks
+    assert store.finished(again, "LCQMC", "d1", ["LCQMC.json"])
 
 
 def _partial(store: RunStore) -> RunRecord:
@@ -312,7 +317,9 @@ def test_scores_of_a_part_do_not_join_those_of_another_split(store: RunStore) ->
 @pytest.mark.parametrize("digest", ["d1", "d2"])
 def test_a_failed_attempt_leaves_what_was_scored_in_part(store: RunStore, digest: str) -> None:
     run = _partial(store)
-    assert _write(store, run, _task(digest=digest, status="error")) == run == store.read()
+    failed = _write(store, run, _task(digest=digest, status="error"))
+    assert failed == store.read()
+    assert failed.tasks == {"LCQMC": replace(run.tasks["LCQMC"], later_error="no memory")}
     assert _text(store, "LCQMC.json") == "a part"
 
 
@@ -454,3 +461,62 @@ def test_mteb_lists_no_file_of_ours(filled: RunStore, tmp_path: Path) -> None:
     with quiet():
         paths = ResultCache(tmp_path / "cache").get_cache_paths(include_remote=False)
     assert [path.relative_to(filled.folder).as_posix() for path in paths] == ["LCQMC.json"]
+
+
+# Files and links that would lead out of the folder.
+
+
+@pytest.mark.parametrize("name", ["../victim.txt", "../../../victim.txt", "ABSOLUTE", "flagbench/../../victim.txt"])
+def test_names_in_a_record_move_nothing_elsewhere(store: RunStore, tmp_path: Path, name: str) -> None:
+    run = _write(store, _run(), _task())
+    victim = tmp_path / "victim.txt"
+    named = str(victim) if name == "ABSOLUTE" else name
+    document = json.loads(store.run_file.read_text(encoding="utf-8"))
+    document["tasks"]["LCQMC"]["files"].append(named)
+    store.run_file.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"is no name of a file in the folder.*move it away"):
+        store.read()
+    forged = replace(run.tasks["LCQMC"], files=("LCQMC.json", named))
+    with pytest.raises(ValueError, match="no name of a file"):
+        store.write_task(replace(run, tasks={"LCQMC": forged}), _task(digest="d2"), {"LCQMC.json": "new"})
+    with pytest.raises(ValueError, match="no name of a file"):
+        store.write_task(run, _task(), {named: "new"})
+
+
+@pytest.mark.parametrize("link", ["org__model", "org__model/v1", "org__model/v1/flagbench"])
+def test_a_folder_that_is_a_link_out_of_the_output_is_not_written_to(tmp_path: Path, link: str) -> None:
+    away = tmp_path / "away"
+    away.mkdir()
+    path = tmp_path / "out" / link
+    path.parent.mkdir(parents=True)
+    path.symlink_to(away)
+    with pytest.raises(BadInput, match="is a link that leads out of"):
+        RunStore(tmp_path / "out", "org/model", "v1").prepare()
+    assert list(away.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["LCQMC.json", "flagbench/answers", "flagbench/.lock", "flagbench/replaced"])
+def test_links_in_the_folder_that_lead_out_are_refused_before_a_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    made = RunStore(tmp_path / "out", "org/model", "v1")
+    made.prepare()
+    made.release()
+    (made.folder / name).unlink(missing_ok=True)
+    (made.folder / name).symlink_to(tmp_path / "away")
+    with pytest.raises(BadInput, match="is a link that leads out of"):
+        made.prepare()
+    assert not (tmp_path / "away").exists()
+
+
+def test_a_result_that_is_a_link_out_of_the_folder_does_not_stand(store: RunStore, tmp_path: Path) -> None:
+    run = _write(store, _run(), _task())
+    (store.folder / "LCQMC.json").rename(tmp_path / "away.json")
+    (store.folder / "LCQMC.json").symlink_to(tmp_path / "away.json")
+    assert not store.finished(run, "LCQMC", "d1", ["LCQMC.json"])
+
+
+def test_a_record_that_is_no_file_is_not_taken_for_none(store: RunStore) -> None:
+    os.mkfifo(store.run_file)
+    with pytest.raises(BadInput, match="is not a regular file"):
+        store.read()

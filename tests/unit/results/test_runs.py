@@ -32,7 +32,11 @@ def made_task(
     by_split = {"dev": {"default": scores}} if isinstance(scores, float) else scores or {}
     data = {"source": "hub", "commit": commit} if commit else {"source": "folder", "files": "f1"}
     settings = {"data": data, "task": {"name": name, "main_score": "ndcg_at_10", "dataset": f"org/{name}"} | (of or {})}
-    plain = {"kind": "Retrieval", "status": "success", "data": {"status": "exact", "differences": [], "source": "hub"}}
+    plain = {
+        "kind": "Retrieval",
+        "status": "success",
+        "data": {"status": "official", "differences": [], "source": "hub"},
+    }
     record = TaskRecord(
         **plain | fields,
         name=name,
@@ -90,16 +94,41 @@ def test_samples_below_an_output_stand_in_where_there_are_no_full_runs(tmp_path:
     assert [run.folder for run in find_runs(tmp_path / "out" / "quick")] == [sample]
 
 
+@pytest.fixture
+def odd_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that lists what is on it backwards."""
+    real = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(sorted(real(self, pattern), reverse=True)))
+
+
+@pytest.mark.usefixtures("odd_disk")
 def test_several_runs_under_one_folder_come_by_name(tmp_path: Path) -> None:
     for model in ("org/two", "org/one", "org/three"):
         write_run(tmp_path, model, made_task())
     assert [run.label for run in find_runs(tmp_path)] == ["org/one", "org/three", "org/two"]
 
 
+@pytest.mark.usefixtures("odd_disk")
+def test_samples_of_every_profile_come_by_name(tmp_path: Path) -> None:
+    names = [f"{profile}-{number}" for profile in ("smoke", "quick") for number in range(5, 0, -1)]
+    for name in names:
+        profile, number = name.split("-")
+        write_run(tmp_path / profile, f"org/{number}", made_task())
+    labels = [run.folder.relative_to(tmp_path).parts[:2] for run in find_runs(tmp_path)]
+    assert labels == [(profile, f"org__{number}") for profile in ("quick", "smoke") for number in range(1, 6)]
+
+
 def test_each_run_comes_once_where_it_is_first_named(tmp_path: Path) -> None:
     write_run(tmp_path, "org/one", made_task())
     two = write_run(tmp_path, "org/two", made_task())
     assert [run.label for run in find_all([two, tmp_path, two])] == ["org/two", "org/one"]
+
+
+def test_a_run_that_is_reached_by_two_ways_comes_once(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "out", "org/one", made_task())
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    (run,) = find_all([tmp_path / "link", folder])
+    assert run.folder == tmp_path / "link" / folder.relative_to(tmp_path / "out")
 
 
 def test_a_run_json_that_was_copied_away_is_a_run_without_values(tmp_path: Path) -> None:
@@ -155,7 +184,7 @@ def test_a_folder_without_runs(tmp_path: Path) -> None:
         ('{"schema_version": 99}', "update FlagBench"),
         ('{"schema_version": 1}', "tasks"),
         ('{"schema_version": 2}', "tasks"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_damaged_or_unknown_run_json(tmp_path: Path, text: str, said: str) -> None:
@@ -195,7 +224,7 @@ def test_a_task_that_is_none(tmp_path: Path, part: str, value: Any) -> None:
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = write_run(tmp_path, "org/one", made_task()) / "flagbench" / "run.json"
     path.write_bytes(b"\xff\xfe{")
-    assert "utf-8" in refusal(path)
+    assert "is not UTF-8" in refusal(path)
 
 
 # Values by query.
@@ -250,7 +279,9 @@ _STATISTICS = {"status": "differs", "differences": ["queries: 9 instead of 10"],
         ({"scores": {"test": {"default": 0.5}}}, "splits dev against test"),
         ({"scores": {"dev": {"zh": 0.5, "en": 0.5}}}, "subsets of dev default against en, zh"),
         ({"commit": "c2"}, "data at commit c1 against c2"),
-        ({"commit": "c1", "data": _STATISTICS}, "data against the published: exact against differs"),
+        ({"scores": {"dev": {}}}, "subsets of dev default against (none)"),
+        ({"sample": {"profile": "quick", "items": 3, "of": 9}}, "all of its data against 3 of 9 items (profile quick)"),
+        ({"commit": "c1", "data": _STATISTICS}, "data: official data against not the official data"),
     ],
 )
 def test_the_first_difference_is_named(changed: dict[str, Any], said: str) -> None:
@@ -316,3 +347,22 @@ def test_the_metric_is_the_one_that_makes_both_scores(tmp_path: Path) -> None:
     assert shared_metric(pair, kept) == "official"
     higher = made_task(scores=0.7)[0]
     assert shared_metric((pair[0], higher), kept) is None
+
+
+def test_a_main_score_that_has_values_is_not_made_by_others(tmp_path: Path) -> None:
+    """Another metric may have the same mean by chance: where the main score has values, they must make it."""
+    values = {"ndcg_at_10": {"q1": 0.5, "q2": 0.0}, "chance": {"q1": 0.5, "q2": 0.5}}
+    record, _ = made_task(scores=0.5, values=values)
+    (run,) = find_runs(write_run(tmp_path, "o/m", (record, values)))
+    its = run.values("A")
+    assert its is not None
+    assert shared_metric((record, record), (its, its)) is None
+    elsewhere, _ = made_task(scores=0.5, values=values, of={"main_score": "official"})
+    assert shared_metric((elsewhere, elsewhere), (its, its)) == "chance"
+
+
+def test_metrics_that_both_runs_have_are_asked_alone() -> None:
+    record, _ = made_task(scores=0.5, of={"main_score": "official"})
+    one, other = (Values("A", {"dev": {"default": {name: {"q": 0.5} for name in names}}}) for names in ("ab", "bc"))
+    assert shared_metric((record, record), (one, other)) == "b"
+    assert shared_metric((record, record), (one, Values("A", {"dev": {"default": {"c": {"q": 0.5}}}}))) is None

@@ -45,6 +45,9 @@ def test_a_part_that_is_whole_adds_nothing() -> None:
     both = _sample(zh=(40, 400), en=(30, 30)).error(_values(zh=zh, en=en), "m")
     assert alone
     assert both == pytest.approx(alone / 2)  # the score is the mean of the two
+    # So does one of a single item that was all there was.
+    single = _sample(zh=(40, 400), en=(1, 1)).error(_values(zh=zh, en=en[:1]), "m")
+    assert single == pytest.approx(alone / 2)
 
 
 @pytest.mark.parametrize(

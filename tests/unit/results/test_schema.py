@@ -56,7 +56,12 @@ def run(**changes: Any) -> str:
         "data": {"source": "hub", "commit": "c"},
         "task": {"name": "A", "kind": "STS", "dataset": "o/A", "main_score": "cosine_spearman"},
     }
-    verdict = {"status": "exact", "differences": (), "source": "hub"}
+    verdict = {
+        "status": "official",
+        "differences": (),
+        "source": "hub",
+        "content": {"test": {"rows": 2, "digest": "0" * 32}},
+    }
     sample = {"profile": "quick", "items": 10, "of": 100, "error": 0.02}
     plain = {"scores": {"test": {"default": 0.5}}, "data": verdict, "files": ("A.json",), "sample": sample}
     times = {"seconds": {"encode": 0.5}, "texts": {"asked": 2}, "finished": "2026-01-01T00:00:00+00:00"}

@@ -14,7 +14,7 @@ from flagbench.results.record import TaskRecord
 from flagbench.results.table import Row, render, rows
 
 
-def _record(name: str, kind: str, score: float | None, status: str = "exact", **values: Any) -> TaskRecord:
+def _record(name: str, kind: str, score: float | None, status: str = "official", **values: Any) -> TaskRecord:
     return TaskRecord(
         name=name,
         kind=kind,
@@ -86,7 +86,7 @@ def test_a_failed_task_is_blank_with_its_reason() -> None:
     assert row.note == "failed: no memory"
 
 
-@pytest.mark.parametrize(("status", "comparable"), [("exact", True), ("differs", False), ("unknown", False)])
+@pytest.mark.parametrize(("status", "comparable"), [("official", True), ("differs", False), ("unknown", False)])
 def test_only_the_published_rows_are_comparable(status: str, comparable: bool) -> None:
     row = rows([_record("A", "STS", 0.5, status)], {})[0][0]
     assert row.comparable is comparable

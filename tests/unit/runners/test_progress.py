@@ -122,3 +122,20 @@ def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     silent.advance(10)
     silent.line("x")
     assert capsys.readouterr() == ("", "")
+
+
+def test_bars_have_one_stage_at_a_time_and_none_before_the_first() -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    bars = Bars(terminal, 2)
+    with bars:
+        bars.advance(3)
+        assert len(bars._rich.tasks) == 1
+        bars.task("LCQMC")
+        for name, total in (("encoding", 10), ("scoring", 5)):
+            bars.stage(name, total)
+            bars.advance(2)
+        overall, stage = bars._rich.tasks
+        assert (overall.description, overall.completed, overall.total) == ("LCQMC", 0, 2)
+        assert (stage.description.strip(), stage.completed, stage.total) == ("scoring", 2, 5)
+        bars.task("STSB")
+        assert bars._rich.tasks[0].completed == 1

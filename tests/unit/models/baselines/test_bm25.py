@@ -77,6 +77,31 @@ def _forms(language: str, text: str) -> list[str]:
         ("fa", "کتاب\u200cها", ["کتاب", "ها"]),
         ("tr", "IŞIK İl", ["ışık", "il"]),
         ("th", "ไทย 12", ["ไท", "ทย", "12"]),
+        ("ca", "treballadors d'amor", ["treball", "d", "am"]),
+        ("cs", "nejkrásnějšího a", ["nejkrásnějš", "a"]),
+        ("da", "alle bøgerne", ["bøg"]),
+        ("el", "βιβλία", ["βιβλ"]),
+        ("et", "raamatutega", ["raama"]),
+        ("eu", "liburuarekin", ["liburua"]),
+        ("fi", "kirjojen", ["kirj"]),
+        ("ga", "n-athair bhfuilteacht", ["n", "athair", "fuilteacht"]),
+        ("hu", "könyvek", ["könyv"]),
+        ("hy", "քաղաքների", ["քաղ"]),
+        ("it", "l'uomo abbiamo velocemente", ["uom", "veloc"]),
+        ("lt", "knygomis", ["knyg"]),
+        ("ne", "किताबहरू", ["किताब"]),
+        ("nl", "alles opgingen", ["opg"]),
+        ("no", "bare bøkene", ["bøk"]),
+        ("pl", "kobietami", ["kobiet"]),
+        ("pt", "aos quilométricas", ["quilométr"]),
+        ("ro", "cărțile", ["cărț"]),
+        ("sr", "књиге", ["knjig"]),
+        ("sv", "alla böckerna", ["böck"]),
+        ("ta", "புத்தகங்கள்", ["புத்தகம்"]),
+        ("ja", "the s t www x", ["x"]),
+        ("ko", "the s t www x", ["x"]),
+        ("zh", "the s t www x", ["x"]),
+        ("en", "the t www x", ["t", "www", "x"]),
         ("", "The running 北京", ["the", "running", "北京"]),
         ("sw", "Running vitabu", ["running", "vitabu"]),
         ("en", "co\u00adop", ["coop"]),
@@ -93,6 +118,19 @@ def test_words_are_made_as_lucene_makes_them(language: str, text: str, forms: li
 )
 def test_language_codes_have_two_letters(code: str, language: str) -> None:
     assert iso_639_1(code) == language
+
+
+LONGER_CODES = """
+ar ara arb, bn ben, ca cat, cs ces, da dan, de deu, el ell, en eng, es spa, et est ekk, eu eus, fa fas pes, fi fin,
+fr fra, ga gle, hi hin, hu hun, hy hye, id ind, it ita, ja jpn, ko kor, lt lit, ne nep npi, nl nld,
+no nor nob nno nb nn, pl pol, pt por, ro ron, ru rus, sr srp, sv swe, ta tam, tr tur, zh zho cmn
+"""
+
+
+def test_every_language_is_known_by_its_longer_codes() -> None:
+    """Those of ISO 639-3, as mteb has them, and those of its forms."""
+    for language, *others in map(str.split, LONGER_CODES.split(",")):
+        assert {iso_639_1(f"{code}-Latn") for code in (language, *others)} == {language}
 
 
 def test_neither_jax_nor_numba_is_imported(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from flagbench.models.embedders import dense
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2, write_json
+from tests.filled import write_filled_mistral
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -70,6 +71,18 @@ def bert(tmp_path_factory):
 @pytest.fixture
 def copy(bert, tmp_path):
     return shutil.copytree(bert, tmp_path / "copy")
+
+
+def test_a_tokenizer_without_padding_pads_with_what_ends_a_text(tmp_path):
+    folder = write_filled_mistral(tmp_path / "padded")
+    bare = shutil.copytree(folder, tmp_path / "bare")
+    settings = json.loads((bare / "tokenizer_config.json").read_text())
+    del settings["pad_token"]
+    write_json(bare / "tokenizer_config.json", settings)
+    asked = Overrides(family="instruct-embedder")
+
+    assert AutoTokenizer.from_pretrained(bare).pad_token is None
+    assert_same(embed(bare, overrides=asked), embed(folder, overrides=asked))
 
 
 # Against sentence-transformers

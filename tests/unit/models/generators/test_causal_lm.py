@@ -1,6 +1,7 @@
 """Language models of texts alone, against a loop over full forward passes that shares no code with the adapter."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 import transformers
 
 from flagbench import BadInput, ModelFault
-from flagbench.models.generators.language_model import _tail
+from flagbench.models.generators.language_model import _positions, _tail, _Watch
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_generator
 from flagbench.models.prompts import Image, Prompt, Text
@@ -102,6 +103,12 @@ def test_options_score_as_in_full_passes(folder, naive, kind):
         assert np.abs(found - naive.scores(by_hand(kind, prompt), given)).max() < 1e-3
 
 
+def test_a_question_without_options_has_no_scores(folder):
+    none, one = loaded(folder).score_options(PROMPTS[:2], [[], ["A"]])
+
+    assert (none.shape, none.dtype, one.shape) == ((0,), np.float32, (1,))
+
+
 def test_an_answer_ends_with_its_last_token_in_every_batch(tmp_path):
     """One that ends early gets padding behind it, which is not a text even where it is no special token."""
     folder = write_causal(tmp_path / "m", "llama")
@@ -114,6 +121,26 @@ def test_an_answer_ends_with_its_last_token_in_every_batch(tmp_path):
     short, _ = answers_of(model, PROMPTS[:2], 12)
 
     assert short == naive.words.decode(tokens[: tokens.index(tokens[2]) + 1])
+
+
+@pytest.mark.parametrize("ends", ["one", "list", "tokenizer"])
+def test_an_answer_ends_with_any_token_that_the_checkpoint_ends_answers_with(tmp_path, ends):
+    folder = write_causal(tmp_path / "m", "llama")
+    naive = Naive(folder)
+    whole = [naive.ids(answer) for answer in answers_of(loaded(folder), PROMPTS[:2], 12)]
+    wanted = [whole[0][2], whole[1][4]] if ends == "list" else whole[0][2]
+    path = folder / "generation_config.json"
+    own = json.loads(path.read_text()) | {"eos_token_id": None if ends == "tokenizer" else wanted}
+    path.write_text(json.dumps(own))
+    model = loaded(folder, 2)
+    tokens = {naive.words.eos_token_id} if ends == "tokenizer" else {wanted} if ends == "one" else set(wanted)
+    assert model._ends == tokens
+    model._model.generation_config.pad_token_id = naive.ids("x")[0]  # no special token, so it would be read as a text
+
+    cut = [next((at for at, token in enumerate(row) if token in tokens), len(row)) + 1 for row in whole]
+    assert answers_of(model, PROMPTS[:2], 12) == [
+        naive.words.decode(row[:end], skip_special_tokens=True) for row, end in zip(whole, cut, strict=True)
+    ]
 
 
 # Prompts
@@ -192,6 +219,35 @@ def test_half_precision_reaches_the_weights(tmp_path):
     assert np.isfinite(model.score_options(PROMPTS[:1], [["A", "B"]])[0]).all()
 
 
+@pytest.mark.parametrize(
+    ("steps", "odd"),
+    [([], None), ([0], False), ([1], True), ([0, 1, 0], True), ([1, 0, 0], True), ([0, 0, 0], False)],
+)
+def test_nan_at_any_step_is_seen(steps, odd):
+    watch = _Watch()
+    for step in steps:
+        scores = torch.tensor([[0.5, 1.0], [0.0, torch.nan if step else 2.0]])
+        assert watch(torch.zeros(1), scores) is scores
+
+    assert (None if watch.found is None else bool(watch.found)) == odd
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"max_position_embeddings": 512}, 512),
+        ({"max_position_embeddings": 512, "rope_parameters": {"rope_type": "default"}}, 512),
+        ({"max_position_embeddings": 512, "rope_parameters": None}, 512),
+        ({"max_position_embeddings": 512, "rope_parameters": {"rope_type": "yarn"}}, 0),
+        ({"max_position_embeddings": 512, "rope_parameters": {"mrope_section": [1]}}, 0),
+        ({"max_position_embeddings": None}, 0),
+        ({}, 0),
+    ],
+)
+def test_positions_are_a_limit_where_they_are_not_scaled(config, positions):
+    assert _positions(SimpleNamespace(**config)) == positions
+
+
 # What it is found to be
 
 
@@ -205,6 +261,9 @@ def test_a_model_of_texts_answers_questions_on_videos_blind_alone(tmp_path):
         VideoSettings(0, sampler="mlvu"),
         "bf16",
     )
+    unasked = resolve_generator(folder, None, None, Overrides(), **allowed)
+    assert (unasked.spec.own, unasked.spec.adapter) == (None, "causal-lm")
+    assert "video" not in unasked.spec.as_dict()
     with pytest.raises(BadInput, match=r"is a text model \(LlamaForCausalLM\) and sees no videos; .* or --blind"):
         resolve_generator(folder, None, VideoSettings(8, sampler="mlvu"), Overrides(), **allowed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.peft_adapters import (
     train,
     write_by_hand,
 )
+from tests.saying import saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -108,6 +110,27 @@ def test_a_lora_on_the_heads_moves_the_scores_by_itself(bases: dict[str, Path], 
     found = outputs(base, case.asked, adapter)
     assert_same(found, outputs(merged_by_hand(base, tmp_path / "merged", adapter), case.asked))
     assert farthest(found, outputs(base, case.asked)) > 0.1
+
+
+def test_a_lora_on_the_one_head_of_all_layers_is_found_under_its_name(bases: dict[str, Path], tmp_path: Path) -> None:
+    """Such a checkpoint (``head_multi`` is false) calls it ``lm_head.linear_head``, without a number."""
+    base = shutil.copytree(bases["minicpm"], tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    heads = sorted(name for name in weights if name.startswith("lm_head."))
+    weights["lm_head.linear_head.weight"] = weights.pop(heads[0])
+    for name in heads[1:]:
+        del weights[name]
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    (base / "config.json").write_text(json.dumps(config | {"head_multi": False}), encoding="utf-8")
+    asked = saying(cutoff_layers=(2, 3))
+    adapter = write_by_hand(base, tmp_path / "heads", replace(CASES["minicpm"], targets=("linear_head",)))
+    assert set(load_file(adapter / WEIGHTS)) == {
+        f"base_model.model.lm_head.linear_head.lora_{side}.weight" for side in "AB"
+    }
+    found = outputs(base, asked, adapter)
+    assert_same(found, outputs(merged_by_hand(base, tmp_path / "merged", adapter), asked))
+    assert farthest(found, outputs(base, asked)) > 0.1
 
 
 @pytest.mark.parametrize("name", NATIVE)

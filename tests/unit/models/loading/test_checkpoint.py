@@ -1,13 +1,15 @@
+import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from flagbench import BadInput, UnknownName
-from flagbench.models.loading.checkpoint import Checkpoint, locate, read_json, with_weights
+from flagbench.models.loading.checkpoint import Checkpoint, local_name, locate, read_json, with_weights
 from flagbench.models.loading.registry import published
 from tests.checkpoints import write_json
 from tests.unit.checkpoint_files import COMMIT, write_model
@@ -84,6 +86,17 @@ def flip_last_byte(path):
 def test_the_revision_is_40_hex_digits_and_the_same_twice(folder):
     assert HEX40.fullmatch(revision(folder))
     assert revision(folder) == revision(folder)
+
+
+def test_the_revision_is_a_hash_of_names_and_bytes_in_the_order_of_names(folder):
+    """Results and stores on users' disks name models by it."""
+    for name in ("vocab.txt", "special_tokens_map.json", "added_tokens.json", "spiece.model", "merges.txt"):
+        (folder / name).write_text("{}")
+    naive = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        naive.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+
+    assert locate(str(folder), None).revision == naive.hexdigest()[:40]
 
 
 def test_one_byte_of_the_weights_changes_the_revision(folder):
@@ -418,3 +431,33 @@ def test_the_builders_weights_are_what_this_file_takes_them_for(folder):
 
     assert json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["embeddings"]["data_offsets"] == [0, 32]
     assert len(data) == 8 + int.from_bytes(data[:8], "little") + 32
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_to_be_renamed():
+    for name in ("bge-\udcff", "checkpoint-\ud800", "run-\udcff/checkpoint-1"):
+        with pytest.raises(BadInput, match="is not UTF-8; rename it"):
+            local_name(Path("models") / name)
+    assert local_name(Path("models") / "模型") == "local/模型"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("./" + "a" * 5_000, "File name too long"), ("~nosuchuser/x", "no such home folder"), ("./a\0b", "null byte")],
+)
+def test_a_path_that_no_folder_can_have_is_one_line(name, said):
+    with pytest.raises(BadInput, match=said) as caught:
+        locate(name, None)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_to_do_where_the_hub_cannot_be_reached(monkeypatch):
+    def unreachable(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with pytest.raises(BadInput) as caught:
+        locate("somebody/some-model", None)
+    assert "the hub cannot be reached; look at the network or HF_ENDPOINT, set HF_HUB_OFFLINE=1" in str(caught.value)
+    assert "unset" not in str(caught.value)

@@ -150,8 +150,14 @@ def test_leaving_the_prompt_out_of_the_pooling(checkpoint):
 
 @pytest.mark.parametrize(
     "content",
-    [b"[{", b'{"type": "Pooling"}', b'[{"path": "1_Pooling"}]', b'["Pooling"]', b"\xff\xfe["],
-    ids=["cut off", "object", "no type", "no objects", "not UTF-8"],
+    [
+        *(b"[{", b'{"type": "Pooling"}', b'[{"path": "1_Pooling"}]', b'["Pooling"]', b'["type"]', b'[["type"]]'),
+        *(b"[5]", b"[null]", b"5", b"\xff\xfe["),
+    ],
+    ids=[
+        *("cut off", "object", "no type", "no objects", "the word itself", "lists with the word", "numbers", "nulls"),
+        *("a number", "not UTF-8"),
+    ],
 )
 def test_a_damaged_modules_json(checkpoint, content):
     found = checkpoint(BERT)

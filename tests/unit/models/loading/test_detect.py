@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from flagbench import BadInput
 from flagbench.models.loading.detect import detect
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import published
@@ -170,6 +171,38 @@ def test_a_folder_with_a_published_name_takes_the_published_instruction(checkpoi
     assert said(found, "instruction", "BAAI/bge-small-zh-v1.5")
 
 
+@pytest.mark.parametrize("path", ["multilingual-e5-small", "multilingual-e5-small/checkpoint-20"])
+def test_a_published_name_means_its_pooling_and_lengths_too(checkpoint, path):
+    """Of e5 the means of all tokens, where FlagEmbedding's rule for such a folder is the first token."""
+    found = detect(checkpoint(xlmr(), path=path), Overrides())
+    row = published()["intfloat/multilingual-e5-small"]
+
+    assert (found.spec.pooling, found.spec.prompts) == (row.pooling, row.prompts) == ("mean", row.prompts)
+    assert found.spec.query_max_length == found.spec.passage_max_length == row.passage_max_length == 512
+    assert said(found, "pooling: mean", row.name)
+    assert said(found, "length: 512 tokens", row.name)
+    assert found.spec.instruction("STSB", "STS", "symmetric") == "query: "
+
+
+def test_lengths_of_a_published_name_end_at_the_positions(checkpoint):
+    files = {"sentence_bert_config.json": {"max_seq_length": 100}}
+
+    for positions, tokens in ((8194, 8192), (514, 512)):
+        spec = detect(checkpoint(xlmr(max_position_embeddings=positions), path="bge-m3"), Overrides()).spec
+        assert (spec.query_max_length, spec.passage_max_length) == (tokens, tokens)
+    spec = detect(checkpoint(xlmr(max_position_embeddings=8194), files, path="multilingual-e5-base"), Overrides()).spec
+    assert (spec.query_max_length, spec.passage_max_length, spec.pooling) == (100, 100, "mean")
+
+
+def test_files_and_flags_come_before_the_pooling_of_the_name(checkpoint):
+    path, cls = "multilingual-e5-small", {"pooling_mode": "cls"}
+
+    for files in ({"1_Pooling/config.json": cls}, modules("Pooling", pooling=cls)):
+        assert detect(checkpoint(xlmr(), files, path=path), Overrides()).spec.pooling == "cls"
+    assert detect(checkpoint(xlmr(), path=path), Overrides(pooling="cls")).spec.pooling == "cls"
+    assert detect(checkpoint(QWEN2, path="LLARA-pretrain"), Overrides()).spec.pooling == "lasttoken"
+
+
 @pytest.mark.parametrize("path", ["my-model", "bge-small-zh-v1.5-finetuned", "my-model/checkpoint-20", "zh-v1.5"])
 def test_an_unknown_name_has_no_instruction_and_the_evidence_says_so(checkpoint, path):
     found = detect(checkpoint(BERT, path=path), Overrides())
@@ -231,6 +264,38 @@ def test_a_checkpoint_that_several_families_fit_is_asked_about(checkpoint, path)
     for model in (found, on_hub(found, "BAAI/llm-embedder")):
         assert "name it with --family" in refusal(model)
         assert detect(model, Overrides(family="llm-embedder-qa")).spec.family == "llm-embedder-qa"
+
+
+JUDGE = 'Judge whether the Document fits. Note that the answer can only be "yes" or "no".'
+LOGITS = [
+    {"idx": 1, "name": "1", "path": "1_LogitScore", "type": "sentence_transformers.cross_encoder.modules.LogitScore"}
+]
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "how"),
+    [
+        ({"modules.json": LOGITS}, "x", "modules of sentence-transformers"),
+        ({"tokenizer_config.json": {"chat_template": f"<|im_start|>system\n{JUDGE}"}}, "x", '"yes" against "no"'),
+        ({"chat_template.jinja": f"{{{{ '{JUDGE}' }}}}".encode()}, "x", '"yes" against "no"'),
+        ({}, "Qwen3-Reranker-0.6B", '"yes" against "no"'),
+        ({}, "Qwen3-Reranker-0.6B/checkpoint-20", '"yes" against "no"'),
+    ],
+)
+def test_a_language_model_that_scores_in_another_way_is_refused_as_a_reranker(checkpoint, files, path, how):
+    """Its scores by another prompt and another token would be scores all the same."""
+    found = checkpoint({**CAUSAL, "model_type": "qwen3"}, files, path=path)
+
+    for given in ({"as_reranker": True}, {"overrides": Overrides(family="llm-reranker")}):
+        with pytest.raises(BadInput, match=how) as caught:
+            detect(found, given.pop("overrides", Overrides()), **given)
+        assert "…-seq-cls" in str(caught.value)
+
+
+def test_a_chat_model_may_be_a_reranker_as_before(checkpoint):
+    files = {"tokenizer_config.json": {"chat_template": "{{ messages }} say yes, or no"}}
+
+    assert detect(checkpoint(CAUSAL, files), Overrides(), as_reranker=True).spec.family == "llm-reranker"
 
 
 # Code that a checkpoint brings

@@ -87,6 +87,13 @@ def test_a_family_of_rerankers_is_for_one_kind_of_files(checkpoint, family):
             assert message.endswith("name another family")
 
 
+@pytest.mark.parametrize("stated", [[], None, "BertModel", {}])
+def test_a_model_without_a_class_is_called_by_its_type(checkpoint, stated):
+    message = refusal(checkpoint(BERT | {"architectures": stated}), Overrides(family="cross-encoder"))
+
+    assert " is a bert by its config.json" in message
+
+
 @pytest.mark.parametrize("pooling", [None, "cls"], ids=["without --pooling", "with --pooling"])
 @pytest.mark.parametrize("family", ["bge-zh", "bge-m3", "instruct-embedder", "llara"])
 @pytest.mark.parametrize("kind", [kind for kind in RERANKERS if kind != "llm-reranker"])

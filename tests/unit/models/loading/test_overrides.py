@@ -86,8 +86,29 @@ def test_the_flags_come_after_what_the_files_say(checkpoint):
     found = detect(checkpoint(BERT), Overrides(pooling="mean", dtype="bf16"))
 
     assert found.spec == replace(plain.spec, pooling="mean", dtype="bf16")
-    assert found.evidence[: len(plain.evidence)] == plain.evidence
-    assert said(found, "pooling", "'mean'", "as asked for")
+    kept = [line for line in plain.evidence if not line.startswith("pooling:")]  # what holds no more is not shown
+    assert list(found.evidence[: len(kept)]) == kept
+    assert [line for line in found.evidence if line.startswith("pooling:")] == ["pooling: 'mean', as asked for"]
+
+
+@pytest.mark.parametrize(
+    ("given", "gone"),
+    [
+        ({"pooling": "mean"}, {"pooling"}),
+        ({"normalize": False}, {"normalisation"}),
+        ({"max_length": 8}, {"length"}),
+        ({"query_instruction": "问："}, {"instruction"}),
+        ({"passage_instruction": "文："}, set()),
+        ({"pooling": "mean", "max_length": 8}, {"pooling", "length"}),
+    ],
+)
+def test_no_line_contradicts_what_was_asked_for(checkpoint, given, gone):
+    def subjects(lines):
+        return {line.partition(":")[0] for line in lines if "as asked for" not in line}
+
+    plain = detect(checkpoint(BERT), Overrides())
+    found = detect(checkpoint(BERT), Overrides(**given))
+    assert subjects(plain.evidence) - subjects(found.evidence) == gone
 
 
 def test_flags_go_over_the_row_of_a_published_model():

@@ -296,6 +296,8 @@ def test_a_generator_is_found_by_its_folder(folder):
 
     assert (model.spec.ability, model.spec.dtype, model.spec.own) == ("generate", "fp32", SETTINGS)
     assert model.checkpoint.directory.name == "tiny"
+    unasked = resolve_generator(folder(LLAVA), None, None, Overrides(), **OPTIONS, on_cpu=lambda: True)
+    assert unasked.spec == replace(model.spec, own=None)
 
 
 @pytest.mark.parametrize("name", ["BAAI/bge-m3", "flagbench/random", "bm25"])

@@ -293,3 +293,13 @@ def test_matroyshka_compresses_by_attention_weights_that_only_eager_gives(checkp
 
     assert found.spec.attention == attention
     assert said(found, "attention: eager") is bool(attention)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_the_question_after_each_pair_may_be_asked_for(checkpoint, config):
+    plain = detect(checkpoint(config), Overrides())
+    found = detect(checkpoint(config), saying(prompt="Is it?"))
+
+    assert found.spec == with_settings(plain.spec, prompt="Is it?")
+    assert plain.spec.own.prompt != "Is it?"
+    assert said(found, "prompt: 'Is it?', as asked for")

@@ -12,6 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import av
+import httpx2
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ from flagbench.models.prompts import Clip, Image, Prompt, Text
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
-from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit
+from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, error_message, plain_url, seconds_to_wait
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
 from tests.fake_server import FakeServer, Reply, completion, unused_port
@@ -224,6 +225,48 @@ def test_what_cannot_be_is_refused(changes, says):
     one_line(caught.value)
 
 
+@pytest.mark.parametrize(
+    "field", ["model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed", "stream", "n"]
+)
+def test_fields_that_are_set_here_are_no_extra_ones(field):
+    with pytest.raises(BadInput, match=rf"\b{field}\b"):
+        api_model("m", "http://h/v1", VIDEO, extra={"top_p": 1, field: 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("http://h:8000/v1", "http://h:8000/v1"),
+        (" https://h/v1//\n", "https://h/v1"),
+        ("HTTP://H/v1", "http://h/v1"),
+        ("http://127.0.0.1", "http://127.0.0.1"),
+    ],
+)
+def test_a_url_is_written_down_in_one_form(given, written):
+    assert plain_url(given) == written
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *(
+            ("", 0.0),
+            ("soon", 0.0),
+            ("-5", 0.0),
+            ("1.5", 0.0),
+            ("nan", 0.0),
+            (" 40 ", 40.0),
+            ("0", 0.0),
+            ("600", 600.0),
+        ),
+        (formatdate(0, usegmt=True), 0.0),
+        ("Thu, 01 Jan 1970 00:00:99 GMT", 0.0),
+    ],
+)
+def test_seconds_of_a_retry_after(header, seconds):
+    assert seconds_to_wait(header) == seconds
+
+
 @pytest.mark.parametrize("url", [f"http://u:{SECRET}@h/v1", f"http://h/v1?key={SECRET}", f"http://h/v1#{SECRET}"])
 def test_a_url_with_a_secret_is_refused_without_it(url):
     with pytest.raises(BadInput, match=KEYS[0]) as caught:
@@ -292,7 +335,7 @@ def test_what_does_not_pass_ends_after_all_attempts_in_one_line(serve, reply):
 
 
 def test_a_server_that_says_nothing_is_asked_again(serve):
-    server, model = serve([Reply(hold=True)], rate_limit=RateLimit(timeout=0.2, attempts=50))
+    server, model = serve([Reply(hold=True)], rate_limit=RateLimit(timeout=0.2, attempts=50, timeouts=50))
 
     assert answers_of(model, asked("q"), 9) == ["Q"]
     assert len(server.questions) >= 2  # more on a busy machine, where an answer may take longer than that
@@ -374,6 +417,30 @@ def test_a_refusal_is_not_repeated(serve, clock, status, said, fix):
     assert " ".join(said.split()) in one_line(caught.value)
     assert len(server.questions) == 1
     assert not clock.waits
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error": {"message": "too\\n  long", "code": 7}}', "too long"),
+        (b'{"error": {"code": 7}}', "{'code': 7}"),
+        (b'{"error": "too long"}', "too long"),
+        (b'{"error": ["a", "b"]}', "['a', 'b']"),
+        (b'{"error": ""}', "Bad Request"),
+        (b'{"message": "too long"}', "too long"),
+        (b'{"detail": "too long"}', "{'detail': 'too long'}"),
+        (b'["too long"]', '["too long"]'),
+        (b'"too long"', '"too long"'),
+        (b"<p>too\n long</p>", "<p>too long</p>"),
+        (b"", "Bad Request"),
+        (b"x" * 300, "x" * 300),
+        (b"x" * 301, "x" * 299 + "…"),
+        (b"[" * 100_000, "[" * 299 + "…"),
+    ],
+    ids=lambda value: str(value[:40]),
+)
+def test_what_a_server_says_of_an_error_is_its_message_in_one_line(body, said):
+    assert error_message(httpx2.Response(400, content=body)) == said
 
 
 def test_answers_that_are_cut_or_empty_are_counted(serve):
@@ -518,6 +585,14 @@ def test_a_caller_may_stop_and_the_threads_end(serve):
     assert threading.active_count() <= before + 4  # those of the server
 
 
+@pytest.mark.parametrize(("seconds", "connect"), [(300, 10), (5, 5)])
+def test_a_server_has_time_to_think_and_little_to_be_found(serve, seconds, connect):
+    _, model = serve(rate_limit=RateLimit(concurrency=3, timeout=seconds))
+
+    assert model._client._http.timeout == httpx2.Timeout(seconds, connect=connect, pool=None)
+    assert model.lanes == 3
+
+
 def test_none_are_asked_of_none(serve):
     server, model = serve()
 
@@ -600,7 +675,7 @@ def test_the_key_goes_into_one_header_and_nowhere_else(serve, monkeypatch, caplo
     echo = f"Incorrect API key: {SECRET}\nof yours"
     server, model = serve([Reply(status=500), Reply("x"), *[Reply(echo, status=500)] * 6, Reply(echo, status=401)])
     server.models = Reply(echo, status=403)
-    texts = [repr(model), repr(model.spec), str(model.spec.as_dict()), repr(model._client._http.headers)]
+    texts = [repr(model), repr(model.spec), str(model.spec.as_dict()), repr(model._client._exchange._http.headers)]
 
     answers_of(model, asked("q"), 9)
     for fail in (lambda: answers_of(model, asked("q"), 9),) * 2 + (model.check,):

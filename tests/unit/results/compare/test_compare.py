@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import random
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from flagbench import BadInput
-from flagbench.results.compare.compare import Comparison, Line, compare
+from flagbench.results.compare.compare import Comparison, Line, compare, side_by_side
 from flagbench.results.compare.text import render, to_csv, to_json, to_markdown
 from flagbench.results.runs import Run, find_all
 from tests.unit.results.test_runs import made_task, write_run
@@ -178,7 +179,10 @@ def test_the_seed_and_the_task_s_name_draw_the_signs_and_the_resamples(tmp_path:
 def test_a_p_value_that_is_the_level_is_significant(tmp_path: Path) -> None:
     """Of 18 queries signs are drawn: with this seed 999 of 19,999 patterns are as far from 0, and the observed one."""
     gains = [-1, 4, 19, -5, 2, 7, -7, 4, 2, 19, 7, -5, 7, 9, 16, -4, -4, 3]
-    tasks = [with_values("A", numbers, [f"q{number}" for number in range(18)]) for numbers in ([0] * 18, gains)]
+    tasks = [
+        with_values("A", numbers, [f"q{number}" for number in range(18)])
+        for numbers in ([50] * 18, [50 + gain for gain in gains])
+    ]
     test = line_of(compare(runs_of(tmp_path, one=tasks[:1], two=tasks[1:]), seed=56), "A").cells[1].test
     assert test is not None
     assert test.adjusted == 1_000 / 20_000
@@ -249,7 +253,7 @@ def test_nothing_in_common(tmp_path: Path) -> None:
         (made_task(scores={"dev": {"default": 0.5}, "test": {"default": 0.5}}), "splits dev against dev, test"),
         (made_task(scores={"dev": {"cleaned": 0.5}}), "subsets of dev default against cleaned"),
         (made_task(of={"main_score": "map"}), "main score ndcg_at_10 against map"),
-        (made_task(data={"status": "unknown"}), "exact against unknown"),
+        (made_task(data={"status": "unknown"}), "data: official data against not known to be the official data"),
         (with_values("A", [50] * 11, _IDS[1:]), "12 queries against 11, 11 of them shared"),
     ],
 )
@@ -343,11 +347,11 @@ def test_json_has_everything_in_full(shown: Comparison) -> None:
 # Limits and columns.
 
 
-@pytest.mark.parametrize("statuses", [("exact", "differs"), ("differs", "exact"), ("differs", "differs")])
+@pytest.mark.parametrize("statuses", [("official", "differs"), ("differs", "official"), ("differs", "differs")])
 def test_data_that_are_not_the_published_are_said_of_any_run(tmp_path: Path, statuses: tuple[str, str]) -> None:
     one, two = ([made_task("A", data={"status": status})] for status in statuses)
     found = compare(runs_of(tmp_path, one=one, two=two), allow_differences=True)
-    assert found.lines[0].notes[-1] == "not the published data"
+    assert found.lines[0].notes[-1] == "not the official data"
 
 
 def test_only_tasks_that_are_asked_for_and_do_not_differ_are_tested(tmp_path: Path) -> None:
@@ -423,5 +427,50 @@ def test_data_that_certainly_differ_are_not_said_to_be_maybe_so(tmp_path: Path) 
     split = made_task("A", {"test": {"default": 0.5}}, data=unknown, commit="c1")
     other = compare(runs_of(tmp_path / "other", one=[one], two=[split]), allow_differences=True)
     same = compare(runs_of(tmp_path / "same", one=[one], two=[made_task("A", 0.5, data=unknown, commit="c1")]))
-    assert (len(other.differences), line_of(other, "A").notes) == (1, ())
-    assert (same.differences, len(line_of(same, "A").notes)) == ((), 1)
+    said = "not known to be the official data"
+    assert (len(other.differences), line_of(other, "A").notes) == (1, (said,))
+    maybe, *others = line_of(same, "A").notes
+    assert (same.differences, others) == ((), [said])
+    assert "may be over different data" in maybe
+
+
+@pytest.mark.parametrize("begins", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1"])
+def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path, begins: str) -> None:
+    runs = runs_of(
+        tmp_path, one=[with_values(begins, [0, 50, 0], list("abc"))], two=[with_values(begins, [0, 0, 0], list("abc"))]
+    )
+    named = [replace(run, label=f"{begins}{at}") for at, run in enumerate(runs)]
+    first, second = csv.DictReader(io.StringIO(to_csv(compare(named))))
+    assert (first["task"], first["run"], second["run"]) == (f"'{begins}", f"'{begins}0", f"'{begins}1")
+    assert float(second["delta"]) == pytest.approx(-0.5 / 3)
+
+
+def test_what_moves_a_cursor_is_not_in_a_csv_file(tmp_path: Path) -> None:
+    runs = runs_of(
+        tmp_path,
+        one=[with_values("a\x1b[31m", [0, 0, 0], list("abc"))],
+        two=[with_values("a\x1b[31m", [0, 0, 0], list("abc"))],
+    )
+    assert "a\N{REPLACEMENT CHARACTER}[31m" in to_csv(compare(runs))
+
+
+def test_without_values_by_query_no_file_of_them_is_read(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, one=[with_values("A", [10] * 12)], two=[with_values("A", [20] * 12)])
+    for path in tmp_path.rglob("per_query/A.json"):
+        path.write_text("{", encoding="utf-8")
+    (cell,) = side_by_side(runs, by_query=False).lines[0].cells[1:]
+    assert (cell.delta, cell.test, cell.untested) == (pytest.approx(0.1), None, "not asked for")
+    with pytest.raises(BadInput, match="evaluate A again"):
+        side_by_side(runs)
+    # A run alone has nothing to be tested against.
+    (line,) = side_by_side(runs[:1]).lines
+    assert [cell.score for cell in line.cells] == [0.1]
+
+
+def test_runs_that_share_no_task_stand_side_by_side_all_the_same(tmp_path: Path) -> None:
+    found = side_by_side(runs_of(tmp_path, one=[made_task("A", 0.25)], two=[made_task("B", 0.5)]))
+    assert [[cell.status for cell in line.cells] for line in found.lines] == [
+        ["success", "missing"],
+        ["missing", "success"],
+    ]
+    assert (found.missing, found.tallies) == ((("B",), ("A",)), ((0, 0, 0), (0, 0, 0)))

@@ -114,7 +114,10 @@ def test_time_per_text(tmp_path: Path) -> None:
     [
         (timed(2.0, 100), timed(2.0, 0), "0 texts were encoded against 100"),
         (timed(0.0, 0), timed(0.0, 0), "nothing was encoded"),
-        (timed(0.0, 100), timed(1.0, 100), "nothing was encoded"),
+        (timed(0.0, 100), timed(1.0, 100), "100 texts in 0 s is no time"),
+        (timed(1.0, 100), timed(0.0, 100), "100 texts in 0 s is no time"),
+        (timed(1.0, 100), timed(-1.0, 100), "100 texts in -1 s is no time"),
+        (timed(1.0, -5), timed(0.5, -5), "-5 texts in"),
         (timed(2.0, 0), timed(2.0, 100), "100 texts were encoded against 0"),
         (timed(2.0, 100, environment={}), timed(2.0, 100), "is not recorded"),
         *(
@@ -150,17 +153,21 @@ def test_a_significant_drop(tmp_path: Path) -> None:
     assert one(tmp_path, "no-significant-drop = true\nmin-effect = 10", base, worse).outcome == "FAIL"
     assert one(tmp_path, "no-significant-drop = true", worse, base).outcome == "pass"
     few = [with_values(tmp_path, f"few{value}", [value] * 4) for value in (0.5, 0.4)]
-    assert one(tmp_path, "no-significant-drop = true", *few).outcome == "pass"  # 2 / 2^4
+    found = one(tmp_path, "no-significant-drop = true", *few)  # 2 / 2^4
+    assert found.outcome == "inconclusive"
+    assert "a test over 4 items cannot give a p (Holm) below 0.1250" in found.said
 
 
 @pytest.mark.parametrize(
     ("queries", "alpha", "outcome"),
     [
         (6, 0.03125, "FAIL"),  # p is 2 / 2^6: equal to the level
-        (6, 0.03124, "pass"),
-        (5, 0.05, "pass"),
+        (6, 0.03124, "inconclusive"),  # a test that could not fail
+        (5, 0.05, "inconclusive"),
         (5, 0.1, "FAIL"),  # 2 / 2^5
-        (10, 0.001, "pass"),  # 2 / 2^10
+        (10, 0.001, "inconclusive"),  # 2 / 2^10
+        (17, 0.00004, "inconclusive"),  # drawn: 1 / 20,000
+        (17, 0.00005, "FAIL"),
     ],
 )
 def test_a_drop_is_significant_at_the_level_of_the_rules(
@@ -174,16 +181,17 @@ def test_a_drop_is_significant_at_the_level_of_the_rules(
 
 
 def test_holm_is_over_the_tests_of_the_gate_alone(tmp_path: Path) -> None:
-    """Seven queries give p = 2 / 2^7 = 0.0156 each: three tests are significant together, four are not."""
+    """Seven queries give p = 2 / 2^7 = 0.0156 each: three tests are significant together, and four can never be."""
     values = [{"ndcg_at_10": {f"q{number}": value for number in range(7)}} for value in (0.5, 0.4)]
     runs = []
     for score, its in zip((0.5, 0.4), values, strict=True):
         tasks = [made_task(name, score, values=its) for name in "ABCD"]
         runs += find_runs(write_run(tmp_path / str(score), "org/m", *tasks))
-    for tasks, outcome in (('"A"', "FAIL"), ('"A", "B", "C"', "FAIL"), ('"*"', "pass")):
+    for tasks, outcome in (('"A"', "FAIL"), ('"A", "B", "C"', "FAIL"), ('"*"', "inconclusive")):
         rules = f'[[rule]]\ntasks = [{tasks}]\nno-significant-drop = true\n[[rule]]\ntasks = ["*"]\nmin-score = 1\n'
         report = judged(tmp_path, runs[0], runs[1], rules)
         assert {each.outcome for each in report.verdicts if each.check == "no-significant-drop"} == {outcome}
+        assert report.too_few == (4 if outcome == "inconclusive" else 0)
 
 
 def test_the_seed_of_a_gate_draws_its_signs(tmp_path: Path) -> None:
@@ -229,10 +237,11 @@ def test_a_task_that_is_missing_failed_or_partial_never_passes(
     assert said in verdict.said
 
 
-def test_what_the_baseline_lacks_cannot_be_told_but_for_a_least_score(tmp_path: Path) -> None:
+@pytest.mark.parametrize("check", ["max-drop = 200", "min-score = -100"])
+def test_what_the_baseline_lacks_is_inconclusive(tmp_path: Path, check: str) -> None:
     base, run = run_of(made_task("B")), run_of(made_task("A"), made_task("B"))
-    assert one(tmp_path, "max-drop = 200", base, run).said == "the baseline lacks A"
-    assert one(tmp_path, "min-score = 50", base, run).outcome == "pass"
+    verdict = one(tmp_path, check, base, run)
+    assert (verdict.outcome, verdict.said) == ("inconclusive", "the baseline lacks A")
 
 
 @pytest.mark.parametrize(
@@ -256,11 +265,12 @@ def test_other_queries_are_other_data(tmp_path: Path) -> None:
     assert "10 queries against 11" in one(tmp_path, "no-significant-drop = true", *runs).said
 
 
-def test_rows_that_are_not_known_to_be_the_same_are_said(tmp_path: Path) -> None:
+def test_data_that_is_not_known_to_be_the_same_is_inconclusive(tmp_path: Path) -> None:
     tasks = [made_task("A", data={"status": "unknown", "differences": []}, of={}) for _ in range(2)]
     other = replace(tasks[1][0], settings=tasks[1][0].settings | {"data": {"source": "folder", "files": "f2"}})
     report = judged(tmp_path, run_of(tasks[0]), run_of((other, None)), '[[rule]]\ntasks = ["A"]\nmax-drop = 1\n')
-    assert report.exit_code == 0
+    assert report.exit_code == 2
+    assert "nothing recorded shows that both runs are over the same data" in report.verdicts[0].said
     assert "may be over different data" in report.notes[0]
 
 

@@ -113,3 +113,10 @@ def test_annotations_are_as_many_as_are_shown(tmp_path: Path) -> None:
     lines = to_annotations(judge(rules, *runs))
     assert len(lines) == 10
     assert lines[-1] == "::error title=more::16 more checks do not pass, see the summary"
+
+
+def test_what_would_end_a_command_or_its_title_is_escaped(tmp_path: Path) -> None:
+    rules = Rules(tmp_path / "gate.toml", (Rule("a,b:c%", {"tasks": ("*",)}, {"max-drop": 0.5}),))
+    runs = [run_of(made_task("50%: a, b", score)) for score in (0.5, 0.4)]
+    (line,) = to_annotations(judge(rules, *runs))
+    assert line.startswith("::error title=FAIL%3A 50%25%3A a%2C b::a,b:c%25, max-drop 0.5: -10.000 points")

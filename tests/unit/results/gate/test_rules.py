@@ -59,6 +59,7 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         ("[[rule]\n", "is not TOML"),
         ("\x00", "is not TOML"),
         ("", "there is no [[rule]]"),
+        ("alpha = 0.1\nrule = []\n", "there is no [[rule]]"),
         ("[rule]\nmax-drop = 1\n", "two brackets"),
         ("rule = [1]\n", "two brackets"),
         ("[[rules]]\n", "unknown key 'rules'; did you mean rule?"),
@@ -76,6 +77,7 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         ('[[rule]]\ntasks = "A"\nmax-drop = 1\n', "tasks must be a list of names"),
         ("[[rule]]\ntasks = []\nmax-drop = 1\n", "tasks must be a list of names"),
         ("[[rule]]\ntasks = [1]\nmax-drop = 1\n", "tasks must be a list of names"),
+        ('[[rule]]\ntypes = ["A", ""]\nmax-drop = 1\n', "rule 1: types must be a list of names, such as types = ["),
         ('[[rule]]\ntasks = ["A"]\nmax-drop = -1\n', "max-drop must be a number from 0 to 200 (points of the score"),
         ('[[rule]]\ntasks = ["A"]\nmax-drop = nan\n', "max-drop must be a number"),
         ('[[rule]]\ntasks = ["A"]\nmax-drop = inf\n', "max-drop must be a number"),
@@ -97,10 +99,46 @@ def test_what_it_cannot_mean(tmp_path: Path, text: str, said: str) -> None:
     assert "\x1b" not in line
 
 
+_RANGES = {
+    "max-drop": (0, 200, "points of the score in percent"),
+    "max-relative-drop": (0, 100, "percent of the baseline's score"),
+    "min-score": (-100, 100, "percent"),
+    "max-unparseable": (0, 100, "percent of the answers"),
+    "max-latency-ratio": (0.001, 1000, "the candidate's time by the baseline's"),
+}
+
+
+@pytest.mark.parametrize("check", _RANGES)
+def test_each_number_from_its_least_to_its_most(tmp_path: Path, check: str) -> None:
+    least, most, unit = _RANGES[check]
+    for good in (least, most):
+        (rule,) = rules_of(tmp_path, f'[[rule]]\ntasks = ["A"]\n{check} = {good}\n').rules
+        assert rule.checks == {check: good}
+    for bad in (least - 0.0001, most + 0.0001):
+        with pytest.raises(BadInput) as error:
+            rules_of(tmp_path, f'[[rule]]\ntasks = ["A"]\n{check} = {bad!r}\n')
+        assert str(error.value) == (
+            f"{tmp_path / 'gate.toml'}: rule 1: {check} must be a number from {least} to {most} ({unit}), not {bad!r}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "least", "most"), [("min-effect", "0", "200"), ("alpha", "0.000001", "0.5"), ("alpha", "1e-6", "0.50")]
+)
+def test_each_setting_from_its_least_to_its_most(tmp_path: Path, key: str, least: str, most: str) -> None:
+    rule = '[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n'
+    for good in (least, most):
+        found = rules_of(tmp_path, f"alpha = {good}\n{rule}" if key == "alpha" else f"{rule}{key} = {good}\n")
+        assert (found.alpha if key == "alpha" else found.rules[0].min_effect) == float(good)
+    for bad in (repr(float(least) - 1e-7), repr(float(most) + 1e-7)):
+        with pytest.raises(BadInput, match=f"{key} must be a number from"):
+            rules_of(tmp_path, f"alpha = {bad}\n{rule}" if key == "alpha" else f"{rule}{key} = {bad}\n")
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "gone.toml", "cannot be read"), (tmp_path, "cannot be read")):
+    for path, said in ((tmp_path / "gone.toml", "cannot be read"), (tmp_path, "is not a regular file")):
         with pytest.raises(BadInput, match=said):
             read_rules(path)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadInput, match="is not TOML"):
+    with pytest.raises(BadInput, match="is not UTF-8"):
         read_rules(tmp_path / "bytes.toml")

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from flagbench.results.page.facts import Size, size, speed
 from flagbench.results.page.plot import HEIGHT, LEFT, WIDTH, plot
+from flagbench.results.page.view import Benchmark, officials
+from flagbench.results.runs import Run, find_run
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_views import facts_of, made, section, tasks_of
 
@@ -75,16 +78,51 @@ def test_runs_of_unknown_size_are_named(tmp_path: Path) -> None:
 
 def test_odd_records_are_shown(tmp_path: Path) -> None:
     odd: list[dict[str, Any]] = [
-        {"seconds": {"encode": "x", "data": None}, "texts": {"asked": "many", "distinct": True, "encoded": []}},
-        {"seconds": [], "texts": "none", "search": "yes", "sample": {}, "finished": 7},
+        {"seconds": {"encode": 0}, "texts": {"asked": 3, "distinct": 3, "encoded": 3}},
+        {"seconds": {}, "texts": {}, "search": {}, "sample": {}, "finished": ""},
         {"data": {}, "settings": {"task": {}, "instruction": "none"}},
     ]
     tasks = [page_task(f"T{at}", **fields) for at, fields in enumerate(odd)]
-    folder = page_run(tmp_path, "org/one", *tasks, spec=[], environment="none", meta={"n_parameters": "big"})
+    folder = page_run(
+        tmp_path, "org/one", *tasks, spec={}, environment={"device": 3, "threads": "none"}, meta={"n_parameters": "big"}
+    )
     empty = page_run(tmp_path, "org/empty")
     tree, _ = made([folder, empty])
-    assert facts_of(tasks_of(tree)["T2"])["Data"] == "not checked"
+    assert facts_of(tasks_of(tree)["T2"])["Data"] == "not known to be the official data"
     assert len(tasks_of(tree)) == 3
     (folder / "model_meta.json").write_text("{", encoding="utf-8")
     alone, _ = made([folder])
     assert facts_of(section(alone, "summary-1"))["Parameters"] == "unknown"
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), 1e308, -1, 0, True, "big", [1], None])
+def test_a_size_that_no_model_has_is_unknown(number: Any, tmp_path: Path) -> None:
+    one = page_run(tmp_path, "org/one", page_task("A"), meta={"n_parameters": number, "embed_dim": number})
+    two = page_run(tmp_path, "org/two", page_task("A"), meta={"n_parameters": 7, "embed_dim": 7})
+    assert size(find_run(one)) == Size(None, None)
+    assert size(find_run(two)) == Size(7, 7)
+    made([one, two])
+
+
+def test_a_speed_that_no_model_has_is_unknown(tmp_path: Path) -> None:
+    counts = {"asked": 10**15, "distinct": 10**15, "encoded": 10**15}
+    runs = [
+        page_run(tmp_path, f"org/{name}", page_task("A", texts=counts, seconds={"encode": 5e-324})) for name in "ab"
+    ]
+    assert speed(find_run(runs[0])) is None
+    made(runs)
+
+
+def test_averages_of_miniature_data_are_over_the_tasks_that_it_has(tmp_path: Path) -> None:
+    def run(*folders: str) -> Run:
+        data = {"status": "differs", "differences": []}
+        tasks = [page_task(f"T{at}", 0.5, data=data | {"source": f"folder {each}"}) for at, each in enumerate(folders)]
+        return find_run(page_run(tmp_path / folders[0].replace("/", "_") / str(len(folders)), "org/m", *tasks))
+
+    its = Benchmark("B", {"Avg": ["T0", "T1", "T2"]}, {"Avg": ["T0", "T1"]}, ("bench", "mini"))
+    mini = run("/opt/bench/mini/org/T0", "/opt/bench/mini/org/T1")
+    (found,) = officials(mini, {"b": its})
+    assert (found.tasks, found.missing, found.score) == (2, (), 0.5)
+    for other in (run("/data/org/T0", "/data/org/T1"), run("/opt/bench/mini/org/T0", "/data/org/T1")):
+        (found,) = officials(other, {"b": its})
+        assert (found.tasks, found.missing, found.score) == (3, ("T2",), None)

@@ -10,6 +10,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.results.compare.compare import compare
+from flagbench.results.page import render
 from flagbench.results.page.view import groups, officials
 from flagbench.results.runs import find_all
 from flagbench.results.table import rows
@@ -30,7 +31,7 @@ def test_the_numbers_are_those_of_compare(tmp_path: Path) -> None:
         page_task("B", 0.45),
         page_task("C", None, "STS", status="error", error="no memory"),
         page_task("D", 0.123456, "Clustering"),
-        page_task("E", -0.05, "STS"),
+        page_task("E", -0.05, "STS", main_score="cosine_spearman"),
         values=better,
     )
     tree, runs = made([one, two])
@@ -166,7 +167,7 @@ def test_details_of_a_task(tmp_path: Path) -> None:
     assert facts["Texts"] == "220 requested, 200 encoded by the model"
     assert facts["Instruction (query)"] == "为这个句子生成表示"
     assert facts["Wall time by stage"] == "data 1.0 s, encode 2.0 s, search 0.5 s, score 0.5 s"
-    assert (facts["Note"], facts["Data"]) == ("mind this", "not official")
+    assert (facts["Note"], facts["Data"]) == ("mind this", "not the official data")
     assert "dev num_samples: 10 instead of 20" in body.words
     parts = [[cell.words for cell in row.all("td")] for row in body.one("table").all("tr")]
     assert parts[1:] == [["dev", "zh", "50.00"], ["dev", "en", "25.00"], ["test", "zh", "75.00"]]
@@ -202,3 +203,30 @@ def test_records_are_left_as_they_are(tmp_path: Path) -> None:
     before = replace(run)
     groups([run], KNOWN)
     assert run == before
+
+
+@pytest.mark.parametrize(
+    ("filter_", "value", "shown"),
+    [
+        ("amount", 9.94, "9.9"),
+        ("amount", 10, "10"),
+        ("amount", 12_345.6, "12,346"),
+        ("grouped", 1_234_567, "1,234,567"),
+        ("grouped", "as it is", "as it is"),
+        ("p", 0.0001, "0.0001"),
+        ("p", 0.00009, "<0.0001"),
+        ("p", 1.0, "1.0000"),
+    ],
+)
+def test_numbers_of_a_page(filter_: str, value: object, shown: str) -> None:
+    assert render._environment("en").filters[filter_](value) == shown
+
+
+def test_the_last_result_of_a_page_is_the_last_of_all_runs(tmp_path: Path) -> None:
+    days = ("2026-01-02", "2026-03-04", "2026-02-03")
+    runs = [
+        page_run(tmp_path, f"org/m{at}", page_task("A", at / 10), page_task("B", 0.5, finished=f"{day}T03:04:05+00:00"))
+        for at, day in enumerate(days)
+    ]
+    tree, _ = made(runs)
+    assert "last result 2026-03-04 03:04 UTC" in tree.one("p", class_="lead").words

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from flagbench.results.migrations import SCHEMA_VERSION
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Unreadable, groups
+from flagbench.results.page.view import groups
+from flagbench.results.readable import Unreadable
 from flagbench.results.runs import find_all
 from flagbench.results.worst_queries import Example, Examples, Passage
 from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of
@@ -22,7 +23,7 @@ _EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;{
 
 
 def test_markup_in_a_run_is_shown_as_it_is(tmp_path: Path) -> None:
-    evil = _EVIL + "\ud800\x00\x1b"
+    evil = _EVIL + "\x00\x1b"
     name = _EVIL.replace("/", "|")
     passage = Passage(evil, evil, 1, 1.0, 1)
     examples = Examples(name, evil, [Example(evil, evil, evil, evil, 0.5, [passage], [passage])])
@@ -40,7 +41,7 @@ def test_markup_in_a_run_is_shown_as_it_is(tmp_path: Path) -> None:
         scores={evil: {evil: 0.5, "b": 0.25}},
         search={"library": evil},
         seconds={evil: 5.0},
-        sample={"profile": evil, "items": evil, "of": evil, "error": 0.5},
+        sample={"profile": evil, "items": 1, "of": 2, "error": 0.5},
         finished=evil,
     )
     failed = replace(page_task("F", None), kind=evil, status="error", error=evil)
@@ -68,7 +69,7 @@ def test_markup_in_a_run_is_shown_as_it_is(tmp_path: Path) -> None:
         assert [len(list(tree.all(name))) for name in ("script", "style", "img")] == [1, 1, 0]
         assert not re.search("[\x00\x1b]", text)
         assert "49" not in tree.one("h1").text
-        shown = _EVIL + "\N{REPLACEMENT CHARACTER}" * 3
+        shown = _EVIL + "\N{REPLACEMENT CHARACTER}" * 2
         for where in ("bdi", "li", "dd", "code"):
             assert any(shown in each.text for each in tree.all(where)), where
         body = tasks_of(tree)[name]

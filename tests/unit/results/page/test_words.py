@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flagbench.results.page import LANGUAGES
+from flagbench.results.page.facts import VERDICTS
 from flagbench.results.page.render import gain, percent
 from flagbench.results.page.words import Words, words
 from tests.conftest import ROOT
@@ -44,9 +45,7 @@ def test_every_string_is_used() -> None:
     texts = [file.read_text(encoding="utf-8") for file in _FOLDER.iterdir() if file.suffix in (".html", ".py")]
     said = set(re.findall(r"""["']([a-z_]+)["']""", " ".join(texts)))
     built = {f"{unit}_{end}" for unit in ("texts", "answers", "parameters") for end in ("axis", "per_second")}
-    built |= {
-        f"{verdict}_{each}" for verdict in ("verdict", "verdicts") for each in ("exact", "differs", "unknown", "")
-    }
+    built |= {f"{verdict}_{each}" for verdict in ("verdict", "verdicts") for each in (*VERDICTS, "")}
     assert strings()["en"].keys() - {"kinds"} <= said | built
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,33 @@ def test_a_page_of_35_tasks_is_small_enough(tmp_path: Path) -> None:
     tree = read_page(text)
     assert_same_numbers(tree, compare(find_all([run, other])))
     assert "of 20, worst first; all of them and longer texts are in flagbench/worst_queries/Task00.json" in tree.text
+
+
+@pytest.mark.parametrize(
+    ("queries", "found", "gold", "characters"),
+    [(20, 5, 2, 600), (20, 5, 2, 300), (10, 5, 2, 300), (10, 5, 2, 160), (5, 5, 2, 160), (5, 3, 2, 120), (3, 3, 2, 80)],
+)
+def test_each_step_is_taken_where_it_just_fits(
+    tmp_path: Path, queries: int, found: int, gold: int, characters: int
+) -> None:
+    """A Chinese character takes 3 bytes; around a query are 420, around a passage 130, and its id."""
+    task = replace(worst_of("A", 24, 1_000, 8), queries=tuple(worst_of("A", 24, 1_000, 8).queries))
+    (run,) = find_all([page_run(tmp_path, "org/one", page_task("A"), worst={"A": task})])
+    kept = task.queries[:queries]
+    room = sum(
+        420 + 3 * len(query.text) + len(query.id)
+        + sum(130 + 3 * characters + len(each.id) for each in (*query.found[:found], *query.relevant[:gold]))
+        for query in kept
+    )  # fmt: skip
+    shown = worst([run], room)[0, "A"]
+    assert (shown.metric, shown.kept, shown.file) == ("ndcg_at_10", 24, "flagbench/worst_queries/A.json")
+    assert [query.id for query in shown.queries] == [query.id for query in kept]
+    assert {len(query.found) for query in shown.queries} == {found}
+    first = shown.queries[0].found[0].text
+    assert first == kept[0].found[0].text[: characters - 1] + "…"
+    less = worst([run], room - 1)[0, "A"]
+    assert (less.kept, less.file) == (24, shown.file)
+    assert sum(len(each.text) for query in less.queries for each in query.found) < queries * found * characters
 
 
 @pytest.mark.parametrize(

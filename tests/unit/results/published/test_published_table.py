@@ -49,7 +49,7 @@ def table(groups: dict[str, tuple[str, ...]]) -> PublishedTable:
 
 def run_of(**scores: float) -> RunRecord:
     tasks = {
-        name: TaskRecord(name, "STS", "success", {}, "", {"test": {"default": score}}, {"status": "exact"})
+        name: TaskRecord(name, "STS", "success", {}, "", {"test": {"default": score}}, {"status": "official"})
         for name, score in scores.items()
     }
     return RunRecord("own", "me/mine", "r", {}, (), {}, tasks)

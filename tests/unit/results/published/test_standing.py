@@ -41,7 +41,7 @@ SMALL = PublishedTable(
 def task(
     name: str, score: float | None, kind: str = "STS", splits: tuple[str, ...] = ("test",), **values: Any
 ) -> TaskRecord:
-    plain = {"status": "success", "settings": {}, "digest": "", "data": {"status": "exact"}}
+    plain = {"status": "success", "settings": {}, "digest": "", "data": {"status": "official"}}
     scores = {} if score is None else {split: {"default": score} for split in splits}
     return TaskRecord(name=name, kind=kind, scores=scores, **plain | values)
 
@@ -221,17 +221,96 @@ def test_models_with_fewer_splits_are_said() -> None:
     assert ranking.notes == ["C: 1 of the models have published only one of its 2 splits"]
 
 
-def test_the_dictionary_has_everything() -> None:
-    values = rank(whole(), SMALL).as_dict()
-    assert (values["average"], values["place"], values["borda_place"], values["models"]) == (
-        pytest.approx(0.6),
-        2,
-        2,
-        4,
+def test_the_dictionary_whole() -> None:
+    """Of a run without C: the model that lacks it as well is ranked. Points: A 0.99 > 0.9 > 0.5 = 0.5 > 0.1 and B."""
+    values = rank(run_of(task("A", 0.5), task("B", 0.6)), SMALL).as_dict()
+    expected = (
+        # model, mean, place, points of A and B, place by points
+        ("o/part", 0.99, 1, 4 + 4, 1),
+        ("o/best", 0.9, 2, 3 + 2, 2),
+        ("me/mine", 0.55, 3, 1.5 + 1, 4),
+        ("o/mixed", 0.525, 4, 0 + 3, 3),
+        ("o/even", 0.5, 5, 1.5 + 0, 5),
     )
-    assert values["types"]["STS"] == {"mean": pytest.approx(0.55), "place": 2, "tasks": 2, "of_tasks": 2}
-    assert [each["model"] for each in values["ranking"] if each["this_run"]] == ["me/mine"]
-    assert rank(run_of(task("A", 0.5)), SMALL).as_dict()["average"] is None
+    assert values == {
+        "model": "me/mine",
+        "source": "a small table",
+        "average": None,
+        "mean_of_ranked_tasks": 0.55,
+        "place": 3,
+        "borda_points": 2.5,
+        "borda_place": 4,
+        "models": 5,
+        "replaces_published": False,
+        "types": {"STS": {"mean": 0.55, "place": 3, "tasks": 2, "of_tasks": 2}},
+        "ranked_tasks": ["A", "B"],
+        "left_out": {"C": "not in the run"},
+        "notes": [],
+        "ranking": [
+            {"model": model, "this_run": model == "me/mine", "mean": mean, "place": place, "points": points}
+            | {"borda_place": by_points, "types": {"STS": mean}}
+            for model, mean, place, points, by_points in expected
+        ],
+    }
+    whole_run = rank(whole(model="o/best"), SMALL).as_dict()
+    assert (whole_run["average"], whole_run["replaces_published"]) == (pytest.approx(0.6), True)
+
+
+def cells_of(ranking: Ranking, neighbours: int) -> list[tuple[str, list[tuple[str, str]], list[list[str]]]]:
+    """Title, headings with their side, and rows of each table."""
+    made = []
+    for table in render(ranking, neighbours):
+        rows = zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True)
+        headings = [(str(column.header), column.justify) for column in table.columns]
+        made.append((str(table.title), headings, [list(row) for row in rows]))
+    return made
+
+
+def test_the_tables_of_a_whole_run() -> None:
+    means, near = cells_of(rank(whole(), SMALL), 1)
+    assert means == (
+        "me/mine among published models",
+        [("mean over", "left"), ("score", "right"), ("place", "right")],
+        [
+            ["STS, 2 tasks", "55.00", "2 of 4"],
+            ["Retrieval, 1 task", "70.00", "2 of 4"],
+            ["all 3 tasks", "60.00", "2 of 4"],
+            ["Borda count", "4.5", "2 of 4"],
+        ],
+    )
+    assert near == (
+        "The models around it",
+        [("place", "right"), ("model", "left"), *((name, "right") for name in ("mean", "Borda", "STS", "Retr."))],
+        [
+            ["1", "o/best", "90.00", "1", "90.00", "90.00"],
+            ["2", "me/mine (this run)", "60.00", "2", "55.00", "70.00"],
+            ["3", "o/even", "50.00", "4", "50.00", "50.00"],
+        ],
+    )
+    assert remarks(rank(whole(), SMALL)) == ["scores of the other 3 models: a small table; not the live leaderboard"]
+
+
+def test_the_tables_of_a_run_in_part() -> None:
+    ranking = rank(run_of(task("A", 0.5), task("C", 0.7, splits=("dev",)), model="o/even"), SMALL)
+    means, near = cells_of(ranking, 0)
+    assert means[2] == [
+        ["STS, 1 of 2 tasks", "50.00", "3 of 4"],
+        ["all 3 tasks", "", ""],
+        ["the 1 of 3 tasks ranked here", "50.00", "3 of 4"],
+        ["Borda count", "1.0", "3 of 4"],
+    ]
+    assert (near[0], near[2]) == (
+        "The models around it, by these 1 tasks alone",
+        [["3", "o/even (this run)", "50.00", "3", "50.00"]],
+    )
+    assert remarks(ranking) == [
+        "scores of the other 3 models: a small table; not the live leaderboard",
+        "this run replaces the published scores of o/even itself",
+        "no average over all 3 tasks: every mean and place is over the same 1 for all models, "
+        "and models that lack one of them are left out",
+        "left out, not in the run: B",
+        "left out, its splits are dev and not dev, test: C",
+    ]
 
 
 def test_the_real_table_against_a_naive_sort() -> None:

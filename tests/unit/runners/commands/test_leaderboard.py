@@ -287,3 +287,17 @@ def test_the_tree_reads_what_it_should() -> None:
     assert tree.one("p").has("b")
     assert tree.words == "onetwo <three>"
     assert isinstance(tree.one("b"), Element)
+
+
+@pytest.mark.parametrize("path", ["/", "/version", "/gone"])
+def test_a_head_has_the_headers_of_a_get_and_no_body(server: Server, path: str) -> None:
+    answers = {}
+    for method in ("GET", "HEAD"):
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as connection:
+            connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+            answers[method] = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    headers = {method: text.split(b"\r\n\r\n")[0] for method, text in answers.items()}
+    undated = [[line for line in each.splitlines() if not line.startswith(b"Date")] for each in headers.values()]
+    assert answers["HEAD"] == headers["HEAD"] + b"\r\n\r\n"
+    if headers["HEAD"].split()[1] != b"405":
+        assert undated[0] == undated[1]

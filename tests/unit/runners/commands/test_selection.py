@@ -7,8 +7,8 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from types import NoneType, SimpleNamespace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -98,6 +98,64 @@ def test_a_flag_of_a_benchmark_reaches_the_request(name: str) -> None:
         assert request.options != owner()
     (plain,) = requests_of(parsed("evaluate", "m", "--benchmark", name, "--no-store"))
     assert plain.options == owner()
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_flag_of_a_few_values_takes_no_other(name: str) -> None:
+    owner = find_benchmark(name).options
+    assert owner is not None
+    hints = get_type_hints(owner)
+    for each in flags_of(owner):
+        kinds = [hints[each.field], *get_args(hints[each.field])]
+        values = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
+        assert tuple(each.choices) == values, each.name
+        if values:
+            assert f"invalid choice: '{values[0]}x'" in refused(
+                "evaluate", "m", "--benchmark", name, each.name, f"{values[0]}x"
+            )
+
+
+NUMBERS = {"int": ("7", 7, ["x", "0", "-1", "1.5", ""]), "float": ("0.5", 0.5, ["x", "0", "-1", "nan", "inf", ""])}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_value_of_a_flag_is_what_its_setting_is(name: str) -> None:
+    owner = find_benchmark(name).options
+    assert owner is not None
+    hints = get_type_hints(owner)
+    for each in flags_of(owner):
+        if each.parse is None or each.choices:
+            continue
+        kind = next(kind for kind in (*get_args(hints[each.field]), hints[each.field]) if kind is not NoneType)
+        if get_origin(hints[each.field]) is tuple:
+            assert each.parse(" a,b ,, a") == ("a", "b"), each.name
+            assert "expected names" in refused("evaluate", "m", "--benchmark", name, each.name, " ,")
+        elif kind is str:
+            assert each.parse(" 7 ") == " 7 ", each.name
+        else:
+            text, value, odd = NUMBERS[kind.__name__]
+            assert (each.parse(text), type(each.parse(text))) == (value, kind), each.name
+            for other in odd:
+                assert f"argument {each.name}: expected " in refused(
+                    "evaluate", "m", "--benchmark", name, f"{each.name}={other}"
+                )
+
+
+def test_lists_take_the_flags_that_choose_tasks() -> None:
+    found = {
+        name: [each.name for each in flags_of(owner) if each.selects]
+        for name in OWN
+        if (owner := find_benchmark(name).options)
+    }
+    assert {name: flags for name, flags in found.items() if flags} == {
+        "cmteb": ["--group"],
+        "mteb": ["--subsets"],
+        "air-bench": ["--benchmark-version", "--domains", "--languages", "--datasets", "--splits"],
+        "mlvu": ["--sets"],
+    }
+    for name, flags in found.items():
+        for each in flags:
+            assert parsed("tasks", "--benchmark", name, each, "x").benchmark == name
 
 
 # Whose a flag is.

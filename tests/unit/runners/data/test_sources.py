@@ -105,3 +105,59 @@ def test_a_row_without_a_value_is_named_by_its_number_in_the_split(
     assert list(folder.read_texts(None, "test", ["id"])["id"]) == ["0", "1", "2", "3", "4"]
     with pytest.raises(BadData, match=rf"split 'test' has no text in row {missing} \(counted from 0\)"):
         folder.read_texts(None, "test", ["id", "text"])
+
+
+def _card(folder: Path, *configs: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    text = "".join(["---\nconfigs:\n", *configs, "---\n"])
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    return folder
+
+
+_DEFAULT = "- config_name: default\n  data_files:\n  - split: test\n    path: ./data/test-*.jsonl\n"
+_TWO = "- config_name: zh\n  data_dir: /zh/\n  data_files:\n  - split: dev\n    path: [a.jsonl, ./b.jsonl]\n"
+
+
+def test_files_that_a_card_names(tmp_path: Path) -> None:
+    folder = _card(tmp_path, _DEFAULT, _TWO)
+    assert sources._named_files(folder, None) == {"test": ["data/test-*.jsonl"]}
+    assert sources._named_files(folder, "default") == {"test": ["data/test-*.jsonl"]}
+    assert sources._named_files(folder, "zh") == {"dev": ["zh/a.jsonl", "zh/b.jsonl"]}
+    with pytest.raises(BadData) as caught:
+        sources._named_files(folder, "en")
+    assert str(caught.value) == f"{folder} has no config 'en' (it has default, zh)"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "- config_name: zh\n",
+        "- config_name: default\n",
+        "- config_name: default\n  data_files: data/*\n",
+        "- config_name: default\n  data_files: [data/a, data/b]\n",
+        "- config_name: default\n  data_files:\n  - split: test\n",
+        "- config_name: default\n  data_files:\n  - path: data/a\n",
+        "- config_name: default\n  data_files:\n  - split: a\n    path: b\n  - split: test\n",
+    ],
+)
+def test_what_a_card_says_in_another_form_is_left_to_datasets(tmp_path: Path, config: str) -> None:
+    assert sources._named_files(_card(tmp_path, config), None) == {}
+
+
+def test_of_a_repo_whose_card_names_no_files_all_are_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def download(repo: str, *, repo_type: str, revision: str, patterns: tuple[str, ...]) -> Path:
+        asked.append(patterns)
+        return folder
+
+    folder = _data(tmp_path / _COMMIT)
+    monkeypatch.setattr(sources, "download", download)
+    assert HubRepo("org/data", "main")._stream(None, "test")[0] == folder
+    assert asked == [("README.md",), ("*",)]
+    asked.clear()
+    _card(folder, "- config_name: default\n  data_files:\n  - split: test\n    path: '**/test.jsonl'\n")
+    assert HubRepo("org/data", "main")._stream(None, "test")[0] == folder
+    assert asked == [("README.md",), ("*test.jsonl",)]
+    with pytest.raises(BadData, match=r"config 'default' has no split 'dev' \(it has test\)"):
+        HubRepo("org/data", "main")._stream(None, "dev")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -363,3 +364,32 @@ def test_what_is_damaged_is_encoded_again(part: Part, opened: Opened, lines: lis
     last = ThreeParts(HYBRID, numbers)
     assert_same(TextEncoder(last, Silent(), EmbeddingCache(opened())).encode_parts(texts, **asked), whole)
     assert last.calls == []
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_identity_of_a_space_is_all_that_its_numbers_depend_on(opened: Opened, half: bool) -> None:
+    """It is the name of the folder that earlier versions wrote to: no part of it may change."""
+    store = opened()
+    cached = EmbeddingCache(store, half=half).of(HYBRID, "query", "ask: ")
+    cached.put(keys_of(["one", "two"]), made(1, 2))
+    EmbeddingCache(store, half=half).of(HYBRID, "pair", "").put(keys_of(["a"]), Embeddings(dense=made(1).dense))
+    store.close()
+    dtype = "float16" if half else "float32"
+    expected: list[dict[str, Any]] = [
+        {
+            "model": HYBRID.vector_settings("query"),
+            "role": "query",
+            "instruction": "ask: ",
+            "dtype": dtype,
+            "part": part,
+        }
+        for part in ("dense", "sparse", "multi_vector")
+    ]
+    # Scores of pairs are kept as they are.
+    pair = {"model": HYBRID.as_dict(), "role": "pair", "instruction": "", "dtype": "float32", "part": "dense"}
+    found = [read_identity(path) for path in store.root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+    def ordered(identities: list[dict[str, Any]]) -> list[str]:
+        return sorted(json.dumps(each, sort_keys=True) for each in identities)
+
+    assert ordered(found) == ordered([*expected, pair])

@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(BadInput, match=r"cannot write .*: (File exists|Not a directory); use another --output"):
         Journal.open(tmp_path / "file" / "a.jsonl", "d")
-    with pytest.raises(BadInput, match=r"cannot write .*: Is a directory; use another --output"):
+    with pytest.raises(BadInput, match=r"cannot write .* \(Is a directory\): use another --output"):
         Journal.open(tmp_path, "d")
 
 
@@ -232,3 +232,22 @@ def test_what_a_killed_process_said_it_kept_is_there(tmp_path: Path) -> None:
         with Journal.open(path, "d") as answers:
             assert list(answers.done) == [f"f:{index}" for index in range(len(answers.done))]
             assert len(answers.done) > said
+
+
+def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(BadInput, match="is not a regular file: use another --output"):
+        Journal.open(tmp_path / "a.jsonl", "d")
+
+
+def test_a_line_with_a_key_twice_or_a_number_that_is_none_is_damaged(tmp_path: Path) -> None:
+    for number, line in enumerate(
+        ('{"id": "a", "id": "b", "answer": "x"}', '{"id": "a", "answer": "x", "seconds": NaN}')
+    ):
+        path = tmp_path / f"{number}.jsonl"
+        with Journal.open(path, "d") as journal:
+            journal.add("first", {"answer": "half \ud800"})
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f'{line}\n{{"id": "last", "answer": "y"}}\n')
+        with pytest.raises(BadInput, match="line 3 is damaged"):
+            Journal.open(path, "d")

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import flagbench
 from flagbench import BadData, BadInput, FlagbenchError, ModelFault
 from flagbench.models.loading.resolve import LoadedModels
+from flagbench.models.spec import ModelSpec
+from flagbench.results.record import TaskRecord
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run import engine
+from flagbench.runners.run.environment import describe
 from flagbench.runners.run.plan import Plan, resolve
 from flagbench.runners.task import Task
 
@@ -34,7 +43,7 @@ def _run(plan: Plan, faults: Mapping[str, Exception], evaluate: Callable[..., Ou
     def load(task: Task, *_: Any) -> Loaded:
         if task.name in faults:
             raise faults[task.name]
-        return Loaded(task, DataVerdict("exact", (), "here"), None)
+        return Loaded(task, DataVerdict("official", (), "here"), None)
 
     made = SimpleNamespace(name="cmteb", load=load, evaluate=evaluate or (lambda *_: _EMPTY))
     with LoadedModels() as loaded:
@@ -118,3 +127,105 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_and_no_task_has_a_result(req
     assert asked == [plan.steps[0].task.name]
     record = plan.store.read()
     assert record is None or not record.tasks
+
+
+def test_what_a_run_leaves_of_itself(request_: RunRequest) -> None:
+    """Every part of run.json, of a task that says all that a task can say."""
+    asked = replace(request_, tasks=("CovidRetrieval",), reranker="flagbench/random-reranker", rerank_top_k=7)
+    plan = resolve(asked)
+    assert plan.reranker is not None
+    (step,) = plan.steps
+    name = step.task.name
+    outcome = Outcome(
+        files={f"{name}.json": "{}", f"flagbench/per_query/{name}.json": "[]"},
+        shared={"model_meta.json": "{}"},
+        scores={"dev": {"default": 0.25}},
+        search={"library": "faiss"},
+        seconds={"encode": 1.0},
+        texts={"asked": 3, "distinct": 2, "encoded": 1},
+        note="mind this",
+        partial=True,
+        sample={"profile": "quick", "items": 1, "of": 2, "error": None},
+    )
+    finished = _run(plan, {}, lambda *_: outcome)
+    assert finished.exit_code == 0
+    kept = plan.store.read()
+    assert kept is not None
+    assert (kept.benchmark, kept.model, kept.revision) == ("cmteb", "flagbench/random+random-reranker", "v1+v1")
+    assert kept.spec == plain(plan.model.spec.as_dict())
+    assert kept.reranker == plain(plan.reranker.spec.as_dict()) | {"top_k": 7}
+    assert kept.evidence == plan.model.evidence
+    assert kept.environment == plain(describe(("cpu",)))
+    (record,) = finished.records
+    assert plain({key: asdict(its) for key, its in kept.tasks.items()}) == plain({name: asdict(record)})
+    assert record.seconds.keys() == {"data", "encode"}
+    assert record == TaskRecord(
+        name=name,
+        kind="Retrieval",
+        status="partial",
+        settings=step.settings,
+        digest=step.digest,
+        scores={"dev": {"default": 0.25}},
+        data=record.data,
+        search={"library": "faiss"},
+        seconds={"data": record.seconds["data"], "encode": 1.0},
+        texts={"asked": 3, "distinct": 2, "encoded": 1},
+        error="",
+        finished=record.finished,
+        backend="",
+        files=(f"{name}.json", f"flagbench/per_query/{name}.json"),
+        note="mind this",
+        sample={"profile": "quick", "items": 1, "of": 2, "error": None},
+    )
+    assert record.data["source"] == "here"
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(record.finished)) < timedelta(minutes=5)
+    written = {
+        path.relative_to(plan.store.folder).as_posix() for path in plan.store.folder.rglob("*") if path.is_file()
+    }
+    assert written >= {*outcome.files, *outcome.shared, "flagbench/run.json"}
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it."""
+    return json.loads(json.dumps(value))
+
+
+def test_the_environment_has_what_moves_times_and_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    found = describe(("cpu",))
+    assert list(found) == [
+        *("versions", "platform", "processor", "threads", "OMP_NUM_THREADS", "device", "device_name")
+    ]
+    assert (found["OMP_NUM_THREADS"], found["device"]) == ("3", "cpu")
+    assert found["device_name"] == found["processor"]
+    assert found["threads"] == len(os.sched_getaffinity(0))
+    versions = found["versions"]
+    assert (versions["python"], versions["flagbench"]) == (platform.python_version(), flagbench.__version__)
+    for package in ("torch", "transformers", "mteb", "numpy"):
+        assert versions[package] == metadata.version(package)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert describe(("cpu",))["OMP_NUM_THREADS"] is None
+
+
+def test_models_of_earlier_runs_that_this_one_has_no_use_for_are_let_go(request_: RunRequest) -> None:
+    """Before its own are loaded, so that there is room for them."""
+
+    class Held:
+        def __init__(self, spec: ModelSpec) -> None:
+            self.spec, self.open = spec, True
+
+        def close(self) -> None:
+            self.open = False
+
+    plan = resolve(replace(request_, tasks=("STSB",)))
+    other = replace(plan.model, spec=replace(plan.model.spec, revision="another"))
+    with LoadedModels() as loaded:
+        kept, gone = (loaded.take(model, lambda: Held(model.spec)) for model in (plan.model, other))  # noqa: B023
+        made = SimpleNamespace(name="cmteb", load=_no_data, evaluate=None)
+        engine.run(replace(plan, benchmark=made), Silent(), loaded)  # type: ignore[arg-type]
+        assert (kept.open, gone.open) == (True, False)  # type: ignore[attr-defined]
+        assert loaded.take(plan.model, lambda: pytest.fail("it is here")) is kept
+
+
+def _no_data(*_: Any) -> Loaded:
+    raise BadData("no rows")

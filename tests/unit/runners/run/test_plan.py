@@ -17,14 +17,15 @@ from flagbench.cmteb.benchmark import CMTEB
 from flagbench.cmteb.options import MtebOptions
 from flagbench.models import adapters
 from flagbench.models.inputs import TEXT
-from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.overrides import Overrides, override
+from flagbench.models.loading.registry import published
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import Ability, ModelSpec
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.runners.data.sources import HubRepo
 from flagbench.runners.request import RunRequest
-from flagbench.runners.run.plan import Plan, Step, resolve
+from flagbench.runners.run.plan import Plan, Step, changes, resolve
 from tests.conftest import MINI
 from tests.unit.spec_values import OTHER_VALUES, SPEC
 
@@ -582,3 +583,97 @@ def test_of_a_searcher_before_a_reranker_the_dtype_is_the_rerankers(request_: Ru
     plan = resolve(replace(asked, reranker="flagbench/random-reranker"))
     assert plan.reranker is not None
     assert (plan.model.spec.dtype, plan.reranker.spec.dtype) == ("fp32", "fp16")
+
+
+def test_a_line_for_each_setting_that_differs() -> None:
+    """At any depth; what one of the two lacks is None, be it a value or a table."""
+    before = {"model": {"pooling": "cls", "weights": [1, 2], "same": {"a": 1}}, "profile": "quick", "old": {"a": 1}}
+    after = {"model": {"pooling": "mean", "weights": [1, 3], "same": {"a": 1}}, "reranker": {"name": "o/r"}, "n": 0}
+    assert list(changes(before, after)) == [
+        "model.pooling 'cls' -> 'mean'",
+        "model.weights [1, 2] -> [1, 3]",
+        "profile 'quick' -> None",
+        "old {'a': 1} -> None",
+        "reranker None -> {'name': 'o/r'}",
+        "n None -> 0",
+    ]
+    assert list(changes(before, before)) == []
+
+
+def test_the_address_of_a_cluster_belongs_to_the_engine_of_a_cluster(request_: RunRequest) -> None:
+    assert _refused(request_, ray_address="h:1") == "--ray-address needs --engine ray"
+    assert resolve(replace(request_, ray_address="h:1", engine="ray")).request.ray_address == "h:1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {"model": "flagbench/bm25", "tasks": ("STSB", "LCQMC", "CovidRetrieval")},
+            "flagbench/bm25 searches and gives no vectors, which LCQMC, STSB need: use --types retrieval,reranking",
+        ),
+        (
+            {"model": "flagbench/random-reranker", "tasks": ("CovidRetrieval", "T2Reranking")},
+            "flagbench/random-reranker is a reranker and gives no vectors, which CovidRetrieval need: "
+            "use --types reranking",
+        ),
+        (
+            {"model": "flagbench/bm25", "tasks": ("CovidRetrieval",), "engine": "ray"},
+            "--engine ray: flagbench/bm25 searches on this machine; drop it",
+        ),
+        (
+            {"model": "flagbench/bm25", "tasks": ("CovidRetrieval",), "store": Path("s"), "store_fp16": True},
+            "--store-fp16 is the format of cached vectors, and flagbench/bm25 gives none: drop it",
+        ),
+        (
+            {"model": "flagbench/random-reranker", "types": ("reranking",), "store": Path("s"), "store_fp16": True},
+            "--store-fp16 is the format of cached vectors, and flagbench/random-reranker gives none: drop it",
+        ),
+        (
+            {"tasks": ("CovidRetrieval",), "reranker": "flagbench/random"},
+            "--reranker flagbench/random: an embedding model, not a reranker; name it as MODEL",
+        ),
+        (
+            {"tasks": ("CovidRetrieval",), "reranker": "flagbench/bm25"},
+            "--reranker flagbench/bm25: a search without a model, not a reranker; name it as MODEL",
+        ),
+        (
+            {"model": "flagbench/random-reranker", "types": ("reranking",), "reranker": "flagbench/random-reranker"},
+            "flagbench/random-reranker is a reranker itself: --reranker needs an embedding model as MODEL",
+        ),
+        (
+            {"tasks": ("CovidRetrieval", "T2Reranking"), "reranker": "flagbench/random-reranker"},
+            "--reranker re-ranks retrieval, and T2Reranking do not retrieve: use --types retrieval",
+        ),
+    ],
+    ids=str,
+)
+def test_a_model_that_cannot_do_what_is_asked_is_refused(
+    request_: RunRequest, asked: dict[str, Any], said: str
+) -> None:
+    assert _refused(request_, **asked) == said
+
+
+def test_parts_of_vectors_rank_and_do_nothing_else(seen: Callable[..., Step]) -> None:
+    sparse = published()["BAAI/bge-m3"]
+    sparse, _ = override(sparse, Overrides(own={"retrieval": "sparse"}))
+    assert seen(sparse).state == "new"
+    assert seen(sparse, kind="Retrieval").state == "new"
+    with pytest.raises(BadInput) as caught:
+        seen(sparse, kind="STS")
+    assert str(caught.value) == (
+        "--retrieval sparse ranks passages, and T2Reranking rank none: use --types retrieval,reranking"
+    )
+
+
+@pytest.mark.parametrize("model", ["flagbench/bm25", "flagbench/random"])
+def test_what_can_do_it_is_not_refused(request_: RunRequest, model: str) -> None:
+    plan = resolve(replace(request_, model=model, tasks=("CovidRetrieval", "T2Reranking")))
+    assert set(_states(plan).values()) == {"new"}
+    assert plan.devices == ("cpu",)
+
+
+def test_a_model_that_answers_is_planned_over_tasks_of_any_kind(tmp_path: Path) -> None:
+    plan = resolve(RunRequest(model="flagbench/first-letter", benchmark="mlvu", mini=True, output=tmp_path / "out"))
+    assert {step.state for step in plan.steps} == {"new"}
+    assert (plan.name, plan.device, plan.reranker) == ("flagbench/first-letter", "cpu", None)

@@ -198,7 +198,7 @@ def test_what_is_odd_about_labels_is_said_with_what_it_counts() -> None:
     assert scored(EvaluatedModel(Drawn())).notes == (
         "dev: 1 of 14 relevant passages are not in the corpus and cannot be found",
         "dev: 1 of 4 queries have no relevant passage and do not count",
-        "test: 1 of 3 judged queries are not among the queries: not searched",
+        "test: 1 of 3 judged queries are not among the queries: not searched, and count 0",
     )
     assert "dev: 1 of 4 queries have no relevant passage and count 0" in scored(EvaluatedModel(Drawn()), "compat").notes
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from flagbench.runners.store import shards
+from flagbench.runners.store.folder import removed
 from flagbench.runners.store.shard_repair import cut, examine, rewrite
-from flagbench.runners.store.shards import ALIGN, Reader, Record
+from flagbench.runners.store.shards import ALIGN, LONGEST_HEADER, MAGIC, PREFIX, Reader, Record
 from tests.unit.shard_files import read, three
 
 # Damage
@@ -172,3 +173,50 @@ def test_cut_takes_the_end_off_and_keeps_the_time(tmp_path: Path) -> None:
     assert path.stat().st_mtime == 2_000
     cut(path, ALIGN)
     assert not path.exists()
+
+
+def test_what_looks_like_the_beginning_of_a_record_is_none(tmp_path: Path) -> None:
+    """Behind a damaged header, where records may begin, and where they may not."""
+    path, records = three(tmp_path)
+    for place in (records[0].offset + ALIGN, records[0].offset + ALIGN + 8):
+        data = bytearray(path.read_bytes())
+        data[records[0].offset] ^= 1
+        data[place : place + PREFIX.size] = PREFIX.pack(MAGIC, 8, 0)
+        path.with_name("odd.shard").write_bytes(data)
+        report = examine(Reader(path.with_name("odd.shard")))
+        assert (report.good, report.bad) == (tuple(records[1:]), ())
+        assert (report.gaps, report.torn) == ((records[0].offset,), None)
+
+
+@pytest.mark.parametrize(
+    ("end", "unfinished"),
+    [
+        (MAGIC[:1], True),
+        (MAGIC, True),
+        (MAGIC + b"\x08", True),
+        (PREFIX.pack(MAGIC, 8, 0), True),
+        (PREFIX.pack(MAGIC, LONGEST_HEADER, 0), True),
+        (PREFIX.pack(MAGIC, LONGEST_HEADER + 1, 0), False),
+        (PREFIX.pack(MAGIC, 8, 0) + b"1234567", True),
+        (PREFIX.pack(MAGIC, 8, 0) + b"12345678", False),  # it is all there, and no header
+        (PREFIX.pack(bytes(8), 8, 0), False),
+        (b"\x00", False),
+        (MAGIC[:-1] + b"\x00", False),
+    ],
+)
+def test_an_end_that_may_be_an_unfinished_record(tmp_path: Path, end: bytes, unfinished: bool) -> None:
+    path, records = three(tmp_path)
+    path.write_bytes(path.read_bytes() + end)
+    report = examine(Reader(path))
+    assert list(report.good) == records
+    begin = records[-1].end
+    assert (report.gaps, report.torn) == (((), begin) if unfinished else ((begin,), None))
+
+
+def test_what_another_process_removed_meanwhile_is_removed(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.shard"
+    assert removed(gone)
+    cut(gone, ALIGN)
+    new, moved = rewrite(gone, [])
+    assert (new.exists(), moved) == (False, {})
+    assert list(tmp_path.iterdir()) == []

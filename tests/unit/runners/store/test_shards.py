@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import mmap
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +249,28 @@ def test_a_damaged_length_does_not_have_a_whole_shard_read(tmp_path: Path, monke
     monkeypatch.setattr(os, "pread", lambda fd, count, offset: asked.append(count) or pread(fd, count, offset))
     assert list(reader.records()) == []
     assert sum(asked) <= LONGEST_HEADER
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        {},
+        {"rows": 1, "size": 8},
+        {"rows": 1, "size": 8, "columns": 3},
+        {"rows": 1, "size": 8, "columns": [["keys", "<f4", [1]]]},
+        {"rows": 1, "size": 8, "columns": [["keys", "O", [1], 0, 0]]},
+        {"rows": 1, "size": 8, "columns": [["keys", "no type", [1], 0, 0]]},
+        {"rows": 1, "size": 8, "columns": [["keys", "<f4", [-1], 0, 0]]},
+        {"rows": 1, "size": 8, "columns": [["keys", "<f4", [3], 0, 0]]},
+        {"rows": 1, "size": 8, "columns": [["keys", "<f4", ["1"], 0, 0]]},
+        {"rows": 1, "size": 8, "columns": [["keys", "<f4", [1], 0, -64]]},
+        {"rows": -1, "size": 8, "columns": []},
+        {"rows": 1, "size": "8", "columns": []},
+    ],
+)
+def test_a_header_with_a_sound_checksum_may_still_be_none(fields: Any) -> None:
+    header = json.dumps(fields).encode()
+    assert unpack(PREFIX.pack(MAGIC, len(header), zlib.crc32(header)) + header, 0) is None
+    good = json.dumps({"rows": 1, "size": 8, "columns": [["keys", "<f4", [2], 0, 0]]}).encode()
+    assert unpack(PREFIX.pack(MAGIC, len(good), zlib.crc32(good)) + good, 0) is not None

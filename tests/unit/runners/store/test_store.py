@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,3 +204,30 @@ def test_eviction_leaves_what_this_process_uses(opened: Callable[..., Store]) ->
     assert got(opened().space(IDENTITY | {"role": "foreign"}), [1]) == set()
     assert len(shards_of(store)) == 3
     assert (store.root / "notes.shard").exists()
+
+
+def test_a_shard_that_is_full_reaches_the_disk_and_is_closed(
+    opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_shards() -> list[str]:
+        names = []
+        for descriptor in Path("/proc/self/fd").iterdir():
+            try:
+                names.append(str(descriptor.readlink()))
+            except FileNotFoundError:  # that of the folder itself
+                continue
+        return [name for name in names if name.startswith(str(store.root)) and name.endswith(".shard")]
+
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fdatasync", lambda number: synced.append(str(Path(f"/proc/self/fd/{number}").readlink())))
+    monkeypatch.setattr(store_module, "_SHARD_BYTES", 700)
+    store = opened()
+    space = store.space(IDENTITY)
+    for number in range(6):
+        put(space, number)
+    assert len(space.paths()) == 3
+    assert len(open_shards()) == 1
+    assert {*synced, *open_shards()} == {str(path) for path in space.paths()}
+    store.close()
+    assert open_shards() == []
+    assert set(synced) == {str(path) for path in space.paths()}

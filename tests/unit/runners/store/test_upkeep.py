@@ -108,6 +108,7 @@ def test_verify_counts_and_fixes(opened: Callable[..., Store], lines: list[str])
 
     assert (young.records, young.bytes, young.torn) == (3 + 2 + 2 + 2 + 0, size, 0)
     assert [(each.path, each.offset, each.rows, each.fixed) for each in young.damaged] == [(values, second, 2, True)]
+    assert set(young.unread) == {header, torn, head}  # nothing is known of what may still be written
     assert sound.parent.joinpath("1-2-3.partial").exists()
     age(*shards_of(store), sound.parent / "1-2-3.partial")
     old = verify(store.root)
@@ -116,7 +117,7 @@ def test_verify_counts_and_fixes(opened: Callable[..., Store], lines: list[str])
         (header, second, -1, True),
         (head, 0, -1, True),
     }
-    assert old.torn == 2
+    assert (old.torn, old.unread) == (2, ())
     last = verify(store.root)
     assert (last.records, last.damaged, last.torn) == (9, (), 0)
     assert sorted(path.suffix for path in sound.parent.iterdir()) == [".json"] + 4 * [".shard"]
@@ -163,3 +164,13 @@ def test_an_identity_that_is_none_is_empty(opened: Callable[..., Store], text: s
     put(store.space(IDENTITY), 1)
     next(store.root.glob("*/space.json")).write_text(text)
     assert [(info.identity, info.rows) for info in inventory(store.root)] == [({}, 1)]
+
+
+def test_a_space_without_a_shard_is_empty_and_of_no_time(opened: Callable[..., Store]) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    store.close()
+    for path in shards_of(store):
+        path.unlink()
+    (info,) = inventory(store.root)
+    assert (info.identity, info.rows, info.bytes, info.shards, info.last_used) == (IDENTITY, 0, 0, 0, 0.0)

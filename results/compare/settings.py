@@ -1,0 +1,98 @@
+"""What two runs were set to do otherwise, in the one line that tables, pages and gates have of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flagbench import printable
+from flagbench.results.record import RunRecord
+
+_WHO = frozenset({"name", "revision", "family", "licence"})
+"""They name a model, and set nothing."""
+
+_WORDS = {"query_max_length": "query max length", "passage_max_length": "passage max length", "symmetric": "text"}
+_BOTH = ("query_max_length", "passage_max_length")
+_FULL = {"store": "full precision", "profile": "full"}
+"""What the absence of a setting means."""
+
+_SHOWN = 40
+"""Characters of a text, such as an instruction."""
+
+
+def settings_differ(first: RunRecord, second: RunRecord) -> str:
+    """The line on all settings of the tasks that both runs have, such as ``settings differ: max length 256 → 8``.
+
+    Data, splits and metrics are no settings: they keep scores from comparing (``results/runs.py``). Records without
+    the settings of a model, such as those of published scores, differ in nothing that is known.
+
+    Returns:
+        One printable line; empty where nothing differs.
+    """
+    changes: dict[str, None] = {}
+    for name, task in first.tasks.items():
+        other = second.tasks.get(name)
+        if other and "model" in task.settings and "model" in other.settings:
+            changes |= dict.fromkeys(_changes(task.settings, other.settings))
+    return f"settings differ: {', '.join(changes)}" if changes else ""
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    yield from _model(before["model"], after["model"], "")
+    yield from _each(before.get("instruction") or {}, after.get("instruction") or {}, "", " instruction")
+    one, other = before.get("reranker"), after.get("reranker")
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        yield from _model(one, other, "reranker ")
+        yield from _each({"": one.get("name")}, {"": other.get("name")}, "reranker", "")
+    elif one != other:
+        yield f"reranker {_name(one)} → {_name(other)}"
+    for part, words in (("store", "cached vectors"), ("profile", "profile")):
+        values = [settings.get(part, _FULL[part]) for settings in (before, after)]
+        if values[0] != values[1]:
+            yield f"{words} {_value(values[0])} → {_value(values[1])}"
+    yield from _each(before.get("options") or {}, after.get("options") or {}, "", "")
+
+
+def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return
+    one, other = ({key: value for key, value in each.items() if key not in _WHO} for each in (before, after))
+    if one.get("adapter") != other.get("adapter"):  # each has settings of its own, which the other has no use for
+        shared = one.keys() & other.keys()
+        one, other = ({key: value for key, value in each.items() if key in shared} for each in (one, other))
+    lengths = {tuple(str(each.get(name)) for each in (one, other)) for name in _BOTH}
+    if len(lengths) == 1:  # as --max-length sets both
+        yield from _each({"max length": one.get(_BOTH[0])}, {"max length": other.get(_BOTH[0])}, whose, "")
+        one, other = ({key: value for key, value in each.items() if key not in _BOTH} for each in (one, other))
+    yield from _each(one, other, whose, "")
+
+
+def _each(before: Any, after: Any, whose: str, what: str) -> Iterator[str]:
+    """A phrase for each setting that differs; those of a table in a table by their own names."""
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return
+    for key in dict.fromkeys([*before, *after]):
+        one, other = before.get(key), after.get(key)
+        if isinstance(one, Mapping) or isinstance(other, Mapping):
+            yield from _each(one or {}, other or {}, f"{whose}{_word(key)} ", what)
+        elif _value(one) != _value(other):
+            yield f"{whose}{_word(key)}{what} {_value(one)} → {_value(other)}"
+
+
+def _word(key: Any) -> str:
+    return printable(_WORDS.get(key, str(key).replace("_", " ")))
+
+
+def _value(value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    text = printable(value).strip()
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _name(reranker: Any) -> str:
+    return _value(reranker.get("name") if isinstance(reranker, Mapping) else None)

@@ -1,0 +1,56 @@
+"""What is known of the data that a task was scored on, in one vocabulary and one wording for all that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class DataState(StrEnum):
+    """How the scored data stands to the official data, as ``data.status`` of a record has it.
+
+    The members are in order: the first that some of several tasks are in is the worst.
+    """
+
+    DIFFERS = "differs"
+    """A count, or the content, is not that of the official data; or only a part of it was scored."""
+    UNKNOWN = "unknown"
+    """Nothing is published that it could be checked against."""
+    COUNTS_AGREE = "counts agree"
+    """The counts are the published ones, which rows of other content may have too."""
+    OFFICIAL = "official"
+    """Read from the hub at the pinned commit, or shown to be the same by its files' hashes or its content."""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> DataState:
+        """The state in the ``data`` of a task's record; a value that is none is unknown."""
+        status = data.get("status")
+        return cls(status) if status in list(cls) else cls.UNKNOWN
+
+    @classmethod
+    def worst(cls, states: Iterable[DataState]) -> DataState:
+        """The first of some states in the order of the members; official where there are none."""
+        found = set(states)
+        return next((state for state in cls if state in found), cls.OFFICIAL)
+
+    @property
+    def words(self) -> str:
+        """The state as a note on a score; all that is shown of it has this wording."""
+        return _WORDS[self]
+
+    def comparable(self, *, accept_counts: bool = False) -> bool:
+        """Tell whether scores may be compared with published ones.
+
+        Args:
+            accept_counts: Whether the user takes data of which only the counts agree.
+        """
+        return self is DataState.OFFICIAL or (accept_counts and self is DataState.COUNTS_AGREE)
+
+
+_WORDS = {
+    DataState.OFFICIAL: "official data",
+    DataState.COUNTS_AGREE: "only the counts agree with the official data",
+    DataState.DIFFERS: "not the official data",
+    DataState.UNKNOWN: "not known to be the official data",
+}

@@ -1,0 +1,84 @@
+"""The commands that the end of a run offers: each is complete, and works for what was run."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from flagbench.airbench.options import AirBenchOptions
+from flagbench.mlvu.options import MlvuOptions
+from flagbench.runners.registry import find_benchmark
+from flagbench.runners.request import RunRequest
+
+_FOLDER = Path("out dir/org__m/r")
+
+
+def offered(benchmark: str, options: Any = None, *, failed: int = 0, local: bool = False, **request: Any) -> list[str]:
+    """The commands after a run of a benchmark, of which the first few tasks failed."""
+    asked = RunRequest(model="m", benchmark=benchmark, options=options, **request)
+    its = find_benchmark(benchmark)
+    tasks = its.select(asked)
+    plan = SimpleNamespace(
+        request=asked,
+        steps=[SimpleNamespace(task=task) for task in tasks],
+        snapshots=SimpleNamespace(root=Path("data") if request else None),
+        store=SimpleNamespace(folder=_FOLDER),
+        name="org/m",
+        reranker=None,
+        model=SimpleNamespace(checkpoint=SimpleNamespace(local=local)),
+    )
+    return list(its.next_commands(cast("Any", plan), [task.name for task in tasks[failed:]]))
+
+
+def verbs(commands: list[str]) -> list[str]:
+    return [shlex.split(command)[1] for command in commands]
+
+
+@pytest.mark.parametrize(
+    ("options", "failed", "expected"),
+    [
+        (AirBenchOptions(), 0, ["score", "submit"]),
+        (AirBenchOptions(), 1, ["score"]),  # a dataset of the version is missing
+        (AirBenchOptions(splits=("dev",)), 0, ["score"]),
+        (AirBenchOptions(splits=("test",)), 0, ["submit"]),
+        (AirBenchOptions(splits=("test",)), 1, []),
+        (AirBenchOptions(languages=("zh",)), 0, ["score"]),
+    ],
+)
+def test_air_bench(options: AirBenchOptions, failed: int, expected: list[str]) -> None:
+    assert verbs(offered("air-bench", options, failed=failed)) == expected
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_what_is_offered_for_air_bench_can_be_typed(local: bool) -> None:
+    from flagbench.airbench.commands import add_score, add_submit
+
+    for command in offered("air-bench", AirBenchOptions(), local=local):
+        flagbench, verb, benchmark, *arguments = shlex.split(command)
+        assert (flagbench, benchmark) == ("flagbench", "air-bench")
+        parser = argparse.ArgumentParser()
+        {"score": add_score, "submit": add_submit}[verb](parser)
+        parsed = parser.parse_args(arguments)
+        assert Path(parsed.root if verb == "submit" else parsed.paths[0]) == _FOLDER
+        if verb == "submit":
+            assert bool(parsed.anonymous) is local
+            assert parsed.model_url == ("" if local else "https://huggingface.co/org/m")
+
+
+def test_the_data_of_the_run_is_named() -> None:
+    assert all(command.endswith(" --mini") for command in offered("air-bench", mini=True))
+
+
+@pytest.mark.parametrize(("sets", "expected"), [(("dev",), ["score"]), (("test",), ["score", "submit"])])
+def test_mlvu(sets: tuple[Any, ...], expected: list[str]) -> None:
+    assert verbs(offered("mlvu", MlvuOptions(sets=sets))) == expected
+
+
+@pytest.mark.parametrize("benchmark", ["cmteb"])
+def test_nothing_is_offered_where_nothing_is_ready(benchmark: str) -> None:
+    assert offered(benchmark) == []

@@ -1,0 +1,98 @@
+"""Digests of content: equal for the same rows in whatever files and pieces, another for any other rows."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from flagbench.runners.data.content import of_columns, of_labels, of_tables
+from flagbench.runners.data.sources import Folder
+
+_ROWS = [("one", "two", 5), ("ä\n文", "", 0), ("one", "two", 5), ("three", "four, five", 3)]
+_COLUMNS = ("sentence1", "sentence2", "score")
+
+
+def _content(rows: Sequence[Sequence[Any]], *, ordered: bool = False) -> Any:
+    return of_columns(dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)), ordered=ordered)
+
+
+def test_the_kind_of_file_does_not_matter(tmp_path: Path) -> None:
+    rows = [row for row in _ROWS if row[1]]  # CSV has no empty text beside none
+    table = pa.table(dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
+    single = table.set_column(2, "score", table.column("score").cast(pa.float32()))
+    text = "".join(json.dumps(dict(zip(_COLUMNS, row, strict=True))) + "\n" for row in rows)
+    for name in ("parquet", "single", "json", "csv"):
+        (tmp_path / name).mkdir()
+    pyarrow.parquet.write_table(table, tmp_path / "parquet" / "test.parquet")
+    pyarrow.parquet.write_table(single, tmp_path / "single" / "test.parquet")
+    (tmp_path / "json" / "test.jsonl").write_text(text, encoding="utf-8")
+    pyarrow.csv.write_csv(table, tmp_path / "csv" / "test.csv")
+    found = {
+        name: of_tables([Folder(tmp_path / name).read(None, "test").data.table], _COLUMNS, ordered=False)
+        for name in ("parquet", "single", "json", "csv")
+    }
+    assert set(found.values()) == {_content(rows)}
+
+
+def test_pieces_do_not_matter() -> None:
+    rows = [(f"text {number}", "x" * (number % 7), number) for number in range(50)]
+    table = pa.table(dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
+    for ordered in (False, True):
+        pieces = [table.slice(0, 1), table.slice(1, 30), table.slice(31)]
+        assert of_tables(pieces, _COLUMNS, ordered=ordered) == _content(rows, ordered=ordered)
+
+
+def test_order_matters_where_it_is_said_to() -> None:
+    for rows in itertools.permutations(_ROWS):
+        assert _content(rows) == _content(_ROWS)
+        assert (_content(rows, ordered=True) == _content(_ROWS, ordered=True)) == (list(rows) == _ROWS)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("one", "two", 0), ("ä\n文", "", 5), *_ROWS[2:]],  # labels moved
+        [("one", "two", 5), ("ä\n文", "", 0), ("three", "four, five", 3)],  # one row once
+        [("three", "four, five", 3), *_ROWS[1:]],  # another row twice
+        [("onet", "wo", 5), *_ROWS[1:]],  # a letter over the border of two columns
+        [("two", "one", 5), *_ROWS[1:]],
+        [*_ROWS[:3], ("three", "four, five", 3.5)],
+        [*_ROWS, ("", "", 0)],
+    ],
+)
+def test_other_rows_have_another(rows: list[Any], ordered: bool) -> None:
+    assert _content(rows, ordered=ordered).digest != _content(_ROWS, ordered=ordered).digest
+
+
+def test_lists_count_their_borders() -> None:
+    made = [
+        of_columns({"sentences": sentences, "labels": labels}, ordered=True)
+        for sentences in ([["a", "b"], ["c"]], [["a"], ["b", "c"]], [["a", "b", "c"], []])
+        for labels in ([[0, 1], [2]], [[0], [1, 2]], None)
+        if labels is not None
+    ]
+    assert len({each.digest for each in made}) == len(made)
+
+
+def test_odd_values_have_one_as_well() -> None:
+    turns = [[{"role": "user", "content": "a"}], [{"role": "user", "content": "b"}]]
+    assert of_columns({"text": turns}) == of_columns({"text": turns[::-1]})
+    assert of_columns({"text": ["a", 1]}) != of_columns({"text": ["a", "b"]})
+    assert of_columns({"text": [None, "a"]}) != of_columns({"text": ["", "a"]})
+    assert of_columns({"text": []}).rows == 0
+
+
+def test_labels_are_known_by_query_passage_and_grade() -> None:
+    one = {"q1": {"d1": 1, "d2": 0}, "q2": {"d1": 2}}
+    assert of_labels(one) == of_labels({"q2": {"d1": 2}, "q1": {"d2": 0, "d1": 1}})
+    assert of_labels(one) != of_labels({"q1": {"d1": 0, "d2": 1}, "q2": {"d1": 2}})
+    assert of_labels(one) != of_labels({"q2": {"d1": 1, "d2": 0}, "q1": {"d1": 2}})

@@ -1,0 +1,115 @@
+"""Which of the four states rows are in: by their source, the hashes of their files, their counts and their content."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from flagbench.runners.data.hub_files import commit_of
+from flagbench.runners.data.sources import Folder, HubRepo
+from flagbench.runners.data.verdict import Content, as_rows, judge, read_official
+
+_COMMIT, _OTHER = "a" * 40, "b" * 40
+_FILES = {"README.md": b"---\n---\n", "data/test.parquet": b"PAR1" * 99}
+
+
+def _etag(name: str, content: bytes) -> str:
+    """SHA-256 of what the hub keeps as large files; of others what ``git hash-object`` gives."""
+    if name.endswith(".parquet"):
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _downloaded(folder: Path, commit: str = _COMMIT) -> Path:
+    """As ``hf download --local-dir`` leaves it."""
+    for name, content in _FILES.items():
+        metadata = folder / ".cache" / "huggingface" / "download" / f"{name}.metadata"
+        for path in (folder / name, metadata):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+        metadata.write_text(f"{commit}\n{_etag(name, content)}\n1700000000.0\n", encoding="utf-8")
+    return folder
+
+
+def _cached(folder: Path) -> Path:
+    """As the hub's cache has it."""
+    snapshot = folder / "datasets--o--r" / "snapshots" / _COMMIT
+    for name, content in _FILES.items():
+        blob = folder / "datasets--o--r" / "blobs" / _etag(name, content)
+        for path in (blob, snapshot / name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_bytes(content)
+        (snapshot / name).symlink_to(blob)
+    return snapshot
+
+
+def test_what_the_hub_client_kept_names_the_commit(tmp_path: Path) -> None:
+    assert commit_of(_downloaded(tmp_path / "one")) == _COMMIT
+    assert commit_of(_cached(tmp_path / "cache")) == _COMMIT
+
+
+def test_git_and_the_hash_agree() -> None:
+    assert _etag("a.txt", b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"  # git hash-object
+
+
+@pytest.mark.parametrize("name", list(_FILES))
+def test_a_changed_file_is_of_no_commit(tmp_path: Path, name: str) -> None:
+    one, cached = _downloaded(tmp_path / "one"), _cached(tmp_path / "cache")
+    for folder in (one, cached):
+        content = bytearray((folder / name).read_bytes())
+        content[0] ^= 1
+        (folder / name).resolve().write_bytes(bytes(content))
+        assert commit_of(folder) is None
+
+
+def test_a_file_beside_them_a_second_commit_or_no_metadata_is_none(tmp_path: Path) -> None:
+    one = _downloaded(tmp_path / "one")
+    (one / "data" / "more.parquet").write_bytes(b"PAR1")
+    assert commit_of(one) is None
+    two = _downloaded(tmp_path / "two")
+    (metadata,) = two.rglob("test.parquet.metadata")
+    metadata.write_text(metadata.read_text(encoding="utf-8").replace(_COMMIT, _OTHER), encoding="utf-8")
+    assert commit_of(two) is None
+    metadata.unlink()
+    assert commit_of(two) is None
+    (tmp_path / "empty").mkdir()
+    assert commit_of(tmp_path / "empty") is None
+
+
+_CONTENT = {"test": Content(2, "0" * 32)}
+_ELSE = {"test": Content(2, "1" * 32)}
+
+
+def test_the_states(tmp_path: Path) -> None:
+    hub, plain = HubRepo("o/r", _COMMIT), Folder(tmp_path)
+    verified = Folder(_downloaded(tmp_path / "one"))
+
+    def state(source: object, counts: list[str] | None, known: object = None, revision: str = _COMMIT) -> str:
+        return judge(_CONTENT, counts, [source], revision, known).status  # type: ignore[list-item, arg-type]
+
+    assert state(hub, []) == state(hub, None) == state(hub, ["rows: 9 instead of 10"]) == "official"
+    assert state(hub, [], revision=_OTHER) == "counts agree"
+    assert state(verified, []) == "official"
+    assert state(verified, [], revision=_OTHER) == "counts agree"
+    assert state(verified, ["rows: 9 instead of 10"]) == "differs"
+    assert state(plain, []) == "counts agree"
+    assert state(plain, None) == "unknown"
+    assert state(plain, ["rows: 9 instead of 10"]) == "differs"
+    assert state(plain, [], _CONTENT) == state(plain, None, _CONTENT) == "official"
+    assert state(plain, [], _ELSE) == "differs"
+    assert state(hub, [], revision="main") == "counts agree"  # a branch pins nothing
+    assert judge(_CONTENT, [], [verified, plain], _COMMIT, None).status == "counts agree"  # one of two repos
+
+
+def test_a_part_that_differs_is_named(tmp_path: Path) -> None:
+    found = judge(_CONTENT, [], [Folder(tmp_path)], _COMMIT, _ELSE)
+    assert found.differences == ("test: its content is not the official one",)
+
+
+def test_a_printed_row_is_a_row_of_the_table(tmp_path: Path) -> None:
+    content = {"dev/zh/corpus": Content(3, "2" * 32), **_CONTENT}
+    table = tmp_path / "official.toml"
+    table.write_text(as_rows("A", _COMMIT, content) + "\n" + as_rows("B", "main", _CONTENT), encoding="utf-8")
+    assert read_official(table) == {("A", _COMMIT): content, ("B", "main"): _CONTENT}
