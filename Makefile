@@ -38,7 +38,7 @@ test-ray: install
 
 families: install
 	FLAGBENCH_FIGURES=tests/parity/figures.json $(BIN)/python -m pytest tests/parity -k 'golden or naive'
-	$(BIN)/python tests/parity/make_families.py
+	$(BIN)/python -m tests.parity.make_families
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info results-demo

@@ -43,6 +43,7 @@ class Row:
 
 ADAPTERS: Mapping[str, Row] = {
     "dense": Row("flagbench.models.embedders.dense:load"),
+    "modules": Row("flagbench.models.embedders.dense:load", "flagbench.models.modules:ModuleSettings"),
     "m3": Row("flagbench.models.embedders.m3:load", "flagbench.models.embedders.settings:M3Settings"),
     "icl": Row("flagbench.models.embedders.icl:load", "flagbench.models.embedders.settings:FewShotSettings"),
     "llara": Row("flagbench.models.embedders.llara:load"),

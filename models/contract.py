@@ -54,6 +54,7 @@ class Loading:
         batch_size: Texts or pairs of one forward pass; None lets a budget of tokens decide.
         trust_remote_code: Whether code that the checkpoint brings may run.
         allow_pickle: Whether ``*.bin`` and ``*.pt`` weights may be read.
+        modules: Folder with modules.json, below which modules have weights; None where it is that of the transformer.
         adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
             which they are.
         cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
@@ -64,6 +65,7 @@ class Loading:
     batch_size: int | None = None
     trust_remote_code: bool = False
     allow_pickle: bool = False
+    modules: Path | None = None
     adapters: tuple[Path, ...] = ()
     cutoffs: tuple[Cutoff, ...] = ()
     backend: Backend | None = None

@@ -10,10 +10,11 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar, get_args
 
 from flagbench.models.contract import Part, Role
+from flagbench.models.modules import Module, ModuleSettings, modules_of
 from flagbench.models.own import OwnSettings
 from flagbench.models.ranking import Ranking
 
-Pooling = Literal["cls", "mean", "lasttoken", "last8"]
+Pooling = Literal["cls", "mean", "lasttoken", "last8", "max", "mean_sqrt_len_tokens", "weightedmean"]
 Similarity = Literal["cosine", "dot"]
 DType = Literal["fp32", "fp16", "bf16"]
 Ability = Literal["encode", "score", "search", "generate"]
@@ -44,7 +45,7 @@ class ModelSpec:
         query_max_length: Tokens kept per query or symmetric text, instruction included. Of an encoder with special
             tokens; of a cross-encoder without.
         passage_max_length: Tokens kept of a passage; of a cross-encoder of the whole pair.
-        pooling: Which hidden states become the vector; None for a model without vectors.
+        pooling: Which hidden states become the vector; None for a model without vectors, or of other modules.
         normalize: L2-normalise the vectors.
         similarity: How two vectors are compared in search and in MTEB's "similarity" scores.
         prompts: Which instruction goes in front of which text.
@@ -91,6 +92,20 @@ class ModelSpec:
     def parts(self) -> frozenset[Part]:
         """The parts of its embeddings that rank passages."""
         return self.ranking.parts
+
+    @property
+    def modules(self) -> tuple[Module, ...]:
+        """The modules that make an embedder's vector of its last hidden states; empty for models without vectors."""
+        if isinstance(self.own, ModuleSettings):
+            return self.own.modules
+        if self.pooling is None:
+            return ()
+        return modules_of(self.pooling, self.dense_layers, normalize=self.normalize)
+
+    @property
+    def truncate_dim(self) -> int:
+        """First numbers of each vector that are kept; 0 for all."""
+        return self.own.truncate_dim if isinstance(self.own, ModuleSettings) else 0
 
     def own_as(self, kind: type[Own]) -> Own:
         """The settings that only models of its adapter have.

@@ -12,12 +12,12 @@ import torch
 import transformers
 from safetensors import safe_open
 
-from flagbench import BadInput
+from flagbench import BadInput, in_one_line
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.peft_adapters import add_adapters
 from flagbench.models.backbone.tokenizer import check_ids, prepend_lowercase, read_tokenizer, with_padding
 from flagbench.models.contract import Backend, Loading
-from flagbench.models.loading.checkpoint import weight_files
+from flagbench.models.loading.folder import weight_files
 from flagbench.models.loading.video_packages import use_torchvision
 from flagbench.models.spec import DType, ModelSpec
 
@@ -72,8 +72,7 @@ def read_pretrained(
             raise BadInput(
                 f"{directory}: its weights have other shapes than its config.json says; copy the checkpoint again"
             ) from error
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(f"{directory} cannot be loaded by transformers: {first_line}") from error
+        raise BadInput(f"{directory} cannot be loaded by transformers: {in_one_line(error)}") from error
     # The pooler is not used by any pooling here, and many checkpoints are saved without it.
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     if missing:

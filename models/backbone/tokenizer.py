@@ -11,7 +11,8 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 from flagbench import BadInput, counted, in_one_line, printable
 from flagbench.models.contract import Loading
-from flagbench.models.loading.checkpoint import read_json, tokenizer_folder
+from flagbench.models.loading.checkpoint import tokenizer_folder
+from flagbench.models.loading.folder import read_json
 from flagbench.models.loading.tokenizer_file import TOKENIZER_FILE, parts_replaced
 
 

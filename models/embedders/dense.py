@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
-from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
+from flagbench.models.embedders.modules import Features, Step, build, dimension
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import TEXT
-from flagbench.models.loading.checkpoint import read_json
+from flagbench.models.loading.folder import read_json
+from flagbench.models.loading.kinds import ENCODER_CLASSES
+from flagbench.models.modules import SENTENCE, TOKENS
 from flagbench.models.spec import ModelSpec, Pooling
 
 Encoded = dict[str, list[list[int]]]
@@ -54,7 +56,7 @@ class DenseEncoder:
         *,
         loading: Loading,
         backend: Backend = "torch",
-        dense_layers: Sequence[torch.nn.Module] = (),
+        steps: Sequence[Step] | None = None,
         tokenize: Tokenize = tokenize,
         forward_arguments: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -66,7 +68,8 @@ class DenseEncoder:
             tokenizer: Pads, on its own side.
             loading: Device and batch size.
             backend: What it runs on.
-            dense_layers: Applied to the pooled vectors in order.
+            steps: Modules that make vectors of hidden states, in order; None for those of the settings, which then
+                have no weights.
             tokenize: How texts become the model's inputs, where a family builds them in a way of its own.
             forward_arguments: What the model takes beside them.
         """
@@ -76,12 +79,17 @@ class DenseEncoder:
         self._model = model
         self._tokenizer = tokenizer
         self._tokenize = tokenize
-        self._dense_layers = dense_layers
-        self._forward_arguments = forward_arguments
-        self._pooling = pooling_of(spec)
+        self._steps = build(spec.modules, Path(), device=loading.device, allow_pickle=False) if steps is None else steps
+        self._forward_arguments = dict(forward_arguments)
+        # As in sentence-transformers, they are averaged only of a model whose config.json has it give all its layers.
+        layered = any(module.kind == "WeightedLayerPooling" for module in spec.modules)
+        self._layered = layered and bool(getattr(model.config, "output_hidden_states", False))
+        self._whole_prompts = all(module.option("include_prompt", True) for module in spec.modules)
         self._batcher = Batcher(tokenizer, loading)
-        linears = [layer[0] for layer in dense_layers if isinstance(layer, torch.nn.Sequential)]
-        self._dimension = cast("int", linears[-1].out_features if linears else model.config.hidden_size)
+        config, where = model.config, loading.modules or Path(str(getattr(model, "name_or_path", "")))
+        layers = int(config.num_hidden_layers) if self._layered else -1
+        width = dimension(self._steps, int(config.hidden_size), layers, loading.device, where)
+        self._dimension = min(width, spec.truncate_dim or width)
 
     def prepare(
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
@@ -89,7 +97,9 @@ class DenseEncoder:
         """See the contract. Texts are tokenised together, forwarded longest first, and returned in their own order."""
         encoded = self._tokenize(self._tokenizer, self.spec, texts, role, instruction)
         vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
-        return lambda: Embeddings(dense=self._batcher.fill(vectors, encoded, self._forward))
+        prompt = 0 if self._whole_prompts or not instruction else self._prompt_tokens(role, instruction)
+        forward = functools.partial(self._forward, prompt)
+        return lambda: Embeddings(dense=self._batcher.fill(vectors, encoded, forward))
 
     def encode(
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
@@ -97,14 +107,20 @@ class DenseEncoder:
         """See the contract."""
         return self.prepare(texts, role=role, instruction=instruction, parts=parts)()
 
+    def _prompt_tokens(self, role: Role, instruction: str) -> int:
+        """Tokens of the instruction alone, without a special one at its end (``Transformer._get_prompt_length``)."""
+        (ids,) = self._tokenize(self._tokenizer, self.spec, [""], role, instruction)["input_ids"]
+        return len(ids) - (ids[-1] in self._tokenizer.all_special_ids)
+
     @torch.inference_mode()
-    def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
-        hidden = self._model(**batch, **self._forward_arguments).last_hidden_state
-        vectors = pool(hidden, batch["attention_mask"], self._pooling).float()
-        for layer in self._dense_layers:
-            vectors = layer(vectors)
-        values = torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
-        found: NDArray[np.float32] = values.cpu().numpy()
+    def _forward(self, prompt: int, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
+        arguments = self._forward_arguments | ({"output_hidden_states": True} if self._layered else {})
+        given = self._model(**batch, **arguments)
+        layers = given.hidden_states if self._layered else ()
+        features = Features(batch["attention_mask"], {TOKENS: given.last_hidden_state}, layers, prompt)
+        for step in self._steps:
+            step(features)
+        found: NDArray[np.float32] = features.vectors[SENTENCE][:, : self._dimension].cpu().numpy()
         return found
 
 
@@ -113,29 +129,6 @@ def pooling_of(spec: ModelSpec) -> Pooling:
     if spec.pooling is None:
         raise ValueError(f"{spec.name}: the spec of an encoder names its pooling")
     return spec.pooling
-
-
-def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """Vectors of a batch, padded on either side.
-
-    Args:
-        hidden: ``[n, t, d]`` last hidden states.
-        mask: ``[n, t]``, 1 where a token stands.
-        pooling: ``cls`` takes the first token, ``lasttoken`` the last; ``mean`` averages all, ``last8`` the last eight
-            (both in float32).
-
-    Returns:
-        ``[n, d]``.
-    """
-    rows = torch.arange(hidden.shape[0], device=hidden.device)
-    if pooling == "cls":
-        return hidden[rows, mask.argmax(dim=1)]
-    if pooling == "lasttoken":
-        return hidden[rows, mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)]
-    if pooling == "last8":
-        mask = mask * (mask.flip(1).cumsum(dim=1).flip(1) <= 8)
-    weights = mask.unsqueeze(-1).float()
-    return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
 
 
 def load(
@@ -153,32 +146,21 @@ def load(
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    tokenizer, model, backend = read_pretrained(transformers.AutoModel, spec, directory, loading)
+    auto_class = encoder_class(read_json(directory / "config.json"))
+    tokenizer, model, backend = read_pretrained(auto_class, spec, directory, loading)
     tokenizer.padding_side = padding_side or tokenizer.padding_side
-    layers = [_dense_layer(directory / folder).to(loading.device) for folder in spec.dense_layers]
-    return DenseEncoder(
-        spec, model, tokenizer, loading=loading, backend=backend, tokenize=tokenize, dense_layers=layers
-    )
+    modules = loading.modules or directory
+    steps = build(spec.modules, modules, device=loading.device, allow_pickle=loading.allow_pickle)
+    return DenseEncoder(spec, model, tokenizer, loading=loading, backend=backend, tokenize=tokenize, steps=steps)
 
 
-_ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {
-    "Identity": torch.nn.Identity,
-    "Tanh": torch.nn.Tanh,
-    "ReLU": torch.nn.ReLU,
-    "GELU": torch.nn.GELU,
-}
+def encoder_class(config: Mapping[str, Any]) -> Any:
+    """The class of transformers with which a checkpoint gives hidden states.
 
+    Of an encoder-decoder it is that of the encoder, as in sentence-transformers.
 
-def _dense_layer(folder: Path) -> torch.nn.Module:
-    """A sentence-transformers Dense module: ``activation(W x + b)`` in float32."""
-    config = read_json(folder / "config.json")
-    activation = str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1].removesuffix("()")
-    weights = folder / "model.safetensors"
-    if activation not in _ACTIVATIONS or not weights.is_file():
-        raise BadInput(f"{folder}: a Dense module needs model.safetensors and one of {', '.join(_ACTIVATIONS)}")
-    try:
-        linear = torch.nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
-        linear.load_state_dict({key.removeprefix("linear."): value for key, value in load_file(weights).items()})
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise BadInput(f"{folder}: config.json and weights do not fit each other; copy the checkpoint again") from error
-    return torch.nn.Sequential(linear, _ACTIVATIONS[activation]()).eval()
+    Args:
+        config: Its config.json.
+    """
+    name = ENCODER_CLASSES.get(str(config.get("model_type")))
+    return getattr(transformers, name) if name else transformers.AutoModel

@@ -17,10 +17,12 @@ from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
-from flagbench.models.embedders.dense import Encoded, pool, pooling_of, tokenize
+from flagbench.models.embedders.dense import Encoded, pooling_of, tokenize
+from flagbench.models.embedders.modules import pool
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.inputs import TEXT
-from flagbench.models.loading.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, check_heads
+from flagbench.models.loading.checkpoint import check_heads
+from flagbench.models.loading.folder import M3_COLBERT_HEAD, M3_SPARSE_HEAD
 from flagbench.models.spec import ModelSpec
 
 _Forwarded = tuple[NDArray[np.int64], NDArray[np.bool_], dict[Part, NDArray[np.float32]]]

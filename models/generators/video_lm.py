@@ -11,7 +11,7 @@ from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Loading
 from flagbench.models.generators.language_model import LanguageModel
 from flagbench.models.generators.video_inputs import VideoInputs, read_processor
-from flagbench.models.loading.checkpoint import read_json
+from flagbench.models.loading.folder import read_json
 from flagbench.models.spec import ModelSpec
 
 

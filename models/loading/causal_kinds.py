@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flagbench import BadInput
-from flagbench.models.loading.checkpoint import Checkpoint, read_json
+from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.detect import Detection
+from flagbench.models.loading.folder import read_config
 from flagbench.models.loading.kinds import kind_of
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.video_kinds import chat_template, class_of, takes_system, with_dtype
@@ -46,7 +47,7 @@ def detect_causal_lm(
     Raises:
         BadInput: The model is of a type that transformers does not read, or is a PEFT adapter.
     """
-    config = read_json(checkpoint.directory / "config.json")
+    config = read_config(checkpoint.transformer)
     _check_kind(checkpoint.name, config, trust_remote_code=trust_remote_code)
     if checkpoint.adapters:
         raise BadInput(
@@ -54,7 +55,7 @@ def detect_causal_lm(
             "answers prompts: save the merged model and give that"
         )
     evidence = [f"family: {config.get('model_type')} ({class_of(config)}), from config.json"]
-    evidence.append(_form_line(chat_template(checkpoint.directory)))
+    evidence.append(_form_line(chat_template(checkpoint.transformer)))
     spec = ModelSpec(
         name=checkpoint.name,
         revision=checkpoint.revision,

@@ -5,28 +5,30 @@ A PEFT adapter is one as well; it stands for its base model with the adapter mer
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from flagbench import BadInput, UnknownName
-from flagbench.files import user_path
 from flagbench.models.contract import Part
+from flagbench.models.loading.folder import (
+    M3_COLBERT_HEAD,
+    M3_SPARSE_HEAD,
+    MODULES,
+    SETTINGS_PATTERNS,
+    files_read,
+    hash_files,
+    is_there,
+    module_rows,
+    patterns,
+    read_config,
+    read_json,
+    shards,
+    transformer_folder,
+    weight_files,
+)
 from flagbench.models.loading.hub import download
 from flagbench.models.loading.registry import published, registry
-
-M3_SPARSE_HEAD, M3_COLBERT_HEAD = "sparse_linear.pt", "colbert_linear.pt"
-
-# BGE-M3's heads are small, and what a checkpoint can do depends on them; they are read only with --allow-pickle.
-SETTINGS_PATTERNS = (
-    *("*.json", "*.txt", "*.model", "*.jinja", "*_Pooling/*", "*_Normalize/*", "*_Dense/*.json"),
-    *(M3_SPARSE_HEAD, M3_COLBERT_HEAD),
-)
-WEIGHT_PATTERNS = ("*.safetensors", "*_Dense/*.safetensors")
-PICKLE_PATTERNS = ("*.bin", "*_Dense/*.bin")
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -38,8 +40,6 @@ _TOKENIZER_FILES = (
     "spiece.model",
     "tokenizer.model",
 )
-# What training leaves beside a checkpoint and no model is read from.
-_TRAINING_STATE = {"optimizer.bin", "scheduler.bin", "trainer_state.json", "training_args.bin", "zero_to_fp32.py"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Checkpoint:
     """Files of one model.
 
     Attributes:
-        directory: Folder with config.json; weights may be missing in it until ``with_weights``.
+        directory: Folder that was given or fetched; weights may be missing in it until ``with_weights``.
         name: ``org/model``; for a local folder ``local/<folder>``, for ``run/checkpoint-N`` ``run/checkpoint-N``.
         revision: Commit on the hub; for a local folder a hash of the files.
         local: Whether the user gave a folder.
@@ -61,15 +61,20 @@ class Checkpoint:
     adapters: tuple[Checkpoint, ...] = ()
 
     @property
+    def transformer(self) -> Path:
+        """Folder with config.json, tokenizer and weights: ``directory``, or one below it that modules.json names."""
+        return self.directory / transformer_folder(self.directory)
+
+    @property
     def settings_folder(self) -> Path:
         """Folder with sentence-transformers' files: the last adapter's own where it has them, else the model's."""
         folders = (adapter.directory for adapter in reversed(self.adapters))
-        return next((folder for folder in folders if (folder / "modules.json").is_file()), self.directory)
+        return next((folder for folder in folders if is_there(folder / MODULES)), self.directory)
 
     @property
     def tokenizer_folder(self) -> Path:
         """Folder with the tokenizer: the last adapter's own where it has one, else the model's."""
-        return tokenizer_folder(self.directory, [adapter.directory for adapter in self.adapters])
+        return tokenizer_folder(self.transformer, [adapter.directory for adapter in self.adapters])
 
     @property
     def label(self) -> str:
@@ -92,29 +97,30 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
     """
     base = _locate(model, revision, allow_pickle=allow_pickle)
     own: list[Checkpoint] = []
-    while is_adapter(base.directory):  # also an adapter of an adapter
+    while is_adapter(base.transformer):  # also an adapter of an adapter
         if base.directory in [adapter.directory for adapter in own]:
             raise BadInput(f"{base.directory} is an adapter whose base is itself: fix its {ADAPTER_CONFIG}")
         own.insert(0, base)
         base = _base_of(base, allow_pickle=allow_pickle)
     for adapter in adapters:
         own.append(_locate(adapter, None, allow_pickle=allow_pickle))
-        if not is_adapter(own[-1].directory):
+        if not is_adapter(own[-1].transformer):
             raise BadInput(f"--adapter {adapter}: no PEFT adapter, for it has no {ADAPTER_CONFIG}")
     _check_settings(base.directory)
     return replace(base, adapters=tuple(own))
 
 
 def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoint:
-    path = user_path(model)
-    if path.is_dir():
+    path = _folder(model)
+    if path is not None:
         if revision:
             raise BadInput(f"--revision is for models on the hub, and {model} is a local folder: drop one of the two")
         directory = path.resolve()
-        if not is_adapter(directory):
+        if not is_adapter(directory / transformer_folder(directory)):
             _check_settings(directory)
         check_weights(directory, allow_pickle=allow_pickle)
-        return Checkpoint(directory, local_name(directory), _hash_files(directory, allow_pickle), local=True)
+        revision = hash_files(directory, allow_pickle=allow_pickle)
+        return Checkpoint(directory, local_name(directory), revision, local=True)
     if model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith("/"):
         raise BadInput(f"no such model directory: {model}")
     known = published()
@@ -125,17 +131,26 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
     return Checkpoint(directory, model, directory.name, local=False)
 
 
+def _folder(name: str) -> Path | None:
+    """The folder of this name; None where there is none, or the name is none that a folder can have."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long, the home of nobody, a NUL
+        return None
+
+
 def is_adapter(directory: Path) -> bool:
     """Tell whether a folder holds a PEFT adapter.
 
     Raises:
         BadInput: It holds a whole model as well, into which transformers would merge the adapter unasked.
     """
-    if not (directory / ADAPTER_CONFIG).is_file():
+    if not is_there(directory / ADAPTER_CONFIG):
         return False
     weights = [path.name for path in weight_files(directory, allow_pickle=True)]
     own = [name for name in weights if not name.startswith("adapter_model.")]
-    if own or ((directory / "config.json").is_file() and not weights):
+    if own or (is_there(directory / "config.json") and not weights):
         raise BadInput(
             f"{directory} holds a whole model ({own[0] if own else 'config.json'}) and a PEFT adapter: "
             "put the adapter into a folder of its own"
@@ -150,7 +165,7 @@ def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:
     fix = f"give the base as MODEL and this folder with --adapter {adapter.directory}"
     if not isinstance(base, str) or not base:
         raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} names no base_model_name_or_path: {fix}")
-    revision = config.get("revision") if not user_path(base).is_dir() else None
+    revision = config.get("revision") if _folder(base) is None else None
     if revision is not None and not isinstance(revision, str):
         raise BadInput(f"{adapter.directory}/{ADAPTER_CONFIG} says revision = {revision!r}, which is not a text: {fix}")
     try:
@@ -160,30 +175,25 @@ def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:
 
 
 def with_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> Path:
-    """The checkpoint's folder with its weights in it, fetched from the hub where needed.
+    """The folder of the checkpoint's transformer with its weights in it, fetched from the hub where needed.
 
     Raises:
         BadInput: No weights that may be read, or damaged ones.
     """
     if not checkpoint.local:
-        patterns = WEIGHT_PATTERNS + (PICKLE_PATTERNS if allow_pickle else ())
-        download(
-            checkpoint.name,
-            repo_type="model",
-            revision=checkpoint.revision,
-            patterns=SETTINGS_PATTERNS + patterns,
-        )
+        wanted = patterns(checkpoint.directory, allow_pickle=allow_pickle)
+        download(checkpoint.name, repo_type="model", revision=checkpoint.revision, patterns=wanted)
         check_weights(checkpoint.directory, allow_pickle=allow_pickle)
     for adapter in checkpoint.adapters:
         with_weights(adapter, allow_pickle=allow_pickle)
-    return checkpoint.directory
+    return checkpoint.transformer
 
 
 def tokenizer_folder(directory: Path, adapters: Sequence[Path]) -> Path:
     """The last adapter's folder that has a tokenizer, as in sentence-transformers and FlagEmbedding, or the model's.
 
     Args:
-        directory: Of the model.
+        directory: Of the model's transformer.
         adapters: Folders of adapters, in the order in which they are merged.
     """
     return next((folder for folder in reversed(adapters) if _has_tokenizer(folder)), directory)
@@ -204,45 +214,30 @@ def local_name(directory: Path) -> str:
     return name
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a checkpoint; empty when the file is absent.
-
-    Raises:
-        BadInput: The file is not a JSON object.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not JSON ({error}); copy the checkpoint again") from error
-    if not isinstance(value, dict):
-        raise BadInput(f"{path} is not a JSON object; copy the checkpoint again")
-    return value
-
-
 def check_weights(directory: Path, *, allow_pickle: bool) -> None:
     """Look at the weight files without reading the weights.
 
     Raises:
-        BadInput: No weights; only pickle weights and no leave to read them; a truncated or damaged safetensors file.
+        BadInput: No weights; only pickle weights and no leave to read them; a truncated or damaged safetensors file;
+            what ``files_read`` refuses.
     """
     from safetensors import SafetensorError, safe_open
 
-    tensors = sorted(directory.glob("*.safetensors"))
-    index = read_json(directory / "model.safetensors.index.json")
-    missing = sorted({name for name in index.get("weight_map", {}).values() if not (directory / name).is_file()})
-    if missing:
-        raise BadInput(f"{directory} lacks the weight files {', '.join(missing)} that its index names; copy them too")
-    for path in tensors + sorted(directory.glob("*_Dense/*.safetensors")):
+    read = files_read(directory, allow_pickle=allow_pickle)
+    folder = directory / transformer_folder(directory)
+    tensors = weight_files(folder, allow_pickle=False)
+    named = shards(folder, allow_pickle=allow_pickle and not tensors)
+    if missing := [name for name in named if not is_there(folder / name)]:
+        raise BadInput(f"{folder} lacks the weight files {', '.join(missing)} that its index names; copy them too")
+    for path in [path for path in read if path.suffix == ".safetensors"]:
         try:
             with safe_open(path, framework="numpy"):
                 pass
         except (SafetensorError, OSError) as error:
             raise BadInput(f"{path} is damaged or truncated ({error}); copy it again") from error
-    pickles = weight_files(directory, allow_pickle=True)
+    pickles = weight_files(folder, allow_pickle=True)
     if not pickles:
-        raise BadInput(f"{directory} has no weights (*.safetensors; *.bin are read with --allow-pickle alone)")
+        raise BadInput(f"{folder} has no weights (*.safetensors; *.bin are read with --allow-pickle alone)")
     if not tensors and not allow_pickle:
         raise BadInput(
             f"{pickles[0]} is a pickle, which can run code when read; convert it to safetensors, "
@@ -258,7 +253,7 @@ def check_heads(directory: Path, parts: Set[Part], *, allow_pickle: bool) -> Non
     """
     heads: dict[Part, str] = {"sparse": M3_SPARSE_HEAD, "multi_vector": M3_COLBERT_HEAD}
     for path in [directory / name for part, name in heads.items() if part in parts]:
-        if not path.is_file():
+        if not is_there(path):
             raise BadInput(
                 f"{directory} has no {path.name}, which this --retrieval needs; copy it from the training run"
             )
@@ -269,35 +264,19 @@ def check_heads(directory: Path, parts: Set[Part], *, allow_pickle: bool) -> Non
             )
 
 
-def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:
-    """Files that weights are read from: safetensors, else pickles where they may be read."""
-    tensors = sorted(directory.glob("*.safetensors"))
-    if tensors or not allow_pickle:
-        return tensors
-    return sorted(path for path in directory.glob("*.bin") if path.name not in _TRAINING_STATE)
-
-
 def _has_tokenizer(directory: Path) -> bool:
-    return any((directory / name).is_file() for name in _TOKENIZER_FILES)
+    return any(is_there(directory / name) for name in _TOKENIZER_FILES)
 
 
 def _check_settings(directory: Path) -> None:
-    config = directory / "config.json"
-    if not config.is_file():
-        raise BadInput(f"{directory} is not a model: it has no config.json")
-    if not _has_tokenizer(directory):
-        raise BadInput(f"{directory} has no tokenizer (tokenizer.json or a vocabulary): copy the base model's into it")
-
-
-def _hash_files(directory: Path, allow_pickle: bool) -> str:
-    """40 hex digits over the names and bytes of every file that settings, tokenizer, code or weights are read from."""
-    patterns = SETTINGS_PATTERNS + WEIGHT_PATTERNS + ("*.py",) + (PICKLE_PATTERNS if allow_pickle else ())
-    files = {path for pattern in patterns for path in directory.glob(pattern) if path.is_file()}
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        if path.name in _TRAINING_STATE:
-            continue
-        with path.open("rb") as file:
-            name = path.relative_to(directory).as_posix()
-            digest.update(f"{name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:40]
+    rows = module_rows(directory)
+    folder = directory / transformer_folder(directory)
+    config = read_config(folder)
+    if rows and rows[0].kind != "Transformer" and not config:
+        raise BadInput(f"{directory}/{MODULES} begins with a module '{rows[0].kind}', which is not supported")
+    if not is_there(folder / "config.json"):
+        raise BadInput(f"{folder} is not a model: it has no config.json")
+    if "transformers_weights" in config:
+        raise BadInput(f"{folder}/config.json: transformers_weights, other files of weights, is not supported")
+    if not _has_tokenizer(folder):
+        raise BadInput(f"{folder} has no tokenizer (tokenizer.json or a vocabulary): copy the base model's into it")

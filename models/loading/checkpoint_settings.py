@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from flagbench import BadInput
-from flagbench.models.loading.checkpoint import read_json
+from flagbench import BadInput, printable
+from flagbench.models.loading.folder import is_there, read_json
+from flagbench.models.loading.modules import TransformerConfig, pooling_of_config, whole
 from flagbench.models.spec import Pooling, Prompts, Similarity
 
 # FlagEmbedding's rules for a folder without sentence-transformers' files (auto_embedder.py).
@@ -19,64 +19,23 @@ DEFAULT_LENGTH = 512
 # Position ids start after the padding id in the RoBERTa family.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet"}
 _NO_LIMIT = 10**9  # tokenizers without a limit write 1e30
-_ROLE_NAMES = {"document": "passage", "corpus": "passage"}
+# Names of the prompt of passages in sentence-transformers: the first that is there counts.
+_PASSAGES = ("document", "passage", "corpus")
 
 
-def modules(directory: Path) -> list[dict[str, Any]]:
-    """Rows of modules.json; none without the file."""
-    path = directory / "modules.json"
-    if not path.is_file():
-        return []
-    try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not JSON, or not UTF-8
-        raise BadInput(f"{path} is not JSON ({error}); copy the checkpoint again") from error
-    if not isinstance(modules, list) or not all(isinstance(row, dict) and "type" in row for row in modules):
-        raise BadInput(f"{path} is not a list of modules with a type each; copy the checkpoint again")
-    return modules
+def declared_pooling(directory: Path) -> Pooling | None:
+    """The pooling of a 1_Pooling/config.json; None without the file.
 
-
-def from_modules(directory: Path, modules: list[dict[str, Any]]) -> tuple[Pooling, bool, tuple[str, ...]]:
-    """Pooling, whether vectors are normalised, and folders of Dense layers, from modules.json."""
-    pooling: Pooling | None = None
-    normalize = False
-    dense: list[str] = []
-    for module in modules:
-        kind, folder = str(module["type"]).rsplit(".", 1)[-1], str(module.get("path", ""))
-        if kind == "Pooling":
-            pooling = pooling_mode(directory / folder / "config.json")
-        elif kind == "Normalize":
-            normalize = True
-        elif kind == "Dense":
-            dense.append(folder)
-        elif kind not in {"Transformer", "Dropout"}:
-            raise BadInput(f"{directory}/modules.json has a module '{kind}' ({folder}), which is not supported")
-    if pooling is None:
-        raise BadInput(f"{directory}/modules.json has no Pooling module, which is not supported")
-    return pooling, normalize, tuple(dense)
-
-
-def pooling_mode(path: Path) -> Pooling:
-    """Read a 1_Pooling/config.json in its old form (one boolean a mode) or its new one (``pooling_mode``)."""
-    config = read_json(path)
-    modes = config.get("pooling_mode") or [
-        key.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
-        for key, on in config.items()
-        if key.startswith("pooling_mode_") and on
-    ]
-    modes = list(modes) if isinstance(modes, list) else [modes]
-    if config.get("include_prompt") is False:
-        raise BadInput(f"{path}: include_prompt = false is not supported")
-    match modes:
-        case ["cls"]:
-            return "cls"
-        case ["mean"]:
-            return "mean"
-        case ["lasttoken"]:
-            return "lasttoken"
-    raise BadInput(
-        f"{path}: pooling {'+'.join(map(str, modes)) or 'unset'} is not supported (cls, mean, lasttoken are)"
-    )
+    Raises:
+        BadInput: It has several, or one that is not known, or other settings.
+    """
+    path = directory / "1_Pooling" / "config.json"
+    if not is_there(path):
+        return None
+    pooling = pooling_of_config(path)
+    if len(pooling.poolings) > 1 or pooling.option("include_prompt") is False:
+        raise BadInput(f"{path}: {pooling} needs the modules.json that belongs to it: copy the checkpoint again")
+    return cast("Pooling", pooling.poolings[0])
 
 
 def pooling_without_modules(
@@ -88,8 +47,7 @@ def pooling_without_modules(
         BadInput: It cannot be detected, and none was requested.
     """
     kind = str(config.get("model_type", ""))
-    if (directory / "1_Pooling" / "config.json").is_file():
-        mode = pooling_mode(directory / "1_Pooling" / "config.json")
+    if mode := declared_pooling(directory):
         return mode, f"{mode}, from 1_Pooling"
     if kind in CLS_TYPES:
         return "cls", f"cls, FlagEmbedding's rule for a {kind} without 1_Pooling"
@@ -102,19 +60,19 @@ def pooling_without_modules(
     )
 
 
-def bert_config(directory: Path) -> dict[str, Any]:
-    """sentence_bert_config.json, under any of its names."""
-    for name in ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json"):
-        if (directory / name).is_file():
-            return read_json(directory / name)
-    return {}
+def length(
+    directory: Path, config: Mapping[str, Any], declared: TransformerConfig, *, sentence_transformers: bool
+) -> tuple[int, str]:
+    """Tokens kept of each text, and why.
 
-
-def length(directory: Path, config: Mapping[str, Any], *, sentence_transformers: bool) -> tuple[int, str]:
-    """Tokens kept of each text, and why."""
-    declared = bert_config(directory).get("max_seq_length")
-    if declared:
-        return whole(declared, "max_seq_length", least=1), "from sentence_bert_config.json"
+    Args:
+        directory: The transformer's folder.
+        config: Its config.json.
+        declared: Its sentence_bert_config.json.
+        sentence_transformers: Whether modules.json makes it a model of sentence-transformers.
+    """
+    if declared.max_length is not None:
+        return declared.max_length, "from sentence_bert_config.json"
     limit = position_limit(config) or _NO_LIMIT
     if sentence_transformers:
         tokenizer = read_json(directory / "tokenizer_config.json").get("model_max_length") or _NO_LIMIT
@@ -133,8 +91,14 @@ def similarity(config: Mapping[str, Any]) -> Similarity:
             return "dot"
         case other:
             raise BadInput(
-                f"config_sentence_transformers.json: similarity '{other}' is not supported (cosine, dot are)"
+                f"config_sentence_transformers.json: similarity '{printable(other)}' is not supported (cosine, dot are)"
             )
+
+
+def truncation(config: Mapping[str, Any]) -> int:
+    """First numbers of each vector that a config_sentence_transformers.json keeps; 0 for all."""
+    kept = config.get("truncate_dim")
+    return 0 if kept is None else whole(kept, "truncate_dim", least=1)
 
 
 def prompts(config: Mapping[str, Any]) -> Prompts:
@@ -144,13 +108,20 @@ def prompts(config: Mapping[str, Any]) -> Prompts:
     if not isinstance(named, dict) or not all(isinstance(text, str) for text in named.values()):
         raise BadInput("config_sentence_transformers.json: prompts are not texts by name; copy the checkpoint again")
     for key, text in named.items():
-        head, _, tail = key.rpartition("-")
-        role = _ROLE_NAMES.get(tail, tail)
+        head, between, tail = key.rpartition("-")
+        before = _PASSAGES[: _PASSAGES.index(tail)] if tail in _PASSAGES else ()
+        if any(f"{head}{between}{name}" in named for name in before):
+            continue
+        role = "passage" if tail in _PASSAGES else tail
         pairs.append((f"{head}-{role}" if head else role, text))
     default = config.get("default_prompt_name")
-    if default:
-        if default not in named:
-            raise BadInput(f"config_sentence_transformers.json: default prompt '{default}' is not among its prompts")
+    if default is not None:
+        if not isinstance(default, str) or default not in named:
+            raise BadInput(
+                f"config_sentence_transformers.json: default prompt '{printable(default)}' is not among its prompts"
+            )
+        # Queries and passages have prompts of their own in sentence-transformers, empty ones where none is named.
+        pairs += [(role, "") for role in ("query", "passage") if role not in dict(pairs)]
         pairs.append(("*", named[default]))
     return tuple(pairs) if any(text for _, text in pairs) else ()
 
@@ -161,16 +132,3 @@ def position_limit(config: Mapping[str, Any]) -> int:
     if config.get("model_type") in _OFFSET_POSITIONS and positions:
         return positions - whole(config.get("pad_token_id", 1), "pad_token_id") - 1
     return max(positions, 0)
-
-
-def whole(value: object, key: str, *, least: int | None = None) -> int:
-    """A number of a JSON file that must be whole, and perhaps not below another.
-
-    Raises:
-        BadInput: It is neither.
-    """
-    number = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if number and (least is None or value >= least):  # type: ignore[operator]
-        return int(value)  # type: ignore[call-overload, no-any-return]
-    wanted = "not a whole number" if least is None else f"not a whole number from {least} on"
-    raise BadInput(f"the checkpoint's files say {key} = {value!r}, which is {wanted}: fix or copy them again")

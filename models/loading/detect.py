@@ -9,23 +9,31 @@ from typing import Any
 
 from flagbench import BadInput
 from flagbench.models.contract import Cutoff
-from flagbench.models.loading.checkpoint import Checkpoint, read_json
+from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.checkpoint_settings import (
     CLS_TYPES,
     LAST_TOKEN_TYPES,
-    bert_config,
-    from_modules,
+    declared_pooling,
     length,
-    modules,
-    pooling_mode,
     pooling_without_modules,
     position_limit,
     prompts,
     similarity,
+    truncation,
 )
-from flagbench.models.loading.kinds import Kind, family_by_files, kind_of, scored_otherwise
+from flagbench.models.loading.folder import MODULES, is_there, read_config, read_json, transformer_folder
+from flagbench.models.loading.kinds import Kind, check_encoder, family_by_files, kind_of, scored_otherwise
+from flagbench.models.loading.modules import (
+    MODEL_CONFIG,
+    check_activation,
+    check_pairs,
+    model_type,
+    modules_after_transformer,
+    transformer_config,
+)
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import encoder_families, family_spec, published, registry
+from flagbench.models.modules import Module, ModuleSettings, common_settings, without_prompt
 from flagbench.models.spec import ModelSpec
 
 # The classes that a checkpoint is read as here; code of its own for others does not matter.
@@ -40,6 +48,8 @@ _RERANKERS: Mapping[str, Kind] = {
 }
 # The adapters whose models, by their files alone, are read as those of ``dense``.
 _READ_AS_DENSE = {"dense", "m3"}
+# sentence-transformers leaves their prompts out of the pooling by their names; their files do not say so.
+_INSTRUCTOR = {f"hkunlp/instructor-{size}" for size in ("base", "large", "xl")}
 _NATIVE: tuple[Kind, ...] = ("layerwise-reranker", "lightweight-reranker", "matroyshka-reranker")
 
 
@@ -102,9 +112,9 @@ def detect(
         BadInput: A model that is not a text encoder or reranker, needs remote code, has unsupported parts, or whose
             settings cannot be detected; flags that contradict the files; a length beyond the model's positions.
     """
-    config = read_json(checkpoint.directory / "config.json")
+    config = read_config(checkpoint.transformer)
     kind = kind_of(config)
-    _refuse_own_code(checkpoint.directory, config, kind, trust_remote_code)
+    _refuse_own_code(checkpoint.transformer, config, kind, trust_remote_code)
     spec, evidence = _settings(checkpoint, config, kind, overrides, as_reranker)
     if config.get("model_type") in {"gemma2", "cost_wise_gemma"}:
         spec = replace(spec, attention="eager")
@@ -139,7 +149,7 @@ def _settings(
     checkpoint: Checkpoint, config: Mapping[str, Any], kind: Kind, overrides: Overrides, as_reranker: bool
 ) -> tuple[ModelSpec, list[str]]:
     """The settings before the user's flags: a named family, a row of models.toml, or the files, in this order."""
-    directory = checkpoint.directory
+    directory, settings = checkpoint.transformer, checkpoint.settings_folder
     row = None if checkpoint.local else published().get(checkpoint.name)
     if kind == "causal" and (overrides.family == "llm-reranker" or (as_reranker and not overrides.family)):
         _refuse_other_scores(checkpoint)
@@ -149,12 +159,17 @@ def _settings(
         raise BadInput(f"{checkpoint.name} is evaluated with one of {', '.join(choices)}: name it with --family")
     if row is not None:
         return replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
+    embeds = is_there(settings / MODULES) and model_type(settings) == "SentenceTransformer"
+    if is_there(settings / MODULES) and not embeds:
+        _check_cross_encoder(checkpoint, config, kind)
     family = next((family for family, its in _RERANKERS.items() if its == kind), None)
-    if family and kind != "causal":
+    if family and kind != "causal" and not (kind == "cross-encoder" and embeds and not as_reranker):
+        if kind == "cross-encoder":
+            _check_one_label(directory, config)
         return _of_family(checkpoint, config, family, f"{_class_of(config)}, from config.json")
     if kind == "causal" and as_reranker:
         return _of_family(checkpoint, config, "llm-reranker", f"{_class_of(config)}, given as a reranker")
-    if kind == "causal" and not (directory / "modules.json").is_file() and overrides.pooling is None:
+    if kind == "causal" and not embeds and overrides.pooling is None:
         raise BadInput(
             f"{directory} is a {_class_of(config)}, which may be a reranker, a generator or an embedder: say which "
             f"with --family llm-reranker or, for an embedder, one of {', '.join(encoder_families('lasttoken'))}"
@@ -162,6 +177,26 @@ def _settings(
     if detected := family_by_files(directory):
         return _of_family(checkpoint, config, *detected)
     return _from_files(checkpoint, config, overrides)
+
+
+def _check_cross_encoder(checkpoint: Checkpoint, config: Mapping[str, Any], kind: Kind) -> None:
+    """See that what sentence-transformers saved as a cross-encoder is a classifier of pairs and no more."""
+    directory = checkpoint.settings_folder
+    check_pairs(directory, checkpoint.transformer)
+    if kind != "cross-encoder":
+        raise BadInput(f"{directory}/{MODULES}: a cross-encoder that is a {_class_of(config)} is not supported")
+
+
+def _check_one_label(directory: Path, config: Mapping[str, Any]) -> None:
+    """See that a classifier of pairs has one label, and an activation that keeps the order of its scores."""
+    named = config.get("id2label")
+    labels = len(named) if isinstance(named, dict) else config.get("num_labels", 1)
+    if labels != 1:
+        raise BadInput(f"{directory} has {labels} labels, and a reranker has one")
+    section = config.get("sentence_transformers")
+    activation = section.get("activation_fn") if isinstance(section, dict) else None
+    former = config.get("sbert_ce_default_activation_function")
+    check_activation(f"{directory}/config.json", former if activation is None else activation)
 
 
 def _class_of(config: Mapping[str, Any]) -> str:
@@ -203,7 +238,7 @@ def _as_family(
         UnknownName: No such family.
         BadInput: The files are of a model of another kind, or say another pooling.
     """
-    family, directory = str(overrides.family), checkpoint.directory
+    family, directory = str(overrides.family), checkpoint.transformer
     spec, evidence = _of_family(checkpoint, config, family, "as asked for")
     wanted = _RERANKERS.get(family)
     if (wanted and kind != wanted) or (not wanted and kind not in {"encoder", "causal"}):
@@ -212,11 +247,11 @@ def _as_family(
         )
     if wanted or overrides.pooling:
         return spec, evidence
-    declared = directory / "1_Pooling" / "config.json"
-    if declared.is_file() and pooling_mode(declared) != spec.pooling:
+    declared = declared_pooling(checkpoint.directory)
+    if declared and declared != spec.pooling:
         raise BadInput(
-            f"--family {family} means {spec.pooling} pooling, and {declared} says {pooling_mode(declared)}; "
-            "name another family, or pass --pooling"
+            f"--family {family} means {spec.pooling} pooling, and {checkpoint.directory}/1_Pooling/config.json says "
+            f"{declared}; name another family, or pass --pooling"
         )
     decoder = config.get("model_type") in LAST_TOKEN_TYPES
     if decoder != (spec.pooling in {"lasttoken", "last8"}) and (decoder or config.get("model_type") in CLS_TYPES):
@@ -245,33 +280,26 @@ def _of_family(checkpoint: Checkpoint, config: Mapping[str, Any], family: str, w
 
 
 def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Overrides) -> tuple[ModelSpec, list[str]]:
-    directory, evidence = checkpoint.settings_folder, []
-    rows, row = modules(directory), _published_under_folder_name(checkpoint)
+    directory = checkpoint.settings_folder
+    beside = directory / transformer_folder(directory)
+    check_encoder(directory, config)
+    declared = transformer_config(beside)
+    model = read_json(directory / MODEL_CONFIG)
+    modules = modules_after_transformer(directory)
+    if checkpoint.name in _INSTRUCTOR and not checkpoint.local:
+        modules = tuple(without_prompt(module) for module in modules)
+    row = _published_under_folder_name(checkpoint)
     # Its pooling and its lengths stand in no file of a plain checkpoint either.
-    plain = row if row and row.adapter in _READ_AS_DENSE and not rows else None
-    if rows:
-        pooling, normalize, dense = from_modules(directory, rows)
-        evidence.append(f"pooling: {pooling}, from modules.json and its pooling folder")
-        evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from modules.json")
-    else:
-        if plain and plain.pooling and not (directory / "1_Pooling" / "config.json").is_file():
-            pooling, reason = plain.pooling, f"{plain.pooling}, that of {plain.name}, whose name the folder bears"
-        else:
-            pooling, reason = pooling_without_modules(directory, config, overrides.pooling)
-        normalize, dense = True, ()
-        evidence += [
-            f"pooling: {reason}",
-            "normalisation: yes, as FlagEmbedding does for a folder without modules.json",
-        ]
-    tokens, reason = length(directory, config, sentence_transformers=bool(rows))
+    plain = row if row and row.adapter in _READ_AS_DENSE and not modules else None
+    settings, evidence = _vectors(directory, config, modules, truncation(model), overrides, plain)
+    tokens, reason = length(beside, config, declared, sentence_transformers=bool(modules))
     lengths = (tokens, tokens)
-    if plain and not bert_config(directory).get("max_seq_length"):
+    if plain and declared.max_length is None:
         limit = position_limit(config) or plain.passage_max_length
         lengths = (min(plain.query_max_length, limit), min(plain.passage_max_length, limit))
         reason = f"as {plain.name}, whose name the folder bears"
     evidence.append(f"length: {' and '.join(map(str, dict.fromkeys(lengths)))} tokens, {reason}")
-    sentence_transformers = read_json(directory / "config_sentence_transformers.json")
-    instructions, lowercase = prompts(sentence_transformers), bool(bert_config(directory).get("do_lower_case", False))
+    instructions, lowercase = prompts(model), declared.lowercase
     if instructions:
         evidence.append("instructions: prompts of config_sentence_transformers.json")
     if row is not None:
@@ -280,22 +308,60 @@ def _from_files(checkpoint: Checkpoint, config: Mapping[str, Any], overrides: Ov
         evidence.append(f"instruction and lower-casing: those of {row.name}, whose name the folder bears")
     elif not instructions:
         evidence.append("instruction: none known (pass --query-instruction if the model was trained with one)")
-    return ModelSpec(
+    spec = ModelSpec(
         name=checkpoint.name,
         revision=checkpoint.revision,
         family="detected",
         adapter="dense",
         ability="encode",
-        pooling=pooling,
-        normalize=normalize,
-        similarity=similarity(sentence_transformers),
+        similarity=similarity(model),
         query_max_length=lengths[0],
         passage_max_length=lengths[1],
         prompts=instructions,
         lowercase=lowercase,
-        dense_layers=dense,
         licence=row.licence if row else "",
-    ), evidence
+    )
+    return replace(spec, **settings), evidence
+
+
+def _vectors(
+    directory: Path,
+    config: Mapping[str, Any],
+    modules: tuple[Module, ...],
+    kept: int,
+    overrides: Overrides,
+    plain: ModelSpec | None,
+) -> tuple[dict[str, Any], list[str]]:
+    """The settings of the way from hidden states to vectors, and where they come from."""
+    if not modules and kept:
+        raise BadInput(f"{directory}/{MODEL_CONFIG}: truncate_dim without a {MODULES} is not supported")
+    if not modules:
+        if plain and plain.pooling and not is_there(directory / "1_Pooling" / "config.json"):
+            pooling, reason = plain.pooling, f"{plain.pooling}, that of {plain.name}, whose name the folder bears"
+        else:
+            pooling, reason = pooling_without_modules(directory, config, overrides.pooling)
+        why = "normalisation: yes, as FlagEmbedding does for a folder without modules.json"
+        return {"pooling": pooling, "normalize": True}, [f"pooling: {reason}", why]
+    folder = transformer_folder(directory)
+    common = None if kept or folder else common_settings(modules)
+    if common:
+        mode, dense, normalize = common
+        return {"pooling": mode, "normalize": normalize, "dense_layers": dense}, [
+            f"pooling: {mode}, from modules.json and its pooling folder",
+            f"normalisation: {'yes' if normalize else 'no'}, from modules.json",
+        ]
+    for flag, value in (("--pooling", overrides.pooling), ("--normalize", overrides.normalize)):
+        if value is not None:
+            raise BadInput(
+                f"{flag} is for a model of one pooling, and {directory}/{MODULES} has other modules: drop it"
+            )
+    own = ModuleSettings(modules=modules, truncate_dim=kept, transformer_folder=folder)
+    evidence = [
+        *([f"transformer: in {folder}, from {MODULES}"] if folder else []),
+        f"modules: {own.shown()[0]}, from {MODULES}",
+        *([f"dimensions: the first {kept}, from {MODEL_CONFIG}"] if kept else []),
+    ]
+    return {"adapter": "modules", "own": own}, evidence
 
 
 def _named_folder(checkpoint: Checkpoint) -> str:

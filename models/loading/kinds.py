@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from flagbench import BadInput
 from flagbench.files import read_text
-from flagbench.models.loading.checkpoint import M3_COLBERT_HEAD, M3_SPARSE_HEAD, read_json
+from flagbench.models.loading.folder import M3_COLBERT_HEAD, M3_SPARSE_HEAD, MODULES, is_there, read_json
 
 Kind = Literal[
     "encoder", "causal", "cross-encoder", "layerwise-reranker", "lightweight-reranker", "matroyshka-reranker"
@@ -20,6 +20,21 @@ _LAYERWISE_TYPES: Mapping[str, Kind] = {
     "minicpm": "layerwise-reranker",
     "cost_wise_gemma": "lightweight-reranker",
     "cost_wise_mistral": "matroyshka-reranker",
+}
+
+ENCODER_CLASSES: Mapping[str, str] = {
+    "t5": "T5EncoderModel",
+    "mt5": "MT5EncoderModel",
+    "umt5": "UMT5EncoderModel",
+    "longt5": "LongT5EncoderModel",
+    "switch_transformers": "SwitchTransformersEncoderModel",
+}
+"""Encoder-decoders whose encoder gives hidden states, by model_type: those classes of transformers read it alone."""
+
+# Others that sentence-transformers reads so, with classes that transformers does not name at its top.
+_ENCODER_DECODERS = {
+    *("udop", "prophetnet", "blenderbot", "blenderbot-small", "m2m_100", "pegasus", "pegasus_x", "moonshine"),
+    *("whisper", "marian", "t5gemma", "t5gemma2", "t5gemma2_text"),
 }
 
 # Ends of the names of transformers' classes that write about what they see.
@@ -50,6 +65,19 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
     return "encoder"
 
 
+def check_encoder(directory: Path, config: Mapping[str, Any]) -> None:
+    """See that a checkpoint's last hidden states can be those of an embedder.
+
+    Raises:
+        BadInput: It is an encoder-decoder whose encoder is not read alone here.
+    """
+    if config.get("model_type") in _ENCODER_DECODERS:
+        raise BadInput(
+            f"{directory} is an encoder-decoder ({config['model_type']}), which is not supported as an embedder "
+            f"({', '.join(ENCODER_CLASSES)} are)"
+        )
+
+
 def sees_images(config: Mapping[str, Any]) -> bool:
     """Tell whether a checkpoint with this config.json is a language model that sees images or videos.
 
@@ -63,7 +91,7 @@ def sees_images(config: Mapping[str, Any]) -> bool:
 
 def family_by_files(directory: Path) -> tuple[str, str] | None:
     """The family that the files belong to, and the evidence; None where there is none."""
-    heads = [name for name in (M3_SPARSE_HEAD, M3_COLBERT_HEAD) if (directory / name).is_file()]
+    heads = [name for name in (M3_SPARSE_HEAD, M3_COLBERT_HEAD) if is_there(directory / name)]
     if heads:
         return "bge-m3", f"{' and '.join(heads)} beside the weights"
     tokens = _own_tokens(directory)
@@ -81,12 +109,12 @@ def scored_otherwise(directory: Path, name: str) -> str:
         directory: Its files.
         name: Of the hub repository or the folder.
     """
-    path = directory / "modules.json"
-    if path.is_file() and "LogitScore" in read_text(path, _FIX):
+    path = directory / MODULES
+    if is_there(path) and "LogitScore" in read_text(path, _FIX):
         return "by the modules of sentence-transformers in its modules.json"
     stated = read_json(directory / "tokenizer_config.json").get("chat_template")
     path = directory / "chat_template.jinja"
-    template = read_text(path, _FIX) if path.is_file() else str(stated or "")
+    template = read_text(path, _FIX) if is_there(path) else str(stated or "")
     if _QWEN3_RERANKER in name or _YES_OR_NO.search(template):
         return 'by "yes" against "no" after a chat template'
     return ""
@@ -97,12 +125,10 @@ def _own_tokens(directory: Path) -> set[str]:
     found = set(read_json(directory / "added_tokens.json"))
     decoder = read_json(directory / "tokenizer_config.json").get("added_tokens_decoder")
     rows = list(decoder.values()) if isinstance(decoder, dict) else []
-    path = directory / "tokenizer.json"
-    if path.is_file() and not rows:
+    if not rows:
         try:
-            tokenizer = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:  # transformers will say what is wrong with it
-            tokenizer = None
-        declared = tokenizer.get("added_tokens") if isinstance(tokenizer, dict) else None
+            declared = read_json(directory / "tokenizer.json").get("added_tokens")
+        except BadInput:  # transformers will say what is wrong with it
+            declared = None
         rows = declared if isinstance(declared, list) else []
     return found | {str(row.get("content")) for row in rows if isinstance(row, dict)}

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.models.adapters import loader
 from flagbench.models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
-from flagbench.models.loading.checkpoint import Checkpoint, check_heads, locate, read_json, with_weights
+from flagbench.models.loading.checkpoint import Checkpoint, check_heads, locate, with_weights
 from flagbench.models.loading.detect import Detection, detect
+from flagbench.models.loading.folder import MODULES, is_there, read_config
 from flagbench.models.loading.kinds import sees_images
+from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published_as
 from flagbench.models.loading.tokenizer_file import with_tokenizer
@@ -64,8 +66,9 @@ class Model:
             BadInput: The files do not make a model.
         """
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
-        adapters = tuple(adapter.directory for adapter in self.checkpoint.adapters) if self.checkpoint else ()
-        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, adapters, self.cutoffs, backend)
+        adapters = tuple(adapter.transformer for adapter in self.checkpoint.adapters) if self.checkpoint else ()
+        modules = self.checkpoint.settings_folder if self.checkpoint else None
+        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, modules, adapters, self.cutoffs, backend)
         return loader(self.spec.adapter)(self.spec, directory, loading)
 
 
@@ -159,6 +162,8 @@ def resolve_model(
         checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
     )
     check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
+    if checkpoint.local:
+        check_module_weights(checkpoint.settings_folder, found.spec, allow_pickle=allow_pickle)
     spec, evidence = with_tokenizer(found.spec, checkpoint)
     return Model(spec, (*found.evidence, *evidence), checkpoint, found.cutoffs)
 
@@ -204,7 +209,7 @@ def resolve_generator(
 
     checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
     seen = settings or VideoSettings(frames=0, sampler="none")
-    if not seen.frames and writes_texts(read_json(checkpoint.directory / "config.json")):
+    if not seen.frames and writes_texts(read_config(checkpoint.transformer)):
         found = detect_causal_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
     else:
         found = detect_video_lm(checkpoint, seen, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
@@ -224,8 +229,8 @@ def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overr
 
 def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:
     """Of a model that sees videos one line, unless it is an embedder by its files or by what the user says."""
-    config = read_json(checkpoint.directory / "config.json")
-    embeds = (checkpoint.settings_folder / "modules.json").is_file() or overrides.pooling or overrides.family
+    config = read_config(checkpoint.transformer)
+    embeds = is_there(checkpoint.settings_folder / MODULES) or overrides.pooling or overrides.family
     if sees_images(config) and not embeds:
         raise BadInput(
             f"{checkpoint.name} is a {config['architectures'][0]}, which answers questions on videos and gives no "

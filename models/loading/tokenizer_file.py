@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from flagbench.files import read_bytes, read_json
-from flagbench.models.loading import checkpoint as checkpoints
 from flagbench.models.loading.checkpoint import Checkpoint
+from flagbench.models.loading.folder import is_there, read_config
 from flagbench.models.spec import ModelSpec
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -108,13 +108,13 @@ def with_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> tuple[ModelSpec, 
         BadInput: A file of the tokenizer cannot be read.
     """
     folder = checkpoint.tokenizer_folder
-    model_type = str(checkpoints.read_json(checkpoint.directory / "config.json").get("model_type", ""))
+    model_type = str(read_config(checkpoint.transformer).get("model_type", ""))
     evidence = []
     parts = parts_replaced(folder, model_type)
     if parts:
         spec = replace(spec, tokenizer=TOKENIZER_FILE)
         evidence.append(f"tokenizer: {TOKENIZER_FILE}, with the {' and '.join(parts)} that transformers 5 replaces")
-    if folder != checkpoint.directory and _tokenizer_bytes(folder) != _tokenizer_bytes(checkpoint.directory):
+    if folder != checkpoint.transformer and _tokenizer_bytes(folder) != _tokenizer_bytes(checkpoint.transformer):
         owner = next(adapter for adapter in checkpoint.adapters if adapter.directory == folder)
         spec = replace(spec, tokenizer=f"{TOKENIZER_FILE} of {owner.label}")
         evidence.append(f"tokenizer: that of the adapter {owner.label}")
@@ -123,7 +123,7 @@ def with_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> tuple[ModelSpec, 
 
 def _tokenizer_bytes(folder: Path) -> bytes:
     path = folder / TOKENIZER_FILE
-    return read_bytes(path, _FIX) if path.is_file() else b""
+    return read_bytes(path, _FIX) if is_there(path) else b""
 
 
 def parts_replaced(folder: Path, model_type: str) -> tuple[str, ...]:

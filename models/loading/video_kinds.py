@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
-from flagbench.models.loading.checkpoint import Checkpoint, read_json
+from flagbench.files import read_text
+from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.detect import Detection
+from flagbench.models.loading.folder import FIX, is_there, read_config, read_json
 from flagbench.models.loading.kinds import kind_of, sees_images
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.video_packages import check_packages, takes_videos
@@ -42,8 +44,8 @@ def detect_video_lm(
         BadInput: The model sees no videos, is of a type that transformers does not read, or wants a package that is not
             here; an odd number of frames for a model that takes them in pairs.
     """
-    directory = checkpoint.directory
-    config = read_json(directory / "config.json")
+    directory = checkpoint.transformer
+    config = read_config(directory)
     _check_kind(checkpoint, config, trust_remote_code=trust_remote_code)
     if checkpoint.adapters:
         raise BadInput(
@@ -124,11 +126,8 @@ def chat_template(directory: Path) -> str:
         BadInput: It is no text.
     """
     path = directory / "chat_template.jinja"
-    if path.is_file():
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise BadInput(f"{path} is no text in UTF-8: copy it from the model again") from error
+    if is_there(path):
+        return read_text(path, FIX)
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
         stated = read_json(directory / name).get("chat_template")
         if isinstance(stated, list):  # several, by name

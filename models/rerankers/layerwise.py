@@ -28,7 +28,7 @@ from flagbench.models.backbone.peft_adapters import add_adapters
 from flagbench.models.backbone.pretrained import read_pretrained, read_tensors
 from flagbench.models.contract import Backend, Capability, Cutoff, Loading
 from flagbench.models.inputs import TEXT
-from flagbench.models.loading.checkpoint import read_json
+from flagbench.models.loading.folder import read_json
 from flagbench.models.rerankers.pairs import PairIds, pair_ids
 from flagbench.models.rerankers.settings import CompressionSettings
 from flagbench.models.spec import ModelSpec

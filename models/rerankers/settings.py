@@ -125,7 +125,7 @@ class CompressionSettings(LayerSettings):
             BadInput: A layer that the model has no score for, or a ratio that it was not trained with.
         """
         # Here, as it is not for every --help.
-        from flagbench.models.loading.checkpoint_settings import whole
+        from flagbench.models.loading.modules import whole
 
         last, start, step = (
             whole(config.get(key, default), key, least=1)

@@ -13,10 +13,11 @@ from flagbench import BadInput, UnknownName
 from flagbench.files import user_path
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
+from flagbench.runners.commands.outputs import written
 from flagbench.runners.commands.published import published_table
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
-from flagbench.runners.terminal import console, encodable, say, written
+from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
     from flagbench.results.gate.judge import Report

@@ -16,11 +16,11 @@ from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.data import add_data
 from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
 from flagbench.runners.commands.models import add_models
+from flagbench.runners.commands.outputs import streams
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.published import add_rank, add_verify
 from flagbench.runners.commands.report import add_report, add_serve
 from flagbench.runners.commands.tasks import add_tasks
-from flagbench.runners.terminal import streams
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 

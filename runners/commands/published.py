@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, printable
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, names
+from flagbench.runners.commands.outputs import written
 from flagbench.runners.registry import find_benchmark
-from flagbench.runners.terminal import console, say, written
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -94,7 +94,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     for step in plan.steps:
         task = step.task
         where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
-        state = step.state + ("")
+        state = step.state + (f" ({step.reason})" if step.reason else "")
         rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
     headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", "state"]
     console.print(_table(f"{plan.benchmark.title}: {counted(len(rows), 'task')}", headings, rows))
@@ -278,8 +278,7 @@ def settings_line(spec: ModelSpec) -> str:
         return ", ".join(["pair scores", tokens, spec.dtype, *own])
     lengths = sorted({spec.query_max_length, spec.passage_max_length})
     parts = [
-        f"{spec.pooling} pooling",
-        "normalised" if spec.normalize else "not normalised",
+        *([f"{spec.pooling} pooling", "normalised" if spec.normalize else "not normalised"] if spec.pooling else []),
         spec.similarity,
         f"{'/'.join(map(str, lengths))} tokens",
         spec.dtype,

@@ -27,7 +27,7 @@ class InMemoryRows(Dataset):  # type: ignore[misc]
         dataset = Dataset(InMemoryTable(table))
         if features is not None and features != dataset.features:
             dataset = dataset.cast(features)
-        return cls(dataset.data, info=dataset.info, split=dataset.split)
+        return cls(dataset.data, info=dataset.info)
 
     def __getitem__(self, key: Any) -> Any:
         """A column as a list for a name; rows as ever for anything else."""

@@ -22,7 +22,7 @@ from flagbench.models.spec import DType
 from flagbench.runners.workers.pool import Pool
 from flagbench.runners.workers.processes import pool_on
 from tests import filled
-from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2
+from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2, write_json
 from tests.contract import scripted_images
 from tests.saying import saying
 
@@ -60,6 +60,14 @@ def _mean_bert(folder: Path) -> Path:
     return add_sentence_transformers(write_bert(folder), normalize=False)
 
 
+def _bert_of_other_modules(folder: Path) -> Path:
+    """Two poolings one behind another, normalised, of which the first numbers are kept."""
+    add_sentence_transformers(write_bert(folder))
+    write_json(folder / "1_Pooling" / "config.json", {"embedding_dimension": 32, "pooling_mode": ["max", "mean"]})
+    write_json(folder / "config_sentence_transformers.json", {"truncate_dim": 48})
+    return folder
+
+
 _LENGTH = 128  # of decoders that would take 512 tokens: quicker, and with more to cut
 _COMPRESSED = saying(max_length=_LENGTH, compress_ratio=2, compress_layers=(3,))
 
@@ -67,6 +75,7 @@ ENCODERS: Mapping[str, Kind] = {
     "fake": Kind("flagbench/random", "fake"),
     "bert-mean": Kind(_mean_bert, "detected"),
     "bert-cls": Kind(write_bert, "detected"),
+    "bert of other modules": Kind(_bert_of_other_modules, "detected"),
     "qwen2-lasttoken": Kind(write_byte_qwen2, "detected"),
     "gemma2": Kind(filled.write_filled_gemma2, "detected"),
     "m3": Kind(filled.write_filled_m3, "bge-m3", saying(retrieval="hybrid")),

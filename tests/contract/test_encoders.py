@@ -47,8 +47,13 @@ TEXTS = [
 FEW = ["a", "two words", "我们在"]
 INSTRUCTIONS = {"icl": "<instruct>Ask.\n<query>q\n<response>r\n\n<instruct>Ask.\n<query>"}
 MEANS = ("bert-mean", "fake", "colours", "fake in workers", "colours in workers")
-POOLINGS = dict.fromkeys(MEANS, "mean") | {"bert-cls": "cls", "m3": "cls", "llara": "last8"}
-DIMENSIONS = {"fake": 384, "fake in workers": 384}
+POOLINGS = dict.fromkeys(MEANS, "mean") | {
+    "bert-cls": "cls",
+    "m3": "cls",
+    "llara": "last8",
+    "bert of other modules": None,
+}
+DIMENSIONS = {"fake": 384, "fake in workers": 384, "bert of other modules": 48}
 WITH_FILES = [name for name, kind in ENCODERS.items() if not isinstance(kind.source, str) and not kind.workers]
 OF_IMAGES = ["colours", "colours in workers"]
 HERE = [name for name, kind in ENCODERS.items() if not kind.workers]  # an instance of each is quickly made

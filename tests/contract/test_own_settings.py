@@ -17,6 +17,7 @@ from flagbench.flags import flags_of
 from flagbench.models.adapters import ADAPTERS, own_settings, owned_flags, settings_of
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import parse, published, published_as
+from flagbench.models.modules import Module
 from flagbench.models.own import OwnSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.commands.options import add_model_options, overrides_of
@@ -36,6 +37,9 @@ VALUES: Mapping[str, tuple[Any, Any, str]] = {
     "head_index": ("layer", "position", "position"),
     "compress_layers": ((4,), (4, 8), "4,8"),
     "compress_ratio": (2, 4, "4"),
+    "modules": ((), (Module("Pooling"), Module("Normalize")), ""),
+    "truncate_dim": (0, 8, ""),
+    "transformer_folder": ("", "0_Transformer", ""),
     "method": ("lucene", "robertson", ""),
     "k1": (0.9, 1.2, ""),
     "b": (0.4, 0.75, ""),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.runners.commands.show import settings_line
+from tests.parity.st_keys import table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "families.md"
@@ -41,6 +42,7 @@ def render(figures: dict[str, float]) -> str:
         parts.append("| family | settings | instruction | reference | largest difference |\n|---|---|---|---|---|")
         parts += [_row(family, figures) for family in family_names() if _ability(family) == ability]
         parts.append("")
+    parts.append(table())
     parts.append("## Published checkpoints\n\n| checkpoint | family | revision | licence |\n|---|---|---|---|")
     parts += [
         f"| {spec.name} | {spec.family} | `{spec.revision[:8]}` | {spec.licence} |"

@@ -12,7 +12,7 @@ import pytest
 from flagbench import BadInput
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.results.runs import Run, difference, find_all, find_runs, labelled, shared_metric, surely_alike
+from flagbench.results.runs import Run, difference, find_all, find_run, find_runs, labelled, shared_metric, surely_alike
 from flagbench.results.store import RunStore
 from flagbench.results.values import Values
 
@@ -136,7 +136,7 @@ def test_a_run_json_that_was_copied_away_is_a_run_without_values(tmp_path: Path)
     for name in ("a.json", "b.json"):
         (tmp_path / name).write_bytes((folder / "flagbench" / "run.json").read_bytes())
     runs = find_all([tmp_path / "a.json", tmp_path / "b.json"])
-    assert len(runs) == 2
+    assert [run.folder for run in runs] == [tmp_path, tmp_path]
     with pytest.raises(BadInput, match="evaluate A again"):
         runs[0].values("A")
 
@@ -366,3 +366,12 @@ def test_metrics_that_both_runs_have_are_asked_alone() -> None:
     one, other = (Values("A", {"dev": {"default": {name: {"q": 0.5} for name in names}}}) for names in ("ab", "bc"))
     assert shared_metric((record, record), (one, other)) == "b"
     assert shared_metric((record, record), (one, Values("A", {"dev": {"default": {"c": {"q": 0.5}}}}))) is None
+
+
+def test_one_run_is_asked_for_where_there_are_several(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path, f"org/m{number}", made_task()) for number in range(4)]
+    assert find_run(folders[0]).folder == folders[0]
+    with pytest.raises(BadInput) as caught:
+        find_run(tmp_path)
+    first, second, third = folders[:3]
+    assert str(caught.value) == f"{tmp_path} holds 4 runs: give one of {first}, {second}, {third} and 1 more"

@@ -9,7 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from flagbench import BadInput, UnknownName
-from flagbench.models.loading.checkpoint import Checkpoint, local_name, locate, read_json, with_weights
+from flagbench.models.loading.checkpoint import Checkpoint, local_name, locate, with_weights
+from flagbench.models.loading.folder import read_json
 from flagbench.models.loading.registry import published
 from tests.checkpoints import write_json
 from tests.unit.checkpoint_files import COMMIT, write_model

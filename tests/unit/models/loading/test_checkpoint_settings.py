@@ -5,6 +5,7 @@ from transformers import AutoModel, MPNetConfig, RobertaConfig, XLMRobertaConfig
 from flagbench.models.loading.checkpoint_settings import position_limit
 from flagbench.models.loading.detect import detect
 from flagbench.models.loading.overrides import Overrides
+from flagbench.models.modules import Module
 from tests.unit.checkpoint_files import BERT, ODD, QWEN2, modules, refusal, said, xlmr
 
 # Pooling and normalisation
@@ -56,7 +57,7 @@ def test_the_pooling_folder_decides(checkpoint, form, pooling, listed):
 
 
 def test_the_pooling_folder_is_the_one_that_modules_json_names(checkpoint):
-    files = modules("Dense", "Pooling", pooling={"pooling_mode": "cls"})
+    files = modules("Dropout", "Pooling", pooling={"dropout": 0.1})
     files["2_Pooling/config.json"] = {"pooling_mode": "lasttoken"}
 
     assert detect(checkpoint(BERT, files), Overrides()).spec.pooling == "lasttoken"
@@ -111,7 +112,7 @@ def test_a_config_without_a_model_type(checkpoint):
 # What is not supported
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "CNN", "WeightedLayerPooling", "Router"])
+@pytest.mark.parametrize("kind", ["LSTM", "CNN", "BoW", "Router", "StaticEmbedding", "SpladePooling"])
 def test_a_module_that_is_not_supported(checkpoint, kind):
     message = refusal(checkpoint(BERT, modules("Pooling", kind)))
 
@@ -126,12 +127,8 @@ def test_modules_without_a_pooling(checkpoint):
 @pytest.mark.parametrize(
     ("pooling", "named"),
     [
-        ({"pooling_mode_max_tokens": True}, "max"),
-        ({"pooling_mode": "max"}, "max"),
-        ({"pooling_mode": "weightedmean"}, "weightedmean"),
-        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_len"),
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, "cls+mean"),
-        ({"pooling_mode": ["cls", "max"]}, "cls+max"),
+        ({"pooling_mode": "median"}, "median"),
+        ({"pooling_mode": ["cls", "median"]}, "cls+median"),
         ({"word_embedding_dimension": 32}, "unset"),
     ],
 )
@@ -142,10 +139,43 @@ def test_a_pooling_that_is_not_supported(checkpoint, pooling, named):
     assert "1_Pooling/config.json" in message
 
 
-def test_leaving_the_prompt_out_of_the_pooling(checkpoint):
-    pooling = {"pooling_mode_mean_tokens": True, "include_prompt": False}
+@pytest.mark.parametrize(
+    ("pooling", "options"),
+    [
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, {"pooling_mode": ("cls", "mean")}),
+        ({"pooling_mode": ["max", "cls"]}, {"pooling_mode": ("max", "cls")}),
+        (
+            {"pooling_mode_mean_tokens": True, "include_prompt": False},
+            {"pooling_mode": ("mean",), "include_prompt": False},
+        ),
+    ],
+)
+def test_a_pooling_of_several_or_without_the_prompt_is_one_of_other_modules(checkpoint, pooling, options):
+    found = detect(checkpoint(BERT, modules("Pooling", pooling=pooling)), Overrides())
 
-    assert "include_prompt = false" in refusal(checkpoint(BERT, modules("Pooling", pooling=pooling)))
+    assert (found.spec.adapter, found.spec.pooling) == ("modules", None)
+    assert found.spec.modules == (Module("Pooling", options=tuple(options.items())),)
+    assert said(found, "modules: Pooling", "modules.json")
+    alone = {"1_Pooling/config.json": pooling}
+    assert "needs the modules.json" in refusal(checkpoint(BERT, alone, path="alone"))
+
+
+@pytest.mark.parametrize("mode", ["max", "weightedmean", "mean_sqrt_len_tokens"])
+def test_the_other_poolings_of_sentence_transformers(checkpoint, mode):
+    for number, form in enumerate(
+        ({"pooling_mode": mode}, {f"pooling_mode_{mode.removesuffix('_tokens')}_tokens": True})
+    ):
+        spec = detect(checkpoint(BERT, modules("Pooling", pooling=form), path=f"m{number}"), Overrides()).spec
+        assert (spec.adapter, spec.pooling) == ("dense", mode)
+
+
+@pytest.mark.parametrize("flag", ["pooling", "normalize"])
+def test_other_modules_leave_no_place_for_flags_of_one_pooling(checkpoint, flag):
+    files = modules("Pooling", "Normalize", "Normalize")
+
+    message = refusal(checkpoint(BERT, files), Overrides(**{flag: "cls" if flag == "pooling" else False}))
+    assert f"--{flag}" in message
+    assert "modules.json" in message
 
 
 @pytest.mark.parametrize(
@@ -199,12 +229,20 @@ def test_names_of_the_passage_prompt(checkpoint, name):
     assert spec.instruction("NQ", "Retrieval", "query") == ""
 
 
-def test_a_default_prompt_is_for_every_text_that_no_other_prompt_names(checkpoint):
+def test_of_several_names_of_the_passage_prompt_the_first_counts(checkpoint):
+    prompts = {"corpus": "c: ", "document": "d: ", "passage": "p: ", "SciFact-corpus": "C: ", "SciFact-passage": "P: "}
+    spec = detect(checkpoint(BERT, {"config_sentence_transformers.json": {"prompts": prompts}}), Overrides()).spec
+
+    assert spec.instruction("NQ", "Retrieval", "passage") == "d: "
+    assert spec.instruction("SciFact", "Retrieval", "passage") == "P: "
+
+
+def test_a_default_prompt_is_for_texts_that_are_neither_queries_nor_passages(checkpoint):
     config = {"prompts": {"query": "q: ", "general": "text: "}, "default_prompt_name": "general"}
     spec = detect(checkpoint(BERT, {"config_sentence_transformers.json": config}), Overrides()).spec
 
     assert spec.instruction("NQ", "Retrieval", "query") == "q: "
-    assert spec.instruction("NQ", "Retrieval", "passage") == "text: "
+    assert spec.instruction("NQ", "Retrieval", "passage") == ""
     assert spec.instruction("STSB", "STS", "symmetric") == "text: "
 
 
@@ -294,6 +332,18 @@ def test_a_stated_length_beyond_the_positions(checkpoint):
 )
 def test_a_length_that_is_no_number(checkpoint, config, files):
     assert "which is not a whole number" in refusal(checkpoint(config, files))
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"])
+def test_length_and_lower_casing_under_all_names_of_their_file(checkpoint, kind):
+    """The first in sentence-transformers' order that says anything counts."""
+    files = modules("Pooling") | {f"sentence_{kind}_config.json": {"max_seq_length": 48, "do_lower_case": True}}
+    spec = detect(checkpoint(BERT, files), Overrides()).spec
+
+    assert (spec.query_max_length, spec.lowercase) == (48, True)
+    both = files | {"sentence_bert_config.json": {}, "sentence_xlnet_config.json": {"max_seq_length": 9}}
+    expected = 48 if kind not in {"bert", "xlnet"} else 9
+    assert detect(checkpoint(BERT, both, path="both"), Overrides()).spec.query_max_length == expected
 
 
 # Similarity

@@ -12,17 +12,18 @@ from email.utils import formatdate
 from pathlib import Path
 
 import av
-import httpx2
 import numpy as np
 import pytest
 
 from flagbench import BadInput, FlagbenchError, ModelFault
 from flagbench.models.contract import Loading
 from flagbench.models.prompts import Clip, Image, Prompt, Text
+from flagbench.models.servers import exchange
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
-from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, error_message, plain_url, seconds_to_wait
+from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, plain_url, seconds_to_wait
+from flagbench.models.servers.secret import Secret
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
 from tests.fake_server import FakeServer, Reply, completion, unused_port
@@ -440,7 +441,7 @@ def test_a_refusal_is_not_repeated(serve, clock, status, said, fix):
     ids=lambda value: str(value[:40]),
 )
 def test_what_a_server_says_of_an_error_is_its_message_in_one_line(body, said):
-    assert error_message(httpx2.Response(400, content=body)) == said
+    assert exchange.Reply(400, "", "Bad Request", body, Secret("")).message() == said
 
 
 def test_answers_that_are_cut_or_empty_are_counted(serve):
@@ -583,14 +584,6 @@ def test_a_caller_may_stop_and_the_threads_end(serve):
         threading.Event().wait(0.01)
     assert not any(thread.name.endswith("(_work)") for thread in threading.enumerate())
     assert threading.active_count() <= before + 4  # those of the server
-
-
-@pytest.mark.parametrize(("seconds", "connect"), [(300, 10), (5, 5)])
-def test_a_server_has_time_to_think_and_little_to_be_found(serve, seconds, connect):
-    _, model = serve(rate_limit=RateLimit(concurrency=3, timeout=seconds))
-
-    assert model._client._http.timeout == httpx2.Timeout(seconds, connect=connect, pool=None)
-    assert model.lanes == 3
 
 
 def test_none_are_asked_of_none(serve):

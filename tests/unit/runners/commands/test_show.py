@@ -17,6 +17,7 @@ from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import ModelSpec
 from flagbench.results.record import TaskRecord
 from flagbench.runners.commands.show import (
+    _apart,
     settings_line,
     show_cleared,
     show_model,
@@ -377,3 +378,9 @@ def test_tasks_of_a_benchmark_with_what_stands_below_them(console: Console) -> N
     assert said(console)[0].strip() == "C-MTEB: 1 task"
     assert cells(console) == [list(row) for row in listing.rows]
     assert said(console)[-1] == listing.closing or not listing.closing
+
+
+def test_what_is_not_a_family_s_is_said_of_a_checkpoint_but_not_whose_it_is() -> None:
+    row = replace(SPEC, name="org/row", revision="1", licence="mit", pooling="mean", lowercase=True)
+    assert _apart(row, replace(SPEC, licence="gemma")) == "pooling mean, lowercase True"
+    assert _apart(row, row) == _apart(row, None) == ""

@@ -229,3 +229,20 @@ def test_models_of_earlier_runs_that_this_one_has_no_use_for_are_let_go(request_
 
 def _no_data(*_: Any) -> Loaded:
     raise BadData("no rows")
+
+
+@pytest.mark.parametrize("save", [True, False])
+def test_predictions_of_a_run_before_do_not_stand_for_this_one(request_: RunRequest, save: bool) -> None:
+    plan = resolve(replace(request_, tasks=("STSB",), save_predictions=save))
+    stale = plan.store.predictions / "STSB_predictions.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("{}", encoding="utf-8")
+    given: list[Path | None] = []
+
+    def evaluate(_: Any, __: Any, ___: Any, predictions: Path | None) -> Outcome:
+        given.append(predictions)
+        raise ModelFault("broken")
+
+    assert _run(plan, {}, evaluate).exit_code == 1
+    assert given == [plan.store.predictions if save else None]
+    assert stale.exists() != save

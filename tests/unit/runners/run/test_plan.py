@@ -15,6 +15,7 @@ import pytest
 from flagbench import BadData, BadInput
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.cmteb.options import MtebOptions
+from flagbench.mlvu.benchmark import MLVU
 from flagbench.models import adapters
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.overrides import Overrides, override
@@ -677,3 +678,16 @@ def test_a_model_that_answers_is_planned_over_tasks_of_any_kind(tmp_path: Path) 
     plan = resolve(RunRequest(model="flagbench/first-letter", benchmark="mlvu", mini=True, output=tmp_path / "out"))
     assert {step.state for step in plan.steps} == {"new"}
     assert (plan.name, plan.device, plan.reranker) == ("flagbench/first-letter", "cpu", None)
+
+
+def test_what_is_asked_of_a_model_that_answers_is_no_input_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = MLVU.select
+    monkeypatch.setattr(
+        type(MLVU),
+        "select",
+        lambda self, request: tuple(replace(task, modalities=("image",)) for task in real(request)),
+    )
+    plan = resolve(RunRequest(model="flagbench/first-letter", benchmark="mlvu", mini=True, output=tmp_path / "out"))
+    assert {step.task.modalities for step in plan.steps} == {("image",)}

@@ -213,6 +213,32 @@ def test_dot_products_where_the_spec_says_so() -> None:
 # Given candidates
 
 
+@pytest.mark.parametrize("narrow", ["query", "passage", "neither"])
+@pytest.mark.parametrize("name", ["sparse", "two", "three"])
+def test_words_that_one_side_alone_has_are_worth_nothing(name: str, narrow: str) -> None:
+    """As of a model whose weights are as wide as the largest token that it has seen on each side."""
+
+    class Narrow(ThreeParts):
+        def encode(self, texts: Sequence[str], *, role: Any, **options: Any) -> Any:
+            found = super().encode(texts, role=role, **options)
+            if found.sparse is None or role != narrow:
+                return found
+            return replace(found, sparse=found.sparse[:, : len(WORDS) // 2])
+
+    wide, odd = (run_of(adapter(SPECS[name]), candidates=CANDIDATES)[0] for adapter in (ThreeParts, Narrow))
+    assert list(odd) == list(wide)
+    if narrow == "neither":
+        assert odd == wide
+        return
+    kept = WORDS[: len(WORDS) // 2]
+    weight = 1.0 if name == "sparse" else SPECS[name].own.weights[1]
+    for query_id, text in zip(QUERIES.ids, QUERIES.texts, strict=True):
+        for passage, score in odd[query_id].items():
+            query, other = weights_of(f"ask: {text}"), weights_of(BY_ID[passage])
+            lost = sum(query[token] * other.get(token, 0) for token in query if WORDS[token] not in kept)
+            assert score == pytest.approx(wide[query_id][passage] - weight * lost, abs=1e-5)
+
+
 CANDIDATES = {"q0": ["p7", "p3", "p20"], "q1": list(PASSAGES.ids), "q3": ["p24"], "q4": [], "q5": ["p1", "p24", "p2"]}
 
 
