@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from flagbench.mlvu.judgements import Judged, JudgeItem
     from flagbench.mlvu.report import RunScores
     from flagbench.mlvu.saved import Saved
+    from flagbench.results.record import RunRecord
 
 
 def add_score(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +68,14 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_submit)
 
 
+def _record(folder: Path) -> RunRecord | None:
+    """The record of a run; None where its answers lie without one."""
+    from flagbench.results.runs import find_run
+
+    file = folder / "flagbench" / "run.json"
+    return find_run(file).record if os.path.lexists(file) else None
+
+
 def _score(options: argparse.Namespace) -> int:
     from flagbench.mlvu.judge import Judge
     from flagbench.mlvu.report import RunScores, as_dict, show
@@ -93,7 +103,7 @@ def _score(options: argparse.Namespace) -> int:
                     _say_plan(folder, judge, items)
                     continue
                 judged = _judged(judge, items)
-            scores.append(RunScores.of(folder, saved, judged))
+            scores.append(RunScores.of(folder, saved, judged, _record(folder)))
     finally:
         if isinstance(model, Closable):
             model.close()

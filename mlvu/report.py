@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench.mlvu.judgements import Judged
-from flagbench.mlvu.registry import SETS, Set, datasets
+from flagbench.mlvu.registry import SETS, Set, averaged, datasets
 from flagbench.mlvu.saved import Saved
 from flagbench.mlvu.scoring import Average, TaskScore, m_average, score
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
+from flagbench.results.record import RunRecord
 from flagbench.runners.terminal import say
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class RunScores:
         question_sets: Name of the question set of each task.
         unlabelled: Tasks without published answers, which can be submitted only.
         judged: Grades of the open tasks; None without a judge.
+        mixed: By set, the line on settings that differ between its tasks, which then have no M-Avg.
     """
 
     folder: Path
@@ -38,10 +41,20 @@ class RunScores:
     question_sets: Mapping[str, str]
     unlabelled: tuple[str, ...]
     judged: Judged | None
+    mixed: Mapping[Set, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path, saved: Sequence[Saved], judged: Judged | None) -> RunScores:
-        """Score the answers of a run."""
+    def of(
+        cls, folder: Path, saved: Sequence[Saved], judged: Judged | None, record: RunRecord | None = None
+    ) -> RunScores:
+        """Score the answers of a run.
+
+        Args:
+            folder: Of the run.
+            saved: The answers.
+            judged: Grades of the open tasks.
+            record: Of the run; None where answers alone were copied, whose settings are not known.
+        """
         choices = [each for each in saved if each.row.kind == "multiple-choice"]
         tasks = {
             each.row.task_name: score(each.row.task_name, each.questions, each.answers)
@@ -55,6 +68,7 @@ class RunScores:
             {each.row.task_name: each.question_set for each in saved},
             tuple(each.row.task_name for each in choices if not each.labelled),
             judged,
+            {each: _mixed(record, [row.task_name for row in averaged(each)]) for each in SETS} if record else {},
         )
 
     @property
@@ -72,7 +86,9 @@ class RunScores:
         return f"{self.folder.parent.name.replace('__', '/', 1)}@{self.folder.name[:8]}"
 
     def averages(self, of: Set) -> dict[str, Average | None]:
-        """M-Avg of a set by both rules; None where a task is missing or partial."""
+        """M-Avg of a set by both rules; None where a task is missing or partial, or settings differ between tasks."""
+        if self.mixed.get(of):
+            return {"official": None, "robust": None}
         return {
             "official": m_average(self.tasks, of, "official"),
             "robust": m_average(self.tasks, of, "robust"),
@@ -97,7 +113,7 @@ def show(runs: Sequence[RunScores], out: Console) -> None:
             for rule, average in run.averages(each).items():
                 present = [name for name in run.tasks if name.startswith(f"MLVU-{each}_")]
                 if present:
-                    table.add_row(f"M-Avg ({each}), {rule}", "", *_average(average))
+                    table.add_row(f"M-Avg ({each}), {rule}", "", *_average(average, run.mixed.get(each, "")))
         out.print(table)
         for line in _lines(run):
             say(out, line)
@@ -123,6 +139,7 @@ def as_dict(runs: Sequence[RunScores]) -> dict[str, Any]:
                 each: {rule: asdict(average) if average else None for rule, average in run.averages(each).items()}
                 for each in SETS
             },
+            **({"settings_between_tasks": lines} if (lines := _said(run)) else {}),
             "open": run.judged.as_dict() if run.judged else None,
         }
         for run in runs
@@ -148,9 +165,17 @@ def _note(run: RunScores, name: str, found: TaskScore) -> str:
     return "" if run.states[name].comparable() else run.states[name].words
 
 
-def _average(average: Average | None) -> list[str]:
+def _said(run: RunScores) -> dict[str, str]:
+    return {each: line for each, line in run.mixed.items() if line}
+
+
+def _mixed(record: RunRecord, names: Sequence[str]) -> str:
+    return settings_mixed((record.tasks[name] for name in names if name in record.tasks), record.spec)
+
+
+def _average(average: Average | None, mixed: str) -> list[str]:
     if average is None:
-        return ["", "", "", "", "blank while a task is missing or partial"]
+        return ["", "", "", "", mixed or "blank while a task is missing or partial"]
     low, high = average.interval
     return [
         percent(average.value),

@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar, get_args
 
+from flagbench.instructions import instruction_for
 from flagbench.models.contract import Part, Role
 from flagbench.models.modules import Module, ModuleSettings, modules_of
 from flagbench.models.own import OwnSettings
@@ -128,22 +128,12 @@ class ModelSpec:
     def instruction(self, task: str, kind: str, role: Role) -> str:
         """The text to put in front of a text of this role; empty for none.
 
-        The order of precedence is MTEB's (``AbsEncoder.get_prompt_name``): task and role, task, kind and role,
-        kind, role; then the default prompt of sentence-transformers.
-
         Args:
             task: Name of the task, ``SciFact``.
             kind: MTEB's task type, ``Retrieval``.
-            role: Role of the text. A symmetric text matches only selectors without a role.
+            role: Role of the text.
         """
-        wanted = [f"{task}-{role}", task, f"{kind}-{role}", kind, role, "*"]
-        if role == "symmetric":
-            wanted = [task, kind, "*"]
-        for name in wanted:
-            for selector, text in self.prompts:
-                if selector == name or (_is_glob(selector) and _matches(name, selector, role)):
-                    return text
-        return ""
+        return instruction_for(self.prompts, task, kind, role)
 
     def max_length(self, role: Role) -> int:
         """Tokens kept per text of this role."""
@@ -175,15 +165,6 @@ class ModelSpec:
     def digest(self) -> str:
         """Hash (16 hex digits) of all settings: equal digests give equal vectors."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _is_glob(selector: str) -> bool:
-    return "*" in selector and selector != "*"
-
-
-def _matches(name: str, selector: str, role: Role) -> bool:
-    """A glob for tasks names no role, so it must not match a name that carries one."""
-    return fnmatchcase(name, selector) and name.endswith(f"-{role}") == selector.endswith(f"-{role}")
 
 
 def query_share(length: int) -> int:

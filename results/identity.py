@@ -44,11 +44,12 @@ _OF_ALL: Mapping[str, Any] = {
     "compress_ratio": 1,
     "domain": "",
 }
-# Those that only rank, which were not among the settings of vectors.
-_RANKING = ("retrieval", "weights", "candidates")
+RANKING = ("retrieval", "weights", "candidates")
+"""Settings that only rank passages, which were not among the settings of vectors."""
+
 # Those that the models of an adapter have use for, by id.
 _OF: Mapping[str, frozenset[str]] = {
-    "m3": frozenset(_RANKING),
+    "m3": frozenset(RANKING),
     "moe": frozenset({"domain"}),
     "llm-reranker": frozenset({"prompt"}),
     "layerwise": frozenset({"prompt", "cutoff_layer", "head", "head_index", "compress_layers", "compress_ratio"}),
@@ -83,7 +84,7 @@ def _as_then(spec: dict[str, Any]) -> dict[str, Any]:
     if _is_whole(spec):
         return {**_OF_ALL, **spec, "adapter": adapter}
     if "max_length" in spec:  # of vectors
-        beside = {name: value for name, value in _OF_ALL.items() if name not in _RANKING}
+        beside = {name: value for name, value in _OF_ALL.items() if name not in RANKING}
         return {**beside, **spec, "adapter": adapter}
     return {**spec, "adapter": adapter}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
 from flagbench.results.record import TaskRecord
@@ -41,7 +42,8 @@ class Row:
 def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -> tuple[list[Row], list[Row]]:
     """The lines of a run: its tasks, and the averages.
 
-    An average is blank when one of its tasks has no score, or one of a part of its data alone.
+    An average is blank when one of its tasks has no score, or one of a part of its data alone, or when tasks of it ran
+    with different settings.
 
     Args:
         records: Tasks that ran.
@@ -52,7 +54,13 @@ def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -
     by_name = {row.label: row for row in tasks if row.label in whole}
     drawn = {record.name for record in records if record.sample}
     states = {record.name: DataState.of(record.data) for record in records}
-    return tasks, [_mean(label, names, by_name, drawn, states) for label, names in averages.items()]
+    means = []
+    for label, names in averages.items():
+        mean = _mean(label, names, by_name, drawn, states)
+        if mixed := settings_mixed(record for record in records if record.name in names):
+            mean = replace(mean, score=None, error=None, note="; ".join(filter(None, (mean.note, mixed))))
+        means.append(mean)
+    return tasks, means
 
 
 def _task_row(record: TaskRecord) -> Row:

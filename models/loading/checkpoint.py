@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flagbench import BadInput, UnknownName
+from flagbench.files import user_path
 from flagbench.models.contract import Part
 from flagbench.models.loading.folder import (
     M3_COLBERT_HEAD,
@@ -132,12 +133,16 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
 
 
 def _folder(name: str) -> Path | None:
-    """The folder of this name; None where there is none, or the name is none that a folder can have."""
+    """The folder of this name; None where there is none.
+
+    Raises:
+        BadInput: No folder can have the name, or it lies where this user may not look.
+    """
+    path = user_path(name)
     try:
-        path = Path(name).expanduser()
         return path if path.is_dir() else None
-    except (OSError, RuntimeError, ValueError):  # too long, the home of nobody, a NUL
-        return None
+    except PermissionError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}): take a folder that you may read") from error
 
 
 def is_adapter(directory: Path) -> bool:

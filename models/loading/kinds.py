@@ -111,7 +111,7 @@ def scored_otherwise(directory: Path, name: str) -> str:
     """
     path = directory / MODULES
     if is_there(path) and "LogitScore" in read_text(path, _FIX):
-        return "by the modules of sentence-transformers in its modules.json"
+        return "by the LogitScore of sentence-transformers in its modules.json"
     stated = read_json(directory / "tokenizer_config.json").get("chat_template")
     path = directory / "chat_template.jinja"
     template = read_text(path, _FIX) if is_there(path) else str(stated or "")

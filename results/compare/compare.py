@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Literal
 
 from flagbench import BadInput, printable
-from flagbench.results.compare.settings import settings_differ
+from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, contradicted, difference, other_queries, surely_alike
@@ -76,8 +76,8 @@ class Average:
     Attributes:
         label: Of which.
         tasks: How many.
-        scores: One for each run, None without tasks.
-        deltas: To the first run's, None for that.
+        scores: One for each run, None without tasks, and where its tasks ran with different settings.
+        deltas: To the first run's, None for that, and where one of the two has no score.
     """
 
     label: str
@@ -114,6 +114,11 @@ class Comparison:
         """For each run the line on settings that differ from the first run's, empty where none do."""
         first, *others = (run.record for run in self.runs)
         return ("", *(settings_differ(first, other) for other in others))
+
+    @property
+    def mixed(self) -> tuple[str, ...]:
+        """For each run the line on settings that differ between its own tasks, empty where none do."""
+        return tuple(settings_mixed(run.record.tasks.values(), run.record.spec) for run in self.runs)
 
     @property
     def missing(self) -> tuple[tuple[str, ...], ...]:
@@ -175,7 +180,7 @@ def side_by_side(
         lines.append(line)
     lines = _corrected(lines)
     tallies = tuple(_tally(lines, at) for at in range(len(runs)))
-    return Comparison(tuple(runs), tuple(lines), tuple(_averages(lines, len(runs))), tallies, seed)
+    return Comparison(tuple(runs), tuple(lines), tuple(_averages(lines, runs)), tallies, seed)
 
 
 def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | None, *, by_query: bool) -> Line:
@@ -246,14 +251,18 @@ def _tally(lines: Sequence[Line], at: int) -> tuple[int, int, int]:
     return sum(each > 0 for each in known), sum(each == 0 for each in known), sum(each < 0 for each in known)
 
 
-def _averages(lines: Sequence[Line], runs: int) -> Iterator[Average]:
+def _averages(lines: Sequence[Line], runs: Sequence[Run]) -> Iterator[Average]:
     shared = [line for line in lines if all(cell.whole is not None for cell in line.cells)]
     kinds = list(dict.fromkeys(line.kind for line in shared))
     groups = {f"{kind} mean": [line for line in shared if line.kind == kind] for kind in kinds if len(kinds) > 1}
     for label, its in {**groups, "average": shared}.items():
-        if not its:
-            yield Average(label, 0, (None,) * runs, (None,) * runs)
-            continue
-        columns = zip(*([cell.score or 0.0 for cell in line.cells] for line in its), strict=True)
-        first, *others = map(fmean, columns)
-        yield Average(label, len(its), (first, *others), (None, *(score - first for score in others)))
+        first, *others = (_mean(its, at, run) for at, run in enumerate(runs))
+        deltas = (None if first is None or score is None else score - first for score in others)
+        yield Average(label, len(its), (first, *others), (None, *deltas))
+
+
+def _mean(lines: Sequence[Line], at: int, run: Run) -> float | None:
+    """The mean of a run over tasks; None without any, or where they ran with different settings."""
+    if not lines or settings_mixed((run.record.tasks[line.task] for line in lines), run.record.spec):
+        return None
+    return fmean(line.cells[at].score or 0.0 for line in lines)

@@ -1,12 +1,15 @@
-"""What two runs were set to do otherwise, in the one line that tables, pages and gates have of it."""
+"""What runs, or the tasks of one, were set to do otherwise, in the one line that tables, pages and gates have of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flagbench import printable
-from flagbench.results.record import RunRecord
+from flagbench.instructions import instruction_for
+from flagbench.results.identity import RANKING
+from flagbench.results.kinds import RANKED
+from flagbench.results.record import RunRecord, TaskRecord
 
 _WHO = frozenset({"name", "revision", "family", "licence"})
 """They name a model, and set nothing."""
@@ -34,7 +37,66 @@ def settings_differ(first: RunRecord, second: RunRecord) -> str:
         other = second.tasks.get(name)
         if other and "model" in task.settings and "model" in other.settings:
             changes |= dict.fromkeys(_changes(task.settings, other.settings))
-    return f"settings differ: {', '.join(changes)}" if changes else ""
+    return _line(changes)
+
+
+def settings_mixed(tasks: Iterable[TaskRecord], spec: Mapping[str, Any] | None = None) -> str:
+    """The same line on the tasks of one run: no average is made of tasks that ran with different settings.
+
+    What a setting says of some tasks alone makes no difference to others: the ranking of passages is compared between
+    tasks that rank, the options of a benchmark between its own tasks, and a task's instruction with the one that the
+    run's settings have for this very task.
+
+    Args:
+        tasks: Of one run; those that failed count for nothing.
+        spec: The run's settings, by which instructions are judged; None leaves these out.
+
+    Returns:
+        One printable line; empty where nothing differs, or the records do not tell.
+    """
+    known = [task for task in tasks if task.status != "error" and "model" in task.settings]
+    changes: dict[str, None] = {}
+    for task in known[1:]:
+        changes |= dict.fromkeys(_changes_between(known[0], task))
+    for task in known if spec else ():
+        changes |= dict.fromkeys(_other_instructions(task, spec or {}))
+    return _line(changes) if len(known) > 1 else ""
+
+
+def _line(changes: Iterable[str]) -> str:
+    text = ", ".join(changes)
+    return f"settings differ: {text}" if text else ""
+
+
+def _changes_between(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
+    """The changes from one task of a run to another, in what is about both of them."""
+    before, after = ({**task.settings, "instruction": {}} for task in (first, second))
+    if not {first.kind, second.kind} <= RANKED:
+        before, after = ({**each, "model": _without(each["model"], RANKING)} for each in (before, after))
+    one, other = (each.get("options") for each in (before, after))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        shared = one.keys() & other.keys()
+        before["options"], after["options"] = (
+            {key: each[key] for key in one if key in shared} for each in (one, other)
+        )
+    else:
+        before["options"] = after["options"] = {}
+    yield from _changes(before, after)
+
+
+def _without(model: Any, keys: Iterable[str]) -> Any:
+    return {key: value for key, value in model.items() if key not in keys} if isinstance(model, Mapping) else model
+
+
+def _other_instructions(task: TaskRecord, spec: Mapping[str, Any]) -> Iterator[str]:
+    """Where a task ran with instructions that the run's settings, which are those of its last task, do not have."""
+    prompts, own = spec.get("prompts"), task.settings.get("instruction")
+    known = isinstance(prompts, list | tuple) and all(
+        isinstance(pair, list | tuple) and [type(each) for each in pair] == [str, str] for pair in prompts
+    )
+    if known and isinstance(own, Mapping):
+        said = {role: instruction_for(prompts or (), task.name, task.kind, str(role)) for role in own}
+        yield from _each(own, said, "", " instruction")
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

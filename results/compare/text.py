@@ -40,6 +40,7 @@ def to_json(comparison: Comparison) -> str:
         "averages": [asdict(average) for average in comparison.averages],
         "differences": comparison.differences,
         "settings": [{"label": run.label, "line": line} for run, line in _settings(comparison)],
+        "settings_between_tasks": [{"label": run.label, "line": line} for run, line in _mixed(comparison)],
         "method": method | {"resamples": RESAMPLES, "correction": "Holm", "alpha": ALPHA, "seed": comparison.seed},
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
@@ -175,6 +176,10 @@ def _settings(comparison: Comparison) -> list[tuple[Run, str]]:
     return [(run, line) for run, line in zip(comparison.runs, comparison.settings, strict=True) if line]
 
 
+def _mixed(comparison: Comparison) -> list[tuple[Run, str]]:
+    return [(run, line) for run, line in zip(comparison.runs, comparison.mixed, strict=True) if line]
+
+
 def _notes(comparison: Comparison) -> list[str]:
     """Notes below the tables, one line each."""
     runs = comparison.runs
@@ -195,6 +200,8 @@ def _notes(comparison: Comparison) -> list[str]:
     notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are queries that are better, equal and worse" if tests else "")]
     for run, changes in _settings(comparison):
         notes.append(changes if len(runs) == 2 else f"{run.label}: {changes}")
+    for run, changes in _mixed(comparison):
+        notes.append(f"{run.label}: {changes} (between its own tasks, so they have no average)")
     if tests:
         notes.append(
             f"† significant: p (Holm) at most {ALPHA}, two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "

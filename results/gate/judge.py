@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few, printable
 from flagbench.results.compare.compare import Comparison, compare
-from flagbench.results.compare.settings import settings_differ
+from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
@@ -154,6 +154,9 @@ def judge(
                     notes.setdefault(note, {})[line.task] = None
     count = sum(line.cells[1].test is not None for line in comparison.lines)
     said = tuple(f"{note}: {first_few(its)}" for note, its in notes.items())
+    for run, whose in ((baseline, "baseline"), (candidate, "candidate")):
+        if mixed := settings_mixed(run.record.tasks.values(), run.record.spec):
+            said += (f"between tasks of the {whose}: {mixed}",)
     return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said, accepted, too_few)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from flagbench import BadInput, first_few, printable
 from flagbench.results.compare.compare import Cell, Line
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, contradiction, surely_alike
@@ -63,6 +64,9 @@ def check_known(lines: tuple[Line, ...], pair: Pair) -> None:
         missing = [printable(line.task) for line in lines if line.cells[at].status == "missing"]
         if missing:
             raise Unknown(f"the {whose} lacks {first_few(missing)}")
+    for run, whose in ((pair.baseline, "baseline"), (pair.candidate, "candidate")):
+        if mixed := settings_mixed((run.record.tasks[line.task] for line in lines), run.record.spec):
+            raise Unknown(f"the tasks of the {whose} have no average: {mixed}")
     for line in lines:
         for cell, whose in zip(line.cells, ("baseline", "candidate"), strict=True):
             _check_whole(line.task, cell, whose)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from flagbench import BadInput
 from flagbench.files import parse_json
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
@@ -148,11 +149,10 @@ def finished(run: Run) -> str:
 
 
 def own_mean(run: Run) -> tuple[float | None, int]:
-    """The mean over the tasks that have a whole score, and how many these are."""
-    scores = [
-        record.score for record in run.record.tasks.values() if record.status == "success" and record.score is not None
-    ]
-    return (fmean(scores) if scores else None), len(scores)
+    """The mean over the tasks that have a whole score, and how many these are; no mean where settings differ."""
+    whole = [record for record in run.record.tasks.values() if record.status == "success" and record.score is not None]
+    mean = None if not whole or settings_mixed(whole, run.record.spec) else fmean(each.score or 0.0 for each in whole)
+    return mean, len(whole)
 
 
 def settings(runs: Sequence[Run]) -> list[Setting]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from statistics import fmean
 
 from flagbench import printable
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.page import facts
+from flagbench.results.page.boards import FULL, Board, averages_over, boards, in_mini, parts_of
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, worst
 from flagbench.results.readable import check_values
@@ -41,10 +42,12 @@ class Benchmark:
     def averages_of(self, run: Run) -> Mapping[str, Sequence[str]]:
         """The averages of the data that a run is over: of the miniature data where all of its tasks are."""
         names = {name for names in self.averages.values() for name in names}
-        sources = [str(record.data.get("source", "")) for name, record in run.record.tasks.items() if name in names]
-        end = len(self.mini)
-        mini = end and sources and all(Path(each).parts[-2 - end : -2] == self.mini for each in sources)
-        return self.mini_averages if mini else self.averages
+        its = [record for name, record in run.record.tasks.items() if name in names and record.status != "error"]
+        return self.mini_averages if its and all(map(self.is_mini, its)) else self.averages
+
+    def is_mini(self, record: TaskRecord) -> bool:
+        """Tell whether a task ran over the miniature data."""
+        return in_mini(record, self.mini)
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,17 @@ class Official:
 
     Attributes:
         label: Benchmark and average.
-        score: Over all its tasks; None while one is missing.
+        score: Over all its tasks; None while one is missing, and where they ran with different settings.
         tasks: How many it is made of.
         missing: Those without a whole score.
+        mixed: The line on settings that differ between its tasks; empty where none do.
     """
 
     label: str
     score: float | None
     tasks: int
     missing: tuple[str, ...]
+    mixed: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,8 @@ class Group:
         plots: Score against size and speed.
         settings: Of the models.
         environments: Of the runs.
+        number: From 1, over all groups of a page.
+        board: The leaderboard that these runs are on; None where they are only put side by side.
     """
 
     titles: tuple[str, ...]
@@ -163,6 +170,8 @@ class Group:
     plots: tuple[Plot, ...]
     settings: tuple[facts.Setting, ...]
     environments: tuple[facts.Setting, ...]
+    number: int
+    board: Board | None = None
 
     @property
     def deltas(self) -> bool:
@@ -210,18 +219,46 @@ def groups(
     Raises:
         BadInput: Data differ and may not, or a file is damaged.
     """
-    kept = {(id(runs[at]), task): its for (at, task), its in worst(runs).items()}
+    kept = _worst_by_run(runs)
     made: list[Group] = []
     for members in _sharing(runs):
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
-        its = {
-            (at, task): kept[id(run), task]
-            for at, run in enumerate(members)
-            for task in run.record.tasks
-            if (id(run), task) in kept
-        }
-        made.append(_group(len(made), comparison, its, benchmarks))
+        made.append(_group(len(made), comparison, _of(members, kept), benchmarks))
     return made
+
+
+def leaderboards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Group]:
+    """The same content by leaderboard: nothing is compared that a board does not hold, and nothing is tested.
+
+    Args:
+        runs: In any order.
+        benchmarks: See ``groups``.
+
+    Raises:
+        BadInput: A file is damaged.
+    """
+    found = boards(runs, benchmarks)
+    kept = _worst_by_run([run for board in found for run in board.runs])
+    made: list[Group] = []
+    for board in found:
+        comparison = side_by_side(board.runs, allow_differences=True, by_query=False)
+        group = _group(len(made), comparison, _of(board.runs, kept), benchmarks, board)
+        made.append(replace(group, titles=(" ".join(filter(None, (board.title, board.label))),), types=()))
+    return made
+
+
+def _worst_by_run(runs: Sequence[Run]) -> dict[tuple[int, str], Worst]:
+    return {(id(runs[at]), task): its for (at, task), its in worst(runs).items()}
+
+
+def _of(members: Sequence[Run], kept: Mapping[tuple[int, str], Worst]) -> dict[tuple[int, str], Worst]:
+    """The worst queries of some runs, by their places."""
+    return {
+        (at, task): kept[id(run), task]
+        for at, run in enumerate(members)
+        for task in run.record.tasks
+        if (id(run), task) in kept
+    }
 
 
 def _sharing(runs: Sequence[Run]) -> list[list[Run]]:
@@ -238,10 +275,16 @@ def _sharing(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _group(
-    at: int, comparison: Comparison, its: Mapping[tuple[int, str], Worst], benchmarks: Mapping[str, Benchmark]
+    at: int,
+    comparison: Comparison,
+    its: Mapping[tuple[int, str], Worst],
+    benchmarks: Mapping[str, Benchmark],
+    board: Board | None = None,
 ) -> Group:
     *types, average = comparison.averages
     runs = tuple(_run_view(place, comparison, average, benchmarks) for place in range(len(comparison.runs)))
+    if board:
+        runs = tuple(replace(view, score=its.average) for view, its in zip(runs, board.standings, strict=True))
     names = dict.fromkeys(run.record.benchmark for run in comparison.runs)
     sizes = [(each.number, each.size.parameters, each.score) for each in runs]
     plots = [plot("parameters", sizes)]
@@ -261,6 +304,8 @@ def _group(
         plots=tuple(each for each in plots if each),
         settings=tuple(facts.settings(comparison.runs)),
         environments=tuple(facts.environments(comparison.runs)),
+        number=at + 1,
+        board=board,
     )
 
 
@@ -293,22 +338,27 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
 
 
 def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
-    """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest."""
+    """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest.
+
+    Tasks over miniature data and samples are in averages of their own, which say so.
+    """
     made = []
-    for benchmark in benchmarks.values():
-        averages = {label: list(names) for label, names in benchmark.averages_of(run).items()}
+    parts = parts_of(run, benchmarks)
+    for name, label, profile in sorted(
+        (part for part in parts if part[1]), key=lambda part: list(benchmarks).index(part[0])
+    ):
+        benchmark, tasks = benchmarks[name], parts[name, label, profile]
+        names = averages_over(benchmark, profile).get(label) or list(tasks)
         whole = {
-            name: record.score
-            for name, record in run.record.tasks.items()
+            each: record.score
+            for each, record in tasks.items()
             if record.status == "success" and record.score is not None
         }
-        for label, names in averages.items():
-            inside = any(set(names) < set(others) for others in averages.values())
-            if inside or not set(names) & set(run.record.tasks):
-                continue
-            missing = tuple(name for name in names if name not in whole)
-            score = None if missing else fmean(whole[name] for name in names)
-            made.append(Official(f"{benchmark.title} {label}", score, len(names), missing))
+        missing = tuple(each for each in names if each not in whole)
+        mixed = settings_mixed((tasks[each] for each in names if each in whole), run.record.spec)
+        score = None if missing or mixed else fmean(whole[each] for each in names)
+        title = " ".join([benchmark.title, *([] if profile == FULL else [profile]), label])
+        made.append(Official(title, score, len(names), missing, mixed))
     return made
 
 

@@ -34,6 +34,11 @@ class Words:
         """A task type; one that the table has not got is shown by its own name."""
         return self.kinds.get(name, name)
 
+    def profile(self, name: str) -> str:
+        """How much of the data a board is over: all, the miniature data, or samples by their name."""
+        whole = {"full": "profile_full", "mini": "profile_mini"}
+        return self(whole[name]) if name in whole else self("profile_drawn", name=name)
+
     def duration(self, seconds: float | None) -> str:
         """A wall time, in the unit that a user would say it in."""
         if seconds is None:

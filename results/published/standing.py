@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
 from flagbench.results.published.scores import PublishedTable
@@ -129,13 +130,18 @@ def rank(record: RunRecord, table: PublishedTable) -> Ranking:
     replaces published scores of its own model.
 
     Raises:
-        BadInput: No task of the run can be ranked.
+        BadInput: No task of the run can be ranked, or those that can ran with different settings.
     """
     left_out = {task: why for task in table.kinds if (why := _why_not(record, task, table.splits[task]))}
     tasks = [task for task in table.kinds if task not in left_out]
     if not tasks:
         ran = {task: why for task, why in left_out.items() if task in record.tasks}
         raise BadInput(_nothing(record, table, ran))
+    if mixed := settings_mixed((record.tasks[task] for task in tasks), record.spec):
+        raise BadInput(
+            f"the tasks of this run have no average to be ranked by: {mixed}; evaluate all of them with the same "
+            "settings"
+        )
     ours = [_rounded(record.tasks[task].score) for task in tasks]
     rivals = {
         name: [_rounded(each.score(task)) for task in tasks]

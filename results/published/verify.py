@@ -9,6 +9,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
 from flagbench import BadInput, UnknownName, first_few
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
 from flagbench.results.kinds import RANKED
@@ -195,6 +196,8 @@ def _check(
 
 def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], checked: Sequence[Checked]) -> Iterator[str]:
     """Hints on the cause, by the pattern of the tasks that are off, with the run's settings to compare."""
+    if mixed := settings_mixed((record.tasks[each.task] for each in checked if each.task in record.tasks), record.spec):
+        yield f"between tasks of this run: {mixed}"
     compared = [each for each in checked if each.difference is not None]
     by_state: dict[DataState, list[str]] = {}
     for each in compared:

@@ -15,8 +15,8 @@ from flagbench.runners.arguments import add_accept_counts, add_run_argument, any
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import written
 from flagbench.runners.commands.published import published_table
+from flagbench.runners.commands.report import facts_of
 from flagbench.runners.registry import find_benchmark
-from flagbench.runners.request import RunRequest
 from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _means(candidate: Run) -> Mapping[str, Sequence[str]]:
         benchmark = find_benchmark(candidate.record.benchmark)
     except UnknownName:
         return {}
-    return benchmark.averages(RunRequest(model="", benchmark=benchmark.name))
+    return facts_of(benchmark).averages_of(candidate)
 
 
 def _baseline(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The local leaderboard: a server of one page, made anew when the runs under a folder have changed."""
+"""The local leaderboards: a server of one page, made anew when the runs under a folder have changed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from typing import Any
 from flagbench import BadInput, in_one_line
 from flagbench.results.page import Language
 from flagbench.results.page.render import page, policy
-from flagbench.results.page.view import Benchmark, groups, look
+from flagbench.results.page.view import Benchmark, leaderboards, look
 from flagbench.results.readable import readable
-from flagbench.results.runs import Run
 
 _RECORD = Path("flagbench") / "run.json"
 _WAIT = 30
@@ -71,8 +70,7 @@ class Leaderboard:
 
     def _page(self, files: list[Path], version: str) -> str:
         runs, unreadable = readable(files, self.folder, partial(look, by_query=False))
-        made = groups(sorted(runs, key=_place), self._benchmarks, allow_differences=True, tests=False)
-        return page(made, self._language, unreadable=unreadable, version=version)
+        return page(leaderboards(runs, self._benchmarks), self._language, unreadable=unreadable, version=version)
 
 
 def _version(files: list[Path]) -> str:
@@ -84,12 +82,6 @@ def _version(files: list[Path]) -> str:
             continue  # removed since it was found
         lines.append(f"{file}\0{state.st_mtime_ns}\0{state.st_size}\0{state.st_ino}")
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _place(run: Run) -> tuple[int, float]:
-    """The runs with the most whole tasks first, and of these the best."""
-    scores = [each.score for each in run.record.tasks.values() if each.status == "success" and each.score is not None]
-    return -len(scores), -sum(scores)
 
 
 class Server(ThreadingHTTPServer):

@@ -16,6 +16,7 @@ from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from flagbench.results.page.view import Benchmark
+    from flagbench.runners.benchmark import Benchmark as Registered
 
 _HOST = "127.0.0.1"
 _PORT = 8808
@@ -97,19 +98,23 @@ def _serve(options: argparse.Namespace) -> int:
 
 def benchmarks() -> dict[str, Benchmark]:
     """The facts about each benchmark that a page needs, by name."""
-    from flagbench.results.page.view import Benchmark
     from flagbench.runners.commands.selection import warn
     from flagbench.runners.registry import registered
-    from flagbench.runners.request import RunRequest
 
     found = registered()
     warn(found.faults)
-    made = {}
-    for name, each in found.benchmarks.items():
-        whole, mini = (each.averages(RunRequest(model="", benchmark=name, mini=mini)) for mini in (False, True))
-        folder = each.mini_data()
-        made[name] = Benchmark(each.title, whole, mini, folder.parts[-2:] if folder else ())
-    return made
+    return {name: facts_of(each) for name, each in found.benchmarks.items()}
+
+
+def facts_of(benchmark: Registered) -> Benchmark:
+    """The facts about one benchmark that a page needs."""
+    from flagbench.results.page.view import Benchmark
+    from flagbench.runners.request import RunRequest
+
+    requests = (RunRequest(model="", benchmark=benchmark.name, mini=mini) for mini in (False, True))
+    whole, mini = map(benchmark.averages, requests)
+    folder = benchmark.mini_data()
+    return Benchmark(benchmark.title, whole, mini, folder.parts[-2:] if folder else ())
 
 
 def _loopback(host: str) -> bool:

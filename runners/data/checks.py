@@ -133,9 +133,10 @@ def check_numbers(
     check_present(place, column, values, "no number")
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        digits = pc.match_substring_regex(values, r"^\s*[+-]?\d+\s*$") if whole else pc.equal(values, None)
+        digits = pc.match_substring_regex(values, r"^\s*[+-]?\d{1,18}\s*$") if whole else pc.equal(values, None)
         _check_none(place, column, pc.invert(pc.fill_null(digits, False)), "a text instead of a number")
-        values = pc.cast(pc.utf8_trim_whitespace(values), pa.int64())
+        unsigned = pc.replace_substring_regex(pc.utf8_trim_whitespace(values), r"^\+", "")  # Arrow reads no plus
+        values = pc.cast(unsigned, pa.int64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise place.refuse(f"a value of type {kind} instead of a number", column, 0)
     numbers = pc.cast(pc.cast(values, pa.int8()) if pa.types.is_boolean(kind) else values, pa.float64())

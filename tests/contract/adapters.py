@@ -31,6 +31,9 @@ TORCH_DTYPES: Mapping[DType, torch.dtype] = {"bf16": torch.bfloat16, "fp16": tor
 HALVES: Mapping[DType, float] = {"bf16": 2e-2, "fp16": 5e-3}
 """Types of half precision, and how far a number of a normalised vector may be from that of fp32."""
 
+OF_FILES = "modules"
+"""The adapter that no family has: a checkpoint's own files ask for it."""
+
 _POOLS: list[Pool] = []
 
 Text = dict[Part, np.ndarray]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from flagbench.models.loading.resolve import LoadedModels
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run import engine, plan
+from tests.checkpoints import write_json
 from tests.conftest import ROOT
 from tests.e2e.test_former import FORMER
 
@@ -52,7 +54,8 @@ def test_a_users_packages_of_our_names_are_neither_used_nor_in_the_way(beside: P
     compared = run(beside, "compare", "out", FORMER / "results/flagbench__random/v1", "--allow-differences")
     assert compared.returncode == 0, compared.stderr
     (beside / "work/rules.toml").write_text('[[rule]]\ntasks = ["*"]\nmax-drop = 1.0\n', encoding="utf-8")
-    checked = run(beside, "check", "--baseline", "base.json", "--candidate", "out", "--rules", "rules.toml")
+    assert run(beside, "evaluate", tiny_bert, *MINI, "--output", "again").returncode == 0
+    checked = run(beside, "check", "--baseline", "base.json", "--candidate", "again", "--rules", "rules.toml")
     assert checked.returncode == 0, checked.stderr
 
 
@@ -79,9 +82,12 @@ def test_a_program_may_import_both(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("candidate", "code"), [("flagbench__random", 0), ("tests__tiny-m3", 1), ("nothing", 2)])
-def test_python_m_gives_the_exit_code_of_the_gate(candidate: str, code: int) -> None:
+def test_python_m_gives_the_exit_code_of_the_gate(candidate: str, code: int, tmp_path: Path) -> None:
+    saved = json.loads((FORMER / "baseline.json").read_text(encoding="utf-8"))
+    saved["record"]["revision"] = "v0"  # the run itself is no baseline
+    write_json(tmp_path / "baseline.json", saved)
     (folder,) = list((FORMER / "results").glob(f"{candidate}/*")) or [FORMER / candidate]
-    command = [sys.executable, "-m", "flagbench", "check", "--baseline", FORMER / "baseline.json"]
+    command = [sys.executable, "-m", "flagbench", "check", "--baseline", tmp_path / "baseline.json"]
     command += ["--rules", FORMER / "rules.toml", "--candidate", folder]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr

@@ -178,7 +178,7 @@ def test_model_with_nan_weights_fails_its_tasks_with_code_1(tmp_path: Path) -> N
 
 def test_a_task_with_bad_rows_fails_and_the_others_go_on(tmp_path: Path) -> None:
     for repo, rows in {
-        "C-MTEB/LCQMC": [{"sentence1": "好", "sentence2": " ", "score": 1}],
+        "C-MTEB/LCQMC": [{"sentence1": "好", "sentence2": each, "score": int(each == "坏")} for each in (" ", "坏")],
         "mteb/STSB": [{"sentence1": f"第{i}句", "sentence2": f"句{i % 3}", "score": i % 6} for i in range(12)],
     }.items():
         folder = tmp_path / "data" / repo / "data"

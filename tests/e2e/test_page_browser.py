@@ -61,6 +61,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 @pytest.fixture
 def browser(chromium: Chrome) -> Iterator[Chrome]:
     """The browser; what it wrote to its console fails the test."""
+    chromium.get("about:blank")  # a page that was served would go on asking a server that is gone
     look(chromium, "light")
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     chromium.get_log("browser")
@@ -287,3 +288,30 @@ def test_the_leaderboard_follows_its_files(browser: Chrome, tmp_path: Path) -> N
         click(browser, ".notice button")
         until(browser, shown("org/three"))
         assert "org__bad" in browser.find_element("css selector", "[aria-labelledby=unreadable]").text
+        browser.get("about:blank")
+
+
+@pytest.mark.parametrize(("lang", "scheme", "width"), [("zh", "dark", 390), ("en", "light", 1280)])
+def test_leaderboards_fit_and_samples_are_behind_a_switch(
+    browser: Chrome, tmp_path: Path, lang: Language, scheme: str, width: int
+) -> None:
+    runs = tmp_path / ("a_folder_with_a_long_name" * 3)
+    page_run(runs, "organisation/model-with-a-long-name", *many_tasks(12))
+    page_run(runs, "org/half", *many_tasks(6))
+    settings = {"profile": "quick", "task": {"main_score": "ndcg_at_10"}}
+    page_run(runs / "quick", "org/sampled", page_task("A", settings=settings))
+    (page_run(runs, "org/bad", page_task("A")) / "flagbench" / "run.json").write_text("{")
+    look(browser, scheme)
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    with serving(runs, "--lang", lang) as (_, address):
+        browser.get(address)
+        overflow = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+        assert ask(browser, overflow) == 0
+        sampled = browser.find_element("css selector", "[data-run='org/sampled']")
+        assert not sampled.is_displayed()
+        click(browser, "#asides > summary")
+        assert sampled.is_displayed()
+        assert ask(browser, overflow) == 0
+        assert lowest_contrast(browser) >= 4.5
+        browser.get("about:blank")

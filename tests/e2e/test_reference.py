@@ -184,7 +184,7 @@ def test_a_corrupt_record_is_one_line(tmp_path: Path, text: str) -> None:
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(b"\xff\xfe\x00")
-    assert "is not a run.json that can be read" in refused("rank", tmp_path / "run.json")
+    assert "is not UTF-8" in refused("rank", tmp_path / "run.json")
 
 
 def test_the_commands_are_part_of_the_command_line(tmp_path: Path) -> None:

@@ -195,10 +195,10 @@ def test_bytes_that_are_no_utf_8_are_damage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b'{"model_name":\n "m" 7}', "Expecting ',' delimiter: line 2 column 6 (char 20)"),
-        (b"", "Expecting value: line 1 column 1 (char 0)"),
-        (b'{"a": ' + b"7" * 5000 + b"}", "ValueError"),
-        (b"[" * 200_000, "RecursionError"),
+        (b'{"model_name":\n "m" 7}', "is not JSON (Expecting ',' delimiter: line 2 column 6 (char 20)): "),
+        (b"", "is not JSON (Expecting value: line 1 column 1 (char 0)): "),
+        (b'{"a": ' + b"7" * 5000 + b"}", "is not JSON (Exceeds the limit (4300 digits) "),
+        (b"[" * 200_000, "is nested too deeply: "),
     ],
     ids=["syntax", "empty", "a number of thousands of digits", "nested too deep"],
 )
@@ -207,7 +207,8 @@ def test_the_place_where_json_breaks_off_is_named(data: bytes, reason: str, tmp_
     path.write_bytes(data)
     with pytest.raises(BadData) as caught:
         read(path)
-    assert str(caught.value) == f"{path} is not complete JSON ({reason}): evaluate again, or copy it again"
+    assert str(caught.value).startswith(f"{path} {reason}")
+    assert str(caught.value).endswith(": evaluate again, or copy it again")
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:

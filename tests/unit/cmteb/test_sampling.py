@@ -139,9 +139,9 @@ def test_sets_of_just_the_size_are_not_cut(sets: int, texts: int) -> None:
     task, row = mteb_task(_row("CLSClusteringS2S")), _row("CLSClusteringS2S")
     whole = {"sentences": [[f"{each}"] * texts for each in range(sets)], "labels": [[0] * texts] * sets}
     task.dataset = DatasetDict({"test": Dataset.from_dict(whole)})
-    drawn = sampled(Loaded(row, DataVerdict("exact", (), ""), task), "smoke")
+    drawn = sampled(Loaded(row, DataVerdict("official", (), ""), task), "smoke")
     if (sets, texts) == (1, 10):
-        assert (drawn.sample, drawn.data.status) == (None, "exact")
+        assert (drawn.sample, drawn.data.status) == (None, "official")
     else:
         assert drawn.sample is not None
         cut = "10 of up to 11 texts of each set: fewer texts to cluster give another score" if texts > 10 else ""
@@ -157,7 +157,7 @@ def test_of_many_subsets_that_are_unlike_the_whole_two_are_named(subsets: int) -
         subset: {"test": Dataset.from_dict({"sentences": [["a"] * (11 + number)], "labels": [[0] * (11 + number)]})}
         for number, subset in enumerate(row.subsets)
     }
-    drawn = sampled(Loaded(row, DataVerdict("exact", (), "a folder"), task), "smoke")
+    drawn = sampled(Loaded(row, DataVerdict("official", (), "a folder"), task), "smoke")
     each = [
         f"10 of up to {11 + number} texts of each set: fewer texts to cluster give another score"
         for number in range(subsets)
@@ -166,11 +166,10 @@ def test_of_many_subsets_that_are_unlike_the_whole_two_are_named(subsets: int) -
     assert drawn.sample.unlike == "; ".join(
         each[:2] + ([f"and {subsets - 2} more such subsets"] if subsets > 2 else [])
     )
-    assert drawn.data == DataVerdict(
-        "differs",
-        tuple(f"test/s{number} a sample of 1 of 1 sets (profile smoke); {line}" for number, line in enumerate(each)),
-        "a folder",
-    )
+    assert (drawn.data.status, drawn.data.source) == ("differs", "a folder")
+    assert list(drawn.data.differences) == [
+        f"test/s{number} a sample of 1 of 1 sets (profile smoke); {line}" for number, line in enumerate(each)
+    ]
     assert (drawn.sample.profile, drawn.sample.unit) == ("smoke", "sets")
     assert drawn.sample.parts == {"test": dict.fromkeys(row.subsets, (1, 1))}
     assert drawn.sample.places == {"test": {subset: [0] for subset in row.subsets}}

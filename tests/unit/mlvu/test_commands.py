@@ -14,14 +14,17 @@ import pytest
 from flagbench import BadInput
 from flagbench.mlvu import commands
 from flagbench.mlvu.criteria import SYSTEM
-from flagbench.mlvu.find_model import ServerModel
+from flagbench.mlvu.find_model import ServerModel, server_model
 from flagbench.mlvu.judgements import JudgeItem
 from flagbench.mlvu.loading import Question
+from flagbench.mlvu.options import ServerLimits
 from flagbench.mlvu.registry import find
 from flagbench.mlvu.saved import Saved
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.servers.chat_model import ApiModel
+from flagbench.models.servers.http import RateLimit
 from flagbench.models.video import VideoSettings
+from flagbench.results.data_state import DataState
 
 URL = "http://127.0.0.1:9/v1"
 _OPTIONS = ("one", "two", "three", "four", "five", "six")
@@ -62,7 +65,7 @@ def keep(root: Path, task: str, questions: list[Question], answers: dict[str, st
     row, folder = find(task), root / "org__m" / ("0" * 40)
     path = folder / "MLVU" / row.set / f"{row.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    saved = Saved(row, "as-released", tuple(questions), answers, "", True)
+    saved = Saved(row, "as-released", tuple(questions), answers, "", DataState.OFFICIAL)
     path.write_text(saved.to_json(), encoding="utf-8")
     return folder
 
@@ -136,7 +139,7 @@ def test_flags_of_the_judge_need_one(run: Path, flags: list[str]) -> None:
         ran(commands.add_score, run, *flags)
 
 
-@pytest.mark.parametrize(("flags", "concurrency"), [([], 4), (["--concurrency", "9"], 9), (["--concurrency", "0"], 1)])
+@pytest.mark.parametrize(("flags", "concurrency"), [([], 4), (["--concurrency", "9"], 9)])
 def test_a_judge_on_a_server_sees_nothing_and_is_asked_so_often(
     flags: list[str], concurrency: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +148,7 @@ def test_a_judge_on_a_server_sees_nothing_and_is_asked_so_often(
     given = options(commands.add_score, "x", "--judge", "j", "--judge-base", URL, *flags)
     assert commands._judge_model(given) == "loaded"
     (model,) = loaded
-    assert (model.concurrency, model.requests_a_minute) == (concurrency, 0)
+    assert model.limits == ServerLimits(concurrency=concurrency)
     assert (model.spec.name, model.spec.revision) == ("api/j", "server")
     assert model.evidence == (
         f"server: {URL}, which does not say which weights it runs",
@@ -188,16 +191,17 @@ def test_a_judge_of_files_is_loaded_as_a_model_that_reads_texts(
 
 
 def test_a_server_is_asked_within_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flagbench.mlvu.find_model import server_model
-
     checks: list[ApiModel] = []
     monkeypatch.setattr(ApiModel, "check", lambda self: checks.append(self))
     blind = VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu")
-    model: Any = server_model("m", URL, blind, concurrency=7, requests_a_minute=60).load()
+    limits = ServerLimits(7, 60, request_timeout=33.0, body_timeout=5.0, reply_size=1_000)
+    model: Any = server_model("m", URL, blind, limits=limits).load()
     assert checks == [model]
-    limit = model._client._rate_limit
-    assert (limit.concurrency, limit.per_minute, limit.attempts, limit.timeout) == (7, 60.0, 6, 300.0)
+    assert model._client._rate_limit == RateLimit(7, 60.0, timeout=33.0, body_timeout=5.0, largest_reply=1_000)
     model.close()
+    plain: Any = server_model("m", URL, blind, limits=ServerLimits()).load()
+    assert plain._client._rate_limit == RateLimit()
+    plain.close()
 
 
 # Submission.

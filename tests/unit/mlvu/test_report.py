@@ -16,13 +16,18 @@ from flagbench.mlvu.loading import Question
 from flagbench.mlvu.registry import averaged, find
 from flagbench.mlvu.report import RunScores, as_dict, show
 from flagbench.mlvu.saved import Saved
+from flagbench.results.data_state import DataState
 
 RUN = Path("out/org__model/0123456789abcdef")
 RIGHT, ROBUST, WRONG, NOTHING = "B) it is", "B.", "C) it is", "I cannot tell"
 
 
 def saved(
-    task: str, answers: Sequence[str | None], *, question_set: str = "as-released", comparable: bool = True
+    task: str,
+    answers: Sequence[str | None],
+    *,
+    question_set: str = "as-released",
+    state: DataState = DataState.OFFICIAL,
 ) -> Saved:
     """Questions whose answer is B, with these answers; None for none."""
     row = find(task)
@@ -33,7 +38,7 @@ def saved(
         for at in range(len(answers))
     )  # fmt: skip
     given = {question.id: text for question, text in zip(questions, answers, strict=True) if text is not None}
-    return Saved(row, question_set, questions, given, "", comparable)
+    return Saved(row, question_set, questions, given, "", state)
 
 
 def interval(right: int, total: int) -> tuple[float, float]:
@@ -57,11 +62,12 @@ def test_a_run_is_a_table_of_its_tasks_in_the_order_of_the_benchmark() -> None:
     run = RunScores.of(
         RUN,
         [
-            saved("MLVU-dev_order", [RIGHT, RIGHT], comparable=False),
+            saved("MLVU-dev_order", [RIGHT, RIGHT], state=DataState.DIFFERS),
             saved("MLVU-dev_count", [RIGHT, ROBUST, None]),
             saved("MLVU-dev_ego", [RIGHT, ROBUST, WRONG, NOTHING]),
             saved("MLVU-dev_plotQA", [WRONG] * 1_200, question_set="cleaned"),
             saved("MLVU-dev_anomaly_reco", [None]),
+            saved("MLVU-dev_topic_reasoning", [WRONG], state=DataState.COUNTS_AGREE),
         ],
         None,
     )
@@ -75,6 +81,10 @@ def test_a_run_is_a_table_of_its_tasks_in_the_order_of_the_benchmark() -> None:
         ["MLVU-dev_count", "2 of 3", "50.00", "9.45-90.55", "100.00", "", "partial"],
         ["MLVU-dev_order", "2 of 2", "100.00", "34.24-100.00", "100.00", "", "not the official data"],
         ["MLVU-dev_anomaly_reco", "0 of 1", "", "", "", "", "partial"],
+        [
+            *("MLVU-dev_topic_reasoning", "1 of 1", "0.00", "0.00-79.35", "0.00", ""),
+            "only the counts agree with the official data",
+        ],
         ["M-Avg (dev), official", *blank],
         ["M-Avg (dev), robust", *blank],
     ]
@@ -202,6 +212,7 @@ def test_the_plain_values_are_all_there_is_to_know() -> None:
                     "robust": 2,
                     "unparsed": 1,
                     "question_set": "as-released",
+                    "data": "official",
                     "comparable": True,
                     "official_accuracy": 0.25,
                     "robust_accuracy": 0.5,
@@ -216,6 +227,7 @@ def test_the_plain_values_are_all_there_is_to_know() -> None:
                     "robust": 0,
                     "unparsed": 0,
                     "question_set": "cleaned",
+                    "data": "official",
                     "comparable": False,
                     "official_accuracy": None,
                     "robust_accuracy": None,

@@ -341,7 +341,7 @@ def test_a_template_that_is_no_text_is_named(tmp_path):
     folder = write_causal(tmp_path / "m", "llama")
     (folder / "chat_template.jinja").write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(BadInput, match=r"chat_template\.jinja is no text in UTF-8"):
+    with pytest.raises(BadInput, match=r"chat_template\.jinja is not UTF-8"):
         loaded(folder)
 
 

@@ -275,7 +275,7 @@ LOGITS = [
 @pytest.mark.parametrize(
     ("files", "path", "how"),
     [
-        ({"modules.json": LOGITS}, "x", "modules of sentence-transformers"),
+        ({"modules.json": LOGITS}, "x", "LogitScore of sentence-transformers"),
         ({"tokenizer_config.json": {"chat_template": f"<|im_start|>system\n{JUDGE}"}}, "x", '"yes" against "no"'),
         ({"chat_template.jinja": f"{{{{ '{JUDGE}' }}}}".encode()}, "x", '"yes" against "no"'),
         ({}, "Qwen3-Reranker-0.6B", '"yes" against "no"'),

@@ -28,6 +28,5 @@ def test_a_classifier_of_several_labels_is_no_reranker(tmp_path: Path, labels: i
     path = folder / "config.json"
     names = {"id2label": {str(each): f"LABEL_{each}" for each in range(labels)}}
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | names), encoding="utf-8")
-    model = resolve_model(str(folder), None, Overrides(), **_MAY)
     with pytest.raises(BadInput, match=f"has {labels} labels, and a reranker has one"):
-        model.load(device="cpu", batch_size=None, **_MAY)
+        resolve_model(str(folder), None, Overrides(), **_MAY)

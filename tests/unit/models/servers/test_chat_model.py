@@ -12,6 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import av
+import httpx2
 import numpy as np
 import pytest
 
@@ -584,6 +585,13 @@ def test_a_caller_may_stop_and_the_threads_end(serve):
         threading.Event().wait(0.01)
     assert not any(thread.name.endswith("(_work)") for thread in threading.enumerate())
     assert threading.active_count() <= before + 4  # those of the server
+
+
+def test_a_server_has_time_to_think_and_little_to_be_found(serve):
+    _, model = serve(rate_limit=RateLimit(concurrency=3, timeout=300))
+
+    assert model._client._exchange._http.timeout == httpx2.Timeout(None, connect=10.0)
+    assert model.lanes == 3
 
 
 def test_none_are_asked_of_none(serve):

@@ -88,6 +88,14 @@ _SAMPLE = {"profile": "quick", "items": 10, "of": 100, "error": 0.1}
 _AT_A_HALF = (flat(0.5, 20), flat(0.5, 20))
 _LCQMC = 'tasks = ["LCQMC"]'
 
+
+def _of_length(name: str, length: int) -> TaskRecord:
+    record = task(name=name)
+    return replace(record, settings=record.settings | {"model": {"adapter": "dense", "query_max_length": length}})
+
+
+_LENGTHS = (_of_length("A", 512), _of_length("B", 8))
+
 # Situation, its words in docs/ci.md, the verdict, the exit code.
 SITUATIONS: list[tuple[Case, str, str, int]] = [
     (Case(), "the score is as high", "pass", 0),
@@ -277,6 +285,12 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
     (
         Case(after=(published(),), select=_LCQMC, checks=(_TEST, _PACE), accept=False),
         "significance or times against published scores",
+        "inconclusive",
+        2,
+    ),
+    (
+        Case(_LENGTHS, _LENGTHS, select='averages = ["average"]'),
+        "an average over tasks that ran with different settings, in one run or both",
         "inconclusive",
         2,
     ),

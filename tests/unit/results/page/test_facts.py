@@ -123,6 +123,10 @@ def test_averages_of_miniature_data_are_over_the_tasks_that_it_has(tmp_path: Pat
     mini = run("/opt/bench/mini/org/T0", "/opt/bench/mini/org/T1")
     (found,) = officials(mini, {"b": its})
     assert (found.tasks, found.missing, found.score) == (2, (), 0.5)
-    for other in (run("/data/org/T0", "/data/org/T1"), run("/opt/bench/mini/org/T0", "/data/org/T1")):
-        (found,) = officials(other, {"b": its})
-        assert (found.tasks, found.missing, found.score) == (3, ("T2",), None)
+    assert found.label == "B mini Avg"
+    (found,) = officials(run("/data/org/T0", "/data/org/T1"), {"b": its})
+    assert (found.label, found.tasks, found.missing, found.score) == ("B Avg", 3, ("T2",), None)
+    both = officials(
+        run("/opt/bench/mini/org/T0", "/data/org/T1"), {"b": its}
+    )  # neither is in the average of the other
+    assert {each.label: each.missing for each in both} == {"B mini Avg": ("T1",), "B Avg": ("T0", "T2")}

@@ -1,43 +1,101 @@
-"""``flagbench data``: the state, the rows and the digests of what a user has."""
+"""``flagbench data``: the rows and digests of the data that a task reads, in each form, and data that is not there."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from flagbench.runners.commands.cli import main
+from flagbench import BadInput
+from flagbench.runners.commands import cli
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.registry import find_benchmark
+from flagbench.runners.request import RunRequest
 from tests.conftest import MINI
 
 
-def _ended(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(["data", *arguments])
-    return int(ended.value.code or 0)
+def ran(*arguments: str) -> int:
+    options = cli._parser().parse_args(["data", "--benchmark", "cmteb", *arguments])
+    code: int = options.run(options)
+    return code
 
 
-def test_the_same_in_three_formats(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _ended("--mini", "--tasks", "STSB", "--format", "json") == 0
-    (row,) = json.loads(capsys.readouterr().out)
-    assert (row["task"], row["status"]) == ("STSB", "differs")
-    assert any(line.startswith("test num_samples: ") for line in row["differences"])
-    assert _ended("--mini", "--tasks", "STSB", "--format", "toml") == 0
-    (printed,) = tomllib.loads(capsys.readouterr().out)["official"]
-    assert printed == {key: row[key] for key in ("task", "revision", "content")}
-    assert _ended("--mini", "--tasks", "STSB") == 0
-    assert row["content"]["test"]["digest"] in capsys.readouterr().out
+@pytest.fixture
+def some(tmp_path: Path) -> Path:
+    """A folder with the data of STSB alone."""
+    shutil.copytree(MINI / "mteb" / "STSB", tmp_path / "mteb" / "STSB")
+    return tmp_path
 
 
-def test_what_is_not_there_is_passed_over_unless_it_was_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "mteb").mkdir()
-    (tmp_path / "mteb" / "STSB").symlink_to(MINI / "mteb" / "STSB")
-    assert _ended("--data", str(tmp_path), "--types", "sts", "--format", "json") == 0
+def test_rows_and_digests_in_each_form(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark = find_benchmark("cmteb")
+    request = RunRequest(model="", benchmark="cmteb", mini=True, data=MINI, tasks=("STSB", "CovidRetrieval"))
+    tasks = benchmark.select(request)
+    verdicts = {task.name: benchmark.data(task, Snapshots(MINI), request) for task in tasks}
+    asked = ("--mini", "--tasks", "STSB,CovidRetrieval", "--format")
+
+    assert ran(*asked, "json") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert json.loads(out) == [
+        {
+            "task": task.name,
+            "revision": task.revision,
+            "status": str(verdicts[task.name].status),
+            "differences": list(verdicts[task.name].differences),
+            "source": verdicts[task.name].source,
+            "content": {
+                part: {"rows": its.rows, "digest": its.digest} for part, its in verdicts[task.name].content.items()
+            },
+        }
+        for task in tasks
+    ]
+
+    assert ran(*asked, "toml") == 0
+    rows = tomllib.loads(capsys.readouterr().out)["official"]
+    assert [(row["task"], row["revision"]) for row in rows] == [(task.name, task.revision) for task in tasks]
+    for row in rows:
+        its = verdicts[row["task"]].content
+        assert row["content"] == {part: {"rows": each.rows, "digest": each.digest} for part, each in its.items()}
+        assert row["content"]
+
+    assert ran(*asked, "table") == 0
+    text = capsys.readouterr().out
+    for task in tasks:
+        assert f"{task.name}: {verdicts[task.name].source}" in text
+        for part, its in verdicts[task.name].content.items():
+            assert any(part in line and its.digest in line and f" {its.rows:,} " in line for line in text.splitlines())
+        for line in verdicts[task.name].differences:
+            assert f"{task.name}: {line}" in text.splitlines()
+
+
+def test_data_that_is_there_is_shown_beside_data_that_is_not(some: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran("--data", str(some), "--types", "sts", "--format", "json") == 0
     out, err = capsys.readouterr()
     assert [row["task"] for row in json.loads(out)] == ["STSB"]
-    assert "C-MTEB/LCQMC is not in" in err
-    assert _ended("--data", str(tmp_path), "--tasks", "STSB,LCQMC") == 2
-    assert "C-MTEB/LCQMC is not in" in capsys.readouterr().err
+    lines = err.splitlines()
+    sts = [task for task in find_benchmark("cmteb").tasks() if task.kind == "STS" and task.group == "core"]
+    assert len(lines) == len(sts) - 1
+    assert all(line.startswith("flagbench: ") for line in lines)
+
+
+@pytest.mark.parametrize("tasks", ["LCQMC", "STSB,LCQMC"])
+def test_data_that_is_asked_for_by_name_must_be_there(tasks: str, some: Path) -> None:
+    with pytest.raises(BadInput, match="LCQMC"):
+        ran("--data", str(some), "--tasks", tasks)
+
+
+def test_where_nothing_is_there_the_first_fault_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        ran("--data", str(tmp_path), "--types", "sts")
+
+
+def test_miniature_data_of_a_benchmark_without_any() -> None:
+    options = cli._parser().parse_args(["data", "--benchmark", "mteb", "--tasks", "SciFact", "--mini"])
+    with pytest.raises(BadInput, match=r"has no miniature data: drop --mini"):
+        options.run(options)
+    with pytest.raises(BadInput, match="not allowed with argument"):
+        ran("--mini", "--data", "d")

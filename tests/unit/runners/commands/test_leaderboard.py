@@ -69,9 +69,9 @@ def test_all_runs_are_shown_the_most_complete_and_best_first(server: Server) -> 
     assert response.status == 200
     assert labels(text) == ["org/best", "org/second", "org/half"]
     tree = read_page(text)
-    assert tree.one("h1").text == "Leaderboard"
+    assert tree.one("h1").text == "Leaderboards"
     assert tree.one("html").attributes["data-version"] == answer(server, "/version")[1].strip()
-    assert [each.words for each in tree.all("td", data_official=None)] == ["85.00", "55.00", "–1 of 2 tasks"]
+    assert [each.words for each in tree.all("td", data_official=None)] == ["85.00", "55.00", "–partial"]
 
 
 def test_the_page_is_made_anew_when_a_file_changes_and_only_then(
@@ -301,3 +301,15 @@ def test_a_head_has_the_headers_of_a_get_and_no_body(server: Server, path: str) 
     assert answers["HEAD"] == headers["HEAD"] + b"\r\n\r\n"
     if headers["HEAD"].split()[1] != b"405":
         assert undated[0] == undated[1]
+
+
+def test_nothing_is_tested_for_a_leaderboard(tmp_path: Path) -> None:
+    """It is made anew with every result, and of many runs: it shows scores, and reads no values by query."""
+    for name, value in (("one", 0.1), ("two", 0.4)):
+        run = page_run(tmp_path, f"org/{name}", page_task("A", value), values={"A": [value] * 10})
+        for file in run.rglob("per_query/A.json"):
+            file.write_text("{", encoding="utf-8")
+    with listen(Leaderboard(tmp_path, "en", _KNOWN), "127.0.0.1", 0) as made, serving(made):
+        response, text = answer(made)
+    assert (response.status, labels(text)) == (200, ["org/two", "org/one"])
+    assert "†" not in text

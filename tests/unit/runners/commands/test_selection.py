@@ -90,7 +90,8 @@ def test_a_flag_of_a_benchmark_reaches_the_request(name: str) -> None:
     owner = find_benchmark(name).options
     assert owner is not None
     for each in flags_of(owner):
-        text = str(each.choices[-1]) if each.choices else {"URL": "http://h", "JSON": "{}"}.get(each.metavar or "", "7")
+        texts = {"URL": "http://h", "JSON": "{}", "SIZE": "7GB"}
+        text = str(each.choices[-1]) if each.choices else texts.get(each.metavar or "", "7")
         given = [each.name] if each.parse is None else [each.name, text]
         value = True if each.parse is None else each.parse(text)
         (request,) = requests_of(parsed("evaluate", "m", "--benchmark", name, "--no-store", *given))
@@ -130,6 +131,9 @@ def test_the_value_of_a_flag_is_what_its_setting_is(name: str) -> None:
         if get_origin(hints[each.field]) is tuple:
             assert each.parse(" a,b ,, a") == ("a", "b"), each.name
             assert "expected names" in refused("evaluate", "m", "--benchmark", name, each.name, " ,")
+        elif each.metavar == "SIZE":
+            assert each.parse("7GB") == 7_000_000_000, each.name
+            assert "expected a size" in refused("evaluate", "m", "--benchmark", name, each.name, "7")
         elif kind is str:
             assert each.parse(" 7 ") == " 7 ", each.name
         else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,3 +98,72 @@ def test_labels_are_known_by_query_passage_and_grade() -> None:
     assert of_labels(one) == of_labels({"q2": {"d1": 2}, "q1": {"d2": 0, "d1": 1}})
     assert of_labels(one) != of_labels({"q1": {"d1": 0, "d2": 1}, "q2": {"d1": 2}})
     assert of_labels(one) != of_labels({"q2": {"d1": 1, "d2": 0}, "q1": {"d1": 2}})
+
+
+def _form(value: Any) -> bytes:
+    if isinstance(value, list):
+        return b"".join(_framed(each) for each in value)
+    return (f"{value:g}" if isinstance(value, float) else str(value)).encode()
+
+
+def _framed(*values: Any) -> bytes:
+    forms = [(b"null", b"") if each is None else (str(len(_form(each))).encode(), _form(each)) for each in values]
+    return b":".join(part for form in forms for part in form)
+
+
+def _naive(rows: Sequence[Sequence[Any]], *, ordered: bool) -> str:
+    """The digest as the module's first lines tell it, row by row."""
+    whole, lanes = hashlib.blake2b(digest_size=16), [0, 0, 0, 0]
+    for row in rows:
+        if ordered:
+            whole.update(_framed(*row))
+        else:
+            digest = hashlib.blake2b(_framed(*row), digest_size=32).digest()
+            lanes = [(lane + number) % 2**64 for lane, number in zip(lanes, struct.unpack("<4Q", digest), strict=True)]
+    whole.update(f"{len(rows[0])} columns, {len(rows)} rows ".encode() + struct.pack("<4Q", *lanes))
+    return whole.hexdigest()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize(
+    "rows",
+    [_ROWS, _ROWS[:1], [(None, "ä", 0.5), ("", "b", 3.0)], [(["a", "bc"], [0, 1], None), ([], [], None)]],
+    ids=["doubles", "one", "nulls", "lists"],
+)
+def test_a_digest_is_that_of_the_rows_one_by_one(rows: list[Any], ordered: bool) -> None:
+    """Digests of published data are kept: a way to make them that gives others makes all data unknown."""
+    found = _content(rows, ordered=ordered)
+    assert (found.rows, found.digest) == (len(rows), _naive(rows, ordered=ordered))
+
+
+@pytest.mark.parametrize("cut", [10, 1], ids=["in one piece", "in pieces"])
+def test_rows_that_are_there_several_times_count_each_time(monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
+    monkeypatch.setattr("flagbench.runners.data.content._ROWS_A_CHUNK", cut)
+    a, b, c = _ROWS[0], _ROWS[1], _ROWS[3]
+    made = [[a, a, c, c], [a, a, b, b], [b, b, c, c], [a, a, a, a], [a, a, a, b], [a, b, b, b], [c, c, c, c]]
+    assert len({_content(rows).digest for rows in made}) == len(made)
+    for rows in made:
+        assert _content(rows).digest == _content(rows[::-1]).digest == _naive(rows, ordered=False)
+
+
+def test_columns_that_are_not_asked_for_do_not_count() -> None:
+    table = pa.table(dict(zip(_COLUMNS, map(list, zip(*_ROWS, strict=True)), strict=True)))
+    two = of_tables([table], ["sentence2", "score"], ordered=False)
+    assert two.digest == _naive([row[1:] for row in _ROWS], ordered=False)
+    assert two == of_tables([table.drop_columns(["sentence1"])], ["sentence2", "score"], ordered=False)
+    assert two != of_tables([table], ["score", "sentence2"], ordered=False)
+
+
+@pytest.mark.parametrize("values", [[1, 0, 1], [1.0, -0.0, 1.0], [True, False, True], ["1", "0", "1"]])
+def test_numbers_have_one_form(values: list[Any]) -> None:
+    as_whole = of_columns({"label": [1, 0, 1]}, ordered=True)
+    assert of_columns({"label": values}, ordered=True) == as_whole
+    assert of_tables([pa.table({"label": pa.array(values).dictionary_encode()})], ["label"], ordered=True) == as_whole
+
+
+def test_labels_are_three_columns() -> None:
+    found = of_labels({"q1": {"d1": 1, "d2": 0}, "q2": {}, "q3": {"d1": 2}})
+    assert (found.rows, found.digest) == (
+        3,
+        _naive([("q1", "d1", 1), ("q1", "d2", 0), ("q3", "d1", 2)], ordered=False),
+    )

@@ -1,0 +1,224 @@
+"""Leaderboards: the runs below a folder by benchmark, profile and data, each board with scores of one kind alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from flagbench import printable
+from flagbench.results.compare.settings import settings_mixed
+from flagbench.results.data_state import DataState
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import Run
+
+if TYPE_CHECKING:
+    from flagbench.results.page.view import Benchmark
+
+FULL, MINI = "full", "mini"
+
+_MOST_COLUMNS = 12
+"""Tasks of one type that have columns of their own."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One run on a board.
+
+    Attributes:
+        average: Over all tasks of the board; None while one is missing, and where they ran with different settings.
+        means: Over the tasks of each column, likewise.
+        whole: How many tasks have a score over all of their data.
+        mixed: The line on settings that differ between its tasks; empty where none do.
+    """
+
+    average: float | None
+    means: tuple[float | None, ...]
+    whole: int
+    mixed: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """One leaderboard.
+
+    Attributes:
+        title: The benchmark, for people.
+        label: Its average that orders the board; empty where it has none: then that is the mean of all tasks on it,
+            as far as they have one metric.
+        profile: ``full``, ``mini``, or the name of the samples that were drawn.
+        state: The state of the data, the worst of a run's tasks.
+        tasks: What the average is made of.
+        columns: Label and tasks of each mean beside it.
+        runs: With the tasks of the board alone; complete ones first, and of these the best.
+        standings: Of each run.
+    """
+
+    title: str
+    label: str
+    profile: str
+    state: DataState
+    tasks: tuple[str, ...]
+    columns: tuple[tuple[str, tuple[str, ...]], ...]
+    runs: tuple[Run, ...]
+    standings: tuple[Standing, ...]
+
+    @property
+    def aside(self) -> bool:
+        """True for scores over miniature data and samples, which are shown when they are asked for."""
+        return self.profile != FULL
+
+
+def boards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Board]:
+    """The boards that some runs are on; a run is on one for each benchmark and profile that it has tasks of.
+
+    Args:
+        runs: In any order.
+        benchmarks: By the name that records have.
+
+    Returns:
+        Those over full data first, in the order of the benchmarks; of one benchmark the official data first.
+    """
+    members: dict[tuple[str, str, str, DataState], list[Run]] = {}
+    for run in runs:
+        for (name, label, profile), tasks in parts_of(run, benchmarks).items():
+            scored = [DataState.of(record.data) for record in tasks.values() if record.status != "error"]
+            state = DataState.worst(scored) if scored else DataState.UNKNOWN
+            part = replace(run, record=replace(run.record, tasks=tasks))
+            members.setdefault((name, label, profile, state), []).append(part)
+    names, states = list(benchmarks), list(DataState)
+
+    def place(key: tuple[str, str, str, DataState]) -> tuple[bool, bool, int, bool, str, int]:
+        name, label, profile, state = key
+        known = names.index(name) if name in benchmarks else len(names)
+        return profile != FULL, profile == MINI, known, not label, profile, -states.index(state)
+
+    return [_board(key, members[key], benchmarks) for key in sorted(members, key=place)]
+
+
+Part = tuple[str, str, str]
+"""Benchmark, average (empty for tasks in none), and profile."""
+
+
+def parts_of(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[Part, dict[str, TaskRecord]]:
+    """The tasks of a run by the board that they are on, but for the state of their data."""
+    parts: dict[Part, dict[str, TaskRecord]] = {}
+    # A failed task may have read no data, by which miniature data is known: it goes with the others of its benchmark.
+    for name, record in sorted(run.record.tasks.items(), key=lambda each: each[1].status == "error"):
+        homes = [
+            (key, label)
+            for key, benchmark in benchmarks.items()
+            for label, tasks in outermost(benchmark.averages).items()
+            if name in tasks
+        ] or [(run.record.benchmark, "")]
+        for key, label in homes:
+            profile = _profile(record, benchmarks.get(key))
+            if record.status == "error" and profile == FULL:
+                profile = max((MINI, FULL), key=lambda each: len(parts.get((key, label, each), ())))
+                profile = profile if (key, label, profile) in parts else FULL
+            parts.setdefault((key, label, profile), {})[name] = record
+    return {part: {name: its[name] for name in run.record.tasks if name in its} for part, its in parts.items()}
+
+
+def _profile(record: TaskRecord, benchmark: Benchmark | None) -> str:
+    if benchmark and benchmark.is_mini(record):
+        return MINI
+    drawn = record.settings.get("profile") or (record.sample or {}).get("profile")
+    return printable(drawn) if isinstance(drawn, str) else FULL
+
+
+def averages_over(benchmark: Benchmark, profile: str) -> Mapping[str, Sequence[str]]:
+    """The averages that a benchmark takes over all of its data, samples of it, or its miniature data."""
+    return benchmark.mini_averages if profile == MINI else benchmark.averages
+
+
+def outermost(averages: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """The averages that lie in no larger one."""
+    return {
+        label: tuple(names)
+        for label, names in averages.items()
+        if not any(set(names) < set(others) for others in averages.values())
+    }
+
+
+def _board(key: tuple[str, str, str, DataState], runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> Board:
+    name, label, profile, state = key
+    benchmark = benchmarks.get(name)
+    averages = averages_over(benchmark, profile) if benchmark else {}
+    own = dict.fromkeys(task for run in runs for task in run.record.tasks)
+    tasks = tuple(averages.get(label) or own)
+    kinds = {task: run.record.tasks[task].kind for run in runs for task in run.record.tasks}
+    columns = tuple(_columns(tasks, averages if label else {}, kinds))
+    metrics = {_metric(record) for run in runs for record in run.record.tasks.values()}
+    over = tasks if label or len(metrics) == 1 else ()
+    placed = sorted(((_standing(run, tasks, over, columns), run) for run in runs), key=_order)
+    return Board(
+        title=benchmark.title if benchmark else printable(name),
+        label=label,
+        profile=profile,
+        state=state,
+        tasks=tasks,
+        columns=columns,
+        runs=tuple(run for _, run in placed),
+        standings=tuple(standing for standing, _ in placed),
+    )
+
+
+def _columns(
+    tasks: Sequence[str], averages: Mapping[str, Sequence[str]], kinds: Mapping[str, str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The means that the benchmark itself takes, else those by type, else a few tasks of the one type."""
+    inside = {label: tuple(names) for label, names in averages.items() if set(names) < set(tasks)}
+    if inside:
+        yield from ((label.removesuffix(" mean"), names) for label, names in inside.items())
+        return
+    of_kind = {kind: tuple(each for each in tasks if kinds.get(each) == kind) for kind in dict.fromkeys(kinds.values())}
+    if len(of_kind) > 1:
+        yield from of_kind.items()
+    elif 1 < len(tasks) <= _MOST_COLUMNS:
+        yield from ((task, (task,)) for task in tasks)
+
+
+def _metric(record: TaskRecord) -> str:
+    return str(record.settings.get("task", {}).get("main_score", ""))
+
+
+def _standing(
+    run: Run, tasks: Sequence[str], over: Sequence[str], columns: Sequence[tuple[str, tuple[str, ...]]]
+) -> Standing:
+    """A run on a board of some tasks, with the average over those that have one."""
+    whole = {
+        name: record.score
+        for name, record in run.record.tasks.items()
+        if record.status == "success" and record.score is not None
+    }
+
+    def mean(names: Sequence[str]) -> float | None:
+        if not names or not whole.keys() >= set(names):
+            return None
+        if settings_mixed((run.record.tasks[name] for name in names), run.record.spec):
+            return None
+        return fmean(whole[name] for name in names)
+
+    its = [name for name in tasks if name in whole]
+    mixed = settings_mixed((run.record.tasks[name] for name in its), run.record.spec)
+    return Standing(mean(over), tuple(mean(names) for _, names in columns), len(its), mixed)
+
+
+def _order(placed: tuple[Standing, Run]) -> tuple[bool, float, int, float, str]:
+    standing, run = placed
+    sum_ = sum(record.score or 0.0 for record in run.record.tasks.values() if record.status == "success")
+    return standing.average is None, -(standing.average or 0.0), -standing.whole, -sum_, run.label
+
+
+def in_mini(record: TaskRecord, mini: Sequence[str]) -> bool:
+    """Tell whether a task ran over miniature data.
+
+    Args:
+        record: The task.
+        mini: The last folders of the path of the benchmark's miniature data; empty for none.
+    """
+    end = len(mini)
+    return bool(end) and Path(str(record.data.get("source", ""))).parts[-2 - end : -2] == tuple(mini)

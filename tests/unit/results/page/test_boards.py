@@ -1,0 +1,168 @@
+"""Leaderboards: which runs are on one, in which order, and what stands on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from flagbench.results.data_state import DataState
+from flagbench.results.page import LANGUAGES, Language
+from flagbench.results.page.boards import Board, boards
+from flagbench.results.page.render import page
+from flagbench.results.page.view import Benchmark, leaderboards, officials
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.runs import Run
+from tests.unit.page_tree import read_page
+from tests.unit.results.compare.test_mixed import MIXED, task
+
+KNOWN = {
+    "cmteb": Benchmark(
+        "C-MTEB",
+        {"STS mean": ["A", "B"], "Retrieval mean": ["C"], "Avg": ["A", "B", "C"]},
+        {"STS mean": ["A"], "Retrieval mean": ["C"], "Avg": ["A", "C"]},
+        ("cmteb", "mini"),
+    ),
+    "mlvu": Benchmark("MLVU", {"M-Avg (dev)": ["P", "Q"], "M-Avg (test)": ["R"]}),
+    "other": Benchmark("Other", {}),
+}
+KIND = {"A": "STS", "B": "STS", "C": "Retrieval", "P": "multiple-choice", "Q": "multiple-choice"}
+
+
+def scored(name: str, score: float, state: DataState = DataState.OFFICIAL, **fields: Any) -> TaskRecord:
+    data = {"status": str(state), "source": fields.pop("source", "hub")}
+    its = task(name, score, kind=KIND.get(name, "open"), **fields.pop("settings", {}))
+    return TaskRecord(**{**vars(its), "data": data, **fields})
+
+
+def run(label: str, *tasks: TaskRecord, benchmark: str = "cmteb") -> Run:
+    record = RunRecord(benchmark, label, "r", {}, (), {}, {each.name: each for each in tasks})
+    return Run(Path(label), record, label, {})
+
+
+def whole(label: str, score: float, state: DataState = DataState.OFFICIAL) -> Run:
+    return run(label, *(scored(name, score, state) for name in "ABC"))
+
+
+def named(board: Board) -> tuple[str, str, str, DataState, list[str]]:
+    return board.title, board.label, board.profile, board.state, [each.label for each in board.runs]
+
+
+def test_a_board_for_each_benchmark_profile_and_data() -> None:
+    mini = {"source": "/opt/cmteb/mini/org/data"}
+    runs = [
+        whole("differs", 0.9, DataState.DIFFERS),
+        whole("counts", 0.9, DataState.COUNTS_AGREE),
+        run("mostly", scored("A", 0.1), scored("B", 0.1, DataState.UNKNOWN), scored("C", 0.1)),
+        whole("official", 0.2),
+        run("quick", scored("A", 0.1, settings={"profile": "quick"})),
+        run("smoke", scored("A", 0.1, sample={"profile": "smoke"})),
+        run("both", scored("A", 0.3, **mini), scored("C", 0.5, **mini), scored("B", 0.5)),
+        run("videos", scored("P", 0.5), scored("R", 0.5), benchmark="mlvu"),
+        run("own", scored("X", 0.5), scored("A", 0.5), benchmark="other"),
+        run("gone", scored("Y", 0.5), benchmark="of a package"),
+    ]
+    official, full = DataState.OFFICIAL, "full"
+    assert [named(each) for each in boards(runs, KNOWN)] == [
+        ("C-MTEB", "Avg", full, official, ["official", "both", "own"]),
+        ("C-MTEB", "Avg", full, DataState.COUNTS_AGREE, ["counts"]),
+        ("C-MTEB", "Avg", full, DataState.UNKNOWN, ["mostly"]),
+        ("C-MTEB", "Avg", full, DataState.DIFFERS, ["differs"]),
+        ("MLVU", "M-Avg (dev)", full, official, ["videos"]),
+        ("MLVU", "M-Avg (test)", full, official, ["videos"]),
+        ("Other", "", full, official, ["own"]),
+        ("of a package", "", full, official, ["gone"]),
+        ("C-MTEB", "Avg", "quick", official, ["quick"]),
+        ("C-MTEB", "Avg", "smoke", official, ["smoke"]),
+        ("C-MTEB", "Avg", "mini", official, ["both"]),
+    ]
+    assert [each.aside for each in boards(runs, KNOWN)] == [False] * 8 + [True] * 3
+
+
+def test_complete_runs_come_first_and_are_ordered_by_the_benchmark_s_own_average() -> None:
+    """The average is over tasks: by the mean of the types the first two would stand the other way round."""
+    one = run("one", scored("A", 0.8), scored("B", 0.8), scored("C", 0.1))
+    two = run("two", scored("A", 0.5), scored("B", 0.5), scored("C", 0.5))
+    half = run("half", scored("A", 0.99), scored("C", 0.99))
+    less = run("less", scored("A", 1.0))
+    failed = run("failed", scored("A", 1.0), scored("B", 0.1), scored("C", 0, status="error", scores={}))
+    (board,) = boards([less, half, two, failed, one, run("mixed", *MIXED)], KNOWN)
+    assert [each.label for each in board.runs] == ["one", "two", "mixed", "half", "failed", "less"]
+    assert [(each.average, each.whole) for each in board.standings] == [
+        (pytest.approx(fmean((0.8, 0.8, 0.1))), 3),
+        (pytest.approx(0.5), 3),
+        (None, 3),
+        (None, 2),
+        (None, 2),
+        (None, 1),
+    ]
+    assert board.columns == (("STS", ("A", "B")), ("Retrieval", ("C",)))
+    assert board.standings[0].means == (pytest.approx(0.8), pytest.approx(0.1))
+    assert board.standings[3].means == (None, pytest.approx(0.99))
+    assert board.standings[2].mixed == "settings differ: max length 512 → 8"
+
+
+def test_miniature_data_has_the_tasks_that_it_has() -> None:
+    mini = {"source": "/opt/cmteb/mini/org/data"}
+    (board,) = boards([run("m", scored("A", 0.2, **mini), scored("C", 0.4, **mini))], KNOWN)
+    assert (board.tasks, board.standings[0].average) == (("A", "C"), pytest.approx(0.3))
+
+
+def test_a_failed_task_goes_with_the_data_of_the_others() -> None:
+    """It read no data, by which miniature data would be known."""
+    mini = {"source": "/opt/cmteb/mini/org/data"}
+    failed = scored("C", 0, status="error", scores={}, source="")
+    one = run("one", scored("A", 0.2, **mini), failed)
+    assert [named(each)[2] for each in boards([one], KNOWN)] == ["mini"]
+    (official,) = officials(one, {"cmteb": KNOWN["cmteb"]})
+    assert (official.tasks, official.missing) == (2, ("C",))
+    assert [named(each)[2:4] for each in boards([run("two", failed)], KNOWN)] == [("full", DataState.UNKNOWN)]
+
+
+def test_tasks_of_several_metrics_have_no_mean_that_no_benchmark_takes() -> None:
+    other = {"settings": {"task": {"main_score": "accuracy"}}}
+    runs = [
+        run("one", scored("X", 0.5), benchmark="other"),
+        run("both", scored("X", 0.1), scored("Y", 0.7, **other), benchmark="other"),
+    ]
+    (board,) = boards(runs, KNOWN)
+    assert [each.label for each in board.runs] == ["both", "one"]
+    assert [each.average for each in board.standings] == [None, None]
+    assert board.standings[0].means == (0.1, 0.7)
+
+
+def test_without_an_average_of_the_benchmark_the_tasks_of_all_runs_are_one() -> None:
+    first = run("first", scored("X", 0.5), scored("Y", 0.7), benchmark="other")
+    (board,) = boards([run("second", scored("X", 0.9), benchmark="other"), first], KNOWN)
+    assert [each.label for each in board.runs] == ["first", "second"]
+    assert [each.average for each in board.standings] == [pytest.approx(0.6), None]
+    assert [label for label, _ in board.columns] == ["X", "Y"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_of_boards(language: Language) -> None:
+    runs = [
+        whole("best", 0.9),
+        run("half", scored("A", 0.99)),
+        whole("counts", 0.95, DataState.COUNTS_AGREE),
+        run("quick", scored("A", 0.4, settings={"profile": "quick"})),
+    ]
+    tree = read_page(page(leaderboards(runs, KNOWN), language, version="v"))
+    bodies = list(tree.all("tbody", data_run=None))
+    assert [each.attributes["data-run"] for each in bodies] == ["best", "half", "counts", "quick"]
+    cells = [each.words for each in tree.all("td", data_official=None)]
+    partial = {"en": "–partial", "zh": "–部分"}[language]
+    assert cells == ["90.00", partial, "95.00", partial]
+    aside = tree.one("details", id="asides")
+    assert "open" not in aside.attributes
+    assert [each.attributes["data-run"] for each in aside.all("tbody", data_run=None)] == ["quick"]
+    headings = [each.words for each in tree.all("h2") if each.has("group")]
+    assert (
+        headings[0]
+        == {"en": "C-MTEB Avg · full data · official data", "zh": "C-MTEB Avg · 完整数据 · 官方数据"}[language]
+    )
+    only = read_page(page(leaderboards(runs[3:], KNOWN), language, version="v"))
+    said = {"en": "No run is over full data yet.", "zh": "还没有在完整数据上的评测。"}[language]
+    assert said in only.words

@@ -1,0 +1,94 @@
+"""Facts of runs by value: speed, size, time, means, and settings side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flagbench.results.page import facts as of
+from flagbench.results.page.facts import Setting, Size, Speed
+from flagbench.results.runs import Run, find_runs
+from tests.unit.page_runs import page_run, page_task
+
+
+def _run(tmp_path: Path, name: str, *tasks: Any, **fields: Any) -> Run:
+    (run,) = find_runs(page_run(tmp_path, f"org/{name}", *tasks, **fields))
+    return run
+
+
+def test_speed_is_that_of_all_tasks_which_the_model_did_whole(tmp_path: Path) -> None:
+    def encoded(name: str, distinct: int, encoded: Any, seconds: Any) -> Any:
+        texts = {"asked": 900, "distinct": distinct, "encoded": encoded}
+        return page_task(name, texts=texts, seconds={"encode": seconds, "answer": 1.0})
+
+    tasks = [encoded("A", 100, 100, 2.0), encoded("B", 50, 50, 1.0), encoded("C", 50, 49, 9.0)]
+    tasks += [encoded("D", 0, 0, 9.0), encoded("E", 70, 70, 0.0)]
+    assert of.speed(_run(tmp_path, "one", *tasks)) == Speed(50.0, "texts")
+    answered = {"texts": {"asked": 30, "answered": 30}, "seconds": {"answer": 12.0}}
+    assert of.speed(_run(tmp_path, "two", page_task("Q", **answered))) == Speed(2.5, "answers")
+    # What was encoded tells more than what was answered.
+    assert of.speed(_run(tmp_path, "three", page_task("Q", **answered), tasks[0])) == Speed(50.0, "texts")
+    assert of.speed(_run(tmp_path, "four", tasks[2], page_task("Q", texts={}, seconds={"answer": 1.0}))) is None
+
+
+@pytest.mark.parametrize(
+    ("meta", "size"),
+    [
+        ({"n_parameters": 7, "embed_dim": 3}, Size(7, 3)),
+        ({"n_parameters": 7.0}, Size(7, None)),
+        ({"embed_dim": 3, "n_parameters": None}, Size(None, 3)),
+        ({"n_parameters": "7", "embed_dim": True}, Size(None, None)),
+        ({"n_parameters": 0, "embed_dim": 0}, Size(None, None)),
+        (None, Size(None, None)),
+    ],
+)
+def test_size_is_what_the_file_beside_the_results_says(tmp_path: Path, meta: Any, size: Size) -> None:
+    assert of.size(_run(tmp_path, "one", page_task("A"), meta=meta)) == size
+    reranked = _run(tmp_path, "two", page_task("A"), meta=meta, reranker={"name": "org/r"})
+    assert of.size(reranked) == Size(None, size.dimension)
+
+
+def test_time_and_means_of_a_run(tmp_path: Path) -> None:
+    run = _run(
+        tmp_path,
+        "one",
+        page_task("A", 0.25, seconds={"data": 1.0, "encode": 2.5}, finished="2026-01-02T03:04:59+00:00"),
+        page_task("B", 0.75, seconds={"data": 0.5}, finished="2026-01-02T03:05:00+00:00"),
+        page_task("C", 0.9, status="partial", seconds={}, finished="2025-12-31T23:59:59+00:00"),
+        page_task("D", None, status="error", error="no disk", seconds={}, finished=""),
+        page_task("E", None, seconds={}),
+    )
+    assert (of.seconds(run), of.finished(run), of.own_mean(run)) == (4.0, "2026-01-02 03:05", (0.5, 2))
+    none = _run(tmp_path, "two", page_task("D", None, status="error", error="no disk", seconds={}, finished=""))
+    assert (of.seconds(none), of.finished(none), of.own_mean(none)) == (None, "", (None, 0))
+
+
+def test_settings_side_by_side_with_those_that_differ_first(tmp_path: Path) -> None:
+    one = {
+        "pooling": "cls",
+        "normalize": False,
+        "dtype": "fp16",
+        "prompts": [["query", "q: "]],
+        "own": {"layers": [1, 2], "note": "y" * 800},
+    }
+    two = {"pooling": "cls", "normalize": True, "dtype": "fp16", "prompts": [], "text": "x" * 801, "empty": "", "no": 0}
+    runs = [
+        _run(tmp_path, "one", page_task("A"), spec=one, environment={"versions": {"torch": "2.1"}, "threads": 2}),
+        _run(tmp_path, "two", page_task("A"), spec=two, environment={"threads": 2, "device": None}),
+    ]
+    found = of.settings(runs)
+    assert found == [
+        Setting("normalize", ("false", "true"), True),
+        Setting("prompts.query", ("q: ", ""), True),
+        Setting("own.layers", ("[1, 2]", ""), True),
+        Setting("own.note", ("y" * 800, ""), True),
+        Setting("text", ("", "x" * 799 + "…"), True),
+        Setting("pooling", ("cls", "cls"), False),
+        Setting("dtype", ("fp16", "fp16"), False),
+    ]
+    assert of.environments(runs) == [
+        Setting("versions.torch", ("2.1", ""), True),
+        Setting("threads", ("2", "2"), False),
+    ]
