@@ -93,7 +93,14 @@ def damaged(content: bytes, name: str, draw: random.Random) -> bytes:
                 content = _parquet(content, draw)
             else:
                 content = _text(content, draw)
-        except (ValueError, KeyError, struct.error, pa.ArrowException):  # an earlier change left nothing to read
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            RecursionError,
+            struct.error,
+            pa.ArrowException,
+        ):  # an earlier change left nothing to read
             content = _bytes(content, draw)
     return content
 
