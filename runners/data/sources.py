@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ROWS_A_READ = 20_000
 _TEXT = "text"
 _COMPRESSIONS = {".gz", ".bz2", ".xz", ".zst"}
-_NAMES_FILE = re.compile(r"Failed to (?:load JSON from|read) file '(.+?)' with error ")
+_NAMES_FILE = re.compile(r"Failed to .*?'(.+?)' with error ")
 """What ``datasets`` logs of a file that it cannot read (packaged_modules/json/json.py, parquet/parquet.py in 4.x)."""
 
 _Read = TypeVar("_Read")
