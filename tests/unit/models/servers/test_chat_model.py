@@ -23,7 +23,7 @@ from flagbench.models.servers import exchange
 from flagbench.models.servers.chat import JPEG, jpeg
 from flagbench.models.servers.chat_model import ApiModel, api_model, load
 from flagbench.models.servers.concurrent import Round
-from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, plain_url, seconds_to_wait
+from flagbench.models.servers.http import KEYS, Clock, Pace, RateLimit, environment_key, plain_url, seconds_to_wait
 from flagbench.models.servers.secret import Secret
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
@@ -711,7 +711,7 @@ def test_the_key_for_flagbench_comes_before_one_that_is_set_for_all_programs(mon
             monkeypatch.setenv(name, value)
 
     name, key = environment_key()
-    assert (name, key.value) == taken
+    assert (name, key.reveal()) == taken
 
 
 @pytest.mark.parametrize("value", ["clé", "a\nb", "a\x01b"])
