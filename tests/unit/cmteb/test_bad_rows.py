@@ -188,12 +188,15 @@ def test_the_official_data_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest
     assert loaded.data.status == "differs"  # its counts: a file of the repo may be missing
 
 
-_BAD: dict[str, tuple[str, str, Callable[[_Rows], None], str]] = {
+_BAD: dict[str, tuple[str, str, Callable[[_Rows], _Rows | None], str]] = {
     "no number": ("STSB", "data/*", _put(2, score=None), "no number in split test, column score, row 2"),
     "no text": ("STSB", "data/*", _put(1, sentence2=None), "no text in split test, column sentence2, row 1"),
     "one score": ("STSB", "data/*", _everywhere(score=1.0), "the score"),
+    "no such label of a pair": ("Ocnli", "data/*", _put(1, labels=2), "in split validation, column labels, row 1"),
+    "one label": ("Waimai", "data/train*", _everywhere(label=0), "the label 0 alone in column label"),
+    "no candidates": ("T2Reranking", "top_ranked/*", lambda rows: rows[1:], "no candidates of query"),
 }
-_BEYOND: dict[str, tuple[str, str, Callable[[_Rows], None], str]] = {
+_BEYOND: dict[str, tuple[str, str, Callable[[_Rows], _Rows | None], str]] = {
     "an empty text": ("STSB", "data/*", _put(1, sentence2=" "), "empty text in split test, column sentence2, row 1"),
     "a score beyond": ("STSB", "data/*", _put(2, score=9.5), "column score, row 2"),
 }
