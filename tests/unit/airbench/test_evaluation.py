@@ -170,3 +170,57 @@ def test_failed_tasks_and_other_versions_are_no_obstacle(tmp_path: Path) -> None
     _plan(tmp_path / "b", **zh)
     with pytest.raises(BadInput, match=r"holds AIR-Bench 24\.04 results of other settings"):
         _plan(tmp_path / "b", **zh, versions=("24.04",))
+
+
+def _write_results(plan: Plan, name: str, *, model: str) -> None:
+    """A file of results of a model where a step of the plan has it."""
+    path = plan.store.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = {"model_name": model, "reranker_name": "NoReranker", "benchmark_version": "AIR-Bench_24.05"}
+    data = {"task_type": "qa", "domain": "wiki", "language": "zh", "dataset_name": "default"}
+    split = "dev" if name.endswith("_dev.json") else "test"
+    path.write_text(json.dumps(head | data | {"split": split, "search_results": {"q": {"d": 0.5}}}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("foreign", ["dev", "test"])
+@pytest.mark.parametrize("recorded", ["no run", "no task", "no file", "the other file", "the same file", "both files"])
+def test_a_file_of_another_model_that_no_run_recorded_is_not_written_over(
+    recorded: str, foreign: str, tmp_path: Path
+) -> None:
+    """Only what the record of its own task names is known to be of the run."""
+    zh = {"languages": ("zh",), "domains": ("wiki",)}
+    plan = _plan(tmp_path, **zh)
+    (step,) = plan.steps
+    ((mine,), (other,)) = (
+        [name for name in step.outputs if name.endswith(f"_{foreign}.json") is same] for same in (True, False)
+    )
+    files = {"the other file": (other,), "the same file": (mine,), "both files": (mine, other)}.get(recorded, ())
+    if recorded != "no run":
+        task = _BOOK if recorded == "no task" else step.task.name
+        record = TaskRecord(task, "Retrieval", "success", dict(step.settings), "other", files=files)
+        run = RunRecord("air-bench", plan.model.spec.name, plan.model.spec.revision, {}, (), {}, {})
+        plan.store.prepare()
+        plan.store.write_task(run, record, dict.fromkeys(files, ""))
+        plan.store.release()
+    _write_results(plan, mine, model="bge-m3")
+    before = (plan.store.folder / mine).read_bytes()
+    if mine in files:
+        _plan(tmp_path, **zh)
+    else:
+        with pytest.raises(BadInput, match=r"holds results of model bge-m3.*; or write over it with --overwrite$"):
+            _plan(tmp_path, **zh)
+    _plan(tmp_path, **zh, overwrite=True)
+    assert (plan.store.folder / mine).read_bytes() == before
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_a_file_of_the_model_s_own_that_a_kill_left_is_no_obstacle(split: str, tmp_path: Path) -> None:
+    zh = {"languages": ("zh",), "domains": ("wiki",)}
+    plan = _plan(tmp_path, **zh)
+    (name,) = (name for name in plan.steps[0].outputs if name.endswith(f"_{split}.json"))
+    _write_results(plan, name, model=Path(name).parts[-5])
+    _plan(tmp_path, **zh)
+    (plan.store.folder / name).write_text("{", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"is not JSON.*; or write over it with --overwrite$"):
+        _plan(tmp_path, **zh)
+    _plan(tmp_path, **zh, overwrite=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,6 +186,32 @@ def test_types_domains_languages_and_splits_are_known_in_any_case() -> None:
         "24.05_qa_law_en_default",
         "24.05_qa_law_de_default",
     ]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"splits": ["dev"]},
+        {"splits": ["test"]},
+        {"splits": ["dev", "test"]},
+        {"types": ["qa"], "splits": ["dev"]},
+        {"types": ["long-doc"], "domains": ["book", "arxiv"]},
+        {"domains": ["wiki", "law"], "languages": ["en", "de"], "splits": ["test"]},
+        {"versions": ["AIR-Bench_24.04"], "splits": ["test"]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("spelt", [str.upper, str.title, str.swapcase])
+def test_values_in_another_case_give_the_same_datasets_with_the_same_splits(
+    spelt: Callable[[str], str], asked: dict[str, list[str]]
+) -> None:
+    rows = select(**{flag: [spelt(value) for value in values] for flag, values in asked.items()})
+    assert rows == select(**asked)
+    wanted = set(asked.get("splits", ("dev", "test")))
+    assert rows
+    for row in rows:
+        (whole,) = (each for each in datasets() if each.task_name == row.task_name)
+        assert row.splits == tuple(split for split in whole.splits if split in wanted)
 
 
 def test_datasets_are_picked_by_name() -> None:

@@ -16,7 +16,7 @@ from flagbench import BadData, BadInput, UnknownName
 from flagbench.airbench import commands
 from flagbench.airbench.registry import Dataset, datasets
 from flagbench.airbench.search_results import SearchResults
-from flagbench.airbench.submission import Candidate, Form, archive_name, check, choose, write_zip
+from flagbench.airbench.submission import Candidate, Form, archive_name, check, check_target, choose, write_zip
 from flagbench.runners.data.snapshots import Snapshots
 from tests.unit.airbench_files import (
     DARWIN,
@@ -302,6 +302,43 @@ def test_targets_that_cannot_be(folder: Path, snapshots: Snapshots, tmp_path: Pa
     (tmp_path / "b.zip").mkdir()
     with pytest.raises(BadInput, match="exists already"):
         write_zip(checked, tmp_path / "b.zip", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "within"),
+    [
+        ("{results}/a.zip", True),
+        ("{results}/qa/wiki/a.zip", True),
+        ("{results}/new/a.zip", True),
+        ("{results}", True),
+        ("out/../{results}/a.zip", True),
+        ("link/a.zip", True),
+        ("{results}/../a.zip", False),
+        ("{results}.zip", False),
+        ("out/a.zip", False),
+        ("{results}-of-another/a.zip", False),
+        ("{results}/qa/../../a.zip", False),
+    ],
+)
+@pytest.mark.parametrize("named", ["whole", "relative"])
+@pytest.mark.parametrize("results", ["whole", "relative", "link"])
+def test_no_archive_lies_among_the_results_however_it_and_they_are_named(
+    results: str, named: str, target: str, *, within: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("m/NoReranker/qa/wiki", "out"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to("m/NoReranker")
+    folder = {"whole": tmp_path / "m/NoReranker", "relative": Path("m/NoReranker"), "link": Path("link")}[results]
+    path = Path(target.format(results="m/NoReranker"))
+    path = tmp_path / path if named == "whole" else path
+    if within:
+        # A folder that is there already is refused as such.
+        said = "exists already" if path.exists() else "would lie among the results that it holds: use another --output"
+        with pytest.raises(BadInput, match=said):
+            check_target(path, folder, overwrite=True)
+    else:
+        check_target(path, folder, overwrite=False)
 
 
 URL = "https://huggingface.co/BAAI/bge-m3"

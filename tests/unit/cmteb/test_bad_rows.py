@@ -188,6 +188,49 @@ def test_the_official_data_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest
     assert loaded.data.status == "differs"  # its counts: a file of the repo may be missing
 
 
+_BAD: dict[str, tuple[str, str, Callable[[_Rows], _Rows | None], str]] = {
+    "no number": ("STSB", "data/*", _put(2, score=None), "no number in split test, column score, row 2"),
+    "no text": ("STSB", "data/*", _put(1, sentence2=None), "no text in split test, column sentence2, row 1"),
+    "one score": ("STSB", "data/*", _everywhere(score=1.0), "the score"),
+    "no such label of a pair": ("Ocnli", "data/*", _put(1, labels=2), "in split validation, column labels, row 1"),
+    "one label": ("Waimai", "data/train*", _everywhere(label=0), "the label 0 alone in column label"),
+    "no candidates": ("T2Reranking", "top_ranked/*", lambda rows: rows[1:], "no candidates of query"),
+}
+_BEYOND: dict[str, tuple[str, str, Callable[[_Rows], _Rows | None], str]] = {
+    "an empty text": ("STSB", "data/*", _put(1, sentence2=" "), "empty text in split test, column sentence2, row 1"),
+    "a score beyond": ("STSB", "data/*", _put(2, score=9.5), "column score, row 2"),
+}
+
+
+@pytest.mark.parametrize("known", ["nothing", "other rows", "these rows", "the commit"])
+@pytest.mark.parametrize("fault", [*_BAD, *_BEYOND])
+def test_rows_are_checked_unless_they_are_the_official_ones(
+    fault: str, known: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That some content is known to be the official one says nothing of other rows."""
+    from mteb.abstasks.task_metadata import TaskMetadata
+
+    from flagbench.cmteb import loading
+    from flagbench.runners.data.sources import Folder
+
+    name, files, change, said = (_BAD | _BEYOND)[fault]
+    task = _TASKS[name]
+    monkeypatch.setattr(TaskMetadata, "descriptive_stats", property(lambda self: None))
+    with monkeypatch.context() as at_the_commit:
+        at_the_commit.setattr(Folder, "known_commit", lambda self: task.revision)
+        these = _changed(tmp_path / "first", name, files, change).data
+    assert these.status == "official"
+    content = {"other rows": load(task, Snapshots(MINI)).data.content, "these rows": these.content}.get(known)
+    table = {} if content is None else {(task.name, task.revision): content}
+    monkeypatch.setattr(loading, "read_official", lambda path: table)
+    if known == "the commit":
+        monkeypatch.setattr(Folder, "known_commit", lambda self: task.revision)
+    if known in {"these rows", "the commit"}:
+        assert _changed(tmp_path / "second", name, files, change).data.status == "official"
+    else:
+        assert said in _refusal(tmp_path / "second", name, files, change)
+
+
 def test_moved_labels_are_other_content(tmp_path: Path) -> None:
     plain = load(_TASKS["STSB"], Snapshots(MINI)).data.content
     moved = _changed(

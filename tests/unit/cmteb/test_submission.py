@@ -450,6 +450,27 @@ def test_what_was_filled_in_by_hand_stays(made: Callable[..., Path], tmp_path: P
     assert filled_in(first.meta, folder) == first.meta
 
 
+@pytest.mark.parametrize("other", [{}, {"revision": "f" * 40}, {"name": "org/another"}, {"revision": None}], ids=str)
+def test_what_was_filled_in_by_hand_is_of_one_model_at_one_commit(
+    made: Callable[..., Path], tmp_path: Path, other: dict[str, str | None]
+) -> None:
+    first = checked(made("STSB", spec=OWN))
+    folder = write(first, tmp_path / "made")
+    path = folder / "model_meta.json"
+    by_hand = {"n_parameters": 24_000_000, "license": "mit", "public_training_code": "https://example.org/code"}
+    kept = json.loads(path.read_text(encoding="utf-8")) | by_hand | other
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    meta = filled_in(first.meta, folder)
+    if other:
+        assert meta == first.meta
+        assert set(by_hand) <= set(left_open(meta))
+    else:
+        assert {field: getattr(meta, field) for field in by_hand} == by_hand
+        assert set(left_open(meta)) == set(left_open(first.meta)) - set(by_hand)
+    path.unlink()
+    assert filled_in(first.meta, folder) == first.meta
+
+
 # Where it goes.
 
 

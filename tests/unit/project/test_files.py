@@ -77,6 +77,24 @@ def test_no_more_is_read_than_the_bound(tmp_path: Path) -> None:
         read_bytes(tmp_path / "it", FIX, largest=4)
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"\xef\xbb\xbfa = 1", "a = 1"),
+        (b"a = 1", "a = 1"),
+        (b"\xef\xbb\xbf", ""),
+        (b"", ""),
+        (b"\xef\xbb\xbf\xef\xbb\xbfa", "\ufeffa"),
+        (b"a\xef\xbb\xbfb", "a\ufeffb"),
+        (b"a\r\nb\xc3\xa4", "a\r\nbä"),
+    ],
+)
+def test_a_byte_order_mark_at_the_beginning_is_none_of_the_text(content: bytes, text: str, tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(content)
+    assert read_text(tmp_path / "it", FIX) == text
+    assert read_bytes(tmp_path / "it", FIX) == content
+
+
 def test_text_is_utf_8(tmp_path: Path) -> None:
     (tmp_path / "it").write_bytes(b"ab\xffc")
     with pytest.raises(BadInput, match=r"is not UTF-8 \(invalid start byte at byte 2\): copy it again"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flagbench import BadInput
+from flagbench.results.data_state import DataState
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, difference, find_all, find_run, find_runs, labelled, shared_metric, surely_alike
@@ -308,6 +311,67 @@ def test_files_of_another_time_and_folders_beside_the_hub_are_no_difference() ->
     unknown = [TaskRecord(**{**vars(each), "data": {"status": "unknown"}}) for each in (second, touched)]
     assert not surely_alike(*unknown)
     assert surely_alike(unknown[0], unknown[0])
+
+
+_ROWS = {"content": {"dev": {"rows": 9, "digest": "d" * 64}}}
+_OTHER_ROWS = {"content": {"dev": {"rows": 9, "digest": "e" * 64}}}
+
+
+def _over(data: Mapping[str, Any], marks: Mapping[str, Any]) -> TaskRecord:
+    """A record of some data, whose source of rows says something of itself."""
+    record, _ = made_task(data=dict(data))
+    return replace(record, settings=record.settings | {"data": dict(marks)})
+
+
+@pytest.mark.parametrize(
+    "states", list(product([*DataState, "fine"], repeat=2)), ids=lambda states: " and ".join(states)
+)
+@pytest.mark.parametrize("content", [({}, {}), (_ROWS, {}), ({}, _ROWS)], ids=["no content", "first", "second"])
+def test_without_content_of_both_only_two_over_the_official_data_are_alike_from_anywhere(
+    states: tuple[str, str], content: tuple[Mapping[str, Any], Mapping[str, Any]]
+) -> None:
+    first, second = (
+        _over({"status": str(state)} | dict(its), {"source": "folder", "files": files})
+        for state, its, files in zip(states, content, ("f1", "f2"), strict=True)
+    )
+    assert surely_alike(first, second) is (states == ("official", "official"))
+
+
+@pytest.mark.parametrize("states", list(product(DataState, repeat=2)), ids=" and ".join)
+def test_content_of_both_decides_whatever_else_is_recorded(states: tuple[str, str]) -> None:
+    here, there = {"source": "folder", "files": "f1"}, {"source": "hub", "commit": "c1"}
+    one, other = ({"status": str(state)} for state in states)
+    for marks in ((here, there), (here, here), (there, there)):
+        assert surely_alike(_over(one | _ROWS, marks[0]), _over(other | _ROWS, marks[1]))
+        assert not surely_alike(_over(one | _ROWS, marks[0]), _over(other | _OTHER_ROWS, marks[1]))
+
+
+@pytest.mark.parametrize(
+    ("marks", "content", "alike"),
+    [
+        (({"source": "hub", "commit": "c1"}, {"source": "hub", "commit": "c1"}), ({}, {}), True),
+        (({"source": "hub", "commit": "c1"}, {"source": "hub", "commit": "c1"}), (_ROWS, {}), True),
+        (({"source": "hub", "commit": "c1"}, {"source": "hub", "commit": "c1"}), ({}, _ROWS), True),
+        (({"source": "hub", "commit": "c1"}, {"source": "hub", "commit": "c2"}), ({}, {}), False),
+        (({"source": "folder", "files": "f1"}, {"source": "folder", "files": "f1"}), ({}, {}), True),
+        # The files of one were hashed, so that those of the other, with equal names and times, may have changed since.
+        (({"source": "folder", "files": "f1"}, {"source": "folder", "files": "f1"}), (_ROWS, {}), False),
+        (({"source": "folder", "files": "f1"}, {"source": "folder", "files": "f1"}), ({}, _ROWS), False),
+        (({"source": "folder", "files": "f1"}, {"source": "folder", "files": "f2"}), ({}, {}), False),
+        (({}, {}), ({}, {}), False),
+    ],
+)
+@pytest.mark.parametrize("status", ["differs", "unknown", "counts agree"])
+def test_where_the_rows_come_from_decides_of_other_data(
+    status: str,
+    marks: tuple[Mapping[str, Any], Mapping[str, Any]],
+    content: tuple[Mapping[str, Any], Mapping[str, Any]],
+    *,
+    alike: bool,
+) -> None:
+    first, second = (_over({"status": status} | dict(its), mark) for its, mark in zip(content, marks, strict=True))
+    assert surely_alike(first, second) is alike
+    assert surely_alike(second, first) is alike
 
 
 def test_rows_of_which_nothing_is_recorded_are_not_known_to_be_alike() -> None:

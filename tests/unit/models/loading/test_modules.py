@@ -6,13 +6,16 @@ import inspect
 import itertools
 import json
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flagbench.models.loading.detect import detect
+from flagbench.models.loading.modules import transformer_config
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.modules import Module, common_settings, modules_of
+from tests.checkpoints import write_bert, write_json
 from tests.parity.st_keys import EFFECT, KEYS, NONE, REFUSED, REFUSED_MODULES
 from tests.unit.checkpoint_files import BERT, CAUSAL, CROSS_ENCODER, QWEN2, modules, refusal, said
 
@@ -118,6 +121,39 @@ def test_keys_that_are_taken_or_refused(checkpoint: Any, file: str) -> None:
     assert {key for key, (done, _) in KEYS[file].items() if done == REFUSED} - ODD_VALUE.keys() <= {
         "keep_in_fp32_modules"
     }
+
+
+@pytest.mark.parametrize(
+    ("stated", "length"),
+    [
+        ({"max_seq_length": 8, "processor_kwargs": {"model_max_length": 16}}, 16),
+        ({"max_seq_length": 16, "processor_kwargs": {"model_max_length": 8}}, 8),
+        ({"max_seq_length": 8, "tokenizer_args": {"model_max_length": 16}}, 16),
+        ({"max_seq_length": None, "processor_kwargs": {"model_max_length": 16}}, 16),
+        ({"max_seq_length": 8, "processor_kwargs": {}}, 8),
+        ({"max_seq_length": 8, "processor_kwargs": {"trust_remote_code": False}}, 8),
+        ({"max_seq_length": 8, "model_kwargs": {"dtype": "float32"}, "config_kwargs": {"use_cache": False}}, 8),
+        ({"processor_kwargs": {"model_max_length": 16}}, 16),
+        ({"tokenizer_args": {"model_max_length": 16}}, 16),
+        ({"max_seq_length": 8}, 8),
+        ({"do_lower_case": True}, None),
+    ],
+    ids=str,
+)
+def test_the_length_is_the_one_that_sentence_transformers_cuts_at(
+    stated: dict[str, Any], length: int | None, tmp_path: Path
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from sentence_transformers.sentence_transformer.modules import Transformer
+
+    folder = write_bert(tmp_path / "bert")
+    write_json(folder / "sentence_bert_config.json", stated)
+    found = transformer_config(folder)
+
+    assert (found.max_length, found.lowercase) == (length, stated.get("do_lower_case", False))
+    if length is not None:
+        assert Transformer.load(str(folder)).max_seq_length == length
 
 
 @pytest.mark.parametrize("kind", ["Pooling", "Dense", "Normalize", "LayerNorm", "WeightedLayerPooling", "Dropout"])

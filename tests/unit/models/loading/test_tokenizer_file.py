@@ -222,6 +222,32 @@ def test_what_the_file_says_is_what_runs(model_type: str, change: str, tmp_path:
         assert change in parts_replaced(folder, model_type)
 
 
+def _with_ids(part: dict[str, Any], name: str, ids: list[int]) -> dict[str, Any]:
+    """A post-processor that puts other ids where a token's name stands."""
+    if "special_tokens" in part:
+        special = part["special_tokens"]
+        return part | {"special_tokens": special | {name: special[name] | {"ids": ids, "tokens": [name] * len(ids)}}}
+    return part | {key: [name, ids[0]] for key in ("cls", "sep") if part[key][0] == name}
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("ids", [[5], [1], [2, 2]], ids=str)
+@pytest.mark.parametrize("model_type", CLASSES)
+def test_a_post_processor_with_other_ids_than_its_tokens_have(
+    model_type: str, ids: list[int], place: str, tmp_path: Path
+) -> None:
+    """The names in the templates are as transformers 5 has them, and what is encoded is not."""
+    folder = written(tmp_path / "x", model_type, CLASSES[model_type])
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    part = content["post_processor"]
+    names = [*part["special_tokens"]] if "special_tokens" in part else [part["cls"][0], part["sep"][0]]
+    name = names[0 if place == "first" else -1]
+    write_json(folder / "tokenizer.json", content | {"post_processor": _with_ids(part, name, ids)})
+    assert run(read(folder)) == of_the_file(folder)
+    differs = run(transformers.AutoTokenizer.from_pretrained(folder)) != of_the_file(folder)
+    assert parts_replaced(folder, model_type) == (("post_processor",) if differs else ())
+
+
 def test_a_llama_of_transformers_4_and_a_class_that_is_not_known(tmp_path: Path) -> None:
     for name, make in (("llama", llama), ("camembert", xlm_roberta)):
         folder = written(tmp_path / name, name, make)

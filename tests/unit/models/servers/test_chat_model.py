@@ -709,6 +709,28 @@ def test_the_key_goes_into_one_header_and_nowhere_else(serve, monkeypatch, caplo
     assert SECRET not in "".join(texts) + str(server.questions) + caplog.text
 
 
+@pytest.mark.parametrize(
+    ("own", "openai", "taken"),
+    [
+        ("sk-own", "sk-openai", ("FLAGBENCH_API_KEY", "sk-own")),
+        ("sk-own", None, ("FLAGBENCH_API_KEY", "sk-own")),
+        (None, " sk-openai\n", ("OPENAI_API_KEY", "sk-openai")),
+        (" \n", "sk-openai", ("OPENAI_API_KEY", "sk-openai")),
+        ("", "", ("", "")),
+        (None, None, ("", "")),
+    ],
+)
+def test_the_key_for_flagbench_comes_before_one_that_is_set_for_all_programs(monkeypatch, own, openai, taken):
+    for name, value in (("FLAGBENCH_API_KEY", own), ("OPENAI_API_KEY", openai)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+
+    name, key = environment_key()
+    assert (name, key.reveal()) == taken
+
+
 @pytest.mark.parametrize("value", ["clé", "a\nb", "a\x01b"])
 def test_a_key_that_no_header_takes_is_refused_without_it(monkeypatch, value):
     monkeypatch.setenv(KEYS[0], value)

@@ -11,9 +11,10 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.cmteb.published.table import table
+from flagbench.results.data_state import DataState
 from flagbench.results.gate.judge import Report, Verdict, judge
 from flagbench.results.gate.published import as_baseline
-from flagbench.results.gate.rules import read_rules
+from flagbench.results.gate.rules import Rule, Rules, read_rules
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_runs, labelled
 from flagbench.results.values import Values
@@ -274,6 +275,36 @@ def test_data_that_is_not_known_to_be_the_same_is_inconclusive(tmp_path: Path) -
     assert "may be over different data" in report.notes[0]
 
 
+@pytest.mark.parametrize(
+    "data", [{}, {"status": None}, {"status": ""}, {"status": "Official"}, {"status": "fine"}, {"status": 1}], ids=str
+)
+@pytest.mark.parametrize("odd", [("baseline",), ("candidate",), ("baseline", "candidate")], ids="+".join)
+@pytest.mark.parametrize("check", ["max-drop = 200", "min-score = 1", "must-beat = true"])
+def test_data_of_a_status_that_is_none_is_inconclusive(
+    tmp_path: Path, check: str, odd: tuple[str, ...], data: dict[str, Any]
+) -> None:
+    """Equal content, or equal files, make it no better: nobody wrote what was compared with what."""
+    content = {"content": {"dev": {"rows": 9, "digest": "d" * 64}}}
+    official = {"status": "official", "differences": []}
+    runs = [
+        run_of(made_task("A", score, data=(data if whose in odd else official) | content))
+        for whose, score in (("baseline", 0.5), ("candidate", 0.6))
+    ]
+    verdict = one(tmp_path, check, *runs)
+    said = f"A: the {odd[0]} does not record which data it is over; evaluate it again"
+    assert (verdict.outcome, verdict.said) == ("inconclusive", said)
+    if len(odd) == 2:  # of equal files, without their content
+        verdict = one(tmp_path, check, *(run_of(made_task("A", score, data=data)) for score in (0.5, 0.6)))
+        assert (verdict.outcome, verdict.said) == ("inconclusive", said)
+
+
+@pytest.mark.parametrize("state", DataState)
+def test_data_of_any_status_that_is_one_is_judged_over_equal_rows(tmp_path: Path, state: DataState) -> None:
+    data = {"status": str(state), "differences": [], "content": {"dev": {"rows": 9, "digest": "d" * 64}}}
+    runs = [run_of(made_task("A", score, data=data)) for score in (0.5, 0.6)]
+    assert one(tmp_path, "must-beat = true", *runs).outcome == "pass"
+
+
 # Exit codes.
 
 
@@ -450,6 +481,33 @@ def test_what_published_scores_cannot_tell(tmp_path: Path) -> None:
     assert {each.subject: each.said for each in report.verdicts if each.outcome != "pass"} == {
         "LCQMC": "the candidate lacks LCQMC"
     }
+
+
+@pytest.mark.parametrize("accepted", [(), ("LCQMC",), ("LCQMC", "BQ"), ("LCQMC", "BQ", "ATEC")], ids=len)
+@pytest.mark.parametrize(("allowed", "outcome"), [(9.0, "pass"), (0.5, "FAIL")])
+def test_counts_that_were_accepted_of_some_tasks_are_said_of_each_average_with_one(
+    tmp_path: Path, accepted: tuple[str, ...], allowed: float, outcome: str
+) -> None:
+    run = published_run(-0.02)
+    counts = {"status": "counts agree", "differences": []}
+    tasks = {name: replace(its, data=counts) if name in accepted else its for name, its in run.record.tasks.items()}
+    run = replace(run, record=replace(run.record, tasks=tasks))
+    baseline, part = as_baseline(table().of_model(_MODEL), table().kinds, run, accept_counts=True)
+    names = ["LCQMC", "BQ", "ATEC"]
+    rules = Rules(
+        tmp_path / "gate.toml",
+        (Rule("rule 1", {"tasks": tuple(names), "averages": ("STS mean", "Retrieval mean")}, {"max-drop": allowed}),),
+    )
+    report = judge(rules, baseline, run, published_part=part)
+    assert {each.outcome for each in report.verdicts} == {outcome}
+    said = {
+        each.subject: each.said.endswith("; only the counts agree with the official data") for each in report.verdicts
+    }
+    assert said == {name: name in accepted for name in names} | {
+        "STS mean": bool(accepted),
+        "Retrieval mean": False,
+    }
+    assert sorted(report.accepted) == sorted(accepted)
 
 
 def test_a_task_is_compared_with_the_splits_that_are_published(tmp_path: Path) -> None:

@@ -72,6 +72,56 @@ def test_json_has_everything_in_full(report: Report) -> None:
     assert (found["baseline"]["model"], found["candidate"]["model"]) == ("org/a,b:c%", "org/two")
 
 
+_ALL = ("A", "B")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "outcome", "code", "counts"),
+    [
+        ({"A": 0.5, "B": 0.5}, "pass", 0, {"FAIL": 0, "inconclusive": 0, "pass": 2}),
+        ({"A": 0.4, "B": 0.5}, "regression", 1, {"FAIL": 1, "inconclusive": 0, "pass": 1}),
+        ({"A": 0.5}, "inconclusive", 2, {"FAIL": 0, "inconclusive": 1, "pass": 1}),
+        ({"A": 0.4}, "regression", 1, {"FAIL": 1, "inconclusive": 1, "pass": 0}),
+    ],
+)
+def test_json_says_what_the_exit_code_of_the_command_says(
+    tmp_path: Path, tasks: dict[str, float], outcome: str, code: int, counts: dict[str, int]
+) -> None:
+    base = run_of(*(made_task(name, 0.5) for name in _ALL))
+    run = run_of(*(made_task(name, score) for name, score in tasks.items()))
+    rules = Rules(tmp_path / "gate.toml", (Rule("rule 1", {"tasks": _ALL}, {"max-drop": 0.5}),))
+    judged = judge(rules, base, run)
+    found = json.loads(to_json(judged))
+    assert (found["outcome"], found["exit_code"], found["counts"]) == (outcome, code, counts)
+    assert judged.exit_code == code
+    word = {0: "PASS", 1: "REGRESSION", 2: "INCONCLUSIVE"}[code]
+    table, (*_, last) = render(judged)
+    assert last.plain.startswith(f"{word}: ")
+    assert str(last.style) == {0: "green", 1: "bold red", 2: "yellow"}[code]
+    assert table.row_count == len(_ALL)
+    assert to_markdown(judged).startswith(f"### Regression gate: {word}: ")
+
+
+def test_json_keeps_all_that_a_report_has(report: Report) -> None:
+    """A field each, none of them at its default."""
+    rules = replace(report.rules, alpha=0.01)
+    full = replace(report, rules=rules, notes=("note one", "note two"), too_few=3, tests=4, seed=5)
+    other = replace(full.baseline.record, spec={"pooling": "cls"})
+    full = replace(full, baseline=replace(full.baseline, record=other))
+    found = json.loads(to_json(full))
+    assert found["notes"] == ["note one", "note two"]
+    assert found["settings"] == full.settings
+    assert found["too_few_items"] == 3
+    assert found["method"] == {"tests": 4, "correction": "Holm", "alpha": 0.01, "seed": 5}
+    for whose, run in (("baseline", full.baseline), ("candidate", full.candidate)):
+        assert found[whose] == {
+            "model": run.record.model,
+            "revision": run.record.revision,
+            "benchmark": run.record.benchmark,
+            "path": str(run.folder),
+        }
+
+
 # Of the elements that Jenkins, GitLab and GitHub's reporters read.
 _CHILDREN = {"testsuites": {"testsuite"}, "testsuite": {"testcase"}, "testcase": {"failure", "error", "system-out"}}
 _REQUIRED = {

@@ -48,6 +48,12 @@ any-machine = false
     assert second.any_machine is False
 
 
+def test_a_file_with_a_byte_order_mark_is_the_same_file(tmp_path: Path) -> None:
+    """As editors of Windows save it."""
+    plain = rules_of(tmp_path, _RULE)
+    assert rules_of(tmp_path, f"\ufeff{_RULE}") == plain
+
+
 def test_what_is_not_said(tmp_path: Path) -> None:
     found = rules_of(tmp_path, _RULE)
     assert (found.alpha, found.rules[0].min_effect, found.rules[0].any_machine) == (0.05, 0.0, False)

@@ -16,6 +16,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.runners.store import store as store_module
+from flagbench.runners.store.folder import describe, read_identity
 from flagbench.runners.store.keys import keys_of
 from flagbench.runners.store.store import Store
 from flagbench.runners.store.upkeep import clear, inventory, verify
@@ -130,6 +131,39 @@ def test_a_forked_process_goes_on_in_a_shard_of_its_own(
 
 
 # A disk that is full, fails, or may not be written
+
+
+def test_the_identity_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut leaves an empty space.json, and nothing says what the vectors are of."""
+    path, real, synced = tmp_path / "space.json", os.fsync, []
+
+    def fsync(handle: int) -> None:
+        state = os.fstat(handle)
+        synced.append((state.st_ino, state.st_size, path.exists()))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    describe(tmp_path, IDENTITY)
+    state = path.stat()
+    assert synced == [(state.st_ino, state.st_size, False)]
+    assert read_identity(tmp_path) == IDENTITY
+    describe(tmp_path, IDENTITY | {"role": "passage"})
+    assert read_identity(tmp_path) == IDENTITY
+    assert len(synced) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_identity_that_does_not_get_to_the_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        describe(tmp_path, IDENTITY)
+    assert list(tmp_path.iterdir()) == []
+    assert read_identity(tmp_path) == {}
 
 
 @pytest.fixture
