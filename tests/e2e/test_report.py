@@ -22,6 +22,10 @@ from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_tree import read_page
 
 
+# The background jobs of a shell, and all that they start, begin without it.
+_HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+
+
 @contextmanager
 def serving(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process of ``flagbench serve`` on a free port, and where it serves."""
@@ -29,7 +33,7 @@ def serving(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str
         [
             sys.executable,
             "-c",
-            MAIN,
+            f"{_HEEDS_CTRL_C}\n{MAIN}",
             "serve",
             *map(str, arguments),
             "--port",
