@@ -21,7 +21,6 @@ from tests.e2e.commands import MAIN, here, loaded_by, one_line
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_tree import read_page
 
-
 # The background jobs of a shell, and all that they start, begin without it.
 _HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 
