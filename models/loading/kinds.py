@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from flagbench import BadInput
 from flagbench.files import read_text
-from flagbench.models.loading.folder import M3_COLBERT_HEAD, M3_SPARSE_HEAD, MODULES, is_there, read_json
+from flagbench.models.loading.folder import FIX, M3_COLBERT_HEAD, M3_SPARSE_HEAD, is_there, module_rows, read_json
 
 Kind = Literal[
     "encoder", "causal", "cross-encoder", "layerwise-reranker", "lightweight-reranker", "matroyshka-reranker"
@@ -43,7 +43,6 @@ _ANSWERING = ("ForConditionalGeneration", "ForImageTextToText", "ForVision2Seq")
 _QWEN3_RERANKER = "Qwen3-Reranker"
 # As its chat template asks for an answer.
 _YES_OR_NO = re.compile(r"""["'\\]yes["'\\]+ (or|and) ["'\\]+no["'\\]""", re.IGNORECASE)
-_FIX = "copy the checkpoint again"
 
 _SUMMARY_TOKENS = {f"<s{number}>" for number in range(1, 17)}
 
@@ -109,12 +108,11 @@ def scored_otherwise(directory: Path, name: str) -> str:
         directory: Its files.
         name: Of the hub repository or the folder.
     """
-    path = directory / MODULES
-    if is_there(path) and "LogitScore" in read_text(path, _FIX):
+    if any(row.kind == "LogitScore" for row in module_rows(directory)):
         return "by the LogitScore of sentence-transformers in its modules.json"
     stated = read_json(directory / "tokenizer_config.json").get("chat_template")
     path = directory / "chat_template.jinja"
-    template = read_text(path, _FIX) if is_there(path) else str(stated or "")
+    template = read_text(path, FIX) if is_there(path) else str(stated or "")
     if _QWEN3_RERANKER in name or _YES_OR_NO.search(template):
         return 'by "yes" against "no" after a chat template'
     return ""

@@ -18,13 +18,12 @@ from typing import Any
 
 from flagbench.files import read_bytes, read_json
 from flagbench.models.loading.checkpoint import Checkpoint
-from flagbench.models.loading.folder import is_there, read_config
+from flagbench.models.loading.folder import FIX, is_there, read_config
 from flagbench.models.spec import ModelSpec
 
 TOKENIZER_FILE = "tokenizer.json"
 _PARTS = ("normalizer", "pre_tokenizer", "model", "post_processor", "decoder", "added_tokens")
 
-_FIX = "copy the checkpoint again"
 Json = Any
 """A value of a JSON file."""
 
@@ -123,7 +122,7 @@ def with_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> tuple[ModelSpec, 
 
 def _tokenizer_bytes(folder: Path) -> bytes:
     path = folder / TOKENIZER_FILE
-    return read_bytes(path, _FIX) if is_there(path) else b""
+    return read_bytes(path, FIX) if is_there(path) else b""
 
 
 def parts_replaced(folder: Path, model_type: str) -> tuple[str, ...]:
@@ -147,12 +146,12 @@ def parts_replaced(folder: Path, model_type: str) -> tuple[str, ...]:
 @lru_cache(maxsize=8)
 def _parts_replaced(folder: Path, model_type: str, _changed: tuple[int, ...]) -> tuple[str, ...]:
     config = folder / "tokenizer_config.json"
-    settings = read_json(config, _FIX) if config.is_file() else {}
+    settings = read_json(config, FIX) if config.is_file() else {}
     settings = settings if isinstance(settings, dict) else {}
     name = _class_name(settings, model_type)
     if name in _FAITHFUL:
         return ()
-    tokenizer = read_json(folder / TOKENIZER_FILE, _FIX)
+    tokenizer = read_json(folder / TOKENIZER_FILE, FIX)
     if not isinstance(tokenizer, dict):
         return _PARTS  # it is refused when it is loaded
     files, built = _Files(tokenizer, settings), _BUILT.get(name)
