@@ -19,6 +19,7 @@ from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
     from flagbench.models.spec import ModelSpec
+    from flagbench.runners.data.sources import Source
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
 
@@ -135,6 +136,11 @@ class _AirBench(Benchmark):
         from flagbench.airbench.loading import load
 
         return load(task, dataset_of(task), snapshots)
+
+    def label_sources(self, task: Task, snapshots: Snapshots) -> Sequence[Source]:
+        """See Benchmark: the dev labels have a repo of their own."""
+        dataset = dataset_of(task)
+        return [snapshots.source(dataset.qrels_repo, REVISION)] if "dev" in dataset.splits else []
 
     def evaluate(
         self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None

@@ -29,9 +29,12 @@ def _refuse_other_settings(plan: Plan, step: Step) -> None:
         if not of_same_version or name in anew or record.status == "error":
             continue
         same_task = name == step.task.name
-        before, after = (_of_submission(settings, same_task) for settings in (record.settings, step.settings))
-        if before != after:
-            others = "; ".join(changes(before, after))
+        before = _of_submission(record.settings, same_task)
+        today, *former = (
+            _of_submission(each, same_task) for each in filter(None, (step.settings, step.former_settings))
+        )
+        if before not in (today, *former):
+            others = "; ".join(changes(before, today))
             again = "" if plan.request.overwrite else ", or make them anew with --overwrite"
             raise BadInput(
                 f"{plan.store.folder} holds AIR-Bench {step.task.group} results of other settings ({others}): choose "

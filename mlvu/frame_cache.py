@@ -28,38 +28,17 @@ from numpy.typing import NDArray
 from flagbench import BadData, BadInput
 from flagbench.models.prompts import Clip
 from flagbench.models.video import VideoSettings
+from flagbench.runners.data import file_digests
 
 SUFFIX = ".frames"
 _PARTIAL = ".partial"
 _FORMAT = 1
 _END = struct.Struct("<8sII")
 _MAGIC = b"FBclip\x01\n"
-_BLOCK = 1 << 18
 # What a killed process left half written; younger ones may be another's.
 _STALE_SECONDS = 3600.0
 
 Item = TypeVar("Item")
-
-
-def content_hash(path: Path) -> str:
-    """A hash of a file's size and of 256 KiB each of its head, middle and tail.
-
-    Not of all its bytes: a video of gigabytes is named in a millisecond. A file that was changed elsewhere only, at
-    the same size, would pass for the same; encoders change the index at the head or tail with every change.
-
-    Raises:
-        BadData: The file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
-            for begin in (0, size // 2 - _BLOCK // 2, size - _BLOCK):
-                file.seek(max(begin, 0))
-                digest.update(file.read(_BLOCK))
-    except OSError as error:
-        raise BadData(f"the video {path} cannot be read: {error.strerror}; download it again") from error
-    return digest.hexdigest()
 
 
 def key_of(path: Path, settings: VideoSettings) -> str:
@@ -70,7 +49,11 @@ def key_of(path: Path, settings: VideoSettings) -> str:
     """
     moving = (settings.sampler, settings.frames, settings.fps, settings.max_pixels)
     decoders = [metadata.version("av"), *([metadata.version("torchcodec")] if settings.decoder == "torchcodec" else [])]
-    text = json.dumps([_FORMAT, *decoders, content_hash(path), *moving])
+    try:
+        content = file_digests.of_ends(path)
+    except OSError as error:
+        raise BadData(f"the video {path} cannot be read: {error.strerror}; download it again") from error
+    text = json.dumps([_FORMAT, *decoders, content, *moving])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -292,7 +292,7 @@ def surely_alike(first: TaskRecord, second: TaskRecord) -> bool:
     """Tell whether records without ``difference`` are certainly over the same data.
 
     Their content says so where both have it. Counts never do: of records of which one has no content, the commit
-    does, or that both are over the official data; of two without, also the names, sizes and times of the files.
+    does, or that both are over the official data; of two without, also the digests of their files.
     """
     contents = [record.data.get("content") for record in (first, second)]
     if all(contents):

@@ -51,13 +51,20 @@ class RunStore:
         """Folder of saved predictions."""
         return self._own / "predictions"
 
-    def journal(self, task: str, settings: Mapping[str, Any]) -> tuple[Path, str]:
+    def journal(
+        self, task: str, settings: Mapping[str, Any], before: Mapping[str, Any] | None = None
+    ) -> tuple[Path, str]:
         """Path of the journal of a running task with these settings, and the digest that the file names.
 
         An earlier FlagBench may have begun the file, under the digest of the same settings as they were written then.
+
+        Args:
+            task: Name.
+            settings: All that moves its score.
+            before: The same, as they were written before data had digests of their bytes; None for none.
         """
-        earlier = former(settings)
-        digests = [settings_digest(each) for each in (settings, earlier) if each is not None]
+        written = [settings, before, former(before or settings)]
+        digests = [settings_digest(each) for each in written if each is not None]
         files = [(self._own / "answers" / f"{task}.{digest}.jsonl", digest) for digest in digests]
         return next((each for each in files if each[0].is_file()), files[0])
 
@@ -125,7 +132,9 @@ class RunStore:
             os.close(self._lock)
             self._lock = None
 
-    def write_task(self, run: RunRecord, record: TaskRecord, files: Mapping[str, str]) -> RunRecord:
+    def write_task(
+        self, run: RunRecord, record: TaskRecord, files: Mapping[str, str], former_digest: str = ""
+    ) -> RunRecord:
         """Store a finished or failed task and return the record with it.
 
         Result files come first and run.json last, each whole or not at all, so that a task counts as finished only
@@ -136,6 +145,7 @@ class RunStore:
             run: The record so far.
             record: The task.
             files: Text by file name, in the model's folder; empty for a failed task.
+            former_digest: Of the same settings as an earlier FlagBench wrote them; empty for none.
 
         Raises:
             BadInput: The disk is full or the folder cannot be written.
@@ -147,7 +157,7 @@ class RunStore:
             run = replace(run, tasks={**run.tasks, record.name: record})
             write_atomic(self.run_file, run.to_json())
             return run
-        if files and before and before.digest != record.digest:
+        if files and before and before.digest not in (record.digest, former_digest):
             for name in before.files:
                 self._set_aside(name, before.digest)
         elif files and before and before.status == "success":
@@ -156,6 +166,8 @@ class RunStore:
                 files=tuple(dict.fromkeys((*before.files, *record.files))),
                 scores={**before.scores, **record.scores},
             )
+            if not record.data.get("labels") and before.data.get("labels"):  # of a split that did not run again
+                record = replace(record, data={**record.data, "labels": before.data["labels"]})
         for name, text in files.items():
             path = self.folder / check_name(name)
             try:

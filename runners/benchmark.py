@@ -14,6 +14,7 @@ from flagbench.flags import flags_of
 from flagbench.models.contract import Adapter, Scorer
 from flagbench.models.spec import Ability
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.data.sources import Source
 from flagbench.runners.data.verdict import DataVerdict as DataVerdict
 from flagbench.runners.progress import Progress
 from flagbench.runners.request import Profile, RunRequest, options_of
@@ -242,6 +243,12 @@ class Benchmark(ABC):
             BadInput: As ``load``.
         """
         return self.load(task, snapshots, request).data
+
+    def label_sources(self, task: Task, snapshots: Snapshots) -> Sequence[Source]:
+        """The sources of labels that lie apart from the task's dataset: a finished task is scored again where they
+        have changed. By default there are none.
+        """
+        return ()
 
     @abstractmethod
     def evaluate(

@@ -116,11 +116,22 @@ def default_store(environment: Mapping[str, str] = os.environ) -> Path:
     Raises:
         BadInput: There is no home to have a cache in.
     """
-    named, cache = environment.get("FLAGBENCH_STORE"), environment.get("XDG_CACHE_HOME", "")
+    named = environment.get("FLAGBENCH_STORE")
+    return _at_home(Path(named)) if named else cache_folder(environment) / "store"
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """FlagBench's folder in the user's cache.
+
+    Raises:
+        BadInput: There is no home to have a cache in.
+    """
+    cache = Path(environment.get("XDG_CACHE_HOME", ""))
     # Its specification has a relative XDG_CACHE_HOME ignored.
-    folder = (
-        Path(named) if named else (Path(cache) if Path(cache).is_absolute() else Path("~/.cache")) / "flagbench/store"
-    )
+    return _at_home((cache if cache.is_absolute() else Path("~/.cache")) / "flagbench")
+
+
+def _at_home(folder: Path) -> Path:
     try:
         return folder.expanduser()
     except RuntimeError as error:

@@ -18,8 +18,10 @@ MINI = ROOT / "cmteb" / "mini"
 
 @pytest.fixture(autouse=True)
 def store_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test, nor a process that it starts, uses the store of the user or of another test."""
-    monkeypatch.setenv("FLAGBENCH_STORE", str(tmp_path_factory.getbasetemp() / f"store-{secrets.token_hex(8)}"))
+    """No test, nor a process that it starts, uses the store of the user or of another test, or the user's cache."""
+    base = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("FLAGBENCH_STORE", str(base / f"store-{secrets.token_hex(8)}"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(base / "cache"))
 
 
 @pytest.fixture(scope="session")

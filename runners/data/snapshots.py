@@ -22,15 +22,16 @@ class Snapshots:
         """
         # Absolute: to datasets a relative folder "org/name" is a hub id.
         self.root = root.resolve() if root is not None else None
-        self._hub: dict[tuple[str, str], HubRepo] = {}
+        self._known: dict[tuple[str, str], Source] = {}
 
     def source(self, repo: str, revision: str) -> Source:
-        """Find the source of a dataset; the same repo of the hub is the same source, which downloads once.
+        """Find the source of a dataset; the same repo is the same source, which downloads, or is hashed, once.
 
         Args:
             repo: ``org/name``.
             revision: Commit or branch on the hub; a folder has what it has.
         """
-        if self.root is not None:
-            return Snapshot(self.root, repo)
-        return self._hub.setdefault((repo, revision), HubRepo(repo, revision))
+        if (repo, revision) not in self._known:
+            found = Snapshot(self.root, repo) if self.root is not None else HubRepo(repo, revision)
+            self._known[repo, revision] = found
+        return self._known[repo, revision]

@@ -7,6 +7,7 @@ local folders of one name, whose README names configs, for the same data and ret
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from abc import ABC, abstractmethod
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flagbench import BadData, BadInput, printable
 from flagbench.files import user_path
 from flagbench.models.loading.hub import download
-from flagbench.results.identity import settings_digest
+from flagbench.runners.data import file_digests
 from flagbench.runners.data.hub_files import COMMIT, commit_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,15 @@ class Source(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Facts of the source that move a score, as plain values for a digest."""
+        """Facts of the source that move a score, as plain values for a digest.
+
+        Raises:
+            BadInput: They cannot be found out.
+        """
+
+    def former_settings(self) -> dict[str, Any] | None:
+        """The same as an earlier FlagBench wrote them; None where nothing has changed."""
+        return None
 
     @abstractmethod
     def known_commit(self) -> str | None:
@@ -239,12 +248,16 @@ class Folder(Source):
         return f"folder {self.path}"
 
     def settings(self) -> dict[str, Any]:
+        """See Source: names and bytes of the files."""
+        return {"source": "folder", "content": self._content}
+
+    def former_settings(self) -> dict[str, Any]:
         """See Source: names, sizes and times of the files."""
-        files = sorted(path for path in self.path.rglob("*") if path.is_file())
-        marks = [
-            [path.relative_to(self.path).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files
-        ]
-        return {"source": "folder", "files": settings_digest({"files": marks})}
+        return {"source": "folder", "files": file_digests.marks_of_folder(self.path)}
+
+    @functools.cached_property
+    def _content(self) -> str:
+        return file_digests.of_folder(self.path)
 
     def _absent(self) -> str:
         return f"the folder {self.path} does not exist"

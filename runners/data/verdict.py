@@ -37,12 +37,14 @@ class DataVerdict:
         source: Where the rows came from.
         content: Rows and digest by part of the data, such as ``test`` or ``dev/corpus``; empty where the benchmark
             makes no digests: then only the commit or the files say whether two runs are over the same data.
+        labels: Settings of the sources of labels that lie apart from the task's dataset.
     """
 
     status: DataState
     differences: tuple[str, ...]
     source: str
     content: Mapping[str, Content] = field(default_factory=dict)
+    labels: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         # A benchmark of another package may give its name.
@@ -99,7 +101,7 @@ def judge(
     Args:
         content: Of the rows, by part.
         counts: A line for each published count that they have not; None where no counts are published.
-        sources: Where they came from, the task's own first.
+        sources: Where they came from: the task's own, then those of its labels, where they lie apart.
         revision: The commit that the benchmark pins; a branch pins nothing.
         known: The official content by part; None where it is not known.
     """
@@ -118,4 +120,5 @@ def judge(
         status = DataState.OFFICIAL
     else:
         status = DataState.UNKNOWN if counts is None else DataState.COUNTS_AGREE
-    return DataVerdict(status, tuple(lines), every[0].where, content)
+    labels = [source.settings() for source in every[1:]]
+    return DataVerdict(status, tuple(lines), every[0].where, content, labels)

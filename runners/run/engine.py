@@ -100,7 +100,7 @@ class _Engine:
                 self._progress.line(f"{step.task.name}: finished before with the same settings, skipped")
                 continue
             result, files = self._score(step)
-            record = plan.store.write_task(record, result, files)
+            record = plan.store.write_task(record, result, files, step.former_digest)
             done.append(result)
             self._progress.line(_summary(result))
         return Finished(tuple(done), self._exit_code)
@@ -150,7 +150,7 @@ class _Engine:
             load_seconds = time.perf_counter() - started
         except (Exception, SystemExit) as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
-        journal, digest = plan.store.journal(step.task.name, step.settings)
+        journal, digest = plan.store.journal(step.task.name, step.settings, step.former_settings)
         if plan.request.overwrite:
             journal.unlink(missing_ok=True)
         evaluated = replace(self._evaluated, journal=journal, digest=digest)

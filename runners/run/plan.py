@@ -45,18 +45,30 @@ class Step:
     Attributes:
         task: Registry row.
         settings: All that moves its score.
-        digest: Hash of them.
+        former_settings: The same as an earlier FlagBench wrote them; None where nothing has changed.
         outputs: Names of the files that it will leave.
+        labels: Settings of the sources of its labels, where these lie apart from its dataset.
         state: ``finished`` tasks are skipped; ``again`` ones have a result with other settings, or were asked for.
         reason: Why ``again``.
     """
 
     task: Task
     settings: Mapping[str, Any]
-    digest: str
+    former_settings: Mapping[str, Any] | None
     outputs: tuple[str, ...]
-    state: State
+    labels: Sequence[Mapping[str, Any]] = ()
+    state: State = "new"
     reason: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Hash of the settings."""
+        return settings_digest(self.settings)
+
+    @property
+    def former_digest(self) -> str:
+        """Hash of the settings as an earlier FlagBench wrote them; empty where nothing has changed."""
+        return settings_digest(self.former_settings) if self.former_settings is not None else ""
 
 
 @dataclass(frozen=True)
@@ -134,28 +146,23 @@ def resolve(request: RunRequest) -> Plan:
     kept = {"store": "fp16"} if request.store_fp16 else {}
     drawn = {"profile": request.profile} if request.profile != "full" else {}
     own = {"options": _kept(benchmark, options)} if (options := benchmark.option_settings(request)) else {}
-    steps = tuple(
-        _step(
+    steps = []
+    for task in tasks:
+        source = snapshots.source(task.dataset, task.revision)
+        beside = {"task": _task_settings(benchmark, task)}
+        settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **own, **beside}
+        before = source.former_settings()
+        step = Step(
             task,
-            {
-                **model_settings(model.spec, task),
-                **second,
-                **kept,
-                **drawn,
-                **own,
-                "data": snapshots.source(task.dataset, task.revision).settings(),
-                "task": _task_settings(benchmark, task),
-            },
-            benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
-            store,
-            earlier,
-            overwrite=request.overwrite,
+            settings | {"data": source.settings()},
+            settings | {"data": before} if before else None,
+            outputs=benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
+            labels=[labels.settings() for labels in benchmark.label_sources(task, snapshots)],
         )
-        for task in tasks
-    )
+        steps.append(_with_state(step, store, earlier, overwrite=request.overwrite))
     averages = benchmark.averages(request)
     devices = device.names if any(each and each.checkpoint for each in (model, reranker)) else ("cpu",)
-    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, steps, averages)
+    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, tuple(steps), averages)
     benchmark.check_results(plan)
     return plan
 
@@ -294,30 +301,28 @@ def _check_folder(flag: str, folder: Path) -> None:
         raise BadInput(f"{flag} {folder}: {error.strerror}; choose another") from error
 
 
-def _step(
-    task: Task,
-    settings: Mapping[str, Any],
-    outputs: tuple[str, ...],
-    store: RunStore,
-    earlier: RunRecord | None,
-    *,
-    overwrite: bool,
-) -> Step:
-    digest = settings_digest(settings)
-    step = Step(task, settings, digest, outputs, "new")
-    if store.finished(earlier, task.name, digest, outputs) and not overwrite:
+def _with_state(step: Step, store: RunStore, earlier: RunRecord | None, *, overwrite: bool) -> Step:
+    """A step that knows whether it is finished."""
+    name = step.task.name
+    before: TaskRecord | None = earlier.tasks.get(name) if earlier else None
+    # Records before labels had digests say nothing of them.
+    labelled = not step.labels or before is None or before.data.get("labels", step.labels) == step.labels
+    digests = (step.digest, step.former_digest)
+    finished = any(store.finished(earlier, name, digest, step.outputs) for digest in digests)
+    if finished and labelled and not overwrite:
         return replace(step, state="finished")
-    before: TaskRecord | None = earlier.tasks.get(task.name) if earlier else None
     if before is None or before.status == "error":
         return step
-    if before.digest != digest:
-        reason = "settings differ: " + "; ".join(changes(before.settings, settings))
+    if before.digest not in digests:
+        reason = "settings differ: " + "; ".join(changes(before.settings, step.settings))
     elif overwrite:
         reason = "as asked for"
     elif before.later_error:
         reason = "it failed when it was last evaluated"
+    elif not labelled:
+        reason = "its labels have changed"
     else:
-        reason = "its result file is gone" if set(outputs) <= set(before.files) else "another split is asked for"
+        reason = "its result file is gone" if set(step.outputs) <= set(before.files) else "another split is asked for"
     return replace(step, state="again", reason=reason)
 
 

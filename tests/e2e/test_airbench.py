@@ -78,6 +78,26 @@ def test_each_split_of_each_dataset_has_its_file(done: Path) -> None:
     assert all(task["data"]["status"] == "differs" for task in tasks.values())
 
 
+def test_changed_dev_labels_are_scored_again(tmp_path: Path) -> None:
+    """They lie in a repo of their own; test results, which need none, stay."""
+    data, output = shutil.copytree(MINI, tmp_path / "data"), tmp_path / "out"
+    select = ["--benchmark", "air-bench", "--domains", "wiki", "--languages", "zh", "--data", data, "--output", output]
+    assert here("evaluate", RANDOM, *select).returncode == 0
+    before = tasks_of(output)[ZH]
+    labels = next((data / "AIR-Bench").glob("qrels-qa_wiki_zh*/*/*dev*.jsonl"))
+    rows = [json.loads(line) for line in labels.read_text(encoding="utf-8").splitlines()]
+    turned = [json.dumps(row | {"relevance": 1 - int(row["relevance"] > 0)}) + "\n" for row in rows]
+    labels.write_text("".join(turned), encoding="utf-8")
+    test_only = here("evaluate", RANDOM, *select, "--splits", "test")
+    assert f"{ZH}: finished before" in test_only.stderr
+    again = here("evaluate", RANDOM, *select)
+    assert "its labels have changed" in again.stderr
+    after = tasks_of(output)[ZH]
+    assert after["scores"] != before["scores"]
+    assert (after["digest"], after["files"]) == (before["digest"], before["files"])
+    assert f"{ZH}: finished before" in here("evaluate", RANDOM, *select).stderr
+
+
 def test_the_score_command_gives_the_scores_of_the_run(done: Path, tmp_path: Path) -> None:
     result = here("score", "air-bench", done, "--mini", "--json", tmp_path / "scores.json")
     assert result.returncode == 0, result.stderr

@@ -247,6 +247,19 @@ def test_a_result_with_equal_settings_is_overwritten(store: RunStore) -> None:
     assert not (store.folder / "flagbench" / "replaced").exists()
 
 
+def test_a_split_is_added_to_a_result_of_the_same_settings_as_they_were_written_before(store: RunStore) -> None:
+    labels = [{"source": "folder", "content": "c1"}]
+    dev = _task(files=("found/dev.json",), scores={"dev": {"default": 0.5}}, data={"labels": labels})
+    run = store.write_task(_run(), dev, {"found/dev.json": "dev"})
+    test = _task(files=("found/test.json",), scores={}, digest="d2", data={"labels": []})
+    run = store.write_task(run, test, {"found/test.json": "test"}, "d1")
+    assert run.tasks["LCQMC"].files == ("found/dev.json", "found/test.json")
+    assert run.tasks["LCQMC"].data["labels"] == labels, "the labels of dev are known still"
+    assert not (store.folder / "flagbench" / "replaced").exists()
+    store.write_task(run, replace(test, digest="d3"), {"found/test.json": "other"}, "")
+    assert _text(store, "flagbench/replaced/found/test.d2.json") == "test"
+
+
 def test_splits_of_one_task_add_up(store: RunStore) -> None:
     dev = _task(files=("found/dev.json",), scores={"dev": {"default": 0.5}})
     test = _task(files=("found/test.json",), scores={})
@@ -538,6 +551,19 @@ def test_where_things_lie_in_the_folder_of_a_run(tmp_path: Path) -> None:
     assert store.journal("A", settings) == (older, then)
     (own / "answers" / f"A.{digest}.jsonl").touch()
     assert store.journal("A", settings) == (own / "answers" / f"A.{digest}.jsonl", digest)
+
+
+def test_a_journal_that_was_begun_before_data_had_digests_is_gone_on_with(tmp_path: Path) -> None:
+    store = RunStore(tmp_path, "org/model", "v1")
+    settings = {"model": {"adapter": "dense"}, "data": {"source": "folder", "content": "c1"}}
+    before = settings | {"data": {"source": "folder", "files": "f1"}}
+    first = before | {"model": {"adapter": "models.dense:load"}}
+    folder = store.folder / "flagbench" / "answers"
+    folder.mkdir(parents=True)
+    for written in (first, before, settings):  # the younger one, where there are several
+        digest = settings_digest(written)
+        (folder / f"A.{digest}.jsonl").touch()
+        assert store.journal("A", settings, before) == (folder / f"A.{digest}.jsonl", digest)
 
 
 def test_a_file_to_write_is_looked_at_before_the_work(tmp_path: Path) -> None:

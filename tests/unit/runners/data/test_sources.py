@@ -28,7 +28,21 @@ def _data(folder: Path) -> Path:
 
 
 def test_a_snapshot_and_a_folder_of_the_same_files_have_the_same_settings(tmp_path: Path) -> None:
-    """Names, sizes and times; the digest is that of canonical JSON, as results before had it."""
+    """Names and bytes; the digest is that of canonical JSON."""
+    folder = _data(tmp_path / "org" / "data")
+    marks = [
+        ["README.md", hashlib.sha256(b"# Rows\n").hexdigest()],
+        ["rows/test.jsonl", hashlib.sha256(b'{"text": "one"}\n{"text": "two"}\n').hexdigest()],
+    ]
+    text = json.dumps({"files": marks}, sort_keys=True)
+    expected = {"source": "folder", "content": hashlib.sha256(text.encode()).hexdigest()[:16]}
+    assert Snapshot(tmp_path, "org/data").settings() == expected
+    assert Folder(folder).settings() == expected
+    os.utime(folder / "README.md", ns=(0, 1_700_000_000_000_000_009))
+    assert Folder(folder).settings() == expected
+
+
+def test_an_earlier_flagbench_knew_files_by_size_and_time(tmp_path: Path) -> None:
     folder = _data(tmp_path / "org" / "data")
     marks = [
         ["README.md", 7, 1_700_000_000_000_000_000],
@@ -36,10 +50,10 @@ def test_a_snapshot_and_a_folder_of_the_same_files_have_the_same_settings(tmp_pa
     ]
     text = json.dumps({"files": marks}, sort_keys=True)
     expected = {"source": "folder", "files": hashlib.sha256(text.encode()).hexdigest()[:16]}
-    assert Snapshot(tmp_path, "org/data").settings() == expected
-    assert Folder(folder).settings() == expected
+    assert Snapshot(tmp_path, "org/data").former_settings() == expected
     os.utime(folder / "README.md", ns=(0, 1_700_000_000_000_000_009))
-    assert Folder(folder).settings() != expected
+    assert Folder(folder).former_settings() != expected
+    assert HubRepo("org/data", _COMMIT).former_settings() is None
 
 
 def test_the_settings_of_a_repo_are_its_commit() -> None:

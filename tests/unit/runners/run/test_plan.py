@@ -163,12 +163,16 @@ def test_changed_files_of_a_snapshot_move_the_digest(request_: RunRequest, data:
     _store(plan, *plan.steps)
     assert set(_states(resolve(asked)).values()) == {"finished"}
     path = data / "C-MTEB" / "LCQMC" / "data" / "test-00000-of-00001.jsonl"
-    path.write_text(path.read_text(encoding="utf-8").replace("1}", "0}", 1), encoding="utf-8")
     stat = path.stat()
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000_000))
+    path.write_text(path.read_text(encoding="utf-8").replace("1}", "0}", 1), encoding="utf-8")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert path.stat().st_size == stat.st_size
     after = resolve(asked)
     assert _states(after) == {"LCQMC": "again", "STSB": "finished"}
-    assert "data.files" in _step(after, "LCQMC").reason
+    assert "data.content" in _step(after, "LCQMC").reason
+    for each in data.rglob("*"):
+        os.utime(each, (1_700_000_000, 1_700_000_000))
+    assert _step(resolve(asked), "STSB").state == "finished", "the date of a file is no part of its content"
 
 
 def test_a_further_file_of_a_snapshot_moves_the_digest(request_: RunRequest, data: Path) -> None:
@@ -230,7 +234,7 @@ def test_settings_are_those_of_model_reranker_instruction_data_and_task(
         "profile": "quick",
         "task": task,
     }
-    assert step.settings["data"].keys() == {"source", "files"}
+    assert step.settings["data"].keys() == {"source", "content"}
     assert step.digest == settings_digest(step.settings)
 
 

@@ -1,0 +1,131 @@
+"""Digests of the bytes of data files, kept for as long as the file system says that a file is unchanged.
+
+Reading gigabytes to see that nothing has changed would take longer than a finished run. So the digest of a large file
+is kept under its device, inode, size and times, in a small database of the user's cache. The time of change is among
+them, which no program sets: a file that was written anew under its old size and date has another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from flagbench import BadData, BadInput
+from flagbench.files import MIB, open_file
+from flagbench.results.identity import settings_digest
+from flagbench.runners.request import cache_folder
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+DATABASE = "file-digests.sqlite"
+
+_FIX = "copy the data again, or change its rights"
+_BLOCK = 1 << 18
+_SMALL = MIB  # read sooner than looked up
+# File systems keep times in steps, of 2 s at most (FAT): a file that changed a moment ago may change again within one.
+_STEP_NS = 2_000_000_000
+
+_State = tuple[int, int, int, int, int]
+"""Device, inode, size, and the times of modification and of change."""
+
+
+def of_folder(folder: Path) -> str:
+    """A digest of the names and bytes of all files below a folder, but for hidden ones, which are no data.
+
+    Raises:
+        BadData: As ``of_file``.
+    """
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    return settings_digest({"files": [[name.as_posix(), of_file(folder / name)] for name in shown]})
+
+
+def marks_of_folder(folder: Path) -> str:
+    """A digest of the names, sizes and times of all files below a folder, by which results once knew their data."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    marks = [[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    return settings_digest({"files": marks})
+
+
+def of_file(path: Path) -> str:
+    """A digest of a file's bytes; of a video, which is too large to be read for that, see ``of_ends``.
+
+    Raises:
+        BadData: It is no regular file, or may not be read.
+    """
+    try:
+        state = _state(path)
+        if (mimetypes.guess_type(path.name)[0] or "").startswith("video/"):
+            return of_ends(path)
+        if state[2] < _SMALL:
+            return _read(path)
+        known = _with_database(lambda database: _find(database, state))
+        if known is not None:
+            return known
+        now, digest = time.time_ns(), _read(path)
+        if _state(path) == state and now - max(state[3:]) > _STEP_NS:
+            _with_database(lambda database: _keep(database, state, digest))
+        return digest
+    except OSError as error:
+        raise BadData(f"{path} cannot be read ({error.strerror}): {_FIX}") from error
+
+
+def of_ends(path: Path) -> str:
+    """A digest of a file's size and of 256 KiB each of its head, middle and tail.
+
+    Not of all its bytes: a video of gigabytes is named in a millisecond. A file that was changed elsewhere only, at
+    the same size, would pass for the same; encoders change the index at the head or tail with every change.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
+        for begin in (0, size // 2 - _BLOCK // 2, size - _BLOCK):
+            file.seek(max(begin, 0))
+            digest.update(file.read(_BLOCK))
+    return digest.hexdigest()
+
+
+def _state(path: Path) -> _State:
+    state = path.stat()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def _read(path: Path) -> str:
+    with open_file(path, _FIX, error=BadData) as file:
+        return hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()
+
+
+def _with_database(use: Callable[[sqlite3.Connection], str | None]) -> str | None:
+    """Use the database; without one, such as where there is no home or it is damaged, files are read each time."""
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(folder / DATABASE, timeout=1)) as database, database:
+            database.execute("CREATE TABLE IF NOT EXISTS digests (state TEXT PRIMARY KEY, digest TEXT NOT NULL)")
+            return use(database)
+    except (OSError, sqlite3.Error, BadInput):
+        return None
+
+
+def _find(database: sqlite3.Connection, state: _State) -> str | None:
+    row = database.execute("SELECT digest FROM digests WHERE state = ?", (_key(state),)).fetchone()
+    return row[0] if row else None
+
+
+def _keep(database: sqlite3.Connection, state: _State, digest: str) -> None:
+    database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (_key(state), digest))
+
+
+def _key(state: _State) -> str:
+    return " ".join(map(str, state))

@@ -1,0 +1,145 @@
+"""Digests of data files: their bytes decide, and a large file that is unchanged is read once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flagbench import BadData
+from flagbench.runners.data import file_digests
+from flagbench.runners.data.file_digests import DATABASE, of_file, of_folder
+
+LARGE = 3_000_000
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache, of which FlagBench's folder is not there yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "flagbench"
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour after the files were written."""
+    now = time.time_ns
+    monkeypatch.setattr(file_digests.time, "time_ns", lambda: now() + 3_600_000_000_000)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are read."""
+    names: list[str] = []
+    original: Callable[..., object] = file_digests.open_file
+
+    def open_file(path: Path, *arguments: object, **named: object) -> object:
+        names.append(path.name)
+        return original(path, *arguments, **named)
+
+    monkeypatch.setattr(file_digests, "open_file", open_file)
+    return names
+
+
+def _large(path: Path, seed: bytes = b"a") -> Path:
+    path.write_bytes(seed * LARGE)
+    return path
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+@pytest.mark.usefixtures("later")
+def test_other_bytes_of_the_same_size_and_date_are_another_file(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"a" * size)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    first = of_file(path)
+    assert first == hashlib.sha256(b"a" * size).hexdigest()
+    path.write_bytes(b"a" * (size - 1) + b"b")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert of_file(path) == hashlib.sha256(b"a" * (size - 1) + b"b").hexdigest() != first
+
+
+@pytest.mark.usefixtures("later")
+def test_a_large_file_that_is_unchanged_is_read_once(tmp_path: Path, opened: list[str], cache: Path) -> None:
+    path = _large(tmp_path / "corpus.parquet")
+    (tmp_path / "small.jsonl").write_bytes(b"a")
+    first = [of_file(path), of_file(tmp_path / "small.jsonl")]
+    assert [of_file(path), of_file(tmp_path / "small.jsonl")] == first
+    assert opened == ["corpus.parquet", "small.jsonl", "small.jsonl"]
+    assert (cache / DATABASE).is_file()
+    path.rename(tmp_path / "renamed.parquet")
+    assert of_file(tmp_path / "renamed.parquet") == first[0]
+
+
+def test_a_file_that_changed_a_moment_ago_is_read_again(tmp_path: Path, opened: list[str]) -> None:
+    """It may change again before the clock of the file system has moved on."""
+    path = _large(tmp_path / "corpus.parquet")
+    assert of_file(path) == of_file(path)
+    assert opened == ["corpus.parquet"] * 2
+
+
+@pytest.mark.parametrize("fault", ["no database", "a folder in its place", "no home"])
+@pytest.mark.usefixtures("later")
+def test_without_a_database_files_are_read_each_time(
+    tmp_path: Path, opened: list[str], cache: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    if fault == "no database":
+        cache.mkdir(parents=True)
+        (cache / DATABASE).write_bytes(b"not a database" * 1000)
+    elif fault == "a folder in its place":
+        (cache / DATABASE).mkdir(parents=True)
+    else:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr(Path, "expanduser", _no_home)
+    path = _large(tmp_path / "corpus.parquet")
+    assert {of_file(path), of_file(path)} == {hashlib.sha256(b"a" * LARGE).hexdigest()}
+    assert opened == ["corpus.parquet"] * 2
+
+
+def _no_home(path: Path) -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_a_video_is_known_by_its_size_head_middle_and_tail(tmp_path: Path, opened: list[str]) -> None:
+    path = tmp_path / "film.mp4"
+    data = bytearray(LARGE)
+    seen = set()
+    for place in (None, 0, LARGE // 2, LARGE - 1):
+        if place is not None:
+            data[place] ^= 1
+        path.write_bytes(data)
+        seen.add(of_file(path))
+    path.write_bytes(data + b"0")
+    seen.add(of_file(path))
+    assert len(seen) == 5
+    data[LARGE // 4] ^= 1
+    path.write_bytes(data + b"0")
+    assert of_file(path) in seen
+    assert opened == []
+
+
+def test_a_folder_is_the_names_and_bytes_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "data" / "rows").mkdir(parents=True)
+    (tmp_path / "data" / "README.md").write_bytes(b"one")
+    (tmp_path / "data" / "rows" / "test.jsonl").write_bytes(b"two")
+    first = of_folder(tmp_path / "data")
+    for hidden in (".gitattributes", ".cache/huggingface/x.metadata", "rows/.part"):
+        path = tmp_path / "data" / hidden
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"three")
+    os.mkfifo(tmp_path / "data" / "pipe")
+    assert of_folder(tmp_path / "data") == first, "hidden files and pipes are no data"
+    (tmp_path / "data" / "rows" / "test.jsonl").rename(tmp_path / "data" / "rows" / "dev.jsonl")
+    second = of_folder(tmp_path / "data")
+    (tmp_path / "data" / "rows" / "dev.jsonl").write_bytes(b"tvo")
+    assert len({first, second, of_folder(tmp_path / "data")}) == 3
+
+
+def test_a_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"none\.jsonl cannot be read \(No such file or directory\): copy the data again"):
+        of_file(tmp_path / "none.jsonl")
