@@ -25,8 +25,8 @@ _HERE = Path(__file__).parent
 _MINI = _HERE / "mini"
 
 
-class _ThroughMteb(Benchmark):
-    """Base of both benchmarks: data and scoring through mteb's task objects, imported when first needed."""
+class ThroughMteb(Benchmark):
+    """A benchmark whose tasks are mteb's task objects, which score them; mteb is imported when it is first needed."""
 
     imports = ("flagbench.cmteb.loading", "flagbench.cmteb.evaluation")
     profiles = PROFILES
@@ -57,7 +57,7 @@ class _ThroughMteb(Benchmark):
         return table()
 
 
-class _CMteb(_ThroughMteb):
+class _CMteb(ThroughMteb):
     """The 31 tasks of ``MTEB(cmn, v1)`` and the groups beside them."""
 
     name = "cmteb"
@@ -109,7 +109,7 @@ class _CMteb(_ThroughMteb):
         _check_layout(task, snapshots, separate_configs=task.kind in RANKED and task.group != "crosslingual")
 
 
-class _Mteb(_ThroughMteb):
+class _Mteb(ThroughMteb):
     """Any text task of mteb, with mteb's own revisions, splits and main scores."""
 
     name = "mteb"

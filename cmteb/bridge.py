@@ -24,7 +24,7 @@ from flagbench.models.inputs import Input
 from flagbench.models.ranking import Retrieval
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.runners.benchmark import EvaluatedModel
-from flagbench.runners.data.texts import ItemColumn
+from flagbench.runners.data.texts import ItemColumn, TextColumn, TitledTexts
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Progress
@@ -38,6 +38,9 @@ _MODEL_TYPES: Mapping[Retrieval, str] = {
     "colbert": "late-interaction",
     "hybrid": "hybrid",
 }
+UNKNOWN_LANGUAGE = "und"
+"""ISO 639-2 of a language that is not known: mteb's tasks name one."""
+
 _ROLES: dict[str | None, Role] = {"query": "query", "document": "passage", None: "symmetric"}
 
 
@@ -211,19 +214,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def passage_texts(corpus: Any) -> list[str]:
+def passage_texts(corpus: Any) -> Sequence[str]:
     """Passages as a model reads them: title and text joined by a space, then stripped, as mteb joins them.
 
     Args:
-        corpus: Dataset with ``text`` and maybe ``title``.
+        corpus: Dataset with ``text`` and maybe ``title``; its rows are read when they are asked for.
     """
-    texts = corpus["text"][:]
-    if "title" not in corpus.column_names:
-        return [text.strip() for text in texts]
-    return [
-        f"{title} {text}".strip() if title else text.strip()
-        for title, text in zip(corpus["title"][:], texts, strict=True)
-    ]
+    columns = ["title", "text"] if "title" in corpus.column_names else ["text"]
+    table = corpus.select_columns(columns).with_format("arrow")[:]
+    titles = TextColumn(table.column("title")) if len(columns) > 1 else None
+    return TitledTexts(TextColumn(table.column("text")), titles)
 
 
 def passage_inputs(corpus: Any, task_metadata: Any) -> Sequence[Input]:
@@ -257,7 +257,7 @@ def query_inputs(queries: Any, task_metadata: Any) -> Sequence[Input]:
 def _language(task_metadata: Any, subset: str) -> str:
     """ISO 639-1 of a task's subset; empty where it has several languages, or none is given."""
     codes = task_metadata.hf_subsets_to_langscripts.get(subset) or ()
-    languages = {iso_639_1(code) for code in codes}
+    languages = {iso_639_1(code) for code in codes if code != UNKNOWN_LANGUAGE}
     return languages.pop() if len(languages) == 1 else ""
 
 

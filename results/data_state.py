@@ -17,6 +17,8 @@ class DataState(StrEnum):
     """A count, or the content, is not that of the official data; or only a part of it was scored."""
     UNKNOWN = "unknown"
     """Nothing is published that it could be checked against."""
+    OWN = "own"
+    """The user's own data, of which nothing is official."""
     COUNTS_AGREE = "counts agree"
     """The counts are the published ones, which rows of other content may have too."""
     OFFICIAL = "official"
@@ -39,6 +41,11 @@ class DataState(StrEnum):
         """The state as a note on a score; all that is shown of it has this wording."""
         return _WORDS[self]
 
+    @property
+    def marked(self) -> bool:
+        """Whether a score is marked as one that a published score of the task does not compare with."""
+        return self not in (DataState.OFFICIAL, DataState.OWN)
+
     def comparable(self, *, accept_counts: bool = False) -> bool:
         """Tell whether scores may be compared with published ones.
 
@@ -52,5 +59,6 @@ _WORDS = {
     DataState.OFFICIAL: "official data",
     DataState.COUNTS_AGREE: "only the counts agree with the official data",
     DataState.DIFFERS: "not the official data",
+    DataState.OWN: "own data",
     DataState.UNKNOWN: "not known to be the official data",
 }

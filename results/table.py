@@ -67,12 +67,12 @@ def _task_row(record: TaskRecord) -> Row:
     if record.status == "error":
         return Row(record.name, record.kind, None, False, f"failed: {record.error}")
     state = DataState.of(record.data)
-    note = "" if state.comparable() else state.words
+    note = state.words if state.marked else ""
     error = None
     if record.sample:
         note = f"{record.sample['items']:,} of {record.sample['of']:,} items: not comparable"
         error = record.sample["error"]
-    comparable = state.comparable() and record.status == "success"
+    comparable = not state.marked and record.status == "success"
     note = "; ".join(filter(None, (note, record.note)))
     return Row(record.name, record.kind, record.score, comparable, note, error)
 

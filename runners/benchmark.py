@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -224,6 +224,16 @@ class Benchmark(ABC):
             BadInput: The dataset, a config or a split is absent.
         """
 
+    def evidence(self, request: RunRequest) -> Sequence[str]:
+        """How the data was recognised, a line each, where that is not given; by default none."""
+        return ()
+
+    def faults(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Iterator[str]:
+        """All faults of a task's rows that ``evaluate`` would refuse, for ``flagbench validate``; by default none are
+        looked for.
+        """
+        yield from ()
+
     def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
         """Remarks on oddities of a task's data, a line each, for ``flagbench validate``; none where that takes long."""
         return ()
@@ -243,6 +253,10 @@ class Benchmark(ABC):
             BadInput: As ``load``.
         """
         return self.load(task, snapshots, request).data
+
+    def source(self, task: Task, snapshots: Snapshots) -> Source:
+        """The source of a task's rows; by default the snapshot, or the repo of the hub, of its dataset."""
+        return snapshots.source(task.dataset, task.revision)
 
     def label_sources(self, task: Task, snapshots: Snapshots) -> Sequence[Source]:
         """The sources of labels that lie apart from the task's dataset: a finished task is scored again where they

@@ -30,6 +30,7 @@ OWN: Mapping[str, str] = {
     "mteb": "flagbench.cmteb.benchmark:MTEB",
     "air-bench": "flagbench.airbench.benchmark:AIR_BENCH",
     "mlvu": "flagbench.mlvu.benchmark:MLVU",
+    "own": "flagbench.suites.own.benchmark:OWN",
 }
 
 

@@ -201,7 +201,7 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
         if not found and not surely_alike(first, record):
             notes.append(f"{run.label} and {base.label} may be over different data, as nothing recorded tells")
     states = {DataState.of(record.data) for record in records if record and record.data}
-    notes += [state.words for state in DataState if state in states and not state.comparable()]
+    notes += [state.words for state in DataState if state in states and state.marked]
     for run, record, its in scored:
         if said := contradicted(record, its):
             notes.append(f"{run.label}: {printable(said)}")

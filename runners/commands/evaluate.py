@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput
+from flagbench import BadData, BadInput, in_one_line
 from flagbench.runners.arguments import add_store_option, any_path, positive, size
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
@@ -234,6 +234,12 @@ def _validate(options: argparse.Namespace) -> int:
     from flagbench.runners.commands.show import show_plan
     from flagbench.runners.run import plan
 
+    code = 0
     for request in requests_of(options):
-        show_plan(plan.resolve(request), console())
-    return 0
+        resolved = plan.resolve(request)
+        show_plan(resolved, console())
+        for step in resolved.steps:
+            for fault in resolved.benchmark.faults(step.task, resolved.snapshots, request):
+                code = BadData.exit_code
+                print(f"flagbench: {in_one_line(fault)}", file=sys.stderr)
+    return code

@@ -49,6 +49,8 @@ def show_start(plan: Plan, console: Console) -> None:
         say(console, f"  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
         for line in plan.reranker.evidence:
             say(console, f"    {line}")
+    for line in plan.benchmark.evidence(plan.request):
+        say(console, f"  {line}")
     again = [step for step in plan.steps if step.state == "again"]
     for step in again:
         say(console, f"  {step.task.name} runs again: {step.reason}")
@@ -64,7 +66,7 @@ def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
             "(flagbench/run.json has what was drawn)",
         )
     else:
-        for state in [state for state in DataState if state in states and not state.comparable()]:
+        for state in [state for state in DataState if state in states and state.marked]:
             say(console, f"* {state.words} (see run.json): scores are not comparable with published ones")
     if any(record.status != "error" for record in finished.records):
         say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
@@ -85,7 +87,10 @@ def show_plan(plan: Plan, console: Console) -> None:
         say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
         for line in plan.reranker.evidence:
             say(console, f"          {line}")
-    say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}")
+    recognised = plan.benchmark.evidence(plan.request)
+    say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}" if not recognised else "data")
+    for line in recognised:
+        say(console, f"          {line}")
     if plan.request.profile != "full":
         say(console, f"profile   {plan.request.profile}: a sample of each task that is larger")
     say(console, f"output    {plan.store.folder}")

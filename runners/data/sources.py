@@ -11,16 +11,16 @@ import functools
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flagbench import BadData, BadInput, printable
+from flagbench import BadData, BadInput
 from flagbench.files import user_path
 from flagbench.models.loading.hub import download
-from flagbench.runners.data import file_digests
+from flagbench.runners.data import cards, file_digests
 from flagbench.runners.data.hub_files import COMMIT, commit_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Source(ABC):
         """Names of the configs."""
         from datasets.inspect import get_dataset_config_names
 
-        named = _named_configs(self.card())
+        named = cards.configs(self.card())
         if named:
             return [str(entry["config_name"]) for entry in named]
         folder = self.files("*")
@@ -98,7 +98,7 @@ class Source(ABC):
         """Names of the splits of a config."""
         from datasets.inspect import get_dataset_split_names
 
-        named = _named_files(self.card(), config)
+        named = cards.files(self.card(), config)
         if named:
             return list(named)
         folder = self.files("*")
@@ -159,7 +159,7 @@ class Source(ABC):
         from datasets.load import load_dataset
 
         folder = self.card()
-        named = _named_files(folder, config)
+        named = cards.files(folder, config)
         if named and split not in named:
             raise BadData(
                 f"{folder}: config '{config or 'default'}' has no split '{split}' (it has {', '.join(named)})"
@@ -335,53 +335,6 @@ def _logged() -> Iterator[list[str]]:
         yield lines
     finally:
         logger.handlers = before
-
-
-def _named_configs(folder: Path) -> list[dict[str, Any]]:
-    """The configs that a dataset's card names; empty when it names none."""
-    from huggingface_hub import metadata_load
-
-    card = folder / "README.md"
-    metadata = _read_or_refuse(card, lambda: metadata_load(card) if card.is_file() else None) or {}
-    configs = metadata.get("configs") if isinstance(metadata, dict) else metadata
-    if not isinstance(configs or [], list) or not all(isinstance(entry, dict) for entry in configs or []):
-        raise BadData(f"{card}: its configs are {_shown(configs)} and not a list of tables; fix its YAML")
-    return [entry for entry in configs or [] if "config_name" in entry]
-
-
-def _named_files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
-    """Patterns of the files of each split of a config, where the card gives them so; else empty.
-
-    The form read here is the one of the benchmark repos, ``data_files: [{split, path}, …]``; all others are left to
-    datasets. A card that names configs, but not this one, is an error.
-    """
-    configs = _named_configs(folder)
-    entry = next((each for each in configs if each["config_name"] == (config or "default")), None)
-    if entry is None:
-        if configs and config:
-            names = ", ".join(str(each["config_name"]) for each in configs)
-            raise BadData(f"{folder} has no config '{config}' (it has {names})")
-        return {}
-    files = entry.get("data_files")
-    if not isinstance(files, list) or not all(
-        isinstance(each, dict) and {"split", "path"} <= each.keys() for each in files
-    ):
-        return {}
-    prefix = f"{str(entry['data_dir']).strip('/')}/" if entry.get("data_dir") else ""
-    found: dict[str, list[str]] = {}
-    for each in files:
-        paths = each["path"] if isinstance(each["path"], list) else [each["path"]]
-        if not paths or not all(isinstance(path, str) and path and not path.startswith("/") for path in paths):
-            raise BadData(
-                f"{folder / 'README.md'}: the path of split '{each['split']}' is {_shown(each['path'])}, and not the "
-                "name of files in the folder; fix its YAML"
-            )
-        found[str(each["split"])] = [prefix + path.removeprefix("./") for path in paths]
-    return found
-
-
-def _shown(value: object) -> str:
-    return printable(f"{value!r:.60}")
 
 
 def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> IterableDataset:

@@ -63,6 +63,35 @@ class TextColumn(_Rows[str]):
         return text
 
 
+class TitledTexts(_Rows[str]):
+    """Texts behind their titles, with a blank between them, then stripped.
+
+    Args:
+        texts: A column of them.
+        titles: In step with the texts, empty for none; None where no text has a title.
+    """
+
+    def __init__(self, texts: TextColumn, titles: TextColumn | None = None) -> None:
+        self._texts = texts
+        self._titles = titles
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __iter__(self) -> Iterator[str]:
+        if self._titles is None:
+            yield from (text.strip() for text in self._texts)
+        else:
+            yield from map(_joined, self._titles, self._texts)
+
+    def _row(self, row: int) -> str:
+        return _joined(self._titles[row] if self._titles is not None else "", self._texts[row])
+
+
+def _joined(title: str, text: str) -> str:
+    return f"{title} {text}".strip() if title else text.strip()
+
+
 class ItemColumn(_Rows[Input]):
     """Items of one image each, read from disk when asked for; a row without an image is its text.
 

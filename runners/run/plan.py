@@ -148,7 +148,7 @@ def resolve(request: RunRequest) -> Plan:
     own = {"options": _kept(benchmark, options)} if (options := benchmark.option_settings(request)) else {}
     steps = []
     for task in tasks:
-        source = snapshots.source(task.dataset, task.revision)
+        source = benchmark.source(task, snapshots)
         beside = {"task": _task_settings(benchmark, task)}
         settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **own, **beside}
         before = source.former_settings()

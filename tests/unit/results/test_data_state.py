@@ -38,8 +38,9 @@ def test_all_that_show_a_state_have_its_words() -> None:
         assert DataState.of({"status": str(state)}) is state
     for odd in ({}, {"status": "exact"}, {"status": 3}, {"status": ["official"]}):
         assert DataState.of(odd) is DataState.UNKNOWN
-    assert [state.comparable() for state in DataState] == [False, False, False, True]
-    assert [state.comparable(accept_counts=True) for state in DataState] == [False, False, True, True]
+    assert [state.comparable() for state in DataState] == [False, False, False, False, True]
+    assert [state.comparable(accept_counts=True) for state in DataState] == [False, False, False, True, True]
+    assert [state.marked for state in DataState] == [True, True, False, True, False]
 
 
 def test_content_decides_whether_two_runs_are_alike() -> None:

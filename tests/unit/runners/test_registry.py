@@ -15,7 +15,7 @@ from flagbench.runners import registry
 from flagbench.runners.registry import find_benchmark, names, registered
 from tests.unit.runners.test_benchmark import A, B, _Plain
 
-_OURS = ("cmteb", "mteb", "air-bench", "mlvu")
+_OURS = ("cmteb", "mteb", "air-bench", "mlvu", "own")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadData
-from flagbench.runners.data import sources
+from flagbench.runners.data import cards, sources
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder, HubRepo, Snapshot
 
@@ -134,11 +134,11 @@ _TWO = "- config_name: zh\n  data_dir: /zh/\n  data_files:\n  - split: dev\n    
 
 def test_files_that_a_card_names(tmp_path: Path) -> None:
     folder = _card(tmp_path, _DEFAULT, _TWO)
-    assert sources._named_files(folder, None) == {"test": ["data/test-*.jsonl"]}
-    assert sources._named_files(folder, "default") == {"test": ["data/test-*.jsonl"]}
-    assert sources._named_files(folder, "zh") == {"dev": ["zh/a.jsonl", "zh/b.jsonl"]}
+    assert cards.files(folder, None) == {"test": ["data/test-*.jsonl"]}
+    assert cards.files(folder, "default") == {"test": ["data/test-*.jsonl"]}
+    assert cards.files(folder, "zh") == {"dev": ["zh/a.jsonl", "zh/b.jsonl"]}
     with pytest.raises(BadData) as caught:
-        sources._named_files(folder, "en")
+        cards.files(folder, "en")
     assert str(caught.value) == f"{folder} has no config 'en' (it has default, zh)"
 
 
@@ -155,7 +155,7 @@ def test_files_that_a_card_names(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_card_says_in_another_form_is_left_to_datasets(tmp_path: Path, config: str) -> None:
-    assert sources._named_files(_card(tmp_path, config), None) == {}
+    assert cards.files(_card(tmp_path, config), None) == {}
 
 
 def test_of_a_repo_whose_card_names_no_files_all_are_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

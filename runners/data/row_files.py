@@ -1,0 +1,207 @@
+"""Rows of files that users bring: JSON, JSON lines, CSV, TSV and parquet, compressed or not, one row after the other.
+
+A value of CSV or TSV is a text, whatever it looks like: an id 007 keeps its zeros. A row is numbered as a person finds
+it: by its line in a file of text, from 1, and by its place in parquet, from 0.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+from flagbench import BadData, in_one_line
+from flagbench.files import MIB, open_file, parse_json, read_json
+
+Kind = Literal["jsonl", "json", "csv", "tsv", "parquet", "words"]
+
+ENDINGS: Mapping[str, Kind] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".txt": "words",
+    ".trec": "words",
+    ".qrels": "words",
+    ".qrel": "words",
+}
+"""Kinds of files by their ending; ``words`` are lines of words with blanks or tabs between them, without a heading."""
+
+_FIX = "fix the data"
+_LONGEST = 64 * MIB  # of a line: a passage is a text that somebody wrote
+_ROWS_A_READ = 10_000
+_SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}$")
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """A file of rows.
+
+    Attributes:
+        path: The file.
+        kind: How its rows are written.
+        name: Its name without endings, and without the number of a shard: ``test`` of ``test-00000-of-00002.parquet``.
+        compressed: Whether it is written with gzip.
+    """
+
+    path: Path
+    kind: Kind
+    name: str
+    compressed: bool = False
+
+    @classmethod
+    def of(cls, path: Path) -> RowFile | None:
+        """A file by its name; None where its ending is none of ours."""
+        compressed = path.suffix.lower() == ".gz"
+        name = path.with_suffix("") if compressed else path
+        kind = ENDINGS.get(name.suffix.lower())
+        if kind is None or (compressed and kind == "parquet"):
+            return None
+        return cls(path, kind, _SHARD.sub("", name.stem), compressed)
+
+    def columns(self) -> list[str]:
+        """The names of its columns, of JSON those of its first row; none of ``words``, and of a file without rows.
+
+        Raises:
+            BadData: It cannot be read.
+        """
+        if self.kind == "parquet":
+            with _parquet(self.path) as file:
+                return list(file.schema_arrow.names)
+        if self.kind in ("csv", "tsv"):
+            with self._lines() as lines:
+                return next(self._cells(lines), (0, []))[1]
+        return [] if self.kind == "words" else list(next(self.rows(), (0, {}))[1])
+
+    def rows(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Its rows, with the number of each.
+
+        Raises:
+            BadData: The file cannot be read, or a row is none.
+        """
+        if self.kind == "parquet":
+            yield from self._of_parquet()
+        elif self.kind in ("csv", "tsv"):
+            yield from self._of_cells()
+        elif self.kind == "json":
+            yield from self._of_json()
+        else:
+            yield from self._of_lines()
+
+    def place(self, row: int) -> str:
+        """A row as messages name it."""
+        return f"{self.path}, {'line' if self.kind not in ('parquet', 'json') else 'row'} {row}"
+
+    def _of_parquet(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        number = 0
+        with _parquet(self.path) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_A_READ):
+                for row in batch.to_pylist():
+                    yield number, row
+                    number += 1
+
+    def _of_json(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        value = read_json(self.path, _FIX, error=BadData)
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            raise BadData(f"{self.path} is not a list of objects, one for each row: {_FIX}, or write JSON lines")
+        yield from enumerate(value)
+
+    def _of_lines(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        with self._lines() as lines:
+            for number, line in lines:
+                if not line.strip():
+                    continue
+                if self.kind == "words":
+                    yield number, {str(place): word for place, word in enumerate(line.split())}
+                    continue
+                try:
+                    row = parse_json(line)
+                except ValueError as error:
+                    raise BadData(f"{self.place(number)} {in_one_line(error)}: {_FIX}") from error
+                if not isinstance(row, dict):
+                    raise BadData(f"{self.place(number)} is not an object with a value for each column: {_FIX}")
+                yield number, row
+
+    def _of_cells(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        with self._lines() as lines:
+            cells = self._cells(lines)
+            _, heading = next(cells, (0, []))
+            if twice := next((name for name in heading if heading.count(name) > 1), None):
+                raise BadData(f"{self.path} has two columns '{twice}': {_FIX}")
+            for number, row in cells:
+                if len(row) != len(heading):
+                    raise BadData(
+                        f"{self.place(number)} has {len(row)} values for {len(heading)} columns: {_FIX} (a value with "
+                        f"a {'comma' if self.kind == 'csv' else 'tab'} in it needs quotes)"
+                    )
+                yield number, dict(zip(heading, row, strict=True))
+
+    def _cells(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+        """Rows of CSV or TSV with the line in which each ends, the heading first."""
+        csv.field_size_limit(_LONGEST)
+        last = 0
+
+        def counted() -> Iterator[str]:
+            nonlocal last
+            for number, line in lines:
+                last = number
+                yield line
+
+        try:
+            for row in csv.reader(counted(), delimiter="," if self.kind == "csv" else "\t", strict=True):
+                if row:
+                    yield last, row
+        except csv.Error as error:
+            raise BadData(f"{self.place(last)} is not {self.kind.upper()} ({error}): {_FIX}") from error
+
+    @contextmanager
+    def _lines(self) -> Iterator[Iterator[tuple[int, str]]]:
+        """Numbered lines of text, with their ends."""
+        with open_file(self.path, _FIX, error=BadData) as file:
+            source = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if self.compressed else file
+            yield self._decoded(io.BufferedReader(cast("io.RawIOBase", source)) if self.compressed else source)
+
+    def _decoded(self, source: Any) -> Iterator[tuple[int, str]]:
+        number = 0
+        try:
+            while line := source.readline(_LONGEST + 1):
+                number += 1
+                if len(line) > _LONGEST:
+                    raise BadData(f"{self.place(number)} is longer than {_LONGEST // MIB} MiB: {_FIX}")
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise BadData(f"{self.place(number)} is not UTF-8 ({error.reason}): {_FIX}") from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadData(f"{self.path} cannot be read ({in_one_line(error)}): copy it again") from error
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_file(path, _FIX, error=BadData) as handle:
+        try:
+            with pq.ParquetFile(handle) as file:
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            raise BadData(f"{path} cannot be read as parquet ({in_one_line(error)}): copy it again") from error
+
+
+def files_below(folder: Path) -> Sequence[RowFile]:
+    """The files of rows below a folder, by name; hidden ones, and those in hidden folders, are none."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and not path.is_dir() and (file := RowFile.of(path)):
+            found.append(file)
+    return found

@@ -1,0 +1,190 @@
+"""A team's own data as a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flagbench import BadData, BadInput
+from flagbench.cmteb.benchmark import ThroughMteb
+from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, text_model
+from flagbench.runners.request import RunRequest, options_of
+from flagbench.runners.search.metrics import Metric
+from flagbench.runners.task import Task, pick
+from flagbench.suites.own.layouts import DataSet, find
+from flagbench.suites.own.options import OwnOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flagbench.models.loading.resolve import Model
+    from flagbench.runners.data.snapshots import Snapshots
+    from flagbench.runners.data.sources import Source
+
+_GROUP = "own"
+_MAIN_SCORES: Mapping[str, str] = {
+    "Retrieval": "ndcg_at_10",
+    "Reranking": "map_at_1000",
+    "STS": "cosine_spearman",
+    "PairClassification": "max_ap",
+    "Classification": "accuracy",
+    "Clustering": "v_measure",
+}
+"""mteb's main scores of its Chinese tasks by type."""
+
+_METRICS: Mapping[str, Sequence[str]] = {
+    "STS": ("cosine_spearman", "cosine_pearson", "spearman", "pearson"),
+    "PairClassification": ("max_ap", "cosine_ap", "max_accuracy", "max_f1"),
+    "Classification": ("accuracy", "f1", "ap"),
+    "Clustering": ("v_measure", "nmi"),
+}
+"""Other scores of mteb that may be the main one; of retrieval and reranking any at a cutoff."""
+
+_CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
+"""mteb's, of retrieval (``AbsTaskRetrieval.k_values``)."""
+
+_FAULTS_SHOWN = 50
+
+
+class _Own(ThroughMteb):
+    """Data sets of the user, recognised by their files; each is a task."""
+
+    name = "own"
+    title = "own data"
+    options = OwnOptions
+    examples = (
+        "flagbench evaluate BAAI/bge-m3 --benchmark own --data-set ./faq",
+        "flagbench evaluate ./checkpoint-2000 --benchmark own --data-set ./sets --reranker BAAI/bge-reranker-v2-m3",
+        "flagbench validate ./checkpoint-2000 --benchmark own --data-set ./faq",
+    )
+
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark: which there are, a folder says."""
+        return ()
+
+    def select(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark."""
+        found = tuple(map(_task, _data_sets(request)))
+        chosen = pick(
+            found, names=request.tasks, kinds=request.types, group=_GROUP, hint="these are the data sets of --data-set"
+        )
+        if request.profile != "full":
+            from flagbench.cmteb.sampling import refuse_others
+
+            refuse_others(chosen, request.profile)
+        return chosen
+
+    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
+        """See Benchmark: the mean over several data sets."""
+        if options_of(request, OwnOptions).data_set is None:  # of runs that lie there, whose folder is not known
+            return {}
+        names = [task.name for task in map(_task, _data_sets(request))]
+        return {"Mean": names} if len(names) > 1 else {}
+
+    def listing(self, tasks: Sequence[Task]) -> Listing:
+        """See Benchmark."""
+        rows = [[task.name, task.kind, ", ".join(task.splits), task.main_score] for task in tasks]
+        return Listing(["task", "type", "splits", "main score"], rows)
+
+    def settings(self, task: Task) -> Mapping[str, Any]:
+        """See Benchmark: the folder's place is none of them. What its task.toml says is part of its content."""
+        return asdict(replace(task, dataset=task.name))
+
+    def source(self, task: Task, snapshots: Snapshots) -> Source:
+        """See Benchmark."""
+        from flagbench.runners.data.sources import Folder
+
+        return Folder(Path(task.dataset))
+
+    def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+        """See Benchmark: with the instructions of the data sets."""
+        model = text_model(request, on_cpu)
+        ours = [
+            (data.name if data.kind not in ("Retrieval", "Reranking") else f"{data.name}-query", data.said.instruction)
+            for data in _data_sets(request)
+            if data.said.instruction
+        ]
+        return replace(model, spec=replace(model.spec, prompts=(*ours, *model.spec.prompts))) if ours else model
+
+    def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
+        """See Benchmark: what is recognised has all its files."""
+
+    def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
+        """See Benchmark."""
+        from flagbench.cmteb.content import content_of
+        from flagbench.cmteb.sampling import sampled
+        from flagbench.results.data_state import DataState
+        from flagbench.suites.own.loading import made_task
+
+        data = _data_set(task, request)
+        content = made_task(task, data, _refuse)
+        verdict = DataVerdict(DataState.OWN, (), f"folder {data.folder}", content_of(task, content))
+        return sampled(Loaded(task, verdict, content, notes=()), request.profile)
+
+    def evidence(self, request: RunRequest) -> Sequence[str]:
+        """See Benchmark."""
+        return [line for data in _data_sets(request) for line in data.evidence]
+
+    def faults(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Iterator[str]:
+        """See Benchmark."""
+        from flagbench.suites.own.reading import read
+
+        found: list[str] = []
+        read(_data_set(task, request), found.append)
+        yield from found[:_FAULTS_SHOWN]
+        if len(found) > _FAULTS_SHOWN:
+            yield f"{task.name}: and {len(found) - _FAULTS_SHOWN:,} more faults"
+
+
+OWN: Benchmark = _Own()
+
+
+def _data_sets(request: RunRequest) -> tuple[DataSet, ...]:
+    folder = options_of(request, OwnOptions).data_set
+    if folder is None:
+        raise BadInput("--benchmark own needs --data-set DIR, a folder with a data set or with folders of them")
+    if request.data or request.mini:
+        raise BadInput(f"--benchmark own reads --data-set: drop {'--data' if request.data else '--mini'}")
+    return find(folder)
+
+
+def _data_set(task: Task, request: RunRequest) -> DataSet:
+    return next(each for each in _data_sets(request) if each.name == task.name)
+
+
+def _task(data: DataSet) -> Task:
+    main_score = _MAIN_SCORES[data.kind]
+    if data.said.metric:
+        main_score = _metric(data)
+    return Task(
+        name=data.name,
+        kind=data.kind,
+        dataset=str(data.folder),
+        revision="own",
+        splits=data.splits,
+        main_score=main_score,
+        group=_GROUP,
+    )
+
+
+def _metric(data: DataSet) -> str:
+    """The main score that a data set asks for, by mteb's name.
+
+    Raises:
+        BadData: There is none for its type.
+    """
+    known = _METRICS.get(data.kind, ())
+    if known:
+        if data.said.metric in known:
+            return data.said.metric
+        raise BadData(f"{data.folder}: {data.kind} has no metric '{data.said.metric:.60}'; it has {', '.join(known)}")
+    metric = Metric.parse(data.said.metric)
+    if metric.cutoff not in _CUTOFFS:
+        raise BadData(f"{data.folder}: {metric.title} is not computed; cutoffs are {', '.join(map(str, _CUTOFFS))}")
+    return metric.name
+
+
+def _refuse(fault: str) -> None:
+    raise BadData(fault)

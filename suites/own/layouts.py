@@ -1,0 +1,313 @@
+"""Which data set a folder holds, told by the names of its files and of their columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from flagbench import BadData, first_few
+from flagbench.files import user_path
+from flagbench.runners.data import cards
+from flagbench.runners.data.row_files import RowFile, files_below
+from flagbench.suites.own.task_file import NAME, TaskFile, read_task_file
+
+Groups = Mapping[tuple[str, str], Sequence[RowFile]]
+"""Files by what they hold (``corpus``, ``queries``, ``qrels``, ``candidates``, ``rows``) and by split, empty for all.
+"""
+
+_HOLDS: Mapping[str, str] = {
+    "corpus": "corpus",
+    "queries": "queries",
+    "query": "queries",
+    "qrels": "qrels",
+    "top_ranked": "candidates",
+    "candidates": "candidates",
+}
+_BEFORE = re.compile(rf"(?P<split>\w+)[_-](?P<holds>{'|'.join(_HOLDS)})")
+_AFTER = re.compile(rf"(?P<holds>{'|'.join(_HOLDS)})[._-](?P<split>\w+)")
+_ROWS_FOLDERS = {"", "data"}
+
+# Columns by what they hold, as the layouts call them; the first that is there counts.
+NAMES: Mapping[str, Sequence[str]] = {
+    "id": ("_id", "id", "docid", "qid"),
+    "title": ("title",),
+    "text": ("text", "sentence", "contents"),
+    "query-id": ("query-id", "query_id", "qid", "0"),
+    "corpus-id": ("corpus-id", "corpus_id", "docid", "2"),
+    "relevance": ("score", "relevance", "3"),
+    "corpus-ids": ("corpus-ids", "corpus_ids", "docids"),
+    "query": ("query",),
+    "positives": ("pos", "positive"),
+    "negatives": ("neg", "negative"),
+    "sentence1": ("sentence1", "sent1", "text1"),
+    "sentence2": ("sentence2", "sent2", "text2"),
+    "score": ("score",),
+    "label": ("label", "labels"),
+    "sentences": ("sentences",),
+    "labels": ("labels",),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way to lay out a data set.
+
+    Attributes:
+        title: As people call it.
+        kind: Type of the tasks that it holds.
+        needs: Columns by what the files with them hold.
+        optional: Columns that may be there.
+    """
+
+    title: str
+    kind: str
+    needs: Mapping[str, Sequence[str]]
+    optional: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+_SEARCHED = {"corpus": ("id", "text"), "queries": ("id", "text"), "qrels": ("query-id", "corpus-id", "relevance")}
+_TITLED = {"corpus": ("title",)}
+LAYOUTS: Sequence[Layout] = (
+    Layout("candidates to re-rank", "Reranking", {**_SEARCHED, "candidates": ("query-id", "corpus-ids")}, _TITLED),
+    Layout("corpus, queries and qrels", "Retrieval", _SEARCHED, _TITLED),
+    Layout("queries with their positives and negatives", "Reranking", {"rows": ("query", "positives", "negatives")}),
+    Layout("pairs with a score", "STS", {"rows": ("sentence1", "sentence2", "score")}),
+    Layout("pairs with a label", "PairClassification", {"rows": ("sentence1", "sentence2", "label")}),
+    Layout("sets of texts with labels", "Clustering", {"rows": ("sentences", "labels")}),
+    Layout("texts with labels", "Classification", {"rows": ("text", "label")}),
+)
+_TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set, recognised.
+
+    Attributes:
+        name: Of its task.
+        folder: Where it lies.
+        layout: How it is laid out.
+        kind: Type of its task.
+        splits: That are scored.
+        groups: Its files.
+        columns: Names of the columns, by file group and by what they hold.
+        said: What its task.toml says.
+        evidence: Why it was taken for this, a line each.
+    """
+
+    name: str
+    folder: Path
+    layout: Layout
+    kind: str
+    splits: tuple[str, ...]
+    groups: Groups
+    columns: Mapping[str, Mapping[str, str]]
+    said: TaskFile
+    evidence: tuple[str, ...]
+
+    def files(self, holds: str, split: str) -> Sequence[RowFile]:
+        """The files of a split; those of all splits where it has none of its own."""
+        return self.groups.get((holds, split)) or self.groups.get((holds, ""), ())
+
+
+def find(folder: Path) -> tuple[DataSet, ...]:
+    """The data sets of a folder: itself, or those in the folders below it.
+
+    Raises:
+        BadData: There is none, or one of them cannot be told.
+    """
+    folder = user_path(folder).resolve()
+    if not folder.is_dir():
+        raise BadData(f"--data-set {folder}: no such folder; it holds the files of a data set, or folders that do")
+    if (folder / NAME).exists() or _groups(folder):
+        return tuple(_data_sets(folder))
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    if not below:
+        raise BadData(f"--data-set {folder}: {_nothing(folder)}")
+    found = [each for path in below for each in _data_sets(path)]
+    names = [each.name for each in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise BadData(f"--data-set {folder}: two data sets have the name {twice}: give one another name in its {NAME}")
+    return tuple(found)
+
+
+def _data_sets(folder: Path) -> Iterator[DataSet]:
+    """The data sets of one folder: one, or one for each subset of a repo of mteb."""
+    subsets = _groups(folder)
+    if not subsets:
+        raise BadData(f"{folder}: {_nothing(folder)}")
+    said = read_task_file(folder)
+    for subset, groups in subsets.items():
+        yield _recognised(folder, subset, groups, said)
+
+
+def _nothing(folder: Path) -> str:
+    return f"it has no files of rows (jsonl, json, csv, tsv, parquet, each but the last also .gz); {_expected()}"
+
+
+def _expected() -> str:
+    return "expected is " + "; ".join(f"{each.title} ({_shown(each)})" for each in LAYOUTS[1:4]) + "; …"
+
+
+def _shown(layout: Layout) -> str:
+    parts = [
+        (f"{holds} with " if holds != "rows" else "") + ", ".join(NAMES[column][0] for column in columns)
+        for holds, columns in layout.needs.items()
+    ]
+    return "; ".join(parts)
+
+
+def _groups(folder: Path) -> Mapping[str, Groups]:
+    """The files of a folder by subset, as its card or their names say."""
+    found: dict[str, dict[tuple[str, str], list[RowFile]]] = {}
+    for subset, holds, split, file in _of_card(folder) or _of_names(folder):
+        found.setdefault(subset, {}).setdefault((holds, split), []).append(file)
+    return found
+
+
+def _of_card(folder: Path) -> list[tuple[str, str, str, RowFile]]:
+    """Files that the card of a repo gives to configs and splits."""
+    found = []
+    for config, split, paths in cards.each_split(folder):
+        subset, _, holds = config.rpartition("-")
+        if holds not in _HOLDS:
+            subset, holds = ("", config) if config in _HOLDS or config == "default" else (config, "rows")
+        split = "" if holds == "corpus" else split
+        found += [(subset, _HOLDS.get(holds, "rows"), split, file) for file in map(RowFile.of, paths) if file]
+    return found
+
+
+def _of_names(folder: Path) -> Iterator[tuple[str, str, str, RowFile]]:
+    for file in files_below(folder):
+        holds, split = _told_by_name(file.path.relative_to(folder).parent, file.name)
+        if holds == "rows" and file.kind == "words":
+            continue  # a note, a licence
+        if holds:
+            yield "", holds, split, file
+
+
+def _told_by_name(parent: PurePath, name: str) -> tuple[str, str]:
+    """What a file holds and of which split; nothing where its folder is none of a data set's."""
+    above = parent.name
+    if len(parent.parts) > 1:  # of a data set below this one
+        return "", ""
+    if above in _HOLDS:
+        return _HOLDS[above], "" if name in _HOLDS or _HOLDS[above] == "corpus" else name
+    if above not in _ROWS_FOLDERS:
+        return "", ""
+    if name in _HOLDS:
+        return _HOLDS[name], ""
+    if match := _BEFORE.fullmatch(name) or _AFTER.fullmatch(name):
+        return _HOLDS[match["holds"]], match["split"]
+    return "rows", name
+
+
+def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> DataSet:
+    """The data set that files make.
+
+    Raises:
+        BadData: They make none, or several.
+    """
+    for (holds, split), files in groups.items():
+        kinds = {file.kind for file in files}
+        if len(kinds) > 1:
+            raise BadData(
+                f"{folder}: {' and '.join(file.path.name for file in files[:2])} both hold the {holds}"
+                f"{f' of {split}' if split else ''}: remove one"
+            )
+    groups = _with_labels_of_default(groups)
+    present = {holds: _columns_of(groups, holds) for holds in dict.fromkeys(holds for holds, _ in groups)}
+    tried = [(layout, *_match(layout, present, said)) for layout in LAYOUTS if said.type in ("", layout.kind)]
+    if said.type == "Clustering":  # texts with labels may be either
+        texts = next(layout for layout in LAYOUTS if layout.title == "texts with labels")
+        tried.append((texts, *_match(texts, present, said)))
+    fitting = [(layout, columns) for layout, columns, missing in tried if not missing]
+    if len(fitting) > 1 and fitting[0][0].title == "candidates to re-rank":  # which holds all of the second
+        fitting = [fitting[0], *fitting[2:]]
+    if not fitting:
+        raise BadData(f"{folder} is no data set that can be told: {_nearest(tried)}")
+    if len(fitting) > 1:
+        titles = " and ".join(f"{layout.title} ({layout.kind})" for layout, _ in fitting[:2])
+        raise BadData(f"{folder} may be {titles}: give each its own folder, or say which with type in {folder / NAME}")
+    layout, columns = fitting[0]
+    kind = said.type or layout.kind
+    splits = _splits(folder, layout, kind, groups, said)
+    name = (said.name or folder.name) + (f"-{subset}" if subset else "")
+    names = first_few((str(file.path.relative_to(folder)) for files in groups.values() for file in files), 4)
+    evidence = (f"{name}: {kind}, {layout.title}, from {names}; scored on {', '.join(splits)}",)
+    return DataSet(name, folder, layout, kind, splits, groups, columns, said, evidence)
+
+
+def _with_labels_of_default(groups: Groups) -> Groups:
+    """A repo of mteb has its labels in the config ``default`` beside ``corpus`` and ``queries``."""
+    holds = {each for each, _ in groups}
+    if "corpus" not in holds or "qrels" in holds:
+        return groups
+    return {("qrels" if each == "rows" else each, split): files for (each, split), files in groups.items()}
+
+
+def _columns_of(groups: Groups, holds: str) -> Sequence[str]:
+    """The columns that all files of a kind have; of lines of words their places, of TREC's qrels four."""
+    found = []
+    for file in [file for (each, _), files in groups.items() if each == holds for file in files]:
+        columns = ["0", "1", "2", "3"] if file.kind == "words" else file.columns()
+        if not columns:
+            raise BadData(f"{file.path} has no rows: remove it, or copy it again")
+        found.append(columns)
+    return [column for column in found[0] if all(column in others for others in found)]
+
+
+def _match(
+    layout: Layout, present: Mapping[str, Sequence[str]], said: TaskFile
+) -> tuple[Mapping[str, Mapping[str, str]], Sequence[str]]:
+    """The columns of a layout where they are there, and what of it is missing."""
+    columns: dict[str, dict[str, str]] = {}
+    missing: list[str] = []
+    for holds, needed in layout.needs.items():
+        if holds not in present:
+            missing += [f"{holds}: {NAMES[column][0]}" for column in needed]
+            continue
+        for column in (*needed, *layout.optional.get(holds, ())):
+            names = (said.columns[column],) if column in said.columns else NAMES[column]
+            name = next((each for each in names if each in present[holds]), None)
+            if name is not None:
+                columns.setdefault(holds, {})[column] = name
+            elif column in needed:
+                missing.append(f"{holds}: {names[0]}" if holds != "rows" else names[0])
+    return columns, missing
+
+
+def _nearest(tried: Iterable[tuple[Layout, Mapping[str, Mapping[str, str]], Sequence[str]]]) -> str:
+    """The two layouts of which the least is missing."""
+    rated = sorted(tried, key=lambda each: (not each[1], len(each[2]) / sum(map(len, each[0].needs.values()))))
+    lines = [f"for {layout.title} it lacks {', '.join(missing)}" for layout, _, missing in rated[:2]]
+    return "; ".join(lines) + f" (other names of columns: columns in {NAME})"
+
+
+def _splits(folder: Path, layout: Layout, kind: str, groups: Groups, said: TaskFile) -> tuple[str, ...]:
+    """The splits that are scored.
+
+    Raises:
+        BadData: They cannot be told, or are not there.
+    """
+    labelled = "qrels" if "qrels" in layout.needs else "rows"
+    there = sorted({split or "test" for holds, split in groups if holds == labelled})
+    if kind == "Classification":
+        if _TRAIN not in there:
+            raise BadData(
+                f"{folder} has texts with labels and no split train: for classification it lacks train, for clustering "
+                f'type = "Clustering" in {folder / NAME}'
+            )
+        there = [split for split in there if split != _TRAIN]
+    if said.splits:
+        if absent := [split for split in said.splits if split not in there]:
+            raise BadData(f"{folder / NAME} names the split {absent[0]}, and {folder} has {', '.join(there) or 'none'}")
+        return tuple(said.splits)
+    if "test" in there:
+        return ("test",)
+    if len(there) != 1:
+        what = f"the splits {', '.join(there)}" if there else "no split beside train"
+        raise BadData(f"{folder} has {what}: say which are scored with splits in {folder / NAME}")
+    return (there[0],)

@@ -1,0 +1,68 @@
+"""The optional task.toml of a data set: what its files do not say themselves."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from flagbench import BadData
+from flagbench.files import read_text
+from flagbench.results.shapes import CLOSED, Text, check_shape
+
+NAME = "task.toml"
+KINDS = ("Retrieval", "Reranking", "STS", "PairClassification", "Classification", "Clustering")
+
+_Kind = Annotated[Text, Field(pattern=f"^({'|'.join(KINDS)})$")]
+_Name = Annotated[Text, Field(pattern=r"^\w[\w.+-]{0,99}$")]
+_Language = Annotated[Text, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """What a task.toml says; empty for what it does not.
+
+    Attributes:
+        name: Of the task; by default the folder's.
+        type: MTEB's task type.
+        language: Of the texts, ISO 639-1 or 639-3: how BM25 cuts words.
+        metric: Main score, by MTEB's name or as papers write it: ``ndcg_at_10``, ``Recall@100``.
+        splits: That are scored.
+        instruction: Put before queries, or before all texts where the task has none; flags do not change it.
+        samples_per_label: Of classification: training rows of each label that a classifier is fitted to, as mteb's
+            attribute of this name.
+        columns: Column of the files by what it holds: ``text``, ``query-id``, ``score``, …
+    """
+
+    __pydantic_config__ = CLOSED
+
+    name: _Name = ""
+    type: _Kind = ""
+    language: _Language = ""
+    metric: Text = ""
+    splits: list[Text] = field(default_factory=list)
+    instruction: Text = ""
+    samples_per_label: Annotated[int, Field(ge=1, le=100_000)] = 8
+    columns: Mapping[str, Text] = field(default_factory=dict)
+
+
+def read_task_file(folder: Path) -> TaskFile:
+    """The task.toml of a folder; an empty one where there is none.
+
+    Raises:
+        BadData: It is no TOML, or has a key or a value that is none of these.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return TaskFile()
+    try:
+        values = tomllib.loads(read_text(path, "fix it", largest=1 << 20, error=BadData))
+        check_shape(TaskFile, values)
+    except ValueError as error:
+        known = ", ".join(each.name for each in fields(TaskFile))
+        raise BadData(f"{path} cannot be read ({error}): fix it; its keys are {known}") from error
+    return TaskFile(**values)
