@@ -1,4 +1,4 @@
-"""``flagbench submit mteb``: each line that it prints, the files that it leaves, and what it refuses before the work."""
+"""``flagbench submit mteb``: the lines that it prints, the files that it leaves, and what it refuses before the work."""
 
 from __future__ import annotations
 
