@@ -1,4 +1,4 @@
-"""``flagbench submit mteb``: the lines that it prints, the files that it leaves, and what it refuses before the work."""
+"""``flagbench submit mteb``: the lines that it prints, the files that it leaves, and what it refuses at once."""
 
 from __future__ import annotations
 
