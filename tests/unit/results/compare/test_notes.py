@@ -11,7 +11,7 @@ from flagbench.results.compare.compare import Comparison, compare
 from flagbench.results.compare.text import to_json, to_markdown
 from flagbench.results.record import RunRecord
 from flagbench.results.runs import Run
-from tests.unit.results.compare.test_compare import printed
+from tests.unit.results.compare.test_compare import printed, runs_of, with_values
 from tests.unit.results.test_runs import made_task
 
 
@@ -79,3 +79,12 @@ def test_nothing_is_said_of_settings_that_are_alike() -> None:
     found = compare([run("one", 512), run("two", 512)])
     assert lines(found) == ["Δ is to one", f"two: not tested, {_UNTESTED} one and two: A"]
     assert told(found) == {"settings": [], "settings_between_tasks": []}
+
+
+def test_as_many_queries_that_are_others_are_said(tmp_path: Path) -> None:
+    """Each run has eight, of which they share two."""
+    ids = [f"q{number}" for number in range(14)]
+    tasks = [with_values("A", [10] * 8, its, status="partial") for its in (ids[:8], ids[6:])]
+    found = compare(runs_of(tmp_path, one=tasks[:1], two=tasks[1:]))
+    assert lines(found)[-1] == "org/two: tested on queries 2 shared of 8 and 8: A"
+    assert "| A | ndcg_at_10 | 2 shared | 0 / 2 / 0 | +0.00 |" in to_markdown(found)
