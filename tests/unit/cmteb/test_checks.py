@@ -124,6 +124,8 @@ _TWO = ["a", "b"]
         ("Classification", {"text": _TWO, "label": ["x", None]}, {}, "no label in split test, column label, row 1"),
         ("Classification", {"text": _TWO, "label": [1.0, 0.5]}, {}, "not whole in split test, column label, row 1"),
         ("Clustering", {"text": _TWO, "label": ["x", "y"]}, {}, ""),
+        ("Clustering", {"text": _TWO, "label": ["x", None]}, {}, "no label in split test, column label, row 1"),
+        ("Clustering", {"text": ["a"] * 3, "label": [0, 1, 0.5]}, {}, "not whole in split test, column label, row 2"),
         ("Clustering", {"text": _TWO, "label": ["x", "x"]}, {}, "the label 'x' alone in column label"),
         ("Clustering", {"sentences": [_TWO, _TWO], "label": [[0, 1], [1, 1]]}, {}, ""),
         ("Clustering", {"sentences": [_TWO, _TWO], "label": [[1, 1], [1, 1]]}, {}, "the label 1 alone in column label"),
