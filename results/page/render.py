@@ -178,8 +178,8 @@ def _breaks(name: str) -> Markup:
 
 
 def _short(number: float) -> str:
-    """A number as a user would say it: 22.7M."""
+    """A number as a user would say it: 22.7M; what rounds to 1,000 of a unit is 1 of the next."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
+        if number >= 0.9995 * size:
             return f"{number / size:.3g}{unit}"
     return f"{number:g}"

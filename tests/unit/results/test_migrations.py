@@ -94,6 +94,16 @@ def test_files_without_a_version_are_of_the_one_that_had_none() -> None:
         current("{}", {1: _marked("a")})
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_an_object_that_is_read_stays_as_it_was(version: int) -> None:
+    """A baseline hands over the one that it has read, and says no word of it in another layout."""
+    _, written = old("random")
+    written["schema_version"] = version
+    before = json.dumps(written)
+    assert current(written, migrations.RUN)["schema_version"] == SCHEMA_VERSION
+    assert json.dumps(written) == before
+
+
 # Version 1, as it was written.
 
 

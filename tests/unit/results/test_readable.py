@@ -53,6 +53,9 @@ def test_one_of_several_is_named_and_left_out_and_one_alone_is_refused(
     assert [(each.path, said in each.reason) for each in left_out] == [("org__bad/v1", True)]
     with pytest.raises(BadInput, match=said):
         find_readable([good, bad], check_values)
+    if spoil is not _elsewhere:  # a link that is named itself is followed
+        with pytest.raises(BadInput, match=said):
+            find_readable([run_file(good), run_file(bad)], check_values)
     with pytest.raises(BadInput, match=said):
         find_all([tmp_path / "out"])
     spoil(run_file(good)) if spoil is not _elsewhere else run_file(good).write_text("", encoding="utf-8")

@@ -11,9 +11,11 @@ import pytest
 from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.page import render
-from flagbench.results.page.view import groups, officials
+from flagbench.results.page.view import groups, look, officials
 from flagbench.results.runs import find_all
 from flagbench.results.table import rows
+from flagbench.results.values import Values
+from flagbench.results.worst_queries import Examples
 from tests.unit.page_runs import page_run, page_task, worst_of
 from tests.unit.page_views import KNOWN, assert_same_numbers, facts_of, made, scores_of, section, tasks_of
 
@@ -216,10 +218,42 @@ def test_records_are_left_as_they_are(tmp_path: Path) -> None:
         ("p", 0.0001, "0.0001"),
         ("p", 0.00009, "<0.0001"),
         ("p", 1.0, "1.0000"),
+        ("short", 999, "999"),
+        ("short", 0.5, "0.5"),
+        ("short", 1_000, "1k"),
+        ("short", 999_499, "999k"),
+        ("short", 999_500, "1M"),
+        ("short", 999_999_999, "1B"),
+        ("short", 1_000_000, "1M"),
+        ("short", 2_500_000_000, "2.5B"),
+        ("short", 1_234_000_000_000, "1.23T"),
+        ("direction", 0.00004, "even"),
+        ("direction", -0.00004, "even"),
+        ("direction", 0.000051, "gain"),
+        ("direction", -0.000051, "loss"),
+        ("gain", -0.000051, "−0.01"),
+        ("breaks", "org/a_b@c-d", "org/<wbr>a_<wbr>b@<wbr>c-d"),
+        ("breaks", "<b>/&", "&lt;b&gt;/<wbr>&amp;"),
+        ("breaks", "", ""),
+        ("percent", -0.018707, "−1.87"),
     ],
 )
 def test_numbers_of_a_page(filter_: str, value: object, shown: str) -> None:
     assert render._environment("en").filters[filter_](value) == shown
+
+
+def test_what_is_read_of_a_run_before_its_page(tmp_path: Path) -> None:
+    """Its worst queries always, and its values where they are tested."""
+    folder = page_run(tmp_path, "org/one", page_task("A"), values={"A": [0.5] * 3}, worst={"A": worst_of("A", 1)})
+    (run,) = find_all([folder])
+    look(run, by_query=True)
+    (folder / Values.file("A")).write_text("{", encoding="utf-8")
+    look(run, by_query=False)
+    with pytest.raises(BadInput, match=r"per_query/A\.json cannot be read"):
+        look(run, by_query=True)
+    (folder / Examples.file("A")).write_text("{", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"worst_queries/A\.json is damaged .* evaluate A again with --overwrite"):
+        look(run, by_query=False)
 
 
 def test_the_last_result_of_a_page_is_the_last_of_all_runs(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.page.render import page
 from flagbench.results.page.view import groups
-from flagbench.results.page.worst import worst
-from flagbench.results.runs import find_all
+from flagbench.results.page.worst import Worst, worst
+from flagbench.results.record import RunRecord
+from flagbench.results.runs import Run, find_all
 from flagbench.results.worst_queries import Example, Examples, Passage
 from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of
 from tests.unit.page_tree import read_page
@@ -113,3 +114,17 @@ def test_a_damaged_file_of_worst_queries(tmp_path: Path, damage: str) -> None:
     file.unlink()
     with pytest.raises(BadInput, match="cannot be read"):
         made([folder])
+
+
+def test_files_of_more_tasks_than_fit_are_named_and_not_read(tmp_path: Path) -> None:
+    """None of them is there."""
+    for count in (200, 201):
+        tasks = {f"T{at}": replace(page_task(f"T{at}"), files=(Examples.file(f"T{at}"),)) for at in range(count)}
+        run = Run(tmp_path, RunRecord("cmteb", "org/m", "r", {}, (), {}, tasks), "org/m")
+        if count > 200:
+            found = worst([run])
+            assert list(found) == [(0, name) for name in tasks]
+            assert set(found.values()) == {Worst("", (), 0, Examples.file(name)) for name in tasks}
+        else:
+            with pytest.raises(BadInput, match=r"T0\.json cannot be read .* evaluate T0 again"):
+                worst([run])
