@@ -163,6 +163,12 @@ def test_a_page_of_boards(language: Language) -> None:
         headings[0]
         == {"en": "C-MTEB Avg · full data · official data", "zh": "C-MTEB Avg · 完整数据 · 官方数据"}[language]
     )
+    assert not list(tree.all("p", data_older=""))
+    older = run("older", *(scored(name, 0.8, later_error="no memory" if name == "A" else "") for name in "ABC"))
+    shown = read_page(page(leaderboards([*runs, older], KNOWN), language, version="v"))
+    (warning,) = shown.all("p", data_older="")
+    assert {"en": "failed when they were last evaluated", "zh": "最近一次评测失败"}[language] in warning.words
+    assert shown.words.count("no memory") == 1
     only = read_page(page(leaderboards(runs[3:], KNOWN), language, version="v"))
     said = {"en": "No run is over full data yet.", "zh": "还没有在完整数据上的评测。"}[language]
     assert said in only.words

@@ -174,6 +174,26 @@ def test_details_of_a_task(tmp_path: Path) -> None:
     assert body.attributes["data-states"] == "other"
 
 
+def test_a_task_that_failed_after_its_score_says_so(tmp_path: Path) -> None:
+    one = page_run(tmp_path, "org/one", page_task("A", 0.1), page_task("B", 0.45))
+    two = page_run(tmp_path, "org/two", page_task("A", 0.2, later_error="no memory"), page_task("B", 0.5))
+    for folders, last in (([two], 0), ([one, two], 1)):
+        tree, _ = made(folders)
+        bodies = tasks_of(tree)
+        assert bodies["A"].attributes["data-states"] == "incomplete"
+        assert bodies["B"].attributes["data-states"] == ""
+        cell = scores_of(bodies["A"])[last]
+        assert cell.words == "20.00 ↺ failed when last evaluated: the score is older"
+        assert facts_of(bodies["A"])["Last evaluation failed"] == "no memory"
+        assert "Last evaluation failed" not in bodies["B"].words
+        assert "(marked ↺)" in section(tree, "summary-1").one("p", data_older="").words
+        (missing,) = (each for each in section(tree, "summary-1").all("details") if each.has("missing"))
+        assert "org/two: failed when last evaluated, so the scores are olderA" in missing.words
+    tree, _ = made([one])
+    assert not list(tree.all("p", data_older=""))
+    assert "failed when last evaluated" not in tree.words
+
+
 def test_settings_and_environment(tmp_path: Path) -> None:
     one = page_run(
         tmp_path, "org/one", page_task("A"), spec={"pooling": "cls", "normalize": True, "prompts": [["query", "问："]]}
