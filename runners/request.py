@@ -125,7 +125,7 @@ def default_store(environment: Mapping[str, str] = os.environ) -> Path:
         return folder.expanduser()
     except RuntimeError as error:
         raise BadInput(
-            f"{folder}: no such home folder; name a folder for the embedding cache with --store, or use --no-store"
+            f"{folder}: no such home folder; name a folder for the embedding cache with --store or $FLAGBENCH_STORE"
         ) from error
 
 
