@@ -11,7 +11,7 @@ import pytest
 from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.page import render
-from flagbench.results.page.view import groups, officials
+from flagbench.results.page.view import SHOWN, groups, officials
 from flagbench.results.runs import find_all
 from flagbench.results.table import rows
 from tests.unit.page_runs import page_run, page_task, worst_of
@@ -250,3 +250,14 @@ def test_the_last_result_of_a_page_is_the_last_of_all_runs(tmp_path: Path) -> No
     ]
     tree, _ = made(runs)
     assert "last result 2026-03-04 03:04 UTC" in tree.one("p", class_="lead").words
+
+
+def test_of_many_runs_all_are_in_the_summary_and_the_first_have_their_tasks(tmp_path: Path) -> None:
+    folders = [page_run(tmp_path, f"org/m{at}", page_task("A", at / 100)) for at in range(SHOWN + 3)]
+    tree, _ = made(folders)
+    summary = section(tree, "summary-1")
+    assert len(list(summary.all("tbody", data_run=None))) == SHOWN + 3
+    scores = [cell.words for cell in scores_of(tasks_of(tree)["A"])]
+    assert scores == [f"{at}.00" for at in range(SHOWN)]
+    assert tree.one("p", data_first="").words.startswith("Tasks and settings are shown for the first 50 of 53 runs")
+    assert len(list(section(tree, "environment-1").all("th", scope="col"))) in (0, 1 + SHOWN, 2 * (1 + SHOWN))
