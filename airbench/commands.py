@@ -139,10 +139,12 @@ def _check_targets(files: dict[str, Path], *, overwrite: bool) -> None:
 
 
 def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
+    from flagbench.results.data_state import footnotes
+
     for table in scores.render():
         out.print(table)
-    if not all(each.comparable for each in scores.scored):
-        say(out, "* not the official labels (another number of them): scores are not comparable with the leaderboard")
+    for line in footnotes(each.state for each in scores.scored):
+        say(out, line)
     if scores.left_out:
         say(out, f"left out  {counted(scores.left_out, 'file')} of the test split, whose labels are private")
     for path in files:

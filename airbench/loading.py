@@ -17,11 +17,12 @@ from flagbench.runners.data.content import of_labels, of_tables
 from flagbench.runners.data.retrieval import check_labels
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.verdict import Content as Rows
-from flagbench.runners.data.verdict import judge, read_official
+from flagbench.runners.data.verdict import DataVerdict, judge, read_official
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.task import Task
 
 _OFFICIAL = Path(__file__).with_name("official.toml")
+_LABELS = "dev/labels"
 
 Qrels = dict[str, dict[str, int]]
 """``{query id: {passage id: relevance}}``, as pytrec_eval takes it."""
@@ -65,13 +66,12 @@ def load(task: Task, dataset: Dataset, snapshots: Snapshots) -> Loaded:
     qrels = None
     if "dev" in dataset.splits:
         qrels = read_qrels(dataset, snapshots, "dev")
-        found["dev/labels"] = of_labels(qrels)
+        found[_LABELS] = of_labels(qrels)
         sources.append(snapshots.source(dataset.qrels_repo, REVISION))
         place = Place(f"{dataset.task_name}: {sources[1].where}", f"split {dataset.qrels_split('dev')}")
         check_labels(place, qrels, queries["dev"].ids, passages.ids)
     content = Content(dataset, passages, queries, qrels)
-    known = read_official(_OFFICIAL).get((task.name, task.revision))
-    verdict = judge(found, list(_differences(content)), sources, REVISION, known)
+    verdict = judge(found, list(_differences(content)), sources, REVISION, _known(dataset))
     if not verdict.status.comparable(accept_counts=True):
         for split, texts in [(dataset.corpus_split, passages), *queries.items()]:
             _refuse_empty(dataset, split, texts)
@@ -122,6 +122,19 @@ def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
             raise BadData(f"{where}: query {query_id} and passage {passage_id} are labelled twice; fix the data")
         labels[passage_id] = int(relevance)
     return qrels
+
+
+def judge_labels(dataset: Dataset, qrels: Qrels, snapshots: Snapshots) -> DataVerdict:
+    """Compare the labels of the dev split with the official ones, as ``load`` does for all that it reads.
+
+    Args:
+        dataset: Whose.
+        qrels: As ``read_qrels`` gave them.
+        snapshots: Where they were read.
+    """
+    sources = [snapshots.source(dataset.qrels_repo, REVISION)]
+    found = {_LABELS: of_labels(qrels)}
+    return judge(found, list(_other_labels(dataset, qrels)), sources, REVISION, _known(dataset))
 
 
 def check(dataset: Dataset, snapshots: Snapshots) -> None:
@@ -186,9 +199,17 @@ def _differences(content: Content) -> Iterator[str]:
     for split, queries in content.queries.items():
         yield from _other(f"queries of {split}", len(queries.ids), dataset.queries[split])
     if content.qrels is not None:
-        labels = [relevance for its in content.qrels.values() for relevance in its.values()]
-        yield from _other("labels of dev", len(labels), dataset.labels["dev"])
-        yield from _other("relevant passages of dev", sum(each > 0 for each in labels), dataset.positives["dev"])
+        yield from _other_labels(dataset, content.qrels)
+
+
+def _other_labels(dataset: Dataset, qrels: Qrels) -> Iterator[str]:
+    labels = [relevance for judged in qrels.values() for relevance in judged.values()]
+    yield from _other("labels of dev", len(labels), dataset.labels["dev"])
+    yield from _other("relevant passages of dev", sum(relevance > 0 for relevance in labels), dataset.positives["dev"])
+
+
+def _known(dataset: Dataset) -> Mapping[str, Rows] | None:
+    return read_official(_OFFICIAL).get((dataset.task_name, REVISION))
 
 
 def _other(what: str, found: int, expected: int) -> Iterator[str]:

@@ -10,9 +10,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, UnknownName
-from flagbench.airbench.loading import read_qrels
+from flagbench.airbench.loading import judge_labels, read_qrels
 from flagbench.airbench.registry import Dataset, datasets
 from flagbench.airbench.search_results import NO_RERANKER, SearchResults, Source, dataset_of, sources
+from flagbench.results.data_state import DataState
 from flagbench.results.table import Row
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.search.metrics import Qrels, Rule, means, metric_names, per_query
@@ -39,7 +40,7 @@ class Scored:
         where: The file.
         means: Each metric, 0 to 1.
         per_query: Values by metric and query, of the metrics asked for.
-        comparable: Whether there are as many labels, and relevant ones, as the published data has.
+        state: Of the labels.
     """
 
     dataset: Dataset
@@ -47,7 +48,7 @@ class Scored:
     where: str
     means: Mapping[str, float]
     per_query: Mapping[str, Mapping[str, float]]
-    comparable: bool
+    state: DataState
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,14 @@ class Scores:
         """The datasets and the averages of one model: its main metric, blank where an average misses a dataset."""
         scored = {each.dataset.task_name: each for each in self.of(version) if each.system == system}
         lines = [
-            Row(_name(each.dataset), each.dataset.type, _main(each), each.comparable, _note([each]))
-            for each in scored.values()
+            Row(_name(each.dataset), each.dataset.type, _main(each), *_comparable([each])) for each in scored.values()
         ]
         averages = []
         for label, rows in _groups([row for row in self.over if row.version == version and "dev" in row.splits]):
             found = [scored[row.task_name] for row in rows if row.task_name in scored]
-            comparable = all(each.comparable for each in found)
+            comparable, note = _comparable(found)
             if len(found) == len(rows):
-                averages.append(Row(label, "", fmean(map(_main, found)), comparable, _note(found)))
+                averages.append(Row(label, "", fmean(map(_main, found)), comparable, note))
             elif found:
                 averages.append(Row(label, "", None, comparable, f"{len(found)} of {len(rows)} datasets"))
         return lines, averages
@@ -182,7 +182,7 @@ def score(
             f"{', '.join(map(str, paths))}: there is nothing but results of the test split, whose labels are private; "
             "flagbench submit packs them for the leaderboard"
         )
-    labels: dict[Dataset, Qrels] = {}
+    labels: dict[Dataset, tuple[Qrels, DataState]] = {}
     scored: dict[tuple[Dataset, System], Scored] = {}
     left_out = len(every) - len(files)
     for source in files:
@@ -192,7 +192,8 @@ def score(
         if key in scored:
             raise BadInput(f"{scored[key].where} and {source.where} hold the same results: score one of them")
         if dataset not in labels:
-            labels[dataset] = read_qrels(dataset, snapshots, "dev")
+            qrels = read_qrels(dataset, snapshots, "dev")
+            labels[dataset] = qrels, judge_labels(dataset, qrels, snapshots).status
         scored[key] = _scored(dataset, results, source, labels[dataset], rule, keep)
     ordered = sorted(scored.values(), key=lambda each: (each.system, *_place(each.dataset)))
     return Scores(rule, tuple(ordered), tuple(datasets() if over is None else over), left_out)
@@ -210,26 +211,31 @@ def check_metrics(names: Iterable[str]) -> None:
 
 
 def _scored(
-    dataset: Dataset, results: SearchResults, source: Source, qrels: Qrels, rule: Rule, keep: Sequence[str]
+    dataset: Dataset,
+    results: SearchResults,
+    source: Source,
+    labels: tuple[Qrels, DataState],
+    rule: Rule,
+    keep: Sequence[str],
 ) -> Scored:
+    qrels, state = labels
     try:
         values = per_query(qrels, results.hits, CUTOFFS, rule)
     except BadData as error:
         raise BadData(f"{source.where}: {error}") from error
     kept = {name: values[name] for name in keep}
-    relevances = [relevance for its in qrels.values() for relevance in its.values()]
-    published = (dataset.labels["dev"], dataset.positives["dev"])
-    comparable = (len(relevances), sum(each > 0 for each in relevances)) == published
     system = (results.model, results.reranker_name)
-    return Scored(dataset, system, source.where, means(qrels, values, rule), kept, comparable)
+    return Scored(dataset, system, source.where, means(qrels, values, rule), kept, state)
 
 
 def _main(scored: Scored) -> float:
     return scored.means[scored.dataset.main_metric]
 
 
-def _note(scored: Sequence[Scored]) -> str:
-    return "" if all(each.comparable for each in scored) else "not the official labels"
+def _comparable(scored: Sequence[Scored]) -> tuple[bool, str]:
+    """Whether scores may be compared with published ones, and the note on those that may not."""
+    worst = DataState.worst(each.state for each in scored)
+    return worst.comparable(), "" if worst.comparable() else worst.words
 
 
 def _place(dataset: Dataset) -> tuple[str, str, str, str]:

@@ -18,6 +18,7 @@ from typing import Any
 from flagbench import BadInput, first_few, printable
 from flagbench.cmteb.submitted_model import Identity, describe
 from flagbench.files import check_file, inside
+from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
@@ -110,7 +111,8 @@ def check(run: Run, identity: Identity, *, allow_partial: bool = False) -> Check
         BadInput: It cannot (the message names all kinds of faults).
     """
     left_out, entries, faults = _sort(run)
-    faults += _mixed(entries)
+    if mixed := settings_mixed((entry.record for entry in entries), run.record.spec):
+        faults.append(f"{mixed}: evaluate all tasks with the same settings")
     unfit = by_reason({name: reason for name, reason in left_out.items() if reason != _NO_TASK})
     if not entries and not faults:
         raise BadInput(f"{run.folder} has nothing to submit: {'; '.join(unfit) or 'it has no task of mteb'}")
@@ -181,20 +183,6 @@ def _read(run: Run, record: TaskRecord) -> Any:
             differs = f"its main score of {'/'.join(key)} is {other}, in run.json {recorded}"
             raise BadInput(f"{path.name} was changed after the run: {differs}; {again}")
     return result
-
-
-def _mixed(entries: Sequence[Entry]) -> list[str]:
-    """Settings that tasks of the run do not share: a submission has one model with one set of settings."""
-    faults = []
-    for key in (*_OF_ALL, *_OF_ENCODERS, *_OF_SEVERAL_PARTS, *_OF_RERANKERS):
-        found: dict[str, list[str]] = {}
-        for entry in entries:
-            value = part(entry.record.settings, "model").get(key)
-            found.setdefault(json.dumps(value), []).append(entry.name)
-        if len(found) > 1:
-            values = ", ".join(f"{value} in {first_few(map(printable, names))}" for value, names in found.items())
-            faults.append(f"{key} is {values}: evaluate all tasks with the same settings")
-    return faults
 
 
 def by_reason(left_out: Mapping[str, str]) -> list[str]:

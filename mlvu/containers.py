@@ -45,11 +45,28 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise BadData(f"the video {path} cannot be read ({error.strerror}); download it again") from error
 
 
+def film_place(path: Path) -> int:
+    """The place of the film among the streams of pictures that are no covers: 0 where nothing comes before it.
+
+    Returns:
+        0 for what is no video, too: decoding says what is wrong with it.
+    """
+    try:
+        with opened(path) as (container, film):
+            return [each.index for each in _pictures(container)].index(film.index)
+    except BadData:
+        return 0
+
+
 def _film(container: InputContainer) -> VideoStream | None:
     """The stream that FFmpeg and decord take: the best by FFmpeg's own rule, and not the cover of a piece of music."""
     best = container.streams.best("video")
-    films = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+    films = _pictures(container)
     return next((each for each in films if best is not None and each.index == best.index), films[0] if films else None)
+
+
+def _pictures(container: InputContainer) -> list[VideoStream]:
+    return [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
 
 
 def check_index(stream: VideoStream, path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
+from flagbench.files import parse_json
 from flagbench.mlvu.options import FramesAs, MlvuOptions, ServerLimits
 from flagbench.models.loading.resolve import Model, resolve_generator
 from flagbench.runners.request import RunRequest, options_of
@@ -94,9 +94,9 @@ def _extra(text: str) -> dict[str, Any]:
         BadInput: It is not a JSON object.
     """
     try:
-        fields = json.loads(text or "{}")
+        fields = parse_json(text or "{}")
     except ValueError as error:
-        raise BadInput(f"--api-extra is not JSON ({error}): give an object, such as '{{\"top_k\": 1}}'") from error
+        raise BadInput(f"--api-extra {error}: give an object, such as '{{\"top_k\": 1}}'") from error
     if not isinstance(fields, dict):
         raise BadInput("--api-extra is not a JSON object: give one, such as '{\"top_k\": 1}'")
     return fields

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadData, BadInput
+from flagbench.files import open_file, parse_json
 from flagbench.models.prompts import Clip
 from flagbench.models.video import VideoSettings
 from flagbench.runners.data import file_digests
@@ -44,16 +45,21 @@ Item = TypeVar("Item")
 def key_of(path: Path, settings: VideoSettings) -> str:
     """The name of a video's entry: its content, what changes frames, and the version of the decoder.
 
+    The stream that is read is named where a still comes before the film: such an entry once held the still.
+
     Raises:
         BadData: The file cannot be read.
     """
+    from flagbench.mlvu.containers import film_place
+
     moving = (settings.sampler, settings.frames, settings.fps, settings.max_pixels)
     decoders = [metadata.version("av"), *([metadata.version("torchcodec")] if settings.decoder == "torchcodec" else [])]
     try:
         content = file_digests.of_ends(path)
     except OSError as error:
         raise BadData(f"the video {path} cannot be read: {error.strerror}; download it again") from error
-    text = json.dumps([_FORMAT, *decoders, content, *moving])
+    place = film_place(path)
+    text = json.dumps([_FORMAT, *decoders, content, *moving, *([{"stream": place}] if place else [])])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -224,14 +230,14 @@ def _save(entry: Path, clip: Clip) -> None:
 def _load(entry: Path) -> Clip | None:
     """The clip of an entry; None where there is none, or a damaged one."""
     try:
-        with entry.open("rb") as file:
+        with open_file(entry, "remove it") as file:
             size = file.seek(-_END.size, os.SEEK_END)
             magic, length, crc = _END.unpack(file.read(_END.size))
             file.seek(size - length)
             text = file.read(length)
         if magic != _MAGIC or zlib.crc32(text) != crc:
             return None
-        rest: dict[str, Any] = json.loads(text)
+        rest: dict[str, Any] = parse_json(text)
         frames: NDArray[np.uint8] = _mapped(entry)
         if zlib.crc32(np.ascontiguousarray(frames).data) != rest["crc"]:
             return None
@@ -243,7 +249,7 @@ def _load(entry: Path) -> Clip | None:
             rest["fps"],
             rest["duration"],
         )
-    except (OSError, ValueError, KeyError):
+    except (BadInput, OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -55,6 +55,22 @@ class DataState(StrEnum):
         return self is DataState.OFFICIAL or (accept_counts and self is DataState.COUNTS_AGREE)
 
 
+def footnotes(states: Iterable[DataState], where: str = "") -> list[str]:
+    """The lines below scores that are marked with ``*``: one for each state that keeps them from published ones.
+
+    Args:
+        states: Of the data of all that was scored.
+        where: What tells more, in brackets.
+    """
+    present = set(states)
+    more = f" ({where})" if where else ""
+    return [
+        f"* {state.words}{more}: scores are not comparable with published ones"
+        for state in DataState
+        if state in present and state.marked
+    ]
+
+
 _WORDS = {
     DataState.OFFICIAL: "official data",
     DataState.COUNTS_AGREE: "only the counts agree with the official data",

@@ -136,7 +136,7 @@ def _at_home(folder: Path) -> Path:
         return folder.expanduser()
     except RuntimeError as error:
         raise BadInput(
-            f"{folder}: no such home folder; name a folder for the embedding cache with --store, or use --no-store"
+            f"{folder}: no such home folder; name a folder for the embedding cache with --store or $FLAGBENCH_STORE"
         ) from error
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from pathlib import Path
+from typing import Any
 
 from flagbench import BadInput
+from flagbench.files import parse_json, read_text
 from flagbench.models.spec import Prompts
 
+_FIX = "fix or copy it again"
 _SUFFIXES = (".csv", ".jsonl")
 
 
@@ -51,14 +54,30 @@ def with_examples(prompts: Prompts, folder: Path) -> tuple[Prompts, list[str]]:
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            if path.suffix == ".csv":
-                rows = [tuple(row[:2]) for row in list(csv.reader(file))[1:] if row]
-            else:
-                rows = [tuple(json.loads(line).values())[:2] for line in file if line.strip()]
-    except (ValueError, AttributeError, csv.Error) as error:
-        raise BadInput(f"{path} is not readable as {path.suffix[1:]} ({error}); fix or copy it again") from error
+    text = read_text(path, _FIX)
+    rows = _of_csv(path, text) if path.suffix == ".csv" else _of_jsonl(path, text)
     if not rows or any(len(row) < 2 or not all(isinstance(value, str) for value in row) for row in rows):
         raise BadInput(f"{path}: each row must have a query and a response, and there must be one")
     return [(row[0], row[1]) for row in rows]
+
+
+def _of_csv(path: Path, text: str) -> list[tuple[Any, ...]]:
+    try:
+        return [tuple(row[:2]) for row in list(csv.reader(io.StringIO(text, newline="")))[1:] if row]
+    except csv.Error as error:
+        raise BadInput(f"{path} is not CSV ({error}): {_FIX}") from error
+
+
+def _of_jsonl(path: Path, text: str) -> list[tuple[Any, ...]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = parse_json(line)
+        except ValueError as error:
+            raise BadInput(f"{path}, line {number:,}, {error}: {_FIX}") from error
+        if not isinstance(row, dict):
+            raise BadInput(f"{path}, line {number:,}, is no JSON object: {_FIX}")
+        rows.append(tuple(row.values())[:2])
+    return rows

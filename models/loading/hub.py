@@ -41,6 +41,10 @@ def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequenc
         raise BadInput(f"{where}: no such repository on the hub (or it is private: set HF_TOKEN)") from error
     except hub.HFValidationError as error:
         raise BadInput(f"'{repo}' is neither a folder nor a hub id of the form org/name") from error
+    except PermissionError as error:
+        raise BadInput(
+            f"{where}: {error.filename or 'the cache of the hub'} cannot be written; set HF_HOME to a folder that can"
+        ) from error
     except (hub.LocalEntryNotFoundError, hub.HfHubHTTPError, OSError) as error:
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
         local = "give local files" + (" (--data DIR)" if repo_type == "dataset" else "")

@@ -116,7 +116,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
 
 
 def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
-    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+    if _same(before, after) or not (isinstance(before, Mapping) and isinstance(after, Mapping)):
         return
     one, other = ({key: value for key, value in each.items() if key not in _WHO} for each in (before, after))
     if one.get("adapter") != other.get("adapter"):  # each has settings of its own, which the other has no use for
@@ -129,9 +129,14 @@ def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
     yield from _each(one, other, whose, "")
 
 
+def _same(before: Any, after: Any) -> bool:
+    """Tell quickly that nothing differs; 0 and false are equal, and not the same."""
+    return bool(before == after) and repr(before) == repr(after)
+
+
 def _each(before: Any, after: Any, whose: str, what: str) -> Iterator[str]:
     """A phrase for each setting that differs; those of a table in a table by their own names."""
-    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+    if _same(before, after) or not (isinstance(before, Mapping) and isinstance(after, Mapping)):
         return
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key), after.get(key)

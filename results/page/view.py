@@ -14,13 +14,17 @@ from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.page import facts
 from flagbench.results.page.boards import FULL, Board, averages_over, boards, in_mini, parts_of
 from flagbench.results.page.plot import Plot, plot
-from flagbench.results.page.worst import Worst, worst
+from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 
 DELTAS_UP_TO = 4
 """Runs whose differences have columns of their own; of more, a task's details have them."""
+
+
+SHOWN = 50
+"""Runs whose tasks and settings are shown; of more, the summary has a line each."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +153,14 @@ class Group:
 
     Attributes:
         titles: Their benchmarks.
-        comparison: The runs side by side.
+        comparison: The runs side by side; of a leaderboard its first ones.
         runs: As in the comparison.
-        tasks: As its lines.
+        tasks: As its lines, of the runs shown.
         average: Over the tasks that all runs have.
         types: The same by task type; empty where there is one type alone.
         plots: Score against size and speed.
-        settings: Of the models.
-        environments: Of the runs.
+        settings: Of the models of the runs shown.
+        environments: Of the runs shown.
         number: From 1, over all groups of a page.
         board: The leaderboard that these runs are on; None where they are only put side by side.
     """
@@ -177,6 +181,16 @@ class Group:
     def deltas(self) -> bool:
         """True when differences to the first run have columns of their own."""
         return 1 < len(self.runs) <= DELTAS_UP_TO
+
+    @property
+    def shown(self) -> tuple[RunView, ...]:
+        """The runs whose tasks and settings are shown."""
+        return self.runs[:SHOWN]
+
+    @property
+    def total(self) -> int:
+        """How many runs there are."""
+        return len(self.board.runs if self.board else self.runs)
 
     @cached_property
     def tested(self) -> int:
@@ -219,11 +233,11 @@ def groups(
     Raises:
         BadInput: Data differ and may not, or a file is damaged.
     """
-    kept = _worst_by_run(runs)
+    kept = by_run(runs)
     made: list[Group] = []
     for members in _sharing(runs):
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
-        made.append(_group(len(made), comparison, _of(members, kept), benchmarks))
+        made.append(_group(len(made), comparison, of_members(members, kept), benchmarks))
     return made
 
 
@@ -238,27 +252,14 @@ def leaderboards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> li
         BadInput: A file is damaged.
     """
     found = boards(runs, benchmarks)
-    kept = _worst_by_run([run for board in found for run in board.runs])
+    kept = by_run([run for board in found for run in board.runs[:SHOWN]])
     made: list[Group] = []
     for board in found:
-        comparison = side_by_side(board.runs, allow_differences=True, by_query=False)
-        group = _group(len(made), comparison, _of(board.runs, kept), benchmarks, board)
+        first = board.runs[:SHOWN]
+        comparison = side_by_side(first, allow_differences=True, by_query=False)
+        group = _group(len(made), comparison, of_members(first, kept), benchmarks, board)
         made.append(replace(group, titles=(" ".join(filter(None, (board.title, board.label))),), types=()))
     return made
-
-
-def _worst_by_run(runs: Sequence[Run]) -> dict[tuple[int, str], Worst]:
-    return {(id(runs[at]), task): its for (at, task), its in worst(runs).items()}
-
-
-def _of(members: Sequence[Run], kept: Mapping[tuple[int, str], Worst]) -> dict[tuple[int, str], Worst]:
-    """The worst queries of some runs, by their places."""
-    return {
-        (at, task): kept[id(run), task]
-        for at, run in enumerate(members)
-        for task in run.record.tasks
-        if (id(run), task) in kept
-    }
 
 
 def _sharing(runs: Sequence[Run]) -> list[list[Run]]:
@@ -284,7 +285,7 @@ def _group(
     *types, average = comparison.averages
     runs = tuple(_run_view(place, comparison, average, benchmarks) for place in range(len(comparison.runs)))
     if board:
-        runs = tuple(replace(view, score=its.average) for view, its in zip(runs, board.standings, strict=True))
+        runs = tuple(replace(view, score=its.average) for view, its in zip(runs, board.standings, strict=False))
     names = dict.fromkeys(run.record.benchmark for run in comparison.runs)
     sizes = [(each.number, each.size.parameters, each.score) for each in runs]
     plots = [plot("parameters", sizes)]
@@ -302,8 +303,8 @@ def _group(
         average=average,
         types=tuple(types),
         plots=tuple(each for each in plots if each),
-        settings=tuple(facts.settings(comparison.runs)),
-        environments=tuple(facts.environments(comparison.runs)),
+        settings=tuple(facts.settings(comparison.runs[:SHOWN])),
+        environments=tuple(facts.environments(comparison.runs[:SHOWN])),
         number=at + 1,
         board=board,
     )
@@ -364,7 +365,8 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
 
 def _task_view(key: str, at: int, comparison: Comparison, its: Mapping[tuple[int, str], Worst]) -> TaskView:
     line = comparison.lines[at]
-    records = tuple(run.record.tasks.get(line.task) for run in comparison.runs)
+    line = replace(line, cells=line.cells[:SHOWN], notes=line.notes[:SHOWN], differences=line.differences[:SHOWN])
+    records = tuple(run.record.tasks.get(line.task) for run in comparison.runs[:SHOWN])
     verdicts = {facts.verdict(record) for record in records}
     pairs = dict.fromkeys(
         (split, subset)

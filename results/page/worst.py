@@ -74,6 +74,21 @@ def worst(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Worst]
     }
 
 
+def by_run(runs: Sequence[Run]) -> dict[tuple[int, str], Worst]:
+    """The same by the identity of the run, for pages on which runs have other places."""
+    return {(id(runs[at]), task): its for (at, task), its in worst(runs).items()}
+
+
+def of_members(members: Sequence[Run], kept: Mapping[tuple[int, str], Worst]) -> dict[tuple[int, str], Worst]:
+    """The worst queries of some runs, by their places."""
+    return {
+        (at, task): kept[id(run), task]
+        for at, run in enumerate(members)
+        for task in run.record.tasks
+        if (id(run), task) in kept
+    }
+
+
 def _read(run: Run, task: str) -> Examples:
     name = Examples.file(task)
     text = run.text(name, f"evaluate {task} again")

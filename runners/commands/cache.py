@@ -19,7 +19,7 @@ def add_cache(parser: Parser) -> None:
     ):
         action = actions.add_parser(name, help=help_)
         add_store_option(action)
-        action.set_defaults(run=run)
+        action.set_defaults(run=run, own_cache=True)
 
 
 def _info(options: argparse.Namespace) -> int:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName
-from flagbench.files import user_path
+from flagbench.files import open_to_add, user_path
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
-from flagbench.runners.commands.outputs import written
+from flagbench.runners.commands.outputs import attempt, written
 from flagbench.runners.commands.published import published_table
 from flagbench.runners.commands.report import facts_of
 from flagbench.runners.registry import find_benchmark
@@ -91,8 +91,8 @@ def _check(options: argparse.Namespace) -> int:
     for line in lines:
         out.print(line, soft_wrap=True)
     if options.github:
-        writes.append(partial(_append_summary, to_markdown(report)))
         print("\n".join(to_annotations(report)))
+        attempt(partial(_append_summary, to_markdown(report)))  # GitHub's extra: the verdict is not moved by it
     return written(writes, report.exit_code)
 
 
@@ -166,8 +166,10 @@ def _append_summary(text: str) -> None:
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
+    fix = "set $GITHUB_STEP_SUMMARY to a file that can be written, or unset it"
     try:
-        with Path(path).open("a", encoding="utf-8", errors="replace") as file:
-            file.write(text)
+        with os.fdopen(open_to_add(Path(path), fix), "r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(encodable(text).encode())
     except OSError as error:
-        raise BadInput(f"cannot write $GITHUB_STEP_SUMMARY {path}: {error.strerror}") from error
+        raise BadInput(f"cannot write {path} ({error.strerror}): {fix}") from error

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NoReturn
 
 import flagbench
-from flagbench import BadInput, FlagbenchError, in_one_line
+from flagbench import BadInput, FlagbenchError, in_one_line, printable
 from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
 from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.data import add_data
 from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
+from flagbench.runners.commands.home import usable_home
 from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
 from flagbench.runners.commands.parser import Parser
@@ -45,7 +47,11 @@ def _run(arguments: Sequence[str] | None) -> tuple[int, bool]:
     """The exit code, and whether it is what the command is for."""
     try:
         options = _parser().parse_args(arguments)
-        return options.run(options), getattr(options, "verdict", False)
+        store = bool(getattr(options, "store", None) or getattr(options, "no_store", False))
+        with nullcontext("") if getattr(options, "own_cache", False) else usable_home(store=store) as lost:
+            if lost and getattr(options, "caches", False):
+                print(f"flagbench: {printable(lost)}", file=sys.stderr)
+            return options.run(options), getattr(options, "verdict", False)
     except SystemExit as left:  # after --help or --version
         return left.code if isinstance(left.code, int) else 0, False
     except FlagbenchError as error:

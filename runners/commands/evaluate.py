@@ -26,7 +26,7 @@ INTERRUPTED_LINE = "flagbench: interrupted; what is done is kept, the same comma
 def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
     """Add the flags of ``flagbench evaluate``."""
     _add_flags(parser, arguments)
-    parser.set_defaults(run=_evaluate)
+    parser.set_defaults(run=_evaluate, caches=True)
 
 
 def add_validate(parser: Parser, arguments: Sequence[str]) -> None:

@@ -23,12 +23,23 @@ def written(writes: Iterable[Callable[[], None]], code: int) -> int:
         The same; where that passes and a file cannot be written, the code of bad input.
     """
     for write in writes:
-        try:
-            write()
-        except BadInput as error:
-            print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
-            code = code or error.exit_code
+        failed = attempt(write)
+        code = code or failed
     return code
+
+
+def attempt(write: Callable[[], None]) -> int:
+    """Write one such file, or say in a line why it cannot be written.
+
+    Returns:
+        0, or the exit code of the failure.
+    """
+    try:
+        write()
+    except BadInput as error:
+        print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 class Stream:

@@ -16,7 +16,7 @@ from flagbench import counted
 from flagbench.models.contract import Role
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
-from flagbench.results.data_state import DataState
+from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.kinds import RANKED
 from flagbench.runners.task import splits_line
 from flagbench.runners.terminal import say
@@ -58,7 +58,6 @@ def show_start(plan: Plan, console: Console) -> None:
 
 def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
     """Print where the results are, the notes needed to read them, and last the failures."""
-    states = {DataState.of(record.data) for record in finished.records if record.status != "error"}
     if any(record.sample for record in finished.records):
         say(
             console,
@@ -66,8 +65,9 @@ def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
             "(flagbench/run.json has what was drawn)",
         )
     else:
-        for state in [state for state in DataState if state in states and state.marked]:
-            say(console, f"* {state.words} (see run.json): scores are not comparable with published ones")
+        states = (DataState.of(record.data) for record in finished.records if record.status != "error")
+        for line in footnotes(states, "see run.json"):
+            say(console, line)
     if any(record.status != "error" for record in finished.records):
         say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
         done = [record.name for record in finished.records if record.status != "error"]

@@ -105,6 +105,7 @@ def test_the_score_command_gives_the_scores_of_the_run(done: Path, tmp_path: Pat
     of_run = tasks_of(done)[ZH]["scores"]["dev"]["default"]
     assert scores["qa"]["wiki"]["zh"]["default"]["ndcg_at_10"] == of_run
     assert f"{100 * of_run:.2f}" in result.stdout
+    assert "* not the official data: scores are not comparable with published ones" in result.stdout
 
 
 def test_the_values_of_each_query_are_kept(done: Path) -> None:

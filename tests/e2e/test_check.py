@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -139,8 +140,21 @@ def test_within_github_actions(
     assert summary.read_text(encoding="utf-8").startswith("before\n### Regression gate: REGRESSION")
     assert check(base, again, rules).stdout.count("::error") == 0
     assert summary.read_text(encoding="utf-8").count("### Regression gate") == 2
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
-    assert "GITHUB_STEP_SUMMARY" in check(base, again, rules).stderr
+
+
+def test_a_summary_that_cannot_be_written_is_one_line_and_moves_no_verdict(
+    base: Path, again: Path, worse: Path, rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    os.mkfifo(tmp_path / "pipe")
+    for target in (tmp_path, tmp_path / "no" / "folder", tmp_path / "pipe", Path("/dev/full")):
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
+        for candidate, code in ((again, 0), (worse, 1)):
+            result = check(base, candidate, rules)
+            assert result.returncode == code, result.stderr
+            (line,) = result.stderr.splitlines()
+            assert str(target) in line
+            assert "set $GITHUB_STEP_SUMMARY to a file that can be written, or unset it" in line
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(base: Path, worse: Path, rules: Path, tmp_path: Path) -> None:

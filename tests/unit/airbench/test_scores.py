@@ -17,10 +17,12 @@ import pytest
 from rich.console import Console
 
 from flagbench import BadData, BadInput, UnknownName
-from flagbench.airbench import commands
-from flagbench.airbench.registry import Dataset, datasets
+from flagbench.airbench import commands, loading
+from flagbench.airbench.registry import REVISION, Dataset, datasets
 from flagbench.airbench.scores import CUTOFFS, METRICS, Scored, Scores, score
 from flagbench.airbench.search_results import dataset_of
+from flagbench.results.data_state import DataState
+from flagbench.runners.data.content import of_labels
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.search.metrics import per_query
 from tests.unit.airbench_files import (
@@ -88,7 +90,7 @@ def test_writes_what_the_official_package_writes(
 
 
 def scored(row: Dataset, model: str, reranker: str, value: float) -> Scored:
-    return Scored(row, (model, reranker), "file", dict.fromkeys(METRICS, value), {}, comparable=True)
+    return Scored(row, (model, reranker), "file", dict.fromkeys(METRICS, value), {}, DataState.OFFICIAL)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -213,15 +215,16 @@ def test_scores_by_other_labels_than_the_published_ones_are_marked(results: Path
     scores = score([results], snapshots, over=some_datasets())
     tasks, means = scores.rows(("bge-m3", "NoReranker"), "24.05")
     assert tasks
-    assert all(not row.comparable and row.note == "not the official labels" for row in tasks)
+    assert all(not row.comparable and row.note == "not the official data" for row in tasks)
     assert not any(row.comparable for row in means)
 
 
 @pytest.mark.parametrize(
-    ("labels", "positives", "comparable"), [(0, 0, True), (1, 0, False), (0, 1, False), (0, -1, False), (-1, 0, False)]
+    ("labels", "positives", "state"),
+    [(0, 0, "counts agree"), (1, 0, "differs"), (0, 1, "differs"), (0, -1, "differs"), (-1, 0, "differs")],
 )
-def test_scores_are_comparable_by_as_many_labels_and_relevant_ones_as_published(
-    labels: int, positives: int, comparable: bool, results: Path, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
+def test_as_many_labels_and_relevant_ones_as_published_are_no_proof(
+    labels: int, positives: int, state: str, results: Path, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = dataset()
     values = [value for judged in qrels(row).values() for value in judged.values()]
@@ -231,16 +234,54 @@ def test_scores_are_comparable_by_as_many_labels_and_relevant_ones_as_published(
     )
     monkeypatch.setattr(sys.modules[dataset_of.__module__], "datasets", lambda: (published,))
     scores = score([results / "a-small-model"], snapshots, over=[published])
-    assert [each.comparable for each in scores.scored] == [comparable]
+    assert [each.state for each in scores.scored] == [state]
     lines, averages = scores.rows(("a-small-model", "NoReranker"), "24.05")
-    assert {row.comparable for row in (*lines, *averages)} == {comparable}
-    assert {row.note for row in (*lines, *averages)} == {"" if comparable else "not the official labels"}
+    assert not any(row.comparable for row in (*lines, *averages))
+    words = {"counts agree": "only the counts agree with the official data", "differs": "not the official data"}
+    assert {row.note for row in (*lines, *averages)} == {words[state]}
+
+
+def _permuted(path: Path) -> None:
+    """Give each relevance to another pair: as many labels and relevant ones as before."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    values = [row["relevance"] for row in rows]
+    moved = [{**row, "relevance": value} for row, value in zip(rows, values[1:] + values[:1], strict=True)]
+    assert moved != rows
+    path.write_text("".join(json.dumps(row) + "\n" for row in moved))
+
+
+def test_labels_of_the_official_content_alone_are_official(
+    results: Path, snapshots: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """What evaluate says of the labels, permuted ones among them, in the same words."""
+    row = dataset()
+    values = [value for judged in qrels(row).values() for value in judged.values()]
+    published = replace(row, labels={"dev": len(values)}, positives={"dev": sum(values)})
+    monkeypatch.setattr(sys.modules[dataset_of.__module__], "datasets", lambda: (published,))
+    known = {(row.task_name, REVISION): {"dev/labels": of_labels(qrels(row))}}
+    monkeypatch.setattr(loading, "read_official", lambda path: known)
+    found = score([results / "a-small-model"], snapshots, over=[published])
+    assert [each.state for each in found.scored] == ["official"]
+    lines, averages = found.rows(("a-small-model", "NoReranker"), "24.05")
+    assert all(each.comparable and not each.note for each in (*lines, *averages))
+    assert run_score(results / "a-small-model", "--data", tmp_path / "data") == 0
+    assert "not comparable" not in capsys.readouterr().out
+
+    _permuted(tmp_path / "data" / row.qrels_repo / row.benchmark_version / f"{row.qrels_split('dev')}.jsonl")
+    found = score([results / "a-small-model"], snapshots, over=[published])
+    assert [each.state for each in found.scored] == ["differs"]
+    assert run_score(results / "a-small-model", "--data", tmp_path / "data") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "* not the official data: scores are not comparable with published ones" in shown
 
 
 def test_one_dataset_of_other_labels_marks_its_averages() -> None:
     over = some_datasets()
     wiki, _, law, _ = over
-    found = (scored(law, "m", "NoReranker", 0.2), replace(scored(wiki, "m", "NoReranker", 0.4), comparable=False))
+    found = (
+        scored(law, "m", "NoReranker", 0.2),
+        replace(scored(wiki, "m", "NoReranker", 0.4), state=DataState.DIFFERS),
+    )
     _, averages = Scores("compat", found, tuple(over), 0).rows(("m", "NoReranker"), "24.05")
     assert {row.label: row.comparable for row in averages if row.score is not None} == {
         "qa average": False,
@@ -253,7 +294,7 @@ def test_one_dataset_of_other_labels_marks_its_averages() -> None:
 
 def test_table_sets_models_side_by_side(results: Path, snapshots: Snapshots) -> None:
     found = score([results], snapshots, over=some_datasets())
-    scores = replace(found, scored=tuple(replace(each, comparable=True) for each in found.scored))
+    scores = replace(found, scored=tuple(replace(each, state=DataState.OFFICIAL) for each in found.scored))
     text = text_of(scores)
     assert "AIR-Bench 24.05, dev split, compat rule (qa: nDCG@10, long-doc: Recall@10)" in text
     heads = [cell.strip() for cell in next(line for line in text.splitlines() if "bge-m3" in line).split("┃")[1:-1]]

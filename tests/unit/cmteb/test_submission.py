@@ -291,7 +291,7 @@ def test_a_record_with_less_in_it(made: Callable[..., Path], tmp_path: Path) -> 
 def test_tasks_of_different_settings(made: Callable[..., Path]) -> None:
     short = replace(SPEC, passage_max_length=128)
     line = refused(lambda: checked(made("STSB", "LCQMC", task_record("BQ", short))))
-    assert "passage_max_length is 512 in STSB, LCQMC, 128 in BQ" in line
+    assert "settings differ: passage max length 512 → 128: evaluate all tasks with the same settings" in line
 
 
 @pytest.mark.parametrize(
@@ -303,11 +303,25 @@ def test_tasks_of_different_settings(made: Callable[..., Path]) -> None:
     ],
 )
 def test_every_setting_that_moves_scores_is_the_same_in_all_tasks(made: Callable[..., Path], key: str) -> None:
-    record = task_record("BQ", SPEC)
+    ranking = key in ("retrieval", "weights", "candidates")  # which tasks that rank nothing have no use for
+    one, second = ("T2Retrieval", "MMarcoRetrieval") if ranking else ("STSB", "BQ")
+    record = task_record(second, SPEC)
     other = replace(record, settings=record.settings | {"model": record.settings["model"] | {key: "other"}})
+    line = refused(lambda: checked(made(one, other)))
+    words = key.replace("_", " ")
+    assert f" cannot be submitted: settings differ: {words} " in line
+    assert " → other: evaluate all tasks with the same settings" in line
+
+
+def test_tasks_of_different_instructions_or_vectors(made: Callable[..., Path]) -> None:
+    record = task_record("BQ", SPEC)
+    other = replace(record, settings=record.settings | {"store": "fp16"})
     line = refused(lambda: checked(made("STSB", other)))
-    assert f" cannot be submitted: {key} is " in line
-    assert 'in STSB, "other" in BQ: evaluate all tasks with the same settings' in line
+    assert "settings differ: cached vectors full precision → fp16: evaluate all tasks" in line
+    query = task_record("T2Retrieval", SPEC)
+    texts = query.settings["instruction"] | {"query": "another: "}
+    line = refused(lambda: checked(made("STSB", replace(query, settings=query.settings | {"instruction": texts}))))
+    assert ", query instruction another: → " in line
 
 
 # The model.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import multiprocessing
@@ -10,6 +11,7 @@ import threading
 import time
 import zlib
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -293,6 +295,52 @@ def test_a_real_video(tmp_path: Path, folder: Path) -> None:
     assert [read_sign(frame).frame for frame in again.frames] == again.indices.tolist() == [0, 9, 19, 29, 39, 49, 59]
     assert again.times == pytest.approx(again.indices / 25)
     assert (again.total_frames, again.fps, again.duration) == pytest.approx((60, 25, 2.4))
+
+
+def test_a_film_behind_a_still_is_not_read_from_an_entry_that_held_the_still(tmp_path: Path, folder: Path) -> None:
+    """Entries that were made when the first stream was read: under the name that every video had then."""
+    settings = VideoSettings(7, "uniform")
+    film, ordinary = write_video(tmp_path / "still.mkv", 60, still=True), write_video(tmp_path / "a.mkv", 60)
+    for path in (film, ordinary):
+        text = json.dumps([1, metadata.version("av"), content_hash(path), "uniform", 7, 0.0, 0])
+        former = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        assert (key_of(path, settings) == former) == (path == ordinary)
+        stand_in = write_video(tmp_path / "stand-in.mkv", 1, size=(320, 240))
+        FrameCache(folder, read=lambda _, settings, stand_in=stand_in: read_clip(stand_in, settings)).clip(
+            stand_in, settings
+        )
+        (folder / f"{key_of(stand_in, settings)}{SUFFIX}").rename(folder / f"{former}{SUFFIX}")
+
+    cache = FrameCache(folder)
+    assert same(cache.clip(film, settings), read_clip(film, settings))
+    assert same(
+        FrameCache(folder, read=lambda *_: pytest.fail("decoded again")).clip(film, settings),
+        cache.clip(film, settings),
+    )
+    assert cache.clip(ordinary, settings).total_frames == 1, "an entry of an ordinary video stays valid"
+
+
+@pytest.mark.parametrize(
+    "rest", [b"[]", b"{}", b"[" * 10_000, b'{"crc": 1, "crc": 2}', b'{"crc": NaN}', b'{"crc": null, "indices": {}}']
+)
+def test_an_entry_whose_rest_is_no_clip_is_decoded_anew(videos: list[Path], folder: Path, rest: bytes) -> None:
+    read = Reader()
+    cache = FrameCache(folder, read=read)
+    cache.clip(videos[2], SETTINGS)
+    (entry,) = entries(folder)
+    data = entry.read_bytes()
+    length = int.from_bytes(data[-8:-4], "little")
+    end = b"FBclip\x01\n" + len(rest).to_bytes(4, "little") + zlib.crc32(rest).to_bytes(4, "little")
+    entry.write_bytes(data[: -16 - length] + rest + end)
+    assert same(cache.clip(videos[2], SETTINGS), made(2))
+    assert read.asked == ["2.mp4"] * 2
+
+
+def test_a_pipe_in_place_of_an_entry_is_not_waited_for(videos: list[Path], folder: Path) -> None:
+    cache = FrameCache(folder, read=Reader())
+    os.mkfifo(folder / (key_of(videos[1], SETTINGS) + SUFFIX))
+    for _ in range(2):
+        assert same(cache.clip(videos[1], SETTINGS), made(1))
 
 
 def test_questions_by_video() -> None:

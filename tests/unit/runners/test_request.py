@@ -32,7 +32,7 @@ def test_without_a_home_a_store_must_be_named(monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "expanduser", no_home)
-    with pytest.raises(BadInput, match=r"~/.cache/flagbench: no such home folder; name a folder .*--no-store"):
+    with pytest.raises(BadInput, match=r"~/.cache/flagbench: no such home folder; name a folder .*FLAGBENCH_STORE"):
         default_store({})
 
 

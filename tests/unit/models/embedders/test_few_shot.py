@@ -182,22 +182,26 @@ def test_a_row_without_a_response(tmp_path, name, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "fault"),
     [
-        ("SciFact.csv", "query,response\n好,yes\n".encode("gb18030")),
-        ("SciFact.csv", b"query,response\none?,\xff\xfe\n"),
-        ("SciFact.jsonl", '{"query": "好", "response": "yes"}\n'.encode("gb18030")),
-        ("SciFact.jsonl", b'{"query": "one?", "resp'),
-        ("SciFact.jsonl", b'["one?", "yes"]\n'),
-        ("SciFact.jsonl", b"null\n"),
-        ("SciFact.jsonl", b"query,response\none?,yes\n"),
+        ("SciFact.csv", "query,response\n好,yes\n".encode("gb18030"), " is not UTF-8 "),
+        ("SciFact.csv", b"query,response\none?,\xff\xfe\n", " is not UTF-8 "),
+        ("SciFact.csv", b"query,response\none?," + b"a" * 200_000, " is not CSV (field larger than field limit"),
+        ("SciFact.jsonl", '{"query": "好", "response": "yes"}\n'.encode("gb18030"), " is not UTF-8 "),
+        ("SciFact.jsonl", b'\n{"query": "one?", "resp', ", line 2, is not JSON "),
+        ("SciFact.jsonl", b'{"query": "a", "query": "b"}', ", line 1, has the key 'query' twice"),
+        ("SciFact.jsonl", b"[" * 100_000, ", line 1, is nested too deeply"),
+        ("SciFact.jsonl", b"9" * 10_000, ", line 1, is not JSON "),
+        ("SciFact.jsonl", b'["one?", "yes"]\n', ", line 1, is no JSON object"),
+        ("SciFact.jsonl", b"null\n", ", line 1, is no JSON object"),
+        ("SciFact.jsonl", b"query,response\none?,yes\n", ", line 1, is not JSON "),
     ],
 )
-def test_a_file_that_cannot_be_read(tmp_path, name, content):
+def test_a_file_that_cannot_be_read(tmp_path, name, content, fault):
     (tmp_path / name).write_bytes(content)
     message = refused(tmp_path)
 
-    assert f"{tmp_path / name} is not readable as {name.rsplit('.', 1)[1]}" in message
+    assert message.startswith(f"{tmp_path / name}{fault}")
     assert "fix or copy it again" in message
 
 

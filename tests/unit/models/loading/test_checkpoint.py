@@ -462,3 +462,16 @@ def test_what_to_do_where_the_hub_cannot_be_reached(monkeypatch):
         locate("somebody/some-model", None)
     assert "the hub cannot be reached; look at the network or HF_ENDPOINT, set HF_HUB_OFFLINE=1" in str(caught.value)
     assert "unset" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_to_do_where_the_cache_of_the_hub_cannot_be_written(monkeypatch):
+    def locked(*_, **__):
+        raise PermissionError(13, "Permission denied", "/home/me/.cache/huggingface/hub")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", locked)
+    with pytest.raises(BadInput) as caught:
+        locate("somebody/some-model", None)
+    assert str(caught.value).endswith(
+        ": /home/me/.cache/huggingface/hub cannot be written; set HF_HOME to a folder that can"
+    )

@@ -12,7 +12,7 @@ from flagbench.results.data_state import DataState
 from flagbench.results.page import LANGUAGES, Language
 from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.render import page
-from flagbench.results.page.view import Benchmark, leaderboards, officials
+from flagbench.results.page.view import SHOWN, Benchmark, leaderboards, officials
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
 from tests.unit.page_tree import read_page
@@ -163,6 +163,24 @@ def test_a_page_of_boards(language: Language) -> None:
         headings[0]
         == {"en": "C-MTEB Avg · full data · official data", "zh": "C-MTEB Avg · 完整数据 · 官方数据"}[language]
     )
+    assert not list(tree.all("p", data_older=""))
+    older = run("older", *(scored(name, 0.8, later_error="no memory" if name == "A" else "") for name in "ABC"))
+    shown = read_page(page(leaderboards([*runs, older], KNOWN), language, version="v"))
+    (warning,) = shown.all("p", data_older="")
+    assert {"en": "failed when they were last evaluated", "zh": "最近一次评测失败"}[language] in warning.words
+    assert shown.words.count("no memory") == 1
+    assert not list(shown.all("p", data_first=""))
     only = read_page(page(leaderboards(runs[3:], KNOWN), language, version="v"))
     said = {"en": "No run is over full data yet.", "zh": "还没有在完整数据上的评测。"}[language]
     assert said in only.words
+
+
+def test_of_many_runs_all_have_a_place_and_the_first_their_tasks() -> None:
+    runs = [whole(f"m{at}", at / 100) for at in range(SHOWN + 7)]
+    (group,) = leaderboards(runs, KNOWN)
+    assert len(group.tasks[0].records) == len(group.tasks[0].line.cells) == len(group.runs) == SHOWN
+    tree = read_page(page([group], "en", version="v"))
+    bodies = list(tree.all("tbody", data_run=None))
+    assert [each.attributes["data-run"] for each in bodies] == [f"m{at}" for at in reversed(range(SHOWN + 7))]
+    (hint,) = tree.all("p", data_first="")
+    assert hint.words.startswith("Tasks and settings are shown for the first 50 of 57 runs")

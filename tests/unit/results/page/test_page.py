@@ -11,7 +11,7 @@ import pytest
 from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.page import render
-from flagbench.results.page.view import groups, look, officials
+from flagbench.results.page.view import SHOWN, groups, look, officials
 from flagbench.results.runs import find_all
 from flagbench.results.table import rows
 from flagbench.results.values import Values
@@ -176,6 +176,26 @@ def test_details_of_a_task(tmp_path: Path) -> None:
     assert body.attributes["data-states"] == "other"
 
 
+def test_a_task_that_failed_after_its_score_says_so(tmp_path: Path) -> None:
+    one = page_run(tmp_path, "org/one", page_task("A", 0.1), page_task("B", 0.45))
+    two = page_run(tmp_path, "org/two", page_task("A", 0.2, later_error="no memory"), page_task("B", 0.5))
+    for folders, last in (([two], 0), ([one, two], 1)):
+        tree, _ = made(folders)
+        bodies = tasks_of(tree)
+        assert bodies["A"].attributes["data-states"] == "incomplete"
+        assert bodies["B"].attributes["data-states"] == ""
+        cell = scores_of(bodies["A"])[last]
+        assert cell.words == "20.00 ↺ failed when last evaluated: the score is older"
+        assert facts_of(bodies["A"])["Last evaluation failed"] == "no memory"
+        assert "Last evaluation failed" not in bodies["B"].words
+        assert "(marked ↺)" in section(tree, "summary-1").one("p", data_older="").words
+        (missing,) = (each for each in section(tree, "summary-1").all("details") if each.has("missing"))
+        assert "org/two: failed when last evaluated, so the scores are olderA" in missing.words
+    tree, _ = made([one])
+    assert not list(tree.all("p", data_older=""))
+    assert "failed when last evaluated" not in tree.words
+
+
 def test_settings_and_environment(tmp_path: Path) -> None:
     one = page_run(
         tmp_path, "org/one", page_task("A"), spec={"pooling": "cls", "normalize": True, "prompts": [["query", "问："]]}
@@ -264,3 +284,14 @@ def test_the_last_result_of_a_page_is_the_last_of_all_runs(tmp_path: Path) -> No
     ]
     tree, _ = made(runs)
     assert "last result 2026-03-04 03:04 UTC" in tree.one("p", class_="lead").words
+
+
+def test_of_many_runs_all_are_in_the_summary_and_the_first_have_their_tasks(tmp_path: Path) -> None:
+    folders = [page_run(tmp_path, f"org/m{at}", page_task("A", at / 100)) for at in range(SHOWN + 3)]
+    tree, _ = made(folders)
+    summary = section(tree, "summary-1")
+    assert len(list(summary.all("tbody", data_run=None))) == SHOWN + 3
+    scores = [cell.words for cell in scores_of(tasks_of(tree)["A"])]
+    assert scores == [f"{at}.00" for at in range(SHOWN)]
+    assert tree.one("p", data_first="").words.startswith("Tasks and settings are shown for the first 50 of 53 runs")
+    assert len(list(section(tree, "environment-1").all("th", scope="col"))) in (0, 1 + SHOWN, 2 * (1 + SHOWN))

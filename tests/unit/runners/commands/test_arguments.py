@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -341,4 +342,10 @@ def test_the_summary_of_a_step_is_added_to(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
     with pytest.raises(BadInput) as caught:
         check._append_summary("text")
-    assert str(caught.value) == f"cannot write $GITHUB_STEP_SUMMARY {tmp_path}: Is a directory"
+    fix = "set $GITHUB_STEP_SUMMARY to a file that can be written, or unset it"
+    assert str(caught.value) == f"cannot write {tmp_path} (Is a directory): {fix}"
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "pipe"))
+    with pytest.raises(BadInput) as caught:
+        check._append_summary("text")
+    assert str(caught.value) == f"{tmp_path / 'pipe'} is not a regular file: {fix}"
