@@ -1,4 +1,4 @@
-"""The words of the judge: what it is told of a reply that cannot be used, what it is shown, and the keys of its grades."""
+"""The words of the judge: what it is told of an unusable reply, what it is shown, and the keys of its grades."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_the_key_of_a_judgement_is_the_hash_that_files_have(tmp_path: Path) -> N
     by.score([SCENE])
     (row,) = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     hashed = (
-        '["j", {"a": "\\u00e9", "b": 1}, "a885d1d17635", ["8_sub_scene:0", "subPlot", "What does she do?", "She sings.", '
-        '["She sings", "on a boat"], "Sings."]]'
+        '["j", {"a": "\\u00e9", "b": 1}, "a885d1d17635", ["8_sub_scene:0", "subPlot", "What does she do?", '
+        '"She sings.", ["She sings", "on a boat"], "Sings."]]'
     )
     assert row["key"] == hashlib.sha256(hashed.encode()).hexdigest()
     assert {name: row[name] for name in ("id", "task", "scores", "attempts")} == {
@@ -60,10 +60,14 @@ def test_the_key_of_a_judgement_is_the_hash_that_files_have(tmp_path: Path) -> N
             json.dumps({"scores": {"completeness": "x" * 38, "reliability": 1}}),
             f'completeness is "{"x" * 38}", not one of 1, 2, 3, 4, 5',
         ),
-        (SUMMARY, "no", "it is not one JSON object and nothing else: it is not JSON (Expecting value: line 1 column 1 (char 0))"),
+        (
+            SUMMARY,
+            "no",
+            "it is not one JSON object and nothing else: it is not JSON (Expecting value: line 1 column 1 (char 0))",
+        ),
     ],
     ids=range(10),
-)  # fmt: skip
+)
 def test_the_fault_that_the_judge_is_told(item: JudgeItem, reply: str, fault: str) -> None:
     model, by = judge(reply)
     (graded,) = by.score([item]).items
@@ -99,16 +103,16 @@ def test_the_judge_reads_any_language_as_it_is_written() -> None:
 
 
 def test_how_often_and_how_long_a_judge_is_asked_by_default() -> None:
-    class Counting(Scripted):
-        tokens: set[int] = set()
+    tokens: set[int] = set()
 
+    class Counting(Scripted):
         def answers(self, prompts: Any, *, max_new_tokens: int) -> Any:
-            self.tokens.add(max_new_tokens)
+            tokens.add(max_new_tokens)
             return super().answers(prompts, max_new_tokens=max_new_tokens)
 
     model = Counting(*["no"] * 9)
     judged = Judge(model, name="j").score([SUMMARY])
-    assert (judged.calls, len(model.prompts), model.tokens) == (3, 3, {512})
+    assert (judged.calls, len(model.prompts), tokens) == (3, 3, {512})
     assert [(each.id, each.task) for each in judged.failed] == [(SUMMARY.id, "summary")]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,9 @@ def test_the_text_of_a_file_of_answers() -> None:
     assert text.isascii()
     assert text.startswith('{\n "benchmark": "MLVU",\n "task": "MLVU-dev_ego",\n "question_set": "cleaned",\n')
     assert text.endswith("}\n")
-    common = {"task": "MLVU-dev_ego", "folder": "video/3_ego", "candidates": ["x", "y"]}
+    both = {"task": "MLVU-dev_ego", "folder": "video/3_ego", "candidates": ["x", "y"]}
+    right = {"answer": "x", "gold": "A", "golds": ["A"], "labelled": True, "points": [], "response": "A) \ud83d"}
+    none = {"answer": "", "gold": "", "golds": [], "labelled": False, "points": ["p"], "response": None}
     assert json.loads(text) == {
         "benchmark": "MLVU",
         "task": "MLVU-dev_ego",
@@ -49,16 +50,8 @@ def test_the_text_of_a_file_of_answers() -> None:
         "missing": "1 of 2 videos cannot be used",
         "data": "differs",
         "questions": [
-            {
-                **common,
-                **{"id": "3_ego:0", "video": "a.mp4", "question": "Où?", "answer": "x", "gold": "A", "golds": ["A"]},
-                **{"labelled": True, "points": [], "duration": 2.5, "response": "A) \ud83d"},
-            },
-            {
-                **common,
-                **{"id": "3_ego:1", "video": "b.mp4", "question": "Who?", "answer": "", "gold": "", "golds": []},
-                **{"labelled": False, "points": ["p"], "duration": 0.0, "response": None},
-            },
+            {"id": "3_ego:0", "video": "a.mp4", "question": "Où?", "duration": 2.5} | both | right,
+            {"id": "3_ego:1", "video": "b.mp4", "question": "Who?", "duration": 0.0} | both | none,
         ],
     }
 
@@ -159,7 +152,7 @@ def test_what_is_no_folder_and_what_leads_out_of_it_are_one_line(tmp_path: Path)
         assert str(caught.value) == f"{place} is not a folder"
     folder = tmp_path / "run" / "MLVU" / "dev"
     folder.mkdir(parents=True)
-    os.symlink(path, folder / "ego.json")
+    (folder / "ego.json").symlink_to(path)
     with pytest.raises(BadInput) as caught:
         find_saved(tmp_path / "run")
     assert str(caught.value) == (
