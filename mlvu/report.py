@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -120,9 +121,10 @@ def show(runs: Sequence[RunScores], out: Console) -> None:
 
 
 def as_dict(runs: Sequence[RunScores]) -> dict[str, Any]:
-    """Plain values of all of it."""
+    """Plain values of all of it, by the runs' labels; by their folders where several have one label."""
+    labels = Counter(run.label for run in runs)
     return {
-        run.label: {
+        run.label if labels[run.label] == 1 else str(run.folder): {
             "folder": str(run.folder),
             "tasks": {
                 name: {

@@ -1,0 +1,96 @@
+"""A model that is loaded when it is first run: what is known before, what loading gives, and what it raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flagbench import BadInput
+from flagbench.models.contract import Parallel
+from flagbench.models.loading.deferred import Deferred
+from flagbench.models.loading.registry import published
+from flagbench.models.prompts import Prompt
+
+SPEC = published()["flagbench/random"]
+
+
+class Whole:
+    """Does all that a model may, and notes what it is asked."""
+
+    batch_size = 3
+    backend = "onednn"
+    lanes = 7
+    capabilities = frozenset({"encode"})
+    device = "cpu"
+    spec = SPEC
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def prepare(self, texts: Sequence[Any], **arguments: Any) -> Callable[[], Any]:
+        self.asked.append((texts, arguments))
+        return lambda: "run"
+
+    def index(self, passages: Iterable[str], *, language: str) -> str:
+        self.asked.append((list(passages), language))
+        return "index"
+
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        yield from ((number, f"{prompt.text} {max_new_tokens}") for number, prompt in enumerate(prompts))
+
+    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
+        return [np.array([len(prompt.system), len(letters)]) for prompt, letters in zip(prompts, options, strict=True)]
+
+    def close(self) -> None:
+        raise AssertionError("who loaded it closes it")
+
+
+def test_what_is_known_without_weights_needs_none() -> None:
+    deferred = Deferred(replace(SPEC, ability="score"), "cuda:1", lambda: pytest.fail("it was loaded"))
+    assert (deferred.device, deferred.capabilities, deferred.backend) == ("cuda:1", {"score"}, "")
+    assert (deferred.spec.ability, deferred.error) == ("score", None)
+    deferred.close()
+
+
+def test_it_is_loaded_once_and_asked_as_it_is() -> None:
+    loads: list[Whole] = []
+    deferred = Deferred(SPEC, "cpu", lambda: loads.append(Whole()) or loads[-1])  # type: ignore[func-returns-value, return-value]
+    assert (deferred.batch_size, deferred.backend) == (3, "onednn")
+    assert deferred.lanes == (7 if isinstance(Whole(), Parallel) else 1)
+    assert deferred.prepare(["a"], role="query")() == "run"
+    assert deferred.index(iter(["p"]), language="zh") == "index"
+    assert list(deferred.answers([Prompt(system="s")], max_new_tokens=4)) == [(0, " 4")]
+    (scores,) = deferred.score_options([Prompt(system="abc")], ["AB"])
+    assert scores.tolist() == [3, 2]
+    deferred.close()
+    (model,) = loads
+    assert model.asked == [(["a"], {"role": "query"}), (["p"], "zh")]
+    assert deferred.error is None
+
+
+def test_a_model_that_runs_alone_has_one_lane() -> None:
+    class Alone:
+        pass
+
+    assert Deferred(SPEC, "cpu", Alone).lanes == 1  # type: ignore[arg-type]
+
+
+def test_what_loading_raises_is_kept_and_tried_again() -> None:
+    faults: list[Exception] = [BadInput("no weights"), RuntimeError("no memory")]
+
+    def load() -> Any:
+        if faults:
+            raise faults.pop(0)
+        return Whole()
+
+    deferred = Deferred(SPEC, "cpu", load)
+    for kind in (BadInput, RuntimeError):
+        with pytest.raises(kind) as caught:
+            deferred.prepare(["a"])
+        assert deferred.error is caught.value
+        assert deferred.backend == ""
+    assert deferred.batch_size == 3
