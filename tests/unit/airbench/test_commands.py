@@ -248,3 +248,23 @@ def test_the_archive_lies_here_unless_a_folder_is_named(
     assert run(commands.add_submit, *asked) == 0
     assert [path.name for path in here.iterdir()] == ["bge-m3_NoReranker.zip"]
     assert "archive   bge-m3_NoReranker.zip, " in capsys.readouterr().out
+
+
+def test_a_mini_archive_is_no_submission_and_so_no_partial_one(
+    folder: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The miniature data has fewer queries than the published ones, which is nothing to tell."""
+    rows = tuple(row for row in some_datasets() if "test" in row.splits)
+    monkeypatch.setattr("flagbench.airbench.benchmark.MINI", data)
+    monkeypatch.setattr("flagbench.airbench.benchmark.mini_datasets", lambda: rows)
+    asked = [folder, "--mini", "--output", tmp_path / "out", "--model-name", "M", "--anonymous"]
+    assert run(commands.add_submit, *asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    archive = tmp_path / "out" / "bge-m3_NoReranker_mini.zip"
+    assert lines[:3] == [
+        f"results   {folder}",
+        "checked   3 datasets of AIR-Bench 24.05, 18 test queries, 180 hits",
+        "left out  3 files of the dev split or of another version",
+    ]
+    assert lines[3].startswith(f"archive   {archive}, {archive.stat().st_size:,} bytes, md5 ")
+    assert lines[4:] == ["MINI      a mini archive, of the miniature data: it is no submission, do not upload it"]
