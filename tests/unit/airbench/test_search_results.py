@@ -303,6 +303,10 @@ def link(name: str) -> zipfile.ZipInfo:
     [
         (["/qa/wiki/a.json"], "has an absolute name"),
         (["C:/qa/a.json"], "has an absolute name"),
+        (["C:qa/wiki/a.json"], "has an absolute name"),
+        (["qa/../../wiki/a.json"], "has a name that leads out"),
+        (["more/qa/wiki/a.json"], "holds no search results"),
+        (["qa/wiki/a/b.json", "qa/b.json", "sts/wiki/a.json", "qa/wiki/a.txt"], "holds no search results"),
         (["../a.json"], "has a name that leads out of the archive"),
         (["qa/wiki/../../../a.json"], "has a name that leads out"),
         (["qa\\wiki\\a.json"], "has a name with a backslash"),
