@@ -252,6 +252,14 @@ def test_finds_results_below_any_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert [read(path).split for path in find(tmp_path / "link")] == ["dev", "test"]
 
 
+def test_a_model_may_be_called_as_what_is_left_of_other_settings(tmp_path: Path) -> None:
+    path = write(tmp_path, results_of(dataset(), "dev", "replaced"))
+    assert find(tmp_path) == [path]
+    assert find(tmp_path / "replaced") == [path]
+    write(tmp_path / "flagbench", results_of(dataset(), "dev", "replaced"))
+    assert find(tmp_path) == [path], "in flagbench/ it is what a run with other settings left"
+
+
 def test_no_results_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "some.json").write_text("{}")
     with pytest.raises(BadInput, match=r"holds no search results .* flagbench evaluate --benchmark air-bench makes"):
