@@ -252,6 +252,22 @@ def test_finds_results_below_any_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert [read(path).split for path in find(tmp_path / "link")] == ["dev", "test"]
 
 
+def test_files_come_in_the_order_of_their_folders_and_names(tmp_path: Path) -> None:
+    folder = tmp_path / "m" / "NoReranker" / "qa"
+    names = [f"{domain}/{language}_{split}.json" for domain in ("b", "a") for split in "zyx" for language in "ncjm"]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    assert [str(path.relative_to(folder)) for path in find(tmp_path)] == sorted(names)
+
+
+def test_a_file_of_24_04_under_another_name_is_told_the_whole_one(tmp_path: Path) -> None:
+    path = write(tmp_path, results_of(dataset(version="24.04"), "test"))
+    path.rename(path.with_name("en_default.json"))
+    with pytest.raises(BadData, match=r"holds results of zh_default_test, and its name says en_default: rename it"):
+        read(path.with_name("en_default.json"))
+
+
 def test_a_model_may_be_called_as_what_is_left_of_other_settings(tmp_path: Path) -> None:
     path = write(tmp_path, results_of(dataset(), "dev", "replaced"))
     assert find(tmp_path) == [path]
