@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -250,6 +251,41 @@ def test_finds_results_below_any_folder(tmp_path: Path, monkeypatch: pytest.Monk
         assert [read(path).split for path in find(Path())] == ["dev", "test"]
     (tmp_path / "link").symlink_to(plain)
     assert [read(path).split for path in find(tmp_path / "link")] == ["dev", "test"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(5, "Input/output error"),
+        EOFError("cut"),
+        RuntimeError("password required"),
+        NotImplementedError("That compression method is not supported"),
+        zipfile.BadZipFile("Bad CRC-32"),
+        zlib.error("invalid block type"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_zipfile_says_of_a_member_is_one_line(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "qa/wiki/zh_default_test.json"
+    (source,) = sources(archive_of(tmp_path / "a.zip", (name, results_of(dataset(), "test").to_json())))
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
+    with pytest.raises(BadData) as caught:
+        source.read()
+    assert str(caught.value) == f"{tmp_path / 'a.zip'}: {name} cannot be unpacked ({error}): copy the archive again"
+
+
+@pytest.mark.parametrize(
+    ("name", "dev"), [("zh_default_dev.json", True), ("zh_default_test.json", False), ("en_olddev.json", False)]
+)
+def test_the_dev_split_is_told_by_the_name(name: str, dev: bool, tmp_path: Path) -> None:
+    (source,) = sources(archive_of(tmp_path / "a.zip", (f"qa/wiki/{name}", "{}")))
+    assert source.is_dev is dev
 
 
 def test_files_come_in_the_order_of_their_folders_and_names(tmp_path: Path) -> None:
