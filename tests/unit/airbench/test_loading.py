@@ -253,3 +253,9 @@ def test_labels_are_looked_for_where_the_dev_split_is_wanted(dataset: Dataset, d
     check(test, Snapshots(data))
     with pytest.raises(BadInput, match=_QRELS):
         check(dataset, Snapshots(data))
+
+
+def test_what_the_hub_does_not_have_is_seen_before_rows_are_read(dataset: Dataset) -> None:
+    """There is no network here, and nothing of the hub on disk."""
+    with pytest.raises(BadInput, match=_REPO):
+        check(dataset, Snapshots(None))
