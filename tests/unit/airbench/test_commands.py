@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -268,3 +269,23 @@ def test_a_mini_archive_is_no_submission_and_so_no_partial_one(
     ]
     assert lines[3].startswith(f"archive   {archive}, {archive.stat().st_size:,} bytes, md5 ")
     assert lines[4:] == ["MINI      a mini archive, of the miniature data: it is no submission, do not upload it"]
+
+
+@pytest.mark.parametrize("name", ["model_meta.json", "qa/zh_default.json", "long-doc/notes.json"])
+def test_a_file_that_lies_above_the_domains_belongs_to_no_version(name: str, folder: Path, data: Path) -> None:
+    (folder / name).write_text('{"benchmark_version": "AIR-Bench_24.04"}')
+    with pytest.raises(BadInput) as caught:
+        run(commands.add_submit, folder, "--data", data, "--model-name", "M", "--anonymous", "--allow-partial")
+    assert str(caught.value) == f"{folder} cannot be submitted: file {name} does not belong there: remove it"
+
+
+def test_of_each_query_the_first_passage_that_the_corpus_lacks_is_named(folder: Path, data: Path) -> None:
+    results = results_of(dataset(), "test")
+    odd = {"test-1": {"doc-01": 0.5, "x": 0.4, "y": 0.3}, "test-2": {"z": 0.1}}
+    write(folder.parent.parent, results, replace(results, hits={**results.hits, **odd}).to_json())
+    with pytest.raises(BadInput) as caught:
+        run(commands.add_submit, folder, "--data", data, "--model-name", "M", "--anonymous", "--allow-partial")
+    assert str(caught.value) == (
+        f"{folder} cannot be submitted: qa/wiki/zh_default_test.json: "
+        "passages that are not in the corpus: x of test-1, z of test-2"
+    )

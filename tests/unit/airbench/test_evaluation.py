@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,22 @@ def test_what_is_to_be_known_of_a_score_is_one_line() -> None:
     assert found.note == f"{nothing}; test labels are not published"
     assert found.search is not None
     assert found.search["index"].startswith("bm25 lucene k1=")
+
+
+@pytest.mark.parametrize(("name", "language"), [(_QA, "zh"), (_BOOK, "en")])
+def test_a_searcher_is_told_the_language_of_the_dataset(
+    name: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    index = BM25.index
+
+    def noted(self: BM25, passages: Iterable[str], *, language: str) -> Any:
+        told.append(language)
+        return index(self, passages, language=language)
+
+    monkeypatch.setattr(BM25, "index", noted)
+    AIR_BENCH.evaluate(_loaded(name), EvaluatedModel(BM25(published()["flagbench/bm25"])), Silent(), None)
+    assert told == [language]
 
 
 def test_the_files_are_those_that_were_announced() -> None:
