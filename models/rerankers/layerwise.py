@@ -297,8 +297,10 @@ def _watched(layer: Any, *, wanted: bool) -> Iterator[list[torch.Tensor]]:
         yield seen
         return
     hook = layer.self_attn.register_forward_hook(lambda _module, _inputs, output: seen.append(output[1]))
-    yield seen
-    hook.remove()
+    try:
+        yield seen
+    finally:  # also where memory ran out: a smaller batch comes next, and a hook that is left would keep all it sees
+        hook.remove()
 
 
 def _key(row: PairIds) -> bytes:

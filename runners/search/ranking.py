@@ -369,13 +369,11 @@ def late_interaction(
     scores = [np.zeros(len(each), dtype=np.float32) for each in rows]
     for passage_rows, vectors in chunks:
         number_of = {int(row): number for number, row in enumerate(passage_rows)}
-        here = np.flatnonzero(np.isin(flat, passage_rows))  # in the order of the queries
-        for group in np.split(here, np.flatnonzero(np.diff(places[here])) + 1) if len(here) else []:
-            place = int(places[group[0]])
-            passages = [vectors[number_of[int(row)]] for row in flat[group]]
-            starts = np.cumsum([0, *(len(each) for each in passages[:-1])])
-            products = queries[place] @ np.concatenate(passages).T
-            scores[place][slots[group]] = np.maximum.reduceat(products, starts, axis=1).mean(axis=0)
+        here = np.flatnonzero(np.isin(flat, passage_rows))
+        for place, slot, row in zip(places[here].tolist(), slots[here].tolist(), flat[here].tolist(), strict=True):
+            # Pair by pair: the last bits of a larger product would depend on which passages come together.
+            products = queries[place] @ vectors[number_of[row]].T
+            scores[place][slot] = products.max(axis=1).mean()
     return scores
 
 

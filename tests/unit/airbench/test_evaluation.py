@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,41 @@ def test_the_score_is_the_main_metric_s(name: str, metric: str) -> None:
     (values,) = (text for path, text in outcome.files.items() if "per_query" in path)
     per_query = Values.from_json(values, {}).of(metric)
     assert outcome.scores == {"dev": {"default": pytest.approx(sum(per_query.values()) / len(per_query), abs=5.1e-6)}}
+
+
+def test_what_is_to_be_known_of_a_score_is_one_line() -> None:
+    """Of both splits, of the test split alone, and where a searcher found nothing as well."""
+    options = AirBenchOptions(splits=("test",))
+    request = RunRequest("m", "air-bench", tasks=(_QA,), mini=True, options=options)
+    (task,) = AIR_BENCH.select(request)
+    test = AIR_BENCH.load(task, Snapshots(MINI), request)
+    nothing = "10 of 10 queries share no word with any passage: all passages score 0"
+    words = EvaluatedModel(BM25(published()["flagbench/bm25"]))
+    strange = replace(test, content=replace(test.content, passages=Texts(["a", "b"], ["zzz", "yyy"])))
+    assert AIR_BENCH.evaluate(_loaded(_QA), EvaluatedModel(_ENCODER), Silent(), None).note == ""
+    alone = AIR_BENCH.evaluate(test, EvaluatedModel(_ENCODER), Silent(), None)
+    assert (alone.note, alone.scores) == ("test labels are not published", {})
+    assert list(alone.files) == ["AIR-Bench_24.05/search_results/random/NoReranker/qa/wiki/zh_default_test.json"]
+    found = AIR_BENCH.evaluate(strange, words, Silent(), None)
+    assert found.note == f"{nothing}; test labels are not published"
+    assert found.search is not None
+    assert found.search["index"].startswith("bm25 lucene k1=")
+
+
+@pytest.mark.parametrize(("name", "language"), [(_QA, "zh"), (_BOOK, "en")])
+def test_a_searcher_is_told_the_language_of_the_dataset(
+    name: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    index = BM25.index
+
+    def noted(self: BM25, passages: Iterable[str], *, language: str) -> Any:
+        told.append(language)
+        return index(self, passages, language=language)
+
+    monkeypatch.setattr(BM25, "index", noted)
+    AIR_BENCH.evaluate(_loaded(name), EvaluatedModel(BM25(published()["flagbench/bm25"])), Silent(), None)
+    assert told == [language]
 
 
 def test_the_files_are_those_that_were_announced() -> None:

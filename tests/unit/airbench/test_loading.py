@@ -230,3 +230,32 @@ def test_the_order_of_rows_is_no_part_of_the_data_and_each_text_and_label_is(tas
         now = _load(task, data).data.content
         assert {name for name in now if now[name] != before[name]} == {part}
         path.write_bytes(kept)
+
+
+def test_an_id_is_a_part_of_the_data(task: Task, data: Path) -> None:
+    before = _load(task, data).data.content
+    file = data / _REPO / _CONFIG / "queries_default_test.jsonl"
+    _change(file, lambda rows: rows[0].update(id="another"))
+    now = _load(task, data).data.content
+    assert {name for name in now if now[name] != before[name]} == {"test/queries"}
+
+
+def test_labels_are_looked_for_where_the_dev_split_is_wanted(dataset: Dataset, data: Path) -> None:
+    card = data / _QRELS / "README.md"
+    whole = card.read_text(encoding="utf-8")
+    card.write_text(whole.replace("qrels_default_dev", "qrels_default_develop"), encoding="utf-8")
+    test = replace(dataset, splits=("test",))
+    check(test, Snapshots(data))
+    with pytest.raises(BadData) as caught:
+        check(dataset, Snapshots(data))
+    assert str(caught.value).endswith(f"{_QRELS} has no split 'qrels_default_dev' (it has qrels_default_develop)")
+    shutil.rmtree(data / _QRELS)
+    check(test, Snapshots(data))
+    with pytest.raises(BadInput, match=_QRELS):
+        check(dataset, Snapshots(data))
+
+
+def test_what_the_hub_does_not_have_is_seen_before_rows_are_read(dataset: Dataset) -> None:
+    """There is no network here, and nothing of the hub on disk."""
+    with pytest.raises(BadInput, match=_REPO):
+        check(dataset, Snapshots(None))

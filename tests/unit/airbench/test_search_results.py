@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -252,6 +253,65 @@ def test_finds_results_below_any_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert [read(path).split for path in find(tmp_path / "link")] == ["dev", "test"]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(5, "Input/output error"),
+        EOFError("cut"),
+        RuntimeError("password required"),
+        NotImplementedError("That compression method is not supported"),
+        zipfile.BadZipFile("Bad CRC-32"),
+        zlib.error("invalid block type"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_zipfile_says_of_a_member_is_one_line(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "qa/wiki/zh_default_test.json"
+    (source,) = sources(archive_of(tmp_path / "a.zip", (name, results_of(dataset(), "test").to_json())))
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
+    with pytest.raises(BadData) as caught:
+        source.read()
+    assert str(caught.value) == f"{tmp_path / 'a.zip'}: {name} cannot be unpacked ({error}): copy the archive again"
+
+
+@pytest.mark.parametrize(
+    ("name", "dev"), [("zh_default_dev.json", True), ("zh_default_test.json", False), ("en_olddev.json", False)]
+)
+def test_the_dev_split_is_told_by_the_name(name: str, dev: bool, tmp_path: Path) -> None:
+    (source,) = sources(archive_of(tmp_path / "a.zip", (f"qa/wiki/{name}", "{}")))
+    assert source.is_dev is dev
+
+
+def test_files_come_in_the_order_of_their_folders_and_names(tmp_path: Path) -> None:
+    folder = tmp_path / "m" / "NoReranker" / "qa"
+    names = [f"{domain}/{language}_{split}.json" for domain in ("b", "a") for split in "zyx" for language in "ncjm"]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    assert [str(path.relative_to(folder)) for path in find(tmp_path)] == sorted(names)
+
+
+def test_a_file_of_24_04_under_another_name_is_told_the_whole_one(tmp_path: Path) -> None:
+    path = write(tmp_path, results_of(dataset(version="24.04"), "test"))
+    path.rename(path.with_name("en_default.json"))
+    with pytest.raises(BadData, match=r"holds results of zh_default_test, and its name says en_default: rename it"):
+        read(path.with_name("en_default.json"))
+
+
+def test_a_model_may_be_called_as_what_is_left_of_other_settings(tmp_path: Path) -> None:
+    path = write(tmp_path, results_of(dataset(), "dev", "replaced"))
+    assert find(tmp_path) == [path]
+    assert find(tmp_path / "replaced") == [path]
+    write(tmp_path / "flagbench", results_of(dataset(), "dev", "replaced"))
+    assert find(tmp_path) == [path], "in flagbench/ it is what a run with other settings left"
+
+
 def test_no_results_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "some.json").write_text("{}")
     with pytest.raises(BadInput, match=r"holds no search results .* flagbench evaluate --benchmark air-bench makes"):
@@ -303,6 +363,10 @@ def link(name: str) -> zipfile.ZipInfo:
     [
         (["/qa/wiki/a.json"], "has an absolute name"),
         (["C:/qa/a.json"], "has an absolute name"),
+        (["C:qa/wiki/a.json"], "has an absolute name"),
+        (["qa/../../wiki/a.json"], "has a name that leads out"),
+        (["more/qa/wiki/a.json"], "holds no search results"),
+        (["qa/wiki/a/b.json", "qa/b.json", "sts/wiki/a.json", "qa/wiki/a.txt"], "holds no search results"),
         (["../a.json"], "has a name that leads out of the archive"),
         (["qa/wiki/../../../a.json"], "has a name that leads out"),
         (["qa\\wiki\\a.json"], "has a name with a backslash"),

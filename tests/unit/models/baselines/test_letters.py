@@ -129,6 +129,16 @@ def test_the_majority_letter_is_the_most_frequent_and_the_first_of_equals(golds,
     assert answers_of(model, [asking("system", "What happens?")], 9) == [""]
 
 
+def test_the_option_that_is_answered_is_certain_and_the_first_where_the_letter_is_none_of_them():
+    majority = MajorityLetter(MAJORITY, "EEA")
+
+    assert [each.tolist() for each in majority.score_options([ask(1), ask(2)], [list("DEA"), list("ABC")])] == [
+        [-100.0, 0.0, -100.0],
+        [0.0, -100.0, -100.0],
+    ]
+    assert [each.tolist() for each in load(NAMES[0]).score_options([ask(1)], [["C", "B"]])] == [[0.0, -100.0]]
+
+
 def test_the_majority_letter_of_no_task_is_no_answer():
     model = baseline("flagbench/majority-letter").load(device="cpu", batch_size=None, **OPTIONS)
 

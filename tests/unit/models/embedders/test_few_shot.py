@@ -97,14 +97,32 @@ def test_the_file_of_a_selector_with_a_star_is_named_without_it(tmp_path):
     assert prompt(prompts, "CQADupstack*-query").startswith("<instruct>Find twins.\n<query>one?\n<response>twin\n\n")
 
 
+def test_of_two_files_of_a_task_the_lines_of_json_are_taken(tmp_path):
+    write_csv(tmp_path, "SciFact", [("of csv?", "no")])
+    (tmp_path / "SciFact.jsonl").write_text('{"query": "of json?", "response": "yes"}\n')
+    prompts, said_ = with_examples(PROMPTS, tmp_path)
+
+    assert "of json?\n<response>yes" in prompt(prompts, "SciFact-query")
+    assert "of csv?" not in prompt(prompts, "SciFact-query")
+    assert said_ == [f"solved examples: 1 tasks, from {tmp_path.name}"]
+
+
+def test_line_ends_inside_a_value_are_kept_as_they_are(tmp_path):
+    write_csv(tmp_path, "SciFact", [("on two\r\nlines", "one\rmore")])
+
+    assert "<query>on two\r\nlines\n<response>one\rmore\n\n" in prompt(
+        with_examples(PROMPTS, tmp_path)[0], "SciFact-query"
+    )
+
+
 def test_files_that_no_task_takes_are_named(tmp_path):
-    for task in ("SciFact", "TNews", "Zebra", "Nothing"):
+    for task in ("SciFact", "TNews", "Zebra", "Nothing", "Quora", "Ape", "Fox", "Middle"):
         write_csv(tmp_path, task, [("one?", "yes")])
     (tmp_path / "README.md").write_text("read me")
     _, said_ = with_examples(PROMPTS, tmp_path)
 
     assert has_line(said_, "2 tasks")
-    assert has_line(said_, "not used", "Nothing, Zebra")
+    assert has_line(said_, "not used", ": Ape, Fox, Middle, Nothing, Quora, Zebra")
     assert not has_line(said_, "README")
 
 
@@ -184,6 +202,7 @@ def test_a_row_without_a_response(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
+<<<<<<< HEAD
         ("SciFact.csv", "query,response\n好,yes\n".encode("gb18030"), " is not UTF-8 "),
         ("SciFact.csv", b"query,response\none?,\xff\xfe\n", " is not UTF-8 "),
         ("SciFact.csv", b"query,response\none?," + b"a" * 200_000, " is not CSV (field larger than field limit"),
@@ -195,6 +214,16 @@ def test_a_row_without_a_response(tmp_path, name, content):
         ("SciFact.jsonl", b'["one?", "yes"]\n', ", line 1, is no JSON object"),
         ("SciFact.jsonl", b"null\n", ", line 1, is no JSON object"),
         ("SciFact.jsonl", b"query,response\none?,yes\n", ", line 1, is not JSON "),
+=======
+        ("SciFact.csv", "query,response\n好,yes\n".encode("gb18030")),
+        ("SciFact.csv", b"query,response\none?,\xff\xfe\n"),
+        ("SciFact.csv", b"query,response\none?," + b"x" * 140_000 + b"\n"),
+        ("SciFact.jsonl", '{"query": "好", "response": "yes"}\n'.encode("gb18030")),
+        ("SciFact.jsonl", b'{"query": "one?", "resp'),
+        ("SciFact.jsonl", b'["one?", "yes"]\n'),
+        ("SciFact.jsonl", b"null\n"),
+        ("SciFact.jsonl", b"query,response\none?,yes\n"),
+>>>>>>> tb
     ],
 )
 def test_a_file_that_cannot_be_read(tmp_path, name, content, fault):

@@ -324,7 +324,13 @@ def test_weights_that_give_nan_are_named_and_no_answer(tmp_path):
 
 @pytest.mark.parametrize(
     "template",
-    ["{% for message in messages %}", "{{ raise_exception('no') }}", "{{ 1 + 'a' }}", "{{ messages[9].content.text }}"],
+    [
+        "{% for message in messages %}",
+        "{{ raise_exception('no') }}",
+        "{{ raise_exception('') }}",
+        "{{ 1 + 'a' }}",
+        "{{ messages[9].content.text }}",
+    ],
 )
 def test_a_template_that_fails_is_named(tmp_path, template):
     folder = write_causal(tmp_path / "m", "llama")

@@ -163,6 +163,22 @@ def test_true_times_of_a_video_of_any_rate():
     assert video_metadata(replace(shown, indices=np.arange(4)))["frames_indices"] == shown.indices.tolist()
 
 
+def test_what_a_processor_is_told_of_a_clip():
+    """The numbers of frames are the nearest ones: 3 / 29.97 s at 29.97 a second is a little less than 3."""
+    times = np.array([0, 1, 3, 600]) / 29.97
+    shown = replace(clip(1, 4), indices=np.arange(4), times=times, total_frames=700, fps=29.97, duration=23.357)
+
+    assert min(float(times[2]) * 29.97, float(times[3]) * 29.97, float(times[1]) * 29.97) >= 0.999
+    assert video_metadata(shown) == {
+        "total_num_frames": 700,
+        "fps": 29.97,
+        "frames_indices": [0, 1, 3, 600],
+        "duration": 23.357,
+    }
+    late = replace(shown, times=np.array([0.0329, 0.0999, 0.1001, 0.0168]))
+    assert video_metadata(late)["frames_indices"] == [1, 3, 3, 1]
+
+
 # What cannot be
 
 

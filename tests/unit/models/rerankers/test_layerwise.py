@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import load_file, save_file
 
+from flagbench import BadInput
 from flagbench.models.loading.resolve import resolve_model
 from flagbench.models.rerankers.layerwise import _KINDS, _rope
-from tests.filled import write_filled_cost_wise_gemma, write_filled_matroyshka
+from tests.filled import write_filled_cost_wise_gemma, write_filled_matroyshka, write_filled_minicpm
 from tests.saying import saying
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -133,3 +137,69 @@ def test_each_cutoff_layer_has_the_column_of_its_place(load: Any) -> None:
     for column, layer in enumerate(layers):
         np.testing.assert_allclose(load(layer).score(ALIKE), together[:, column], rtol=1e-4, atol=1e-5)
     assert np.array_equal(reranker.score(ALIKE), together[:, layers.index(reranker.spec.own.cutoff_layer)])
+
+
+@pytest.mark.parametrize("load", [write_filled_matroyshka], ids=["mistral"], indirect=True)
+def test_nothing_watches_the_layers_after_a_pass_nor_after_one_that_ran_out_of_memory(
+    load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reranker = load(3)
+    decoder = reranker._passes._decoder
+    wanted = reranker.score(ALIKE)
+    layer = decoder.model.layers[1]
+    forward, rows = layer.forward, []
+
+    def narrow(hidden: torch.Tensor, **inputs: Any) -> Any:
+        rows.append(len(hidden))
+        assert any(module._forward_hooks for module in decoder.modules()), "the layer before the compression"
+        if len(hidden) > 1:
+            raise torch.OutOfMemoryError
+        return forward(hidden, **inputs)
+
+    monkeypatch.setattr(layer, "forward", narrow)
+    np.testing.assert_allclose(reranker.score(ALIKE), wanted, rtol=1e-4, atol=1e-5)
+    assert rows == [2, 1, 1]
+    assert not any(module._forward_hooks for module in decoder.modules())
+
+
+def changed(folder: Path, config: dict[str, Any] | None = None, **tensors: Any) -> Path:
+    """A checkpoint with other values in its config.json, None taking one away, and other tensors."""
+    path = folder / "config.json"
+    values = json.loads(path.read_text(encoding="utf-8")) | (config or {})
+    path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}), encoding="utf-8")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in (weights | tensors).items() if value is not None}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def refused(folder: Path) -> str:
+    options = {"trust_remote_code": False, "allow_pickle": False}
+    with pytest.raises(BadInput) as caught:
+        resolve_model(str(folder), None, saying(), on_cpu=lambda: True, **options).load(
+            device="cpu", batch_size=None, **options
+        )
+    return str(caught.value)
+
+
+def test_a_setting_that_the_decoder_needs_and_the_config_lacks_is_named(tmp_path: Path) -> None:
+    folder = changed(write_filled_minicpm(tmp_path / "m"), {"scale_emb": None})
+    assert refused(folder) == f"{folder}/config.json has no 'scale_emb'; copy the checkpoint again"
+
+
+@pytest.mark.parametrize("heads", ["none", "one of two rows", "one of another width", "one of another name"])
+def test_heads_that_do_not_give_a_score_a_layer_are_refused(heads: str, tmp_path: Path) -> None:
+    folder = write_filled_minicpm(tmp_path / "m")
+    names = sorted(name for name in load_file(folder / "model.safetensors") if name.startswith("lm_head."))
+    one = load_file(folder / "model.safetensors")[names[0]]
+    tensors: dict[str, Any] = {
+        "none": dict.fromkeys(names),
+        "one of two rows": {names[0]: np.concatenate([one, one])},
+        "one of another width": {names[0]: np.concatenate([one, one], axis=1)},
+        "one of another name": {names[0]: None, "lm_head.other.weight": one},
+    }[heads]
+    message = refused(changed(folder, **tensors))
+    if heads == "none":  # nothing of that name is in the files
+        assert "lm_head" in message or message.endswith("do not give one score a layer, which is not supported")
+    else:
+        assert message == f"{folder}: its heads do not give one score a layer, which is not supported"

@@ -87,7 +87,9 @@ def test_what_is_offered_for_air_bench_can_be_typed(local: bool | None, reranker
 
 
 def test_the_data_of_the_run_is_named() -> None:
-    assert all(command.endswith(" --mini") for command in offered("air-bench", mini=True, root=Path("mini")))
+    of_mini = offered("air-bench", mini=True, root=Path("mini"))
+    assert verbs(of_mini) == ["score", "submit"], "of the miniature data these are all test sets of the version"
+    assert all(command.endswith(" --mini") for command in of_mini)
     of_folder = offered("air-bench", AirBenchOptions(), root=Path("my data"))
     assert [shlex.split(command)[-2:] for command in of_folder] == [["--data", "my data"]] * 2
 

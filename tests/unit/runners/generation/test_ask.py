@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,13 @@ def test_what_came_before_a_fault_is_kept(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("order", "said"),
-    [([0, 1], "gave 2 answers to 3 questions"), ([0, 1, 1], "question b twice"), ([0, 7], "answered question 7 of 3")],
+    [
+        ([0, 1], "gave 2 answers to 3 questions"),
+        ([0, 1, 1], "question b twice"),
+        ([0, 7], "answered question 7 of 3"),
+        ([0, 3], "answered question 3 of 3"),
+        ([-1], "answered question -1 of 3"),
+    ],
 )
 def test_a_model_that_miscounts_is_at_fault(path: Path, order: list[int], said: str) -> None:
     with pytest.raises(ModelFault, match=f"tests/echo .*{said}|tests/echo {said}"):
@@ -126,6 +133,39 @@ def test_a_model_that_miscounts_is_at_fault(path: Path, order: list[int], said: 
 def test_questions_that_cannot_be_made_are_not_lost_in_silence(path: Path) -> None:
     with Journal.open(path, "d") as journal, pytest.raises(ModelFault, match="gave 1 answers to 2 questions"):
         ask(Echo(), ["a", "b"], lambda ids: prompts(ids[:1]), journal, max_new_tokens=7, progress=Silent())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("asked_by", ["text", "options"])
+def test_questions_and_answers_are_closed_before_a_fault_is_told(path: Path, asked_by: str) -> None:
+    """Both may have threads, and the fault that is being told would keep them."""
+    closed: list[str] = []
+
+    class Closing(Echo):
+        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+            try:
+                next(iter(prompts))
+                yield 0, "a"
+                yield 0, "again"
+            finally:
+                closed.append("answers")
+
+        def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
+            return []
+
+    def questions(ids: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
+        try:
+            yield from prompts(ids)
+        finally:
+            closed.append("questions")
+
+    ids, options = ["a", "b"], {"a": ["x"], "b": ["x"]}
+    model: Any = Closing()
+    by_text = functools.partial(ask, model, ids, questions, max_new_tokens=7, progress=Silent())
+    by_options = functools.partial(choose, model, ids, questions, options, as_text=str, progress=Silent())
+    with Journal.open(path, "d") as journal, pytest.raises(ModelFault) as caught:
+        (by_text if asked_by == "text" else by_options)(journal=journal)
+    assert closed == (["answers", "questions"] if asked_by == "text" else ["questions"])
+    assert caught.value
 
 
 # Options

@@ -251,3 +251,10 @@ def test_a_line_with_a_key_twice_or_a_number_that_is_none_is_damaged(tmp_path: P
             file.write(f'{line}\n{{"id": "last", "answer": "y"}}\n')
         with pytest.raises(BadInput, match="line 3 is damaged"):
             Journal.open(path, "d")
+
+
+def test_the_folders_of_a_journal_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c.jsonl"
+    for _ in range(2):
+        Journal.open(path, "d").close()
+    assert _lines(path) == [{"format": "flagbench-answers-1", "digest": "d"}]

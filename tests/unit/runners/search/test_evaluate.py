@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -191,6 +192,7 @@ def test_a_searcher_that_finds_nothing_for_a_query() -> None:
     filled = scored(EvaluatedModel(Searching()), fill_empty=True)
     expected["dev"]["q2"] = sorted(PASSAGES.ids, reverse=True)[:9]
     check(filled, 0, expected)
+    assert scored(EvaluatedModel(Drawn()), fill_empty=True).notes == scored(EvaluatedModel(Drawn())).notes
     assert filled.notes[0] == "1 of 7 queries share no word with any passage: all passages score 0"
 
 
@@ -261,3 +263,30 @@ def test_a_metric_that_could_not_be_right_is_refused(cutoffs: tuple[int, ...], t
     with pytest.raises(BadInput, match=said):
         Scoring(Metric("ndcg", 5), cutoffs, top_k=top_k)
     Scoring(Metric("ndcg", 5), (5,), top_k=5)
+
+
+def test_what_a_scoring_is_unless_said_otherwise() -> None:
+    scoring = Scoring(Metric("ndcg", 5), (5,))
+    assert (scoring.rule, scoring.top_k, scoring.below, scoring.fill_empty) == ("strict", 1_000, "kept", False)
+
+
+def test_each_stage_has_its_own_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only the models move: 100 s for a text's vector, 7 s for the reranker."""
+    now = 50.0
+
+    class Slowly(Drawn):
+        def encode(self, texts: Sequence[str], **asked: Any) -> Embeddings:
+            nonlocal now
+            now += 100 * len(texts)
+            return super().encode(texts, **asked)
+
+    class Reranking(Reversed):
+        def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
+            nonlocal now
+            now += 7
+            return super().score(pairs, instruction=instruction)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    seconds = scored(EvaluatedModel(Slowly(), Reranking(), 4)).seconds
+    assert seconds == {"encode": 2_700.0, "search": 0.0, "rerank": 7.0, "score": 0.0}
+    assert scored(EvaluatedModel(Slowly())).seconds == {"encode": 2_700.0, "search": 0.0, "rerank": 0.0, "score": 0.0}

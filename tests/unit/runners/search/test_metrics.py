@@ -118,6 +118,13 @@ def test_queries_without_judgements_are_refused(rule: str) -> None:
         per_query({"q": {"a": 1}}, {"q": {"a": 1.0}, "odd": {"a": 1.0}}, (1,), rule)  # type: ignore[arg-type]
 
 
+def test_of_many_queries_without_judgements_the_first_three_are_named() -> None:
+    run = {query: {"a": 1.0} for query in ("q", "e", "d", "c", "b", "a")}
+    with pytest.raises(BadData) as caught:
+        per_query({"q": {"a": 1}}, run, (1,))
+    assert str(caught.value) == "no relevance judgements for 5 of 6 queries: 'e', 'd', 'c' and 2 more"
+
+
 @pytest.mark.parametrize(
     ("qrels", "run", "rule"), [({"q": {"a": 1}}, {}, "compat"), ({"q": {"a": 0}}, {"q": {"a": 1.0}}, "strict")]
 )

@@ -329,6 +329,26 @@ def test_a_second_run_is_the_first_one_and_encodes_nothing(
     assert again.calls == []
 
 
+@pytest.mark.parametrize("candidates", [None, CANDIDATES], ids=["all passages", "candidates"])
+@pytest.mark.parametrize("name", ["colbert", "three"])
+def test_multi_vectors_of_a_second_pass_do_not_fill_the_store(
+    name: str, candidates: Any, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "_CHUNK_CPU", (4, 10_000))
+    monkeypatch.setattr(rank, "_KEPT_BYTES", 0)
+
+    def second_pass() -> list[list[str]]:
+        adapter = ThreeParts(SPECS[name])
+        run_of(adapter, candidates=candidates, cache=EmbeddingCache(opened()))
+        return [
+            list(texts) for texts, role, _, parts in adapter.calls if role == "passage" and parts == {"multi_vector"}
+        ]
+
+    first = second_pass()
+    assert first
+    assert second_pass() == first
+
+
 # Equal texts
 
 

@@ -18,6 +18,7 @@ from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import EncodeCounts
 from flagbench.runners.progress import Silent
+from flagbench.runners.search.index import IndexInfo
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.search.retriever import Retriever
 from flagbench.runners.store.store import Store
@@ -88,6 +89,10 @@ class Index:
         self._lengths = np.array(lengths, dtype=np.float32)
         self._clock = clock
 
+    def score(self, query: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self._lengths[rows]
+        return scores
+
     def search(self, query: str, top_k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if self._clock:
             self._clock.now += 2
@@ -104,8 +109,10 @@ class Searching:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock
+        self.languages: list[str] = []
 
     def index(self, passages: Iterator[str], *, language: str) -> Index:
+        self.languages.append(language)
         if self._clock:
             self._clock.now += 10
         return Index([len(passage) for passage in passages], self._clock)
@@ -250,3 +257,25 @@ def test_no_text_is_encoded_twice_where_there_is_a_store(opened: Callable[..., S
         runs.append(retriever.retrieve(TASK, QUERIES, PASSAGES, top_k=2))
         assert len(adapter.calls) == calls
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 9])
+def test_a_searcher_ranks_the_candidates_of_each_query_and_no_others(top_k: int) -> None:
+    searcher = Searching()
+    retriever = Retriever.of(EvaluatedModel(searcher), Silent())  # type: ignore[arg-type]
+    queries = Texts(["q1", "q2", "q3"], ["a", "b", "c"])
+    passages = Texts(["p1", "p2", "p3", "p4"], ["a", "abc", "abcde", "xyz"])
+    run = retriever.retrieve(TASK, queries, passages, {"q1": ["p1", "p4", "p3", "p2"], "q3": []}, top_k=top_k)
+    # Of the two that are equally long the larger id is kept where not all are.
+    first = [("p3", 5.0), ("p4", 3.0), ("p2", 3.0), ("p1", 1.0)]
+    assert {query: list(found.items()) for query, found in run.items()} == {"q1": first[:top_k], "q2": [], "q3": []}
+    assert retriever.index_info == IndexInfo("none", "by length", "cpu", exact=True)
+
+
+@pytest.mark.parametrize("language", ["zh", ""])
+def test_a_searcher_is_told_the_language(language: str) -> None:
+    searcher = Searching()
+    Retriever.of(EvaluatedModel(searcher), Silent()).retrieve(  # type: ignore[arg-type]
+        TASK, QUERIES, PASSAGES, top_k=1, language=language
+    )
+    assert searcher.languages == [language]

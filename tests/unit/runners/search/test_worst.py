@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from flagbench.models.inputs import Image, Item
-from flagbench.results.worst_queries import COUNT, PASSAGES, Passage
+from flagbench.results.worst_queries import CHARACTERS, COUNT, PASSAGES, Passage
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.search.worst import Searched, some_texts, worst_of, worst_queries
 
@@ -64,3 +64,24 @@ def test_an_item_is_shown_as_its_text_and_the_names_of_its_images(tmp_path: Path
     searched = Searched("dev", "default", {"q": {"p": 1.0}}, {}, lambda ids: {"q": item}, lambda ids: {"p": item})
     (example,) = worst_queries(searched, {"q": 0.0})
     assert example.text == example.found[0].text == "a square [image red.png]"
+
+
+def test_long_texts_are_cut_to_their_beginning() -> None:
+    long = "word " * 500
+    texts = Texts(["q", "p", "r"], [f"question {long}", f"found {long}", f"relevant {long}"])
+    searched = Searched(
+        "dev", "zh", {"q": {"p": 1.0}}, {"q": {"r": 1}}, partial(some_texts, texts), partial(some_texts, texts)
+    )
+    (example,) = worst_queries(searched, {"q": 0.0})
+    assert (example.split, example.subset) == ("dev", "zh")
+    shown = [example.text, example.found[0].text, example.relevant[0].text]
+    assert shown == [f"{first} {long}"[: CHARACTERS - 1] + "…" for first in ("question", "found", "relevant")]
+
+
+def test_of_equal_values_and_grades_the_first_are_shown() -> None:
+    queries = [f"q{number}" for number in range(30)]
+    run = {query: {"p0": 1.0} for query in queries}
+    qrels = {query: dict.fromkeys(["p8", "p3", "p5", "p1", "p7", "p2"], 1) for query in queries}
+    examples = worst_queries(_searched(run, qrels), dict.fromkeys(queries, 0.5))
+    assert [example.id for example in examples] == queries[:COUNT]
+    assert [passage.id for passage in examples[0].relevant] == ["p8", "p3", "p5", "p1", "p7"]
