@@ -167,3 +167,20 @@ def test_labels_are_three_columns() -> None:
         3,
         _naive([("q1", "d1", 1), ("q1", "d2", 0), ("q3", "d1", 2)], ordered=False),
     )
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_list_that_is_not_there_is_no_empty_one(ordered: bool) -> None:
+    rows = [(["a", "bc"],), (None,), ([],), (["d"],)]
+    found = of_columns({"texts": [row[0] for row in rows]}, ordered=ordered)
+    assert found.digest == _naive(rows, ordered=ordered)
+    assert found != of_columns({"texts": [["a", "bc"], [], [], ["d"]]}, ordered=ordered)
+
+
+def test_bytes_are_texts_of_any_width() -> None:
+    texts = [b"a", b"", None]
+    kinds = (pa.binary(), pa.large_binary(), pa.string(), pa.large_string())
+    made = {
+        of_tables([pa.table({"x": pa.array(texts, pa.binary()).cast(kind)})], ["x"], ordered=True) for kind in kinds
+    }
+    assert made == {of_columns({"x": ["a", "", None]}, ordered=True)}
