@@ -184,3 +184,16 @@ def test_bytes_are_texts_of_any_width() -> None:
         of_tables([pa.table({"x": pa.array(texts, pa.binary()).cast(kind)})], ["x"], ordered=True) for kind in kinds
     }
     assert made == {of_columns({"x": ["a", "", None]}, ordered=True)}
+
+
+@pytest.mark.parametrize("lists", [[["a"], []], [[], ["a"]], [[], []], [["a"]]], ids=str)
+def test_lists_of_one_item_and_of_none(lists: list[list[str]]) -> None:
+    assert of_columns({"x": lists}, ordered=True).digest == _naive([(each,) for each in lists], ordered=True)
+
+
+def test_a_table_in_a_cell_counts_by_its_names_and_is_there_or_not() -> None:
+    one = {"a": 1, "b": "ä"}
+    kinds = [[("a", pa.int64()), ("b", pa.string())], [("b", pa.string()), ("a", pa.int64())]]
+    made = [pa.table({"x": pa.array([one, None], pa.struct(kind))}) for kind in kinds]
+    texts = of_columns({"x": ['{"a": 1, "b": "\\u00e4"}', None]}, ordered=True)
+    assert {of_tables([table], ["x"], ordered=True) for table in made} == {texts}
