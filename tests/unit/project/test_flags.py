@@ -134,3 +134,19 @@ def test_what_is_no_number_is_named() -> None:
         with pytest.raises(argparse.ArgumentTypeError) as caught:
             positive(text)
         assert str(caught.value) == f"expected a whole number above 0, not '{text}'"
+
+
+def test_a_flag_sets_its_field_whatever_it_is_called() -> None:
+    @dataclass(frozen=True)
+    class Owner:
+        blind: bool = flag(False, "x", name="--no-sight")
+        cased: bool | None = flag(None, "x", name="--upper", negatable=True)
+        depth: int = flag(3, "x", name="--how-deep", parse=int)
+
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Owner)
+    given_ = parser.parse_args(["--no-sight", "--no-upper", "--how-deep", "5"])
+    assert given(given_, Owner) == {"blind": True, "cased": False, "depth": 5}
+    assert [each.negatable for each in flags_of(Owner)] == [False, True, False]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--no-no-sight"])
