@@ -66,14 +66,14 @@ def _in_metadata(folder: Path, name: str) -> tuple[str, str]:
     return commit.strip(), etag.strip()
 
 
-def _hash(path: Path, etag: str) -> str:
-    """The hash of a file, of the kind that the hub's is; empty where that is none."""
+def _hash(path: Path, etag: str) -> str | None:
+    """The hash of a file, of the kind that the hub's is; None where that is none."""
     if _SHA256.fullmatch(etag):
         digest = hashlib.sha256()
     elif _GIT_HASH.fullmatch(etag):
         digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     else:
-        return ""
+        return None
     with open_file(path, _UNREADABLE) as file:
         while piece := file.read(MIB):
             digest.update(piece)

@@ -67,3 +67,21 @@ def test_the_first_few_of_many_are_named() -> None:
 
 def test_numbers_of_things_are_said_as_people_say_them() -> None:
     assert [counted(number, "task") for number in (0, 1, 1_024)] == ["0 tasks", "1 task", "1,024 tasks"]
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint", "said"),
+    [
+        ("zz", "lkjihgfedcba", "", "unknown flag 'zz'; known: a, b, c, d, e, f, g, h, i, j, k, l"),
+        ("zz", "mlkjihgfedcba", "", "unknown flag 'zz'"),
+        ("zz", "mlkjihgfedcba", "see --help", "unknown flag 'zz'; see --help"),
+        ("TASK", ["Task"], "see all", "unknown flag 'TASK'; did you mean Task?; see all"),
+        ("task", ["task1", "task2", "task3", "task4"], "", "did you mean task4 or task3 or task2?"),
+        ("ab", ["abcd"], "", "did you mean abcd?"),
+        ("ab", ["abcdefgh"], "", "unknown flag 'ab'; known: abcdefgh"),
+    ],
+)
+def test_an_unknown_name_whole(name: str, known: list[str], hint: str, said: str) -> None:
+    """The nearest three; where none is near all of them, in order, unless they are more than a dozen."""
+    message = str(UnknownName("flag", name, known, hint))
+    assert message == said or message == f"unknown flag '{name}'; {said}"

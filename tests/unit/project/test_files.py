@@ -1,7 +1,10 @@
 """Files are read as hostile: what is no regular file, too large or not what it should be is one line that names it."""
 
+import errno
+import io
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from flagbench import BadData, BadInput, in_one_line, printable
 from flagbench.files import (
     DEEPEST,
+    MIB,
     check_file,
     check_links,
     check_name,
@@ -19,6 +23,7 @@ from flagbench.files import (
     read_bytes,
     read_json,
     read_text,
+    user_path,
 )
 
 FIX = "copy it again"
@@ -75,6 +80,51 @@ def test_no_more_is_read_than_the_bound(tmp_path: Path) -> None:
     assert read_bytes(tmp_path / "it", FIX, largest=5) == b"12345"
     with pytest.raises(BadInput, match="is larger than"):
         read_bytes(tmp_path / "it", FIX, largest=4)
+    (tmp_path / "it").write_bytes(bytes(2 * MIB + 1))
+    with pytest.raises(BadData) as raised:
+        read_json(tmp_path / "it", FIX, largest=2 * MIB, error=BadData)
+    assert str(raised.value) == (
+        f"{tmp_path / 'it'} is larger than 2 MiB, the most that is read of such a file: copy it again"
+    )
+
+
+def test_bytes_that_the_disk_cannot_give_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("flagbench.files.open_file", lambda *_, **__: Failing())
+    with pytest.raises(BadData) as raised:
+        read_bytes(tmp_path / "it", FIX, error=BadData)
+    assert str(raised.value) == f"{tmp_path / 'it'} cannot be read (Input/output error): copy it again"
+
+
+def test_what_is_refused_or_read_leaves_no_file_open(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1]", encoding="utf-8")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        check_file(tmp_path / "a.json", FIX)
+        assert read_json(tmp_path / "a.json", FIX) == [1]
+        with pytest.raises(BadInput, match="is not a regular file"):
+            check_file(tmp_path, FIX)
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(BadInput, match="is not a regular file"):
+            open_to_add(tmp_path / "pipe", FIX)
+        (tmp_path / "pipe").unlink()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_path_of_a_user_begins_at_home_where_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~") == tmp_path
+    assert user_path(Path("~/a")) == tmp_path / "a"
+    assert user_path("a/~") == Path("a/~")
+    with pytest.raises(BadInput) as raised:
+        user_path("~nobody-of-this-name/a")
+    assert str(raised.value) == "~nobody-of-this-name/a: there is no such home folder; give the whole path"
+    with pytest.raises(BadInput) as raised:
+        user_path("a\0b")
+    assert str(raised.value) == r"'a\x00b' cannot be the name of a file (embedded null byte)"
 
 
 @pytest.mark.parametrize(
@@ -183,14 +233,24 @@ def test_links_may_lead_about_a_folder_and_not_out_of_it(tmp_path: Path) -> None
 
 
 def test_a_file_to_add_to_is_made_or_opened_and_nothing_else(tmp_path: Path) -> None:
-    for _ in range(2):
+    for there in (b"", b"xyz"):
         handle = open_to_add(tmp_path / "a", FIX)
-        os.write(handle, b"x")
+        assert os.read(handle, 9) == there
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, b"xyz" if not there else b"a")
         os.close(handle)
+    assert (tmp_path / "a").read_bytes() == b"ayz"
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) & 0o700 == 0o600
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path, tmp_path / "no" / "a"):
-        with pytest.raises(BadInput, match=FIX):
+    for path, said in (
+        (tmp_path / "pipe", f"{tmp_path / 'pipe'} is not a regular file"),
+        (tmp_path, f"cannot write {tmp_path} (Is a directory)"),
+        (tmp_path / "no" / "a", f"cannot write {tmp_path / 'no' / 'a'} (No such file or directory)"),
+        (tmp_path / "a\0b", f"cannot write {tmp_path / 'a'}\0b (embedded null byte)"),
+    ):
+        with pytest.raises(BadInput) as raised:
             open_to_add(path, FIX)
+        assert str(raised.value) == f"{said}: {FIX}"
 
 
 def test_halves_of_surrogate_pairs_are_read_where_a_model_may_have_written_them() -> None:

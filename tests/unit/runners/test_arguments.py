@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flagbench.runners.arguments import any_path, folder, names, positive, rate, size
+from flagbench.runners.arguments import any_path, folder, names, positive, rate, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ from flagbench.runners.arguments import any_path, folder, names, positive, rate,
         (rate, "0.001", 0.001),
         (rate, "999.9", 999.9),
         (rate, "2", 2.0),
+        (seconds, "0.5", 0.5),
+        (seconds, "86400", 86_400.0),
         (positive, "1", 1),
         (positive, " 12 ", 12),
     ],
@@ -45,6 +47,11 @@ def test_what_a_value_means(read: Any, text: str, value: Any) -> None:
         (rate, "1000", "expected frames a second, not '1000'"),
         (rate, "nan", "expected frames a second, not 'nan'"),
         (rate, "fast", "expected frames a second, not 'fast'"),
+        (seconds, "0", "expected seconds, up to 86400, not '0'"),
+        (seconds, "-1", "expected seconds, up to 86400, not '-1'"),
+        (seconds, "86400.5", "expected seconds, up to 86400, not '86400.5'"),
+        (seconds, "nan", "expected seconds, up to 86400, not 'nan'"),
+        (seconds, "a day", "expected seconds, up to 86400, not 'a day'"),
         (positive, "0", "expected a whole number above 0, not '0'"),
         (positive, "1.0", "expected a whole number above 0, not '1.0'"),
     ],
@@ -74,3 +81,15 @@ def test_a_path_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert any_path("~/a/b") == tmp_path / "a" / "b"
     (tmp_path / "file").touch()
     assert any_path(f"{tmp_path}/file/below") == tmp_path / "file" / "below"
+
+
+def test_a_link_that_leads_nowhere_is_a_path_and_one_that_leads_to_itself_too(tmp_path: Path) -> None:
+    """What lies there is for whoever opens it; only a way that goes through a circle has no end."""
+    (tmp_path / "gone").symlink_to("nothing")
+    (tmp_path / "circle").symlink_to("circle")
+    assert any_path(str(tmp_path / "gone")) == tmp_path / "gone"
+    assert any_path(str(tmp_path / "circle")) == tmp_path / "circle"
+    with pytest.raises(argparse.ArgumentTypeError) as refused:
+        any_path(str(tmp_path / "circle" / "below"))
+    shown = repr(str(tmp_path / "circle" / "below"))[:80]
+    assert str(refused.value) == f"{shown} cannot be the name of a file (Too many levels of symbolic links)"

@@ -156,3 +156,13 @@ def test_the_model_gets_what_was_asked_for_it(
     assert (name, revision, overrides.dtype, overrides.pooling) == (model, "r", dtype, pooling)
     assert overrides.cutoff == (0 if reranker else 2)
     assert options == {"trust_remote_code": True, "allow_pickle": False, "on_cpu": on_cpu}
+
+
+@pytest.mark.parametrize(
+    ("commands", "verbs"),
+    [({}, []), ({"submit": "m"}, ["submit"]), ({"submit": "m", "score": "m", "other": "m"}, ["score", "submit"])],
+)
+def test_its_commands_are_offered_for_the_folder_of_the_run(commands: dict[str, str], verbs: list[str]) -> None:
+    benchmark = type("_With", (_Plain,), {"commands": commands})()
+    plan: Any = SimpleNamespace(store=SimpleNamespace(folder=Path("out dir/m")))
+    assert list(benchmark.next_commands(plan, ["A"])) == [f"flagbench {verb} plain 'out dir/m'" for verb in verbs]

@@ -139,3 +139,21 @@ def test_bars_have_one_stage_at_a_time_and_none_before_the_first() -> None:
         assert (stage.description.strip(), stage.completed, stage.total) == ("scoring", 2, 5)
         bars.task("STSB")
         assert bars._rich.tasks[0].completed == 1
+
+
+def test_a_line_beside_bars_is_no_markup() -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+    with Bars(terminal, 1) as bars:
+        bars.line("[bold]x[/bold] [/nope]")
+    assert "[bold]x[/bold] [/nope]" in terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert terminal.file.getvalue().endswith("\x1b[2K")  # type: ignore[attr-defined]
+
+
+def test_bars_end_with_the_run_and_leave_the_cursor_to_be_seen() -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    bars = Bars(terminal, 1)
+    with bars:
+        assert bars._rich.live.is_started
+    assert not bars._rich.live.is_started
+    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from flagbench import BadInput, UnknownName
 from flagbench.flags import flag
 from flagbench.runners import registry
-from flagbench.runners.registry import find_benchmark, names, registered
+from flagbench.runners.registry import either, find_benchmark, names, registered
 from tests.unit.runners.test_benchmark import A, B, _Plain
 
 _OURS = ("cmteb", "mteb", "air-bench", "mlvu", "own")
@@ -99,3 +100,52 @@ def test_an_interruption_is_no_fault_of_a_package(packages: Callable[..., None])
     packages(entry("plain", KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         find_benchmark("plain")
+
+
+@pytest.mark.parametrize("name", ["", "A B", "A,B", "a/b", "..", ".hidden", "a\\b", "-x", "a\0b", " a"])
+def test_a_task_whose_name_no_file_and_no_list_can_have(name: str, packages: Callable[..., None]) -> None:
+    packages(entry("plain", made(tasks=lambda self: (A, replace(B, name=name)))))
+    with pytest.raises(BadInput) as caught:
+        find_benchmark("plain")
+    fault = f"its task '{name}' has a name that no file and no list of names can have; its package has to be fixed"
+    assert str(caught.value) == f"the benchmark 'plain' of the package pack cannot be loaded: {fault}"
+
+
+@pytest.mark.parametrize("name", ["A", "文.v2", "(new)", "a..b", "_x", "9", "A(en)-zh"])
+def test_names_that_a_task_may_have(name: str, packages: Callable[..., None]) -> None:
+    plain = made(tasks=lambda self: [A, replace(B, name=name + "x")])
+    packages(entry("plain", plain))
+    assert find_benchmark("plain") is plain
+
+
+@pytest.mark.parametrize("name", ["odd", "-odd", "--Odd", "--odd_one", "--odd-", "---odd", "--odd one"])
+def test_what_is_no_flag(name: str, packages: Callable[..., None]) -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        depth: int = flag(3, "how deep", name=name, parse=int)
+
+    packages(entry("plain", made(options=Odd)))
+    said = f"its option depth has the flag '{name}', and a flag looks like --two-words; its package has to be fixed"
+    with pytest.raises(BadInput, match=re.escape(said)):
+        find_benchmark("plain")
+
+
+def test_names_one_after_another() -> None:
+    assert either(iter([])) == "(none)"
+    assert either(iter(["a"])) == "a"
+    assert either(iter(["a", "b"])) == "a or b"
+    assert either(iter(["a", "b", "c"])) == "a, b or c"
+
+
+def test_packages_are_looked_through_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two of one name the same one is taken each time, whatever the order in which they lie on the disk."""
+    groups: list[Any] = []
+    lying = [SimpleNamespace(name=name, value=value) for name, value in (("b", "x"), ("a", "z"), ("a", "y"))]
+
+    def entry_points(**chosen: Any) -> list[Any]:
+        groups.append(chosen)
+        return lying
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    assert [(each.name, each.value) for each in registry._entries()] == [("a", "y"), ("a", "z"), ("b", "x")]
+    assert groups == [{"group": "flagbench.benchmarks"}]

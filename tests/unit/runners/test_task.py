@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flagbench import BadInput, UnknownName
-from flagbench.runners.task import Task, pick, plain, read_tasks
+from flagbench.runners.task import Task, check_modalities, pick, plain, read_tasks, splits_line
 
 _ROW = """
 [[task]]
@@ -140,3 +142,37 @@ def test_modalities_are_text_where_a_row_says_nothing(tmp_path: Path) -> None:
 def test_an_unknown_modality_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^tasks\.toml: task A has the unknown modality smell; known are text, image$"):
         _read(tmp_path, _ROW + 'modalities = ["text", "smell"]\n')
+
+
+def test_unknown_modalities_are_named_in_order(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"the unknown modality smell, sound, taste; known are text, image$"):
+        _read(tmp_path, _ROW + 'modalities = ["taste", "text", "sound", "smell"]\n')
+
+
+@pytest.mark.parametrize(
+    ("takes", "modalities", "said"),
+    [
+        ({"text"}, [("text", "image")], "m takes text, and T0 has images: choose a model that takes images"),
+        (
+            {"text"},
+            [("image",), ("text",), ("image", "text")],
+            "m takes text, and T0, T2 have images: choose a model that takes images",
+        ),
+        ({"image"}, [("text", "image")], "m takes images, and T0 has text: choose a model that takes text"),
+        ({"text"}, [("image",)] * 7, "m takes text, and T0, T1, T2, T3, T4 and 2 more have images: choose a model"),
+    ],
+)
+def test_tasks_of_inputs_that_a_model_does_not_take_are_named(takes: Any, modalities: list[Any], said: str) -> None:
+    tasks = [replace(_task(f"T{at}", "STS"), modalities=each) for at, each in enumerate(modalities)]
+    with pytest.raises(BadInput) as caught:
+        check_modalities(tasks, "m", frozenset(takes))
+    assert str(caught.value).startswith(said)
+    assert str(caught.value).endswith(", or other tasks with --tasks")
+    check_modalities(tasks, "m", frozenset({"text", "image"}))
+
+
+def test_splits_and_subsets_in_a_line() -> None:
+    task = _task("A", "STS")
+    assert splits_line(replace(task, splits=("dev", "test"))) == "dev, test"
+    assert splits_line(replace(task, subsets=("zh",))) == "test [zh]"
+    assert splits_line(replace(task, subsets=("default", "zh"))) == "test [default, zh]"

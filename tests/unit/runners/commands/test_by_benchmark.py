@@ -73,3 +73,19 @@ def test_those_of_ours_look_through_no_packages(looked: list[int], capsys: pytes
     assert err == (
         "flagbench: the benchmark 'broken' of the package package-of-broken cannot be loaded: RuntimeError: no\n"
     )
+
+
+@pytest.mark.parametrize("verb", ["score", "submit"])
+def test_a_benchmark_has_to_be_named(verb: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parsed(verb)
+    assert str(caught.value) == f"the following arguments are required: BENCHMARK (see flagbench {verb} --help)"
+
+
+def test_a_command_that_a_package_names_and_has_not_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "stub_commands", SimpleNamespace(__name__="stub_commands"))
+    with pytest.raises(BadInput, match=r"invalid choice: 'stub' \(choose from 'air-bench', 'mlvu'\)"):
+        parsed("score", "stub")
+    assert "flagbench: the benchmark 'stub' brings no score that can be loaded: " in capsys.readouterr().err

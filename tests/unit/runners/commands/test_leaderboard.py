@@ -185,6 +185,8 @@ def test_headers(server: Server) -> None:
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["Cache-Control"] == "no-store"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Content-Type"] == f"text/{'html' if path == '/' else 'plain'}; charset=utf-8"
         assert "Access-Control-Allow-Origin" not in headers
         assert "Python" not in headers["Server"]
         rules = headers["Content-Security-Policy"].split("; ")
@@ -313,3 +315,50 @@ def test_nothing_is_tested_for_a_leaderboard(tmp_path: Path) -> None:
         response, text = answer(made)
     assert (response.status, labels(text)) == (200, ["org/two", "org/one"])
     assert "†" not in text
+
+
+def test_what_stands_behind_a_question_mark_is_no_part_of_the_path(server: Server) -> None:
+    assert answer(server, "/version?x=1/2")[1] == answer(server, "/version")[1]
+    response, text = answer(server, "/?lang=zh")
+    assert (response.status, labels(text)) == (200, ["org/best", "org/second", "org/half"])
+
+
+def test_a_run_that_cannot_be_looked_at_is_one_that_is_there(folder: Path) -> None:
+    """Its record is a link to nothing: it is named on the page, and what lies below it is not looked for."""
+    board = Leaderboard(folder, "en", _KNOWN)
+    before = board.version()
+    broken = folder / "a_broken"
+    page_run(broken / "below", "org/below", page_task("A"))
+    (broken / "flagbench").mkdir()
+    (broken / "flagbench" / "run.json").symlink_to("nothing")
+    assert board.files()[0] == broken / "flagbench" / "run.json"
+    assert len(board.files()) == 4
+    assert board.version() == before  # of a link to nothing there is no time and no size
+    page_run(folder / "z", "org/last", page_task("A"))
+    text = board.page()
+    assert sorted(labels(text)) == ["org/best", "org/half", "org/last", "org/second"]
+    assert "a_broken" in read_page(text).one("section", aria_labelledby="unreadable").words
+
+
+def test_what_cannot_be_answered_now_is_said_and_the_server_goes_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Leaderboard) -> str:
+        raise BadInput("the folder\nwent away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Leaderboard, "page", gone)
+        response, text = answer(server)
+        assert (response.status, text) == (503, "the folder went away\n")
+        assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer(server)[0].status == 200
+
+
+def test_the_name_of_this_machine_and_the_one_that_is_listened_on_are_answered_to(folder: Path) -> None:
+    with listen(Leaderboard(folder, "en", _KNOWN), "LocalHost", 0) as made, serving(made):
+        assert made.server_name == "127.0.0.1"
+        for host in ("localhost", socket.gethostname().upper(), f"{socket.gethostname()}:80"):
+            assert answer(made, "/version", host=host)[0].status == 200
+        assert answer(made, "/version", host="other.example")[1] == "this server answers to its own address alone\n"
+        response, text = answer(made, method="POST")
+        assert (response.status, text) == (405, "only GET\n")

@@ -138,6 +138,8 @@ def test_several_values() -> None:
     )
     assert said(check_several, "c", column([1, 1]), "the label") == expected.format("1")
     assert said(check_several, "c", column(["x" * 50] * 2), "the label") == expected.format("'" + "x" * 39)
+    assert said(check_several, "c", column([], pa.int64()), "the label") == expected.format("None")
+    assert said(check_several, "c", column([7]), "the label") == expected.format("7")
 
 
 def test_columns_in_step() -> None:

@@ -167,3 +167,33 @@ def test_labels_are_three_columns() -> None:
         3,
         _naive([("q1", "d1", 1), ("q1", "d2", 0), ("q3", "d1", 2)], ordered=False),
     )
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_list_that_is_not_there_is_no_empty_one(ordered: bool) -> None:
+    rows = [(["a", "bc"],), (None,), ([],), (["d"],)]
+    found = of_columns({"texts": [row[0] for row in rows]}, ordered=ordered)
+    assert found.digest == _naive(rows, ordered=ordered)
+    assert found != of_columns({"texts": [["a", "bc"], [], [], ["d"]]}, ordered=ordered)
+
+
+def test_bytes_are_texts_of_any_width() -> None:
+    texts = [b"a", b"", None]
+    kinds = (pa.binary(), pa.large_binary(), pa.string(), pa.large_string())
+    made = {
+        of_tables([pa.table({"x": pa.array(texts, pa.binary()).cast(kind)})], ["x"], ordered=True) for kind in kinds
+    }
+    assert made == {of_columns({"x": ["a", "", None]}, ordered=True)}
+
+
+@pytest.mark.parametrize("lists", [[["a"], []], [[], ["a"]], [[], []], [["a"]]], ids=str)
+def test_lists_of_one_item_and_of_none(lists: list[list[str]]) -> None:
+    assert of_columns({"x": lists}, ordered=True).digest == _naive([(each,) for each in lists], ordered=True)
+
+
+def test_a_table_in_a_cell_counts_by_its_names_and_is_there_or_not() -> None:
+    one = {"a": 1, "b": "ä"}
+    kinds = [[("a", pa.int64()), ("b", pa.string())], [("b", pa.string()), ("a", pa.int64())]]
+    made = [pa.table({"x": pa.array([one, None], pa.struct(kind))}) for kind in kinds]
+    texts = of_columns({"x": ['{"a": 1, "b": "\\u00e4"}', None]}, ordered=True)
+    assert {of_tables([table], ["x"], ordered=True) for table in made} == {texts}

@@ -88,3 +88,12 @@ def test_candidates() -> None:
         "Covid: folder data has the candidate 'p7' of query 'q1' in split dev, labels, and no such passage in the "
         "corpus; fix the data"
     )
+
+
+def test_one_id_that_has_lost_its_zeros_is_enough_for_the_hint() -> None:
+    hint = ": ids were read as numbers and have lost their leading zeros, so write them as texts; fix the data"
+    assert said(check_labels, {"x": {"p": 1}, "7": {"p": 1}}, ["007", "y"], ["p"]).endswith(hint)
+    assert said(check_labels, {"q": {"x7": 1, "z": 1}}, ["q"], ["0x7"]).endswith("passages: '0x7'); fix the data")
+    assert said(check_pairs, rows(("a", "x", 1)), "q", "p", "grade").endswith(
+        "lacks the column grade in split dev, labels (it has q, p, score)"
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -175,3 +177,54 @@ def test_of_a_repo_whose_card_names_no_files_all_are_fetched(monkeypatch: pytest
     assert asked == [("README.md",), ("*test.jsonl",)]
     with pytest.raises(BadData, match=r"config 'default' has no split 'dev' \(it has test\)"):
         HubRepo("org/data", "main")._stream(None, "dev")
+
+
+def test_a_file_of_a_kind_that_is_not_read_and_one_that_is_packed(tmp_path: Path) -> None:
+    entry = "- config_name: default\n  data_files:\n  - split: test\n    path: {}\n"
+    folder = _card(tmp_path, entry.format("rows.odd"))
+    (folder / "rows.odd").write_text("x", encoding="utf-8")
+    with pytest.raises(BadData) as caught:
+        Folder(folder).read(None, "test")
+    assert str(caught.value) == f"{folder / 'rows.odd'}: rows in files of this kind are not read"
+    _card(tmp_path, entry.format("v1.0.jsonl.gz"))
+    (folder / "v1.0.jsonl.gz").write_bytes(gzip.compress(b'{"text": "one"}\n'))
+    assert Folder(folder).read(None, "test")["text"] == ["one"]
+    _card(tmp_path, entry.format("plain"))
+    (folder / "plain").write_text("x", encoding="utf-8")
+    with pytest.raises(BadData, match="plain: rows in files of this kind are not read"):
+        Folder(folder).read(None, "test")
+
+
+def test_a_log_of_datasets_is_as_it_was_after_a_file_that_cannot_be_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test.jsonl").write_text('{"text": "a"}\n{"text": \n', encoding="utf-8")
+    before = list(logging.getLogger("datasets").handlers)
+    with pytest.raises(BadData) as caught:
+        Folder(tmp_path).read(None, "test")
+    assert str(caught.value).startswith(f"{tmp_path / 'test.jsonl'} cannot be read as a dataset: ")
+    assert logging.getLogger("datasets").handlers == before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [("/etc/rows", "'/etc/rows'"), ("[]", "[]"), ("3", "3"), ("[a, 3]", "['a', 3]"), ('""', "''")],
+)
+def test_a_path_in_a_card_that_is_none_is_shown(tmp_path: Path, path: str, shown: str) -> None:
+    folder = _card(tmp_path, f"- config_name: default\n  data_files:\n  - split: test\n    path: {path}\n")
+    with pytest.raises(BadData) as caught:
+        Folder(folder).read(None, "test")
+    assert str(caught.value) == (
+        f"{folder / 'README.md'}: the path of split 'test' is {shown}, and not the name of files in the folder; "
+        "fix its YAML"
+    )
+
+
+def test_only_a_commit_is_known_to_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sources, "download", lambda *_, **__: tmp_path / _COMMIT)
+    assert HubRepo("org/data", _COMMIT).is_at(_COMMIT)
+    assert not HubRepo("org/data", "f" * 40).is_at(_COMMIT)
+    assert HubRepo("org/data", "main").is_at(_COMMIT)
+    assert not HubRepo("org/data", "main").is_at("main")
+    assert not HubRepo("org/data", _COMMIT).is_at(_COMMIT[:8])

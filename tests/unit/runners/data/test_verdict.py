@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from flagbench import BadInput
+from flagbench.results.data_state import DataState
 from flagbench.runners.data.hub_files import commit_of
 from flagbench.runners.data.sources import Folder, HubRepo
-from flagbench.runners.data.verdict import Content, as_rows, judge, read_official
+from flagbench.runners.data.verdict import Content, DataVerdict, as_rows, judge, read_official
 
 _COMMIT, _OTHER = "a" * 40, "b" * 40
 _FILES = {"README.md": b"---\n---\n", "data/test.parquet": b"PAR1" * 99}
@@ -113,3 +115,100 @@ def test_a_printed_row_is_a_row_of_the_table(tmp_path: Path) -> None:
     table = tmp_path / "official.toml"
     table.write_text(as_rows("A", _COMMIT, content) + "\n" + as_rows("B", "main", _CONTENT), encoding="utf-8")
     assert read_official(table) == {("A", _COMMIT): content, ("B", "main"): _CONTENT}
+
+
+def test_a_row_of_the_table_is_toml_that_does_not_change() -> None:
+    content = {"dev/zh/corpus": Content(3, "2" * 32), "test": Content(2, "0" * 32)}
+    assert as_rows("A.v2", _COMMIT, content) == (
+        f'[[official]]\ntask = "A.v2"\nrevision = "{_COMMIT}"\n[official.content]\n'
+        f'"dev/zh/corpus" = {{ rows = 3, digest = "{"2" * 32}" }}\n"test" = {{ rows = 2, digest = "{"0" * 32}" }}\n'
+    )
+
+
+@pytest.mark.parametrize("odd", ["rows = 3", 'rows = 3, digest = "d", more = 1', 'digest = "d"'])
+def test_a_part_of_the_table_needs_rows_and_digest(tmp_path: Path, odd: str) -> None:
+    table = tmp_path / "official.toml"
+    table.write_text(
+        f'[[official]]\ntask = "A"\nrevision = "1"\n[official.content]\ntest = {{ {odd} }}\n', encoding="utf-8"
+    )
+    with pytest.raises(BadInput) as caught:
+        read_official(table)
+    assert str(caught.value) == "official.toml: the content of A needs rows and digest for each part"
+
+
+def test_a_task_at_one_revision_is_in_the_table_once(tmp_path: Path) -> None:
+    table = tmp_path / "official.toml"
+    table.write_text(as_rows("A", "1", _CONTENT) + as_rows("A", "2", _CONTENT), encoding="utf-8")
+    assert list(read_official(table)) == [("A", "1"), ("A", "2")]
+    twice = tmp_path / "twice.toml"
+    twice.write_text(as_rows("A", "1", _CONTENT) * 2, encoding="utf-8")
+    with pytest.raises(BadInput, match=r"^twice\.toml: official A 1 is listed twice$"):
+        read_official(twice)
+
+
+def test_counts_come_before_parts_and_the_first_source_is_where(tmp_path: Path) -> None:
+    content = {"dev": Content(1, "a" * 32), "test": Content(2, "b" * 32), "more": Content(3, "c" * 32)}
+    known = {"dev": Content(1, "a" * 32), "test": Content(9, "b" * 32)}
+    sources = [Folder(tmp_path / "one"), Folder(tmp_path / "two")]
+    found = judge(content, ["rows: 2 instead of 9"], sources, _COMMIT, known)
+    assert found == DataVerdict(
+        DataState.DIFFERS,
+        (
+            "rows: 2 instead of 9",
+            "test: its content is not the official one",
+            "more: its content is not the official one",
+        ),
+        f"folder {tmp_path / 'one'}",
+        content,
+    )
+
+
+def test_files_of_the_pinned_commit_need_no_known_content(tmp_path: Path) -> None:
+    verified = Folder(_downloaded(tmp_path / "one"))
+    found = judge(_CONTENT, [], [verified], _COMMIT, _ELSE)
+    assert (found.status, found.differences) == (DataState.OFFICIAL, ())
+    on_hub = judge(_CONTENT, ["rows: 9 instead of 10"], [HubRepo("o/r", _COMMIT)], _COMMIT, _ELSE)
+    assert (on_hub.status, on_hub.differences) == (DataState.OFFICIAL, ("rows: 9 instead of 10",))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "known"),
+    [
+        ("{commit}\n{etag}\n1.0\n", True),
+        (" {commit} \r\n {etag} \r\n1.0\r\n", True),
+        ("{commit}\n{etag}", True),
+        ("{commit}\n", False),
+        ("", False),
+        ("{commit}0\n{etag}\n", False),
+        ("main\n{etag}\n", False),
+        ('{commit}\n"{etag}"\n', False),
+        ("{commit}\n{etag}\n" + "x" * 4_096, False),
+    ],
+)
+def test_what_is_kept_of_a_file_is_a_commit_and_a_hash(tmp_path: Path, metadata: str, known: bool) -> None:
+    one = _downloaded(tmp_path / "one")
+    (file,) = one.rglob("test.parquet.metadata")
+    etag = _etag("test.parquet", _FILES["data/test.parquet"])
+    file.write_bytes(metadata.format(commit=_COMMIT, etag=etag).encode())
+    assert commit_of(one) == (_COMMIT if known else None)
+
+
+def test_a_link_to_the_blobs_of_another_repo_is_of_no_commit(tmp_path: Path) -> None:
+    snapshot = _cached(tmp_path / "cache")
+    blobs = tmp_path / "cache" / "datasets--o--r" / "blobs"
+    other = tmp_path / "cache" / "datasets--o--other" / "blobs"
+    other.mkdir(parents=True)
+    name = _etag("README.md", _FILES["README.md"])
+    (blobs / name).rename(other / name)
+    (snapshot / "README.md").unlink()
+    (snapshot / "README.md").symlink_to(other / name)
+    assert commit_of(snapshot) is None
+
+
+def test_a_folder_named_cache_is_data_but_at_the_top(tmp_path: Path) -> None:
+    one = _downloaded(tmp_path / "one")
+    (one / ".cache" / "more").write_bytes(b"x")
+    assert commit_of(one) == _COMMIT
+    (one / "data" / ".cache").mkdir()
+    (one / "data" / ".cache" / "more").write_bytes(b"x")
+    assert commit_of(one) is None

@@ -1,0 +1,88 @@
+"""The gate as a command: files that it may not write, flags of another baseline, benchmarks that are unknown here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import here, one_line
+from tests.unit.results.test_runs import made_task, write_run
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    """Two runs of the same data, of which the second is worse by one point."""
+    return [write_run(tmp_path / "out", f"org/m{at}", made_task("A", 0.5 - at / 100)) for at in range(2)]
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    file = tmp_path / "gate.toml"
+    file.write_text('[[rule]]\ntasks = ["A"]\nmax-drop = 2\n', encoding="utf-8")
+    return file
+
+
+def given(two: list[Path], rules: Path, *more: str | Path) -> tuple[str | Path, ...]:
+    return ("check", "--baseline", two[0], "--candidate", two[1], "--rules", rules, *more)
+
+
+def test_counts_are_a_matter_of_published_scores(two: list[Path], rules: Path, tmp_path: Path) -> None:
+    target = tmp_path / "j.json"
+    assert one_line(here(*given(two, rules, "--accept-counts", "--json", target))) == (
+        "flagbench: --accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
+    )
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("name", ["rules", "candidate", "baseline"])
+def test_what_is_read_is_not_written_over(name: str, two: list[Path], rules: Path) -> None:
+    files = {"rules": rules, "baseline": rules.with_name("base.json"), "candidate": rules.with_name("new.json")}
+    for run, copy in zip(two, ("baseline", "candidate"), strict=True):
+        files[copy].write_bytes((run / "flagbench" / "run.json").read_bytes())
+    arguments = ("check", "--baseline", files["baseline"], "--candidate", files["candidate"], "--rules", rules)
+    before = files[name].read_bytes()
+    said = one_line(here(*arguments, "--json", files[name], "--overwrite"))
+    assert said == f"flagbench: --{name} and --json name the same file {files[name]}: give each its own"
+    assert files[name].read_bytes() == before
+
+
+def test_files_that_are_there_are_kept_and_the_other_ones_not_begun(
+    two: list[Path], rules: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "there").write_text("mine", encoding="utf-8")
+    said = one_line(here(*given(two, rules, "--junit", tmp_path / "new", "--markdown", tmp_path / "there")))
+    assert said.startswith("flagbench: --markdown ")
+    assert "--overwrite" in said
+    assert (tmp_path / "there").read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_summary_that_cannot_be_written_is_said_beside_a_verdict_that_stands(
+    two: list[Path], rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    line = f"flagbench: cannot write $GITHUB_STEP_SUMMARY {tmp_path}: Is a directory\n"
+    target = tmp_path / "j.json"
+    passed = here(*given(two, rules, "--github", "--json", target))
+    assert (passed.returncode, passed.stderr) == (2, line)
+    assert target.exists()
+    rules.write_text('[[rule]]\ntasks = ["A"]\nmax-drop = 0.5\n', encoding="utf-8")
+    failed = here(*given(two, rules, "--github"))
+    assert (failed.returncode, failed.stderr) == (1, line)
+
+
+def test_runs_of_a_benchmark_that_is_not_known_here_are_checked(rules: Path, tmp_path: Path) -> None:
+    two = [write_run(tmp_path / "odd", f"org/m{at}", made_task("A", 0.5), benchmark="nobodys") for at in range(2)]
+    done = here(*given(two, rules))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_baseline_is_not_written_over_and_says_what_is_in_it(two: list[Path], tmp_path: Path) -> None:
+    target = tmp_path / "base.json"
+    target.write_text("mine", encoding="utf-8")
+    assert "--overwrite" in one_line(here("baseline", two[0], "--output", target))
+    assert target.read_text(encoding="utf-8") == "mine"
+    done = here("baseline", two[0], "--output", target, "--overwrite")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"written   {target}: org/m0, 1 tasks, 0 with values per query\n"

@@ -1,0 +1,119 @@
+"""The one place where every command ends: its exit code, and the one line of what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+import pytest
+
+import flagbench
+from flagbench import BadData, BadInput, FlagbenchError, ModelFault, UnknownName
+from flagbench.runners.commands import cli
+from flagbench.runners.commands.parser import Parser
+from tests.e2e.commands import here
+
+
+def _raising(error: BaseException) -> Callable[[argparse.Namespace], int]:
+    def run(_: argparse.Namespace) -> int:
+        print("begun")
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize("verdict", [False, True])
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (BadInput("no such\n  folder"), 2, "flagbench: no such folder"),
+        (BadData("no rows \x1b[2J"), 2, "flagbench: no rows \N{REPLACEMENT CHARACTER}[2J"),
+        (UnknownName("task", "A", ["STSB"]), 2, "flagbench: unknown task 'A'; known: STSB"),
+        (ModelFault("gave NaN"), 1, "flagbench: gave NaN"),
+        (FlagbenchError(), 1, "flagbench: FlagbenchError"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "flagbench: interrupted; what is done is kept, the same command goes on from there",
+        ),
+        (SystemExit(3), 3, ""),
+        (SystemExit(), 0, ""),
+        (SystemExit("text"), 0, ""),
+    ],
+    ids=repr,
+)
+def test_what_a_command_raises_is_an_exit_code_and_a_line(
+    error: BaseException,
+    code: int,
+    line: str,
+    verdict: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Stub:
+        def parse_args(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+            assert arguments == ["given"]
+            return argparse.Namespace(run=_raising(error), verdict=verdict)
+
+    monkeypatch.setattr(cli, "_parser", Stub)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["given"])
+    assert left.value.code == code
+    out, err = capsys.readouterr()
+    assert out == "begun\n"
+    assert err == (f"{line}\n" if line else "")
+
+
+def test_arguments_are_those_of_the_process_where_none_are_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["flagbench", "--version"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert (left.value.code, capsys.readouterr().out) == (0, f"flagbench {flagbench.__version__}\n")
+
+
+def test_help_lists_every_command_in_the_order_of_their_use() -> None:
+    shown = here("--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    commands = [line.split()[0] for line in shown.stdout.split("COMMAND\n")[-1].splitlines() if line[4:5].strip()]
+    assert commands == [
+        *("evaluate", "validate", "tasks", "data", "score", "submit", "compare", "check", "baseline", "rank"),
+        *("verify", "report", "serve", "models", "cache"),
+    ]
+    assert "Evaluate FlagEmbedding models on the benchmarks they are judged by." in shown.stdout
+
+
+# The parser of a command.
+
+
+def test_flags_are_added_once_and_know_what_was_typed() -> None:
+    seen: list[list[str]] = []
+
+    def fill(parser: Parser, arguments: Sequence[str]) -> None:
+        seen.append(list(arguments))
+        parser.add_argument("--tasks")
+
+    parser = Parser(prog="flagbench x", fill=fill)
+    for _ in range(2):
+        assert parser.parse_args(["--tasks", "A"]).tasks == "A"
+    assert seen == [["--tasks", "A"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--task", "A"], "unknown flag '--task'; did you mean --tasks?; see flagbench x --help"),
+        (["--taks=A", "--odd"], "unknown flag '--taks'; did you mean --tasks?; see flagbench x --help"),
+        (["--qqq"], "unknown flag '--qqq'; known: --help, --tasks, -h; see flagbench x --help"),
+        (["more"], "unrecognized arguments: more (see flagbench x --help)"),
+        (["--tasks"], "argument --tasks: expected one argument (see flagbench x --help)"),
+    ],
+)
+def test_wrong_usage_names_the_flag_and_where_to_look(arguments: list[str], said: str) -> None:
+    parser = Parser(prog="flagbench x")
+    parser.add_argument("--tasks")
+    with pytest.raises(BadInput) as caught:
+        parser.parse_args(arguments)
+    assert str(caught.value) == said

@@ -1,0 +1,161 @@
+"""What the commands say of the end of a run, of data, of damage and of models: each line, and their order."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flagbench.models.loading.resolve import Model
+from flagbench.models.spec import ModelSpec
+from flagbench.results.data_state import DataState
+from flagbench.results.record import TaskRecord
+from flagbench.runners.commands import show
+from flagbench.runners.commands.show import (
+    show_data,
+    show_model,
+    show_models,
+    show_outcome,
+    show_plan,
+    show_store,
+    show_verified,
+)
+from flagbench.runners.data.verdict import Content, DataVerdict
+from flagbench.runners.registry import find_benchmark
+from flagbench.runners.request import RunRequest
+from flagbench.runners.run.engine import Finished
+from flagbench.runners.run.plan import Plan, resolve
+from flagbench.runners.store.upkeep import Damage, SpaceInfo, Verified
+from tests.unit.runners.commands.test_show import cells, said
+from tests.unit.spec_values import SPEC
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=180, highlight=False)
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> RunRequest:
+    tasks = ("CovidRetrieval", "STSB")
+    return RunRequest(model="flagbench/random", benchmark="cmteb", mini=True, tasks=tasks, output=tmp_path / "out")
+
+
+def record(status: Any = "success", **values: Any) -> TaskRecord:
+    return TaskRecord("STSB", "STS", status, {}, "", **{"data": {"status": "exact"}, **values})
+
+
+def instructed(count: int) -> ModelSpec:
+    return replace(SPEC, prompts=tuple((f"Task{at}", f"text {at}") for at in range(count)))
+
+
+def test_what_was_not_read_to_its_end_may_still_be_written(console: Console) -> None:
+    unread = tuple(Path("/s") / f"{at}.shard" for at in range(2))
+    show_verified(Path("/s"), Verified(records=0, bytes=0, damaged=(), torn=0, unread=unread), console)
+    damage = Damage(unread[0], 64, 3, fixed=True)
+    show_verified(Path("/s"), Verified(records=0, bytes=1, damaged=(damage,), torn=0, unread=unread[:1]), console)
+    line = "was not read to its end: it may still be written; verify again in a minute"
+    assert said(console) == [
+        f"/s/0.shard {line}",
+        f"/s/1.shard {line}",
+        "0 records good, 0 bytes read, no damage, 2 files not read to the end: /s",
+        "/s/0.shard is damaged at byte 64: 3 texts lost, fixed",
+        f"/s/0.shard {line}",
+        "0 records good, 1 byte read, 1 damaged place, 1 file not read to the end: /s",
+    ]
+
+
+def test_data_part_by_part(console: Console) -> None:
+    """A task is named once; one without digests has its state alone."""
+    benchmark = find_benchmark("cmteb")
+    one, other = benchmark.tasks()[:2]
+    parts = {"dev/corpus": Content(12_345, "a" * 32), "dev/queries": Content(7, "b" * 32)}
+    show_data(
+        benchmark,
+        [
+            (one, DataVerdict(DataState.OFFICIAL, (), "hub org/a", parts)),
+            (other, DataVerdict(DataState.DIFFERS, (), "here")),
+        ],
+        console,
+    )
+    assert said(console)[0].strip() == "C-MTEB: data"
+    assert cells(console) == [
+        [one.name, DataState.OFFICIAL.words, "dev/corpus", "12,345", "a" * 32],
+        ["", "", "dev/queries", "7", "b" * 32],
+        [other.name, DataState.DIFFERS.words, "", "", ""],
+    ]
+    assert said(console)[-2:] == [f"{one.name}: hub org/a", f"{other.name}: here"]
+
+
+def test_short_names_and_names_of_several_families_are_said_below_the_tables(console: Console) -> None:
+    show_models(console)
+    below = said(console)[-2:]
+    assert below[0].startswith("bm25: flagbench/bm25, search by words without vectors")
+    assert below[1].startswith("BAAI/llm-embedder: with --family llm-embedder-qa, llm-embedder-convsearch, ")
+
+
+def test_of_four_selectors_each_is_named_and_of_five_their_number(console: Console) -> None:
+    names = {count: show._selectors(instructed(count)) for count in (0, 4, 5)}
+    assert names == {0: "none", 4: "Task0, Task1, Task2, Task3", 5: "each of 5 tasks"}
+    many = replace(SPEC, prompts=tuple((f"Task{at}", "ask: ") for at in range(5)))
+    show_model(Model(many, (), None), console)
+    assert said(console)[3:] == ["instruct  'ask: ' before Task0, Task1, Task2, Task3, Task4"]
+
+
+def test_each_state_of_the_data_is_said_once_the_worst_first_and_then_what_can_be_typed(
+    console: Console, request_: RunRequest
+) -> None:
+    plan = resolve(request_)
+    asked: list[list[str]] = []
+
+    def next_commands(_: Plan, done: list[str]) -> list[str]:
+        asked.append(done)
+        return ["flagbench score x", "flagbench submit x"]
+
+    benchmark = SimpleNamespace(next_commands=next_commands)
+    states = ["unknown", "official", "differs", "unknown"]
+    records = [replace(record(data={"status": state}), name=f"T{at}") for at, state in enumerate(states)]
+    failed = replace(record("error", error="no disk", data={"status": "counts agree"}), name="T4")
+    show_outcome(replace(plan, benchmark=benchmark), Finished((failed, *records), 1), console)  # type: ignore[arg-type]
+    ending = "(see run.json): scores are not comparable with published ones"
+    assert said(console) == [
+        f"* {DataState.DIFFERS.words} {ending}",
+        f"* {DataState.UNKNOWN.words} {ending}",
+        f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}",
+        "then: flagbench score x",
+        "then: flagbench submit x",
+        "flagbench: no disk",
+    ]
+    assert asked == [["T0", "T1", "T2", "T3"]]
+
+
+def test_remarks_on_the_data_come_last(console: Console, request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = resolve(request_)
+    monkeypatch.setattr(type(plan.benchmark), "remarks", lambda self, task, *_: [f"{task.name}: odd", "and more"])
+    show_plan(plan, console)
+    assert said(console)[-4:] == ["CovidRetrieval: odd", "and more", "STSB: odd", "and more"]
+
+
+def test_one_sample_among_the_tasks_is_enough_to_say_what_it_means(console: Console, request_: RunRequest) -> None:
+    plan = resolve(replace(request_, profile="smoke"))
+    sample = {"profile": "smoke", "items": 1, "of": 2, "error": None}
+    show_outcome(plan, Finished((record(), record(sample=sample)), 0), console)
+    assert said(console)[0].startswith("--profile smoke: scores of samples; ± is half the 95% interval")
+
+
+def test_every_column_has_its_heading(console: Console, request_: RunRequest) -> None:
+    show_plan(resolve(request_), console)
+    show_store(Path("/s"), [SpaceInfo("ab", {}, 1, 1, 1, 0.0)], console)
+    show_models(console)
+    headings = [[cell.strip() for cell in line.strip("┃").split("┃")] for line in said(console) if line[:1] == "┃"]
+    assert headings == [
+        ["task", "type", "splits", "main score", "instruction added to", "dataset", "state"],
+        ["model", "role", "instruction", "part", "texts", "size", "last used"],
+        ["family", "settings", "instruction added to"],
+        ["model", "family", "revision", "overrides", "licence"],
+    ]
