@@ -202,7 +202,6 @@ def test_a_row_without_a_response(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-<<<<<<< HEAD
         ("SciFact.csv", "query,response\n好,yes\n".encode("gb18030"), " is not UTF-8 "),
         ("SciFact.csv", b"query,response\none?,\xff\xfe\n", " is not UTF-8 "),
         ("SciFact.csv", b"query,response\none?," + b"a" * 200_000, " is not CSV (field larger than field limit"),
@@ -214,16 +213,6 @@ def test_a_row_without_a_response(tmp_path, name, content):
         ("SciFact.jsonl", b'["one?", "yes"]\n', ", line 1, is no JSON object"),
         ("SciFact.jsonl", b"null\n", ", line 1, is no JSON object"),
         ("SciFact.jsonl", b"query,response\none?,yes\n", ", line 1, is not JSON "),
-=======
-        ("SciFact.csv", "query,response\n好,yes\n".encode("gb18030")),
-        ("SciFact.csv", b"query,response\none?,\xff\xfe\n"),
-        ("SciFact.csv", b"query,response\none?," + b"x" * 140_000 + b"\n"),
-        ("SciFact.jsonl", '{"query": "好", "response": "yes"}\n'.encode("gb18030")),
-        ("SciFact.jsonl", b'{"query": "one?", "resp'),
-        ("SciFact.jsonl", b'["one?", "yes"]\n'),
-        ("SciFact.jsonl", b"null\n"),
-        ("SciFact.jsonl", b"query,response\none?,yes\n"),
->>>>>>> tb
     ],
 )
 def test_a_file_that_cannot_be_read(tmp_path, name, content, fault):
