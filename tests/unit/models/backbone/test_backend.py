@@ -49,7 +49,8 @@ def kinds(model: Any) -> set[type]:
 def test_the_vectors_are_those_of_torch(write: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = write(tmp_path / "tiny")
     fast, plain, unsaid = (load(folder, asked) for asked in ("onednn", "torch", None))
-    assert (fast.backend, plain.backend, unsaid.backend) == ("onednn", "torch", "onednn")
+    one = "(one token in the last layer)"
+    assert (fast.backend, plain.backend, unsaid.backend) == (f"onednn {one}", "torch", f"onednn {one}")
     assert (kinds(fast._model), kinds(plain._model)) == ({PackedLinear}, {torch.nn.Linear})
     assert kinds(unsaid._model) == {PackedLinear}
     vectors = plain.encode(TEXTS, role="query").dense
@@ -62,7 +63,7 @@ def test_the_vectors_are_those_of_torch(write: Callable[[Path], Path], tmp_path:
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_half_precision_is_left_to_torch(dtype: DType, asked: Backend | None, tmp_path: Path) -> None:
     encoder = load(write_bert(tmp_path / "tiny"), asked, dtype)
-    assert encoder.backend == "torch"
+    assert encoder.backend.split()[0] == "torch"
     assert kinds(encoder._model) == {torch.nn.Linear}
 
 
