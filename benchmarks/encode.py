@@ -22,19 +22,24 @@ import numpy as np
 from measure import bare_products, demo_model, in_turns_over, median, show, spread
 
 # Task, split and most texts: sentences, titles, reviews, descriptions.
-TEXTS = {"STSB": ("test", 2_000), "TNews": ("validation", 4_000), "Waimai": ("test", 1_000), "IFlyTek": ("validation", 300)}
+TEXTS = {
+    "STSB": ("test", 2_000),
+    "TNews": ("validation", 4_000),
+    "Waimai": ("test", 1_000),
+    "IFlyTek": ("validation", 300),
+}
 
 
-def texts_of(data: Path, name: str) -> list[str]:
+def texts_of(data: Path, name: str, most: int | None) -> list[str]:
     from flagbench.cmteb import benchmark
     from flagbench.runners.data.snapshots import Snapshots
     from flagbench.runners.task import read_tasks
 
-    split, most = TEXTS[name]
+    split, usual = TEXTS[name]
     rows = {task.name: task for task in read_tasks(Path(benchmark.__file__).with_name("tasks.toml"))}
     table = Snapshots(data).source(rows[name].dataset, "main").read(None, split)
     columns = [column for column in table.column_names if isinstance(table[column][0], str)]
-    return list(dict.fromkeys(text for column in columns for text in table[column]))[:most]
+    return list(dict.fromkeys(text for column in columns for text in table[column]))[: most or usual]
 
 
 def with_weights(model: Path, scratch: Path) -> Path:
@@ -82,7 +87,8 @@ def products(folder: Path) -> Callable[[list[str]], float]:
     from flagbench.models.contract import Loading
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    batcher, run = Batcher(tokenizer, Loading("cpu")), bare_products(AutoConfig.from_pretrained(folder))
+    run = bare_products(AutoConfig.from_pretrained(folder), time.process_time)
+    batcher = Batcher(tokenizer, Loading("cpu"))
     longest = 512 if "bge" in folder.name else 256
 
     def seconds(texts: list[str]) -> float:
@@ -108,27 +114,28 @@ def main() -> None:
     parser.add_argument("--pooling", choices=("cls", "mean", "lasttoken"), required=True, help="of the model's files")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--texts", default=",".join(TEXTS))
+    parser.add_argument("--most", type=int, help="texts of each task; default: hundreds to thousands")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         run(options, with_weights(options.model or demo_model(), Path(scratch)))
 
 
 def run(options: argparse.Namespace, folder: Path) -> None:
+    from flagbench.models.contract import BACKENDS
     from flagbench.runners.encoding.encode import _CHUNK_CPU, _chunks
 
-    plain = ours(folder, options.pooling, "torch")
     variants = {"products": products(folder), "FlagBench": timed(ours(folder, options.pooling))}
-    if options.pooling != "mean":
-        variants["FlagBench, mean"] = timed(ours(folder, "mean"))
-    variants |= {"FlagBench, torch": timed(plain), "sentence-transformers": timed(theirs(folder))}
+    for backend in BACKENDS:
+        variants[f"FlagBench, --backend {backend}"] = timed(ours(folder, options.pooling, backend))
+    variants["sentence-transformers"] = timed(theirs(folder))
     for name in options.texts.split(","):
-        texts = texts_of(options.data, name)
+        texts = texts_of(options.data, name, options.most)
         lengths = np.array([len(text) for text in texts])
         chunks = [[texts[row] for row in chunk] for chunk in _chunks(np.arange(len(texts)), lengths, *_CHUNK_CPU)]
         timings = in_turns_over(chunks, variants, options.rounds)
-        least = timings["products"]
-        rows = [[side, spread(each), f"{_ratio(each, least):.3f}"] for side, each in timings.items()]
-        show(f"{name}: {len(texts)} texts, processor seconds, {options.rounds} rounds", ["", "seconds", "of products"], rows)
+        rows = [[side, spread(own), f"{_ratio(own, timings['products']):.3f}"] for side, own in timings.items()]
+        title = f"{name}: {len(texts)} texts, seconds of the processor, {options.rounds} rounds"
+        show(title, ["", "seconds", "of products"], rows)
 
 
 def _ratio(own: Sequence[float], least: Sequence[float]) -> float:

@@ -24,8 +24,7 @@ from flagbench.models.contract import Backend, Loading
 
 # Largest difference from the plain model, relative above 1, with which one token is taken.
 TOLERANCE = 1e-5
-# The same where the whole model is compared in half precision, in which equal sums differ; its last layer is compared in
-# fp32 before.
+# The same of a whole model in half precision, in which equal sums differ; its last layer is compared in fp32 before.
 _HALF_TOLERANCE = 5e-2
 
 ENCODERS = frozenset({"BertLayer", "RobertaLayer", "XLMRobertaLayer"})
@@ -145,7 +144,7 @@ class LastLayer:
         return run_for(self._layer, self._token, arguments, named)
 
     def _spread(self, _module: Any, _inputs: Any, output: Any) -> Any:
-        """The state of the one token in the places of all, without a copy: heads and poolings take it where they look."""
+        """Put the state of the one token in the places of all, without a copy: heads take it wherever they look."""
         if self._token is not None:
             output.last_hidden_state = output.last_hidden_state.expand(-1, self._length, -1)
         return output
@@ -259,9 +258,7 @@ def _probes(tokenizer: Any, base: Any, device: str) -> list[Batch]:
 
 
 @torch.inference_mode()
-def _in_fp32(
-    layer: Any, run: Callable[[], object], inside: torch.Tensor
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def _in_fp32(layer: Any, run: Callable[[], object], inside: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The states of each token in turn from a copy of a layer in fp32, whole and of that token alone.
 
     Args:

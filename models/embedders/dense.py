@@ -17,7 +17,15 @@ from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
-from flagbench.models.embedders.modules import Features, Step, build, dimension, mask_without_prompt, one_token, token_of
+from flagbench.models.embedders.modules import (
+    Features,
+    Step,
+    build,
+    dimension,
+    mask_without_prompt,
+    one_token,
+    token_of,
+)
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.folder import read_json

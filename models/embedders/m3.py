@@ -70,7 +70,9 @@ class M3Encoder:
         self._one_token = self.parts == DENSE and self._pooling in ONE_TOKEN
         self._last_layer = LastLayer(model)
         if self._one_token:
-            self._last_layer.prove(tokenizer, lambda rows, batch: self._forward(DENSE, rows, batch)[2]["dense"], loading)
+            self._last_layer.prove(
+                tokenizer, lambda rows, batch: self._forward(DENSE, rows, batch)[2]["dense"], loading
+            )
         self.backend = self._last_layer.described(backend)
 
     def prepare(

@@ -80,7 +80,7 @@ class CrossEncoder:
         return scores
 
     def _scored(self, ids: torch.Tensor) -> torch.Tensor:
-        """Place of the token that the head scores, ``int64[n]``: an encoder's first, a decoder's last beside padding."""
+        """Place of the token that the head scores, ``int64[n]``: an encoder's first, a decoder's last but padding."""
         if self._last_layer.is_encoder:
             return torch.zeros(len(ids), dtype=torch.int64, device=ids.device)
         pad = self._model.config.get_text_config().pad_token_id

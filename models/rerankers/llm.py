@@ -69,7 +69,7 @@ class LlmReranker:
 
 
 def keep_logit(model: Any, token: int) -> bool:
-    """Leave of a causal language model's logits the one of a token, which then is the number 0; tell whether it was done.
+    """Leave of a causal language model's logits the one of a token, which then is number 0; tell whether it was done.
 
     It is not where the head is no plain linear layer.
 

@@ -26,6 +26,13 @@ pytestmark = [
     pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"),
 ]
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor with AVX-512, as far as the choice of a backend goes."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+
+
 SPEC = published()["BAAI/bge-small-zh-v1.5"]
 TEXTS = ["a", "The quick brown fox, at 10.", "我们在这个国家", "", "abc " * 40]
 IDS = torch.arange(40).reshape(2, 20)
@@ -57,6 +64,17 @@ def test_the_vectors_are_those_of_torch(write: Callable[[Path], Path], tmp_path:
     for other in (fast, unsaid):
         assert np.abs(other.encode(TEXTS, role="query").dense - vectors).max() <= 1e-5
     assert np.abs(vectors[0] - vectors[1]).max() > 0.05  # all alike, they would prove nothing
+
+
+def test_a_narrower_processor_runs_on_torch_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MKL multiplies faster there."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    folder = write_bert(tmp_path / "tiny")
+    unsaid, fast = load(folder), load(folder, "onednn")
+    assert (kinds(unsaid._model), kinds(fast._model)) == ({torch.nn.Linear}, {PackedLinear})
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
+    assert kinds(load(folder)._model) == {PackedLinear}
 
 
 @pytest.mark.parametrize("asked", [None, "torch"])
