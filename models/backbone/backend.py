@@ -92,7 +92,7 @@ def _why_not(spec: ModelSpec, device: str) -> str:
 
 def _mkl_is_faster() -> bool:
     """Whether this is a processor on which MKL was measured to multiply faster: one with AVX2 and nothing wider."""
-    capability: str = torch.backends.cpu.get_cpu_capability()  # type: ignore[no-untyped-call]
+    capability: str = torch.backends.cpu.get_cpu_capability()
     return capability == "AVX2" and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
 
 
