@@ -84,7 +84,8 @@ class CrossEncoder:
         if self._last_layer.is_encoder:
             return torch.zeros(len(ids), dtype=torch.int64, device=ids.device)
         pad = self._model.config.get_text_config().pad_token_id
-        return (torch.arange(ids.shape[1], device=ids.device) * (ids != pad)).argmax(dim=1)
+        places: torch.Tensor = torch.arange(ids.shape[1], device=ids.device) * (ids != pad)
+        return places.argmax(dim=1)
 
     def _padded(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The ids with the padding that the model looks for: a decoder scores the last token that is not its padding.
