@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -49,6 +50,48 @@ def in_turns(variants: Mapping[str, Callable[[], float]], rounds: int) -> Timing
             timings[name].append(run())
             print(f"round {number + 1}/{rounds}: {name} {timings[name][-1]:.2f} s", file=sys.stderr, flush=True)
     return timings
+
+
+def in_turns_over(
+    chunks: Sequence[list[str]], variants: Mapping[str, Callable[[list[str]], float]], rounds: int
+) -> Timings:
+    """Seconds of each variant over all chunks, which the variants take one chunk after the other."""
+    timings: Timings = {name: [0.0] * rounds for name in variants}
+    for number in range(rounds):
+        for chunk in chunks:
+            for name, run in variants.items():
+                timings[name][number] += run(chunk)
+    return timings
+
+
+def bare_products(config: Any, clock: Callable[[], float]) -> Callable[[object, Mapping[str, Any]], float]:
+    """The matrix products of an encoder's forward pass and nothing else, by torch: row numbers and a batch to seconds.
+
+    Args:
+        config: Of the model.
+        clock: Gives the time.
+    """
+    import torch
+
+    width, inner, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
+    square, up, down = torch.randn(width, width), torch.randn(width, inner), torch.randn(inner, width)
+
+    @torch.inference_mode()
+    def products(_: object, batch: Mapping[str, Any]) -> float:
+        rows, length = batch["input_ids"].shape
+        states, wide = torch.randn(rows * length, width), torch.randn(rows * length, inner)
+        head, weights = torch.randn(rows * heads, length, width // heads), torch.randn(rows * heads, length, length)
+        started = clock()
+        for _layer in range(config.num_hidden_layers):
+            for _ in range(4):
+                states @ square
+            states @ up
+            wide @ down
+            torch.bmm(head, head.transpose(1, 2))
+            torch.bmm(weights, head)
+        return clock() - started
+
+    return products
 
 
 def median(values: Sequence[float]) -> float:

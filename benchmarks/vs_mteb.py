@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import FLAGBENCH, Timings, demo_model, in_turns, median, seconds_of, show, spread
+from measure import FLAGBENCH, Timings, bare_products, demo_model, in_turns, median, seconds_of, show, spread
 
 GROUPS = {
     "pairs": ("cmteb", ["LCQMC", "AFQMC", "PAWSX", "STSB", "Ocnli"]),
@@ -51,7 +51,6 @@ def floor(model: str, data: str, names: list[str]) -> None:
     import time
 
     import numpy as np
-    import torch
     from transformers import AutoConfig, AutoTokenizer
 
     from flagbench.cmteb import benchmark
@@ -61,25 +60,11 @@ def floor(model: str, data: str, names: list[str]) -> None:
     from flagbench.runners.encoding.encode import _CHUNK_CPU, _chunks
     from flagbench.runners.task import read_tasks
 
-    config, tokenizer = AutoConfig.from_pretrained(model), AutoTokenizer.from_pretrained(model)
-    batcher = Batcher(tokenizer, Loading("cpu"))
-    width, inner, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
-    square, up, down = torch.randn(width, width), torch.randn(width, inner), torch.randn(inner, width)
-
-    @torch.inference_mode()
-    def products(_: object, batch: dict[str, torch.Tensor]) -> float:
-        rows, length = batch["input_ids"].shape
-        states, wide = torch.randn(rows * length, width), torch.randn(rows * length, inner)
-        head, weights = torch.randn(rows * heads, length, width // heads), torch.randn(rows * heads, length, length)
-        started = time.perf_counter()
-        for _layer in range(config.num_hidden_layers):
-            for _ in range(4):
-                states @ square
-            states @ up
-            wide @ down
-            torch.bmm(head, head.transpose(1, 2))
-            torch.bmm(weights, head)
-        return time.perf_counter() - started
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    batcher, products = (
+        Batcher(tokenizer, Loading("cpu")),
+        bare_products(AutoConfig.from_pretrained(model), time.perf_counter),
+    )
 
     known: set[str] = set()
     seconds = 0.0

@@ -58,7 +58,8 @@ class Loading:
         adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
             which they are.
         cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
-        backend: The matrix backend (``models/backbone/backend.py``); None for the fastest that is exact.
+        backend: The matrix backend (``models/backbone/backend.py``); None for the fastest that is exact. With ``torch``
+            asked for, the last layer runs whole as well (``models/backbone/last_layer.py``).
     """
 
     device: str
@@ -96,7 +97,9 @@ class Adapter(Protocol):
 
     @property
     def backend(self) -> str:
-        """The matrix backend: ``torch``, ``onednn``, ``numpy`` for the fake models, or what searches."""
+        """The matrix backend: ``torch``, ``onednn``, ``numpy`` for the fake models, or what searches; behind it how the
+        last layer runs, where one token of it is looked at.
+        """
         ...
 
 

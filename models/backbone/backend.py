@@ -1,8 +1,8 @@
 """Matrix backend of a loaded model: torch as it is, or oneDNN with weights in its own layout.
 
-On a processor, oneDNN's products with weights that are laid out for it once are exact in fp32 and faster than torch's
-own, which go through MKL (``docs/adr/0005-onednn-on-the-processor.md`` has the figures and what else was measured). The
-layers are replaced after adapters were merged, and the model must then give what it gave before.
+On a processor, oneDNN's products with weights that are laid out for it once are exact in fp32 and, with AVX-512, faster
+than torch's own, which go through MKL (``docs/adr/0005-onednn-on-the-processor.md`` has the figures and what else was
+measured). The layers are replaced after adapters were merged, and the model must then give what it gave before.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def use_backend(model: Any, spec: ModelSpec, loading: Loading) -> Backend:
         BadInput: oneDNN was asked for and cannot be used.
     """
     wanted = loading.backend
-    if wanted == "torch":
+    if wanted == "torch" or (wanted is None and _mkl_is_faster()):
         return "torch"
     why = _why_not(spec, loading.device) or _pack(model)
     if why and wanted == "onednn":
@@ -88,6 +88,12 @@ def _why_not(spec: ModelSpec, device: str) -> str:
     if not built or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return "this build of torch has no oneDNN"
     return ""
+
+
+def _mkl_is_faster() -> bool:
+    """Whether this is a processor on which MKL was measured to multiply faster: one with AVX2 and nothing wider."""
+    capability: str = torch.backends.cpu.get_cpu_capability()
+    return capability == "AVX2" and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
 
 
 @torch.inference_mode()

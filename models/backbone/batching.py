@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from flagbench import ModelFault
 from flagbench.models.contract import Loading
 
-# Padded tokens of one forward pass. CPU: about the fastest of 1,024 to 32,768 for a 22M-parameter model on two cores,
-# on questions of 10 tokens as on abstracts of 256. GPU: fills the device at 512 tokens for up to 0.5B parameters.
-_TOKENS_CPU = 2_048
+# Padded tokens of one forward pass. CPU: on two cores about the fastest of 512 to 32,768 for small models, whatever the
+# length of texts; above, the states of a layer get fresh pages of memory from the system again and again. GPU:
+# fills the device at 512 tokens for up to 0.5B parameters.
+_TOKENS_CPU = 1_024
 _TOKENS_GPU = 65_536
 
 Batch = dict[str, torch.Tensor]

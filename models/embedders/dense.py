@@ -14,9 +14,18 @@ import transformers
 from numpy.typing import NDArray
 
 from flagbench.models.backbone.batching import Batch, Batcher
+from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
-from flagbench.models.embedders.modules import Features, Step, build, dimension
+from flagbench.models.embedders.modules import (
+    Features,
+    Step,
+    build,
+    dimension,
+    mask_without_prompt,
+    one_token,
+    token_of,
+)
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.folder import read_json
@@ -75,7 +84,6 @@ class DenseEncoder:
         """
         self.spec = spec
         self.device = loading.device
-        self.backend = backend
         self._model = model
         self._tokenizer = tokenizer
         self._tokenize = tokenize
@@ -90,6 +98,11 @@ class DenseEncoder:
         layers = int(config.num_hidden_layers) if self._layered else -1
         width = dimension(self._steps, int(config.hidden_size), layers, loading.device, where)
         self._dimension = min(width, spec.truncate_dim or width)
+        self._pooling = one_token(spec.modules)
+        self._last_layer = LastLayer(model)
+        if self._pooling and not self._layered:
+            self._last_layer.prove(tokenizer, functools.partial(self._forward, 0), loading)
+        self.backend = self._last_layer.described(backend)
 
     def prepare(
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
@@ -115,9 +128,13 @@ class DenseEncoder:
     @torch.inference_mode()
     def _forward(self, prompt: int, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
         arguments = self._forward_arguments | ({"output_hidden_states": True} if self._layered else {})
-        given = self._model(**batch, **arguments)
+        mask = batch["attention_mask"]
+        counted = mask if self._whole_prompts else mask_without_prompt(mask, prompt)
+        token = token_of(counted, self._pooling) if self._pooling else None
+        with self._last_layer.reading(token, mask.shape[1]):
+            given = self._model(**batch, **arguments)
         layers = given.hidden_states if self._layered else ()
-        features = Features(batch["attention_mask"], {TOKENS: given.last_hidden_state}, layers, prompt)
+        features = Features(mask, {TOKENS: given.last_hidden_state}, layers, prompt)
         for step in self._steps:
             step(features)
         found: NDArray[np.float32] = features.vectors[SENTENCE][:, : self._dimension].cpu().numpy()

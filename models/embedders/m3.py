@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
+from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from flagbench.models.embedders.dense import Encoded, pooling_of, tokenize
-from flagbench.models.embedders.modules import pool
+from flagbench.models.embedders.modules import ONE_TOKEN, pool, token_of
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.checkpoint import check_heads
@@ -54,7 +55,6 @@ class M3Encoder:
     ) -> None:
         self.spec = spec
         self.device = loading.device
-        self.backend = backend
         self.parts = spec.parts | DENSE
         self._model = model
         self._tokenizer = tokenizer
@@ -65,6 +65,15 @@ class M3Encoder:
         special = {tokenizer.cls_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
         self._weightless = np.array(sorted(special - {None}), dtype=np.int64)
         self._vocabulary = max(int(model.config.vocab_size), len(tokenizer))
+        # Where the run ranks by other parts as well, the dense one is made of whole layers too, whatever is asked for
+        # with it: a text's vector is then the same to the last bit.
+        self._one_token = self.parts == DENSE and self._pooling in ONE_TOKEN
+        self._last_layer = LastLayer(model)
+        if self._one_token:
+            self._last_layer.prove(
+                tokenizer, lambda rows, batch: self._forward(DENSE, rows, batch)[2]["dense"], loading
+            )
+        self.backend = self._last_layer.described(backend)
 
     def prepare(
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
@@ -101,10 +110,12 @@ class M3Encoder:
 
     @torch.inference_mode()
     def _forward(self, parts: frozenset[Part], _: NDArray[np.int64], batch: Batch) -> _Forwarded:
-        hidden = self._model(**batch).last_hidden_state
+        mask = batch["attention_mask"]
+        with self._last_layer.reading(token_of(mask, self._pooling) if self._one_token else None, mask.shape[1]):
+            hidden = self._model(**batch).last_hidden_state
         found: dict[Part, torch.Tensor] = {}
         if "dense" in parts:
-            vectors = pool(hidden, batch["attention_mask"], self._pooling).float()
+            vectors = pool(hidden, mask, self._pooling).float()
             found["dense"] = torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
         if "sparse" in parts:
             found["sparse"] = torch.relu(_present(self._sparse_head)(hidden)).squeeze(-1)
@@ -113,7 +124,7 @@ class M3Encoder:
                 _present(self._colbert_head)(hidden[:, 1:]).float(), dim=-1
             )
         numbers = {part: values.float().cpu().numpy() for part, values in found.items()}
-        return batch["input_ids"].cpu().numpy(), batch["attention_mask"].cpu().numpy().astype(bool), numbers
+        return batch["input_ids"].cpu().numpy(), mask.cpu().numpy().astype(bool), numbers
 
     def _largest(
         self, ids: NDArray[np.int64], weights: NDArray[np.float32]

@@ -42,6 +42,34 @@ class Features:
 Step = Callable[[Features], None]
 
 
+ONE_TOKEN = frozenset({"cls", "lasttoken"})
+"""Poolings that take the state of one token and look at no other."""
+
+
+def token_of(mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """Place of the token whose state a pooling of ``ONE_TOKEN`` takes, ``int64[n]``.
+
+    Args:
+        mask: ``[n, t]``, 1 where a token counts.
+        pooling: ``cls`` for the first, ``lasttoken`` for the last.
+    """
+    return mask.argmax(dim=1) if pooling == "cls" else mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
+
+
+def one_token(modules: Sequence[Module]) -> str:
+    """The pooling through which alone the modules look at the last hidden states; empty where they look at all.
+
+    Args:
+        modules: In their order.
+    """
+    first, *rest = modules
+    if first.kind != "Pooling" or len(first.poolings) != 1 or first.poolings[0] not in ONE_TOKEN:
+        return ""
+    ends = {module.option(key) for module in rest for key in ("module_input_name", "module_output_name")}
+    sentences = all(module.kind in {"Dense", "LayerNorm", "Normalize"} for module in rest) and TOKENS not in ends
+    return first.poolings[0] if sentences else ""
+
+
 def pool(
     hidden: torch.Tensor, mask: torch.Tensor, pooling: str, whole_mask: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -58,13 +86,10 @@ def pool(
     Returns:
         ``[n, d]``.
     """
-    rows = torch.arange(hidden.shape[0], device=hidden.device)
-    if pooling == "cls":
-        return hidden[rows, mask.argmax(dim=1)]
-    if pooling == "lasttoken":
-        last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
-        # Without a token that counts sentence-transformers takes zeros.
-        return hidden[rows, last] * mask.amax(dim=1, keepdim=True).to(hidden.dtype)
+    if pooling in ONE_TOKEN:
+        taken = hidden[torch.arange(hidden.shape[0], device=hidden.device), token_of(mask, pooling)]
+        # Without a token that counts sentence-transformers takes zeros for the last one.
+        return taken if pooling == "cls" else taken * mask.amax(dim=1, keepdim=True).to(hidden.dtype)
     if pooling == "max":
         return hidden.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).amax(dim=1)
     if pooling == "last8":
@@ -127,16 +152,27 @@ def dimension(steps: Sequence[Step], hidden: int, layers: int, device: str, wher
     return int(features.vectors[SENTENCE].shape[-1])
 
 
+def mask_without_prompt(mask: torch.Tensor, prompt: int) -> torch.Tensor:
+    """The mask of a batch with the tokens of the instruction left out.
+
+    Args:
+        mask: ``[n, t]``, 1 where a token stands.
+        prompt: Tokens of the instruction at the beginning of each text.
+    """
+    if not prompt:
+        return mask
+    positions = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)
+    return mask * (positions >= mask.argmax(dim=1, keepdim=True) + prompt)
+
+
 @dataclass(frozen=True)
 class _Pooling:
     poolings: tuple[str, ...]
     include_prompt: bool = field(kw_only=True)
 
     def __call__(self, features: Features) -> None:
-        hidden, mask = features.vectors[TOKENS], features.mask
-        if features.prompt and not self.include_prompt:
-            positions = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)
-            mask = mask * (positions >= mask.argmax(dim=1, keepdim=True) + features.prompt)
+        hidden = features.vectors[TOKENS]
+        mask = features.mask if self.include_prompt else mask_without_prompt(features.mask, features.prompt)
         found = [pool(hidden, mask, pooling, features.mask).float() for pooling in self.poolings]
         features.vectors[SENTENCE] = torch.cat(found, dim=-1)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
+from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Backend, Capability, Loading
 from flagbench.models.inputs import TEXT
@@ -31,12 +32,14 @@ class CrossEncoder:
     ) -> None:
         self.spec = spec
         self.device = loading.device
-        self.backend = backend
         self._model = model
         self._tokenizer = tokenizer
         self._template = PairTemplate(tokenizer)
         self._batcher = Batcher(tokenizer, loading)
         self._chooses_padding = model.config.get_text_config().pad_token_id is None
+        self._last_layer = LastLayer(model)
+        self._last_layer.prove(tokenizer, self._forward, loading)
+        self.backend = self._last_layer.described(backend)
 
     def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract."""
@@ -70,10 +73,19 @@ class CrossEncoder:
 
     @torch.inference_mode()
     def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
-        batch["input_ids"] = self._padded(batch["input_ids"], batch["attention_mask"])
-        logits = self._model(**batch).logits
+        ids = batch["input_ids"] = self._padded(batch["input_ids"], batch["attention_mask"])
+        with self._last_layer.reading(self._scored(ids), ids.shape[1]):
+            logits = self._model(**batch).logits
         scores: NDArray[np.float32] = logits.view(-1).float().cpu().numpy()
         return scores
+
+    def _scored(self, ids: torch.Tensor) -> torch.Tensor:
+        """Place of the token that the head scores, ``int64[n]``: an encoder's first, a decoder's last but padding."""
+        if self._last_layer.is_encoder:
+            return torch.zeros(len(ids), dtype=torch.int64, device=ids.device)
+        pad = self._model.config.get_text_config().pad_token_id
+        places: torch.Tensor = torch.arange(ids.shape[1], device=ids.device) * (ids != pad)
+        return places.argmax(dim=1)
 
     def _padded(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The ids with the padding that the model looks for: a decoder scores the last token that is not its padding.

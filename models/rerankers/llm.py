@@ -11,7 +11,9 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
+from flagbench.models.backbone.backend import PackedLinear
 from flagbench.models.backbone.batching import Batch, Batcher
+from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Backend, Capability, Loading
 from flagbench.models.inputs import TEXT
@@ -30,12 +32,16 @@ class LlmReranker:
     ) -> None:
         self.spec = spec
         self.device = loading.device
-        self.backend = backend
         self._model = model
         self._tokenizer = tokenizer
         self._batcher = Batcher(tokenizer, loading, multiple_of=8)
         self._tokenizer.padding_side = "left"  # the last position is then the last token of every row
         self._yes: int = tokenizer("Yes", add_special_tokens=False)["input_ids"][0]
+        self._last_layer = LastLayer(model)
+        self._last_layer.prove(tokenizer, self._forward, loading)
+        if loading.backend != "torch" and keep_logit(model, self._yes):
+            self._yes = 0
+        self.backend = self._last_layer.described(backend)
 
     def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract."""
@@ -54,9 +60,34 @@ class LlmReranker:
 
     @torch.inference_mode()
     def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
-        logits = self._model(**batch, logits_to_keep=1, use_cache=False).logits[:, -1, self._yes]
+        rows, length = batch["input_ids"].shape
+        last = torch.full((rows,), length - 1, device=batch["input_ids"].device)
+        with self._last_layer.reading(last, length):
+            logits = self._model(**batch, logits_to_keep=1, use_cache=False).logits[:, -1, self._yes]
         scores: NDArray[np.float32] = logits.float().cpu().numpy()
         return scores
+
+
+def keep_logit(model: Any, token: int) -> bool:
+    """Leave of a causal language model's logits the one of a token, which then is number 0; tell whether it was done.
+
+    It is not where the head is no plain linear layer.
+
+    Args:
+        model: Its head is replaced in place; embeddings that share the head's weights keep them.
+        token: An id of the vocabulary.
+    """
+    head = model.get_output_embeddings()
+    if isinstance(head, PackedLinear):
+        head = head.unpacked()
+    if type(head) is not torch.nn.Linear:
+        return False
+    row = torch.nn.Linear(head.in_features, 1, bias=head.bias is not None, device="meta")
+    row.weight = torch.nn.Parameter(head.weight[token : token + 1].detach().clone(), requires_grad=False)
+    if head.bias is not None:
+        row.bias = torch.nn.Parameter(head.bias[token : token + 1].detach().clone(), requires_grad=False)
+    model.set_output_embeddings(row.eval())
+    return True
 
 
 def load(spec: ModelSpec, directory: Path, loading: Loading) -> LlmReranker:

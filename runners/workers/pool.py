@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput, FlagbenchError, ModelFault
-from flagbench.models.contract import DENSE, Adapter, Backend, Capability, LayeredScorer, Part, Role
+from flagbench.models.contract import DENSE, Adapter, Capability, LayeredScorer, Part, Role
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import TEXT, Input, Modality, Pair
 from flagbench.models.spec import ModelSpec
@@ -65,7 +65,7 @@ class Facts:
 
     capabilities: frozenset[Capability]
     parts: frozenset[Part]
-    backend: Backend
+    backend: str
     modalities: frozenset[Modality] = TEXT
 
 

@@ -108,7 +108,7 @@ def test_a_batch_size_overrules_the_budget(batch_size: int) -> None:
 
 def test_a_gpu_takes_more_at_once() -> None:
     budgets = [Batcher(bert_tokenizer(), Loading(device)).budget for device in ("cpu", "cuda:0", "cuda:1")]
-    assert budgets == [2_048, 65_536, 65_536]
+    assert budgets == [1_024, 65_536, 65_536]
 
 
 def test_the_longest_rows_go_first_and_equal_ones_in_their_order() -> None:
@@ -239,7 +239,7 @@ def test_any_other_error_surfaces_as_it_is(error: BaseException) -> None:
         filled(batcher, rows_of([20] * 30), model)
     assert caught.value is error
     assert len(model.tried) == 1
-    assert (batcher.budget, batcher.batch_size) == (2_048, 8)
+    assert (batcher.budget, batcher.batch_size) == (1_024, 8)
 
 
 # A whole model

@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from flagbench import BadInput
-from flagbench.models.embedders.modules import pool
+from flagbench.models.embedders.modules import one_token, pool
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
+from flagbench.models.modules import Module
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2, write_json
 from tests.filled import write_filled_mistral
 
@@ -109,6 +110,33 @@ def test_qwen2_as_sentence_transformers(tmp_path, side, pooling, normalize):
 
     assert AutoTokenizer.from_pretrained(folder).padding_side == side
     assert_same(embed(folder, texts), reference(folder, texts))
+
+
+@pytest.mark.parametrize(("pooling", "one"), [("cls", True), ("lasttoken", True), ("mean", False), ("max", False)])
+def test_the_last_layer_runs_for_one_token_where_the_pooling_takes_one(copy, pooling, one):
+    assert ("one token in the last layer" in load(add_sentence_transformers(copy, pooling=pooling)).backend) is one
+
+
+CLS = Module("Pooling", options=(("pooling_mode", ("cls",)),))
+
+
+@pytest.mark.parametrize(
+    ("modules", "pooling"),
+    [
+        ([CLS], "cls"),
+        ([CLS, Module("Dense", "2_Dense"), Module("LayerNorm", "3"), Module("Normalize")], "cls"),
+        ([Module("Pooling", options=(("pooling_mode", ("lasttoken",)), ("include_prompt", False)))], "lasttoken"),
+        ([Module("Pooling", options=(("pooling_mode", ("cls", "lasttoken")),))], ""),
+        ([Module("Pooling", options=(("pooling_mode", ("weightedmean",)),))], ""),
+        ([CLS, Module("Dense", "2", (("module_input_name", "token_embeddings"),))], ""),
+        ([Module("Dense", "1", (("module_input_name", "token_embeddings"),)), CLS], ""),
+        ([Module("WeightedLayerPooling", "1"), CLS], ""),
+        ([CLS, CLS], ""),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(module.kind for module in value),
+)
+def test_modules_that_look_at_one_token(modules, pooling):
+    assert one_token(modules) == pooling
 
 
 @pytest.mark.parametrize("normalize", [True, False], ids=["normalised", "as they are"])

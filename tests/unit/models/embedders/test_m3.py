@@ -178,7 +178,10 @@ def test_only_the_heads_that_are_needed_are_read(
     whole = load(written, HYBRID).encode(TEXTS, role="query", parts=ALL)
     found = encoder.encode(TEXTS, role="query", parts=encoder.parts)
     assert encoder.parts == encoder.spec.parts | {"dense"}
-    assert np.array_equal(found.dense, whole.dense)
+    if encoder.parts == {"dense"}:  # one token of the last layer is then enough
+        assert np.abs(found.dense - whole.dense).max() <= 1e-6
+    else:
+        assert np.array_equal(found.dense, whole.dense)
     if found.sparse is not None:
         assert abs(found.sparse - whole.sparse).max() == 0
     if found.multi_vector is not None:
