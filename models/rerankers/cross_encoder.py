@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.backbone.rows import Rows
 from flagbench.models.contract import Backend, Capability, Loading
 from flagbench.models.inputs import TEXT
 from flagbench.models.rerankers.pairs import PairTemplate, Row, ids_by_text
@@ -35,13 +36,13 @@ class CrossEncoder:
         self._model = model
         self._tokenizer = tokenizer
         self._template = PairTemplate(tokenizer)
-        self._batcher = Batcher(tokenizer, loading)
+        self._batcher = Batcher(tokenizer, loading, model=model)
         self._chooses_padding = model.config.get_text_config().pad_token_id is None
 
     def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract."""
         rows = self.encode_pairs([(instruction + query, passage) for query, passage in pairs])
-        encoded = {key: [row[key] for row in rows] for key in (rows[0] if rows else ("input_ids",))}
+        encoded = Rows({key: [row[key] for row in rows] for key in (rows[0] if rows else ("input_ids",))})
         scores = np.zeros(len(rows), dtype=np.float32)
         return lambda: self._batcher.fill(scores, encoded, self._forward)
 
@@ -69,11 +70,10 @@ class CrossEncoder:
         return rows
 
     @torch.inference_mode()
-    def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
+    def _forward(self, _: NDArray[np.int64], batch: Batch) -> torch.Tensor:
         batch["input_ids"] = self._padded(batch["input_ids"], batch["attention_mask"])
-        logits = self._model(**batch).logits
-        scores: NDArray[np.float32] = logits.view(-1).float().cpu().numpy()
-        return scores
+        logits: torch.Tensor = self._model(**batch.inputs()).logits
+        return logits.view(-1).float()
 
     def _padded(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The ids with the padding that the model looks for: a decoder scores the last token that is not its padding.

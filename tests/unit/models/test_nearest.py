@@ -55,6 +55,9 @@ def test_arrays_of_any_order_are_taken_and_none_is_changed() -> None:
     vectors.flags.writeable = False
     expected = largest_products(queries.copy(order="C"), vectors.copy(), 10, "cpu")
     np.testing.assert_array_equal(largest_products(queries, vectors, 10, "cpu")[1], expected[1])
+    shared = before.copy()
+    shared.flags.writeable = False
+    np.testing.assert_array_equal(largest_products(queries, shared, 10, "cpu")[1], expected[1])
     np.testing.assert_array_equal(vectors, before)
 
 
