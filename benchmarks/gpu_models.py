@@ -85,8 +85,8 @@ class Shape:
 
 
 SHAPES = (
-    Shape("bge-large", "BertModel", "wordpiece", 24, 1024, 4096, 16, 16, 64, 30_522, 2_048),
-    Shape("bge-m3", "XLMRobertaModel", "unigram", 24, 1024, 4096, 16, 16, 64, 250_002, 2_048),
+    Shape("bge-large", "BertModel", "wordpiece", 24, 1024, 4096, 16, 16, 64, 30_522, 3_072),
+    Shape("bge-m3", "XLMRobertaModel", "unigram", 24, 1024, 4096, 16, 16, 64, 250_002, 3_072),
     Shape("bge-small-zh", "BertModel", "characters", 4, 512, 2048, 8, 8, 64, 21_128, 8_192),
     Shape("bge-base", "BertModel", "wordpiece", 12, 768, 3072, 12, 12, 64, 30_522, 4_096),
     Shape(

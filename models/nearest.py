@@ -90,7 +90,8 @@ def _there(values: NDArray[np.float32], device: str) -> torch.Tensor:
     """The same numbers on a device, in float64; half as many bytes go there."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device).double()
+    # torch warns of arrays that cannot be written to, as those that another process shares.
+    return torch.from_numpy(np.require(values, np.float32, ["C", "W"])).to(device).double()
 
 
 def _merged(
