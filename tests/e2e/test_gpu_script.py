@@ -20,6 +20,7 @@ from tests.conftest import ROOT
 
 # Packages that a machine with a GPU may lack, and that no encoding, scoring or searching needs.
 LACKING = ("faiss", "datasets", "mteb", "rich", "pytrec_eval", "pydantic", "bm25s", "Stemmer", "av", "FlagEmbedding")
+FOREVER = "1000000"  # this machine may be busy
 EMBEDDERS = ("bge-large", "bge-m3", "bge-small-zh", "bge-base", "qwen2-1.5b")
 RERANKERS = ("bge-reranker-large", "gemma-2b-reranker")
 
@@ -39,7 +40,7 @@ def run(folder: Path, *arguments: str, lacking: tuple[str, ...] = LACKING) -> su
 
 
 def test_all_of_it_runs_without_a_gpu_and_without_packages_that_it_does_not_need(tmp_path: Path) -> None:
-    done = run(tmp_path, "--tiny")
+    done = run(tmp_path, "--tiny", "--seconds", FOREVER)
     assert done.returncode == 0, done.stderr
     assert "it failed" not in done.stderr
     content = json.loads((tmp_path / "out" / "gpu.json").read_text(encoding="utf-8"))
@@ -72,7 +73,15 @@ def test_all_of_it_runs_without_a_gpu_and_without_packages_that_it_does_not_need
 
 def test_peers_run_the_same_inputs(tmp_path: Path) -> None:
     done = run(
-        tmp_path, "--tiny", "--only", "bge-small-zh", "bge-reranker-large", "gemma-2b-reranker", lacking=("faiss",)
+        tmp_path,
+        "--tiny",
+        "--seconds",
+        FOREVER,
+        "--only",
+        "bge-small-zh",
+        "bge-reranker-large",
+        "gemma-2b-reranker",
+        lacking=("faiss",),
     )
     assert done.returncode == 0, done.stderr
     assert "it failed" not in done.stderr
