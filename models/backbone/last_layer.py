@@ -70,7 +70,7 @@ class LastLayer:
         return backend + (f" ({self._note})" if self._note else "")
 
     def prove(
-        self, tokenizer: Any, forward: Callable[[NDArray[np.int64], Batch], NDArray[np.float32]], loading: Loading
+        self, tokenizer: Any, forward: Callable[[NDArray[np.int64], Batch], torch.Tensor], loading: Loading
     ) -> None:
         """Run the layer for one token from now on, if it is known and the model then gives what it gave before.
 
@@ -111,21 +111,20 @@ class LastLayer:
     def _difference(
         self,
         probes: Sequence[Batch],
-        forward: Callable[[NDArray[np.int64], Batch], NDArray[np.float32]],
+        forward: Callable[[NDArray[np.int64], Batch], torch.Tensor],
     ) -> str:
         """Install one token; an empty line when the model then gives what it gave, else why it may not stay."""
         rows = [np.arange(len(probe["input_ids"])) for probe in probes]
-        before = [forward(*each) for each in zip(rows, map(dict, probes), strict=True)]
+        before = [forward(*each) for each in zip(rows, map(Batch, probes), strict=True)]
         half = next(self._base.parameters()).dtype != torch.float32
         if half:
             inside = probes[1]["attention_mask"].bool()
-            exact = _in_fp32(self._layer, lambda: forward(rows[1], dict(probes[1])), inside)
+            exact = _in_fp32(self._layer, lambda: forward(rows[1], Batch(probes[1])), inside)
             if why := _too_far(exact, TOLERANCE):
                 return why
         self._install()
-        after = [forward(*each) for each in zip(rows, map(dict, probes), strict=True)]
-        pairs = [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in zip(before, after, strict=True)]
-        return _too_far(pairs, _HALF_TOLERANCE if half else TOLERANCE)
+        after = [forward(*each) for each in zip(rows, map(Batch, probes), strict=True)]
+        return _too_far(list(zip(before, after, strict=True)), _HALF_TOLERANCE if half else TOLERANCE)
 
     def _install(self) -> None:
         self._layer.forward = self._forward
@@ -253,7 +252,7 @@ def _probes(tokenizer: Any, base: Any, device: str) -> list[Batch]:
         rows = [ids[sum(lengths[:place]) :][:length] for place, length in enumerate(lengths)]
         masks = [[1] * length for length in lengths]
         padded = tokenizer.pad({"input_ids": rows, "attention_mask": masks}, return_tensors="pt")
-        batches.append({key: value.to(device) for key, value in padded.items()})
+        batches.append(Batch({key: value.to(device) for key, value in padded.items()}))
     return batches
 
 

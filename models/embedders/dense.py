@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from flagbench.models.embedders.modules import (
     Features,
@@ -45,7 +46,11 @@ def tokenize(tokenizer: Any, spec: ModelSpec, texts: Sequence[str], role: Role, 
     if not texts:
         return {"input_ids": []}
     encoded: Encoded = tokenizer(
-        [instruction + text for text in texts], truncation=True, max_length=spec.max_length(role), padding=False
+        [instruction + text for text in texts],
+        truncation=True,
+        max_length=spec.max_length(role),
+        padding=False,
+        return_attention_mask=False,  # all ones, in a Python list for each text
     )
     return encoded
 
@@ -93,11 +98,14 @@ class DenseEncoder:
         layered = any(module.kind == "WeightedLayerPooling" for module in spec.modules)
         self._layered = layered and bool(getattr(model.config, "output_hidden_states", False))
         self._whole_prompts = all(module.option("include_prompt", True) for module in spec.modules)
-        self._batcher = Batcher(tokenizer, loading)
+        self._batcher = Batcher(tokenizer, loading, model=model)
         config, where = model.config, loading.modules or Path(str(getattr(model, "name_or_path", "")))
         layers = int(config.num_hidden_layers) if self._layered else -1
         width = dimension(self._steps, int(config.hidden_size), layers, loading.device, where)
         self._dimension = min(width, spec.truncate_dim or width)
+        # A decoder would keep the keys and values of all layers, for tokens that never come.
+        if getattr(config, "use_cache", False):
+            config.use_cache = False
         self._pooling = one_token(spec.modules)
         self._last_layer = LastLayer(model)
         if self._pooling and not self._layered:
@@ -108,7 +116,7 @@ class DenseEncoder:
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
     ) -> Callable[[], Embeddings]:
         """See the contract. Texts are tokenised together, forwarded longest first, and returned in their own order."""
-        encoded = self._tokenize(self._tokenizer, self.spec, texts, role, instruction)
+        encoded = Rows(self._tokenize(self._tokenizer, self.spec, texts, role, instruction))
         vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
         prompt = 0 if self._whole_prompts or not instruction else self._prompt_tokens(role, instruction)
         forward = functools.partial(self._forward, prompt)
@@ -126,19 +134,18 @@ class DenseEncoder:
         return len(ids) - (ids[-1] in self._tokenizer.all_special_ids)
 
     @torch.inference_mode()
-    def _forward(self, prompt: int, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
+    def _forward(self, prompt: int, _: NDArray[np.int64], batch: Batch) -> torch.Tensor:
         arguments = self._forward_arguments | ({"output_hidden_states": True} if self._layered else {})
-        mask = batch["attention_mask"]
+        mask = batch[MASK]
         counted = mask if self._whole_prompts else mask_without_prompt(mask, prompt)
         token = token_of(counted, self._pooling) if self._pooling else None
         with self._last_layer.reading(token, mask.shape[1]):
-            given = self._model(**batch, **arguments)
+            given = self._model(**batch.inputs(), **arguments)
         layers = given.hidden_states if self._layered else ()
         features = Features(mask, {TOKENS: given.last_hidden_state}, layers, prompt)
         for step in self._steps:
             step(features)
-        found: NDArray[np.float32] = features.vectors[SENTENCE][:, : self._dimension].cpu().numpy()
-        return found
+        return features.vectors[SENTENCE][:, : self._dimension]
 
 
 def pooling_of(spec: ModelSpec) -> Pooling:

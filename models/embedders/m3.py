@@ -17,8 +17,9 @@ from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained
+from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
-from flagbench.models.embedders.dense import Encoded, pooling_of, tokenize
+from flagbench.models.embedders.dense import pooling_of, tokenize
 from flagbench.models.embedders.modules import ONE_TOKEN, pool, token_of
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.inputs import TEXT
@@ -26,7 +27,7 @@ from flagbench.models.loading.checkpoint import check_heads
 from flagbench.models.loading.folder import M3_COLBERT_HEAD, M3_SPARSE_HEAD
 from flagbench.models.spec import ModelSpec
 
-_Forwarded = tuple[NDArray[np.int64], NDArray[np.bool_], dict[Part, NDArray[np.float32]]]
+_Forwarded = tuple[torch.Tensor, torch.Tensor, dict[Part, torch.Tensor]]
 """Of one batch: ids and mask ``[n, t]``, and the model's numbers, padding included."""
 
 
@@ -60,7 +61,7 @@ class M3Encoder:
         self._tokenizer = tokenizer
         self._sparse_head = sparse_head
         self._colbert_head = colbert_head
-        self._batcher = Batcher(tokenizer, loading)
+        self._batcher = Batcher(tokenizer, loading, model=model)
         self._pooling = pooling_of(spec)
         special = {tokenizer.cls_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
         self._weightless = np.array(sorted(special - {None}), dtype=np.int64)
@@ -79,7 +80,7 @@ class M3Encoder:
         self, texts: Sequence[str], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
     ) -> Callable[[], Embeddings]:
         """See the contract."""
-        encoded = tokenize(self._tokenizer, self.spec, texts, role, instruction)
+        encoded = Rows(tokenize(self._tokenizer, self.spec, texts, role, instruction))
         return lambda: self._embed(encoded, len(texts), parts)
 
     def encode(
@@ -88,7 +89,7 @@ class M3Encoder:
         """See the contract."""
         return self.prepare(texts, role=role, instruction=instruction, parts=parts)()
 
-    def _embed(self, encoded: Encoded, texts: int, parts: frozenset[Part]) -> Embeddings:
+    def _embed(self, encoded: Rows, texts: int, parts: frozenset[Part]) -> Embeddings:
         dense = np.zeros((texts, int(self._model.config.hidden_size)), dtype=np.float32)
         weights: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = [_NO_WEIGHTS] * texts
         width = self._colbert_head.out_features if self._colbert_head else 0
@@ -110,9 +111,9 @@ class M3Encoder:
 
     @torch.inference_mode()
     def _forward(self, parts: frozenset[Part], _: NDArray[np.int64], batch: Batch) -> _Forwarded:
-        mask = batch["attention_mask"]
+        mask = batch[MASK]
         with self._last_layer.reading(token_of(mask, self._pooling) if self._one_token else None, mask.shape[1]):
-            hidden = self._model(**batch).last_hidden_state
+            hidden = self._model(**batch.inputs()).last_hidden_state
         found: dict[Part, torch.Tensor] = {}
         if "dense" in parts:
             vectors = pool(hidden, mask, self._pooling).float()
@@ -123,8 +124,7 @@ class M3Encoder:
             found["multi_vector"] = torch.nn.functional.normalize(
                 _present(self._colbert_head)(hidden[:, 1:]).float(), dim=-1
             )
-        numbers = {part: values.float().cpu().numpy() for part, values in found.items()}
-        return batch["input_ids"].cpu().numpy(), mask.cpu().numpy().astype(bool), numbers
+        return batch["input_ids"], mask.bool(), {part: values.float() for part, values in found.items()}
 
     def _largest(
         self, ids: NDArray[np.int64], weights: NDArray[np.float32]

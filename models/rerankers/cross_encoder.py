@@ -15,6 +15,7 @@ from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.backbone.rows import Rows
 from flagbench.models.contract import Backend, Capability, Loading
 from flagbench.models.inputs import TEXT
 from flagbench.models.rerankers.pairs import PairTemplate, Row, ids_by_text
@@ -35,7 +36,7 @@ class CrossEncoder:
         self._model = model
         self._tokenizer = tokenizer
         self._template = PairTemplate(tokenizer)
-        self._batcher = Batcher(tokenizer, loading)
+        self._batcher = Batcher(tokenizer, loading, model=model)
         self._chooses_padding = model.config.get_text_config().pad_token_id is None
         self._last_layer = LastLayer(model)
         self._last_layer.prove(tokenizer, self._forward, loading)
@@ -44,7 +45,7 @@ class CrossEncoder:
     def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract."""
         rows = self.encode_pairs([(instruction + query, passage) for query, passage in pairs])
-        encoded = {key: [row[key] for row in rows] for key in (rows[0] if rows else ("input_ids",))}
+        encoded = Rows({key: [row[key] for row in rows] for key in (rows[0] if rows else ("input_ids",))})
         scores = np.zeros(len(rows), dtype=np.float32)
         return lambda: self._batcher.fill(scores, encoded, self._forward)
 
@@ -72,12 +73,11 @@ class CrossEncoder:
         return rows
 
     @torch.inference_mode()
-    def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
+    def _forward(self, _: NDArray[np.int64], batch: Batch) -> torch.Tensor:
         ids = batch["input_ids"] = self._padded(batch["input_ids"], batch["attention_mask"])
         with self._last_layer.reading(self._scored(ids), ids.shape[1]):
-            logits = self._model(**batch).logits
-        scores: NDArray[np.float32] = logits.view(-1).float().cpu().numpy()
-        return scores
+            logits: torch.Tensor = self._model(**batch.inputs()).logits
+        return logits.view(-1).float()
 
     def _scored(self, ids: torch.Tensor) -> torch.Tensor:
         """Place of the token that the head scores, ``int64[n]``: an encoder's first, a decoder's last but padding."""

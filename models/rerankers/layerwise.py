@@ -134,7 +134,7 @@ class _Passes:
         self.cutoffs = loading.cutoffs
         self._decoder = decoder
         tokenizer.padding_side = "right"
-        self._batcher = Batcher(tokenizer, loading, multiple_of=8)
+        self._batcher = Batcher(tokenizer, loading, model=decoder.model, multiple_of=8)
         self._by_attention = by_attention
         self._known: dict[bytes, NDArray[np.float32]] = {}
 
@@ -149,13 +149,13 @@ class _Passes:
 
     def _forward(self, spec: ModelSpec, rows: Sequence[PairIds]) -> NDArray[np.float32]:
         scores = np.zeros((len(rows), len(self.cutoffs)), dtype=np.float32)
-        encoded = {"input_ids": [row.ids for row in rows], "attention_mask": [[1] * len(row.ids) for row in rows]}
+        encoded = {"input_ids": [row.ids for row in rows]}
         return self._batcher.fill(
             scores, encoded, lambda chosen, batch: self._walk(spec, batch, [rows[row] for row in chosen])
         )
 
     @torch.inference_mode()
-    def _walk(self, spec: ModelSpec, batch: Batch, rows: Sequence[PairIds]) -> NDArray[np.float32]:
+    def _walk(self, spec: ModelSpec, batch: Batch, rows: Sequence[PairIds]) -> torch.Tensor:
         """Go through the layers once; at each cutoff layer the state that enters it is normed and scored."""
         model, config = self._decoder.model, self._decoder.model.config
         mask = batch["attention_mask"]
@@ -185,8 +185,7 @@ class _Passes:
         capped = torch.cat(scores, dim=1)
         if limit := getattr(config, "final_logit_softcapping", None):
             capped = torch.tanh(capped / limit) * limit
-        result: NDArray[np.float32] = capped.float().cpu().numpy()
-        return result
+        return capped.float()
 
 
 class LayerwiseReranker:

@@ -15,6 +15,7 @@ from flagbench.models.backbone.backend import PackedLinear
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.backbone.rows import Rows
 from flagbench.models.contract import Backend, Capability, Loading
 from flagbench.models.inputs import TEXT
 from flagbench.models.rerankers.pairs import pair_ids
@@ -34,7 +35,7 @@ class LlmReranker:
         self.device = loading.device
         self._model = model
         self._tokenizer = tokenizer
-        self._batcher = Batcher(tokenizer, loading, multiple_of=8)
+        self._batcher = Batcher(tokenizer, loading, model=model, multiple_of=8)
         self._tokenizer.padding_side = "left"  # the last position is then the last token of every row
         self._yes: int = tokenizer("Yes", add_special_tokens=False)["input_ids"][0]
         self._last_layer = LastLayer(model)
@@ -46,7 +47,7 @@ class LlmReranker:
     def prepare(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract."""
         rows = self.encode_pairs([(instruction + query, passage) for query, passage in pairs])
-        encoded = {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
+        encoded = Rows({"input_ids": rows})
         scores = np.zeros(len(pairs), dtype=np.float32)
         return lambda: self._batcher.fill(scores, encoded, self._forward)
 
@@ -59,13 +60,12 @@ class LlmReranker:
         return [row.ids for row in pair_ids(self._tokenizer, self.spec, pairs)]
 
     @torch.inference_mode()
-    def _forward(self, _: NDArray[np.int64], batch: Batch) -> NDArray[np.float32]:
+    def _forward(self, _: NDArray[np.int64], batch: Batch) -> torch.Tensor:
         rows, length = batch["input_ids"].shape
         last = torch.full((rows,), length - 1, device=batch["input_ids"].device)
         with self._last_layer.reading(last, length):
-            logits = self._model(**batch, logits_to_keep=1, use_cache=False).logits[:, -1, self._yes]
-        scores: NDArray[np.float32] = logits.float().cpu().numpy()
-        return scores
+            logits: torch.Tensor = self._model(**batch.inputs(), logits_to_keep=1, use_cache=False).logits
+        return logits[:, -1, self._yes].float()
 
 
 def keep_logit(model: Any, token: int) -> bool:

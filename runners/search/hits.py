@@ -76,6 +76,7 @@ def retrieve(
     *,
     top_k: int,
     search_worker: Callable[[], SearchWorker] | None = None,
+    device: str = "cpu",
 ) -> tuple[Run, IndexInfo]:
     """Search all passages for each query, as their vectors come.
 
@@ -89,8 +90,9 @@ def retrieve(
         vectors: Numbers of texts and their vectors ``float32[m, d]``, piece by piece, each text once.
         top_k: Passages kept per query.
         search_worker: Gives the workers that search; None: search here.
+        device: Where the model runs, which may search as well.
     """
-    with closing(StreamSearch(queries, top_k + TIES, search_worker=search_worker)) as search:
+    with closing(StreamSearch(queries, top_k + TIES, search_worker=search_worker, device=device)) as search:
         for numbers, piece in vectors:
             search.add(numbers, piece)
         found = search.finish()
@@ -145,7 +147,7 @@ def rescore(
         candidates: Passage ids per query.
         top_k: Candidates kept per query.
     """
-    index = DenseIndex(passages, use_gpu=False)
+    index = DenseIndex(passages)
     row_of = {passage_id: row for row, passage_id in enumerate(passage_ids)}
     run: Run = {}
     for query_id, query in zip(query_ids, queries, strict=True):

@@ -1,4 +1,7 @@
-"""Exact inner-product search over dense vectors with FAISS: on the GPUs where FAISS sees any, else on the processor.
+"""Exact inner-product search over dense vectors.
+
+FAISS searches on the GPUs that it sees; else torch does on the GPU of the model, and FAISS on the processor where the
+model is there (torch, where FAISS is missing).
 
 A corpus is searched block by block as its vectors come, so that it need not fit into memory: here, or wherever a
 ``SearchWorker`` has its workers.
@@ -6,6 +9,7 @@ A corpus is searched block by block as its vectors come, so that it need not fit
 
 from __future__ import annotations
 
+import importlib.util
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,9 +17,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
+
+from flagbench.models.nearest import largest_products, library
 
 
 @dataclass(frozen=True)
@@ -23,10 +28,10 @@ class IndexInfo:
     """Library and settings of a search, as recorded in the result.
 
     Attributes:
-        library: FAISS and its version.
-        index: FAISS class.
+        library: FAISS or torch, and its version.
+        index: FAISS class, or how it was searched.
         devices: ``cpu``, or ``cuda x N``.
-        exact: Whether every passage is compared with every query in float32.
+        exact: Whether every passage is compared with every query, in float32 or better.
         actor_blocks: Blocks of the corpus that actors of a Ray cluster searched; 0 where this process searched.
     """
 
@@ -43,14 +48,26 @@ class IndexInfo:
 
 # Vectors that are searched at once; those that may be with a seeker's workers; queries whose lists are merged at once.
 _BLOCK_BYTES = 128 << 20
-_BLOCK_BYTES_GPU = 4 << 30
+_BLOCK_BYTES_GPU = 512 << 20
 _AWAY_BYTES = 1 << 30
 _MERGED_QUERIES = 4_096
+# Of a block on a GPU at once; the largest k of FAISS there.
+_FAISS_BYTES = 256 << 20
+_FAISS_MOST = 2_048
+_FLAT = "flat, in blocks"
+
+
+def _has_faiss() -> bool:
+    return importlib.util.find_spec("faiss") is not None
 
 
 @cache
 def gpu_count() -> int:
-    """GPUs that the installed FAISS can use; 0 for its CPU build."""
+    """GPUs that the installed FAISS can use; 0 for its CPU build, and without it."""
+    if not _has_faiss():
+        return 0
+    import faiss
+
     return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
 
 
@@ -81,20 +98,69 @@ class SearchWorker(Protocol):
         ...
 
 
-def search_block(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> BlockHits:
+def search_block(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, device: str = "cpu") -> BlockHits:
     """Search one block.
 
     Args:
         queries: ``float32[q, d]``, ``q`` at least 1.
         vectors: ``float32[n, d]``, never changed.
         k: Found per query, at most ``n``.
+        device: Where the model runs; several are joined by commas.
     """
-    gpus = gpu_count()
-    if gpus:
-        scores, places = DenseIndex(vectors).search(queries, k)
+    info = _searcher(k, device)
+    if info.library.startswith("torch"):
+        scores, places = largest_products(queries, vectors, k, "cpu" if info.devices == "cpu" else device.split(",")[0])
+    elif info.devices != "cpu":
+        scores, places = _on_gpus(queries, vectors, k)
     else:
+        import faiss
+
         scores, places = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-    return BlockHits(scores, places, _info("flat, in blocks", gpus))
+    return BlockHits(scores, places, info)
+
+
+def _searcher(k: int, device: str) -> IndexInfo:
+    """What searches blocks for so many passages per query, with a model on a device."""
+    gpus = gpu_count() if k <= _FAISS_MOST else 0
+    if not gpus and (device.startswith("cuda") or not _has_faiss()):
+        return IndexInfo(library(), _FLAT, "cuda x 1" if device.startswith("cuda") else "cpu", exact=True)
+    return _info(_FLAT, gpus)
+
+
+def _on_gpus(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Have each GPU search its share of a block, of which it holds a small part at a time."""
+    import faiss
+
+    edges = np.linspace(0, len(vectors), gpu_count() + 1).astype(np.int64)
+
+    def one(gpu: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        share = vectors[edges[gpu] : edges[gpu + 1]]
+        scores, places = faiss.knn_gpu(
+            _resources(gpu),
+            queries,
+            share,
+            min(k, len(share)),
+            metric=faiss.METRIC_INNER_PRODUCT,
+            device=gpu,
+            vectorsMemoryLimit=_FAISS_BYTES,
+        )
+        return scores, places + edges[gpu]
+
+    with ThreadPoolExecutor(gpu_count()) as threads:
+        found = list(threads.map(one, [gpu for gpu in range(gpu_count()) if edges[gpu] < edges[gpu + 1]]))
+    scores, places = (np.concatenate(each, axis=1) for each in zip(*found, strict=True))
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, best, axis=1), np.take_along_axis(places, best, axis=1)
+
+
+@cache
+def _resources(gpu: int) -> Any:
+    """FAISS's memory and streams for one GPU, which one thread uses at a time."""
+    import faiss
+
+    return faiss.StandardGpuResources()
 
 
 SecondScore = Callable[[int, NDArray[np.int64]], NDArray[np.float32]]
@@ -146,18 +212,21 @@ class StreamSearch:
         *,
         second: SecondScore | None = None,
         search_worker: Callable[[], SearchWorker] | None = None,
+        device: str = "cpu",
     ) -> None:
         """Begin.
 
         Args:
             queries: ``float32[q, d]``.
             k: Rows kept per query.
+            device: Where the model runs, which may search as well.
             second: Gives second scores of what each block finds; block after block, so it may forget what is searched.
             search_worker: Gives the workers that search, when the first block is full; None: search here.
         """
         self._queries = np.ascontiguousarray(queries, dtype=np.float32)
         self._k = k
-        self._block = _BLOCK_BYTES_GPU if gpu_count() else _BLOCK_BYTES
+        self._device = device
+        self._block = _BLOCK_BYTES if _searcher(k, device).devices == "cpu" else _BLOCK_BYTES_GPU
         self._waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         self._count = 0
         self._second_score = second
@@ -171,7 +240,7 @@ class StreamSearch:
     @property
     def info(self) -> IndexInfo:
         """Library and settings of the searches so far."""
-        infos = list(self._searched_by) or [_info("flat, in blocks", gpu_count())]
+        infos = list(self._searched_by) or [_searcher(self._k, self._device)]
         return replace(
             infos[0],
             library=" + ".join(sorted({each.library for each in infos})),
@@ -222,7 +291,7 @@ class StreamSearch:
         if self._search_worker:
             self._send(self._search_worker(), rows, vectors, k)
         else:
-            self._take(rows, search_block(self._queries, vectors, k))
+            self._take(rows, search_block(self._queries, vectors, k, self._device))
 
     def _send(self, search_worker: SearchWorker, rows: NDArray[np.int64], vectors: NDArray[np.float32], k: int) -> None:
         """Have a block searched elsewhere, and take what is back; never more at a time than memory is meant for."""
@@ -258,26 +327,20 @@ class StreamSearch:
 
 
 class DenseIndex:
-    """A flat inner-product index. For cosine similarity give it normalised vectors."""
+    """A flat inner-product index on the processor. For cosine similarity give it normalised vectors."""
 
-    def __init__(self, vectors: NDArray[np.float32], *, use_gpu: bool = True) -> None:
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Build.
 
         Args:
             vectors: ``float32[n, d]``; copied, never changed.
-            use_gpu: Whether GPUs may be used; scoring given candidates needs the processor.
         """
-        flat = faiss.IndexFlatIP(vectors.shape[1])
-        flat.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        gpus = gpu_count() if use_gpu else 0
+        import faiss
+
+        self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
+        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
         self._size = len(vectors)
-        self._index: Any = flat
-        if gpus:
-            options = faiss.GpuMultipleClonerOptions()
-            options.shard = True
-            options.useFloat16 = False
-            self._index = faiss.index_cpu_to_all_gpus(flat, options)
-        self.info = _info("IndexFlatIP", gpus)
+        self.info = _info("IndexFlatIP", 0)
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The ``k`` best rows per query.
@@ -293,7 +356,7 @@ class DenseIndex:
         return scores, rows
 
     def score(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Inner products of one query with given rows, in their order (index built with ``use_gpu=False``).
+        """Inner products of one query with given rows, in their order.
 
         Args:
             query: ``float32[d]``.
@@ -302,6 +365,8 @@ class DenseIndex:
         Returns:
             ``float32[m]``.
         """
+        import faiss
+
         query = np.ascontiguousarray(query, dtype=np.float32)
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         scores = np.empty(len(rows), dtype=np.float32)
@@ -314,4 +379,6 @@ class DenseIndex:
 
 
 def _info(index: str, gpus: int) -> IndexInfo:
+    import faiss
+
     return IndexInfo(f"faiss {faiss.__version__}", index, f"cuda x {gpus}" if gpus else "cpu", exact=True)

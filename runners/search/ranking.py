@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -103,9 +104,8 @@ def rank(
         encoder.chunks(distinct.texts, role=_PASSAGE, instruction=passages.instruction, parts=DENSE, keys=distinct.keys)
     ) as chunks:
         vectors = ((rows, comparable(_part(chunk.dense), spec.similarity)) for rows, chunk in chunks)
-        return retrieve(
-            queries.ids, query, passages.ids, distinct.places, vectors, top_k=top_k, search_worker=search_worker
-        )
+        search = partial(retrieve, search_worker=search_worker, device=encoder.adapter.device)
+        return search(queries.ids, query, passages.ids, distinct.places, vectors, top_k=top_k)
 
 
 def _named(passages: Texts, candidates: Mapping[str, Sequence[str]]) -> Texts:
@@ -142,7 +142,9 @@ class _Retrieval:
         self._dense = None
         if "dense" in spec.parts:
             vectors = comparable(_part(query.dense), spec.similarity)
-            self._dense = StreamSearch(vectors, top_k + TIES, second=second, search_worker=search_worker)
+            self._dense = StreamSearch(
+                vectors, top_k + TIES, second=second, search_worker=search_worker, device=encoder.adapter.device
+            )
         self._lexical = (
             LexicalSearch(_part(query.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
         )

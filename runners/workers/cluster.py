@@ -133,6 +133,7 @@ class _Remote:
     """The part of an actor that runs on its node."""
 
     def __init__(self, load: Load, device: str) -> None:
+        self._device = device
         self._served = outcome(lambda: Served(load, device))
 
     def facts(self) -> Any:
@@ -145,7 +146,7 @@ class _Remote:
 
     def search(self, queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Any:
         """See ``search_block``."""
-        return outcome(functools.partial(search_block, queries, vectors, k))
+        return outcome(functools.partial(search_block, queries, vectors, k, self._device))
 
 
 class _Shared:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
@@ -125,10 +126,10 @@ def test_actors_search(cluster: _Cluster, load: Any, loss: str, monkeypatch: pyt
     passages = Texts([f"p{number}" for number in range(len(TEXTS))], TEXTS)
     width = TextEncoder(alone, Silent()).encode(TEXTS[:1], role="query").shape[1]
     monkeypatch.setattr(index, "_BLOCK_BYTES", 700 * width * 4)
-    threads = index.faiss.omp_get_max_threads()
-    index.faiss.omp_set_num_threads(1)  # as many as an actor of one processor has
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # as many as an actor of one processor has
     expected, local = rank(TextEncoder(alone, Silent()), queries, passages, None, top_k=100)
-    index.faiss.omp_set_num_threads(threads)
+    faiss.omp_set_num_threads(threads)
 
     if loss == "an actor":
         monkeypatch.setattr(_Lost, "blocks", 0)

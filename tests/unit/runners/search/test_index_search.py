@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from flagbench.runners.search.hits import Run, comparable, rerank, rescore, retrieve
-from flagbench.runners.search.index import DenseIndex, IndexInfo, gpu_count
+from flagbench.runners.search.index import DenseIndex, IndexInfo
 
 Vectors = NDArray[np.float32]
 
@@ -82,13 +82,13 @@ def test_vectors_in_another_memory_order_are_taken(queries: Vectors, passages: V
 
 def test_score_gives_the_rows_in_their_order(queries: Vectors, passages: Vectors) -> None:
     rows = np.array([50, 3, 3, 17])
-    scores = DenseIndex(passages, use_gpu=False).score(queries[2], rows)
+    scores = DenseIndex(passages).score(queries[2], rows)
     expected = [float(np.dot(queries[2].astype(float), passages[row].astype(float))) for row in rows]
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
 def test_score_of_no_rows_is_empty(queries: Vectors, passages: Vectors) -> None:
-    assert DenseIndex(passages, use_gpu=False).score(queries[0], np.array([], dtype=np.int64)).shape == (0,)
+    assert DenseIndex(passages).score(queries[0], np.array([], dtype=np.int64)).shape == (0,)
 
 
 def test_info_says_what_searched(passages: Vectors) -> None:
@@ -96,8 +96,7 @@ def test_info_says_what_searched(passages: Vectors) -> None:
     assert info["exact"] is True
     assert info["index"] == "IndexFlatIP"
     assert info["library"].startswith("faiss ")
-    assert info["devices"] == (f"cuda x {gpu_count()}" if gpu_count() else "cpu")
-    assert DenseIndex(passages, use_gpu=False).info.devices == "cpu"
+    assert info["devices"] == "cpu"
 
 
 def _ids(letter: str, number: int) -> list[str]:

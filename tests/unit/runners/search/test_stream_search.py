@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 import pytrec_eval
@@ -98,13 +99,13 @@ def test_the_same_blocks_are_searched_however_the_vectors_are_cut(
     block_of(block, monkeypatch)
     monkeypatch.setattr(index, "gpu_count", lambda: 0)
     seen: list[Vectors] = []
-    knn = index.faiss.knn
+    knn = faiss.knn
 
     def watched(queries: Vectors, vectors: Vectors, *rest: Any, **more: Any) -> Any:
         seen.append(vectors.copy())
         return knn(queries, vectors, *rest, **more)
 
-    monkeypatch.setattr(index.faiss, "knn", watched)
+    monkeypatch.setattr(faiss, "knn", watched)
     vectors = some(301, 5)
     searched(some(2, 4), np.arange(301), vectors, 20, size)
     assert [len(each) for each in seen] == [len(range(301)[start : start + block]) for start in range(0, 301, block)]
