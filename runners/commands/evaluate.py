@@ -16,9 +16,13 @@ from flagbench.runners.terminal import console
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from flagbench.models.loading.resolve import LoadedModels
     from flagbench.results.table import Row
     from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.progress import Progress
     from flagbench.runners.request import RunRequest
+    from flagbench.runners.run.finished import Finished
+    from flagbench.runners.run.plan import Plan
 
 INTERRUPTED_LINE = "flagbench: interrupted; what is done is kept, the same command goes on from there"
 
@@ -201,7 +205,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         from flagbench.runners.commands.interrupt import ends_at_once
         from flagbench.runners.commands.show import show_outcome, show_start
         from flagbench.runners.progress import progress_for
-        from flagbench.runners.run import engine, plan
+        from flagbench.runners.run import plan
+        from flagbench.runners.run.finished import finished_before, unfinished
 
         plans = [plan.resolve(request) for request in requests_of(options)]
         import_ahead(plans)
@@ -211,8 +216,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     with LoadedModels() as loaded:
         for each in plans:
             show_start(each, err)
-            with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(each.steps)) as progress:
-                finished = engine.run(each, progress, loaded)
+            with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(unfinished(each))) as progress:
+                finished = finished_before(each, progress) or _run(each, progress, loaded)
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)
@@ -223,6 +228,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     for each, finished in outcomes:
         show_outcome(each, finished, err)
     return max(finished.exit_code for _, finished in outcomes)
+
+
+def _run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
+    from flagbench.runners.run import engine  # what only a run takes: imported ahead
+
+    return engine.run(plan, progress, loaded)
 
 
 def _last_words(console: Console) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flagbench.runners.run.plan import Plan
 
+_ENGINE = "flagbench.runners.run.engine"
+
 
 @contextmanager
 def uncollected() -> Iterator[None]:
@@ -38,5 +40,5 @@ def import_ahead(plans: Sequence[Plan]) -> None:
     """
     for plan in plans:
         if any(step.state != "finished" for step in plan.steps):
-            for module in plan.benchmark.imports:
+            for module in (_ENGINE, *plan.benchmark.imports):
                 importlib.import_module(module)
