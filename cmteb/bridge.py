@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from flagbench.cmteb.rows_to_encode import modules_of_mteb, rows_of
 from flagbench.models.baselines.analysis import iso_639_1
 from flagbench.models.contract import Role, Scorer
 from flagbench.models.inputs import Input
@@ -38,6 +38,7 @@ _MODEL_TYPES: Mapping[Retrieval, str] = {
     "colbert": "late-interaction",
     "hybrid": "hybrid",
 }
+_LEAST = 1e-24  # below it the vectors of a pair have no direction
 _ROLES: dict[str | None, Role] = {"query": "query", "document": "passage", None: "symmetric"}
 
 
@@ -152,11 +153,16 @@ class EncoderBridge(SearchBridge):
         return (cos_sim if self._spec.similarity == "cosine" else dot_score)(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Similarities ``[n]`` of vectors in step."""
-        from mteb.similarity_functions import pairwise_cos_sim, pairwise_dot_score
+        """Similarities ``float32[n]`` of vectors in step, as of mteb's pairwise_cos_sim and pairwise_dot_score.
 
-        function = pairwise_cos_sim if self._spec.similarity == "cosine" else pairwise_dot_score
-        return function(embeddings1, embeddings2)
+        Those are torch's, which would be imported for this alone where all vectors are cached. Here the sums are in
+        double precision, and the cosine of equal vectors is 1 and no number beside it: pairs of equal texts tie.
+        """
+        one, other = (np.asarray(each, dtype=np.float64) for each in (embeddings1, embeddings2))
+        products = _dot(one, other)
+        if self._spec.similarity == "cosine":
+            products /= np.maximum(np.sqrt(_dot(one, one) * _dot(other, other)), _LEAST)
+        return products.astype(np.float32)
 
     def _encode(self, texts: Sequence[Input], task_metadata: Any, role: Role) -> NDArray[np.float32]:
         instruction = self._spec.instruction(task_metadata.name, task_metadata.type, role)
@@ -189,6 +195,11 @@ class CrossEncoderBridge:
         return score_pairs(self._adapter, pairs, instruction=instruction, progress=self._progress, cache=self._cache)
 
 
+def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    products: NDArray[np.float64] = np.einsum("ij,ij->i", one, other)
+    return products
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """While it lasts, mteb draws no progress bars (FlagBench has its own), logs errors only, and warns of nothing."""
@@ -205,8 +216,8 @@ def quiet() -> Iterator[None]:
             datasets.disable_progress_bars()
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # rare labels, superseded versions, lazy columns
-        for name, module in list(sys.modules.items()):
-            if name.startswith("mteb.") and "tqdm" in vars(module):
+        for module in modules_of_mteb().values():
+            if "tqdm" in vars(module):
                 stack.enter_context(patch.object(module, "tqdm", silent))
         yield
 
@@ -248,10 +259,9 @@ def query_inputs(queries: Any, task_metadata: Any) -> Sequence[Input]:
         queries: Dataset with ``text``, ``image`` or both.
         task_metadata: Of the task.
     """
-    from mteb._create_dataloaders import create_dataloader
     from mteb.types import PromptType
 
-    return _loader_inputs(create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
+    return _loader_inputs(rows_of(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
 
 
 def _language(task_metadata: Any, subset: str) -> str:

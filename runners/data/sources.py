@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flagbench import BadData, BadInput, printable
+from flagbench import BadData, BadInput
 from flagbench.files import user_path
 from flagbench.models.loading.hub import download
 from flagbench.results.identity import settings_digest
+from flagbench.runners.data.cards import named_configs, named_files
 from flagbench.runners.data.hub_files import COMMIT, commit_of
 
 if TYPE_CHECKING:
@@ -77,21 +79,21 @@ class Source(ABC):
 
     def configs(self) -> list[str]:
         """Names of the configs."""
-        from datasets.inspect import get_dataset_config_names
-
-        named = _named_configs(self.card())
+        named = named_configs(self.card())
         if named:
             return [str(entry["config_name"]) for entry in named]
+        from datasets.inspect import get_dataset_config_names  # only for what a card does not say
+
         folder = self.files("*")
         return _read_or_refuse(folder, lambda: list(get_dataset_config_names(str(folder))))
 
     def splits(self, config: str | None) -> list[str]:
         """Names of the splits of a config."""
-        from datasets.inspect import get_dataset_split_names
-
-        named = _named_files(self.card(), config)
+        named = named_files(self.card(), config)
         if named:
             return list(named)
+        from datasets.inspect import get_dataset_split_names  # only for what a card does not say
+
         folder = self.files("*")
         return _read_or_refuse(folder, lambda: list(get_dataset_split_names(str(folder), config_name=config)))
 
@@ -150,7 +152,7 @@ class Source(ABC):
         from datasets.load import load_dataset
 
         folder = self.card()
-        named = _named_files(folder, config)
+        named = named_files(folder, config)
         if named and split not in named:
             raise BadData(
                 f"{folder}: config '{config or 'default'}' has no split '{split}' (it has {', '.join(named)})"
@@ -298,7 +300,7 @@ def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.T
 
 def _read_or_refuse(folder: Path, read: Callable[[], _Read]) -> _Read:
     """Run a read of ``datasets`` and turn what it raises into one line, which names the file where its log does."""
-    with _logged() as lines:
+    with _logged() as lines, _without_torch():
         try:
             return read()
         except BadInput:
@@ -324,51 +326,20 @@ def _logged() -> Iterator[list[str]]:
         logger.handlers = before
 
 
-def _named_configs(folder: Path) -> list[dict[str, Any]]:
-    """The configs that a dataset's card names; empty when it names none."""
-    from huggingface_hub import metadata_load
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """While it lasts, ``datasets`` imports no torch for rows that it streams: they are shared with no workers of it."""
+    if "datasets" not in sys.modules:
+        yield
+        return
+    import datasets
 
-    card = folder / "README.md"
-    metadata = _read_or_refuse(card, lambda: metadata_load(card) if card.is_file() else None) or {}
-    configs = metadata.get("configs") if isinstance(metadata, dict) else metadata
-    if not isinstance(configs or [], list) or not all(isinstance(entry, dict) for entry in configs or []):
-        raise BadData(f"{card}: its configs are {_shown(configs)} and not a list of tables; fix its YAML")
-    return [entry for entry in configs or [] if "config_name" in entry]
-
-
-def _named_files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
-    """Patterns of the files of each split of a config, where the card gives them so; else empty.
-
-    The form read here is the one of the benchmark repos, ``data_files: [{split, path}, …]``; all others are left to
-    datasets. A card that names configs, but not this one, is an error.
-    """
-    configs = _named_configs(folder)
-    entry = next((each for each in configs if each["config_name"] == (config or "default")), None)
-    if entry is None:
-        if configs and config:
-            names = ", ".join(str(each["config_name"]) for each in configs)
-            raise BadData(f"{folder} has no config '{config}' (it has {names})")
-        return {}
-    files = entry.get("data_files")
-    if not isinstance(files, list) or not all(
-        isinstance(each, dict) and {"split", "path"} <= each.keys() for each in files
-    ):
-        return {}
-    prefix = f"{str(entry['data_dir']).strip('/')}/" if entry.get("data_dir") else ""
-    found: dict[str, list[str]] = {}
-    for each in files:
-        paths = each["path"] if isinstance(each["path"], list) else [each["path"]]
-        if not paths or not all(isinstance(path, str) and path and not path.startswith("/") for path in paths):
-            raise BadData(
-                f"{folder / 'README.md'}: the path of split '{each['split']}' is {_shown(each['path'])}, and not the "
-                "name of files in the folder; fix its YAML"
-            )
-        found[str(each["split"])] = [prefix + path.removeprefix("./") for path in paths]
-    return found
-
-
-def _shown(value: object) -> str:
-    return printable(f"{value!r:.60}")
+    there = datasets.config.TORCH_AVAILABLE
+    datasets.config.TORCH_AVAILABLE = there and "torch" in sys.modules
+    try:
+        yield
+    finally:
+        datasets.config.TORCH_AVAILABLE = there
 
 
 def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> IterableDataset:
