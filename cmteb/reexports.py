@@ -31,7 +31,7 @@ def by_name(package: str) -> Iterator[None]:
     Args:
         package: Of the top level. Nothing is done where it was imported by others: that has run its file.
     """
-    if package in sys.modules and package not in _FILES:
+    if package in sys.modules and not isinstance(sys.modules[package], _ByName):
         yield
         return
     finder = _Finder(package)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from flagbench.runners.arguments import add_store_option, any_path, positive, size
+from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
 
@@ -197,9 +198,10 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from flagbench.runners.commands.imports import import_ahead, uncollected
+    from flagbench.runners.commands.imports import import_ahead
+    from flagbench.runners.garbage import uncollected
 
-    with uncollected():
+    with notice(f"looking at model, tasks and data: {_subject(options)}") as show, uncollected():
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import render, rows
         from flagbench.runners.commands.interrupt import ends_at_once
@@ -209,6 +211,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         from flagbench.runners.run.finished import finished_before, unfinished
 
         plans = [plan.resolve(request) for request in requests_of(options)]
+        show(f"getting ready to score: {_subject(options)}")
         import_ahead(plans)
     out, err = console(), console(stderr=True)
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
@@ -246,5 +249,12 @@ def _validate(options: argparse.Namespace) -> int:
     from flagbench.runners.run import plan
 
     for request in requests_of(options):
-        show_plan(plan.resolve(request), console())
+        with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
+            resolved = plan.resolve(request)
+        show_plan(resolved, console())
     return 0
+
+
+def _subject(options: argparse.Namespace) -> str:
+    """What is evaluated on what, for a line."""
+    return f"{', '.join(options.models)} on {options.benchmark}"

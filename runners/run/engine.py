@@ -6,7 +6,7 @@ import datetime
 import functools
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
@@ -21,6 +21,7 @@ from flagbench.models.spec import joint_name
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.encoding.cache import EmbeddingCache
+from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.finished import Finished, skip
@@ -122,6 +123,11 @@ class _Engine:
             allow_pickle=request.allow_pickle,
             backend=request.backend,
         )
+        with uncollected(frozen=False):  # torch and transformers are imported here
+            return self._take(model, devices, load)
+
+    def _take(self, model: Model, devices: Sequence[str], load: Callable[..., Adapter]) -> Adapter:
+        request = self._plan.request
         if request.engine == "ray":
             return self._loaded.take(model, lambda: pool_on_ray(request.ray_address, devices[0], model.spec, load))
         if len(devices) > 1:
