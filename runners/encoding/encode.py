@@ -25,6 +25,7 @@ from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable,
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.wanted import Wanted
+from flagbench.runners.encoding.work import work_of
 from flagbench.runners.progress import Progress
 from flagbench.runners.store.keys import as_keys, first_of_each, keys_of
 
@@ -32,8 +33,6 @@ from flagbench.runners.store.keys import as_keys, first_of_each, keys_of
 # the processor some seconds of a small model; on a GPU enough for several full forward passes.
 _CHUNK_CPU = (1_024, 65_536)
 _CHUNK_GPU = (16_384, 2_097_152)
-
-_MOST_CHARACTERS_A_TOKEN = 4
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -208,7 +207,7 @@ class TextEncoder:
         chunks = _chunks(missing, costs, *(_CHUNK_CPU if small else _CHUNK_GPU))
         lanes = _lanes(self.adapter) if len(missing) else 1
         if len(missing):
-            work = _work(costs, self.adapter.spec.max_length(role))
+            work = work_of(costs, self.adapter.spec.max_length(role))
             self._progress.stage(f"encoding {role} texts", len(missing), float(work.sum()))
         for chunk, embeddings in clock.timing(_ahead(chunks, prepare, lanes)):
             if cached and keys is not None:
@@ -301,7 +300,7 @@ def score_pairs(
     costs = np.array([sum(map(cost, distinct[row])) for row in missing], dtype=np.int64)
     lanes = _lanes(scorer) if len(missing) else 1
     if len(missing):
-        work = _work(costs, scorer.spec.passage_max_length)
+        work = work_of(costs, scorer.spec.passage_max_length)
         progress.stage("scoring pairs", len(missing), float(work.sum()))
     chunks = _chunks(missing, costs, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
     for chunk, values in _ahead(chunks, prepare, lanes):
@@ -376,16 +375,6 @@ def _chunks(rows: NDArray[np.int64], costs: NDArray[np.int64], most: int, highes
         size = min(most, max(1, highest // max(1, int(costs[order[start]]))))
         yield rows[order[start : start + size]]
         start += size
-
-
-def _work(costs: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
-    """What each text takes of the time of all, in characters: no more of them than can come before it is cut.
-
-    Args:
-        costs: ``int64[n]``.
-        tokens: Where a text is cut.
-    """
-    return 1 + np.minimum(costs, _MOST_CHARACTERS_A_TOKEN * tokens)
 
 
 class _Clock:
