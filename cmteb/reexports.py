@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
-_BARE = ModuleType.__dict__["__dict__"]
+_BARE: Any = vars(ModuleType)["__dict__"]
 """The dict of a module, without asking the module for it."""
 
 
