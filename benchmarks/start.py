@@ -27,7 +27,8 @@ def processor_seconds(arguments: list[str], log: Path, checkout: Path) -> float:
     """User and system time of a command, with its own workers."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     path = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH")]))
-    seconds_of([*FLAGBENCH, *arguments], log, HF_HUB_OFFLINE="1", PYTHONPATH=path)
+    interpreter, *command = FLAGBENCH
+    seconds_of([interpreter, "-P", *command, *arguments], log, HF_HUB_OFFLINE="1", PYTHONPATH=path)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

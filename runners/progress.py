@@ -118,7 +118,10 @@ class Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self.close()
+
+    def close(self) -> None:
+        """Nothing: a line stays."""
 
     def task(self, name: str) -> None:
         """See Progress."""
@@ -180,6 +183,10 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal without bars and with its cursor."""
         self._rich.stop()
 
     def task(self, name: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
@@ -15,17 +17,17 @@ from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from flagbench.models.loading.resolve import LoadedModels
     from flagbench.results.table import Row
     from flagbench.runners.benchmark import Benchmark
-    from flagbench.runners.progress import Progress
+    from flagbench.runners.progress import Bars, Lines, Progress
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.finished import Finished
     from flagbench.runners.run.plan import Plan
 
 INTERRUPTED_LINE = "flagbench: interrupted; what is done is kept, the same command goes on from there"
+
+_SECONDS_TO_STOP = 1.0  # of bars
 
 
 def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
@@ -219,7 +221,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     with LoadedModels() as loaded:
         for each in plans:
             show_start(each, err)
-            with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(unfinished(each))) as progress:
+            with progress_for(err, len(unfinished(each))) as progress, ends_at_once(partial(_last_words, progress)):
                 finished = finished_before(each, progress) or _run(each, progress, loaded)
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
@@ -239,8 +241,11 @@ def _run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
     return engine.run(plan, progress, loaded)
 
 
-def _last_words(console: Console) -> None:
-    console.show_cursor()
+def _last_words(progress: Lines | Bars, _: object) -> None:
+    """Say what an interrupted run leaves, on a terminal without bars; at once, also where these cannot be stopped."""
+    stopping = threading.Thread(target=progress.close, daemon=True)
+    stopping.start()
+    stopping.join(_SECONDS_TO_STOP)
     print(f"\r{INTERRUPTED_LINE}", file=sys.stderr, flush=True)
 
 

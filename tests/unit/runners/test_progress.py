@@ -174,6 +174,16 @@ def test_bars_say_both_times_in_words(clock: _Clock) -> None:
     assert "0/3" in said
 
 
+def test_closed_bars_leave_an_empty_line_and_a_cursor() -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with progress_for(terminal, 3) as bars:
+        bars.stage("encoding", 10)
+        bars.close()
+        said = terminal.file.getvalue()  # type: ignore[attr-defined]
+        assert said.rpartition("\x1b[?25h")[2].endswith("\x1b[2K")
+        assert said.count("\x1b[?25l") == said.count("\x1b[?25h") == 1
+
+
 def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     silent = Silent()
     silent.task("A")
