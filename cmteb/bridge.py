@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from flagbench.cmteb.rows_to_encode import modules_of_mteb, rows_of
 from flagbench.models.baselines.analysis import iso_639_1
 from flagbench.models.contract import Role, Scorer
 from flagbench.models.inputs import Input
@@ -155,7 +155,9 @@ class EncoderBridge(SearchBridge):
         return (cos_sim if self._spec.similarity == "cosine" else dot_score)(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Similarities ``[n]`` of vectors in step."""
+        """Similarities ``[n]`` of vectors in step, by mteb's own functions: their rounding decides ties of equal texts,
+        and with them the fourth digit of a correlation. torch comes with them, also where all vectors are cached.
+        """
         from mteb.similarity_functions import pairwise_cos_sim, pairwise_dot_score
 
         function = pairwise_cos_sim if self._spec.similarity == "cosine" else pairwise_dot_score
@@ -208,8 +210,8 @@ def quiet() -> Iterator[None]:
             datasets.disable_progress_bars()
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # rare labels, superseded versions, lazy columns
-        for name, module in list(sys.modules.items()):
-            if name.startswith("mteb.") and "tqdm" in vars(module):
+        for module in modules_of_mteb().values():
+            if "tqdm" in vars(module):
                 stack.enter_context(patch.object(module, "tqdm", silent))
         yield
 
@@ -248,10 +250,9 @@ def query_inputs(queries: Any, task_metadata: Any) -> Sequence[Input]:
         queries: Dataset with ``text``, ``image`` or both.
         task_metadata: Of the task.
     """
-    from mteb._create_dataloaders import create_dataloader
     from mteb.types import PromptType
 
-    return _loader_inputs(create_dataloader(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
+    return _loader_inputs(rows_of(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
 
 
 def _language(task_metadata: Any, subset: str) -> str:

@@ -10,19 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from mteb.results import TaskResult
-from mteb.timing import TimingStack
-
 from flagbench import ModelFault
 from flagbench.cmteb.bridge import CrossEncoderBridge, EncoderBridge, SearchBridge, quiet
 from flagbench.cmteb.items import Items
 from flagbench.cmteb.probe import use_one_thread
+from flagbench.cmteb.reexports import by_name
+from flagbench.cmteb.rows_to_encode import as_rows
 from flagbench.models.contract import Encoder, Scorer
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.retriever import Retriever
 from flagbench.runners.task import Task
+
+with by_name("mteb"):
+    from mteb.results import TaskResult
+    from mteb.timing import TimingStack
 
 
 def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None) -> Outcome:
@@ -43,7 +46,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, pred
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
     items, sample = Items(row, task, loaded.sample), loaded.sample
-    with quiet(), items.gathering(predictions) as folder:
+    with quiet(), as_rows(), items.gathering(predictions) as folder:
         for split in row.splits:
             scores[split] = dict(
                 task.evaluate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,6 +15,7 @@ from flagbench import BadData, FlagbenchError
 from flagbench.cmteb.bridge import quiet
 from flagbench.cmteb.checks import as_read, check_columns_of, check_limits, check_values, remarks
 from flagbench.cmteb.content import content_of, part_name, splits_of
+from flagbench.cmteb.reexports import by_name
 from flagbench.runners.benchmark import Loaded
 from flagbench.runners.data.checks import Place
 from flagbench.runners.data.snapshots import Snapshots
@@ -21,17 +24,43 @@ from flagbench.runners.task import Task
 
 _OFFICIAL = Path(__file__).with_name("official.toml")
 
+_LANGUAGES = ("zho", "multilingual")
+"""Folders of mteb's tasks with those of C-MTEB."""
+
 
 def mteb_task(row: Task) -> Any:
     """mteb's own object for a row, limited to the row's splits and subsets."""
-    import mteb
+    with by_name("mteb"):
+        if row.group == "crosslingual":
+            from flagbench.cmteb import crosslingual
 
-    if row.group == "crosslingual":
-        from flagbench.cmteb import crosslingual
-
-        return crosslingual.TASKS[row.name]()
+            return crosslingual.TASKS[row.name]()
+        own = _class_of(row)
     with quiet():
-        return mteb.get_task(row.name, eval_splits=list(row.splits), hf_subsets=list(row.subsets))
+        if own is None:
+            import mteb
+
+            return mteb.get_task(row.name, eval_splits=list(row.splits), hf_subsets=list(row.subsets))
+        task = own()
+        task.filter_eval_splits(list(row.splits))
+        return task.filter_languages(None, hf_subsets=list(row.subsets))
+
+
+def _class_of(row: Task) -> Any:
+    """The class of a task of C-MTEB in mteb's package of its type and language; None where it is not there.
+
+    So one task does not take the import of all.
+    """
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", row.kind).lower()
+    for language in _LANGUAGES if row.group != "mteb" else ():
+        try:
+            package = importlib.import_module(f"mteb.tasks.{kind}.{language}")
+        except ModuleNotFoundError:
+            continue
+        for each in vars(package).values():
+            if isinstance(each, type) and getattr(getattr(each, "metadata", None), "name", None) == row.name:
+                return each
+    return None
 
 
 def load(row: Task, snapshots: Snapshots) -> Loaded:
@@ -111,7 +140,7 @@ def reading_from(
     with ExitStack() as stack:
         for module in modules:
             for name, function in replacements.items():
-                if hasattr(sys.modules[module], name):
+                if hasattr(sys.modules.get(module), name):
                     stack.enter_context(patch.object(sys.modules[module], name, function))
         yield
 

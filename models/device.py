@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
+import runpy
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from flagbench import BadInput
 
 MOST_WORKERS = 4 * (os.cpu_count() or 1)
 """Of the processor: each has a copy of the model, and a core's share is already too little with this many."""
 
+_INDEX = re.compile(r"0|[1-9][0-9]{0,4}")
+
+# Begins of the names in /dev of what drives GPUs on Linux: NVIDIA's, also on Jetson and below Windows, and AMD's.
+_DRIVERS = ("nvidia", "nvhost", "nvgpu", "nvmap", "dxg", "kfd")
+
 
 def resolve_device(wanted: str, *, flag: str = "--device") -> str:
     """The device as torch names it; ``auto`` is the first GPU where there is one, else the processor.
+
+    torch is imported where only it can tell: there may be a GPU, or the name is none of FlagBench's.
 
     Args:
         wanted: As the user named it.
@@ -21,26 +33,66 @@ def resolve_device(wanted: str, *, flag: str = "--device") -> str:
     Raises:
         BadInput: A device that torch does not know or does not see.
     """
+    if wanted == "auto":
+        cuda, mps = _gpus()
+        return "cuda:0" if cuda else "mps" if mps else "cpu"
+    kind, index = _kind_and_index(wanted, flag)
+    if kind == "cuda":
+        count, _ = _gpus()
+        if index >= count:
+            raise BadInput(f"{flag} {wanted}: torch sees {count} GPUs here; use --device cpu or a CUDA build of torch")
+        return f"cuda:{index}"
+    if kind not in ("cpu", "mps") or index:
+        raise BadInput(f"{flag} {wanted}: FlagBench does not run there; use auto, cpu, cuda, cuda:N or mps")
+    if kind == "mps" and not _gpus()[1]:
+        raise BadInput(f"{flag} mps: not available here; use --device cpu")
+    return kind
+
+
+def _kind_and_index(wanted: str, flag: str) -> tuple[str, int]:
+    """The two parts of a device's name; the index is 0 where none is given.
+
+    Raises:
+        BadInput: It is no device of torch's.
+    """
+    kind, separator, index = wanted.partition(":")
+    if kind in ("cpu", "cuda", "mps") and (not separator or _INDEX.fullmatch(index)):
+        return kind, int(index or 0)
     import torch
 
-    if wanted == "auto":
-        if torch.cuda.is_available():
-            return "cuda:0"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise BadInput(f"{flag} {wanted}: no such device; use auto, cpu, cuda, cuda:N or mps") from error
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise BadInput(f"{flag} {wanted}: torch sees {count} GPUs here; use --device cpu or a CUDA build of torch")
-        return f"cuda:{device.index or 0}"
-    if device.type not in ("cpu", "mps") or device.index:
-        raise BadInput(f"{flag} {wanted}: FlagBench does not run there; use auto, cpu, cuda, cuda:N or mps")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise BadInput(f"{flag} mps: not available here; use --device cpu")
-    return device.type
+    return device.type, device.index or 0
+
+
+def _gpus() -> tuple[int, bool]:
+    """The number of CUDA devices that torch sees, and whether it has Apple's GPU."""
+    if "torch" not in sys.modules and _no_gpu():
+        return 0, False
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0, torch.backends.mps.is_available()
+
+
+def _no_gpu() -> bool:
+    """Tell without torch whether it is certain that torch sees no GPU here.
+
+    It is where torch is a build for the processor alone, or where no driver of a GPU has made its files.
+    """
+    if sys.platform != "linux":
+        return False
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return False
+    version = Path(spec.origin).with_name("version.py")
+    if not version.is_file():
+        return False
+    build = runpy.run_path(str(version))
+    if {"cuda", "hip"} <= build.keys() and not build["cuda"] and not build["hip"]:
+        return True
+    return not any(path.name.startswith(_DRIVERS) for path in Path("/dev").iterdir())
 
 
 def resolve_devices(wanted: str) -> tuple[str, ...]:

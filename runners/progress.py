@@ -1,4 +1,4 @@
-"""Progress of a run: bars with the time left on a terminal, plain lines elsewhere, all on stderr."""
+"""Progress of a run: bars on a terminal, plain lines elsewhere, both with the time left in words, all on stderr."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _SECONDS_BETWEEN_LINES = 10.0
+_BAR_COLUMNS = 16
+_SHORTEST_SECONDS = 1.0  # measured for less, a speed says nothing
 
 
 class Progress(Protocol):
@@ -20,12 +22,18 @@ class Progress(Protocol):
         """The next task begins."""
         ...
 
-    def stage(self, name: str, total: int) -> None:
-        """The next stage of the task begins: so many items."""
+    def stage(self, name: str, total: int, work: float | None = None) -> None:
+        """The next stage of the task begins.
+
+        Args:
+            name: What is done to its items.
+            total: So many items.
+            work: What all of them cost, in any unit (the characters of texts); None where each costs the same.
+        """
         ...
 
-    def advance(self, items: int) -> None:
-        """So many more items of the stage are done."""
+    def advance(self, items: int, work: float | None = None) -> None:
+        """So many more items of the stage are done, which cost so much of its work."""
         ...
 
     def line(self, text: str) -> None:
@@ -39,31 +47,81 @@ class Silent:
     def task(self, name: str) -> None:
         """Nothing."""
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, work: float | None = None) -> None:
         """Nothing."""
 
-    def advance(self, items: int) -> None:
+    def advance(self, items: int, work: float | None = None) -> None:
         """Nothing."""
 
     def line(self, text: str) -> None:
         """Nothing."""
 
 
+class Pace:
+    """How far a stage is, and how long the rest of it takes at the speed so far.
+
+    Attributes:
+        total: Its items.
+        done: Those that are done.
+    """
+
+    def __init__(self, total: int, work: float | None = None) -> None:
+        self.total, self.done = total, 0
+        self._work = float(total if work is None else work)
+        self._worked = 0.0
+        self._began = time.monotonic()
+
+    def advance(self, items: int, work: float | None = None) -> None:
+        """So many more items are done."""
+        self.done += items
+        self._worked += items if work is None else work
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that it will still take; None while no speed is known, and when nothing is left."""
+        elapsed = self.elapsed
+        if not self._worked or self.done >= self.total or elapsed < _SHORTEST_SECONDS:
+            return None
+        return elapsed / self._worked * max(0.0, self._work - self._worked)
+
+    def words(self) -> str:
+        """Both times: ``12 s elapsed, about 3 min left``."""
+        left = self.left
+        return f"{in_words(self.elapsed)} elapsed" + (f", about {in_words(left)} left" if left is not None else "")
+
+
+def in_words(seconds: float) -> str:
+    """A time in the unit that a person would name: ``12 s``, ``3 min``, ``2 h 5 min``."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    return " ".join([*([f"{hours} h"] if hours else []), *([f"{rest} min"] if rest or not hours else [])])
+
+
 class Lines:
-    """Plain lines for logs: one as a task begins, one every ten seconds of a long stage, with the time left."""
+    """Plain lines for logs: one as a task begins, one every ten seconds of a long stage."""
 
     def __init__(self, console: Console, tasks: int) -> None:
         self._console, self._tasks = console, tasks
         self._number = 0
         self._task = self._stage = ""
-        self._total = self._done = 0
-        self._began = self._said = 0.0
+        self._pace = Pace(0)
+        self._last_line = 0.0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self.close()
+
+    def close(self) -> None:
+        """Nothing: a line stays."""
 
     def task(self, name: str) -> None:
         """See Progress."""
@@ -71,19 +129,19 @@ class Lines:
         self._task = name
         self.line(f"[{self._number}/{self._tasks}] {name}")
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, work: float | None = None) -> None:
         """See Progress."""
-        self._stage, self._total, self._done = name, total, 0
-        self._began = self._said = time.monotonic()
+        self._stage, self._pace = name, Pace(total, work)
+        self._last_line = time.monotonic()
 
-    def advance(self, items: int) -> None:
+    def advance(self, items: int, work: float | None = None) -> None:
         """See Progress."""
-        self._done += items
+        pace = self._pace
+        pace.advance(items, work)
         now = time.monotonic()
-        if now - self._said >= _SECONDS_BETWEEN_LINES and self._done < self._total:
-            left = (now - self._began) / self._done * (self._total - self._done)
-            self.line(f"{self._task}: {self._stage}, {self._done:,} of {self._total:,}, about {left:.0f} s left")
-            self._said = now
+        if now - self._last_line >= _SECONDS_BETWEEN_LINES and pace.done < pace.total:
+            self.line(f"{self._task}: {self._stage}, {pace.done:,} of {pace.total:,}, {pace.words()}")
+            self._last_line = now
 
     def line(self, text: str) -> None:
         """See Progress."""
@@ -91,26 +149,31 @@ class Lines:
 
 
 class Bars:
-    """Two live bars: tasks, and the items of the present stage, each with the time left."""
+    """Two live bars: the tasks with the time of the run, and the items of the present stage with its own."""
 
     def __init__(self, console: Console, tasks: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
         from rich.progress import Progress as RichProgress
+        from rich.text import Text
+
+        class Words(ProgressColumn):
+            """Times, which go on while nothing advances."""
+
+            def render(self, task: Task) -> Text:
+                return Text(task.fields["pace"].words())
 
         self._console = console
         self._rich = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(_BAR_COLUMNS),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            Words(),
             console=console,
             transient=True,
         )
-        self._total = tasks
-        self._all: TaskID = self._rich.add_task("tasks", total=tasks)
+        self._all: TaskID = self._rich.add_task("tasks", total=tasks, pace=Pace(tasks))
         self._stage: TaskID | None = None
+        self._pace = Pace(0)
         self._begun = 0
 
     def __enter__(self) -> Self:
@@ -120,6 +183,10 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal without bars and with its cursor."""
         self._rich.stop()
 
     def task(self, name: str) -> None:
@@ -127,15 +194,17 @@ class Bars:
         self._rich.update(self._all, description=name, completed=self._begun)
         self._begun += 1
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, work: float | None = None) -> None:
         """See Progress."""
         if self._stage is not None:
             self._rich.remove_task(self._stage)
-        self._stage = self._rich.add_task(f"  {name}", total=total)
+        self._pace = Pace(total, work)
+        self._stage = self._rich.add_task(f"  {name}", total=total, pace=self._pace)
 
-    def advance(self, items: int) -> None:
+    def advance(self, items: int, work: float | None = None) -> None:
         """See Progress."""
         if self._stage is not None:
+            self._pace.advance(items, work)
             self._rich.advance(self._stage, items)
 
     def line(self, text: str) -> None:

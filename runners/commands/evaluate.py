@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flagbench import BadData, BadInput, in_one_line
 from flagbench.runners.arguments import add_store_option, any_path, positive, size
+from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from flagbench.models.loading.resolve import LoadedModels
     from flagbench.results.table import Row
     from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.progress import Bars, Lines, Progress
     from flagbench.runners.request import RunRequest
+    from flagbench.runners.run.finished import Finished
+    from flagbench.runners.run.plan import Plan
 
 INTERRUPTED_LINE = "flagbench: interrupted; what is done is kept, the same command goes on from there"
+
+_SECONDS_TO_STOP = 1.0  # of bars
 
 
 def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
@@ -193,17 +200,20 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from flagbench.runners.commands.imports import import_ahead, uncollected
+    from flagbench.runners.commands.imports import import_ahead
+    from flagbench.runners.garbage import uncollected
 
-    with uncollected():
+    with notice(f"looking at model, tasks and data: {_subject(options)}") as show, uncollected():
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import render, rows
         from flagbench.runners.commands.interrupt import ends_at_once
         from flagbench.runners.commands.show import show_outcome, show_start
         from flagbench.runners.progress import progress_for
-        from flagbench.runners.run import engine, plan
+        from flagbench.runners.run import plan
+        from flagbench.runners.run.finished import finished_before, unfinished
 
         plans = [plan.resolve(request) for request in requests_of(options)]
+        show(f"getting ready to score: {_subject(options)}")
         import_ahead(plans)
     out, err = console(), console(stderr=True)
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
@@ -211,8 +221,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     with LoadedModels() as loaded:
         for each in plans:
             show_start(each, err)
-            with ends_at_once(lambda _: _last_words(err)), progress_for(err, len(each.steps)) as progress:
-                finished = engine.run(each, progress, loaded)
+            with progress_for(err, len(unfinished(each))) as progress, ends_at_once(partial(_last_words, progress)):
+                finished = finished_before(each, progress) or _run(each, progress, loaded)
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)
@@ -225,8 +235,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     return max(finished.exit_code for _, finished in outcomes)
 
 
-def _last_words(console: Console) -> None:
-    console.show_cursor()
+def _run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
+    from flagbench.runners.run import engine  # what only a run takes: imported ahead
+
+    return engine.run(plan, progress, loaded)
+
+
+def _last_words(progress: Lines | Bars, _: object) -> None:
+    """Say what an interrupted run leaves, on a terminal without bars; at once, also where these cannot be stopped."""
+    stopping = threading.Thread(target=progress.close, daemon=True)
+    stopping.start()
+    stopping.join(_SECONDS_TO_STOP)
     print(f"\r{INTERRUPTED_LINE}", file=sys.stderr, flush=True)
 
 
@@ -236,10 +255,16 @@ def _validate(options: argparse.Namespace) -> int:
 
     code = 0
     for request in requests_of(options):
-        resolved = plan.resolve(request)
+        with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
+            resolved = plan.resolve(request)
         show_plan(resolved, console())
         for step in resolved.steps:
             for fault in resolved.benchmark.faults(step.task, resolved.snapshots, request):
                 code = BadData.exit_code
                 print(f"flagbench: {in_one_line(fault)}", file=sys.stderr)
     return code
+
+
+def _subject(options: argparse.Namespace) -> str:
+    """What is evaluated on what, for a line."""
+    return f"{', '.join(options.models)} on {options.benchmark}"

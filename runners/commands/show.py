@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.runners.benchmark import Benchmark, DataVerdict
     from flagbench.runners.request import RunRequest
-    from flagbench.runners.run.engine import Finished
+    from flagbench.runners.run.finished import Finished
     from flagbench.runners.run.plan import Plan
     from flagbench.runners.store.upkeep import SpaceInfo, Verified
     from flagbench.runners.task import Task

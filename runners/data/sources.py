@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -86,21 +87,21 @@ class Source(ABC):
 
     def configs(self) -> list[str]:
         """Names of the configs."""
-        from datasets.inspect import get_dataset_config_names
-
         named = cards.configs(self.card())
         if named:
             return [str(entry["config_name"]) for entry in named]
+        from datasets.inspect import get_dataset_config_names  # only for what a card does not say
+
         folder = self.files("*")
         return _read_or_refuse(folder, lambda: list(get_dataset_config_names(str(folder))))
 
     def splits(self, config: str | None) -> list[str]:
         """Names of the splits of a config."""
-        from datasets.inspect import get_dataset_split_names
-
         named = cards.files(self.card(), config)
         if named:
             return list(named)
+        from datasets.inspect import get_dataset_split_names  # only for what a card does not say
+
         folder = self.files("*")
         return _read_or_refuse(folder, lambda: list(get_dataset_split_names(str(folder), config_name=config)))
 
@@ -311,7 +312,7 @@ def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.T
 
 def _read_or_refuse(folder: Path, read: Callable[[], _Read]) -> _Read:
     """Run a read of ``datasets`` and turn what it raises into one line, which names the file where its log does."""
-    with _logged() as lines:
+    with _logged() as lines, _without_torch():
         try:
             return read()
         except BadInput:
@@ -335,6 +336,22 @@ def _logged() -> Iterator[list[str]]:
         yield lines
     finally:
         logger.handlers = before
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """While it lasts, ``datasets`` imports no torch for rows that it streams: they are shared with no workers of it."""
+    if "datasets" not in sys.modules:
+        yield
+        return
+    import datasets
+
+    there = datasets.config.TORCH_AVAILABLE
+    datasets.config.TORCH_AVAILABLE = there and "torch" in sys.modules
+    try:
+        yield
+    finally:
+        datasets.config.TORCH_AVAILABLE = there
 
 
 def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> IterableDataset:

@@ -25,6 +25,7 @@ from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable,
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.wanted import Wanted
+from flagbench.runners.encoding.work import work_of
 from flagbench.runners.progress import Progress
 from flagbench.runners.store.keys import as_keys, first_of_each, keys_of
 
@@ -206,12 +207,13 @@ class TextEncoder:
         chunks = _chunks(missing, costs, *(_CHUNK_CPU if small else _CHUNK_GPU))
         lanes = _lanes(self.adapter) if len(missing) else 1
         if len(missing):
-            self._progress.stage(f"encoding {role} texts", len(missing))
+            work = work_of(costs, self.adapter.spec.max_length(role))
+            self._progress.stage(f"encoding {role} texts", len(missing), float(work.sum()))
         for chunk, embeddings in clock.timing(_ahead(chunks, prepare, lanes)):
             if cached and keys is not None:
                 embeddings = cached.put(keys[chunk], embeddings) if keep else cached.rounded(embeddings)
             self.counts.encoded += len(chunk)
-            self._progress.advance(len(chunk))
+            self._progress.advance(len(chunk), float(work[np.searchsorted(missing, chunk)].sum()))
             yield chunk, embeddings
 
     def _prepared(
@@ -298,13 +300,14 @@ def score_pairs(
     costs = np.array([sum(map(cost, distinct[row])) for row in missing], dtype=np.int64)
     lanes = _lanes(scorer) if len(missing) else 1
     if len(missing):
-        progress.stage("scoring pairs", len(missing))
+        work = work_of(costs, scorer.spec.passage_max_length)
+        progress.stage("scoring pairs", len(missing), float(work.sum()))
     chunks = _chunks(missing, costs, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
     for chunk, values in _ahead(chunks, prepare, lanes):
         if cached and keys is not None:
             cached.put(keys[chunk], Embeddings(dense=values[:, None]))
         scores[chunk] = values
-        progress.advance(len(chunk))
+        progress.advance(len(chunk), float(work[np.searchsorted(missing, chunk)].sum()))
     return scores[places]
 
 

@@ -6,8 +6,8 @@ import datetime
 import functools
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
@@ -21,27 +21,16 @@ from flagbench.models.spec import joint_name
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.encoding.cache import EmbeddingCache
+from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.run.environment import describe
+from flagbench.runners.run.finished import Finished, skip
 from flagbench.runners.run.plan import Plan, Step
 from flagbench.runners.search.index import SearchWorker
 from flagbench.runners.store.store import Store
 from flagbench.runners.terminal import encodable
 from flagbench.runners.workers.cluster import pool_on_ray
 from flagbench.runners.workers.processes import pool_on
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Result of a run.
-
-    Attributes:
-        records: One for each task of the plan, in order, skipped ones as they were.
-        exit_code: 0; 2 when a task's data was bad; else 1 when a task failed.
-    """
-
-    records: tuple[TaskRecord, ...]
-    exit_code: int
 
 
 def run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
@@ -94,11 +83,10 @@ class _Engine:
         )
         done: list[TaskRecord] = []
         for step in plan.steps:
-            self._progress.task(step.task.name)
             if step.state == "finished":
-                done.append(record.tasks[step.task.name])
-                self._progress.line(f"{step.task.name}: finished before with the same settings, skipped")
+                done.append(skip(step, record, self._progress))
                 continue
+            self._progress.task(step.task.name)
             result, files = self._score(step)
             record = plan.store.write_task(record, result, files, step.former_digest)
             done.append(result)
@@ -135,6 +123,11 @@ class _Engine:
             allow_pickle=request.allow_pickle,
             backend=request.backend,
         )
+        with uncollected(frozen=False):  # torch and transformers are imported here
+            return self._take(model, devices, load)
+
+    def _take(self, model: Model, devices: Sequence[str], load: Callable[..., Adapter]) -> Adapter:
+        request = self._plan.request
         if request.engine == "ray":
             return self._loaded.take(model, lambda: pool_on_ray(request.ray_address, devices[0], model.spec, load))
         if len(devices) > 1:

@@ -129,7 +129,6 @@ def resolve(request: RunRequest) -> Plan:
     _check_vectors(request, model)
     reranker = _reranker(request, model, tasks, device) if request.reranker else None
     device.check_runs(filter(None, (model, reranker)))
-    _check_data(benchmark, tasks, snapshots, request)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
     store = RunStore(_output(request), name, name_revision)
     _check_folder("--output", store.run_file.parent)
@@ -146,23 +145,25 @@ def resolve(request: RunRequest) -> Plan:
     kept = {"store": "fp16"} if request.store_fp16 else {}
     drawn = {"profile": request.profile} if request.profile != "full" else {}
     own = {"options": _kept(benchmark, options)} if (options := benchmark.option_settings(request)) else {}
-    steps = []
-    for task in tasks:
+
+    def step(task: Task) -> Step:
         source = benchmark.source(task, snapshots)
         beside = {"task": _task_settings(benchmark, task)}
         settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **own, **beside}
         before = source.former_settings()
-        step = Step(
+        made = Step(
             task,
             settings | {"data": source.settings()},
             settings | {"data": before} if before else None,
             outputs=benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
             labels=[labels.settings() for labels in benchmark.label_sources(task, snapshots)],
         )
-        steps.append(_with_state(step, store, earlier, overwrite=request.overwrite))
+        return _with_state(made, store, earlier, overwrite=request.overwrite)
+
+    steps = _with_data(tasks, step, lambda task: benchmark.check(task, snapshots, request))
     averages = benchmark.averages(request)
     devices = device.names if any(each and each.checkpoint for each in (model, reranker)) else ("cpu",)
-    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, tuple(steps), averages)
+    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, steps, averages)
     benchmark.check_results(plan)
     return plan
 
@@ -266,11 +267,17 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
     return reranker
 
 
-def _check_data(benchmark: Benchmark, tasks: tuple[Task, ...], snapshots: Snapshots, request: RunRequest) -> None:
+def _with_data(
+    tasks: tuple[Task, ...], step: Callable[[Task], Step], check: Callable[[Task], None]
+) -> tuple[Step, ...]:
+    """A step for each task, whose data is usable. That of finished ones is the same as when they were evaluated."""
+    steps: list[Step] = []
     faults: list[tuple[Task, BadInput]] = []
     for task in tasks:
         try:
-            benchmark.check(task, snapshots, request)
+            steps.append(step(task))
+            if steps[-1].state != "finished":
+                check(task)
         except BadInput as error:
             faults.append((task, error))
     if len(faults) == 1:
@@ -281,6 +288,7 @@ def _check_data(benchmark: Benchmark, tasks: tuple[Task, ...], snapshots: Snapsh
             f"{len(faults)} of {len(tasks)} tasks have no usable data ({names}); choose others with --tasks. "
             f"The first: {faults[0][1]}"
         )
+    return tuple(steps)
 
 
 def _names(tasks: Iterable[Task]) -> str:

@@ -22,6 +22,43 @@ def test_lists_start_without_the_heavy_imports(arguments: list[str]) -> None:
     assert out
 
 
+_OF_A_MODEL = {"torch", "transformers", "peft"}
+_OF_SCORES = {"mteb", "datasets", "sklearn", "faiss", "pandas", "scipy", "polars"}
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> list[str | Path]:
+    """The command that evaluates a checkpoint on all of the miniature data, once it was run: all vectors are kept."""
+    folder = tmp_path_factory.mktemp("encoded")
+    model = add_sentence_transformers(write_bert(folder / "model"))
+    command = ["evaluate", model, "--mini", "--output", folder / "results", "--store", folder / "store"]
+    assert here(*command, "--device", "cpu").returncode == 0
+    return command
+
+
+def test_a_run_whose_tasks_are_finished_imports_neither_a_model_nor_what_scores_it(encoded: list[str | Path]) -> None:
+    modules, out = loaded_by(*encoded)
+    assert not modules & (_OF_A_MODEL | _OF_SCORES)
+    assert "Avg" in out
+
+
+def test_validate_imports_neither_a_model_nor_what_scores_it(encoded: list[str | Path]) -> None:
+    for more in ([], ["--overwrite"]):
+        modules, out = loaded_by("validate", *encoded[1:], *more)
+        assert not modules & (_OF_A_MODEL | {"mteb", "sklearn", "faiss"})
+        assert "STSB" in out
+
+
+def test_a_run_whose_vectors_are_kept_imports_no_model_and_of_mteb_its_tasks_alone(encoded: list[str | Path]) -> None:
+    modules, _ = loaded_by(*encoded, "--overwrite", "--types", "retrieval,reranking,classification,clustering")
+    assert not modules & _OF_A_MODEL
+    modules, out = loaded_by(*encoded, "--overwrite")
+    assert not modules & (_OF_A_MODEL - {"torch"})  # mteb compares pairs by torch
+    assert "mteb.abstasks.sts" in modules
+    assert not modules & {"mteb.get_tasks", "mteb.cache", "mteb.benchmarks", "mteb.tasks.bitext_mining"}
+    assert "Avg" in out
+
+
 def test_a_run_imports_the_large_packages_while_no_garbage_is_looked_for(tmp_path: Path) -> None:
     code = (
         "import gc, sys\n"

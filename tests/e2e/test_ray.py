@@ -79,7 +79,7 @@ class _AtTheFirstChunk(Silent):
     def __init__(self, what: Any) -> None:
         self._what = what
 
-    def advance(self, items: int) -> None:
+    def advance(self, items: int, work: float | None = None) -> None:
         what, self._what = self._what, lambda: None
         what()
 

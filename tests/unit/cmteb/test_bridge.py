@@ -18,6 +18,7 @@ import pytest
 from datasets import Dataset
 from mteb._create_dataloaders import create_dataloader
 from mteb.models import CrossEncoderProtocol, EncoderProtocol, SearchEncoderWrapper, SearchProtocol
+from mteb.similarity_functions import pairwise_cos_sim, pairwise_dot_score
 from mteb.types import PromptType
 from numpy.typing import NDArray
 
@@ -296,6 +297,17 @@ def test_the_vectors_of_pairs_come_in_their_order() -> None:
     cosines = bridge.similarity_pairwise(*vectors).numpy()
     np.testing.assert_array_equal(cosines > 0.99, [left == right for left, right in pairs])
     np.testing.assert_allclose(np.diag(bridge.similarity(*vectors).numpy()), cosines, atol=1e-6)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_similarities_in_step_are_those_of_mteb_to_the_last_bit(similarity: Any) -> None:
+    """The last bits order pairs of equal texts, and with them a rank correlation."""
+    bridge = _bridge(FakeEncoder(replace(_RANDOM, similarity=similarity)))
+    one, other = np.random.default_rng(3).standard_normal((2, 500, 97)).astype(np.float32)
+    other[::7] = one[::7]
+    one[3] = 0
+    theirs = {"cosine": pairwise_cos_sim, "dot": pairwise_dot_score}[similarity](one, other).numpy()
+    np.testing.assert_array_equal(bridge.similarity_pairwise(one, other).numpy(), theirs)
 
 
 # Rerankers.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,7 @@ from flagbench.models.device import (
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run import plan
 from tests.checkpoints import add_sentence_transformers, write_bert
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -141,3 +146,80 @@ def test_a_cluster_is_told_what_its_nodes_have(tmp_path: Path, flags: dict[str, 
     request = RunRequest(str(model), "cmteb", mini=True, tasks=("STSB",), output=tmp_path / "out", **flags)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=said):
         plan.resolve(request)
+
+
+_WITHOUT_TORCH = (
+    "import pathlib, sys\n"
+    "from flagbench import BadInput\n"
+    "from flagbench.models.device import resolve_device\n"
+    "there, drivers = pathlib.Path.iterdir, [pathlib.Path('/dev', name) for name in {drivers!r}]\n"
+    "pathlib.Path.iterdir = lambda path: drivers if str(path) == '/dev' else there(path)\n"
+    "try:\n    found = resolve_device({wanted!r})\n"
+    "except BadInput as error:\n    found = error\n"
+    "print('torch' in sys.modules, found)\n"
+)
+
+
+def _asked(wanted: str, drivers: list[str], package: Path | None = None) -> tuple[bool, str]:
+    """Whether torch was imported to tell a device, and what came of it, in a process of its own."""
+    code = _WITHOUT_TORCH.format(wanted=wanted, drivers=drivers)
+    path = os.pathsep.join([*([str(package)] if package else []), str(ROOT)])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    imported, _, found = run.stdout.strip().partition(" ")
+    return imported == "True", found
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Callable[[str], Path]:
+    """A folder with a torch of a build, which sees two GPUs."""
+
+    def write(version: str) -> Path:
+        (tmp_path / "torch").mkdir()
+        (tmp_path / "torch" / "version.py").write_text(version, encoding="utf-8")
+        (tmp_path / "torch" / "__init__.py").write_text(
+            "class cuda:\n    is_available = staticmethod(lambda: True)\n    device_count = staticmethod(lambda: 2)\n"
+            "class backends:\n    class mps:\n        is_available = staticmethod(lambda: False)\n",
+            encoding="utf-8",
+        )
+        return tmp_path
+
+    return write
+
+
+_CUDA, _ROCM, _CPU = "cuda = '12.8'\nhip = None\n", "cuda = None\nhip = '6.4'\n", "cuda = None\nhip = None\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is always asked")
+@pytest.mark.parametrize(
+    ("version", "drivers", "wanted", "asked", "found"),
+    [
+        (_CUDA, ["null", "nvidia0", "nvidiactl"], "auto", True, "cuda:0"),
+        (_CUDA, ["nvidiactl"], "cuda:1", True, "cuda:1"),
+        (_CUDA, ["dxg"], "auto", True, "cuda:0"),
+        (_ROCM, ["kfd"], "auto", True, "cuda:0"),
+        ("cuda = '12.8'\n", ["nvidiactl"], "auto", True, "cuda:0"),
+        (_CUDA, ["null", "tty"], "auto", False, "cpu"),
+        (_CPU, ["nvidia0", "nvidiactl"], "auto", False, "cpu"),
+        (_CUDA, ["nvidiactl"], "cpu", False, "cpu"),
+        (
+            _CUDA,
+            ["null"],
+            "cuda",
+            False,
+            "--device cuda: torch sees 0 GPUs here; use --device cpu or a CUDA build of torch",
+        ),
+        (_CUDA, ["null"], "mps", False, "--device mps: not available here; use --device cpu"),
+    ],
+)
+def test_torch_is_asked_only_where_it_may_see_a_gpu(
+    version: str, drivers: list[str], wanted: str, asked: bool, found: str, build: Callable[[str], Path]
+) -> None:
+    assert _asked(wanted, drivers, build(version)) == (asked, found)

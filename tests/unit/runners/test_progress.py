@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from flagbench.runners import progress
-from flagbench.runners.progress import Bars, Lines, Silent, progress_for
+from flagbench.runners.progress import Bars, Lines, Pace, Silent, in_words, progress_for
 
 
 class _Clock:
@@ -60,9 +60,9 @@ def test_a_long_stage_says_the_time_left_every_ten_seconds(clock: _Clock, consol
         clock.now += 5
         lines.advance(5_000)
     assert _said(console)[1:] == [
-        "T2Retrieval: encoding passage texts, 10,000 of 40,000, about 30 s left",
-        "T2Retrieval: encoding passage texts, 20,000 of 40,000, about 20 s left",
-        "T2Retrieval: encoding passage texts, 30,000 of 40,000, about 10 s left",
+        "T2Retrieval: encoding passage texts, 10,000 of 40,000, 10 s elapsed, about 30 s left",
+        "T2Retrieval: encoding passage texts, 20,000 of 40,000, 20 s elapsed, about 20 s left",
+        "T2Retrieval: encoding passage texts, 30,000 of 40,000, 30 s elapsed, about 10 s left",
     ]
 
 
@@ -85,7 +85,52 @@ def test_a_new_stage_starts_the_clock_again(clock: _Clock, console: Console) -> 
     lines.advance(1)
     clock.now += 3
     lines.advance(1)
-    assert _said(console)[1:] == ["A: second, 2 of 4, about 12 s left"]
+    assert _said(console)[1:] == ["A: second, 2 of 4, 12 s elapsed, about 12 s left"]
+
+
+def test_the_time_left_is_that_of_the_work_left_where_items_cost_unlike_much(clock: _Clock, console: Console) -> None:
+    """The longest texts come first: by their number alone 90 of 100 would be left, and 108 s."""
+    lines = Lines(console, 1)
+    lines.task("A")
+    lines.stage("encoding", 100, work=2_000)
+    clock.now += 12
+    lines.advance(10, work=1_000)
+    assert _said(console)[1:] == ["A: encoding, 10 of 100, 12 s elapsed, about 12 s left"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (12.4, "12 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (89, "1 min"),
+        (180, "3 min"),
+        (3_599, "1 h"),
+        (7_500, "2 h 5 min"),
+        (90_000, "25 h"),
+    ],
+)
+def test_a_time_is_named_as_a_person_would(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+def test_a_pace_knows_the_time_left_once_it_has_a_speed(clock: _Clock) -> None:
+    pace = Pace(100)
+    clock.now += 5
+    assert (pace.left, pace.words()) == (None, "5 s elapsed")
+    pace.advance(10)
+    assert (pace.left, pace.words()) == (45, "5 s elapsed, about 45 s left")
+    pace.advance(90)
+    assert (pace.left, pace.words()) == (None, "5 s elapsed")
+
+
+def test_a_speed_of_less_than_a_second_says_nothing(clock: _Clock) -> None:
+    pace = Pace(100)
+    clock.now += 0.5
+    pace.advance(1)
+    assert pace.left is None
 
 
 def test_a_line_is_not_broken_or_read_as_markup(console: Console) -> None:
@@ -113,6 +158,30 @@ def test_bars_on_a_terminal() -> None:
     assert "4/10" in said
     assert "0/3" in said
     assert "something to keep" in said
+
+
+def test_bars_say_both_times_in_words(clock: _Clock) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=140)
+    with progress_for(terminal, 3) as bars:
+        bars.task("LCQMC")
+        bars.stage("encoding", 100, work=1_000)
+        clock.now += 20
+        bars.advance(10, work=100)
+        bars._rich.refresh()  # type: ignore[union-attr]
+    said = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "10/100" in said
+    assert "20 s elapsed, about 3 min left" in said
+    assert "0/3" in said
+
+
+def test_closed_bars_leave_an_empty_line_and_a_cursor() -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with progress_for(terminal, 3) as bars:
+        bars.stage("encoding", 10)
+        bars.close()
+        said = terminal.file.getvalue()  # type: ignore[attr-defined]
+        assert said.rpartition("\x1b[?25h")[2].endswith("\x1b[2K")
+        assert said.count("\x1b[?25l") == said.count("\x1b[?25h") == 1
 
 
 def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

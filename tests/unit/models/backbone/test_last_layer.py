@@ -86,10 +86,9 @@ class Reader:
     def note(self) -> str:
         return self.last.described("torch")
 
-    def probe(self, _: NDArray[np.int64], batch: dict[str, torch.Tensor]) -> NDArray[np.float32]:
+    def probe(self, _: NDArray[np.int64], batch: dict[str, torch.Tensor]) -> torch.Tensor:
         last = batch["attention_mask"].shape[1] - 1 - batch["attention_mask"].flip(1).argmax(dim=1)
-        states: NDArray[np.float32] = self.read(batch, last).float().numpy()
-        return states
+        return self.read(batch, last).float()
 
     @torch.inference_mode()
     def read(self, batch: dict[str, torch.Tensor], token: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import pytest
 from flagbench.results.record import TaskRecord
 from flagbench.runners.commands import cli
 from flagbench.runners.run import engine, plan
-from flagbench.runners.run.engine import Finished
+from flagbench.runners.run.finished import Finished
 from flagbench.runners.run.plan import Plan
 
 _RUN = "--benchmark cmteb --mini --no-store --tasks STSB"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flagbench.runners.commands.imports import import_ahead, uncollected
+from flagbench.runners.commands.imports import import_ahead
+from flagbench.runners.garbage import uncollected
 from flagbench.runners.registry import OWN, find_benchmark
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.plan import resolve
@@ -33,6 +34,14 @@ def test_nothing_is_collected_meanwhile_and_what_is_alive_then_is_left_alone_for
     assert gc.get_freeze_count() > len(kept)
     frozen = {id(each) for each in gc.get_objects()}
     assert not any(id(each) in frozen for each in kept)
+
+
+def test_what_is_alive_may_be_collected_later_where_rows_are_read_already() -> None:
+    gc.unfreeze()
+    with uncollected(frozen=False):
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
 
 
 def test_an_error_leaves_the_collector_as_it_was() -> None:

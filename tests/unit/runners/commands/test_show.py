@@ -31,7 +31,7 @@ from flagbench.runners.commands.show import (
 )
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
-from flagbench.runners.run.engine import Finished
+from flagbench.runners.run.finished import Finished
 from flagbench.runners.run.plan import Plan, resolve
 from flagbench.runners.store.upkeep import Damage, SpaceInfo, Verified
 from tests.conftest import MINI

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadData
-from flagbench.runners.data import cards, sources
+from flagbench.runners.data import sources
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder, HubRepo, Snapshot
 
@@ -128,36 +128,6 @@ def _card(folder: Path, *configs: str) -> Path:
     text = "".join(["---\nconfigs:\n", *configs, "---\n"])
     (folder / "README.md").write_text(text, encoding="utf-8")
     return folder
-
-
-_DEFAULT = "- config_name: default\n  data_files:\n  - split: test\n    path: ./data/test-*.jsonl\n"
-_TWO = "- config_name: zh\n  data_dir: /zh/\n  data_files:\n  - split: dev\n    path: [a.jsonl, ./b.jsonl]\n"
-
-
-def test_files_that_a_card_names(tmp_path: Path) -> None:
-    folder = _card(tmp_path, _DEFAULT, _TWO)
-    assert cards.files(folder, None) == {"test": ["data/test-*.jsonl"]}
-    assert cards.files(folder, "default") == {"test": ["data/test-*.jsonl"]}
-    assert cards.files(folder, "zh") == {"dev": ["zh/a.jsonl", "zh/b.jsonl"]}
-    with pytest.raises(BadData) as caught:
-        cards.files(folder, "en")
-    assert str(caught.value) == f"{folder} has no config 'en' (it has default, zh)"
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        "- config_name: zh\n",
-        "- config_name: default\n",
-        "- config_name: default\n  data_files: data/*\n",
-        "- config_name: default\n  data_files: [data/a, data/b]\n",
-        "- config_name: default\n  data_files:\n  - split: test\n",
-        "- config_name: default\n  data_files:\n  - path: data/a\n",
-        "- config_name: default\n  data_files:\n  - split: a\n    path: b\n  - split: test\n",
-    ],
-)
-def test_what_a_card_says_in_another_form_is_left_to_datasets(tmp_path: Path, config: str) -> None:
-    assert cards.files(_card(tmp_path, config), None) == {}
 
 
 def test_of_a_repo_whose_card_names_no_files_all_are_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

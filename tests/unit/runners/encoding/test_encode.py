@@ -53,10 +53,10 @@ class Counting(Silent):
         self.stages = []
         self.advanced = []
 
-    def stage(self, name, total):
+    def stage(self, name, total, work=None):
         self.stages.append((name, total))
 
-    def advance(self, items):
+    def advance(self, items, work=None):
         self.advanced.append(items)
 
 

@@ -153,10 +153,10 @@ class Advancing(Silent):
     def __init__(self) -> None:
         self.total = self.done = 0
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, work: float | None = None) -> None:
         self.total += total
 
-    def advance(self, items: int) -> None:
+    def advance(self, items: int, work: float | None = None) -> None:
         self.done += items
 
 

@@ -55,11 +55,11 @@ class Stages(Silent):
         self.done: list[int] = []
         self.steps: list[int] = []
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, work: float | None = None) -> None:
         self.stages.append((name, total))
         self.done.append(0)
 
-    def advance(self, items: int) -> None:
+    def advance(self, items: int, work: float | None = None) -> None:
         self.done[-1] += items
         self.steps.append(items)
 

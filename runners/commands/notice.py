@@ -1,0 +1,37 @@
+"""What a command does before it has anything to say, on a terminal and at once. Imported for every --help."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flagbench import printable
+
+_ERASED = "\r\x1b[2K"
+
+
+@contextmanager
+def notice(text: str) -> Iterator[Callable[[str], None]]:
+    """Show a line on the error stream while it lasts, and none of it afterwards; nothing where that is no terminal.
+
+    Args:
+        text: What is done first.
+
+    Yields:
+        Replaces the line by what is done next.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+
+    def show(line: str) -> None:
+        columns = shutil.get_terminal_size().columns
+        print(f"{_ERASED}{printable(line)[: columns - 1]}", end="", file=sys.stderr, flush=True)
+
+    show(text)
+    try:
+        yield show
+    finally:
+        print(_ERASED, end="", file=sys.stderr, flush=True)

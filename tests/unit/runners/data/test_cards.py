@@ -1,0 +1,79 @@
+"""What a dataset's card says of its configs and their files, as huggingface_hub reads the card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import metadata_load
+
+from flagbench import BadData
+from flagbench.runners.data import cards
+
+
+def _card(folder: Path, *configs: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    text = "".join(["---\nconfigs:\n", *configs, "---\n"])
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    return folder
+
+
+_DEFAULT = "- config_name: default\n  data_files:\n  - split: test\n    path: ./data/test-*.jsonl\n"
+_TWO = "- config_name: zh\n  data_dir: /zh/\n  data_files:\n  - split: dev\n    path: [a.jsonl, ./b.jsonl]\n"
+
+
+def test_files_that_a_card_names(tmp_path: Path) -> None:
+    folder = _card(tmp_path, _DEFAULT, _TWO)
+    assert cards.files(folder, None) == {"test": ["data/test-*.jsonl"]}
+    assert cards.files(folder, "default") == {"test": ["data/test-*.jsonl"]}
+    assert cards.files(folder, "zh") == {"dev": ["zh/a.jsonl", "zh/b.jsonl"]}
+    with pytest.raises(BadData) as caught:
+        cards.files(folder, "en")
+    assert str(caught.value) == f"{folder} has no config 'en' (it has default, zh)"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "- config_name: zh\n",
+        "- config_name: default\n",
+        "- config_name: default\n  data_files: data/*\n",
+        "- config_name: default\n  data_files: [data/a, data/b]\n",
+        "- config_name: default\n  data_files:\n  - split: test\n",
+        "- config_name: default\n  data_files:\n  - path: data/a\n",
+        "- config_name: default\n  data_files:\n  - split: a\n    path: b\n  - split: test\n",
+    ],
+)
+def test_what_a_card_says_in_another_form_is_left_to_datasets(tmp_path: Path, config: str) -> None:
+    assert cards.files(_card(tmp_path, config), None) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no metadata\n",
+        "---\n---\n",
+        "---\n\n---\n",
+        "---\r\nconfigs:\r\n- config_name: zh\r\n---\r\nwords",
+        "\ufeff---\nconfigs:\n- config_name: zh\n---",
+        "  ---\nconfigs:\n- config_name: zh\n---  \nwords\n---\n",
+        "---\nconfigs:\n- config_name: 2024-01-01\n- config_name: 1e3\n- config_name: yes\n---\n",
+        "words\n---\nconfigs:\n- config_name: zh\n---\n",
+        "---\nlicense: mit\nconfigs:\n- {config_name: zh, data_files: x}\n- other: 1\n---\n",
+        "---\nconfigs: []\n---\n",
+    ],
+)
+def test_a_card_is_read_as_the_hubs_client_reads_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(text, encoding="utf-8", newline="")
+    configs = (metadata_load(path) or {}).get("configs") or []
+    assert cards.configs(tmp_path) == [each for each in configs if "config_name" in each]
+
+
+@pytest.mark.parametrize("text", ["---\n- a list\n---\n", "---\na: [\n---\n", "---\na: !!python/name:os.system\n---\n"])
+def test_metadata_that_are_no_table_are_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+    with pytest.raises(BadData, match=f"^{tmp_path}/README.md cannot be read as a dataset: ") as refused:
+        cards.configs(tmp_path)
+    assert "\n" not in str(refused.value)
