@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from datasets import Dataset
@@ -59,7 +59,7 @@ def made(row: Task, splits: Mapping[str, SearchRows | pa.Table], language: str, 
         name=row.name,
         description=f"Own data: {row.name}",
         dataset={"path": row.dataset, "revision": row.revision},
-        type=row.kind,
+        type=cast("Any", row.kind),
         category="t2c" if row.kind in ("Classification", "Clustering") else "t2t",
         modalities=["text"],
         eval_splits=list(row.splits),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flagbench import BadData, BadInput, in_one_line
+from flagbench import BadData, BadInput, printable
 from flagbench.runners.arguments import add_store_option, any_path, positive, size
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
@@ -261,7 +261,7 @@ def _validate(options: argparse.Namespace) -> int:
         for step in resolved.steps:
             for fault in resolved.benchmark.faults(step.task, resolved.snapshots, request):
                 code = BadData.exit_code
-                print(f"flagbench: {in_one_line(fault)}", file=sys.stderr)
+                print(f"flagbench: {printable(fault)}", file=sys.stderr)
     return code
 
 

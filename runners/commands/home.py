@@ -27,8 +27,8 @@ def usable_home(*, store: bool) -> Iterator[str]:
         BadInput: There is no temporary folder either.
     """
     home = _home()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "relative")
-    cache = cache if cache.is_absolute() else home / ".cache" if home else None
+    named_cache = Path(os.environ.get("XDG_CACHE_HOME") or "relative")
+    cache = named_cache if named_cache.is_absolute() else home / ".cache" if home else None
     if home and cache and _can_be_written(cache):
         yield ""
         return

@@ -57,7 +57,7 @@ class _Own(ThroughMteb):
     examples = (
         "flagbench evaluate BAAI/bge-m3 --benchmark own --data-set ./faq",
         "flagbench evaluate ./checkpoint-2000 --benchmark own --data-set ./sets --reranker BAAI/bge-reranker-v2-m3",
-        "flagbench validate ./checkpoint-2000 --benchmark own --data-set ./faq",
+        "flagbench evaluate bm25 --benchmark own --data-set ./faq",
     )
 
     def tasks(self) -> tuple[Task, ...]:

@@ -274,7 +274,7 @@ def test_the_budget_is_that_of_the_loaded_model(device: Device, monkeypatch: pyt
     monkeypatch.setattr(batching, "free_memory", free)
     assert Batcher(bert_tokenizer(), Loading("cuda:1"), model=model_of(1_024, 4_096)).budget == 8_192
     assert asked == ["cuda:1"]
-    assert Batcher(bert_tokenizer(), Loading("cpu"), model=model_of(1_024, 4_096)).budget == 2_048
+    assert Batcher(bert_tokenizer(), Loading("cpu"), model=model_of(1_024, 4_096)).budget == 1_024
     assert asked == ["cuda:1"]
 
 

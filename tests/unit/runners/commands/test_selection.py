@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType, SimpleNamespace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -136,6 +137,9 @@ def test_the_value_of_a_flag_is_what_its_setting_is(name: str) -> None:
             assert "expected a size" in refused("evaluate", "m", "--benchmark", name, each.name, "7")
         elif kind is str:
             assert each.parse(" 7 ") == " 7 ", each.name
+        elif kind is Path:
+            assert each.parse("7") == Path("7"), each.name
+            assert "expected a folder" in refused("evaluate", "m", "--benchmark", name, f"{each.name}=")
         else:
             text, value, odd = NUMBERS[kind.__name__]
             assert (each.parse(text), type(each.parse(text))) == (value, kind), each.name
@@ -156,6 +160,7 @@ def test_lists_take_the_flags_that_choose_tasks() -> None:
         "mteb": ["--subsets"],
         "air-bench": ["--benchmark-version", "--domains", "--languages", "--datasets", "--splits"],
         "mlvu": ["--sets"],
+        "own": ["--data-set"],
     }
     for name, flags in found.items():
         for each in flags:

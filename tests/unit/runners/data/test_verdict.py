@@ -160,6 +160,7 @@ def test_counts_come_before_parts_and_the_first_source_is_where(tmp_path: Path) 
         ),
         f"folder {tmp_path / 'one'}",
         content,
+        [sources[1].settings()],
     )
 
 

@@ -378,16 +378,16 @@ def test_mini_of_a_benchmark_without_it_is_refused(request_: RunRequest) -> None
 
 def test_a_sample_that_the_benchmark_cannot_draw_is_refused(request_: RunRequest) -> None:
     text = _refused(request_, benchmark="air-bench", profile="quick")
-    assert text == "--profile quick is for --benchmark cmteb or mteb: drop it, or choose one of these"
+    assert text == "--profile quick is for --benchmark cmteb, mteb or own: drop it, or choose one of these"
 
 
 @pytest.mark.parametrize(
     ("ability", "taken", "does", "names"),
     [
         ("generate", {"encode", "score", "search"}, "answers questions", "mlvu"),
-        ("score", {"encode"}, "scores pairs", "mteb or air-bench"),
-        ("search", {"generate"}, "searches without vectors", "mteb or air-bench"),
-        ("encode", {"search", "score"}, "gives vectors", "mteb or air-bench"),
+        ("score", {"encode"}, "scores pairs", "mteb, air-bench or own"),
+        ("search", {"generate"}, "searches without vectors", "mteb, air-bench or own"),
+        ("encode", {"search", "score"}, "gives vectors", "mteb, air-bench or own"),
     ],
 )
 def test_a_model_that_the_benchmark_has_no_use_for_is_refused(
