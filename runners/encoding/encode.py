@@ -24,8 +24,9 @@ from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable, readable_pair
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.cache import EmbeddingCache
+from flagbench.runners.encoding.chunk_progress import ChunkProgress
 from flagbench.runners.encoding.wanted import Wanted
-from flagbench.runners.encoding.work import work_of
+from flagbench.runners.encoding.work import chunks_of, work_of
 from flagbench.runners.progress import Progress
 from flagbench.runners.store.keys import as_keys, first_of_each, keys_of
 
@@ -200,20 +201,25 @@ class TextEncoder:
                 self._progress.advance(len(rows))
                 yield rows, embeddings
 
-        def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
-            return self._prepared([texts[int(row)] for row in rows], role, instruction, wanted)
-
         costs = np.fromiter((cost(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
-        chunks = _chunks(missing, costs, *(_CHUNK_CPU if small else _CHUNK_GPU))
+        chunks = chunks_of(missing, costs, *(_CHUNK_CPU if small else _CHUNK_GPU))
         lanes = _lanes(self.adapter) if len(missing) else 1
         if len(missing):
             work = work_of(costs, self.adapter.spec.max_length(role))
             self._progress.stage(f"encoding {role} texts", len(missing), float(work.sum()))
+        told: dict[int, ChunkProgress] = {}
+
+        def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
+            call = self._prepared([texts[int(row)] for row in rows], role, instruction, wanted)
+            part = ChunkProgress(self._progress, len(rows), float(work[np.searchsorted(missing, rows)].sum()))
+            told[int(rows[0])] = part
+            return functools.partial(part.run, call)
+
         for chunk, embeddings in clock.timing(_ahead(chunks, prepare, lanes)):
             if cached and keys is not None:
                 embeddings = cached.put(keys[chunk], embeddings) if keep else cached.rounded(embeddings)
             self.counts.encoded += len(chunk)
-            self._progress.advance(len(chunk), float(work[np.searchsorted(missing, chunk)].sum()))
+            told.pop(int(chunk[0])).finish()
             yield chunk, embeddings
 
     def _prepared(
@@ -293,21 +299,25 @@ def score_pairs(
             scores[found] = embeddings.dense[:, 0]
             progress.advance(len(found))
 
-    def prepare(chosen: NDArray[np.int64]) -> Callable[[], NDArray[np.float32]]:
-        run = scorer.prepare([distinct[row] for row in chosen], instruction=instruction)
-        return lambda: _usable(run(), len(chosen), scorer)
-
     costs = np.array([sum(map(cost, distinct[row])) for row in missing], dtype=np.int64)
     lanes = _lanes(scorer) if len(missing) else 1
     if len(missing):
         work = work_of(costs, scorer.spec.passage_max_length)
         progress.stage("scoring pairs", len(missing), float(work.sum()))
-    chunks = _chunks(missing, costs, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
+    told: dict[int, ChunkProgress] = {}
+
+    def prepare(chosen: NDArray[np.int64]) -> Callable[[], NDArray[np.float32]]:
+        run = scorer.prepare([distinct[row] for row in chosen], instruction=instruction)
+        part = ChunkProgress(progress, len(chosen), float(work[np.searchsorted(missing, chosen)].sum()))
+        told[int(chosen[0])] = part
+        return lambda: _usable(part.run(run), len(chosen), scorer)
+
+    chunks = chunks_of(missing, costs, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
     for chunk, values in _ahead(chunks, prepare, lanes):
         if cached and keys is not None:
             cached.put(keys[chunk], Embeddings(dense=values[:, None]))
         scores[chunk] = values
-        progress.advance(len(chunk), float(work[np.searchsorted(missing, chunk)].sum()))
+        told.pop(int(chunk[0])).finish()
     return scores[places]
 
 
@@ -356,25 +366,6 @@ def _ahead(
             yield first, future.result()()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _chunks(rows: NDArray[np.int64], costs: NDArray[np.int64], most: int, highest: int) -> Iterator[NDArray[np.int64]]:
-    """Rows, the most costly first, in chunks.
-
-    The first row of a chunk alone says how many it has: what is left after a kill is cut alike.
-
-    Args:
-        rows: ``int64[n]``.
-        costs: ``int64[n]``; of a text its characters.
-        most: Rows of a chunk at most.
-        highest: Cost of its first row, times its rows, at most.
-    """
-    order = np.argsort(-costs, kind="stable")
-    start = 0
-    while start < len(order):
-        size = min(most, max(1, highest // max(1, int(costs[order[start]]))))
-        yield rows[order[start : start + size]]
-        start += size
 
 
 class _Clock:
