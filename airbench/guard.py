@@ -7,7 +7,8 @@ from typing import Any
 
 from flagbench import BadInput
 from flagbench.airbench.search_results import read
-from flagbench.runners.run.plan import Plan, Step, changes
+from flagbench.runners.run.plan import Plan, Step
+from flagbench.runners.run.settings import changes
 
 
 def check_results(plan: Plan) -> None:

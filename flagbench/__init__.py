@@ -85,5 +85,9 @@ class BadData(BadInput):
     """A dataset that is absent, incomplete or malformed."""
 
 
+class AbsentData(BadData):
+    """Data that is not there, unlike data that is wrong."""
+
+
 class ModelFault(FlagbenchError):
     """A model that ran and gave something unusable."""

@@ -57,6 +57,7 @@ class RunRequest:
         trust_remote_code: Code that a checkpoint brings may run.
         allow_pickle: Pickle weights may be read.
         overwrite: Evaluate finished tasks again.
+        skip_missing: Leave out tasks whose data is not there.
         save_predictions: Keep each task's run or pair scores.
         store: Folder where vectors and pair scores are kept between runs; nothing is kept when None.
         store_bytes: How large it may be: beyond it, what was not used for the longest time goes.
@@ -86,6 +87,7 @@ class RunRequest:
     trust_remote_code: bool = False
     allow_pickle: bool = False
     overwrite: bool = False
+    skip_missing: bool = False
     save_predictions: bool = False
     store: Path | None = None
     store_bytes: int = 100_000_000_000

@@ -72,6 +72,9 @@ def _add_what(what: argparse._ArgumentGroup, benchmark: Benchmark) -> None:
         "--mini", action="store_true", help="use the miniature data that ships with FlagBench (default off)"
     )
     what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again (default off)")
+    what.add_argument(
+        "--skip-missing", action="store_true", help="leave out tasks whose data is not there (default off)"
+    )
     what.add_argument("--reranker", metavar="MODEL", help="reranker of the retrieved passages (default none)")
     what.add_argument("--reranker-max-length", type=positive, metavar="N", help="tokens per pair (default 512)")
     what.add_argument(
@@ -189,6 +192,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             trust_remote_code=options.trust_remote_code,
             allow_pickle=options.allow_pickle,
             overwrite=options.overwrite,
+            skip_missing=options.skip_missing,
             save_predictions=options.save_predictions,
             store=store,
             store_bytes=options.store_size or RunRequest.store_bytes,

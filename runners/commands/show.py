@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from flagbench import counted
+from flagbench import counted, first_few
 from flagbench.models.contract import Role
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
@@ -51,6 +51,7 @@ def show_start(plan: Plan, console: Console) -> None:
             say(console, f"    {line}")
     for line in plan.benchmark.evidence(plan.request):
         say(console, f"  {line}")
+    _say_left_out(plan, console, "  ")
     again = [step for step in plan.steps if step.state == "again"]
     for step in again:
         say(console, f"  {step.task.name} runs again: {step.reason}")
@@ -91,6 +92,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}" if not recognised else "data")
     for line in recognised:
         say(console, f"          {line}")
+    _say_left_out(plan, console, "left out  ")
     if plan.request.profile != "full":
         say(console, f"profile   {plan.request.profile}: a sample of each task that is larger")
     say(console, f"output    {plan.store.folder}")
@@ -106,6 +108,12 @@ def show_plan(plan: Plan, console: Console) -> None:
     for step in plan.steps:
         for line in plan.benchmark.remarks(step.task, plan.snapshots, plan.request):
             say(console, line)
+
+
+def _say_left_out(plan: Plan, console: Console, before: str) -> None:
+    if names := plan.left_out:
+        said = "the data of this task is" if len(names) == 1 else f"the data of these {len(names)} tasks is"
+        say(console, f"{before}{first_few(names, 8)}: {said} not there, so no average has all of its tasks")
 
 
 def show_model(model: Model, console: Console) -> None:

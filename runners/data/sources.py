@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flagbench import BadData, BadInput
+from flagbench import AbsentData, BadData, BadInput
 from flagbench.files import user_path
 from flagbench.models.loading.hub import download
 from flagbench.runners.data import cards, file_digests
@@ -192,9 +192,12 @@ class HubRepo(Source):
     def files(self, *patterns: str) -> Path:
         """See Source; each set is asked for once, since asking costs a request even for what is cached."""
         if patterns not in self._downloaded:
-            self._downloaded[patterns] = download(
-                self.repo, repo_type="dataset", revision=self.revision, patterns=patterns
-            )
+            try:
+                self._downloaded[patterns] = download(
+                    self.repo, repo_type="dataset", revision=self.revision, patterns=patterns
+                )
+            except BadInput as error:
+                raise AbsentData(str(error)) from error
         return self._downloaded[patterns]
 
     @property
@@ -232,7 +235,7 @@ class Folder(Source):
     def card(self) -> Path:
         """See Source."""
         if not self.path.is_dir():
-            raise BadData(self._absent())
+            raise AbsentData(self._absent())
         return self.path
 
     def files(self, *patterns: str) -> Path:

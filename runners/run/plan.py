@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal
 
-from flagbench import BadData, BadInput, first_few
+from flagbench import AbsentData, BadData, BadInput, first_few
 from flagbench.files import user_path
 from flagbench.models.adapters import modalities
-from flagbench.models.contract import Role
 from flagbench.models.device import devices_line
 from flagbench.models.loading.overrides import of_reranker
 from flagbench.models.loading.resolve import Model, resolve_model
-from flagbench.models.spec import Ability, ModelSpec, joint_name
+from flagbench.models.spec import Ability, joint_name
 from flagbench.results.identity import settings_digest
 from flagbench.results.kinds import RANKED
 from flagbench.results.record import RunRecord, TaskRecord
@@ -26,6 +24,7 @@ from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.registry import either, find_benchmark, registered
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.devices import RequestedDevice
+from flagbench.runners.run.settings import changes, kept_options, model_settings, task_settings
 from flagbench.runners.task import Task, check_modalities
 
 State = Literal["new", "finished", "again"]
@@ -86,6 +85,7 @@ class Plan:
         earlier: The record of earlier runs, None for a first one.
         steps: Tasks in order.
         averages: Names of the tasks of each average, by its label.
+        left_out: Names of tasks whose data is not there, where these may be left out.
     """
 
     request: RunRequest
@@ -98,6 +98,7 @@ class Plan:
     earlier: RunRecord | None
     steps: tuple[Step, ...]
     averages: Mapping[str, Sequence[str]]
+    left_out: tuple[str, ...] = ()
 
     @property
     def device(self) -> str:
@@ -144,11 +145,11 @@ def resolve(request: RunRequest) -> Plan:
     )
     kept = {"store": "fp16"} if request.store_fp16 else {}
     drawn = {"profile": request.profile} if request.profile != "full" else {}
-    own = {"options": _kept(benchmark, options)} if (options := benchmark.option_settings(request)) else {}
+    own = {"options": kept_options(benchmark, options)} if (options := benchmark.option_settings(request)) else {}
 
     def step(task: Task) -> Step:
         source = benchmark.source(task, snapshots)
-        beside = {"task": _task_settings(benchmark, task)}
+        beside = {"task": task_settings(benchmark, task)}
         settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **own, **beside}
         before = source.former_settings()
         made = Step(
@@ -160,10 +161,12 @@ def resolve(request: RunRequest) -> Plan:
         )
         return _with_state(made, store, earlier, overwrite=request.overwrite)
 
-    steps = _with_data(tasks, step, lambda task: benchmark.check(task, snapshots, request))
+    steps, left_out = _with_data(
+        tasks, step, lambda task: benchmark.check(task, snapshots, request), skip=request.skip_missing
+    )
     averages = benchmark.averages(request)
     devices = device.names if any(each and each.checkpoint for each in (model, reranker)) else ("cpu",)
-    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, steps, averages)
+    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, steps, averages, left_out)
     benchmark.check_results(plan)
     return plan
 
@@ -268,27 +271,44 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
 
 
 def _with_data(
-    tasks: tuple[Task, ...], step: Callable[[Task], Step], check: Callable[[Task], None]
-) -> tuple[Step, ...]:
-    """A step for each task, whose data is usable. That of finished ones is the same as when they were evaluated."""
+    tasks: tuple[Task, ...], step: Callable[[Task], Step], check: Callable[[Task], None], *, skip: bool
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """A step for each task, whose data is usable. That of finished ones is the same as when they were evaluated.
+
+    Args:
+        tasks: Those that were asked for.
+        step: Makes one of a task.
+        check: Refuses data.
+        skip: Whether tasks whose data is not there are left out, unless it is that of all.
+
+    Returns:
+        The steps, and the names of the tasks that are left out.
+
+    Raises:
+        BadInput: A task has no usable data.
+    """
     steps: list[Step] = []
     faults: list[tuple[Task, BadInput]] = []
     for task in tasks:
         try:
-            steps.append(step(task))
-            if steps[-1].state != "finished":
+            made = step(task)
+            if made.state != "finished":
                 check(task)
+            steps.append(made)
         except BadInput as error:
             faults.append((task, error))
+    absent = [task.name for task, error in faults if isinstance(error, AbsentData)]
+    if skip and steps:
+        faults = [(task, error) for task, error in faults if task.name not in absent]
     if len(faults) == 1:
         raise faults[0][1]
     if faults:
         names = _names(task for task, _ in faults)
+        hint = "choose others with --tasks" + (", or those that are there with --skip-missing" if absent else "")
         raise BadData(
-            f"{len(faults)} of {len(tasks)} tasks have no usable data ({names}); choose others with --tasks. "
-            f"The first: {faults[0][1]}"
+            f"{len(faults)} of {len(tasks)} tasks have no usable data ({names}); {hint}. The first: {faults[0][1]}"
         )
-    return tuple(steps)
+    return tuple(steps), tuple(absent)
 
 
 def _names(tasks: Iterable[Task]) -> str:
@@ -332,57 +352,3 @@ def _with_state(step: Step, store: RunStore, earlier: RunRecord | None, *, overw
     else:
         reason = "its result file is gone" if set(step.outputs) <= set(before.files) else "another split is asked for"
     return replace(step, state="again", reason=reason)
-
-
-def model_settings(spec: ModelSpec, task: Task) -> dict[str, Any]:
-    """The model's settings with, for all its prompts, the instructions that this task's texts get.
-
-    So a changed query instruction runs retrieval again and leaves STS as it is.
-    """
-    settings = spec.as_dict()
-    del settings["prompts"]
-    instructions = {role: spec.instruction(task.name, task.kind, role) for role in get_args(Role)}
-    return {"model": settings, "instruction": instructions}
-
-
-def _task_settings(benchmark: Benchmark, task: Task) -> dict[str, Any]:
-    """Settings that move the task's score; no modalities where they are text, so that older results stay finished."""
-    settings: dict[str, Any] = _plain(benchmark.settings(task))
-    if settings.get("modalities") == ["text"]:
-        del settings["modalities"]
-    return settings
-
-
-def _kept(benchmark: Benchmark, options: Mapping[str, Any]) -> Any:
-    """A benchmark's options as run.json keeps them; a path as its text.
-
-    Raises:
-        BadInput: One is a value that no file can keep.
-    """
-    plain = _plain(options)
-    for name, value in plain.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise BadInput(
-                f"the benchmark '{benchmark.name}' cannot be run: its option {name} is {value!r}, and not text, a "
-                "number, a truth value or a list of these"
-            ) from error
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """A line for each setting that differs."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in [*before, *(key for key in after if key not in before)]:
-            yield from changes(before.get(key), after.get(key), f"{path}.{key}" if path else key)
-    elif before != after:
-        yield f"{path} {before!r} -> {after!r}"

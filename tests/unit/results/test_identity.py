@@ -17,7 +17,7 @@ from flagbench.models.servers.chat_model import api_model
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 from flagbench.results.identity import former, settings_digest, today
-from flagbench.runners.run.plan import model_settings
+from flagbench.runners.run.settings import model_settings
 from flagbench.runners.store.folder import name_of
 from flagbench.runners.task import Task
 from tests.conftest import ROOT

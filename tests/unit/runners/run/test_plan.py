@@ -29,7 +29,8 @@ from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.runners.data.sources import HubRepo
 from flagbench.runners.request import RunRequest
-from flagbench.runners.run.plan import Plan, Step, changes, resolve
+from flagbench.runners.run.plan import Plan, Step, resolve
+from flagbench.runners.run.settings import changes
 from tests.conftest import MINI
 from tests.unit.spec_values import OTHER_VALUES, SPEC
 
