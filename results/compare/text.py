@@ -60,11 +60,11 @@ def to_csv(comparison: Comparison) -> str:
             found = [getattr(test.paired, part) for part in tested] if test else [""] * len(tested)
             verdict = (test.adjusted, str(test.significant).lower()) if test else ("", "")
             row = (*its, cell.status, cell.score, cell.delta, test.metric if test else "", *found, *verdict)
-            writer.writerow(map(_of_spreadsheet, [*row, cell.untested, cell.note]))
+            writer.writerow(map(of_spreadsheet, [*row, cell.untested, cell.note]))
     return out.getvalue()
 
 
-def _of_spreadsheet(value: object) -> object:
+def of_spreadsheet(value: object) -> object:
     """A value of a CSV file: a text that a spreadsheet would take for a formula has an apostrophe before it."""
     if not isinstance(value, str):
         return value

@@ -1,5 +1,5 @@
-"""The command line: ``flagbench evaluate | validate | tasks | score | submit | compare | check | baseline | rank |
-verify | report | serve | models | cache``."""
+"""The command line: ``flagbench evaluate | validate | tasks | score | submit | show | compare | check | baseline |
+rank | verify | report | serve | models | cache``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from flagbench.runners.commands.check import add_baseline, add_check
 from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.data import add_data
 from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
+from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.home import usable_home
 from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
@@ -78,6 +79,7 @@ def _parser() -> Parser:
     commands.add_parser(
         "submit", help="check the results of a run, and pack them for the leaderboard", fill=add_by_benchmark("submit")
     )
+    add_show(commands.add_parser("show", help="show a finished run, or all that is recorded of one of its tasks"))
     add_compare(commands.add_parser("compare", help="compare runs side by side, with significance tests"))
     add_check(commands.add_parser("check", help="regression gate: check a run against a baseline by rules"))
     add_baseline(commands.add_parser("baseline", help="save a run as one file, for check and compare"))

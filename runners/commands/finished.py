@@ -1,0 +1,173 @@
+"""``flagbench show RUN``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.terminal import console, encodable, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flagbench.results.record import TaskRecord
+    from flagbench.results.runs import Run
+    from flagbench.results.table import Row
+
+_HEADINGS = ("task", "type", "score", "note")
+
+
+def add_show(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``flagbench show``."""
+    add_run_argument(parser)
+    parser.add_argument("--task", metavar="NAME", help="task to show with all that is recorded of it (default: all)")
+    parser.add_argument(
+        "--format",
+        choices=("table", "markdown", "csv", "json"),
+        default="table",
+        help="format of the output (default table)",
+    )
+    parser.set_defaults(run=_show)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from flagbench.results.runs import find_run
+
+    run = find_run(options.path)
+    if options.task:
+        _show_task(_task_of(run, options.task), options.format)
+        return 0
+    tasks, averages, title = _rows(run)
+    if options.format == "table":
+        _show_run(run, title, tasks, averages, console())
+    else:
+        sys.stdout.write(encodable(_WRITTEN[options.format](run, [*tasks, *averages])))
+    return 0
+
+
+def _rows(run: Run) -> tuple[list[Row], list[Row], str]:
+    """Tasks and averages, as at the end of the run that evaluated them last, and the name of its benchmark."""
+    from flagbench.results.page.boards import averages_over, parts_of
+    from flagbench.results.table import rows
+    from flagbench.runners.commands.report import benchmarks
+
+    known = benchmarks()
+    averages: dict[str, Sequence[str]] = {}
+    for name, _, profile in parts_of(run, known):
+        if name in known:
+            averages |= averages_over(known[name], profile)
+    name = run.record.benchmark
+    title = known[name].title if name in known else name
+    return (*rows(list(run.record.tasks.values()), averages), title)
+
+
+def _show_run(run: Run, title: str, tasks: Sequence[Row], averages: Sequence[Row], out: Console) -> None:
+    from flagbench.results.data_state import DataState, footnotes
+    from flagbench.results.table import render
+
+    record = run.record
+    say(out, f"{record.model} at {record.revision}")
+    for line in record.evidence:
+        say(out, f"  {line}")
+    out.print(render(title, {record.model: (tasks, averages)}))
+    states = [DataState.of(task.data) for task in record.tasks.values() if task.status != "error"]
+    for line in footnotes(states, "see run.json"):
+        say(out, line)
+    finished = sorted(task.finished for task in record.tasks.values() if task.finished)
+    if finished:
+        say(out, f"finished {finished[-1]}; settings and timings in {run.folder / 'flagbench' / 'run.json'}")
+    for task in record.tasks.values():
+        if task.status == "error" or task.later_error:
+            say(out, f"flagbench: {task.name}: {task.error or task.later_error}")
+
+
+def _task_of(run: Run, name: str) -> TaskRecord:
+    """The record of a task.
+
+    Raises:
+        UnknownName: The run has none of this name.
+    """
+    from flagbench import UnknownName
+
+    by_name = {task.lower(): record for task, record in run.record.tasks.items()}
+    if name.lower() not in by_name:
+        raise UnknownName("task", name, run.record.tasks, "these are the tasks of the run")
+    return by_name[name.lower()]
+
+
+def _show_task(record: TaskRecord, format_: str) -> None:
+    """All that is recorded of a task, a line for each value."""
+    import json
+    from dataclasses import asdict
+
+    values = asdict(record)
+    if format_ == "json":
+        sys.stdout.write(encodable(json.dumps(values, ensure_ascii=False, indent=2) + "\n"))
+        return
+    lines = [("score", "" if record.score is None else f"{100 * record.score:.2f}"), *_leaves(values)]
+    if format_ == "table":
+        width = max(len(key) for key, _ in lines)
+        say(console(), *(f"{key:{width}}  {value}" for key, value in lines))
+        return
+    write = _csv if format_ == "csv" else _markdown
+    sys.stdout.write(encodable(write(("value of", "is"), lines)))
+
+
+def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """Each value of nested objects and lists with its place."""
+    if isinstance(value, Mapping) and value:
+        return [leaf for key, item in value.items() for leaf in _leaves(item, f"{path}.{key}" if path else str(key))]
+    if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        return [leaf for number, item in enumerate(value) for leaf in _leaves(item, f"{path}.{number}")]
+    return [(path, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))]
+
+
+def _json(run: Run, rows: Sequence[Row]) -> str:
+    import json
+
+    record = run.record
+    scores = [{"task": row.label, "type": row.kind, "score": row.score, "note": row.note} for row in rows]
+    return (
+        json.dumps(
+            {"model": record.model, "revision": record.revision, "benchmark": record.benchmark, "scores": scores},
+            ensure_ascii=False,
+            indent=2,
+        )
+        + "\n"
+    )
+
+
+def _percent(row: Row) -> str:
+    return "" if row.score is None else f"{100 * row.score:.2f}"
+
+
+def _csv(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Scores as they are recorded."""
+    import csv
+    import io
+
+    from flagbench.results.compare.text import of_spreadsheet
+
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([headings, *(map(of_spreadsheet, row) for row in rows)])
+    return out.getvalue()
+
+
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Scores in percent."""
+    from flagbench.results.compare.text import escaped
+
+    lines = [headings, ["---"] * len(headings), *(map(escaped, row) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+_WRITTEN = {
+    "json": _json,
+    "csv": lambda run, rows: _csv(_HEADINGS, [(row.label, row.kind, row.score, row.note) for row in rows]),
+    "markdown": lambda run, rows: _markdown(
+        _HEADINGS, [(row.label, row.kind, _percent(row), row.note) for row in rows]
+    ),
+}
