@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flagbench.runners.arguments import add_run_argument
@@ -164,7 +164,7 @@ def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-_WRITTEN = {
+_WRITTEN: Mapping[str, Callable[[Run, Sequence[Row]], str]] = {
     "json": _json,
     "csv": lambda run, rows: _csv(_HEADINGS, [(row.label, row.kind, row.score, row.note) for row in rows]),
     "markdown": lambda run, rows: _markdown(
