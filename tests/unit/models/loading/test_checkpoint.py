@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from flagbench import BadInput, UnknownName
-from flagbench.models.loading.checkpoint import Checkpoint, local_name, locate, with_weights
+from flagbench.models.loading.checkpoint import Checkpoint, local_name, locate, tokenizer_folder, with_weights
 from flagbench.models.loading.folder import read_json
 from flagbench.models.loading.registry import published
 from tests.checkpoints import write_json
@@ -475,3 +475,16 @@ def test_what_to_do_where_the_cache_of_the_hub_cannot_be_written(monkeypatch):
     assert str(caught.value).endswith(
         ": /home/me/.cache/huggingface/hub cannot be written; set HF_HOME to a folder that can"
     )
+
+
+@pytest.mark.parametrize(
+    ("with_tokenizer", "expected"), [((), "model"), ((0,), "0"), ((0, 1), "1"), ((0, 2), "2"), ((1,), "1")]
+)
+def test_of_several_adapters_the_last_with_a_tokenizer_brings_it(tmp_path, with_tokenizer, expected):
+    adapters = [tmp_path / str(number) for number in range(3)]
+    for folder in (tmp_path / "model", *adapters):
+        folder.mkdir()
+    for number in with_tokenizer:
+        (adapters[number] / "tokenizer.json").write_text("{}", encoding="utf-8")
+
+    assert tokenizer_folder(tmp_path / "model", adapters) == tmp_path / expected
