@@ -12,6 +12,7 @@ import json
 import os
 import stat
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NoReturn
 
@@ -155,6 +156,7 @@ def user_path(text: str | Path) -> Path:
     return path
 
 
+@lru_cache(maxsize=1 << 12)  # runs have files of the same names
 def check_name(name: str) -> str:
     """See that a name from a file, such as ``flagbench/per_query/A.json``, stays in the folder that it is relative to.
 
@@ -259,14 +261,13 @@ def _finite(digits: str) -> float:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
+    level = [value] if type(value) in (dict, list) else []
     for _ in range(DEEPEST + 1):
         level = [
             child
             for parent in level
-            if isinstance(parent, dict | list)
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) is dict or type(child) is list
         ]
         if not level:
             return

@@ -10,6 +10,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from flagbench.files import parse_json
+from flagbench.results.interning import Interned
 from flagbench.results.record import RunRecord
 from flagbench.results.shapes import check_shape
 from flagbench.results.values import Values
@@ -43,8 +44,12 @@ class Baseline:
         return "\n".join(lines) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Baseline | None:
+    def from_json(cls, text: str, interned: Interned | None = None) -> Baseline | None:
         """Read the text of a file; None where it is not a baseline. Record and values name their own versions.
+
+        Args:
+            text: Of the file.
+            interned: See ``RunRecord.from_json``.
 
         Raises:
             ValueError: It is not JSON, or a baseline of a later version or with damaged parts.
@@ -63,7 +68,7 @@ class Baseline:
             check_shape(_File, document)
         except ValueError as error:
             raise ValueError(f"it is not a baseline ({error})") from error
-        record = RunRecord.from_json(document["record"])
+        record = RunRecord.from_json(document["record"], interned)
         values = {}
         for name, its in document["values"].items():
             if name not in record.tasks:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flagbench import BadInput, in_one_line, printable
+from flagbench.results.interning import Interned
 from flagbench.results.runs import Run, labelled, read_run, run_files
 
 
@@ -62,11 +63,12 @@ def readable(files: Sequence[Path], within: Path, look: Callable[[Run], object])
 def _read_all(
     files: Mapping[Path, Path | None], look: Callable[[Run], object]
 ) -> tuple[list[Run], dict[Path, BadInput]]:
+    interned = Interned()
     runs: list[Run] = []
     faults: dict[Path, BadInput] = {}
     for file, within in files.items():
         try:
-            run = read_run(file, within)
+            run = read_run(file, within, interned)
             look(run)
             runs.append(run)
         except BadInput as fault:

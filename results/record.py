@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from typing_extensions import TypedDict
 
 from flagbench.files import parse_json
+from flagbench.results.interning import Interned
 from flagbench.results.migrations import RUN, SCHEMA_VERSION, current
 from flagbench.results.shapes import (
     CLOSED,
@@ -168,27 +169,39 @@ class RunRecord:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str | Mapping[str, Any]) -> RunRecord:
+    def from_json(cls, text: str | Mapping[str, Any], interned: Interned | None = None) -> RunRecord:
         """Read the text of a file, of this version or an earlier one.
 
         Args:
             text: Of the file, or the object in it.
+            interned: What records that were read before hold, of which this one takes what it has in common with them;
+                None for a record on its own.
 
         Raises:
             ValueError: It is no run record, or one of a later version.
         """
         data = current(text, RUN)
         check_shape(cls, data)
-        tasks = {name: _task(record) for name, record in data["tasks"].items()}
-        for name, task in tasks.items():
+        interned = interned or Interned()
+        tasks = {}
+        for name, record in data.pop("tasks").items():
+            task = _task(record, interned)
             if task.name != name:
                 raise ValueError(f"task {name} has the name {task.name!r} in its record")
             _check_score(task)
-        return cls(**data | {"evidence": tuple(data["evidence"]), "tasks": tasks})
+            tasks[task.name] = task
+        return cls(**interned.inside(data | {"evidence": tuple(data["evidence"])}), tasks=tasks)
 
 
-def _task(record: Mapping[str, Any]) -> TaskRecord:
-    return TaskRecord(**{**record, "files": tuple(record.get("files", ()))})
+_ALIKE = ("name", "kind", "status", "data", "search", "texts", "backend", "sample")
+"""Fields of a task that other tasks, or the same one of other runs, have alike."""
+
+
+def _task(record: Mapping[str, Any], interned: Interned) -> TaskRecord:
+    """A task of a record. Its settings name model and task, so that no others are equal; the parts of them are."""
+    alike = {name: interned(record[name]) for name in _ALIKE if record.get(name)}
+    files = interned(tuple(record.get("files", ())))
+    return TaskRecord(**{**record, **alike, "settings": interned.inside(record["settings"]), "files": files})
 
 
 def _check_score(task: TaskRecord) -> None:

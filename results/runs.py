@@ -12,6 +12,7 @@ from flagbench import BadInput, counted, first_few, in_one_line, printable
 from flagbench.files import inside, read_text
 from flagbench.results.baseline import Baseline
 from flagbench.results.data_state import DataState
+from flagbench.results.interning import Interned
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.shapes import ROUNDED as _ROUNDED
 from flagbench.results.values import Values
@@ -106,7 +107,8 @@ def find_all(paths: Sequence[Path]) -> list[Run]:
     Raises:
         BadInput: A path has none, or one is damaged or of a later version.
     """
-    return labelled([read_run(file, within) for file, within in run_files(paths).items()])
+    interned = Interned()
+    return labelled([read_run(file, within, interned) for file, within in run_files(paths).items()])
 
 
 def run_files(paths: Sequence[Path]) -> dict[Path, Path | None]:
@@ -335,12 +337,13 @@ def saved(run: Run) -> Baseline:
     return Baseline(run.record, values)
 
 
-def read_run(file: Path, within: Path | None) -> Run:
+def read_run(file: Path, within: Path | None, interned: Interned) -> Run:
     """Read a run.json or a baseline.
 
     Args:
         file: It.
         within: The folder that it was found in, which it may not be a link out of; None for a file that was named.
+        interned: See ``RunRecord.from_json``.
 
     Raises:
         BadInput: It cannot be read, or is damaged or of a later version.
@@ -348,8 +351,8 @@ def read_run(file: Path, within: Path | None) -> Run:
     fix = "leave it out, or run again"
     text = read_text(file if within is None else inside(within, file.relative_to(within), fix), fix)
     try:
-        baseline = Baseline.from_json(text)
-        record, kept = (baseline.record, baseline.values) if baseline else (RunRecord.from_json(text), None)
+        baseline = Baseline.from_json(text, interned)
+        record, kept = (baseline.record, baseline.values) if baseline else (RunRecord.from_json(text, interned), None)
     except ValueError as error:
         raise BadInput(
             f"{file} is not a run.json that can be read ({in_one_line(error)}); leave it out, or run again"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from flagbench import printable
@@ -19,6 +20,9 @@ _BOTH = ("query_max_length", "passage_max_length")
 _FULL = {"store": "full precision", "profile": "full"}
 """What the absence of a setting means."""
 
+_COMPARED = ("model", "reranker", *_FULL, "options")
+"""Settings of a task that are compared with those of another."""
+
 _SHOWN = 40
 """Characters of a text, such as an instruction."""
 
@@ -32,11 +36,14 @@ def settings_differ(first: RunRecord, second: RunRecord) -> str:
     Returns:
         One printable line; empty where nothing differs.
     """
-    changes: dict[str, None] = {}
+    unlike: dict[Hashable, tuple[TaskRecord, TaskRecord]] = {}
     for name, task in first.tasks.items():
         other = second.tasks.get(name)
         if other and "model" in task.settings and "model" in other.settings:
-            changes |= dict.fromkeys(_changes(task.settings, other.settings))
+            unlike.setdefault((_identity(task, "instruction"), _identity(other, "instruction")), (task, other))
+    changes: dict[str, None] = {}
+    for task, other in unlike.values():
+        changes |= dict.fromkeys(_changes(task.settings, other.settings))
     return _line(changes)
 
 
@@ -55,12 +62,37 @@ def settings_mixed(tasks: Iterable[TaskRecord], spec: Mapping[str, Any] | None =
         One printable line; empty where nothing differs, or the records do not tell.
     """
     known = [task for task in tasks if task.status != "error" and "model" in task.settings]
+    if len(known) < 2:
+        return ""
+    unlike: dict[Hashable, TaskRecord] = {}
+    for task in known:
+        unlike.setdefault((task.kind in RANKED, _identity(task)), task)
     changes: dict[str, None] = {}
-    for task in known[1:]:
+    for task in list(unlike.values())[1:]:
         changes |= dict.fromkeys(_changes_between(known[0], task))
-    for task in known if spec else ():
-        changes |= dict.fromkeys(_other_instructions(task, spec or {}))
-    return _line(changes) if len(known) > 1 else ""
+    prompts = _prompts(spec or {})
+    for task in known if prompts is not None else ():
+        changes |= dict.fromkeys(_other_instructions(task, prompts or ()))
+    return _line(changes)
+
+
+def _identity(task: TaskRecord, *others: str) -> Hashable:
+    """Which objects hold the settings that are compared: in records that are read, equal ones are one object."""
+    settings = task.settings
+    return tuple(id(settings[part]) if part in settings else None for part in (*_COMPARED, *others))
+
+
+Prompts = tuple[tuple[str, str], ...]
+
+
+def _prompts(spec: Mapping[str, Any]) -> Prompts | None:
+    """The instructions of a run's settings; None where these do not tell."""
+    prompts = spec.get("prompts")
+    if isinstance(prompts, list | tuple) and all(
+        isinstance(pair, list | tuple) and [type(each) for each in pair] == [str, str] for pair in prompts
+    ):
+        return tuple(map(tuple, prompts))
+    return None
 
 
 def _line(changes: Iterable[str]) -> str:
@@ -88,15 +120,17 @@ def _without(model: Any, keys: Iterable[str]) -> Any:
     return {key: value for key, value in model.items() if key not in keys} if isinstance(model, Mapping) else model
 
 
-def _other_instructions(task: TaskRecord, spec: Mapping[str, Any]) -> Iterator[str]:
+def _other_instructions(task: TaskRecord, prompts: Prompts) -> Iterator[str]:
     """Where a task ran with instructions that the run's settings, which are those of its last task, do not have."""
-    prompts, own = spec.get("prompts"), task.settings.get("instruction")
-    known = isinstance(prompts, list | tuple) and all(
-        isinstance(pair, list | tuple) and [type(each) for each in pair] == [str, str] for pair in prompts
-    )
-    if known and isinstance(own, Mapping):
-        said = {role: instruction_for(prompts or (), task.name, task.kind, str(role)) for role in own}
-        yield from _each(own, said, "", " instruction")
+    own = task.settings.get("instruction")
+    if isinstance(own, Mapping):
+        yield from _each(own, _instructions(prompts, task.name, task.kind, tuple(own)), "", " instruction")
+
+
+@lru_cache(maxsize=1 << 12)
+def _instructions(prompts: Prompts, task: str, kind: str, roles: tuple[str, ...]) -> Mapping[str, str]:
+    """The instructions that a task runs with, by role; the tasks of many runs ask for the same."""
+    return {role: instruction_for(prompts, task, kind, role) for role in roles}
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -131,7 +165,7 @@ def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
 
 def _same(before: Any, after: Any) -> bool:
     """Tell quickly that nothing differs; 0 and false are equal, and not the same."""
-    return bool(before == after) and repr(before) == repr(after)
+    return before is after or (bool(before == after) and repr(before) == repr(after))
 
 
 def _each(before: Any, after: Any, whose: str, what: str) -> Iterator[str]:

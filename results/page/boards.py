@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -105,14 +106,14 @@ Part = tuple[str, str, str]
 def parts_of(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[Part, dict[str, TaskRecord]]:
     """The tasks of a run by the board that they are on, but for the state of their data."""
     parts: dict[Part, dict[str, TaskRecord]] = {}
+    averages = [
+        (key, label, frozenset(tasks))
+        for key, benchmark in benchmarks.items()
+        for label, tasks in outermost(benchmark.averages).items()
+    ]
     # A failed task may have read no data, by which miniature data is known: it goes with the others of its benchmark.
     for name, record in sorted(run.record.tasks.items(), key=lambda each: each[1].status == "error"):
-        homes = [
-            (key, label)
-            for key, benchmark in benchmarks.items()
-            for label, tasks in outermost(benchmark.averages).items()
-            if name in tasks
-        ] or [(run.record.benchmark, "")]
+        homes = [(key, label) for key, label, tasks in averages if name in tasks] or [(run.record.benchmark, "")]
         for key, label in homes:
             profile = _profile(record, benchmarks.get(key))
             if record.status == "error" and profile == FULL:
@@ -221,4 +222,10 @@ def in_mini(record: TaskRecord, mini: Sequence[str]) -> bool:
         mini: The last folders of the path of the benchmark's miniature data; empty for none.
     """
     end = len(mini)
-    return bool(end) and Path(str(record.data.get("source", ""))).parts[-2 - end : -2] == tuple(mini)
+    return bool(end) and _folders(str(record.data.get("source", "")))[-2 - end : -2] == tuple(mini)
+
+
+@lru_cache(maxsize=1 << 12)
+def _folders(source: str) -> tuple[str, ...]:
+    """The parts of the path that data was read from; those of a benchmark have the same in all runs."""
+    return Path(source).parts

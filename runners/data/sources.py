@@ -23,6 +23,7 @@ from flagbench.files import user_path
 from flagbench.models.loading.hub import download
 from flagbench.runners.data import cards, file_digests
 from flagbench.runners.data.hub_files import COMMIT, commit_of
+from flagbench.runners.data.unlike_files import unlike_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +118,7 @@ class Source(ABC):
 
         from flagbench.runners.data.rows import InMemoryRows
 
-        folder, stream = self._stream(config, split)
+        folder, stream, files = self._stream(config, split)
 
         def rows() -> Dataset:
             rows = stream()
@@ -126,7 +127,7 @@ class Source(ABC):
                 raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
             return InMemoryRows.of(pa.concat_tables(tables, promote_options="default"), rows.features)
 
-        return _read_or_refuse(folder, rows)
+        return _read_or_refuse(folder, rows, files)
 
     def read_texts(self, config: str | None, split: str, columns: Sequence[str]) -> dict[str, TextColumn]:
         """Columns of strings of a split, for splits of any size: the rows lie in a temporary file.
@@ -143,7 +144,7 @@ class Source(ABC):
 
         from flagbench.runners.data.texts import TextColumn, on_disk
 
-        folder, stream = self._stream(config, split)
+        folder, stream, files = self._stream(config, split)
         schema = pa.schema([(column, pa.large_string()) for column in columns])
 
         def chosen() -> Iterator[pa.Table]:
@@ -152,12 +153,14 @@ class Source(ABC):
                 yield _strings(table, schema, f"{folder}: split '{split}'", begin)
                 begin += len(table)
 
-        table = _read_or_refuse(folder, lambda: on_disk(chosen(), schema))
+        table = _read_or_refuse(folder, lambda: on_disk(chosen(), schema), files)
         return {column: TextColumn(table.column(column)) for column in columns}
 
-    def _stream(self, config: str | None, split: str) -> tuple[Path, Callable[[], IterableDataset]]:
-        """A folder with the files of a split in it, and what streams their rows."""
-        from datasets.load import load_dataset
+    def _stream(
+        self, config: str | None, split: str
+    ) -> tuple[Path, Callable[[], IterableDataset], Callable[[], Sequence[Path]]]:
+        """A folder with the files of a split in it, what streams their rows, and what lists them."""
+        from datasets.load import load_dataset, load_dataset_builder
 
         folder = self.card()
         named = cards.files(folder, config)
@@ -167,9 +170,14 @@ class Source(ABC):
             )
         if not named:  # all files are needed where the card does not say which file is whose
             whole = self.files("*")
-            return whole, lambda: load_dataset(str(whole), name=config, split=split, streaming=True)
+
+            def files() -> Sequence[Path]:
+                return [Path(file) for file in load_dataset_builder(str(whole), name=config).config.data_files[split]]
+
+            return whole, lambda: load_dataset(str(whole), name=config, split=split, streaming=True), files
         folder = self.files(*(pattern.replace("**/", "*") for pattern in named[split]))
-        return folder, lambda: _stream_files(folder, named[split], split)
+        named_files = functools.partial(_files, folder, named[split], split)
+        return folder, lambda: _stream_files(named_files()), named_files
 
 
 @dataclass(frozen=True)
@@ -313,8 +321,11 @@ def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.T
     return table.select(schema.names).cast(schema)
 
 
-def _read_or_refuse(folder: Path, read: Callable[[], _Read]) -> _Read:
-    """Run a read of ``datasets`` and turn what it raises into one line, which names the file where its log does."""
+def _read_or_refuse(folder: Path, read: Callable[[], _Read], files: Callable[[], Sequence[Path]] = lambda: ()) -> _Read:
+    """Run a read of ``datasets`` and turn what it raises into one line, which names the file.
+
+    That is the one that its log names, else the first of the files that does not go with those before it.
+    """
     with _logged() as lines, _without_torch():
         try:
             return read()
@@ -324,7 +335,10 @@ def _read_or_refuse(folder: Path, read: Callable[[], _Read]) -> _Read:
             reason = str(error).strip().splitlines()
             message = reason[0] if reason else type(error).__name__
             named = [found[1] for found in map(_NAMES_FILE.match, lines) if found]
-            raise BadData(f"{named[0] if named else folder} cannot be read as a dataset: {message}") from error
+            unlike = "" if named else unlike_file(files, lambda file: _tables(_stream_files([file])))
+            raise BadData(
+                unlike or f"{named[0] if named else folder} cannot be read as a dataset: {message}"
+            ) from error
 
 
 @contextmanager
@@ -357,18 +371,21 @@ def _without_torch() -> Iterator[None]:
         datasets.config.TORCH_AVAILABLE = there
 
 
-def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> IterableDataset:
+def _files(folder: Path, patterns: Sequence[str], split: str) -> list[Path]:
+    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    if not files:
+        raise BadData(f"{folder}: no file matches {', '.join(patterns)}, which its README names for split '{split}'")
+    return files
+
+
+def _stream_files(files: Sequence[Path]) -> IterableDataset:
     """The rows of the files of one split, read by the datasets module for their ending."""
     from datasets.load import load_dataset
     from datasets.packaged_modules import _EXTENSION_TO_MODULE
 
-    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
-    if not files:
-        raise BadData(f"{folder}: no file matches {', '.join(patterns)}, which its README names for split '{split}'")
     endings = [suffix for suffix in files[0].suffixes if suffix not in _COMPRESSIONS]
     ending = endings[-1] if endings else ""
     if ending not in _EXTENSION_TO_MODULE:
         raise BadData(f"{files[0]}: rows in files of this kind are not read")
     module, options = _EXTENSION_TO_MODULE[ending]
-    data_files = {split: [str(path) for path in files]}
-    return load_dataset(module, data_files=data_files, split=split, streaming=True, **options)
+    return load_dataset(module, data_files=[str(path) for path in files], split="train", streaming=True, **options)

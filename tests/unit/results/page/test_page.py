@@ -17,6 +17,7 @@ from flagbench.results.table import rows
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import Examples
 from tests.unit.page_runs import page_run, page_task, worst_of
+from tests.unit.page_tree import read_page
 from tests.unit.page_views import KNOWN, assert_same_numbers, facts_of, made, scores_of, section, tasks_of
 
 
@@ -295,3 +296,13 @@ def test_of_many_runs_all_are_in_the_summary_and_the_first_have_their_tasks(tmp_
     assert scores == [f"{at}.00" for at in range(SHOWN)]
     assert tree.one("p", data_first="").words.startswith("Tasks and settings are shown for the first 50 of 53 runs")
     assert len(list(section(tree, "environment-1").all("th", scope="col"))) in (0, 1 + SHOWN, 2 * (1 + SHOWN))
+
+
+def test_one_task_is_counted_in_the_singular(tmp_path: Path) -> None:
+    folder = page_run(tmp_path, "org/one", page_task("A", 0.1, status="partial"))
+    averages = {"cmteb": replace(KNOWN["cmteb"], averages={"Avg": ["A"]})}
+    text = read_page(render.page(groups(find_all([folder]), averages), "en")).words
+    assert "0 of 1 task " in text
+    assert "1 of 1 task " in text  # shown, of those that the filters could hide
+    assert "C-MTEB Avg: no whole score for the only task" in text
+    assert "1 tasks" not in text

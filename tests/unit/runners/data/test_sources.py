@@ -198,3 +198,51 @@ def test_only_a_commit_is_known_to_be_one(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert HubRepo("org/data", "main").is_at(_COMMIT)
     assert not HubRepo("org/data", "main").is_at("main")
     assert not HubRepo("org/data", _COMMIT).is_at(_COMMIT[:8])
+
+
+_CARD = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: test\n    path: test-*\n---\n"
+
+
+@pytest.mark.parametrize("card", ["", _CARD])
+@pytest.mark.parametrize(
+    ("last", "fault"),
+    [
+        ({"text": "c", "label": {"x": 1}}, "column 'label' is struct<x: int64> in this file and int64 in that one"),
+        ({"text": "c", "label": "three"}, "column 'label' is string in this file and int64 in that one"),
+        ({"text": "c", "label": 3, "grade": 1}, "column 'grade' is in this file alone"),
+    ],
+)
+def test_the_file_that_does_not_go_with_those_before_it_is_named(
+    card: str, last: dict[str, object], fault: str, tmp_path: Path
+) -> None:
+    """Whether the card names the files or datasets finds them, and however the rows are read."""
+    for number, row in enumerate(({"text": "a", "label": 1}, {"text": "b", "label": 2}, last)):
+        (tmp_path / f"test-{number}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    if card:
+        (tmp_path / "README.md").write_text(card, encoding="utf-8")
+    expected = (
+        f"{tmp_path / 'test-2.jsonl'} cannot be read with test-0.jsonl: {fault}; "
+        "give all files of a split the same columns, of the same types"
+    )
+    source = Folder(tmp_path)
+    for read in (lambda: source.read(None, "test"), lambda: source.read_texts(None, "test", ["text"])):
+        with pytest.raises(BadData) as caught:
+            read()
+        assert str(caught.value) == expected
+
+
+def test_a_column_of_another_type_in_parquet_is_named_and_one_that_is_widened_is_read(tmp_path: Path) -> None:
+    """datasets takes whole numbers of any width for those of the first file, and an empty column for any."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def write(number: int, labels: pa.Array) -> None:
+        pq.write_table(pa.table({"text": ["a"], "label": labels}), tmp_path / f"test-{number}.parquet")
+
+    write(0, pa.array([1]))
+    write(1, pa.array([2], pa.int32()))
+    write(2, pa.array([None]))
+    assert Folder(tmp_path).read(None, "test")["label"] == [1, 2, None]
+    write(3, pa.array([["x"]]))
+    with pytest.raises(BadData, match=r"test-3\.parquet cannot be read with test-0\.parquet: column 'label' is list<"):
+        Folder(tmp_path).read(None, "test")
