@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from flagbench import BadData, in_one_line
-from flagbench.files import MIB, open_file, parse_json, read_json
+from flagbench.files import MIB, open_file, parse_json, read_json, shown_files
 
 Kind = Literal["jsonl", "json", "csv", "tsv", "parquet", "words"]
 
@@ -198,10 +198,9 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 
 def files_below(folder: Path) -> Sequence[RowFile]:
-    """The files of rows below a folder, by name; hidden ones, and those in hidden folders, are none."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and not path.is_dir() and (file := RowFile.of(path)):
-            found.append(file)
-    return found
+    """The files of rows below a folder, by name; hidden ones, and those in hidden folders, are none.
+
+    Raises:
+        BadData: As ``shown_files``.
+    """
+    return [file for path in shown_files(folder, "remove it", error=BadData) if (file := RowFile.of(path))]

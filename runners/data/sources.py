@@ -342,9 +342,7 @@ def _stream_files(folder: Path, patterns: Sequence[str], split: str) -> Iterable
     from datasets.load import load_dataset
     from datasets.packaged_modules import _EXTENSION_TO_MODULE
 
-    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
-    if not files:
-        raise BadData(f"{folder}: no file matches {', '.join(patterns)}, which its README names for split '{split}'")
+    files = cards.matching(folder, patterns, split)
     endings = [suffix for suffix in files[0].suffixes if suffix not in _COMPRESSIONS]
     ending = endings[-1] if endings else ""
     if ending not in _EXTENSION_TO_MODULE:

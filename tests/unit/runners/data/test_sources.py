@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,29 @@ def test_only_a_commit_is_known_to_be_one(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert HubRepo("org/data", "main").is_at(_COMMIT)
     assert not HubRepo("org/data", "main").is_at("main")
     assert not HubRepo("org/data", _COMMIT).is_at(_COMMIT[:8])
+
+
+@pytest.mark.parametrize(
+    "path", ["../else/test.jsonl", "data/../../test.jsonl", ".cache/test.jsonl", "data/.kept/test.jsonl"]
+)
+def test_a_card_does_not_name_files_whose_changes_would_not_be_seen(tmp_path: Path, path: str) -> None:
+    """A folder is known by the bytes of its own files that are not hidden, so no other file is read."""
+    folder = _card(tmp_path, f"- config_name: default\n  data_files:\n  - split: test\n    path: {path}\n")
+    with pytest.raises(BadData, match="leads out of the folder or to hidden files"):
+        cards.files(folder, None)
+
+
+def test_a_card_of_odd_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Lists that name one another have a text of gigabytes; it is not made."""
+    names = "abcdefghij"
+    lists = "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise(names))
+    bomb = f"a: &a [x, x]\n{lists}"
+    for text in (
+        f"{bomb}configs: *j\n",
+        f"{bomb}configs:\n- config_name: *j\n",
+        f"{bomb}configs:\n- config_name: default\n  data_files:\n  - split: *j\n    path: test.jsonl\n",
+        "configs:\n- config_name: default\n  data_files:\n  - split: test\n    path: '**test.jsonl'\n",
+    ):
+        (tmp_path / "README.md").write_text(f"---\n{text}---\n", encoding="utf-8")
+        with pytest.raises(BadData, match=r"fix its YAML$"):
+            list(cards.each_split(tmp_path))
