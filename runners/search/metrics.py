@@ -189,12 +189,17 @@ def _metrics(families: Sequence[str], cutoffs: Sequence[int]) -> list[Metric]:
 
 
 def _check(qrels: Qrels, run: Run) -> None:
+    from flagbench.runners.data.retrieval import check_grades  # with Arrow
+
     unknown = [query for query in run if query not in qrels]
     if unknown:
         raise BadData(
             f"no relevance judgements for {len(unknown):,} of {len(run):,} queries: {first_few(map(repr, unknown), 3)}"
         )
+    check_grades("the data", qrels)
     for query, passages in (*qrels.items(), *run.items()):
+        if any("\0" in each for each in (query, *passages)):  # where pytrec_eval would end it
+            raise BadData(f"an id of query {query!r:.80} has a NUL in it; fix the data")
         try:
             query.encode()
             "".join(passages).encode()

@@ -254,3 +254,17 @@ def test_the_flag_and_its_folder(tmp_path: Path) -> None:
     assert "has no files of rows" in line
     line = one_line(here("evaluate", RANDOM, "--benchmark", "own", "--data-set", tmp_path, "--mini"))
     assert "drop --mini" in line
+
+
+@pytest.mark.parametrize("names", [("bad", "good"), ("0", "1"), ("7", "8"), ("x", "y", "z")])
+def test_classes_of_any_names_have_the_scores_of_numbers(names: tuple[str, ...], tmp_path: Path) -> None:
+    """The accuracy is that of the same rows with 0, 1 and so on; labels of two splits are of one type."""
+    scores = []
+    for place, labels in (("named", names), ("numbered", [str(number) for number in range(len(names))])):
+        for split, rows in (("train", 24), ("test", 12)):
+            texts = [f"text {row} of {row % len(names)}" for row in range(rows)]
+            made = [{"text": text, "label": labels[row % len(names)]} for row, text in enumerate(texts)]
+            jsonl(tmp_path / place / "set" / f"{split}.jsonl", made)
+        record = evaluate(tmp_path / place / "set", tmp_path / f"out-{place}", "--no-store")["set"]
+        scores.append(score(record))
+    assert scores[0] == pytest.approx(scores[1], abs=1e-9)
