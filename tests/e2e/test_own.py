@@ -268,3 +268,21 @@ def test_classes_of_any_names_have_the_scores_of_numbers(names: tuple[str, ...],
         record = evaluate(tmp_path / place / "set", tmp_path / f"out-{place}", "--no-store")["set"]
         scores.append(score(record))
     assert scores[0] == pytest.approx(scores[1], abs=1e-9)
+
+
+def test_runs_over_own_data_have_a_report_and_a_leaderboard(tmp_path: Path) -> None:
+    """Own data is no fault of a run: nothing warns of it, and no text of the data is markup."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    beir(folder)
+    corpus = rows_of(folder / "corpus.jsonl")
+    jsonl(folder / "corpus.jsonl", [{**row, "text": f"<script>alert(1)</script>{row['text']}"} for row in corpus])
+    evaluate(folder, tmp_path / "out")
+    for language, said in (("en", "own data: 1"), ("zh", "自己的数据：1")):
+        page = tmp_path / f"{language}.html"
+        result = here("report", tmp_path / "out", "--html", page, "--lang", language)
+        assert result.returncode == 0, result.stderr
+        text = page.read_text(encoding="utf-8")
+        assert said in text
+        assert 'class="warn"' not in text
+        assert "<script>alert(1)" not in text
