@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +76,10 @@ class Source(ABC):
     def former_settings(self) -> dict[str, Any] | None:
         """The same as an earlier FlagBench wrote them; None where nothing has changed."""
         return None
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether what is written to a path would become a part of the data."""
+        return False
 
     @abstractmethod
     def known_commit(self) -> str | None:
@@ -254,6 +259,10 @@ class Folder(Source):
     def former_settings(self) -> dict[str, Any]:
         """See Source: names, sizes and times of the files."""
         return {"source": "folder", "files": file_digests.marks_of_folder(self.path)}
+
+    def holds(self, path: Path) -> bool:
+        """See Source."""
+        return Path(os.path.realpath(path)).is_relative_to(self.path)
 
     @functools.cached_property
     def _content(self) -> str:

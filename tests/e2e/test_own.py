@@ -286,3 +286,16 @@ def test_runs_over_own_data_have_a_report_and_a_leaderboard(tmp_path: Path) -> N
         assert said in text
         assert 'class="warn"' not in text
         assert "<script>alert(1)" not in text
+
+
+@pytest.mark.parametrize("flag", ["--output", "--store"])
+def test_results_and_vectors_do_not_go_into_the_data(flag: str, tmp_path: Path) -> None:
+    """What is written there would be new data to every later run, which so would never find a task finished."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    beir(folder)
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder / "out", tmp_path / "link" / "out"):
+        line = one_line(here("evaluate", RANDOM, "--benchmark", "own", "--data-set", folder, flag, place))
+        assert "is in the data of shop, which it would change: choose another" in line
+    assert not (folder / "out").exists()
