@@ -19,7 +19,7 @@ from flagbench.runners.data.rows import InMemoryRows
 from flagbench.runners.task import Task
 
 
-class _Classification(AbsTaskClassification):  # type: ignore[misc]
+class _Classification(AbsTaskClassification):
     """mteb's, for two classes of any names: its average precision takes the class 1 for the positive one."""
 
     def _calculate_scores(self, y_test: Any, y_pred: Any) -> Any:
