@@ -198,14 +198,14 @@ def _check(qrels: Qrels, run: Run) -> None:
         )
     check_grades("the data", qrels)
     for query, passages in (*qrels.items(), *run.items()):
-        if any("\0" in each for each in (query, *passages)):  # where pytrec_eval would end it
-            raise BadData(f"an id of query {query!r:.80} has a NUL in it; fix the data")
         try:
-            query.encode()
-            "".join(passages).encode()
+            ids = "".join((query, *passages))
+            ids.encode()
         except UnicodeEncodeError as error:
             # pytrec_eval does not look whether its own encoding worked, and takes the process down.
             raise BadData(f"an id of query {query!r} is not valid text (half of a surrogate pair)") from error
+        if "\0" in ids:  # where pytrec_eval would end it
+            raise BadData(f"an id of query {query!r:.80} has a NUL in it; fix the data")
 
 
 def _rank(reciprocal: float) -> int:
