@@ -125,7 +125,7 @@ class _Own(ThroughMteb):
         from flagbench.results.data_state import DataState
         from flagbench.suites.own.loading import made_task
 
-        data = _data_set(task, request)
+        data = _data_set(task)
         content = made_task(task, data, _refuse)
         verdict = DataVerdict(DataState.OWN, (), f"folder {data.folder}", content_of(task, content))
         return sampled(Loaded(task, verdict, content, notes=()), request.profile)
@@ -138,11 +138,20 @@ class _Own(ThroughMteb):
         """See Benchmark."""
         from flagbench.suites.own.reading import read
 
-        found: list[str] = []
-        read(_data_set(task, request), found.append)
-        yield from found[:_FAULTS_SHOWN]
-        if len(found) > _FAULTS_SHOWN:
-            yield f"{task.name}: and {len(found) - _FAULTS_SHOWN:,} more faults"
+        shown: list[str] = []
+        more = 0
+
+        def report(fault: str) -> None:
+            nonlocal more
+            if len(shown) < _FAULTS_SHOWN:
+                shown.append(fault)
+            else:
+                more += 1
+
+        read(_data_set(task), report)
+        yield from shown
+        if more:
+            yield f"{task.name}: and {more:,} more faults"
 
 
 OWN: Benchmark = _Own()
@@ -157,8 +166,18 @@ def _data_sets(request: RunRequest) -> tuple[DataSet, ...]:
     return find(folder)
 
 
-def _data_set(task: Task, request: RunRequest) -> DataSet:
-    return next(each for each in _data_sets(request) if each.name == task.name)
+def _data_set(task: Task) -> DataSet:
+    """The data set of a task, read anew: the others beside it are left alone.
+
+    Raises:
+        BadData: It is another one by now.
+    """
+    for data in find(Path(task.dataset)):
+        if data.name == task.name and _task(data) == task:
+            return data
+    raise BadData(
+        f"{task.dataset} has no longer the data set {task.name} that it had when this run began: start it again"
+    )
 
 
 def _task(data: DataSet) -> Task:

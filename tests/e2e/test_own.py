@@ -299,3 +299,16 @@ def test_results_and_vectors_do_not_go_into_the_data(flag: str, tmp_path: Path) 
         line = one_line(here("evaluate", RANDOM, "--benchmark", "own", "--data-set", folder, flag, place))
         assert "is in the data of shop, which it would change: choose another" in line
     assert not (folder / "out").exists()
+
+
+def test_many_faults_are_counted_and_the_first_are_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    beir(folder)
+    first = rows_of(folder / "corpus.jsonl")[0]
+    jsonl(folder / "corpus.jsonl", [*rows_of(folder / "corpus.jsonl"), *[first] * 70])
+    result = here("validate", RANDOM, "--benchmark", "own", "--data-set", folder, "--output", tmp_path / "out")
+    assert result.returncode == 2
+    lines = (result.stdout + result.stderr).splitlines()
+    assert sum("which is listed twice" in line for line in lines) == 50
+    assert any("shop: and 20 more faults" in line for line in lines)

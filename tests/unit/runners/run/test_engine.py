@@ -270,3 +270,16 @@ def test_data_that_changes_between_plan_and_load_gives_no_score(tmp_path: Path) 
     assert [record.status for record in finished.records] == ["success", "error"]
     assert finished.records[1].error == "the data of two has changed since this run began: start it again"
     assert finished.exit_code == 2
+
+
+def test_a_data_set_that_is_another_one_when_it_is_loaded_fails_in_one_line(tmp_path: Path) -> None:
+    rows = [{"sentence1": f"a{row}", "sentence2": f"b{row}", "score": row} for row in range(4)]
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "test.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    options = OwnOptions(data_set=tmp_path / "pairs")
+    plan = resolve(RunRequest(model="flagbench/random", benchmark="own", options=options, output=tmp_path / "out"))
+    (tmp_path / "pairs" / "task.toml").write_text('name = "renamed"\n', encoding="utf-8")
+    with LoadedModels() as loaded:
+        finished = engine.run(plan, Silent(), loaded)
+    assert "has no longer the data set pairs" in finished.records[0].error
+    assert finished.exit_code == 2
