@@ -23,6 +23,23 @@ _FIX = "fix the data"
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
+class _OfRows:
+    """Takes the faults of rows; those of a whole only where no row has one, since rows that are left out are none of it."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._none = True
+
+    def __call__(self, fault: str) -> None:
+        self._none = False
+        self._report(fault)
+
+    def whole(self, fault: str) -> None:
+        """Take a fault of a split or a data set."""
+        if self._none:
+            self._report(fault)
+
+
 def read(data: DataSet, report: Report) -> Mapping[str, SearchRows | pa.Table]:
     """The rows of each split that is needed: of retrieval and reranking for a search, else a table.
 
@@ -30,22 +47,23 @@ def read(data: DataSet, report: Report) -> Mapping[str, SearchRows | pa.Table]:
         data: The data set.
         report: Takes each fault.
     """
+    rows = _OfRows(report)
     if "qrels" in data.layout.needs:
-        return {split: _searched(data, split, report) for split in data.splits}
+        return {split: _searched(data, split, rows) for split in data.splits}
     splits = [*data.splits, *(["train"] if data.kind == "Classification" else [])]
     if data.kind == "Reranking":
-        return {split: _reranked(data, split, report) for split in splits}
-    tables = {split: _table(data, split, report) for split in splits}
+        return {split: _reranked(data, split, rows) for split in splits}
+    tables = {split: _table(data, split, rows) for split in splits}
     if data.kind == "Classification":
         tables = _of_one_type(tables)
-        _check_classes(data, tables, report)
-    return {split: _whole(data, split, table, report) for split, table in tables.items()}
+        _check_classes(data, tables, rows.whole)
+    return {split: _whole(data, split, table, rows.whole) for split, table in tables.items()}
 
 
 # Retrieval.
 
 
-def _searched(data: DataSet, split: str, report: Report) -> SearchRows:
+def _searched(data: DataSet, split: str, report: _OfRows) -> SearchRows:
     passages: dict[str, None] = {}
     corpus = on_disk(_corpus(data, split, passages, report), _CORPUS)
     queries: dict[str, str] = {}
@@ -59,12 +77,12 @@ def _searched(data: DataSet, split: str, report: Report) -> SearchRows:
     if "candidates" in data.layout.needs:
         candidates = _candidates(data, split, passages, queries, report)
     if not any(grade > 0 for its in qrels.values() for grade in its.values()):
-        report(f"{data.folder}: no query of {split} has a relevant passage: {_FIX}")
+        report.whole(f"{data.folder}: no query of {split} has a relevant passage: {_FIX}")
     table = pa.table({"id": list(queries), "text": list(queries.values())})
     return SearchRows(corpus, table, qrels, candidates)
 
 
-def _corpus(data: DataSet, split: str, passages: dict[str, None], report: Report) -> Iterator[pa.Table]:
+def _corpus(data: DataSet, split: str, passages: dict[str, None], report: _OfRows) -> Iterator[pa.Table]:
     """The corpus in batches; its ids are added to the passages."""
     columns = data.columns["corpus"]
     batch: list[tuple[str, str, str]] = []
@@ -80,7 +98,7 @@ def _corpus(data: DataSet, split: str, passages: dict[str, None], report: Report
             yield _batch(batch)
             batch = []
     if not passages:
-        report(f"{data.folder}: the corpus has no passages: {_FIX}")
+        report.whole(f"{data.folder}: the corpus has no passages: {_FIX}")
     yield _batch(batch)
 
 
@@ -149,7 +167,7 @@ def _candidates(
     return found
 
 
-def _reranked(data: DataSet, split: str, report: Report) -> SearchRows:
+def _reranked(data: DataSet, split: str, report: _OfRows) -> SearchRows:
     """Rows of a query with its positives and negatives: the candidates of a query are its own.
 
     Ids put negatives before positives where trec_eval breaks ties, as mteb's do for this form; a query without a
@@ -174,7 +192,7 @@ def _reranked(data: DataSet, split: str, report: Report) -> SearchRows:
         qrels[id_] = {passage: grade for passage, (_, grade) in judged.items()}
         candidates[id_] = list(judged)
     if not queries:
-        report(f"{data.folder}: {split} has no rows: {_FIX}")
+        report.whole(f"{data.folder}: {split} has no rows: {_FIX}")
     corpus = on_disk((_batch(rows[at : at + _ROWS_A_BATCH]) for at in range(0, len(rows), _ROWS_A_BATCH)), _CORPUS)
     return SearchRows(corpus, pa.table({"id": list(queries), "text": list(queries.values())}), qrels, candidates)
 

@@ -395,6 +395,22 @@ def test_all_faults_of_a_data_set_are_listed(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_that_are_left_out_are_no_fault_of_the_whole(tmp_path: Path) -> None:
+    """Of a split whose rows are all faulty nothing says that it has none."""
+    for make, change, count in (
+        (pairs, write("test.jsonl", [{**row, "score": "x"} for row in PAIRS]), 2),
+        (labelled, write("train.jsonl", [{**row, "label": None} for row in LABELLED]), 2),
+        (retrieval, write("corpus.jsonl", [{**row, "_id": None} for row in CORPUS]), 3 + 2),
+    ):
+        folder = tmp_path / make.__name__
+        folder.mkdir()
+        make(folder)
+        change(folder)
+        found = faults(folder)
+        assert len(found) == count, found
+        assert all(", line " in fault for fault in found)
+
+
 def test_data_sets_below_one_folder(tmp_path: Path) -> None:
     for name, make in (("a", retrieval), ("b", pairs), ("c", training)):
         (tmp_path / name).mkdir()
