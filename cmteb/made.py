@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 from datasets.table import InMemoryTable
@@ -17,12 +18,25 @@ from flagbench.cmteb.bridge import UNKNOWN_LANGUAGE
 from flagbench.runners.data.rows import InMemoryRows
 from flagbench.runners.task import Task
 
+
+class _Classification(AbsTaskClassification):
+    """mteb's, for two classes of any names: its average precision takes the class 1 for the positive one."""
+
+    def _calculate_scores(self, y_test: Any, y_pred: Any) -> Any:
+        labels = np.unique(y_test)
+        if len(labels) == 2 and 1 not in labels.tolist():
+            others = [each for each in np.unique(y_pred).tolist() if each not in labels]
+            number = {label: place for place, label in enumerate([*labels.tolist(), *others])}
+            y_test, y_pred = (np.array([number[label] for label in each]) for each in (y_test, y_pred))
+        return super()._calculate_scores(y_test, y_pred)
+
+
 _KINDS: Mapping[str, Any] = {
     "Retrieval": AbsTaskRetrieval,
     "Reranking": AbsTaskRetrieval,
     "STS": AbsTaskSTS,
     "PairClassification": AbsTaskPairClassification,
-    "Classification": AbsTaskClassification,
+    "Classification": _Classification,
     "Clustering": AbsTaskClusteringLegacy,
 }
 

@@ -208,6 +208,33 @@ def check_links(folder: Path) -> None:
                 )
 
 
+def shown_files(folder: Path, fix: str, *, error: type[BadInput] = BadInput) -> list[Path]:
+    """All that lies below a folder and is no folder, by name; what is hidden, or in a hidden folder, is left out.
+
+    Links to folders are followed, so that what is read through them is looked at.
+
+    Args:
+        folder: The folder.
+        fix: What to do about a link that cannot be followed, as the end of a sentence.
+        error: The kind of error that is raised.
+
+    Raises:
+        BadInput: A link leads to a folder around it, or to one that another link leads to: there would be no end.
+    """
+    found: list[Path] = []
+    followed: set[Path] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent, name) for name in folders):
+            if path.is_symlink():
+                target = _leads_to(path)
+                if target in followed or _leads_to(Path(parent)).is_relative_to(target):
+                    raise error(f"{path} is a link to a folder that it lies in or that is linked twice: {fix}")
+                followed.add(target)
+        found += [Path(parent, name) for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
 def _leads_to(path: Path) -> Path:
     # Not Path.resolve, which raises where links go in a circle.
     return Path(os.path.realpath(path))

@@ -6,7 +6,7 @@ A PEFT adapter is one as well; it stands for its base model with the adapter mer
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flagbench import BadInput, UnknownName
@@ -17,6 +17,8 @@ from flagbench.models.loading.folder import (
     M3_SPARSE_HEAD,
     MODULES,
     SETTINGS_PATTERNS,
+    FileStates,
+    file_states,
     files_read,
     hash_files,
     is_there,
@@ -53,6 +55,7 @@ class Checkpoint:
         revision: Commit on the hub; for a local folder a hash of the files.
         local: Whether the user gave a folder.
         adapters: PEFT adapters to merge into it, in order.
+        states: Of the files of a local folder, from before they were hashed.
     """
 
     directory: Path
@@ -60,6 +63,28 @@ class Checkpoint:
     revision: str
     local: bool
     adapters: tuple[Checkpoint, ...] = ()
+    states: FileStates = field(default=(), compare=False, repr=False)
+
+    def check_unchanged(self, *, allow_pickle: bool) -> None:
+        """See, once the model is loaded, that it was read from the files whose hash is its revision.
+
+        A training run may write a checkpoint anew while its evaluation waits for data. On another machine the folder
+        of this name may hold another checkpoint.
+
+        Args:
+            allow_pickle: As when it was found.
+
+        Raises:
+            BadInput: It was not.
+        """
+        for each in (self, *self.adapters):
+            if not each.states or file_states(each.directory, allow_pickle=allow_pickle) == each.states:
+                continue
+            if hash_files(each.directory, allow_pickle=allow_pickle) != each.revision:
+                raise BadInput(
+                    f"{each.directory} has changed since this run began, so that its scores would belong to no "
+                    "checkpoint: start the run again, on a copy where something writes to it"
+                )
 
     @property
     def transformer(self) -> Path:
@@ -120,8 +145,9 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
         if not is_adapter(directory / transformer_folder(directory)):
             _check_settings(directory)
         check_weights(directory, allow_pickle=allow_pickle)
+        states = file_states(directory, allow_pickle=allow_pickle)
         revision = hash_files(directory, allow_pickle=allow_pickle)
-        return Checkpoint(directory, local_name(directory), revision, local=True)
+        return Checkpoint(directory, local_name(directory), revision, local=True, states=states)
     if model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith("/"):
         raise BadInput(f"no such model directory: {model}")
     known = published()

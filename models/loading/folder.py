@@ -56,6 +56,10 @@ class ModuleRow:
         return self.type.rsplit(".", 1)[-1]
 
 
+FileStates = tuple[tuple[str, int, int, int, int, int], ...]
+"""Of each file its path, device, inode, size, and its times of modification and of change in nanoseconds."""
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a checkpoint; empty when the file is absent.
 
@@ -185,6 +189,19 @@ def hash_files(directory: Path, *, allow_pickle: bool) -> str:
             name = path.relative_to(directory).as_posix()
             digest.update(f"{name}\0".encode() + hashlib.file_digest(cast("BufferedReader", file), "sha256").digest())
     return digest.hexdigest()[:40]
+
+
+def file_states(directory: Path, *, allow_pickle: bool) -> FileStates:
+    """What tells without reading them whether the files that ``hash_files`` read may have changed since.
+
+    Raises:
+        BadInput: As ``files_read``.
+    """
+    states = ((path, path.stat()) for path in files_read(directory, allow_pickle=allow_pickle))
+    return tuple(
+        (str(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        for path, state in states
+    )
 
 
 def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:

@@ -63,13 +63,16 @@ class Model:
             backend: The matrix backend; None for the fastest that is exact.
 
         Raises:
-            BadInput: The files do not make a model.
+            BadInput: The files do not make a model, or have changed since it was found.
         """
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
         adapters = tuple(adapter.transformer for adapter in self.checkpoint.adapters) if self.checkpoint else ()
         modules = self.checkpoint.settings_folder if self.checkpoint else None
         loading = Loading(device, batch_size, trust_remote_code, allow_pickle, modules, adapters, self.cutoffs, backend)
-        return loader(self.spec.adapter)(self.spec, directory, loading)
+        adapter = loader(self.spec.adapter)(self.spec, directory, loading)
+        if self.checkpoint:
+            self.checkpoint.check_unchanged(allow_pickle=allow_pickle)
+        return adapter
 
 
 def has_files(model: str) -> bool:

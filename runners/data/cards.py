@@ -7,11 +7,15 @@ of its client for it.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flagbench import BadData, printable
+from flagbench.files import MIB, read_text
+
+_LARGEST = 16 * MIB
 
 _YAML = re.compile(r"^\s*---(?:\r\n|\r|\n)([\S\s]*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|$)")
 
@@ -23,10 +27,13 @@ def configs(folder: Path) -> list[dict[str, Any]]:
         BadData: The card cannot be read, or names them in another way.
     """
     card = folder / "README.md"
-    named = (_metadata(card) or {}).get("configs")
+    named = (_metadata(card) or {}).get("configs") if card.is_file() else None
     if not isinstance(named or [], list) or not all(isinstance(entry, dict) for entry in named or []):
         raise BadData(f"{card}: its configs are {_shown(named)} and not a list of tables; fix its YAML")
-    return [entry for entry in named or [] if "config_name" in entry]
+    configs = [entry for entry in named or [] if "config_name" in entry]
+    if odd := [entry["config_name"] for entry in configs if not isinstance(entry["config_name"], str | int)]:
+        raise BadData(f"{card}: the name of a config is {_shown(odd[0])}, and not a text; fix its YAML")
+    return configs
 
 
 def files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
@@ -50,16 +57,52 @@ def files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
         isinstance(each, dict) and {"split", "path"} <= each.keys() for each in rows
     ):
         return {}
-    prefix = f"{str(entry['data_dir']).strip('/')}/" if entry.get("data_dir") else ""
+    prefix = f"{beside.strip('/')}/" if isinstance(beside := entry.get("data_dir"), str) and beside else ""
     found: dict[str, list[str]] = {}
     for each in rows:
         paths = each["path"] if isinstance(each["path"], list) else [each["path"]]
-        if not paths or not all(isinstance(path, str) and path and not path.startswith("/") for path in paths):
+        if not isinstance(each["split"], str | int) or not paths or not all(map(_is_pattern, paths)):
             raise BadData(
-                f"{folder / 'README.md'}: the path of split '{each['split']}' is {_shown(each['path'])}, and not the "
-                "name of files in the folder; fix its YAML"
+                f"{folder / 'README.md'}: the path of split {_shown(each['split'])} is {_shown(each['path'])}, and not "
+                "the name of files in the folder; fix its YAML"
             )
-        found[str(each["split"])] = [prefix + path.removeprefix("./") for path in paths]
+        patterns = [prefix + path.removeprefix("./") for path in paths]
+        if lost := next((pattern for pattern in patterns if not _is_seen(pattern)), None):
+            raise BadData(
+                f"{folder / 'README.md'}: {printable(lost):.80}, the path of split {_shown(each['split'])}, leads out "
+                "of the folder or to hidden files, whose changes would not be seen; fix its YAML"
+            )
+        found[str(each["split"])] = patterns
+    return found
+
+
+def _is_pattern(path: object) -> bool:
+    return isinstance(path, str) and bool(path) and not path.startswith("/") and "\0" not in path
+
+
+def _is_seen(pattern: str) -> bool:
+    """Whether a pattern stays among the files by whose bytes a folder is known."""
+    return not any(part.startswith(".") for part in PurePosixPath(pattern).parts)
+
+
+def matching(folder: Path, patterns: Sequence[str], split: str) -> list[Path]:
+    """The files of a split, by name.
+
+    Raises:
+        BadData: There are none, or a pattern is none.
+    """
+    try:
+        found = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    except (ValueError, NotImplementedError) as error:
+        raise BadData(
+            f"{folder / 'README.md'}: {', '.join(map(printable, patterns))}, which it names for split "
+            f"'{printable(split)}', is no pattern of files ({error}); fix its YAML"
+        ) from error
+    if not found:
+        raise BadData(
+            f"{folder}: no file matches {', '.join(map(printable, patterns))}, which its README names for split "
+            f"'{printable(split)}'"
+        )
     return found
 
 
@@ -72,28 +115,22 @@ def each_split(folder: Path) -> Iterator[tuple[str, str, list[Path]]]:
     for entry in configs(folder):
         config = str(entry["config_name"])
         for split, patterns in files(folder, config).items():
-            found = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
-            if not found:
-                raise BadData(
-                    f"{folder}: no file matches {', '.join(patterns)}, which its README names for split '{split}'"
-                )
-            yield config, split, found
+            yield config, split, matching(folder, patterns, split)
 
 
 def _metadata(card: Path) -> dict[str, Any] | None:
-    """What is between the lines ``---`` at the top of a card; None without a card, and where it has none.
+    """What is between the lines ``---`` at the top of a card; None where it has none.
 
     Raises:
-        BadData: It is no YAML, or not a table.
+        BadData: It cannot be read, is no YAML, or not a table.
     """
     import yaml
 
-    if not card.is_file():
-        return None
+    text = read_text(card, "fix it, or copy it again", largest=_LARGEST, error=BadData)
     try:
-        block = _YAML.search(card.read_text(encoding="utf-8-sig"))
+        block = _YAML.search(text)
         values = yaml.load(block[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if block else None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError, LookupError, yaml.YAMLError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BadData(f"{card} cannot be read as a dataset: {reason}") from error
     if values is not None and not isinstance(values, dict):
@@ -102,4 +139,5 @@ def _metadata(card: Path) -> dict[str, Any] | None:
 
 
 def _shown(value: object) -> str:
-    return printable(f"{value!r:.60}")
+    # Not repr: a few hundred bytes of YAML whose lists name one another have a repr of gigabytes.
+    return printable(f"{reprlib.repr(value):.60}")

@@ -79,7 +79,7 @@ def check_texts(
     inner = kind.value_type if _is_list(kind) else kind
     if turns and pa.types.is_struct(inner):
         return
-    if not (pa.types.is_string(inner) or pa.types.is_large_string(inner)):
+    if not _is_text(inner):
         raise place.refuse(f"a value of type {inner} instead of a text", column, 0)
     if _is_list(kind):
         lengths = pc.list_value_length(values)
@@ -97,9 +97,11 @@ def check_ids(place: Place, column: str, ids: pa.ChunkedArray) -> None:
     """See that each id is there once.
 
     Raises:
-        BadData: One is missing or listed twice.
+        BadData: One is missing, listed twice, or has a NUL in it, at which trec_eval would end it.
     """
     check_present(place, column, ids, "no id")
+    if _is_text(ids.type):
+        _check_none(place, column, pc.match_substring(ids, "\0"), "an id with a NUL in it")
     if pc.count_distinct(ids).as_py() < len(ids):
         seen: set[Any] = set()
         for row, value in enumerate(ids.to_pylist()):
@@ -132,7 +134,7 @@ def check_numbers(
     """
     check_present(place, column, values, "no number")
     kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if _is_text(kind):
         digits = pc.match_substring_regex(values, r"^\s*[+-]?\d{1,18}\s*$") if whole else pc.equal(values, None)
         _check_none(place, column, pc.invert(pc.fill_null(digits, False)), "a text instead of a number")
         unsigned = pc.replace_substring_regex(pc.utf8_trim_whitespace(values), r"^\+", "")  # Arrow reads no plus
@@ -182,6 +184,10 @@ def check_in_step(place: Place, columns: Mapping[str, pa.ChunkedArray]) -> None:
             raise place.refuse(f"a value that is not a list of as many as {first} has", name, 0)
         lengths = [pc.fill_null(pc.list_value_length(each), 0) for each in (one, other)]
         _check_none(place, name, pc.not_equal(*lengths), f"another number of {name} than of {first}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from flagbench import BadData, BadInput
-from flagbench.files import MIB, open_file
+from flagbench.files import MIB, open_file, shown_files
 from flagbench.results.identity import settings_digest
 from flagbench.runners.request import cache_folder
 
@@ -41,11 +41,10 @@ def of_folder(folder: Path) -> str:
     """A digest of the names and bytes of all files below a folder, but for hidden ones, which are no data.
 
     Raises:
-        BadData: As ``of_file``.
+        BadData: As ``of_file`` and ``shown_files``.
     """
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-    return settings_digest({"files": [[name.as_posix(), of_file(folder / name)] for name in shown]})
+    paths = [path for path in shown_files(folder, "remove it", error=BadData) if path.is_file()]
+    return settings_digest({"files": [[path.relative_to(folder).as_posix(), of_file(path)] for path in paths]})
 
 
 def marks_of_folder(folder: Path) -> str:

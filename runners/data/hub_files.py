@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from flagbench import BadInput
@@ -17,6 +18,7 @@ from flagbench.files import MIB, open_file, read_text
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _GIT_HASH, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
+_SHARD = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})(\..*)")
 _METADATA = Path(".cache", "huggingface", "download")
 _MOST_METADATA = 1 << 12  # bytes; it has three short lines
 _UNREADABLE = "its content is not known"
@@ -25,21 +27,34 @@ _UNREADABLE = "its content is not known"
 def commit_of(folder: Path) -> str | None:
     """The commit that every file below a folder is of; None where one of them is not known to be.
 
+    None as well where a folder is a link, whose files are not looked at, or where a shard of a file has gone: the rows
+    of the others are not those of the commit.
+
     Args:
         folder: A snapshot in the hub's cache, or a folder that ``hf download --local-dir`` filled.
     """
     folder = folder.resolve()
-    files = sorted(
-        path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] != ".cache"
-    )
-    marks = tuple((path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    below = [path for path in sorted(folder.rglob("*")) if path.relative_to(folder).parts[0] != ".cache"]
+    names = [path.relative_to(folder).as_posix() for path in below if path.is_file()]
+    if any(path.is_symlink() and path.is_dir() for path in below) or not _whole(names):
+        return None
+    states = [(name, (folder / name).stat()) for name in names]
+    marks = tuple((name, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns) for name, at in states)
     return _commit_of(folder, marks)
 
 
+def _whole(names: Sequence[str]) -> bool:
+    """Whether each file that says by its name that it is one of several shards has all the others beside it."""
+    there: dict[tuple[str, int, str], set[int]] = {}
+    for shard in filter(None, map(_SHARD.fullmatch, names)):
+        there.setdefault((shard[1], int(shard[3]), shard[4]), set()).add(int(shard[2]))
+    return all(numbers == set(range(count)) for (_, count, _), numbers in there.items())
+
+
 @functools.lru_cache(maxsize=256)  # a task is loaded more than once, and the corpora of some have gigabytes
-def _commit_of(folder: Path, marks: tuple[tuple[str, int, int], ...]) -> str | None:
+def _commit_of(folder: Path, marks: tuple[tuple[str, int, int, int, int], ...]) -> str | None:
     commits: set[str] = set()
-    for name, _, _ in marks:
+    for name, *_ in marks:
         try:
             commit, etag = _in_cache(folder, name) or _in_metadata(folder, name)
             if not COMMIT.fullmatch(commit) or _hash(folder / name, etag) != etag:

@@ -12,6 +12,9 @@ from flagbench.runners.data.checks import Place, check_columns, check_numbers, c
 
 Qrels = Mapping[str, Mapping[str, int]]
 
+LARGEST_GRADE = 100_000
+"""Of a label: trec_eval counts passages by grade in a table of as many places, one for each query."""
+
 
 def check_pairs(place: Place, table: pa.Table, query: str, passage: str, relevance: str) -> None:
     """See that rows of labels have a query, a passage and a whole number, and each pair once.
@@ -29,7 +32,7 @@ def check_pairs(place: Place, table: pa.Table, query: str, passage: str, relevan
     check_columns(place, table.column_names, [query, passage, relevance])
     for column in (query, passage):
         check_present(place, column, table.column(column), "no id")
-    check_numbers(place, relevance, table.column(relevance), whole=True)
+    check_numbers(place, relevance, table.column(relevance), whole=True, most=LARGEST_GRADE)
     pairs = table.select([query, passage])
     counts = pairs.group_by([query, passage]).aggregate([([], "count_all")])
     twice = counts.filter(pc.greater(counts.column("count_all"), 1))
@@ -42,8 +45,27 @@ def check_pairs(place: Place, table: pa.Table, query: str, passage: str, relevan
         )
 
 
+def check_grades(source: str, qrels: Qrels) -> None:
+    """See that trec_eval can count the labels of each query.
+
+    Args:
+        source: Where they are, as the beginning of a sentence.
+        qrels: See ``check_labels``.
+
+    Raises:
+        BadData: See ``check_labels``.
+    """
+    for query, its in qrels.items():
+        highest = max(its.values(), default=0)
+        if not 0 <= highest <= LARGEST_GRADE:
+            raise BadData(
+                f"{source} has labels of query '{query:.80}' up to {highest:.6g}, and the highest is to be one of 0 to "
+                f"{LARGEST_GRADE:,}; fix the data"
+            )
+
+
 def check_labels(place: Place, qrels: Qrels, query_ids: Collection[str], passage_ids: Collection[str]) -> None:
-    """See that labels are of these queries and this corpus at all.
+    """See that labels are of these queries and this corpus at all, and that trec_eval can count them.
 
     Args:
         place: Of the labels.
@@ -52,8 +74,10 @@ def check_labels(place: Place, qrels: Qrels, query_ids: Collection[str], passage
         passage_ids: Of the corpus.
 
     Raises:
-        BadData: None of the judged queries, or of their passages, is there.
+        BadData: None of the judged queries, or of their passages, is there; a grade is beyond ``LARGEST_GRADE``, or
+            all those of a query are below 0, which takes the process down.
     """
+    check_grades(place.source, qrels)
     judged = {passage: None for its in qrels.values() for passage in its}
     for what, wanted, there in (("queries", list(qrels), query_ids), ("passages", list(judged), passage_ids)):
         known = there if isinstance(there, set | frozenset | dict) else set(there)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from flagbench import BadData, in_one_line
-from flagbench.files import MIB, open_file, parse_json, read_json
+from flagbench.files import MIB, open_file, parse_json, read_json, shown_files
 
 Kind = Literal["jsonl", "json", "csv", "tsv", "parquet", "words"]
 
@@ -39,7 +39,7 @@ ENDINGS: Mapping[str, Kind] = {
 _FIX = "fix the data"
 _LONGEST = 64 * MIB  # of a line: a passage is a text that somebody wrote
 _ROWS_A_READ = 10_000
-_SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}$")
+_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,14 @@ class RowFile:
         kind: How its rows are written.
         name: Its name without endings, and without the number of a shard: ``test`` of ``test-00000-of-00002.parquet``.
         compressed: Whether it is written with gzip.
+        shard: Its number among its shards, from 0, and how many these are; None where it is whole.
     """
 
     path: Path
     kind: Kind
     name: str
     compressed: bool = False
+    shard: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, path: Path) -> RowFile | None:
@@ -66,7 +68,9 @@ class RowFile:
         kind = ENDINGS.get(name.suffix.lower())
         if kind is None or (compressed and kind == "parquet"):
             return None
-        return cls(path, kind, _SHARD.sub("", name.stem), compressed)
+        shard = _SHARD.search(name.stem)
+        numbers = (int(shard[1]), int(shard[2])) if shard else None
+        return cls(path, kind, _SHARD.sub("", name.stem), compressed, numbers)
 
     def columns(self) -> list[str]:
         """The names of its columns, of JSON those of its first row; none of ``words``, and of a file without rows.
@@ -192,16 +196,48 @@ def _parquet(path: Path) -> Iterator[Any]:
     with open_file(path, _FIX, error=BadData) as handle:
         try:
             with pq.ParquetFile(handle) as file:
+                names = file.schema_arrow.names
+                if twice := next((name for name in names if names.count(name) > 1), None):
+                    raise BadData(f"{path} has two columns '{twice}': {_FIX}")
                 yield file
-        except (pa.ArrowException, OSError) as error:
+        # The last two: of values that Python does not have, such as texts of no characters and years beyond 9999.
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise BadData(f"{path} cannot be read as parquet ({in_one_line(error)}): copy it again") from error
 
 
 def files_below(folder: Path) -> Sequence[RowFile]:
-    """The files of rows below a folder, by name; hidden ones, and those in hidden folders, are none."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and not path.is_dir() and (file := RowFile.of(path)):
-            found.append(file)
-    return found
+    """The files of rows below a folder, by name; hidden ones, and those in hidden folders, are none.
+
+    Raises:
+        BadData: As ``shown_files``.
+    """
+    return [file for path in shown_files(folder, "remove it", error=BadData) if (file := RowFile.of(path))]
+
+
+def check_whole(files: Sequence[RowFile], what: str) -> None:
+    """See that files are each other's shards, or parts of different names, and none of them is missing.
+
+    Args:
+        files: All that hold the same thing.
+        what: They hold, for messages.
+
+    Raises:
+        BadData: Two have one name, in other folders or compressed and not; a shard is missing.
+    """
+    by_name: dict[str, dict[tuple[int, int] | None, RowFile]] = {}
+    for file in files:
+        parts = by_name.setdefault(file.name, {})
+        if (
+            same := parts.get(file.shard)
+            or parts.get(None)
+            or (parts and not file.shard and next(iter(parts.values())))
+        ):
+            raise BadData(f"{same.path} and {file.path} both hold {what}: remove one")
+        parts[file.shard] = file
+    for parts in by_name.values():
+        wanted = {(number, shard[1]) for shard in parts if shard for number in range(shard[1])}
+        if None not in parts and parts.keys() != wanted:
+            lost = sorted(wanted - parts.keys())
+            of = next(iter(parts.values())).path
+            which = f"shard {lost[0][0]:05} of {lost[0][1]:05} is missing" if lost else "it is beyond its shards"
+            raise BadData(f"{of} holds a part of {what}, and {which}: copy them again")

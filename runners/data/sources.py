@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import re
 import sys
 from abc import ABC, abstractmethod
@@ -77,6 +78,10 @@ class Source(ABC):
     def former_settings(self) -> dict[str, Any] | None:
         """The same as an earlier FlagBench wrote them; None where nothing has changed."""
         return None
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether what is written to a path would become a part of the data."""
+        return False
 
     @abstractmethod
     def known_commit(self) -> str | None:
@@ -176,7 +181,7 @@ class Source(ABC):
 
             return whole, lambda: load_dataset(str(whole), name=config, split=split, streaming=True), files
         folder = self.files(*(pattern.replace("**/", "*") for pattern in named[split]))
-        named_files = functools.partial(_files, folder, named[split], split)
+        named_files = functools.partial(cards.matching, folder, named[split], split)
         return folder, lambda: _stream_files(named_files()), named_files
 
 
@@ -266,6 +271,10 @@ class Folder(Source):
     def former_settings(self) -> dict[str, Any]:
         """See Source: names, sizes and times of the files."""
         return {"source": "folder", "files": file_digests.marks_of_folder(self.path)}
+
+    def holds(self, path: Path) -> bool:
+        """See Source."""
+        return Path(os.path.realpath(path)).is_relative_to(self.path)
 
     @functools.cached_property
     def _content(self) -> str:
@@ -369,13 +378,6 @@ def _without_torch() -> Iterator[None]:
         yield
     finally:
         datasets.config.TORCH_AVAILABLE = there
-
-
-def _files(folder: Path, patterns: Sequence[str], split: str) -> list[Path]:
-    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
-    if not files:
-        raise BadData(f"{folder}: no file matches {', '.join(patterns)}, which its README names for split '{split}'")
-    return files
 
 
 def _stream_files(files: Sequence[Path]) -> IterableDataset:

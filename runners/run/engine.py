@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
-from flagbench import FlagbenchError
+from flagbench import BadData, FlagbenchError
 from flagbench.files import check_name
 from flagbench.models.contract import Adapter, Scorer
 from flagbench.models.device import joint_device
@@ -20,6 +20,7 @@ from flagbench.models.loading.resolve import LoadedModels, Model
 from flagbench.models.spec import joint_name
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
+from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
@@ -140,6 +141,7 @@ class _Engine:
             self._progress.stage("loading data", 1)
             started = time.perf_counter()
             loaded = plan.benchmark.load(step.task, plan.snapshots, plan.request)
+            _check_unchanged(plan, step)
             load_seconds = time.perf_counter() - started
         except (Exception, SystemExit) as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
@@ -209,6 +211,20 @@ class _Engine:
             error=text,
             finished=_now(),
         )
+
+
+def _check_unchanged(plan: Plan, step: Step) -> None:
+    """See that what was loaded is the data that the settings of the step name.
+
+    Raises:
+        BadData: It was changed since the plan was made.
+    """
+    if step.settings["data"].get("source") != "folder":  # a commit of the hub does not change
+        return
+    now = Snapshots(plan.snapshots.root)  # the sources of the plan know what they found then
+    labels = [source.settings() for source in plan.benchmark.label_sources(step.task, now)]
+    if plan.benchmark.source(step.task, now).settings() != step.settings["data"] or labels != list(step.labels):
+        raise BadData(f"the data of {step.task.name} has changed since this run began: start it again")
 
 
 def _checked(files: Mapping[str, str]) -> dict[str, str]:

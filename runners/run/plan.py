@@ -149,6 +149,9 @@ def resolve(request: RunRequest) -> Plan:
 
     def step(task: Task) -> Step:
         source = benchmark.source(task, snapshots)
+        for flag, folder in (("--output", store.run_file.parent), ("--store", request.store)):
+            if folder is not None and source.holds(folder):
+                raise BadInput(f"{flag} {folder} is in the data of {task.name}, which it would change: choose another")
         beside = {"task": task_settings(benchmark, task)}
         settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **own, **beside}
         before = source.former_settings()

@@ -189,18 +189,23 @@ def _metrics(families: Sequence[str], cutoffs: Sequence[int]) -> list[Metric]:
 
 
 def _check(qrels: Qrels, run: Run) -> None:
+    from flagbench.runners.data.retrieval import check_grades  # with Arrow
+
     unknown = [query for query in run if query not in qrels]
     if unknown:
         raise BadData(
             f"no relevance judgements for {len(unknown):,} of {len(run):,} queries: {first_few(map(repr, unknown), 3)}"
         )
+    check_grades("the data", qrels)
     for query, passages in (*qrels.items(), *run.items()):
         try:
-            query.encode()
-            "".join(passages).encode()
+            ids = "".join((query, *passages))
+            ids.encode()
         except UnicodeEncodeError as error:
             # pytrec_eval does not look whether its own encoding worked, and takes the process down.
             raise BadData(f"an id of query {query!r} is not valid text (half of a surrogate pair)") from error
+        if "\0" in ids:  # where pytrec_eval would end it
+            raise BadData(f"an id of query {query!r:.80} has a NUL in it; fix the data")
 
 
 def _rank(reciprocal: float) -> int:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from flagbench import BadData, BadInput
 from flagbench.cmteb.benchmark import ThroughMteb
+from flagbench.models.contract import Role
 from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, text_model
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
 from flagbench.suites.own.layouts import DataSet, find
 from flagbench.suites.own.options import OwnOptions
+from flagbench.suites.own.task_file import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flagbench.models.loading.resolve import Model
+    from flagbench.models.spec import ModelSpec
     from flagbench.runners.data.snapshots import Snapshots
     from flagbench.runners.data.sources import Source
 
@@ -38,7 +41,7 @@ _METRICS: Mapping[str, Sequence[str]] = {
     "STS": ("cosine_spearman", "cosine_pearson", "spearman", "pearson"),
     "PairClassification": ("max_ap", "cosine_ap", "max_accuracy", "max_f1"),
     "Classification": ("accuracy", "f1", "ap"),
-    "Clustering": ("v_measure", "nmi"),
+    "Clustering": ("v_measure",),
 }
 """Other scores of mteb that may be the main one; of retrieval and reranking any at a cutoff."""
 
@@ -106,7 +109,11 @@ class _Own(ThroughMteb):
             for data in _data_sets(request)
             if data.said.instruction
         ]
-        return replace(model, spec=replace(model.spec, prompts=(*ours, *model.spec.prompts))) if ours else model
+        if not ours:
+            return model
+        prompted = replace(model.spec, prompts=(*ours, *model.spec.prompts))
+        _check_instructions(_data_sets(request), model.spec, prompted)
+        return replace(model, spec=prompted)
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark: what is recognised has all its files."""
@@ -118,7 +125,7 @@ class _Own(ThroughMteb):
         from flagbench.results.data_state import DataState
         from flagbench.suites.own.loading import made_task
 
-        data = _data_set(task, request)
+        data = _data_set(task)
         content = made_task(task, data, _refuse)
         verdict = DataVerdict(DataState.OWN, (), f"folder {data.folder}", content_of(task, content))
         return sampled(Loaded(task, verdict, content, notes=()), request.profile)
@@ -131,11 +138,20 @@ class _Own(ThroughMteb):
         """See Benchmark."""
         from flagbench.suites.own.reading import read
 
-        found: list[str] = []
-        read(_data_set(task, request), found.append)
-        yield from found[:_FAULTS_SHOWN]
-        if len(found) > _FAULTS_SHOWN:
-            yield f"{task.name}: and {len(found) - _FAULTS_SHOWN:,} more faults"
+        shown: list[str] = []
+        more = 0
+
+        def report(fault: str) -> None:
+            nonlocal more
+            if len(shown) < _FAULTS_SHOWN:
+                shown.append(fault)
+            else:
+                more += 1
+
+        read(_data_set(task), report)
+        yield from shown
+        if more:
+            yield f"{task.name}: and {more:,} more faults"
 
 
 OWN: Benchmark = _Own()
@@ -150,8 +166,18 @@ def _data_sets(request: RunRequest) -> tuple[DataSet, ...]:
     return find(folder)
 
 
-def _data_set(task: Task, request: RunRequest) -> DataSet:
-    return next(each for each in _data_sets(request) if each.name == task.name)
+def _data_set(task: Task) -> DataSet:
+    """The data set of a task, read anew: the others beside it are left alone.
+
+    Raises:
+        BadData: It is another one by now.
+    """
+    for data in find(Path(task.dataset)):
+        if data.name == task.name and _task(data) == task:
+            return data
+    raise BadData(
+        f"{task.dataset} has no longer the data set {task.name} that it had when this run began: start it again"
+    )
 
 
 def _task(data: DataSet) -> Task:
@@ -167,6 +193,27 @@ def _task(data: DataSet) -> Task:
         main_score=main_score,
         group=_GROUP,
     )
+
+
+def _check_instructions(sets: Sequence[DataSet], before: ModelSpec, after: ModelSpec) -> None:
+    """See that the instruction of each data set is that of no other, which a name such as STS or query would make it.
+
+    Raises:
+        BadData: One is.
+    """
+    for data in sets:
+        its_role = "query" if data.kind in ("Retrieval", "Reranking") else "symmetric"
+        for role in get_args(Role):
+            wanted = before.instruction(data.name, data.kind, role)
+            if data.said.instruction and role == its_role:
+                wanted = data.said.instruction
+            elif data.said.instruction and its_role == "symmetric":
+                continue  # its texts have no other role
+            if after.instruction(data.name, data.kind, role) != wanted:
+                raise BadData(
+                    f"{data.folder}: {data.name} would get the instruction of another data set, whose name stands for "
+                    f"several: give that one another name in its {NAME}"
+                )
 
 
 def _metric(data: DataSet) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from flagbench import BadData, first_few
+from flagbench import BadData, first_few, printable
 from flagbench.files import user_path
 from flagbench.runners.data import cards
-from flagbench.runners.data.row_files import RowFile, files_below
+from flagbench.runners.data.row_files import RowFile, check_whole, files_below
 from flagbench.suites.own.task_file import NAME, TaskFile, read_task_file
 
 Groups = Mapping[tuple[str, str], Sequence[RowFile]]
@@ -79,6 +80,9 @@ LAYOUTS: Sequence[Layout] = (
     Layout("texts with labels", "Classification", {"rows": ("text", "label")}),
 )
 _TRAIN = "train"
+_NAME = re.compile(r"[^\s.+=@-][^/\\,;:*?|<>&\"']*(?<!\s)")
+_LONGEST_NAME = 150  # bytes: it is the beginning of names of files
+_NO_NAMES = {"model_meta"}  # whose file lies beside those of the tasks
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def find(folder: Path) -> tuple[DataSet, ...]:
     folder = user_path(folder).resolve()
     if not folder.is_dir():
         raise BadData(f"--data-set {folder}: no such folder; it holds the files of a data set, or folders that do")
-    if (folder / NAME).exists() or _groups(folder):
+    if os.path.lexists(folder / NAME) or _groups(folder):
         return tuple(_data_sets(folder))
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     if not below:
@@ -211,6 +215,7 @@ def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> Da
         BadData: They make none, or several.
     """
     for (holds, split), files in groups.items():
+        check_whole(files, f"the {holds}{f' of {split}' if split else ''}")
         kinds = {file.kind for file in files}
         if len(kinds) > 1:
             raise BadData(
@@ -233,11 +238,49 @@ def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> Da
         raise BadData(f"{folder} may be {titles}: give each its own folder, or say which with type in {folder / NAME}")
     layout, columns = fitting[0]
     kind = said.type or layout.kind
+    _check_said(folder, columns, said)
     splits = _splits(folder, layout, kind, groups, said)
-    name = (said.name or folder.name) + (f"-{subset}" if subset else "")
+    for holds, split in ((holds, split) for holds in layout.needs for split in splits):
+        if len(both := [groups[key][0].path.name for key in ((holds, split), (holds, "")) if key in groups]) > 1:
+            raise BadData(f"{folder}: {' and '.join(both)} both hold the {holds} of {split}: remove one")
+    name = _checked_name(folder, (said.name or folder.name) + (f"-{subset}" if subset else ""))
     names = first_few((str(file.path.relative_to(folder)) for files in groups.values() for file in files), 4)
     evidence = (f"{name}: {kind}, {layout.title}, from {names}; scored on {', '.join(splits)}",)
     return DataSet(name, folder, layout, kind, splits, groups, columns, said, evidence)
+
+
+def _checked_name(folder: Path, name: str) -> str:
+    """The name of a task, which is that of its files, one of a list on the command line, and a word of tables.
+
+    Raises:
+        BadData: It is none.
+    """
+    if (
+        name.isprintable()
+        and _NAME.fullmatch(name)
+        and len(name.encode()) <= _LONGEST_NAME
+        and name.lower() not in _NO_NAMES
+    ):
+        return name
+    raise BadData(
+        f"{printable(folder)}: '{printable(name):.60}' cannot be the name of a task, which is one of files, tables and "
+        f"lists (at most {_LONGEST_NAME} bytes, a letter or digit first, no comma or quote): rename the folder, or "
+        f"give a name in its {NAME}"
+    )
+
+
+def _check_said(folder: Path, columns: Mapping[str, Mapping[str, str]], said: TaskFile) -> None:
+    """See that each column that a task.toml names is read.
+
+    Raises:
+        BadData: One is not.
+    """
+    used = {what for of_files in columns.values() for what in of_files}
+    for what, column in said.columns.items():
+        if what not in used:
+            reason = f"{column}, and no file that has to have it does" if what in NAMES else "something that is none"
+            known = ", ".join(dict.fromkeys(used))
+            raise BadData(f"{folder / NAME}: columns.{what} names {reason}: remove it; read here are {known}")
 
 
 def _with_labels_of_default(groups: Groups) -> Groups:
@@ -256,7 +299,8 @@ def _columns_of(groups: Groups, holds: str) -> Sequence[str]:
         if not columns:
             raise BadData(f"{file.path} has no rows: remove it, or copy it again")
         found.append(columns)
-    return [column for column in found[0] if all(column in others for others in found)]
+    shared = set(found[0]).intersection(*found)
+    return [column for column in found[0] if column in shared]
 
 
 def _match(
@@ -302,6 +346,8 @@ def _splits(folder: Path, layout: Layout, kind: str, groups: Groups, said: TaskF
             )
         there = [split for split in there if split != _TRAIN]
     if said.splits:
+        if twice := next((split for split in said.splits if said.splits.count(split) > 1), None):
+            raise BadData(f"{folder / NAME} names the split {twice} twice: name it once")
         if absent := [split for split in said.splits if split not in there]:
             raise BadData(f"{folder / NAME} names the split {absent[0]}, and {folder} has {', '.join(there) or 'none'}")
         return tuple(said.splits)

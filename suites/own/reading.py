@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from flagbench.cmteb.made import SearchRows
+from flagbench.runners.data.retrieval import LARGEST_GRADE
 from flagbench.runners.data.row_files import RowFile
 from flagbench.runners.data.texts import on_disk
 from flagbench.suites.own.layouts import DataSet
@@ -18,6 +20,24 @@ Report = Callable[[str], None]
 _ROWS_A_BATCH = 10_000
 _CORPUS = pa.schema([(name, pa.large_string()) for name in ("id", "title", "text")])
 _FIX = "fix the data"
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+
+
+class _OfRows:
+    """Takes the faults of rows; those of a whole only where no row has one, for rows left out are none of it."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._none = True
+
+    def __call__(self, fault: str) -> None:
+        self._none = False
+        self._report(fault)
+
+    def whole(self, fault: str) -> None:
+        """Take a fault of a split or a data set."""
+        if self._none:
+            self._report(fault)
 
 
 def read(data: DataSet, report: Report) -> Mapping[str, SearchRows | pa.Table]:
@@ -27,19 +47,23 @@ def read(data: DataSet, report: Report) -> Mapping[str, SearchRows | pa.Table]:
         data: The data set.
         report: Takes each fault.
     """
+    rows = _OfRows(report)
     if "qrels" in data.layout.needs:
-        return {split: _searched(data, split, report) for split in data.splits}
+        return {split: _searched(data, split, rows) for split in data.splits}
     splits = [*data.splits, *(["train"] if data.kind == "Classification" else [])]
     if data.kind == "Reranking":
-        return {split: _reranked(data, split, report) for split in splits}
-    tables = {split: _table(data, split, report) for split in splits}
-    return {split: _whole(data, split, table, report) for split, table in tables.items()}
+        return {split: _reranked(data, split, rows) for split in splits}
+    tables = {split: _table(data, split, rows) for split in splits}
+    if data.kind == "Classification":
+        tables = _of_one_type(tables)
+        _check_classes(data, tables, rows.whole)
+    return {split: _whole(data, split, table, rows.whole) for split, table in tables.items()}
 
 
 # Retrieval.
 
 
-def _searched(data: DataSet, split: str, report: Report) -> SearchRows:
+def _searched(data: DataSet, split: str, report: _OfRows) -> SearchRows:
     passages: dict[str, None] = {}
     corpus = on_disk(_corpus(data, split, passages, report), _CORPUS)
     queries: dict[str, str] = {}
@@ -53,12 +77,12 @@ def _searched(data: DataSet, split: str, report: Report) -> SearchRows:
     if "candidates" in data.layout.needs:
         candidates = _candidates(data, split, passages, queries, report)
     if not any(grade > 0 for its in qrels.values() for grade in its.values()):
-        report(f"{data.folder}: no query of {split} has a relevant passage: {_FIX}")
+        report.whole(f"{data.folder}: no query of {split} has a relevant passage: {_FIX}")
     table = pa.table({"id": list(queries), "text": list(queries.values())})
     return SearchRows(corpus, table, qrels, candidates)
 
 
-def _corpus(data: DataSet, split: str, passages: dict[str, None], report: Report) -> Iterator[pa.Table]:
+def _corpus(data: DataSet, split: str, passages: dict[str, None], report: _OfRows) -> Iterator[pa.Table]:
     """The corpus in batches; its ids are added to the passages."""
     columns = data.columns["corpus"]
     batch: list[tuple[str, str, str]] = []
@@ -74,7 +98,7 @@ def _corpus(data: DataSet, split: str, passages: dict[str, None], report: Report
             yield _batch(batch)
             batch = []
     if not passages:
-        report(f"{data.folder}: the corpus has no passages: {_FIX}")
+        report.whole(f"{data.folder}: the corpus has no passages: {_FIX}")
     yield _batch(batch)
 
 
@@ -96,6 +120,9 @@ def _qrels(
         grade = _whole_number(file, number, row, columns["relevance"], report)
         query, passage = ids
         if query is None or passage is None or grade is None:
+            continue
+        if not 0 <= grade <= LARGEST_GRADE:
+            report(f"{file.place(number)} has the relevance {grade:.6g}, not one of 0 to {LARGEST_GRADE:,}: {_FIX}")
             continue
         for id_, known, what in ((query, queries, "queries"), (passage, passages, "corpus")):
             if id_ not in known:
@@ -121,16 +148,26 @@ def _candidates(
             report(f"{file.place(number)} has no list of passages in column {columns['corpus-ids']}: {_FIX}")
             continue
         ids = [str(each) for each in listed]
+        if query is None:
+            continue
+        for fault, wrong in (
+            (f"candidates of '{query:.80}', which is not in the queries", query not in queries),
+            (f"a second list of candidates of '{query:.80}'", query in found),
+            (f"a candidate of '{query:.80}' twice", len(set(ids)) < len(ids)),
+            ("a candidate that is no id", not all(isinstance(each, str | int) for each in listed)),
+        ):
+            if wrong:
+                report(f"{file.place(number)} has {fault}: {_FIX}")
         if absent := [id_ for id_ in ids if id_ not in passages]:
             report(f"{file.place(number)} has the candidate '{absent[0]:.80}', which is not in the corpus: {_FIX}")
-        elif query is not None:
+        else:
             found[query] = ids
     if lacking := [query for query in queries if query not in found]:
         report(f"{data.folder}: query '{lacking[0]:.80}' of {split} has no candidates: {_FIX}")
     return found
 
 
-def _reranked(data: DataSet, split: str, report: Report) -> SearchRows:
+def _reranked(data: DataSet, split: str, report: _OfRows) -> SearchRows:
     """Rows of a query with its positives and negatives: the candidates of a query are its own.
 
     Ids put negatives before positives where trec_eval breaks ties, as mteb's do for this form; a query without a
@@ -155,7 +192,7 @@ def _reranked(data: DataSet, split: str, report: Report) -> SearchRows:
         qrels[id_] = {passage: grade for passage, (_, grade) in judged.items()}
         candidates[id_] = list(judged)
     if not queries:
-        report(f"{data.folder}: {split} has no rows: {_FIX}")
+        report.whole(f"{data.folder}: {split} has no rows: {_FIX}")
     corpus = on_disk((_batch(rows[at : at + _ROWS_A_BATCH]) for at in range(0, len(rows), _ROWS_A_BATCH)), _CORPUS)
     return SearchRows(corpus, pa.table({"id": list(queries), "text": list(queries.values())}), qrels, candidates)
 
@@ -171,6 +208,7 @@ def _table(data: DataSet, split: str, report: Report) -> pa.Table:
         made = _sets(data, split, columns, report)
     else:
         made = _labelled(data, split, columns, report)
+        made["label"] = list(map(str, made["label"]))
         if data.kind == "Clustering":  # one set
             made = {"sentences": [made["text"]], "labels": [made["label"]]}
     return pa.table(made)
@@ -192,14 +230,14 @@ def _pairs(data: DataSet, split: str, columns: Mapping[str, str], report: Report
 
 
 def _labelled(data: DataSet, split: str, columns: Mapping[str, str], report: Report) -> dict[str, list[Any]]:
-    made: dict[str, list[Any]] = {"text": [], "label": []}
+    made: dict[str, list[Any]] = {"text": [], "label": []}  # labels of all splits are brought to one type later
     for file, number, row in _rows(data, "rows", split):
         text = _text(file, number, row, columns["text"], report)
         label = _label(file, number, row, columns["label"], row.get(columns["label"]), report)
         if text is not None and label is not None:
             made["text"].append(text)
             made["label"].append(label)
-    return {**made, "label": _of_one_type(made["label"])}
+    return made
 
 
 def _sets(data: DataSet, split: str, columns: Mapping[str, str], report: Report) -> dict[str, list[Any]]:
@@ -215,17 +253,27 @@ def _sets(data: DataSet, split: str, columns: Mapping[str, str], report: Report)
         labels = [_label(file, number, row, columns["labels"], value, report) for value in listed]
         if None not in labels:
             made["sentences"].append(texts)
-            made["labels"].append(labels)
-    every = _of_one_type([label for labels in made["labels"] for label in labels])
-    flat = iter(every)
-    return {**made, "labels": [[next(flat) for _ in labels] for labels in made["labels"]]}
+            made["labels"].append(list(map(str, labels)))
+    return made
 
 
-def _of_one_type(labels: Sequence[str | int]) -> list[Any]:
-    """Labels as numbers where all of them are, as mteb's are; else as texts."""
-    if all(isinstance(label, int) or (label.isdecimal() and str(int(label)) == label) for label in labels):
-        return [int(label) for label in labels]
-    return [str(label) for label in labels]
+def _of_one_type(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Labels as numbers where all of them in all splits are, as mteb's are; else as texts: 1 and "1" are one label."""
+    columns = {split: table.column("label") for split, table in tables.items()}
+    if all(_WHOLE.fullmatch(label) for column in columns.values() for label in column.unique().to_pylist()):
+        columns = {split: column.cast(pa.int64()) for split, column in columns.items()}
+    return {split: table.set_column(1, "label", columns[split]) for split, table in tables.items()}
+
+
+def _check_classes(data: DataSet, tables: Mapping[str, pa.Table], report: Report) -> None:
+    """See that the classes of a split can be found, and that its main score is one for so many."""
+    trained = set(tables["train"].column("label").to_pylist())
+    for split in data.splits:
+        there = set(tables[split].column("label").to_pylist())
+        if there and trained and not there & trained:
+            report(f"{data.folder}: no label of {split} is one of train: {_FIX}")
+        if data.said.metric == "ap" and len(there) != 2:
+            report(f"{data.folder}: the metric ap is for two classes, and {split} has {len(there)}: choose another")
 
 
 def _whole(data: DataSet, split: str, table: pa.Table, report: Report) -> pa.Table:
@@ -270,7 +318,7 @@ def _id(file: RowFile, number: int, row: Mapping[str, Any], column: str, report:
     value = row.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and value and "\0" not in value:
         return value
     report(f"{file.place(number)} has {_shown(value)} instead of an id in column {column}: {_FIX}")
     return None
@@ -299,8 +347,8 @@ def _texts(file: RowFile, number: int, row: Mapping[str, Any], column: str, repo
 def _number(file: RowFile, number: int, row: Mapping[str, Any], column: str, report: Report) -> float | None:
     value = row.get(column)
     try:
-        found = float(value) if not isinstance(value, bool) else None  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        found = float(value) if not isinstance(value, bool) and "_" not in str(value) else None  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
         found = None
     if found is not None and abs(found) < float("inf"):
         return found

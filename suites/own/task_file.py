@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flagbench import BadData
+from flagbench import BadData, in_one_line
 from flagbench.files import read_text
 from flagbench.results.shapes import CLOSED, Text, check_shape
 
@@ -57,12 +58,12 @@ def read_task_file(folder: Path) -> TaskFile:
         BadData: It is no TOML, or has a key or a value that is none of these.
     """
     path = folder / NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         return TaskFile()
     try:
         values = tomllib.loads(read_text(path, "fix it", largest=1 << 20, error=BadData))
         check_shape(TaskFile, values)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         known = ", ".join(each.name for each in fields(TaskFile))
-        raise BadData(f"{path} cannot be read ({error}): fix it; its keys are {known}") from error
+        raise BadData(f"{path} cannot be read ({in_one_line(error)}): fix it; its keys are {known}") from error
     return TaskFile(**values)

@@ -254,3 +254,61 @@ def test_the_flag_and_its_folder(tmp_path: Path) -> None:
     assert "has no files of rows" in line
     line = one_line(here("evaluate", RANDOM, "--benchmark", "own", "--data-set", tmp_path, "--mini"))
     assert "drop --mini" in line
+
+
+@pytest.mark.parametrize("names", [("bad", "good"), ("0", "1"), ("7", "8"), ("x", "y", "z")])
+def test_classes_of_any_names_have_the_scores_of_numbers(names: tuple[str, ...], tmp_path: Path) -> None:
+    """The accuracy is that of the same rows with 0, 1 and so on; labels of two splits are of one type."""
+    scores = []
+    for place, labels in (("named", names), ("numbered", [str(number) for number in range(len(names))])):
+        for split, rows in (("train", 24), ("test", 12)):
+            texts = [f"text {row} of {row % len(names)}" for row in range(rows)]
+            made = [{"text": text, "label": labels[row % len(names)]} for row, text in enumerate(texts)]
+            jsonl(tmp_path / place / "set" / f"{split}.jsonl", made)
+        record = evaluate(tmp_path / place / "set", tmp_path / f"out-{place}", "--no-store")["set"]
+        scores.append(score(record))
+    assert scores[0] == pytest.approx(scores[1], abs=1e-9)
+
+
+def test_runs_over_own_data_have_a_report_and_a_leaderboard(tmp_path: Path) -> None:
+    """Own data is no fault of a run: nothing warns of it, and no text of the data is markup."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    beir(folder)
+    corpus = rows_of(folder / "corpus.jsonl")
+    jsonl(folder / "corpus.jsonl", [{**row, "text": f"<script>alert(1)</script>{row['text']}"} for row in corpus])
+    evaluate(folder, tmp_path / "out")
+    for language, said in (("en", "own data: 1"), ("zh", "自己的数据：1")):
+        page = tmp_path / f"{language}.html"
+        result = here("report", tmp_path / "out", "--html", page, "--lang", language)
+        assert result.returncode == 0, result.stderr
+        text = page.read_text(encoding="utf-8")
+        assert said in text
+        assert 'class="warn"' not in text
+        assert "<script>alert(1)" not in text
+
+
+@pytest.mark.parametrize("flag", ["--output", "--store"])
+def test_results_and_vectors_do_not_go_into_the_data(flag: str, tmp_path: Path) -> None:
+    """What is written there would be new data to every later run, which so would never find a task finished."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    beir(folder)
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder / "out", tmp_path / "link" / "out"):
+        line = one_line(here("evaluate", RANDOM, "--benchmark", "own", "--data-set", folder, flag, place))
+        assert "is in the data of shop, which it would change: choose another" in line
+    assert not (folder / "out").exists()
+
+
+def test_many_faults_are_counted_and_the_first_are_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    beir(folder)
+    first = rows_of(folder / "corpus.jsonl")[0]
+    jsonl(folder / "corpus.jsonl", [*rows_of(folder / "corpus.jsonl"), *[first] * 70])
+    result = here("validate", RANDOM, "--benchmark", "own", "--data-set", folder, "--output", tmp_path / "out")
+    assert result.returncode == 2
+    lines = (result.stdout + result.stderr).splitlines()
+    assert sum("which is listed twice" in line for line in lines) == 50
+    assert any("shop: and 20 more faults" in line for line in lines)

@@ -1,3 +1,4 @@
+import os
 import shutil
 import warnings
 from dataclasses import replace
@@ -315,3 +316,17 @@ def test_a_flag_moves_the_vectors(tmp_path, write, overrides):
     plain = vectors(folder, Overrides(family=overrides.family))
 
     assert np.abs(vectors(folder, overrides) - plain).max() > 1e-2
+
+
+def test_a_checkpoint_that_changes_before_it_is_loaded_is_refused(tiny_bert, tmp_path):
+    """Its vectors would be kept under the hash of files that are no longer there; a new date alone changes nothing."""
+    weights = tiny_bert / "model.safetensors"
+    model = resolve_model(str(tiny_bert), None, Overrides(), **OPTIONS)
+    weights.touch()
+    assert model.load(device="cpu", batch_size=None, **OPTIONS).spec == model.spec
+    state, content = weights.stat(), bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns))  # the same size and date
+    with pytest.raises(BadInput, match="has changed since this run began"):
+        model.load(device="cpu", batch_size=None, **OPTIONS)

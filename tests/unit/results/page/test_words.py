@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from flagbench.results.page import LANGUAGES
+from flagbench.results.data_state import DataState
+from flagbench.results.page import LANGUAGES, Language
 from flagbench.results.page.facts import VERDICTS
 from flagbench.results.page.render import gain, percent
 from flagbench.results.page.words import Words, words
@@ -91,3 +92,11 @@ def test_numbers_in_words() -> None:
 def test_a_time_is_said_in_the_unit_that_fits(seconds: float | None, said: str) -> None:
     units = {"short_seconds": "{number} s", "minutes": "{number} min", "hours": "{number} h"}
     assert Words(units | {"unknown": "unknown", "instant": "instant"}, {}).duration(seconds) == said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("state", DataState)
+def test_every_state_of_data_has_its_words(language: Language, state: DataState) -> None:
+    name = state.name.lower()
+    assert words(language)(f"verdict_{name}")
+    assert words(language)(f"verdicts_{name}", count=7).endswith("7")

@@ -143,3 +143,24 @@ def test_a_folder_is_the_names_and_bytes_of_its_files(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"none\.jsonl cannot be read \(No such file or directory\): copy the data again"):
         of_file(tmp_path / "none.jsonl")
+
+
+def test_what_is_read_through_links_counts_and_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    outside, data = tmp_path / "outside", tmp_path / "data"
+    outside.mkdir()
+    data.mkdir()
+    (outside / "test.jsonl").write_text("{}", encoding="utf-8")
+    (data / "linked.jsonl").symlink_to(outside / "test.jsonl")
+    before = of_folder(data)
+    (outside / "test.jsonl").write_text("[]", encoding="utf-8")
+    assert of_folder(data) != before
+    (data / "linked.jsonl").unlink()
+    (data / "linked").symlink_to(outside)
+    before = of_folder(data)
+    (outside / "test.jsonl").write_text("{}", encoding="utf-8")
+    assert of_folder(data) != before
+    for target in (data, tmp_path, Path("/"), outside):
+        (data / "more").symlink_to(target)
+        with pytest.raises(BadData, match="is a link to a folder that it lies in or that is linked twice: remove it"):
+            of_folder(data)
+        (data / "more").unlink()

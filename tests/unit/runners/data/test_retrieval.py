@@ -97,3 +97,9 @@ def test_one_id_that_has_lost_its_zeros_is_enough_for_the_hint() -> None:
     assert said(check_pairs, rows(("a", "x", 1)), "q", "p", "grade").endswith(
         "lacks the column grade in split dev, labels (it has q, p, score)"
     )
+
+
+@pytest.mark.parametrize("grades", [{"x": -1}, {"x": -2, "y": -3}, {"x": 1, "y": 100_001}])
+def test_labels_that_trec_eval_cannot_count_are_refused(grades: dict[str, int]) -> None:
+    assert "has labels of query 'a' up to" in said(check_labels, {"a": grades}, ["a"], ["x", "y"])
+    check_labels(PLACE, {"a": {"x": 1, "y": -2}}, ["a"], ["x", "y"])

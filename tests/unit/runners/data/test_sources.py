@@ -7,12 +7,13 @@ import hashlib
 import json
 import logging
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from flagbench import BadData
-from flagbench.runners.data import sources
+from flagbench.runners.data import cards, sources
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder, HubRepo, Snapshot
 
@@ -246,3 +247,29 @@ def test_a_column_of_another_type_in_parquet_is_named_and_one_that_is_widened_is
     write(3, pa.array([["x"]]))
     with pytest.raises(BadData, match=r"test-3\.parquet cannot be read with test-0\.parquet: column 'label' is list<"):
         Folder(tmp_path).read(None, "test")
+
+
+@pytest.mark.parametrize(
+    "path", ["../else/test.jsonl", "data/../../test.jsonl", ".cache/test.jsonl", "data/.kept/test.jsonl"]
+)
+def test_a_card_does_not_name_files_whose_changes_would_not_be_seen(tmp_path: Path, path: str) -> None:
+    """A folder is known by the bytes of its own files that are not hidden, so no other file is read."""
+    folder = _card(tmp_path, f"- config_name: default\n  data_files:\n  - split: test\n    path: {path}\n")
+    with pytest.raises(BadData, match="leads out of the folder or to hidden files"):
+        cards.files(folder, None)
+
+
+def test_a_card_of_odd_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Lists that name one another have a text of gigabytes; it is not made."""
+    names = "abcdefghij"
+    lists = "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise(names))
+    bomb = f"a: &a [x, x]\n{lists}"
+    for text in (
+        f"{bomb}configs: *j\n",
+        f"{bomb}configs:\n- config_name: *j\n",
+        f"{bomb}configs:\n- config_name: default\n  data_files:\n  - split: *j\n    path: test.jsonl\n",
+        "configs:\n- config_name: default\n  data_files:\n  - split: test\n    path: '**test.jsonl'\n",
+    ):
+        (tmp_path / "README.md").write_text(f"---\n{text}---\n", encoding="utf-8")
+        with pytest.raises(BadData, match=r"fix its YAML$"):
+            list(cards.each_split(tmp_path))

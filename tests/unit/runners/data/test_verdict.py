@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -24,9 +26,9 @@ def _etag(name: str, content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def _downloaded(folder: Path, commit: str = _COMMIT) -> Path:
+def _downloaded(folder: Path, commit: str = _COMMIT, files: Mapping[str, bytes] = _FILES) -> Path:
     """As ``hf download --local-dir`` leaves it."""
-    for name, content in _FILES.items():
+    for name, content in files.items():
         metadata = folder / ".cache" / "huggingface" / "download" / f"{name}.metadata"
         for path in (folder / name, metadata):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +80,34 @@ def test_a_file_beside_them_a_second_commit_or_no_metadata_is_none(tmp_path: Pat
     assert commit_of(two) is None
     (tmp_path / "empty").mkdir()
     assert commit_of(tmp_path / "empty") is None
+
+
+def test_a_linked_folder_of_other_files_is_of_no_commit(tmp_path: Path) -> None:
+    """What is left in the folder is as the hub gave it, and the rows are read through the link."""
+    one = _downloaded(tmp_path / "one")
+    (one / "data").rename(tmp_path / "away")
+    (tmp_path / "away" / "test.parquet").write_bytes(b"PAR1 of other rows")
+    (one / "data").symlink_to(tmp_path / "away")
+    assert commit_of(one) is None
+
+
+def test_a_file_without_all_its_shards_is_of_no_commit(tmp_path: Path) -> None:
+    """Each shard that is there is the hub's; the rows of those that are not are missing."""
+    shards = [f"data/test-0000{number}-of-00002.parquet" for number in (0, 1)]
+    one = _downloaded(tmp_path / "one", files={name: name.encode() for name in shards})
+    assert commit_of(one) == _COMMIT
+    (one / shards[1]).unlink()
+    assert commit_of(one) is None
+
+
+def test_a_file_changed_under_its_size_and_date_is_of_no_commit(tmp_path: Path) -> None:
+    one = _downloaded(tmp_path / "one")
+    rows = one / "data" / "test.parquet"
+    state = rows.stat()
+    assert commit_of(one) == _COMMIT
+    rows.write_bytes(rows.read_bytes()[::-1])
+    os.utime(rows, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert commit_of(one) is None
 
 
 _CONTENT = {"test": Content(2, "0" * 32)}

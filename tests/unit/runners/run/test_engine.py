@@ -27,6 +27,7 @@ from flagbench.runners.run import engine
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.plan import Plan, resolve
 from flagbench.runners.task import Task
+from flagbench.suites.own.options import OwnOptions
 
 _TASKS = ("STSB", "LCQMC", "T2Reranking")
 _EMPTY = Outcome(files={}, shared={}, scores={}, search=None, seconds={}, texts={})
@@ -45,7 +46,13 @@ def _run(plan: Plan, faults: Mapping[str, Exception], evaluate: Callable[..., Ou
             raise faults[task.name]
         return Loaded(task, DataVerdict("official", (), "here"), None)
 
-    made = SimpleNamespace(name="cmteb", load=load, evaluate=evaluate or (lambda *_: _EMPTY))
+    made = SimpleNamespace(
+        name="cmteb",
+        load=load,
+        evaluate=evaluate or (lambda *_: _EMPTY),
+        source=plan.benchmark.source,
+        label_sources=plan.benchmark.label_sources,
+    )
     with LoadedModels() as loaded:
         return engine.run(replace(plan, benchmark=made), Silent(), loaded)  # type: ignore[arg-type]
 
@@ -246,3 +253,33 @@ def test_predictions_of_a_run_before_do_not_stand_for_this_one(request_: RunRequ
     assert _run(plan, {}, evaluate).exit_code == 1
     assert given == [plan.store.predictions if save else None]
     assert stale.exists() != save
+
+
+def test_data_that_changes_between_plan_and_load_gives_no_score(tmp_path: Path) -> None:
+    """The result would be known by the data that is no longer there, and be skipped when that comes back."""
+    rows = [{"sentence1": f"a{row}", "sentence2": f"b{row}", "score": row} for row in range(4)]
+    for name in ("one", "two"):
+        (tmp_path / "sets" / name).mkdir(parents=True)
+        (tmp_path / "sets" / name / "test.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    options = OwnOptions(data_set=tmp_path / "sets")
+    own = RunRequest(model="flagbench/random", benchmark="own", options=options, output=tmp_path / "out")
+    plan = resolve(own)
+    (tmp_path / "sets/two/test.jsonl").write_text("\n".join(map(json.dumps, rows[::-1])), encoding="utf-8")
+    with LoadedModels() as loaded:
+        finished = engine.run(plan, Silent(), loaded)
+    assert [record.status for record in finished.records] == ["success", "error"]
+    assert finished.records[1].error == "the data of two has changed since this run began: start it again"
+    assert finished.exit_code == 2
+
+
+def test_a_data_set_that_is_another_one_when_it_is_loaded_fails_in_one_line(tmp_path: Path) -> None:
+    rows = [{"sentence1": f"a{row}", "sentence2": f"b{row}", "score": row} for row in range(4)]
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "test.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    options = OwnOptions(data_set=tmp_path / "pairs")
+    plan = resolve(RunRequest(model="flagbench/random", benchmark="own", options=options, output=tmp_path / "out"))
+    (tmp_path / "pairs" / "task.toml").write_text('name = "renamed"\n', encoding="utf-8")
+    with LoadedModels() as loaded:
+        finished = engine.run(plan, Silent(), loaded)
+    assert "has no longer the data set pairs" in finished.records[0].error
+    assert finished.exit_code == 2

@@ -59,7 +59,10 @@ def request_(tmp_path: Path) -> RunRequest:
 
 def _run(plan: Plan, load: Callable[..., Any], evaluate: Callable[..., Any]) -> tuple[Any, list[tuple[Any, ...]]]:
     told = Told()
-    made = SimpleNamespace(name="cmteb", load=load, evaluate=evaluate)
+    real = plan.benchmark
+    made = SimpleNamespace(
+        name="cmteb", load=load, evaluate=evaluate, source=real.source, label_sources=real.label_sources
+    )
     with LoadedModels() as loaded:
         return engine.run(replace(plan, benchmark=made), told, loaded), told.said  # type: ignore[arg-type]
 

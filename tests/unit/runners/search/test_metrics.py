@@ -205,3 +205,15 @@ def test_passages_that_the_corpus_lacks_count_as_never_found() -> None:
     assert values["ndcg_at_2"]["q"] == pytest.approx(1 / (1 + 1 / math.log2(3)))
     assert values["precision_at_2"]["q"] == 0.5
     assert values["mrr_at_2"]["q"] == 1.0
+
+
+@pytest.mark.parametrize("grade", [-3, 3_000_000_000])
+def test_grades_that_take_trec_eval_down_are_refused(grade: int) -> None:
+    """Below 0 it writes before a table's begin, and it makes one of as many places as the highest grade."""
+    with pytest.raises(BadData, match=r"has labels of query 'q' up to .*fix the data"):
+        per_query({"q": {"d": grade}}, {"q": {"d": 1.0}}, cutoffs=(10,), rule="strict")
+
+
+def test_ids_that_trec_eval_would_cut_are_refused() -> None:
+    with pytest.raises(BadData, match="has a NUL in it"):
+        per_query({"q": {"d": 1}}, {"q": {"d\0a": 1.0, "d\0b": 0.5}}, cutoffs=(10,), rule="strict")

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flagbench import BadData
@@ -64,6 +66,24 @@ def training(folder: Path) -> None:
     write("train.jsonl", TRAINING)(folder)
 
 
+RANKED = {"q1": ["d1", "d2"], "q2": ["d2", "d3"]}
+
+
+def candidates(folder: Path) -> None:
+    retrieval(folder)
+    top_ranked({})(folder)
+
+
+def top_ranked(more: Mapping[str, list[str]]) -> Change:
+    rows = [{"query-id": query, "corpus-ids": ids} for query, ids in (*RANKED.items(), *more.items())]
+    return write("top_ranked.jsonl", rows)
+
+
+def parquet(folder: Path, first: pa.Array) -> None:
+    columns = {"sentence1": first, "sentence2": ["a", "b"], "score": [1, 2]}
+    pq.write_table(pa.table(columns), folder / "test.parquet")
+
+
 def faults(folder: Path) -> list[str]:
     """All that is wrong with a folder; one line where it is not recognised."""
     found: list[str] = []
@@ -97,6 +117,11 @@ SOUND: Mapping[str, Change] = {
         write("task.toml", '[columns]\nsentence1 = "left"\nsentence2 = "right"\nscore = "grade"\n')(f),
     ],
     "a byte order mark": lambda f: write("test.csv", "\ufeffsentence1,sentence2,score\na,b,1\nc,d,2\n")(f),
+    "shards": lambda f: [write(f"test-0000{n}-of-00002.jsonl", PAIRS)(f) for n in (0, 1)],
+    "labels as numbers and as texts": lambda f: [
+        write("train.jsonl", [{"text": "a", "label": 1}, {"text": "b", "label": "x"}])(f),
+        write("test.jsonl", [{"text": "a", "label": "1"}, {"text": "b", "label": "x"}])(f),
+    ],
     "clusters": lambda f: [write("test.jsonl", LABELLED)(f), write("task.toml", 'type = "Clustering"\n')(f)],
 }
 
@@ -146,6 +171,20 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
     "an unknown type": (pairs, write("task.toml", 'type = "STSS"\n'), r"task.toml cannot be read \(at type"),
     "no TOML": (pairs, write("task.toml", "x\n"), "task.toml cannot be read"),
     "a name that leads out": (pairs, write("task.toml", 'name = "../x"\n'), r"task.toml cannot be read \(at name"),
+    "a split twice": (pairs, write("task.toml", 'splits = ["test", "test"]\n'), "names the split test twice"),
+    "deep TOML": (pairs, write("task.toml", "a = " + "[" * 100_000), "task.toml cannot be read"),
+    "a column that is none": (
+        pairs,
+        write("task.toml", '[columns]\nsentense1 = "a"\n'),
+        "columns.sentense1 names some",
+    ),
+    "a column that no file has": (retrieval, write("task.toml", '[columns]\ntitle = "a"\n'), "columns.title names a,"),
+    "a link to nothing": (pairs, lambda f: (f / "task.toml").symlink_to(f / "gone"), "task.toml cannot be read"),
+    "a metric for two classes": (
+        lambda f: [write(f"{split}.jsonl", [{"text": t, "label": t} for t in "abc"])(f) for split in ("train", "test")],
+        write("task.toml", 'metric = "ap"\n'),
+        "ap is for two classes, and test has 3",
+    ),
     # Files.
     "not JSON": (retrieval, write("queries.jsonl", '{"_id": "q1"\n'), r"queries.jsonl, line 1 is not JSON"),
     "a key twice": (pairs, write("test.jsonl", '{"score": 1, "score": 2}\n'), "has the key 'score' twice"),
@@ -181,6 +220,29 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
         pairs,
         lambda f: [remove("test.jsonl")(f), write("test.csv", 'sentence1,sentence2,score\n"a,b,1\n')(f)],
         "is not CSV",
+    ),
+    "a shard that is missing": (
+        pairs,
+        lambda f: (f / "test.jsonl").rename(f / "test-00001-of-00002.jsonl"),
+        "shard 00000 of 00002 is missing",
+    ),
+    "a shard beside the whole": (pairs, write("test-00000-of-00001.jsonl", PAIRS), "both hold the rows of test"),
+    "a file and its gzip": (pairs, write("test.jsonl.gz", gzip.compress(lines(PAIRS).encode())), "both hold the rows"),
+    "a file in two folders": (pairs, write("data/test.jsonl", PAIRS), "both hold the rows of test: remove one"),
+    "labels of all and of the split": (
+        retrieval,
+        write("qrels.tsv", QRELS),
+        "test.tsv and qrels.tsv both hold the qrels of test",
+    ),
+    "texts of no characters": (
+        pairs,
+        lambda f: [remove("test.jsonl")(f), parquet(f, pa.array([b"\xff", b"b"]).cast(pa.string(), safe=False))],
+        "test.parquet cannot be read as parquet .*codec",
+    ),
+    "years that are none": (
+        pairs,
+        lambda f: [remove("test.jsonl")(f), parquet(f, pa.array([2**62, 1], pa.timestamp("us")))],
+        "test.parquet cannot be read as parquet .*out of range",
     ),
     # Rows.
     "an id twice": (retrieval, write("corpus.jsonl", [*CORPUS, CORPUS[0]]), "line 4 has the id 'd1', which is listed"),
@@ -257,6 +319,42 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
         "line 3 has the label 2, and a pair has 0 or 1",
     ),
     "one class alone": (labelled, write("train.jsonl", LABELLED[:1]), "train has one label alone"),
+    "a relevance below 0": (retrieval, write("qrels/test.tsv", QRELS + "q1\td2\t-2\n"), "has the relevance -2, not"),
+    "a relevance of gigabytes": (
+        retrieval,
+        write("qrels/test.tsv", QRELS + "q1\td2\t3000000000\n"),
+        "has the relevance 3e",
+    ),
+    "a relevance of 400 digits": (
+        retrieval,
+        write("qrels/test.tsv", QRELS + f"q1\td2\t1{'0' * 400}\n"),
+        "line 4 has '1000.* instead of a number",
+    ),
+    "a score with a line under it": (
+        pairs,
+        lambda f: [remove("test.jsonl")(f), write("test.csv", "sentence1,sentence2,score\na,b,1\nc,d,2\ne,f,1_0\n")(f)],
+        "'1_0' instead of a number",
+    ),
+    "an id with a NUL": (
+        retrieval,
+        write("corpus.jsonl", [*CORPUS, {"_id": "d1\0", "text": "x"}]),
+        "line 4 has .* instead of an id",
+    ),
+    "candidates of no query": (candidates, top_ranked({"q9": ["d1"]}), "of 'q9', which is not in the queries"),
+    "candidates twice": (candidates, top_ranked({"q1": ["d1"]}), "line 3 has a second list of candidates of 'q1'"),
+    "a candidate twice": (
+        retrieval,
+        write(
+            "top_ranked.jsonl",
+            [{"query-id": q, "corpus-ids": ["d1", "d2", d]} for q, d in (("q1", "d3"), ("q2", "d2"))],
+        ),
+        "line 2 has a candidate of 'q2' twice",
+    ),
+    "labels that no training row has": (
+        labelled,
+        write("test.jsonl", [{"text": "a", "label": "v"}, {"text": "b", "label": "w"}]),
+        "no label of test is one of train",
+    ),
     "no label": (
         labelled,
         write("test.jsonl", [*LABELLED, {"text": "c", "label": None}]),
@@ -297,6 +395,22 @@ def test_all_faults_of_a_data_set_are_listed(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_that_are_left_out_are_no_fault_of_the_whole(tmp_path: Path) -> None:
+    """Of a split whose rows are all faulty nothing says that it has none."""
+    for make, change, count in (
+        (pairs, write("test.jsonl", [{**row, "score": "x"} for row in PAIRS]), 2),
+        (labelled, write("train.jsonl", [{**row, "label": None} for row in LABELLED]), 2),
+        (retrieval, write("corpus.jsonl", [{**row, "_id": None} for row in CORPUS]), 3 + 2),
+    ):
+        folder = tmp_path / make.__name__
+        folder.mkdir()
+        make(folder)
+        change(folder)
+        found = faults(folder)
+        assert len(found) == count, found
+        assert all(", line " in fault for fault in found)
+
+
 def test_data_sets_below_one_folder(tmp_path: Path) -> None:
     for name, make in (("a", retrieval), ("b", pairs), ("c", training)):
         (tmp_path / name).mkdir()
@@ -313,3 +427,31 @@ def test_data_sets_below_one_folder(tmp_path: Path) -> None:
         find(tmp_path)
     with pytest.raises(BadData, match="no such folder"):
         find(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["a,b", "<b>x", "a\nb", "\x1b[31m", "-x", "=1+1", "model_meta", "中" * 80, "\u202ex"])
+def test_what_cannot_name_a_task_is_refused(name: str, tmp_path: Path) -> None:
+    """It is the name of files, a cell of tables and CSV, and one of a list on the command line."""
+    folder = tmp_path / name
+    folder.mkdir()
+    pairs(folder)
+    (found,) = faults(folder)
+    assert "cannot be the name of a task" in found
+    write("task.toml", 'name = "pairs"\n')(folder)
+    assert faults(folder) == []
+
+
+@pytest.mark.parametrize("name", ["faq 2 中文", "a.b+c", "हिन्दी", "v(1)"])
+def test_ordinary_names_of_folders_name_tasks(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    pairs(tmp_path / name)
+    (data,) = find(tmp_path / name)
+    assert data.name == name
+
+
+def test_a_config_of_a_card_cannot_lead_a_task_out_of_the_results(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    config = "- config_name: ../../x\n  data_files:\n  - split: test\n    path: test.jsonl\n"
+    write("README.md", f"---\nconfigs:\n{config}---\n")(tmp_path)
+    (found,) = faults(tmp_path)
+    assert "cannot be the name of a task" in found
