@@ -31,7 +31,7 @@ def configs(folder: Path) -> list[dict[str, Any]]:
     if not isinstance(named or [], list) or not all(isinstance(entry, dict) for entry in named or []):
         raise BadData(f"{card}: its configs are {_shown(named)} and not a list of tables; fix its YAML")
     configs = [entry for entry in named or [] if "config_name" in entry]
-    if odd := [entry["config_name"] for entry in configs if not isinstance(entry["config_name"], str | int)]:
+    if odd := [entry["config_name"] for entry in configs if isinstance(entry["config_name"], list | dict | set)]:
         raise BadData(f"{card}: the name of a config is {_shown(odd[0])}, and not a text; fix its YAML")
     return configs
 
