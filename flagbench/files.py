@@ -95,7 +95,10 @@ def read_bytes(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type
     """
     try:
         with open_file(path, fix, error=error) as file:
-            content = file.read(largest + 1)
+            size = min(os.fstat(file.fileno()).st_size, largest)
+            content = file.read(size + 1)  # as much memory is taken as is asked for
+            if len(content) > size:  # it grew, or it is one that tells no size, as those of /proc
+                content += file.read(largest - size)
     except OSError as cause:
         raise error(f"{path} cannot be read ({_reason(cause)}): {fix}") from cause
     if len(content) > largest:

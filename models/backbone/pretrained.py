@@ -45,6 +45,22 @@ def read_pretrained(
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
+    tokenizer, model = _read(auto_class, spec, directory, loading, config)
+    if spec.lowercase:
+        prepend_lowercase(tokenizer)
+    with_padding(tokenizer, model.config)
+    if config is not None:
+        check_ids(tokenizer, model, spec.name)
+        return tokenizer, model.eval().to(loading.device), "torch"
+    model = add_adapters(model, spec, loading).eval().to(loading.device)
+    check_ids(tokenizer, model, spec.name)
+    return tokenizer, model, use_backend(model, spec, loading)
+
+
+def _read(
+    auto_class: Any, spec: ModelSpec, directory: Path, loading: Loading, config: transformers.PretrainedConfig | None
+) -> tuple[Any, Any]:
+    """Tokenizer and model as transformers reads them; all weights are in the files."""
     use_torchvision()  # a build that does not fit torch breaks models of text as well
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -80,15 +96,7 @@ def read_pretrained(
             f"{directory}: {len(missing)} weights are not in its files ({missing[0]}, …) and would be random; "
             "the checkpoint is incomplete or of another architecture than its config.json says"
         )
-    if spec.lowercase:
-        prepend_lowercase(tokenizer)
-    with_padding(tokenizer, model.config)
-    if config is not None:
-        check_ids(tokenizer, model, spec.name)
-        return tokenizer, model.eval().to(loading.device), "torch"
-    model = add_adapters(model, spec, loading).eval().to(loading.device)
-    check_ids(tokenizer, model, spec.name)
-    return tokenizer, model, use_backend(model, spec, loading)
+    return tokenizer, model
 
 
 def read_tensors(directory: Path, prefix: str, *, allow_pickle: bool) -> dict[str, torch.Tensor]:

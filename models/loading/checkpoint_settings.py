@@ -55,9 +55,8 @@ def pooling_without_modules(
         return "lasttoken", f"lasttoken, FlagEmbedding's rule for a {kind} without 1_Pooling"
     if requested:
         return requested, f"{requested}, as asked for"
-    raise BadInput(
-        f"{directory}: the pooling of a {kind or 'model without model_type'} cannot be detected; pass --pooling"
-    )
+    model = f"model of type {kind}" if kind else "model without model_type"
+    raise BadInput(f"{directory}: the pooling of a {model} cannot be detected; pass --pooling")
 
 
 def length(

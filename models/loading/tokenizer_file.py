@@ -136,17 +136,17 @@ def parts_replaced(folder: Path, model_type: str) -> tuple[str, ...]:
         BadInput: A file of the tokenizer cannot be read.
     """
     path = folder / TOKENIZER_FILE
-    if not path.is_file():
+    if not is_there(path):
         return ()
     config = folder / "tokenizer_config.json"
-    changed = tuple(each.stat().st_mtime_ns for each in (path, config) if each.is_file())
+    changed = tuple(each.stat().st_mtime_ns for each in (path, config) if is_there(each))
     return _parts_replaced(folder, model_type, changed)
 
 
 @lru_cache(maxsize=8)
 def _parts_replaced(folder: Path, model_type: str, _changed: tuple[int, ...]) -> tuple[str, ...]:
     config = folder / "tokenizer_config.json"
-    settings = read_json(config, FIX) if config.is_file() else {}
+    settings = read_json(config, FIX) if is_there(config) else {}
     settings = settings if isinstance(settings, dict) else {}
     name = _class_name(settings, model_type)
     if name in _FAITHFUL:

@@ -6,12 +6,12 @@ Nothing passes for want of knowledge: see ``known.py``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few, printable
-from flagbench.results.compare.compare import Comparison, compare
+from flagbench.results.compare.compare import Comparison, Line, compare
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit
@@ -138,7 +138,6 @@ def judge(
     pair = Pair(baseline, candidate, published=published_part is not None, accepted=accepted)
     verdicts: list[Verdict] = []
     too_few = 0
-    notes: dict[str, dict[str, None]] = {}
     for rule, subjects in zip(rules.rules, chosen, strict=True):
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
@@ -149,15 +148,22 @@ def judge(
                 verdict, few = _verdict(check, rule, subject, pair, rules.alpha, absent)
                 verdicts.append(verdict)
                 too_few += few
-            for line in its:
-                for note in line.notes:
-                    notes.setdefault(note, {})[line.task] = None
     count = sum(line.cells[1].test is not None for line in comparison.lines)
-    said = tuple(f"{note}: {first_few(its)}" for note, its in notes.items())
+    notes = tuple(_notes([lines[name] for name in judged if name in lines], baseline, candidate))
+    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, notes, accepted, too_few)
+
+
+def _notes(lines: Sequence[Line], baseline: Run, candidate: Run) -> Iterator[str]:
+    """The notes on what is judged, each with its tasks, and the settings that differ within a run."""
+    tasks: dict[str, list[str]] = {}
+    for line in lines:
+        for note in dict.fromkeys(line.notes):
+            tasks.setdefault(note, []).append(line.task)
+    for note, names in tasks.items():
+        yield f"{note}: {first_few(names)}"
     for run, whose in ((baseline, "baseline"), (candidate, "candidate")):
         if mixed := settings_mixed(run.record.tasks.values(), run.record.spec):
-            said += (f"between tasks of the {whose}: {mixed}",)
-    return Report(rules, baseline, candidate, tuple(verdicts), count, seed, said, accepted, too_few)
+            yield f"between tasks of the {whose}: {mixed}"
 
 
 def _accepted(published_part: Run | None, names: Sequence[str]) -> tuple[str, ...]:

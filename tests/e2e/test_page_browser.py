@@ -315,3 +315,14 @@ def test_leaderboards_fit_and_samples_are_behind_a_switch(
         assert ask(browser, overflow) == 0
         assert lowest_contrast(browser) >= 4.5
         browser.get("about:blank")
+
+
+def test_the_line_on_absent_full_runs_keeps_its_distance_from_the_navigation(browser: Chrome, tmp_path: Path) -> None:
+    settings = {"task": {"main_score": "ndcg_at_10"}}
+    for profile in ("quick", "smoke"):
+        page_run(tmp_path / profile, "org/sampled", page_task("A", settings={**settings, "profile": profile}))
+    with serving(tmp_path, "--lang", "zh") as (_, address):
+        browser.get(address)
+        below = "return document.querySelector('main > p').getBoundingClientRect().top - "
+        assert ask(browser, below + "document.querySelector('main > nav').getBoundingClientRect().bottom") >= 16
+        browser.get("about:blank")

@@ -299,7 +299,8 @@ def test_what_the_user_says_may_not_contradict_the_files(checkpoint: Callable[..
 
 def test_what_the_user_has_to_say(checkpoint: Callable[..., Checkpoint]) -> None:
     odd = {"architectures": ["OddModel"], "model_type": "odd"}
-    assert line_of(checkpoint(odd), Overrides()) == ("{d}: the pooling of a odd cannot be detected; pass --pooling")
+    expected = "{d}: the pooling of a model of type odd cannot be detected; pass --pooling"
+    assert line_of(checkpoint(odd), Overrides()) == expected
     assert line_of(checkpoint({"hidden_size": 4}, path="none"), Overrides()) == (
         "{d}: the pooling of a model without model_type cannot be detected; pass --pooling"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
+from flagbench import BadInput
 from flagbench.models.backbone.tokenizer import read_tokenizer
 from flagbench.models.contract import Loading
 from flagbench.models.loading.overrides import Overrides
@@ -306,3 +308,14 @@ def test_a_file_that_is_no_tokenizer_counts_as_replaced(content: str, tmp_path: 
     folder = written(tmp_path / "x", "bert", bert)
     (folder / "tokenizer.json").write_text(content, encoding="utf-8")
     assert parts_replaced(folder, "bert")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_what_is_no_file_is_refused_and_not_passed_over(name: str, tmp_path: Path) -> None:
+    """A named pipe is not waited for, and is not taken for a file that is absent."""
+    folder = written(tmp_path / "x", "bert", bert)
+    (folder / name).unlink()
+    assert parts_replaced(folder, "bert") == ()
+    os.mkfifo(folder / name)
+    with pytest.raises(BadInput, match=f"{name} is not a regular file: "):
+        parts_replaced(folder, "bert")
