@@ -95,9 +95,13 @@ def read_bytes(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type
     """
     try:
         with open_file(path, fix, error=error) as file:
-            content = file.read(largest + 1)
+            chunks, left = [], largest + 1
+            while left and (chunk := file.read(min(left, MIB))):  # as much memory is taken as is asked for
+                chunks.append(chunk)
+                left -= len(chunk)
     except OSError as cause:
         raise error(f"{path} cannot be read ({_reason(cause)}): {fix}") from cause
+    content = b"".join(chunks)
     if len(content) > largest:
         raise error(f"{path} is larger than {largest // MIB:,} MiB, the most that is read of such a file: {fix}")
     return content

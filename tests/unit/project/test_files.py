@@ -5,6 +5,7 @@ import io
 import os
 import socket
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,20 @@ def test_halves_of_surrogate_pairs_are_read_where_a_model_may_have_written_them(
     assert parse_json('"\\ud800"', halves=True) == "\ud800"
     with pytest.raises(ValueError, match="half a surrogate pair"):
         parse_json('"\\ud800"')
+
+
+def test_a_small_file_takes_little_memory_and_one_that_tells_no_size_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(b"12345")
+    tracemalloc.start()
+    try:
+        assert read_bytes(tmp_path / "it", FIX) == b"12345"
+        assert tracemalloc.get_traced_memory()[1] < 4 * MIB
+    finally:
+        tracemalloc.stop()
+    status = Path("/proc/self/status")
+    if status.exists():
+        assert status.stat().st_size == 0
+        assert read_bytes(status, FIX).startswith(b"Name:")
+        assert len(read_bytes(status, FIX)) > 100
+        with pytest.raises(BadInput, match="is larger than"):
+            read_bytes(status, FIX, largest=5)
