@@ -95,12 +95,13 @@ def read_bytes(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type
     """
     try:
         with open_file(path, fix, error=error) as file:
-            size = min(os.fstat(file.fileno()).st_size, largest)
-            content = file.read(size + 1)  # as much memory is taken as is asked for
-            if len(content) > size:  # it grew, or it is one that tells no size, as those of /proc
-                content += file.read(largest - size)
+            chunks, left = [], largest + 1
+            while left and (chunk := file.read(min(left, MIB))):  # as much memory is taken as is asked for
+                chunks.append(chunk)
+                left -= len(chunk)
     except OSError as cause:
         raise error(f"{path} cannot be read ({_reason(cause)}): {fix}") from cause
+    content = b"".join(chunks)
     if len(content) > largest:
         raise error(f"{path} is larger than {largest // MIB:,} MiB, the most that is read of such a file: {fix}")
     return content

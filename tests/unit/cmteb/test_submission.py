@@ -364,6 +364,8 @@ def test_a_checkpoint_in_a_folder_is_named_for_the_hub(made: Callable[..., Path]
         ("org/mine", "main", "'main' is not a commit"),
         ("org/mine", "C" * 40, "is not a commit"),
         ("org/mine", "c" * 39, "is not a commit"),
+        ("org/mine", "c" * 40 + "-dirty", "is not a commit"),
+        ("org/mine", "c" * 40 + "\n", "is not a commit"),
     ],
 )
 def test_names_and_commits_that_the_hub_cannot_have(

@@ -455,3 +455,42 @@ def test_a_config_of_a_card_cannot_lead_a_task_out_of_the_results(tmp_path: Path
     write("README.md", f"---\nconfigs:\n{config}---\n")(tmp_path)
     (found,) = faults(tmp_path)
     assert "cannot be the name of a task" in found
+
+
+def test_labels_that_are_written_unlike_are_unlike(tmp_path: Path) -> None:
+    """007 and 7 are two classes; where all are whole numbers as such are written, they are numbers, as mteb's are."""
+    for labels, expected in (("007 7", ["007", "7"]), ("1 2", [1, 2]), ("1 x", ["1", "x"])):
+        rows = [{"text": f"a{n}", "label": label} for n, label in enumerate(labels.split())]
+        for split in ("train", "test"):
+            write(f"{split}.jsonl", rows)(tmp_path)
+        (data,) = find(tmp_path)
+        table = read(data, pytest.fail)["test"]
+        assert isinstance(table, pa.Table)
+        assert table.column("label").to_pylist() == expected
+
+
+def test_all_shards_have_the_columns_of_a_layout(tmp_path: Path) -> None:
+    whole = pa.Table.from_pylist(PAIRS)
+    for number, table in enumerate((whole, whole.drop_columns(["score"]))):
+        pq.write_table(table, tmp_path / f"test-{number:05}-of-00002.parquet")
+    assert re.search("is no data set that can be told: for pairs with a score it lacks score", faults(tmp_path)[0])
+
+
+def test_an_instruction_goes_before_queries_where_there_are_any_and_before_all_texts_else(tmp_path: Path) -> None:
+    from flagbench.models.loading.registry import published
+    from flagbench.runners.request import RunRequest
+    from flagbench.suites.own.benchmark import OWN
+    from flagbench.suites.own.options import OwnOptions
+
+    for name, make in (("search", retrieval), ("likeness", pairs)):
+        (tmp_path / name).mkdir()
+        make(tmp_path / name)
+        write(f"{name}/task.toml", f'instruction = "{name}: "\n')(tmp_path)
+    request = RunRequest("flagbench/random", "own", options=OwnOptions(tmp_path))
+    spec = OWN.model(request, lambda: True).spec
+    assert spec.name == published()["flagbench/random"].name
+    found = {
+        task.name: [spec.instruction(task.name, task.kind, role) for role in ("query", "passage", "symmetric")]
+        for task in OWN.select(request)
+    }
+    assert found == {"search": ["search: ", "", ""], "likeness": ["likeness: "] * 3}
