@@ -137,7 +137,9 @@ def test_a_folder_is_the_names_and_bytes_of_its_files(tmp_path: Path) -> None:
     (tmp_path / "data" / "rows" / "test.jsonl").rename(tmp_path / "data" / "rows" / "dev.jsonl")
     second = of_folder(tmp_path / "data")
     (tmp_path / "data" / "rows" / "dev.jsonl").write_bytes(b"tvo")
-    assert len({first, second, of_folder(tmp_path / "data")}) == 3
+    third = of_folder(tmp_path / "data")
+    (tmp_path / "data" / "rows").rename(tmp_path / "data" / "more")
+    assert len({first, second, third, of_folder(tmp_path / "data")}) == 4
 
 
 def test_a_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
