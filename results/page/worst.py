@@ -57,6 +57,7 @@ def worst(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Worst]
     named = [
         (at, task)
         for at, run in enumerate(runs)
+        if run.kept is None  # a saved baseline keeps none
         for task, record in run.record.tasks.items()
         if Examples.file(task) in record.files
     ]

@@ -83,7 +83,13 @@ class RowFile:
                 return list(file.schema_arrow.names)
         if self.kind in ("csv", "tsv"):
             with self._lines() as lines:
-                return next(self._cells(lines), (0, []))[1]
+                heading = next(self._cells(lines), (0, []))[1]
+            if len(heading) == 1 and (other := next((each for each in ";\t|," if each in heading[0]), "")):
+                raise BadData(
+                    f"{self.path} has one column, {heading[0]!r:.60}: its values stand between {other!r}, and "
+                    f"{self.kind.upper()} has {'commas' if self.kind == 'csv' else 'tabs'} there; write it so"
+                )
+            return heading
         return [] if self.kind == "words" else list(next(self.rows(), (0, {}))[1])
 
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -20,6 +20,7 @@ Report = Callable[[str], None]
 _ROWS_A_BATCH = 10_000
 _CORPUS = pa.schema([(name, pa.large_string()) for name in ("id", "title", "text")])
 _FIX = "fix the data"
+_SHOWN = 60  # characters of a value
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
@@ -379,4 +380,7 @@ def _label(
 def _shown(value: Any) -> str:
     if value is None:
         return "nothing"
-    return "an empty text" if isinstance(value, str) and not value.strip() else f"{value!r:.60}"
+    if isinstance(value, str) and not value.strip():
+        return "an empty text"
+    text = f"{value!r:.61}"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -175,3 +175,13 @@ def test_runs_of_evaluate(tmp_path: Path) -> None:
             [percent(first.score), percent(second.score), gain(second.delta)] if first.score else ["no score"] * 2
         )
         assert [each.words.rstrip("†") for each in shown][: len(expected)] == expected
+
+
+def test_a_saved_baseline_is_reported_as_a_run_without_worst_queries(tmp_path: Path) -> None:
+    select = ("--mini", "--tasks", "EcomRetrieval", "--output", tmp_path / "out", "--no-store")
+    assert here("evaluate", "flagbench/random", *select).returncode == 0
+    assert list((tmp_path / "out").rglob("worst_queries/EcomRetrieval.json"))
+    assert here("baseline", tmp_path / "out", "--output", tmp_path / "baseline.json").returncode == 0
+    result = here("report", tmp_path / "baseline.json", "--html", tmp_path / "page.html")
+    assert result.returncode == 0, result.stderr
+    assert "EcomRetrieval" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -211,6 +211,11 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
         lambda f: [remove("test.jsonl")(f), write("test.csv", "sentence1,sentence2,score\na,b,1\nc,d,e,2\n")(f)],
         r"test.csv, line 3 has 4 values for 3 columns: .*a comma in it needs quotes",
     ),
+    "values between semicolons": (
+        pairs,
+        lambda f: [remove("test.jsonl")(f), write("test.csv", "sentence1;sentence2;score\na;b;1\n")(f)],
+        r"test.csv has one column, 'sentence1;sentence2;score': its values stand between ';', and CSV has commas there",
+    ),
     "two columns of a name": (
         pairs,
         lambda f: [remove("test.jsonl")(f), write("test.csv", "sentence1,sentence2,score,score\na,b,1,2\n")(f)],
