@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import shutil
 import subprocess
 import zipfile
@@ -96,6 +97,17 @@ def test_changed_dev_labels_are_scored_again(tmp_path: Path) -> None:
     assert after["scores"] != before["scores"]
     assert (after["digest"], after["files"]) == (before["digest"], before["files"])
     assert f"{ZH}: finished before" in here("evaluate", RANDOM, *select).stderr
+
+
+def test_the_commands_that_a_run_ends_with_work(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    again = evaluate(run)
+    said = again.stdout + again.stderr
+    commands = [line.removeprefix("then: ") for line in said.splitlines() if line.startswith("then: ")]
+    assert [command.split()[1] for command in commands] == ["score", "submit"]
+    for command in commands:
+        result = here(*shlex.split(command)[1:])
+        assert result.returncode == 0, (command, result.stderr)
 
 
 def test_the_score_command_gives_the_scores_of_the_run(done: Path, tmp_path: Path) -> None:

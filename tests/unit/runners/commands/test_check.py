@@ -62,11 +62,19 @@ def test_a_summary_that_cannot_be_written_is_said_beside_a_verdict_that_stands(
     two: list[Path], rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
-    line = f"flagbench: cannot write $GITHUB_STEP_SUMMARY {tmp_path}: Is a directory\n"
+    fix = "set $GITHUB_STEP_SUMMARY to a file that can be written, or unset it"
+    line = f"flagbench: cannot write {tmp_path} (Is a directory): {fix}\n"
     target = tmp_path / "j.json"
     passed = here(*given(two, rules, "--github", "--json", target))
-    assert (passed.returncode, passed.stderr) == (2, line)
+    assert (passed.returncode, passed.stderr) == (0, line)
     assert target.exists()
+    summary = tmp_path / "summary.md"
+    summary.write_text("said before\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert here(*given(two, rules, "--github")).returncode == 0
+    assert summary.read_text(encoding="utf-8").startswith("said before\n")
+    assert "| A |" in summary.read_text(encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
     rules.write_text('[[rule]]\ntasks = ["A"]\nmax-drop = 0.5\n', encoding="utf-8")
     failed = here(*given(two, rules, "--github"))
     assert (failed.returncode, failed.stderr) == (1, line)
