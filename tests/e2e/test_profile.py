@@ -108,8 +108,8 @@ def test_a_plan_says_so(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--benchmark", "air-bench", "--mini", "--profile", "quick"], "--benchmark cmteb or mteb"),
-        (["--benchmark", "mlvu", "--profile", "smoke"], "--benchmark cmteb or mteb"),
+        (["--benchmark", "air-bench", "--mini", "--profile", "quick"], "--benchmark cmteb, mteb or own"),
+        (["--benchmark", "mlvu", "--profile", "smoke"], "--benchmark cmteb, mteb or own"),
         (["--benchmark", "mteb", "--tasks", "BUCC", "--profile", "quick"], "BUCC (BitextMining, f1)"),
         (["--mini", "--profile", "fast"], "invalid choice"),
     ],

@@ -50,6 +50,7 @@ def test_rows_and_digests_in_each_form(capsys: pytest.CaptureFixture[str]) -> No
             "content": {
                 part: {"rows": its.rows, "digest": its.digest} for part, its in verdicts[task.name].content.items()
             },
+            "labels": [],
         }
         for task in tasks
     ]
