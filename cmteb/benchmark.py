@@ -89,7 +89,7 @@ class _CMteb(ThroughMteb):
             group=options_of(request, CmtebOptions).group,
             hint="see flagbench tasks --benchmark cmteb",
         )
-        return _drawable(chosen, request)
+        return drawable(chosen, request)
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: the mean of each type, and that of all tasks (not of the types), as on the leaderboard."""
@@ -143,7 +143,7 @@ class _Mteb(ThroughMteb):
                 raise UnknownName("task", name, _TASKS_REGISTRY, hint)
         rows = tuple(_row(_TASKS_REGISTRY[name]()) for name in request.tasks)
         rows = pick(rows, names=request.tasks, kinds=request.types, group="mteb", hint=hint)
-        rows = _drawable(rows, request)
+        rows = drawable(rows, request)
         subsets = options_of(request, MtebOptions).subsets
         return tuple(_only_subsets(row, subsets) for row in rows) if subsets else rows
 
@@ -166,8 +166,12 @@ CMTEB: Benchmark = _CMteb()
 MTEB: Benchmark = _Mteb()
 
 
-def _drawable(tasks: tuple[Task, ...], request: RunRequest) -> tuple[Task, ...]:
-    """The same tasks, which can all be drawn from where a profile asks for it."""
+def drawable(tasks: tuple[Task, ...], request: RunRequest) -> tuple[Task, ...]:
+    """The same tasks, which can all be drawn from where a profile asks for it.
+
+    Raises:
+        BadInput: One cannot.
+    """
     if request.profile != "full":
         from flagbench.cmteb.sampling import refuse_others
 

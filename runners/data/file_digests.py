@@ -62,16 +62,17 @@ def of_file(path: Path) -> str:
     """
     try:
         state = _state(path)
-        if (mimetypes.guess_type(path.name)[0] or "").startswith("video/"):
-            return of_ends(path)
+        is_video = (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
+        make = of_ends if is_video else _read
         if state[2] < _SMALL:
-            return _read(path)
-        known = _with_database(lambda database: _find(database, state))
+            return make(path)
+        key = " ".join(map(str, (*state, *(["ends"] if is_video else []))))
+        known = _with_database(lambda database: _find(database, key))
         if known is not None:
             return known
-        now, digest = time.time_ns(), _read(path)
+        now, digest = time.time_ns(), make(path)
         if _state(path) == state and now - max(state[3:]) > _STEP_NS:
-            _with_database(lambda database: _keep(database, state, digest))
+            _with_database(lambda database: _keep(database, key, digest))
         return digest
     except OSError as error:
         raise BadData(f"{path} cannot be read ({error.strerror}): {_FIX}") from error
@@ -117,14 +118,10 @@ def _with_database(use: Callable[[sqlite3.Connection], str | None]) -> str | Non
         return None
 
 
-def _find(database: sqlite3.Connection, state: _State) -> str | None:
-    row = database.execute("SELECT digest FROM digests WHERE state = ?", (_key(state),)).fetchone()
+def _find(database: sqlite3.Connection, key: str) -> str | None:
+    row = database.execute("SELECT digest FROM digests WHERE state = ?", (key,)).fetchone()
     return row[0] if row else None
 
 
-def _keep(database: sqlite3.Connection, state: _State, digest: str) -> None:
-    database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (_key(state), digest))
-
-
-def _key(state: _State) -> str:
-    return " ".join(map(str, state))
+def _keep(database: sqlite3.Connection, key: str, digest: str) -> None:
+    database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (key, digest))

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from flagbench import BadData, BadInput
-from flagbench.cmteb.benchmark import ThroughMteb
+from flagbench.cmteb.benchmark import ThroughMteb, drawable
 from flagbench.models.contract import Role
+from flagbench.results.kinds import RANKED
 from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, text_model
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
@@ -73,11 +74,7 @@ class _Own(ThroughMteb):
         chosen = pick(
             found, names=request.tasks, kinds=request.types, group=_GROUP, hint="these are the data sets of --data-set"
         )
-        if request.profile != "full":
-            from flagbench.cmteb.sampling import refuse_others
-
-            refuse_others(chosen, request.profile)
-        return chosen
+        return drawable(chosen, request)
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: the mean over several data sets."""
@@ -105,7 +102,7 @@ class _Own(ThroughMteb):
         """See Benchmark: with the instructions of the data sets."""
         model = text_model(request, on_cpu)
         ours = [
-            (data.name if data.kind not in ("Retrieval", "Reranking") else f"{data.name}-query", data.said.instruction)
+            (f"{data.name}-query" if data.kind in RANKED else data.name, data.said.instruction)
             for data in _data_sets(request)
             if data.said.instruction
         ]
@@ -202,7 +199,7 @@ def _check_instructions(sets: Sequence[DataSet], before: ModelSpec, after: Model
         BadData: One is.
     """
     for data in sets:
-        its_role = "query" if data.kind in ("Retrieval", "Reranking") else "symmetric"
+        its_role = "query" if data.kind in RANKED else "symmetric"
         for role in get_args(Role):
             wanted = before.instruction(data.name, data.kind, role)
             if data.said.instruction and role == its_role:

@@ -123,6 +123,20 @@ def test_a_video_is_known_by_its_size_head_middle_and_tail(tmp_path: Path, opene
     assert opened == []
 
 
+@pytest.mark.usefixtures("later")
+def test_a_video_that_is_unchanged_is_looked_at_once_and_is_no_file_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one file has a name of either kind."""
+    film = _large(tmp_path / "film.mp4")
+    first = of_file(film)
+    with monkeypatch.context() as patched:
+        patched.setattr(file_digests, "of_ends", lambda path: pytest.fail(f"{path} was read again"))
+        assert of_file(film) == first
+    os.link(film, tmp_path / "film.jsonl")
+    assert of_file(tmp_path / "film.jsonl") == hashlib.sha256(b"a" * LARGE).hexdigest() != of_file(film)
+
+
 def test_a_folder_is_the_names_and_bytes_of_its_files(tmp_path: Path) -> None:
     (tmp_path / "data" / "rows").mkdir(parents=True)
     (tmp_path / "data" / "README.md").write_bytes(b"one")
