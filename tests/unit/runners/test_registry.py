@@ -63,6 +63,11 @@ def test_ours_and_those_of_packages(packages: Callable[..., None]) -> None:
         "the benchmark 'odd' of the package pack cannot be loaded: odd.benchmark:IT is not a Benchmark of this name",
         "the benchmark 'mlvu' of the package pack is left out: another benchmark has its name",
     )
+    packages(entry("plain", plain), entry("plain", made()))
+    assert registered().benchmarks["plain"] is find_benchmark("plain") is plain
+    assert registered().faults == (
+        "the benchmark 'plain' of the package pack is left out: another benchmark has its name",
+    )
     with pytest.raises(UnknownName, match=r"^unknown benchmark 'plan'; did you mean plain\?$"):
         find_benchmark("plan")
 

@@ -240,9 +240,10 @@ def _attends_to_the_mean(model: Any) -> None:
         _gives(lambda states, output: output + 0.001 * states.mean(dim=1, keepdim=True)),
         _gives(lambda states, output: output + 0.001 * states.shape[1]),
         _gives(lambda states, output: output * (float("nan") if states.shape[1] == 1 else 1.0)),
+        _gives(lambda states, output: output * (float("nan") if states.shape[:2] == (2, 1) else 1.0)),
         _attends_to_the_mean,
     ],
-    ids=["reads all tokens", "counts tokens", "no number", "attention of its own"],
+    ids=["reads all tokens", "counts tokens", "no number", "no number of two texts", "attention of its own"],
 )
 def test_a_layer_that_gives_something_else_runs_whole(spoil: Callable[[Any], None], dtype: torch.dtype) -> None:
     model = make("bert", dtype=dtype)

@@ -13,6 +13,7 @@ import pytest
 import torch
 import transformers
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from flagbench import BadInput
 from flagbench.models.loading.overrides import Overrides
@@ -191,3 +192,14 @@ def test_what_cannot_be_merged_is_refused_by_name(kind: str, qwen2: Path, tmp_pa
     with pytest.raises(BadInput, match=f"is a PEFT adapter of kind {kind}, which peft cannot merge") as caught:
         vectors(adapter)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_adapter_that_lacks_weights_is_refused_and_not_filled_up(qwen2: Path, tmp_path: Path) -> None:
+    adapter = trained(qwen2, tmp_path / "adapter", lora())
+    path = adapter / "adapter_model.safetensors"
+    weights = load_file(path)
+    gone = sorted(weights)[0]
+    del weights[gone]
+    save_file(weights, path)
+    with pytest.raises(BadInput, match=rf": 1 weights of adapter .* do not fit local/qwen2@.* \({gone}\); it was"):
+        vectors(adapter)

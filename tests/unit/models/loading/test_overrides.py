@@ -43,6 +43,7 @@ OVERRIDES = [
     ("bge-zh", Overrides(normalize=False), {"normalize": False}),
     ("bge-zh", Overrides(max_length=100), {"query_max_length": 100, "passage_max_length": 100}),
     ("cross-encoder", Overrides(max_length=100), {"query_max_length": 75, "passage_max_length": 100}),
+    ("cross-encoder", Overrides(max_length=511), {"query_max_length": 383, "passage_max_length": 511}),
     ("bge-zh", Overrides(lowercase=True), {"lowercase": True}),
     ("bge-zh", Overrides(dtype="bf16"), {"dtype": "bf16"}),
     ("bge-zh", Overrides(name="my/name"), {"name": "my/name"}),

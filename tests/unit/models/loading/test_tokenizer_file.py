@@ -259,17 +259,33 @@ def test_a_llama_of_transformers_4_and_a_class_that_is_not_known(tmp_path: Path)
         assert run(read(folder)) == of_the_file(folder)
 
 
-def test_settings_of_both_versions_come_before_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "runs"),
+    [
+        (
+            {"do_lower_case": False, "tokenize_chinese_chars": False},
+            {"handle_chinese_chars": False, "lowercase": False},
+        ),
+        ({"strip_accents": False}, {"strip_accents": False, "lowercase": True}),
+    ],
+    ids=["case and characters", "accents"],
+)
+def test_settings_of_both_versions_come_before_the_file(
+    settings: dict[str, bool], runs: dict[str, bool], tmp_path: Path
+) -> None:
     """Of BERT's normalizer the settings, of the rest the file: what transformers 4 ran."""
-    backend, settings = bert()
+    backend, stated = bert()
     backend.normalizer = normalizers.BertNormalizer(clean_text=False, lowercase=True)
     folder = tmp_path / "x"
     folder.mkdir()
     backend.save(str(folder / "tokenizer.json"))
-    write_json(folder / "tokenizer_config.json", settings | {"do_lower_case": False, "tokenize_chinese_chars": False})
+    texts = [*TEXTS, "Äbc é über"]
+    before = [backend.encode(text).ids for text in texts]
+    write_json(folder / "tokenizer_config.json", stated | settings)
     write_json(folder / "config.json", {"model_type": "bert"})
-    backend.normalizer = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, lowercase=False)
-    assert run(read(folder)) == [backend.encode(text).ids for text in TEXTS]
+    backend.normalizer = normalizers.BertNormalizer(clean_text=False, **runs)
+    assert before != (wanted := [backend.encode(text).ids for text in texts])
+    assert [read(folder)(text)["input_ids"] for text in texts] == wanted
 
 
 def test_tokens_of_other_files_are_added(tmp_path: Path) -> None:

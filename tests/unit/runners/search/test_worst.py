@@ -49,6 +49,12 @@ def test_a_query_without_results_is_shown() -> None:
     assert (list(example.found), [each.rank for each in example.relevant]) == ([], [None])
 
 
+def test_a_relevant_passage_that_is_too_far_down_to_be_shown_has_its_rank() -> None:
+    run = {"q0": {passage: 1.0 - row / 10 for row, passage in enumerate(_PASSAGES.ids)}}
+    (example,) = worst_queries(_searched(run, {"q0": {"p8": 1}}), {"q0": 0.0})
+    assert example.relevant == [Passage("p8", "passage 8", 9, run["q0"]["p8"], 1)]
+
+
 def test_the_worst_of_all_parts() -> None:
     parts = [
         worst_queries(_searched({}, {}, subset), {query: value + row for row, query in enumerate(_QUERIES.ids)})
