@@ -27,7 +27,7 @@ _FILE = re.compile(r"[\w(][^/\\,\s\x00]*")
 # By name, so that a command imports only the packages of the benchmarks that it is about.
 OWN: Mapping[str, str] = {
     "cmteb": "flagbench.cmteb.benchmark:CMTEB",
-    "mteb": "flagbench.cmteb.benchmark:MTEB",
+    "mteb": "flagbench.suites.mteb.benchmark:MTEB",
     "air-bench": "flagbench.airbench.benchmark:AIR_BENCH",
     "mlvu": "flagbench.mlvu.benchmark:MLVU",
     "own": "flagbench.suites.own.benchmark:OWN",

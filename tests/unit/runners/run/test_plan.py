@@ -17,7 +17,6 @@ import pytest
 
 from flagbench import BadData, BadInput
 from flagbench.cmteb.benchmark import CMTEB
-from flagbench.cmteb.options import MtebOptions
 from flagbench.mlvu.benchmark import MLVU
 from flagbench.models import adapters
 from flagbench.models.inputs import TEXT
@@ -31,6 +30,7 @@ from flagbench.runners.data.sources import HubRepo
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.plan import Plan, Step, resolve
 from flagbench.runners.run.settings import changes
+from flagbench.suites.mteb.options import MtebOptions
 from tests.conftest import MINI
 from tests.unit.spec_values import OTHER_VALUES, SPEC
 
