@@ -13,6 +13,7 @@ from flagbench.files import inside, read_text
 from flagbench.results.baseline import Baseline
 from flagbench.results.data_state import DataState
 from flagbench.results.interning import Interned
+from flagbench.results.kinds import unit_of
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.shapes import ROUNDED as _ROUNDED
 from flagbench.results.values import Values
@@ -232,7 +233,7 @@ def other_queries(first: TaskRecord, second: TaskRecord, one: Values | None, oth
     for metric in [metric for metric in one.metrics if metric in other.metrics]:
         ids = one.of(metric).keys(), other.of(metric).keys()
         if ids[0] != ids[1]:
-            yield f"{len(ids[0]):,} queries against {len(ids[1]):,}, {len(ids[0] & ids[1]):,} of them shared"
+            yield f"{len(ids[0]):,} {unit_of(first.kind)} against {len(ids[1]):,}, {len(ids[0] & ids[1]):,} of them shared"
             return
 
 

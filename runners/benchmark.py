@@ -156,7 +156,11 @@ class Benchmark(ABC):
         return pick(rows, names=request.tasks, kinds=request.types, group=rows[0].group, hint=hint)
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
-        """Names of the tasks that each average of the benchmark is made of, by its label; by default there are none."""
+        """Names of the tasks that each average of the benchmark is made of, by its label; by default there are none.
+
+        Args:
+            request: What was asked for; one without a model stands for any run that lies there.
+        """
         return {}
 
     def listing(self, tasks: Sequence[Task]) -> Listing:

@@ -221,8 +221,9 @@ def in_mini(record: TaskRecord, mini: Sequence[str]) -> bool:
         record: The task.
         mini: The last folders of the path of the benchmark's miniature data; empty for none.
     """
-    end = len(mini)
-    return bool(end) and _folders(str(record.data.get("source", "")))[-2 - end : -2] == tuple(mini)
+    folders, end = _folders(str(record.data.get("source", ""))), len(mini)
+    # Below them are the owner and the name of a repo, and where one of its files is named, the way to that.
+    return bool(end) and tuple(mini) in (folders[at : at + end] for at in range(len(folders) - end - 1))
 
 
 @lru_cache(maxsize=1 << 12)

@@ -232,7 +232,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             columns[label] = rows(finished.records, each.averages)
             outcomes.append((each, finished))
     title = plans[0].benchmark.title + (" mini" if options.mini else "")
-    if any(row.score is not None for tasks, _ in columns.values() for row in tasks):
+    if any(record.status != "error" for _, finished in outcomes for record in finished.records):
         out.print(render(title, columns))
     for each, finished in outcomes:
         show_outcome(each, finished, err)

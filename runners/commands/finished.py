@@ -56,9 +56,10 @@ def _rows(run: Run) -> tuple[list[Row], list[Row], str]:
 
     known = benchmarks()
     averages: dict[str, Sequence[str]] = {}
-    for name, _, profile in parts_of(run, known):
-        if name in known:
-            averages |= averages_over(known[name], profile)
+    for name, label, profile in parts_of(run, known):
+        every = averages_over(known[name], profile) if name in known else {}
+        tasks = set(every.get(label, ()))
+        averages |= {inside: names for inside, names in every.items() if tasks.issuperset(names)}
     name = run.record.benchmark
     title = known[name].title if name in known else name
     return (*rows(list(run.record.tasks.values()), averages), title)

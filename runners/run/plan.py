@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from flagbench import AbsentData, BadData, BadInput, first_few
+from flagbench import AbsentData, BadData, BadInput, NoHub, first_few
 from flagbench.files import user_path
 from flagbench.models.adapters import modalities
 from flagbench.models.device import devices_line
@@ -289,6 +289,7 @@ def _with_data(
 
     Raises:
         BadInput: A task has no usable data.
+        NoHub: The hub cannot be reached.
     """
     steps: list[Step] = []
     faults: list[tuple[Task, BadInput]] = []
@@ -298,6 +299,8 @@ def _with_data(
             if made.state != "finished":
                 check(task)
             steps.append(made)
+        except NoHub:  # the others would wait for it in vain
+            raise
         except BadInput as error:
             faults.append((task, error))
     absent = [task.name for task, error in faults if isinstance(error, AbsentData)]
