@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput
 from flagbench.airbench.options import AirBenchOptions
 from flagbench.airbench.registry import REVISION, Dataset, datasets, select
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task
@@ -36,6 +36,7 @@ class _AirBench(Benchmark):
     title = "AIR-Bench"
     imports = ("flagbench.airbench.evaluation", "datasets.load")
     options = AirBenchOptions
+    abilities = RETRIEVAL_ABILITIES
     commands = MappingProxyType({"score": "flagbench.airbench.commands", "submit": "flagbench.airbench.commands"})
     examples = (
         "flagbench evaluate BAAI/bge-m3 --benchmark air-bench --languages zh --splits dev",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadData, BadInput, UnknownName
 from flagbench.cmteb.options import CmtebOptions, MtebOptions
 from flagbench.results.kinds import RANKED
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Loaded, Outcome, names_of
+from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Loaded, Outcome, names_of
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import PROFILES, RunRequest, options_of
 from flagbench.runners.task import Task, pick, read_tasks
@@ -29,6 +29,7 @@ class ThroughMteb(Benchmark):
     """A benchmark whose tasks are mteb's task objects, which score them; mteb is imported when it is first needed."""
 
     imports = ("flagbench.cmteb.loading", "flagbench.cmteb.evaluation")
+    abilities = RETRIEVAL_ABILITIES
     profiles = PROFILES
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:

@@ -83,7 +83,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, pred
             "score": max(0.0, seconds - encode_seconds - search_seconds),
         },
         texts=encoder.counts.as_dict() if encoder else {},
-        note=sample.unlike if sample else "",
+        note="; ".join(filter(None, (sample.unlike if sample else "", *(retriever.notes if retriever else ())))),
         sample=sample.record(items.values, row.main_score) if sample else None,
     )
 
@@ -92,7 +92,7 @@ def _bridge(
     evaluated: EvaluatedModel, progress: Progress
 ) -> tuple[TextEncoder | None, SearchBridge | CrossEncoderBridge]:
     adapter = evaluated.adapter
-    if "search" in adapter.capabilities:
+    if adapter.capabilities & {"search", "replay"}:
         return None, SearchBridge(Retriever.of(evaluated, progress), evaluated)
     if "encode" in adapter.capabilities:
         encoder = TextEncoder(cast("Encoder", adapter), progress, evaluated.cache)

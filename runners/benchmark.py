@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 TEXT_ABILITIES: frozenset[Ability] = frozenset({"encode", "score", "search"})
 
+RETRIEVAL_ABILITIES: frozenset[Ability] = TEXT_ABILITIES | {"replay"}
+"""Of benchmarks whose retrieval goes through ``runners/search/retriever.py``: rankings made before as well."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -71,7 +74,7 @@ class EvaluatedModel:
     """The model under evaluation, loaded, with everything that scores a task with it.
 
     Attributes:
-        adapter: An encoder, a searcher without vectors, or a reranker alone.
+        adapter: An encoder, a searcher without vectors, a replayer of rankings, or a reranker alone.
         reranker: Re-orders what the encoder retrieved; None for none.
         rerank_top_k: Passages re-ranked per query.
         cache: The embedding cache, with pair scores; no cache when None.

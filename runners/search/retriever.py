@@ -6,11 +6,13 @@ import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Self, cast
 
 import numpy as np
 
-from flagbench.models.contract import Encoder, Searcher
+from flagbench import BadData
+from flagbench.models.contract import Encoder, Replayer, Searcher
 from flagbench.models.inputs import TEXT, Input, readable, text_of
 from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.encoding.encode import EncodeCounts, TextEncoder, score_pairs
@@ -30,12 +32,14 @@ class Retriever:
         encoder: What encodes; None where the model searches without vectors.
         index_info: What searched last; None when nothing did.
         search_seconds: Wall time of all searches, encoding apart.
+        notes: What the user must know of rankings that were made before.
     """
 
     def __init__(self, encoder: TextEncoder | None, evaluated: EvaluatedModel, progress: Progress) -> None:
         self.encoder = encoder
         self.index_info: IndexInfo | None = None
         self.search_seconds = 0.0
+        self.notes: list[str] = []
         self._evaluated = evaluated
         self._progress = progress
 
@@ -44,11 +48,11 @@ class Retriever:
         """The retriever of a model, encoder or searcher.
 
         Args:
-            evaluated: An encoder or a searcher, maybe with a reranker.
+            evaluated: An encoder, a searcher or a replayer, maybe with a reranker.
             progress: The progress to report to.
         """
         adapter = evaluated.adapter
-        if "search" in adapter.capabilities:
+        if adapter.capabilities & {"search", "replay"}:
             return cls(None, evaluated, progress)
         return cls(TextEncoder(cast("Encoder", adapter), progress, evaluated.cache), evaluated, progress)
 
@@ -56,6 +60,48 @@ class Retriever:
     def counts(self) -> EncodeCounts:
         """Counts of encoded inputs so far; 0 for a model that searches without vectors."""
         return self.encoder.counts if self.encoder else EncodeCounts()
+
+    @property
+    def replays(self) -> bool:
+        """Whether the rankings were made before, and ``replay`` gives them."""
+        return "replay" in self._evaluated.adapter.capabilities
+
+    def replay(
+        self,
+        part: tuple[str, str, str],
+        query_ids: Sequence[str],
+        passage_ids: Sequence[str],
+        candidates: Mapping[str, Sequence[str]] | None = None,
+        *,
+        top_k: int,
+    ) -> Run:
+        """The rankings of a part of the data that were made before.
+
+        Args:
+            part: Task, split and subset.
+            query_ids: Of all queries.
+            passage_ids: Of all passages.
+            candidates: Passage ids per query that alone are ranked; None for all passages.
+            top_k: Passages kept per query.
+
+        Returns:
+            A ranking per query, an empty one where there is none.
+
+        Raises:
+            BadData: They are of other queries or passages, or rank what is no candidate.
+        """
+        made = cast("Replayer", self._evaluated.adapter).ranking(part, query_ids, passage_ids)
+        for query_id, hits in made.items() if candidates is not None else ():
+            if others := hits.keys() - set(candidates.get(query_id, ())):
+                raise BadData(
+                    f"the rankings of {part[0]} have passage {min(others)!r:.60} of query {query_id!r:.60}, which is "
+                    "none of its candidates; rank those alone"
+                )
+        if lacking := [query_id for query_id in query_ids if not made.get(query_id)]:
+            self.notes.append(
+                f"{'/'.join(part[1:])}: {len(lacking):,} of {len(query_ids):,} queries have no results and count 0"
+            )
+        return {query_id: dict(islice(made.get(query_id, {}).items(), top_k)) for query_id in query_ids}
 
     def retrieve(
         self,
