@@ -80,12 +80,15 @@ class SearchBridge:
     Attributes:
         mteb_model_meta: See ``model_meta``.
         retriever: What searches, and what it knows of the last search.
+        queries: Ids of all queries by split and subset, of which mteb hands on those with labels; rankings that were
+            made before may have others.
     """
 
     def __init__(self, retriever: Retriever, evaluated: EvaluatedModel) -> None:
         reranker = evaluated.reranker
         self.mteb_model_meta = model_meta(evaluated.adapter.spec, reranker.spec if reranker else None)
         self.retriever = retriever
+        self.queries: Mapping[tuple[str, str], Sequence[str]] = {}
         self._corpus: Any = None
 
     def index(self, corpus: Any, **_: Any) -> None:
@@ -126,7 +129,8 @@ class SearchBridge:
         self._corpus = None
         if self.retriever.replays:
             part = (task_metadata.name, hf_split, hf_subset)
-            run = self.retriever.replay(part, query_texts.ids, passages.ids, top_ranked, top_k=top_k)
+            every = self.queries.get((hf_split, hf_subset), ())
+            run = self.retriever.replay(part, query_texts.ids, passages.ids, top_ranked, top_k=top_k, unjudged=every)
         else:
             language = _language(task_metadata, hf_subset)
             run = self.retriever.retrieve(task, query_texts, passages, top_ranked, top_k=top_k, language=language)

@@ -43,6 +43,8 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, pred
     task, row = loaded.content, loaded.task
     use_one_thread(task)
     encoder, bridge = _bridge(evaluated, progress)
+    if isinstance(bridge, SearchBridge) and bridge.retriever.replays:
+        bridge.queries = _query_ids(task)
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
     items, sample = Items(row, task, loaded.sample), loaded.sample
@@ -98,6 +100,16 @@ def _bridge(
         encoder = TextEncoder(cast("Encoder", adapter), progress, evaluated.cache)
         return encoder, EncoderBridge(encoder, evaluated, progress)
     return None, CrossEncoderBridge(cast("Scorer", adapter), progress, evaluated.cache)
+
+
+def _query_ids(task: Any) -> dict[tuple[str, str], list[str]]:
+    """The ids of all queries of a retrieval or reranking task, by split and subset."""
+    task.convert_v1_dataset_format_to_v2(num_proc=None)
+    return {
+        (split, subset): list(data["queries"]["id"])
+        for subset, by_split in task.dataset.items()
+        for split, data in by_split.items()
+    }
 
 
 def _model_file(meta: Any, dimension: int | None) -> str:

@@ -281,7 +281,7 @@ class Replayer(Adapter, Protocol):
 
         Args:
             part: Task, split and subset.
-            queries: Ids of all queries of the part.
+            queries: Ids of all queries of the part, judged or not.
             passages: Ids of the corpus.
 
         Returns:

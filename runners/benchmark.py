@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
     from flagbench.results.published.scores import PublishedTable
+    from flagbench.results.record import RunRecord
     from flagbench.results.sample import Sample
     from flagbench.runners.encoding.cache import EmbeddingCache
     from flagbench.runners.run.plan import Plan
@@ -184,6 +185,18 @@ class Benchmark(ABC):
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """Names of the files that the task leaves in the folder of the run; by default ``<Task>.json``."""
         return (f"{task.name}.json",)
+
+    def kept_rankings(self, record: RunRecord, task: str) -> Sequence[str]:
+        """Names of the files with a run's final rankings of a task, in the folder of the run; by default mteb's
+        predictions, which ``--save-predictions`` keeps.
+
+        Args:
+            record: Of the run.
+            task: Name of one of its tasks.
+        """
+        from flagbench.results.store import predictions_file
+
+        return (predictions_file(task),)
 
     def check_results(self, plan: Plan) -> None:  # noqa: B027 - a default, which few override
         """See whether the results may go beside those that are there; a default that replaces and keeps those aside.

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from flagbench.runners.arguments import any_path, names
-from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.commands.parser import Parser
+
+if TYPE_CHECKING:
+    from flagbench.runners.benchmark import Benchmark
 
 
 def add_run_file_score(parser: Parser, arguments: Sequence[str], benchmark: Benchmark) -> None:
@@ -28,22 +31,27 @@ def add_run_file_score(parser: Parser, arguments: Sequence[str], benchmark: Benc
     parser.add_argument(
         "--tasks", "--task", type=names, default=(), metavar="A,B", help="names of tasks (default: the only one)"
     )
-    add_naming(parser)
+    add_naming(parser, "local/ and the name of the file")
     add_data(parser)
     parser.add_argument("--overwrite", action="store_true", help="score finished tasks again (default off)")
     add_benchmark_flags(parser, arguments, benchmark)
     parser.set_defaults(run=_score, benchmark=benchmark.name, types=())
 
 
-def add_naming(parser: argparse.ArgumentParser) -> None:
-    """The flags that say what rankings are called in results, and where these go."""
+def add_naming(parser: argparse._ActionsContainer, default: str) -> None:
+    """The flags that say what rankings are called in results, and where these go.
+
+    Args:
+        parser: Of a command.
+        default: Their name where none is given.
+    """
     from flagbench.runners.request import RunRequest
 
     parser.add_argument(
         "--model-name",
         type=model_name,
         metavar="ORG/NAME",
-        help="name of what made the rankings, in results (default: local/ and the file's name)",
+        help=f"name of the rankings in results (default: {default})",
     )
     parser.add_argument(
         "--output",
@@ -54,7 +62,7 @@ def add_naming(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse._ActionsContainer) -> None:
     """The flags that say where the data is, which is scored against."""
     parser.add_argument(
         "--data", type=any_path, metavar="DIR", help="folder of local snapshots DIR/<org>/<repo>/ (default the hub)"

@@ -57,7 +57,7 @@ class RankedModel(Model):
 
     tasks: Mapping[str, TaskRankings] = field(default_factory=dict)
 
-    def load(self, **_: Any) -> _Replay:  # type: ignore[override]
+    def load(self, **_: Any) -> _Replay:
         """See Model: there are no weights."""
         return _Replay(self.spec, self.tasks)
 
@@ -118,16 +118,16 @@ class _Replay:
         run, known, corpus = rankings.parts[split, subset], set(queries), set(passages)
         if strange := [query for query in run if query not in known]:
             raise BadData(
-                f"{rankings.where}: {len(strange):,} of {len(run):,} query ids are not in {task} ({split}), such as "
-                f"{strange[0]!r:.60}; leave them out, or use a run over its queries"
+                f"{rankings.where} has query ids that are not in {task} ({split}): {len(strange):,} of {len(run):,}, such "
+                f"as {strange[0]!r:.60}; leave them out, or use a run over its queries"
             )
         absent = {passage: query for query, hits in run.items() for passage in hits if passage not in corpus}
         if absent:
             passage, query = next(iter(absent.items()))
             raise BadData(
-                f"{rankings.where}: {len(absent):,} passage ids are not in the corpus of {task}, such as "
+                f"{rankings.where} has passage ids that are not in the corpus of {task}: {len(absent):,}, such as "
                 f"{passage!r:.60} of query {query!r:.60}; use a run over the same corpus"
             )
         if not any(run.values()):
-            raise BadData(f"{rankings.where}: it has no results of {task} ({split}); use a run over its queries")
+            raise BadData(f"{rankings.where} has no results of {task} ({split}); use a run over its queries")
         return {query: {passage: float(hits[passage]) for passage in in_order(hits)} for query, hits in run.items()}

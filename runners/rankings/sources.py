@@ -59,8 +59,13 @@ class RunFiles:
         return {tasks[0].name: [read_run_file(self.path)]}
 
     def _of_folder(self, tasks: Sequence[Task]) -> dict[str, list[RunFile]]:
+        if os.path.lexists(self.path / "flagbench" / "run.json"):
+            raise BadInput(
+                f"{self.path} holds the results of a run: name the folder of its rankings there, flagbench/predictions "
+                "(of --save-predictions) or AIR-Bench_…/search_results"
+            )
         paths = shown_files(self.path, _FIX, error=BadData)
-        found = {task.name: _named(task, paths) for task in tasks}
+        found = {task.name: _named(task, [path for path in paths if path.parent == self.path]) for task in tasks}
         if not all(found.values()):
             for file in [read_run_file(path) for path in paths if _names_its_task(path)]:
                 if file.task in found:
@@ -94,7 +99,7 @@ def parts_of(task: Task, files: Sequence[RunFile]) -> dict[tuple[str, str], Rank
                     raise BadData(f"{_names(files)} have two rankings of {task.name} {'/'.join(part)}: remove one")
                 found[part] = run
     if lacking := [part for part in wanted if part not in found]:
-        raise BadData(f"{_names(files)}: it has no rankings of {task.name} {first_few(map('/'.join, lacking))}")
+        raise BadData(f"{_names(files)} has no rankings of {task.name} {first_few(map('/'.join, lacking))}")
     return found
 
 

@@ -154,7 +154,7 @@ class _Engine:
         evaluated = replace(self._evaluated, journal=journal, digest=digest)
         predictions = plan.store.predictions if plan.request.save_predictions else None
         if predictions or step.reason.startswith(OTHER_SETTINGS):  # those of other settings are no part of this result
-            (plan.store.predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
+            plan.store.predictions_of(step.task.name).unlink(missing_ok=True)
         try:
             outcome = plan.benchmark.evaluate(loaded, evaluated, self._progress, predictions)
             record = self._record(step, loaded, outcome, load_seconds)

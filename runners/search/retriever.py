@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Self, cast
 
 import numpy as np
 
-from flagbench import BadData
+from flagbench import BadData, counted
 from flagbench.models.contract import Encoder, Replayer, Searcher
 from flagbench.models.inputs import TEXT, Input, readable, text_of
 from flagbench.runners.benchmark import EvaluatedModel
@@ -74,15 +74,17 @@ class Retriever:
         candidates: Mapping[str, Sequence[str]] | None = None,
         *,
         top_k: int,
+        unjudged: Collection[str] = (),
     ) -> Run:
         """The rankings of a part of the data that were made before.
 
         Args:
             part: Task, split and subset.
-            query_ids: Of all queries.
+            query_ids: Of all queries that are scored.
             passage_ids: Of all passages.
             candidates: Passage ids per query that alone are ranked; None for all passages.
             top_k: Passages kept per query.
+            unjudged: Ids of queries of the data that are not scored; their rankings are left out.
 
         Returns:
             A ranking per query, an empty one where there is none.
@@ -90,17 +92,14 @@ class Retriever:
         Raises:
             BadData: They are of other queries or passages, or rank what is no candidate.
         """
-        made = cast("Replayer", self._evaluated.adapter).ranking(part, query_ids, passage_ids)
-        for query_id, hits in made.items() if candidates is not None else ():
-            if others := hits.keys() - set(candidates.get(query_id, ())):
-                raise BadData(
-                    f"the rankings of {part[0]} have passage {min(others)!r:.60} of query {query_id!r:.60}, which is "
-                    "none of its candidates; rank those alone"
-                )
+        made = cast("Replayer", self._evaluated.adapter).ranking(part, {*query_ids, *unjudged}, passage_ids)
+        if candidates is not None:
+            _check_candidates(part[0], made, candidates)
+        where = "/".join(part[1:])
         if lacking := [query_id for query_id in query_ids if not made.get(query_id)]:
-            self.notes.append(
-                f"{'/'.join(part[1:])}: {len(lacking):,} of {len(query_ids):,} queries have no results and count 0"
-            )
+            self.notes.append(f"{where}: {len(lacking):,} of {len(query_ids):,} queries have no results and count 0")
+        if left_out := made.keys() - set(query_ids):
+            self.notes.append(f"{where}: {counted(len(left_out), 'ranking')} of queries without labels left out")
         return {query_id: dict(islice(made.get(query_id, {}).items(), top_k)) for query_id in query_ids}
 
     def retrieve(
@@ -203,3 +202,17 @@ class Retriever:
             if number % _STEP == 0:
                 self._progress.advance(_STEP)
         self._progress.advance(len(texts) % _STEP)
+
+
+def _check_candidates(task: str, run: Run, candidates: Mapping[str, Sequence[str]]) -> None:
+    """See that rankings are of the candidates alone.
+
+    Raises:
+        BadData: They have another passage.
+    """
+    for query_id, hits in run.items():
+        if others := hits.keys() - set(candidates.get(query_id, ())):
+            raise BadData(
+                f"the rankings of {task} have passage {min(others)!r:.60} of query {query_id!r:.60}, which is none of "
+                "its candidates; rank those alone"
+            )
