@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,11 @@ def registered() -> Registered:
         except BadInput as error:
             faults.append(str(error))
     return Registered(benchmarks, tuple(faults))
+
+
+def benchmarks_that(wanted: Callable[[Benchmark], bool]) -> str:
+    """The names of the benchmarks of a kind, for messages."""
+    return either(name for name, benchmark in registered().benchmarks.items() if wanted(benchmark))
 
 
 def names() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Loaded, Outcome
+from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import PROFILES, RunRequest
 from flagbench.runners.task import Task
@@ -27,6 +27,7 @@ class ThroughMteb(Benchmark):
     """
 
     imports = ("flagbench.runners.mteb.loading", "flagbench.runners.mteb.evaluation")
+    abilities = RETRIEVAL_ABILITIES
     profiles = PROFILES
     official: Path | None = None
     folders: Sequence[str] = ()

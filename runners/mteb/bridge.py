@@ -62,15 +62,16 @@ def model_meta(spec: ModelSpec, reranker: ModelSpec | None = None) -> Any:
         "similarity_fn_name": spec.similarity if spec.ability == "encode" else None,
         "use_instructions": bool(spec.prompts),
         "framework": ["PyTorch", "Transformers", "safetensors"] if spec.has_files else [],
-        "model_type": [_model_type(spec)],
+        "model_type": _model_type(spec),
     }
     return ModelMeta.model_validate(values)
 
 
-def _model_type(spec: ModelSpec) -> str:
+def _model_type(spec: ModelSpec) -> list[str]:
+    """mteb's types of a model; none of rankings that were made before."""
     if spec.ability == "encode":
-        return _MODEL_TYPES[spec.ranking.retrieval]
-    return "cross-encoder" if spec.ability == "score" else "sparse"
+        return [_MODEL_TYPES[spec.ranking.retrieval]]
+    return {"score": ["cross-encoder"], "search": ["sparse"]}.get(spec.ability, [])
 
 
 class SearchBridge:
@@ -79,12 +80,15 @@ class SearchBridge:
     Attributes:
         mteb_model_meta: See ``model_meta``.
         retriever: What searches, and what it knows of the last search.
+        queries: Ids of all queries by split and subset, of which mteb hands on those with labels; rankings that were
+            made before may have others.
     """
 
     def __init__(self, retriever: Retriever, evaluated: EvaluatedModel) -> None:
         reranker = evaluated.reranker
         self.mteb_model_meta = model_meta(evaluated.adapter.spec, reranker.spec if reranker else None)
         self.retriever = retriever
+        self.queries: Mapping[tuple[str, str], Sequence[str]] = {}
         self._corpus: Any = None
 
     def index(self, corpus: Any, **_: Any) -> None:
@@ -101,6 +105,7 @@ class SearchBridge:
         *,
         task_metadata: Any,
         top_k: int,
+        hf_split: str = "test",
         hf_subset: str = "default",
         top_ranked: Mapping[str, Sequence[str]] | None = None,
         **_: Any,
@@ -111,6 +116,7 @@ class SearchBridge:
             queries: Dataset with ``id`` and ``text``, or ``image``.
             task_metadata: Name and type of the task choose the instructions, its language how words are made.
             top_k: Passages kept per query.
+            hf_split: Split of the task.
             hf_subset: Subset of the task; it may have a language of its own.
             top_ranked: Candidates per query (reranking tasks).
 
@@ -121,8 +127,13 @@ class SearchBridge:
         query_texts = Texts(list(queries["id"]), query_inputs(queries, task_metadata))
         passages = Texts(list(self._corpus["id"]), passage_inputs(self._corpus, task_metadata))
         self._corpus = None
-        language = _language(task_metadata, hf_subset)
-        run = self.retriever.retrieve(task, query_texts, passages, top_ranked, top_k=top_k, language=language)
+        if self.retriever.replays:
+            part = (task_metadata.name, hf_split, hf_subset)
+            every = self.queries.get((hf_split, hf_subset), ())
+            run = self.retriever.replay(part, query_texts.ids, passages.ids, top_ranked, top_k=top_k, unjudged=every)
+        else:
+            language = _language(task_metadata, hf_subset)
+            run = self.retriever.retrieve(task, query_texts, passages, top_ranked, top_k=top_k, language=language)
         return self.retriever.rerank(task, run, query_texts, passages, below="kept")
 
 

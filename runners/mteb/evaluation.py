@@ -43,6 +43,8 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, pred
     task, row = loaded.content, loaded.task
     use_one_thread(task)
     encoder, bridge = _bridge(evaluated, progress)
+    if isinstance(bridge, SearchBridge) and bridge.retriever.replays:
+        bridge.queries = _query_ids(task)
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
     items, sample = Items(row, task, loaded.sample), loaded.sample
@@ -83,7 +85,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, pred
             "score": max(0.0, seconds - encode_seconds - search_seconds),
         },
         texts=encoder.counts.as_dict() if encoder else {},
-        note=sample.unlike if sample else "",
+        note="; ".join(filter(None, (sample.unlike if sample else "", *(retriever.notes if retriever else ())))),
         sample=sample.record(items.values, row.main_score) if sample else None,
     )
 
@@ -92,12 +94,22 @@ def _bridge(
     evaluated: EvaluatedModel, progress: Progress
 ) -> tuple[TextEncoder | None, SearchBridge | CrossEncoderBridge]:
     adapter = evaluated.adapter
-    if "search" in adapter.capabilities:
+    if adapter.capabilities & {"search", "replay"}:
         return None, SearchBridge(Retriever.of(evaluated, progress), evaluated)
     if "encode" in adapter.capabilities:
         encoder = TextEncoder(cast("Encoder", adapter), progress, evaluated.cache)
         return encoder, EncoderBridge(encoder, evaluated, progress)
     return None, CrossEncoderBridge(cast("Scorer", adapter), progress, evaluated.cache)
+
+
+def _query_ids(task: Any) -> dict[tuple[str, str], list[str]]:
+    """The ids of all queries of a retrieval or reranking task, by split and subset."""
+    task.convert_v1_dataset_format_to_v2(num_proc=None)
+    return {
+        (split, subset): list(data["queries"]["id"])
+        for subset, by_split in task.dataset.items()
+        for split, data in by_split.items()
+    }
 
 
 def _model_file(meta: Any, dimension: int | None) -> str:
