@@ -116,11 +116,11 @@ def sampled(loaded: Loaded, profile: Profile) -> Loaded:
         return loaded
     if len(unlike) > _SHOWN:
         unlike[_SHOWN:] = [f"and {len(unlike) - _SHOWN} more such subsets"]
+    # Of own data nothing is official that a part could differ from.
+    state = DataState.OWN if loaded.data.status is DataState.OWN else DataState.DIFFERS
     return replace(
         loaded,
-        data=DataVerdict(
-            DataState.DIFFERS, (*loaded.data.differences, *lines), loaded.data.source, content_of(row, task)
-        ),
+        data=DataVerdict(state, (*loaded.data.differences, *lines), loaded.data.source, content_of(row, task)),
         sample=Sample(profile, unit, parts, places, "; ".join(unlike)),
     )
 

@@ -82,7 +82,7 @@ class _Engine:
             reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
             evidence=plan.model.evidence,
             environment=describe(plan.devices),
-            tasks=earlier.tasks if earlier else {},
+            tasks=self._tasks_before(earlier),
         )
         done: list[TaskRecord] = []
         for step in plan.steps:
@@ -95,6 +95,15 @@ class _Engine:
             done.append(result)
             self._progress.line(_summary(result))
         return Finished(tuple(done), self._exit_code)
+
+    def _tasks_before(self, earlier: RunRecord | None) -> dict[str, TaskRecord]:
+        """The tasks of earlier runs; what is finished is in the averages that this run has."""
+        tasks = dict(earlier.tasks) if earlier else {}
+        for step in self._plan.steps:
+            if step.state == "finished" and step.task.name in tasks:
+                average = self._plan.recorded_average(step.task.name)
+                tasks[step.task.name] = replace(tasks[step.task.name], average=average)
+        return tasks
 
     def close(self) -> None:
         """Release the cache and the results folder."""
@@ -188,6 +197,7 @@ class _Engine:
             files=tuple(outcome.files),
             note="; ".join(filter(None, (*loaded.notes, outcome.note))),
             sample=outcome.sample,
+            average=self._plan.recorded_average(step.task.name),
         )
         record.check()
         return record
@@ -213,6 +223,7 @@ class _Engine:
             digest=step.digest,
             error=text,
             finished=_now(),
+            average=self._plan.recorded_average(step.task.name),
         )
 
 

@@ -14,7 +14,7 @@ from flagbench.models.device import devices_line
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import joint_name
 from flagbench.results.identity import settings_digest
-from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.record import Average, RunRecord, TaskRecord
 from flagbench.results.store import RunStore
 from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.data.snapshots import Snapshots
@@ -81,6 +81,7 @@ class Plan:
         steps: Tasks in order.
         averages: Names of the tasks of each average, by its label.
         left_out: Names of tasks whose data is not there, where these may be left out.
+        of_data: Labels of averages that the data decides: the benchmark alone does not know them.
     """
 
     request: RunRequest
@@ -94,6 +95,7 @@ class Plan:
     steps: tuple[Step, ...]
     averages: Mapping[str, Sequence[str]]
     left_out: tuple[str, ...] = ()
+    of_data: frozenset[str] = frozenset()
 
     @property
     def device(self) -> str:
@@ -104,6 +106,14 @@ class Plan:
     def name(self) -> str:
         """Name of what is scored, as in the results folder."""
         return joint_name(self.model.spec, self.reranker.spec if self.reranker else None)[0]
+
+    def recorded_average(self, task: str) -> Average | None:
+        """The largest average of its data that a task is in; None for none."""
+        found = [label for label in self.of_data if task in self.averages[label]]
+        if not found:
+            return None
+        label = max(found, key=lambda each: len(self.averages[each]))
+        return Average(benchmark=self.benchmark.name, label=label, tasks=list(self.averages[label]))
 
 
 def resolve(request: RunRequest) -> Plan:
@@ -162,7 +172,21 @@ def resolve(request: RunRequest) -> Plan:
     )
     averages = benchmark.averages(request)
     devices = device.names if any(each and each.checkpoint for each in (model, reranker)) else ("cpu",)
-    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, steps, averages, left_out)
+    of_data = averages.keys() - benchmark.averages(RunRequest("", benchmark.name, mini=request.mini)).keys()
+    plan = Plan(
+        request,
+        benchmark,
+        model,
+        reranker,
+        devices,
+        snapshots,
+        store,
+        earlier,
+        steps,
+        averages,
+        left_out,
+        frozenset(of_data),
+    )
     benchmark.check_results(plan)
     return plan
 
