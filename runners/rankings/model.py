@@ -118,8 +118,8 @@ class _Replay:
         run, known, corpus = rankings.parts[split, subset], set(queries), set(passages)
         if strange := [query for query in run if query not in known]:
             raise BadData(
-                f"{rankings.where} has query ids that are not in {task} ({split}): {len(strange):,} of {len(run):,}, such "
-                f"as {strange[0]!r:.60}; leave them out, or use a run over its queries"
+                f"{rankings.where} has query ids that are not in {task} ({split}): {len(strange):,} of {len(run):,}, "
+                f"such as {strange[0]!r:.60}; leave them out, or use a run over its queries"
             )
         absent = {passage: query for query, hits in run.items() for passage in hits if passage not in corpus}
         if absent:
