@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +29,25 @@ def check_results(plan: Plan) -> None:
         _refuse_foreign_files(plan, step)
 
 
-def over_mini(path: Path) -> bool:
-    """Tell whether a file of search results was left by a run over the miniature data.
+def over_mini(paths: Iterable[Path], mini: Path) -> bool:
+    """Tell whether one of some files of search results was left by a run over the miniature data.
 
     Args:
-        path: ``…/AIR-Bench_<version>/search_results/<model>/<reranker>/<type>/<domain>/<name>.json`` in the folder of a
-            run; anywhere else, or without a record that can be read, it is not known to be.
+        paths: ``…/AIR-Bench_<version>/search_results/<model>/<reranker>/<type>/<domain>/<name>.json`` in the folder of
+            a run; of a file anywhere else, or without a record that can be read, it is not known.
+        mini: Folder of the miniature data.
     """
-    from flagbench.airbench.benchmark import MINI
+    runs: dict[Path, Mapping[str, TaskRecord]] = {}
+    for file in map(Path.resolve, paths):
+        folder = file.parents[min(_BELOW_A_RUN, len(file.parents) - 1)]
+        if folder not in runs:
+            runs[folder] = _record_of(folder)
+        for record in runs[folder].values():
+            if in_mini(record, mini.parts[-2:]) and file.relative_to(folder).as_posix() in record.files:
+                return True
+    return False
 
-    file = path.resolve()
-    folder = file.parents[min(_BELOW_A_RUN, len(file.parents) - 1)]
-    return any(
-        in_mini(record, MINI.parts[-2:])
-        for record in _record_of(folder).values()
-        if file.relative_to(folder).as_posix() in record.files
-    )
 
-
-@functools.cache
 def _record_of(folder: Path) -> Mapping[str, TaskRecord]:
     """The tasks of the run in a folder; none without a record that can be read."""
     file = folder / "flagbench" / "run.json"
