@@ -5,20 +5,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.airbench.options import AirBenchOptions
 from flagbench.airbench.registry import REVISION, Dataset, datasets, select
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
     from flagbench.models.spec import ModelSpec
+    from flagbench.results.record import RunRecord
     from flagbench.runners.data.sources import Source
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
@@ -36,6 +37,7 @@ class _AirBench(Benchmark):
     title = "AIR-Bench"
     imports = ("flagbench.airbench.evaluation", "datasets.load")
     options = AirBenchOptions
+    abilities = RETRIEVAL_ABILITIES
     commands = MappingProxyType({"score": "flagbench.airbench.commands", "submit": "flagbench.airbench.commands"})
     examples = (
         "flagbench evaluate BAAI/bge-m3 --benchmark air-bench --languages zh --splits dev",
@@ -114,6 +116,14 @@ class _AirBench(Benchmark):
         from flagbench.airbench.evaluation import outputs
 
         return outputs(dataset_of(task), model, reranker)
+
+    def kept_rankings(self, record: RunRecord, task: str) -> Sequence[str]:
+        """See Benchmark: the search results, those of the reranker where there is one."""
+        from flagbench.airbench.search_results import NO_RERANKER
+
+        stage = record.reranker["name"].split("/")[-1] if record.reranker else NO_RERANKER
+        files = map(PurePosixPath, record.tasks[task].files)
+        return [str(file) for file in files if file.parts[1:2] == ("search_results",) and file.parts[3] == stage]
 
     def check_results(self, plan: Plan) -> None:
         """See Benchmark: a submission has one model with one set of settings, so its folder holds no others."""

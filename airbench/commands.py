@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,9 @@ def _score(options: argparse.Namespace) -> int:
     targets = {"--json": options.json, "--markdown": options.markdown, "--per-query": options.per_query}
     files = {flag: path for flag, path in targets.items() if path is not None}
     _check_targets(files, overwrite=options.overwrite)
+    if options.data is None and not options.mini:
+        paths = " ".join(shlex.quote(str(path)) for path in options.paths)
+        _refuse_mini(options.paths, "_dev.json", f"flagbench score air-bench {paths} --mini")
     snapshots, over = _data(options)
     keep = metrics if options.per_query else ()
     scores = score(options.paths, snapshots, options.rule, over=over, keep=keep)
@@ -169,6 +173,12 @@ def _submit(options: argparse.Namespace) -> int:
     form.check(candidate.reranker)
     target = options.output / archive_name(candidate, mini=options.mini)
     check_target(target, candidate.folder, overwrite=options.overwrite)
+    if options.data is None and not options.mini:
+        its = f"{shlex.quote(str(candidate.folder))} --benchmark-version {candidate.version}"
+        name = shlex.quote(options.model_name)
+        _refuse_mini(
+            [candidate.folder], ".json", f"flagbench submit air-bench {its} --model-name {name} --anonymous --mini"
+        )
     snapshots, over = _data(options)
     expected = [row for row in over if row.version == candidate.version and "test" in row.splits]
     checked = check(candidate, expected, snapshots, allow_partial=options.allow_partial)
@@ -210,6 +220,27 @@ def _show_submission(checked: Checked, form: Form, target: Path, digest: str, *,
     for label, value in form.lines():
         if value or not label.startswith("Reranking") or reranked:
             say(out, f"          {label}: {value}")
+
+
+def _refuse_mini(roots: Iterable[Path], ending: str, command: str) -> None:
+    """See that no results are those of a run over the miniature data, which is not what the hub has.
+
+    Args:
+        roots: Folders, files or archives with results; archives do not say what they are over.
+        ending: Of the names of the files that are read.
+        command: The whole command that reads them.
+
+    Raises:
+        BadInput: There are such results.
+    """
+    from flagbench.airbench.benchmark import MINI
+    from flagbench.airbench.guard import over_mini
+    from flagbench.airbench.search_results import find
+
+    for root in roots:
+        files = find(root) if root.is_dir() else ()
+        if over_mini((path for path in files if path.name.endswith(ending)), MINI):
+            raise BadInput(f"{root} holds results of the miniature data, which the hub does not have: use {command}")
 
 
 def _data(options: argparse.Namespace) -> tuple[Snapshots, tuple[Dataset, ...]]:

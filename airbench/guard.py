@@ -1,14 +1,21 @@
-"""Guard of a folder of search results: it holds one model, with one set of settings."""
+"""Guard of a folder of search results: it holds one model, with one set of settings, over one set of data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
 from flagbench.airbench.search_results import read
+from flagbench.results.page.boards import in_mini
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import find_run
 from flagbench.runners.run.plan import Plan, Step
 from flagbench.runners.run.settings import changes
+
+_BELOW_A_RUN = 6
+"""Folders between a file of search results and that of its run."""
 
 
 def check_results(plan: Plan) -> None:
@@ -20,6 +27,34 @@ def check_results(plan: Plan) -> None:
     for step in plan.steps:
         _refuse_other_settings(plan, step)
         _refuse_foreign_files(plan, step)
+
+
+def over_mini(paths: Iterable[Path], mini: Path) -> bool:
+    """Tell whether one of some files of search results was left by a run over the miniature data.
+
+    Args:
+        paths: ``…/AIR-Bench_<version>/search_results/<model>/<reranker>/<type>/<domain>/<name>.json`` in the folder of
+            a run; of a file anywhere else, or without a record that can be read, it is not known.
+        mini: Folder of the miniature data.
+    """
+    runs: dict[Path, Mapping[str, TaskRecord]] = {}
+    for file in map(Path.resolve, paths):
+        folder = file.parents[min(_BELOW_A_RUN, len(file.parents) - 1)]
+        if folder not in runs:
+            runs[folder] = _record_of(folder)
+        for record in runs[folder].values():
+            if in_mini(record, mini.parts[-2:]) and file.relative_to(folder).as_posix() in record.files:
+                return True
+    return False
+
+
+def _record_of(folder: Path) -> Mapping[str, TaskRecord]:
+    """The tasks of the run in a folder; none without a record that can be read."""
+    file = folder / "flagbench" / "run.json"
+    try:
+        return find_run(file).record.tasks if file.is_file() else {}
+    except BadInput:
+        return {}
 
 
 def _refuse_other_settings(plan: Plan, step: Step) -> None:

@@ -22,13 +22,12 @@ from typing import Any
 from flagbench import BadData, BadInput, ModelFault, UnknownName
 from flagbench.airbench.registry import Dataset, datasets
 from flagbench.files import inside, parse_json, read_bytes
+from flagbench.runners.rankings.run_files import LARGEST, checked
 
 NO_RERANKER = "NoReranker"
 TYPES = ("qa", "long-doc")
 
 _INDENT = " " * 4
-# The largest file that a run can give is about a tenth of this: 1,700 queries with 1,000 passages each.
-_LARGEST = 1 << 30
 _ENCRYPTED = 0x1
 
 
@@ -170,7 +169,7 @@ def read(path: Path) -> SearchResults:
         BadData: It cannot be opened, is damaged, lacks something, holds something twice or another dataset's or
             model's results.
     """
-    data = read_bytes(path, "evaluate again, or copy it again", largest=_LARGEST, error=BadData)
+    data = read_bytes(path, "evaluate again, or copy it again", largest=LARGEST, error=BadData)
     return parse(data, str(path), names_of(path))
 
 
@@ -254,20 +253,7 @@ def _hits(content: Mapping[str, Any], where: str) -> dict[str, dict[str, float]]
         raise BadData(
             f"{where} has no search_results by query: it is not a file of search results, or an incomplete one"
         )
-    for query, scores in hits.items():
-        if not isinstance(scores, dict):
-            raise BadData(f"{where}: query {query!r} has {scores!r:.60}, and should have scores by passage")
-        if not set(map(type, scores.values())) <= {float, int}:
-            passage = next(key for key, score in scores.items() if type(score) not in {float, int})
-            raise BadData(f"{where}: passage {passage!r} of query {query!r} has {scores[passage]!r:.60} for a score")
-        try:
-            # A number such as 1e999 is read as infinite; a whole number may be beyond what a float holds.
-            finite = all(map(math.isfinite, scores.values()))
-        except OverflowError:
-            finite = False
-        if not finite:
-            raise BadData(f"{where}: a score of query {query!r} is not finite: evaluate again")
-    return hits
+    return checked(hits, where)
 
 
 def _agree(results: SearchResults, where: str, names: Sequence[str]) -> None:
@@ -363,7 +349,7 @@ def _fault(member: zipfile.ZipInfo) -> str:
         return "is a link"
     if member.flag_bits & _ENCRYPTED:
         return "is encrypted"
-    if member.file_size > _LARGEST:
+    if member.file_size > LARGEST:
         return f"is said to hold {member.file_size:,} bytes, more than any search results"
     return ""
 
@@ -372,9 +358,9 @@ def _read_member(archive: Path, name: str, where: str, names: tuple[str, ...]) -
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(name) as member:
             # What a member says of its size need not be so.
-            data = member.read(_LARGEST + 1)
+            data = member.read(LARGEST + 1)
     except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise BadData(f"{where} cannot be unpacked ({error}): copy the archive again") from error
-    if len(data) > _LARGEST:
-        raise BadData(f"{where} holds more than {_LARGEST:,} bytes, which no search results do")
+    if len(data) > LARGEST:
+        raise BadData(f"{where} holds more than {LARGEST:,} bytes, which no search results do")
     return parse(data, where, names)

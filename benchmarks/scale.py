@@ -180,9 +180,9 @@ def theirs(passages: int, queries: int) -> dict[str, Any]:
     from mteb.models.search_wrappers import SearchEncoderWrapper
     from mteb.types import PromptType
 
-    from flagbench.cmteb.bridge import model_meta
     from flagbench.models.baselines.random import FakeEncoder
     from flagbench.models.loading.registry import published
+    from flagbench.runners.mteb.bridge import model_meta
 
     spec = published()["flagbench/random"]
     timed = _Timed(FakeEncoder(spec))

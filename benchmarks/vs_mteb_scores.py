@@ -33,10 +33,10 @@ Scores = dict[tuple[str, str, str], float]
 
 
 def ours(model: Path, data: Path, tasks: dict[str, list[str]], output: Path) -> tuple[Scores, dict[str, str]]:
-    from flagbench.cmteb.options import MtebOptions
     from flagbench.runners.progress import Lines
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run import engine, plan
+    from flagbench.suites.mteb.options import MtebOptions
 
     scores: Scores = {}
     kinds: dict[str, str] = {}

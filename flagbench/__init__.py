@@ -5,7 +5,8 @@ The tree, caught once in ``runners/commands/cli.py`` and shown as one line::
     FlagbenchError            exit code 1: something failed that is not the user's input
     ├── BadInput              exit code 2: what was asked for cannot be done; says what to change
     │   ├── UnknownName       a name that no registry knows, with the nearest known ones
-    │   └── BadData           a dataset that is absent, incomplete or malformed
+    │   ├── BadData           a dataset that is absent, incomplete or malformed
+    │   └── NoHub             the hub gives no answer, so that asking it for more is in vain
     └── ModelFault            a model that ran and gave something unusable (NaN, wrong shape)
 """
 
@@ -87,6 +88,10 @@ class BadData(BadInput):
 
 class AbsentData(BadData):
     """Data that is not there, unlike data that is wrong."""
+
+
+class NoHub(BadInput):
+    """The hub gives no answer: what else it would be asked for is not to be had either."""
 
 
 class ModelFault(FlagbenchError):

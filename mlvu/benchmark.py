@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.mlvu.options import MlvuOptions
-from flagbench.mlvu.registry import REVISION, Row, averaged, datasets, find, select
+from flagbench.mlvu.registry import REVISION, SETS, Row, averaged, datasets, find, select
 from flagbench.models.video import VideoSettings
 from flagbench.runners.benchmark import Benchmark, DataVerdict, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
@@ -71,6 +71,8 @@ class _Mlvu(Benchmark):
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: M-Avg is the mean over the multiple-choice tasks of a set, whatever their sizes."""
         selected = options_of(request, MlvuOptions).sets
+        if not request.model and not request.mini:
+            selected = SETS
         sets = dict.fromkeys(row.set for row in select(sets=selected, types=request.types, tasks=request.tasks))
         return {f"M-Avg ({each})": [row.task_name for row in averaged(each)] for each in sets}
 

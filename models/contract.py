@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Role = Literal["query", "passage", "symmetric"]
 """Role of a text in its task; symmetric where the task has no queries (STS, classification, clustering)."""
 
-Capability = Literal["encode", "score", "search", "generate"]
+Capability = Literal["encode", "score", "search", "generate", "replay"]
 
 Part = Literal["dense", "sparse", "multi_vector"]
 """Parts of an embedding: one vector, a weight per token of the vocabulary, or a vector per token."""
@@ -73,8 +73,8 @@ class Loading:
 
 
 class Adapter(Protocol):
-    """A model that is loaded and ready; what it can do is in ``Encoder``, ``Scorer``, ``Searcher`` and
-    ``Generator``.
+    """A model that is loaded and ready; what it can do is in ``Encoder``, ``Scorer``, ``Searcher``, ``Generator`` and
+    ``Replayer``.
 
     The instruction is an argument of each call, never state of the adapter. The order of the output is the
     order of the input, and a text's vector does not depend on its neighbours beyond padding noise (1e-5 in fp32).
@@ -267,6 +267,29 @@ class Generator(Adapter, Protocol):
 
         Raises:
             BadInput: The model gives no probabilities (a server).
+        """
+        ...
+
+
+class Replayer(Adapter, Protocol):
+    """An adapter that gives rankings that were made before."""
+
+    def ranking(
+        self, part: tuple[str, str, str], queries: Collection[str], passages: Collection[str]
+    ) -> dict[str, dict[str, float]]:
+        """The rankings of a part of the data.
+
+        Args:
+            part: Task, split and subset.
+            queries: Ids of all queries of the part, judged or not.
+            passages: Ids of the corpus.
+
+        Returns:
+            ``{query id: {passage id: score}}``, the passages in trec_eval's order; a query that has no results is
+            absent.
+
+        Raises:
+            BadData: There are rankings of none of the queries, or of queries or passages that are not there.
         """
         ...
 

@@ -17,14 +17,14 @@ from flagbench.models.ranking import Ranking
 Pooling = Literal["cls", "mean", "lasttoken", "last8", "max", "mean_sqrt_len_tokens", "weightedmean"]
 Similarity = Literal["cosine", "dot"]
 DType = Literal["fp32", "fp16", "bf16"]
-Ability = Literal["encode", "score", "search", "generate"]
+Ability = Literal["encode", "score", "search", "generate", "replay"]
 
 Own = TypeVar("Own", bound=OwnSettings)
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 DTYPES: tuple[DType, ...] = get_args(DType)
 
-BUILT_IN = ("fake", "bm25", "letter", "api")  # families of these prefixes are not read from files
+BUILT_IN = ("fake", "bm25", "letter", "api", "run-file", "fusion")  # families of these prefixes are not read from files
 
 Prompts = tuple[tuple[str, str], ...]
 """``(selector, instruction)`` pairs. A selector is what MTEB's model prompts use, with ``passage`` for ``document``:
@@ -41,7 +41,8 @@ class ModelSpec:
         revision: Commit on the hub, or a hash of a local checkpoint's files.
         family: Row of the family table in models.toml, or ``detected``.
         adapter: ``module:function`` that loads it.
-        ability: Whether it embeds texts, scores pairs, finds passages without vectors, or answers questions.
+        ability: Whether it embeds texts, scores pairs, finds passages without vectors, answers questions, or
+            gives rankings that were made before.
         query_max_length: Tokens kept per query or symmetric text, instruction included. Of an encoder with special
             tokens; of a cross-encoder without.
         passage_max_length: Tokens kept of a passage; of a cross-encoder of the whole pair.
@@ -122,7 +123,7 @@ class ModelSpec:
 
     @property
     def has_files(self) -> bool:
-        """True with a checkpoint behind it; the fake models, BM25 and the letters have none."""
+        """True with a checkpoint behind it; the fake models, BM25, the letters and rankings have none."""
         return not self.family.startswith(BUILT_IN)
 
     def instruction(self, task: str, kind: str, role: Role) -> str:

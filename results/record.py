@@ -68,6 +68,14 @@ class _Sample(TypedDict, total=False):
     error: Number | None
 
 
+class Average(TypedDict):
+    """An average that the data of a run decides: names of the tasks that it is the mean of."""
+
+    benchmark: Text
+    label: Text
+    tasks: list[Text]
+
+
 @dataclass(frozen=True)
 class TaskRecord:
     """One task of a run.
@@ -94,6 +102,9 @@ class TaskRecord:
             ``error``, half the width of the 95% interval that the drawing adds to the score; None for all of it.
         later_error: Why the task failed when it was last evaluated, after these scores were made; empty where it did
             not.
+        average: Average that the task is in, where the data of the run decides that and no benchmark alone:
+            ``benchmark``, ``label``, and ``tasks``, the names of all that it is the mean of; None where it is in no
+            such average.
     """
 
     __pydantic_config__ = CLOSED
@@ -115,6 +126,7 @@ class TaskRecord:
     note: Text = ""
     sample: Annotated[Mapping[str, Any], having(_Sample)] | None = None
     later_error: Text = ""
+    average: Average | None = None
 
     @property
     def score(self) -> float | None:
@@ -193,7 +205,7 @@ class RunRecord:
         return cls(**interned.inside(data | {"evidence": tuple(data["evidence"])}), tasks=tasks)
 
 
-_ALIKE = ("name", "kind", "status", "data", "search", "texts", "backend", "sample")
+_ALIKE = ("name", "kind", "status", "data", "search", "texts", "backend", "sample", "average")
 """Fields of a task that other tasks, or the same one of other runs, have alike."""
 
 

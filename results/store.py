@@ -26,6 +26,11 @@ _UNFINISHED = ".unfinished"
 _ELSEWHERE = "choose another --output"
 
 
+def predictions_file(task: str) -> str:
+    """Path of a task's saved predictions in the folder of a run, as mteb names them."""
+    return f"flagbench/predictions/{task}_predictions.json"
+
+
 class RunStore:
     """The folder of one model at one revision.
 
@@ -45,6 +50,10 @@ class RunStore:
     def run_file(self) -> Path:
         """Path of run.json."""
         return self._own / "run.json"
+
+    def predictions_of(self, task: str) -> Path:
+        """File of a task's saved predictions."""
+        return self.folder / predictions_file(task)
 
     @property
     def predictions(self) -> Path:

@@ -57,7 +57,7 @@ def tested(
     one, other = values
     if one is None or other is None:
         without = [run.label for run, its in zip(runs, values, strict=True) if its is None]
-        return f"no values by query in {' and '.join(without)}"
+        return f"no values per item in {' and '.join(without)}"
     metric = shared_metric((first, second), (one, other))
     if metric is None:
         return "the scores are not the means of the values by query"

@@ -42,6 +42,13 @@ def folder(text: str) -> Path:
     return any_path(text)
 
 
+def run_path(text: str) -> Path:
+    """A run file, or a folder of them; a number was meant for the flag that had this name."""
+    if text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a run file, not '{text}'; --dense-candidates takes a number")
+    return folder(text)
+
+
 def rate(text: str) -> float:
     """Frames per second."""
     try:

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
     from flagbench.results.published.scores import PublishedTable
+    from flagbench.results.record import RunRecord
     from flagbench.results.sample import Sample
     from flagbench.runners.encoding.cache import EmbeddingCache
     from flagbench.runners.run.plan import Plan
     from flagbench.runners.search.index import SearchWorker
 
 TEXT_ABILITIES: frozenset[Ability] = frozenset({"encode", "score", "search"})
+
+RETRIEVAL_ABILITIES: frozenset[Ability] = TEXT_ABILITIES | {"replay"}
+"""Of benchmarks whose retrieval goes through ``runners/search/retriever.py``: rankings made before as well."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class EvaluatedModel:
     """The model under evaluation, loaded, with everything that scores a task with it.
 
     Attributes:
-        adapter: An encoder, a searcher without vectors, or a reranker alone.
+        adapter: An encoder, a searcher without vectors, a replayer of rankings, or a reranker alone.
         reranker: Re-orders what the encoder retrieved; None for none.
         rerank_top_k: Passages re-ranked per query.
         cache: The embedding cache, with pair scores; no cache when None.
@@ -156,7 +160,11 @@ class Benchmark(ABC):
         return pick(rows, names=request.tasks, kinds=request.types, group=rows[0].group, hint=hint)
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
-        """Names of the tasks that each average of the benchmark is made of, by its label; by default there are none."""
+        """Names of the tasks that each average of the benchmark is made of, by its label; by default there are none.
+
+        Args:
+            request: What was asked for; one without a model stands for any run that lies there.
+        """
         return {}
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
@@ -181,6 +189,18 @@ class Benchmark(ABC):
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """Names of the files that the task leaves in the folder of the run; by default ``<Task>.json``."""
         return (f"{task.name}.json",)
+
+    def kept_rankings(self, record: RunRecord, task: str) -> Sequence[str]:
+        """Names of the files with a run's final rankings of a task, in the folder of the run; by default mteb's
+        predictions, which ``--save-predictions`` keeps.
+
+        Args:
+            record: Of the run.
+            task: Name of one of its tasks.
+        """
+        from flagbench.results.store import predictions_file
+
+        return (predictions_file(task),)
 
     def check_results(self, plan: Plan) -> None:  # noqa: B027 - a default, which few override
         """See whether the results may go beside those that are there; a default that replaces and keeps those aside.

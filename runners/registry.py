@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ _FILE = re.compile(r"[\w(][^/\\,\s\x00]*")
 # By name, so that a command imports only the packages of the benchmarks that it is about.
 OWN: Mapping[str, str] = {
     "cmteb": "flagbench.cmteb.benchmark:CMTEB",
-    "mteb": "flagbench.cmteb.benchmark:MTEB",
+    "mteb": "flagbench.suites.mteb.benchmark:MTEB",
     "air-bench": "flagbench.airbench.benchmark:AIR_BENCH",
     "mlvu": "flagbench.mlvu.benchmark:MLVU",
     "own": "flagbench.suites.own.benchmark:OWN",
@@ -75,6 +75,11 @@ def registered() -> Registered:
         except BadInput as error:
             faults.append(str(error))
     return Registered(benchmarks, tuple(faults))
+
+
+def benchmarks_that(wanted: Callable[[Benchmark], bool]) -> str:
+    """The names of the benchmarks of a kind, for messages."""
+    return either(name for name, benchmark in registered().benchmarks.items() if wanted(benchmark))
 
 
 def names() -> tuple[str, ...]:

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from flagbench import BadInput
 from flagbench.models.contract import Backend
 from flagbench.models.loading.overrides import Overrides
+
+if TYPE_CHECKING:
+    from flagbench.runners.rankings.model import RankingsSource
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.IGNORECASE)
 
@@ -34,7 +37,7 @@ class RunRequest:
     """One evaluation, as asked for on the command line.
 
     Attributes:
-        model: Folder or hub id.
+        model: Folder or hub id; empty for rankings alone.
         benchmark: Name of a benchmark (``runners/registry.py``).
         tasks: Task names; empty for all.
         types: Task types (``STS``, ``Retrieval``); empty for all.
@@ -54,6 +57,8 @@ class RunRequest:
         reranker: Folder or hub id of a reranker for what the model retrieves; None for none.
         reranker_max_length: Tokens of its pairs; None for its own default.
         rerank_top_k: Passages re-ranked per query.
+        rankings: Rankings that were made before, in the place of a search: the model, a reranker, re-ranks them, or
+            where there is none they are scored as they are. None for a search by the model.
         trust_remote_code: Code that a checkpoint brings may run.
         allow_pickle: Pickle weights may be read.
         overwrite: Evaluate finished tasks again.
@@ -84,6 +89,7 @@ class RunRequest:
     reranker: str | None = None
     reranker_max_length: int | None = None
     rerank_top_k: int = 100
+    rankings: RankingsSource | None = None
     trust_remote_code: bool = False
     allow_pickle: bool = False
     overwrite: bool = False

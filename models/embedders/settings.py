@@ -69,7 +69,12 @@ class M3Settings(OwnSettings):
         parse=parse_weights,
     )
     candidates: int = flag(
-        0, "dense candidates that multi-vectors score", shown=str(_DEFAULT_CANDIDATES), metavar="N", parse=positive
+        0,
+        "dense candidates that multi-vectors score",
+        name="--dense-candidates",
+        shown=str(_DEFAULT_CANDIDATES),
+        metavar="N",
+        parse=positive,
     )
 
     def of_vectors(self) -> dict[str, Any]:
@@ -121,9 +126,9 @@ def _defaults(retrieval: Retrieval, given: Mapping[str, Any]) -> list[tuple[str,
             raise BadInput(f"--weights {numbers}: none may be negative, and their sum must be positive")
     late = retrieval == "colbert" or (weights is not None and weights[2] > 0)
     if "candidates" in given and not late:
-        raise BadInput("--candidates are re-ranked by multi-vectors, which this retrieval does not use: drop it")
+        raise BadInput("--dense-candidates are re-ranked by multi-vectors, which this retrieval does not use: drop it")
     if "candidates" not in given and late:
-        defaults.append(("candidates", _DEFAULT_CANDIDATES, "as in the published runs (--candidates for others)"))
+        defaults.append(("candidates", _DEFAULT_CANDIDATES, "as in the published runs (--dense-candidates for others)"))
     return defaults
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,13 @@ class Deferred:
         """See the contract of searchers; loads the model."""
         index: PassageIndex = self.adapter.index(passages, language=language)
         return index
+
+    def ranking(
+        self, part: tuple[str, str, str], queries: Collection[str], passages: Collection[str]
+    ) -> dict[str, dict[str, float]]:
+        """See the contract of replayers."""
+        found: dict[str, dict[str, float]] = self.adapter.ranking(part, queries, passages)
+        return found
 
     def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
         """See the contract of generators; loads the model."""

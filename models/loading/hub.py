@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from flagbench import BadInput
+from flagbench import BadInput, NoHub
 
 RepoType = Literal["model", "dataset"]
 
@@ -26,6 +26,7 @@ def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequenc
 
     Raises:
         BadInput: The repo or revision does not exist, is gated, or is not in the cache while offline.
+        NoHub: The hub cannot be reached, and the files are not in the cache.
     """
     from huggingface_hub import errors as hub
     from huggingface_hub import snapshot_download
@@ -50,9 +51,8 @@ def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequenc
         local = "give local files" + (" (--data DIR)" if repo_type == "dataset" else "")
         if offline:
             reason = f"HF_HUB_OFFLINE is set and it is not in the cache; unset HF_HUB_OFFLINE or {local}"
-        else:
-            reason = (
-                "the hub cannot be reached; look at the network or HF_ENDPOINT, set HF_HUB_OFFLINE=1 to read the cache "
-                f"alone, or {local}"
-            )
-        raise BadInput(f"{where}: {reason}") from error
+            raise BadInput(f"{where}: {reason}") from error
+        raise NoHub(
+            f"{where}: the hub cannot be reached; look at the network or HF_ENDPOINT, set HF_HUB_OFFLINE=1 to read the "
+            f"cache alone, or {local}"
+        ) from error

@@ -11,6 +11,7 @@ from flagbench import BadInput, printable
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
+from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run, contradicted, difference, other_queries, surely_alike
 from flagbench.results.statistics import holm
 from flagbench.results.tested import Tested, tested
@@ -93,7 +94,8 @@ class Comparison:
     Attributes:
         runs: The others are compared with the first.
         lines: The tasks, in the order in which the runs name them.
-        averages: Of each task type, where there are several, and of all.
+        averages: Of each task type, where there are several, those that all runs record (over the data sets of a
+            folder), and of all.
         tallies: Tasks won, tied and lost against the first run, for each run.
         seed: Of the tests.
     """
@@ -255,10 +257,22 @@ def _averages(lines: Sequence[Line], runs: Sequence[Run]) -> Iterator[Average]:
     shared = [line for line in lines if all(cell.whole is not None for cell in line.cells)]
     kinds = list(dict.fromkeys(line.kind for line in shared))
     groups = {f"{kind} mean": [line for line in shared if line.kind == kind] for kind in kinds if len(kinds) > 1}
+    groups |= _recorded(shared, runs)
     for label, its in {**groups, "average": shared}.items():
         first, *others = (_mean(its, at, run) for at, run in enumerate(runs))
         deltas = (None if first is None or score is None else score - first for score in others)
         yield Average(label, len(its), (first, *others), (None, *deltas))
+
+
+def _recorded(shared: Sequence[Line], runs: Sequence[Run]) -> Iterator[tuple[str, list[Line]]]:
+    """The averages that every run records, where all runs have all of their tasks."""
+    by_run = [recorded_averages(run.record.tasks.values()) for run in runs]
+    there = {line.task: line for line in shared}
+    for benchmark, averages in by_run[0].items():
+        for label, tasks in averages.items():
+            everywhere = all(tasks in its.get(benchmark, {}).values() for its in by_run)
+            if everywhere and there.keys() >= set(tasks):
+                yield label, [there[task] for task in tasks]
 
 
 def _mean(lines: Sequence[Line], at: int, run: Run) -> float | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.compare import ALPHA, Cell, Comparison
 from flagbench.results.figures import percent
+from flagbench.results.kinds import unit_of
 from flagbench.results.runs import Run
 from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
 from flagbench.results.tested import Tested
@@ -131,15 +132,15 @@ def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[
     headings = ["task", "type", first, *(name for label in others for name in (label, "Δ"))]
     yield "scores in percent", headings, [tasks, [*means, tallies]]
     rows = [
-        [printable(line.task), *([run.label] if len(others) > 1 else []), *_test_cells(cell.test)]
+        [printable(line.task), *([run.label] if len(others) > 1 else []), *_test_cells(cell.test, unit_of(line.kind))]
         for line in comparison.lines
         for run, cell in zip(comparison.runs, line.cells, strict=True)
         if cell.test
     ]
     if rows:
-        columns = ["metric", "queries", "+ / = / -", "mean Δ", f"{LEVEL:.0%} interval", "p", "p (Holm)"]
+        columns = ["metric", "items", "+ / = / -", "mean Δ", f"{LEVEL:.0%} interval", "p", "p (Holm)"]
         whose = ["run"] if len(others) > 1 else []
-        yield f"{', '.join(others)} against {first}, query by query", ["task", *whose, *columns], [rows]
+        yield f"{', '.join(others)} against {first}, item by item", ["task", *whose, *columns], [rows]
 
 
 def _flat(cells: Iterable[tuple[str, str]]) -> list[str]:
@@ -155,12 +156,12 @@ def _cells(cell: Cell) -> tuple[str, str]:
     return f"{text} (partial)" if cell.status == "partial" else text, _gain(cell.delta) + mark
 
 
-def _test_cells(test: Tested) -> list[str]:
+def _test_cells(test: Tested, name: str) -> list[str]:
     its = test.paired
-    queries = f"{its.queries:,}" if {its.queries} == set(test.queries) else f"{its.queries:,} shared"
+    items = f"{its.queries:,} {name}" if {its.queries} == set(test.queries) else f"{its.queries:,} shared {name}"
     better = f"{its.better:,} / {its.same:,} / {its.worse:,}"
     interval = f"{_gain(its.low)} to {_gain(its.high)}"
-    return [test.metric, queries, better, _gain(its.difference), interval, f"{its.p:.4f}", f"{test.adjusted:.4f}"]
+    return [test.metric, items, better, _gain(its.difference), interval, f"{its.p:.4f}", f"{test.adjusted:.4f}"]
 
 
 def _gain(delta: float | None) -> str:
@@ -194,10 +195,10 @@ def _notes(comparison: Comparison) -> list[str]:
                 tasks_by_note.setdefault(f"{run.label}: not tested, {cell.untested}", []).append(line.task)
             if cell.test and len({cell.test.paired.queries, *cell.test.queries}) > 1:
                 counts = f"{cell.test.paired.queries:,} shared of {cell.test.queries[0]:,} and {cell.test.queries[1]:,}"
-                tasks_by_note.setdefault(f"{run.label}: tested on queries {counts}", []).append(line.task)
+                tasks_by_note.setdefault(f"{run.label}: tested on {unit_of(line.kind)} {counts}", []).append(line.task)
         for note in line.notes:
             tasks_by_note.setdefault(note, []).append(line.task)
-    notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are queries that are better, equal and worse" if tests else "")]
+    notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are items that are better, equal and worse" if tests else "")]
     for run, changes in _settings(comparison):
         notes.append(changes if len(runs) == 2 else f"{run.label}: {changes}")
     for run, changes in _mixed(comparison):

@@ -99,7 +99,7 @@ def notes(report: Report) -> list[str]:
     lines += [f"note: {printable(note)}" for note in report.notes]
     if report.tests:
         lines.append(
-            f"significance: two-sided sign flips query by query, Holm's correction over the gate's tests "
+            f"significance: two-sided sign flips item by item, Holm's correction over the gate's tests "
             f"({report.tests}), level {report.rules.alpha:g}, seed {report.seed}"
         )
     for whose, run in (("baseline", report.baseline), ("candidate", report.candidate)):

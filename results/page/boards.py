@@ -13,6 +13,7 @@ from flagbench import printable
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
+from flagbench.results.recorded_averages import Recorded, home_of, recorded_averages
 from flagbench.results.runs import Run
 
 if TYPE_CHECKING:
@@ -83,8 +84,9 @@ def boards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Boa
         Those over full data first, in the order of the benchmarks; of one benchmark the official data first.
     """
     members: dict[tuple[str, str, str, DataState], list[Run]] = {}
+    recorded = recorded_averages(record for run in runs for record in run.record.tasks.values())
     for run in runs:
-        for (name, label, profile), tasks in parts_of(run, benchmarks).items():
+        for (name, label, profile), tasks in parts_of(run, benchmarks, recorded).items():
             scored = [DataState.of(record.data) for record in tasks.values() if record.status != "error"]
             state = DataState.worst(scored) if scored else DataState.UNKNOWN
             part = replace(run, record=replace(run.record, tasks=tasks))
@@ -96,15 +98,21 @@ def boards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Boa
         known = names.index(name) if name in benchmarks else len(names)
         return profile != FULL, profile == MINI, known, not label, profile, -states.index(state)
 
-    return [_board(key, members[key], benchmarks) for key in sorted(members, key=place)]
+    return [_board(key, members[key], benchmarks, recorded) for key in sorted(members, key=place)]
 
 
 Part = tuple[str, str, str]
 """Benchmark, average (empty for tasks in none), and profile."""
 
 
-def parts_of(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[Part, dict[str, TaskRecord]]:
-    """The tasks of a run by the board that they are on, but for the state of their data."""
+def parts_of(run: Run, benchmarks: Mapping[str, Benchmark], recorded: Recorded) -> dict[Part, dict[str, TaskRecord]]:
+    """The tasks of a run by the board that they are on, but for the state of their data.
+
+    Args:
+        run: The run.
+        benchmarks: By the name that records have.
+        recorded: Averages that the tasks of this run and of others record.
+    """
     parts: dict[Part, dict[str, TaskRecord]] = {}
     averages = [
         (key, label, frozenset(tasks))
@@ -113,7 +121,10 @@ def parts_of(run: Run, benchmarks: Mapping[str, Benchmark]) -> dict[Part, dict[s
     ]
     # A failed task may have read no data, by which miniature data is known: it goes with the others of its benchmark.
     for name, record in sorted(run.record.tasks.items(), key=lambda each: each[1].status == "error"):
-        homes = [(key, label) for key, label, tasks in averages if name in tasks] or [(run.record.benchmark, "")]
+        own = DataState.of(record.data) is DataState.OWN  # a name of the user's, which a published task may have
+        homes = [home] if (home := home_of(record, recorded)) else []
+        homes = homes or [(key, label) for key, label, tasks in averages if name in tasks and not own]
+        homes = homes or [(run.record.benchmark, "")]
         for key, label in homes:
             profile = _profile(record, benchmarks.get(key))
             if record.status == "error" and profile == FULL:
@@ -130,9 +141,21 @@ def _profile(record: TaskRecord, benchmark: Benchmark | None) -> str:
     return printable(drawn) if isinstance(drawn, str) else FULL
 
 
-def averages_over(benchmark: Benchmark, profile: str) -> Mapping[str, Sequence[str]]:
-    """The averages that a benchmark takes over all of its data, samples of it, or its miniature data."""
-    return benchmark.mini_averages if profile == MINI else benchmark.averages
+def averages_over(
+    name: str, profile: str, benchmarks: Mapping[str, Benchmark], recorded: Recorded
+) -> Mapping[str, Sequence[str]]:
+    """The averages of a benchmark over all of its data, samples of it, or its miniature data, and those that are
+    recorded.
+
+    Args:
+        name: Of the benchmark, which need not be one of those known.
+        profile: How much of the data.
+        benchmarks: By the name that records have.
+        recorded: See ``parts_of``.
+    """
+    benchmark = benchmarks.get(name)
+    known = (benchmark.mini_averages if profile == MINI else benchmark.averages) if benchmark else {}
+    return {**known, **recorded.get(name, {})}
 
 
 def outermost(averages: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -144,10 +167,12 @@ def outermost(averages: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...
     }
 
 
-def _board(key: tuple[str, str, str, DataState], runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> Board:
+def _board(
+    key: tuple[str, str, str, DataState], runs: Sequence[Run], benchmarks: Mapping[str, Benchmark], recorded: Recorded
+) -> Board:
     name, label, profile, state = key
     benchmark = benchmarks.get(name)
-    averages = averages_over(benchmark, profile) if benchmark else {}
+    averages = averages_over(name, profile, benchmarks, recorded)
     own = dict.fromkeys(task for run in runs for task in run.record.tasks)
     tasks = tuple(averages.get(label) or own)
     kinds = {task: run.record.tasks[task].kind for run in runs for task in run.record.tasks}
@@ -221,8 +246,9 @@ def in_mini(record: TaskRecord, mini: Sequence[str]) -> bool:
         record: The task.
         mini: The last folders of the path of the benchmark's miniature data; empty for none.
     """
-    end = len(mini)
-    return bool(end) and _folders(str(record.data.get("source", "")))[-2 - end : -2] == tuple(mini)
+    folders, end = _folders(str(record.data.get("source", ""))), len(mini)
+    # Below them are the owner and the name of a repo, and where one of its files is named, the way to that.
+    return bool(end) and tuple(mini) in (folders[at : at + end] for at in range(len(folders) - end - 1))
 
 
 @lru_cache(maxsize=1 << 12)

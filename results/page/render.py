@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 import flagbench
 from flagbench.results import figures
 from flagbench.results.compare.compare import ALPHA
+from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, facts, plot
 from flagbench.results.page.view import Group
 from flagbench.results.page.words import words
@@ -128,6 +129,8 @@ def _environment(language: Language) -> Environment:
         "number": facts.number,
         "verdict": facts.verdict,
         "verdicts_known": facts.VERDICTS,
+        "judged": JUDGED,
+        "unit_of": unit_of,
     }
     made.filters |= {
         "percent": percent,

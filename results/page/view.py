@@ -17,6 +17,7 @@ from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
+from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
 
 DELTAS_UP_TO = 4
@@ -44,10 +45,14 @@ class Benchmark:
     mini: tuple[str, ...] = ()
 
     def averages_of(self, run: Run) -> Mapping[str, Sequence[str]]:
-        """The averages of the data that a run is over: of the miniature data where all of its tasks are."""
+        """The averages of the data that a run is over, of the miniature data where all of its tasks are; and those that
+        it records.
+        """
         names = {name for names in self.averages.values() for name in names}
         its = [record for name, record in run.record.tasks.items() if name in names and record.status != "error"]
-        return self.mini_averages if its and all(map(self.is_mini, its)) else self.averages
+        known = self.mini_averages if its and all(map(self.is_mini, its)) else self.averages
+        recorded = recorded_averages(run.record.tasks.values())
+        return {**known, **recorded.get(run.record.benchmark, {})}
 
     def is_mini(self, record: TaskRecord) -> bool:
         """Tell whether a task ran over the miniature data."""
@@ -282,7 +287,8 @@ def _group(
     benchmarks: Mapping[str, Benchmark],
     board: Board | None = None,
 ) -> Group:
-    *types, average = comparison.averages
+    *means, average = comparison.averages
+    types = [each for each in means if each.label.endswith(" mean")]
     runs = tuple(_run_view(place, comparison, average, benchmarks) for place in range(len(comparison.runs)))
     if board:
         runs = tuple(replace(view, score=its.average) for view, its in zip(runs, board.standings, strict=False))
@@ -344,12 +350,12 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
     Tasks over miniature data and samples are in averages of their own, which say so.
     """
     made = []
-    parts = parts_of(run, benchmarks)
-    for name, label, profile in sorted(
-        (part for part in parts if part[1]), key=lambda part: list(benchmarks).index(part[0])
-    ):
-        benchmark, tasks = benchmarks[name], parts[name, label, profile]
-        names = averages_over(benchmark, profile).get(label) or list(tasks)
+    recorded = recorded_averages(run.record.tasks.values())
+    parts = parts_of(run, benchmarks, recorded)
+    order = list(dict.fromkeys([*benchmarks, *recorded]))
+    for name, label, profile in sorted((part for part in parts if part[1]), key=lambda part: order.index(part[0])):
+        tasks = parts[name, label, profile]
+        names = averages_over(name, profile, benchmarks, recorded).get(label) or list(tasks)
         whole = {
             each: record.score
             for each, record in tasks.items()
@@ -358,7 +364,8 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
         missing = tuple(each for each in names if each not in whole)
         mixed = settings_mixed((tasks[each] for each in names if each in whole), run.record.spec)
         score = None if missing or mixed else fmean(whole[each] for each in names)
-        title = " ".join([benchmark.title, *([] if profile == FULL else [profile]), label])
+        named = benchmarks[name].title if name in benchmarks else printable(name)
+        title = " ".join([named, *([] if profile == FULL else [profile]), label])
         made.append(Official(title, score, len(names), missing, mixed))
     return made
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
-from flagbench import BadInput, UnknownName, first_few
+from flagbench import BadInput, UnknownName, counted, first_few
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
@@ -23,6 +23,10 @@ TOLERANCE = 0.0005
 NEAR = 0.005
 
 Verdict = Literal["OK", "near", "FAIL", "missing", "not compared", "not judged"]
+
+_ACCEPT_COUNTS = "--accept-counts compares it"
+_NAMED = 5
+"""Tasks whose names a line has."""
 
 # What makes a pattern of the differences: a guess is made of these, never a verdict.
 _MANY = 0.8  # share of the tasks that is nearly all of them
@@ -187,7 +191,7 @@ def _check(
     state = DataState.of(its.data)
     notes += [] if state.comparable() else [state.words]
     if not state.comparable(accept_counts=accept_counts):
-        notes += ["--accept-counts compares it"] if state.comparable(accept_counts=True) else []
+        notes += [_ACCEPT_COUNTS] if state.comparable(accept_counts=True) else []
         return Checked(task, kind, "not compared", ours, theirs, "; ".join(notes))
     off = round(abs(ours - theirs), _DECIMALS)
     verdict: Verdict = "OK" if off <= limits[0] else "near" if off <= limits[1] else "FAIL"
@@ -334,4 +338,24 @@ def remarks(verification: Verification) -> list[str]:
         f"published: {verification.source}, revision {against.revision or 'unknown'}"
         + (f", by {against.made_by}" if against.made_by else ""),
         *verification.hints,
+        *_flags(verification),
     ]
+
+
+def _flags(verification: Verification) -> Iterator[str]:
+    """The last line, where nothing failed: the flags that leave out or compare what keeps it from a verdict."""
+    of = {
+        verdict: [each for each in verification.tasks if each.verdict == verdict] for verdict in verification.counts()
+    }
+    absent, aside = of.get("missing", []), of.get("not compared", [])
+    ran = [each.task for each in verification.tasks if each.verdict in ("OK", "near", "not compared")]
+    if "FAIL" in of or not ran or any(_ACCEPT_COUNTS not in each.note for each in aside):
+        return
+    parts = []
+    if absent:
+        names = ",".join(ran) if len(ran) <= _NAMED else "with their names"
+        parts.append(f"--tasks {names} compares the {counted(len(ran), 'task')} of this run alone")
+    if aside:
+        parts.append(f"--accept-counts compares {counted(len(aside), 'task')} of which only the counts agree")
+    if parts:
+        yield f"to decide: {'; '.join(parts)}"

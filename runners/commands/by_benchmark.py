@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 
 from flagbench.runners.commands.parser import Fill, Parser
+from flagbench.runners.commands.run_files import add_run_file_score
 
 
 def add_by_benchmark(verb: str) -> Fill:
-    """Add the subcommands of a command that benchmarks bring.
+    """Add the subcommands of a command that benchmarks bring; without one of its own, a benchmark whose retrieval takes
+    rankings has a ``score`` of run files.
 
     Args:
         verb: ``score`` or ``submit``.
@@ -39,3 +41,6 @@ def _add(verb: str, parser: Parser, arguments: Sequence[str]) -> None:
                 warn([f"the benchmark '{name}' brings no {verb} that can be loaded: {error}"])
                 continue
             add(commands.add_parser(name, help=f"results of {benchmark.title}"))
+        elif verb == "score" and "replay" in benchmark.abilities:
+            fill = partial(add_run_file_score, benchmark=benchmark)
+            commands.add_parser(name, help=f"run files over {benchmark.title}", fill=fill)

@@ -1,5 +1,5 @@
-"""The command line: ``flagbench evaluate | validate | tasks | score | submit | show | compare | check | baseline |
-rank | verify | report | serve | models | cache``."""
+"""The command line: ``flagbench evaluate | validate | tasks | score | fuse | submit | show | compare | check |
+baseline | rank | verify | report | serve | models | cache``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.data import add_data
 from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
 from flagbench.runners.commands.finished import add_show
+from flagbench.runners.commands.fuse import add_fuse
 from flagbench.runners.commands.home import usable_home
 from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
@@ -76,6 +77,7 @@ def _parser() -> Parser:
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
     commands.add_parser("data", help="show how data stands to the official data, with its digests", fill=add_data)
     commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))
+    commands.add_parser("fuse", help="fuse the rankings of several runs, and score them as one", fill=add_fuse)
     commands.add_parser(
         "submit", help="check the results of a run, and pack them for the leaderboard", fill=add_by_benchmark("submit")
     )

@@ -36,7 +36,7 @@ def add_data(parser: Parser, arguments: Sequence[str]) -> None:
 def _data(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from flagbench import BadInput, in_one_line
+    from flagbench import BadInput, NoHub, in_one_line
     from flagbench.runners.commands.selection import selection_of
     from flagbench.runners.commands.show import show_data
     from flagbench.runners.data.snapshots import Snapshots
@@ -54,6 +54,8 @@ def _data(options: argparse.Namespace) -> int:
     for task in benchmark.select(request):
         try:
             found.append((task, benchmark.data(task, snapshots, request)))
+        except NoHub:
+            raise
         except BadInput as error:  # a user has some of the datasets of a benchmark
             faults.append(error)
     if faults and (options.tasks or not found):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from flagbench import BadData, BadInput, printable
-from flagbench.runners.arguments import add_store_option, any_path, positive, size
+from flagbench.runners.arguments import add_store_option, any_path, positive, run_path, size
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
@@ -74,6 +74,14 @@ def _add_what(what: argparse._ArgumentGroup, benchmark: Benchmark) -> None:
     what.add_argument("--overwrite", action="store_true", help="evaluate finished tasks again (default off)")
     what.add_argument(
         "--skip-missing", action="store_true", help="leave out tasks whose data is not there (default off)"
+    )
+    what.add_argument(
+        "--candidates",
+        dest="candidate_run",
+        type=run_path,
+        metavar="RUN",
+        help="run file whose first passages MODEL, a reranker, re-ranks, or folder with one for each task "
+        "(default none)",
     )
     what.add_argument("--reranker", metavar="MODEL", help="reranker of the retrieved passages (default none)")
     what.add_argument("--reranker-max-length", type=positive, metavar="N", help="tokens per pair (default 512)")
@@ -164,6 +172,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
     """
     from flagbench.runners.commands.options import overrides_of
     from flagbench.runners.commands.selection import selection_of
+    from flagbench.runners.rankings.sources import RunFiles
     from flagbench.runners.request import RunRequest, default_store
 
     overrides = overrides_of(options)
@@ -189,6 +198,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             reranker=options.reranker,
             reranker_max_length=options.reranker_max_length,
             rerank_top_k=options.rerank_top_k,
+            rankings=RunFiles(options.candidate_run) if options.candidate_run else None,
             trust_remote_code=options.trust_remote_code,
             allow_pickle=options.allow_pickle,
             overwrite=options.overwrite,
@@ -204,10 +214,26 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    return run_requests(lambda: requests_of(options), _subject(options))
+
+
+def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> int:
+    """Plan and run requests, and show what comes of them.
+
+    Args:
+        requests: Makes them; their imports take a while.
+        subject: What is evaluated on what, for a line.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        BadInput: One of them cannot be carried out.
+    """
     from flagbench.runners.commands.imports import import_ahead
     from flagbench.runners.garbage import uncollected
 
-    with notice(f"looking at model, tasks and data: {_subject(options)}") as show, uncollected():
+    with notice(f"looking at model, tasks and data: {subject}") as show, uncollected():
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import render, rows
         from flagbench.runners.commands.interrupt import ends_at_once
@@ -216,8 +242,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         from flagbench.runners.run import plan
         from flagbench.runners.run.finished import finished_before, unfinished
 
-        plans = [plan.resolve(request) for request in requests_of(options)]
-        show(f"getting ready to score: {_subject(options)}")
+        plans = [plan.resolve(request) for request in requests()]
+        show(f"getting ready to score: {subject}")
         import_ahead(plans)
     out, err = console(), console(stderr=True)
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
@@ -231,8 +257,8 @@ def _evaluate(options: argparse.Namespace) -> int:
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)
             outcomes.append((each, finished))
-    title = plans[0].benchmark.title + (" mini" if options.mini else "")
-    if any(row.score is not None for tasks, _ in columns.values() for row in tasks):
+    title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
+    if any(record.status != "error" for _, finished in outcomes for record in finished.records):
         out.print(render(title, columns))
     for each, finished in outcomes:
         show_outcome(each, finished, err)

@@ -51,14 +51,17 @@ def _show(options: argparse.Namespace) -> int:
 def _rows(run: Run) -> tuple[list[Row], list[Row], str]:
     """Tasks and averages, as at the end of the run that evaluated them last, and the name of its benchmark."""
     from flagbench.results.page.boards import averages_over, parts_of
+    from flagbench.results.recorded_averages import recorded_averages
     from flagbench.results.table import rows
     from flagbench.runners.commands.report import benchmarks
 
     known = benchmarks()
+    recorded = recorded_averages(run.record.tasks.values())
     averages: dict[str, Sequence[str]] = {}
-    for name, _, profile in parts_of(run, known):
-        if name in known:
-            averages |= averages_over(known[name], profile)
+    for name, label, profile in parts_of(run, known, recorded):
+        every = averages_over(name, profile, known, recorded)
+        tasks = set(every.get(label, ()))
+        averages |= {inside: names for inside, names in every.items() if tasks.issuperset(names)}
     name = run.record.benchmark
     title = known[name].title if name in known else name
     return (*rows(list(run.record.tasks.values()), averages), title)

@@ -66,7 +66,7 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
     """
     if len(options.models) > 1 and (options.name or options.revision):
         raise BadInput("--name and --revision belong to one model, and several were given")
-    if options.name is not None and not _is_name(options.name):
+    if options.name is not None and not is_name(options.name):
         raise BadInput(f"--name {options.name}: expected the form org/name")
     return Overrides(
         pooling=options.pooling,
@@ -83,7 +83,7 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
     )
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Tell whether a text is the name of a model: of its folder of results, and of files in it."""
     parts = text.split("/")
     return len(parts) == 2 and all(

@@ -282,6 +282,8 @@ def settings_line(spec: ModelSpec) -> str:
     own = spec.own.shown() if spec.own else ()
     if spec.ability == "search":
         return ", ".join(["search by words without vectors", *own])
+    if spec.ability == "replay":
+        return ", ".join(own or ["rankings that were made before"])
     if spec.ability == "generate":
         dtype = [spec.dtype] if spec.has_files else []
         # Only a run says how it sees videos.

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flagbench import AbsentData, BadData, BadInput
+from flagbench import AbsentData, BadData, BadInput, NoHub
 from flagbench.files import user_path
 from flagbench.models.loading.hub import download
 from flagbench.runners.data import cards, file_digests
@@ -50,7 +50,8 @@ class Source(ABC):
 
         Raises:
             BadData: There is no such folder.
-            BadInput: The hub does not have it, or cannot be reached.
+            BadInput: The hub does not have it.
+        NoHub: The hub cannot be reached.
         """
 
     @abstractmethod
@@ -209,6 +210,8 @@ class HubRepo(Source):
                 self._downloaded[patterns] = download(
                     self.repo, repo_type="dataset", revision=self.revision, patterns=patterns
                 )
+            except NoHub:
+                raise
             except BadInput as error:
                 raise AbsentData(str(error)) from error
         return self._downloaded[patterns]

@@ -19,14 +19,16 @@ from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.resolve import LoadedModels, Model
 from flagbench.models.spec import joint_name
 from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.runs import difference
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
+from flagbench.runners.rankings.model import RankedModel
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.finished import Finished, skip
-from flagbench.runners.run.plan import Plan, Step
+from flagbench.runners.run.plan import OTHER_SETTINGS, Plan, Step
 from flagbench.runners.search.index import SearchWorker
 from flagbench.runners.store.store import Store
 from flagbench.runners.terminal import encodable
@@ -80,7 +82,7 @@ class _Engine:
             reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
             evidence=plan.model.evidence,
             environment=describe(plan.devices),
-            tasks=earlier.tasks if earlier else {},
+            tasks=self._tasks_before(earlier),
         )
         done: list[TaskRecord] = []
         for step in plan.steps:
@@ -93,6 +95,15 @@ class _Engine:
             done.append(result)
             self._progress.line(_summary(result))
         return Finished(tuple(done), self._exit_code)
+
+    def _tasks_before(self, earlier: RunRecord | None) -> dict[str, TaskRecord]:
+        """The tasks of earlier runs; what is finished is in the averages that this run has."""
+        tasks = dict(earlier.tasks) if earlier else {}
+        for step in self._plan.steps:
+            if step.state == "finished" and step.task.name in tasks:
+                average = self._plan.recorded_average(step.task.name)
+                tasks[step.task.name] = replace(tasks[step.task.name], average=average)
+        return tasks
 
     def close(self) -> None:
         """Release the cache and the results folder."""
@@ -142,6 +153,7 @@ class _Engine:
             started = time.perf_counter()
             loaded = plan.benchmark.load(step.task, plan.snapshots, plan.request)
             _check_unchanged(plan, step)
+            _check_like(plan, step, loaded)
             load_seconds = time.perf_counter() - started
         except (Exception, SystemExit) as error:  # whatever one task does to itself, the others go on
             return self._failed(step, error), {}
@@ -149,9 +161,9 @@ class _Engine:
         if plan.request.overwrite:
             journal.unlink(missing_ok=True)
         evaluated = replace(self._evaluated, journal=journal, digest=digest)
-        predictions = self._plan.store.predictions if plan.request.save_predictions else None
-        if predictions:
-            (predictions / f"{step.task.name}_predictions.json").unlink(missing_ok=True)
+        predictions = plan.store.predictions if plan.request.save_predictions else None
+        if predictions or step.reason.startswith(OTHER_SETTINGS):  # those of other settings are no part of this result
+            plan.store.predictions_of(step.task.name).unlink(missing_ok=True)
         try:
             outcome = plan.benchmark.evaluate(loaded, evaluated, self._progress, predictions)
             record = self._record(step, loaded, outcome, load_seconds)
@@ -185,6 +197,7 @@ class _Engine:
             files=tuple(outcome.files),
             note="; ".join(filter(None, (*loaded.notes, outcome.note))),
             sample=outcome.sample,
+            average=self._plan.recorded_average(step.task.name),
         )
         record.check()
         return record
@@ -210,6 +223,7 @@ class _Engine:
             digest=step.digest,
             error=text,
             finished=_now(),
+            average=self._plan.recorded_average(step.task.name),
         )
 
 
@@ -225,6 +239,20 @@ def _check_unchanged(plan: Plan, step: Step) -> None:
     labels = [source.settings() for source in plan.benchmark.label_sources(step.task, now)]
     if plan.benchmark.source(step.task, now).settings() != step.settings["data"] or labels != list(step.labels):
         raise BadData(f"the data of {step.task.name} has changed since this run began: start it again")
+
+
+def _check_like(plan: Plan, step: Step, loaded: Loaded) -> None:
+    """See that what was loaded is the data that rankings were made over, where that is known.
+
+    Raises:
+        BadData: It is not.
+    """
+    like = plan.model.tasks[step.task.name].like if isinstance(plan.model, RankedModel) else None
+    if like is None:
+        return
+    now = replace(like, settings=step.settings, data=asdict(loaded.data))
+    if lines := list(difference(like, now)):
+        raise BadData(f"{step.task.name} is not the data that was ranked ({lines[0]}): use the same data")
 
 
 def _checked(files: Mapping[str, str]) -> dict[str, str]:

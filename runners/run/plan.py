@@ -8,33 +8,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from flagbench import AbsentData, BadData, BadInput, first_few
+from flagbench import AbsentData, BadData, BadInput, NoHub, first_few
 from flagbench.files import user_path
-from flagbench.models.adapters import modalities
 from flagbench.models.device import devices_line
-from flagbench.models.loading.overrides import of_reranker
-from flagbench.models.loading.resolve import Model, resolve_model
-from flagbench.models.spec import Ability, joint_name
+from flagbench.models.loading.resolve import Model
+from flagbench.models.spec import joint_name
 from flagbench.results.identity import settings_digest
-from flagbench.results.kinds import RANKED
-from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.record import Average, RunRecord, TaskRecord
 from flagbench.results.store import RunStore
 from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.data.snapshots import Snapshots
-from flagbench.runners.registry import either, find_benchmark, registered
+from flagbench.runners.rankings.model import RankedModel
+from flagbench.runners.registry import benchmarks_that, find_benchmark
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.devices import RequestedDevice
+from flagbench.runners.run.models import models_of
 from flagbench.runners.run.settings import changes, kept_options, model_settings, task_settings
-from flagbench.runners.task import Task, check_modalities
+from flagbench.runners.task import Task
 
 State = Literal["new", "finished", "again"]
 
-_DOES: Mapping[Ability, str] = {
-    "encode": "gives vectors",
-    "score": "scores pairs",
-    "search": "searches without vectors",
-    "generate": "answers questions",
-}
+OTHER_SETTINGS = "settings differ: "
+"""How the reason begins to evaluate a task again that has a result with other settings."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +81,7 @@ class Plan:
         steps: Tasks in order.
         averages: Names of the tasks of each average, by its label.
         left_out: Names of tasks whose data is not there, where these may be left out.
+        of_data: Labels of averages that the data decides: the benchmark alone does not know them.
     """
 
     request: RunRequest
@@ -99,6 +95,7 @@ class Plan:
     steps: tuple[Step, ...]
     averages: Mapping[str, Sequence[str]]
     left_out: tuple[str, ...] = ()
+    of_data: frozenset[str] = frozenset()
 
     @property
     def device(self) -> str:
@@ -109,6 +106,14 @@ class Plan:
     def name(self) -> str:
         """Name of what is scored, as in the results folder."""
         return joint_name(self.model.spec, self.reranker.spec if self.reranker else None)[0]
+
+    def recorded_average(self, task: str) -> Average | None:
+        """The largest average of its data that a task is in; None for none."""
+        found = [label for label in self.of_data if task in self.averages[label]]
+        if not found:
+            return None
+        label = max(found, key=lambda each: len(self.averages[each]))
+        return Average(benchmark=self.benchmark.name, label=label, tasks=list(self.averages[label]))
 
 
 def resolve(request: RunRequest) -> Plan:
@@ -124,11 +129,7 @@ def resolve(request: RunRequest) -> Plan:
     tasks = benchmark.select(request)
     snapshots = Snapshots(_data_root(request, benchmark))
     device = RequestedDevice(request)
-    model = benchmark.model(request, device.is_cpu)
-    _check_ability(model, benchmark, tasks)
-    _check_modalities(model, tasks)
-    _check_vectors(request, model)
-    reranker = _reranker(request, model, tasks, device) if request.reranker else None
+    model, reranker = models_of(request, benchmark, tasks, device)
     device.check_runs(filter(None, (model, reranker)))
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
     store = RunStore(_output(request), name, name_revision)
@@ -153,6 +154,8 @@ def resolve(request: RunRequest) -> Plan:
             if folder is not None and source.holds(folder):
                 raise BadInput(f"{flag} {folder} is in the data of {task.name}, which it would change: choose another")
         beside = {"task": task_settings(benchmark, task)}
+        if isinstance(model, RankedModel):
+            beside["rankings"] = {"digest": model.tasks[task.name].digest}
         settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **own, **beside}
         before = source.former_settings()
         made = Step(
@@ -169,20 +172,29 @@ def resolve(request: RunRequest) -> Plan:
     )
     averages = benchmark.averages(request)
     devices = device.names if any(each and each.checkpoint for each in (model, reranker)) else ("cpu",)
-    plan = Plan(request, benchmark, model, reranker, devices, snapshots, store, earlier, steps, averages, left_out)
+    of_data = averages.keys() - benchmark.averages(RunRequest("", benchmark.name, mini=request.mini)).keys()
+    plan = Plan(
+        request,
+        benchmark,
+        model,
+        reranker,
+        devices,
+        snapshots,
+        store,
+        earlier,
+        steps,
+        averages,
+        left_out,
+        frozenset(of_data),
+    )
     benchmark.check_results(plan)
     return plan
 
 
 def _check_profile(request: RunRequest, benchmark: Benchmark) -> None:
     if request.profile not in benchmark.profiles:
-        names = _benchmarks(lambda other: request.profile in other.profiles)
+        names = benchmarks_that(lambda other: request.profile in other.profiles)
         raise BadInput(f"--profile {request.profile} is for --benchmark {names}: drop it, or choose one of these")
-
-
-def _benchmarks(wanted: Callable[[Benchmark], bool]) -> str:
-    """The names of the benchmarks of a kind, for messages."""
-    return either(name for name, benchmark in registered().benchmarks.items() if wanted(benchmark))
 
 
 def _output(request: RunRequest) -> Path:
@@ -197,7 +209,7 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
             raise BadInput("--mini brings its own data: drop --mini or --data")
         root = benchmark.mini_data()
         if root is None:
-            others = _benchmarks(lambda other: other.mini_data() is not None)
+            others = benchmarks_that(lambda other: other.mini_data() is not None)
             raise BadInput(f"--mini: {benchmark.name} has no miniature data; use --benchmark {others}")
         return root
     if request.data is None:
@@ -206,71 +218,6 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
     if not root.is_dir():
         raise BadInput(f"--data {request.data}: no such folder; it must hold snapshots as <org>/<repo>/")
     return root
-
-
-def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) -> None:
-    ability = model.spec.ability
-    if ability not in benchmark.abilities:
-        names = _benchmarks(lambda other: ability in other.abilities)
-        does = f"{model.spec.name} {_DOES[ability]}, which {benchmark.title} has no use for"
-        raise BadInput(f"{does}: use --benchmark {names}")
-    if ability == "generate":
-        return
-    if ability == "encode":
-        retrieval = model.spec.ranking.retrieval
-        if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in RANKED)):
-            raise BadInput(
-                f"--retrieval {retrieval} ranks passages, and {_names(others)} rank none: "
-                "use --types retrieval,reranking"
-            )
-        return
-    if ability == "search":
-        if others := tuple(task for task in tasks if task.kind not in RANKED):
-            raise BadInput(
-                f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "
-                "use --types retrieval,reranking"
-            )
-        return
-    if others := tuple(task for task in tasks if task.kind != "Reranking"):
-        raise BadInput(
-            f"{model.spec.name} is a reranker and gives no vectors, which {_names(others)} need: use --types reranking"
-        )
-
-
-def _check_modalities(model: Model, tasks: tuple[Task, ...]) -> None:
-    """Refuse tasks whose inputs the model cannot read. What is asked of a model that answers is no input of it."""
-    if model.spec.ability != "generate":
-        check_modalities(tasks, model.spec.name, modalities(model.spec.adapter))
-
-
-def _check_vectors(request: RunRequest, model: Model) -> None:
-    """Refuse what is about how vectors are made and kept, where there are none."""
-    if request.engine == "ray" and model.spec.ability == "search":
-        raise BadInput(f"--engine ray: {model.spec.name} searches on this machine; drop it")
-    if request.store_fp16 and model.spec.ability != "encode":  # scores of pairs are kept as they are
-        raise BadInput(f"--store-fp16 is the format of cached vectors, and {model.spec.name} gives none: drop it")
-
-
-def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: RequestedDevice) -> Model:
-    """The reranker asked for, with the flags that are a reranker's."""
-    reranker = resolve_model(
-        str(request.reranker),
-        None,
-        of_reranker(request.overrides, request.reranker_max_length),
-        trust_remote_code=request.trust_remote_code,
-        allow_pickle=request.allow_pickle,
-        as_reranker=True,
-        on_cpu=device.is_cpu,
-    )
-    if reranker.spec.ability != "score":
-        kind = "an embedding model" if reranker.spec.ability == "encode" else "a search without a model"
-        raise BadInput(f"--reranker {request.reranker}: {kind}, not a reranker; name it as MODEL")
-    if model.spec.ability == "score":
-        raise BadInput(f"{model.spec.name} is a reranker itself: --reranker needs an embedding model as MODEL")
-    _check_modalities(reranker, tasks)
-    if others := tuple(task for task in tasks if task.kind != "Retrieval"):
-        raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")
-    return reranker
 
 
 def _with_data(
@@ -289,6 +236,7 @@ def _with_data(
 
     Raises:
         BadInput: A task has no usable data.
+        NoHub: The hub cannot be reached.
     """
     steps: list[Step] = []
     faults: list[tuple[Task, BadInput]] = []
@@ -298,6 +246,8 @@ def _with_data(
             if made.state != "finished":
                 check(task)
             steps.append(made)
+        except NoHub:  # the others would wait for it in vain
+            raise
         except BadInput as error:
             faults.append((task, error))
     absent = [task.name for task, error in faults if isinstance(error, AbsentData)]
@@ -345,7 +295,7 @@ def _with_state(step: Step, store: RunStore, earlier: RunRecord | None, *, overw
     if before is None or before.status == "error":
         return step
     if before.digest not in digests:
-        reason = "settings differ: " + "; ".join(changes(before.settings, step.settings))
+        reason = OTHER_SETTINGS + "; ".join(changes(before.settings, step.settings))
     elif overwrite:
         reason = "as asked for"
     elif before.later_error:

@@ -177,8 +177,9 @@ def evaluate(data: RetrievalData, scoring: Scoring, evaluated: EvaluatedModel, p
     task = (data.name, data.kind)
     retriever = Retriever.of(evaluated, progress)
     queries = _merged(data.parts)
-    run = retriever.retrieve(task, queries, data.passages, top_k=scoring.top_k, language=data.language)
-    notes = list(_fill_empty(run, data.passages.ids, scoring.top_k)) if scoring.fill_empty else []
+    run = _retrieved(retriever, data, queries, scoring)
+    fill = scoring.fill_empty and not retriever.replays
+    notes = [*retriever.notes, *(_fill_empty(run, data.passages.ids, scoring.top_k) if fill else ())]
     stages = [(False, run)]
     rerank_seconds = 0.0
     if evaluated.reranker:
@@ -202,6 +203,18 @@ def evaluate(data: RetrievalData, scoring: Scoring, evaluated: EvaluatedModel, p
         texts=retriever.counts.as_dict(),
         notes=tuple(notes),
     )
+
+
+def _retrieved(retriever: Retriever, data: RetrievalData, queries: Texts, scoring: Scoring) -> Run:
+    """The rankings of all queries, under the ids of ``_merged``."""
+    if not retriever.replays:
+        task = (data.name, data.kind)
+        return retriever.retrieve(task, queries, data.passages, top_k=scoring.top_k, language=data.language)
+    run: Run = {}
+    for split, part in data.parts.items():
+        made = retriever.replay((data.name, split, _SUBSET), part.queries.ids, data.passages.ids, top_k=scoring.top_k)
+        run |= {f"{split}/{query_id}": hits for query_id, hits in made.items()}
+    return run
 
 
 def _merged(parts: Mapping[str, Part]) -> Texts:

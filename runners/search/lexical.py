@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Row numbers of one query, best first, and their scores."""
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 # A product is made of so many texts at least, or of texts with so many weights, and gives so many scores at most (8
 # bytes each). None of it moves a score: the sum of a pair is taken over the query's tokens in their order.
@@ -165,16 +168,18 @@ class LexicalScores:
         return scores
 
 
-def weighted_union(lists: Sequence[Ranked], weights: Sequence[float]) -> Ranked:
-    """The weighted sum over several lists, best first; a row that one of them lacks has 0 there."""
+def weighted_union(
+    lists: Sequence[tuple[NDArray[np.int64], NDArray[Real]]], weights: Sequence[float]
+) -> tuple[NDArray[np.int64], NDArray[Real]]:
+    """The weighted sum over several lists, best first, in their own precision; a row that one lacks has 0 there."""
     rows = np.unique(np.concatenate([found for found, _ in lists]))
-    scores = np.zeros(len(rows), dtype=np.float32)
+    scores = np.zeros(len(rows), dtype=lists[0][1].dtype)
     for (found, values), weight in zip(lists, weights, strict=True):
-        scores[np.searchsorted(rows, found)] += np.float32(weight) * values
+        scores[np.searchsorted(rows, found)] += values.dtype.type(weight) * values
     return best(rows, scores, len(rows))
 
 
-def best(rows: NDArray[np.int64], scores: NDArray[np.float32], top_k: int) -> Ranked:
+def best(rows: NDArray[np.int64], scores: NDArray[Real], top_k: int) -> tuple[NDArray[np.int64], NDArray[Real]]:
     """The ``top_k`` rows of the highest scores, best first; equal scores in the order in which they are given."""
     if len(rows) > top_k:
         last = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Self, cast
 
 import numpy as np
 
-from flagbench.models.contract import Encoder, Searcher
+from flagbench import BadData, counted
+from flagbench.models.contract import Encoder, Replayer, Searcher
 from flagbench.models.inputs import TEXT, Input, readable, text_of
 from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.encoding.encode import EncodeCounts, TextEncoder, score_pairs
@@ -30,12 +32,14 @@ class Retriever:
         encoder: What encodes; None where the model searches without vectors.
         index_info: What searched last; None when nothing did.
         search_seconds: Wall time of all searches, encoding apart.
+        notes: What the user must know of rankings that were made before.
     """
 
     def __init__(self, encoder: TextEncoder | None, evaluated: EvaluatedModel, progress: Progress) -> None:
         self.encoder = encoder
         self.index_info: IndexInfo | None = None
         self.search_seconds = 0.0
+        self.notes: list[str] = []
         self._evaluated = evaluated
         self._progress = progress
 
@@ -44,11 +48,11 @@ class Retriever:
         """The retriever of a model, encoder or searcher.
 
         Args:
-            evaluated: An encoder or a searcher, maybe with a reranker.
+            evaluated: An encoder, a searcher or a replayer, maybe with a reranker.
             progress: The progress to report to.
         """
         adapter = evaluated.adapter
-        if "search" in adapter.capabilities:
+        if adapter.capabilities & {"search", "replay"}:
             return cls(None, evaluated, progress)
         return cls(TextEncoder(cast("Encoder", adapter), progress, evaluated.cache), evaluated, progress)
 
@@ -56,6 +60,47 @@ class Retriever:
     def counts(self) -> EncodeCounts:
         """Counts of encoded inputs so far; 0 for a model that searches without vectors."""
         return self.encoder.counts if self.encoder else EncodeCounts()
+
+    @property
+    def replays(self) -> bool:
+        """Whether the rankings were made before, and ``replay`` gives them."""
+        return "replay" in self._evaluated.adapter.capabilities
+
+    def replay(
+        self,
+        part: tuple[str, str, str],
+        query_ids: Sequence[str],
+        passage_ids: Sequence[str],
+        candidates: Mapping[str, Sequence[str]] | None = None,
+        *,
+        top_k: int,
+        unjudged: Collection[str] = (),
+    ) -> Run:
+        """The rankings of a part of the data that were made before.
+
+        Args:
+            part: Task, split and subset.
+            query_ids: Of all queries that are scored.
+            passage_ids: Of all passages.
+            candidates: Passage ids per query that alone are ranked; None for all passages.
+            top_k: Passages kept per query.
+            unjudged: Ids of queries of the data that are not scored; their rankings are left out.
+
+        Returns:
+            A ranking per query, an empty one where there is none.
+
+        Raises:
+            BadData: They are of other queries or passages, or rank what is no candidate.
+        """
+        made = cast("Replayer", self._evaluated.adapter).ranking(part, {*query_ids, *unjudged}, passage_ids)
+        if candidates is not None:
+            _check_candidates(part[0], made, candidates)
+        where = "/".join(part[1:])
+        if lacking := [query_id for query_id in query_ids if not made.get(query_id)]:
+            self.notes.append(f"{where}: {len(lacking):,} of {len(query_ids):,} queries have no results and count 0")
+        if left_out := made.keys() - set(query_ids):
+            self.notes.append(f"{where}: {counted(len(left_out), 'ranking')} of queries without labels left out")
+        return {query_id: dict(islice(made.get(query_id, {}).items(), top_k)) for query_id in query_ids}
 
     def retrieve(
         self,
@@ -157,3 +202,17 @@ class Retriever:
             if number % _STEP == 0:
                 self._progress.advance(_STEP)
         self._progress.advance(len(texts) % _STEP)
+
+
+def _check_candidates(task: str, run: Run, candidates: Mapping[str, Sequence[str]]) -> None:
+    """See that rankings are of the candidates alone.
+
+    Raises:
+        BadData: They have another passage.
+    """
+    for query_id, hits in run.items():
+        if others := hits.keys() - set(candidates.get(query_id, ())):
+            raise BadData(
+                f"the rankings of {task} have passage {min(others)!r:.60} of query {query_id!r:.60}, which is none of "
+                "its candidates; rank those alone"
+            )

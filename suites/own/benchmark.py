@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from flagbench import BadData, BadInput
-from flagbench.cmteb.benchmark import ThroughMteb, drawable
 from flagbench.models.contract import Role
 from flagbench.results.kinds import RANKED
 from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, text_model
+from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
@@ -117,9 +117,9 @@ class _Own(ThroughMteb):
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
-        from flagbench.cmteb.content import content_of
-        from flagbench.cmteb.sampling import sampled
         from flagbench.results.data_state import DataState
+        from flagbench.runners.mteb.content import content_of
+        from flagbench.runners.mteb.sampling import sampled
         from flagbench.suites.own.loading import made_task
 
         data = _data_set(task)

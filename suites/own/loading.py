@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flagbench.cmteb.made import made
+from flagbench.runners.mteb.made import made
 from flagbench.runners.task import Task
 from flagbench.suites.own.layouts import DataSet
 from flagbench.suites.own.reading import Report, read

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from flagbench.cmteb.made import SearchRows
 from flagbench.runners.data.retrieval import LARGEST_GRADE
 from flagbench.runners.data.row_files import RowFile
 from flagbench.runners.data.texts import on_disk
+from flagbench.runners.mteb.made import SearchRows
 from flagbench.suites.own.layouts import DataSet
 
 Report = Callable[[str], None]

@@ -110,6 +110,23 @@ def test_the_commands_that_a_run_ends_with_work(run: Path, tmp_path: Path, monke
         assert result.returncode == 0, (command, result.stderr)
 
 
+def test_results_of_the_miniature_data_are_not_looked_for_on_the_hub(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line ends with the whole command, for a folder above the run and for one inside of it."""
+    monkeypatch.chdir(tmp_path)
+    form = ("--model-name", "a b", "--model-url", "https://example.org")
+    for folder in (done, done / FOUND):
+        for asked in (("score", "air-bench", folder), ("submit", "air-bench", folder, *form)):
+            line = one_line(here(*asked))
+            assert " holds results of the miniature data, which the hub does not have: use flagbench " in line
+            command = shlex.split(line.partition(": use flagbench ")[2])
+            assert command[:2] == [asked[0], "air-bench"]
+            assert here(*command, "--overwrite").returncode == 0
+    lost = shutil.copytree(done / FOUND, tmp_path / "random" / "NoReranker")  # without the record of the run
+    assert "HF_HUB_OFFLINE" in one_line(here("score", "air-bench", lost))
+
+
 def test_the_score_command_gives_the_scores_of_the_run(done: Path, tmp_path: Path) -> None:
     result = here("score", "air-bench", done, "--mini", "--json", tmp_path / "scores.json")
     assert result.returncode == 0, result.stderr
@@ -201,6 +218,8 @@ def test_the_official_package_reads_the_files_and_agrees_on_dev(
 def test_the_official_package_reads_the_files_of_24_04(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = evaluate(tmp_path, "--benchmark-version", "24.04")
     assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[0].strip() == "AIR-Bench mini"
+    assert result.stdout.count("test labels are not") == 3
     found = tmp_path / FOUND.replace("24.05", "24.04")
     assert set(files_of(found)) == {
         "qa/wiki/en_default.json",

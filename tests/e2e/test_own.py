@@ -196,6 +196,20 @@ def test_several_data_sets_have_a_mean_and_queries_with_answers_are_reranked(tmp
     assert "Mean" in result.stdout
     found = records(tmp_path / "out")
     assert set(found) == {"faq", "one", "two"}
+    mean = next(line for line in result.stdout.splitlines() if "Mean" in line)
+    assert mean in here("show", tmp_path / "out").stdout
+    assert found["one"]["average"] == {"benchmark": "own", "label": "Mean", "tasks": ["faq", "one", "two"]}
+    # A data set more: what is finished is in the new mean.
+    (folder / "three").mkdir()
+    beir(folder / "three")
+    evaluate(folder, tmp_path / "out")
+    again = records(tmp_path / "out")
+    assert {tuple(record["average"]["tasks"]) for record in again.values()} == {("faq", "one", "three", "two")}
+    evaluate(folder, tmp_path / "other", model="bm25")
+    compared = here("compare", tmp_path / "out", tmp_path / "other")
+    assert "Mean of 4 shared" in compared.stdout
+    assert here("report", tmp_path / "out", "--html", tmp_path / "page.html").returncode == 0
+    assert "own data Mean" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert found["faq"]["settings"]["task"]["main_score"] == "map_at_1000"
     reranked = here(
         "evaluate",

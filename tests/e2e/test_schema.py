@@ -51,7 +51,7 @@ def test_a_failed_task_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def fail(*_: Any) -> None:
         raise RuntimeError("no memory\nand more")
 
-    monkeypatch.setattr("flagbench.cmteb.bridge.EncoderBridge.encode", fail)
+    monkeypatch.setattr("flagbench.runners.mteb.bridge.EncoderBridge.encode", fail)
     result = here("evaluate", "flagbench/random", "--mini", "--tasks", "STSB", "--output", tmp_path)
     assert result.returncode == 1
     (run,) = find_runs(tmp_path)

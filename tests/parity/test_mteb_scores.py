@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flagbench.cmteb.benchmark import CMTEB, MTEB
-from flagbench.cmteb.bridge import quiet
-from flagbench.cmteb.options import MtebOptions
+from flagbench.cmteb.benchmark import CMTEB
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.mteb.bridge import quiet
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
+from flagbench.suites.mteb.benchmark import MTEB
+from flagbench.suites.mteb.options import MtebOptions
 from tests.conftest import MINI
 
 MINI_TASKS = list(CMTEB.averages(RunRequest("", "cmteb", mini=True))["Avg"])

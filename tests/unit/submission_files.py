@@ -13,12 +13,12 @@ import mteb
 from mteb.results import TaskResult
 
 from flagbench.cmteb.benchmark import CMTEB
-from flagbench.cmteb.bridge import model_meta
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.store import RunStore
+from flagbench.runners.mteb.bridge import model_meta
 
 SPEC = published()["BAAI/bge-small-zh-v1.5"]
 OWN = replace(SPEC, name="org/mine", revision="c" * 40, licence="")

@@ -9,11 +9,13 @@ import mteb
 import pytest
 
 from flagbench import BadInput, UnknownName
-from flagbench.cmteb.benchmark import CMTEB, MTEB
-from flagbench.cmteb.options import CmtebOptions, MtebOptions
+from flagbench.cmteb.benchmark import CMTEB
+from flagbench.cmteb.options import CmtebOptions
 from flagbench.runners.benchmark import Listing
 from flagbench.runners.request import RunRequest
 from flagbench.runners.task import Task
+from flagbench.suites.mteb.benchmark import MTEB
+from flagbench.suites.mteb.options import MtebOptions
 from tests.conftest import MINI, ROOT
 
 

@@ -12,15 +12,15 @@ from huggingface_hub import constants
 
 from flagbench import BadData
 from flagbench.cmteb.benchmark import CMTEB
-from flagbench.cmteb.evaluation import evaluate
-from flagbench.cmteb.loading import load
 from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.loading.registry import published
 from flagbench.runners.benchmark import EvaluatedModel, Loaded
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.mteb.evaluation import evaluate
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
 from flagbench.runners.task import Task
+from tests.unit.cmteb_tasks import load
 
 _ROW: Task = next(task for task in CMTEB.tasks() if task.name == "T2RerankingZh2En")
 _ROWS: list[dict[str, Any]] = [

@@ -17,10 +17,8 @@ from mteb.abstasks import AbsTaskRetrieval
 from mteb.get_tasks import _TASKS_REGISTRY
 
 from flagbench import BadInput
-from flagbench.cmteb.benchmark import CMTEB, MTEB
-from flagbench.cmteb.bridge import EncoderBridge, SearchBridge
-from flagbench.cmteb.loading import load
-from flagbench.cmteb.options import CmtebOptions, MtebOptions
+from flagbench.cmteb.benchmark import CMTEB
+from flagbench.cmteb.options import CmtebOptions
 from flagbench.cmteb.published.table import table
 from flagbench.flags import flags_of
 from flagbench.models.baselines.random import FakeEncoder
@@ -29,9 +27,13 @@ from flagbench.results.published.scores import Doubt
 from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.encode import TextEncoder
+from flagbench.runners.mteb.bridge import EncoderBridge, SearchBridge
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
+from flagbench.suites.mteb.benchmark import MTEB
+from flagbench.suites.mteb.options import MtebOptions
 from tests.conftest import MINI, ROOT
+from tests.unit.cmteb_tasks import load
 
 RANDOM = published()["flagbench/random"]
 TASKS = {task.name: task for task in CMTEB.tasks()}
@@ -118,7 +120,7 @@ def test_titles_names_and_where_tasks_are_listed() -> None:
     assert [(each.name, each.title) for each in (CMTEB, MTEB)] == [("cmteb", "C-MTEB"), ("mteb", "MTEB")]
     assert [folder and folder.resolve() for folder in (CMTEB.mini_data(), MTEB.mini_data())] == [MINI.resolve(), None]
     assert dict(CMTEB.commands) == {}
-    assert dict(MTEB.commands) == {"submit": "flagbench.cmteb.commands"}
+    assert dict(MTEB.commands) == {"submit": "flagbench.suites.mteb.commands"}
     assert CMTEB.next_commands(None, ()) == MTEB.next_commands(None, ()) == ()  # type: ignore[arg-type]
     with pytest.raises(BadInput) as caught:
         CMTEB.select(RunRequest("m", "cmteb", tasks=("STSX",), options=CmtebOptions()))

@@ -12,7 +12,7 @@ import pytest
 
 from flagbench.cmteb import crosslingual
 from flagbench.cmteb.benchmark import CMTEB
-from flagbench.cmteb.bridge import quiet
+from flagbench.runners.mteb.bridge import quiet
 from flagbench.runners.task import Task
 from tests.conftest import MINI
 

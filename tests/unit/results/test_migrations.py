@@ -117,6 +117,7 @@ def test_a_run_of_version_1_keeps_all_it_said(model: str) -> None:
     for task in read["tasks"].values():
         assert task.pop("sample") is None
         assert task.pop("later_error") == ""
+        assert task.pop("average") is None
         assert not task["search"] or task["search"].pop("actor_blocks") == 0
         assert not task["data"] or task["data"].pop("content") == {}
     assert read | {"schema_version": 1} == with_ids(written)
@@ -199,6 +200,7 @@ def test_a_folder_has_todays_layout_once_it_is_written_to(store: RunStore) -> No
     assert written["tasks"]["STSB"] == then | {
         "sample": None,
         "later_error": "",
+        "average": None,
         "data": then["data"] | {"content": {}},
     }
     (run,) = find_runs(store.folder)

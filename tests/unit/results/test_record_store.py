@@ -17,11 +17,11 @@ from mteb.cache import ResultCache
 from mteb.results import TaskResult
 
 from flagbench import BadInput
-from flagbench.cmteb.bridge import model_meta, quiet
 from flagbench.models.loading.registry import published
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.store import RunStore, check_target, write_atomic
+from flagbench.runners.mteb.bridge import model_meta, quiet
 
 
 def _task(name: str = "LCQMC", digest: str = "d1", status: Any = "success", **values: Any) -> TaskRecord:

@@ -19,9 +19,6 @@ from mteb.models import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
 
 from flagbench import BadInput
 from flagbench.cmteb.benchmark import CMTEB
-from flagbench.cmteb.bridge import SearchBridge, _language, model_meta
-from flagbench.cmteb.evaluation import evaluate
-from flagbench.cmteb.loading import load
 from flagbench.models.baselines.analysis import Analyzer, iso_639_1
 from flagbench.models.baselines.bm25 import BM25
 from flagbench.models.contract import PassageIndex
@@ -31,6 +28,8 @@ from flagbench.models.loading.registry import published
 from flagbench.models.loading.resolve import has_files, resolve_model, searches
 from flagbench.runners.benchmark import EvaluatedModel, Outcome
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.mteb.bridge import SearchBridge, _language, model_meta
+from flagbench.runners.mteb.evaluation import evaluate
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.plan import resolve
@@ -39,6 +38,7 @@ from flagbench.runners.search.ranking import Texts
 from flagbench.runners.search.retriever import Retriever
 from tests.conftest import MINI, ROOT
 from tests.saying import saying, with_settings
+from tests.unit.cmteb_tasks import load
 from tests.unit.fakes import Scoring
 
 SPEC = published()["flagbench/bm25"]

@@ -10,7 +10,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import errors
 
-from flagbench import BadInput
+from flagbench import BadInput, NoHub
 from flagbench.models.loading.hub import download
 
 
@@ -65,6 +65,7 @@ def test_what_the_hub_refuses_is_one_line(kind: type[Exception], line: str, monk
     with pytest.raises(BadInput) as caught:
         download("org/name", repo_type="model", revision="v1", patterns=())
     assert str(caught.value) == line
+    assert isinstance(caught.value, NoHub) == (UNREACHED in line)
 
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
@@ -83,6 +84,7 @@ def test_without_the_hub_local_files_are_the_way(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=_raised(errors.LocalEntryNotFoundError)))
     with pytest.raises(BadInput) as caught:
         download("org/name", repo_type=kind, revision="main", patterns=())
+    assert isinstance(caught.value, NoHub) == (line == UNREACHED)
     flag = " (--data DIR)" if kind == "dataset" else ""
     assert str(caught.value) == f"{kind} org/name at revision main: {line}{flag}"
 

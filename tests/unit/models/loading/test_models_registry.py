@@ -342,7 +342,7 @@ def test_every_task_of_c_mteb_has_an_instruction(family, core):
 def test_every_task_of_english_mteb_has_an_instruction():
     import mteb
 
-    from flagbench.cmteb.bridge import quiet
+    from flagbench.runners.mteb.bridge import quiet
 
     spec = family_spec("instruct-embedder", name="org/a", revision="1")
     with quiet():

@@ -286,7 +286,7 @@ def test_colbert_has_200_candidates_and_no_weights():
     spec, evidence = m3(retrieval="colbert")
 
     assert (spec.own.weights, spec.own.candidates) == ((), 200)
-    assert has_line(evidence, "candidates: 200", "--candidates for others")
+    assert has_line(evidence, "candidates: 200", "--dense-candidates for others")
     assert not has_line(evidence, "candidates", "as asked for")
 
 
@@ -330,7 +330,7 @@ def test_weights_want_hybrid(retrieval):
 def test_candidates_want_multi_vectors(asked):
     message = refused("bge-m3", saying(candidates=100, **asked))
 
-    assert message.startswith("--candidates are re-ranked by multi-vectors")
+    assert message.startswith("--dense-candidates are re-ranked by multi-vectors")
     assert message.endswith("drop it")
 
 

@@ -214,8 +214,8 @@ def test_tasks_without_values_are_said_to_be_untested(tmp_path: Path) -> None:
     found = compare(runs)
     assert [line.cells[1].test for line in found.lines] == [None, None]
     text = printed(found)
-    assert "org/two: not tested, no values by query in org/two: A" in text
-    assert "org/two: not tested, no values by query in org/one and org/two: B" in text
+    assert "org/two: not tested, no values per item in org/two: A" in text
+    assert "org/two: not tested, no values per item in org/one and org/two: B" in text
     assert "Holm" not in text
 
 
@@ -387,7 +387,7 @@ def test_the_columns_of_a_test(tmp_path: Path) -> None:
     found = compare(runs)
     text = to_markdown(found)
     row = next(line for line in text.splitlines() if line.startswith("| A | official |"))
-    assert row == "| A | official | 8 | 0 / 0 / 8 | -10.00 | -10.00 to -10.00 | 0.0078 | 0.0156 |"
+    assert row == "| A | official | 8 queries | 0 / 0 / 8 | -10.00 | -10.00 to -10.00 | 0.0078 | 0.0156 |"
     rows = list(csv.DictReader(io.StringIO(to_csv(found))))
     assert (rows[1]["main_score"], rows[1]["metric"]) == ("accuracy", "official")
     assert [rows[1][name] for name in ("queries", "better", "same", "worse")] == ["8", "0", "0", "8"]
@@ -405,7 +405,7 @@ def test_an_interval_is_shown_from_its_lower_end_to_its_upper(tmp_path: Path) ->
 def test_a_part_that_is_significantly_other_has_no_mark_without_a_difference(tmp_path: Path) -> None:
     part = with_values("A", [90] * 8, _IDS[:8], status="partial")
     whole = with_values("A", [10] * 8 + [10] * 4)
-    for one, two, queries in ((whole, part, "8 shared"), (part, whole, "8 shared")):
+    for one, two, queries in ((whole, part, "8 shared queries"), (part, whole, "8 shared queries")):
         found = compare(runs_of(tmp_path / one[0].status, one=[one], two=[two]))
         test = found.lines[0].cells[1].test
         assert test is not None

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flagbench.results.compare.compare import Comparison, compare
 from flagbench.results.compare.text import to_json, to_markdown
 from flagbench.results.record import RunRecord
@@ -37,7 +39,7 @@ def told(comparison: Comparison) -> dict[str, Any]:
     return {key: document[key] for key in ("settings", "settings_between_tasks")}
 
 
-_UNTESTED = "no values by query in"
+_UNTESTED = "no values per item in"
 
 
 def test_settings_of_one_other_run_need_no_name() -> None:
@@ -81,10 +83,29 @@ def test_nothing_is_said_of_settings_that_are_alike() -> None:
     assert told(found) == {"settings": [], "settings_between_tasks": []}
 
 
+@pytest.mark.parametrize(
+    ("kind", "items"),
+    [
+        ("Reranking", "queries"),
+        ("STS", "pairs"),
+        ("PairClassification", "pairs"),
+        ("Classification", "texts"),
+        ("Clustering", "sets"),
+        ("multiple-choice", "questions"),
+        ("Odd", "items"),
+    ],
+)
+def test_what_was_tested_has_the_name_that_it_has_in_tasks_of_the_type(tmp_path: Path, kind: str, items: str) -> None:
+    one, two = (with_values("A", [score] * 12, kind=kind) for score in (10, 20))
+    text = to_markdown(compare(runs_of(tmp_path, one=[one], two=[two])))
+    assert f"| A | ndcg_at_10 | 12 {items} | 12 / 0 / 0 |" in text
+    assert "+ / = / - are items that are better" in text
+
+
 def test_as_many_queries_that_are_others_are_said(tmp_path: Path) -> None:
     """Each run has eight, of which they share two."""
     ids = [f"q{number}" for number in range(14)]
     tasks = [with_values("A", [10] * 8, its, status="partial") for its in (ids[:8], ids[6:])]
     found = compare(runs_of(tmp_path, one=tasks[:1], two=tasks[1:]))
     assert lines(found)[-1] == "org/two: tested on queries 2 shared of 8 and 8: A"
-    assert "| A | ndcg_at_10 | 2 shared | 0 / 2 / 0 | +0.00 |" in to_markdown(found)
+    assert "| A | ndcg_at_10 | 2 shared queries | 0 / 2 / 0 | +0.00 |" in to_markdown(found)

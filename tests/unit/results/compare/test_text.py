@@ -59,28 +59,28 @@ _SCORES = """\
 """
 
 _TESTS = """\
-| task | run | metric | queries | + / = / - | mean Δ | 95% interval | p | p (Holm) |
+| task | run | metric | items | + / = / - | mean Δ | 95% interval | p | p (Holm) |
 | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
-| A | org/two | ndcg_at_10 | 12 | 12 / 0 / 0 | +20.00 | +20.00 to +20.00 | 0.0005 | 0.0020 |
-| A | org/three | ndcg_at_10 | 8 shared | 0 / 0 / 8 | -5.00 | -5.00 to -5.00 | 0.0078 | 0.0234 |
-| B | org/two | ndcg_at_10 | 10 | 1 / 0 / 9 | -2.00 | -10.00 to +14.00 | 0.9824 | 1.0000 |
-| B | org/three | ndcg_at_10 | 10 | 0 / 10 / 0 | +0.00 | +0.00 to +0.00 | 1.0000 | 1.0000 |
+| A | org/two | ndcg_at_10 | 12 queries | 12 / 0 / 0 | +20.00 | +20.00 to +20.00 | 0.0005 | 0.0020 |
+| A | org/three | ndcg_at_10 | 8 shared queries | 0 / 0 / 8 | -5.00 | -5.00 to -5.00 | 0.0078 | 0.0234 |
+| B | org/two | ndcg_at_10 | 10 queries | 1 / 0 / 9 | -2.00 | -10.00 to +14.00 | 0.9824 | 1.0000 |
+| B | org/three | ndcg_at_10 | 10 queries | 0 / 10 / 0 | +0.00 | +0.00 to +0.00 | 1.0000 | 1.0000 |
 """
 
 _NOTES = [
-    "Δ is to org/one; + / = / - are queries that are better, equal and worse",
+    "Δ is to org/one; + / = / - are items that are better, equal and worse",
     "† significant: p (Holm) at most 0.05, two-sided sign flips (19,999 drawn, or all), Holm's correction for 4 "
     "tests, seed 7; interval: bootstrap, 9,999 resamples",
     "org/three: of a part of the data, not averaged: A",
     "org/three: tested on queries 8 shared of 12 and 8: A",
-    "org/two: not tested, no values by query in org/one and org/two: C",
-    "org/three: not tested, no values by query in org/one and org/three: C",
+    "org/two: not tested, no values per item in org/one and org/two: C",
+    "org/three: not tested, no values per item in org/one and org/three: C",
     "org/two: failed: D",
     "org/three: not run: D, E",
     "org/two: not run: E",
 ]
 
-_TITLES = ["scores in percent", "org/two, org/three against org/one, query by query"]
+_TITLES = ["scores in percent", "org/two, org/three against org/one, item by item"]
 
 
 def test_markdown_whole(three: Comparison) -> None:
@@ -122,9 +122,9 @@ def test_csv_whole(three: Comparison) -> None:
         "B,Retrieval,ndcg_at_10,org/three,org/three,v1,success,0.2,0.0,"
         "ndcg_at_10,10,0.0,0.0,0.0,1.0,0,10,0,1.0,false,,",
         f"C,STS,ndcg_at_10,org/one,org/one,v1,success,0.25,{without},",
-        f"C,STS,ndcg_at_10,org/two,org/two,v1,success,0.75,0.5{without}no values by query in org/one and org/two,",
+        f"C,STS,ndcg_at_10,org/two,org/two,v1,success,0.75,0.5{without}no values per item in org/one and org/two,",
         "C,STS,ndcg_at_10,org/three,org/three,v1,success,0.25,0.0"
-        f"{without}no values by query in org/one and org/three,",
+        f"{without}no values per item in org/one and org/three,",
         f"D,Retrieval,ndcg_at_10,org/one,org/one,v1,success,0.5,{without},",
         f"D,Retrieval,ndcg_at_10,org/two,org/two,v1,error,,{without}one of the two runs has no score,no memory",
         f"D,Retrieval,ndcg_at_10,org/three,org/three,v1,missing,,{without}one of the two runs has no score,",
@@ -218,6 +218,6 @@ def test_without_tests_there_is_one_table_and_no_word_of_them(tmp_path: Path) ->
         "| average of 1 shared |  | 50.00 | 25.00 | -25.00 |\n"
         "| tasks won / tied / lost |  |  |  | 0 / 0 / 1 |\n\n"
         "- Δ is to org/one\n"
-        "- org/two: not tested, no values by query in org/one and org/two: A\\|\n"
+        "- org/two: not tested, no values per item in org/one and org/two: A\\|\n"
         "- org/one and org/two differ in A\\|: main score ndcg_at_10 against map\n"
     )

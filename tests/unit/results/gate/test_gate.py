@@ -211,7 +211,7 @@ def test_no_values_no_verdict_on_significance(tmp_path: Path) -> None:
     run = run_of(made_task("A", 0.5))
     verdict = one(tmp_path, "no-significant-drop = true", run, run)
     assert verdict.outcome == "inconclusive"
-    assert "no values by query" in verdict.said
+    assert "no values per item" in verdict.said
 
 
 # Inconclusive checks.

@@ -67,7 +67,7 @@ VERDICTS: list[tuple[str, Run, Run, str, str]] = [
     ("max-latency-ratio = 2", timed(2.0, 100), timed(2.0, 100, environment={"device": "cpu"}), "inconclusive",
      "where the two runs were made is not recorded: any-machine = true compares them all the same"),
     ("no-significant-drop = true", _of(0.5), _of(0.5), "inconclusive",
-     "not tested: no values by query in org/one (out) and org/one (out)"),
+     "not tested: no values per item in org/one (out) and org/one (out)"),
     ("max-drop = 1", _of(0.5), _of(0.5, later_error="no disk"), "inconclusive",
      "A failed when the candidate was last evaluated, and its score is older: no disk"),
     ("max-drop = 1", _of(0.5), _of(0.5, of={"main_score": "map"}), "inconclusive",

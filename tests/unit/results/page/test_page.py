@@ -92,7 +92,12 @@ def test_one_run(tmp_path: Path) -> None:
 
 def test_an_average_of_a_benchmark_is_blank_until_all_tasks_are_there(tmp_path: Path) -> None:
     folder = page_run(
-        tmp_path, "org/one", page_task("A", 0.1), page_task("C", 0.3, status="partial"), page_task("X", None)
+        tmp_path,
+        "org/one",
+        page_task("A", 0.1),
+        page_task("C", 0.3, status="partial"),
+        page_task("X", None),
+        page_task("Y", None, "open", texts={"asked": 8, "answered": 3}),
     )
     tree, (run,) = made([folder])
     figure = tree.one("dd", data_official=None)
@@ -101,7 +106,11 @@ def test_an_average_of_a_benchmark_is_blank_until_all_tasks_are_there(tmp_path: 
     assert "1 of 3 tasks" in text
     assert "C-MTEB Avg: no whole score for 2 of 3 tasksB, C" in text
     assert "org/one: over a part of the data, in no averageC" in text
-    assert "org/one: no score, the labels are not publishedX" in text
+    assert "org/one: no score, the data has no labelsX" in text
+    assert "org/one: no score, the answers are kept and not judged yetY" in text
+    facts = facts_of(tasks_of(tree)["Y"])
+    assert facts["Questions"] == "8 asked, 3 answered by the model in this run"
+    assert "Texts" not in facts
     (found,) = officials(run, KNOWN)
     assert (found.score, found.missing) == (None, ("B", "C"))
 

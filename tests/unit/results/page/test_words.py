@@ -6,11 +6,12 @@ import re
 import string
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from flagbench.results.data_state import DataState
+from flagbench.results.kinds import Unit
 from flagbench.results.page import LANGUAGES, Language
 from flagbench.results.page.facts import VERDICTS
 from flagbench.results.page.render import gain, percent
@@ -47,6 +48,7 @@ def test_every_string_is_used() -> None:
     said = set(re.findall(r"""["']([a-z_]+)["']""", " ".join(texts)))
     built = {f"{unit}_{end}" for unit in ("texts", "answers", "parameters") for end in ("axis", "per_second")}
     built |= {f"{verdict}_{each}" for verdict in ("verdict", "verdicts") for each in (*VERDICTS, "")}
+    built |= {f"items_{each}" for each in get_args(Unit)}
     assert strings()["en"].keys() - {"kinds"} <= said | built
 
 

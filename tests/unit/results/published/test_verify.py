@@ -100,6 +100,29 @@ def test_what_is_missing_fails_and_what_is_not_published_is_not_judged() -> None
     assert verify(record, against({"S1": 0.5}), TABLE).passed
 
 
+def test_the_last_line_names_the_flags_that_would_decide() -> None:
+    """Each by itself and both; none where a task failed, or where they would not change the verdict."""
+    counts, other = ({"data": {"status": status}} for status in ("counts agree", "differs"))
+    alone = "--tasks S1 compares the 1 task of this run alone"
+    compared_too = "--accept-counts compares 1 task of which only the counts agree"
+    for ran, published, said in (
+        ([task("S1", 0.5)], ["S1", "S2"], f"to decide: {alone}"),
+        ([task("S1", 0.5, **counts)], ["S1"], f"to decide: {compared_too}"),
+        ([task("S1", 0.5, **counts)], ["S1", "S2"], f"to decide: {alone}; {compared_too}"),
+        ([task("S1", 0.5, **other)], ["S1", "S2"], ""),
+        ([task("S1", 0.4)], ["S1", "S2"], ""),
+        ([task("S1", 0.5)], ["S1"], ""),
+    ):
+        scores = against(dict.fromkeys(published, 0.5))
+        last = remarks(verify(run_of(*ran), scores, TABLE))[-1]
+        assert last == said if said else not last.startswith("to decide")
+        if said:
+            assert verify(run_of(*ran), scores, TABLE, only=("S1",), accept_counts=True).passed
+    many = [task(name, 0.5) for name in list(KINDS)[:6]]
+    last = remarks(verify(run_of(*many), against(dict.fromkeys(KINDS, 0.5)), TABLE))[-1]
+    assert last == "to decide: --tasks with their names compares the 6 tasks of this run alone"
+
+
 def test_failed_and_partial_tasks_fail() -> None:
     record = run_of(task("S1", None, status="error", error="no disk"), task("S2", 0.5, status="partial"))
     result = verify(record, against({"S1": 0.5, "S2": 0.5}), TABLE)

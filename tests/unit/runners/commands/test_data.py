@@ -6,10 +6,12 @@ import json
 import shutil
 import tomllib
 from pathlib import Path
+from unittest.mock import Mock
 
+import huggingface_hub
 import pytest
 
-from flagbench import BadInput
+from flagbench import BadInput, NoHub
 from flagbench.runners.commands import cli
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.registry import find_benchmark
@@ -87,6 +89,15 @@ def test_data_that_is_there_is_shown_beside_data_that_is_not(some: Path, capsys:
 def test_data_that_is_asked_for_by_name_must_be_there(tasks: str, some: Path) -> None:
     with pytest.raises(BadInput, match="LCQMC"):
         ran("--data", str(some), "--tasks", tasks)
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_for_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    snapshot = Mock(side_effect=ConnectionError("no route"))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    with pytest.raises(NoHub, match="set HF_HUB_OFFLINE=1"):
+        ran("--types", "sts")
+    assert snapshot.call_count == 1
 
 
 def test_where_nothing_is_there_the_first_fault_is_said(tmp_path: Path) -> None:

@@ -66,12 +66,12 @@ def test_only_tasks_that_will_run_have_anything_imported(tmp_path: Path, monkeyp
     plan = resolve(request)
     done = replace(plan, steps=tuple(replace(step, state="finished") for step in plan.steps))
     rest = replace(done, steps=(done.steps[0], plan.steps[1]))
-    monkeypatch.delitem(sys.modules, "flagbench.cmteb.probe", raising=False)
-    monkeypatch.delitem(sys.modules, "flagbench.cmteb.evaluation", raising=False)
+    monkeypatch.delitem(sys.modules, "flagbench.runners.mteb.probe", raising=False)
+    monkeypatch.delitem(sys.modules, "flagbench.runners.mteb.evaluation", raising=False)
     import_ahead([done])
-    assert "flagbench.cmteb.evaluation" not in sys.modules
+    assert "flagbench.runners.mteb.evaluation" not in sys.modules
     import_ahead([done, rest])
-    assert "flagbench.cmteb.evaluation" in sys.modules
+    assert "flagbench.runners.mteb.evaluation" in sys.modules
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -12,12 +12,13 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
+import huggingface_hub
 import pytest
 
-from flagbench import BadData, BadInput
+from flagbench import BadData, BadInput, NoHub
 from flagbench.cmteb.benchmark import CMTEB
-from flagbench.cmteb.options import MtebOptions
 from flagbench.mlvu.benchmark import MLVU
 from flagbench.models import adapters
 from flagbench.models.inputs import TEXT
@@ -31,6 +32,7 @@ from flagbench.runners.data.sources import HubRepo
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.plan import Plan, Step, resolve
 from flagbench.runners.run.settings import changes
+from flagbench.suites.mteb.options import MtebOptions
 from tests.conftest import MINI
 from tests.unit.spec_values import OTHER_VALUES, SPEC
 
@@ -344,6 +346,20 @@ def test_another_length_of_a_file_of_the_same_time_moves_the_digest(request_: Ru
     path.write_text("three", encoding="utf-8")
     os.utime(path, ns=(times, times))
     assert _digest(asked) != before
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_hub_that_cannot_be_reached_is_asked_for_one_of_all_tasks(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch, skip: bool
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    snapshot = Mock(side_effect=ConnectionError("no route"))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    with pytest.raises(NoHub) as caught:
+        resolve(replace(request_, mini=False, tasks=(), skip_missing=skip))
+    assert snapshot.call_count == 1
+    for name in ("HF_HUB_OFFLINE=1", "HF_ENDPOINT", "--data DIR"):
+        assert name in str(caught.value)
 
 
 def test_of_data_on_the_hub_the_commit_is_in_the_digest(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,109 @@
+"""What benchmarks whose tasks mteb scores have in common, as the engine takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flagbench import BadData
+from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Loaded, Outcome
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.request import PROFILES, RunRequest
+from flagbench.runners.task import Task
+
+if TYPE_CHECKING:
+    from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
+
+
+class ThroughMteb(Benchmark):
+    """A benchmark whose tasks are mteb's task objects, which score them; mteb is imported when it is first needed.
+
+    Attributes:
+        official: File with the digests of the official content of its tasks (``official.toml``); None for none.
+        folders: Folders of mteb's packages of task types that have its tasks, so that one task does not take the import
+            of all; without any, mteb is asked for the task by its name.
+    """
+
+    imports = ("flagbench.runners.mteb.loading", "flagbench.runners.mteb.evaluation")
+    abilities = RETRIEVAL_ABILITIES
+    profiles = PROFILES
+    official: Path | None = None
+    folders: Sequence[str] = ()
+
+    def mteb_task(self, task: Task) -> Any:
+        """mteb's own object of a task, limited to its splits and subsets, without data."""
+        from flagbench.runners.mteb.loading import mteb_task
+
+        return mteb_task(task, self.folders)
+
+    def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
+        """See Benchmark."""
+        from flagbench.runners.mteb.loading import load
+        from flagbench.runners.mteb.sampling import sampled
+
+        return sampled(load(task, snapshots, self.mteb_task(task), self.official), request.profile)
+
+    def evaluate(
+        self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None
+    ) -> Outcome:
+        """See Benchmark."""
+        from flagbench.runners.mteb.evaluation import evaluate
+
+        return evaluate(loaded, evaluated, progress, predictions)
+
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """See Benchmark: none, for a submission is of a model on the hub and of all tasks, which a run is seldom of."""
+        return ()
+
+
+def drawable(tasks: tuple[Task, ...], request: RunRequest) -> tuple[Task, ...]:
+    """The same tasks, which can all be drawn from where a profile asks for it.
+
+    Raises:
+        BadInput: One cannot.
+    """
+    if request.profile != "full":
+        from flagbench.runners.mteb.sampling import refuse_others
+
+        refuse_others(tasks, request.profile)
+    return tasks
+
+
+def check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) -> None:
+    """Configs, and for local folders also splits, that mteb's loader will ask for.
+
+    Args:
+        task: Whose.
+        snapshots: Where its data is.
+        separate_configs: Whether corpus, queries and judgements are configs of their own.
+
+    Raises:
+        BadInput: One is absent.
+    """
+    source = snapshots.source(task.dataset, task.revision)
+    source.card()
+    plain = not separate_configs and task.subsets == ("default",)
+    present = [] if plain else source.configs()
+    for subset in task.subsets:
+        prefix = "" if subset == "default" else f"{subset}-"
+        if separate_configs:
+            qrels = f"{prefix}qrels" if prefix or "default" not in present else "default"
+            queries = "query" if "query" in present else f"{prefix}queries"
+            candidates = [f"{prefix}top_ranked"] if task.kind.endswith("Reranking") else []
+            needed = [f"{prefix}corpus", queries, qrels, *candidates]
+        else:
+            needed = [subset] if subset != "default" else []
+        for config in needed:
+            if config not in present:
+                raise BadData(f"{task.name}: {task.dataset} has no config '{config}' (it has {', '.join(present)})")
+        if snapshots.root is None:
+            continue
+        for config in needed or [""]:
+            splits = source.splits(config or None)
+            wanted = [*task.splits, *(["train"] if task.kind == "Classification" else [])]
+            lone = separate_configs and len(splits) == 1  # mteb takes the only split of a config whatever its name
+            for split in wanted if not lone else []:
+                if split not in splits:
+                    raise BadData(f"{task.name}: {source.where} has no split '{split}' (it has {', '.join(splits)})")

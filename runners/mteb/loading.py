@@ -1,0 +1,200 @@
+"""mteb's task objects with rows from our snapshots, checked against mteb's published statistics."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from flagbench import BadData, FlagbenchError
+from flagbench.runners.benchmark import Loaded
+from flagbench.runners.data.checks import Place
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.data.verdict import judge, read_official
+from flagbench.runners.mteb.bridge import quiet
+from flagbench.runners.mteb.checks import as_read, check_columns_of, check_limits, check_values, remarks
+from flagbench.runners.mteb.content import content_of, part_name, splits_of
+from flagbench.runners.mteb.reexports import by_name
+from flagbench.runners.task import Task
+
+
+def mteb_task(row: Task, folders: Sequence[str] = ()) -> Any:
+    """mteb's own object for a row, limited to the row's splits and subsets.
+
+    Args:
+        row: The task.
+        folders: Of mteb's packages of task types, to look into before all tasks are imported.
+    """
+    with by_name("mteb"):
+        own = _class_of(row, folders)
+    with quiet():
+        if own is None:
+            import mteb
+
+            return mteb.get_task(row.name, eval_splits=list(row.splits), hf_subsets=list(row.subsets))
+        task = own()
+        task.filter_eval_splits(list(row.splits))
+        return task.filter_languages(None, hf_subsets=list(row.subsets))
+
+
+def _class_of(row: Task, folders: Sequence[str]) -> Any:
+    """The class of a task in mteb's package of its type and one of these folders; None where it is not there."""
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", row.kind).lower()
+    for folder in folders:
+        try:
+            package = importlib.import_module(f"mteb.tasks.{kind}.{folder}")
+        except ModuleNotFoundError:
+            continue
+        for each in vars(package).values():
+            if isinstance(each, type) and getattr(getattr(each, "metadata", None), "name", None) == row.name:
+                return each
+    return None
+
+
+def load(row: Task, snapshots: Snapshots, task: Any, official: Path | None = None) -> Loaded:
+    """Read a task's rows through mteb's own loading code, then check them.
+
+    Args:
+        row: The task.
+        snapshots: Where its rows are.
+        task: mteb's object of it, without data.
+        official: File with the digests of the official content of tasks; None for none.
+
+    Raises:
+        BadData: Rows that cannot be read, lack a column that the task needs, or hold an empty text.
+        BadInput: The dataset is absent.
+    """
+    source = snapshots.source(row.dataset, row.revision)
+    where, pinned = source.where, source.is_at(row.revision)
+    known = read_official(official).get((row.name, row.revision)) if official else None
+    said: list[str] = []
+
+    def looked_at(part: str, rows: Any) -> Any:
+        return as_read(Place(f"{row.name}: {where}", part), rows, said, official=pinned)
+
+    try:
+        with reading_from(snapshots, task, looked_at), quiet():
+            task.load_data()
+    except FlagbenchError:
+        raise
+    except Exception as error:  # a transform that misses a column, split or type raises whatever it likes
+        raise BadData(f"{row.name}: the rows of {where} are not as the task needs them: {_line(error)}") from error
+    check_columns_of(row, task, where)
+    content = content_of(row, task)
+    if not pinned and content != known:
+        check_values(row, task, where)
+    verdict = judge(content, _counts(row, task, where), [source], row.revision, known)
+    if not verdict.status.comparable(accept_counts=True):
+        check_limits(row, task, where)
+    return Loaded(row, verdict, task, notes=(*dict.fromkeys(said), *remarks(row, task)))
+
+
+@contextmanager
+def reading_from(
+    snapshots: Snapshots, task: Any, looked_at: Callable[[str, Any], Any] = lambda part, rows: rows
+) -> Iterator[None]:
+    """While it lasts, the ``datasets`` functions that mteb's loading code calls read our snapshots.
+
+    mteb's code stays in charge of which configs and splits are read and what becomes of them; only where the rows come
+    from is ours. The functions are replaced in the modules of the task's own classes and of the retrieval loader.
+
+    Args:
+        snapshots: Where the rows are.
+        task: mteb's object.
+        looked_at: Takes the name of a part and its rows, and gives them as mteb's code gets them; it may refuse them.
+    """
+
+    def load_dataset(path: str, name: str | None = None, *, split: Any = None, revision: str = "main", **_: Any) -> Any:
+        from datasets import DatasetDict
+
+        config = None if name == "default" else name
+        source = snapshots.source(path, revision)
+
+        def read(each: str) -> Any:
+            part = f"config {config}, split {each}" if config else f"split {each}"
+            return looked_at(part, source.read(config, each))
+
+        return (
+            read(str(split)) if split is not None else DatasetDict({each: read(each) for each in source.splits(config)})
+        )
+
+    def config_names(path: str, revision: str = "main", **_: Any) -> list[str]:
+        return snapshots.source(path, revision).configs()
+
+    def split_names(path: str, config_name: str | None = None, *, revision: str = "main", **_: Any) -> list[str]:
+        return snapshots.source(path, revision).splits(None if config_name == "default" else config_name)
+
+    replacements = {
+        "load_dataset": load_dataset,
+        "get_dataset_config_names": config_names,
+        "get_dataset_split_names": split_names,
+    }
+    modules = {cls.__module__ for cls in type(task).__mro__} | {"mteb.abstasks.retrieval_dataset_loaders", "datasets"}
+    with ExitStack() as stack:
+        for module in modules:
+            for name, function in replacements.items():
+                if hasattr(sys.modules.get(module), name):
+                    stack.enter_context(patch.object(sys.modules[module], name, function))
+        yield
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def _counts(row: Task, task: Any, source: str) -> list[str] | None:
+    """Compare the rows with mteb's descriptive statistics: rows, unique texts, characters, label and qrel counts.
+
+    Returns:
+        A line for each that differs; None where none are published of these splits.
+    """
+    published = task.metadata.descriptive_stats or {}
+    differences: list[str] = []
+    compared = False
+    for split, subset, _ in splits_of(row, task):
+        expected: Mapping[str, Any] = published.get(split) or {}
+        if subset != "default":
+            expected = (expected.get("hf_subset_descriptive_stats") or {}).get(subset) or {}
+        if not expected:
+            continue
+        compared = True
+        try:
+            with quiet():
+                found = task._calculate_descriptive_statistics_from_split(
+                    split, hf_subset=subset if subset != "default" else None
+                )
+        except Exception as error:  # rows so odd that they cannot be counted
+            raise BadData(f"{row.name}: the rows of {source} cannot be counted: {_line(error)}") from error
+        differences += [f"{part_name(split, subset)} {line}" for line in _compare(expected, found)]
+    return differences if compared else None
+
+
+# Counted otherwise by the pinned mteb than when the statistics were published (unordered instead of ordered pairs).
+_DRIFTED = {"unique_pairs"}
+
+
+def _compare(expected: Mapping[str, Any], found: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """The leaves that both have and that disagree; of labels the counts, whatever the labels are called."""
+    for key, value in expected.items():
+        here = f"{path}.{key}" if path else key
+        other = found.get(key)
+        if key == "hf_subset_descriptive_stats" or key in _DRIFTED or value is None or other is None:
+            continue
+        if key == "labels":
+            counts = [sorted(entry["count"] for entry in table.values()) for table in (value, other)]
+            if counts[0] != counts[1]:
+                yield f"{here}: the counts of the labels differ"
+        elif isinstance(value, Mapping):
+            yield from _compare(value, other, here)
+        elif isinstance(value, int | float) and abs(value - other) > 1e-6:
+            yield f"{here}: {_short(other)} instead of {_short(value)}"
+
+
+def _short(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

@@ -1,0 +1,157 @@
+"""The models of a request: found, and refused where a task cannot take them, before any weight is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from flagbench import BadInput, first_few
+from flagbench.models.adapters import modalities
+from flagbench.models.loading.overrides import of_reranker
+from flagbench.models.loading.resolve import Model, resolve_model
+from flagbench.models.spec import Ability
+from flagbench.results.kinds import RANKED
+from flagbench.runners.benchmark import Benchmark
+from flagbench.runners.registry import benchmarks_that
+from flagbench.runners.request import RunRequest
+from flagbench.runners.run.devices import RequestedDevice
+from flagbench.runners.task import Task, check_modalities
+
+_DOES: Mapping[Ability, str] = {
+    "encode": "gives vectors",
+    "score": "scores pairs",
+    "search": "searches without vectors",
+    "generate": "answers questions",
+    "replay": "has rankings that were made before",
+}
+
+
+def models_of(
+    request: RunRequest, benchmark: Benchmark, tasks: tuple[Task, ...], device: RequestedDevice
+) -> tuple[Model, Model | None]:
+    """The model under evaluation, and the reranker behind it: None for none.
+
+    Args:
+        request: What was asked for.
+        benchmark: Which takes only some kinds of models.
+        tasks: Which take only some of these.
+        device: Where it is to run.
+
+    Raises:
+        BadInput: There is no such model, it is of a kind that a task cannot take, or flags contradict one another.
+    """
+    if request.rankings is None:
+        model = benchmark.model(request, device.is_cpu)
+        _check_ability(model, benchmark, tasks)
+        _check_modalities(model, tasks)
+        _check_vectors(request, model)
+        return model, _reranker(request, model, tasks, device) if request.reranker else None
+    if request.reranker:
+        raise BadInput("--candidates are re-ranked by MODEL: drop --reranker, or drop --candidates")
+    if request.profile != "full":
+        raise BadInput(f"rankings are of all queries, and --profile {request.profile} draws some: drop it")
+    _check_kinds(benchmark, tasks, request.model)
+    ranked = request.rankings.resolve(tasks)
+    _check_vectors(request, ranked)
+    return ranked, _of_candidates(request, tasks, device) if request.model else None
+
+
+def _check_kinds(benchmark: Benchmark, tasks: Sequence[Task], reranker: str) -> None:
+    """Refuse tasks that rankings are not of, before the rankings are read."""
+    if "replay" not in benchmark.abilities:
+        names = benchmarks_that(lambda other: "replay" in other.abilities)
+        raise BadInput(f"{benchmark.title} ranks no passages, so that it takes no rankings: use --benchmark {names}")
+    kinds = frozenset({"Retrieval"}) if reranker else RANKED
+    if others := [task for task in tasks if task.kind not in kinds]:
+        what = "--candidates are of retrieval tasks" if reranker else "a run file is of retrieval or reranking tasks"
+        raise BadInput(f"{what}, and {_names(others)} are none: choose others with --tasks")
+
+
+def _of_candidates(request: RunRequest, tasks: tuple[Task, ...], device: RequestedDevice) -> Model:
+    """The model under evaluation as the reranker of given candidates."""
+    overrides = request.overrides
+    if request.reranker_max_length:
+        overrides = replace(overrides, max_length=request.reranker_max_length)
+    model = resolve_model(
+        request.model,
+        request.revision,
+        overrides,
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
+        as_reranker=True,
+        on_cpu=device.is_cpu,
+    )
+    if model.spec.ability != "score":
+        does = f"{model.spec.name} {_DOES[model.spec.ability]}"
+        raise BadInput(f"{does}, and --candidates are re-ranked by a reranker: name one as MODEL, or drop --candidates")
+    _check_modalities(model, tasks)
+    return model
+
+
+def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) -> None:
+    ability = model.spec.ability
+    if ability not in benchmark.abilities:
+        names = benchmarks_that(lambda other: ability in other.abilities)
+        does = f"{model.spec.name} {_DOES[ability]}, which {benchmark.title} has no use for"
+        raise BadInput(f"{does}: use --benchmark {names}")
+    if ability == "generate":
+        return
+    if ability == "encode":
+        retrieval = model.spec.ranking.retrieval
+        if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in RANKED)):
+            raise BadInput(
+                f"--retrieval {retrieval} ranks passages, and {_names(others)} rank none: "
+                "use --types retrieval,reranking"
+            )
+        return
+    if ability == "search":
+        if others := tuple(task for task in tasks if task.kind not in RANKED):
+            raise BadInput(
+                f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "
+                "use --types retrieval,reranking"
+            )
+        return
+    if others := tuple(task for task in tasks if task.kind != "Reranking"):
+        raise BadInput(
+            f"{model.spec.name} is a reranker and gives no vectors, which {_names(others)} need: use --types reranking"
+        )
+
+
+def _check_modalities(model: Model, tasks: tuple[Task, ...]) -> None:
+    """Refuse tasks whose inputs the model cannot read. What is asked of a model that answers is no input of it."""
+    if model.spec.ability != "generate":
+        check_modalities(tasks, model.spec.name, modalities(model.spec.adapter))
+
+
+def _check_vectors(request: RunRequest, model: Model) -> None:
+    """Refuse what is about how vectors are made and kept, where there are none."""
+    if request.engine == "ray" and model.spec.ability in ("search", "replay"):
+        raise BadInput(f"--engine ray: {model.spec.name} searches on this machine; drop it")
+    if request.store_fp16 and model.spec.ability != "encode":  # scores of pairs are kept as they are
+        raise BadInput(f"--store-fp16 is the format of cached vectors, and {model.spec.name} gives none: drop it")
+
+
+def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: RequestedDevice) -> Model:
+    """The reranker asked for, with the flags that are a reranker's."""
+    reranker = resolve_model(
+        str(request.reranker),
+        None,
+        of_reranker(request.overrides, request.reranker_max_length),
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
+        as_reranker=True,
+        on_cpu=device.is_cpu,
+    )
+    if reranker.spec.ability != "score":
+        kind = "an embedding model" if reranker.spec.ability == "encode" else "a search without a model"
+        raise BadInput(f"--reranker {request.reranker}: {kind}, not a reranker; name it as MODEL")
+    if model.spec.ability == "score":
+        raise BadInput(f"{model.spec.name} is a reranker itself: --reranker needs an embedding model as MODEL")
+    _check_modalities(reranker, tasks)
+    if others := tuple(task for task in tasks if task.kind != "Retrieval"):
+        raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")
+    return reranker
+
+
+def _names(tasks: Iterable[Task]) -> str:
+    return first_few(task.name for task in tasks)
