@@ -85,7 +85,12 @@ def test_a_benchmark_has_to_be_named(verb: str) -> None:
 def test_a_command_that_a_package_names_and_has_not_is_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    entries = [_entry("stub", _Stub()), _entry("other", type("_Other", (_Stub,), {"name": "other"})())]
+    entries[1].load().commands = {"score": "other_commands"}
+    monkeypatch.setattr(registry, "_entries", lambda: entries)
+    monkeypatch.setitem(sys.modules, "other_commands", sys.modules["stub_commands"])
     monkeypatch.setitem(sys.modules, "stub_commands", SimpleNamespace(__name__="stub_commands"))
-    with pytest.raises(BadInput, match=r"invalid choice: 'stub' \(choose from 'air-bench', 'mlvu'\)"):
+    assert parsed("score", "other", "--json", "x").json == "x", "those after it stay"
+    with pytest.raises(BadInput, match=r"invalid choice: 'stub' "):
         parsed("score", "stub")
     assert "flagbench: the benchmark 'stub' brings no score that can be loaded: " in capsys.readouterr().err

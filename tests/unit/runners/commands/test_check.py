@@ -38,13 +38,15 @@ def test_counts_are_a_matter_of_published_scores(two: list[Path], rules: Path, t
 @pytest.mark.parametrize("name", ["rules", "candidate", "baseline"])
 def test_what_is_read_is_not_written_over(name: str, two: list[Path], rules: Path) -> None:
     files = {"rules": rules, "baseline": rules.with_name("base.json"), "candidate": rules.with_name("new.json")}
+    (rules.parent / "more").mkdir()
     for run, copy in zip(two, ("baseline", "candidate"), strict=True):
         files[copy].write_bytes((run / "flagbench" / "run.json").read_bytes())
     arguments = ("check", "--baseline", files["baseline"], "--candidate", files["candidate"], "--rules", rules)
     before = files[name].read_bytes()
-    said = one_line(here(*arguments, "--json", files[name], "--overwrite"))
-    assert said == f"flagbench: --{name} and --json name the same file {files[name]}: give each its own"
-    assert files[name].read_bytes() == before
+    for target in (files[name], rules.parent / "more" / ".." / files[name].name):
+        said = one_line(here(*arguments, "--json", target, "--overwrite"))
+        assert said == f"flagbench: --{name} and --json name the same file {target}: give each its own"
+        assert files[name].read_bytes() == before
 
 
 def test_files_that_are_there_are_kept_and_the_other_ones_not_begun(

@@ -81,6 +81,9 @@ def test_models_in_a_cache_that_can_be_read_alone_are_found(tmp_path: Path, monk
     with usable_home(store=False):
         assert os.environ["HF_HOME"] == str(cache / "huggingface")
         assert not Path(os.environ["HF_DATASETS_CACHE"]).is_relative_to(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(cache / "huggingface"))  # named, and its datasets cannot lie there
+    with usable_home(store=False):
+        assert not Path(os.environ["HF_DATASETS_CACHE"]).is_relative_to(tmp_path)
 
 
 def test_without_any_folder_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

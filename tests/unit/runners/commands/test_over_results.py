@@ -42,6 +42,16 @@ def two(tmp_path: Path) -> list[Path]:
     return [write_run(tmp_path / "out", f"org/m{at}", *its) for at, its in enumerate(tasks)]
 
 
+def test_a_run_that_cannot_be_read_is_left_out_with_a_line(two: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    output = two[0].parents[1]
+    bad = write_run(output, "org/bad", made_task("A"))
+    (bad / "flagbench" / "run.json").write_text("[]", encoding="utf-8")
+    assert ran("compare", output, "--allow-differences") == 0
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"flagbench: left out: {bad}")
+    assert "org/bad" not in shown.out
+
+
 def test_runs_are_compared_in_each_format(two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = compare(find_all(two), allow_differences=True, seed=3)
     given = ("compare", *two, "--allow-differences", "--seed", "3")

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from flagbench import BadInput
+from flagbench.results.runs import find_run, saved
 from flagbench.runners.commands import cli
 from flagbench.runners.commands.published import published_table, read_run
 from tests.e2e.commands import here, one_line
-from tests.unit.results.test_runs import find_run, made_task, write_run
+from tests.unit.results.test_runs import made_task, write_run
 
 
 def parsed(*arguments: str) -> Any:
@@ -81,3 +82,13 @@ def test_scores_that_contradict_their_values_are_named_with_what_to_do(tmp_path:
         read_run(run)
     assert str(caught.value).startswith(f"{run}, B: the score of dev is 0.9")
     assert str(caught.value).endswith("; evaluate it with --overwrite")
+    copied = tmp_path / "copied.json"
+    copied.write_bytes((run / "flagbench" / "run.json").read_bytes())
+    assert list(read_run(copied).tasks) == ["A", "B"], "nothing lies beside it"
+    sound = write_run(tmp_path / "sound", "org/m", good)
+    text = saved(find_run(sound)).to_json()
+    for name, found in (("base", text), ("edited", text.replace('"q2": 0.75', '"q2": 0.5'))):
+        (tmp_path / f"{name}.json").write_text(found, encoding="utf-8")
+    assert list(read_run(tmp_path / "base.json").tasks) == ["A"]
+    with pytest.raises(BadInput, match=r"A: the score of dev is 0\.5, and the mean of its values per query is 0\.375"):
+        read_run(tmp_path / "edited.json")
