@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-RANKED = frozenset({"Retrieval", "Reranking"})
+RANKED = frozenset({"Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking"})
 """Types whose tasks rank passages for queries."""

@@ -54,14 +54,15 @@ def _rows(run: Run) -> tuple[list[Row], list[Row], str]:
     from flagbench.results.table import rows
     from flagbench.runners.commands.report import benchmarks
 
-    known = benchmarks()
-    averages: dict[str, Sequence[str]] = {}
-    for name, _, profile in parts_of(run, known):
-        if name in known:
-            averages |= averages_over(known[name], profile)
-    name = run.record.benchmark
+    known, name = benchmarks([run]), run.record.benchmark
+    records = list(run.record.tasks.values())
+    means: dict[str, Row] = {}
+    for each, _, profile in parts_of(run, known):
+        if each in known:
+            counted = [record for record in records if known[each].takes(record)]
+            means |= {row.label: row for row in rows(counted, averages_over(known[each], profile))[1]}
     title = known[name].title if name in known else name
-    return (*rows(list(run.record.tasks.values()), averages), title)
+    return rows(records, {})[0], list(means.values()), title
 
 
 def _show_run(run: Run, title: str, tasks: Sequence[Row], averages: Sequence[Row], out: Console) -> None:

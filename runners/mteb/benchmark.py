@@ -22,6 +22,7 @@ class ThroughMteb(Benchmark):
 
     Attributes:
         official: File with the digests of the official content of its tasks (``official.toml``); None for none.
+        title_separator: What stands between a passage's title and its text; mteb has a space.
         folders: Folders of mteb's packages of task types that have its tasks, so that one task does not take the import
             of all; without any, mteb is asked for the task by its name.
     """
@@ -30,6 +31,7 @@ class ThroughMteb(Benchmark):
     profiles = PROFILES
     official: Path | None = None
     folders: Sequence[str] = ()
+    title_separator: str = " "
 
     def mteb_task(self, task: Task) -> Any:
         """mteb's own object of a task, limited to its splits and subsets, without data."""
@@ -50,7 +52,7 @@ class ThroughMteb(Benchmark):
         """See Benchmark."""
         from flagbench.runners.mteb.evaluation import evaluate
 
-        return evaluate(loaded, evaluated, progress, predictions)
+        return evaluate(loaded, evaluated, progress, predictions, self.title_separator)
 
     def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
         """See Benchmark: none, for a submission is of a model on the hub and of all tasks, which a run is seldom of."""

@@ -15,6 +15,7 @@ from flagbench.models.device import devices_line
 from flagbench.models.loading.overrides import of_reranker
 from flagbench.models.loading.resolve import Model, resolve_model
 from flagbench.models.spec import Ability, joint_name
+from flagbench.results.averages import Averages
 from flagbench.results.identity import settings_digest
 from flagbench.results.kinds import RANKED
 from flagbench.results.record import RunRecord, TaskRecord
@@ -84,7 +85,7 @@ class Plan:
         store: Where the results go.
         earlier: The record of earlier runs, None for a first one.
         steps: Tasks in order.
-        averages: Names of the tasks of each average, by its label.
+        averages: Of the benchmark.
         left_out: Names of tasks whose data is not there, where these may be left out.
     """
 
@@ -97,7 +98,7 @@ class Plan:
     store: RunStore
     earlier: RunRecord | None
     steps: tuple[Step, ...]
-    averages: Mapping[str, Sequence[str]]
+    averages: Averages
     left_out: tuple[str, ...] = ()
 
     @property
@@ -231,7 +232,7 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
                 "use --types retrieval,reranking"
             )
         return
-    if others := tuple(task for task in tasks if task.kind != "Reranking"):
+    if others := tuple(task for task in tasks if not task.kind.endswith("Reranking")):
         raise BadInput(
             f"{model.spec.name} is a reranker and gives no vectors, which {_names(others)} need: use --types reranking"
         )
@@ -268,7 +269,7 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
     if model.spec.ability == "score":
         raise BadInput(f"{model.spec.name} is a reranker itself: --reranker needs an embedding model as MODEL")
     _check_modalities(reranker, tasks)
-    if others := tuple(task for task in tasks if task.kind != "Retrieval"):
+    if others := tuple(task for task in tasks if not task.kind.endswith("Retrieval")):
         raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")
     return reranker
 
