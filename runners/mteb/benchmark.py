@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadData
+from flagbench import AbsentData, BadData
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import PROFILES, RunRequest
@@ -98,7 +98,8 @@ def check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) ->
             needed = [subset] if subset != "default" else []
         for config in needed:
             if config not in present:
-                raise BadData(f"{task.name}: {task.dataset} has no config '{config}' (it has {', '.join(present)})")
+                fault = AbsentData if snapshots.root and subset != "default" else BadData  # a part was downloaded
+                raise fault(f"{task.name}: {task.dataset} has no config '{config}' (it has {', '.join(present)})")
         if snapshots.root is None:
             continue
         for config in needed or [""]:

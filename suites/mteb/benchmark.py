@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
 from flagbench.runners.request import RunRequest, options_of
-from flagbench.runners.task import Task, pick, plain
+from flagbench.runners.task import Task, pick
 from flagbench.suites.mteb.options import MtebOptions
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class _Mteb(ThroughMteb):
 
     @property
     def _hint(self) -> str:
-        return f"see flagbench tasks --benchmark {self.name}"
+        return f"see flagbench tasks --benchmark {shlex.quote(self.name)}"
 
     @cached_property
     def _entries(self) -> Sequence[Entry]:
@@ -185,20 +186,19 @@ class _Named(_Mteb):
         return super().published() if self.name == "MTEB(cmn, v1)" else None
 
     def _asked(self, request: RunRequest) -> list[Entry]:
-        """The tasks that a request names; of an aggregate its parts. Without names all, of the types asked for.
+        """The tasks of the names and types that a request has; of an aggregate its parts.
 
         Raises:
-            UnknownName: The benchmark has no task of a name.
+            UnknownName: The benchmark has no task of a name, or of a type.
         """
         every, aggregates = self._definition.entries, self._definition.aggregates
-        if not request.tasks:
-            kinds = {plain(kind) for kind in request.types}
-            return [entry for entry in every if not kinds or plain(entry.row.kind) in kinds]
         known = {entry.row.name: (entry.row.name,) for entry in every} | dict(aggregates)
         for name in request.tasks:
             if name not in known:
                 raise UnknownName("task", name, known, f"of {self.title}: {self._hint}")
-        wanted = {each for name in request.tasks for each in known[name]}
+        parts = tuple(each for name in request.tasks for each in known[name])
+        chosen = pick(self.tasks(), names=parts, kinds=request.types, group="mteb", hint=self._hint)
+        wanted = {row.name for row in chosen}
         return [entry for entry in every if entry.row.name in wanted]
 
 

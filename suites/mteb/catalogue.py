@@ -8,6 +8,7 @@ from typing import Any
 
 from flagbench import BadInput, UnknownName, first_few
 from flagbench.models.baselines.analysis import iso_639_1
+from flagbench.runners.mteb.version import tasks_registry
 from flagbench.runners.task import Task
 
 _GROUP = "mteb"
@@ -88,21 +89,17 @@ def named_entries(names: Iterable[str], hint: str) -> tuple[Entry, ...]:
     Raises:
         UnknownName: mteb has no task of a name.
     """
-    from mteb.get_tasks import _TASKS_REGISTRY
-
-    found: dict[str, Entry] = {}
+    known, found = tasks_registry(), dict[str, Entry]()
     for name in names:
-        if name not in _TASKS_REGISTRY:
-            raise UnknownName("task", name, _TASKS_REGISTRY, hint)
-        found |= {entry.row.name: entry for entry in entries(_TASKS_REGISTRY[name]())}
+        if name not in known:
+            raise UnknownName("task", name, known, hint)
+        found |= {entry.row.name: entry for entry in entries(known[name]())}
     return tuple(found.values())
 
 
 def as_entry(row: Task) -> Entry:
     """The entry of a row that was made of one."""
-    from mteb.get_tasks import _TASKS_REGISTRY
-
-    metadata = _TASKS_REGISTRY[row.name].metadata
+    metadata = tasks_registry()[row.name].metadata
     return Entry(row, metadata, _why_not(metadata))
 
 
@@ -187,8 +184,8 @@ def in_subsets(entry: Entry, wanted: Sequence[str]) -> Entry:
 
 def _why_not(metadata: Any) -> str:
     if list(metadata.modalities) != ["text"]:
-        return f"its inputs are {' and '.join(sorted(metadata.modalities))}, and only those of text are read here"
-    return "" if metadata.is_public is not False else "its data is not public"
+        return f"inputs are {' and '.join(sorted(metadata.modalities))}, and only text is read here"
+    return "" if metadata.is_public is not False else "data is not public"
 
 
 def _spellings(codes: Iterable[str]) -> set[str]:

@@ -159,8 +159,8 @@ def _mldr() -> Definition:
 @cache
 def _mkqa() -> Definition:
     note = (
-        "not as in the BGE-M3 paper, which searches the English Wikipedia, finds answers in passages by their words and "
-        "takes recall@100: mteb's task searches the answers in the query's own language, and takes nDCG@10"
+        "not as in the BGE-M3 paper, which searches the English Wikipedia, finds answers in passages by their words, "
+        "and takes recall@100: mteb's task searches the answers in the query's own language, and takes nDCG@10"
     )
     return Definition("mkqa", "MKQA", _of_task("MKQARetrieval", ["train"]), (note,))
 
