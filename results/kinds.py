@@ -7,14 +7,14 @@ from typing import Literal
 
 Unit = Literal["queries", "pairs", "texts", "sets", "questions", "items"]
 
-RANKED = frozenset({"Retrieval", "Reranking"})
+RANKED = frozenset({"Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking"})
 """Types whose tasks rank passages for queries."""
 
 JUDGED = frozenset({"open"})
 """Types whose answers have no score before a judge has graded them."""
 
 _UNITS: Mapping[str, Unit] = {
-    **dict.fromkeys(("Retrieval", "Reranking", "InstructionRetrieval"), "queries"),
+    **dict.fromkeys(RANKED, "queries"),
     **dict.fromkeys(("STS", "PairClassification", "BitextMining"), "pairs"),
     **dict.fromkeys(("Classification", "MultilabelClassification"), "texts"),
     "Clustering": "sets",

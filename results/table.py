@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import TYPE_CHECKING
 
+from flagbench.results.averages import Averages, average, weights
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
@@ -39,7 +39,7 @@ class Row:
     error: float | None = None
 
 
-def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -> tuple[list[Row], list[Row]]:
+def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], list[Row]]:
     """The lines of a run: its tasks, and the averages.
 
     An average is blank when one of its tasks has no score, or one of a part of its data alone, or when tasks of it ran
@@ -47,7 +47,7 @@ def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -
 
     Args:
         records: Tasks that ran.
-        averages: The tasks of each average of the benchmark, by its label.
+        averages: Of the benchmark.
     """
     tasks = [_task_row(record) for record in records]
     whole = {record.name for record in records if record.status == "success"}
@@ -55,9 +55,10 @@ def rows(records: Sequence[TaskRecord], averages: Mapping[str, Sequence[str]]) -
     drawn = {record.name for record in records if record.sample}
     states = {record.name: DataState.of(record.data) for record in records}
     means = []
-    for label, names in averages.items():
-        mean = _mean(label, names, by_name, drawn, states)
-        if mixed := settings_mixed(record for record in records if record.name in names):
+    for label in averages:
+        of = weights(averages, label)
+        mean = _mean(label, of, by_name, drawn, states)
+        if mixed := settings_mixed(record for record in records if record.name in of):
             mean = replace(mean, score=None, error=None, note="; ".join(filter(None, (mean.note, mixed))))
         means.append(mean)
     return tasks, means
@@ -78,18 +79,18 @@ def _task_row(record: TaskRecord) -> Row:
 
 
 def _mean(
-    label: str, names: Sequence[str], by_name: Mapping[str, Row], drawn: Set[str], states: Mapping[str, DataState]
+    label: str, of: Mapping[str, float], by_name: Mapping[str, Row], drawn: Set[str], states: Mapping[str, DataState]
 ) -> Row:
-    present = [by_name[name] for name in names if name in by_name and by_name[name].score is not None]
+    present = [by_name[name] for name in of if name in by_name and by_name[name].score is not None]
     comparable = all(row.comparable for row in present)
-    if len(present) < len(names):
-        return Row(label, "", None, comparable, f"{len(present)} of {len(names)} tasks")
+    if len(present) < len(of):
+        return Row(label, "", None, comparable, f"{len(present)} of {len(of)} tasks")
     note = "" if comparable else DataState.worst(states[row.label] for row in present).words
-    score = fmean(row.score for row in present if row.score is not None)
-    sampled = [row.error for row in present if row.label in drawn]
-    known = [error for error in sampled if error is not None]
+    score = average(of, {row.label: row.score for row in present if row.score is not None})
+    sampled = [row for row in present if row.label in drawn]
+    known = [of[row.label] * row.error for row in sampled if row.error is not None]
     # Tasks are drawn from independently of one another; one of an unknown error leaves that of the mean unknown.
-    error = math.hypot(*known) / len(present) if known and len(known) == len(sampled) else None
+    error = math.hypot(*known) if known and len(known) == len(sampled) else None
     return Row(label, "", score, comparable, note, error)
 
 

@@ -23,6 +23,7 @@ from flagbench.runners.task import Task, pick, splits_line
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
+    from flagbench.results.averages import Averages, Parts
     from flagbench.results.published.scores import PublishedTable
     from flagbench.results.record import RunRecord
     from flagbench.results.sample import Sample
@@ -150,6 +151,18 @@ class Benchmark(ABC):
     def tasks(self) -> tuple[Task, ...]:
         """All rows."""
 
+    def named(self, name: str) -> Benchmark | None:
+        """A benchmark within this one that has a name of its own; None, the default, where it has none of this name."""
+        return None
+
+    def names(self) -> Sequence[str]:
+        """The names of the benchmarks within this one; by default there are none."""
+        return ()
+
+    def left_out(self, request: RunRequest) -> Sequence[str]:
+        """Tasks of a selection that cannot be evaluated, by the reason, a line each; by default there are none."""
+        return ()
+
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """The selected tasks: where no names are given, those of the group of the first row.
 
@@ -159,11 +172,18 @@ class Benchmark(ABC):
         rows, hint = self.tasks(), f"see flagbench tasks --benchmark {self.name}"
         return pick(rows, names=request.tasks, kinds=request.types, group=rows[0].group, hint=hint)
 
-    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
-        """Names of the tasks that each average of the benchmark is made of, by its label; by default there are none.
+    def averages(self, request: RunRequest) -> Averages:
+        """Names of the tasks, or labels of other averages, that each average of the benchmark is made of, by its label;
+        by default there are none.
 
         Args:
             request: What was asked for; one without a model stands for any run that lies there.
+        """
+        return {}
+
+    def parts(self) -> Parts:
+        """Splits and subsets of its tasks that count in its averages, where a task can run over others; by default that
+        is not looked at.
         """
         return {}
 

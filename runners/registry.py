@@ -33,6 +33,9 @@ OWN: Mapping[str, str] = {
     "own": "flagbench.suites.own.benchmark:OWN",
 }
 
+_WITH_NAMES = ("mteb",)
+"""Those that have others within them, which they find by name."""
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -48,19 +51,23 @@ class Registered:
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The benchmark of this name.
+    """The benchmark of this name; of ours also in other letters, and one that another makes of names.
 
     Raises:
         UnknownName: There is none.
         BadInput: A package names it, and it cannot be loaded.
     """
-    if name in OWN:
-        return _own(name)
-    entries = _entries()
-    for entry in entries:
+    if name.lower() in OWN:
+        return _own(name.lower())
+    for entry in _entries():
         if entry.name == name:
             return _of_package(entry)
-    raise UnknownName("benchmark", name, names())
+    more: list[str] = []
+    for its in map(_own, _WITH_NAMES):
+        if (found := its.named(name)) is not None:
+            return found
+        more += its.names()
+    raise UnknownName("benchmark", name, [*names(), *more])
 
 
 def registered() -> Registered:

@@ -17,6 +17,7 @@ from flagbench.results.kinds import unit_of
 from flagbench.results.runs import Run
 from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
 from flagbench.results.tested import Tested
+from flagbench.results.versions import mteb_differs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -201,6 +202,8 @@ def _notes(comparison: Comparison) -> list[str]:
     notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are items that are better, equal and worse" if tests else "")]
     for run, changes in _settings(comparison):
         notes.append(changes if len(runs) == 2 else f"{run.label}: {changes}")
+    for run, changes in ((run, mteb_differs(runs[0].record, run.record)) for run in runs[1:]):
+        notes += [changes if len(runs) == 2 else f"{run.label}: {changes}"] if changes else []
     for run, changes in _mixed(comparison):
         notes.append(f"{run.label}: {changes} (between its own tasks, so they have no average)")
     if tests:

@@ -20,6 +20,7 @@ from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.statistics import holm, smallest_p
+from flagbench.results.versions import mteb_differs
 
 _AVERAGE = "average"
 
@@ -161,6 +162,8 @@ def _notes(lines: Sequence[Line], baseline: Run, candidate: Run) -> Iterator[str
             tasks.setdefault(note, []).append(line.task)
     for note, names in tasks.items():
         yield f"{note}: {first_few(names)}"
+    if versions := mteb_differs(baseline.record, candidate.record):
+        yield versions
     for run, whose in ((baseline, "baseline"), (candidate, "candidate")):
         if mixed := settings_mixed(run.record.tasks.values(), run.record.spec):
             yield f"between tasks of the {whose}: {mixed}"

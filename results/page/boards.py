@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from flagbench import printable
+from flagbench.results.averages import Averages, Weights, alike, average, tasks_of, weights
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
@@ -123,9 +123,9 @@ def parts_of(run: Run, benchmarks: Mapping[str, Benchmark], recorded: Recorded) 
     for name, record in sorted(run.record.tasks.items(), key=lambda each: each[1].status == "error"):
         own = DataState.of(record.data) is DataState.OWN  # a name of the user's, which a published task may have
         homes = [home] if (home := home_of(record, recorded)) else []
-        homes = homes or [(key, label) for key, label, tasks in averages if name in tasks and not own]
-        homes = homes or [(run.record.benchmark, "")]
-        for key, label in homes:
+        if not homes and not own:
+            homes = [(key, label) for key, label, tasks in averages if name in tasks and benchmarks[key].takes(record)]
+        for key, label in homes or [(run.record.benchmark, "")]:
             profile = _profile(record, benchmarks.get(key))
             if record.status == "error" and profile == FULL:
                 profile = max((MINI, FULL), key=lambda each: len(parts.get((key, label, each), ())))
@@ -141,9 +141,7 @@ def _profile(record: TaskRecord, benchmark: Benchmark | None) -> str:
     return printable(drawn) if isinstance(drawn, str) else FULL
 
 
-def averages_over(
-    name: str, profile: str, benchmarks: Mapping[str, Benchmark], recorded: Recorded
-) -> Mapping[str, Sequence[str]]:
+def averages_over(name: str, profile: str, benchmarks: Mapping[str, Benchmark], recorded: Recorded) -> Averages:
     """The averages of a benchmark over all of its data, samples of it, or its miniature data, and those that are
     recorded.
 
@@ -158,13 +156,11 @@ def averages_over(
     return {**known, **recorded.get(name, {})}
 
 
-def outermost(averages: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """The averages that lie in no larger one."""
-    return {
-        label: tuple(names)
-        for label, names in averages.items()
-        if not any(set(names) < set(others) for others in averages.values())
-    }
+def outermost(averages: Averages) -> dict[str, tuple[str, ...]]:
+    """The tasks of the averages that lie in no larger one; of those over the same tasks the last."""
+    over = tasks_of(averages)
+    last = {frozenset(tasks): label for label, tasks in over.items()}
+    return {label: over[label] for tasks, label in last.items() if not any(tasks < others for others in last)}
 
 
 def _board(
@@ -174,46 +170,42 @@ def _board(
     benchmark = benchmarks.get(name)
     averages = averages_over(name, profile, benchmarks, recorded)
     own = dict.fromkeys(task for run in runs for task in run.record.tasks)
-    tasks = tuple(averages.get(label) or own)
+    of = weights(averages, label) if label in averages else alike(own)
     kinds = {task: run.record.tasks[task].kind for run in runs for task in run.record.tasks}
-    columns = tuple(_columns(tasks, averages if label else {}, kinds))
+    columns = tuple(_columns(of, label, averages if label else {}, kinds))
     metrics = {_metric(record) for run in runs for record in run.record.tasks.values()}
-    over = tasks if label or len(metrics) == 1 else ()
-    placed = sorted(((_standing(run, tasks, over, columns), run) for run in runs), key=_order)
+    over = of if label or len(metrics) == 1 else {}
+    placed = sorted(((_standing(run, of, over, [its for _, its in columns]), run) for run in runs), key=_order)
     return Board(
         title=benchmark.title if benchmark else printable(name),
         label=label,
         profile=profile,
         state=state,
-        tasks=tasks,
-        columns=columns,
+        tasks=tuple(of),
+        columns=tuple((heading, tuple(its)) for heading, its in columns),
         runs=tuple(run for _, run in placed),
         standings=tuple(standing for standing, _ in placed),
     )
 
 
-def _columns(
-    tasks: Sequence[str], averages: Mapping[str, Sequence[str]], kinds: Mapping[str, str]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _columns(of: Weights, label: str, averages: Averages, kinds: Mapping[str, str]) -> Iterator[tuple[str, Weights]]:
     """The means that the benchmark itself takes, else those by type, else a few tasks of the one type."""
-    inside = {label: tuple(names) for label, names in averages.items() if set(names) < set(tasks)}
-    if inside:
-        yield from ((label.removesuffix(" mean"), names) for label, names in inside.items())
+    others = {other: weights(averages, other) for other in averages if other != label}
+    if inside := {other: its for other, its in others.items() if its.keys() <= of.keys()}:
+        yield from ((other.removesuffix(" mean"), its) for other, its in inside.items())
         return
-    of_kind = {kind: tuple(each for each in tasks if kinds.get(each) == kind) for kind in dict.fromkeys(kinds.values())}
+    of_kind = {kind: alike(each for each in of if kinds.get(each) == kind) for kind in dict.fromkeys(kinds.values())}
     if len(of_kind) > 1:
         yield from of_kind.items()
-    elif 1 < len(tasks) <= _MOST_COLUMNS:
-        yield from ((task, (task,)) for task in tasks)
+    elif 1 < len(of) <= _MOST_COLUMNS:
+        yield from ((task, {task: 1.0}) for task in of)
 
 
 def _metric(record: TaskRecord) -> str:
     return str(record.settings.get("task", {}).get("main_score", ""))
 
 
-def _standing(
-    run: Run, tasks: Sequence[str], over: Sequence[str], columns: Sequence[tuple[str, tuple[str, ...]]]
-) -> Standing:
+def _standing(run: Run, tasks: Weights, over: Weights, columns: Sequence[Weights]) -> Standing:
     """A run on a board of some tasks, with the average over those that have one."""
     whole = {
         name: record.score
@@ -221,16 +213,16 @@ def _standing(
         if record.status == "success" and record.score is not None
     }
 
-    def mean(names: Sequence[str]) -> float | None:
-        if not names or not whole.keys() >= set(names):
+    def mean(of: Weights) -> float | None:
+        if not of or not whole.keys() >= of.keys():
             return None
-        if settings_mixed((run.record.tasks[name] for name in names), run.record.spec):
+        if settings_mixed((run.record.tasks[name] for name in of), run.record.spec):
             return None
-        return fmean(whole[name] for name in names)
+        return average(of, whole)
 
     its = [name for name in tasks if name in whole]
     mixed = settings_mixed((run.record.tasks[name] for name in its), run.record.spec)
-    return Standing(mean(over), tuple(mean(names) for _, names in columns), len(its), mixed)
+    return Standing(mean(over), tuple(map(mean, columns)), len(its), mixed)
 
 
 def _order(placed: tuple[Standing, Run]) -> tuple[bool, float, int, float, str]:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import fmean
 
 from flagbench import printable
+from flagbench.results.averages import Averages, Parts, alike, average, tasks_of, weights
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.page import facts
@@ -34,21 +34,28 @@ class Benchmark:
 
     Attributes:
         title: For people.
-        averages: Names of the tasks that each average of the benchmark is made of, by its label.
+        averages: Of the benchmark.
         mini_averages: The same of its miniature data, which need not have all tasks.
         mini: The last folders of the path of its miniature data; empty for none.
+        parts: Splits and subsets of a task that count in the averages, where it can run over others.
     """
 
     title: str
-    averages: Mapping[str, Sequence[str]]
-    mini_averages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    averages: Averages
+    mini_averages: Averages = field(default_factory=dict)
     mini: tuple[str, ...] = ()
+    parts: Parts = field(default_factory=dict)
 
-    def averages_of(self, run: Run) -> Mapping[str, Sequence[str]]:
+    def takes(self, record: TaskRecord) -> bool:
+        """Tell whether a task ran over the splits and subsets that count here."""
+        wanted, over = self.parts.get(record.name), record.scores.items()
+        return wanted is None or record.status == "error" or {(s, each) for s, its in over for each in its} == wanted
+
+    def averages_of(self, run: Run) -> Averages:
         """The averages of the data that a run is over, of the miniature data where all of its tasks are; and those that
         it records.
         """
-        names = {name for names in self.averages.values() for name in names}
+        names = {name for names in tasks_of(self.averages).values() for name in names}
         its = [record for name, record in run.record.tasks.items() if name in names and record.status != "error"]
         known = self.mini_averages if its and all(map(self.is_mini, its)) else self.averages
         recorded = recorded_averages(run.record.tasks.values())
@@ -355,18 +362,19 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
     order = list(dict.fromkeys([*benchmarks, *recorded]))
     for name, label, profile in sorted((part for part in parts if part[1]), key=lambda part: order.index(part[0])):
         tasks = parts[name, label, profile]
-        names = averages_over(name, profile, benchmarks, recorded).get(label) or list(tasks)
+        averages = averages_over(name, profile, benchmarks, recorded)
+        of = weights(averages, label) if label in averages else alike(tasks)
         whole = {
             each: record.score
             for each, record in tasks.items()
             if record.status == "success" and record.score is not None
         }
-        missing = tuple(each for each in names if each not in whole)
-        mixed = settings_mixed((tasks[each] for each in names if each in whole), run.record.spec)
-        score = None if missing or mixed else fmean(whole[each] for each in names)
+        missing = tuple(each for each in of if each not in whole)
+        mixed = settings_mixed((tasks[each] for each in of if each in whole), run.record.spec)
+        score = None if missing or mixed else average(of, whole)
         named = benchmarks[name].title if name in benchmarks else printable(name)
         title = " ".join([named, *([] if profile == FULL else [profile]), label])
-        made.append(Official(title, score, len(names), missing, mixed))
+        made.append(Official(title, score, len(of), missing, mixed))
     return made
 
 

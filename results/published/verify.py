@@ -15,6 +15,7 @@ from flagbench.results.figures import percent
 from flagbench.results.kinds import RANKED
 from flagbench.results.published.scores import Doubt, Published, PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.versions import mteb_of, ties
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -200,6 +201,9 @@ def _check(
 
 def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], checked: Sequence[Checked]) -> Iterator[str]:
     """Hints on the cause, by the pattern of the tasks that are off, with the run's settings to compare."""
+    theirs = against.made_by.removeprefix("mteb ") if against.made_by.startswith("mteb ") else ""
+    if (version := mteb_of(record)) and theirs and version not in theirs.split("+"):
+        yield f"the run was scored with mteb {version}, the published scores with mteb {theirs}"
     if mixed := settings_mixed((record.tasks[each.task] for each in checked if each.task in record.tasks), record.spec):
         yield f"between tasks of this run: {mixed}"
     compared = [each for each in checked if each.difference is not None]
@@ -226,6 +230,8 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
         *_instructed_alone(record, against, whole),
     ]
     kinds = {each.kind for each in whole}
+    if version and theirs and (changed := ties(version, theirs, kinds)):
+        guesses.append(changed)
     guesses += [
         f"{against.made_by} made the published scores: {doubt.why}"
         for doubt in doubts

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName
 from flagbench.files import open_to_add, user_path
+from flagbench.results.averages import flat
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
@@ -125,7 +126,7 @@ def _means(candidate: Run) -> Mapping[str, Sequence[str]]:
         benchmark = find_benchmark(candidate.record.benchmark)
     except UnknownName:
         return {}
-    return facts_of(benchmark).averages_of(candidate)
+    return flat(facts_of(benchmark).averages_of(candidate))
 
 
 def _baseline(options: argparse.Namespace) -> int:

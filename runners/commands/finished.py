@@ -50,21 +50,24 @@ def _show(options: argparse.Namespace) -> int:
 
 def _rows(run: Run) -> tuple[list[Row], list[Row], str]:
     """Tasks and averages, as at the end of the run that evaluated them last, and the name of its benchmark."""
+    from flagbench.results.averages import tasks_of
     from flagbench.results.page.boards import averages_over, parts_of
     from flagbench.results.recorded_averages import recorded_averages
     from flagbench.results.table import rows
     from flagbench.runners.commands.report import benchmarks
 
-    known = benchmarks()
-    recorded = recorded_averages(run.record.tasks.values())
-    averages: dict[str, Sequence[str]] = {}
-    for name, label, profile in parts_of(run, known, recorded):
-        every = averages_over(name, profile, known, recorded)
-        tasks = set(every.get(label, ()))
-        averages |= {inside: names for inside, names in every.items() if tasks.issuperset(names)}
-    name = run.record.benchmark
+    known, name = benchmarks([run]), run.record.benchmark
+    records = list(run.record.tasks.values())
+    recorded = recorded_averages(records)
+    means: dict[str, Row] = {}
+    for each, label, profile in parts_of(run, known, recorded):
+        every = averages_over(each, profile, known, recorded)
+        over = tasks_of(every)
+        inside = {other for other, tasks in over.items() if set(tasks) <= set(over.get(label, ()))}
+        counted = [record for record in records if each not in known or known[each].takes(record)]
+        means |= {row.label: row for row in rows(counted, every)[1] if row.label in inside}
     title = known[name].title if name in known else name
-    return (*rows(list(run.record.tasks.values()), averages), title)
+    return rows(records, {})[0], list(means.values()), title
 
 
 def _show_run(run: Run, title: str, tasks: Sequence[Row], averages: Sequence[Row], out: Console) -> None:

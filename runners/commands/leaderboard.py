@@ -8,7 +8,7 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,10 +20,14 @@ from flagbench.results.page import Language
 from flagbench.results.page.render import page, policy
 from flagbench.results.page.view import Benchmark, leaderboards, look
 from flagbench.results.readable import readable
+from flagbench.results.runs import Run
 
 _RECORD = Path("flagbench") / "run.json"
 _WAIT = 30
 """Seconds that a browser may take over a request."""
+
+
+_Facts = Callable[[Sequence[Run]], Mapping[str, Benchmark]]
 
 
 class Leaderboard:
@@ -32,10 +36,10 @@ class Leaderboard:
     Args:
         folder: Where to look, at any depth.
         language: Of the page.
-        benchmarks: By the name that records have.
+        benchmarks: Gives those that runs may be of, by the name that records have.
     """
 
-    def __init__(self, folder: Path, language: Language, benchmarks: Mapping[str, Benchmark]) -> None:
+    def __init__(self, folder: Path, language: Language, benchmarks: _Facts) -> None:
         if not folder.is_dir():
             raise BadInput(f"{folder} is not a folder: name one with results of flagbench evaluate below it")
         self.folder = folder
@@ -70,7 +74,7 @@ class Leaderboard:
 
     def _page(self, files: list[Path], version: str) -> str:
         runs, unreadable = readable(files, self.folder, partial(look, by_query=False))
-        return page(leaderboards(runs, self._benchmarks), self._language, unreadable=unreadable, version=version)
+        return page(leaderboards(runs, self._benchmarks(runs)), self._language, unreadable=unreadable, version=version)
 
 
 def _version(files: list[Path]) -> str:

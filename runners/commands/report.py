@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ipaddress
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from flagbench.results.page.view import Benchmark
+    from flagbench.results.runs import Run
     from flagbench.runners.benchmark import Benchmark as Registered
 
 _HOST = "127.0.0.1"
@@ -71,7 +74,7 @@ def _report(options: argparse.Namespace) -> int:
     check_target("--html", target, overwrite=options.overwrite)
     runs, unreadable = find_readable(options.runs, partial(look, by_query=True))
     left_out(unreadable)
-    shown = groups(runs, benchmarks(), allow_differences=options.allow_differences)
+    shown = groups(runs, benchmarks(runs), allow_differences=options.allow_differences)
     text = page(shown, options.lang, unreadable=unreadable)
     write_atomic(target, text)
     say(console(), f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")
@@ -81,7 +84,7 @@ def _report(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from flagbench.runners.commands.leaderboard import Leaderboard, listen
 
-    board = Leaderboard(options.folder, options.lang, benchmarks())
+    board = Leaderboard(options.folder, options.lang, benchmarks)
     if not board.files():
         raise BadInput(f"{options.folder} holds no runs: name a folder with results of flagbench evaluate below it")
     with listen(board, options.host, options.port) as server:
@@ -96,14 +99,23 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def benchmarks() -> dict[str, Benchmark]:
-    """The facts about each benchmark that a page needs, by name."""
+def benchmarks(runs: Iterable[Run] = ()) -> dict[str, Benchmark]:
+    """The facts about each benchmark that a page needs, by name.
+
+    Args:
+        runs: Those on the page: they may be of benchmarks within others.
+    """
     from flagbench.runners.commands.selection import warn
-    from flagbench.runners.registry import registered
+    from flagbench.runners.registry import find_benchmark, registered
 
     found = registered()
     warn(found.faults)
-    return {name: facts_of(each) for name, each in found.benchmarks.items()}
+    known = {name: facts_of(each) for name, each in found.benchmarks.items()}
+    for name in dict.fromkeys(run.record.benchmark for run in runs):
+        if name not in known:
+            with contextlib.suppress(BadInput):  # of a package that is not installed here
+                known[name] = facts_of(find_benchmark(name))
+    return known
 
 
 def facts_of(benchmark: Registered) -> Benchmark:
@@ -114,7 +126,7 @@ def facts_of(benchmark: Registered) -> Benchmark:
     requests = (RunRequest(model="", benchmark=benchmark.name, mini=mini) for mini in (False, True))
     whole, mini = map(benchmark.averages, requests)
     folder = benchmark.mini_data()
-    return Benchmark(benchmark.title, whole, mini, folder.parts[-2:] if folder else ())
+    return Benchmark(benchmark.title, whole, mini, folder.parts[-2:] if folder else (), benchmark.parts())
 
 
 def _loopback(host: str) -> bool:

@@ -90,7 +90,7 @@ def selection_of(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of a request that choose a benchmark, its tasks and its options."""
     benchmark = find_benchmark(options.benchmark)
     own = benchmark.options(**options_given(options, benchmark)) if benchmark.options else None
-    return {"benchmark": options.benchmark, "tasks": options.tasks, "types": options.types, "options": own}
+    return {"benchmark": benchmark.name, "tasks": options.tasks, "types": options.types, "options": own}
 
 
 def warn(faults: Sequence[str]) -> None:

@@ -89,7 +89,8 @@ def show_plan(plan: Plan, console: Console) -> None:
         for line in plan.reranker.evidence:
             say(console, f"          {line}")
     recognised = plan.benchmark.evidence(plan.request)
-    say(console, f"data      {plan.snapshots.root or 'the hub, at the pinned revisions'}" if not recognised else "data")
+    where = plan.snapshots.root or ("" if recognised else "the hub, at the pinned revisions")
+    say(console, f"data      {where}".rstrip())
     for line in recognised:
         say(console, f"          {line}")
     _say_left_out(plan, console, "left out  ")
@@ -111,6 +112,8 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def _say_left_out(plan: Plan, console: Console, before: str) -> None:
+    for line in plan.benchmark.left_out(plan.request):
+        say(console, f"{before}{line}")
     if names := plan.left_out:
         said = "the data of this task is" if len(names) == 1 else f"the data of these {len(names)} tasks is"
         say(console, f"{before}{first_few(names, 8)}: {said} not there, so no average has all of its tasks")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import console, say
 
 
 def add_tasks(parser: Parser, arguments: Sequence[str]) -> None:
@@ -37,6 +37,8 @@ def _tasks(options: argparse.Namespace) -> int:
 
     benchmark = find_benchmark(options.benchmark)
     some = options.tasks or options.types or options_given(options, benchmark)
-    rows = benchmark.select(RunRequest(model="", **selection_of(options))) if some else benchmark.tasks()
-    show_tasks(benchmark, rows, console())
+    request = RunRequest(model="", skip_missing=True, **selection_of(options))
+    show_tasks(benchmark, benchmark.select(request) if some else benchmark.tasks(), console())
+    for line in benchmark.left_out(request) if some else ():
+        say(console(), line)
     return 0

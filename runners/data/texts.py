@@ -64,16 +64,18 @@ class TextColumn(_Rows[str]):
 
 
 class TitledTexts(_Rows[str]):
-    """Texts behind their titles, with a blank between them, then stripped.
+    """Texts behind their titles, then stripped.
 
     Args:
         texts: A column of them.
         titles: In step with the texts, empty for none; None where no text has a title.
+        separator: What stands between the two.
     """
 
-    def __init__(self, texts: TextColumn, titles: TextColumn | None = None) -> None:
+    def __init__(self, texts: TextColumn, titles: TextColumn | None = None, separator: str = " ") -> None:
         self._texts = texts
         self._titles = titles
+        self._separator = separator
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -82,14 +84,13 @@ class TitledTexts(_Rows[str]):
         if self._titles is None:
             yield from (text.strip() for text in self._texts)
         else:
-            yield from map(_joined, self._titles, self._texts)
+            yield from (self._joined(title, text) for title, text in zip(self._titles, self._texts, strict=True))
 
     def _row(self, row: int) -> str:
-        return _joined(self._titles[row] if self._titles is not None else "", self._texts[row])
+        return self._joined(self._titles[row] if self._titles is not None else "", self._texts[row])
 
-
-def _joined(title: str, text: str) -> str:
-    return f"{title} {text}".strip() if title else text.strip()
+    def _joined(self, title: str, text: str) -> str:
+        return f"{title}{self._separator}{text}".strip() if title else text.strip()
 
 
 class ItemColumn(_Rows[Input]):

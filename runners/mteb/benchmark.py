@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadData
+from flagbench import AbsentData, BadData
 from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import PROFILES, RunRequest
@@ -22,6 +22,7 @@ class ThroughMteb(Benchmark):
 
     Attributes:
         official: File with the digests of the official content of its tasks (``official.toml``); None for none.
+        title_separator: What stands between a passage's title and its text; mteb has a space.
         folders: Folders of mteb's packages of task types that have its tasks, so that one task does not take the import
             of all; without any, mteb is asked for the task by its name.
     """
@@ -31,6 +32,7 @@ class ThroughMteb(Benchmark):
     profiles = PROFILES
     official: Path | None = None
     folders: Sequence[str] = ()
+    title_separator: str = " "
 
     def mteb_task(self, task: Task) -> Any:
         """mteb's own object of a task, limited to its splits and subsets, without data."""
@@ -51,7 +53,7 @@ class ThroughMteb(Benchmark):
         """See Benchmark."""
         from flagbench.runners.mteb.evaluation import evaluate
 
-        return evaluate(loaded, evaluated, progress, predictions)
+        return evaluate(loaded, evaluated, progress, predictions, self.title_separator)
 
     def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
         """See Benchmark: none, for a submission is of a model on the hub and of all tasks, which a run is seldom of."""
@@ -97,7 +99,8 @@ def check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) ->
             needed = [subset] if subset != "default" else []
         for config in needed:
             if config not in present:
-                raise BadData(f"{task.name}: {task.dataset} has no config '{config}' (it has {', '.join(present)})")
+                fault = AbsentData if snapshots.root and subset != "default" else BadData  # a part was downloaded
+                raise fault(f"{task.name}: {task.dataset} has no config '{config}' (it has {', '.join(present)})")
         if snapshots.root is None:
             continue
         for config in needed or [""]:

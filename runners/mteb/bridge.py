@@ -82,7 +82,10 @@ class SearchBridge:
         retriever: What searches, and what it knows of the last search.
         queries: Ids of all queries by split and subset, of which mteb hands on those with labels; rankings that were
             made before may have others.
+        title_separator: What stands between a passage's title and its text.
     """
+
+    title_separator = " "
 
     def __init__(self, retriever: Retriever, evaluated: EvaluatedModel) -> None:
         reranker = evaluated.reranker
@@ -125,7 +128,7 @@ class SearchBridge:
         """
         task = (task_metadata.name, task_metadata.type)
         query_texts = Texts(list(queries["id"]), query_inputs(queries, task_metadata))
-        passages = Texts(list(self._corpus["id"]), passage_inputs(self._corpus, task_metadata))
+        passages = Texts(list(self._corpus["id"]), passage_inputs(self._corpus, task_metadata, self.title_separator))
         self._corpus = None
         if self.retriever.replays:
             part = (task_metadata.name, hf_split, hf_subset)
@@ -227,31 +230,33 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def passage_texts(corpus: Any) -> Sequence[str]:
-    """Passages as a model reads them: title and text joined by a space, then stripped, as mteb joins them.
+def passage_texts(corpus: Any, separator: str = " ") -> Sequence[str]:
+    """Passages as a model reads them: title and text joined, then stripped.
 
     Args:
         corpus: Dataset with ``text`` and maybe ``title``; its rows are read when they are asked for.
+        separator: What stands between the two; mteb has a space.
     """
     columns = ["title", "text"] if "title" in corpus.column_names else ["text"]
     table = corpus.select_columns(columns).with_format("arrow")[:]
     titles = TextColumn(table.column("title")) if len(columns) > 1 else None
-    return TitledTexts(TextColumn(table.column("text")), titles)
+    return TitledTexts(TextColumn(table.column("text")), titles, separator)
 
 
-def passage_inputs(corpus: Any, task_metadata: Any) -> Sequence[Input]:
+def passage_inputs(corpus: Any, task_metadata: Any, separator: str = " ") -> Sequence[Input]:
     """Passages as a model reads them: texts, images or both, as the task says.
 
     Args:
         corpus: Dataset with ``text`` and maybe ``title``, with ``image``, or with all of them.
         task_metadata: Of the task.
+        separator: What stands between a title and a text.
     """
     from mteb.types import PromptType
 
     modalities = task_metadata.get_modalities(PromptType.document)
     if "image" not in modalities:
-        return passage_texts(corpus)
-    return _items(corpus, passage_texts(corpus) if "text" in modalities else None)
+        return passage_texts(corpus, separator)
+    return _items(corpus, passage_texts(corpus, separator) if "text" in modalities else None)
 
 
 def query_inputs(queries: Any, task_metadata: Any) -> Sequence[Input]:

@@ -28,7 +28,13 @@ with by_name("mteb"):
     from mteb.timing import TimingStack
 
 
-def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None) -> Outcome:
+def evaluate(
+    loaded: Loaded,
+    evaluated: EvaluatedModel,
+    progress: Progress,
+    predictions: Path | None,
+    title_separator: str = " ",
+) -> Outcome:
     """Score a model on a loaded task through mteb's own evaluation code.
 
     Args:
@@ -36,6 +42,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, pred
         evaluated: The model, maybe with a reranker.
         progress: The progress to report to.
         predictions: Folder for the runs and pair scores, nothing is kept when None.
+        title_separator: What stands between a passage's title and its text.
 
     Raises:
         ModelFault: The model gave something unusable.
@@ -43,11 +50,13 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, pred
     task, row = loaded.content, loaded.task
     use_one_thread(task)
     encoder, bridge = _bridge(evaluated, progress)
-    if isinstance(bridge, SearchBridge) and bridge.retriever.replays:
-        bridge.queries = _query_ids(task)
+    if isinstance(bridge, SearchBridge):
+        bridge.title_separator = title_separator
+        if bridge.retriever.replays:
+            bridge.queries = _query_ids(task)
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
-    items, sample = Items(row, task, loaded.sample), loaded.sample
+    items, sample = Items(row, task, loaded.sample, title_separator), loaded.sample
     with quiet(), as_rows(), items.gathering(predictions) as folder:
         for split in row.splits:
             scores[split] = dict(

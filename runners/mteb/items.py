@@ -59,10 +59,12 @@ class Items:
         row: The task.
         task: mteb's object, loaded.
         sample: What of its data was drawn: its rows have the numbers that they have among all. None for all of it.
+        title_separator: What stands between a passage's title and its text.
     """
 
-    def __init__(self, row: Task, task: Any, sample: Sample | None = None) -> None:
+    def __init__(self, row: Task, task: Any, sample: Sample | None = None, title_separator: str = " ") -> None:
         self._row = row
+        self._separator = title_separator
         self._places = sample.places if sample else {}
         self._task = task
         self._parts: dict[str, dict[str, dict[str, float]]] = {}
@@ -150,7 +152,7 @@ class Items:
                     results,
                     qrels,
                     lambda ids: _inputs(queries, ids, lambda rows: query_inputs(rows, about)),
-                    lambda ids: _inputs(corpus, ids, lambda rows: passage_inputs(rows, about)),
+                    lambda ids: _inputs(corpus, ids, lambda rows: passage_inputs(rows, about, self._separator)),
                 )
                 self._worst += worst_queries(searched, values)
             return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)

@@ -20,6 +20,7 @@ from flagbench.runners.mteb.bridge import quiet
 from flagbench.runners.mteb.checks import as_read, check_columns_of, check_limits, check_values, remarks
 from flagbench.runners.mteb.content import content_of, part_name, splits_of
 from flagbench.runners.mteb.reexports import by_name
+from flagbench.runners.mteb.version import check
 from flagbench.runners.task import Task
 
 
@@ -31,6 +32,7 @@ def mteb_task(row: Task, folders: Sequence[str] = ()) -> Any:
         folders: Of mteb's packages of task types, to look into before all tasks are imported.
     """
     with by_name("mteb"):
+        check()
         own = _class_of(row, folders)
     with quiet():
         if own is None:

@@ -111,7 +111,7 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
                 "use --types retrieval,reranking"
             )
         return
-    if others := tuple(task for task in tasks if task.kind != "Reranking"):
+    if others := tuple(task for task in tasks if not task.kind.endswith("Reranking")):
         raise BadInput(
             f"{model.spec.name} is a reranker and gives no vectors, which {_names(others)} need: use --types reranking"
         )
@@ -148,7 +148,7 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
     if model.spec.ability == "score":
         raise BadInput(f"{model.spec.name} is a reranker itself: --reranker needs an embedding model as MODEL")
     _check_modalities(reranker, tasks)
-    if others := tuple(task for task in tasks if task.kind != "Retrieval"):
+    if others := tuple(task for task in tasks if not task.kind.endswith("Retrieval")):
         raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")
     return reranker
 

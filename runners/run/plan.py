@@ -13,6 +13,7 @@ from flagbench.files import user_path
 from flagbench.models.device import devices_line
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import joint_name
+from flagbench.results.averages import Averages
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import Average, RunRecord, TaskRecord
 from flagbench.results.store import RunStore
@@ -79,7 +80,7 @@ class Plan:
         store: Where the results go.
         earlier: The record of earlier runs, None for a first one.
         steps: Tasks in order.
-        averages: Names of the tasks of each average, by its label.
+        averages: Of the benchmark.
         left_out: Names of tasks whose data is not there, where these may be left out.
         of_data: Labels of averages that the data decides: the benchmark alone does not know them.
     """
@@ -93,7 +94,7 @@ class Plan:
     store: RunStore
     earlier: RunRecord | None
     steps: tuple[Step, ...]
-    averages: Mapping[str, Sequence[str]]
+    averages: Averages
     left_out: tuple[str, ...] = ()
     of_data: frozenset[str] = frozenset()
 

@@ -1,12 +1,15 @@
-"""Every text task of mteb by name, as the engine takes it."""
+"""Every text task of mteb by name, and its benchmarks by theirs, as the engine takes them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, UnknownName
+from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
 from flagbench.runners.request import RunRequest, options_of
@@ -14,7 +17,10 @@ from flagbench.runners.task import Task, pick
 from flagbench.suites.mteb.options import MtebOptions
 
 if TYPE_CHECKING:
+    from flagbench.results.averages import Averages, Parts
     from flagbench.results.published.scores import PublishedTable
+    from flagbench.suites.mteb.catalogue import Entry
+    from flagbench.suites.mteb.named import Definition
 
 
 class _Mteb(ThroughMteb):
@@ -24,44 +30,56 @@ class _Mteb(ThroughMteb):
     title = "MTEB"
     options = MtebOptions
     commands = MappingProxyType({"submit": "flagbench.suites.mteb.commands"})
-    examples = (
+    examples: Sequence[str] = (
         "flagbench evaluate BAAI/bge-m3 --benchmark mteb --tasks SciFact,NFCorpus",
-        "flagbench evaluate BAAI/bge-m3 --benchmark mteb --tasks MassiveIntentClassification --subsets de,fr",
-        "flagbench evaluate ./checkpoint-2000 --benchmark mteb --tasks STS12 --output results",
+        "flagbench evaluate BAAI/bge-m3 --benchmark mteb --types sts --languages zh,en",
+        'flagbench evaluate ./checkpoint-2000 --benchmark "MTEB(eng, v2)" --output results',
     )
 
-    def tasks(self) -> tuple[Task, ...]:
+    def named(self, name: str) -> Benchmark | None:
+        """See Benchmark: those of mteb, and some of papers."""
+        from flagbench.suites.mteb.named import find
+
+        definition = find(name)
+        return _Named(definition) if definition else None
+
+    def names(self) -> Sequence[str]:
         """See Benchmark."""
-        import mteb
+        from flagbench.suites.mteb.named import names
 
-        from flagbench.runners.mteb.bridge import quiet
+        return names()
 
-        with quiet():
-            return tuple(_row(task) for task in mteb.get_tasks(modalities=["text"]))
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark: those that can be evaluated."""
+        return tuple(entry.row for entry in self._entries)
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
-        from mteb.get_tasks import _TASKS_REGISTRY
+        from flagbench.suites.mteb.catalogue import named_entries, refuse_those_that_cannot_run
 
-        hint = "see flagbench tasks --benchmark mteb"
-        if not request.tasks:
-            raise BadInput("--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; " + hint)
-        for name in request.tasks:
-            if name not in _TASKS_REGISTRY:
-                raise UnknownName("task", name, _TASKS_REGISTRY, hint)
-        rows = tuple(_row(_TASKS_REGISTRY[name]()) for name in request.tasks)
-        rows = pick(rows, names=request.tasks, kinds=request.types, group="mteb", hint=hint)
-        rows = drawable(rows, request)
-        subsets = options_of(request, MtebOptions).subsets
-        return tuple(_only_subsets(row, subsets) for row in rows) if subsets else rows
+        options = options_of(request, MtebOptions)
+        if not (request.tasks or request.types or options.languages or options.domains):
+            raise BadInput(
+                f"--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; {self._hint} (or name one of "
+                "its benchmarks, or filter by --types, --languages or --domains)"
+            )
+        found: Sequence[Entry] = self._entries
+        if request.tasks:
+            found = named_entries(request.tasks, self._hint)
+            refuse_those_that_cannot_run(found, "choose others with --tasks")
+        return self._chosen(found, request)
+
+    def listing(self, tasks: Sequence[Task]) -> Listing:
+        """See Benchmark."""
+        from flagbench.suites.mteb.catalogue import HEADINGS, as_entry
+
+        return Listing(HEADINGS, [as_entry(task).cells for task in tasks], self._closing)
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
         from mteb.abstasks import AbsTask, AbsTaskRetrieval
 
-        from flagbench.runners.mteb.loading import mteb_task
-
-        loader = type(mteb_task(task)).load_data
+        loader = type(self.mteb_task(task)).load_data
         if loader is AbsTaskRetrieval.load_data:
             check_layout(task, snapshots, separate_configs=True)
         elif loader is AbsTask.load_data:
@@ -75,29 +93,113 @@ class _Mteb(ThroughMteb):
 
         return find_benchmark("cmteb").published()
 
+    _closing = ""
+
+    @property
+    def _hint(self) -> str:
+        return f"see flagbench tasks --benchmark {shlex.quote(self.name)}"
+
+    @cached_property
+    def _entries(self) -> Sequence[Entry]:
+        from flagbench.suites.mteb.catalogue import all_entries
+
+        return all_entries()
+
+    def _chosen(self, found: Sequence[Entry], request: RunRequest) -> tuple[Task, ...]:
+        """Those that the filters of a request leave, with the subsets that they leave."""
+        from flagbench.suites.mteb.catalogue import in_domains, in_languages, in_subsets
+
+        options = options_of(request, MtebOptions)
+        every = tuple(entry.row for entry in found)
+        rows = {row.name for row in pick(every, names=(), kinds=request.types, group="mteb", hint=self._hint)}
+        left = [entry for entry in found if entry.row.name in rows]
+        if options.domains:
+            left = list(in_domains(left, options.domains, self._hint))
+        if options.languages:
+            left = list(in_languages(left, options.languages, self._hint))
+        if options.subsets:
+            left = [in_subsets(entry, options.subsets) for entry in left]
+        return drawable(tuple(entry.row for entry in left), request)
+
+
+class _Named(_Mteb):
+    """A benchmark that is made of tasks of mteb."""
+
+    commands = MappingProxyType({})
+
+    def __init__(self, definition: Definition) -> None:
+        self.name, self.title = definition.name, definition.title
+        self.title_separator = definition.title_separator
+        self.examples = (
+            f'flagbench evaluate BAAI/bge-m3 --benchmark "{self.name}"',
+            f'flagbench evaluate ./checkpoint-2000 --benchmark "{self.name}" --types retrieval --output results',
+            f'flagbench tasks --benchmark "{self.name}"',
+        )
+        self._definition = definition
+        self._closing = "; ".join(definition.notes)
+
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark: also those that cannot be evaluated."""
+        return tuple(entry.row for entry in self._definition.entries)
+
+    def select(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark."""
+        from flagbench.suites.mteb.catalogue import refuse_those_that_cannot_run
+
+        found = self._asked(request)
+        if request.tasks or not request.skip_missing:
+            others = "" if request.tasks else ", or leave these out with --skip-missing"
+            refuse_those_that_cannot_run(found, f"choose others with --tasks or --types{others}")
+        runnable = [entry for entry in found if not entry.why_not]
+        if not runnable:
+            raise BadInput(f"{self.title}: none of its tasks can be evaluated; {self._hint}")
+        return self._chosen(runnable, request)
+
+    def left_out(self, request: RunRequest) -> Sequence[str]:
+        """See Benchmark."""
+        from flagbench.suites.mteb.catalogue import reasons
+
+        lines = reasons(self._asked(request))
+        return tuple(f"{line}; an average that it is part of stays blank" for line in lines)
+
+    def averages(self, request: RunRequest) -> Averages:
+        """See Benchmark: as mteb's own summary takes them; over some subsets there are none."""
+        return {} if options_of(request, MtebOptions).of_part else self._definition.averages
+
+    def parts(self) -> Parts:
+        """See Benchmark."""
+        if not self._definition.averages:
+            return {}
+        rows = self.tasks()
+        return {row.name: frozenset((split, each) for split in row.splits for each in row.subsets) for row in rows}
+
+    def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
+        """See Benchmark: what is unlike mteb's."""
+        return {} if self.title_separator == " " else {"title_separator": self.title_separator}
+
+    def evidence(self, request: RunRequest) -> Sequence[str]:
+        """See Benchmark."""
+        return self._definition.notes
+
+    def published(self) -> PublishedTable | None:
+        """See Benchmark."""
+        return super().published() if self.name == "MTEB(cmn, v1)" else None
+
+    def _asked(self, request: RunRequest) -> list[Entry]:
+        """The tasks of the names and types that a request has; of an aggregate its parts.
+
+        Raises:
+            UnknownName: The benchmark has no task of a name, or of a type.
+        """
+        every, aggregates = self._definition.entries, self._definition.aggregates
+        known = {entry.row.name: (entry.row.name,) for entry in every} | dict(aggregates)
+        for name in request.tasks:
+            if name not in known:
+                raise UnknownName("task", name, known, f"of {self.title}: {self._hint}")
+        parts = tuple(each for name in request.tasks for each in known[name])
+        chosen = pick(self.tasks(), names=parts, kinds=request.types, group="mteb", hint=self._hint)
+        wanted = {row.name for row in chosen}
+        return [entry for entry in every if entry.row.name in wanted]
+
 
 MTEB: ThroughMteb = _Mteb()
-
-
-def _row(task: Any) -> Task:
-    metadata = task.metadata
-    return Task(
-        name=metadata.name,
-        kind=metadata.type,
-        dataset=metadata.dataset["path"],
-        revision=metadata.dataset["revision"],
-        splits=tuple(task.eval_splits),
-        main_score=metadata.main_score,
-        group="mteb",
-        subsets=tuple(metadata.hf_subsets),
-    )
-
-
-def _only_subsets(row: Task, wanted: tuple[str, ...]) -> Task:
-    """The row with only the wanted subsets; a monolingual row stays as it is."""
-    if row.subsets == ("default",):
-        return row
-    kept = tuple(subset for subset in row.subsets if subset in wanted)
-    if not kept:
-        raise UnknownName("subset", ",".join(wanted), row.subsets, f"of {row.name}, which has {', '.join(row.subsets)}")
-    return replace(row, subsets=kept)

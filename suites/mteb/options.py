@@ -14,8 +14,26 @@ class MtebOptions:
 
     Attributes:
         subsets: Language subsets of multilingual tasks; empty for all.
+        languages: Languages of tasks and of their subsets; empty for all.
+        domains: Domains of tasks; empty for all.
     """
 
     subsets: tuple[str, ...] = flag(
         (), "language subsets of each task", shown="all", metavar="A,B", parse=names, selects=True
     )
+    languages: tuple[str, ...] = flag(
+        (),
+        "languages of tasks and their subsets, such as zh,en or cmn",
+        shown="all",
+        metavar="A,B",
+        parse=names,
+        selects=True,
+    )
+    domains: tuple[str, ...] = flag(
+        (), "domains of tasks, such as Legal,Medical", shown="all", metavar="A,B", parse=names, selects=True
+    )
+
+    @property
+    def of_part(self) -> bool:
+        """Whether tasks may be scored over a part of their subsets."""
+        return bool(self.subsets or self.languages)

@@ -22,6 +22,7 @@ from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.store import RunStore
+from flagbench.runners.mteb.version import tasks_registry
 from flagbench.suites.mteb.submitted_model import Identity, describe
 
 REPOSITORY = "https://github.com/embeddings-benchmark/results"
@@ -134,12 +135,11 @@ def check(run: Run, identity: Identity, *, allow_partial: bool = False) -> Check
 
 def _sort(run: Run) -> tuple[dict[str, str], list[Entry], list[str]]:
     """Tasks that are left out and why, results, and what is wrong with files of results."""
-    from mteb.get_tasks import _TASKS_REGISTRY
-
+    known = tasks_registry()
     left_out: dict[str, str] = {}
     entries, faults = [], []
     for name, record in run.record.tasks.items():
-        if name not in _TASKS_REGISTRY or record.name != name:
+        if name not in known or record.name != name:
             left_out[name] = _NO_TASK
         elif record.status != "success":
             left_out[name] = "failed" if record.status == "error" else "ran over a part of the data"

@@ -47,7 +47,7 @@ def serving(made: Server) -> Iterator[None]:
 @pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
     """A server of that folder, at work."""
-    with listen(Leaderboard(folder, "en", _KNOWN), "127.0.0.1", 0) as made, serving(made):
+    with listen(Leaderboard(folder, "en", lambda runs: _KNOWN), "127.0.0.1", 0) as made, serving(made):
         yield made
 
 
@@ -100,7 +100,7 @@ def test_the_page_is_made_anew_when_a_file_changes_and_only_then(
 @pytest.mark.parametrize("changed", ["time", "size", "file"])
 def test_each_mark_of_a_file_makes_another_version(folder: Path, changed: str) -> None:
     """Its time, its size, or that it is another file of the same time and size."""
-    board = Leaderboard(folder, "en", _KNOWN)
+    board = Leaderboard(folder, "en", lambda runs: _KNOWN)
     file = board.files()[0]
     before, state, data = board.version(), file.stat(), file.read_bytes()
     times = (state.st_atime_ns, state.st_mtime_ns)
@@ -217,7 +217,7 @@ def test_names_of_others_are_refused(server: Server, host: str, status: int) -> 
 
 
 def test_where_it_cannot_listen(folder: Path, server: Server) -> None:
-    board = Leaderboard(folder, "en", _KNOWN)
+    board = Leaderboard(folder, "en", lambda runs: _KNOWN)
     for host, port, said in (
         ("127.0.0.1", server.server_port, f"port {server.server_port} of 127.0.0.1 is in use"),
         ("192.0.2.1", 0, "cannot listen on port 0 of 192.0.2.1"),
@@ -241,7 +241,7 @@ def _ipv6() -> bool:
 
 @pytest.mark.skipif(not _ipv6(), reason="no IPv6 here")
 def test_ipv6(folder: Path) -> None:
-    with listen(Leaderboard(folder, "en", _KNOWN), "::1", 0) as made, serving(made):
+    with listen(Leaderboard(folder, "en", lambda runs: _KNOWN), "::1", 0) as made, serving(made):
         assert made.socket.getsockname()[:2] == ("::1", made.server_port)
         with closing(http.client.HTTPConnection("::1", made.server_port, timeout=20)) as connection:
             connection.request("GET", "/")
@@ -249,7 +249,7 @@ def test_ipv6(folder: Path) -> None:
             assert response.status == 200
             assert labels(response.read().decode()) == ["org/best", "org/second", "org/half"]
         with pytest.raises(BadInput, match=f"port {made.server_port} of ::1 is in use"):
-            listen(Leaderboard(folder, "en", _KNOWN), "::1", made.server_port)
+            listen(Leaderboard(folder, "en", lambda runs: _KNOWN), "::1", made.server_port)
 
 
 def test_an_address_of_ipv6_is_listened_on_as_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +267,7 @@ def test_an_address_of_ipv6_is_listened_on_as_one(folder: Path, monkeypatch: pyt
 
     monkeypatch.setattr(socket, "socket", Recorded)
     for host in ("::1", "127.0.0.1"):
-        listen(Leaderboard(folder, "en", _KNOWN), host, 0).server_close()
+        listen(Leaderboard(folder, "en", lambda runs: _KNOWN), host, 0).server_close()
     assert made == [(socket.AF_INET6, ("::1", 0)), (socket.AF_INET, ("127.0.0.1", 0))]
 
 
@@ -275,13 +275,13 @@ def test_folders_of_runs_are_not_walked_through(folder: Path) -> None:
     run = next(folder.glob("org__best/v1"))
     page_run(run / "flagbench" / "replaced", "org/old", page_task("A"))
     page_run(folder / ".hidden", "org/hidden", page_task("A"))
-    found = Leaderboard(folder, "en", _KNOWN).files()
+    found = Leaderboard(folder, "en", lambda runs: _KNOWN).files()
     assert [file.parent.parent.parent.name for file in found] == ["org__half", "org__second", "org__best"]
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is not a folder"):
-        Leaderboard(tmp_path / "gone", "en", _KNOWN)
+        Leaderboard(tmp_path / "gone", "en", lambda runs: _KNOWN)
 
 
 def test_the_tree_reads_what_it_should() -> None:
@@ -311,7 +311,7 @@ def test_nothing_is_tested_for_a_leaderboard(tmp_path: Path) -> None:
         run = page_run(tmp_path, f"org/{name}", page_task("A", value), values={"A": [value] * 10})
         for file in run.rglob("per_query/A.json"):
             file.write_text("{", encoding="utf-8")
-    with listen(Leaderboard(tmp_path, "en", _KNOWN), "127.0.0.1", 0) as made, serving(made):
+    with listen(Leaderboard(tmp_path, "en", lambda runs: _KNOWN), "127.0.0.1", 0) as made, serving(made):
         response, text = answer(made)
     assert (response.status, labels(text)) == (200, ["org/two", "org/one"])
     assert "†" not in text
@@ -325,7 +325,7 @@ def test_what_stands_behind_a_question_mark_is_no_part_of_the_path(server: Serve
 
 def test_a_run_that_cannot_be_looked_at_is_one_that_is_there(folder: Path) -> None:
     """Its record is a link to nothing: it is named on the page, and what lies below it is not looked for."""
-    board = Leaderboard(folder, "en", _KNOWN)
+    board = Leaderboard(folder, "en", lambda runs: _KNOWN)
     before = board.version()
     broken = folder / "a_broken"
     page_run(broken / "below", "org/below", page_task("A"))
@@ -355,7 +355,7 @@ def test_what_cannot_be_answered_now_is_said_and_the_server_goes_on(
 
 
 def test_the_name_of_this_machine_and_the_one_that_is_listened_on_are_answered_to(folder: Path) -> None:
-    with listen(Leaderboard(folder, "en", _KNOWN), "LocalHost", 0) as made, serving(made):
+    with listen(Leaderboard(folder, "en", lambda runs: _KNOWN), "LocalHost", 0) as made, serving(made):
         assert made.server_name == "127.0.0.1"
         for host in ("localhost", socket.gethostname().upper(), f"{socket.gethostname()}:80"):
             assert answer(made, "/version", host=host)[0].status == 200

@@ -1,0 +1,193 @@
+"""mteb's tasks as rows: which of them can be evaluated, in which languages, and what an aggregate is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flagbench import BadInput, UnknownName, first_few
+from flagbench.models.baselines.analysis import iso_639_1
+from flagbench.runners.mteb.version import tasks_registry
+from flagbench.runners.task import Task
+
+_GROUP = "mteb"
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task of mteb.
+
+    Attributes:
+        row: The task, with the splits and subsets that are scored.
+        metadata: mteb's.
+        why_not: Why it cannot be evaluated; empty where it can.
+    """
+
+    row: Task
+    metadata: Any
+    why_not: str = ""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """ISO 639-3 of what is scored."""
+        scripts = self.metadata.hf_subsets_to_langscripts
+        codes = (code.partition("-")[0] for subset in self.row.subsets for code in scripts.get(subset, ()))
+        return tuple(dict.fromkeys(codes))
+
+    @property
+    def cells(self) -> list[str]:
+        """The task in a table for people."""
+        row = self.row
+        languages, splits = first_few(self.languages, _SHOWN), ", ".join(row.splits)
+        return [row.name, row.kind, languages, splits, row.main_score, self.why_not or "yes"]
+
+
+HEADINGS = ("task", "type", "languages", "splits", "main score", "runs")
+
+
+def entries(task: Any) -> Iterator[Entry]:
+    """The entries of one of mteb's task objects: of an aggregate those of its parts, over the splits that it takes."""
+    if task.is_aggregate:
+        for part in task.metadata.tasks:
+            part.filter_eval_splits(list(task.eval_splits))
+            yield from entries(part)
+        return
+    metadata = task.metadata
+    row = Task(
+        name=metadata.name,
+        kind=metadata.type,
+        dataset=metadata.dataset["path"],
+        revision=metadata.dataset["revision"],
+        splits=tuple(task.eval_splits),
+        main_score=metadata.main_score,
+        group=_GROUP,
+        subsets=tuple(task.hf_subsets),
+    )
+    yield Entry(row, metadata, _why_not(metadata))
+
+
+def all_entries() -> tuple[Entry, ...]:
+    """Those of all tasks of mteb that can be evaluated; superseded ones are left out, as mteb leaves them out."""
+    import mteb
+
+    from flagbench.runners.mteb.bridge import quiet
+
+    with quiet():
+        tasks = [task for task in mteb.get_tasks(modalities=["text"]) if not task.is_aggregate]
+        return tuple(entry for task in tasks for entry in entries(task) if not entry.why_not)
+
+
+def named_entries(names: Iterable[str], hint: str) -> tuple[Entry, ...]:
+    """The entries of tasks of mteb by name.
+
+    Args:
+        names: As on the command line.
+        hint: Where the full list is to be seen, for messages.
+
+    Raises:
+        UnknownName: mteb has no task of a name.
+    """
+    known, found = tasks_registry(), dict[str, Entry]()
+    for name in names:
+        if name not in known:
+            raise UnknownName("task", name, known, hint)
+        found |= {entry.row.name: entry for entry in entries(known[name]())}
+    return tuple(found.values())
+
+
+def as_entry(row: Task) -> Entry:
+    """The entry of a row that was made of one."""
+    metadata = tasks_registry()[row.name].metadata
+    return Entry(row, metadata, _why_not(metadata))
+
+
+def refuse_those_that_cannot_run(found: Sequence[Entry], hint: str) -> None:
+    """See that all can be evaluated.
+
+    Args:
+        found: Tasks of a selection.
+        hint: What to do otherwise.
+
+    Raises:
+        BadInput: Some cannot.
+    """
+    if lines := reasons(found):
+        raise BadInput(f"{'; '.join(lines)}: {hint}")
+
+
+def reasons(found: Iterable[Entry]) -> tuple[str, ...]:
+    """Why tasks cannot be evaluated, a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in found:
+        if entry.why_not:
+            by_reason.setdefault(entry.why_not, []).append(entry.row.name)
+    return tuple(f"{first_few(names)} cannot be evaluated: {reason}" for reason, names in by_reason.items())
+
+
+def in_languages(found: Sequence[Entry], languages: Sequence[str], hint: str) -> tuple[Entry, ...]:
+    """The entries that have a language, with the subsets that have it.
+
+    Args:
+        found: Tasks.
+        languages: ISO 639-1 (``zh``), ISO 639-3 (``cmn``), or with a script as mteb writes it (``cmn-Hans``).
+        hint: Where the full list is to be seen, for messages.
+
+    Raises:
+        UnknownName: No task has a language.
+    """
+    wanted, known = set(languages), set[str]()
+    chosen = []
+    for entry in found:
+        subsets = []
+        for subset in entry.row.subsets:
+            codes = _spellings(entry.metadata.hf_subsets_to_langscripts.get(subset, ()))
+            known |= codes
+            subsets += [subset] if codes & wanted else []
+        if subsets:
+            chosen.append(replace(entry, row=replace(entry.row, subsets=tuple(subsets))))
+    for language in languages:
+        if language not in known:
+            raise UnknownName("language", language, known, hint)
+    return tuple(chosen)
+
+
+def in_domains(found: Sequence[Entry], domains: Sequence[str], hint: str) -> tuple[Entry, ...]:
+    """The entries that are of one of mteb's domains (``Legal``), in any spelling.
+
+    Raises:
+        UnknownName: No task has a domain.
+    """
+    known = {domain.lower(): domain for entry in found for domain in entry.metadata.domains or ()}
+    for domain in domains:
+        if domain.lower() not in known:
+            raise UnknownName("domain", domain, known.values(), hint)
+    wanted = {known[domain.lower()] for domain in domains}
+    return tuple(entry for entry in found if wanted & set(entry.metadata.domains or ()))
+
+
+def in_subsets(entry: Entry, wanted: Sequence[str]) -> Entry:
+    """The entry with only the wanted subsets; a monolingual one stays as it is.
+
+    Raises:
+        UnknownName: It has none of them.
+    """
+    row = entry.row
+    if row.subsets == ("default",):
+        return entry
+    kept = tuple(subset for subset in row.subsets if subset in wanted)
+    if not kept:
+        raise UnknownName("subset", ",".join(wanted), row.subsets, f"of {row.name}, which has {', '.join(row.subsets)}")
+    return replace(entry, row=replace(row, subsets=kept))
+
+
+def _why_not(metadata: Any) -> str:
+    if list(metadata.modalities) != ["text"]:
+        return f"inputs are {' and '.join(sorted(metadata.modalities))}, and only text is read here"
+    return "" if metadata.is_public is not False else "data is not public"
+
+
+def _spellings(codes: Iterable[str]) -> set[str]:
+    """The names of languages that are given as ``cmn-Hans``."""
+    return {name for code in codes for name in (code, code.partition("-")[0], iso_639_1(code)) if name}

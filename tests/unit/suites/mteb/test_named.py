@@ -1,0 +1,189 @@
+"""Benchmarks of mteb by name: which names there are, their tasks, and means that equal mteb's own."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import mteb
+import pytest
+from mteb.results import BenchmarkResults, ModelResult, TaskResult
+
+from flagbench import BadInput, UnknownName
+from flagbench.results.record import TaskRecord
+from flagbench.results.table import rows
+from flagbench.runners.mteb.bridge import quiet
+from flagbench.runners.registry import find_benchmark
+from flagbench.runners.request import RunRequest
+from flagbench.suites.mteb.named import find, names
+from flagbench.suites.mteb.options import MtebOptions
+
+
+def request(name: str, *tasks: str, **more: Any) -> RunRequest:
+    options = {key: more.pop(key) for key in ("subsets", "languages", "domains") if key in more}
+    return RunRequest("m", name, tasks=tasks, options=MtebOptions(**options), **more)
+
+
+def score_of(task: str, split: str, subset: str) -> float:
+    return zlib.crc32(f"{task}/{split}/{subset}".encode()) / 2**32
+
+
+def records_of(name: str) -> list[TaskRecord]:
+    """A complete run of a benchmark."""
+    return [
+        TaskRecord(
+            row.name,
+            row.kind,
+            "success",
+            {},
+            "",
+            {split: {each: score_of(row.name, split, each) for each in row.subsets} for split in row.splits},
+            {"status": "official"},
+        )
+        for row in find_benchmark(name).tasks()
+    ]
+
+
+def result_of(task: Any) -> TaskResult:
+    """mteb's own result of the same run; of an aggregate, what mteb makes of its parts'."""
+    if task.is_aggregate:
+        combined: TaskResult = task.combine_task_results([result_of(part) for part in task.metadata.tasks])
+        return combined
+    name = task.metadata.name
+    scores = {
+        split: {
+            each: {"main_score": score_of(name, split, each), task.metadata.main_score: score_of(name, split, each)}
+            for each in task.hf_subsets
+        }
+        for split in task.eval_splits
+    }
+    return TaskResult.from_task_results(task, scores, evaluation_time=1.0)
+
+
+def means_of(name: str, results: Iterable[TaskResult]) -> dict[str, Any]:
+    model = ModelResult(model_name="org/m", model_revision="1", task_results=list(results))
+    with quiet():
+        found = mteb.get_benchmark(name).get_score(BenchmarkResults(model_results=[model]), raise_error=True)
+    return dict(found["org/m"])
+
+
+@pytest.mark.parametrize(
+    "name", ["MTEB(eng, v2)", "BEIR", "MTEB(Europe, v1)", "MTEB(fas, v1)", "NanoBEIR", "BRIGHT(v1.1)", "LongEmbed"]
+)
+def test_the_means_of_a_complete_run_are_mtebs(name: str) -> None:
+    """Of aggregates, of tasks with several subsets and splits, of types and of groups."""
+    with quiet():
+        benchmark = mteb.get_benchmark(name)
+        theirs = means_of(name, [result_of(task) for task in benchmark.tasks])
+    records = records_of(name)
+    ours = {row.label: row.score for row in rows(records, find_benchmark(name).averages(request(name)))[1]}
+    aggregates = {task.metadata.name for task in benchmark.tasks if task.is_aggregate}
+    compared = {label for label in ours if label not in aggregates}
+    assert "Mean (Task)" in compared
+    for label in compared:
+        key = label.replace(" (", "(").removesuffix(" mean")
+        assert ours[label] == pytest.approx(theirs[key.replace(": ", "::")], abs=1e-12), label
+    assert ours["Mean (Task)"] == pytest.approx(theirs["Mean(Task)"], abs=1e-12)
+    less = {row.label: row.score for row in rows(records[1:], find_benchmark(name).averages(request(name)))[1]}
+    assert less["Mean (Task)"] is None
+
+
+def test_every_benchmark_of_mteb_has_its_tasks_once() -> None:
+    for name in names():
+        found = find(name)
+        assert found is not None
+        assert len({entry.row.name for entry in found.entries}) == len(found.entries) > 0
+        listed = {entry.row.name for entry in found.entries}
+        for label, members in found.averages.items():
+            assert set(members) <= listed | found.averages.keys() - {label}, (name, label)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("mteb(ENG,v2)", "MTEB(eng, v2)"),
+        ("MTEB(eng)", "MTEB(eng, v2)"),
+        ("beir", "BEIR"),
+        ("nanobeir", "NanoBEIR"),
+        ("bright", "BRIGHT"),
+        ("coir", "CoIR"),
+        ("longembed", "LongEmbed"),
+        ("rteb", "RTEB(beta)"),
+        ("miracl", "miracl"),
+        ("MLDR", "mldr"),
+        ("mkqa", "mkqa"),
+        ("zh", "zh"),
+        ("MTEB", "mteb"),
+        ("CMTEB", "cmteb"),
+    ],
+)
+def test_a_benchmark_is_found_by_its_name_however_it_is_typed(typed: str, name: str) -> None:
+    assert find_benchmark(typed).name == name
+
+
+def test_a_typo_gets_the_nearest_names() -> None:
+    with pytest.raises(UnknownName, match=r"^unknown benchmark 'MTEB\(eng, v3\)'; did you mean MTEB\(eng, v"):
+        find_benchmark("MTEB(eng, v3)")
+
+
+def test_papers_take_splits_and_titles_of_their_own() -> None:
+    miracl, mldr, mkqa = map(find_benchmark, ("miracl", "mldr", "mkqa"))
+    assert [(row.splits, len(row.subsets)) for each in (miracl, mldr) for row in each.tasks()] == [
+        (("dev",), 18),
+        (("test",), 13),
+    ]
+    assert miracl.option_settings(request("miracl")) == {"title_separator": "\n"}
+    assert mkqa.option_settings(request("mkqa")) == {}
+    assert "not as in the BGE-M3 paper" in "".join(mkqa.evidence(request("mkqa")))
+
+
+def test_an_aggregate_is_run_as_its_parts() -> None:
+    beir = find_benchmark("BEIR")
+    parts = beir.select(request("BEIR", "CQADupstackRetrieval"))
+    assert len(parts) == 12
+    assert {row.name for row in parts} <= {row.name for row in beir.tasks()}
+    assert [row.name for row in find_benchmark("mteb").select(request("mteb", "CQADupstackRetrieval"))] == [
+        row.name for row in parts
+    ]
+
+
+def test_tasks_that_cannot_run_are_refused_by_name_or_left_out() -> None:
+    mieb = find_benchmark("MIEB(eng)")
+    with pytest.raises(BadInput) as caught:
+        mieb.select(request("MIEB(eng)"))
+    assert "cannot be evaluated: inputs are image" in str(caught.value)
+    assert str(caught.value).endswith("choose others with --tasks or --types, or leave these out with --skip-missing")
+    assert "\n" not in str(caught.value)
+    left = mieb.select(request("MIEB(eng)", skip_missing=True))
+    assert left
+    assert {row.name for row in left}.isdisjoint({"CIFAR10", "Flickr30kI2TRetrieval"})
+    with pytest.raises(UnknownName, match=r"^unknown task type 'sts'"):
+        mieb.select(request("MIEB(eng)", types=("sts",)))
+    assert all("stays blank" in line for line in mieb.left_out(request("MIEB(eng)")))
+    with pytest.raises(BadInput, match=r"^Flickr30kI2TRetrieval cannot be evaluated: inputs are image and text, "):
+        find_benchmark("mteb").select(request("mteb", "Flickr30kI2TRetrieval"))
+
+
+def test_filters_leave_tasks_and_subsets() -> None:
+    zh = find_benchmark("mteb").select(request("mteb", languages=("zh",), types=("sts",)))
+    assert {"STSB", "STS22.v2"} <= {row.name for row in zh}
+    (several,) = [row for row in zh if row.name == "STS22.v2"]
+    assert several.subsets == ("zh", "de-en")[:1] + tuple(each for each in several.subsets if each != "zh")
+    assert all("zh" in subset for subset in several.subsets)
+    english = find_benchmark("MTEB(eng, v2)")
+    legal = english.select(request("MTEB(eng, v2)", domains=("medical",)))
+    assert {"TRECCOVID", "BIOSSES"} <= {row.name for row in legal} < {row.name for row in english.tasks()}
+    assert english.averages(request("MTEB(eng, v2)", languages=("en",))) == {}
+    for option, value in (("languages", "qq"), ("domains", "Lego")):
+        with pytest.raises(UnknownName, match=f"unknown {option[:-1]} '{value}'"):
+            english.select(request("MTEB(eng, v2)", **{option: (value,)}))
+    with pytest.raises(UnknownName, match=r"unknown task 'SciFact'.*of MTEB\(eng, v2\)"):
+        english.select(request("MTEB(eng, v2)", "SciFact"))
+
+
+def test_on_its_leaderboard_rteb_is_its_public_tasks() -> None:
+    rteb = find_benchmark("rteb")
+    assert all(mteb.get_task(row.name).metadata.is_public is not False for row in rteb.tasks())
+    assert rteb.averages(request("rteb")).keys() == {"Mean (Task)"}
+    assert "not public" in rteb.listing(rteb.tasks()).closing
