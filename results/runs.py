@@ -233,7 +233,8 @@ def other_queries(first: TaskRecord, second: TaskRecord, one: Values | None, oth
     for metric in [metric for metric in one.metrics if metric in other.metrics]:
         ids = one.of(metric).keys(), other.of(metric).keys()
         if ids[0] != ids[1]:
-            yield f"{len(ids[0]):,} {unit_of(first.kind)} against {len(ids[1]):,}, {len(ids[0] & ids[1]):,} of them shared"
+            items = f"{len(ids[0]):,} {unit_of(first.kind)}"
+            yield f"{items} against {len(ids[1]):,}, {len(ids[0] & ids[1]):,} of them shared"
             return
 
 
