@@ -362,11 +362,12 @@ def test_the_test_set_is_answered_and_submitted_not_scored(test_set: Path, tmp_p
     choice = ["--benchmark", "mlvu", "--sets", "test", "--tasks", "topic_reasoning", "--data", test_set]
     result = here("evaluate", FIRST, *choice, "--output", tmp_path / "run")
     assert result.returncode == 0, result.stderr
-    assert "no published answers here; flagbench submit mlvu writes the predictions" in json.dumps(
-        tasks_of(tmp_path / "run")
+    (task,) = tasks_of(tmp_path / "run").values()
+    assert task["note"] == (
+        "no labels in the data; flagbench score mlvu --data adds them, flagbench submit mlvu writes predictions"
     )
     scored = here("score", "mlvu", tmp_path / "run")
-    assert "without published answers, to be submitted: MLVU-test_topic_reasoning" in scored.stdout
+    assert "without labels, not scored: MLVU-test_topic_reasoning" in scored.stdout
     target = tmp_path / "predictions.json"
     submit = ["submit", "mlvu", tmp_path / "run", "--output", target]
     line = one_line(here(*submit))
