@@ -233,12 +233,13 @@ def _refuse_mini(roots: Iterable[Path], ending: str, command: str) -> None:
     Raises:
         BadInput: There are such results.
     """
+    from flagbench.airbench.benchmark import MINI
     from flagbench.airbench.guard import over_mini
     from flagbench.airbench.search_results import find
 
     for root in roots:
         files = find(root) if root.is_dir() else ()
-        if any(over_mini(path) for path in files if path.name.endswith(ending)):
+        if over_mini((path for path in files if path.name.endswith(ending)), MINI):
             raise BadInput(f"{root} holds results of the miniature data, which the hub does not have: use {command}")
 
 
