@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,32 +29,32 @@ def check_results(plan: Plan) -> None:
         _refuse_foreign_files(plan, step)
 
 
-def over_mini(paths: Iterable[Path], mini: Path) -> bool:
+def over_mini(files: Iterable[Path], mini: Path) -> bool:
     """Tell whether one of some files of search results was left by a run over the miniature data.
 
     Args:
-        paths: ``…/AIR-Bench_<version>/search_results/<model>/<reranker>/<type>/<domain>/<name>.json`` in the folder of
-            a run; of a file anywhere else, or without a record that can be read, it is not known.
+        files: ``AIR-Bench_<version>/search_results/<model>/<reranker>/<type>/<domain>/<name>.json`` in the folder of a
+            run; anywhere else, or without a record that can be read, it is not known to be.
         mini: Folder of the miniature data.
     """
-    runs: dict[Path, Mapping[str, TaskRecord]] = {}
-    for file in map(Path.resolve, paths):
+    names: dict[Path, set[str]] = {}
+    for file in (each.resolve() for each in files):
         folder = file.parents[min(_BELOW_A_RUN, len(file.parents) - 1)]
-        if folder not in runs:
-            runs[folder] = _record_of(folder)
-        for record in runs[folder].values():
-            if in_mini(record, mini.parts[-2:]) and file.relative_to(folder).as_posix() in record.files:
-                return True
-    return False
+        names.setdefault(folder, set()).add(file.relative_to(folder).as_posix())
+    return any(
+        in_mini(record, mini.parts[-2:]) and not names[folder].isdisjoint(record.files)
+        for folder in names
+        for record in _tasks_of(folder)
+    )
 
 
-def _record_of(folder: Path) -> Mapping[str, TaskRecord]:
+def _tasks_of(folder: Path) -> Collection[TaskRecord]:
     """The tasks of the run in a folder; none without a record that can be read."""
     file = folder / "flagbench" / "run.json"
     try:
-        return find_run(file).record.tasks if file.is_file() else {}
+        return find_run(file).record.tasks.values() if file.is_file() else ()
     except BadInput:
-        return {}
+        return ()
 
 
 def _refuse_other_settings(plan: Plan, step: Step) -> None:

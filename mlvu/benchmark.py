@@ -31,6 +31,10 @@ _FRAMES = 16
 _FRAMES_AT_MOST = 64
 
 
+# What answers without labels are good for.
+_KEPT_FOR = {"multiple-choice": "a submission", "open": "a judge to whom score mlvu --data gives the labels"}
+
+
 class _Mlvu(Benchmark):
     """Both sets of MLVU. A task is one kind of question."""
 
@@ -80,6 +84,7 @@ class _Mlvu(Benchmark):
         """See Benchmark."""
         headings = ["set", "task", "type", "questions", "videos", "options", "dataset", "main score"]
         rows = [find(task.name) for task in tasks]
+        labels = "labels of the test set: test-ground-truth/ of its dataset; without them its answers are not scored"
         return Listing(
             headings,
             [
@@ -95,6 +100,7 @@ class _Mlvu(Benchmark):
                 ]
                 for row in rows
             ],
+            labels if any(row.set == "test" for row in rows) else "",
         )
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
@@ -134,15 +140,21 @@ class _Mlvu(Benchmark):
         lines = [f"{task.name}: {odd_questions} odd questions ({kinds})"] if odd else []
         if content.missing:
             lines.append(f"{task.name}: {content.missing}")
+        if not all(each.labelled for each in content.questions):
+            lines.append(f"{task.name}: no labels, so its answers are kept for {_KEPT_FOR[find(task.name).kind]}")
         return lines
 
     def data(self, task: Task, snapshots: Snapshots, request: RunRequest) -> DataVerdict:
         """See Benchmark: the questions alone, without the videos."""
+        from flagbench.mlvu.labels import check_labels
         from flagbench.mlvu.loading import annotation_files, read, verdict
 
         row = find(task.name)
         source = snapshots.source(row.repo, row.revision)
-        return verdict(read(row, source.files(*annotation_files(row))), source)
+        folder = source.files(*annotation_files(row))
+        questions = read(row, folder)
+        check_labels(questions, folder)
+        return verdict(questions, source)
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from flagbench.runners.terminal import console, say
 if TYPE_CHECKING:
     from flagbench.mlvu.judge import Judge
     from flagbench.mlvu.judgements import Judged, JudgeItem
+    from flagbench.mlvu.registry import Set
     from flagbench.mlvu.report import RunScores
     from flagbench.mlvu.saved import Saved
     from flagbench.results.record import RunRecord
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score mlvu``."""
     parser.add_argument("paths", nargs="+", type=any_path, metavar="DIR", help="folder with results, of any depth")
+    parser.add_argument(
+        "--data",
+        type=any_path,
+        metavar="DIR",
+        help="folder of local snapshots, whose DIR/MLVU/MLVU_Test/test-ground-truth/ has the labels of answers to the "
+        "test set that were saved without (default: none are added)",
+    )
     parser.add_argument(
         "--json", type=any_path, metavar="FILE", help="file for all scores, with intervals (default: none)"
     )
@@ -78,16 +86,21 @@ def _record(folder: Path) -> RunRecord | None:
 
 def _score(options: argparse.Namespace) -> int:
     from flagbench.mlvu.judge import Judge
+    from flagbench.mlvu.registry import SETS
     from flagbench.mlvu.report import RunScores, as_dict, show
     from flagbench.mlvu.saved import find_saved, read_saved
     from flagbench.models.contract import Closable
     from flagbench.results.store import check_target, write_atomic
+    from flagbench.runners.data.snapshots import Snapshots
 
     check_target("--json", options.json, overwrite=options.overwrite)
     if (options.judge_base or options.dry_run) and not options.judge:
         raise BadInput("--judge-base and --dry-run need --judge MODEL")
+    if options.data is not None and not options.data.is_dir():
+        raise BadInput(f"--data {options.data} is not a folder; it must hold MLVU/MLVU_Test/")
+    data = Snapshots(options.data) if options.data is not None else None
     runs = {
-        folder: [read_saved(path) for path in paths]
+        folder: [saved.with_labels(data) if data else saved for saved in map(read_saved, paths)]
         for root in options.paths
         for folder, paths in find_saved(root).items()
     }
@@ -95,12 +108,12 @@ def _score(options: argparse.Namespace) -> int:
     scores: list[RunScores] = []
     try:
         for folder, saved in runs.items():
-            judged = None
+            judged: dict[Set, Judged] = {}
             if model is not None:
                 cache = inside(folder, "flagbench/judgements.jsonl", "remove the link")
-                judge, items = Judge(model, cache), _items(saved)
+                judge, items = Judge(model, cache), {each: _items(saved, each) for each in SETS}
                 if options.dry_run:
-                    _say_plan(folder, judge, items)
+                    _say_plan(folder, judge, [item for its in items.values() for item in its])
                     continue
                 judged = _judged(judge, items)
             scores.append(RunScores.of(folder, saved, judged, _record(folder)))
@@ -157,8 +170,8 @@ class _Named:
         raise BadInput("a dry run asks nothing")
 
 
-def _items(saved: Sequence[Saved]) -> list[JudgeItem]:
-    """The answers to open questions."""
+def _items(saved: Sequence[Saved], of: Set) -> list[JudgeItem]:
+    """The answers to open questions of a set."""
     from flagbench.mlvu.judgements import JudgeItem
 
     return [
@@ -171,19 +184,20 @@ def _items(saved: Sequence[Saved]) -> list[JudgeItem]:
             response=each.answers[question.id],
         )
         for each in saved
-        if each.row.kind == "open"
+        if each.row.kind == "open" and each.row.set == of
         for question in each.questions
         if question.id in each.answers and question.labelled
     ]
 
 
-def _judged(judge: Judge, items: Sequence[JudgeItem]) -> Judged:
+def _judged(judge: Judge, items: Mapping[Set, Sequence[JudgeItem]]) -> dict[Set, Judged]:
+    """Grades by set, of those that have answers to judge."""
     from flagbench.runners.progress import progress_for
 
     with progress_for(console(stderr=True), 1) as progress:
         progress.task("open tasks")
-        progress.stage(f"judging by {judge.name}", len(items))
-        return judge.score(items, lambda _: progress.advance(1))
+        progress.stage(f"judging by {judge.name}", sum(map(len, items.values())))
+        return {of: judge.score(its, lambda _: progress.advance(1)) for of, its in items.items() if its}
 
 
 def _say_plan(folder: Path, judge: Judge, items: Sequence[JudgeItem]) -> None:

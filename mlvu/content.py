@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flagbench import BadData
+from flagbench.mlvu.labels import check_labels
 from flagbench.mlvu.loading import (
     Anomaly,
     Question,
@@ -88,7 +89,7 @@ def _read(row: Row, snapshots: Snapshots, options: MlvuOptions, frames: Path | N
         options.questions,
         {each.id: videos[each.folder, each.video] for each in questions if (each.folder, each.video) in videos},
         missing,
-        tuple(anomalies(every.all)),
+        (*anomalies(every.all), *check_labels(every, annotations)),
         verdict(every, source),
         frames,
     )

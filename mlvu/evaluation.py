@@ -102,9 +102,9 @@ def _notes(content: Content, scored: TaskScore | None) -> Iterator[str]:
         if scored.unparsed:
             yield f"{scored.unparsed} of {scored.answered} answers name no option"
     elif content.row.kind == "open":
-        yield "answers are kept; flagbench score mlvu judges them"
+        yield "answers are kept, not judged yet; flagbench score mlvu --judge judges them"
     else:
-        yield "no published answers here; flagbench submit mlvu writes the predictions"
+        yield "no labels in the data; flagbench score mlvu --data adds them, flagbench submit mlvu writes predictions"
 
 
 def _model(evaluated: EvaluatedModel, content: Content) -> Generator:

@@ -104,17 +104,36 @@ class Anomaly:
     what: str
 
 
-def annotation_files(row: Row) -> tuple[str, ...]:
-    """Possible files of a task's questions in a repo, the best first: with answers before without.
+def label_files(row: Row) -> tuple[str, ...]:
+    """Possible files of the test set's labels in its repo, the best first; those of dev are in its questions."""
+    if row.set == "dev":
+        return ()
+    return _in_test_repo(_TEST_GOLD[row.file] if row.kind == "open" else _TEST_MCQ_GOLD)
 
-    The dev files are in ``MLVU/json/`` on the hub and in ``json/`` in the official code's data. In the test repo the
-    ground truth and the files of bare questions lie at the top, or in ``MLVU_Test/``.
+
+def question_files(row: Row) -> tuple[str, ...]:
+    """Possible files of a task's questions as they are asked, the best first.
+
+    The dev files are in ``MLVU/json/`` on the hub and in ``json/`` in the official code's data. In the test repo all
+    files lie at the top, or in ``MLVU_Test/``.
     """
     if row.set == "dev":
         return f"MLVU/json/{row.file}.json", f"json/{row.file}.json"
-    open_task = row.kind == "open"
-    names = (_TEST_GOLD[row.file] if open_task else _TEST_MCQ_GOLD, *(_TEST_OPEN if open_task else _TEST_MCQ))
+    return _in_test_repo(*(_TEST_OPEN if row.kind == "open" else _TEST_MCQ))
+
+
+def annotation_files(row: Row) -> tuple[str, ...]:
+    """Possible files of a task's questions in a repo, the best first: with answers before without."""
+    return (*label_files(row), *question_files(row))
+
+
+def _in_test_repo(*names: str) -> tuple[str, ...]:
     return tuple(folder + name for name in names for folder in ("", "MLVU_Test/"))
+
+
+def first_of(names: Sequence[str], folder: Path) -> Path | None:
+    """The first of these files that is in a folder; None where none is."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def find_file(row: Row, folder: Path) -> Path:
@@ -128,9 +147,8 @@ def find_file(row: Row, folder: Path) -> Path:
         BadData: There is none.
     """
     names = annotation_files(row)
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+    if (found := first_of(names, folder)) is not None:
+        return found
     raise BadData(
         f"{folder} has no questions of {row.task_name}: none of {', '.join(names)} is there; "
         f"fetch them from the hub repo {row.repo}"
@@ -145,9 +163,17 @@ def read(row: Row, folder: Path) -> Questions:
         folder: As ``find_file``.
 
     Raises:
-        BadData: There is no file, or it is damaged; a field is missing or of the wrong type; an id is listed twice.
+        BadData: There is no file, or as ``read_file``.
     """
-    source = find_file(row, folder)
+    return read_file(row, find_file(row, folder))
+
+
+def read_file(row: Row, source: Path) -> Questions:
+    """Read the questions of a task in a file.
+
+    Raises:
+        BadData: It is damaged; a field is missing or of the wrong type; an id is listed twice.
+    """
     questions = tuple(_questions(row, source, _entries(source)))
     if not questions:
         raise BadData(f"{source} has no questions of {row.task_name}; fetch it again from {row.repo}")
@@ -285,8 +311,9 @@ def _question(row: Row, entry: Mapping[str, Any], index: int, where: str, *, gol
     answer = _option(entry["answer"], "answer", where) if labelled and "answer" in entry else ""
     if labelled and "answer" not in entry:
         raise BadData(f"{where} has no answer; fix the data")
-    letters = string.ascii_uppercase
-    golds = tuple(letters[at] for at, each in enumerate(candidates) if labelled and each == answer)
+    golds = golds_of(candidates, answer) if labelled else ()
+    if row.set == "test" and labelled and candidates and not golds and len(answer) == 1:
+        raise BadData(f"{where}: answer '{answer}' is not the text of a candidate; fix the data")
     return Question(
         id=_id(row, entry, index, where),
         task=row.task_name,
@@ -301,6 +328,11 @@ def _question(row: Row, entry: Mapping[str, Any], index: int, where: str, *, gol
         points=_points(entry, where),
         duration=_duration(row, entry, where),
     )
+
+
+def golds_of(candidates: Sequence[str], answer: str) -> tuple[str, ...]:
+    """The letters of all candidates that equal an answer."""
+    return tuple(string.ascii_uppercase[at] for at, each in enumerate(candidates) if each == answer)
 
 
 def _id(row: Row, entry: Mapping[str, Any], index: int, where: str) -> str:

@@ -31,8 +31,9 @@ class RunScores:
         tasks: By the tasks' full names.
         states: Of the data of each task.
         question_sets: Name of the question set of each task.
-        unlabelled: Tasks without published answers, which can be submitted only.
-        judged: Grades of the open tasks; None without a judge.
+        unlabelled: Tasks without labels, whose answers can be submitted only.
+        unjudged: Open tasks with labels and without a judge.
+        judged: Grades of the open tasks by set; empty without a judge.
         mixed: By set, the line on settings that differ between its tasks, which then have no M-Avg.
     """
 
@@ -41,19 +42,20 @@ class RunScores:
     states: Mapping[str, DataState]
     question_sets: Mapping[str, str]
     unlabelled: tuple[str, ...]
-    judged: Judged | None
+    unjudged: tuple[str, ...]
+    judged: Mapping[Set, Judged]
     mixed: Mapping[Set, str] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, folder: Path, saved: Sequence[Saved], judged: Judged | None, record: RunRecord | None = None
+        cls, folder: Path, saved: Sequence[Saved], judged: Mapping[Set, Judged], record: RunRecord | None = None
     ) -> RunScores:
         """Score the answers of a run.
 
         Args:
             folder: Of the run.
             saved: The answers.
-            judged: Grades of the open tasks.
+            judged: Grades of the open tasks by set.
             record: Of the run; None where answers alone were copied, whose settings are not known.
         """
         choices = [each for each in saved if each.row.kind == "multiple-choice"]
@@ -67,7 +69,12 @@ class RunScores:
             tasks,
             {each.row.task_name: each.state for each in saved},
             {each.row.task_name: each.question_set for each in saved},
-            tuple(each.row.task_name for each in choices if not each.labelled),
+            tuple(each.row.task_name for each in saved if not each.labelled),
+            tuple(
+                each.row.task_name
+                for each in saved
+                if each.row.kind == "open" and each.labelled and each.row.set not in judged
+            ),
             judged,
             {each: _mixed(record, [row.task_name for row in averaged(each)]) for each in SETS} if record else {},
         )
@@ -142,7 +149,7 @@ def as_dict(runs: Sequence[RunScores]) -> dict[str, Any]:
                 for each in SETS
             },
             **({"settings_between_tasks": lines} if (lines := _said(run)) else {}),
-            "open": run.judged.as_dict() if run.judged else None,
+            "open": {each: judged.as_dict() for each, judged in run.judged.items()} or None,
         }
         for run in runs
     }
@@ -191,15 +198,19 @@ def _average(average: Average | None, mixed: str) -> list[str]:
 def _lines(run: RunScores) -> list[str]:
     lines = []
     if run.unlabelled:
-        lines.append(f"without published answers, to be submitted: {', '.join(run.unlabelled)}")
-    if run.judged:
-        judged = run.judged
+        lines.append(
+            f"without labels, not scored: {', '.join(run.unlabelled)}; --data adds them, flagbench submit mlvu writes "
+            "the predictions"
+        )
+    if run.unjudged:
+        lines.append(f"not judged yet: {', '.join(run.unjudged)}; --judge MODEL judges them")
+    for of, judged in run.judged.items():
         parts = [f"{name} {value:.2f}" for name, value in judged.components.items() if value is not None]
         parts += [
             f"{name} {value:.2f}" for name, value in (("SSC", judged.ssc), ("VS", judged.vs)) if value is not None
         ]
         parts.append(f"G-Avg {judged.g_avg:.2f}" if judged.g_avg is not None else "G-Avg blank")
-        lines.append(f"open tasks, judged by {judged.judge} (texts {judged.prompt_version}): {', '.join(parts)}")
+        lines.append(f"open tasks ({of}), judged by {judged.judge} (texts {judged.prompt_version}): {', '.join(parts)}")
         if judged.failed:
             lines.append(f"{len(judged.failed)} answers got no grades and count in no mean: {judged.failed[0].fault}")
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired
 
@@ -13,13 +13,15 @@ from typing_extensions import TypedDict
 
 from flagbench import BadData, BadInput
 from flagbench.files import MIB, inside, read_json
-from flagbench.mlvu.loading import Question
+from flagbench.mlvu.labels import give_labels, read_labels
+from flagbench.mlvu.loading import Question, label_files, question_set, verdict
 from flagbench.mlvu.registry import Row, find
 from flagbench.results.data_state import DataState
 from flagbench.results.shapes import Seconds, Text, Truth, check_shape, fields_among_others
 
 if TYPE_CHECKING:
     from flagbench.mlvu.content import Content
+    from flagbench.runners.data.snapshots import Snapshots
 
 _BENCHMARK = "MLVU"
 _FORMER = {True: DataState.COUNTS_AGREE, False: DataState.DIFFERS}
@@ -87,6 +89,23 @@ class Saved:
     def labelled(self) -> bool:
         """True when the right answers are there."""
         return all(question.labelled for question in self.questions)
+
+    def with_labels(self, snapshots: Snapshots) -> Saved:
+        """The same with the labels of a data folder; as it is where it has some.
+
+        Args:
+            snapshots: The data folder.
+
+        Raises:
+            BadData: See ``read_labels`` and ``give_labels``.
+        """
+        if self.labelled or self.row.set == "dev":
+            return self
+        source = snapshots.source(self.row.repo, self.row.revision)
+        labels = read_labels(self.row, source.files(*label_files(self.row)))
+        questions = question_set(give_labels(self.questions, labels), self.question_set)
+        state = DataState.worst([self.state, verdict(labels, source).status])
+        return replace(self, questions=questions, state=state)
 
     def to_json(self) -> str:
         """The text of the file."""

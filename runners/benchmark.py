@@ -101,7 +101,7 @@ class Outcome:
     Attributes:
         files: Text of the task's result files, by name in the folder of the run.
         shared: Text of files there that all tasks share.
-        scores: Main score by split and subset; empty where the labels are not published.
+        scores: Main score by split and subset; empty where there are no labels.
         search: What searched (``IndexInfo``), None where nothing did.
         seconds: Wall time of the stages ``encode``, ``search`` and ``score``.
         texts: Texts asked for, how many of them were distinct, and how many of those went through the model.

@@ -350,9 +350,7 @@ def remarks(verification: Verification) -> list[str]:
 
 def _flags(verification: Verification) -> Iterator[str]:
     """The last line, where nothing failed: the flags that leave out or compare what keeps it from a verdict."""
-    of = {
-        verdict: [each for each in verification.tasks if each.verdict == verdict] for verdict in verification.counts()
-    }
+    of = {name: [each for each in verification.tasks if each.verdict == name] for name in verification.counts()}
     absent, aside = of.get("missing", []), of.get("not compared", [])
     ran = [each.task for each in verification.tasks if each.verdict in ("OK", "near", "not compared")]
     if "FAIL" in of or not ran or any(_ACCEPT_COUNTS not in each.note for each in aside):

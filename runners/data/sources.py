@@ -51,7 +51,7 @@ class Source(ABC):
         Raises:
             BadData: There is no such folder.
             BadInput: The hub does not have it.
-        NoHub: The hub cannot be reached.
+            NoHub: The hub cannot be reached.
         """
 
     @abstractmethod
@@ -61,6 +61,7 @@ class Source(ABC):
         Raises:
             BadData: As ``card``.
             BadInput: As ``card``.
+            NoHub: As ``card``.
         """
 
     @property

@@ -33,7 +33,7 @@ def output(tmp_path: Path) -> Path:
 def test_the_table_is_printed(output: Path) -> None:
     result = compare(output)
     assert (result.returncode, result.stderr) == (0, "")
-    for text in ("org/second[bold]", "+30.00†", "-25.00", "0.0020", "1 / 0 / 1", "no values by query"):
+    for text in ("org/second[bold]", "+30.00†", "-25.00", "0.0020", "1 / 0 / 1", "no values per item"):
         assert text in result.stdout
 
 

@@ -20,6 +20,8 @@ from flagbench.models.loading.registry import published
 from flagbench.models.prompts import Prompt
 from flagbench.models.video import VideoSettings
 from flagbench.runners.benchmark import EvaluatedModel, Outcome
+from flagbench.runners.commands.leaderboard import Leaderboard
+from flagbench.runners.commands.report import benchmarks
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
@@ -182,6 +184,21 @@ def test_the_score_command_needs_neither_model_nor_data(done: Path, tmp_path: Pa
     assert scores["M-Avg"]["dev"]["official"]["value"] == pytest.approx(mean)
     assert "M-Avg (dev), official" in result.stdout
     assert "exists already" in one_line(here("score", "mlvu", done, "--json", tmp_path / "scores.json"))
+
+
+def test_pages_mark_the_miniature_and_say_that_open_tasks_are_not_judged_yet(done: Path, tmp_path: Path) -> None:
+    assert here("report", done, "--html", tmp_path / "r.html").returncode == 0
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "MLVU mini M-Avg (dev)" in page
+    assert "no score, the answers are kept and not judged yet" in page
+    assert "the data has no labels" not in page
+    assert "8 asked, 8 answered by the model in this run" in page
+    assert "encoded by the model" not in page
+    board = Leaderboard(done, "en", benchmarks()).page()
+    assert "miniature data" in board
+    assert "No run is over full data yet." in board
+    line = "not judged yet: MLVU-dev_subPlot, MLVU-dev_summary; --judge MODEL judges them"
+    assert line in here("score", "mlvu", done).stdout.splitlines()
 
 
 def test_there_is_no_average_of_some_tasks(tmp_path: Path) -> None:
@@ -362,11 +379,12 @@ def test_the_test_set_is_answered_and_submitted_not_scored(test_set: Path, tmp_p
     choice = ["--benchmark", "mlvu", "--sets", "test", "--tasks", "topic_reasoning", "--data", test_set]
     result = here("evaluate", FIRST, *choice, "--output", tmp_path / "run")
     assert result.returncode == 0, result.stderr
-    assert "no published answers here; flagbench submit mlvu writes the predictions" in json.dumps(
-        tasks_of(tmp_path / "run")
+    (task,) = tasks_of(tmp_path / "run").values()
+    assert task["note"] == (
+        "no labels in the data; flagbench score mlvu --data adds them, flagbench submit mlvu writes predictions"
     )
     scored = here("score", "mlvu", tmp_path / "run")
-    assert "without published answers, to be submitted: MLVU-test_topic_reasoning" in scored.stdout
+    assert "without labels, not scored: MLVU-test_topic_reasoning" in scored.stdout
     target = tmp_path / "predictions.json"
     submit = ["submit", "mlvu", tmp_path / "run", "--output", target]
     line = one_line(here(*submit))

@@ -161,7 +161,7 @@ def test_open_answers_are_judged_once(server: FakeServer, answered: Path, tmp_pa
     assert "G-Avg 7.00" in again.stdout
     assert len(server.good) == 6, "every judgement is kept"
     (scores,) = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")).values()
-    assert scores["open"]["G-Avg"] == 7.0
+    assert scores["open"]["dev"]["G-Avg"] == 7.0
 
 
 def test_a_judge_that_never_gives_json_counts_nothing_as_zero(server: FakeServer, answered: Path) -> None:

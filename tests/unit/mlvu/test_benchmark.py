@@ -62,6 +62,8 @@ def test_a_task_is_of_its_set_and_has_the_question_set_for_a_subset() -> None:
 def test_an_average_is_over_all_tasks_with_options_of_a_set(request_: RunRequest, labels: list[str]) -> None:
     names = {"dev": [f"MLVU-dev_{each}" for each in DEV], "test": [f"MLVU-test_{each}" for each in TEST]}
     assert MLVU.averages(request_) == {f"M-Avg ({each})": names[each] for each in labels}
+    for mini, both in ((False, ["dev", "test"]), (True, ["dev"])):  # of runs that lie there
+        assert list(MLVU.averages(RunRequest("", "mlvu", mini=mini))) == [f"M-Avg ({each})" for each in both]
 
 
 def test_a_list_says_what_is_known_of_each_task() -> None:
@@ -75,6 +77,7 @@ def test_a_list_says_what_is_known_of_each_task() -> None:
             ["test", "sportsQA", "multiple-choice", "36", "", "6", "MLVU/MLVU_Test", "accuracy"],
             ["test", "VS", "open", "", "", "", "MLVU/MLVU_Test", "points"],
         ],
+        "labels of the test set: test-ground-truth/ of its dataset; without them its answers are not scored",
     )
 
 

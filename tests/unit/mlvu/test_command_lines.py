@@ -36,9 +36,13 @@ def test_what_help_says() -> None:
     }
     found = helped(commands.add_score)
     assert list(found) == [
-        *("DIR", "--json", "--overwrite", "--judge", "--judge-base"),
+        *("DIR", "--data", "--json", "--overwrite", "--judge", "--judge-base"),
         *("--concurrency", "--requests-a-minute", "--request-timeout", "--body-timeout", "--reply-size", "--dry-run"),
     ]
+    assert found["--data"] == (
+        "folder of local snapshots, whose DIR/MLVU/MLVU_Test/test-ground-truth/ has the labels of answers to the test "
+        "set that were saved without (default: none are added)"
+    )
     assert {name: found[name] for name in ("DIR", "--json", "--overwrite", "--judge", "--judge-base", "--dry-run")} == {
         "DIR": "folder with results, of any depth",
         "--json": "file for all scores, with intervals (default: none)",

@@ -91,10 +91,11 @@ def test_only_answers_to_open_questions_with_references_are_judged(run: Path) ->
     from flagbench.mlvu.saved import find_saved, read_saved
 
     saved = [read_saved(path) for paths in find_saved(run).values() for path in paths]
-    assert sorted(commands._items(saved), key=lambda item: item.id) == [
+    assert sorted(commands._items(saved, "dev"), key=lambda item: item.id) == [
         JudgeItem("8:0", "subPlot", "What is 8:0?", "It is 8:0.", ("She sings", "on a boat"), "Sings."),
         JudgeItem("9:0", "summary", "What is 9:0?", "It is 9:0.", (), "A dog."),
     ]
+    assert commands._items(saved, "test") == []
 
 
 def test_a_dry_run_says_what_judging_would_cost_and_asks_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

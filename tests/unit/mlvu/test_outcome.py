@@ -50,7 +50,7 @@ def test_the_note_on_a_task_with_options_has_the_other_rule_and_what_names_no_op
 
 def test_the_note_on_an_open_task_says_who_scores_it(tmp_path: Path) -> None:
     _, outcome = run("summary", QueryWeights(BLIND), tmp_path)
-    assert outcome.note == "answers are kept; flagbench score mlvu judges them"
+    assert outcome.note == "answers are kept, not judged yet; flagbench score mlvu --judge judges them"
     assert outcome.texts == {"asked": 3, "answered": 3}
     assert list(outcome.files) == ["MLVU/dev/summary.json"]
     assert (outcome.scores, outcome.shared, outcome.search, outcome.partial) == ({}, {}, None, False)

@@ -69,7 +69,7 @@ def test_a_run_is_a_table_of_its_tasks_in_the_order_of_the_benchmark() -> None:
             saved("MLVU-dev_anomaly_reco", [None]),
             saved("MLVU-dev_topic_reasoning", [WRONG], state=DataState.COUNTS_AGREE),
         ],
-        None,
+        {},
     )
     rows, lines = shown(run)
     assert lines == ["MLVU: org/model@01234567"]
@@ -94,7 +94,7 @@ def whole() -> RunScores:
     """The seven tasks, the first with one question and each with one more, the last of which is robustly right."""
     answers = [[RIGHT] * at + [ROBUST] for at in range(7)]
     return RunScores.of(
-        RUN, [saved(row.task_name, each) for row, each in zip(averaged("dev"), answers, strict=True)], None
+        RUN, [saved(row.task_name, each) for row, each in zip(averaged("dev"), answers, strict=True)], {}
     )
 
 
@@ -157,20 +157,21 @@ FAILED = (Failure("9:1", "summary", "it is not one JSON object"), Failure("9:2",
         (
             judged(),
             [
-                "open tasks, judged by api/j (texts 0123abcd): accuracy 2.50, relevance 4.00, completeness 2.00, "
+                "open tasks (dev), judged by api/j (texts 0123abcd): accuracy 2.50, relevance 4.00, completeness 2.00, "
                 "reliability 5.00, SSC 6.50, VS 7.00, G-Avg 6.75"
             ],
         ),
         (
             judged(items=judged().items[:2]),
             [
-                "open tasks, judged by api/j (texts 0123abcd): accuracy 2.50, relevance 4.00, SSC 6.50, G-Avg blank",
+                "open tasks (dev), judged by api/j (texts 0123abcd): accuracy 2.50, relevance 4.00, SSC 6.50, "
+                "G-Avg blank",
             ],
         ),
         (
             judged(items=judged().items[2:], failed=FAILED),
             [
-                "open tasks, judged by api/j (texts 0123abcd): completeness 2.00, reliability 5.00, VS 7.00, "
+                "open tasks (dev), judged by api/j (texts 0123abcd): completeness 2.00, reliability 5.00, VS 7.00, "
                 "G-Avg blank",
                 "2 answers got no grades and count in no mean: it is not one JSON object",
             ],
@@ -179,25 +180,26 @@ FAILED = (Failure("9:1", "summary", "it is not one JSON object"), Failure("9:2",
     ids=["both tasks", "sub-scenes alone", "summaries alone, with failures"],
 )
 def test_grades_are_told_below_the_table(grades: Judged, lines: list[str]) -> None:
-    run = RunScores.of(RUN, [saved("MLVU-dev_ego", [RIGHT])], grades)
+    run = RunScores.of(RUN, [saved("MLVU-dev_ego", [RIGHT])], {"dev": grades})
     assert shown(run)[1] == ["MLVU: org/model@01234567", *lines]
 
 
 def test_tasks_without_published_answers_are_named_and_not_scored() -> None:
     names = ["MLVU-test_ego", "MLVU-test_count"]
-    run = RunScores.of(RUN, [saved(name, ["A"]) for name in names], None)
+    run = RunScores.of(RUN, [saved(name, ["A"]) for name in names], {})
     rows, lines = shown(run)
     assert rows == [HEADINGS]
     assert lines == [
         "MLVU: org/model@01234567",
-        "without published answers, to be submitted: MLVU-test_ego, MLVU-test_count",
+        "without labels, not scored: MLVU-test_ego, MLVU-test_count; --data adds them, flagbench submit mlvu writes "
+        "the predictions",
     ]
 
 
 def test_the_plain_values_are_all_there_is_to_know() -> None:
     ego = saved("MLVU-dev_ego", [RIGHT, ROBUST, WRONG, NOTHING, None])
     plotted = saved("MLVU-dev_plotQA", [None], question_set="cleaned")
-    run = RunScores.of(RUN, [ego, plotted, saved("MLVU-test_ego", ["A"])], judged(failed=FAILED[:1]))
+    run = RunScores.of(RUN, [ego, plotted, saved("MLVU-test_ego", ["A"])], {"dev": judged(failed=FAILED[:1])})
     none = {"official": None, "robust": None}
     grades = {"accuracy": None, "relevance": None, "completeness": None, "reliability": None, "points": []}
     assert as_dict([run]) == {
@@ -237,31 +239,40 @@ def test_the_plain_values_are_all_there_is_to_know() -> None:
             },
             "M-Avg": {"dev": none, "test": none},
             "open": {
-                "judge": "api/j",
-                "judge_settings": {"name": "api/j"},
-                "prompt_version": "0123abcd",
-                "items": [
-                    grades
-                    | {
-                        "id": "8:0",
-                        "task": "subPlot",
-                        "accuracy": 4.0,
-                        "relevance": 3,
-                        "points": [5, 3],
-                        "attempts": 1,
-                    },
-                    grades
-                    | {"id": "8:1", "task": "subPlot", "accuracy": 1.0, "relevance": 5, "points": [1], "attempts": 2},
-                    grades | {"id": "9:0", "task": "summary", "completeness": 2, "reliability": 5, "attempts": 1},
-                ],
-                "failed": [{"id": "9:1", "task": "summary", "fault": "it is not one JSON object"}],
-                "calls": 4,
-                "cached": 1,
-                "components": {"accuracy": 2.5, "relevance": 4.0, "completeness": 2.0, "reliability": 5.0},
-                "SSC": 6.5,
-                "VS": 7.0,
-                "G-Avg": None,
-                "counts": {"subPlot": {"judged": 2, "failed": 0}, "summary": {"judged": 1, "failed": 1}},
+                "dev": {
+                    "judge": "api/j",
+                    "judge_settings": {"name": "api/j"},
+                    "prompt_version": "0123abcd",
+                    "items": [
+                        grades
+                        | {
+                            "id": "8:0",
+                            "task": "subPlot",
+                            "accuracy": 4.0,
+                            "relevance": 3,
+                            "points": [5, 3],
+                            "attempts": 1,
+                        },
+                        grades
+                        | {
+                            "id": "8:1",
+                            "task": "subPlot",
+                            "accuracy": 1.0,
+                            "relevance": 5,
+                            "points": [1],
+                            "attempts": 2,
+                        },
+                        grades | {"id": "9:0", "task": "summary", "completeness": 2, "reliability": 5, "attempts": 1},
+                    ],
+                    "failed": [{"id": "9:1", "task": "summary", "fault": "it is not one JSON object"}],
+                    "calls": 4,
+                    "cached": 1,
+                    "components": {"accuracy": 2.5, "relevance": 4.0, "completeness": 2.0, "reliability": 5.0},
+                    "SSC": 6.5,
+                    "VS": 7.0,
+                    "G-Avg": None,
+                    "counts": {"subPlot": {"judged": 2, "failed": 0}, "summary": {"judged": 1, "failed": 1}},
+                }
             },
         }
     }

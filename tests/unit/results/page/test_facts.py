@@ -120,7 +120,7 @@ def test_averages_of_miniature_data_are_over_the_tasks_that_it_has(tmp_path: Pat
         return find_run(page_run(tmp_path / folders[0].replace("/", "_") / str(len(folders)), "org/m", *tasks))
 
     its = Benchmark("B", {"Avg": ["T0", "T1", "T2"]}, {"Avg": ["T0", "T1"]}, ("bench", "mini"))
-    mini = run("/opt/bench/mini/org/T0", "/opt/bench/mini/org/T1")
+    mini = run("/opt/bench/mini/org/T0", "/opt/bench/mini/org/T1/json/a.json")  # the second names a file of its repo
     (found,) = officials(mini, {"b": its})
     assert (found.tasks, found.missing, found.score) == (2, (), 0.5)
     assert found.label == "B mini Avg"
