@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadData, BadInput, UnknownName
 from flagbench.cmteb.options import CmtebOptions, MtebOptions
 from flagbench.results.kinds import RANKED
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Loaded, Outcome, names_of
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Loaded, Outcome, Volume, names_of
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import PROFILES, RunRequest, options_of
 from flagbench.runners.task import Task, pick, read_tasks
@@ -30,6 +30,14 @@ class ThroughMteb(Benchmark):
 
     imports = ("flagbench.cmteb.loading", "flagbench.cmteb.evaluation")
     profiles = PROFILES
+
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """See Benchmark: texts by mteb's statistics, which are of the official data; of a folder what is there."""
+        from flagbench.cmteb.volume import counted_texts, published_texts
+
+        source = self.source(task, snapshots)
+        texts = published_texts(task) if snapshots.root is None else counted_texts(task, source.card())
+        return Volume(texts, source.size())
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

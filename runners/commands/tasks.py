@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import WIDE, console
 
 
 def add_tasks(parser: Parser, arguments: Sequence[str]) -> None:
@@ -37,6 +37,8 @@ def _tasks(options: argparse.Namespace) -> int:
 
     benchmark = find_benchmark(options.benchmark)
     some = options.tasks or options.types or options_given(options, benchmark)
-    rows = benchmark.select(RunRequest(model="", **selection_of(options))) if some else benchmark.tasks()
-    show_tasks(benchmark, rows, console())
+    request = RunRequest(model="", **selection_of(options))
+    # Which tasks own data has, the folder of a flag says: without it, select names the flag.
+    rows = (() if some else benchmark.tasks()) or benchmark.select(request)
+    show_tasks(benchmark, rows, request, console(width=WIDE))
     return 0
