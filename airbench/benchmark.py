@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput
 from flagbench.airbench.options import AirBenchOptions
 from flagbench.airbench.registry import REVISION, Dataset, datasets, select
-from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import (
+    RETRIEVAL_ABILITIES,
+    Benchmark,
+    EvaluatedModel,
+    Listing,
+    Loaded,
+    Outcome,
+    Volume,
+)
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task
@@ -104,6 +112,12 @@ class _AirBench(Benchmark):
         headings = ["version", "type", "domain", "language", "dataset", "passages", "queries", "tokens", "main score"]
         closing = f"about {_millions(total)} tokens to encode, as the official tables count them"
         return Listing(headings, rows, closing)
+
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """See Benchmark: texts as the official tables count them, of all data alone."""
+        dataset = dataset_of(task)
+        texts = dataset.passages + sum(dataset.queries[split] for split in task.splits)
+        return Volume(texts if snapshots.root is None else None, self.source(task, snapshots).size())
 
     def settings(self, task: Task) -> Mapping[str, Any]:
         """See Benchmark: the splits do not change one another's results."""

@@ -13,7 +13,7 @@ from flagbench import BadInput
 from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.registry import REVISION, SETS, Row, averaged, datasets, find, select
 from flagbench.models.video import VideoSettings
-from flagbench.runners.benchmark import Benchmark, DataVerdict, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import Benchmark, DataVerdict, EvaluatedModel, Listing, Loaded, Outcome, Volume
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task
@@ -44,6 +44,7 @@ class _Mlvu(Benchmark):
     options = MlvuOptions
     commands = MappingProxyType({"score": "flagbench.mlvu.commands", "submit": "flagbench.mlvu.commands"})
     abilities = frozenset({"generate"})
+    counted = "questions"
     examples = (
         "flagbench evaluate flagbench/first-letter --benchmark mlvu --mini",
         "flagbench evaluate ./video-model --benchmark mlvu --frames 64 --types multiple-choice",
@@ -102,6 +103,11 @@ class _Mlvu(Benchmark):
             ],
             labels if any(row.set == "test" for row in rows) else "",
         )
+
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """See Benchmark: questions as published, of all data alone."""
+        questions = find(task.name).rows if snapshots.root is None else 0
+        return Volume(questions or None, self.source(task, snapshots).size())
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
         """See Benchmark: what moves scores is in the model's settings, and the question set in the row."""

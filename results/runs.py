@@ -188,6 +188,10 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
     for name in dict.fromkeys([*one, *other]):
         if one.get(name) != other.get(name):
             yield f"option {name} {one.get(name)} against {other.get(name)}"
+    made = [record.settings.get("rankings", {}).get("digest") for record in (first, second)]
+    # Of rankings that are scored as they are, each is another; what a reranker is given is data.
+    if all(made) and made[0] != made[1] and all("reranker" in record.settings for record in (first, second)):
+        yield f"candidates {made[0]:.8}… against {made[1]:.8}…"
     drawn = [_drawn(record) for record in (first, second)]
     if drawn[0] != drawn[1]:
         yield f"{drawn[0]} against {drawn[1]}"

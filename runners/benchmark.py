@@ -16,6 +16,7 @@ from flagbench.models.spec import Ability
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Source
 from flagbench.runners.data.verdict import DataVerdict as DataVerdict
+from flagbench.runners.data.volume import Volume as Volume
 from flagbench.runners.progress import Progress
 from flagbench.runners.request import Profile, RunRequest, options_of
 from flagbench.runners.task import Task, pick, splits_line
@@ -136,6 +137,7 @@ class Benchmark(ABC):
         abilities: What the models that it evaluates can do.
         profiles: How much of each task's data it can evaluate.
         examples: Command lines for ``--help``; empty for general ones.
+        counted: What its volume counts, as the heading of a column.
     """
 
     name: str
@@ -146,6 +148,7 @@ class Benchmark(ABC):
     abilities: frozenset[Ability] = TEXT_ABILITIES
     profiles: Sequence[Profile] = ("full",)
     examples: Sequence[str] = ()
+    counted: str = "texts"
 
     @abstractmethod
     def tasks(self) -> tuple[Task, ...]:
@@ -277,6 +280,14 @@ class Benchmark(ABC):
     def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
         """Remarks on oddities of a task's data, a line each, for ``flagbench validate``; none where that takes long."""
         return ()
+
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """How much there is of a task, found without reading its rows or asking the hub; by default the size alone.
+
+        Raises:
+            BadInput: The dataset is absent, or what is there of it cannot be read.
+        """
+        return Volume(bytes=self.source(task, snapshots).size())
 
     @abstractmethod
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:

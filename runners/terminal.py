@@ -11,6 +11,9 @@ from flagbench import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+WIDE = 180
+"""Columns for tables of tasks, where the output is not a terminal."""
+
 _WIDTH_WITHOUT_TERMINAL = 140
 
 
@@ -37,6 +40,15 @@ def say(console: Console, *lines: str) -> None:
     """Print lines as they are: no markup, no emoji, and no breaks but the terminal's own."""
     for line in lines:
         console.print("\n".join(map(printable, line.split("\n"))), markup=False, emoji=False, soft_wrap=True)
+
+
+def in_units(size: float) -> str:
+    """A number of bytes in decimal units, rounded."""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        del units[0]
+    return f"{size:,.0f} {units[0]}" if size >= 99.95 or units[0] == "B" else f"{size:.3g} {units[0]}"
 
 
 @cache

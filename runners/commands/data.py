@@ -46,12 +46,13 @@ def _data(options: argparse.Namespace) -> int:
 
     benchmark = find_benchmark(options.benchmark)
     root = benchmark.mini_data() if options.mini else options.data
+    request = RunRequest(model="", data=root, mini=options.mini, **selection_of(options))
+    tasks = benchmark.select(request)
     if options.mini and root is None:
         raise BadInput(f"{benchmark.title} has no miniature data: drop --mini, or give a folder with --data")
-    request = RunRequest(model="", data=root, mini=options.mini, **selection_of(options))
     snapshots = Snapshots(root)
     found, faults = [], []
-    for task in benchmark.select(request):
+    for task in tasks:
         try:
             found.append((task, benchmark.data(task, snapshots, request)))
         except NoHub:

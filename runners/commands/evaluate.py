@@ -10,11 +10,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flagbench import BadData, BadInput, printable
+from flagbench import BadData, BadInput, in_one_line, printable
 from flagbench.runners.arguments import add_store_option, any_path, positive, run_path, size
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.terminal import console
+from flagbench.runners.terminal import WIDE, console
 
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import LoadedModels
@@ -282,12 +282,19 @@ def _last_words(progress: Lines | Bars, _: object) -> None:
 def _validate(options: argparse.Namespace) -> int:
     from flagbench.runners.commands.show import show_plan
     from flagbench.runners.run import plan
+    from flagbench.runners.run.expected import measured
 
     code = 0
     for request in requests_of(options):
         with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
-            resolved = plan.resolve(request)
-        show_plan(resolved, console())
+            resolved = plan.resolve(request, strict=False)
+        show_plan(resolved, console(width=WIDE), measured(resolved))
+        for task, fault in resolved.faults:
+            code = max(code, fault.exit_code)
+            print(f"flagbench: {task.name} cannot run: {in_one_line(fault)}", file=sys.stderr)
+        if resolved.faults:
+            every = len(resolved.steps) + len(resolved.faults)
+            print(f"flagbench: {plan.without_data(resolved.faults, every)}", file=sys.stderr)
         for step in resolved.steps:
             for fault in resolved.benchmark.faults(step.task, resolved.snapshots, request):
                 code = BadData.exit_code

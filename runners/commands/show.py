@@ -18,8 +18,10 @@ from flagbench.models.loading.registry import family_names, family_spec, publish
 from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.kinds import RANKED
+from flagbench.runners.commands.volumes import UNKNOWN, cells, time_cell, times, totals, volumes
+from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.task import splits_line
-from flagbench.runners.terminal import say
+from flagbench.runners.terminal import in_units, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.runners.benchmark import Benchmark, DataVerdict
     from flagbench.runners.request import RunRequest
+    from flagbench.runners.run.expected import Measured
     from flagbench.runners.run.finished import Finished
     from flagbench.runners.run.plan import Plan
     from flagbench.runners.store.upkeep import SpaceInfo, Verified
@@ -79,9 +82,8 @@ def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
             say(console, f"flagbench: {record.error}")
 
 
-def show_plan(plan: Plan, console: Console) -> None:
-    """Print everything that ``evaluate`` would do."""
-    spec = plan.model.spec
+def show_plan(plan: Plan, console: Console, measured: Measured | None = None) -> None:
+    """Print everything that ``evaluate`` would do, and how long it may take by the speed of the model."""
     show_model(plan.model, console)
     say(console, f"device    {plan.device}")
     if plan.reranker:
@@ -98,17 +100,32 @@ def show_plan(plan: Plan, console: Console) -> None:
         say(console, f"profile   {plan.request.profile}: a sample of each task that is larger")
     say(console, f"output    {plan.store.folder}")
     say(console, f"cache     {_store(plan.request)}")
+    _show_steps(plan, measured, console)
+    for step in plan.steps:
+        for line in plan.benchmark.remarks(step.task, plan.snapshots, plan.request):
+            say(console, line)
+
+
+def _show_steps(plan: Plan, measured: Measured | None, console: Console) -> None:
+    """The table of a plan's tasks, with what is below it."""
+    spec, counts = plan.model.spec, plan.benchmark.counted
+    tasks = [step.task for step in plan.steps]
+    known = volumes(plan.benchmark, tasks, plan.snapshots, plan.request)
     rows = []
     for step in plan.steps:
         task = step.task
         where = task.dataset if plan.snapshots.root else f"{task.dataset}@{task.revision[:8]}"
         state = step.state + (f" ({step.reason})" if step.reason else "")
-        rows.append([task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where, state])
-    headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", "state"]
-    console.print(_table(f"{plan.benchmark.title}: {counted(len(rows), 'task')}", headings, rows))
-    for step in plan.steps:
-        for line in plan.benchmark.remarks(step.task, plan.snapshots, plan.request):
-            say(console, line)
+        volume = known[task.name]
+        time = UNKNOWN if step.state == "finished" else time_cell(volume, measured, counts)
+        its = [task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where]
+        rows.append([*its, *cells(volume), time, state])
+    headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", counts, "size"]
+    title = f"{plan.benchmark.title}: {counted(len(rows), 'task')}"
+    console.print(_table(title, [*headings, "time", "state"], rows))
+    say(console, f"in all    {totals(plan.benchmark, tasks, known)}")
+    if left := [step.task for step in plan.steps if step.state != "finished"]:
+        say(console, f"time      {times(left, known, measured, counts)}")
 
 
 def _say_left_out(plan: Plan, console: Console, before: str) -> None:
@@ -134,10 +151,18 @@ def show_model(model: Model, console: Console) -> None:
         say(console, f"          and {len(texts) - _INSTRUCTIONS_SHOWN} more, one for each task")
 
 
-def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], console: Console) -> None:
+def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], request: RunRequest, console: Console) -> None:
     """Print the tasks of a benchmark."""
     listing = benchmark.listing(tasks)
-    console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", listing.headings, listing.rows))
+    known = volumes(benchmark, tasks, Snapshots(None), request)
+    # A benchmark may list its own counts.
+    added = [at for at, name in enumerate((benchmark.counted, "size")) if name not in listing.headings]
+    headings = [*listing.headings, *((benchmark.counted, "size")[at] for at in added)]
+    rows = [
+        [*row, *(cells(known[task.name])[at] for at in added)] for row, task in zip(listing.rows, tasks, strict=True)
+    ]
+    console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", headings, rows))
+    say(console, f"in all    {totals(benchmark, tasks, known)}")
     if listing.closing:
         say(console, listing.closing)
 
@@ -177,11 +202,11 @@ def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> Non
     if not spaces:
         say(console, f"the embedding cache is empty: {root}")
         return
-    rows = [[*_kept(info), f"{info.rows:,}", _size(info.bytes), _minute(info.last_used)] for info in spaces]
+    rows = [[*_kept(info), f"{info.rows:,}", in_units(info.bytes), _minute(info.last_used)] for info in spaces]
     headings = ["model", "role", "instruction", "part", "texts", "size", "last used"]
     console.print(_table("embedding cache", headings, rows))
     shards = sum(info.shards for info in spaces)
-    size = _size(sum(info.bytes for info in spaces))
+    size = in_units(sum(info.bytes for info in spaces))
     say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
     say(console, f"cache     {root}")
 
@@ -232,23 +257,14 @@ def _minute(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else ""
 
 
-def _size(size: float) -> str:
-    """A number of bytes in decimal units, rounded."""
-    units = ["B", "kB", "MB", "GB", "TB"]
-    while size >= 999.5 and len(units) > 1:
-        size /= 1000
-        del units[0]
-    return f"{size:,.0f} {units[0]}" if size >= 99.95 or units[0] == "B" else f"{size:.3g} {units[0]}"
-
-
 def _bytes(size: int) -> str:
     """A number of bytes, exact and rounded."""
-    return counted(size, "byte") + (f" ({_size(size)})" if size >= 1000 else "")
+    return counted(size, "byte") + (f" ({in_units(size)})" if size >= 1000 else "")
 
 
 def _store(request: RunRequest) -> str:
     half = ", fp16" if request.store_fp16 else ""
-    return f"{request.store}, at most {_size(request.store_bytes)}{half}" if request.store else "none"
+    return f"{request.store}, at most {in_units(request.store_bytes)}{half}" if request.store else "none"
 
 
 def _apart(spec: ModelSpec, family: ModelSpec | None) -> str:
@@ -270,7 +286,9 @@ def _selectors(spec: ModelSpec, text: str | None = None) -> str:
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table whose cells are shown as they are: square brackets are no markup."""
-    table = Table(*headings, title=escape(title), title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
+    for heading in headings:  # names stay whole, and nothing is cut
+        table.add_column(heading, overflow="fold", no_wrap=heading == "task")
     for row in rows:
         table.add_row(*map(escape, row))
     return table

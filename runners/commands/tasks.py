@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.terminal import console, say
+from flagbench.runners.terminal import WIDE, console, say
 
 
 def add_tasks(parser: Parser, arguments: Sequence[str]) -> None:
@@ -38,7 +38,9 @@ def _tasks(options: argparse.Namespace) -> int:
     benchmark = find_benchmark(options.benchmark)
     some = options.tasks or options.types or options_given(options, benchmark)
     request = RunRequest(model="", skip_missing=True, **selection_of(options))
-    show_tasks(benchmark, benchmark.select(request) if some else benchmark.tasks(), console())
+    # Which tasks own data has, the folder of a flag says: without it, select names the flag.
+    rows = (() if some else benchmark.tasks()) or benchmark.select(request)
+    show_tasks(benchmark, rows, request, console(width=WIDE))
     for line in benchmark.left_out(request) if some else ():
         say(console(), line)
     return 0

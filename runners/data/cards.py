@@ -118,6 +118,20 @@ def each_split(folder: Path) -> Iterator[tuple[str, str, list[Path]]]:
             yield config, split, matching(folder, patterns, split)
 
 
+def download_size(folder: Path) -> int | None:
+    """Bytes to download, as the card of a dataset says it of all its configs; None where it does not.
+
+    Raises:
+        BadData: The card cannot be read.
+    """
+    card = folder / "README.md"
+    info = (_metadata(card) or {}).get("dataset_info") if card.is_file() else None
+    entries = info if isinstance(info, list) else [info]
+    sizes = [entry.get("download_size") if isinstance(entry, dict) else None for entry in entries]
+    known = [size for size in sizes if isinstance(size, int) and not isinstance(size, bool) and size >= 0]
+    return sum(known) if len(known) == len(sizes) else None
+
+
 def _metadata(card: Path) -> dict[str, Any] | None:
     """What is between the lines ``---`` at the top of a card; None where it has none.
 

@@ -24,6 +24,14 @@ _MOST_METADATA = 1 << 12  # bytes; it has three short lines
 _UNREADABLE = "its content is not known"
 
 
+def cached_snapshot(repo: str, commit: str) -> Path | None:
+    """The folder of a dataset in the hub's cache at a commit; None where nothing of it is there."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}" / "snapshots" / commit
+    return folder if COMMIT.fullmatch(commit) and folder.is_dir() else None
+
+
 def commit_of(folder: Path) -> str | None:
     """The commit that every file below a folder is of; None where one of them is not known to be.
 

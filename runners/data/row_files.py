@@ -92,6 +92,20 @@ class RowFile:
             return heading
         return [] if self.kind == "words" else list(next(self.rows(), (0, {}))[1])
 
+    def count(self) -> int:
+        """The number of its rows, which are not looked into.
+
+        Raises:
+            BadData: It cannot be read.
+        """
+        if self.kind == "parquet":
+            with _parquet(self.path) as file:
+                return int(file.metadata.num_rows)
+        if self.kind in ("jsonl", "words"):
+            with self._lines() as lines:
+                return sum(bool(line.strip()) for _, line in lines)
+        return sum(1 for _ in self.rows())
+
     def rows(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Its rows, with the number of each.
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flagbench import AbsentData, BadData, BadInput, NoHub
-from flagbench.files import user_path
+from flagbench.files import shown_files, user_path
 from flagbench.models.loading.hub import download
 from flagbench.runners.data import cards, file_digests
-from flagbench.runners.data.hub_files import COMMIT, commit_of
+from flagbench.runners.data.hub_files import COMMIT, cached_snapshot, commit_of
 from flagbench.runners.data.unlike_files import unlike_file
 
 if TYPE_CHECKING:
@@ -92,6 +92,14 @@ class Source(ABC):
     def is_at(self, revision: str) -> bool:
         """Tell whether all files are known to be those of a commit of the hub; of a branch they never are."""
         return COMMIT.fullmatch(revision) is not None and self.known_commit() == revision
+
+    def size(self) -> int | None:
+        """Bytes of all its files; None where they are not known. Nothing is fetched for that.
+
+        Raises:
+            BadInput: The folder is not there, or its card cannot be read.
+        """
+        return None
 
     def configs(self) -> list[str]:
         """Names of the configs."""
@@ -231,6 +239,11 @@ class HubRepo(Source):
         """See Source."""
         return f"hub {self.repo}@{self.commit}"
 
+    def size(self) -> int | None:
+        """See Source: as the dataset's card says, where it is in the hub's cache."""
+        snapshot = cached_snapshot(self.repo, self.revision)
+        return cards.download_size(snapshot) if snapshot else None
+
     def settings(self) -> dict[str, Any]:
         """See Source: the commit."""
         return {"source": "hub", "commit": self.commit}
@@ -267,6 +280,11 @@ class Folder(Source):
     def where(self) -> str:
         """See Source."""
         return f"folder {self.path}"
+
+    def size(self) -> int | None:
+        """See Source: but for hidden ones."""
+        files = shown_files(self.card(), "remove it", error=BadData)
+        return sum(path.stat().st_size for path in files if path.is_file())
 
     def settings(self) -> dict[str, Any]:
         """See Source: names and bytes of the files."""

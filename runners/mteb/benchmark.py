@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import AbsentData, BadData
-from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Loaded, Outcome
+from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Loaded, Outcome, Volume
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import PROFILES, RunRequest
 from flagbench.runners.task import Task
@@ -39,6 +39,14 @@ class ThroughMteb(Benchmark):
         from flagbench.runners.mteb.loading import mteb_task
 
         return mteb_task(task, self.folders)
+
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """See Benchmark: texts by mteb's statistics, which are of the official data; of a folder what is there."""
+        from flagbench.runners.mteb.volume import counted_texts, published_texts
+
+        source = self.source(task, snapshots)
+        texts = published_texts(task) if snapshots.root is None else counted_texts(task, source.card())
+        return Volume(texts, source.size())
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

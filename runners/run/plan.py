@@ -32,6 +32,9 @@ State = Literal["new", "finished", "again"]
 OTHER_SETTINGS = "settings differ: "
 """How the reason begins to evaluate a task again that has a result with other settings."""
 
+_Fault = tuple[Task, BadInput]
+"""A task that has no usable data, and why."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -83,6 +86,7 @@ class Plan:
         averages: Of the benchmark.
         left_out: Names of tasks whose data is not there, where these may be left out.
         of_data: Labels of averages that the data decides: the benchmark alone does not know them.
+        faults: Tasks that have no usable data, and why; of a plan that is only looked at.
     """
 
     request: RunRequest
@@ -97,6 +101,7 @@ class Plan:
     averages: Averages
     left_out: tuple[str, ...] = ()
     of_data: frozenset[str] = frozenset()
+    faults: Sequence[_Fault] = ()
 
     @property
     def device(self) -> str:
@@ -117,8 +122,12 @@ class Plan:
         return Average(benchmark=self.benchmark.name, label=label, tasks=list(self.averages[label]))
 
 
-def resolve(request: RunRequest) -> Plan:
+def resolve(request: RunRequest, *, strict: bool = True) -> Plan:
     """Resolve tasks, model, device, data and output.
+
+    Args:
+        request: What was asked for.
+        strict: Whether every task needs usable data; else one of them does, and the plan names the faults of others.
 
     Raises:
         BadInput: Anything that would stop the run later and can be seen now.
@@ -168,9 +177,11 @@ def resolve(request: RunRequest) -> Plan:
         )
         return _with_state(made, store, earlier, overwrite=request.overwrite)
 
-    steps, left_out = _with_data(
+    steps, left_out, faults = _with_data(
         tasks, step, lambda task: benchmark.check(task, snapshots, request), skip=request.skip_missing
     )
+    if faults and (strict or not steps):
+        raise _refusal(faults, len(tasks))
     averages = benchmark.averages(request)
     devices = device.names if any(each and each.checkpoint for each in (model, reranker)) else ("cpu",)
     of_data = averages.keys() - benchmark.averages(RunRequest("", benchmark.name, mini=request.mini)).keys()
@@ -187,6 +198,7 @@ def resolve(request: RunRequest) -> Plan:
         averages,
         left_out,
         frozenset(of_data),
+        faults,
     )
     benchmark.check_results(plan)
     return plan
@@ -223,7 +235,7 @@ def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
 
 def _with_data(
     tasks: tuple[Task, ...], step: Callable[[Task], Step], check: Callable[[Task], None], *, skip: bool
-) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+) -> tuple[tuple[Step, ...], tuple[str, ...], tuple[_Fault, ...]]:
     """A step for each task, whose data is usable. That of finished ones is the same as when they were evaluated.
 
     Args:
@@ -233,14 +245,13 @@ def _with_data(
         skip: Whether tasks whose data is not there are left out, unless it is that of all.
 
     Returns:
-        The steps, and the names of the tasks that are left out.
+        The steps, the names of the tasks that are left out, and the tasks that have no usable data.
 
     Raises:
-        BadInput: A task has no usable data.
         NoHub: The hub cannot be reached.
     """
     steps: list[Step] = []
-    faults: list[tuple[Task, BadInput]] = []
+    faults: list[_Fault] = []
     for task in tasks:
         try:
             made = step(task)
@@ -254,15 +265,21 @@ def _with_data(
     absent = [task.name for task, error in faults if isinstance(error, AbsentData)]
     if skip and steps:
         faults = [(task, error) for task, error in faults if task.name not in absent]
+    return tuple(steps), tuple(absent), tuple(faults)
+
+
+def _refusal(faults: Sequence[_Fault], tasks: int) -> BadInput:
+    """What is said of the tasks of a run that have no usable data."""
     if len(faults) == 1:
-        raise faults[0][1]
-    if faults:
-        names = _names(task for task, _ in faults)
-        hint = "choose others with --tasks" + (", or those that are there with --skip-missing" if absent else "")
-        raise BadData(
-            f"{len(faults)} of {len(tasks)} tasks have no usable data ({names}); {hint}. The first: {faults[0][1]}"
-        )
-    return tuple(steps), tuple(absent)
+        return faults[0][1]
+    return BadData(f"{without_data(faults, tasks)}. The first: {faults[0][1]}")
+
+
+def without_data(faults: Sequence[_Fault], tasks: int) -> str:
+    """Count and names of the tasks without usable data among some, and what to do."""
+    absent = any(isinstance(error, AbsentData) for _, error in faults)
+    hint = "choose others with --tasks" + (", or those that are there with --skip-missing" if absent else "")
+    return f"{len(faults)} of {tasks} tasks have no usable data ({_names(task for task, _ in faults)}); {hint}"
 
 
 def _names(tasks: Iterable[Task]) -> str:

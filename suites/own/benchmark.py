@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from flagbench import BadData, BadInput
 from flagbench.models.contract import Role
 from flagbench.results.kinds import RANKED
-from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, text_model
+from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, Volume, text_model
 from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
@@ -48,6 +48,12 @@ _METRICS: Mapping[str, Sequence[str]] = {
 
 _CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
 """mteb's, of retrieval (``AbsTaskRetrieval.k_values``)."""
+
+_TEXTS = frozenset(
+    [("corpus", "text"), ("queries", "text")]
+    + [("rows", what) for what in ("text", "sentence1", "sentence2", "sentences", "query", "positives", "negatives")]
+)
+"""What columns hold that are texts of the model, by what their files hold; a passage and its title are one."""
 
 _FAULTS_SHOWN = 50
 
@@ -115,6 +121,18 @@ class _Own(ThroughMteb):
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark: what is recognised has all its files."""
 
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """See Benchmark: counted in the files of the data set."""
+        from flagbench.runners.data.volume import texts_in
+
+        data = _data_set(task)
+        texts = 0
+        for holds, columns in data.columns.items():
+            files = dict.fromkeys(file for split in data.splits for file in data.files(holds, split))
+            texts += texts_in(files, [name for what, name in columns.items() if (holds, what) in _TEXTS])
+        files_of = (file for files in data.groups.values() for file in files)
+        return Volume(texts, sum(file.path.stat().st_size for file in files_of))
+
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
         from flagbench.results.data_state import DataState
@@ -156,10 +174,13 @@ OWN: Benchmark = _Own()
 
 def _data_sets(request: RunRequest) -> tuple[DataSet, ...]:
     folder = options_of(request, OwnOptions).data_set
+    other = "--mini" if request.mini else "--data" if request.data else ""
+    if other and folder is None:
+        raise BadInput(f"--benchmark own reads --data-set DIR: give the folder with it instead of {other}")
+    if other:
+        raise BadInput(f"--benchmark own reads --data-set: drop {other}")
     if folder is None:
         raise BadInput("--benchmark own needs --data-set DIR, a folder with a data set or with folders of them")
-    if request.data or request.mini:
-        raise BadInput(f"--benchmark own reads --data-set: drop {'--data' if request.data else '--mini'}")
     return find(folder)
 
 

@@ -211,8 +211,8 @@ def test_a_plan_whole(console: Console, request_: RunRequest) -> None:
     ]
     assert "C-MTEB: 2 tasks" in said(console)[7 + len(evidence)]
     assert cells(console) == [
-        ["CovidRetrieval", "Retrieval", "dev", "ndcg_at_10", "none", "mteb/CovidRetrieval", "new"],
-        ["STSB", "STS", "test", "cosine_spearman", "none", "mteb/STSB", "again (as asked for)"],
+        ["CovidRetrieval", "Retrieval", "dev", "ndcg_at_10", "none", "mteb/CovidRetrieval", "100", "20 kB", "—", "new"],
+        ["STSB", "STS", "test", "cosine_spearman", "none", "mteb/STSB", "180", "9.83 kB", "—", "again (as asked for)"],
     ]
 
 
@@ -373,11 +373,11 @@ def test_families_and_published_checkpoints(console: Console) -> None:
 def test_tasks_of_a_benchmark_with_what_stands_below_them(console: Console) -> None:
     benchmark = find_benchmark("cmteb")
     tasks = benchmark.tasks()[:1]
-    show_tasks(benchmark, tasks, console)
+    show_tasks(benchmark, tasks, RunRequest("", "cmteb"), console)
     listing = benchmark.listing(tasks)
     assert said(console)[0].strip() == "C-MTEB: 1 task"
-    assert cells(console) == [list(row) for row in listing.rows]
-    assert said(console)[-1] == listing.closing or not listing.closing
+    assert cells(console) == [[*row, "141,417", "—"] for row in listing.rows]
+    assert said(console)[-1] == (listing.closing or "in all    141,417 texts")
 
 
 def test_what_is_not_a_family_s_is_said_of_a_checkpoint_but_not_whose_it_is() -> None:
