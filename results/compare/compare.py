@@ -138,7 +138,7 @@ def compare(
 
     Args:
         runs: Two or more; the others are compared with the first.
-        allow_differences: Compare tasks even if their data, splits, subsets, queries or main scores differ.
+        allow_differences: Compare tasks even if their data, splits, subsets, items or main scores differ.
         seed: Of the permutations and the resamples.
         tests: Tasks to test, where they do not differ; None for all that can be.
 

@@ -35,7 +35,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-differences",
         action="store_true",
-        help="compare tasks even if their data, splits, subsets, queries or main scores differ (default off)",
+        help="compare tasks even if their data, splits, subsets, items or main scores differ (default off)",
     )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_compare)

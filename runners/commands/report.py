@@ -34,7 +34,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-differences",
         action="store_true",
-        help="compare tasks even if their data, splits, subsets, queries or main scores differ (default off)",
+        help="compare tasks even if their data, splits, subsets, items or main scores differ (default off)",
     )
     _add_language(parser)
     parser.set_defaults(run=_report)

@@ -208,9 +208,9 @@ def test_only_the_published_rows_are_comparable(status: Any, comparable: bool, t
     assert again == saved
     assert again.state == status
     assert content.questions[0].id not in again.answers
-    scores = RunScores.of(tmp_path, [again], None)
+    scores = RunScores.of(tmp_path, [again], {})
     assert ("MLVU-dev_ego" in scores.comparable) == comparable
-    cleaned = RunScores.of(tmp_path, [replace(again, question_set="cleaned")], None)
+    cleaned = RunScores.of(tmp_path, [replace(again, question_set="cleaned")], {})
     assert not cleaned.comparable
 
 
@@ -227,7 +227,7 @@ def test_both_rules_are_told_apart() -> None:
     """``B.`` is read as B by the forgiving rule, and wrong by the official one."""
     contents = [loaded(row.name).content for row in averaged("dev")]
     saved = [Saved.of(each, {question.id: f"{question.gold}." for question in each.questions}) for each in contents]
-    (plain,) = as_dict([RunScores.of(Path("a/org__m/rev"), saved, None)]).values()
+    (plain,) = as_dict([RunScores.of(Path("a/org__m/rev"), saved, {})]).values()
     for task in plain["tasks"].values():
         assert (task["official_accuracy"], task["robust_accuracy"]) == (0.0, 1.0)
         assert task["official_interval"][0] == 0.0 < task["official_interval"][1] < task["robust_interval"][0]

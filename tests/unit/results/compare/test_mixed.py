@@ -172,6 +172,6 @@ def test_a_page_has_no_average_of_such_a_run(language: str) -> None:
 def test_mlvu_has_no_average_of_such_a_set() -> None:
     names = [row.task_name for row in averaged("dev")]
     videos = [task(name, kind="multiple-choice", model={"frames": 8 if at else 16}) for at, name in enumerate(names)]
-    scores = RunScores.of(Path(), [], None, run(*videos, benchmark="mlvu").record)
+    scores = RunScores.of(Path(), [], {}, run(*videos, benchmark="mlvu").record)
     assert scores.mixed == {"dev": "settings differ: frames 16 → 8", "test": ""}
     assert scores.averages("dev") == {"official": None, "robust": None}
