@@ -36,7 +36,7 @@ def add_fuse(parser: Parser, arguments: Sequence[str]) -> None:
         nargs="+",
         type=any_path,
         metavar="RUN",
-        help="two or more results of evaluate --save-predictions, of score, or of AIR-Bench: folder of a run, output "
+        help="two or more results of evaluate --save-predictions, of score or of fuse: folder of a run, output "
         "folder with one run, or run.json",
     )
     how = parser.add_argument_group("how to fuse")

@@ -26,7 +26,7 @@ def add_run_file_score(parser: Parser, arguments: Sequence[str], benchmark: Benc
         type=any_path,
         metavar="RUN",
         help="run file of one task, or folder with one for each: a TREC run, JSON of scores, predictions of mteb or "
-        "search results of AIR-Bench, also .gz",
+        "a file of search_results, also .gz",
     )
     parser.add_argument(
         "--tasks", "--task", type=names, default=(), metavar="A,B", help="names of tasks (default: the only one)"

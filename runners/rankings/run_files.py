@@ -4,7 +4,7 @@
 TREC run                               lines ``qid Q0 docid rank score tag``; as in trec_eval the score orders
 JSON of scores                         ``{qid: {docid: score}}``, which mteb 1 wrote as well
 predictions of mteb                    ``{"mteb_model_meta": …, subset: {split: {qid: {docid: score}}}}``
-search results of AIR-Bench            ``{…, "split": …, "search_results": {qid: {docid: score}}}``
+file of search results                 ``{…, "split": …, "search_results": {qid: {docid: score}}}``
 =====================================  ===================================================================
 
 Any of them may be compressed with gzip. Imported by light modules: nothing heavy here.
@@ -35,8 +35,8 @@ _FIX = "write the run again, or copy it again"
 _GZIP = b"\x1f\x8b"
 _FIELDS = ("query", "Q0", "passage", "rank", "score", "tag")
 _META = "mteb_model_meta"
-_OF_AIR_BENCH = "search_results"
-_TASK_OF_AIR_BENCH = ("benchmark_version", "task_type", "domain", "language")
+_SEARCH_RESULTS = "search_results"
+_TASK_NAMES = ("benchmark_version", "task_type", "domain", "language")
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def read_run_file(path: Path) -> RunFile:
         raise BadData(f"{path} {error}: {_FIX}") from error
     if not isinstance(content, dict):
         raise BadData(f"{path} is a JSON list, and a run file is an object with the results of each query: {_FIX}")
-    if _OF_AIR_BENCH in content:
-        return _of_air_bench(path, content)
+    if _SEARCH_RESULTS in content:
+        return _of_search_results(path, content)
     if _META in content:
         return _of_mteb(path, content)
     return RunFile(path, "JSON of scores", {(None, None): checked(content, str(path))})
@@ -177,12 +177,12 @@ def _of_mteb(path: Path, content: Mapping[str, Any]) -> RunFile:
     return RunFile(path, "predictions of mteb", parts)
 
 
-def _of_air_bench(path: Path, content: Mapping[str, Any]) -> RunFile:
+def _of_search_results(path: Path, content: Mapping[str, Any]) -> RunFile:
     dataset = content.get("dataset_name", content.get("task_name"))
-    names = [*(content.get(key) for key in _TASK_OF_AIR_BENCH), dataset]
+    names = [*(content.get(key) for key in _TASK_NAMES), dataset]
     task = "_".join(map(str, names)) if all(isinstance(name, str) for name in names) else ""
     split = content.get("split", "test")  # version 24.04 has no other
     if not isinstance(split, str):
         raise BadData(f"{path}: split is {split!r:.60}, and should be text: {_FIX}")
-    hits = checked(content[_OF_AIR_BENCH], str(path))
-    return RunFile(path, "search results of AIR-Bench", {(split, None): hits}, task)
+    hits = checked(content[_SEARCH_RESULTS], str(path))
+    return RunFile(path, "file of search results", {(split, None): hits}, task)

@@ -16,7 +16,7 @@ from flagbench.runners.task import Task
 _ENDINGS = frozenset({".gz", ".json", ".run", ".trec", ".tsv", ".txt"})
 _PREDICTIONS = "_predictions"
 _FIX = "leave it out"
-_HEAD = 4_096  # bytes; AIR-Bench's files name their task in the first 300
+_HEAD = 4_096  # bytes; files of search results name their task in the first 300
 _NAMES_ITS_TASK = b'"benchmark_version"'
 
 
@@ -62,7 +62,7 @@ class RunFiles:
         if os.path.lexists(self.path / "flagbench" / "run.json"):
             raise BadInput(
                 f"{self.path} holds the results of a run: name the folder of its rankings there, flagbench/predictions "
-                "(of --save-predictions) or AIR-Bench_…/search_results"
+                "(of --save-predictions) or one of search_results"
             )
         paths = shown_files(self.path, _FIX, error=BadData)
         found = {task.name: _named(task, [path for path in paths if path.parent == self.path]) for task in tasks}
@@ -92,7 +92,7 @@ def parts_of(task: Task, files: Sequence[RunFile]) -> dict[tuple[str, str], Rank
             if len(its) > 1:
                 raise BadData(
                     f"{file.path} does not say of which part of {task.name} it is ({first_few(map('/'.join, its))}): "
-                    "write it as mteb's predictions or AIR-Bench's search results, which say it, or choose one part"
+                    "write it as mteb's predictions or a file of search results, which say it, or choose one part"
                 )
             for part in its:
                 if part in found:

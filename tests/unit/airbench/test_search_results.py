@@ -415,7 +415,7 @@ def test_damaged_archives_are_one_line(tmp_path: Path, monkeypatch: pytest.Monke
 
     # An archive may say less than it holds.
     path.write_bytes(data)
-    monkeypatch.setattr("flagbench.airbench.search_results._LARGEST", 1000)
+    monkeypatch.setattr("flagbench.airbench.search_results.LARGEST", 1000)
     (tmp_path / "b.zip").write_bytes(data)
     with pytest.raises(BadInput, match="more than any search results"):
         sources(tmp_path / "b.zip")
@@ -425,7 +425,7 @@ def test_damaged_archives_are_one_line(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_no_more_of_a_member_is_unpacked_than_results_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small archive may unpack to more than the memory holds, and what it said before need not be what it says."""
-    monkeypatch.setattr(sys.modules[sources.__module__], "_LARGEST", 1_000)
+    monkeypatch.setattr(sys.modules[sources.__module__], "LARGEST", 1_000)
     path = archive_of(tmp_path / "a.zip", ("qa/wiki/zh_default_test.json", "{}"))
     (source,) = sources(path)
     archive_of(path, ("qa/wiki/zh_default_test.json", " " * 20_000_000))
@@ -445,7 +445,7 @@ def test_results_of_just_the_size_allowed_are_read(
     (source,) = sources(archive_of(tmp_path / "a.zip", (name, "{}")))
     results = replace(results_of(dataset(), "test"), hits={"q": {"a": 0.5}})
     archive_of(tmp_path / "a.zip", (name, results.to_json().ljust(size)))
-    monkeypatch.setattr(sys.modules[sources.__module__], "_LARGEST", 1_000)
+    monkeypatch.setattr(sys.modules[sources.__module__], "LARGEST", 1_000)
     if fits:
         assert source.read() == results
         assert len(sources(tmp_path / "a.zip")) == 1

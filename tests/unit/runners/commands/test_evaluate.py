@@ -9,7 +9,7 @@ import pytest
 
 from flagbench.results.record import TaskRecord
 from flagbench.runners.commands import cli
-from flagbench.runners.run import engine, plan
+from flagbench.runners.run import engine
 from flagbench.runners.run.finished import Finished
 from flagbench.runners.run.plan import Plan
 
@@ -56,7 +56,7 @@ def test_each_model_has_a_column_and_the_code_is_that_of_the_worst(
     assert [row[:3] for row in _rows(alone.out)[:2]] == [["task", "type", "flagbench/random"], ["STSB", "STS", "25.00"]]
     assert _rows(alone.out)[0][3:] == ["note"]
     assert "results in flagbench-results/flagbench__random/v1" in alone.err
-    monkeypatch.setattr(plan, "_check_ability", lambda *_: None)
+    monkeypatch.setattr("flagbench.runners.run.models._check_ability", lambda *_: None)
     runs["flagbench/bm25"] = Finished((_record(0.5),), 2)
     shown = {"flagbench/random": "25.00", "flagbench/bm25": "50.00"}
     for models in (list(shown), list(shown)[::-1]):

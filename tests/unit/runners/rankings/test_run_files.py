@@ -52,7 +52,7 @@ def test_all_forms_say_the_same_whatever_they_are_called(tmp_path: Path) -> None
         "TREC run": TREC,
         "JSON of scores": HITS,
         "predictions of mteb": MTEB,
-        "search results of AIR-Bench": {**AIR_BENCH, "split": "test"},
+        "file of search results": {**AIR_BENCH, "split": "test"},
     }
     digests = set()
     for form, content in forms.items():
@@ -68,7 +68,7 @@ def test_all_forms_say_the_same_whatever_they_are_called(tmp_path: Path) -> None
     other = resolved(written(tmp_path / "c", TREC.replace("2.5", "2.6"))).tasks["Some.Task"].digest
     assert other not in digests
     assert made.spec.name == "local/b"
-    assert made.evidence == ("rankings of Some.Task: b.json, search results of AIR-Bench, 2 queries, 3 results",)
+    assert made.evidence == ("rankings of Some.Task: b.json, file of search results, 2 queries, 3 results",)
 
 
 @pytest.mark.parametrize(
