@@ -64,6 +64,6 @@ def tasks_registry() -> Mapping[str, Any]:
 
 def _unlike(error: Exception) -> BadInput:
     return BadInput(
-        f"mteb {metadata.version('mteb')} is not as FlagBench reads it ({error}): pip install '{WANTED}', or the version "
-        "of constraints.txt"
+        f"mteb {metadata.version('mteb')} is not as FlagBench reads it ({error}): pip install '{WANTED}', or the "
+        "version of constraints.txt"
     )
