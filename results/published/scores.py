@@ -64,6 +64,7 @@ class PublishedTable:
         groups: Tasks by the name of the mean that is taken over them.
         headings: Short names of groups, for narrow tables.
         doubts: Known reasons why runs differ from these scores.
+        subsets: Subsets by task that its scores are means over; of a task that is not here that is not looked at.
     """
 
     benchmark: str
@@ -75,6 +76,14 @@ class PublishedTable:
     groups: Mapping[str, Sequence[str]]
     headings: Mapping[str, str] = field(default_factory=dict)
     doubts: Sequence[Doubt] = ()
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def other_subsets(self, task: str, scores: Mapping[str, Mapping[str, float]]) -> str:
+        """The line on a run's scores that are over other subsets than the published ones; empty where they are not."""
+        wanted = set(self.subsets.get(task, ()))
+        if not wanted or all(set(by_subset) == wanted for by_subset in scores.values()):
+            return ""
+        return f"scored over other subsets than the {len(wanted)} that are published"
 
     def of_model(self, model: str, hint: str = "") -> Published:
         """Find the published scores of a model.

@@ -132,7 +132,7 @@ def rank(record: RunRecord, table: PublishedTable) -> Ranking:
     Raises:
         BadInput: No task of the run can be ranked, or those that can ran with different settings.
     """
-    left_out = {task: why for task in table.kinds if (why := _why_not(record, task, table.splits[task]))}
+    left_out = {task: why for task in table.kinds if (why := _why_not(record, task, table))}
     tasks = [task for task in table.kinds if task not in left_out]
     if not tasks:
         ran = {task: why for task, why in left_out.items() if task in record.tasks}
@@ -215,7 +215,7 @@ def _rounded(score: float | None) -> float:
     return round(score, _DECIMALS)
 
 
-def _why_not(record: RunRecord, task: str, splits: Collection[str]) -> str:
+def _why_not(record: RunRecord, task: str, table: PublishedTable) -> str:
     """Why a task cannot be ranked; empty where it can."""
     its = record.tasks.get(task)
     if its is None:
@@ -226,7 +226,7 @@ def _why_not(record: RunRecord, task: str, splits: Collection[str]) -> str:
         return "scored on a part of the data"
     if its.later_error:
         return f"failed when it was last evaluated: {its.later_error}"
-    return _not_comparable(its, splits)
+    return _not_comparable(its, table.splits[task]) or table.other_subsets(task, its.scores)
 
 
 def _not_comparable(its: TaskRecord, splits: Collection[str]) -> str:

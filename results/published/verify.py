@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -156,12 +156,22 @@ def verify(
         raise BadInput(f"nothing is published of {against.model} for {', '.join(chosen)}: choose other --tasks")
     others = {} if only else {name: its.kind for name, its in record.tasks.items() if name not in kinds}
     checked = [
-        _check(record.tasks.get(task), task, kind, against.scores.get(task, {}), (tolerance, near), accept_counts)
+        _over_all_subsets(
+            _check(record.tasks.get(task), task, kind, against.scores.get(task, {}), (tolerance, near), accept_counts),
+            table.other_subsets(task, record.tasks[task].scores) if task in record.tasks else "",
+        )
         for task, kind in {**chosen, **others}.items()
         if task in against.scores or task in record.tasks
     ]
     hints = tuple(_hints(record, against, table.doubts, checked))
     return Verification(record.model, against, table.source, tolerance, near, checked, hints)
+
+
+def _over_all_subsets(checked: Checked, otherwise: str) -> Checked:
+    """The task, which is not compared where it was scored over other subsets than the published ones."""
+    if not otherwise or checked.verdict not in ("OK", "near", "FAIL"):
+        return checked
+    return replace(checked, verdict="not compared", published=None, note=otherwise)
 
 
 def _check(

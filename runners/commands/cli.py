@@ -23,6 +23,7 @@ from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.published import add_rank, add_verify
+from flagbench.runners.commands.reference import add_reference
 from flagbench.runners.commands.report import add_report, add_serve
 from flagbench.runners.commands.tasks import add_tasks
 
@@ -87,6 +88,7 @@ def _parser() -> Parser:
     add_baseline(commands.add_parser("baseline", help="save a run as one file, for check and compare"))
     add_rank(commands.add_parser("rank", help="rank a run among the models with published scores of its benchmark"))
     add_verify(commands.add_parser("verify", help="compare a run with a model's published scores of its benchmark"))
+    add_reference(commands.add_parser("reference", help="make the table of a benchmark's published scores"))
     add_report(commands.add_parser("report", help="write runs as one self-contained HTML page"))
     add_serve(commands.add_parser("serve", help="show all runs under a folder as a local leaderboard"))
     add_models(commands.add_parser("models", help="list the families and the published checkpoints, or show one model"))

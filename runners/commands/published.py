@@ -123,7 +123,10 @@ def published_table(record: RunRecord) -> PublishedTable:
     benchmark = find_benchmark(record.benchmark)
     table = benchmark.published()
     if table is None:
-        raise BadInput(f"{benchmark.title} has no published scores, so a run of it cannot be compared with them")
+        raise BadInput(
+            f"{benchmark.title} has no published scores here, so a run of it cannot be compared with them; flagbench "
+            "reference update makes the tables of mteb's benchmarks"
+        )
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from flagbench.suites.mteb.options import MtebOptions
 if TYPE_CHECKING:
     from flagbench.results.averages import Averages, Parts
     from flagbench.results.published.scores import PublishedTable
+    from flagbench.runners.benchmark import Updated
     from flagbench.suites.mteb.catalogue import Entry
     from flagbench.suites.mteb.named import Definition
 
@@ -182,8 +184,23 @@ class _Named(_Mteb):
         return self._definition.notes
 
     def published(self) -> PublishedTable | None:
+        """See Benchmark: the table that was made of the results repository, else that which comes with C-MTEB."""
+        from flagbench.suites.mteb.reference import table
+
+        shipped = super().published() if self.name == "MTEB(cmn, v1)" else None
+        return table(self.name, self.tasks()) or shipped
+
+    def update_published(self, checkout: Path) -> Updated | None:
         """See Benchmark."""
-        return super().published() if self.name == "MTEB(cmn, v1)" else None
+        from flagbench.suites.mteb.reference import update
+
+        if not self._definition.averages:
+            return None
+        if self._definition.aggregates:
+            raise BadInput(
+                f"{self.title} counts {', '.join(self._definition.aggregates)} as one task, which no table here can"
+            )
+        return update(checkout, self.name, self.tasks())
 
     def _asked(self, request: RunRequest) -> list[Entry]:
         """The tasks of the names and types that a request has; of an aggregate its parts.

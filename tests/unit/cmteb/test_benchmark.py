@@ -1,4 +1,4 @@
-"""C-MTEB and mteb's other tasks as the engine sees them: which are chosen, what they are averaged to, how listed."""
+"""C-MTEB as the engine sees it: which tasks are chosen, what they are averaged to, how they are listed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,16 @@ from dataclasses import replace
 import mteb
 import pytest
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.cmteb.options import CmtebOptions
 from flagbench.runners.benchmark import Listing
 from flagbench.runners.request import RunRequest
-from flagbench.runners.task import Task
-from flagbench.suites.mteb.benchmark import MTEB
-from flagbench.suites.mteb.options import MtebOptions
 from tests.conftest import MINI, ROOT
 
 
 def asked(*tasks: str, group: str = "core", **more: object) -> RunRequest:
     return RunRequest("m", "cmteb", tasks=tasks, options=CmtebOptions(group), **more)  # type: ignore[arg-type]
-
-
-def of_mteb(*tasks: str, subsets: tuple[str, ...] = (), **more: object) -> RunRequest:
-    return RunRequest("m", "mteb", tasks=tasks, options=MtebOptions(subsets), **more)  # type: ignore[arg-type]
 
 
 def test_averages_are_over_each_type_and_over_all_tasks() -> None:
@@ -41,7 +34,6 @@ def test_averages_are_over_each_type_and_over_all_tasks() -> None:
         assert found == wanted
         assert list(found) == list(wanted)
         assert len(found) == 7
-    assert MTEB.averages(of_mteb("SciFact")) == {}
 
 
 def test_the_miniature_data_has_some_of_the_core_tasks() -> None:
@@ -70,46 +62,3 @@ def test_a_list_has_a_row_for_each_task() -> None:
     revision = meta.dataset["revision"][:8]
     assert listing.rows[0] == ["STSB", "STS", "core", meta.dataset["path"], revision, "test", "cosine_spearman"]
     assert listing.closing == Listing([], []).closing == ""
-
-
-def test_a_task_of_mteb_is_as_mteb_has_it() -> None:
-    (row,) = MTEB.select(of_mteb("STS22.v2"))
-    meta = mteb.get_task("STS22.v2").metadata
-    assert row == Task(
-        name="STS22.v2",
-        kind="STS",
-        dataset=meta.dataset["path"],
-        revision=meta.dataset["revision"],
-        splits=("test",),
-        main_score="cosine_spearman",
-        group="mteb",
-        subsets=tuple(meta.hf_subsets),
-    )
-    assert len(row.subsets) > 10
-
-
-def test_subsets_are_chosen_of_tasks_that_have_some() -> None:
-    several, plain = MTEB.select(of_mteb("STS22.v2", "SciFact", subsets=("zh", "fr")))
-    every = MTEB.select(of_mteb("STS22.v2"))[0].subsets
-    assert several.subsets == tuple(each for each in every if each in {"zh", "fr"}) != ()
-    assert plain.subsets == ("default",)
-    with pytest.raises(UnknownName) as caught:
-        MTEB.select(of_mteb("STS22.v2", subsets=("zhh",)))
-    assert str(caught.value).startswith("unknown subset 'zhh'; did you mean zh")
-    assert str(caught.value).endswith(f"; of STS22.v2, which has {', '.join(every)}")
-
-
-@pytest.mark.parametrize(
-    ("request_", "said"),
-    [
-        (of_mteb(), "--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; see flagbench tasks"),
-        (of_mteb("SciFactt"), "unknown task 'SciFactt'; did you mean SciFact"),
-        (of_mteb("SciFact", types=("STS",)), "STS"),
-    ],
-)
-def test_what_cannot_be_chosen_is_one_line(request_: RunRequest, said: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        MTEB.select(request_)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert "flagbench tasks --benchmark mteb" in str(caught.value) or request_.types

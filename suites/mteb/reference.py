@@ -1,0 +1,178 @@
+"""Published scores of a benchmark of mteb: a table that is made of a checkout of mteb's results repository.
+
+``results/<org>__<model>/<revision>/<Task>.json`` holds the scores of a task, as mteb writes them.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from flagbench import BadInput
+from flagbench.files import read_json
+from flagbench.results.published.scores import PublishedTable, read_scores
+from flagbench.results.store import write_atomic
+from flagbench.runners.benchmark import Updated
+from flagbench.runners.request import cache_folder
+from flagbench.runners.task import Task
+
+REPOSITORY = "embeddings-benchmark/results"
+_MAKER = "mteb"
+_FORMER_NAMES = {"map_at_1000": "map"}
+"""What older versions of mteb called a main score."""
+
+Cell = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Revision:
+    """Results of one revision of a model."""
+
+    label: str
+    scores: Mapping[Cell, float]
+    versions: frozenset[str]
+
+
+def place(name: str) -> Path:
+    """The file with the published scores of a benchmark, in the user's cache."""
+    return cache_folder() / "reference" / f"{re.sub('[^a-z0-9.]+', '-', name.lower()).strip('-')}.csv"
+
+
+def table(name: str, rows: Sequence[Task]) -> PublishedTable | None:
+    """The published scores of a benchmark; None where no table of them was made.
+
+    Args:
+        name: Of the benchmark.
+        rows: Its tasks.
+
+    Raises:
+        BadInput: The table is damaged.
+    """
+    path = place(name)
+    if not path.is_file():
+        return None
+    try:
+        file = read_scores(path, _MAKER)
+    except (ValueError, IndexError, OSError, csv.Error) as error:
+        raise BadInput(f"{path} is damaged: make it again with flagbench reference update") from error
+    read = datetime.date.fromtimestamp(path.stat().st_mtime)
+    return PublishedTable(
+        benchmark=name,
+        title=name,
+        source=f"{REPOSITORY}, read {read:%Y-%m-%d}",
+        kinds=file.kinds,
+        splits=file.splits,
+        models=file.models,
+        groups=file.by_kind,
+        subsets={row.name: row.subsets for row in rows},
+    )
+
+
+def update(checkout: Path, name: str, rows: Sequence[Task]) -> Updated:
+    """Make the table anew.
+
+    A cell is a task and split: the mean of the main score over the subsets that the benchmark states, of 6 decimals;
+    blank where one of them was not published. Of several revisions of a model that with the most scores comes first,
+    and the others fill in what it lacks, as mteb joins them.
+
+    Args:
+        checkout: Of the results repository.
+        name: Of the benchmark.
+        rows: Its tasks.
+
+    Raises:
+        BadInput: There are no results of its tasks.
+    """
+    folder = checkout / "results"
+    if not folder.is_dir():
+        raise BadInput(f"{checkout} has no folder results/: name a checkout of https://github.com/{REPOSITORY}")
+    cells = [(row.name, split) for row in rows for split in row.splits]
+    lines: list[list[str]] = []
+    unread: list[str] = []
+    for model in sorted(each for each in folder.iterdir() if each.is_dir()):
+        revisions = [_revision(each, rows, unread) for each in sorted(model.iterdir()) if each.is_dir()]
+        if line := _line(model.name.replace("__", "/", 1), [each for each in revisions if each.scores], cells):
+            lines.append(line)
+    if not lines:
+        raise BadInput(f"{checkout} has no results of {name}: name a checkout of https://github.com/{REPOSITORY}")
+    path = place(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, _csv(name, rows, cells, lines))
+    return Updated(path, len(lines), sum(all(line[3:]) for line in lines), tuple(unread))
+
+
+def _csv(name: str, rows: Sequence[Task], cells: Sequence[Cell], lines: Sequence[Sequence[str]]) -> str:
+    out = io.StringIO()
+    out.write(f"# Published scores of {name}, from {REPOSITORY} on GitHub. Made by flagbench reference update.\n")
+    write = csv.writer(out, lineterminator="\n").writerow
+    kinds = {row.name: row.kind for row in rows}
+    write(["model", "revision", "mteb", *(task for task, _ in cells)])
+    write(["type", "", "", *(kinds[task] for task, _ in cells)])
+    write(["split", "", "", *(split for _, split in cells)])
+    for line in lines:
+        write(line)
+    return out.getvalue()
+
+
+def _line(model: str, revisions: Sequence[_Revision], cells: Sequence[Cell]) -> list[str]:
+    joined: dict[Cell, float] = {}
+    used: list[str] = []
+    versions: set[str] = set()
+    for each in sorted(revisions, key=lambda each: (-len(each.scores), each.label)):
+        if each.scores.keys() - joined.keys():
+            used.append(each.label)
+            versions |= each.versions
+            joined = {**each.scores, **joined}
+    if not joined:
+        return []
+    scores = [f"{joined[cell]:.6f}" if cell in joined else "" for cell in cells]
+    return [model, "+".join(used), "+".join(sorted(versions)), *scores]
+
+
+def _revision(folder: Path, rows: Sequence[Task], unread: list[str]) -> _Revision:
+    scores: dict[Cell, float] = {}
+    versions: set[str] = set()
+    for row in rows:
+        path = folder / f"{row.name}.json"
+        if not path.is_file():
+            continue
+        try:
+            result = read_json(path, "it is left out")
+        except BadInput as error:  # such as one with NaN in it
+            unread.append(str(error))
+            continue
+        found = dict(_scores(result, row))
+        if found:
+            scores |= found
+            versions |= {str(version)} if (version := result["mteb_version"]) else set()
+    return _Revision(folder.name, scores, frozenset(versions))
+
+
+def _scores(result: Any, row: Task) -> Iterator[tuple[Cell, float]]:
+    """The scores of a task by split, where every subset has one."""
+    if not isinstance(result, Mapping) or "mteb_version" not in result or not isinstance(result.get("scores"), Mapping):
+        return
+    for split in row.splits:
+        entries = result["scores"].get(split)
+        if not isinstance(entries, list):
+            continue
+        known = {each.get("hf_subset"): _main(each, row.main_score) for each in entries if isinstance(each, Mapping)}
+        found = [known.get(subset) for subset in row.subsets]
+        values = [value for value in found if value is not None]
+        if len(values) == len(found):
+            yield (row.name, split), fmean(values)
+
+
+def _main(entry: Mapping[str, Any], metric: str) -> float | None:
+    for name in (metric, _FORMER_NAMES.get(metric, metric)):
+        value = entry.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1:
+            return float(value)
+    return None

@@ -1,0 +1,88 @@
+"""Tasks of mteb by name as the engine sees them: which are chosen, with which subsets, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mteb
+import pytest
+from mteb.abstasks import AbsTaskRetrieval
+from mteb.get_tasks import _TASKS_REGISTRY
+
+from flagbench import BadInput, UnknownName
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.request import RunRequest
+from flagbench.runners.task import Task
+from flagbench.suites.mteb.benchmark import MTEB
+from flagbench.suites.mteb.options import MtebOptions
+
+
+def of_mteb(*tasks: str, subsets: tuple[str, ...] = (), **more: object) -> RunRequest:
+    return RunRequest("m", "mteb", tasks=tasks, options=MtebOptions(subsets), **more)  # type: ignore[arg-type]
+
+
+def test_a_task_of_mteb_is_as_mteb_has_it() -> None:
+    assert MTEB.averages(of_mteb("STS22.v2")) == {}
+    (row,) = MTEB.select(of_mteb("STS22.v2"))
+    meta = mteb.get_task("STS22.v2").metadata
+    assert row == Task(
+        name="STS22.v2",
+        kind="STS",
+        dataset=meta.dataset["path"],
+        revision=meta.dataset["revision"],
+        splits=("test",),
+        main_score="cosine_spearman",
+        group="mteb",
+        subsets=tuple(meta.hf_subsets),
+    )
+    assert len(row.subsets) > 10
+
+
+def test_subsets_are_chosen_of_tasks_that_have_some() -> None:
+    several, plain = MTEB.select(of_mteb("STS22.v2", "SciFact", subsets=("zh", "fr")))
+    every = MTEB.select(of_mteb("STS22.v2"))[0].subsets
+    assert several.subsets == tuple(each for each in every if each in {"zh", "fr"}) != ()
+    assert plain.subsets == ("default",)
+    with pytest.raises(UnknownName) as caught:
+        MTEB.select(of_mteb("STS22.v2", subsets=("zhh",)))
+    assert str(caught.value).startswith("unknown subset 'zhh'; did you mean zh")
+    assert str(caught.value).endswith(f"; of STS22.v2, which has {', '.join(every)}")
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (of_mteb(), "--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; see flagbench tasks"),
+        (of_mteb("SciFactt"), "unknown task 'SciFactt'; did you mean SciFact"),
+        (of_mteb("SciFact", types=("STS",)), "STS"),
+    ],
+)
+def test_what_cannot_be_chosen_is_one_line(request_: RunRequest, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        MTEB.select(request_)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "flagbench tasks --benchmark mteb" in str(caught.value) or request_.types
+
+
+@pytest.mark.parametrize("profile", ["full", "quick"])
+def test_a_task_that_cannot_be_drawn_from_is_refused_when_it_is_chosen(profile: Any) -> None:
+    request = RunRequest("m", "mteb", tasks=("STSBenchmark", "Tatoeba"), options=MtebOptions(), profile=profile)
+    if profile == "full":
+        assert [task.name for task in MTEB.select(request)] == ["STSBenchmark", "Tatoeba"]
+        return
+    with pytest.raises(BadInput, match=r"^--profile quick cannot draw from Tatoeba \(BitextMining, f1\): leave it out"):
+        MTEB.select(request)
+
+
+def test_a_task_that_reads_its_rows_in_a_way_of_its_own_needs_its_repo_alone(tmp_path: Path) -> None:
+    """Nothing is known of its configs and splits."""
+    assert _TASKS_REGISTRY["BelebeleRetrieval"].load_data is not AbsTaskRetrieval.load_data
+    (row,) = MTEB.select(RunRequest("m", "mteb", tasks=("BelebeleRetrieval",), options=MtebOptions()))
+    request = RunRequest("m", "mteb", options=MtebOptions())
+    with pytest.raises(BadInput):
+        MTEB.check(row, Snapshots(tmp_path), request)
+    (tmp_path / row.dataset).mkdir(parents=True)
+    (tmp_path / row.dataset / "any.txt").touch()
+    MTEB.check(row, Snapshots(tmp_path), request)
