@@ -1,7 +1,7 @@
 """Search over up to a million passages: time, memory, and the very ranking of brute force.
 
     python benchmarks/scale.py [--passages 1000000] [--queries 1000] [--rounds 1] [--without-mteb]
-        [--retrieval dense|sparse|hybrid]
+        [--retrieval dense|sparse|hybrid] [--own]
 
 The encoder is the fake one: a Gaussian vector of 384 numbers for each text. Each size is a process of its own, of
 FlagBench with an empty store, with the store that this leaves, and of mteb's own search over the same vectors. What is
@@ -9,6 +9,9 @@ compared is the time outside the encoder.
 
 With ``sparse`` and ``hybrid`` (the weighted union of both lists) a passage also has up to 60 lexical weights and a
 query up to 12, of 250,000 tokens some of which are frequent; mteb searches neither.
+
+With ``--own`` the same texts are also evaluated as own data, from files in BEIR's layout to the result files: what that
+takes beyond the search is reading, checking and scoring.
 """
 
 from __future__ import annotations
@@ -78,6 +81,45 @@ def ours(passages: int, queries: int, store: str, retrieval: str) -> dict[str, A
         "peak": peak,
         "right": _like_brute_force(run, spec, passages, queries),
     }
+
+
+def own(folder: str, store: str) -> dict[str, Any]:
+    """A whole evaluation of own data."""
+    before_imports = resident()
+    from flagbench.models.loading.resolve import LoadedModels
+    from flagbench.runners.progress import Silent
+    from flagbench.runners.request import RunRequest
+    from flagbench.runners.run import engine, plan
+    from flagbench.suites.own.options import OwnOptions
+
+    with tempfile.TemporaryDirectory() as output, LoadedModels() as loaded:
+        request = RunRequest(
+            "flagbench/random", "own", options=OwnOptions(Path(folder)), output=Path(output), store=Path(store)
+        )
+        started = time.perf_counter()
+        (record,) = engine.run(plan.resolve(request), Silent(), loaded).records
+        elapsed = time.perf_counter() - started
+    if record.status != "success":
+        raise SystemExit(record.error)
+    return {
+        "seconds": elapsed,
+        "outside": elapsed - record.seconds["encode"],
+        "stages": record.seconds,
+        "interpreter": before_imports,
+        "peak": resident(),
+    }
+
+
+def write_own(folder: Path, passages: int, queries: int) -> None:
+    """The texts in BEIR's layout; a query has one relevant passage."""
+    (folder / "qrels").mkdir(parents=True)
+    for name, kind, count in (("corpus", "passage", passages), ("queries", "query", queries)):
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            for id_, text in zip(ids_of(kind[0], count), texts_of(kind, count), strict=True):
+                file.write(json.dumps({"_id": id_, "text": text}) + "\n")
+    with (folder / "qrels" / "test.tsv").open("w", encoding="utf-8") as file:
+        file.write("query-id\tcorpus-id\tscore\n")
+        file.writelines(f"q{number}\tp{number % passages}\t1\n" for number in range(queries))
 
 
 def _model(spec: Any) -> Any:
@@ -225,6 +267,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--without-mteb", action="store_true")
+    parser.add_argument("--own", action="store_true", help="evaluate the same texts as own data too (default off)")
     parser.add_argument("--retrieval", choices=("dense", "sparse", "hybrid"), default="dense")
     options = parser.parse_args()
     with_mteb = options.retrieval == "dense" and not options.without_mteb
@@ -236,14 +279,19 @@ def main() -> None:
                 shutil.rmtree(f"{scratch}/store", ignore_errors=True)
                 sides = ["empty store", "warm store"]
                 sides += ["mteb"] if size == sizes[-1] and with_mteb else []
+                if options.own:
+                    sides += ["own data, empty store", "own data, warm store"]
+                    shutil.rmtree(f"{scratch}/own", ignore_errors=True)
+                    write_own(Path(scratch) / "own", size, options.queries)
                 for side in sides:
                     log = Path(scratch) / "log"
                     counts = [str(size), str(options.queries)]
-                    what = (
-                        ["--theirs", *counts]
-                        if side == "mteb"
-                        else ["--ours", *counts, f"{scratch}/store", options.retrieval]
-                    )
+                    if side == "mteb":
+                        what = ["--theirs", *counts]
+                    elif side.startswith("own"):
+                        what = ["--own-data", f"{scratch}/own", f"{scratch}/store-of-own-{number}-{size}"]
+                    else:
+                        what = ["--ours", *counts, f"{scratch}/store", options.retrieval]
                     seconds_of([sys.executable, __file__, *what], log)
                     figures = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
                     print(f"round {number + 1}: {side}, {size:,}: {figures}", file=sys.stderr, flush=True)
@@ -279,6 +327,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--ours", passages, queries, store, retrieval]:
             print(json.dumps(ours(int(passages), int(queries), store, retrieval)))
+        case ["--own-data", folder, store]:
+            print(json.dumps(own(folder, store)))
         case ["--theirs", passages, queries]:
             print(json.dumps(theirs(int(passages), int(queries))))
         case _:

@@ -252,9 +252,14 @@ def _sets(data: DataSet, split: str, columns: Mapping[str, str], report: Report)
             report(f"{file.place(number)} has not one label for each text in column {columns['labels']}: {_FIX}")
             continue
         labels = [_label(file, number, row, columns["labels"], value, report) for value in listed]
-        if None not in labels:
-            made["sentences"].append(texts)
-            made["labels"].append(list(map(str, labels)))
+        if None in labels:
+            continue
+        named = list(map(str, labels))
+        if len(set(named)) < 2:  # any clustering of them has the best score
+            report(f"{file.place(number)} has one label alone for all texts in column {columns['labels']}: {_FIX}")
+            continue
+        made["sentences"].append(texts)
+        made["labels"].append(named)
     return made
 
 
