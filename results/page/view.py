@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from flagbench import printable
-from flagbench.results.averages import Averages, Parts, alike, average, tasks_of, weights
+from flagbench.results.averages import Averages, Parts, tasks_of
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
-from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.page import facts
-from flagbench.results.page.boards import FULL, Board, averages_over, boards, in_mini, parts_of
+from flagbench.results.page.boards import Board, boards, in_mini
+from flagbench.results.page.officials import Official, officials
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
@@ -64,25 +64,6 @@ class Benchmark:
     def is_mini(self, record: TaskRecord) -> bool:
         """Tell whether a task ran over the miniature data."""
         return in_mini(record, self.mini)
-
-
-@dataclass(frozen=True)
-class Official:
-    """An average as its benchmark takes it.
-
-    Attributes:
-        label: Benchmark and average.
-        score: Over all its tasks; None while one is missing, and where they ran with different settings.
-        tasks: How many it is made of.
-        missing: Those without a whole score.
-        mixed: The line on settings that differ between its tasks; empty where none do.
-    """
-
-    label: str
-    score: float | None
-    tasks: int
-    missing: tuple[str, ...]
-    mixed: str = ""
 
 
 @dataclass(frozen=True)
@@ -349,33 +330,6 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
         seconds=facts.seconds(run),
         finished=facts.finished(run),
     )
-
-
-def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
-    """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest.
-
-    Tasks over miniature data and samples are in averages of their own, which say so.
-    """
-    made = []
-    recorded = recorded_averages(run.record.tasks.values())
-    parts = parts_of(run, benchmarks, recorded)
-    order = list(dict.fromkeys([*benchmarks, *recorded]))
-    for name, label, profile in sorted((part for part in parts if part[1]), key=lambda part: order.index(part[0])):
-        tasks = parts[name, label, profile]
-        averages = averages_over(name, profile, benchmarks, recorded)
-        of = weights(averages, label) if label in averages else alike(tasks)
-        whole = {
-            each: record.score
-            for each, record in tasks.items()
-            if record.status == "success" and record.score is not None
-        }
-        missing = tuple(each for each in of if each not in whole)
-        mixed = settings_mixed((tasks[each] for each in of if each in whole), run.record.spec)
-        score = None if missing or mixed else average(of, whole)
-        named = benchmarks[name].title if name in benchmarks else printable(name)
-        title = " ".join([named, *([] if profile == FULL else [profile]), label])
-        made.append(Official(title, score, len(of), missing, mixed))
-    return made
 
 
 def _task_view(key: str, at: int, comparison: Comparison, its: Mapping[tuple[int, str], Worst]) -> TaskView:

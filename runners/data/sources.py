@@ -8,23 +8,19 @@ local folders of one name, whose README names configs, for the same data and ret
 from __future__ import annotations
 
 import functools
-import logging
 import os
-import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from flagbench import AbsentData, BadData, BadInput, NoHub
 from flagbench.files import shown_files, user_path
 from flagbench.models.loading.hub import download
 from flagbench.runners.data import cards, file_digests
 from flagbench.runners.data.hub_files import COMMIT, cached_snapshot, commit_of
-from flagbench.runners.data.unlike_files import unlike_file
+from flagbench.runners.data.streams import read_or_refuse, stream_files, tables_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,13 +28,7 @@ if TYPE_CHECKING:
 
     from flagbench.runners.data.texts import TextColumn
 
-_ROWS_A_READ = 20_000
 _TEXT = "text"
-_COMPRESSIONS = {".gz", ".bz2", ".xz", ".zst"}
-_NAMES_FILE = re.compile(r"Failed to .*?'(.+?)' with error ")
-"""What ``datasets`` logs of a file that it cannot read (packaged_modules/json/json.py, parquet/parquet.py in 4.x)."""
-
-_Read = TypeVar("_Read")
 
 
 class Source(ABC):
@@ -109,7 +99,7 @@ class Source(ABC):
         from datasets.inspect import get_dataset_config_names  # only for what a card does not say
 
         folder = self.files("*")
-        return _read_or_refuse(folder, lambda: list(get_dataset_config_names(str(folder))))
+        return read_or_refuse(folder, lambda: list(get_dataset_config_names(str(folder))))
 
     def splits(self, config: str | None) -> list[str]:
         """Names of the splits of a config."""
@@ -119,7 +109,7 @@ class Source(ABC):
         from datasets.inspect import get_dataset_split_names  # only for what a card does not say
 
         folder = self.files("*")
-        return _read_or_refuse(folder, lambda: list(get_dataset_split_names(str(folder), config_name=config)))
+        return read_or_refuse(folder, lambda: list(get_dataset_split_names(str(folder), config_name=config)))
 
     def read(self, config: str | None, split: str) -> Dataset:
         """All rows of a split, in memory.
@@ -137,12 +127,12 @@ class Source(ABC):
 
         def rows() -> Dataset:
             rows = stream()
-            tables = list(_tables(rows))
+            tables = list(tables_of(rows))
             if not tables:
                 raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
             return InMemoryRows.of(pa.concat_tables(tables, promote_options="default"), rows.features)
 
-        return _read_or_refuse(folder, rows, files)
+        return read_or_refuse(folder, rows, files)
 
     def read_texts(self, config: str | None, split: str, columns: Sequence[str]) -> dict[str, TextColumn]:
         """Columns of strings of a split, for splits of any size: the rows lie in a temporary file.
@@ -164,11 +154,11 @@ class Source(ABC):
 
         def chosen() -> Iterator[pa.Table]:
             begin = 0
-            for table in _tables(stream()):
+            for table in tables_of(stream()):
                 yield _strings(table, schema, f"{folder}: split '{split}'", begin)
                 begin += len(table)
 
-        table = _read_or_refuse(folder, lambda: on_disk(chosen(), schema), files)
+        table = read_or_refuse(folder, lambda: on_disk(chosen(), schema), files)
         return {column: TextColumn(table.column(column)) for column in columns}
 
     def _stream(
@@ -192,7 +182,7 @@ class Source(ABC):
             return whole, lambda: load_dataset(str(whole), name=config, split=split, streaming=True), files
         folder = self.files(*(pattern.replace("**/", "*") for pattern in named[split]))
         named_files = functools.partial(cards.matching, folder, named[split], split)
-        return folder, lambda: _stream_files(named_files()), named_files
+        return folder, lambda: stream_files(named_files()), named_files
 
 
 @dataclass(frozen=True)
@@ -327,10 +317,6 @@ class Snapshot(Folder):
         return f"dataset {self.repo} is not in {self.root}: {self.path} does not exist"
 
 
-def _tables(stream: IterableDataset) -> Iterator[pa.Table]:
-    return (table for table in stream.with_format("arrow").iter(batch_size=_ROWS_A_READ) if len(table))
-
-
 def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.Table:
     """The columns of a schema, as strings; each row must have a value."""
     import pyarrow as pa
@@ -350,66 +336,3 @@ def _strings(table: pa.Table, schema: pa.Schema, where: str, begin: int) -> pa.T
                 "(counted from 0); fix the data"
             )
     return table.select(schema.names).cast(schema)
-
-
-def _read_or_refuse(folder: Path, read: Callable[[], _Read], files: Callable[[], Sequence[Path]] = lambda: ()) -> _Read:
-    """Run a read of ``datasets`` and turn what it raises into one line, which names the file.
-
-    That is the one that its log names, else the first of the files that does not go with those before it.
-    """
-    with _logged() as lines, _without_torch():
-        try:
-            return read()
-        except BadInput:
-            raise
-        except Exception as error:  # datasets, pyarrow, pandas and fsspec each raise their own
-            reason = str(error).strip().splitlines()
-            message = reason[0] if reason else type(error).__name__
-            named = [found[1] for found in map(_NAMES_FILE.match, lines) if found]
-            unlike = "" if named else unlike_file(files, lambda file: _tables(_stream_files([file])))
-            raise BadData(
-                unlike or f"{named[0] if named else folder} cannot be read as a dataset: {message}"
-            ) from error
-
-
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    """What ``datasets`` logs, instead of its place on the terminal beside the line that says the same."""
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("datasets")
-    before, logger.handlers = logger.handlers, [handler]
-    try:
-        yield lines
-    finally:
-        logger.handlers = before
-
-
-@contextmanager
-def _without_torch() -> Iterator[None]:
-    """While it lasts, ``datasets`` imports no torch for rows that it streams: they are shared with no workers of it."""
-    if "datasets" not in sys.modules:
-        yield
-        return
-    import datasets
-
-    there = datasets.config.TORCH_AVAILABLE
-    datasets.config.TORCH_AVAILABLE = there and "torch" in sys.modules
-    try:
-        yield
-    finally:
-        datasets.config.TORCH_AVAILABLE = there
-
-
-def _stream_files(files: Sequence[Path]) -> IterableDataset:
-    """The rows of the files of one split, read by the datasets module for their ending."""
-    from datasets.load import load_dataset
-    from datasets.packaged_modules import _EXTENSION_TO_MODULE
-
-    endings = [suffix for suffix in files[0].suffixes if suffix not in _COMPRESSIONS]
-    ending = endings[-1] if endings else ""
-    if ending not in _EXTENSION_TO_MODULE:
-        raise BadData(f"{files[0]}: rows in files of this kind are not read")
-    module, options = _EXTENSION_TO_MODULE[ending]
-    return load_dataset(module, data_files=[str(path) for path in files], split="train", streaming=True, **options)

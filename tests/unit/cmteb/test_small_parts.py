@@ -43,6 +43,8 @@ TASKS = {task.name: task for task in CMTEB.tasks()}
 class _Asked:
     """A retriever that keeps what it was asked for."""
 
+    replays = False
+
     def __init__(self) -> None:
         self.calls: list[Any] = []
 

@@ -11,8 +11,9 @@ import pytest
 from flagbench.results.data_state import DataState
 from flagbench.results.page import LANGUAGES, Language
 from flagbench.results.page.boards import Board, boards
+from flagbench.results.page.officials import officials
 from flagbench.results.page.render import page
-from flagbench.results.page.view import SHOWN, Benchmark, leaderboards, officials
+from flagbench.results.page.view import SHOWN, Benchmark, leaderboards
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
 from tests.unit.page_tree import read_page

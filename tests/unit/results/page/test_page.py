@@ -11,7 +11,8 @@ import pytest
 from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.page import render
-from flagbench.results.page.view import SHOWN, groups, look, officials
+from flagbench.results.page.officials import officials
+from flagbench.results.page.view import SHOWN, groups, look
 from flagbench.results.runs import find_all
 from flagbench.results.table import rows
 from flagbench.results.values import Values

@@ -154,7 +154,7 @@ def test_every_column_has_its_heading(console: Console, request_: RunRequest) ->
     show_models(console)
     headings = [[cell.strip() for cell in line.strip("┃").split("┃")] for line in said(console) if line[:1] == "┃"]
     assert headings == [
-        ["task", "type", "splits", "main score", "instruction added to", "dataset", "state"],
+        ["task", "type", "splits", "main score", "instruction added to", "dataset", "texts", "size", "time", "state"],
         ["model", "role", "instruction", "part", "texts", "size", "last used"],
         ["family", "settings", "instruction added to"],
         ["model", "family", "revision", "overrides", "licence"],

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadData
-from flagbench.runners.data import cards, sources
+from flagbench.runners.data import cards, sources, streams
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder, HubRepo, Snapshot
 
@@ -115,7 +115,7 @@ def test_a_row_without_a_value_is_named_by_its_number_in_the_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
 ) -> None:
     """Whichever piece of the split it is read in, here of two rows."""
-    monkeypatch.setattr(sources, "_ROWS_A_READ", 2)
+    monkeypatch.setattr(streams, "_ROWS_A_READ", 2)
     rows = [{"id": str(number), "text": None if number == missing else f"text {number}"} for number in range(5)]
     (tmp_path / "test.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     folder = Folder(tmp_path)

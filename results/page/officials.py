@@ -1,0 +1,63 @@
+"""Averages of a run as its benchmarks take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flagbench import printable
+from flagbench.results.averages import alike, average, weights
+from flagbench.results.compare.settings import settings_mixed
+from flagbench.results.page.boards import FULL, averages_over, parts_of
+from flagbench.results.recorded_averages import recorded_averages
+from flagbench.results.runs import Run
+
+if TYPE_CHECKING:
+    from flagbench.results.page.view import Benchmark
+
+
+@dataclass(frozen=True)
+class Official:
+    """An average as its benchmark takes it.
+
+    Attributes:
+        label: Benchmark and average.
+        score: Over all its tasks; None while one is missing, and where they ran with different settings.
+        tasks: How many it is made of.
+        missing: Those without a whole score.
+        mixed: The line on settings that differ between its tasks; empty where none do.
+    """
+
+    label: str
+    score: float | None
+    tasks: int
+    missing: tuple[str, ...]
+    mixed: str = ""
+
+
+def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
+    """The averages of benchmarks that a run has a task of; of those that lie in one another, the largest.
+
+    Tasks over miniature data and samples are in averages of their own, which say so.
+    """
+    made = []
+    recorded = recorded_averages(run.record.tasks.values())
+    parts = parts_of(run, benchmarks, recorded)
+    order = list(dict.fromkeys([*benchmarks, *recorded]))
+    for name, label, profile in sorted((part for part in parts if part[1]), key=lambda part: order.index(part[0])):
+        tasks = parts[name, label, profile]
+        averages = averages_over(name, profile, benchmarks, recorded)
+        of = weights(averages, label) if label in averages else alike(tasks)
+        whole = {
+            each: record.score
+            for each, record in tasks.items()
+            if record.status == "success" and record.score is not None
+        }
+        missing = tuple(each for each in of if each not in whole)
+        mixed = settings_mixed((tasks[each] for each in of if each in whole), run.record.spec)
+        score = None if missing or mixed else average(of, whole)
+        named = benchmarks[name].title if name in benchmarks else printable(name)
+        title = " ".join([named, *([] if profile == FULL else [profile]), label])
+        made.append(Official(title, score, len(of), missing, mixed))
+    return made
