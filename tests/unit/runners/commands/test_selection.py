@@ -157,7 +157,7 @@ def test_lists_take_the_flags_that_choose_tasks() -> None:
     }
     assert {name: flags for name, flags in found.items() if flags} == {
         "cmteb": ["--group"],
-        "mteb": ["--subsets"],
+        "mteb": ["--subsets", "--languages", "--domains"],
         "air-bench": ["--benchmark-version", "--domains", "--languages", "--datasets", "--splits"],
         "mlvu": ["--sets"],
         "own": ["--data-set"],
