@@ -40,7 +40,11 @@ def add_selection_flags(parser: Parser, arguments: Sequence[str]) -> argparse._A
     known = benchmark_names() if _HELP & set(arguments) else tuple(OWN)
     what = parser.add_argument_group("what to run")
     what.add_argument(
-        "--benchmark", default=DEFAULT, metavar="NAME", help=f"benchmark, one of {', '.join(known)} (default {DEFAULT})"
+        "--benchmark",
+        default=DEFAULT,
+        metavar="NAME",
+        help='benchmark: one of mteb\'s by its name, such as beir or "MTEB(eng, v2)", or one of '
+        f"{', '.join(known)} (default {DEFAULT})",
     )
     what.add_argument(
         "--tasks",

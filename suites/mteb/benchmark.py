@@ -35,7 +35,7 @@ class _Mteb(ThroughMteb):
     examples: Sequence[str] = (
         "flagbench evaluate BAAI/bge-m3 --benchmark mteb --tasks SciFact,NFCorpus",
         "flagbench evaluate BAAI/bge-m3 --benchmark mteb --types sts --languages zh,en",
-        'flagbench evaluate ./checkpoint-2000 --benchmark "MTEB(eng, v2)" --output results',
+        "flagbench evaluate ./checkpoint-2000 --benchmark mteb --tasks STS12 --output results",
     )
 
     def named(self, name: str) -> Benchmark | None:
@@ -113,12 +113,14 @@ class _Mteb(ThroughMteb):
 
         options = options_of(request, MtebOptions)
         every = tuple(entry.row for entry in found)
-        rows = {row.name for row in pick(every, names=(), kinds=request.types, group="mteb", hint=self._hint)}
-        left = [entry for entry in found if entry.row.name in rows]
+        names = {row.name for row in pick(every, names=(), kinds=request.types, group="mteb", hint=self._hint)}
         if options.domains:
-            left = list(in_domains(left, options.domains, self._hint))
+            names &= {entry.row.name for entry in in_domains(found, options.domains, self._hint)}
         if options.languages:
-            left = list(in_languages(left, options.languages, self._hint))
+            found = in_languages(found, options.languages, self._hint)
+        left = [entry for entry in found if entry.row.name in names]
+        if not left:
+            raise BadInput(f"no task of {self.title} is left: drop --types, --languages or --domains")
         if options.subsets:
             left = [in_subsets(entry, options.subsets) for entry in left]
         return drawable(tuple(entry.row for entry in left), request)
@@ -134,8 +136,8 @@ class _Named(_Mteb):
         self.title_separator = definition.title_separator
         self.examples = (
             f'flagbench evaluate BAAI/bge-m3 --benchmark "{self.name}"',
-            f'flagbench evaluate ./checkpoint-2000 --benchmark "{self.name}" --types retrieval --output results',
-            f'flagbench tasks --benchmark "{self.name}"',
+            f'flagbench evaluate ./checkpoint-2000 --benchmark "{self.name}" --output results',
+            f'flagbench evaluate ./checkpoint-2000 --benchmark "{self.name}" --skip-missing --data ./hub-snapshots',
         )
         self._definition = definition
         self._closing = "; ".join(definition.notes)

@@ -137,19 +137,15 @@ def in_languages(found: Sequence[Entry], languages: Sequence[str], hint: str) ->
     Raises:
         UnknownName: No task has a language.
     """
-    wanted, known = set(languages), set[str]()
-    chosen = []
-    for entry in found:
-        subsets = []
-        for subset in entry.row.subsets:
-            codes = _spellings(entry.metadata.hf_subsets_to_langscripts.get(subset, ()))
-            known |= codes
-            subsets += [subset] if codes & wanted else []
-        if subsets:
-            chosen.append(replace(entry, row=replace(entry.row, subsets=tuple(subsets))))
+    codes = [{subset: _spellings(entry, subset) for subset in entry.row.subsets} for entry in found]
+    known = {code for by_subset in codes for its in by_subset.values() for code in its}
     for language in languages:
         if language not in known:
             raise UnknownName("language", language, known, hint)
+    chosen = []
+    for entry, by_subset in zip(found, codes, strict=True):
+        if subsets := tuple(subset for subset, its in by_subset.items() if its & set(languages)):
+            chosen.append(replace(entry, row=replace(entry.row, subsets=subsets)))
     return tuple(chosen)
 
 
@@ -188,6 +184,7 @@ def _why_not(metadata: Any) -> str:
     return "" if metadata.is_public is not False else "data is not public"
 
 
-def _spellings(codes: Iterable[str]) -> set[str]:
-    """The names of languages that are given as ``cmn-Hans``."""
+def _spellings(entry: Entry, subset: str) -> set[str]:
+    """The names of the languages of a subset, which mteb gives as ``cmn-Hans``."""
+    codes = entry.metadata.hf_subsets_to_langscripts.get(subset, ())
     return {name for code in codes for name in (code, code.partition("-")[0], iso_639_1(code)) if name}

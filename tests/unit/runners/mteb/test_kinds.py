@@ -108,3 +108,23 @@ def test_a_type_is_scored_as_mteb_scores_it(name: str) -> None:
     for split, by_subset in theirs(loaded_task(name)).items():
         assert found.scores[split] == pytest.approx(by_subset, abs=1e-6)
     assert f"{row.name}.json" in found.files
+
+
+@pytest.mark.parametrize("separator", [" ", "\n"])
+def test_a_benchmark_says_what_stands_between_a_title_and_its_text(separator: str) -> None:
+    heard: set[str] = set()
+
+    class Heard(FakeEncoder):
+        def encode(self, texts: Any, *, role: Any, **more: Any) -> Any:
+            heard.update(texts if role == "passage" else ())
+            return super().encode(texts, role=role, **more)
+
+    task = loaded_task("MockRetrievalTask")
+    about = task.metadata
+    row = Task(about.name, about.type, "o/d", "1", ("test",), about.main_score, "mteb", about.hf_subsets)
+    loaded = Loaded(row, DataVerdict("own", (), "here"), task)
+    evaluate(loaded, EvaluatedModel(Heard(SPEC)), Silent(), None, separator)
+    corpus = task.dataset["default"]["test"]["corpus"]
+    titled = {f"{each['title']}{separator}{each['text']}" for each in corpus if each.get("title")}
+    assert titled
+    assert titled <= heard

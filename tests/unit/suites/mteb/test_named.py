@@ -178,6 +178,8 @@ def test_filters_leave_tasks_and_subsets() -> None:
     for option, value in (("languages", "qq"), ("domains", "Lego")):
         with pytest.raises(UnknownName, match=f"unknown {option[:-1]} '{value}'"):
             english.select(request("MTEB(eng, v2)", **{option: (value,)}))
+    with pytest.raises(BadInput, match=r"^no task of MTEB is left: drop --types, --languages or "):
+        find_benchmark("mteb").select(request("mteb", types=("summarization",), languages=("zh",)))
     with pytest.raises(UnknownName, match=r"unknown task 'SciFact'.*of MTEB\(eng, v2\)"):
         english.select(request("MTEB(eng, v2)", "SciFact"))
 
