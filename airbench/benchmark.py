@@ -135,9 +135,9 @@ class _AirBench(Benchmark):
         """See Benchmark: the search results, those of the reranker where there is one."""
         from flagbench.airbench.search_results import NO_RERANKER
 
-        stage = record.reranker["name"].split("/")[-1] if record.reranker else NO_RERANKER
+        stage = str(record.reranker.get("name")).split("/")[-1] if record.reranker else NO_RERANKER
         files = map(PurePosixPath, record.tasks[task].files)
-        return [str(file) for file in files if file.parts[1:2] == ("search_results",) and file.parts[3] == stage]
+        return [str(file) for file in files if file.parts[1:2] == ("search_results",) and file.parts[3:4] == (stage,)]
 
     def check_results(self, plan: Plan) -> None:
         """See Benchmark: a submission has one model with one set of settings, so its folder holds no others."""

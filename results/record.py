@@ -37,12 +37,18 @@ class _TaskSettings(TypedDict, total=False):
 
 
 @fields_among_others
+class _Rankings(TypedDict, total=False):
+    digest: Text
+
+
+@fields_among_others
 class _Settings(TypedDict, total=False):
     """The settings of a task that FlagBench computes with; all others are free."""
 
     task: _TaskSettings
     data: Mapping[str, Any]
     options: Mapping[str, Any]
+    rankings: _Rankings
 
 
 class _Content(TypedDict):

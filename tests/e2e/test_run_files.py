@@ -13,6 +13,7 @@ import pytest
 
 from flagbench.runners.rankings.run_files import read_run_file
 from tests.e2e.commands import here, one_line
+from tests.unit.results.test_schema import faults
 
 BM25 = "flagbench/bm25"
 RERANKER = "flagbench/random-reranker"
@@ -66,9 +67,11 @@ def ndcg(judged: Mapping[str, int], hits: Mapping[str, float]) -> float:
 
 
 def record(output: Path, name: str) -> dict[str, Any]:
-    """The run.json of a model below an output folder."""
+    """The run.json of a model below an output folder, valid by the published schema."""
     (path,) = output.glob(f"{name}/*/flagbench/run.json")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    assert faults("run", text) == []
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
@@ -150,6 +153,11 @@ def test_runs_over_other_candidates_do_not_compare(own: Path, tmp_path: Path) ->
         done("evaluate", RERANKER, "--candidates", path, *where)
         done("score", "own", path, "--data-set", own, "--output", tmp_path / "plain")
     assert "differ in fruits: candidates" in one_line(here("compare", tmp_path / "a", tmp_path / "b"))
+    rules = tmp_path / "gate.toml"
+    rules.write_text('[[rule]]\ntasks = ["*"]\nmax-drop = 50.0\n', encoding="utf-8")
+    gate = here("check", "--baseline", tmp_path / "a", "--candidate", tmp_path / "b", "--rules", rules)
+    assert gate.returncode == 2
+    assert "INCONCLUSIVE" in gate.stdout
     assert here("compare", tmp_path / "plain").returncode == 0, "rankings alone are what is compared"
     assert here("compare", tmp_path / "plain" / "local__a", tmp_path / "a").returncode == 0, "nor what a reranker adds"
 

@@ -214,7 +214,8 @@ def test_a_flag_for_another_kind_of_model_is_refused_in_one_line(flag, family):
     value, whose, _ = FLAGS[flag]
     message = refused(family, saying(**{flag: value}))
 
-    assert message.startswith(f"--{flag.replace('_', '-')} is for")
+    name = {"candidates": "dense-candidates"}.get(flag, flag.replace("_", "-"))
+    assert message.startswith(f"--{name} is for")
     assert whose in message
     assert (
         f"local/tiny is {'a reranker' if family in RERANKERS else 'an embedding model'} of family {family}" in message
@@ -275,10 +276,13 @@ def test_hybrid_has_the_weights_of_the_training_and_200_candidates():
 
     assert spec.own.weights == (1, 0.3, 1)
     assert spec.own.candidates == 200
-    for setting, value in (("weights", "(1.0, 0.3, 1.0)"), ("candidates", "200")):
+    for setting, flag, value in (
+        ("weights", "--weights", "(1.0, 0.3, 1.0)"),
+        ("candidates", "--dense-candidates", "200"),
+    ):
         (line,) = (line for line in evidence if line.startswith(f"{setting}:"))
         assert value in line
-        assert f"--{setting} for others" in line
+        assert f"{flag} for others" in line
         assert "as asked for" not in line
 
 
