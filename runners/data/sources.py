@@ -8,13 +8,10 @@ local folders of one name, whose README names configs, for the same data and ret
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +21,7 @@ from flagbench.files import shown_files, user_path
 from flagbench.models.loading.hub import download
 from flagbench.runners.data import cards, file_digests
 from flagbench.runners.data.hub_files import COMMIT, cached_snapshot, commit_of
+from flagbench.runners.data.quiet_datasets import logged, without_torch
 from flagbench.runners.data.unlike_files import unlike_file
 
 if TYPE_CHECKING:
@@ -353,7 +351,7 @@ def _read_or_refuse(folder: Path, read: Callable[[], _Read], files: Callable[[],
 
     That is the one that its log names, else the first of the files that does not go with those before it.
     """
-    with _logged() as lines, _without_torch():
+    with logged() as lines, without_torch():
         try:
             return read()
         except BadInput:
@@ -366,36 +364,6 @@ def _read_or_refuse(folder: Path, read: Callable[[], _Read], files: Callable[[],
             raise BadData(
                 unlike or f"{named[0] if named else folder} cannot be read as a dataset: {message}"
             ) from error
-
-
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    """What ``datasets`` logs, instead of its place on the terminal beside the line that says the same."""
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("datasets")
-    before, logger.handlers = logger.handlers, [handler]
-    try:
-        yield lines
-    finally:
-        logger.handlers = before
-
-
-@contextmanager
-def _without_torch() -> Iterator[None]:
-    """While it lasts, ``datasets`` imports no torch for rows that it streams: they are shared with no workers of it."""
-    if "datasets" not in sys.modules:
-        yield
-        return
-    import datasets
-
-    there = datasets.config.TORCH_AVAILABLE
-    datasets.config.TORCH_AVAILABLE = there and "torch" in sys.modules
-    try:
-        yield
-    finally:
-        datasets.config.TORCH_AVAILABLE = there
 
 
 def _stream_files(files: Sequence[Path]) -> IterableDataset:
