@@ -262,9 +262,8 @@ def _with_data(
             raise
         except BadInput as error:
             faults.append((task, error))
-    absent = [task.name for task, error in faults if isinstance(error, AbsentData)]
-    if skip and steps:
-        faults = [(task, error) for task, error in faults if task.name not in absent]
+    absent = [task.name for task, error in faults if isinstance(error, AbsentData)] if skip and steps else []
+    faults = [(task, error) for task, error in faults if task.name not in absent]
     return tuple(steps), tuple(absent), tuple(faults)
 
 

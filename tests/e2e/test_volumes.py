@@ -36,6 +36,7 @@ def test_validate_shows_the_tasks_that_are_there_and_names_what_the_others_lack(
     assert shown["STSB"][8] == "—"
     assert "LCQMC" in shown
     assert not {"BQ", "ATEC"} & set(shown)
+    assert "left out" not in result.stdout
     *lines, last = result.stderr.splitlines()
     assert last.startswith("flagbench: 2 of 4 tasks have no usable data (ATEC, BQ); choose others with --tasks, or")
     assert [line.split(":")[1] for line in lines] == [" ATEC cannot run", " BQ cannot run"]
