@@ -11,8 +11,9 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.models.loading.overrides import Overrides
-from flagbench.runners.commands import cache, check, cli, compare, published, report
+from flagbench.runners.commands import cache, check, cli, compare, data, finished, published, reference, report
 from flagbench.runners.commands.evaluate import requests_of
+from flagbench.runners.rankings.sources import RunFiles
 from flagbench.runners.request import RunRequest, default_store
 
 
@@ -84,6 +85,19 @@ _EVERY: list[tuple[str, Any, dict[str, Any]]] = [
     ),
     ("serve d", report._serve, {"folder": Path("d"), "port": 8808, "host": "127.0.0.1", "lang": "en"}),
     ("serve d --port 65535", report._serve, {"port": 65535}),
+    (
+        "data --data d --tasks A,B --types sts --format toml",
+        data._data,
+        {"data": Path("d"), "mini": False, "tasks": ("A", "B"), "types": ("sts",), "format": "toml"},
+    ),
+    ("data --mini", data._data, {"data": None, "mini": True, "tasks": (), "types": (), "format": "table"}),
+    ("show a --task T --format csv", finished._show, {"path": Path("a"), "task": "T", "format": "csv"}),
+    ("show a", finished._show, {"task": None, "format": "table"}),
+    (
+        "reference update d --benchmark mteb",
+        reference._update,
+        {"checkout": Path("d"), "benchmark": "mteb"},
+    ),
     ("cache info --store s", cache._info, {"store": Path("s")}),
     ("cache info", cache._info, {"store": None}),
     ("cache clear --store s", cache._clear, {"store": Path("s")}),
@@ -117,6 +131,12 @@ def test_within_github_actions_annotations_are_printed(
         "compare a --format html",
         "compare a --seed -1",
         "compare a --seed 1.5",
+        "compare a --seed \N{SUPERSCRIPT TWO}",
+        "reference update d",
+        "reference",
+        "show",
+        "show a --format toml",
+        "evaluate m --candidates 7",
         "check --candidate c --rules r",
         "check --baseline b --rules r",
         "check --baseline b --candidate c",
@@ -162,7 +182,8 @@ def test_every_flag_of_a_run_reaches_its_request() -> None:
         "--reranker-max-length 9 --rerank-top-k 7 --data d --output out --save-predictions --store s --store-size 5GB "
         "--store-fp16 --devices cpu:2 --engine ray --ray-address h:1 --batch-size 3 --backend torch --revision c "
         "--name o/n --family bge-zh --pooling mean --no-normalize --max-length 64 --query-instruction q "
-        "--passage-instruction p --lowercase --dtype bf16 --adapter x --adapter y --trust-remote-code --allow-pickle"
+        "--passage-instruction p --lowercase --dtype bf16 --adapter x --adapter y --trust-remote-code --allow-pickle "
+        "--skip-missing --candidates run.trec"
     )
     (request,) = requested(*line.split())
     assert request == RunRequest(
@@ -199,9 +220,11 @@ def test_every_flag_of_a_run_reaches_its_request() -> None:
         reranker="o/r",
         reranker_max_length=9,
         rerank_top_k=7,
+        rankings=RunFiles(Path("run.trec")),
         trust_remote_code=True,
         allow_pickle=True,
         overwrite=True,
+        skip_missing=True,
         save_predictions=True,
         store=Path("s"),
         store_bytes=5_000_000_000,
@@ -235,9 +258,11 @@ def test_a_run_of_which_nothing_is_said() -> None:
             reranker=None,
             reranker_max_length=None,
             rerank_top_k=100,
+            rankings=None,
             trust_remote_code=False,
             allow_pickle=False,
             overwrite=False,
+            skip_missing=False,
             save_predictions=False,
             store=default_store(),
             store_bytes=100_000_000_000,

@@ -93,3 +93,18 @@ def test_a_command_that_a_package_names_and_has_not_is_left_out(
     with pytest.raises(BadInput, match=r"invalid choice: 'stub' "):
         parsed("score", "stub")
     assert "flagbench: the benchmark 'stub' brings no score that can be loaded: " in capsys.readouterr().err
+
+
+def test_of_ours_a_command_that_is_not_there_is_a_fault_and_a_benchmark_without_rankings_has_no_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(type(registry.find_benchmark("mlvu")), "commands", {"score": "no_such_module"})
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        parsed("score", "mlvu", "run")
+    plain = type("_Plain", (_Stub,), {"name": "plain", "commands": {}})()
+    ranks = type("_Ranks", (_Stub,), {"name": "ranks", "commands": {}, "abilities": frozenset({"replay"})})()
+    monkeypatch.setattr(registry, "OWN", {"cmteb": registry.OWN["cmteb"]})
+    monkeypatch.setattr(registry, "_entries", lambda: [_entry("plain", plain), _entry("ranks", ranks)])
+    with pytest.raises(BadInput, match=r"invalid choice: 'plain' \(choose from 'cmteb', 'ranks'\)"):
+        parsed("score", "plain", "run.trec")
+    assert parsed("score", "ranks", "run.trec").benchmark == "ranks"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,6 +85,41 @@ def test_help_lists_every_command_in_the_order_of_their_use() -> None:
         *("rank", "verify", "reference", "report", "serve", "models", "cache"),
     ]
     assert "Evaluate FlagEmbedding models on the benchmarks they are judged by." in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({}, ""),
+        ({"caches": True}, "name folders with HF_HOME and --store to keep it"),
+        ({"caches": True, "no_store": True}, "name folders with HF_HOME to keep it"),
+        ({"caches": True, "no_store": False, "store": "s"}, "name folders with HF_HOME to keep it"),
+        ({"caches": True, "no_store": False, "store": None}, "name folders with HF_HOME and --store to keep it"),
+        ({"caches": True, "own_cache": True}, ""),
+    ],
+)
+def test_who_caches_without_a_home_is_told_what_is_lost(
+    given: dict[str, object], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command on the cache itself gets no other one in its place."""
+    for name in ("XDG_CACHE_HOME", "HF_HOME", "HF_DATASETS_CACHE", "FLAGBENCH_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")
+    homes: list[str] = []
+
+    def run(_: argparse.Namespace) -> int:
+        homes.append(os.environ["HOME"])
+        return 0
+
+    monkeypatch.setattr(
+        cli, "_parser", lambda: SimpleNamespace(parse_args=lambda _: argparse.Namespace(run=run, **given))
+    )
+    with pytest.raises(SystemExit) as left:
+        cli.main([])
+    assert left.value.code == 0
+    start = "flagbench: /dev/null/.cache cannot be written, so what is cached is gone at the end: "
+    assert capsys.readouterr().err == (f"{start}{line}\n" if line else "")
+    assert (homes[0] == "/dev/null") == ("own_cache" in given)
 
 
 # The parser of a command.

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flagbench import BadData
 from flagbench.results.record import TaskRecord
-from flagbench.runners.commands import cli
-from flagbench.runners.run import engine
+from flagbench.runners.commands import cli, evaluate
+from flagbench.runners.registry import find_benchmark
+from flagbench.runners.run import engine, plan
 from flagbench.runners.run.finished import Finished
 from flagbench.runners.run.plan import Plan
+from tests.conftest import MINI
 
 _RUN = "--benchmark cmteb --mini --no-store --tasks STSB"
 
@@ -92,3 +97,83 @@ def test_validate_shows_each_plan_and_makes_nothing(
     assert said.count("model     flagbench/random") == 2
     assert said.count("output    flagbench-results/flagbench__random/v1") == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_score_is_a_table_and_data_that_is_not_miniature_has_the_title_alone(
+    runs: dict[str, Finished], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f"--benchmark cmteb --data {MINI} --no-store --tasks STSB"
+    runs["flagbench/random"] = Finished((_record(None, "no disk"),), 1)
+    options = cli._parser().parse_args(["evaluate", "flagbench/random", *data.split()])
+    assert options.run(options) == 1
+    assert capsys.readouterr().out == ""
+    runs["flagbench/random"] = Finished((_record(0.5), replace(_record(None, "no disk"), name="LCQMC")), 1)
+    assert options.run(options) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].strip() == "C-MTEB"
+    assert [row[2] for row in _rows(out)[1:3]] == ["50.00", ""]
+    assert err.splitlines()[-1] == "flagbench: no disk"
+
+
+class _Bars:
+    """Bars of which the drawing may hang."""
+
+    def __init__(self, hangs: bool) -> None:
+        self.hangs = hangs
+        self.closed = threading.Event()
+        self.go_on = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+        if self.hangs:
+            self.go_on.wait(60)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_last_words_come_on_a_line_of_their_own_after_the_bars_or_without_them(
+    hangs: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "_SECONDS_TO_STOP", 0.05 if hangs else 60.0)
+    bars = _Bars(hangs)
+    evaluate._last_words(bars, None)  # type: ignore[arg-type]
+    assert bars.closed.is_set()
+    assert not bars.go_on.is_set()
+    bars.go_on.set()
+    line = "flagbench: interrupted; what is done is kept, the same command goes on from there"
+    assert capsys.readouterr() == ("", f"\r{line}\n")
+
+
+def test_validate_names_each_fault_of_a_plan_and_of_its_rows_and_has_the_worst_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["validate", "flagbench/random", *_RUN.split()]
+    rows: list[str] = []
+    asked: list[Any] = []
+
+    def faults(self: Any, task: Any, snapshots: Any, request: Any) -> list[str]:
+        asked.append((task.name, snapshots.root, request.model))
+        return rows
+
+    monkeypatch.setattr(type(find_benchmark("cmteb")), "faults", faults)
+    options = cli._parser().parse_args(command)
+    assert options.run(options) == 0
+    assert asked == [("STSB", MINI, "flagbench/random")]
+    assert capsys.readouterr().err == ""
+    rows += ["STSB: row 1 is\x1b empty", "STSB: row 2 too"]
+    assert options.run(options) == 2
+    assert capsys.readouterr().err == "flagbench: STSB: row 1 is\ufffd empty\nflagbench: STSB: row 2 too\n"
+    rows.clear()
+    whole = plan.resolve
+
+    def resolve(request: Any, *, strict: bool) -> Plan:
+        assert not strict
+        made = whole(request, strict=strict)
+        odd = (replace(made.steps[0].task, name="A"), BadData("no\nrows"))
+        return replace(made, faults=(odd,))
+
+    monkeypatch.setattr(plan, "resolve", resolve)
+    assert options.run(options) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "flagbench: A cannot run: no rows"
+    assert second.startswith("flagbench: 1 of 2 tasks have no usable data (A); choose others with --tasks")

@@ -1,10 +1,19 @@
-"""``flagbench show``: what its CSV gives a spreadsheet."""
+"""``flagbench show``: what it says of a run and of one task, in each format."""
 
 from __future__ import annotations
 
 import csv
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from flagbench.results.averages import Averages
+from flagbench.results.page.view import Benchmark
+from flagbench.results.runs import find_run
+from flagbench.runners.commands import cli, finished, report
 from tests.e2e.commands import here
 from tests.unit.results.test_runs import made_task, write_run
 
@@ -16,3 +25,109 @@ def test_nothing_in_a_csv_is_a_formula(tmp_path: Path) -> None:
         cells = [cell for row in rows for cell in row if "=" in cell]
         assert any("=A" in cell for cell in cells)
         assert not [cell for cell in cells if cell.startswith("=")]
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Benchmark]:
+    """The benchmarks that are known here, instead of those that are."""
+    found: dict[str, Benchmark] = {}
+    monkeypatch.setattr(report, "benchmarks", lambda runs: found)
+    return found
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run of three tasks, evaluated out of order: one failed, and one failed after it had a score."""
+    return write_run(
+        tmp_path,
+        "org/模型",
+        made_task("B|x", 0.123456, data={"status": "unknown"}, finished="2026-03-02T00:00:00+00:00"),
+        made_task("A", 0.75, finished="2026-03-03T00:00:00+00:00", later_error="no memory"),
+        made_task("C", None, status="error", error="no disk", data={"status": "differs"}),
+        benchmark="nobodys",
+    )
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    options = cli._parser().parse_args(["show", *map(str, arguments)])
+    assert options.run(options) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("known")
+def test_a_run_of_whatever_benchmark_in_each_format(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "not known to be the official data"
+    lines = shown(capsys, run).splitlines()
+    assert lines[0] == "org/模型 at v1"
+    assert lines[1].strip() == "nobodys"
+    end = lines.index(f"* {words} (see run.json): scores are not comparable with published ones")
+    assert not any(line.startswith("* ") for line in lines[:end]), "what failed has no data to note"
+    assert lines[end + 1 :] == [
+        f"finished 2026-03-03T00:00:00+00:00; settings and timings in {run / 'flagbench' / 'run.json'}",
+        "flagbench: A: no memory",
+        "flagbench: C: no disk",
+    ]
+    rows = list(csv.reader(shown(capsys, run, "--format", "csv").splitlines()))
+    expected = [["B|x", "0.123456", words], ["A", "0.75", ""], ["C", "", "failed: no disk"]]
+    assert rows == [["task", "type", "score", "note"], *([name, "Retrieval", *rest] for name, *rest in expected)]
+    assert shown(capsys, run, "--format", "markdown").splitlines()[2:] == [
+        f"| B\\|x | Retrieval | 12.35 | {words} |",
+        "| A | Retrieval | 75.00 |  |",
+        "| C | Retrieval |  | failed: no disk |",
+    ]
+    text = shown(capsys, run, "--format", "json")
+    assert '"org/模型"' in text
+    assert text.endswith("}\n")
+    found = json.loads(text)
+    assert (found["model"], found["revision"], found["benchmark"]) == ("org/模型", "v1", "nobodys")
+    assert found["scores"] == [
+        {"task": "B|x", "type": "Retrieval", "score": 0.123456, "note": words},
+        {"task": "A", "type": "Retrieval", "score": 0.75, "note": ""},
+        {"task": "C", "type": "Retrieval", "score": None, "note": "failed: no disk"},
+    ]
+
+
+def test_the_averages_are_those_within_that_of_the_board(
+    known: dict[str, Benchmark], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None is shown of tasks that the run has not, nor of a benchmark that it has no task of."""
+    averages: Averages = {"Avg": ["A", "B"], "B mean": ["B"], "Other": ["C", "D"]}
+    known["named"] = Benchmark("The Benchmark", averages)
+    known["beside"] = Benchmark("Beside", {"Beside": ["Z"]})
+    run = write_run(tmp_path, "org/m", made_task("B", 0.25), made_task("A", 0.75), benchmark="named")
+    found = json.loads(shown(capsys, run, "--format", "json"))["scores"]
+    assert [(row["task"], row["score"]) for row in found] == [("B", 0.25), ("A", 0.75), ("Avg", 0.5), ("B mean", 0.25)]
+    assert shown(capsys, run).splitlines()[1].strip() == "The Benchmark"
+    known["named"] = replace(known["named"], parts={"A": frozenset({("test", "default")})})
+    means = {row.label: row.score for row in finished._rows(find_run(run))[1]}
+    assert means == {"Avg": None, "B mean": 0.25}, "A ran over other splits than those that count"
+
+
+def test_a_task_has_a_line_for_each_value(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys, run, "--task", "b|X").splitlines()
+    values = dict(line.split(None, 1) if len(line.split(None, 1)) == 2 else (line.strip(), "") for line in lines)
+    assert lines[0].split() == ["score", "12.35"]
+    assert (values["name"], values["scores.dev.default"], values["settings.task.main_score"]) == (
+        "B|x",
+        "0.123456",
+        "ndcg_at_10",
+    )
+    assert len({len(line) - len(line.split(None, 1)[1]) for line in lines if len(line.split(None, 1)) == 2}) == 1
+    assert shown(capsys, run, "--task", "C", "--format", "csv").splitlines()[:2] == ["value of,is", "score,"]
+    markdown = shown(capsys, run, "--task", "B|x", "--format", "markdown").splitlines()
+    assert markdown[:4] == ["| value of | is |", "| --- | --- |", "| score | 12.35 |", "| name | B\\|x |"]
+    document = json.loads(shown(capsys, run, "--task", "A", "--format", "json"))
+    assert (document["later_error"], document["scores"]) == ("no memory", {"dev": {"default": 0.75}})
+
+
+@pytest.mark.parametrize(
+    ("value", "leaves"),
+    [
+        ({"a": {"b": 1, "c": {}}, "d": []}, [("a.b", "1"), ("a.c", "{}"), ("d", "")]),
+        ({"a": [1, "二"], "b": (None, True)}, [("a", "1, 二"), ("b", "None, True")]),
+        ({"a": [{"b": 1}, {"b": [2]}, 3]}, [("a.0.b", "1"), ("a.1.b", "2"), ("a.2", "3")]),
+        ({3: {4: "x"}}, [("3.4", "x")]),
+    ],
+)
+def test_the_values_of_nested_objects_have_their_place(value: Any, leaves: list[tuple[str, str]]) -> None:
+    assert finished._leaves(value) == leaves

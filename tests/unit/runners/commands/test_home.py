@@ -73,6 +73,52 @@ def test_what_the_user_names_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert (_seen() | {"HOME": "/dev/null"}, lost) == (before, "")
 
 
+@pytest.mark.parametrize("lacking", [os.W_OK, os.X_OK])
+def test_a_cache_takes_files_where_it_can_be_written_and_entered(
+    lacking: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & lacking)
+    with usable_home(store=False) as lost:
+        assert lost.startswith(f"{tmp_path / '.cache'} cannot be written, so")
+
+
+def test_a_file_is_no_cache_and_a_relative_folder_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    with usable_home(store=False) as lost:
+        assert lost.startswith(f"{tmp_path / 'file'} cannot be written, so")
+    monkeypatch.setenv("XDG_CACHE_HOME", "file")
+    monkeypatch.chdir(tmp_path)
+    with usable_home(store=False) as lost:
+        assert (lost, os.environ["HOME"]) == ("", str(tmp_path))
+
+
+def test_an_error_finds_the_environment_as_it_was_and_what_is_named_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/dev/null")
+    monkeypatch.setenv("FLAGBENCH_STORE", str(tmp_path))
+    monkeypatch.setenv("HF_DATASETS_CACHE", "/mine")
+    before = _seen()
+    seen: list[str] = []
+
+    def fails() -> None:
+        with usable_home(store=False) as lost:
+            assert lost.endswith("name folders with HF_HOME to keep it")
+            seen.extend(os.environ[name] for name in ("HOME", "HF_DATASETS_CACHE"))
+            raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        fails()
+    assert _seen() == before
+    assert not Path(seen[0]).exists()
+    assert seen[1] == "/mine"
+
+
 def test_models_in_a_cache_that_can_be_read_alone_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / ".cache"
     (cache / "huggingface").mkdir(parents=True)

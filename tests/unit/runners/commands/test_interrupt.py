@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -65,3 +66,19 @@ def test_an_error_inside_passes_and_restores_them_too() -> None:
     with pytest.raises(ValueError, match="mine"), ends_at_once(lambda number: None):
         raise ValueError("mine")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_signals_end_nothing_and_each_of_the_two_has_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[object] = []
+    monkeypatch.setattr(os, "_exit", events.append)
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        with ends_at_once(events.append):
+            signal.raise_signal(signal.SIGUSR1)
+        assert events == []
+        with ends_at_once(events.append):
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert events == [signal.SIGTERM, 143, signal.SIGINT, 130]

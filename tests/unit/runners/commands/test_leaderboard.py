@@ -97,9 +97,9 @@ def test_the_page_is_made_anew_when_a_file_changes_and_only_then(
     assert len(made) == len(set(made)) == 4
 
 
-@pytest.mark.parametrize("changed", ["time", "size", "file"])
+@pytest.mark.parametrize("changed", ["time", "size", "file", "place"])
 def test_each_mark_of_a_file_makes_another_version(folder: Path, changed: str) -> None:
-    """Its time, its size, or that it is another file of the same time and size."""
+    """Its time, its size, that it is another file of the same time and size, or that it lies elsewhere."""
     board = Leaderboard(folder, "en", lambda runs: _KNOWN)
     file = board.files()[0]
     before, state, data = board.version(), file.stat(), file.read_bytes()
@@ -109,6 +109,8 @@ def test_each_mark_of_a_file_makes_another_version(folder: Path, changed: str) -
     elif changed == "size":
         file.write_bytes(data + b" ")
         os.utime(file, ns=times)
+    elif changed == "place":
+        (folder / "half").rename(folder / "hall")
     else:
         other = file.with_name("other")
         other.write_bytes(data)
@@ -277,6 +279,22 @@ def test_folders_of_runs_are_not_walked_through(folder: Path) -> None:
     page_run(folder / ".hidden", "org/hidden", page_task("A"))
     found = Leaderboard(folder, "en", lambda runs: _KNOWN).files()
     assert [file.parent.parent.parent.name for file in found] == ["org__half", "org__second", "org__best"]
+
+
+def test_the_page_is_in_its_language_and_of_the_benchmarks_of_its_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of: list[list[str]] = []
+
+    def known(runs: Any) -> dict[str, Benchmark]:
+        of.append([run.label for run in runs])
+        return _KNOWN
+
+    with listen(Leaderboard(folder, "zh", known), "127.0.0.1", 0) as made, serving(made):
+        tree = read_page(answer(made)[1])
+    assert tree.one("html").attributes["lang"] == "zh-CN"
+    assert of == [["org/half", "org/second", "org/best"]]
+    assert capsys.readouterr() == ("", ""), "requests are not logged"
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:

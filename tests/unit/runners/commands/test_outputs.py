@@ -13,7 +13,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.runners.commands import cli
-from flagbench.runners.commands.outputs import streams, written
+from flagbench.runners.commands.outputs import Stream, streams, written
 from flagbench.runners.terminal import console, say
 
 
@@ -89,6 +89,24 @@ def test_what_the_encoding_of_the_output_has_not_is_replaced(monkeypatch: pytest
 
     assert ended(monkeypatch, stream, run, verdict=False) == 0
     assert stream.buffer.getvalue() == b"? ?\n"  # type: ignore[attr-defined]
+
+
+def test_a_stream_that_failed_is_left_alone_and_one_with_its_own_way_keeps_it() -> None:
+    tried: list[str] = []
+
+    class Once(Failing):
+        def write(self, text: str) -> int:
+            tried.append(text)
+            return super().write(text)
+
+    stream = Stream(Once(errno.ENOSPC))
+    assert [stream.write(text) for text in ("one", "二")] == [3, 1]
+    stream.flush()
+    assert tried == ["one"]
+    assert isinstance(stream.fault, OSError)
+    assert stream.fault.errno == errno.ENOSPC
+    own = Stream(io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="backslashreplace"))
+    assert (own.errors, own.encoding, own.fault) == ("backslashreplace", "ascii", None)
 
 
 def test_a_process_without_an_output_stream(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,15 +112,17 @@ def test_a_run_is_verified_within_the_limits_that_are_given(
 def test_a_run_is_ranked_with_as_many_beside_it_as_are_wanted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = published_run(tmp_path, 0.0, "me/mine")
+    folder = published_run(tmp_path, 0.0, "me/我的")
     names = {}
     for flags in ((), ("--neighbours", "0"), ("--neighbours", "1", "--json", tmp_path / "r.json")):
         assert ran("rank", folder, *flags) == 0
         out = capsys.readouterr().out
         names[flags[1:2]] = [line for line in out.split("The models around it")[1].splitlines() if line.startswith("│")]
     assert [len(rows) for rows in names.values()] == [7, 1, 3]
-    assert "me/mine (this run)" in names["0",][0]
-    document = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert "me/我的 (this run)" in names["0",][0]
+    text = (tmp_path / "r.json").read_text(encoding="utf-8")
+    assert "me/我的" in text
+    document = json.loads(text)
     ranking: Any = rank(find_run(folder).record, table())
     assert document == json.loads(json.dumps(ranking.as_dict()))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, SimpleNamespace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+from unittest.mock import Mock
 
 import pytest
 
@@ -253,6 +254,30 @@ def test_a_benchmark_cannot_take_a_flag_that_there_is(two: None, monkeypatch: py
     line = refused("evaluate", "m", "--benchmark", "one")
     assert line.startswith("the benchmark 'one' declares --task-number (tasks), which the command has already")
 
+    @dataclass(frozen=True)
+    class Same:
+        number: int = flag(1, "number of tasks", name="--tasks", parse=int)
+
+    monkeypatch.setattr(_Stub, "options", Same)
+    line = refused("evaluate", "m", "--benchmark", "two")
+    assert line.startswith("the benchmark 'two' declares --tasks (number), which the command has already")
+
+
+def test_a_benchmark_in_other_letters_is_recorded_by_its_name() -> None:
+    (request,) = requests_of(parsed("evaluate", "m", "--benchmark", "CMTEB", "--no-store"))
+    assert request.benchmark == "cmteb"
+
+
+def test_what_several_flags_begin_with_is_nobody_s(two: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Pairs:
+        odd_first: int = flag(1, "number", parse=int)
+        odd_second: int = flag(1, "number", parse=int)
+
+    monkeypatch.setattr(_Stub, "options", Pairs)
+    assert "unknown flag '--odd'" in refused("evaluate", "m", "--odd", "1")
+    assert "--odd-first belongs to --benchmark one or two" in refused("evaluate", "m", "--odd-f", "1")
+
 
 # Help.
 
@@ -267,11 +292,16 @@ def test_help_shows_the_flags_of_the_named_benchmark_alone(capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_all_shows_those_of_every_benchmark_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_all_shows_those_of_every_benchmark_once(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = SimpleNamespace(name="broken", value="m:X", load=Mock(side_effect=RuntimeError("no")), dist=None)
+    monkeypatch.setattr(registry, "_entries", lambda: [broken])
     with pytest.raises(SystemExit) as left:
         parsed(command, "--help-all")
     assert left.value.code == 0
-    shown = capsys.readouterr().out
+    shown, err = capsys.readouterr()
+    assert err == "flagbench: the benchmark 'broken' of the package unknown cannot be loaded: RuntimeError: no\n"
     for name in OWN:
         assert shown.count(f"(--benchmark {name}):") == 1
         for each in flags_of(find_benchmark(name).options or object):

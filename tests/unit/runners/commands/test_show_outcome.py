@@ -15,6 +15,7 @@ from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
+from flagbench.runners.benchmark import Listing, Volume
 from flagbench.runners.commands import show
 from flagbench.runners.commands.show import (
     show_data,
@@ -22,15 +23,20 @@ from flagbench.runners.commands.show import (
     show_models,
     show_outcome,
     show_plan,
+    show_start,
     show_store,
+    show_tasks,
     show_verified,
 )
+from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.verdict import Content, DataVerdict
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.engine import Finished
+from flagbench.runners.run.expected import Measured
 from flagbench.runners.run.plan import Plan, resolve
 from flagbench.runners.store.upkeep import Damage, SpaceInfo, Verified
+from flagbench.runners.task import Task
 from tests.unit.runners.commands.test_show import cells, said
 from tests.unit.spec_values import SPEC
 
@@ -159,3 +165,140 @@ def test_every_column_has_its_heading(console: Console, request_: RunRequest) ->
         ["family", "settings", "instruction added to"],
         ["model", "family", "revision", "overrides", "licence"],
     ]
+
+
+def looked_at(*, evidence: tuple[str, ...] = (), cannot: tuple[str, ...] = (), **fields: Any) -> Any:
+    """A plan to print, of a stand-in for a benchmark with what it says of its data and of tasks that it leaves out."""
+    benchmark = SimpleNamespace(
+        title="Own [data]",
+        counted="texts",
+        evidence=lambda request: evidence,
+        left_out=lambda request: cannot,
+        remarks=lambda *_: (),
+        volume=lambda task, *_: Volume(40, 1_000) if task.name == "B" else Volume(20, 3_000),
+    )
+    plain: dict[str, Any] = {
+        "request": RunRequest("m", "own"),
+        "model": Model(SPEC, ("of the model",), None),
+        "device": "cpu",
+        "reranker": None,
+        "snapshots": Snapshots(None),
+        "store": SimpleNamespace(folder=Path("/out")),
+        "steps": (),
+        "left_out": (),
+    }
+    return SimpleNamespace(**plain | fields, benchmark=benchmark)
+
+
+def task(name: str) -> Task:
+    return Task(name, "STS", f"org/{name}", "0123456789abcdef", ("test",), "accuracy", "core")
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["A"], "A: the data of this task is not there"),
+        (["A", "B"], "A, B: the data of these 2 tasks is not there"),
+        (list("ABCDEFGH"), "A, B, C, D, E, F, G, H: the data of these 8 tasks is not there"),
+        (list("ABCDEFGHI"), "A, B, C, D, E, F, G, H and 1 more: the data of these 9 tasks is not there"),
+    ],
+)
+def test_what_is_left_out_is_said_before_the_run_and_in_the_plan(console: Console, names: list[str], line: str) -> None:
+    plan = looked_at(evidence=("layout of BEIR",), cannot=("C: no labels", "D: no texts"), left_out=tuple(names))
+    show_start(plan, console)
+    head = said(console)
+    why = f"{line}, so no average has all of its tasks"
+    assert head[1:] == [f"  {each}" for each in ("of the model", "layout of BEIR", "C: no labels", "D: no texts", why)]
+    show_plan(plan, console)
+    shown = said(console)[len(head) :]
+    at = shown.index("data")  # where the data was recognised, no place is named
+    left = [f"left out  {each}" for each in ("C: no labels", "D: no texts", why)]
+    assert shown[at + 1 : at + 5] == ["          layout of BEIR", *left]
+    assert shown[at + 5] == "output    /out"
+
+
+def test_a_finished_task_takes_no_time_and_its_texts_count(console: Console) -> None:
+    steps = [
+        SimpleNamespace(task=task(name), state=state, reason=reason)
+        for name, state, reason in (("A", "finished", ""), ("B", "again", "as asked for"), ("C", "new", ""))
+    ]
+    speed = Measured(2.0, "texts", Path("/run.json"))
+    show_plan(looked_at(steps=steps), console, speed)
+    assert [[row[0], *row[5:]] for row in cells(console)] == [
+        ["A", "org/A@01234567", "20", "3 kB", "—", "finished"],
+        ["B", "org/B@01234567", "40", "1 kB", "20 s", "again (as asked for)"],
+        ["C", "org/C@01234567", "20", "3 kB", "10 s", "new"],
+    ]
+    lines = said(console)
+    assert "Own [data]: 3 tasks" in [line.strip() for line in lines]
+    assert lines[-2:] == [
+        "in all    80 texts, 7 kB",
+        "time      about 30 s, at 2 texts a second, as /run.json says; less where vectors are cached",
+    ]
+    show_plan(looked_at(steps=steps[:1]), console, speed)
+    assert said(console)[-1] == "in all    20 texts, 3 kB"  # nothing is left to run
+
+
+@pytest.mark.parametrize(
+    ("headings", "added"),
+    [
+        (["task", "kind"], ["texts", "size"]),
+        (["task", "texts"], ["size"]),
+        (["task", "size"], ["texts"]),
+        (["size", "texts"], []),
+    ],
+)
+def test_a_list_that_has_counts_of_its_own_gets_no_others(
+    headings: list[str], added: list[str], console: Console
+) -> None:
+    plan = looked_at()
+    rows = [[f"[{name}]", name] for name in "AB"]
+    plan.benchmark.listing = lambda tasks: Listing(headings, rows, "and a [closing] line")
+    show_tasks(plan.benchmark, [task("A"), task("B")], RunRequest("", "own"), console)
+    (heading,) = [line for line in said(console) if line[:1] == "┃"]
+    assert [cell.strip() for cell in heading.strip("┃").split("┃")] == [*headings, *added]
+    known = {"A": {"texts": "20", "size": "3 kB"}, "B": {"texts": "40", "size": "1 kB"}}
+    assert cells(console) == [[*row, *(known[row[1]][name] for name in added)] for row in rows]
+    assert said(console)[-2:] == ["in all    60 texts, 4 kB", "and a [closing] line"]
+
+
+def test_names_of_tasks_stay_whole_and_other_cells_are_folded() -> None:
+    narrow = Console(file=io.StringIO(), width=40, highlight=False)
+    narrow.print(show._table("[t]", ["[h]", "task"], [["x" * 30 + " [b]", "y" * 20]]))
+    lines = said(narrow)
+    assert lines[0].strip() == "[t]"
+    assert any("y" * 20 in line for line in lines)
+    assert sum(line.count("x") for line in lines) == 30
+    assert not any("…" in line for line in lines)
+
+
+def test_long_names_of_what_is_cached_are_cut_and_other_texts_sooner(console: Console) -> None:
+    for length in (60, 61):
+        identity = {"model": {"name": "n" * length, "revision": "r" * 9}, "role": "o" * 29, "part": "p" * 28}
+        show_store(Path("/s"), [SpaceInfo("ab", identity, 1, 1, 1, 0.0)], console)
+    whole, cut = cells(console)
+    assert whole[:4] == [f"{'n' * 60}@{'r' * 8}", f"{'o' * 27}…", "", "p" * 28]
+    assert cut[0] == f"{'n' * 59}…@{'r' * 8}"
+
+
+def test_a_damage_without_texts_has_lost_none(console: Console) -> None:
+    damaged = (Damage(Path("/s/1.shard"), 0, 0, fixed=True),)
+    show_verified(Path("/s"), Verified(records=0, bytes=0, damaged=damaged, torn=0), console)
+    assert said(console)[0] == "/s/1.shard is damaged at byte 0: 0 texts lost, fixed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "cls pooling, normalised, cosine, 64/512 tokens, fp32, a 1, b 2"),
+        ({"pooling": ""}, "cosine, 64/512 tokens, fp32, a 1, b 2"),
+        ({"ability": "search"}, "search by words without vectors, a 1, b 2"),
+        ({"ability": "replay"}, "a 1, b 2"),
+        ({"ability": "generate"}, "a 1, b 2, fp32"),
+        ({"ability": "score"}, "pair scores, 512 tokens a pair, 64 a query, fp32, a 1, b 2"),
+        ({"ability": "replay", "own": None}, "rankings that were made before"),
+    ],
+)
+def test_settings_of_a_family_s_own_come_last(changes: dict[str, Any], line: str) -> None:
+    own = SimpleNamespace(shown=lambda: ("a 1", "b 2"))
+    assert show.settings_line(replace(SPEC, **{"own": own} | changes)) == line
