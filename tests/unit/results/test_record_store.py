@@ -269,6 +269,9 @@ def test_splits_of_one_task_add_up(store: RunStore) -> None:
     assert run.tasks["LCQMC"].files == ("found/dev.json", "found/test.json")
     assert store.finished(run, "LCQMC", "d1", ["found/dev.json"])
     assert not store.finished(run, "LCQMC", "d1", ["found/dev.json", "found/other.json"])
+    (store.folder / "found/test.json").rename(store.folder / "away.json")
+    assert not store.finished(run, "LCQMC", "d1", ["found/dev.json"]), "one of its files is gone"
+    (store.folder / "away.json").rename(store.folder / "found/test.json")
     run = store.write_task(run, replace(test, digest="d2"), {"found/test.json": "other"})
     assert run.tasks["LCQMC"].files == ("found/test.json",)
     assert _text(store, "flagbench/replaced/found/dev.d1.json") == "dev"
@@ -420,10 +423,19 @@ def test_a_path_below_a_file_is_bad_input(tmp_path: Path) -> None:
     assert str(store.folder) in str(caught.value)
 
 
-def test_prepare_leaves_nothing_behind(store: RunStore) -> None:
+def test_prepare_leaves_nothing_behind_of_a_run_that_was_killed(store: RunStore) -> None:
+    """What stands in ``replaced`` is a result, whatever it is called."""
     store.release()
+    for name in (
+        ".A.json.x.unfinished",
+        "flagbench/per_query/.B.json.y.unfinished",
+        "flagbench/replaced/.C.unfinished",
+    ):
+        (store.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.folder / name).touch()
+    (store.folder / "D.unfinished").touch()
     store.prepare()
-    assert _files(store) == set()
+    assert _files(store) == {"flagbench/replaced/.C.unfinished", "D.unfinished"}
 
 
 # The folder as mteb reads it.

@@ -66,6 +66,9 @@ def test_runs_that_record_the_same_mean_are_compared_by_it() -> None:
     found = {each.label: each for each in side_by_side([one, other], by_query=False).averages}
     assert found["Mean of a, b"].scores == pytest.approx((0.4, 0.6))
     assert found["average"].tasks == 3
+    silent = run("silent", of("a", 0.4), of("b", 0.8), of("c", 0.8))  # has all of its tasks, and records no mean
+    for pair in ([one, silent], [silent, one], [one, other, silent]):
+        assert [each.label for each in side_by_side(pair, by_query=False).averages] == ["average"]
     partly = run("partly", of("a", 0.4, "a", "b"))
     assert [each.label for each in side_by_side([one, partly], by_query=False).averages] == ["average"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.record import TaskRecord
 from flagbench.results.table import Row, render, rows
 
@@ -178,3 +179,37 @@ def test_scores_of_samples_stand_with_their_errors_for_one_run_and_for_several()
         assert stream.getvalue().count("10.00* ± 3.00") == len(columns)
         assert stream.getvalue().count("30.00* ± 1.67") == len(columns)
         assert "90.00* ±" not in stream.getvalue()
+
+
+def test_names_and_notes_that_look_like_markup_are_shown_as_they_are() -> None:
+    record = _record("[red]A", "[b]STS", None, error="[dim]no memory")
+    found = rows([record], {"[u]Avg": ["[red]A"]})
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(render("[i]title", {"[s]run": found}))
+    for text in ("[i]title", "[s]run", "[red]A", "[b]STS", "[dim]no memory", "[u]Avg"):
+        assert text in stream.getvalue()
+
+
+def test_a_mean_says_the_worst_that_is_known_of_its_data() -> None:
+    counts, differs, own = (_record(name, "STS", 0.5, state) for name, state in
+                            (("A", "counts agree"), ("B", "differs"), ("C", "own")))  # fmt: skip
+    means = _means([counts, differs, own], {"both": ["A", "B"], "one": ["A", "C"], "own": ["C"]})
+    assert [(row.note, row.comparable) for row in means.values()] == [
+        ("not the official data", False),
+        ("own data", False),
+        ("", True),  # the user's own data is compared with nothing that is published
+    ]
+    assert footnotes([DataState.COUNTS_AGREE, DataState.OWN, DataState.DIFFERS, DataState.DIFFERS], "see below") == [
+        f"* {words} (see below): scores are not comparable with published ones"
+        for words in ("not the official data", "only the counts agree with the official data")
+    ]
+    assert DataState.worst([]) is DataState.OFFICIAL
+
+
+def test_the_error_of_a_mean_of_means_counts_each_task_as_the_mean_does() -> None:
+    records = [
+        _record(name, "STS", 0.5, "differs", **_sample(error))
+        for name, error in zip("ABC", (0.04, 0.08, 0.03), strict=True)
+    ]
+    means = _means(records, {"inner": ["A", "B"], "Avg": ["inner", "C"]})
+    assert means["Avg"].error == pytest.approx(((0.04 / 4) ** 2 + (0.08 / 4) ** 2 + (0.03 / 2) ** 2) ** 0.5)

@@ -6,6 +6,8 @@ from statistics import fmean
 
 import pytest
 
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import contradicted, shared_metric
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import CHARACTERS, Example, Examples, Passage, beginning
 
@@ -58,3 +60,40 @@ def test_long_texts_are_cut_with_a_sign() -> None:
     cut = beginning("x" * (CHARACTERS + 1))
     assert len(cut) == CHARACTERS
     assert cut.endswith("x…")
+
+
+def _of(scores: dict[str, dict[str, float]], main: str = "official") -> TaskRecord:
+    return TaskRecord("A", "Retrieval", "success", {"task": {"main_score": main}}, "", scores)
+
+
+def test_values_contradict_a_score_where_no_metric_makes_it() -> None:
+    """One that has another name will do; a part without values, or without a score, is believed."""
+    parts = {"dev": {"zh": {"m": {"1": 0.5}, "n": {"1": 0.25}}}, "test": {"zh": {"m": {"1": 0.5}, "n": {"1": 0.75}}}}
+    values = Values("A", parts)
+    said = "the score of {} is {}, and the mean of its values per query is {}"
+    for scores, line in (
+        ({"dev": {"zh": 0.5}, "test": {"zh": 0.5}}, ""),
+        ({"dev": {"zh": 0.25}, "test": {"zh": 0.75}}, ""),  # by the second metric
+        ({"dev": {"zh": 0.5}, "test": {"zh": 0.75}}, said.format("test", 0.75, 0.5)),
+        ({"dev": {"zh": 0.125}}, said.format("dev", 0.125, 0.5)),
+        ({"dev": {"zh": 0.5, "en": 0.9}, "more": {"zh": 0.9}}, ""),
+    ):
+        assert contradicted(_of(scores), values) == line
+    assert contradicted(_of({"dev": {"zh": 0.25}}, "m"), values) == said.format("dev", 0.25, 0.5)
+    assert contradicted(_of({"dev": {"zh": 0.25}}), None) == ""
+
+
+@pytest.mark.parametrize(("off", "made"), [(0.9e-5, True), (-0.9e-5, True), (1.1e-5, False), (-1.1e-5, False)])
+def test_values_make_the_scores_of_all_parts_or_none(off: float, made: bool) -> None:
+    values = Values("A", {"dev": {"zh": {"m": {"1": 0.5}}}, "test": {"zh": {"m": {"1": 0.25}}}})
+    whole = {"dev": {"zh": 0.5}, "test": {"zh": 0.25 + off}}
+    for scores, found in (
+        (whole, made),
+        ({"dev": {"zh": 0.5}}, False),
+        ({**whole, "more": {"zh": 0.5}}, False),
+        ({**whole, "test": {"zh": 0.25, "en": 0.25}}, False),
+    ):
+        record = _of(scores)
+        assert shared_metric((record, record), (values, values)) == ("m" if found else None)
+        off_by_more = not made and scores.get("test") == whole["test"]
+        assert bool(contradicted(record, values)) is off_by_more

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flagbench.results.compare.compare import Comparison, compare
-from flagbench.results.compare.text import to_json, to_markdown
+from flagbench.results.compare.text import escaped, of_spreadsheet, to_json, to_markdown
 from flagbench.results.record import RunRecord
 from flagbench.results.runs import Run
 from tests.unit.results.compare.test_compare import printed, runs_of, with_values
@@ -109,3 +109,35 @@ def test_as_many_queries_that_are_others_are_said(tmp_path: Path) -> None:
     found = compare(runs_of(tmp_path, one=tasks[:1], two=tasks[1:]))
     assert lines(found)[-1] == "org/two: tested on queries 2 shared of 8 and 8: A"
     assert "| A | ndcg_at_10 | 2 shared queries | 0 / 2 / 0 | +0.00 |" in to_markdown(found)
+
+
+def test_data_of_every_state_that_some_run_is_over_is_said_the_worst_first(tmp_path: Path) -> None:
+    states = ("official", "counts agree", "differs", "own")
+    tasks = {f"m{at}": [made_task("A", data={"status": state})] for at, state in enumerate(states)}
+    found = compare(runs_of(tmp_path, **tasks), allow_differences=True)
+    notes = [note for note in found.lines[0].notes if "may be over" not in note]
+    assert notes == ["not the official data", "only the counts agree with the official data"]
+
+
+def test_versions_of_mteb_are_said_of_the_run_that_has_another_one() -> None:
+    runs = [
+        replace(each, record=replace(each.record, environment={"versions": {"mteb": version}}))
+        for each, version in zip(
+            (run("one", 8), run("two", 8), run("three", 8)), ("2.1.0", "2.1.0", "2.30.1"), strict=True
+        )
+    ]
+    assert lines(compare(runs))[1] == "three: versions of mteb differ: 2.1.0 and 2.30.1"
+    assert lines(compare([runs[0], runs[2]]))[1] == "versions of mteb differ: 2.1.0 and 2.30.1"
+
+
+def test_runs_that_share_no_query_are_not_tested(tmp_path: Path) -> None:
+    tasks = [with_values("A", [10] * 4, [f"{name}{at}" for at in range(4)], status="partial") for name in "ab"]
+    cell = compare(runs_of(tmp_path, one=tasks[:1], two=tasks[1:])).lines[0].cells[1]
+    assert (cell.test, cell.untested) == (None, "no query is in both runs")
+
+
+def test_whatever_markdown_gives_a_meaning_to_is_escaped() -> None:
+    assert escaped("\\ | ` * < [ & ~ $ a_b\n") == "\\\\ \\| \\` \\* \\< \\[ \\& \\~ \\$ a_b\N{REPLACEMENT CHARACTER}"
+    for sign in ("=", "+", "-", "@", "＝", "＋", "－"):
+        assert of_spreadsheet(f"{sign}1") == f"'{sign}1"
+    assert [of_spreadsheet(each) for each in ("1-1", -1, None, "＠a")] == ["1-1", -1, None, "＠a"]

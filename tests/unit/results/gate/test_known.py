@@ -109,3 +109,31 @@ def test_a_run_is_itself_by_its_place_or_by_its_results(tmp_path: Path) -> None:
     assert not _refused(run, _run("m2", _TASK, model="org/n"))
     bare = replace(_TASK, finished="")
     assert not _refused(_run("bare", bare), _run("bare too", bare, other))
+
+
+@pytest.mark.parametrize(
+    ("second", "after", "said"),
+    [
+        (_CELL, {}, ""),
+        (Cell("partial", 0.5), {}, "B is over a part of its data in the candidate"),
+        (_CELL, {"later_error": "no disk"}, "B failed when the candidate was last evaluated, and its score is older: "
+                                            "no disk"),
+        (_CELL, {"data": {}}, "B: the candidate does not record which data it is over; evaluate it again"),
+    ],
+)  # fmt: skip
+def test_every_task_of_an_average_is_looked_at(second: Cell, after: dict[str, Any], said: str) -> None:
+    other = replace(_TASK, name="B")
+    lines = (Line("A", "STS", "m", (_CELL, _CELL)), Line("B", "STS", "m", (_CELL, second)))
+    pair = Pair(_run("b", _TASK, other), _run("c", _TASK, replace(other, **after)))
+    if said:
+        with pytest.raises(Unknown) as unknown:
+            check_known(lines, pair)
+        assert str(unknown.value) == said
+    else:
+        check_known(lines, pair)
+    differs = (lines[0], replace(lines[1], cells=(_CELL, _CELL), differences=("splits",)))
+    with pytest.raises(Unknown, match="other data: splits"):
+        check_known(differs, Pair(_run("b", _TASK, other), _run("c", _TASK, other)))
+    lacking = tuple(replace(line, cells=(Cell("missing"), _CELL)) for line in lines)
+    with pytest.raises(Unknown, match="the baseline lacks A, B"):
+        check_known(lacking, pair)

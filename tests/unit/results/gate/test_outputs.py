@@ -155,14 +155,32 @@ def test_annotations_are_one_command_each(report: Report) -> None:
     assert inconclusive.startswith("::error title=inconclusive%3A <img src=x>|[red]`��[31m�%3A%3Aerror%3A%3A��&amp;::")
 
 
-def test_annotations_are_as_many_as_are_shown(tmp_path: Path) -> None:
+def test_junit_has_a_suite_for_each_rule_with_its_own_cases(tmp_path: Path) -> None:
+    base, run = (run_of(made_task("A", one), made_task("B", 0.5)) for one in (0.5, 0.4))
+    rules = Rules(
+        tmp_path / "gate.toml",
+        (Rule("drop", {"tasks": ("*",)}, {"max-drop": 0.5}), Rule("least", {"tasks": ("A",)}, {"min-score": 10.0})),
+    )
+    root = ET.fromstring(to_junit(judge(rules, base, run)).encode())
+    assert [(each.attrib["name"], each.attrib["tests"], each.attrib["failures"]) for each in root] == [
+        ("drop", "2", "1"),
+        ("least", "1", "0"),
+    ]
+    cases = [[case.attrib["name"] for case in suite.iter("testcase")] for suite in root]
+    assert cases == [["A: max-drop 0.5", "B: max-drop 0.5"], ["A: min-score 10"]]
+    assert (root.attrib["tests"], root.attrib["failures"]) == ("3", "1")
+
+
+@pytest.mark.parametrize(("off", "more"), [(10, 0), (11, 2), (25, 16)])
+def test_annotations_are_as_many_as_are_shown(tmp_path: Path, off: int, more: int) -> None:
     tasks = [made_task(f"task{number}") for number in range(25)]
-    worse = [made_task(f"task{number}", 0.1) for number in range(25)]
+    worse = [made_task(f"task{number}", 0.1 if number < off else 0.5) for number in range(25)]
     runs = [run_of(*its) for its in (tasks, worse)]
     rules = Rules(tmp_path / "gate.toml", (Rule("rule 1", {"tasks": ("*",)}, {"max-drop": 0.5}),))
     lines = to_annotations(judge(rules, *runs))
     assert len(lines) == 10
-    assert lines[-1] == "::error title=more::16 more checks do not pass, see the summary"
+    last = f"::error title=more::{more} more checks do not pass, see the summary"
+    assert (lines[-1] == last) if more else lines[-1].startswith("::error title=FAIL%3A task9::")
 
 
 def test_what_would_end_a_command_or_its_title_is_escaped(tmp_path: Path) -> None:

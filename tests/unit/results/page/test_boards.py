@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from flagbench.results.data_state import DataState
 from flagbench.results.page import LANGUAGES, Language
-from flagbench.results.page.boards import Board, boards
+from flagbench.results.page.boards import Board, boards, in_mini, outermost, parts_of
 from flagbench.results.page.officials import officials
 from flagbench.results.page.render import page
 from flagbench.results.page.view import SHOWN, Benchmark, leaderboards
@@ -185,3 +186,101 @@ def test_of_many_runs_all_have_a_place_and_the_first_their_tasks() -> None:
     assert [each.attributes["data-run"] for each in bodies] == [f"m{at}" for at in reversed(range(SHOWN + 7))]
     (hint,) = tree.all("p", data_first="")
     assert hint.words.startswith("Tasks and settings are shown for the first 50 of 57 runs")
+
+
+def test_boards_are_in_the_order_of_the_benchmarks_and_those_with_an_average_come_first() -> None:
+    """Neither by name nor as the runs come; what is in no average of its benchmark has a board behind."""
+    known = {"z": Benchmark("Last by name", {"Avg": ["A"]}), "a": Benchmark("First by name", {"Avg": ["P"]})}
+    runs = [
+        run("unknown", scored("Y", 0.5), benchmark="0"),
+        run("more", scored("X", 0.9), scored("P", 0.5), benchmark="a"),
+        run("extra", scored("X", 0.9), scored("A", 0.5), benchmark="z"),
+    ]
+    titles = [(each.title, each.label) for each in boards(runs, known)]
+    assert titles == [("Last by name", "Avg"), ("Last by name", ""), ("First by name", "Avg"), ("First by name", ""),
+                      ("0", "")]  # fmt: skip
+
+
+def test_runs_that_are_as_far_are_ordered_by_what_they_have_whole_and_then_by_name() -> None:
+    """A score of a part of the data puts nothing forward."""
+    runs = [
+        run("b", scored("A", 0.5), scored("B", 0.1)),
+        run("part", scored("A", 0.5), scored("B", 0.05), scored("C", 0.99, status="partial")),
+        run("a", scored("A", 0.1), scored("B", 0.5)),
+        whole("tie 2", 0.5),
+        whole("tie 1", 0.5),
+        run("low", scored("A", 0.2), scored("B", 0.2)),
+    ]
+    (board,) = boards(runs, KNOWN)
+    assert [each.label for each in board.runs] == ["tie 1", "tie 2", "a", "b", "part", "low"]
+    assert [each.whole for each in board.standings] == [3, 3, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(("tasks", "columns"), [(1, 0), (2, 2), (12, 12), (13, 0)])
+def test_a_few_tasks_of_one_type_have_columns_of_their_own(tasks: int, columns: int) -> None:
+    (board,) = boards([run("one", *(scored(f"X{at}", 0.5) for at in range(tasks)), benchmark="other")], KNOWN)
+    assert [its for _, its in board.columns] == [(f"X{at}",) for at in range(columns)]
+
+
+@pytest.mark.parametrize(
+    ("source", "mini"),
+    [
+        ("/opt/cmteb/mini/org/data", True),
+        ("cmteb/mini/org/data", True),
+        ("/opt/cmteb/mini/org/data/json/a.json", True),
+        ("/opt/cmteb/mini/org", False),  # no repo: a repo has an owner
+        ("/opt/cmteb/mini", False),
+        ("/opt/cmteb/minis/org/data", False),
+        ("/opt/mini/cmteb/org/data", False),
+        ("/opt/cmteb/x/mini/org/data", False),
+    ],
+)
+def test_miniature_data_is_known_by_the_folders_above_a_repo(source: str, mini: bool) -> None:
+    assert in_mini(scored("A", 0.5, source=source), ("cmteb", "mini")) is mini
+    assert not in_mini(scored("A", 0.5, source=source), ())
+
+
+def test_of_averages_over_the_same_tasks_the_last_has_the_board() -> None:
+    averages = {"part": ["A"], "types": ["A", "B"], "tasks": ["B", "A"], "apart": ["B", "C"]}
+    assert outermost(averages) == {"tasks": ("B", "A"), "apart": ("B", "C")}
+
+
+def test_a_failed_task_goes_where_most_tasks_of_the_run_are_and_keeps_its_place_among_them() -> None:
+    mini, failed = {"source": "/opt/cmteb/mini/org/data"}, scored("A", 0, status="error", scores={}, source="")
+    one = run("one", failed, scored("B", 0.5), scored("C", 0.5, **mini))
+    more = replace(KNOWN["cmteb"], averages={"Avg": ["A", "B", "C", "D"]})
+    two = run("two", failed, scored("B", 0.5), scored("C", 0.5), scored("D", 0.5, **mini))
+    three = run("three", failed, scored("B", 0.5), scored("C", 0.5, **mini), scored("D", 0.5, **mini))
+    for its, profile in ((one, "mini"), (two, "full"), (three, "mini")):
+        parts = parts_of(its, {"cmteb": more}, {})
+        assert next(iter(parts["cmteb", "Avg", profile])) == "A"
+        assert sum("A" in tasks for tasks in parts.values()) == 1
+
+
+def test_only_scores_of_the_parts_that_count_are_in_an_average() -> None:
+    """A task that ran over other splits is on a board of its own; one that failed has no parts, and is missed."""
+    parts = {"A": frozenset({("dev", "default"), ("test", "zh")})}
+    counted = Benchmark("B", {"Avg": ["A"]}, parts=parts)
+    right = {"dev": {"default": 0.5}, "test": {"zh": 0.7}}
+    for scores, takes in ((right, True), ({"dev": {"default": 0.5}}, False), ({**right, "x": {"y": 0.1}}, False)):
+        its = scored("A", 0.5, scores=scores)
+        assert counted.takes(its) is takes
+        assert boards([run("one", its, benchmark="b")], {"b": counted})[0].label == ("Avg" if takes else "")
+    assert counted.takes(scored("A", 0.5, status="error", scores={}))
+    assert counted.takes(scored("B", 0.5))
+
+
+def test_a_run_has_the_averages_of_the_miniature_data_when_all_of_its_tasks_are_over_that() -> None:
+    mini = {"source": "/opt/cmteb/mini/org/data"}
+    its = KNOWN["cmteb"]
+    both = run("both", scored("A", 0.5, **mini), scored("C", 0.5))
+    alone = run("alone", scored("A", 0.5, **mini), scored("X", 0.5), scored("B", 0, status="error", scores={}))
+    failed = run("failed", scored("B", 0, status="error", scores={}))
+    assert [its.averages_of(each) == its.mini_averages for each in (both, alone, failed)] == [False, True, False]
+    assert its.averages_of(both) == its.averages_of(failed) == its.averages
+
+
+def test_averages_of_several_benchmarks_come_in_their_order() -> None:
+    known = {"z": Benchmark("Z", {"Avg": ["A", "B"]}), "a": Benchmark("A", {"Avg": ["P"]})}
+    found = officials(run("one", scored("P", 0.25), scored("B", 0.5, status="partial"), scored("A", 0.5)), known)
+    assert [(each.label, each.score, each.missing) for each in found] == [("Z Avg", None, ("B",)), ("A Avg", 0.25, ())]

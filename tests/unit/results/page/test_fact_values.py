@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import pytest
 
 from flagbench.results.page import facts as of
 from flagbench.results.page.facts import Setting, Size, Speed
-from flagbench.results.runs import Run, find_runs
+from flagbench.results.page.render import page
+from flagbench.results.page.view import groups
+from flagbench.results.runs import Run, find_all, find_runs
 from tests.unit.page_runs import page_run, page_task
+from tests.unit.page_tree import read_page
 
 
 def _run(tmp_path: Path, name: str, *tasks: Any, **fields: Any) -> Run:
@@ -92,3 +96,49 @@ def test_settings_side_by_side_with_those_that_differ_first(tmp_path: Path) -> N
         Setting("versions.torch", ("2.1", ""), True),
         Setting("threads", ("2", "2"), False),
     ]
+
+
+def test_pairs_are_settings_of_their_own_up_to_six_and_all_else_is_one_text(tmp_path: Path) -> None:
+    pairs = [[f"用途{at}", f"值{at}"] for at in range(7)]
+    odd = [["a", "b"], ["a", "b", "c"]]
+    spec = {"six": pairs[:6], "seven": pairs, "mixed": odd, "text": ["ab", "cd"], "numbers": [["a", 1]]}
+    runs = [_run(tmp_path, "one", page_task("A"), spec=spec, reranker={"name": "org/r", "top": 9})]
+    found = {each.name: each.values[0] for each in of.settings(runs)}
+    assert found == {
+        **{f"six.用途{at}": f"值{at}" for at in range(6)},
+        "seven": json.dumps(pairs, ensure_ascii=False),
+        "mixed": '[["a", "b"], ["a", "b", "c"]]',
+        "text": '["ab", "cd"]',
+        "numbers": '[["a", 1]]',
+        "reranker.name": "org/r",
+        "reranker.top": "9",
+    }
+
+
+def test_data_of_the_run_that_is_furthest_from_the_official_data_marks_a_task(tmp_path: Path) -> None:
+    states = ("official", "counts agree", "own", "unknown", "differs")  # the best first
+    folders = [
+        page_run(tmp_path, f"org/m{at}", page_task("A", data={"status": state}), page_task("B", 0.1 * at))
+        for at, state in enumerate(states)
+    ]
+    failed = page_run(tmp_path, "org/failed", page_task("A", None, status="error", error="no disk"))
+    for count in range(1, 6):
+        for order in (1, -1):
+            some = [*folders[:count][::order], failed]
+            (group,) = groups(find_all(some), {}, allow_differences=True)
+            assert group.tasks[0].verdict == states[count - 1].replace(" agree", "_agree")
+    (group,) = groups(find_all([failed]), {})
+    assert (group.tasks[0].verdict, of.verdict(None)) == ("", "")
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, False), (2, True), (4, True), (5, False)])
+def test_differences_have_columns_for_a_few_runs(tmp_path: Path, count: int, columns: bool) -> None:
+    """And so do bars of the means by type, of one run as well."""
+    folders = [
+        page_run(tmp_path, f"org/m{at}", page_task("A", at / 10), page_task("B", 0.5, "STS")) for at in range(count)
+    ]
+    (group,) = groups(find_all(folders), {})
+    assert group.deltas is columns
+    tree = read_page(page([group], "en"))
+    assert bool(list(tree.all("table", class_="sortable matrix"))) is (count > 4)
+    assert ("org/m0" in next(tree.all("title")).text) is (count == 1)

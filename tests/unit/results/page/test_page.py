@@ -134,6 +134,14 @@ def test_runs_that_share_no_task_stand_apart(tmp_path: Path) -> None:
     assert len({each.attributes["id"] for each in tree.all(id=None)}) == len(list(tree.all(id=None)))
 
 
+def test_runs_stay_in_one_group_with_all_that_their_runs_share(tmp_path: Path) -> None:
+    """The second run has a part of the first's tasks, and the last shares with the first what the second lacks."""
+    tasks = {"ab": "AB", "c": "C", "b": "B", "a": "A", "d": "D", "cd": "CD"}
+    folders = [page_run(tmp_path, f"org/{name}", *map(page_task, its)) for name, its in tasks.items()]
+    found = [[view.run.label for view in group.runs] for group in groups(find_all(folders), KNOWN)]
+    assert found == [["org/ab", "org/b", "org/a"], ["org/c", "org/d", "org/cd"]]
+
+
 def test_runs_that_share_no_task_with_all_have_means_of_their_own_alone(tmp_path: Path) -> None:
     meta = {"n_parameters": 1000}
     one = page_run(tmp_path, "org/one", page_task("A", 0.1), meta=meta)

@@ -12,7 +12,7 @@ from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.page.render import page
 from flagbench.results.page.view import groups
-from flagbench.results.page.worst import Worst, worst
+from flagbench.results.page.worst import Worst, _cut, _size, worst
 from flagbench.results.record import RunRecord
 from flagbench.results.runs import Run, find_all
 from flagbench.results.worst_queries import Example, Examples, Passage
@@ -128,3 +128,31 @@ def test_files_of_more_tasks_than_fit_are_named_and_not_read(tmp_path: Path) -> 
         else:
             with pytest.raises(BadInput, match=r"T0\.json cannot be read .* evaluate T0 again"):
                 worst([run])
+
+
+def test_texts_take_the_room_that_they_have_on_the_page_and_not_in_the_file() -> None:
+    """Of ``<`` a page needs four bytes, of ``&`` and of a quotation mark five or six; around a query are 420 more."""
+    for sign, size in (("<", 4), ("&", 5), ('"', 6), ("a", 1), ("é", 2)):
+        query = Example(sign * 7, "dev", "default", sign * 50, 0.5, (), ())
+        assert _size(query) == 420 + size * 57
+        passage = Passage(sign, sign * 10, 1, 0.5, 0)
+        assert _size(replace(query, found=[passage], relevant=[passage])) == 420 + size * 57 + 2 * (130 + size * 11)
+
+
+def test_a_saved_baseline_keeps_none_and_the_runs_of_a_group_have_their_own(tmp_path: Path) -> None:
+    """Groups are apart, so that the first run of the second is the second of all."""
+    one = page_run(tmp_path, "org/one", page_task("A"), worst={"A": worst_of("A", 1)})
+    two = page_run(tmp_path, "org/two", page_task("B"), worst={"B": worst_of("B", 3)})
+    runs = find_all([one, two])
+    assert worst([replace(runs[0], kept={}), runs[1]]).keys() == {(1, "B")}
+    made_groups = groups(runs, KNOWN)
+    assert [[(at, its.kept) for at, its in group.tasks[0].worst.items()] for group in made_groups] == [
+        [(0, 1)],
+        [(0, 3)],
+    ]
+
+
+def test_a_text_that_is_cut_ends_in_one_sign_and_one_that_fits_is_left() -> None:
+    assert [_cut(text, 5) for text in ("abcde", "abcdef", "abc……", "abc………", "")] == [
+        *("abcde", "abcd…", "abc……", "abc…", ""),
+    ]

@@ -331,3 +331,17 @@ def test_the_real_table_against_a_naive_sort() -> None:
     assert len(ranking.entries) == len(means) == 66
     assert ranking.ours.place == 1 + order.index(its.model)
     assert [entry.model for entry in ranking.entries] == order
+
+
+def test_counts_that_agree_are_ranked_and_said_and_so_is_what_keeps_others_out() -> None:
+    counts = {"data": {"status": "counts agree"}}
+    run = run_of(
+        task("A", 0.5, **counts),
+        task("B", 0.6, later_error="no disk"),
+        task("C", 0.7, splits=("dev", "test"), **counts),
+    )
+    ranking = rank(run, SMALL)
+    assert (list(ranking.tasks), ranking.left_out) == (["A", "C"], {"B": "failed when it was last evaluated: no disk"})
+    assert ranking.notes == ["only the counts agree with the official data: A, C"]
+    table = replace(SMALL, subsets={"A": ("zh", "en")})
+    assert rank(run, table).left_out["A"] == "scored over other subsets than the 2 that are published"

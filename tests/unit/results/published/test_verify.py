@@ -118,6 +118,12 @@ def test_the_last_line_names_the_flags_that_would_decide() -> None:
         assert last == said if said else not last.startswith("to decide")
         if said:
             assert verify(run_of(*ran), scores, TABLE, only=("S1",), accept_counts=True).passed
+    five = [task(name, 0.5) for name in list(KINDS)[:5]]
+    last = remarks(verify(run_of(*five), against(dict.fromkeys(KINDS, 0.5)), TABLE))[-1]
+    assert last == f"to decide: --tasks {','.join(list(KINDS)[:5])} compares the 5 tasks of this run alone"
+    # Data that is not the official data cannot be decided on, whatever else could.
+    mixed = [task("S1", 0.5, **counts), task("S2", 0.5, **other)]
+    assert not remarks(verify(run_of(*mixed), against({"S1": 0.5, "S2": 0.5}), TABLE))[-1].startswith("to decide")
     many = [task(name, 0.5) for name in list(KINDS)[:6]]
     last = remarks(verify(run_of(*many), against(dict.fromkeys(KINDS, 0.5)), TABLE))[-1]
     assert last == "to decide: --tasks with their names compares the 6 tasks of this run alone"
