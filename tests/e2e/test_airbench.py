@@ -429,7 +429,7 @@ def test_a_wrong_choice_is_one_line(tmp_path: Path, flags: list[str], said: str)
 
 def test_flags_of_air_bench_are_refused_elsewhere(tmp_path: Path) -> None:
     line = one_line(here("evaluate", RANDOM, "--mini", "--domains", "law", "--output", tmp_path))
-    assert line == "flagbench: --domains belongs to --benchmark air-bench: drop it, or choose that benchmark"
+    assert line == "flagbench: --domains belongs to --benchmark mteb or air-bench: drop it, or choose one of these"
 
 
 def test_a_reranker_alone_finds_nothing(tmp_path: Path) -> None:

@@ -312,7 +312,7 @@ def test_a_question_file_with_a_missing_field_is_one_line(data: Path, tmp_path: 
         (["--sets", "train"], "unknown set 'train'"),
         (["--sets", "test"], "--mini has the dev set alone"),
         (["--reranker", "flagbench/random-reranker"], "--reranker re-ranks passages"),
-        (["--domains", "law"], "--domains belongs to --benchmark air-bench"),
+        (["--domains", "law"], "--domains belongs to --benchmark mteb or air-bench"),
         (["--api-base", "http://127.0.0.1:9/v1", "--dtype", "bf16"], "are the server's affair"),
     ],
 )
