@@ -289,9 +289,9 @@ def _validate(options: argparse.Namespace) -> int:
         with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
             resolved = plan.resolve(request, strict=False)
         show_plan(resolved, console(width=WIDE), measured(resolved))
-        for task, fault in resolved.faults:
-            code = max(code, fault.exit_code)
-            print(f"flagbench: {task.name} cannot run: {in_one_line(fault)}", file=sys.stderr)
+        for task, error in resolved.faults:
+            code = max(code, error.exit_code)
+            print(f"flagbench: {task.name} cannot run: {in_one_line(error)}", file=sys.stderr)
         if resolved.faults:
             every = len(resolved.steps) + len(resolved.faults)
             print(f"flagbench: {plan.without_data(resolved.faults, every)}", file=sys.stderr)
