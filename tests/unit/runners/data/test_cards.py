@@ -77,3 +77,27 @@ def test_metadata_that_are_no_table_are_refused_in_one_line(tmp_path: Path, text
     with pytest.raises(BadData, match=f"^{tmp_path}/README.md cannot be read as a dataset: ") as refused:
         cards.configs(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_files_of_a_split_are_each_there_once_by_name(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.jsonl", "sub/c.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    (tmp_path / "folder.jsonl").mkdir()
+    found = cards.matching(tmp_path, ["b*", "*.jsonl", "sub/*"], "test")
+    assert found == [tmp_path / name for name in ("a.jsonl", "b.jsonl", "sub/c.jsonl")]
+    with pytest.raises(BadData) as caught:
+        cards.matching(tmp_path, ["x*", "folder.jsonl"], "dev")
+    said = "no file matches x*, folder.jsonl, which its README names for split 'dev'"
+    assert str(caught.value) == f"{tmp_path}: {said}"
+
+
+def test_every_split_of_a_card_with_its_files(tmp_path: Path) -> None:
+    numbered = "- config_name: en\n  data_files:\n  - split: 7\n    path: b*\n  - split: dev\n    path: a.jsonl\n"
+    folder = _card(tmp_path, numbered, "- config_name: plain\n", "- config_name: zh\n  data_files: b.jsonl\n")
+    for name in ("a.jsonl", "b.jsonl", "b2.jsonl"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    assert list(cards.each_split(folder)) == [
+        ("en", "7", [tmp_path / "b.jsonl", tmp_path / "b2.jsonl"]),
+        ("en", "dev", [tmp_path / "a.jsonl"]),
+    ]

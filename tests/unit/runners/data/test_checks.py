@@ -84,6 +84,9 @@ def test_ids() -> None:
     check_ids(PLACE, "id", column([1, 2, 3]))
     assert said(check_ids, "id", column(["a", "b", "c", "b", "a"])) == at("the id 'b', which is listed twice,", 3, "id")
     assert said(check_ids, "id", column(["a", "a", None])) == at("no id", 2, "id")
+    nul = column(["a", "b", "c\0d", "e\0", "a"])
+    for kind in (pa.string(), pa.large_string()):
+        assert said(check_ids, "id", nul.cast(kind)) == at("an id with a NUL in it", 2, "id")
 
 
 @pytest.mark.parametrize(

@@ -180,3 +180,49 @@ def test_what_is_read_through_links_counts_and_links_in_a_circle_are_refused(tmp
         with pytest.raises(BadData, match="is a link to a folder that it lies in or that is linked twice: remove it"):
             of_folder(data)
         (data / "more").unlink()
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize(("size", "reads"), [((1 << 20) - 1, 2), (1 << 20, 1)])
+def test_from_a_mebibyte_on_a_file_is_looked_up(tmp_path: Path, opened: list[str], size: int, reads: int) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b"a" * size)
+    assert of_file(tmp_path / "rows.jsonl") == of_file(tmp_path / "rows.jsonl")
+    assert len(opened) == reads
+
+
+def test_an_old_date_hides_no_change_of_a_moment_ago(tmp_path: Path, opened: list[str]) -> None:
+    path = _large(tmp_path / "corpus.parquet")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert of_file(path) == of_file(path)
+    assert opened == ["corpus.parquet"] * 2
+
+
+@pytest.mark.usefixtures("later")
+def test_a_file_that_changes_while_it_is_read_is_not_kept(
+    tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _large(tmp_path / "corpus.parquet")
+    real = file_digests._read
+
+    def read(file: Path) -> str:
+        digest = real(file)
+        file.write_bytes(b"b" * (LARGE + 1))
+        return digest
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_digests, "_read", read)
+        of_file(path)
+    path.write_bytes(b"a" * LARGE)
+    assert of_file(path) == hashlib.sha256(b"a" * LARGE).hexdigest()
+    assert opened == ["corpus.parquet"] * 2
+
+
+@pytest.mark.parametrize("size", [0, 10, 1 << 18, (1 << 18) + 1, 900_001])
+def test_the_digest_of_a_video_is_that_of_its_size_and_three_blocks(tmp_path: Path, size: int) -> None:
+    data = bytes(number * number % 251 for number in range(size))
+    (tmp_path / "film.mkv").write_bytes(data)
+    block = 1 << 18
+    places = [max(begin, 0) for begin in (0, size // 2 - block // 2, size - block)]
+    blocks = b"".join(data[begin : begin + block] for begin in places)
+    expected = hashlib.blake2b(size.to_bytes(8, "little") + blocks, digest_size=16).hexdigest()
+    assert file_digests.of_ends(tmp_path / "film.mkv") == expected

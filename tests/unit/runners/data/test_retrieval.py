@@ -102,4 +102,22 @@ def test_one_id_that_has_lost_its_zeros_is_enough_for_the_hint() -> None:
 @pytest.mark.parametrize("grades", [{"x": -1}, {"x": -2, "y": -3}, {"x": 1, "y": 100_001}])
 def test_labels_that_trec_eval_cannot_count_are_refused(grades: dict[str, int]) -> None:
     assert "has labels of query 'a' up to" in said(check_labels, {"a": grades}, ["a"], ["x", "y"])
-    check_labels(PLACE, {"a": {"x": 1, "y": -2}}, ["a"], ["x", "y"])
+    check_labels(PLACE, {"a": {"x": 1, "y": -2}, "b": {}, "c": {"x": 0}}, ["a"], ["x", "y"])
+
+
+def test_the_largest_grade_is_taken_and_one_more_is_not() -> None:
+    names = ("q", "p", "score")
+    check_pairs(PLACE, rows(("a", "x", 100_000), ("a", "y", -5)), *names)
+    check_labels(PLACE, {"a": {"x": 100_000}}, ["a"], ["x"])
+    assert said(check_pairs, rows(("a", "x", 1), ("a", "y", 100_001)), *names) == at(
+        "a number that is more than 100000", "score", 1
+    )
+    assert said(check_labels, {"b": {"x": 1}, "a": {"x": 100_001}}, ["a"], ["x"]) == (
+        "Covid: folder data has labels of query 'a' up to 100001, and the highest is to be one of 0 to 100,000; "
+        "fix the data"
+    )
+
+
+def test_candidates_are_looked_at_for_the_queries_that_are_searched_alone() -> None:
+    check_candidates(PLACE, {"q1": ["p1"], "q2": ["gone"]}, ["q1"], {"p1"})
+    assert list(oddities("dev", {"q": {"p": -1, "x": 0}}, ["q"], ["p"], "")) == [], "neither is relevant"

@@ -9,10 +9,11 @@ import logging
 import os
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from flagbench import BadData
+from flagbench import AbsentData, BadData, BadInput, NoHub
 from flagbench.runners.data import cards, sources, streams
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder, HubRepo, Snapshot
@@ -199,6 +200,26 @@ def test_only_a_commit_is_known_to_be_one(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert HubRepo("org/data", "main").is_at(_COMMIT)
     assert not HubRepo("org/data", "main").is_at("main")
     assert not HubRepo("org/data", _COMMIT).is_at(_COMMIT[:8])
+
+
+def test_what_the_hub_has_not_is_absent_and_a_hub_without_an_answer_is_no_fault_of_the_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for error, kind in ((BadInput("no such repo"), AbsentData), (NoHub("no route"), NoHub)):
+        monkeypatch.setattr(sources, "download", Mock(side_effect=error))
+        with pytest.raises(BadInput, match=str(error)) as caught:
+            HubRepo("org/data", _COMMIT).card()
+        assert type(caught.value) is kind
+
+
+def test_what_is_written_into_a_folder_would_be_data_by_whatever_way(tmp_path: Path) -> None:
+    data = Folder(_data(tmp_path / "data"))
+    (tmp_path / "link").symlink_to(tmp_path / "data" / "rows")
+    (tmp_path / "data" / "out").symlink_to(tmp_path)
+    inside = [tmp_path / "data", tmp_path / "data" / "a" / "b", tmp_path / "link" / "a", tmp_path / "x" / ".." / "data"]
+    outside = [tmp_path, tmp_path / "data2", tmp_path / "data" / ".." / "b", tmp_path / "data" / "out" / "b"]
+    assert [data.holds(path) for path in (*inside, *outside)] == [True] * 4 + [False] * 4
+    assert not HubRepo("org/data", _COMMIT).holds(tmp_path)
 
 
 _CARD = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: test\n    path: test-*\n---\n"

@@ -12,7 +12,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.models.inputs import Image, Item
-from flagbench.runners.data.texts import ItemColumn, Picked, TextColumn, on_disk
+from flagbench.runners.data.texts import ItemColumn, Picked, TextColumn, TitledTexts, on_disk
 from flagbench.runners.store.keys import first_of_each, keys_of
 from tests.pictures import drawn, image
 
@@ -113,3 +113,15 @@ def test_items_of_equal_content_are_found_once() -> None:
     firsts, places = first_of_each(keys_of(items))
     assert firsts.tolist() == [0, 2, 4]
     assert places.tolist() == [0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("separator", [" ", "\n"])
+def test_texts_behind_their_titles(separator: str) -> None:
+    """Stripped as a whole; an empty title leaves no separator, and however a row is read it is the same."""
+    texts, titles = _column([" one ", " two", " ", "四"]), _column(["T", "", "Only", " T "])
+    found = TitledTexts(texts, titles, separator)
+    expected = [f"T{separator} one", "two", "Only", f"T {separator}四"]
+    assert list(found) == [found[row] for row in range(4)] == expected
+    assert (len(found), found[-1], list(found[1:3])) == (4, expected[-1], expected[1:3])
+    bare = TitledTexts(texts)
+    assert list(bare) == [bare[row] for row in range(4)] == ["one", "two", "", "四"]

@@ -243,3 +243,21 @@ def test_a_folder_named_cache_is_data_but_at_the_top(tmp_path: Path) -> None:
     (one / "data" / ".cache").mkdir()
     (one / "data" / ".cache" / "more").write_bytes(b"x")
     assert commit_of(one) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (["a-00000-of-00001.jsonl"], True),
+        (["a-00000-of-00002.jsonl", "a-00001-of-00002.jsonl", "b.jsonl"], True),
+        (["a-00001-of-00002.jsonl", "a-00002-of-00002.jsonl"], False),
+        (["a-00000-of-00002.jsonl", "b-00001-of-00002.jsonl"], False),
+        (["a-00000-of-00002.jsonl", "a-00001-of-00002.csv"], False),
+        (["a-00000-of-00002.jsonl", "a-00001-of-00003.jsonl"], False),
+        (["x/a-00000-of-00002.jsonl", "y/a-00001-of-00002.jsonl"], False),
+        (["a-00000-of-00001.jsonl", "a-00000-of-00002.jsonl"], False),
+    ],
+)
+def test_shards_are_whole_by_folder_name_number_and_ending(tmp_path: Path, names: list[str], known: bool) -> None:
+    one = _downloaded(tmp_path / "one", files={name: name.encode() for name in names})
+    assert commit_of(one) == (_COMMIT if known else None)

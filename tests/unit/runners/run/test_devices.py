@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flagbench import BadInput
+from flagbench.models.backbone import backend
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run import devices
 from flagbench.runners.run.devices import RequestedDevice
+from flagbench.runners.workers import cluster
 
 BASELINES = ("flagbench/bm25", "flagbench/random")
 
@@ -79,3 +82,26 @@ def test_devices_are_resolved_once_and_when_they_are_needed(resolved: list[str])
 def test_of_a_cluster_the_kind_of_device_has_to_be_said(how: dict[str, str], said: str) -> None:
     with pytest.raises(BadInput, match=f"^{said}: with --engine ray say --device cuda or --device cpu"):
         _names("org/model", engine="ray", **how)
+
+
+def test_what_runs_where_is_checked_of_each_model_with_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[tuple[Any, ...]] = []
+    clusters: list[str | None] = []
+    monkeypatch.setattr(backend, "check_backend", lambda *given: checked.append(given))
+    monkeypatch.setattr(cluster, "check_cluster", clusters.append)
+    models: Any = [SimpleNamespace(checkpoint=each, spec=spec) for each, spec in (("a", 1), (None, 2), ("b", 3))]
+    RequestedDevice(RunRequest("o/m", "cmteb", device="cuda:1", backend="onednn")).check_runs(models)
+    assert (checked, clusters) == ([("onednn", 1, "cuda:1"), ("onednn", 3, "cuda:1")], [])
+    several = RunRequest("o/m", "cmteb", devices="cpu,cpu", backend="torch")
+    RequestedDevice(several).check_runs(models[:1])
+    assert checked[2:] == [("torch", 1, "cpu")]
+    of_cluster = RunRequest("o/m", "cmteb", engine="ray", device="cuda", ray_address="h:1")
+    RequestedDevice(of_cluster).check_runs(models)
+    assert (len(checked), clusters) == (3, ["h:1"])
+    RequestedDevice(RunRequest("o/m", "cmteb", devices="cuda:0,cuda:1")).check_runs(models)
+    assert (len(checked), clusters) == (3, ["h:1"])
+
+
+@pytest.mark.parametrize(("names", "cpu"), [("cpu,cpu", True), ("cuda:0,cuda:1", False)])
+def test_several_devices_are_the_processor_where_they_are_its_cores(names: str, cpu: bool) -> None:
+    assert RequestedDevice(RunRequest("o/m", "cmteb", devices=names)).is_cpu() is cpu

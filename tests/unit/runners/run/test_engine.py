@@ -283,3 +283,84 @@ def test_a_data_set_that_is_another_one_when_it_is_loaded_fails_in_one_line(tmp_
         finished = engine.run(plan, Silent(), loaded)
     assert "has no longer the data set pairs" in finished.records[0].error
     assert finished.exit_code == 2
+
+
+@pytest.mark.parametrize("trusts", [True, False])
+@pytest.mark.parametrize(
+    ("asked", "devices", "made_by"),
+    [
+        ({}, ("cpu",), "load"),
+        ({}, ("cpu", "cpu"), "pool_on"),
+        ({"engine": "ray", "ray_address": "h:1"}, ("cuda",), "pool_on_ray"),
+    ],
+)
+def test_a_model_is_loaded_where_and_as_it_was_asked_for(
+    trusts: bool,
+    asked: dict[str, Any],
+    devices: tuple[str, ...],
+    made_by: str,
+    request_: RunRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The workers of a pool load it themselves; only those of a cluster search as well."""
+    plan = resolve(replace(request_, tasks=("STSB",)))
+    how = replace(plan.request, batch_size=3, backend="torch", trust_remote_code=trusts, allow_pickle=not trusts)
+    loads: list[Any] = []
+    adapter = SimpleNamespace(backend="made", spec=plan.model.spec)
+
+    def made(name: str, *given: Any) -> Any:
+        *where, spec, load = given
+        assert spec == plan.model.spec
+        loads.append((name, *where))
+        return load(device="inside")
+
+    for name in ("pool_on", "pool_on_ray"):
+        monkeypatch.setattr(engine, name, lambda *given, name=name: made(name, *given))
+    model = SimpleNamespace(
+        spec=plan.model.spec, evidence=(), checkpoint="files", load=lambda **given: loads.append(given) or adapter
+    )
+    searches: list[Any] = []
+
+    def evaluate(_: Loaded, evaluated: EvaluatedModel, *__: Any) -> Outcome:
+        searches.append(evaluated.search_worker)
+        assert evaluated.adapter.adapter is adapter  # type: ignore[attr-defined]
+        return _EMPTY
+
+    changed = replace(plan, request=replace(how, **asked), model=model, devices=devices)  # type: ignore[arg-type]
+    (record,) = _run(changed, {}, evaluate).records
+    assert (record.status, record.backend) == ("success", "made")
+    place = {"pool_on": [("pool_on", devices)], "pool_on_ray": [("pool_on_ray", "h:1", "cuda")], "load": []}[made_by]
+    loaded = {"batch_size": 3, "trust_remote_code": trusts, "allow_pickle": not trusts, "backend": "torch"}
+    assert loads == [*place, loaded | {"device": "inside" if place else "cpu"}]
+    assert [each is None for each in searches] == [made_by != "pool_on_ray"]
+    assert made_by != "pool_on_ray" or searches[0]() is adapter
+
+
+def test_what_is_finished_has_the_average_of_this_run_and_other_tasks_keep_theirs(request_: RunRequest) -> None:
+    plan = resolve(request_)
+    assert _run(plan, {}, lambda loaded, *_: replace(_EMPTY, files={f"{loaded.task.name}.json": "{}"})).exit_code == 0
+    again = resolve(replace(request_, tasks=("STSB", "LCQMC")))
+    assert {step.state for step in again.steps} == {"finished"}
+    averages = {"of the folder": ["STSB", "T2Reranking"]}
+    _run(replace(again, averages=averages, of_data=frozenset(averages)), {})
+    kept = _run(replace(resolve(replace(request_, overwrite=True, tasks=("LCQMC",))), averages=averages), {})
+    assert [record.average for record in kept.records] == [None]
+    changed = replace(again, averages=averages, of_data=frozenset(averages))
+    rerun = replace(changed, steps=(changed.steps[0], replace(changed.steps[1], state="again")))
+    _run(rerun, {}, lambda *_: replace(_EMPTY, files={"X.json": "{}"}))
+    record = plan.store.read()
+    assert record is not None
+    average = {"benchmark": "cmteb", "label": "of the folder", "tasks": ["STSB", "T2Reranking"]}
+    found = {name: task.average for name, task in record.tasks.items()}
+    assert found == {"T2Reranking": None, "LCQMC": None, "STSB": average}
+
+
+@pytest.mark.parametrize(("reason", "gone"), [("settings differ: n 1 -> 2", True), ("as asked for", False)])
+def test_kept_rankings_of_other_settings_go_with_their_result(request_: RunRequest, reason: str, gone: bool) -> None:
+    plan = resolve(replace(request_, tasks=("STSB",)))
+    stale = plan.store.predictions / "STSB_predictions.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("{}", encoding="utf-8")
+    again = replace(plan, steps=(replace(plan.steps[0], state="again", reason=reason),))
+    assert _run(again, {}).exit_code == 0
+    assert stale.exists() is not gone

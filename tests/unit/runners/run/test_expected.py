@@ -39,7 +39,13 @@ def test_a_finished_run_on_this_machine_says_how_fast_a_model_is(plan: Plan) -> 
     found = measured(replace(plan, earlier=record(plan)))
     assert found is not None
     assert (found.per_second, found.unit, found.source) == (100.0, "texts", plan.store.run_file)
-    for other in ({"processor": "another"}, {"threads": 64}, {"device": "cuda:0"}):
+    for other in (
+        {"processor": "another"},
+        {"threads": 64},
+        {"OMP_NUM_THREADS": "77"},
+        {"device": "cuda:0"},
+        {"device_name": "another"},
+    ):
         assert measured(replace(plan, earlier=record(plan, **other))) is None
     assert measured(replace(plan, earlier=record(plan), reranker=plan.model)) is None
 
@@ -54,6 +60,41 @@ def test_a_quick_run_says_it_for_the_full_one(plan: Plan) -> None:
     assert found.source == quick.run_file
     quick.run_file.write_text("{", encoding="utf-8")
     assert measured(plan) is None
+
+
+def _leave(plan: Plan, profile: str, **environment: object) -> RunStore:
+    """A run of a profile, finished."""
+    output = plan.request.output if profile == "full" else plan.request.output / profile
+    store = RunStore(output, plan.name, plan.store.folder.name)
+    store.prepare()
+    store.run_file.write_text(record(plan, **environment).to_json(), encoding="utf-8")
+    store.release()
+    return store
+
+
+def test_the_runs_of_other_profiles_are_looked_at_after_its_own(plan: Plan, tmp_path: Path) -> None:
+    """Also where its own is of another machine; a full run says it for a sample."""
+    full, smoke = _leave(plan, "full"), _leave(plan, "smoke")
+    _leave(plan, "quick", threads=64)
+
+    def source(of: Plan) -> Path | None:
+        found = measured(of)
+        return found and found.source
+
+    assert source(replace(plan, earlier=record(plan))) == full.run_file
+    assert source(plan) == smoke.run_file, "its own is known as the earlier one, or not at all"
+    of_smoke = replace(plan, request=replace(plan.request, profile="smoke"), earlier=None)
+    assert source(of_smoke) == full.run_file
+    full.run_file.unlink()
+    smoke.run_file.unlink()
+    assert source(replace(plan, earlier=record(plan, threads=64))) is None
+
+
+def test_answers_are_those_to_questions(plan: Plan) -> None:
+    task = page_task("A", texts={"asked": 30, "answered": 30}, seconds={"answer": 60.0})
+    found = measured(replace(plan, earlier=replace(record(plan), tasks={"A": task})))
+    assert found is not None
+    assert (found.per_second, found.unit) == (0.5, "questions")
 
 
 def test_the_time_is_that_of_the_tasks_whose_texts_are_known(plan: Plan) -> None:

@@ -1,0 +1,208 @@
+"""Files of rows that users bring: which are such, how their rows are numbered, and what of them is refused."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flagbench import BadData
+from flagbench.runners.data import row_files
+from flagbench.runners.data.row_files import RowFile, check_whole, files_below
+
+
+def file(path: Path, content: str | bytes) -> RowFile:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    made = RowFile.of(path)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "stem", "compressed", "shard"),
+    [
+        ("test.jsonl", "jsonl", "test", False, None),
+        ("Test.NDJSON.GZ", "jsonl", "Test", True, None),
+        ("v1.2.csv", "csv", "v1.2", False, None),
+        ("test-00001-of-00002.tsv.gz", "tsv", "test", True, (1, 2)),
+        ("a-00000-of-00010.parquet", "parquet", "a", False, (0, 10)),
+        ("a-0-of-2.json", "json", "a-0-of-2", False, None),
+        ("a-00000-of-00002-x.json", "json", "a-00000-of-00002-x", False, None),
+        ("run.trec", "words", "run", False, None),
+        ("qrels.qrel", "words", "qrels", False, None),
+    ],
+)
+def test_a_name_says_what_is_in_a_file(
+    name: str, kind: str, stem: str, compressed: bool, shard: tuple[int, int] | None
+) -> None:
+    found = RowFile.of(Path("folder") / name)
+    assert found == RowFile(Path("folder") / name, kind, stem, compressed, shard)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["README.md", "rows", "rows.gz", "rows.parquet.gz", "rows.jsonl.zst"])
+def test_a_name_of_another_kind_is_no_file_of_rows(name: str) -> None:
+    assert RowFile.of(Path(name)) is None
+
+
+def test_a_row_is_numbered_as_a_person_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the line in which it ends, from 1, of lines that may be blank; by its place in parquet and JSON, from 0."""
+    monkeypatch.setattr(row_files, "_ROWS_A_READ", 2)
+    pq.write_table(pa.table({"a": [5, 6, 7]}), tmp_path / "rows.parquet")
+    lines = '\ufeff{"a": "一"}\n \n\n{"a": null, "b": [1]}\n'
+    cells = 'a,b\n\n"one\nof ""two""",007\n,x\n'
+    expected: list[tuple[RowFile | None, list[tuple[int, dict[str, Any]]], str]] = [
+        (file(tmp_path / "l.jsonl", lines), [(1, {"a": "一"}), (4, {"a": None, "b": [1]})], "line"),
+        (
+            file(tmp_path / "l.jsonl.gz", gzip.compress(lines.encode())),
+            [(1, {"a": "一"}), (4, {"a": None, "b": [1]})],
+            "line",
+        ),
+        (file(tmp_path / "c.csv", cells), [(4, {"a": 'one\nof "two"', "b": "007"}), (5, {"a": "", "b": "x"})], "line"),
+        (file(tmp_path / "c.tsv", "a\tb\n1,5\tx\n"), [(2, {"a": "1,5", "b": "x"})], "line"),
+        (
+            file(tmp_path / "w.txt", "q 0\td  1\n\nq\n"),
+            [(1, dict(zip("0123", "q0d1", strict=True))), (3, {"0": "q"})],
+            "line",
+        ),
+        (file(tmp_path / "j.json", '[{"a": 1}, {}]'), [(0, {"a": 1}), (1, {})], "row"),
+        (RowFile.of(tmp_path / "rows.parquet"), [(0, {"a": 5}), (1, {"a": 6}), (2, {"a": 7})], "row"),
+    ]
+    for each, rows, word in expected:
+        assert each is not None
+        assert list(each.rows()) == rows, each.path.name
+        assert each.count() == len(rows), each.path.name
+        assert each.place(7) == f"{each.path}, {word} 7"
+
+
+def test_columns_are_those_of_the_heading_or_of_the_first_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"b": [1], "a": [2]}), tmp_path / "rows.parquet")
+    (parquet,) = files_below(tmp_path)
+    found = [
+        parquet.columns(),
+        file(tmp_path / "a.csv", "b,a\n").columns(),
+        file(tmp_path / "b.csv", "text\n").columns(),
+        file(tmp_path / "a.jsonl", '{"b": 1, "a": 2}\n{"c": 1}\n').columns(),
+        file(tmp_path / "a.json", "[]").columns(),
+        file(tmp_path / "a.tsv", "").columns(),
+        file(tmp_path / "a.trec", "q 0 d 1").columns(),
+    ]
+    assert found == [["b", "a"], ["b", "a"], ["text"], ["b", "a"], [], [], []]
+    for name, heading, wrong, right in (
+        ("a.csv", "a;b", ";", "commas"),
+        ("a.csv", "a\tb", "\t", "commas"),
+        ("a.tsv", "a,b", ",", "tabs"),
+    ):
+        with pytest.raises(BadData) as caught:
+            file(tmp_path / name, f"{heading}\n").columns()
+        said = (
+            f"has one column, {heading!r}: its values stand between {wrong!r}, and {name[2:].upper()} has {right} there"
+        )
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{"a": 1}\n\n[1]\n', ", line 3 is not an object with a value for each column: fix the data"),
+        ("a.jsonl", '{"a": 1}\n{"a": \n', ", line 2 is"),
+        ("a.jsonl", b'{"a": 1}\n{"a": "\xff"}\n', ", line 2 is not UTF-8 (invalid start byte): fix the data"),
+        ("a.json", '{"a": 1}', " is not a list of objects, one for each row: fix the data, or write JSON lines"),
+        ("a.json", '[{"a": 1}, 2]', " is not a list of objects, one for each row"),
+        ("a.csv", "a,b,a\n1,2,3\n", " has two columns 'a': fix the data"),
+        ("a.csv", "a,b\n1,2\n1,2,3\n", ", line 3 has 3 values for 2 columns: fix the data (a value with a comma"),
+        (
+            "a.tsv",
+            "a\tb\n1\n",
+            ", line 2 has 1 values for 2 columns: fix the data (a value with a tab in it needs quotes)",
+        ),
+        ("a.csv", 'a,b\n1,"x"y\n', ", line 2 is not CSV ("),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n')[:-9], " cannot be read ("),
+        ("a.parquet", b"PAR1", " cannot be read as parquet ("),
+    ],
+)
+def test_a_faulty_file_is_named_with_its_line(tmp_path: Path, name: str, content: Any, said: str) -> None:
+    bad = file(tmp_path / name, content)
+    with pytest.raises(BadData) as caught:
+        list(bad.rows())
+    assert str(caught.value).startswith(f"{bad.path}{said}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_line_has_a_length_and_columns_of_parquet_one_name_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_files, "_LONGEST", 10)
+    assert file(tmp_path / "a.txt", f"{'x' * 9}\n{'y' * 10}").count() == 2
+    with pytest.raises(BadData, match=r"a\.txt, line 2 is longer than 0 MiB: fix the data"):
+        file(tmp_path / "a.txt", f"x\n{'y' * 11}").count()
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    pq.write_table(table, tmp_path / "twice.parquet")
+    (twice,) = [each for each in files_below(tmp_path) if each.kind == "parquet"]
+    for read in (twice.columns, twice.count, lambda: list(twice.rows())):
+        with pytest.raises(BadData, match=r"twice\.parquet has two columns 'a': fix the data"):
+            read()
+
+
+def test_files_below_a_folder_are_those_of_rows_by_name(tmp_path: Path) -> None:
+    for name in ("b/test.csv", "a.jsonl", "b.md", ".hidden.jsonl", ".cache/x.jsonl", "b/a.json"):
+        file(tmp_path / name, "") if name != "b.md" else (tmp_path / name).write_text("")
+    assert [each.path.relative_to(tmp_path).as_posix() for each in files_below(tmp_path)] == [
+        "a.jsonl",
+        "b/a.json",
+        "b/test.csv",
+    ]
+
+
+def _of(*names: str) -> list[RowFile]:
+    found = [RowFile.of(Path(name)) for name in names]
+    return [each for each in found if each]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["a.jsonl", "b.jsonl"],
+        ["a-00000-of-00002.csv", "a-00001-of-00002.csv"],
+        ["a-00001-of-00002.csv", "b.csv", "a-00000-of-00002.csv.gz"],
+        ["a-00000-of-00001.csv"],
+    ],
+)
+def test_files_that_make_a_whole(names: list[str]) -> None:
+    check_whole(_of(*names), "the corpus")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a.jsonl", "b.csv", "sub/a.jsonl"], "a.jsonl and sub/a.jsonl both hold the corpus: remove one"),
+        (["a.jsonl", "a.jsonl.gz"], "a.jsonl and a.jsonl.gz both hold the corpus: remove one"),
+        (["a-00000-of-00002.csv", "a.csv"], "a-00000-of-00002.csv and a.csv both hold the corpus: remove one"),
+        (["a.csv", "a-00000-of-00002.csv"], "a.csv and a-00000-of-00002.csv both hold the corpus: remove one"),
+        (
+            ["a-00000-of-00002.csv", "x/a-00000-of-00002.csv"],
+            "a-00000-of-00002.csv and x/a-00000-of-00002.csv both hold the corpus: remove one",
+        ),
+        (
+            ["b.csv", "a-00002-of-00003.csv"],
+            "a-00002-of-00003.csv holds a part of the corpus, and shard 00000 of 00003 is missing: copy them again",
+        ),
+        (
+            ["a-00000-of-00002.csv", "a-00001-of-00003.csv"],
+            "a-00000-of-00002.csv holds a part of the corpus, and shard 00000 of 00003 is missing: copy them again",
+        ),
+        (
+            ["a-00000-of-00001.csv", "a-00001-of-00001.csv"],
+            "a-00000-of-00001.csv holds a part of the corpus, and it is beyond its shards: copy them again",
+        ),
+    ],
+)
+def test_files_that_make_none(names: list[str], said: str) -> None:
+    with pytest.raises(BadData) as caught:
+        check_whole(_of(*names), "the corpus")
+    assert str(caught.value) == said
