@@ -15,9 +15,10 @@ import pytest
 from flagbench import BadInput
 from flagbench.flags import flags_of
 from flagbench.models.adapters import ADAPTERS, own_settings, owned_flags, settings_of
+from flagbench.models.embedders.settings import ExpertSettings, M3Settings
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import parse, published, published_as
-from flagbench.models.modules import Module
+from flagbench.models.modules import Module, ModuleSettings
 from flagbench.models.own import OwnSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.commands.options import add_model_options, overrides_of
@@ -153,6 +154,27 @@ def test_settings_say_whose_they_are_and_what_each_is(kind: type[OwnSettings]) -
     described = " ".join(base.__doc__ or "" for base in kind.__mro__ if issubclass(base, OwnSettings))
     for each in fields(kind):
         assert f"{each.name}: " in described
+
+
+@pytest.mark.parametrize(
+    ("own", "shown"),
+    [
+        (M3Settings(), ()),
+        (M3Settings("sparse"), ("sparse retrieval",)),
+        (M3Settings("colbert", candidates=50), ("colbert retrieval, 50 candidates",)),
+        (M3Settings("hybrid", (1, 0.3, 0.25), 200), ("hybrid retrieval 1/0.3/0.25, 200 candidates",)),
+        (published()["flagbench/bm25"].own, ("method lucene", "k1 0.9", "b 0.4", "analysis v1")),
+        (ExpertSettings("coding"), ()),
+        (
+            ModuleSettings((Module("Pooling", options=(("pooling_mode", ("cls", "max")),)), Module("Normalize")), 8),
+            ("Pooling(pooling_mode=cls+max) → Normalize", "first 8 numbers"),
+        ),
+        (ModuleSettings((Module("Dense", "2", (("a", 1), ("b", True))),)), ("Dense(a=1, b=True)",)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_settings_are_shown_where_they_are_not_the_usual_ones(own: OwnSettings, shown: tuple[str, ...]) -> None:
+    assert own.shown() == shown
 
 
 # The flags.

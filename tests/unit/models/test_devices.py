@@ -7,16 +7,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from flagbench import BadInput
+from flagbench.models import device
 from flagbench.models.device import (
     MOST_WORKERS,
     device_name,
     devices_line,
     joint_device,
+    limit_threads,
     resolve_device,
     resolve_devices,
 )
@@ -69,6 +73,8 @@ def test_gpus_have_one_worker_each(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_devices("cuda:0,cuda:1") == ("cuda:0", "cuda:1")
     with pytest.raises(BadInput, match="cuda:0 is listed twice"):
         resolve_devices("cuda,cuda:0")
+    with pytest.raises(BadInput, match="--devices cuda:1,cuda:1,cuda:0,cuda: cuda:0 is listed twice"):
+        resolve_devices("cuda:1,cuda:1,cuda:0,cuda")
     with pytest.raises(BadInput, match="torch sees 2 GPUs"):
         resolve_devices("cuda:0,cuda:2")
 
@@ -78,6 +84,7 @@ def test_a_line_of_devices_is_what_the_flag_takes(devices: tuple[str, ...], monk
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert resolve_devices(devices_line(devices)) == devices
+    assert devices_line(devices) == {3: "cpu:3", 2: "cuda:0,cuda:3"}.get(len(devices), devices[0])
 
 
 def test_a_gpu_has_a_name_and_nothing_else_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +111,9 @@ def test_a_gpu_has_a_name_and_nothing_else_has(monkeypatch: pytest.MonkeyPatch) 
         ("cuda", 2, False, "cuda:0"),
         ("cuda:1", 2, False, "cuda:1"),
         ("mps", 0, True, "mps"),
+        ("mps:0", 0, True, "mps"),
+        ("cpu:0", 0, False, "cpu"),
+        ("cuda:10", 11, False, "cuda:10"),
         ("cuda:2", 2, False, "--here cuda:2: torch sees 2 GPUs here; use --device cpu or a CUDA build of torch"),
         ("cuda", 0, False, "--here cuda: torch sees 0 GPUs here; use --device cpu or a CUDA build of torch"),
         ("mps", 1, False, "--here mps: not available here; use --device cpu"),
@@ -146,6 +156,36 @@ def test_a_cluster_is_told_what_its_nodes_have(tmp_path: Path, flags: dict[str, 
     request = RunRequest(str(model), "cmteb", mini=True, tasks=("STSB",), output=tmp_path / "out", **flags)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=said):
         plan.resolve(request)
+
+
+def test_torch_uses_as_many_threads_as_it_is_told() -> None:
+    before = torch.get_num_threads()
+    limit_threads(before + 1)
+    assert torch.get_num_threads() == before + 1
+    limit_threads(before)
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("driver", ["nvidia0", "nvhost-gpu", "nvgpu", "nvmap", "dxg", "kfd", "null"])
+def test_a_driver_of_a_gpu_is_known_by_its_name(driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "version.py").write_text("cuda = '12.8'\nhip = None\n", encoding="utf-8")
+    places: list[Any] = [SimpleNamespace(origin=str(tmp_path / "__init__.py"))]
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: places[-1])
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter([Path("/dev/tty"), Path("/dev") / driver]))
+    assert device._no_gpu() is (driver == "null")
+    (tmp_path / "version.py").write_text("cuda = None\n", encoding="utf-8")
+    assert device._no_gpu() is (driver == "null"), "an old build does not say whether it is for AMD's"
+    (tmp_path / "version.py").write_text("cuda = None\nhip = None\n", encoding="utf-8")
+    assert device._no_gpu()
+    monkeypatch.setattr(device.sys, "platform", "darwin")
+    assert not device._no_gpu()
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    (tmp_path / "version.py").unlink()
+    assert not device._no_gpu()
+    for place in (None, SimpleNamespace(origin=None)):
+        places.append(place)
+        assert not device._no_gpu()
 
 
 _WITHOUT_TORCH = (

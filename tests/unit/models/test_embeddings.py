@@ -129,6 +129,15 @@ def test_chunks_stacked_are_the_whole(cuts) -> None:
     assert stacked.sparse.format == "csr"
 
 
+def test_chunks_of_other_widths_are_stacked_as_wide_as_the_widest() -> None:
+    wide = scipy.sparse.csr_array(np.array([[0, 0, 0, 0, 0, 0, 7]], dtype=np.float32))
+    for chunks in ([weights(WEIGHTS), wide], [wide, weights(WEIGHTS)]):
+        stacked = Embeddings.stack([Embeddings(sparse=each) for each in chunks]).sparse
+        assert stacked.shape == (5, 7)
+        padded = [np.pad(each.toarray(), ((0, 0), (0, 7 - each.shape[1]))) for each in chunks]
+        np.testing.assert_array_equal(stacked.toarray(), np.concatenate(padded))
+
+
 @pytest.mark.parametrize("part", ["dense", "sparse", "multi_vector"])
 def test_chunks_of_one_part_stacked(part) -> None:
     alone = Embeddings(**{part: getattr(three_parts(), part)})

@@ -113,7 +113,23 @@ def test_a_tile_fits_into_the_share_of_free_memory(free_gib: int, monkeypatch: p
     (rows,) = tried
     tile = rows * (4 + 8) * 1_024 + rows * 1_000 * (8 + 4)
     assert rows == nearest._LEAST or tile <= (free_gib + 1) * 2**30 / 4
+    assert rows == nearest._MOST or tile > (free_gib + 1) * 2**30 / 12, "and is not much smaller than it may be"
     assert nearest._LEAST <= rows <= nearest._MOST
+
+
+@pytest.mark.parametrize(
+    ("queries", "vectors", "rows"),
+    [
+        (1, 10**7, 1 << 18),
+        (1, 5, 5),
+        (4_096, 10**7, 1 << 12),
+        (9_000, 10**7, 1 << 12),
+        (128, 10**7, 1 << 17),
+        (0, 0, 1),
+    ],
+)
+def test_a_tile_of_the_processor_holds_so_many_scores(queries: int, vectors: int, rows: int) -> None:
+    assert nearest._rows_at_once(np.zeros((queries, 1), dtype=np.float32), vectors, 1, "cpu") == rows
 
 
 def test_it_says_what_it_is() -> None:

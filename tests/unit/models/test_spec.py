@@ -72,6 +72,12 @@ def test_a_star_in_a_task_name():
     assert spec.instruction("MyCQADupstackRetrieval", "Retrieval", "query") == ""
 
 
+def test_of_two_that_are_as_particular_the_first_wins():
+    for pairs in ([("CQA*", "1"), ("CQADupstack*", "2")], [("CQADupstackTexRetrieval", "1"), ("CQA*", "2")]):
+        for given in (pairs, pairs[::-1]):
+            assert with_prompts(*given).instruction("CQADupstackTexRetrieval", "Retrieval", "query") == given[0][1]
+
+
 def test_selectors_are_case_sensitive():
     assert with_prompts(("scifact-query", "x")).instruction("SciFact", "Retrieval", "query") == ""
 

@@ -1,6 +1,6 @@
 import pytest
 
-from flagbench import BadData, BadInput, FlagbenchError, ModelFault, UnknownName, counted, first_few
+from flagbench import AbsentData, BadData, BadInput, FlagbenchError, ModelFault, NoHub, UnknownName, counted, first_few
 
 
 def test_unknown_name_offers_the_nearest_whatever_the_case():
@@ -46,6 +46,8 @@ def test_unknown_name_takes_known_names_from_an_iterator():
         (BadInput("x"), 2),
         (UnknownName("task", "x", ["y"]), 2),
         (BadData("x"), 2),
+        (AbsentData("x"), 2),
+        (NoHub("x"), 2),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -56,6 +58,8 @@ def test_exit_codes(error, code):
 
 def test_a_model_fault_is_not_the_users_fault():
     assert not issubclass(ModelFault, BadInput)
+    assert issubclass(AbsentData, BadData)
+    assert not issubclass(NoHub, BadData)
 
 
 def test_the_first_few_of_many_are_named() -> None:
@@ -63,6 +67,8 @@ def test_the_first_few_of_many_are_named() -> None:
     assert first_few(range(1_234), 2) == "0, 1 and 1,232 more"
     assert first_few("abc", 1, "; ") == "a; and 2 more"
     assert first_few([]) == ""
+    assert first_few(range(5)) == "0, 1, 2, 3, 4"
+    assert first_few(range(6)) == "0, 1, 2, 3, 4 and 1 more"
 
 
 def test_numbers_of_things_are_said_as_people_say_them() -> None:

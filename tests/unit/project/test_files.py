@@ -24,6 +24,7 @@ from flagbench.files import (
     read_bytes,
     read_json,
     read_text,
+    shown_files,
     user_path,
 )
 
@@ -89,15 +90,21 @@ def test_no_more_is_read_than_the_bound(tmp_path: Path) -> None:
     )
 
 
-def test_bytes_that_the_disk_cannot_give_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [(OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"), (TimeoutError(), "TimeoutError")],
+)
+def test_bytes_that_the_disk_cannot_give_are_one_line(
+    cause: OSError, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Failing(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise cause
 
     monkeypatch.setattr("flagbench.files.open_file", lambda *_, **__: Failing())
     with pytest.raises(BadData) as raised:
         read_bytes(tmp_path / "it", FIX, error=BadData)
-    assert str(raised.value) == f"{tmp_path / 'it'} cannot be read (Input/output error): copy it again"
+    assert str(raised.value) == f"{tmp_path / 'it'} cannot be read ({says}): copy it again"
 
 
 def test_what_is_refused_or_read_leaves_no_file_open(tmp_path: Path) -> None:
@@ -126,6 +133,13 @@ def test_a_path_of_a_user_begins_at_home_where_it_says_so(tmp_path: Path, monkey
     with pytest.raises(BadInput) as raised:
         user_path("a\0b")
     assert str(raised.value) == r"'a\x00b' cannot be the name of a file (embedded null byte)"
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for there in ("file", "file/below", "loop", "absent/a"):
+        assert user_path(tmp_path / there) == tmp_path / there
+    for name, why in (("a" * 300, "File name too long"), ("loop/a", "Too many levels of symbolic links")):
+        with pytest.raises(BadInput, match=rf"cannot be the name of a file \({why}\)$"):
+            user_path(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +179,8 @@ def _nested(levels: int) -> str:
         ("[NaN]", "holds NaN, which is no number of JSON"),
         ("[-Infinity]", "holds -Infinity, which is no number of JSON"),
         ("[1e400]", "holds the number 1e400, which is too large"),
+        ("[-1e400]", "holds the number -1e400, which is too large"),
+        (b'["\\ud800"]', "holds half a surrogate pair"),
         ("1" * 5000, "is not JSON"),
         (_nested(100_000), "is nested too deeply"),
         (_nested(DEEPEST + 2), "is nested too deeply"),
@@ -226,11 +242,27 @@ def test_links_may_lead_about_a_folder_and_not_out_of_it(tmp_path: Path) -> None
         if name == "loop":
             inside(folder, name, FIX)
         else:
-            with pytest.raises(BadInput, match="is a link that leads out of"):
-                inside(tmp_path / "folder", f"{name}/a" if name == "up" else name, FIX)
+            with pytest.raises(BadData, match=f"is a link that leads out of .*: {FIX}$"):
+                inside(tmp_path / "folder", f"{name}/a" if name == "up" else name, FIX, error=BadData)
             with pytest.raises(BadInput, match="remove it"):
                 check_links(tmp_path / "folder")
         (folder / name).unlink()
+
+
+def test_shown_files_are_all_below_a_folder_in_order_that_are_not_hidden(tmp_path: Path) -> None:
+    for name in ("b/2", "b/.hidden", "b/.git/x", "a.json", ".top", "b/c/1", "elsewhere/3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "away").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "b" / "one").symlink_to(tmp_path / "a.json")
+    _pipe(tmp_path / "b" / "pipe")
+    names = ["2", "away/3", "c/1", "one", "pipe"]
+    assert shown_files(tmp_path / "b", FIX) == [tmp_path / "b" / name for name in names]
+    for link, target in (("b/c/up", ".."), ("b/again", "../elsewhere"), ("b/itself", "../b")):
+        (tmp_path / link).symlink_to(target)
+        with pytest.raises(BadData, match=f" is a link to a folder that it lies in or .* twice: {FIX}$"):
+            shown_files(tmp_path / "b", FIX, error=BadData)
+        (tmp_path / link).unlink()
 
 
 def test_a_file_to_add_to_is_made_or_opened_and_nothing_else(tmp_path: Path) -> None:

@@ -157,13 +157,14 @@ def test_elsewhere_it_is_left_to_torch(device: str, why: str, monkeypatch: pytes
     [
         (2, 2e-5, "differ by 2.0e-05"),
         (2, 3.0, "differ by 3.0e"),
+        (2, -3.0, "differ by 3.0e"),
         (2, float("nan"), "differ by nan"),
         (1, TypeError("no such argument"), "cannot be compared"),
         (1, IndexError("no such id"), "cannot be compared"),
         (2, AttributeError("no weight"), "does not take oneDNN's layers"),
         (2, RuntimeError("could not create a primitive"), "does not take oneDNN's layers"),
     ],
-    ids=["a little off", "far off", "no number", "wants more", "few ids", "reads weights", "refused"],
+    ids=["a little off", "far off", "far below", "no number", "wants more", "few ids", "reads weights", "refused"],
 )
 def test_a_model_that_then_gives_something_else_is_put_back(
     number: int, answer: float | Exception, why: str, asked: Backend | None, monkeypatch: pytest.MonkeyPatch
@@ -191,9 +192,17 @@ def test_a_model_that_then_gives_something_else_is_put_back(
     assert_as_it_was(model, before, gave)
 
 
-def test_the_difference_counts_in_proportion_to_large_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([torch.tensor([1e4, 0.1]), torch.tensor([1e4 + 0.05, 0.1])])
+@pytest.mark.parametrize(
+    ("before", "after", "tolerance"),
+    [(1e4, 1e4 + 0.05, 1e-5), (-1e4, -1e4 - 0.05, 1e-5), (0, 9e-6, 1e-5), (0, 0.5, 0.5)],
+)
+def test_a_difference_within_the_tolerance_counts_in_proportion_to_large_states(
+    before: float, after: float, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([torch.tensor([before, 0.1]), torch.tensor([after, 0.1])])
     monkeypatch.setattr(backend, "_probe", lambda _: next(answers))
+    if tolerance != backend.TOLERANCE:
+        monkeypatch.setattr(backend, "TOLERANCE", tolerance)
     assert use_backend(bert(), SPEC, Loading("cpu")) == "onednn"
 
 

@@ -107,8 +107,8 @@ def test_a_batch_size_overrules_the_budget(batch_size: int) -> None:
 
 
 def test_a_gpu_takes_more_at_once() -> None:
-    budgets = [Batcher(bert_tokenizer(), Loading(device)).budget for device in ("cpu", "cuda:0", "cuda:1")]
-    assert budgets == [1_024, 65_536, 65_536]
+    budgets = [Batcher(bert_tokenizer(), Loading(device)).budget for device in ("cpu", "cuda:0", "cuda:1", "mps")]
+    assert budgets == [1_024, 65_536, 65_536, 65_536]
 
 
 def test_the_longest_rows_go_first_and_equal_ones_in_their_order() -> None:

@@ -290,6 +290,17 @@ def test_a_layer_that_is_not_known_runs_whole_and_unmentioned(kind: str) -> None
     assert torch.equal(reader.read(batch, token), reader.expected(batch, token))
 
 
+def test_code_of_a_checkpoint_and_other_kernels_are_not_known() -> None:
+    """A class of the same name elsewhere may do anything, and other kernels take other masks."""
+    own, packed = make("bert"), make("bert")
+    layer = last_layer(own)
+    layer.__class__ = type("BertLayer", (type(layer),), {"__module__": "transformers_modules.org.own"})
+    packed.config._attn_implementation = "flash_attention_2"
+    for model in (own, packed):
+        assert LastLayer(model)._layer is None
+    assert [LastLayer(model).is_encoder for model in (make("bert"), make("llama"), own)] == [True, False, False]
+
+
 def test_described_names_the_backend() -> None:
     backends: tuple[Backend, ...] = ("torch", "onednn")
     last = LastLayer(make("bert"))

@@ -241,12 +241,18 @@ def test_on_a_processor_every_batch_has_its_mask() -> None:
 # Tokens of a pass
 
 
-def model_of(width: int, inner: int, attention: str = "sdpa", dtype: torch.dtype = torch.bfloat16) -> Any:
+def model_of(
+    width: int,
+    inner: int | None,
+    attention: str = "sdpa",
+    dtype: torch.dtype = torch.bfloat16,
+    positions: int = 512,
+) -> Any:
     config = SimpleNamespace(
         hidden_size=width,
         intermediate_size=inner,
         num_attention_heads=width // 64,
-        max_position_embeddings=512,
+        max_position_embeddings=positions,
         _attn_implementation=attention,
     )
     return SimpleNamespace(config=SimpleNamespace(get_text_config=lambda: config), dtype=dtype)
@@ -262,6 +268,18 @@ def test_a_pass_has_as_many_tokens_as_free_memory_allows() -> None:
     assert budget_of(large, 0) == 1_024
     assert budget_of(model_of(1_024, 4_096, dtype=torch.float32), 1 << 30) == 4_096
     assert budget_of(model_of(1_024, 4_096, "eager"), 1 << 30) == 4_096  # 3 x 16 x 512 more
+    assert budget_of(model_of(1_024, 4_096, "eager", positions=8_192), 1 << 30) == 4_096
+    assert budget_of(model_of(1_024, 4_096, "eager", positions=16), (1 << 30) + (1 << 25)) == 8_192
+    assert budget_of(model_of(1_024, None), 1 << 30) == 8_192
+    assert budget_of(model_of(1_024, 1_024), 1 << 30) == 8_192  # 40 KiB a token
+    assert budget_of(model_of(1_024, 1_024), 5 << 28) == 16_384
+
+
+def test_free_memory_is_what_nothing_uses_and_what_torch_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: {"cuda:1": (1_000, 9_000)}[device])
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: {"cuda:1": 500}[device])
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: {"cuda:1": 200}[device])
+    assert batching.free_memory("cuda:1") == 1_300
 
 
 def test_the_budget_is_that_of_the_loaded_model(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,13 @@ def _forms(language: str, text: str) -> list[str]:
         ("", "The running 北京", ["the", "running", "北京"]),
         ("sw", "Running vitabu", ["running", "vitabu"]),
         ("en", "co\u00adop", ["coop"]),
+        (
+            "",
+            "1'000 3;4 1:2 a,b c;d e:f g·h i'j k'5 6'l",
+            ["1'000", "3;4", "1", "2", "a", "b", "c", "d", "e:f", "g·h", "i'j", "k", "5", "6", "l"],
+        ),
+        ("fr", "1'000 x'z", ["1'000", "x", "z"]),
+        ("", "_a_ a_1 __ 1.a a.1 .5", ["_a_", "a_1", "1", "a", "a", "1", "5"]),
         ("en", "", []),
     ],
 )

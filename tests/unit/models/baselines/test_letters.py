@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flagbench import BadInput
-from flagbench.models.baselines.letters import FirstLetter, MajorityLetter, RandomLetter
+from flagbench.models.baselines.letters import FirstLetter, MajorityLetter, RandomLetter, offered
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import published
 from flagbench.models.loading.resolve import has_files, resolve_generator, resolve_model
@@ -97,6 +97,12 @@ def test_flags_that_do_not_apply_are_refused(name, said):
     with pytest.raises(BadInput, match=name) as caught:
         baseline(name, **said)
     assert "\n" not in str(caught.value)
+
+
+def test_the_letters_that_are_offered_begin_their_lines():
+    text = "(B) two\n(A) one (Z)\n (Y) x\n(B) again\n(c) small\n(D)"
+
+    assert offered(asking("(X) system", text, "(W)")) == ["A", "B", "D"]
 
 
 def test_a_name_of_its_own():

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from flagbench import BadInput
-from flagbench.models.embedders.modules import Features, build, dimension
+from flagbench.models.embedders.modules import Features, build, dimension, mask_without_prompt, pool
 from flagbench.models.modules import SENTENCE, TOKENS, Module
 
 Write = Callable[[Path], None]
@@ -130,3 +130,23 @@ def test_an_average_needs_as_many_layers_as_it_begins_after(tmp_path: Path) -> N
             device="cpu",
             allow_pickle=False,
         )
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_last_eight_tokens_are_averaged_or_as_many_as_there_are(side: str) -> None:
+    lengths, width = [12, 8, 9, 1], 12
+    hidden = torch.randn(4, width, 3, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1] * length + [0] * (width - length) for length in lengths])
+    mask = mask.flip(1) if side == "left" else mask
+    wanted = torch.stack([states[flags.bool()][-8:].mean(dim=0) for states, flags in zip(hidden, mask, strict=True)])
+    torch.testing.assert_close(pool(hidden, mask, "last8"), wanted)
+
+
+def test_tokens_of_the_instruction_are_left_out_on_either_side_of_the_padding() -> None:
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
+    assert mask_without_prompt(mask, 2).tolist() == [[0, 0, 0, 0, 1], [0, 0, 1, 0, 0], [0, 0, 1, 1, 1]]
+    assert mask_without_prompt(mask, 0) is mask
+    nothing, hidden = mask_without_prompt(mask[:2], 3), torch.arange(1.0, 11.0).reshape(2, 5, 1)
+    assert not nothing.any()
+    assert pool(hidden, nothing, "lasttoken").tolist() == pool(hidden, nothing, "mean").tolist() == [[0.0], [0.0]]
+    assert pool(hidden, nothing, "cls").tolist() == [[1.0], [6.0]]

@@ -9,6 +9,8 @@ import torch
 import transformers
 
 from flagbench import BadInput, ModelFault
+from flagbench.models.generators import causal_lm
+from flagbench.models.generators.causal_lm import TextInputs
 from flagbench.models.generators.language_model import _positions, _tail, _Watch
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_generator
@@ -159,6 +161,27 @@ def test_a_template_that_changes_the_prefill_gets_it_behind_its_prompt(tmp_path)
     assert model.inputs.render(PROMPTS[4]).endswith("<|im_start|>assistant\n(")
 
 
+def test_a_template_that_cuts_the_prefill_gets_it_behind_its_prompt(tmp_path):
+    """A blank at its end is gone where a template trims messages."""
+    trims = CHAT.replace("{{ message['content'] }}", "{{ message['content'] | trim }}")
+    model = loaded(write_causal(tmp_path / "m", "qwen2", trims))
+
+    assert model.inputs.render(asking("", "Why?", "It is ")).endswith("<|im_start|>assistant\nIt is ")
+    assert model.inputs.render(asking("", "Why?", "It is")).endswith("<|im_start|>assistant\nIt is")
+
+
+def test_of_several_templates_the_one_called_default_is_taken(tmp_path):
+    words = loaded(write_causal(tmp_path / "m", "qwen2", None)).inputs.tokenizer
+    for templates, chat, system in (
+        ({"rag": NO_SYSTEM, "default": CHAT}, True, True),
+        ({"rag": CHAT, "default": NO_SYSTEM}, True, False),
+        ({"rag": CHAT}, False, False),
+    ):
+        words.chat_template = templates
+        made = TextInputs(words, "m")
+        assert (made.chat, made.system) == (chat, system)
+
+
 def test_nothing_follows_a_text_where_the_tokenizer_ends_texts(tmp_path):
     model = loaded(write_causal(tmp_path / "m", "llama", None, begin=True))
     words = model.inputs.tokenizer
@@ -201,8 +224,14 @@ def test_a_text_beyond_the_positions_is_refused_with_its_answer_counted(tmp_path
     text = "x" * 502
     assert len(answers_of(model, [asking(user=text)], 10)) == 1
 
-    with pytest.raises(BadInput, match="has 512 positions, and a question takes 513, 11 of them for the answer: ask"):
+    with pytest.raises(BadInput) as caught:
         answers_of(model, [asking(user=text)], 11)
+    assert str(caught.value) == (
+        "local/m has 512 positions, and a question takes 513, 11 of them for the answer: ask a shorter one, "
+        "or allow fewer new tokens"
+    )
+    with pytest.raises(BadInput, match=r"has 512 positions, and a question takes 513: ask a shorter one$"):
+        model.score_options([asking(user="x" * 513)], [["A"]])
 
 
 def test_an_empty_text_without_a_token_is_refused(tmp_path):
@@ -249,6 +278,14 @@ def test_positions_are_a_limit_where_they_are_not_scaled(config, positions):
 
 
 # What it is found to be
+
+
+def test_layers_are_torchs_whatever_an_encoder_would_run_on(tmp_path, monkeypatch):
+    folder, backends = write_causal(tmp_path / "m", "llama"), []
+    read = causal_lm.read_pretrained
+    monkeypatch.setattr(causal_lm, "read_pretrained", lambda *given: backends.append(given[3].backend) or read(*given))
+    assert loaded(folder).backend == "torch"
+    assert backends == ["torch"]
 
 
 def test_a_model_of_texts_answers_questions_on_videos_blind_alone(tmp_path):

@@ -8,9 +8,10 @@ import torch
 
 from flagbench import BadInput, ModelFault
 from flagbench.models.generators.language_model import _tail
+from flagbench.models.prompts import Image
 from tests.answering import answers_of, clip_of, showing
 from tests.checkpoints import write_json
-from tests.video_checkpoints import PREFILL, ask, loaded, write_llava
+from tests.video_checkpoints import PREFILL, ask, clip, loaded, write_llava
 
 pytest.importorskip("PIL", reason="transformers opens images with pillow")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -99,6 +100,15 @@ def test_a_blank_before_the_answer_is_kept(lm, monkeypatch):
     monkeypatch.setattr(lm.inputs.tokenizer, "decode", lambda ids, **said: decode(ids, **said).removeprefix(" "))
 
     assert answers_of(lm, [ask(1)], 9) == [" A"]
+
+
+def test_an_answer_that_changes_the_end_of_its_prompt_is_decoded_alone(lm, monkeypatch):
+    """As half a character there becomes a whole one."""
+    monkeypatch.setattr(lm.inputs.tokenizer, "decode", lambda ids, **_: "".join(map(str, ids)).replace("12", "x"))
+
+    assert lm._answer([9, 1], [2, 3]) == "23"
+    assert lm._answer([9, 1], [3]) == "3"
+    assert lm._answer([1, 2, 5, 6, 7, 8], [9]) == "9"
 
 
 def test_generation_is_greedy_whatever_the_checkpoint_says(tmp_path, folder):
@@ -229,8 +239,12 @@ def test_out_of_memory_halves_the_batch_for_good(folder):
 
 @pytest.mark.parametrize(
     ("prompt", "said"),
-    [(ask(1, frames=3), "3 frames; use --frames or --max-pixels"), (ask(), "a single question; use a device")],
-    ids=["clip", "text"],
+    [
+        (ask(1, frames=3), "on 3 frames; use --frames or --max-pixels"),
+        (replace(ask(1, frames=3), parts=(Image(clip(2, 1).frames[0]), *ask(1, frames=3).parts)), "on 4 frames; use"),
+        (ask(), "a single question; use a device"),
+    ],
+    ids=["clip", "picture and clip", "text"],
 )
 def test_a_question_that_does_not_fit_is_a_fault(folder, prompt, said):
     model = loaded(folder, 2)

@@ -13,9 +13,11 @@ import torch
 from flagbench import BadInput, ModelFault
 from flagbench.models.contract import Loading
 from flagbench.models.generators import video_inputs
+from flagbench.models.generators.language_model import _alike
 from flagbench.models.generators.video_inputs import video_metadata
 from flagbench.models.generators.video_lm import load
 from flagbench.models.loading import video_packages
+from flagbench.models.prompts import Image, Prompt, Text
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of
 from tests.conftest import ROOT
@@ -130,6 +132,23 @@ STUBBORN = LLAVA_TEMPLATE.replace(
 SHOUTING = LLAVA_TEMPLATE.replace("message['content'][0]['text'] }}", "message['content'][0]['text'] | upper }}")
 
 
+def test_a_template_that_cuts_the_prefill_gets_it_behind_its_prompt(tmp_path):
+    trims = LLAVA_TEMPLATE.replace("message['content'][0]['text'] }}", "message['content'][0]['text'] | trim }}")
+    model = loaded(write_llava(tmp_path / "odd", template=trims))
+
+    assert model.inputs.render(ask(1, frames=1, prefill="It is ")).endswith("option. ASSISTANT:It is ")
+
+
+def test_the_system_text_begins_the_first_text_or_is_the_only_one(lm):
+    picture, words = clip(1, 1), (Text("one "), Text("two"))
+    for parts, text in (
+        ((words[0], picture, words[1]), "S\none <image>\ntwo"),
+        ((picture, *words), "<image>\nS\none two"),
+        ((picture,), "<image>\nS"),
+    ):
+        assert lm.inputs.render(Prompt("S", parts)) == f"<s>USER: {text} ASSISTANT:"
+
+
 @pytest.mark.parametrize("template", [STUBBORN, SHOUTING], ids=["raises", "writes something else"])
 def test_a_template_that_continues_no_answer_gets_the_prefill_behind_its_prompt(tmp_path, template):
     model = loaded(write_llava(tmp_path / "odd", template=template))
@@ -213,6 +232,24 @@ def test_a_processor_that_picks_frames_of_its_own_is_a_fault(lm, monkeypatch):
 )
 def test_frames_are_counted_in_what_a_processor_makes(inputs, videos, frames):
     assert video_inputs._frames_taken(inputs, videos) == frames
+
+
+def test_a_processor_that_does_not_take_a_prompt_is_one_line(lm, monkeypatch):
+    def fails(**_):
+        raise ValueError("too many\nimages")
+
+    monkeypatch.setattr(lm.inputs, "_processor", fails)
+    assert refused(lambda: lm.inputs.batch([ask(1)], ["text"])) == (
+        "local/llava: its processor does not take the prompt: too many"
+    )
+
+
+def test_what_sees_the_most_runs_first_and_texts_last():
+    """So that memory runs out at the start if at all."""
+    picture = Image(clip(1, 1).frames[0])
+    few, many, both = ask(1, frames=2), ask(2, frames=5), Prompt("", (picture, clip(3, 5)))
+    assert _alike([ask(), few, many, both, ask(4, frames=2), ask()]) == [[3], [2], [1, 4], [0, 5]]
+    assert _alike([both, Prompt("", both.parts[::-1])]) == [[0], [1]], "other shapes, as they are in another order"
 
 
 def test_a_checkpoint_without_its_processor(tmp_path):

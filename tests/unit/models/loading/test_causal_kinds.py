@@ -27,6 +27,9 @@ def refused(checkpoint, **said):
     ("config", "writes"),
     [
         (CAUSAL, True),
+        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, True),
+        ({"model_type": "openai-gpt", "architectures": ["OpenAIGPTLMHeadModel"]}, True),
+        ({"model_type": "bert", "architectures": ["BertLMHeadModel"]}, False),
         (BERT, False),
         (CROSS_ENCODER, False),
         (MINICPM, False),
@@ -82,6 +85,8 @@ def test_the_dtype_of_each_device_and_of_the_user(checkpoint):
 def test_code_of_its_own_must_be_allowed(checkpoint):
     assert "--trust-remote-code" in refused(checkpoint(OWN))
     assert detect_causal_lm(checkpoint(OWN), None, Overrides(), trust_remote_code=True).spec.adapter == "causal-lm"
+    beside = {**CAUSAL, "auto_map": {"AutoModel": "modeling.Mine"}}
+    assert detect_causal_lm(checkpoint(beside, path="beside"), None, Overrides()).spec.adapter == "causal-lm"
 
 
 def test_what_transformers_does_not_read_is_refused(checkpoint):

@@ -225,7 +225,9 @@ def test_no_tokenizer(folder):
     assert "tokenizer.json" in message
 
 
-@pytest.mark.parametrize("name", ["vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"])
+@pytest.mark.parametrize(
+    "name", ["vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"]
+)
 def test_a_vocabulary_is_a_tokenizer(folder, name):
     (folder / "tokenizer.json").rename(folder / name)
 

@@ -135,6 +135,18 @@ def test_an_adapter_on_the_hub(tmp_path, base, cache):
     assert locate(str(base), None, adapters=["somebody/adapter"]) == by_name
 
 
+def test_an_adapter_that_changes_before_it_is_loaded_is_refused(adapter, base):
+    found = locate(str(adapter), None)
+    found.check_unchanged(allow_pickle=False)
+    (base / "tokenizer.json").touch()  # a new date alone is no change
+    found.check_unchanged(allow_pickle=False)
+    (adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(BadInput, match=f"^{adapter} has changed since this run began"):
+        found.check_unchanged(allow_pickle=False)
+    of_the_hub = replace(found.adapters[0], states=())
+    replace(found, adapters=(of_the_hub,)).check_unchanged(allow_pickle=False)
+
+
 # Bases that cannot be had
 
 

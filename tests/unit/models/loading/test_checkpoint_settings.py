@@ -1,6 +1,6 @@
 import pytest
 import torch
-from transformers import AutoModel, MPNetConfig, RobertaConfig, XLMRobertaConfig
+from transformers import AutoModel, CamembertConfig, MPNetConfig, RobertaConfig, XLMRobertaConfig, XLMRobertaXLConfig
 
 from flagbench.models.loading.checkpoint_settings import position_limit
 from flagbench.models.loading.detect import detect
@@ -20,6 +20,7 @@ from tests.unit.checkpoint_files import BERT, ODD, QWEN2, modules, refusal, said
         ("qwen3", "lasttoken"),
         ("mistral", "lasttoken"),
         ("llama", "lasttoken"),
+        ("gemma", "lasttoken"),
         ("gemma2", "lasttoken"),
     ],
 )
@@ -246,6 +247,14 @@ def test_a_default_prompt_is_for_texts_that_are_neither_queries_nor_passages(che
     assert spec.instruction("STSB", "STS", "symmetric") == "text: "
 
 
+def test_prompts_that_are_all_empty_are_none(checkpoint):
+    files = {"config_sentence_transformers.json": {"prompts": {"query": "", "document": ""}}}
+    found = detect(checkpoint(BERT, files), Overrides())
+
+    assert found.spec.prompts == ()
+    assert said(found, "instruction: none known")
+
+
 def test_a_default_prompt_that_is_not_there(checkpoint):
     config = {"prompts": {"query": "q: "}, "default_prompt_name": "general"}
     message = refusal(checkpoint(BERT, {"config_sentence_transformers.json": config}))
@@ -291,8 +300,10 @@ def test_length(checkpoint, config, files, length, reason):
         XLMRobertaConfig(pad_token_id=1),
         XLMRobertaConfig(pad_token_id=0),
         MPNetConfig(pad_token_id=1),
+        CamembertConfig(pad_token_id=1),
+        XLMRobertaXLConfig(pad_token_id=1),
     ],
-    ids=["roberta", "xlm-roberta", "xlm-roberta padded with 0", "mpnet"],
+    ids=["roberta", "xlm-roberta", "xlm-roberta padded with 0", "mpnet", "camembert", "xlm-roberta-xl"],
 )
 def test_the_position_limit_is_where_the_model_itself_breaks(config):
     config.update({"max_position_embeddings": 20, "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1})

@@ -199,6 +199,7 @@ def test_adapters_that_stand_for_no_model(folder: Path, tmp_path: Path) -> None:
 )
 def test_the_name_of_a_folder(place: str, name: str) -> None:
     assert local_name(Path("/x") / place) == name
+    assert [local_name(Path(root)) for root in ("/model", "/checkpoint-1")] == ["local/model", "local/checkpoint-1"]
 
 
 def test_what_is_damaged_is_named(folder: Path) -> None:
@@ -311,6 +312,25 @@ def test_pickles_are_weights_where_there_is_nothing_else_and_they_may_be_read(fo
     (folder / "model.safetensors").unlink()
     assert [path.name for path in weight_files(folder, allow_pickle=True)] == ["a.bin", "b.bin"]
     assert weight_files(folder, allow_pickle=False) == []
+
+
+def test_shards_of_a_pickle_are_missed_where_it_is_read(folder: Path) -> None:
+    write_json(folder / "pytorch_model.bin.index.json", {"weight_map": {"a": "a.bin", "b": "b.bin"}})
+    for leave in (False, True):
+        assert locate(str(folder), None, allow_pickle=leave).directory == folder, "safetensors come before"
+    (folder / "model.safetensors").unlink()
+    (folder / "a.bin").touch()
+    assert line(str(folder), None, allow_pickle=True) == (
+        f"{folder} lacks the weight files b.bin that its index names; copy them too"
+    )
+
+
+def test_what_training_leaves_is_no_file_of_a_model(folder: Path) -> None:
+    for name in ("optimizer.bin", "scheduler.bin", "trainer_state.json", "training_args.bin", "zero_to_fp32.py"):
+        (folder / name).touch()
+    assert [path.name for path in files_read(folder, allow_pickle=True)] == [
+        *("config.json", "model.safetensors", "tokenizer.json")
+    ]
 
 
 def test_rows_of_modules(folder: Path) -> None:

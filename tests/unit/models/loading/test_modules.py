@@ -220,6 +220,8 @@ def test_common_settings_are_those_that_make_the_same_modules() -> None:
         Module("Normalize"),
         Module("Dense", "2_Dense", (("use_residual", True),)),
     )
+    two = Module("Pooling", options=(("pooling_mode", ("cls", "mean")),))
+    assert common_settings((two, normalize)) is None
     for others in ((pooling, normalize, normalize), (pooling, residual), (normalize, pooling), (pooling, pooling)):
         assert common_settings(others) is None
 
@@ -320,7 +322,13 @@ def test_a_bi_encoder_that_was_saved_over_a_classifier(checkpoint: Any, as_reran
     assert found.spec.ability == ("score" if as_reranker else "encode")
 
 
-@pytest.mark.parametrize("kind", ["pegasus", "whisper", "m2m_100", "t5gemma"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("udop", "prophetnet", "blenderbot", "blenderbot-small", "m2m_100", "pegasus", "pegasus_x", "moonshine"),
+        *("whisper", "marian", "t5gemma", "t5gemma2", "t5gemma2_text"),
+    ],
+)
 def test_encoder_decoders_whose_encoder_is_not_read(checkpoint: Any, kind: str) -> None:
     assert "encoder-decoder" in refusal(checkpoint({**BERT, "model_type": kind}, modules("Pooling")))
 

@@ -130,6 +130,18 @@ def test_what_is_let_go_is_closed_and_the_rest_when_the_shelf_is():
     assert (one.closed, other.closed) == (1, 1)
 
 
+def test_all_are_closed_though_one_cannot_be():
+    class Failing(Closing):
+        def close(self):
+            super().close()
+            raise OSError(self.spec.name)
+
+    loads = Loads(Failing)
+    with pytest.raises(OSError, match="org/"), LoadedModels() as loaded:
+        models = [loads.take(loaded, spec) for spec in (SPEC, LAYER)]
+    assert [each.closed for each in models] == [1, 1]
+
+
 def test_nothing_is_kept_for_nobody():
     loaded, loads = LoadedModels(), Loads()
     loads.take(loaded, SPEC)

@@ -189,6 +189,11 @@ def test_templates_are_found_where_checkpoints_have_them(tmp_path):
     assert chat_template(tmp_path) == "named"
     put("tokenizer_config.json", json.dumps({"chat_template": "tokenizer"}))
     assert chat_template(tmp_path) == "tokenizer"
+    put("processor_config.json", json.dumps({"chat_template": "processor"}))
+    assert chat_template(tmp_path) == "processor"
+    for nothing in ("", None, {"default": "x"}, [{"name": "tool", "template": "t"}]):
+        put("chat_template.json", json.dumps({"chat_template": nothing}))
+        assert chat_template(tmp_path) == "processor"
     put("chat_template.json", json.dumps({"chat_template": "json"}))
     assert chat_template(tmp_path) == "json"
     put("chat_template.jinja", "jinja")
@@ -258,7 +263,17 @@ def test_packages_of_other_models_may_be_missing(checkpoint, installed):
 # The other way round
 
 
-@pytest.mark.parametrize(("config", "sees"), [(QWEN2, True), (CLIP, False), (BERT, False), (CAUSAL, False)])
+@pytest.mark.parametrize(
+    ("config", "sees"),
+    [
+        (QWEN2, True),
+        (seeing("x", "XForImageTextToText"), True),
+        (seeing("x", "XForVision2Seq"), True),
+        (CLIP, False),
+        (BERT, False),
+        (CAUSAL, False),
+    ],
+)
 def test_whether_a_config_is_of_a_model_that_sees_and_answers(config, sees):
     assert sees_images(config) is sees
     assert not sees_images({**config, "vision_config": None})
@@ -316,7 +331,11 @@ def test_a_published_model_of_texts_sees_no_videos(name):
             "no-prefill prompt, bf16",
         ),
         (
-            VideoSettings(0, max_pixels=9, answer="options", sampler="mlvu"),
+            VideoSettings(8, decoder="torchcodec", sampler="mlvu"),
+            "8 frames (mlvu), decoded by torchcodec, generated answers, official prompt, bf16",
+        ),
+        (
+            VideoSettings(0, max_pixels=9, answer="options", sampler="mlvu", decoder="torchcodec"),
             "no frames, the likeliest option, official prompt, bf16",
         ),
     ],

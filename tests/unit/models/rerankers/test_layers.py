@@ -213,6 +213,17 @@ def test_no_compression(asked):
     assert not has_line(evidence, "compression")
 
 
+def test_what_is_shown_of_layers_and_how_many_results_a_pass_has():
+    assert layers_of("lightweight-reranker", cutoff_layers=(8,), compress_ratio=2)[0].own.shown() == (
+        "layer 8",
+        "passages compressed 2:1",
+    )
+    assert layers_of("layerwise-reranker")[0].own.shown() == ("layer 40",)
+    assert spec_of("layerwise-reranker").own.shown() == ()
+    assert [saying(cutoff_layers=layers).results for layers in ((8, 16, 24), (8,), ())] == [3, 1, 1]
+    assert Overrides(own={"compress_layers": (1, 2)}).results == 1
+
+
 def test_no_compression_where_the_row_has_one():
     assert compression(with_layers(LIGHTWEIGHT_ROW, LIGHTWEIGHT, Overrides())[0]) == (2, (24, 40))
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from flagbench import BadInput
 from flagbench.models.loading.resolve import resolve_model
-from flagbench.models.rerankers.layerwise import _KINDS, _rope
+from flagbench.models.rerankers.layerwise import _KINDS, _rope, compress
 from tests.filled import write_filled_cost_wise_gemma, write_filled_matroyshka, write_filled_minicpm
 from tests.saying import saying
 
@@ -160,6 +160,24 @@ def test_nothing_watches_the_layers_after_a_pass_nor_after_one_that_ran_out_of_m
     np.testing.assert_allclose(reranker.score(ALIKE), wanted, rtol=1e-4, atol=1e-5)
     assert rows == [2, 1, 1]
     assert not any(module._forward_hooks for module in decoder.modules())
+
+
+@pytest.mark.parametrize(
+    ("weights", "group"), [(None, 2.5), ([9, 9, 1, 3, 5, 9, 9], (2 + 9) / 4), ([9, 9, 0, 0, 5, 9, 9], 0)]
+)
+def test_tokens_of_passages_are_averaged_in_groups_and_no_others(weights: list[float] | None, group: float) -> None:
+    """By hand: 2 before, 3 of a passage and 2 after; 1, 1 and 1 with padding; and one without a passage."""
+    hidden = torch.arange(7.0).reshape(1, 7, 1).repeat(3, 1, 1)
+    mask = torch.tensor([[1] * 7, [1] * 3 + [0] * 4, [1] * 4 + [0] * 3])
+    given = None if weights is None else torch.tensor([weights] * 3, dtype=torch.float32)
+    query, prompt = torch.tensor([2, 1, 2]), torch.tensor([2, 1, 2])
+    states, kept = compress(hidden, mask, query, prompt, 2, given)
+    assert kept.tolist() == [[1] * 6, [1, 1, 1, 0, 0, 0], [1] * 4 + [0] * 2]
+    assert states[0].flatten().tolist() == pytest.approx([0, 1, group, 4, 5, 6])
+    assert states[1, :3].flatten().tolist() == [0, 1, 2]
+    assert states[2, :4].flatten().tolist() == [0, 1, 2, 3]
+    whole, _ = compress(hidden[:1], mask[:1], query[:1], prompt[:1], 8, None)
+    assert whole.flatten().tolist() == [0, 1, 3, 5, 6]
 
 
 def changed(folder: Path, config: dict[str, Any] | None = None, **tensors: Any) -> Path:

@@ -303,7 +303,9 @@ def test_a_server_takes_no_prefill_and_gives_no_probabilities(serve):
     assert not server.questions
 
 
-@pytest.mark.parametrize("bad", [{"concurrency": 0}, {"attempts": 0}, {"timeout": 0}, {"per_minute": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"concurrency": 0}, {"attempts": 0}, {"timeout": 0}, {"timeout": float("nan")}, {"per_minute": -1}]
+)
 def test_manners_are_checked(bad):
     with pytest.raises(BadInput, match=next(iter(bad))):
         RateLimit(**bad)
@@ -375,6 +377,10 @@ def test_retry_after_is_honoured(serve, clock, status):
 
     answers_of(model, asked("q"), 9)
     assert clock.waits == [40]
+
+    _, model = serve([Reply(status=500), Reply(status=500), Reply(status=status, headers={"Retry-After": "1"})])
+    answers_of(model, asked("q"), 9)
+    assert clock.waits[1:] == [0.5, 1, 2], "the longer of the two waits"
 
 
 def test_retry_after_may_be_a_date_and_nonsense_is_ignored(serve, clock):
@@ -452,6 +458,7 @@ def test_a_refusal_is_not_repeated(serve, clock, status, said, fix):
         (b'"too long"', '"too long"'),
         (b"<p>too\n long</p>", "<p>too long</p>"),
         (b"", "Bad Request"),
+        (b"caf\xe9 closed", "caf\ufffd closed"),
         (b"x" * 300, "x" * 300),
         (b"x" * 301, "x" * 299 + "…"),
         (b"[" * 100_000, "[" * 299 + "…"),

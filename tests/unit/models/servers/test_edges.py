@@ -132,10 +132,13 @@ def test_a_question_is_json_and_says_so(serve: Any) -> None:
 
 def test_the_models_of_a_server_are_listed_in_the_order_of_their_names(serve: Any) -> None:
     server, model, _ = serve()
+    probes, send = [], model._client._exchange.send
+    model._client._exchange.send = lambda *request: probes.append(request[:4]) or send(*request)
     server.models = ["b", "c", "a"]
     assert model.check() == f"{server.url} does not list m; it has a, b, c"
     server.models = ["z", "m"]
     assert model.check() == ""
+    assert probes == [("GET", "models", None, 10.0)] * 2
 
 
 @pytest.mark.parametrize(
@@ -252,10 +255,22 @@ def test_a_line_has_three_hundred_characters_at_most(length: int, shown: int) ->
     assert line.endswith("…") is (length > 300)
 
 
+def test_a_reply_is_printed_without_what_the_server_wrote() -> None:
+    shown = repr(Received(401, "7", f"no {SECRET}", SECRET.encode(), Secret(SECRET)))
+    assert shown == "Reply(status=401, retry_after='7')"
+
+
 @pytest.mark.parametrize("url", ["http:///v1", "https://", "h:8000/v1", "", "file:///v1"])
 def test_a_url_without_a_server_is_refused_with_one_that_is_right(url: str) -> None:
     with pytest.raises(BadInput, match=r"looks like http://localhost:8000/v1$"):
         plain_url(url)
+
+
+def test_a_placeholder_of_a_key_may_be_a_part_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEYS[0], "EMPTY")
+    spec = api_model("EMPTY-7b", "http://h/v1", VIDEO, revision="abc", seed=None)
+    assert (spec.name, spec.revision) == ("api/EMPTY-7b", "abc")
+    assert "seed" not in spec.as_dict()["search"]
 
 
 def test_all_fields_that_are_set_here_are_named_in_their_order() -> None:

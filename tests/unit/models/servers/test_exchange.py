@@ -9,10 +9,11 @@ import socketserver
 import threading
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 
 from flagbench.models.servers.concurrent import Stop
-from flagbench.models.servers.exchange import Exchange, TimedOut, TooLarge, _Body
+from flagbench.models.servers.exchange import Again, Exchange, TimedOut, TooLarge, _Body
 from flagbench.models.servers.secret import Secret
 
 LARGEST = 1000
@@ -85,3 +86,23 @@ def test_a_reply_that_ends_in_time_is_read_to_its_limit(url: str, largest: int, 
     else:
         with pytest.raises(TooLarge):
             _sent(url, largest=largest)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (httpx2.ConnectTimeout("slow"), TimedOut, "no connection came about in 10 s"),
+        (httpx2.ConnectError("sk-0123 is\nrefused"), Again, "the connection failed (*** is refused)"),
+        (httpx2.ReadError(""), Again, "the connection failed (ReadError)"),
+    ],
+)
+def test_a_connection_that_fails_is_told_by_its_reason(error: Exception, kind: type[Again], says: str) -> None:
+    def fail(request: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    exchange = Exchange("http://h", Secret("sk-0123"), connections=1, largest=9, body_timeout=1.0)
+    exchange._http = httpx2.AsyncClient(base_url="http://h", transport=httpx2.MockTransport(fail))
+    with pytest.raises(Again) as caught:
+        exchange.send("GET", "/", None, 5.0, Stop())
+    exchange.close()
+    assert (type(caught.value), str(caught.value), caught.value.after) == (kind, says, 0.0)

@@ -30,13 +30,17 @@ FORMS = {
     "JSON with slashes escaped": KEY.replace("/", "\\/"),
     "JSON in JSON in JSON": json.dumps(json.dumps(escaped("\\u{:04x}"))),
     "long escapes": escaped("\\u{{{:x}}}"),
+    "longer escapes": escaped("\\u{{{:010X}}}"),
     "repr": repr(KEY),
     "repr of bytes": repr(KEY.encode()),
     "bytes by number": escaped("\\x{:02x}"),
+    "bytes by number in capitals": escaped("\\x{:02X}"),
     "octal": escaped("\\{:03o}"),
     "percent": quote(KEY, safe=""),
     "percent everywhere": escaped("%{:02X}"),
+    "percent in small letters": escaped("%{:02x}"),
     "percent twice": quote(quote(KEY, safe=""), safe=""),
+    "percent four times": quote(quote(quote(escaped("%{:02X}")))),
     "HTML": html.escape(KEY),
     "HTML by number": escaped("&#{};"),
     "HTML by number, hexadecimal": escaped("&#x{:X};"),
@@ -48,6 +52,7 @@ FORMS = {
     "wrapped": f"{KEY[:9]}\r\n  {KEY[9:]}",
     "UTF-16 read as UTF-8": KEY.encode("utf-16-le").decode(),
     "with soft hyphens": "\N{SOFT HYPHEN}".join(KEY),
+    "with marks that do not show": f"{KEY[:9]}\u200b\u200f{KEY[9:12]}\u2028\u202e{KEY[12:20]}\x7f\ufeff{KEY[20:]}",
     "cut at its end": KEY[: len(KEY) // 2 + 3],
     "cut at its beginning": KEY[-len(KEY) // 2 - 3 :],
 }
@@ -92,7 +97,23 @@ def test_a_key_that_looks_like_escapes_is_hidden_as_it_is(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nothing", "\\", "&", "%", "\\u12", "&;&#;&#x;", "%zz", "\\u{fffffff}", "\ud800", "因此选D。", "sk-"]
+    "text",
+    [
+        "",
+        "nothing",
+        "\\",
+        "&",
+        "%",
+        "\\u12",
+        "&;&#;&#x;",
+        "%zz",
+        "\\u{fffffff}",
+        "\\u{110000}",
+        "\\777",
+        "\ud800",
+        "因此选D。",
+        "sk-",
+    ],
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:
     assert Secret(KEY).hide(text) == text
@@ -103,6 +124,35 @@ def test_a_placeholder_is_no_word_that_answers_lose() -> None:
     assert Secret("EMPTY").hide_in_answer("The box is EMPTY") == "The box is EMPTY"
     assert Secret("EMPTY").hide("bad key EMPTY") == "bad key ***"
     assert Secret("abcdef").hide_in_answer("abcdef") == "***"
+
+
+def test_a_key_with_blanks_is_hidden_where_its_lines_end_elsewhere() -> None:
+    assert Secret("ab cd efgh").hide("x ab\r\n cd\tefgh y") == "x *** y"
+
+
+@pytest.mark.parametrize(("key", "coded", "shown"), [("abc", "616263", "***"), ("ab", "6162", "6162")])
+def test_a_coded_key_is_hidden_from_six_characters_on(key: str, coded: str, shown: str) -> None:
+    assert Secret(key).hide(f"x {coded} y") == f"x {shown} y"
+
+
+@pytest.mark.parametrize("key", ["abcdef0123456789", "abcdef0123456789X"])
+def test_just_half_a_key_is_hidden_and_less_is_not(key: str) -> None:
+    secret = Secret(key)
+    for text, shown in (
+        (f"{key[:8]} x", "*** x"),
+        (f"x {key[:7]}", f"x {key[:7]}"),
+        (f"x {key[-8:]}", "x ***"),
+        (f"{key[-7:]} x", f"{key[-7:]} x"),
+        (f"{key[-10:]} x", "*** x"),
+        (f"{key[:8]}{key[8:10]}?{key[:8]}", "***?***"),
+    ):
+        assert secret.hide(text) == shown
+
+
+def test_a_key_that_holds_its_second_half_twice_is_hidden_whole() -> None:
+    """The half is found in the middle as well, and what is found inside a place ends none."""
+    key = "bcd" + 14 * "a"
+    assert Secret(key).hide(f"x {key} y") == "x *** y"
 
 
 def test_every_text_of_a_value_is_looked_at() -> None:
