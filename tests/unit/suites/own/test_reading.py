@@ -208,3 +208,28 @@ def test_the_first_faults_are_shown_and_the_others_counted(count: int, shown: in
     found = list(OWN.faults(task, None, request(tmp_path)))  # type: ignore[arg-type]
     assert len(found) == shown
     assert (found[-1] == f"{task.name}: and {count - 50} more faults") is (count > 50)
+
+
+def test_mtebs_object_of_a_data_set_has_what_its_rows_and_its_task_file_say(tmp_path: Path) -> None:
+    from flagbench.suites.own.loading import made_task
+
+    def made(name: str, make: Change, said: str) -> Any:
+        (tmp_path / name).mkdir()
+        make(tmp_path / name)
+        write("task.toml", said)(tmp_path / name)
+        (data,) = find(tmp_path / name)
+        (task,) = OWN.select(request(tmp_path / name))
+        return made_task(task, data, pytest.fail)
+
+    sts = made("sts", pairs, 'language = "zh"\nsplits = ["test"]\n')
+    assert (sts.min_score, sts.max_score, sts.metadata.eval_langs) == (1.5, 3.0, ["zh"])
+    assert (sts.metadata.name, sts.metadata.main_score, sts.data_loaded) == ("sts", "cosine_spearman", True)
+    assert sts.dataset["default"]["test"]["score"][:] == [1.5, 3.0]
+    classes = made("classes", labelled, "samples_per_label = 3\n")
+    assert (classes.samples_per_label, classes.metadata.eval_langs) == (3, ["und"])
+    assert set(classes.dataset["default"]) == {"train", "test"}
+    search = made("search", retrieval, "")
+    assert search.dataset["default"]["test"]["top_ranked"] is None
+    ranked = made("ranked", candidates, "")
+    assert ranked.dataset["default"]["test"]["top_ranked"] == {"q1": ["d1", "d2"], "q2": ["d2", "d3"]}
+    assert ranked.dataset["default"]["test"]["relevant_docs"] == {"q1": {"d1": 1}, "q2": {"d2": 1}}
