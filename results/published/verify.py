@@ -335,7 +335,7 @@ def render(verification: Verification) -> Table:
     for each in verification.tasks:
         style = styles.get(each.verdict)
         verdict = f"[{style}]{each.verdict}[/]" if style else each.verdict
-        off = "" if each.difference is None else f"{100 * each.difference:+.3f}"
+        off = "" if each.difference is None else f"{round(100 * each.difference, 3) + 0.0:+.3f}"  # no -0.000
         table.add_row(
             *(escape(each.task), each.kind, percent(each.ours, 3), percent(each.published, 3), off, verdict),
             escape(each.note),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from flagbench import BadInput
 from flagbench.airbench import benchmark
 from flagbench.airbench.benchmark import AIR_BENCH, MINI, dataset_of, mini_datasets
+from flagbench.airbench.guard import over_mini
 from flagbench.airbench.options import AirBenchOptions
 from flagbench.airbench.registry import Dataset
+from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.runners.benchmark import Listing
 from flagbench.runners.request import RunRequest
 from flagbench.runners.task import Task
@@ -93,3 +96,43 @@ def test_a_dataset_that_is_not_miniature_is_refused_with_those_that_are() -> Non
         AIR_BENCH.select(RunRequest("m", "air-bench", mini=True, options=options))
     names = ", ".join(sorted(each.task_name for each in mini_datasets()))
     assert str(caught.value) == f"--mini has none of these datasets; it has {names}"
+
+
+def test_the_kept_rankings_of_a_task_are_those_of_its_last_stage() -> None:
+    name = "AIR-Bench_24.05_qa_wiki_zh_default"
+    files = [
+        f"AIR-Bench_24.05/search_results/m/{stage}/qa/wiki/zh_default_{split}.json"
+        for stage in ("NoReranker", "r", "org")
+        for split in ("dev", "test")
+    ]
+    files += ["flagbench/per_query/A.json", "AIR-Bench_24.05/other/m/r/qa/wiki/x.json"]
+    task = TaskRecord(name, "Retrieval", "success", {}, "", files=tuple(files))
+    for reranker, kept in ((None, files[:2]), ({"name": "org/r"}, files[2:4]), ({"name": "r"}, files[2:4])):
+        record = RunRecord("air-bench", "o/m", "1", {}, (), {}, {name: task}, reranker)
+        assert AIR_BENCH.kept_rankings(record, name) == kept
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "over"),
+    [
+        ("air/mini", 0, True),
+        ("air/mini", 1, False),  # which no record names: it may be of anything
+        ("air/data", 0, False),
+        ("air/mini", None, False),
+    ],
+)
+def test_files_of_a_run_over_the_miniature_data_are_known_by_its_record(
+    source: str, file: int | None, over: bool, tmp_path: Path
+) -> None:
+    names = [f"AIR-Bench_24.05/search_results/m/NoReranker/qa/wiki/{split}_dev.json" for split in ("zh", "en")]
+    data = {"source": f"/opt/{source}/AIR-Bench/qa_wiki_zh", "status": "differs"}
+    tasks = {each: TaskRecord(each, "Retrieval", "success", {}, "", data={}, files=()) for each in "AB"}
+    tasks["B"] = replace(tasks["B"], data=data, files=(names[0],))
+    run = tmp_path / "run" / "flagbench" / "run.json"
+    run.parent.mkdir(parents=True)
+    run.write_text(RunRecord("air-bench", "o/m", "1", {}, (), {}, tasks).to_json(), encoding="utf-8")
+    elsewhere = [tmp_path / "copy" / names[0], Path("/x.json")]
+    asked = [*elsewhere, *([] if file is None else [tmp_path / "run" / names[file]])]
+    assert over_mini(asked, Path("/somewhere/air/mini")) is over
+    run.write_text("{", encoding="utf-8")
+    assert not over_mini(asked, Path("/somewhere/air/mini"))

@@ -281,3 +281,26 @@ def test_the_plain_values_are_all_there_is_to_know() -> None:
 def test_a_run_without_a_judge_has_no_grades() -> None:
     (plain,) = as_dict([whole()]).values()
     assert plain["open"] is None
+
+
+def test_runs_of_one_label_go_by_their_folders() -> None:
+    ego = [saved("MLVU-dev_ego", [RIGHT])]
+    folders = [RUN, Path("other") / RUN.parent.name / RUN.name, Path("out/org__other/0123456789abcdef")]
+    assert list(as_dict([RunScores.of(folder, ego, {}) for folder in folders])) == [
+        str(folders[0]),
+        str(folders[1]),
+        "org/other@01234567",
+    ]
+    deep = RunScores.of(Path("out/org__a__b/0123"), ego, {})
+    assert deep.label == "org/a__b@0123"
+
+
+def test_open_tasks_that_nobody_judged_are_named_and_those_without_labels_elsewhere() -> None:
+    its = [saved(f"MLVU-{of}_{task}", ["text"]) for of, task in (("dev", "subPlot"), ("dev", "summary"))]
+    its += [saved("MLVU-dev_ego", [RIGHT])]
+    run = RunScores.of(RUN, its, {})
+    assert run.unjudged == ("MLVU-dev_subPlot", "MLVU-dev_summary")
+    assert list(run.tasks) == ["MLVU-dev_ego"]
+    assert shown(run)[1][1:] == ["not judged yet: MLVU-dev_subPlot, MLVU-dev_summary; --judge MODEL judges them"]
+    assert RunScores.of(RUN, its, {"dev": judged()}).unjudged == ()
+    assert RunScores.of(RUN, its, {"test": judged()}).unjudged == run.unjudged

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from flagbench.results.published.verify import verify
+from flagbench.results.published.verify import render, verify
 from tests.unit.results.published.test_verify import TABLE, against, run_of, task, verdicts
 
 
@@ -46,3 +46,9 @@ def test_another_version_of_mteb_is_said_and_one_of_those_that_made_the_scores_i
     hints = list(verify(record, against({"S1": 0.5}, made_by), TABLE).hints)
     theirs = made_by.removeprefix("mteb ")
     assert hints == ([f"the run was scored with mteb {ours}, the published scores with mteb {theirs}"] if said else [])
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_minus() -> None:
+    for off, shown in ((-4e-6, "+0.000"), (-6e-6, "-0.001"), (4e-6, "+0.000"), (-0.0, "+0.000")):
+        table = render(verify(run_of(task("S1", 0.5 + off)), against({"S1": 0.5}), TABLE))
+        assert list(table.columns[4].cells) == [shown]

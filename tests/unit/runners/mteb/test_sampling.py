@@ -13,6 +13,7 @@ from datasets import Dataset, DatasetDict
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.models.baselines.random import FakeEncoder
 from flagbench.models.loading.registry import published
+from flagbench.results.data_state import DataState
 from flagbench.results.values import Values
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded
 from flagbench.runners.data.snapshots import Snapshots
@@ -87,6 +88,8 @@ def test_a_sample_does_not_pass_for_the_published_data(name: str) -> None:
     drawn = sampled(whole, "smoke")
     assert (drawn.data.status, drawn.data.source) == ("differs", "the hub")
     assert [line.split(" a sample of ")[0] for line in drawn.data.differences] == list(row.splits)
+    own = replace(load(row, Snapshots(MINI)), data=DataVerdict(DataState.OWN, (), "a folder"))
+    assert sampled(own, "smoke").data.status is DataState.OWN  # of which nothing is official
     unsure = replace(load(row, Snapshots(MINI)), data=DataVerdict("unknown", ("rows: ?",), "a folder"))
     assert sampled(unsure, "smoke").data.differences == ("rows: ?", *drawn.data.differences)
 
@@ -295,3 +298,14 @@ def test_items_have_the_numbers_that_they_have_among_all(name: str) -> None:
         assert all(value in whole[number][column] for column, value in row.items() if isinstance(value, str))
         assert set(row.get("sentences", ())) <= set(whole[number].get("sentences", ()))
     assert numbers != list(range(len(numbers)))
+
+
+@pytest.mark.parametrize(("most", "drawn"), [(30, None), (31, (30, 31))])
+def test_texts_of_a_task_that_takes_no_more_than_would_be_drawn_stay(most: int, drawn: Any) -> None:
+    task = mteb_task(_row("CLSClusteringS2S.v2"))
+    task.dataset = DatasetDict({"test": Dataset.from_dict({"sentences": list("ab" * 50), "labels": [0, 1] * 50})})
+    task.max_fraction_of_documents_to_embed, task.max_document_to_embed = None, most
+    found = sampled(Loaded(_row("CLSClusteringS2S.v2"), DataVerdict("official", (), ""), task), "quick").sample
+    assert (found and (found.items, found.of)) == drawn
+    assert len(task.dataset["test"]) == (30 if drawn else 100)
+    assert task.max_document_to_embed == (None if drawn else most)

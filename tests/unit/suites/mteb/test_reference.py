@@ -10,7 +10,8 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.runners.registry import find_benchmark
-from flagbench.suites.mteb.reference import place
+from flagbench.runners.task import Task
+from flagbench.suites.mteb.reference import _line, _Revision, _scores, place
 
 NAME = "MTEB(kor, v1)"
 
@@ -87,3 +88,56 @@ def test_what_is_no_checkout_and_a_damaged_table_are_one_line(checkout: Path, tm
     place(NAME).write_text("model,revision,mteb,A\ntype,,,STS\nsplit,,,test\norg/m,1,2.0,x\n", encoding="utf-8")
     with pytest.raises(BadInput, match="is damaged: make it again with flagbench reference update"):
         benchmark.published()
+
+
+_CELLS = [("A", "test"), ("B", "test"), ("C", "test")]
+
+
+def revision(label: str, versions: str, **scores: float) -> _Revision:
+    return _Revision(label, {(task, "test"): score for task, score in scores.items()}, frozenset(versions.split()))
+
+
+@pytest.mark.parametrize(
+    ("revisions", "line"),
+    [
+        ([], []),
+        ([revision("r", "1.0")], []),
+        ([revision("r1", "1.0", A=0.5)], ["r1", "1.0", "0.500000", "", ""]),
+        # That with the most scores comes first, and one that has nothing more is not used.
+        (
+            [revision("r1", "9.0", A=0.5), revision("r2", "2.0 1.5", A=0.125, B=0.25)],
+            ["r2", "1.5+2.0", "0.125000", "0.250000", ""],
+        ),
+        (
+            [revision("r1", "1.0", C=0.75, A=0.5), revision("r2", "2.0", A=0.125, B=0.25)],
+            ["r1+r2", "1.0+2.0", "0.500000", "0.250000", "0.750000"],
+        ),
+        ([revision("b", "1.0", A=0.5), revision("a", "2.0", A=0.25)], ["a", "2.0", "0.250000", "", ""]),
+    ],
+)
+def test_the_results_of_all_revisions_of_a_model_are_one_line(revisions: list[_Revision], line: list[str]) -> None:
+    assert _line("org/m", revisions, _CELLS) == (["org/m", *line] if line else [])
+
+
+def test_a_main_score_is_the_mean_over_the_subsets_under_its_name_or_its_former_one() -> None:
+    row = Task("A", "Reranking", "o/d", "1", ("test", "dev"), "map_at_1000", "mteb", ("zh", "en"))
+    zh, en, fr = (entry(name, map_at_1000=score) for name, score in (("zh", 0.5), ("en", -1), ("fr", 0.9)))
+
+    def found(**scores: Any) -> dict[tuple[str, str], float]:
+        return dict(_scores({"mteb_version": "2", "scores": scores}, row))
+
+    assert found(test=[fr, en, zh], dev=[zh]) == {("A", "test"): -0.25}
+    assert found(test=[entry("zh", map=0.5), entry("en", map=0.7, map_at_1000=0.1)]) == {("A", "test"): 0.3}
+    for odd in (
+        {"test": [zh, entry("en", map_at_1000=1.001)]},
+        {"test": [zh, "en"]},
+        {"test": {}},
+        {"other": [zh, en]},
+    ):
+        assert found(**odd) == {}
+    assert dict(_scores({"scores": {"test": [zh, en]}}, row)) == {}
+
+
+def test_a_table_is_called_as_its_benchmark() -> None:
+    names = [place(name).name for name in ("MTEB(eng, v2)", "NanoBEIR", "BRIGHT(v1.1)", "(a)")]
+    assert names == ["mteb-eng-v2.csv", "nanobeir.csv", "bright-v1.1.csv", "a.csv"]

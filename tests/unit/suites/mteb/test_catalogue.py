@@ -1,0 +1,92 @@
+"""mteb's tasks as rows: which have a language, a domain or a subset, and which cannot be evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flagbench import BadInput, UnknownName
+from flagbench.runners.task import Task
+from flagbench.suites.mteb.catalogue import (
+    Entry,
+    _why_not,
+    in_domains,
+    in_languages,
+    in_subsets,
+    reasons,
+    refuse_those_that_cannot_run,
+)
+
+
+def entry(
+    name: str, scripts: Mapping[str, Sequence[str]], domains: Sequence[str] | None = None, why_not: str = ""
+) -> Entry:
+    row = Task(name, "STS", "o/d", "1", ("test", "dev"), "main", "mteb", tuple(scripts))
+    return Entry(row, SimpleNamespace(hf_subsets_to_langscripts=scripts, domains=domains), why_not)
+
+
+_PLAIN = entry("plain", {"default": ["cmn-Hans"]}, ["Legal", "Web"])
+_PAIRS = entry("pairs", {"zh-en": ["cmn-Hans", "eng-Latn"], "fr": ["fra-Latn"], "zh": ["cmn-Hans"]}, ["Medical"])
+_OTHER = entry("other", {"en": ["eng-Latn"], "de": ["deu-Latn"]}, None)
+_ALL = [_PLAIN, _PAIRS, _OTHER]
+
+
+def test_an_entry_has_each_of_its_languages_once_and_shows_the_first() -> None:
+    assert _PAIRS.languages == ("cmn", "eng", "fra")
+    assert _PAIRS.cells == ["pairs", "STS", "cmn, eng, fra", "test, dev", "main", "yes"]
+    many = entry(
+        "many", {each: [f"{each}-Latn"] for each in ("fra", "deu", "spa", "ita")}, why_not="data is not public"
+    )
+    assert many.cells[2:] == ["fra, deu, spa and 1 more", "test, dev", "main", "data is not public"]
+
+
+@pytest.mark.parametrize("language", ["zh", "cmn", "cmn-Hans"])
+def test_a_language_goes_by_each_of_its_names_and_leaves_the_subsets_that_have_it(language: str) -> None:
+    found = in_languages(_ALL, [language], "")
+    assert {each.row.name: each.row.subsets for each in found} == {"plain": ("default",), "pairs": ("zh-en", "zh")}
+
+
+def test_any_of_several_languages_will_do_and_each_must_be_one() -> None:
+    found = in_languages(_ALL, ["de", "fra"], "")
+    assert {each.row.name: each.row.subsets for each in found} == {"pairs": ("fr",), "other": ("de",)}
+    for unknown in (["xx"], ["de", "xx"]):
+        with pytest.raises(UnknownName, match=r"unknown language 'xx'.*; see there"):
+            in_languages(_ALL, unknown, "see there")
+
+
+def test_a_domain_goes_by_its_name_in_any_letters() -> None:
+    assert [each.row.name for each in in_domains(_ALL, ["MEDICAL", "web"], "")] == ["plain", "pairs"]
+    with pytest.raises(UnknownName, match=r"unknown domain 'law'.*; see there"):
+        in_domains(_ALL, ["legal", "law"], "see there")
+
+
+def test_subsets_keep_the_order_of_the_task_and_one_of_all_data_stays() -> None:
+    assert in_subsets(_PAIRS, ["zh", "xx", "zh-en"]).row.subsets == ("zh-en", "zh")
+    assert in_subsets(_PLAIN, ["zh"]) is _PLAIN
+    with pytest.raises(UnknownName, match=r"unknown subset 'xx,yy'.*; of other, which has en, de$"):
+        in_subsets(_OTHER, ["xx", "yy"])
+
+
+def test_what_cannot_run_is_said_by_its_reason() -> None:
+    found = [entry(name, {}, why_not=why) for name, why in (("a", "w"), ("b", ""), ("c", "v"), ("d", "w"))]
+    assert reasons(found) == ("a, d cannot be evaluated: w", "c cannot be evaluated: v")
+    with pytest.raises(BadInput, match=r"^a, d cannot be evaluated: w; c cannot be evaluated: v: drop them$"):
+        refuse_those_that_cannot_run(found, "drop them")
+    refuse_those_that_cannot_run(found[1:2], "drop them")
+
+
+@pytest.mark.parametrize(
+    ("modalities", "public", "why"),
+    [
+        (["text"], True, ""),
+        (["text"], None, ""),
+        (["text"], False, "data is not public"),
+        (["text", "image"], False, "inputs are image and text, and only text is read here"),
+        (["image"], True, "inputs are image, and only text is read here"),
+    ],
+)
+def test_texts_that_anybody_may_read_can_be_evaluated(modalities: list[str], public: Any, why: str) -> None:
+    assert _why_not(SimpleNamespace(modalities=modalities, is_public=public)) == why
