@@ -120,13 +120,14 @@ def published_table(record: RunRecord) -> PublishedTable:
     Raises:
         BadInput: That benchmark is unknown, or has none.
     """
+    from flagbench.runners.benchmark import Benchmark
+
     benchmark = find_benchmark(record.benchmark)
     table = benchmark.published()
     if table is None:
-        raise BadInput(
-            f"{benchmark.title} has no published scores here, so a run of it cannot be compared with them; flagbench "
-            "reference update makes the tables of mteb's benchmarks"
-        )
+        made = type(benchmark).update_published is not Benchmark.update_published
+        hint = ": flagbench reference update makes a table of them" if made else ""
+        raise BadInput(f"{benchmark.title} has no published scores, so a run of it cannot be compared with them{hint}")
     return table
 
 
