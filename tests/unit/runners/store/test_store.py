@@ -231,3 +231,50 @@ def test_a_shard_that_is_full_reaches_the_disk_and_is_closed(
     store.close()
     assert open_shards() == []
     assert set(synced) == {str(path) for path in space.paths()}
+
+
+def test_a_shard_is_full_when_a_record_more_would_be_too_much(
+    opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = opened()
+    put(probe.space({"role": "probe"}), 0)
+    (record,) = records_of(shards_of(probe)[0])
+    for spare, shards in ((0, 1), (-1, 2)):
+        monkeypatch.setattr(store_module, "_SHARD_BYTES", ALIGN + 2 * record.length + spare)
+        space = opened().space(IDENTITY | {"spare": spare})
+        put(space, 1)
+        put(space, 2)
+        assert len(space.paths()) == shards
+
+
+def test_vectors_of_an_earlier_identity_are_read_and_new_ones_are_put_beside_them(opened: Callable[..., Store]) -> None:
+    former = IDENTITY | {"part": "as it was called"}
+    put(opened().space(former), 1, 2)
+    alone = opened()
+    assert got(alone.space(IDENTITY), [1, 2, 3]) == set()
+    both = opened(cap=0)
+    space = both.space(IDENTITY, former)
+    assert got(space, [1, 2, 3]) == {1, 2}
+    put(space, 3)
+    assert got(space, [1, 2, 3]) == {1, 2, 3}
+    both.trim()
+    assert len(shards_of(both)) == 2, "those of the earlier identity are in use"
+    both.close()
+    assert got(opened().space(former), [1, 2, 3]) == {1, 2}
+    assert got(opened().space(IDENTITY), [1, 2, 3]) == {3}
+
+
+def test_what_a_killed_process_left_counts_and_goes_by_its_age(opened: Callable[..., Store]) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    store.close()
+    (path,) = shards_of(store)
+    partial = path.with_name("1-2-3.partial")
+    partial.write_bytes(bytes(100))
+    size = path.stat().st_size
+    age(partial, seconds=7_200)
+    age(path, seconds=3_600)
+    opened(cap=size + 100).trim()
+    assert partial.exists()
+    opened(cap=size + 99).trim()
+    assert (partial.exists(), path.exists()) == (False, True)

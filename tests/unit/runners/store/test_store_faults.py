@@ -333,3 +333,67 @@ def test_a_shard_removed_while_it_is_written_is_followed_by_a_new_one(opened: Ca
     put(space, 2)
     assert got(space, [1, 2]) == {2}
     assert got(opened().space(IDENTITY), [1, 2]) == {2}
+
+
+@pytest.mark.parametrize(("times", "written"), [(2, True), (3, False)])
+def test_a_folder_is_made_again_twice(
+    opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch, times: int, written: bool
+) -> None:
+    store = opened()
+    make, removals = store_module.Writer, []
+
+    def racing(folder: Path) -> Any:
+        if len(removals) < times:
+            removals.append(folder)
+            shutil.rmtree(folder)
+        return make(folder)
+
+    monkeypatch.setattr(store_module, "Writer", racing)
+    if written:
+        put(store.space(IDENTITY), 1)
+        assert got(store.space(IDENTITY), [1]) == {1}
+    else:
+        with pytest.raises(BadInput, match="No such file or directory; choose another --store"):
+            put(store.space(IDENTITY), 1)
+    assert len(removals) == times
+
+
+@pytest.mark.parametrize(("code", "told"), [(errno.ENOENT, False), (errno.ESTALE, False), (errno.EACCES, True)])
+def test_a_shard_that_cannot_be_opened_is_done_without(
+    opened: Callable[..., Store], lines: list[str], monkeypatch: pytest.MonkeyPatch, code: int, told: bool
+) -> None:
+    """When the space is opened, and when it is read later; that it was removed is no news."""
+    for number in (1, 2):
+        put(opened().space(IDENTITY), number)
+    path = shards_of(opened())[0]
+    known = opened().space(IDENTITY)
+    open_ = os.open
+
+    def refusing(name: Any, *rest: Any, **more: Any) -> int:
+        if name == path:
+            raise OSError(code, os.strerror(code), str(name))
+        return open_(name, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refusing)
+    for space in (known, opened().space(IDENTITY)):
+        for _ in range(2):
+            assert got(space, [1, 2]) == {2}
+    line = f"embedding cache: {path} cannot be read ({os.strerror(code)}); its texts are encoded again"
+    assert lines == ([line, line] if told else [])
+
+
+def test_what_may_not_have_reached_the_disk_is_said(
+    opened: Callable[..., Store], lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    (path,) = shards_of(store)
+
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fails)
+        store.close()
+    assert lines == [f"embedding cache: the end of {path} may not be on the disk (Input/output error)"]
+    assert got(opened().space(IDENTITY), [1]) == {1}

@@ -174,3 +174,65 @@ def test_a_space_without_a_shard_is_empty_and_of_no_time(opened: Callable[..., S
         path.unlink()
     (info,) = inventory(store.root)
     assert (info.identity, info.rows, info.bytes, info.shards, info.last_used) == (IDENTITY, 0, 0, 0, 0.0)
+
+
+def test_spaces_are_listed_by_their_last_use_and_damaged_keys_are_no_rows(opened: Callable[..., Store]) -> None:
+    store = opened()
+    for number, role in enumerate("abcde"):
+        put(store.space({"role": role}), number)
+        put(store.space({"role": role}), number + 10, number + 20)
+    store.close()
+    for hours, role in enumerate("cabed", 1):
+        age(*(path for path in shards_of(store) if path in store.space({"role": role}).paths()), seconds=3_600 * hours)
+    (path,) = [each for each in shards_of(store) if each in store.space({"role": "b"}).paths()]
+    used = path.stat().st_mtime
+    second = records_of(path)[1]
+    flip(path, second.offset + second.columns[0].offset)
+    os.utime(path, (used, used))
+    found = inventory(store.root)
+    assert [(info.identity["role"], info.rows) for info in found] == [("c", 3), ("a", 3), ("b", 1), ("e", 3), ("d", 3)]
+
+
+def test_what_a_killed_process_left_is_cleared_and_counted(opened: Callable[..., Store]) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    store.close()
+    (path,) = shards_of(store)
+    size = path.stat().st_size
+    path.with_name("1-2-3.partial").write_bytes(bytes(100))
+    assert clear(store.root) == size + 100
+    assert list(store.root.iterdir()) == []
+
+
+def test_several_losses_of_a_shard_are_told_in_their_order(opened: Callable[..., Store]) -> None:
+    store = opened()
+    for number in (1, 2, 3, 4):
+        put(store.space(IDENTITY), number)
+    store.close()
+    (path,) = shards_of(store)
+    first, second, third, _ = records_of(path)
+    flip(path, first.offset + 20)  # its header: how many were lost is not known
+    for record in (second, third):
+        flip(path, record.offset + record.columns[1].offset)
+    age(path)
+    checked = verify(store.root)
+    assert [(each.offset, each.rows, each.fixed) for each in checked.damaged] == [
+        (first.offset, -1, True),
+        (second.offset, 1, True),
+        (third.offset, 1, True),
+    ]
+    assert (checked.records, checked.unread) == (1, ())
+    assert got(opened().space(IDENTITY), [1, 2, 3, 4]) == {4}
+
+
+def test_a_shard_is_settled_after_a_minute(opened: Callable[..., Store]) -> None:
+    store = opened()
+    put(store.space(IDENTITY), 1)
+    put(store.space(IDENTITY), 2)
+    store.close()
+    (path,) = shards_of(store)
+    os.truncate(path, path.stat().st_size - 1)
+    age(path, seconds=40)
+    assert (verify(store.root).torn, verify(store.root).unread) == (0, (path,))
+    age(path, seconds=80)
+    assert (verify(store.root).torn, verify(store.root).records) == (1, 1)

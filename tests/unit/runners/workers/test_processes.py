@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -13,17 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from flagbench import BadInput, ModelFault
+from flagbench import BadData, BadInput, FlagbenchError, ModelFault
 from flagbench.models.baselines.random import FakeEncoder, FakeScorer
 from flagbench.models.contract import LayeredScorer, Parallel
+from flagbench.models.device import joint_device
 from flagbench.runners.encoding import encode
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
 from flagbench.runners.progress import Silent
 from flagbench.runners.workers import pool as pool_module
+from flagbench.runners.workers import processes
 from flagbench.runners.workers.pool import Block, Facts, Load, Message, Pool, WorkerError
 from flagbench.runners.workers.processes import _ProcessWorker, pool_on
 from tests.conftest import ROOT
@@ -257,3 +261,69 @@ def test_a_killed_parent_takes_its_workers_with_it() -> None:
     while not all(map(gone, workers)):
         assert time.monotonic() < until, "the workers outlived their parent"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("devices", "cores", "device", "threads"),
+    [
+        (("cpu", "cpu", "cpu"), 8, "cpu", 2),
+        (("cpu", "cpu", "cpu"), 2, "cpu", 1),
+        (("cpu", "cpu"), None, "cpu", 1),
+        (("cuda:0", "cuda:3"), 8, "cuda", None),
+    ],
+)
+def test_each_worker_has_its_device_and_its_share_of_the_cores(
+    devices: tuple[str, ...], cores: int | None, device: str, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "Pool", lambda *given: given)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    spec, starts, where = pool_on(devices, ENCODER, worker_models.load_plain)  # type: ignore[misc]
+    assert (spec, where) == (ENCODER, joint_device(devices))
+    assert str(where).startswith(device)
+    assert [start.args for start in starts] == [(worker_models.load_plain, each, threads) for each in devices]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (BadData("no rows"), BadInput, "no rows"),
+        (ModelFault("NaN"), ModelFault, "NaN"),
+        (FlagbenchError("other"), ModelFault, "other"),
+        (KeyError("x"), WorkerError, "KeyError: 'x'"),
+    ],
+)
+def test_an_error_is_sent_in_a_form_that_its_code_survives(error: Exception, kind: type[Exception], said: str) -> None:
+    def fails() -> None:
+        raise error
+
+    sent = pool_module.outcome(fails)
+    assert type(sent) is kind
+    assert str(sent).splitlines()[0] == said
+    with pytest.raises(kind):
+        pool_module.unwrapped(pickle.loads(pickle.dumps(sent)))
+    assert pool_module.unwrapped(pool_module.outcome(lambda: 7)) == 7
+
+
+def test_a_worker_says_of_its_model_what_it_states_and_reads_it_at_another_spec_where_it_can() -> None:
+    plain = SimpleNamespace(spec=SCORER, capabilities=frozenset({"score"}), backend="b", score=lambda texts: texts)
+    served = pool_module.Served(lambda *, device: plain, "cpu")  # type: ignore[arg-type]
+    assert served.facts() == Facts(frozenset({"score"}), frozenset(), "b", frozenset({"text"}))
+    assert served.answer(("score", replace(SCORER, name="o/other"), [1, 2], {})) == [1, 2]
+    stated = SimpleNamespace(**vars(plain), parts=frozenset({"sparse"}), modalities=frozenset({"image"}))
+    served = pool_module.Served(lambda *, device: stated, "cpu")  # type: ignore[arg-type]
+    assert served.facts() == Facts(frozenset({"score"}), frozenset({"sparse"}), "b", frozenset({"image"}))
+
+
+def test_a_pool_states_what_its_first_worker_says() -> None:
+    facts = [
+        Facts(frozenset({"encode"}), frozenset({"sparse"}), "one", frozenset({"image"})),
+        Facts(frozenset({"score"}), frozenset(), "two"),
+    ]
+
+    def start(number: int) -> Any:
+        return SimpleNamespace(ready=lambda: facts[number], kill=lambda: None)
+
+    pool = Pool(ENCODER, [functools.partial(start, number) for number in (0, 1)], "cuda")
+    assert (pool.capabilities, pool.parts, pool.backend, pool.modalities) == tuple(vars(facts[0]).values())
+    assert (pool.lanes, pool.device) == (2, "cuda")
+    pool.close()
