@@ -142,3 +142,25 @@ def test_differences_have_columns_for_a_few_runs(tmp_path: Path, count: int, col
     tree = read_page(page([group], "en"))
     assert bool(list(tree.all("table", class_="sortable matrix"))) is (count > 4)
     assert ("org/m0" in next(tree.all("title")).text) is (count == 1)
+
+
+def test_what_is_significant_is_counted_by_its_direction(tmp_path: Path) -> None:
+    values = {"A": ([0.1] * 12, [0.4] * 12), "B": ([0.5] * 12, [0.3] * 12), "C": ([0.5] * 12, [0.2] * 12),
+              "D": ([0.5, 0.4] * 6, [0.4, 0.5] * 6)}  # fmt: skip
+    folders = [
+        page_run(
+            tmp_path,
+            f"org/m{at}",
+            *(page_task(name, sum(its[at]) / 12) for name, its in values.items()),
+            values={name: its[at] for name, its in values.items()},
+            environment={"device": "cuda:0"} if at else {"device": "cpu", "device_name": "a processor"},
+        )
+        for at in (0, 1)
+    ]
+    (group,) = groups(find_all(folders), {})
+    assert [view.significant for view in group.runs] == [(0, 0), (1, 2)]
+    assert [view.tally for view in group.runs] == [(0, 0, 0), (1, 1, 2)]
+    assert [view.device for view in group.runs] == ["a processor", "cuda:0"]
+    assert group.tested == 4
+    (untested,) = groups(find_all(folders), {}, tests=False)
+    assert (untested.tested, untested.runs[1].significant) == (0, (0, 0))

@@ -189,3 +189,21 @@ def test_on_its_leaderboard_rteb_is_its_public_tasks() -> None:
     assert all(mteb.get_task(row.name).metadata.is_public is not False for row in rteb.tasks())
     assert rteb.averages(request("rteb")).keys() == {"Mean (Task)"}
     assert "not public" in rteb.listing(rteb.tasks()).closing
+
+
+def test_what_counts_in_an_average_is_each_split_with_each_subset() -> None:
+    benchmark = find_benchmark("MTEB(Europe, v1)")
+    parts, rows_of = benchmark.parts(), {row.name: row for row in benchmark.tasks()}
+    assert parts.keys() == rows_of.keys()
+    several = [row for row in rows_of.values() if len(row.subsets) > 1 and len(row.splits) > 1]
+    assert several
+    for row in several:
+        assert len(parts[row.name]) == len(row.splits) * len(row.subsets)
+        assert parts[row.name] == {(split, subset) for split in row.splits for subset in row.subsets}
+    assert find_benchmark("miracl").parts() == {}  # which has no average
+    for options, whole in (
+        ({"languages": ("de",)}, False),
+        ({"subsets": ("de",)}, False),
+        ({"domains": ("web",)}, True),
+    ):
+        assert bool(benchmark.averages(request("MTEB(Europe, v1)", **options))) is whole

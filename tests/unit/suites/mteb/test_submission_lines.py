@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mteb
@@ -18,7 +19,17 @@ from flagbench.models.spec import ModelSpec
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import find_run
 from flagbench.runners.mteb.bridge import quiet
-from flagbench.suites.mteb.submission import Standing, by_reason, check, check_target, lacking, part, settings_of, write
+from flagbench.suites.mteb.submission import (
+    Standing,
+    _standings,
+    by_reason,
+    check,
+    check_target,
+    lacking,
+    part,
+    settings_of,
+    write,
+)
 from flagbench.suites.mteb.submitted_model import Identity, describe, identify
 from tests.unit.submission_files import FOLDER, OWN, SPEC, task_record, write_run
 
@@ -310,3 +321,49 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(tmp_path:
     assert said(lambda: check_target(file, identity, run, overwrite=True)) == (
         f"{file} is not a folder: use another --output"
     )
+
+
+def test_all_benchmarks_that_are_complete_are_told_or_else_the_nearest_and_c_mteb_once_it_is_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def task(name: str, **more: Any) -> SimpleNamespace:
+        return SimpleNamespace(metadata=SimpleNamespace(name=name), **{"is_aggregate": False} | more)
+
+    def benchmark(name: str, tasks: str) -> SimpleNamespace:
+        return SimpleNamespace(name=name, tasks=[task(each) for each in tasks])
+
+    known = [
+        benchmark("half", "abxy"),
+        benchmark("small", "a"),
+        benchmark("none", "xyz"),
+        benchmark("MTEB(cmn, v1)", "axyz"),
+        benchmark("large", "ab"),
+        benchmark("also large", "ab"),
+        SimpleNamespace(name="mean", tasks=[task("b", is_aggregate=True, eval_splits=["dev", "test"])]),
+    ]
+    monkeypatch.setattr(mteb, "get_benchmarks", lambda: known)
+
+    def told(*names: str, missing: Sequence[str] = (), splits: Sequence[str] = ("dev", "test", "more")) -> list[str]:
+        result = SimpleNamespace(scores=dict.fromkeys(splits), get_missing_evaluations=lambda task: missing)
+        return [
+            f"{each.benchmark} lacks {''.join(each.missing)} of {each.tasks}" if each.missing else each.benchmark
+            for each in _standings(dict.fromkeys(names, result))
+        ]
+
+    cmteb = "MTEB(cmn, v1) lacks xyz of 4"
+    # The largest first, then by name.
+    assert told("a", "b") == ["also large", "large", "mean", "small", cmteb]
+    assert told("a", "b", splits=("dev",)) == ["also large", "large", "small", cmteb]
+    assert told("b", splits=("dev",)) == ["also large lacks a of 2"]
+    assert told("a", "b", missing=["zh"]) == ["mean"]
+    assert told("x") == ["none lacks yz of 3", "MTEB(cmn, v1) lacks ayz of 4"]
+    assert told() == []
+
+
+def test_what_the_run_knows_of_its_model_goes_before_what_mteb_knows(tmp_path: Path) -> None:
+    spec = replace(SPEC, passage_max_length=128)
+    run = find_run(write_run(tmp_path / "out", [task_record("STSB", spec)], spec))
+    meta, known = describe(run, Identity(NAME, COMMIT, True)), mteb.get_model_meta(NAME)
+    assert (meta.max_tokens, known.max_tokens) == (128, 512)
+    assert (meta.n_parameters, meta.framework) == (known.n_parameters, known.framework)
+    assert meta.reference == f"https://huggingface.co/{NAME}"
