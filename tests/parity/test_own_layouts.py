@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flagbench.cmteb.bridge import quiet
+from flagbench.runners.mteb.bridge import quiet
 from tests.e2e.commands import here
 
 pytestmark = pytest.mark.slow

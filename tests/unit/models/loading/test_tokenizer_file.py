@@ -260,7 +260,7 @@ def test_a_llama_of_transformers_4_and_a_class_that_is_not_known(tmp_path: Path)
         assert run(read(folder)) == of_the_file(folder)
 
 
-@pytest.mark.parametrize("model_type", [*_CLASS_OF, *_OVERRULED])
+@pytest.mark.parametrize("model_type", sorted({*_CLASS_OF, *_OVERRULED}))
 def test_the_class_of_a_model_type_is_that_of_transformers(model_type: str) -> None:
     own = {"cost_wise_gemma": "gemma2", "cost_wise_mistral": "mistral"}  # those are read as these
     known = tokenization_auto.TOKENIZER_MAPPING_NAMES[own.get(model_type, model_type)]
