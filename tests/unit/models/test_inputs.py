@@ -69,6 +69,7 @@ def test_an_image_on_disk_is_read_when_asked_for(tmp_path: Path) -> None:
     late = Image(path)
     item = Item("a", (late,))
     assert (line(item), cost(item)) == ("a [image late.png]", 1 + 4_096)
+    assert late == item.images[0], "the very same is equal without a look"
     path.write_bytes(drawn("red"))
     assert late.read() == drawn("red")
     assert late == RED
@@ -258,6 +259,8 @@ def test_an_input_that_a_model_does_not_take_is_refused_with_what_would() -> Non
         readable("b", frozenset({"image"}), "org/m")
     with pytest.raises(BadInput, match=r"choose a model that takes text and images$"):
         readable_pair(("q", Item("a", (RED,))), TEXT, "org/m")
+    with pytest.raises(BadInput, match=rf"^org/m takes text, and '{'x' * 40}' has images: "):
+        readable(Item("x" * 90, (RED,)), TEXT, "org/m")
 
 
 def test_a_model_that_is_not_loaded_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:

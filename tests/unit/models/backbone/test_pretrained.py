@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
+from flagbench.models.backbone.pretrained import read_tensors
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
 from tests.checkpoints import write_bert, write_json
@@ -43,3 +46,19 @@ def test_kernels_that_a_config_names_are_not_asked_for(
     )
     np.testing.assert_array_equal(vectors(folder), wanted)
     assert not asked
+
+
+def test_tensors_are_read_by_the_beginning_of_their_names_from_all_files(tmp_path: Path) -> None:
+    def part(number: float) -> dict[str, torch.Tensor]:
+        return {f"lm_head.{number:g}": torch.tensor([number]), f"model.lm_head.{number:g}": torch.zeros(1)}
+
+    for number in (1.0, 2.0):
+        torch.save(part(number), tmp_path / f"pytorch_model-{number:g}.bin")
+    assert read_tensors(tmp_path, "lm_head.", allow_pickle=False) == {}
+    assert read_tensors(tmp_path, "lm_head.", allow_pickle=True) == {
+        "lm_head.1": torch.tensor([1.0]),
+        "lm_head.2": torch.tensor([2.0]),
+    }
+    for number in (3.0, 4.0):
+        save_file(part(number), tmp_path / f"model-{number:g}.safetensors")
+    assert list(read_tensors(tmp_path, "lm_head.", allow_pickle=True)) == ["lm_head.3", "lm_head.4"]
