@@ -296,9 +296,9 @@ def _validate(options: argparse.Namespace) -> int:
             every = len(resolved.steps) + len(resolved.faults)
             print(f"flagbench: {plan.without_data(resolved.faults, every)}", file=sys.stderr)
         for step in resolved.steps:
-            for fault in resolved.benchmark.faults(step.task, resolved.snapshots, request):
+            for line in resolved.benchmark.faults(step.task, resolved.snapshots, request):
                 code = BadData.exit_code
-                print(f"flagbench: {printable(fault)}", file=sys.stderr)
+                print(f"flagbench: {printable(line)}", file=sys.stderr)
     return code
 
 
