@@ -10,4 +10,4 @@ def percent(score: float | None, places: int = 2) -> str:
         score: 0 to 1.
         places: Decimals.
     """
-    return "" if score is None else f"{100 * score:.{places}f}"
+    return "" if score is None else f"{round(100 * score, places) + 0.0:.{places}f}"  # no -0.00

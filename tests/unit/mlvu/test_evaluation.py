@@ -17,6 +17,7 @@ from flagbench.mlvu.options import MlvuOptions
 from flagbench.mlvu.registry import averaged
 from flagbench.mlvu.report import RunScores, as_dict
 from flagbench.mlvu.saved import Saved, find_saved, read_saved
+from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import published
 from flagbench.models.prompts import Prompt, batches
 from flagbench.models.video import VideoSettings
@@ -192,6 +193,17 @@ def test_more_fields_of_a_request_are_an_object(text: str) -> None:
     options = MlvuOptions(api_base="http://127.0.0.1:9/v1", api_extra=text)
     with pytest.raises(BadInput, match=r"--api-extra is not (JSON|a JSON object)"):
         MLVU.model(RunRequest("m", "mlvu", options=options), lambda: True)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"overrides": Overrides(dtype="fp16")}, {"overrides": Overrides(adapters=("a",))}, {"batch_size": 4}],
+    ids=str,
+)
+def test_what_a_server_decides_is_not_asked_for(more: dict[str, Any]) -> None:
+    options = MlvuOptions(api_base="http://127.0.0.1:9/v1")
+    with pytest.raises(BadInput, match="--dtype, --adapter and --batch-size are the server's affair: drop them"):
+        MLVU.model(RunRequest("m", "mlvu", options=options, **more), lambda: True)
 
 
 # What is read again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import binomtest
 
+from flagbench.mlvu.commands import _items
 from flagbench.mlvu.judgements import Failure, Judged, Judgement
 from flagbench.mlvu.loading import Question
 from flagbench.mlvu.registry import averaged, find
@@ -304,3 +306,20 @@ def test_open_tasks_that_nobody_judged_are_named_and_those_without_labels_elsewh
     assert shown(run)[1][1:] == ["not judged yet: MLVU-dev_subPlot, MLVU-dev_summary; --judge MODEL judges them"]
     assert RunScores.of(RUN, its, {"dev": judged()}).unjudged == ()
     assert RunScores.of(RUN, its, {"test": judged()}).unjudged == run.unjudged
+
+
+def test_what_a_judge_gets_are_the_labelled_answers_to_the_open_questions_of_a_set() -> None:
+    scenes, summaries = saved("MLVU-dev_subPlot", ["one", None, "three"]), saved("MLVU-dev_summary", ["all"])
+    scenes = replace(scenes, questions=tuple(replace(each, points=("p", "q")) for each in scenes.questions))
+    bare = replace(summaries.questions[0], id="bare", labelled=False)
+    summaries = replace(summaries, questions=(*summaries.questions, bare), answers={**summaries.answers, "bare": "x"})
+    others = [saved("MLVU-dev_ego", [RIGHT]), saved("MLVU-test_SSC", ["y"])]
+    first, third, whole_video = _items([scenes, *others, summaries], "dev")
+    assert [(each.task, each.response) for each in (first, third, whole_video)] == [
+        ("subPlot", "one"),
+        ("subPlot", "three"),
+        ("summary", "all"),
+    ]
+    assert (first.id, first.question, first.reference) == (scenes.questions[0].id, "?", "x")
+    assert (first.scoring_points, whole_video.scoring_points) == (("p", "q"), ())
+    assert _items([scenes, *others, summaries], "test") == []

@@ -14,6 +14,7 @@ from flagbench import BadData
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.runners.data.content import of_columns
 from flagbench.runners.mteb.content import content_of, part_name, splits_of
+from flagbench.runners.mteb.loading import _compare
 from flagbench.runners.task import Task
 from tests.unit.cmteb_tasks import mteb_task
 
@@ -194,3 +195,38 @@ def test_each_split_of_each_subset_is_once_there() -> None:
 
 def test_a_part_is_named_by_its_split_and_subset() -> None:
     assert (part_name("test", "default"), part_name("test", "zh-en")) == ("test", "test/zh-en")
+
+
+def test_counts_that_are_published_are_held_against_those_of_the_rows() -> None:
+    """Of labels their counts alone, whatever they are called; what one does not have is not compared."""
+    published = {
+        "num_samples": 1_234,
+        "text": {"unique": 3, "average": 2.5, "unique_pairs": 7, "more": {"least": 1}},
+        "labels": {"x": {"count": 2}, "y": {"count": 1}},
+        "nothing": None,
+        "name": "a",
+        "gone": 5,
+        "hf_subset_descriptive_stats": {"zh": 1},
+    }
+
+    def found(labels: tuple[int, ...] = (1, 2), **text: float) -> list[str]:
+        rows = {
+            "num_samples": text.pop("num_samples", 1_234),
+            "text": {"unique": 3, "average": 2.5, "unique_pairs": 8, "more": {"least": 1}} | text,
+            "labels": {str(at): {"count": count} for at, count in enumerate(labels)},
+            "nothing": 3,
+            "name": "b",
+            "hf_subset_descriptive_stats": {"zh": 2},
+        }
+        return list(_compare(published, rows))
+
+    assert found() == found(average=2.5 + 9e-7) == found(average=2.5 - 9e-7) == []
+    assert found(average=2.5 + 2e-6) == ["text.average: 2.5 instead of 2.5"]
+    assert found(average=2.25, unique=4, num_samples=12_345) == [
+        "num_samples: 12,345 instead of 1,234",
+        "text.unique: 4 instead of 3",
+        "text.average: 2.25 instead of 2.5",
+    ]
+    assert found(more={"least": 2}) == ["text.more.least: 2 instead of 1"]
+    for labels in ((1, 1), (3,), (1, 2, 0)):
+        assert found(labels) == ["labels: the counts of the labels differ"]

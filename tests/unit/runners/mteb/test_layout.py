@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flagbench import BadData, BadInput
+from flagbench import AbsentData, BadData, BadInput
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb import sampling
@@ -118,6 +118,15 @@ def test_tasks_of_mteb_are_looked_at_as_mteb_loads_them(name: str, separate: boo
     (folder / "other-0.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
     with pytest.raises(BadData, match="has no config 'corpus'" if separate else "has no split 'test'"):
         MTEB.check(row, Snapshots(tmp_path), REQUEST)
+
+
+def test_a_subset_that_a_folder_lacks_was_not_fetched_and_any_other_config_is_a_fault(tmp_path: Path) -> None:
+    """What is absent may be left out by a flag."""
+    with pytest.raises(AbsentData, match="has no config 'en'"):
+        CMTEB.check(task("STS", subsets=("zh", "en")), snapshot(tmp_path / "one", {"zh": ["dev"]}), REQUEST)
+    with pytest.raises(BadData, match="has no config 'corpus'") as caught:
+        CMTEB.check(task("Retrieval"), snapshot(tmp_path / "less", without(RETRIEVAL, "corpus")), REQUEST)
+    assert not isinstance(caught.value, AbsentData)
 
 
 # Profiles.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,42 @@ def test_what_the_names_of_files_and_columns_do_not_tell_is_unknown(tmp_path: Pa
     assert counted_texts(ROWS["STSB"], tmp_path) is None
     (tmp_path / "test.jsonl").write_text('{"sentence1": "x", "sentence2": "y"}\n\n', encoding="utf-8")
     assert counted_texts(ROWS["STSB"], tmp_path) == 2
+
+
+def carded(root: Path, **configs: dict[str, list[dict[str, Any]]]) -> Path:
+    """A folder whose card names these configs with their splits."""
+    entries = ""
+    for config, splits in configs.items():
+        entries += f"- config_name: {config}\n  data_files:\n"
+        for split, rows in splits.items():
+            entries += f"  - split: {split}\n    path: {config}/{split}.jsonl\n"
+            (root / config).mkdir(exist_ok=True)
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (root / config / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    (root / "README.md").write_text(f"---\nconfigs:\n{entries}---\n", encoding="utf-8")
+    return root
+
+
+def test_texts_of_all_splits_and_subsets_are_counted_by_the_names_of_their_columns(tmp_path: Path) -> None:
+    pair = {"text1": "a", "text2": "b", "sentence": "c"}
+    folder = carded(tmp_path, zh={"test": [pair] * 3, "dev": [pair]}, en={"test": [pair] * 5, "dev": [pair] * 7})
+    for splits, subsets, texts in (
+        (("test",), ("zh",), 2 * 3),
+        (("test", "dev"), ("zh",), 2 * 4),
+        (("dev", "test"), ("en", "zh"), 2 * 16),
+    ):
+        assert counted_texts(of_mteb("A", "STS", *splits, subsets=subsets), folder) == texts
+    assert counted_texts(of_mteb("A", "Classification", "test", subsets=("zh",)), folder) == 3
+    assert counted_texts(of_mteb("A", "Retrieval", "test", subsets=("zh",)), folder) is None
+    assert counted_texts(of_mteb("A", "STS", "test", subsets=("zh", "fr")), folder) is None  # one is not there
+    assert counted_texts(of_mteb("A", "STS", "other", subsets=("zh",)), folder) is None
+
+
+def test_the_only_split_of_a_config_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    ranked = {"query": "q", "positive": ["a", "b"], "negative": ["c", "d", "e"]}
+    folder = carded(tmp_path, default={"train": [ranked, {**ranked, "positive": ["a"]}]})
+    assert counted_texts(of_mteb("A", "Reranking", "test"), folder) == (1 + 2 + 3) + (1 + 1 + 3)
+    rows = [{"_id": str(at), "text": "x"} for at in range(4)]
+    folder = carded(tmp_path, corpus={"any": rows}, queries={"dev": rows[:1], "test": rows[:2]}, default={"train": []})
+    assert counted_texts(of_mteb("A", "Retrieval", "test"), folder) == 4 + 2
+    assert counted_texts(of_mteb("A", "Retrieval", "dev", "test"), folder) == (4 + 1) + (4 + 2)
