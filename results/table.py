@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flagbench import counted
 from flagbench.results.averages import Averages, average, weights
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
@@ -84,7 +85,7 @@ def _mean(
     present = [by_name[name] for name in of if name in by_name and by_name[name].score is not None]
     comparable = all(row.comparable for row in present)
     if len(present) < len(of):
-        return Row(label, "", None, comparable, f"{len(present)} of {len(of)} tasks")
+        return Row(label, "", None, comparable, f"{len(present)} of {counted(len(of), 'task')}")
     note = "" if comparable else DataState.worst(states[row.label] for row in present).words
     score = average(of, {row.label: row.score for row in present if row.score is not None})
     sampled = [row for row in present if row.label in drawn]

@@ -14,7 +14,7 @@ from flagbench import BadData, BadInput, in_one_line, printable
 from flagbench.runners.arguments import add_store_option, any_path, positive, run_path, size
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.terminal import WIDE, console
+from flagbench.runners.terminal import WIDE, console, say
 
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import LoadedModels
@@ -291,15 +291,30 @@ def _validate(options: argparse.Namespace) -> int:
         show_plan(resolved, console(width=WIDE), measured(resolved))
         for task, error in resolved.faults:
             code = max(code, error.exit_code)
-            print(f"flagbench: {task.name} cannot run: {in_one_line(error)}", file=sys.stderr)
+            reason = in_one_line(error).removeprefix(f"{task.name}: ")
+            print(f"flagbench: {task.name} cannot run: {reason}", file=sys.stderr)
         if resolved.faults:
             every = len(resolved.steps) + len(resolved.faults)
             print(f"flagbench: {plan.without_data(resolved.faults, every)}", file=sys.stderr)
-        for step in resolved.steps:
-            for line in resolved.benchmark.faults(step.task, resolved.snapshots, request):
-                code = BadData.exit_code
-                print(f"flagbench: {printable(line)}", file=sys.stderr)
+        if _faulty_rows(resolved):
+            code = BadData.exit_code
     return code
+
+
+def _faulty_rows(resolved: Plan) -> bool:
+    """Show all faults of the rows of a plan, of a benchmark that looks for them; True where there are any."""
+    from flagbench.runners.benchmark import Benchmark
+
+    faulty = False
+    for step in resolved.steps:
+        with notice(f"checking the rows of {step.task.name}"):
+            lines = list(resolved.benchmark.faults(step.task, resolved.snapshots, resolved.request))
+        for line in lines:
+            print(f"flagbench: {printable(line)}", file=sys.stderr)
+        faulty = faulty or bool(lines)
+    if resolved.steps and not faulty and type(resolved.benchmark).faults is not Benchmark.faults:
+        say(console(), "rows      no faults")
+    return faulty
 
 
 def _subject(options: argparse.Namespace) -> str:
