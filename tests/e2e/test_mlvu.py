@@ -194,7 +194,7 @@ def test_pages_mark_the_miniature_and_say_that_open_tasks_are_not_judged_yet(don
     assert "the data has no labels" not in page
     assert "8 asked, 8 answered by the model in this run" in page
     assert "encoded by the model" not in page
-    board = Leaderboard(done, "en", benchmarks()).page()
+    board = Leaderboard(done, "en", benchmarks).page()
     assert "miniature data" in board
     assert "No run is over full data yet." in board
     line = "not judged yet: MLVU-dev_subPlot, MLVU-dev_summary; --judge MODEL judges them"

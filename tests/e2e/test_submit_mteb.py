@@ -26,7 +26,6 @@ def test_the_help_needs_no_mteb() -> None:
     ("arguments", "said"),
     [
         (["submit", "cmteb", "out"], "invalid choice: 'cmteb' (choose from"),
-        (["score", "mteb", "out"], "invalid choice: 'mteb' (choose from"),
         (["submit", "mteb"], "the following arguments are required: RUN"),
         (["submit", "mteb", "no-such-folder"], "no-such-folder does not exist"),
         (["submit", "mteb", "docs"], "docs holds no runs"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 import json
 import threading
 from collections.abc import Iterator
@@ -63,6 +64,9 @@ def test_time_outs_end_after_three(server: FakeServer, reply: Reply, limits: dic
 
     with pytest.raises(ModelFault, match=f"3 attempts, the last: .*{says}.*allow a longer time-out"):
         answer(server, **limits)
+    late = time.monotonic() + 5  # a busy machine may read the last question when nobody waits for it any more
+    while len(server.questions) < 3 and time.monotonic() < late:
+        time.sleep(0.01)
     assert len(server.questions) == 3
 
 
