@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import time
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
