@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -260,8 +261,11 @@ def parse_json(text: str | bytes, *, halves: bool = False) -> Any:
         raise
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
-    except ValueError as error:  # not JSON, not UTF-8, or a whole number of more digits than Python reads
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"is not JSON ({error})") from error
+    except ValueError as error:  # of int
+        digits = sys.get_int_max_str_digits()
+        raise ValueError(f"holds a whole number of more than {digits:,} digits, which is too long") from error
     _check_depth(value)
     if not halves and "\\u" in (text if isinstance(text, str) else text.decode("utf-8", "replace")):
         _check_characters(value)

@@ -146,14 +146,20 @@ def given(options: argparse.Namespace, owner: type[Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+LARGEST_NUMBER = 1_000_000_000
+"""Of what a flag counts (passages, tokens, ranks): below what a float holds exactly and an index can be."""
+
+
 def positive(text: str) -> int:
-    """A whole number above 0."""
+    """A whole number above 0, up to ``LARGEST_NUMBER``."""
     try:
         value = int(text)
     except ValueError:
         value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not '{text}'")
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not '{text:.40}'")
+    if value > LARGEST_NUMBER:
+        raise argparse.ArgumentTypeError(f"expected a whole number up to {LARGEST_NUMBER:,}, not '{text:.40}'")
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
@@ -290,6 +290,18 @@ class Replayer(Adapter, Protocol):
 
         Raises:
             BadData: There are rankings of none of the queries, or of queries or passages that are not there.
+        """
+        ...
+
+    def lacking(self, part: tuple[str, str, str], queries: Collection[str]) -> Mapping[str, int]:
+        """How many of some queries each of the runs that were fused has no results for.
+
+        Args:
+            part: Task, split and subset.
+            queries: Ids of queries.
+
+        Returns:
+            By the label of the run; empty where nothing was fused.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,11 @@ class Deferred:
     ) -> dict[str, dict[str, float]]:
         """See the contract of replayers."""
         found: dict[str, dict[str, float]] = self.adapter.ranking(part, queries, passages)
+        return found
+
+    def lacking(self, part: tuple[str, str, str], queries: Collection[str]) -> Mapping[str, int]:
+        """See the contract of replayers."""
+        found: Mapping[str, int] = self.adapter.lacking(part, queries)
         return found
 
     def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Sequence
 from functools import partial
 
-from flagbench.runners.commands.parser import Fill, Parser
+from flagbench import BadInput
+from flagbench.runners.commands.parser import Fill, Parser, flags_in
 from flagbench.runners.commands.run_files import add_run_file_score
 
 
@@ -24,6 +25,8 @@ def _add(verb: str, parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.selection import warn
     from flagbench.runners.registry import OWN, find_benchmark, registered
 
+    if "--benchmark" in flags_in(arguments):
+        raise BadInput(f"the benchmark of {verb} is the word after it, such as {verb} mteb RUN: drop --benchmark")
     if arguments and arguments[0] in OWN:
         benchmarks = {name: find_benchmark(name) for name in OWN}
     else:

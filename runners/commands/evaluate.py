@@ -242,7 +242,10 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
         from flagbench.runners.run import plan
         from flagbench.runners.run.finished import finished_before, unfinished
 
-        plans = [plan.resolve(request) for request in requests()]
+        plans: list[Plan] = []
+        for request in requests():
+            plans.append(plan.resolve(request))
+            _check_different(plans)
         show(f"getting ready to score: {subject}")
         import_ahead(plans)
     out, err = console(), console(stderr=True)
@@ -265,6 +268,20 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
     return max(finished.exit_code for _, finished in outcomes)
 
 
+def _check_different(plans: Sequence[Plan]) -> None:
+    """See that the last of some plans is of another model than those before it, however it is spelled.
+
+    Raises:
+        BadInput: Its results would be in the folder of theirs.
+    """
+    *others, last = plans
+    for other in others:
+        if other.store.run_file == last.store.run_file:
+            spec, names = last.model.spec, (other.request.model, last.request.model)
+            what = f"{names[0]} is named twice" if len(set(names)) == 1 else f"{' and '.join(names)} are one model"
+            raise BadInput(f"{what} ({last.name}@{spec.revision}): name different models")
+
+
 def _run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
     from flagbench.runners.run import engine  # what only a run takes: imported ahead
 
@@ -285,9 +302,12 @@ def _validate(options: argparse.Namespace) -> int:
     from flagbench.runners.run.expected import measured
 
     code = 0
+    plans: list[Plan] = []
     for request in requests_of(options):
         with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
             resolved = plan.resolve(request, strict=False)
+            plans.append(resolved)
+            _check_different(plans)
         show_plan(resolved, console(width=WIDE), measured(resolved))
         for task, error in resolved.faults:
             code = max(code, error.exit_code)

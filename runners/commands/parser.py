@@ -47,6 +47,12 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
 
+def flags_in(arguments: Sequence[str]) -> list[str]:
+    """Every argument that looks like a flag, without its value."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    return [argument.split("=")[0] for argument in arguments[:end] if argument.startswith("--")]
+
+
 def value_of(flag: str, arguments: Sequence[str], default: str) -> str:
     """The value of a flag, before the parser has all of its flags.
 

@@ -11,7 +11,7 @@ from flagbench import BadInput, printable
 from flagbench.flags import Flag, add_flag, flags_of, given
 from flagbench.runners.arguments import names
 from flagbench.runners.benchmark import Benchmark
-from flagbench.runners.commands.parser import Parser, value_of
+from flagbench.runners.commands.parser import Parser, flags_in, value_of
 from flagbench.runners.registry import DEFAULT, OWN, either, find_benchmark, registered
 from flagbench.runners.registry import names as benchmark_names
 
@@ -115,7 +115,7 @@ def _check_declared(parser: Parser, benchmark: Benchmark) -> None:
 
 
 def _refuse_flags_of_others(parser: Parser, arguments: Sequence[str], benchmark: Benchmark) -> None:
-    unknown = [flag for flag in _flags_in(arguments) if not _meant(flag, parser._option_string_actions)]
+    unknown = [flag for flag in flags_in(arguments) if not _meant(flag, parser._option_string_actions)]
     if not unknown or _HELP & set(arguments):
         return
     benchmarks = registered().benchmarks.values()
@@ -128,12 +128,6 @@ def _refuse_flags_of_others(parser: Parser, arguments: Sequence[str], benchmark:
             raise BadInput(f"{flag} belongs to --benchmark {owners[0]}: drop it, or choose that benchmark")
         if owners:
             raise BadInput(f"{flag} belongs to --benchmark {either(owners)}: drop it, or choose one of these")
-
-
-def _flags_in(arguments: Sequence[str]) -> list[str]:
-    """Every argument that looks like a flag, without its value."""
-    end = list(arguments).index("--") if "--" in arguments else len(arguments)
-    return [argument.split("=")[0] for argument in arguments[:end] if argument.startswith("--")]
 
 
 def _meant(flag: str, names: Iterable[str]) -> list[str]:

@@ -137,6 +137,7 @@ class SearchBridge:
         else:
             language = _language(task_metadata, hf_subset)
             run = self.retriever.retrieve(task, query_texts, passages, top_ranked, top_k=top_k, language=language)
+        self.retriever.note_empty((hf_split, hf_subset), run, query_texts.ids)
         return self.retriever.rerank(task, run, query_texts, passages, below="kept")
 
 

@@ -7,7 +7,9 @@ A passage's score is the weighted sum of what each ranking gives it, and a ranki
   Qdrant's distribution-based score fusion has it (``segment/src/common/score_fusion.rs``); nothing is clipped.
 * weights: ``(score - min) / (max - min)``, times the run's weight.
 
-Scores that are all equal, and a lone one, are 0.5 after either scaling, as in Qdrant.
+Scores that are all equal, and a lone one, are 0.5 after either scaling, as in Qdrant. Neither scaling changes when all
+scores are multiplied, so they are brought to at most 1 first, by a power of two, which rounds nothing: sums and squares
+of the largest scores that a float holds are finite then, and those of the smallest are not 0.
 """
 
 from __future__ import annotations
@@ -104,11 +106,12 @@ def _scaled(scores: NDArray[np.float64], settings: FusionSettings) -> NDArray[np
         return 1.0 / (settings.k + np.arange(1, len(scores) + 1))
     if len(scores) < 2:
         return np.full(len(scores), _EQUAL)
+    scores = np.ldexp(scores, -np.frexp(np.abs(scores).max())[1])
     low, high = scores.min(), scores.max()
-    if low == high:
-        return np.full(len(scores), _EQUAL)
     if settings.by == "dbsf":
         mean, spread = scores.mean(), _DEVIATIONS * scores.std(ddof=1)
         low, high = mean - spread, mean + spread
+    if low == high:  # or apart by less than a float tells
+        return np.full(len(scores), _EQUAL)
     scaled: NDArray[np.float64] = (scores - low) / (high - low)
     return scaled

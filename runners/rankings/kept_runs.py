@@ -87,9 +87,13 @@ class FusedRuns:
                 raise BadInput(
                     f"{first.folder} and {run.folder} differ in {task.name}: {lines[0]}; fuse runs over the same data"
                 )
-        each = [self._kept(run, task) for run in self.runs]
-        parts: Parts = {part: fuse([its[part] for its in each], settings) for part in each[0]}
-        return TaskRankings(f"the fusion of {first_few((run.folder for run in self.runs), 2)}", parts, like)
+        kept = {run.label: self._kept(run, task) for run in self.runs}
+        parts = {part: fuse([its[part] for its in kept.values()], settings) for part in kept[first.label]}
+        ranked = {
+            label: {part: {query for query, hits in run.items() if hits} for part, run in its.items()}
+            for label, its in kept.items()
+        }
+        return TaskRankings(f"the fusion of {first_few((run.folder for run in self.runs), 2)}", parts, like, ranked)
 
     def _kept(self, run: Run, task: Task) -> Parts:
         fix = f"evaluate {task.name} again with --save-predictions --overwrite"

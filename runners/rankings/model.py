@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -30,11 +30,13 @@ class TaskRankings:
         where: Where they are from, for messages.
         parts: For every split and subset of the task.
         like: The record of a task over the same data; None where nothing is known of what they were made over.
+        fused: The queries that each run has results for, by its label; empty where nothing was fused.
     """
 
     where: str
     parts: Parts
     like: TaskRecord | None = None
+    fused: Mapping[str, Mapping[tuple[str, str], Set[str]]] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -131,3 +133,9 @@ class _Replay:
         if not any(run.values()):
             raise BadData(f"{rankings.where} has no results of {task} ({split}); use a run over its queries")
         return {query: {passage: float(hits[passage]) for passage in in_order(hits)} for query, hits in run.items()}
+
+    def lacking(self, part: tuple[str, str, str], queries: Collection[str]) -> Mapping[str, int]:
+        """See the contract."""
+        task, split, subset = part
+        fused = self._tasks[task].fused
+        return {label: len(set(queries) - ranked[split, subset]) for label, ranked in fused.items()}

@@ -19,13 +19,16 @@ RRF_K = 60
 
 
 def weights(text: str) -> tuple[float, ...]:
-    """Finite numbers, of which none is negative and one is above 0, with commas between them."""
+    """Numbers with commas between them, of which none is negative and whose sum is above 0 and finite."""
     try:
         values = tuple(float(value) for value in text.split(","))
     except ValueError:
         values = ()
-    if not all(math.isfinite(value) and value >= 0 for value in values) or not sum(values) > 0:
-        raise argparse.ArgumentTypeError(f"expected a weight of 0 or more for each run, such as 0.7,0.3, not '{text}'")
+    if not all(value >= 0 for value in values) or not 0 < sum(values) < math.inf:
+        raise argparse.ArgumentTypeError(
+            "expected a weight of 0 or more for each run, with a sum that is above 0 and finite, such as 0.7,0.3, not "
+            f"'{text}'"
+        )
     return values
 
 

@@ -99,7 +99,12 @@ def parts_of(task: Task, files: Sequence[RunFile]) -> dict[tuple[str, str], Rank
                     raise BadData(f"{_names(files)} have two rankings of {task.name} {'/'.join(part)}: remove one")
                 found[part] = run
     if lacking := [part for part in wanted if part not in found]:
-        raise BadData(f"{_names(files)} has no rankings of {task.name} {first_few(map('/'.join, lacking))}")
+        there = dict.fromkeys(part for file in files for part in file.parts)
+        raise BadData(
+            f"{_names(files)} has no rankings of {task.name} {first_few(map('/'.join, lacking))}, but of "
+            f"{first_few(map(_part_name, there)) or 'nothing'}: name split and subset as the task does, or use a run "
+            "over these"
+        )
     return found
 
 
@@ -123,6 +128,11 @@ def _of_subset(file: RunFile, subset: str | None) -> RunFile:
 def _names_its_task(path: Path) -> bool:
     with open_file(path, _FIX, error=BadData) as file:
         return _NAMES_ITS_TASK in file.read(_HEAD)
+
+
+def _part_name(part: tuple[str | None, str | None]) -> str:
+    """Split and subset, as far as a file says them."""
+    return f"{'/'.join(filter(None, part)):.60}"
 
 
 def _names(files: Sequence[RunFile]) -> str:

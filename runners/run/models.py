@@ -64,7 +64,7 @@ def _check_kinds(benchmark: Benchmark, tasks: Sequence[Task], reranker: str) -> 
     kinds = frozenset({"Retrieval"}) if reranker else RANKED
     if others := [task for task in tasks if task.kind not in kinds]:
         what = "--candidates are of retrieval tasks" if reranker else "a run file is of retrieval or reranking tasks"
-        raise BadInput(f"{what}, and {_names(others)} are none: choose others with --tasks")
+        raise BadInput(f"{what}, and {_names(others)} {_verb(others, 'is', 'are')} none: choose others with --tasks")
 
 
 def _of_candidates(request: RunRequest, tasks: tuple[Task, ...], device: RequestedDevice) -> Model:
@@ -99,22 +99,30 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
     if ability == "encode":
         retrieval = model.spec.ranking.retrieval
         if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in RANKED)):
-            raise BadInput(
-                f"--retrieval {retrieval} ranks passages, and {_names(others)} rank none: "
-                "use --types retrieval,reranking"
-            )
+            does = f"--retrieval {retrieval} ranks passages, and {_names(others)} {_verb(others, 'ranks', 'rank')} none"
+            raise BadInput(f"{does}: {_choice('retrieval,reranking', tasks, others, 'drop --retrieval')}")
         return
     if ability == "search":
-        if others := tuple(task for task in tasks if task.kind not in RANKED):
-            raise BadInput(
-                f"{model.spec.name} searches and gives no vectors, which {_names(others)} need: "
-                "use --types retrieval,reranking"
-            )
-        return
-    if others := tuple(task for task in tasks if not task.kind.endswith("Reranking")):
-        raise BadInput(
-            f"{model.spec.name} is a reranker and gives no vectors, which {_names(others)} need: use --types reranking"
-        )
+        does, types = "searches", "retrieval,reranking"
+        others = tuple(task for task in tasks if task.kind not in RANKED)
+    else:
+        does, types = "is a reranker", "reranking"
+        others = tuple(task for task in tasks if not task.kind.endswith("Reranking"))
+    if others:
+        lacks = f"{does} and gives no vectors, which {_names(others)} {_verb(others, 'needs', 'need')}"
+        raise BadInput(f"{model.spec.name} {lacks}: {_choice(types, tasks, others, 'leave this model out')}")
+
+
+def _choice(types: str, tasks: Sequence[Task], others: Sequence[Task], instead: str) -> str:
+    """The fix where a model cannot do some tasks.
+
+    Args:
+        types: Of the tasks that it can do.
+        tasks: All that are chosen.
+        others: Those of them that it cannot do.
+        instead: The fix beside other tasks, where none of these would be left.
+    """
+    return f"use --types {types}" if len(others) < len(tasks) else f"choose tasks of --types {types}, or {instead}"
 
 
 def _check_modalities(model: Model, tasks: tuple[Task, ...]) -> None:
@@ -149,8 +157,14 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
         raise BadInput(f"{model.spec.name} is a reranker itself: --reranker needs an embedding model as MODEL")
     _check_modalities(reranker, tasks)
     if others := tuple(task for task in tasks if not task.kind.endswith("Retrieval")):
-        raise BadInput(f"--reranker re-ranks retrieval, and {_names(others)} do not retrieve: use --types retrieval")
+        does = f"{_names(others)} {_verb(others, 'does', 'do')} not retrieve"
+        raise BadInput(f"--reranker re-ranks retrieval, and {does}: {_choice('retrieval', tasks, others, 'drop it')}")
     return reranker
+
+
+def _verb(tasks: Sequence[Task], one: str, several: str) -> str:
+    """A verb that goes with the names of tasks."""
+    return one if len(tasks) == 1 else several
 
 
 def _names(tasks: Iterable[Task]) -> str:

@@ -178,8 +178,12 @@ def evaluate(data: RetrievalData, scoring: Scoring, evaluated: EvaluatedModel, p
     retriever = Retriever.of(evaluated, progress)
     queries = _merged(data.parts)
     run = _retrieved(retriever, data, queries, scoring)
-    fill = scoring.fill_empty and not retriever.replays
-    notes = [*retriever.notes, *(_fill_empty(run, data.passages.ids, scoring.top_k) if fill else ())]
+    if scoring.fill_empty and not retriever.replays:
+        notes = [*_fill_empty(run, data.passages.ids, scoring.top_k)]
+    else:
+        for split, part in data.parts.items():
+            retriever.note_empty((split, _SUBSET), run, [f"{split}/{query_id}" for query_id in part.queries.ids])
+        notes = retriever.notes
     stages = [(False, run)]
     rerank_seconds = 0.0
     if evaluated.reranker:
@@ -188,7 +192,6 @@ def evaluate(data: RetrievalData, scoring: Scoring, evaluated: EvaluatedModel, p
         rerank_seconds = time.perf_counter() - started
     started = time.perf_counter()
     made = tuple(_stage(data, scoring, found, reranked=reranked) for reranked, found in stages)
-    notes += _oddities(data, scoring.rule)
     return RetrievalResult(
         data=data,
         scoring=scoring,
@@ -201,7 +204,7 @@ def evaluate(data: RetrievalData, scoring: Scoring, evaluated: EvaluatedModel, p
             "score": time.perf_counter() - started,
         },
         texts=retriever.counts.as_dict(),
-        notes=tuple(notes),
+        notes=(*notes, *_oddities(data, scoring.rule)),
     )
 
 

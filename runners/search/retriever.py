@@ -32,7 +32,7 @@ class Retriever:
         encoder: What encodes; None where the model searches without vectors.
         index_info: What searched last; None when nothing did.
         search_seconds: Wall time of all searches, encoding apart.
-        notes: What the user must know of rankings that were made before.
+        notes: What the user must know of the rankings.
     """
 
     def __init__(self, encoder: TextEncoder | None, evaluated: EvaluatedModel, progress: Progress) -> None:
@@ -92,15 +92,30 @@ class Retriever:
         Raises:
             BadData: They are of other queries or passages, or rank what is no candidate.
         """
-        made = cast("Replayer", self._evaluated.adapter).ranking(part, {*query_ids, *unjudged}, passage_ids)
+        replayer = cast("Replayer", self._evaluated.adapter)
+        made = replayer.ranking(part, {*query_ids, *unjudged}, passage_ids)
         if candidates is not None:
             _check_candidates(part[0], made, candidates)
         where = "/".join(part[1:])
-        if lacking := [query_id for query_id in query_ids if not made.get(query_id)]:
-            self.notes.append(f"{where}: {len(lacking):,} of {len(query_ids):,} queries have no results and count 0")
+        for label, number in replayer.lacking(part, query_ids).items():
+            if number:
+                self.notes.append(f"{where}: {label} has no results for {number:,} of {len(query_ids):,} queries")
         if left_out := made.keys() - set(query_ids):
             self.notes.append(f"{where}: {counted(len(left_out), 'ranking')} of queries without labels left out")
         return {query_id: dict(islice(made.get(query_id, {}).items(), top_k)) for query_id in query_ids}
+
+    def note_empty(self, part: tuple[str, str], run: Run, query_ids: Sequence[str]) -> None:
+        """Note how many queries have no results, where these are not filled up.
+
+        Args:
+            part: Split and subset.
+            run: Rankings, of other queries too.
+            query_ids: Of all queries that are scored.
+        """
+        if lacking := sum(not run[query_id] for query_id in query_ids):
+            self.notes.append(
+                f"{'/'.join(part)}: {lacking:,} of {len(query_ids):,} queries have no results and count 0"
+            )
 
     def retrieve(
         self,

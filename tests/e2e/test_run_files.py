@@ -215,6 +215,8 @@ def test_kept_runs_are_fused_scored_and_fused_again(own: Path, tmp_path: Path) -
             for rank, passage in enumerate(in_order(hits), 1):
                 into[passage] = into.get(passage, 0.0) + 1 / (60 + rank)
     task = fused["tasks"]["fruits"]
+    assert "test/default: local/a has no results for 1 of 3 queries" in task["note"]
+    assert "local/b" not in task["note"]
     assert task["scores"]["test"]["default"] == pytest.approx(
         sum(ndcg(QRELS[query], wanted[query]) for query in QRELS) / 3, abs=1e-5
     )
@@ -229,6 +231,7 @@ def test_kept_runs_are_fused_scored_and_fused_again(own: Path, tmp_path: Path) -
         ([a, a], "is named twice"),
         ([a, b, "--weights", "1,2"], "--weights are of --by weights"),
         ([a, b, "--by", "weights"], "needs a weight for each of the 2 runs"),
+        ([a, b, "--rrf-k", "9" * 26], "expected a whole number up to 1,000,000,000, not '9999"),
         ([a, b, "--tasks", "nuts"], "has no nuts: choose tasks that all runs have"),
         ([a, out], "holds 2 runs: give one of"),
     ):
@@ -241,7 +244,13 @@ def test_parts_over_other_data_or_without_rankings_are_refused(own: Path, tmp_pa
         done("evaluate", BM25, *what, *more)
         return tmp_path / name
 
+    queries = own / "queries.jsonl"
+    queries.write_text(queries.read_text(encoding="utf-8").replace("blue plums", "nuts"), encoding="utf-8")
     a, without = run("a", "--save-predictions"), run("without")
+    (found,) = record(a, "flagbench__bm25")["tasks"].values()
+    assert found["note"] == "test/default: 1 of 3 queries have no results and count 0", "as score says of its rankings"
+    perfect = [ndcg(judged, {}) if query == "q3" else 1.0 for query, judged in QRELS.items()]
+    assert found["scores"]["test"]["default"] == pytest.approx(sum(perfect) / 3, abs=1e-5)
     where = ["--benchmark", "own", "--data-set", own, "--output", tmp_path / "out"]
     assert "has kept no rankings of fruits: evaluate fruits again with --save-predictions --overwrite" in one_line(
         here("fuse", a, without, *where)

@@ -52,6 +52,9 @@ class _Asked:
         self.calls.append((task, queries, passages, candidates, top_k, language))
         return {"q": {"d": 0.5}}
 
+    def note_empty(self, part: Any, run: Any, query_ids: Any) -> None:
+        self.calls.append((part, run, query_ids))
+
     def rerank(self, task: Any, run: Any, queries: Any, passages: Any, *, below: str) -> Any:
         self.calls.append((task, run, below))
         return {"q": {"d": 0.25}}
@@ -83,8 +86,9 @@ def test_a_search_is_asked_for_in_the_language_of_the_subset(
         parts["queries"], task_metadata=about, top_k=7, hf_subset=subset, top_ranked={"q": ["d"]}, more=1
     )
     assert found == {"q": {"d": 0.25}}
-    (task, queries, passages, candidates, top_k, language), second = asked.calls
+    (task, queries, passages, candidates, top_k, language), empty, second = asked.calls
     assert (task, candidates, top_k, language) == (("Some", "Retrieval"), {"q": ["d"]}, 7, wanted)
+    assert empty == (("test", subset), {"q": {"d": 0.5}}, queries.ids)
     assert second == (("Some", "Retrieval"), {"q": {"d": 0.5}}, "kept")
     assert list(queries.ids) == list(parts["queries"]["id"])
     assert list(passages.ids) == list(parts["corpus"]["id"])

@@ -181,7 +181,7 @@ def _nested(levels: int) -> str:
         ("[1e400]", "holds the number 1e400, which is too large"),
         ("[-1e400]", "holds the number -1e400, which is too large"),
         (b'["\\ud800"]', "holds half a surrogate pair"),
-        ("1" * 5000, "is not JSON"),
+        ("1" * 5000, "holds a whole number of more than 4,300 digits, which is too long"),
         (_nested(100_000), "is nested too deeply"),
         (_nested(DEEPEST + 2), "is nested too deeply"),
         ('{"a": ' * (DEEPEST + 2) + "1" + "}" * (DEEPEST + 2), "is nested too deeply"),

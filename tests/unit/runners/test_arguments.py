@@ -27,6 +27,7 @@ from flagbench.runners.arguments import any_path, folder, names, positive, rate,
         (seconds, "86400", 86_400.0),
         (positive, "1", 1),
         (positive, " 12 ", 12),
+        (positive, "1000000000", 1_000_000_000),
     ],
 )
 def test_what_a_value_means(read: Any, text: str, value: Any) -> None:
@@ -54,6 +55,7 @@ def test_what_a_value_means(read: Any, text: str, value: Any) -> None:
         (seconds, "a day", "expected seconds, up to 86400, not 'a day'"),
         (positive, "0", "expected a whole number above 0, not '0'"),
         (positive, "1.0", "expected a whole number above 0, not '1.0'"),
+        (positive, "1000000001", "expected a whole number up to 1,000,000,000, not '1000000001'"),
     ],
 )
 def test_what_is_no_value_is_said(read: Any, text: str, said: str) -> None:

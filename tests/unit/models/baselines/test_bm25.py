@@ -320,7 +320,7 @@ def _request(**changes: Any) -> RunRequest:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"types": ("sts",)}, "searches and gives no vectors, which LCQMC, STSB need: use --types retrieval,reranking"),
+        ({"types": ("sts",)}, "searches and gives no vectors, which LCQMC, STSB need: choose tasks of --types retr"),
         ({"engine": "ray", "device": "cpu"}, "--engine ray: flagbench/bm25 searches on this machine"),
         ({"store": Path("store"), "store_fp16": True}, "--store-fp16 is the format of cached vectors"),
         (

@@ -81,6 +81,16 @@ def test_a_benchmark_has_to_be_named(verb: str) -> None:
     assert str(caught.value) == f"the following arguments are required: BENCHMARK (see flagbench {verb} --help)"
 
 
+@pytest.mark.parametrize("words", [["own", "run.trec", "--benchmark", "own"], ["--benchmark=own", "run.trec"]])
+@pytest.mark.parametrize("verb", ["score", "submit"])
+def test_a_benchmark_is_named_by_a_word_and_no_flag(verb: str, words: list[str]) -> None:
+    with pytest.raises(BadInput) as caught:
+        parsed(verb, *words)
+    assert (
+        str(caught.value) == f"the benchmark of {verb} is the word after it, such as {verb} mteb RUN: drop --benchmark"
+    )
+
+
 def test_a_command_that_a_package_names_and_has_not_is_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from flagbench import BadData
+from flagbench import BadData, BadInput
 from flagbench.results.record import TaskRecord
+from flagbench.results.store import RunStore
 from flagbench.runners.commands import cli, evaluate
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.run import engine, plan
@@ -80,22 +81,53 @@ def test_without_a_score_there_is_no_table(runs: dict[str, Finished], capsys: py
 
 
 def test_models_of_one_name_are_named_with_their_revision(
-    runs: dict[str, Finished], capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Finished], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = plan.resolve
+
+    def resolve(request: Any) -> Plan:  # as of two folders of one name
+        made = whole(replace(request, model="flagbench/random"))
+        model = replace(made.model, spec=replace(made.model.spec, revision=request.model))
+        return replace(made, model=model, store=RunStore(request.output, made.name, request.model))
+
+    monkeypatch.setattr(plan, "resolve", resolve)
     runs["flagbench/random"] = Finished((_record(0.25),), 0)
-    assert _ended("flagbench/random", "flagbench/random") == 0
-    assert _rows(capsys.readouterr().out)[0] == ["task", "type", "flagbench/random@v1", "note"]
+    assert _ended("r1", "r2") == 0
+    names = [f"flagbench/random@{revision}" for revision in ("r1", "r2")]
+    assert _rows(capsys.readouterr().out)[0][:4] == ["task", "type", *names]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "validate"])
+def test_a_model_is_named_once_however_it_is_spelled(
+    command: str, tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, folder = _RUN.replace("STSB", "CovidRetrieval"), tiny_bert.relative_to(tmp_path)
+    for models, said in (
+        (["flagbench/random", "flagbench/bm25", "flagbench/random"], "flagbench/random is named twice ("),
+        (
+            ["bm25", "flagbench/bm25"],
+            "bm25 and flagbench/bm25 are one model (flagbench/bm25@v1): name different models",
+        ),
+        ([str(tiny_bert), f"./{folder}/"], f"{tiny_bert} and ./{folder}/ are one model (local/"),
+    ):
+        options = cli._parser().parse_args([command, *models, *run.split()])
+        with pytest.raises(BadInput) as caught:
+            options.run(options)
+        assert str(caught.value).startswith(said)
 
 
 def test_validate_shows_each_plan_and_makes_nothing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options = cli._parser().parse_args(["validate", "flagbench/random", "flagbench/random", *_RUN.split()])
+    run = _RUN.replace("STSB", "CovidRetrieval")
+    options = cli._parser().parse_args(["validate", "flagbench/random", "flagbench/bm25", *run.split()])
     assert options.run(options) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said.count("model     flagbench/random") == 2
-    assert said.count("output    flagbench-results/flagbench__random/v1") == 2
+    for name in ("random", "bm25"):
+        assert said.count(f"model     flagbench/{name}") == 1
+        assert said.count(f"output    flagbench-results/flagbench__{name}/v1") == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import statistics
 from collections.abc import Mapping, Sequence
@@ -86,6 +87,23 @@ def test_by_hand() -> None:
     assert fuse([{"q": {"a": 3.0}}], settings("dbsf", 1)) == {"q": {"a": 0.5}}, "a lone one, as in Qdrant"
 
 
+@pytest.mark.parametrize("by", ["dbsf", "weights"])
+def test_scores_of_any_size_are_fused_as_those_of_ordinary_size_to_the_bit(by: Method) -> None:
+    plain: Run = {"q": {"a": 9.0, "b": 5.5, "c": -11.25}}
+    wanted = fuse([plain], settings(by, 1, weights=(1.0,)))
+    for exponent in (-1070, -600, 600, 1020):  # of 2; powers round nothing, but for subnormal numbers
+        scaled: Run = {"q": {passage: math.ldexp(score, exponent) for passage, score in plain["q"].items()}}
+        assert fuse([scaled], settings(by, 1, weights=(1.0,))) == wanted
+    largest: Run = {"q": {"a": 1e308, "b": 0.0, "c": -1e308}}
+    found = fuse(
+        [largest, {"q": {"b": 5e-324, "d": 0.0}}], settings(by, 2, weights=(1.0, 0.0) if by == "weights" else ())
+    )
+    assert all(map(math.isfinite, found["q"].values()))
+    assert found["q"]["a"] > found["q"]["c"]
+    near: Run = {"q": {f"d{number}": 0.9 for number in range(400)} | {"a": math.nextafter(0.9, 1)}}
+    assert all(map(math.isfinite, fuse([near], settings(by, 1, weights=(1.0,)))["q"].values()))
+
+
 def test_what_is_recorded_is_what_the_method_has() -> None:
     assert settings("rrf", 2).as_dict() == {
         "fusion": {"by": "rrf", "k": 60, "weights": (1.0, 1.0), "parts": ("m0@r", "m1@r")}
@@ -104,6 +122,6 @@ def test_flags_of_another_method_are_refused() -> None:
         with pytest.raises(BadInput, match=line):
             options.check(2)
     assert weights("0.7,0.3") == (0.7, 0.3)
-    for text in ("", "a", "1,-1", "nan,1", "0,0", "inf"):
+    for text in ("", "a", "1,-1", "nan,1", "0,0", "inf", "1e308,1e308"):
         with pytest.raises(argparse.ArgumentTypeError, match="expected a weight of 0 or more"):
             weights(text)

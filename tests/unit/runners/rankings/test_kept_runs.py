@@ -85,6 +85,7 @@ def test_a_fusion_is_named_after_its_method_and_runs_and_is_over_the_same_data(t
     assert fused(one, two, name="org/both").resolve([task()]).spec.name == "org/both"
     assert model.tasks["A"].like == one.record.tasks["A"]
     assert list(model.tasks["A"].parts) == [("dev", "default")]
+    assert model.tasks["A"].fused == {name: {("dev", "default"): {"q1", "q2"}} for name in ("one", "two")}
     other = run(tmp_path / "three", record(of={"dataset": "other"}))
     with pytest.raises(BadInput, match=r"one and .*three differ in A: dataset org/A against other; fuse runs over"):
         fused(one, two, other).resolve([task()])
@@ -97,8 +98,8 @@ def test_a_fusion_is_named_after_its_method_and_runs_and_is_over_the_same_data(t
 # Rankings in the place of a model.
 
 
-def rankings(hits: dict[str, dict[str, float]], part: tuple[str, str] = ("dev", "zh")) -> TaskRankings:
-    return TaskRankings("run.trec", {part: hits})
+def rankings(hits: dict[str, dict[str, float]], part: tuple[str, str] = ("dev", "zh"), **more: Any) -> TaskRankings:
+    return TaskRankings("run.trec", {part: hits}, **more)
 
 
 def test_the_digest_is_of_what_is_ranked_and_not_of_its_order() -> None:
@@ -123,10 +124,12 @@ def test_the_digest_is_of_what_is_ranked_and_not_of_its_order() -> None:
 
 def replayed(top_k: int = 9, queries: Sequence[str] = ("q1", "q2", "q3"), **more: Any) -> tuple[Any, list[str]]:
     hits = {**HITS, "q9": {"d1": 1.0}}
-    adapter = ranked_model("local/run", "run-file", {"A": rankings(hits)}, ()).load()
+    fused = {"org/whole": {("dev", "zh"): {"q1", "q2", "q3"}}, "org/few": {("dev", "zh"): {"q1", "q9"}}}
+    adapter = ranked_model("local/run", "run-file", {"A": rankings(hits, fused=fused)}, ()).load()
     retriever = Retriever.of(EvaluatedModel(adapter), Silent())  # type: ignore[arg-type]
     assert retriever.replays
     made = retriever.replay(("A", "dev", "zh"), queries, ["d1", "d2", "d3"], top_k=top_k, **more)
+    retriever.note_empty(("dev", "zh"), made, queries)
     return {query: list(found.items()) for query, found in made.items()}, retriever.notes
 
 
@@ -134,11 +137,12 @@ def test_what_was_ranked_before_is_cut_and_what_lacks_or_is_too_much_is_said() -
     found, notes = replayed(unjudged=["q9"])
     assert found == {"q1": [("d3", 9.0), ("d2", 2.0), ("d1", 2.0)], "q2": [("d2", 1.0)], "q3": []}
     assert notes == [
-        "dev/zh: 1 of 3 queries have no results and count 0",
+        "dev/zh: org/few has no results for 2 of 3 queries",
         "dev/zh: 1 ranking of queries without labels left out",
+        "dev/zh: 1 of 3 queries have no results and count 0",
     ]
     found, notes = replayed(2, ("q1", "q2"), unjudged=["q9"])
-    assert (found, notes[1:]) == ({"q1": [("d3", 9.0), ("d2", 2.0)], "q2": [("d2", 1.0)]}, [])
+    assert (found, notes[2:]) == ({"q1": [("d3", 9.0), ("d2", 2.0)], "q2": [("d2", 1.0)]}, [])
     with pytest.raises(BadData, match=r"run\.trec has query ids that are not in A \(dev\): 1 of 3, such as 'q9'"):
         replayed()
 

@@ -132,8 +132,15 @@ def test_a_folder_has_a_file_for_each_task_by_name_or_content(tmp_path: Path) ->
 def test_a_file_goes_to_the_part_that_it_names(tmp_path: Path) -> None:
     path = written(tmp_path / "run.json", MTEB)
     assert set(resolved(path, task(subsets=("de",))).tasks["Some.Task"].parts) == {("test", "de")}
-    with pytest.raises(BadData, match=r"has no rankings of Some.Task dev/default$"):
+    said = (
+        r"run.json has no rankings of Some.Task dev/default, but of .*test/de.*: name split and subset as the task does"
+    )
+    with pytest.raises(BadData, match=said):
         resolved(path, task(splits=("test", "dev")))
+    results = {"benchmark_version": "v", "split": "dev", "search_results": HITS}
+    for content, there in ((results, "dev"), ({"mteb_model_meta": {}}, "nothing")):
+        with pytest.raises(BadData, match=f"has no rankings of Some.Task test/default, but of {there}: "):
+            resolved(written(tmp_path / "other.json", content), task())
     path = written(tmp_path / "run.trec", TREC)
     with pytest.raises(BadData, match=r"does not say of which part of Some.Task it is \(dev/default, test/default\)"):
         resolved(path, task(splits=("dev", "test")))

@@ -642,8 +642,13 @@ def test_the_address_of_a_cluster_belongs_to_the_engine_of_a_cluster(
         ),
         (
             {"model": "flagbench/random-reranker", "tasks": ("CovidRetrieval", "T2Reranking")},
-            "flagbench/random-reranker is a reranker and gives no vectors, which CovidRetrieval need: "
+            "flagbench/random-reranker is a reranker and gives no vectors, which CovidRetrieval needs: "
             "use --types reranking",
+        ),
+        (
+            {"model": "flagbench/bm25", "tasks": ("STSB",)},
+            "flagbench/bm25 searches and gives no vectors, which STSB needs: "
+            "choose tasks of --types retrieval,reranking, or leave this model out",
         ),
         (
             {"model": "flagbench/bm25", "tasks": ("CovidRetrieval",), "engine": "ray"},
@@ -671,7 +676,7 @@ def test_the_address_of_a_cluster_belongs_to_the_engine_of_a_cluster(
         ),
         (
             {"tasks": ("CovidRetrieval", "T2Reranking"), "reranker": "flagbench/random-reranker"},
-            "--reranker re-ranks retrieval, and T2Reranking do not retrieve: use --types retrieval",
+            "--reranker re-ranks retrieval, and T2Reranking does not retrieve: use --types retrieval",
         ),
     ],
     ids=str,
@@ -690,7 +695,8 @@ def test_parts_of_vectors_rank_and_do_nothing_else(seen: Callable[..., Step]) ->
     with pytest.raises(BadInput) as caught:
         seen(sparse, kind="STS")
     assert str(caught.value) == (
-        "--retrieval sparse ranks passages, and T2Reranking rank none: use --types retrieval,reranking"
+        "--retrieval sparse ranks passages, and T2Reranking ranks none: choose tasks of --types retrieval,reranking, "
+        "or drop --retrieval"
     )
 
 

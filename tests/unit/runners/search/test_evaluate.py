@@ -187,6 +187,7 @@ def test_a_searcher_that_finds_nothing_for_a_query() -> None:
     check(result, 0, expected)
     assert result.search is not None
     assert result.search.index == "first letters"
+    assert result.notes[0] == "dev/default: 1 of 4 queries have no results and count 0"
     assert not any("share no word" in note for note in result.notes)
     # Filled, it gets the passages that trec_eval puts first of those with score 0: the larger ids.
     filled = scored(EvaluatedModel(Searching()), fill_empty=True)
@@ -194,6 +195,7 @@ def test_a_searcher_that_finds_nothing_for_a_query() -> None:
     check(filled, 0, expected)
     assert scored(EvaluatedModel(Drawn()), fill_empty=True).notes == scored(EvaluatedModel(Drawn())).notes
     assert filled.notes[0] == "1 of 7 queries share no word with any passage: all passages score 0"
+    assert filled.notes[1:] == result.notes[1:]
 
 
 def test_what_is_odd_about_labels_is_said_with_what_it_counts() -> None:
