@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -138,12 +137,10 @@ class _Mlvu(Benchmark):
     def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
         """See Benchmark."""
         from flagbench.mlvu.content import read_content
+        from flagbench.mlvu.loading import oddities_line
 
         content = read_content(find(task.name), snapshots, request)
-        odd = Counter(each.what for each in content.anomalies)
-        kinds = ", ".join(f"{what} {count}" for what, count in odd.most_common())
-        odd_questions = len({each.id for each in content.anomalies})
-        lines = [f"{task.name}: {odd_questions} odd questions ({kinds})"] if odd else []
+        lines = [line] if (line := oddities_line(task.name, content.anomalies)) else []
         if content.missing:
             lines.append(f"{task.name}: {content.missing}")
         if not all(each.labelled for each in content.questions):

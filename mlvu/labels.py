@@ -23,12 +23,15 @@ from flagbench.mlvu.registry import Row
 _OTHER_CANDIDATES = "other candidates than in the file of questions"
 
 
-def read_labels(row: Row, folder: Path) -> Questions:
+def read_labels(row: Row, folder: Path) -> tuple[Questions, list[Anomaly]]:
     """Read the labels of a task of the test set.
 
     Args:
         row: The task.
         folder: The repo's snapshot.
+
+    Returns:
+        The labels, and those that are odd (``check_labels``).
 
     Raises:
         BadData: There are none, they are damaged, or are not those of the questions beside them.
@@ -40,8 +43,7 @@ def read_labels(row: Row, folder: Path) -> Questions:
             f"repo {row.repo}"
         )
     labels = read_file(row, source)
-    check_labels(labels, folder)
-    return labels
+    return labels, check_labels(labels, folder)
 
 
 def check_labels(questions: Questions, folder: Path) -> list[Anomaly]:
@@ -55,7 +57,8 @@ def check_labels(questions: Questions, folder: Path) -> list[Anomaly]:
         Questions whose candidates, or their order, differ between the files: a letter does not mean the same in both.
 
     Raises:
-        BadData: A question has no label, or a label no question; or the file of questions is damaged.
+        BadData: A question has no label, or a label no question, or it is of another question or video; or the file of
+            questions is damaged.
     """
     row = questions.row
     labels, source = (first_of(names(row), folder) for names in (label_files, question_files))
@@ -64,9 +67,13 @@ def check_labels(questions: Questions, folder: Path) -> list[Anomaly]:
     bare = read_file(row, source).all
     _check_same(bare, questions.all, f"{labels} has no label of", f"questions in {source}")
     _check_same(questions.all, bare, f"{source} has no question of", f"labels in {labels}")
-    candidates = {question.id: question.candidates for question in bare}
-    other = [each.id for each in questions.all if each.candidates and candidates[each.id] != each.candidates]
-    return [Anomaly(id_, _OTHER_CANDIDATES) for id_ in other]
+    by_id = {question.id: question for question in bare}
+    pairs = [(each, by_id[each.id]) for each in questions.all if each.candidates]
+    for label, question in pairs:
+        _check_alike(label, question, labels, f"in {source}")
+    return [
+        Anomaly(label.id, _OTHER_CANDIDATES) for label, question in pairs if label.candidates != question.candidates
+    ]
 
 
 def _check_same(these: Sequence[Question], those: Sequence[Question], lacks: str, of: str) -> None:
@@ -77,6 +84,23 @@ def _check_same(these: Sequence[Question], those: Sequence[Question], lacks: str
         raise BadData(f"{lacks} {missing.total()} of the {len(these)} {of} ({named}); fetch both files again")
 
 
+def _check_alike(label: Question, question: Question, source: Path, where: str) -> None:
+    """See that a label is of the question and the video that have its id; blanks do not count.
+
+    Raises:
+        BadData: It is not.
+    """
+    for what, of_label, of_question in (
+        ("question", label.question, question.question),
+        ("video", label.video, question.video),
+    ):
+        if of_label.split() != of_question.split():
+            raise BadData(
+                f"{source}: row {label.id} has the {what} '{of_label:.80}', and it is '{of_question:.80}' {where}: "
+                "fetch the labels again"
+            )
+
+
 def give_labels(questions: Iterable[Question], labels: Questions) -> tuple[Question, ...]:
     """Questions with their labels. A letter is that of the candidates as the question has them.
 
@@ -85,12 +109,13 @@ def give_labels(questions: Iterable[Question], labels: Questions) -> tuple[Quest
         labels: As ``read_labels`` gave them.
 
     Raises:
-        BadData: A question has no label, or has other candidates.
+        BadData: A question has no label, or one of another question, video or candidates.
     """
     return tuple(_with_label(question, _label_of(question, labels), labels.source) for question in questions)
 
 
 def _with_label(question: Question, label: Question, source: Path) -> Question:
+    _check_alike(label, question, source, "in the answers")
     if sorted(label.candidates) != sorted(question.candidates):
         raise BadData(
             f"{source}: question {question.id} has other candidates than those that were answered; evaluate again"

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flagbench import counted
 from flagbench.mlvu.judgements import Judged
+from flagbench.mlvu.loading import oddities_line
 from flagbench.mlvu.registry import SETS, Set, averaged, datasets
 from flagbench.mlvu.saved import Saved
 from flagbench.mlvu.scoring import Average, TaskScore, m_average, score
@@ -34,6 +36,7 @@ class RunScores:
         unlabelled: Tasks without labels, whose answers can be submitted only.
         unjudged: Open tasks with labels and without a judge.
         judged: Grades of the open tasks by set; empty without a judge.
+        odd: Lines on labels that differ from the file of questions.
         mixed: By set, the line on settings that differ between its tasks, which then have no M-Avg.
     """
 
@@ -44,6 +47,7 @@ class RunScores:
     unlabelled: tuple[str, ...]
     unjudged: tuple[str, ...]
     judged: Mapping[Set, Judged]
+    odd: tuple[str, ...] = ()
     mixed: Mapping[Set, str] = field(default_factory=dict)
 
     @classmethod
@@ -76,6 +80,7 @@ class RunScores:
                 if each.row.kind == "open" and each.labelled and each.row.set not in judged
             ),
             judged,
+            tuple(oddities_line(each.row.task_name, each.odd) for each in saved if each.odd),
             {each: _mixed(record, [row.task_name for row in averaged(each)]) for each in SETS} if record else {},
         )
 
@@ -167,11 +172,16 @@ def _cells(found: TaskScore) -> list[str]:
 
 
 def _note(run: RunScores, name: str, found: TaskScore) -> str:
+    notes = []
+    if unmatched := found.unmatched_labels:
+        notes.append(f"{counted(unmatched, 'label')} {'is' if unmatched == 1 else 'are'} no candidate")
     if not found.complete:
-        return "partial"
-    if run.question_sets[name] != "as-released":
-        return f"{run.question_sets[name]} questions"
-    return "" if run.states[name].comparable() else run.states[name].words
+        notes.append("partial")
+    elif run.question_sets[name] != "as-released":
+        notes.append(f"{run.question_sets[name]} questions")
+    elif not run.states[name].comparable():
+        notes.append(run.states[name].words)
+    return "; ".join(notes)
 
 
 def _said(run: RunScores) -> dict[str, str]:
@@ -204,6 +214,7 @@ def _lines(run: RunScores) -> list[str]:
         )
     if run.unjudged:
         lines.append(f"not judged yet: {', '.join(run.unjudged)}; --judge MODEL judges them")
+    lines += run.odd
     for of, judged in run.judged.items():
         parts = [f"{name} {value:.2f}" for name, value in judged.components.items() if value is not None]
         parts += [

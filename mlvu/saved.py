@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from flagbench import BadData, BadInput
 from flagbench.files import MIB, inside, read_json
 from flagbench.mlvu.labels import give_labels, read_labels
-from flagbench.mlvu.loading import Question, label_files, question_set, verdict
+from flagbench.mlvu.loading import Anomaly, Question, label_files, question_set, verdict
 from flagbench.mlvu.registry import Row, find
 from flagbench.results.data_state import DataState
 from flagbench.results.shapes import Seconds, Text, Truth, check_shape, fields_among_others
@@ -70,6 +70,7 @@ class Saved:
         answers: By question; questions whose video was missing have none.
         missing: One line on the videos that could not be used.
         state: Of the data.
+        odd: Labels that were given later and differ from the file of questions; no part of the file.
     """
 
     row: Row
@@ -78,6 +79,7 @@ class Saved:
     answers: Mapping[str, str]
     missing: str
     state: DataState
+    odd: tuple[Anomaly, ...] = ()
 
     @classmethod
     def of(cls, content: Content, answers: Mapping[str, str]) -> Saved:
@@ -102,10 +104,10 @@ class Saved:
         if self.labelled or self.row.set == "dev":
             return self
         source = snapshots.source(self.row.repo, self.row.revision)
-        labels = read_labels(self.row, source.files(*label_files(self.row)))
+        labels, odd = read_labels(self.row, source.files(*label_files(self.row)))
         questions = question_set(give_labels(self.questions, labels), self.question_set)
         state = DataState.worst([self.state, verdict(labels, source).status])
-        return replace(self, questions=questions, state=state)
+        return replace(self, questions=questions, state=state, odd=tuple(odd))
 
     def to_json(self) -> str:
         """The text of the file."""

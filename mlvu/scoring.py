@@ -222,6 +222,7 @@ class TaskScore:
         official: Answers that are right by the official rule.
         robust: Answers whose letter, read forgivingly, is that of a candidate equal to the gold.
         unparsed: Answers that no letter could be read from; they are wrong.
+        unmatched_labels: Questions asked whose label is the text of no candidate; no letter is right.
     """
 
     task: str
@@ -230,6 +231,7 @@ class TaskScore:
     official: int
     robust: int
     unparsed: int
+    unmatched_labels: int = 0
 
     @property
     def complete(self) -> bool:
@@ -272,6 +274,7 @@ def score(task: str, questions: Sequence[Question], answers: Mapping[str, str]) 
         official=sum(official(answer, question) for question, answer in given),
         robust=sum(letter in question.golds for (question, _), letter in zip(given, letters, strict=True)),
         unparsed=letters.count(None),
+        unmatched_labels=sum(not question.golds for question in questions),
     )
 
 

@@ -88,7 +88,8 @@ def check_shape(shape: Any, value: Any) -> None:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, fault["loc"]))
-        said = fault["msg"].removeprefix("Value error, ")
+        unknown = fault["type"] in ("unexpected_keyword_argument", "extra_forbidden")
+        said = "no such key" if unknown else fault["msg"].removeprefix("Value error, ")
         raise ValueError(f"at {place or 'its top'}: {said[:1].lower()}{said[1:]}") from error
 
 

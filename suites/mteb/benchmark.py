@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput, UnknownName, first_few
 from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
@@ -89,6 +89,14 @@ class _Mteb(ThroughMteb):
         else:  # the task reads its repo in a way of its own
             snapshots.source(task.dataset, task.revision).card()
 
+    def evidence(self, request: RunRequest) -> Sequence[str]:
+        """See Benchmark: which tasks --subsets leaves whole."""
+        from flagbench.suites.mteb.catalogue import is_whole
+
+        wanted = options_of(request, MtebOptions).subsets
+        whole = [task.name for task in self.select(request) if is_whole(task)] if wanted else []
+        return [f"--subsets leaves {first_few(whole)} whole: no subsets to choose from"] if whole else []
+
     def published(self) -> PublishedTable | None:
         """See Benchmark: the tasks of C-MTEB have the same scores under either name."""
         from flagbench.runners.registry import find_benchmark
@@ -122,7 +130,7 @@ class _Mteb(ThroughMteb):
         if not left:
             raise BadInput(f"no task of {self.title} is left: drop --types, --languages or --domains")
         if options.subsets:
-            left = [in_subsets(entry, options.subsets) for entry in left]
+            left = list(in_subsets(left, options.subsets, self._hint))
         return drawable(tuple(entry.row for entry in left), request)
 
 
@@ -183,7 +191,7 @@ class _Named(_Mteb):
 
     def evidence(self, request: RunRequest) -> Sequence[str]:
         """See Benchmark."""
-        return self._definition.notes
+        return (*self._definition.notes, *super().evidence(request))
 
     def published(self) -> PublishedTable | None:
         """See Benchmark: the table that was made of the results repository, else that which comes with C-MTEB."""

@@ -163,15 +163,31 @@ def in_domains(found: Sequence[Entry], domains: Sequence[str], hint: str) -> tup
     return tuple(entry for entry in found if wanted & set(entry.metadata.domains or ()))
 
 
-def in_subsets(entry: Entry, wanted: Sequence[str]) -> Entry:
-    """The entry with only the wanted subsets; a monolingual one stays as it is.
+def in_subsets(found: Sequence[Entry], wanted: Sequence[str], hint: str) -> tuple[Entry, ...]:
+    """The entries with only the wanted subsets; one that has no subsets stays whole.
+
+    Args:
+        found: Tasks.
+        wanted: Subsets.
+        hint: Where the full list is to be seen, for messages.
 
     Raises:
-        UnknownName: It has none of them.
+        UnknownName: No task has a subset, or a task with subsets has none of them.
     """
+    known = dict.fromkeys(subset for entry in found for subset in entry.row.subsets)
+    for subset in wanted:
+        if subset not in known:
+            raise UnknownName("subset", subset, known, f"the tasks chosen have {first_few(known)}; {hint}")
+    return tuple(entry if is_whole(entry.row) else _in_subsets(entry, wanted) for entry in found)
+
+
+def is_whole(row: Task) -> bool:
+    """Whether a task has no subsets to choose from."""
+    return row.subsets == ("default",)
+
+
+def _in_subsets(entry: Entry, wanted: Sequence[str]) -> Entry:
     row = entry.row
-    if row.subsets == ("default",):
-        return entry
     kept = tuple(subset for subset in row.subsets if subset in wanted)
     if not kept:
         raise UnknownName("subset", ",".join(wanted), row.subsets, f"of {row.name}, which has {', '.join(row.subsets)}")

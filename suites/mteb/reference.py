@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from flagbench import BadInput
 from flagbench.files import read_json
 from flagbench.results.published.scores import PublishedTable, read_scores
+from flagbench.results.shapes import Text, check_shape, fields_among_others
 from flagbench.results.store import write_atomic
 from flagbench.runners.benchmark import Updated
 from flagbench.runners.request import cache_folder
@@ -29,6 +33,17 @@ _FORMER_NAMES = {"map_at_1000": "map"}
 """What older versions of mteb called a main score."""
 
 Cell = tuple[str, str]
+
+
+@fields_among_others
+class _Subset(TypedDict):
+    hf_subset: Text
+
+
+@fields_among_others
+class _Result(TypedDict):
+    mteb_version: Text | None
+    scores: Mapping[Text, list[_Subset]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,12 @@ def update(checkout: Path, name: str, rows: Sequence[Task]) -> Updated:
     unread: list[str] = []
     for model in sorted(each for each in folder.iterdir() if each.is_dir()):
         revisions = [_revision(each, rows, unread) for each in sorted(model.iterdir()) if each.is_dir()]
-        if line := _line(model.name.replace("__", "/", 1), [each for each in revisions if each.scores], cells):
+        line = _line(model.name.replace("__", "/", 1), [each for each in revisions if each.scores], cells)
+        if line and (line[0].startswith("#") or not all(cell.isprintable() for cell in line)):
+            unread.append(
+                f"{model} has a name, a revision or a version that no line of the table holds: it is left out"
+            )
+        elif line:
             lines.append(line)
     if not lines:
         raise BadInput(f"{checkout} has no results of {name}: name a checkout of https://github.com/{REPOSITORY}")
@@ -145,25 +165,27 @@ def _revision(folder: Path, rows: Sequence[Task], unread: list[str]) -> _Revisio
             continue
         try:
             result = read_json(path, "it is left out")
+            check_shape(_Result, result)
+            found = dict(_scores(result, row))
         except BadInput as error:  # such as one with NaN in it
             unread.append(str(error))
-            continue
-        found = dict(_scores(result, row))
-        if found:
+        except ValueError as error:
+            unread.append(f"{path} holds no scores of {row.name} ({error}): it is left out")
+        else:
             scores |= found
-            versions |= {str(version)} if (version := result["mteb_version"]) else set()
+            versions |= {version} if found and (version := result["mteb_version"]) else set()
     return _Revision(folder.name, scores, frozenset(versions))
 
 
-def _scores(result: Any, row: Task) -> Iterator[tuple[Cell, float]]:
-    """The scores of a task by split, where every subset has one."""
-    if not isinstance(result, Mapping) or "mteb_version" not in result or not isinstance(result.get("scores"), Mapping):
-        return
+def _scores(result: Mapping[str, Any], row: Task) -> Iterator[tuple[Cell, float]]:
+    """The scores of a task by split, where every subset has one.
+
+    Raises:
+        ValueError: A score is none.
+    """
     for split in row.splits:
-        entries = result["scores"].get(split)
-        if not isinstance(entries, list):
-            continue
-        known = {each.get("hf_subset"): _main(each, row.main_score) for each in entries if isinstance(each, Mapping)}
+        entries = result["scores"].get(split, ())
+        known = {each["hf_subset"]: _main(each, row.main_score) for each in entries}
         found = [known.get(subset) for subset in row.subsets]
         values = [value for value in found if value is not None]
         if len(values) == len(found):
@@ -171,8 +193,16 @@ def _scores(result: Any, row: Task) -> Iterator[tuple[Cell, float]]:
 
 
 def _main(entry: Mapping[str, Any], metric: str) -> float | None:
-    for name in (metric, _FORMER_NAMES.get(metric, metric)):
-        value = entry.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1:
-            return float(value)
-    return None
+    """The main score of a subset; None where it was not published.
+
+    Raises:
+        ValueError: It is no number from -1 to 1.
+    """
+    value = entry.get(metric)
+    if value is None:
+        value = entry.get(_FORMER_NAMES.get(metric, metric))
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1 <= value <= 1:
+        raise ValueError(f"{metric} of {entry['hf_subset']:.40} is {json.dumps(value):.40}, no number from -1 to 1")
+    return float(value)

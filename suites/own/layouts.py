@@ -232,7 +232,7 @@ def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> Da
     if len(fitting) > 1 and fitting[0][0].title == "candidates to re-rank":  # which holds all of the second
         fitting = [fitting[0], *fitting[2:]]
     if not fitting:
-        raise BadData(f"{folder} is no data set that can be told: {_nearest(tried)}")
+        raise BadData(f"{folder} is no data set that can be told: {_nearest(tried)}; {_there(groups)}")
     if len(fitting) > 1:
         titles = " and ".join(f"{layout.title} ({layout.kind})" for layout, _ in fitting[:2])
         raise BadData(f"{folder} may be {titles}: give each its own folder, or say which with type in {folder / NAME}")
@@ -264,8 +264,8 @@ def _checked_name(folder: Path, name: str) -> str:
         return name
     raise BadData(
         f"{printable(folder)}: '{printable(name):.60}' cannot be the name of a task, which is one of files, tables and "
-        f"lists (at most {_LONGEST_NAME} bytes, a letter or digit first, no comma or quote): rename the folder, or "
-        f"give a name in its {NAME}"
+        f"lists (at most {_LONGEST_NAME} bytes, a letter or digit first, no comma, slash or quote): rename the folder, "
+        f"or give a name in its {NAME}"
     )
 
 
@@ -295,12 +295,16 @@ def _columns_of(groups: Groups, holds: str) -> Sequence[str]:
     """The columns that all files of a kind have; of lines of words their places, of TREC's qrels four."""
     found = []
     for file in [file for (each, _), files in groups.items() if each == holds for file in files]:
-        columns = ["0", "1", "2", "3"] if file.kind == "words" else file.columns()
+        columns = _columns(file)
         if not columns:
             raise BadData(f"{file.path} has no rows: remove it, or copy it again")
         found.append(columns)
     shared = set(found[0]).intersection(*found)
     return [column for column in found[0] if column in shared]
+
+
+def _columns(file: RowFile) -> Sequence[str]:
+    return ["0", "1", "2", "3"] if file.kind == "words" else file.columns()
 
 
 def _match(
@@ -324,10 +328,19 @@ def _match(
 
 
 def _nearest(tried: Iterable[tuple[Layout, Mapping[str, Mapping[str, str]], Sequence[str]]]) -> str:
-    """The two layouts of which the least is missing."""
+    """The two layouts of which the least is missing, the second only where something of it is there."""
     rated = sorted(tried, key=lambda each: (not each[1], len(each[2]) / sum(map(len, each[0].needs.values()))))
-    lines = [f"for {layout.title} it lacks {', '.join(missing)}" for layout, _, missing in rated[:2]]
+    lines = [f"for {layout.title} it lacks {', '.join(missing)}" for layout, columns, missing in rated[:2] if columns]
+    if not lines:
+        return _expected()
     return "; ".join(lines) + f" (other names of columns: columns in {NAME})"
+
+
+def _there(groups: Groups) -> str:
+    """The files of a data set with their columns."""
+    files = [file for files in groups.values() for file in files]
+    parts = (f"{file.path.name} has {first_few(_columns(file), 8)}" for file in files)
+    return f"{printable(first_few(parts, 3, '; ')):.400}"
 
 
 def _splits(folder: Path, layout: Layout, kind: str, groups: Groups, said: TaskFile) -> tuple[str, ...]:

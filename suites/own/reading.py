@@ -292,7 +292,15 @@ def _whole(data: DataSet, split: str, table: pa.Table, report: Report) -> pa.Tab
     flat = values.flatten() if pa.types.is_list(values.type) else values
     if len(flat.unique()) < 2:
         report(f"{data.folder}: {split} has one {last.rstrip('s')} alone, and two different ones are needed: {_FIX}")
+    elif data.kind == "STS" and len(set(_unlike(table))) < 2:
+        report(f"{data.folder}: all pairs of {split} are alike (two equal texts, or the same two): {_FIX}")
     return table
+
+
+def _unlike(table: pa.Table) -> Iterator[frozenset[str]]:
+    """The pairs by what a model can tell apart: those of two equal texts all have the similarity 1."""
+    for one, other in zip(table["sentence1"].to_pylist(), table["sentence2"].to_pylist(), strict=True):
+        yield frozenset((one, other)) if one != other else frozenset()
 
 
 # Values.

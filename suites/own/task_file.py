@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from flagbench import BadData, in_one_line
 from flagbench.files import read_text
@@ -18,9 +19,18 @@ from flagbench.results.shapes import CLOSED, Text, check_shape
 NAME = "task.toml"
 KINDS = ("Retrieval", "Reranking", "STS", "PairClassification", "Classification", "Clustering")
 
-_Kind = Annotated[Text, Field(pattern=f"^({'|'.join(KINDS)})$")]
-_Name = Annotated[Text, Field(pattern=r"^\w[\w.+-]{0,99}$")]
-_Language = Annotated[Text, Field(pattern=r"^[a-z]{2,3}$")]
+
+def _like(pattern: str, words: str) -> AfterValidator:
+    def checked(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"'{value:.60}' is not {words}")
+        return value
+
+    return AfterValidator(checked)
+
+
+_Kind = Annotated[Text, _like("|".join(KINDS), f"one of {', '.join(KINDS)}")]
+_Language = Annotated[Text, _like("[a-z]{2,3}", "an ISO 639 code of a language, such as zh or cmn")]
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class TaskFile:
 
     __pydantic_config__ = CLOSED
 
-    name: _Name = ""
+    name: Text = ""
     type: _Kind = ""
     language: _Language = ""
     metric: Text = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,9 +39,9 @@ def test_all_labels_are_those_of_the_questions_beside_them(folder: Path) -> None
     letters = {row["question_id"]: "ABCDEF"[row["candidates"].index(row["answer"])] for row in choices()}
     found: dict[str, str] = {}
     for row in averaged("test"):
-        labels = read_labels(row, folder)
+        labels, odd = read_labels(row, folder)
         assert read(row, folder) == labels
-        assert check_labels(labels, folder) == []
+        assert odd == check_labels(labels, folder) == []
         given = give_labels(bare(folder, row), labels)
         assert given == labels.all
         found |= {each.id: each.gold for each in given}
@@ -51,7 +52,7 @@ def test_all_labels_are_those_of_the_questions_beside_them(folder: Path) -> None
 def test_labels_of_open_questions_go_by_video_and_text_since_there_are_no_ids(folder: Path) -> None:
     """In the file of questions both tasks stand together, so that the ids made up there are others."""
     for row, rows in ((_SSC, scenes()), (_VS, summaries())):
-        given = give_labels(bare(folder, row), read_labels(row, folder))
+        given = give_labels(bare(folder, row), read_labels(row, folder)[0])
         assert [each.answer for each in given] == [each["answer"] for each in rows]
         assert [list(each.points) for each in given] == [each.get("scoring_points", []) for each in rows]
         assert all(each.labelled for each in given)
@@ -72,9 +73,9 @@ def test_a_letter_is_that_of_the_candidates_that_were_shown(folder: Path) -> Non
         if row["question_id"] in ("AO_1", "AO_2"):
             row["candidates"] = row["candidates"][::-1]
     write_labels(folder.parents[1], test_mcq_gt=rows)
-    labels = read_labels(_ORDER, folder)
-    odd = "other candidates than in the file of questions"
-    assert check_labels(labels, folder) == [Anomaly("AO_1", odd), Anomaly("AO_2", odd)]
+    labels, odd = read_labels(_ORDER, folder)
+    assert odd == [Anomaly(id_, "other candidates than in the file of questions") for id_ in ("AO_1", "AO_2")]
+    assert _saved(bare(folder, _ORDER), _ORDER).with_labels(Snapshots(folder.parents[1])).odd == tuple(odd)
     shown = bare(folder, _ORDER)
     given = give_labels(shown, labels)
     for question, label in zip(given[1:3], labels.all[1:3], strict=True):
@@ -97,10 +98,12 @@ def test_answers_with_labels_later_are_as_those_with_labels_at_once(folder: Path
     dev = _saved([replace(before.questions[0], labelled=False)], find("MLVU-dev_ego"))
     assert dev.with_labels(data) is dev
     rows = choices()
-    rows[next(at for at, row in enumerate(rows) if row["question_id"] == "AO_3")]["answer"] = "none of them"
+    changed = next(row for row in rows if row["question_id"] == "AO_3")
+    right, changed["answer"] = changed["answer"], "none of them"
     write_labels(tmp_path, test_mcq_gt=rows)
-    cleaned = replace(before, question_set="cleaned").with_labels(data)
-    assert {each.id for each in before.questions} - {each.id for each in cleaned.questions} == {"AO_3"}
+    with pytest.raises(BadData, match=r"row \d+ \(from 0\): answer 'none of them' is not the text of a candidate"):
+        before.with_labels(data)
+    changed["answer"] = right
     fewer = [row for row in rows if row["question_id"] != "AO_69"]
     write_labels(tmp_path, test_mcq_gt=fewer)
     with pytest.raises(BadData, match=r"has no label of 1 of the 70 questions in .*\(AO_69\); fetch both files again"):
@@ -108,6 +111,27 @@ def test_answers_with_labels_later_are_as_those_with_labels_at_once(folder: Path
     (folder / "test_multi_choice_tasks.json").unlink()
     short = _saved(before.questions[:3], _ORDER).with_labels(data)
     assert short.state is DataState.DIFFERS, "the labels are fewer than are published"
+
+
+def test_a_label_of_another_question_or_video_under_its_id_is_refused(folder: Path, tmp_path: Path) -> None:
+    """By the file of questions beside it, and without that file by what was answered."""
+    rows = choices()
+    first, second = (row for row in rows if row["question_id"] in ("AO_0", "AO_1"))
+    before, data = _saved(bare(folder, _ORDER), _ORDER), Snapshots(tmp_path)
+    first["video"], second["video"] = second["video"], first["video"]
+    source = write_labels(tmp_path, test_mcq_gt=rows) / "test_mcq_gt.json"
+    said = f"{source}: row AO_0 has the video 'test_AO_1.mp4', and it is 'test_AO_0.mp4' in"
+    with pytest.raises(BadData, match=re.escape(f"{said} {folder}/")):
+        check_labels(read(_ORDER, folder), folder)
+    with pytest.raises(BadData, match=re.escape(f"{said} {folder}/")):
+        before.with_labels(data)
+    (folder / "test_multi_choice_tasks.json").unlink()
+    with pytest.raises(BadData, match=re.escape(f"{said} the answers: fetch the labels again")):
+        before.with_labels(data)
+    first["video"], first["question"] = second["video"], "Another?"
+    write_labels(tmp_path, test_mcq_gt=rows)
+    with pytest.raises(BadData, match=r"row AO_0 has the question 'Another\?', and it is 'What is order 0\?' in"):
+        before.with_labels(data)
 
 
 def test_a_folder_without_labels_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from flagbench.mlvu.commands import _items
 from flagbench.mlvu.judgements import Failure, Judged, Judgement
-from flagbench.mlvu.loading import Question
+from flagbench.mlvu.loading import Anomaly, Question
 from flagbench.mlvu.registry import averaged, find
 from flagbench.mlvu.report import RunScores, as_dict, show
 from flagbench.mlvu.saved import Saved
@@ -55,6 +55,24 @@ def shown(*runs: RunScores) -> tuple[list[list[str]], list[str]]:
     lines = text.getvalue().splitlines()
     rows = [[cell.strip() for cell in line[1:-1].split(line[0])] for line in lines if line.startswith(("│", "┃"))]
     return rows, [line.rstrip() for line in lines if line[:1] not in tuple("│┃┏┡├└")]
+
+
+def test_labels_that_are_no_candidate_or_unlike_the_questions_are_counted() -> None:
+    plain = saved("MLVU-dev_ego", [RIGHT, WRONG, None])
+    broken = tuple(replace(each, answer="nowhere", gold="", golds=()) for each in plain.questions[:2])
+    odd = replace(
+        plain, questions=(*broken, plain.questions[2]), odd=(Anomaly("3_ego:0", "b"), Anomaly("3_ego:1", "b"))
+    )
+    one = replace(saved("MLVU-dev_order", [RIGHT]), questions=broken[:1], answers={broken[0].id: RIGHT})
+    run = RunScores.of(RUN, [odd, one], {})
+    cells, lines = shown(run)
+    assert {row[0]: row[-1] for row in cells if row[0] in run.tasks} == {
+        "MLVU-dev_ego": "2 labels are no candidate; partial",
+        "MLVU-dev_order": "1 label is no candidate",
+    }
+    assert "MLVU-dev_ego: 2 odd questions (b 2)" in lines
+    (values,) = as_dict([run]).values()
+    assert values["tasks"]["MLVU-dev_ego"]["unmatched_labels"] == 2
 
 
 HEADINGS = ["task", "answered", "official", "95%", "robust", "no option named", "note"]
@@ -215,6 +233,7 @@ def test_the_plain_values_are_all_there_is_to_know() -> None:
                     "official": 1,
                     "robust": 2,
                     "unparsed": 1,
+                    "unmatched_labels": 0,
                     "question_set": "as-released",
                     "data": "official",
                     "comparable": True,
@@ -230,6 +249,7 @@ def test_the_plain_values_are_all_there_is_to_know() -> None:
                     "official": 0,
                     "robust": 0,
                     "unparsed": 0,
+                    "unmatched_labels": 0,
                     "question_set": "cleaned",
                     "data": "official",
                     "comparable": False,

@@ -64,10 +64,14 @@ def test_a_domain_goes_by_its_name_in_any_letters() -> None:
 
 
 def test_subsets_keep_the_order_of_the_task_and_one_of_all_data_stays() -> None:
-    assert in_subsets(_PAIRS, ["zh", "xx", "zh-en"]).row.subsets == ("zh-en", "zh")
-    assert in_subsets(_PLAIN, ["zh"]) is _PLAIN
-    with pytest.raises(UnknownName, match=r"unknown subset 'xx,yy'.*; of other, which has en, de$"):
-        in_subsets(_OTHER, ["xx", "yy"])
+    plain, pairs = in_subsets([_PLAIN, _PAIRS], ["zh", "zh-en"], "")
+    assert plain is _PLAIN
+    assert pairs.row.subsets == ("zh-en", "zh")
+    with pytest.raises(UnknownName, match=r"unknown subset 'zh'.*; of other, which has en, de$"):
+        in_subsets([_OTHER, _PAIRS], ["zh"], "")
+    for found in ([_PLAIN], [_PLAIN, _PAIRS]):
+        with pytest.raises(UnknownName, match=r"unknown subset 'nope'.*; the tasks chosen have default.*; see there$"):
+            in_subsets(found, ["nope"], "see there")
 
 
 def test_what_cannot_run_is_said_by_its_reason() -> None:

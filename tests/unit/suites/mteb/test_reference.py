@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,62 @@ def test_the_table_has_the_main_scores_of_all_models(checkout: Path) -> None:
 def test_a_score_needs_every_subset_and_a_number(checkout: Path) -> None:
     (row, *_) = find_benchmark(NAME).tasks()
     (split, *_) = row.splits
-    for value in (None, "0.5", True, 7.0, float("inf")):
+    for value, said in {
+        None: "",
+        "0.5": f'{row.main_score} of {row.subsets[0]} is "0.5", no number from -1 to 1',
+        True: "is true, no number",
+        7.0: "is 7.0, no number",
+        10**400: "is 1000.*, no number",
+        float("inf"): "Infinity",
+        (): r"is \[\], no number",
+    }.items():
         scores = {split: [entry(each, **{row.main_score: value}) for each in row.subsets]}
         write(checkout, "org__part/rev1", row.name, scores, "2.25.0")
         made = find_benchmark(NAME).update_published(checkout)
         assert made is not None
         assert made.models == 1
-        assert len(made.unread) == (value == float("inf"))
+        assert len(made.unread) == bool(said)
+        assert all(re.search(f"{row.name}.json .*{said}.*: it is left out$", line) for line in made.unread)
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ([], "at its top: "),
+        ({}, "at mteb_version: "),
+        ({"mteb_version": ["2"], "scores": {}}, "at mteb_version"),
+        ({"mteb_version": "2", "scores": []}, "at scores: "),
+        ({"mteb_version": "2", "scores": {"test": {}}}, "at scores.test: "),
+        ({"mteb_version": "2", "scores": {"test": ["x"]}}, "at scores.test.0: "),
+        ({"mteb_version": "2", "scores": {"test": [{"hf_subset": ["default"]}]}}, "at scores.test.0.hf_subset: "),
+        ({"mteb_version": "2", "scores": {"test": [{}]}}, "at scores.test.0.hf_subset: "),
+    ],
+)
+def test_a_file_that_is_no_result_is_left_out_with_a_line(checkout: Path, result: Any, said: str) -> None:
+    (row, *_) = find_benchmark(NAME).tasks()
+    path = checkout / "results" / "org__part" / "rev1" / f"{row.name}.json"
+    path.write_text(json.dumps(result), encoding="utf-8")
+    made = find_benchmark(NAME).update_published(checkout)
+    assert made is not None
+    (line,) = made.unread
+    assert line.startswith(f"{path} holds no scores of {row.name} ({said}")
+    assert made.models == 1
+
+
+def test_names_that_the_table_cannot_hold_are_left_out_with_a_line(checkout: Path) -> None:
+    (row, *_) = find_benchmark(NAME).tasks()
+    splits = {split: [entry(each, **{row.main_score: 0.5}) for each in row.subsets] for split in row.splits}
+    for where, version in (("#evil__x/r", "2"), ("a\n#b__x/r", "2"), ("org__rev/r\n#", "2"), ("org__v/r", "2\n#")):
+        write(checkout, where, row.name, splits, version)
+    write(checkout, 'org__a,"b/r', row.name, splits, "2")
+    made = find_benchmark(NAME).update_published(checkout)
+    assert made is not None
+    assert len(made.unread) == 4
+    assert all(line.endswith("that no line of the table holds: it is left out") for line in made.unread)
+    table = find_benchmark(NAME).published()
+    assert table is not None
+    assert set(table.models) == {"org/whole", "org/part", 'org/a,"b'}
+    assert made.models == 3
 
 
 def test_what_is_no_checkout_and_a_damaged_table_are_one_line(checkout: Path, tmp_path: Path) -> None:
@@ -128,14 +178,8 @@ def test_a_main_score_is_the_mean_over_the_subsets_under_its_name_or_its_former_
 
     assert found(test=[fr, en, zh], dev=[zh]) == {("A", "test"): -0.25}
     assert found(test=[entry("zh", map=0.5), entry("en", map=0.7, map_at_1000=0.1)]) == {("A", "test"): 0.3}
-    for odd in (
-        {"test": [zh, entry("en", map_at_1000=1.001)]},
-        {"test": [zh, "en"]},
-        {"test": {}},
-        {"other": [zh, en]},
-    ):
+    for odd in ({"test": [zh]}, {"test": []}, {"other": [zh, en]}):
         assert found(**odd) == {}
-    assert dict(_scores({"scores": {"test": [zh, en]}}, row)) == {}
 
 
 def test_a_table_is_called_as_its_benchmark() -> None:

@@ -39,7 +39,22 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
         "for corpus, queries and qrels it lacks corpus: _id, corpus: text",
     ),
     "no qrels": (retrieval, remove("qrels/test.tsv"), "it lacks qrels: query-id, qrels: corpus-id, qrels: score"),
-    "other columns": (pairs, write("test.jsonl", [{"a": "x", "b": "y"}]), "it lacks .*columns in task.toml"),
+    "other columns": (pairs, write("test.jsonl", [{"a": "x", "b": "y"}]), "expected is .*; test.jsonl has a, b"),
+    "columns that are almost right": (
+        lambda f: write("corpus.csv", "id,passage\nd1,x\n")(f),
+        lambda _: None,
+        "it lacks corpus: text, queries: .*; corpus.csv has id, passage$",
+    ),
+    "pairs of equal texts": (
+        pairs,
+        write("test.jsonl", [{"sentence1": t, "sentence2": t, "score": n} for n, t in enumerate("abc")]),
+        "all pairs of test are alike",
+    ),
+    "one pair alone": (
+        pairs,
+        write("test.jsonl", [{"sentence1": a, "sentence2": b, "score": n} for n, (a, b) in enumerate(("ab", "ba"))]),
+        "all pairs of test are alike",
+    ),
     "two layouts at once": (
         retrieval,
         write("test.jsonl", PAIRS),
@@ -63,11 +78,12 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
     "an unknown key": (
         pairs,
         write("task.toml", 'titel = "x"\n'),
-        "task.toml cannot be read .*its keys are name, type",
+        r"task.toml cannot be read \(at titel: no such key\).*its keys are name, type",
     ),
-    "an unknown type": (pairs, write("task.toml", 'type = "STSS"\n'), r"task.toml cannot be read \(at type"),
+    "an unknown type": (pairs, write("task.toml", 'type = "STSS"\n'), r"at type: 'STSS' is not one of Retrieval, "),
+    "a language in words": (pairs, write("task.toml", 'language = "Chinese"\n'), "'Chinese' is not an ISO 639 code"),
     "no TOML": (pairs, write("task.toml", "x\n"), "task.toml cannot be read"),
-    "a name that leads out": (pairs, write("task.toml", 'name = "../x"\n'), r"task.toml cannot be read \(at name"),
+    "a name that leads out": (pairs, write("task.toml", 'name = "../x"\n'), "'../x' cannot be the name of"),
     "a split twice": (pairs, write("task.toml", 'splits = ["test", "test"]\n'), "names the split test twice"),
     "deep TOML": (pairs, write("task.toml", "a = " + "[" * 100_000), "task.toml cannot be read"),
     "a column that is none": (
@@ -321,7 +337,7 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
         in_place("test.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n"),
         "cannot be read as parquet",
     ),
-    "a page in place of a file": (pairs, in_place("test.csv", "<html><body>404</body></html>\n"), "it lacks"),
+    "a page in place of a file": (pairs, in_place("test.csv", "<html><body>404</body></html>\n"), "expected is"),
     "a loop of links": (pairs, lambda f: (f / "loop").symlink_to(f), "is a link to a folder that it lies in"),
     "an id in parts": (
         retrieval,
