@@ -277,9 +277,9 @@ def _check_different(plans: Sequence[Plan]) -> None:
     *others, last = plans
     for other in others:
         if other.store.run_file == last.store.run_file:
-            spec, names = last.model.spec, (other.request.model, last.request.model)
-            what = f"{names[0]} is named twice" if len(set(names)) == 1 else f"{' and '.join(names)} are one model"
-            raise BadInput(f"{what} ({last.name}@{spec.revision}): name different models")
+            first, second = other.request.model, last.request.model
+            what = f"{first} is named twice" if first == second else f"{first} and {second} are both {last.name}"
+            raise BadInput(f"{what}: name different models")
 
 
 def _run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:

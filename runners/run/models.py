@@ -158,7 +158,9 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
     _check_modalities(reranker, tasks)
     if others := tuple(task for task in tasks if not task.kind.endswith("Retrieval")):
         does = f"{_names(others)} {_verb(others, 'does', 'do')} not retrieve"
-        raise BadInput(f"--reranker re-ranks retrieval, and {does}: {_choice('retrieval', tasks, others, 'drop it')}")
+        raise BadInput(
+            f"--reranker re-ranks retrieval, and {does}: {_choice('retrieval', tasks, others, 'drop --reranker')}"
+        )
     return reranker
 
 

@@ -104,12 +104,15 @@ def test_a_model_is_named_once_however_it_is_spelled(
     monkeypatch.chdir(tmp_path)
     run, folder = _RUN.replace("STSB", "CovidRetrieval"), tiny_bert.relative_to(tmp_path)
     for models, said in (
-        (["flagbench/random", "flagbench/bm25", "flagbench/random"], "flagbench/random is named twice ("),
+        (
+            ["flagbench/random", "flagbench/bm25", "flagbench/random"],
+            "flagbench/random is named twice: name different models",
+        ),
         (
             ["bm25", "flagbench/bm25"],
-            "bm25 and flagbench/bm25 are one model (flagbench/bm25@v1): name different models",
+            "bm25 and flagbench/bm25 are both flagbench/bm25: name different models",
         ),
-        ([str(tiny_bert), f"./{folder}/"], f"{tiny_bert} and ./{folder}/ are one model (local/"),
+        ([str(tiny_bert), f"./{folder}/"], f"{tiny_bert} and ./{folder}/ are both local/"),
     ):
         options = cli._parser().parse_args([command, *models, *run.split()])
         with pytest.raises(BadInput) as caught:
