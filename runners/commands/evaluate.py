@@ -281,13 +281,20 @@ def _last_words(progress: Lines | Bars, _: object) -> None:
 
 def _validate(options: argparse.Namespace) -> int:
     from flagbench.runners.commands.show import show_plan
+    from flagbench.runners.registry import find_benchmark
     from flagbench.runners.run import plan
     from flagbench.runners.run.expected import measured
 
     code = 0
-    for request in requests_of(options):
+    for request in (replace(each, lenient=True) for each in requests_of(options)):
         with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
-            resolved = plan.resolve(request, strict=False)
+            unrecognised = find_benchmark(request.benchmark).unrecognised(request)
+            for unread in unrecognised:
+                code = max(code, unread.exit_code)
+                print(f"flagbench: {in_one_line(unread)}", file=sys.stderr)
+            if unrecognised and not find_benchmark(request.benchmark).select(request):
+                continue
+            resolved = plan.resolve(request)
         show_plan(resolved, console(width=WIDE), measured(resolved))
         for task, error in resolved.faults:
             code = max(code, error.exit_code)
