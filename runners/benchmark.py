@@ -22,6 +22,7 @@ from flagbench.runners.request import Profile, RunRequest, options_of
 from flagbench.runners.task import Task, pick, splits_line
 
 if TYPE_CHECKING:
+    from flagbench import BadInput
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
     from flagbench.results.averages import Averages, Parts
@@ -286,6 +287,10 @@ class Benchmark(ABC):
 
     def evidence(self, request: RunRequest) -> Sequence[str]:
         """How the data was recognised, a line each, where that is not given; by default none."""
+        return ()
+
+    def unrecognised(self, request: RunRequest) -> Sequence[BadInput]:
+        """The faults of parts of the data that make no task, for ``flagbench validate``; by default there are none."""
         return ()
 
     def faults(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Iterator[str]:

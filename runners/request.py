@@ -63,6 +63,7 @@ class RunRequest:
         allow_pickle: Pickle weights may be read.
         overwrite: Evaluate finished tasks again.
         skip_missing: Leave out tasks whose data is not there.
+        lenient: Go on where some tasks or data sets cannot be used, as ``flagbench validate`` does, which names them.
         save_predictions: Keep each task's run or pair scores.
         store: Folder where vectors and pair scores are kept between runs; nothing is kept when None.
         store_bytes: How large it may be: beyond it, what was not used for the longest time goes.
@@ -94,6 +95,7 @@ class RunRequest:
     allow_pickle: bool = False
     overwrite: bool = False
     skip_missing: bool = False
+    lenient: bool = False
     save_predictions: bool = False
     store: Path | None = None
     store_bytes: int = 100_000_000_000

@@ -298,16 +298,24 @@ def _last_words(progress: Lines | Bars, _: object) -> None:
 
 def _validate(options: argparse.Namespace) -> int:
     from flagbench.runners.commands.show import show_plan
+    from flagbench.runners.registry import find_benchmark
     from flagbench.runners.run import plan
     from flagbench.runners.run.expected import measured
 
     code = 0
     plans: list[Plan] = []
-    for request in requests_of(options):
+    for request in (replace(each, lenient=True) for each in requests_of(options)):
+        benchmark = find_benchmark(request.benchmark)
         with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
-            resolved = plan.resolve(request, strict=False)
-            plans.append(resolved)
-            _check_different(plans)
+            unread = benchmark.unrecognised(request)
+            resolved = None if unread and not benchmark.select(request) else plan.resolve(request)
+        for each in unread:
+            code = max(code, each.exit_code)
+            print(f"flagbench: {in_one_line(each)}", file=sys.stderr)
+        if resolved is None:
+            continue
+        plans.append(resolved)
+        _check_different(plans)
         show_plan(resolved, console(width=WIDE), measured(resolved))
         for task, error in resolved.faults:
             code = max(code, error.exit_code)

@@ -122,12 +122,12 @@ class Plan:
         return Average(benchmark=self.benchmark.name, label=label, tasks=list(self.averages[label]))
 
 
-def resolve(request: RunRequest, *, strict: bool = True) -> Plan:
+def resolve(request: RunRequest) -> Plan:
     """Resolve tasks, model, device, data and output.
 
     Args:
-        request: What was asked for.
-        strict: Whether every task needs usable data; else one of them does, and the plan names the faults of others.
+        request: What was asked for. Every task needs usable data, or if it is lenient one of them does, and the plan
+            names the faults of the others.
 
     Raises:
         BadInput: Anything that would stop the run later and can be seen now.
@@ -180,7 +180,7 @@ def resolve(request: RunRequest, *, strict: bool = True) -> Plan:
     steps, left_out, faults = _with_data(
         tasks, step, lambda task: benchmark.check(task, snapshots, request), skip=request.skip_missing
     )
-    if faults and (strict or not steps):
+    if faults and (not request.lenient or not steps):
         raise _refusal(faults, len(tasks))
     averages = benchmark.averages(request)
     devices = device.names if any(each and each.checkpoint for each in (model, reranker)) else ("cpu",)

@@ -15,7 +15,7 @@ from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
-from flagbench.suites.own.layouts import DataSet, find
+from flagbench.suites.own.layouts import DataSet, find, refuse
 from flagbench.suites.own.options import OwnOptions
 from flagbench.suites.own.task_file import NAME
 
@@ -77,6 +77,8 @@ class _Own(ThroughMteb):
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
         found = tuple(map(_task, _data_sets(request)))
+        if not found:  # of a lenient request
+            return ()
         chosen = pick(
             found, names=request.tasks, kinds=request.types, group=_GROUP, hint="these are the data sets of --data-set"
         )
@@ -145,6 +147,12 @@ class _Own(ThroughMteb):
         verdict = DataVerdict(DataState.OWN, (), f"folder {data.folder}", content_of(task, content))
         return sampled(Loaded(task, verdict, content, notes=()), request.profile)
 
+    def unrecognised(self, request: RunRequest) -> Sequence[BadInput]:
+        """See Benchmark."""
+        errors: list[BadInput] = []
+        _sound(_folder(request), errors.append)
+        return errors
+
     def evidence(self, request: RunRequest) -> Sequence[str]:
         """See Benchmark."""
         return [line for data in _data_sets(request) for line in data.evidence]
@@ -173,6 +181,10 @@ OWN: Benchmark = _Own()
 
 
 def _data_sets(request: RunRequest) -> tuple[DataSet, ...]:
+    return _sound(_folder(request), (lambda _: None) if request.lenient else refuse)
+
+
+def _folder(request: RunRequest) -> Path:
     folder = options_of(request, OwnOptions).data_set
     other = "--mini" if request.mini else "--data" if request.data else ""
     if other and folder is None:
@@ -181,7 +193,20 @@ def _data_sets(request: RunRequest) -> tuple[DataSet, ...]:
         raise BadInput(f"--benchmark own reads --data-set: drop {other}")
     if folder is None:
         raise BadInput("--benchmark own needs --data-set DIR, a folder with a data set or with folders of them")
-    return find(folder)
+    return folder
+
+
+def _sound(folder: Path, report: Callable[[BadInput], None]) -> tuple[DataSet, ...]:
+    """The data sets of a folder that make a task."""
+    sound = []
+    for data in find(folder, report):
+        try:
+            _task(data)
+        except BadInput as error:
+            report(error)
+        else:
+            sound.append(data)
+    return tuple(sound)
 
 
 def _data_set(task: Task) -> DataSet:

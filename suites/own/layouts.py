@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from flagbench import BadData, first_few, printable
+from flagbench import BadData, BadInput, first_few, printable
 from flagbench.files import user_path
 from flagbench.runners.data import cards
 from flagbench.runners.data.row_files import RowFile, check_whole, files_below
@@ -116,35 +116,53 @@ class DataSet:
         return self.groups.get((holds, split)) or self.groups.get((holds, ""), ())
 
 
-def find(folder: Path) -> tuple[DataSet, ...]:
+def refuse(error: BadInput) -> None:
+    """Raise what is wrong with a data set, the first fault of all."""
+    raise error
+
+
+def find(folder: Path, report: Callable[[BadInput], None] = refuse) -> tuple[DataSet, ...]:
     """The data sets of a folder: itself, or those in the folders below it.
 
+    Args:
+        folder: Of the user.
+        report: Takes the fault of each data set that is not recognised, which is left out unless this raises.
+
     Raises:
-        BadData: There is none, or one of them cannot be told.
+        BadData: There is none, or two have one name.
     """
     folder = user_path(folder).resolve()
     if not folder.is_dir():
         raise BadData(f"--data-set {folder}: no such folder; it holds the files of a data set, or folders that do")
     if os.path.lexists(folder / NAME) or _groups(folder):
-        return tuple(_data_sets(folder))
+        return tuple(_data_sets(folder, report))
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     if not below:
         raise BadData(f"--data-set {folder}: {_nothing(folder)}")
-    found = [each for path in below for each in _data_sets(path)]
+    found = [each for path in below for each in _data_sets(path, report)]
     names = [each.name for each in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise BadData(f"--data-set {folder}: two data sets have the name {twice}: give one another name in its {NAME}")
     return tuple(found)
 
 
-def _data_sets(folder: Path) -> Iterator[DataSet]:
+def _data_sets(folder: Path, report: Callable[[BadInput], None]) -> Iterator[DataSet]:
     """The data sets of one folder: one, or one for each subset of a repo of mteb."""
-    subsets = _groups(folder)
-    if not subsets:
-        raise BadData(f"{folder}: {_nothing(folder)}")
-    said = read_task_file(folder)
+    try:
+        subsets = _groups(folder)
+        if not subsets:
+            raise BadData(f"{folder}: {_nothing(folder)}")
+        said = read_task_file(folder)
+    except BadInput as error:
+        report(error)
+        return
     for subset, groups in subsets.items():
-        yield _recognised(folder, subset, groups, said)
+        try:
+            data = _recognised(folder, subset, groups, said)
+        except BadInput as error:
+            report(error)
+        else:
+            yield data
 
 
 def _nothing(folder: Path) -> str:
