@@ -177,7 +177,7 @@ def in_subsets(found: Sequence[Entry], wanted: Sequence[str], hint: str) -> tupl
     known = dict.fromkeys(subset for entry in found for subset in entry.row.subsets)
     for subset in wanted:
         if subset not in known:
-            raise UnknownName("subset", subset, known, f"the tasks chosen have {first_few(known)}; {hint}")
+            raise UnknownName("subset", subset, known, hint)
     return tuple(entry if is_whole(entry.row) else _in_subsets(entry, wanted) for entry in found)
 
 

@@ -70,7 +70,7 @@ def test_subsets_keep_the_order_of_the_task_and_one_of_all_data_stays() -> None:
     with pytest.raises(UnknownName, match=r"unknown subset 'zh'.*; of other, which has en, de$"):
         in_subsets([_OTHER, _PAIRS], ["zh"], "")
     for found in ([_PLAIN], [_PLAIN, _PAIRS]):
-        with pytest.raises(UnknownName, match=r"unknown subset 'nope'.*; the tasks chosen have default.*; see there$"):
+        with pytest.raises(UnknownName, match=r"unknown subset 'nope'.*known: default.*; see there$"):
             in_subsets(found, ["nope"], "see there")
 
 
