@@ -47,7 +47,7 @@ def test_subsets_are_chosen_of_tasks_that_have_some() -> None:
     with pytest.raises(UnknownName) as caught:
         MTEB.select(of_mteb("STS22.v2", subsets=("zhh",)))
     assert str(caught.value).startswith("unknown subset 'zhh'; did you mean zh")
-    assert str(caught.value).endswith(f"; of STS22.v2, which has {', '.join(every)}")
+    assert str(caught.value).endswith("; see flagbench tasks --benchmark mteb")
 
 
 @pytest.mark.parametrize(
