@@ -195,6 +195,18 @@ def test_scores_of_what_another_search_finds(block: int, size: int) -> None:
     assert not beside._waiting
 
 
+def test_the_rest_of_a_piece_comes_before_those_that_wait() -> None:
+    queries, passages = random_weights(2, 5), random_weights(9, 6)
+    wanted, weights = naive_products(queries, passages), matrix(passages)
+    beside = LexicalScores(matrix(queries))
+    for rows in pieces(9, 3):
+        beside.add(weights[rows])
+    for begin, count in ((0, 2), (2, 5), (7, 2)):
+        every = np.tile(np.arange(count), (2, 1))
+        expected = [[its.get(begin + place, 0.0) for place in range(count)] for its in wanted]
+        np.testing.assert_allclose(beside(count, every), expected, rtol=1e-5)
+
+
 # Sums
 
 

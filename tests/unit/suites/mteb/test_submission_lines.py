@@ -339,6 +339,7 @@ def test_all_benchmarks_that_are_complete_are_told_or_else_the_nearest_and_c_mte
         benchmark("MTEB(cmn, v1)", "axyz"),
         benchmark("large", "ab"),
         benchmark("also large", "ab"),
+        benchmark("long", "klmnopqr"),
         SimpleNamespace(name="mean", tasks=[task("b", is_aggregate=True, eval_splits=["dev", "test"])]),
     ]
     monkeypatch.setattr(mteb, "get_benchmarks", lambda: known)
@@ -357,6 +358,7 @@ def test_all_benchmarks_that_are_complete_are_told_or_else_the_nearest_and_c_mte
     assert told("b", splits=("dev",)) == ["also large lacks a of 2"]
     assert told("a", "b", missing=["zh"]) == ["mean"]
     assert told("x") == ["none lacks yz of 3", "MTEB(cmn, v1) lacks ayz of 4"]
+    assert told(*"klmnop", "b", splits=("dev",)) == ["long lacks qr of 8"], "a quarter is less than a half"
     assert told() == []
 
 
