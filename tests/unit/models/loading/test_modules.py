@@ -253,13 +253,13 @@ def test_settings_of_other_modules_are_plain_values(checkpoint: Any) -> None:
     ]
     assert found.spec.truncate_dim == 8
     assert said(found, "modules:", "Dense(use_residual=True)")
+    assert said(found, "dimensions: the first 8")
     files = modules("Dense", "Pooling")
     files["1_Dense/config.json"] = {"in_features": 4, "out_features": 4, "module_input_name": "token_embeddings"}
     files["2_Pooling/config.json"] = {"pooling_mode": "mean"}
     found = detect(checkpoint(BERT, files, path="tokens"), Overrides())
     first = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
     assert json.loads(json.dumps(found.spec.as_dict()))["modules"][0] == {"kind": "Dense", "folder": "1_Dense"} | first
-    assert said(found, "dimensions: the first 8")
 
 
 # Cross-encoders and decoders
