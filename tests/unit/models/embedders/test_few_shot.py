@@ -209,7 +209,7 @@ def test_a_row_without_a_response(tmp_path, name, content):
         ("SciFact.jsonl", b'\n{"query": "one?", "resp', ", line 2, is not JSON "),
         ("SciFact.jsonl", b'{"query": "a", "query": "b"}', ", line 1, has the key 'query' twice"),
         ("SciFact.jsonl", b"[" * 100_000, ", line 1, is nested too deeply"),
-        ("SciFact.jsonl", b"9" * 10_000, ", line 1, is not JSON "),
+        ("SciFact.jsonl", b"9" * 10_000, ", line 1, holds a whole number of more than 4,300 digits"),
         ("SciFact.jsonl", b'["one?", "yes"]\n', ", line 1, is no JSON object"),
         ("SciFact.jsonl", b"null\n", ", line 1, is no JSON object"),
         ("SciFact.jsonl", b"query,response\none?,yes\n", ", line 1, is not JSON "),
