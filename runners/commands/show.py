@@ -19,7 +19,6 @@ from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.kinds import RANKED
 from flagbench.runners.commands.volumes import UNKNOWN, cells, time_cell, times, totals, volumes
-from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.task import splits_line
 from flagbench.runners.terminal import in_units, say
 
@@ -153,6 +152,8 @@ def show_model(model: Model, console: Console) -> None:
 
 def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], request: RunRequest, console: Console) -> None:
     """Print the tasks of a benchmark."""
+    from flagbench.runners.data.snapshots import Snapshots  # which a list of models does without
+
     listing = benchmark.listing(tasks)
     known = volumes(benchmark, tasks, Snapshots(None), request)
     # A benchmark may list its own counts.

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted
-from flagbench.runners.benchmark import Volume
 from flagbench.runners.progress import in_words
 from flagbench.runners.terminal import in_units
 
 if TYPE_CHECKING:
-    from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.benchmark import Benchmark, Volume
     from flagbench.runners.data.snapshots import Snapshots
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.expected import Measured
@@ -25,6 +24,8 @@ def volumes(
     benchmark: Benchmark, tasks: Sequence[Task], snapshots: Snapshots, request: RunRequest
 ) -> dict[str, Volume]:
     """The volume of each task by its name; of one whose files cannot be read nothing is known."""
+    from flagbench.runners.benchmark import Volume
+
     found = {}
     for task in tasks:
         try:

@@ -6,15 +6,16 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.files import read_json
 from flagbench.results.kinds import RANKED
 from flagbench.runners.data import cards
-from flagbench.runners.data.row_files import RowFile, files_below
-from flagbench.runners.data.volume import texts_in
 from flagbench.runners.task import Task
+
+if TYPE_CHECKING:
+    from flagbench.runners.data.row_files import RowFile
 
 _PAIRED = ("BitextMining", "PairClassification", "STS")
 _ALONE = ("Classification", "Clustering", "MultilabelClassification", "Regression")
@@ -66,6 +67,8 @@ def counted_texts(task: Task, folder: Path) -> int | None:
 
 
 def _counted(task: Task, folder: Path) -> int:
+    from flagbench.runners.data.volume import texts_in  # a list of tasks counts no files
+
     texts = 0
     for subset in task.subsets:
         before = "" if subset == "default" else f"{subset}-"
@@ -95,6 +98,8 @@ def _columns(task: Task, files: Sequence[RowFile]) -> Sequence[str]:
 
 def _files(folder: Path, config: str | None, split: str) -> list[RowFile]:
     """The files of a split; where it is the only one of its config, whatever its name, as mteb takes it."""
+    from flagbench.runners.data.row_files import RowFile, files_below
+
     named = cards.files(folder, config) if not config or config in _configs(folder) else {}
     if named:
         patterns = named.get(split) or (next(iter(named.values())) if len(named) == 1 else ())
