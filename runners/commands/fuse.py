@@ -11,7 +11,7 @@ from flagbench import BadInput
 from flagbench.flags import add_flags, given
 from flagbench.runners.arguments import any_path
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.commands.run_files import add_data, add_naming
+from flagbench.runners.commands.run_files import add_data, add_naming, run_rankings
 
 if TYPE_CHECKING:
     from flagbench.results.runs import Run
@@ -52,12 +52,9 @@ def add_fuse(parser: Parser, arguments: Sequence[str]) -> None:
 
 def _fuse(options: argparse.Namespace) -> int:
     from flagbench.results.runs import find_run, labelled
-    from flagbench.runners.commands.evaluate import run_requests
-    from flagbench.runners.commands.selection import selection_of
     from flagbench.runners.rankings.kept_runs import FusedRuns
     from flagbench.runners.rankings.options import FusionOptions
     from flagbench.runners.registry import find_benchmark
-    from flagbench.runners.request import RunRequest
 
     how = FusionOptions(**given(options, FusionOptions))
     how.check(len(options.runs))
@@ -65,17 +62,8 @@ def _fuse(options: argparse.Namespace) -> int:
     _check_runs(runs, options.benchmark)
     benchmark = find_benchmark(options.benchmark)
     fusion = FusedRuns(runs, how, benchmark.kept_rankings, options.model_name or "")
-    request = RunRequest(
-        model="",
-        **selection_of(options) | {"tasks": fusion.tasks(options.tasks)},
-        mini=options.mini,
-        data=options.data,
-        output=options.output,
-        overwrite=options.overwrite,
-        save_predictions=True,
-        rankings=fusion,
-    )
-    return run_requests(lambda: [request], f"the fusion of {len(runs)} runs on {options.benchmark}")
+    subject = f"the fusion of {len(runs)} runs on {options.benchmark}"
+    return run_rankings(options, fusion, fusion.tasks(options.tasks), subject)
 
 
 def _check_runs(runs: Sequence[Run], benchmark: str) -> None:

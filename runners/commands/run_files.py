@@ -13,6 +13,7 @@ from flagbench.runners.commands.parser import Parser
 
 if TYPE_CHECKING:
     from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.rankings.model import RankingsSource
 
 
 def add_run_file_score(parser: Parser, arguments: Sequence[str], benchmark: Benchmark) -> None:
@@ -94,19 +95,33 @@ def _examples(benchmark: Benchmark) -> str:
 
 
 def _score(options: argparse.Namespace) -> int:
+    from flagbench.runners.rankings.sources import RunFiles
+
+    rankings = RunFiles(options.path, options.model_name or "")
+    return run_rankings(options, rankings, options.tasks, f"{options.path} on {options.benchmark}")
+
+
+def run_rankings(options: argparse.Namespace, rankings: RankingsSource, tasks: Sequence[str], subject: str) -> int:
+    """Score rankings as those of a model are, and keep them; returns the exit code.
+
+    Args:
+        options: Of a command that has the flags of this module and those that choose tasks.
+        rankings: Where they are from.
+        tasks: Names of the tasks, all of them where there are none.
+        subject: What is scored on what, for a line.
+    """
     from flagbench.runners.commands.evaluate import run_requests
     from flagbench.runners.commands.selection import selection_of
-    from flagbench.runners.rankings.sources import RunFiles
     from flagbench.runners.request import RunRequest
 
     request = RunRequest(
         model="",
-        **selection_of(options),
+        **selection_of(options) | {"tasks": tasks},
         mini=options.mini,
         data=options.data,
         output=options.output,
         overwrite=options.overwrite,
         save_predictions=True,
-        rankings=RunFiles(options.path, options.model_name or ""),
+        rankings=rankings,
     )
-    return run_requests(lambda: [request], f"{options.path} on {options.benchmark}")
+    return run_requests(lambda: [request], subject)
