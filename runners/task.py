@@ -28,6 +28,7 @@ class Task:
         group: ``core`` for the tasks of the average, or the name of an extra group.
         subsets: Language subsets; ``default`` for a monolingual task.
         modalities: What its inputs have.
+        texts: Texts of the scored splits, where the row says; no setting that a result depends on.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Task:
     group: str
     subsets: tuple[str, ...] = ("default",)
     modalities: tuple[Modality, ...] = ("text",)
+    texts: int | None = None
 
 
 def read_rows(path: Path, table: str, row: type[R], names: Sequence[str]) -> tuple[R, ...]:

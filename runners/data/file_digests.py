@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -23,6 +22,7 @@ from flagbench.results.identity import settings_digest
 from flagbench.runners.request import cache_folder
 
 if TYPE_CHECKING:
+    import sqlite3
     from io import BufferedReader
 
 DATABASE = "file-digests.sqlite"
@@ -108,6 +108,8 @@ def _read(path: Path) -> str:
 
 def _with_database(use: Callable[[sqlite3.Connection], str | None]) -> str | None:
     """Use the database; without one, such as where there is no home or it is damaged, files are read each time."""
+    import sqlite3  # which a list of tasks does without
+
     try:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from flagbench.cmteb import crosslingual
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.runners.mteb.bridge import quiet
+from flagbench.runners.mteb.volume import published_texts
 from flagbench.runners.task import Task
 from tests.conftest import MINI
 
@@ -118,6 +120,17 @@ def test_a_crosslingual_task_is_as_its_class_says(row: Task) -> None:
 
 def test_every_crosslingual_class_has_a_row() -> None:
     assert set(crosslingual.TASKS) == {row.name for row in _group("crosslingual")}
+
+
+@pytest.mark.parametrize("row", _TASKS.values(), ids=_TASKS)
+def test_the_texts_of_a_task_are_as_many_as_mteb_publishes(row: Task) -> None:
+    assert row.texts == published_texts(row)
+
+
+def test_how_many_texts_there_are_is_no_setting_of_a_result() -> None:
+    row = _TASKS["STSB"]
+    assert row.texts == 2 * 1_361
+    assert CMTEB.settings(row) == CMTEB.settings(replace(row, texts=None))
 
 
 def _mini_tasks() -> list[Task]:
