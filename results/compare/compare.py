@@ -95,7 +95,7 @@ class Comparison:
         runs: The others are compared with the first.
         lines: The tasks, in the order in which the runs name them.
         averages: Of each task type, where there are several, those that all runs record (over the data sets of a
-            folder), and of all.
+            folder), and last of all.
         tallies: Tasks won, tied and lost against the first run, for each run.
         seed: Of the tests.
     """
@@ -257,8 +257,11 @@ def _averages(lines: Sequence[Line], runs: Sequence[Run]) -> Iterator[Average]:
     shared = [line for line in lines if all(cell.whole is not None for cell in line.cells)]
     kinds = list(dict.fromkeys(line.kind for line in shared))
     groups = {f"{kind} mean": [line for line in shared if line.kind == kind] for kind in kinds if len(kinds) > 1}
-    groups |= _recorded(shared, runs)
-    for label, its in {**groups, "average": shared}.items():
+    recorded = dict(_recorded(shared, runs))
+    # One that the runs record and that is over all of them is the average of the comparison, under its own name.
+    whole = next((label for label, its in recorded.items() if len(its) == len(shared)), "average")
+    groups |= {label: its for label, its in recorded.items() if label != whole}
+    for label, its in {**groups, whole: shared}.items():
         first, *others = (_mean(its, at, run) for at, run in enumerate(runs))
         deltas = (None if first is None or score is None else score - first for score in others)
         yield Average(label, len(its), (first, *others), (None, *deltas))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -79,11 +79,18 @@ def _definition(name: str) -> Definition:
         return Definition(
             name,
             name,
-            tuple({entry.row.name: entry for its in made.values() for entry in its}.values()),
+            _in_order(entry for its in made.values() for entry in its),
             (f"{hidden} tasks whose data is not public are left out, as on its leaderboard",) if hidden else (),
             averages=_averages(benchmark, tasks, aggregates),
             aggregates=aggregates,
         )
+
+
+def _in_order(found: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Each entry once: types as the benchmark first has them, the tasks of a type by name."""
+    by_name = {entry.row.name: entry for entry in found}
+    kinds = list(dict.fromkeys(entry.row.kind for entry in by_name.values()))
+    return tuple(sorted(by_name.values(), key=lambda entry: (kinds.index(entry.row.kind), entry.row.name.lower())))
 
 
 def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages) -> Averages:

@@ -42,6 +42,16 @@ def test_a_run_has_the_mean_of_its_data_sets_when_all_are_there() -> None:
     assert [mean.label for mean in officials(without, {})] == ["own Mean"]
 
 
+def test_a_comparison_has_the_mean_of_its_data_sets_once() -> None:
+    """Under its own name where it is over all that is shared; else beside the average of all."""
+    two = [run(name, of("a", at, "a", "b"), of("b", at, "a", "b")) for name, at in (("one", 0.2), ("two", 0.4))]
+    assert [(each.label, each.tasks) for each in side_by_side(two).averages] == [("Mean", 2)]
+    more = [
+        run(name, of("a", at, "a", "b"), of("b", at, "a", "b"), scored("c", at)) for name, at in (("x", 0.2), ("y", 0.4))
+    ]
+    assert [(each.label, each.tasks) for each in side_by_side(more).averages] == [("Mean", 2), ("average", 3)]
+
+
 def test_sets_of_two_folders_have_a_mean_and_a_board_each() -> None:
     """A data set that is called as a published task is on no board of that task's benchmark."""
     runs = [
