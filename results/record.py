@@ -182,6 +182,11 @@ class RunRecord:
     reranker: Mapping[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def model_at(self) -> str:
+        """The model and its revision, for people; rankings that were given have none."""
+        return self.model if self.spec.get("ability") == "replay" else f"{self.model} at {self.revision}"
+
     def to_json(self) -> str:
         """Text of the file."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=2, allow_nan=False) + "\n"

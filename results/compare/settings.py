@@ -15,7 +15,27 @@ from flagbench.results.record import RunRecord, TaskRecord
 _WHO = frozenset({"name", "revision", "family", "licence"})
 """They name a model, and set nothing."""
 
-_WORDS = {"query_max_length": "query max length", "passage_max_length": "passage max length", "symmetric": "text"}
+_WORDS = {
+    "query_max_length": "query max length",
+    "passage_max_length": "passage max length",
+    "symmetric": "text",
+    "ability": "kind of model",
+}
+_KINDS = {
+    "encode": "embedding model",
+    "score": "reranker",
+    "search": "search without vectors",
+    "generate": "generative model",
+    "replay": "given rankings",
+}
+"""Abilities, as people call models that have them."""
+
+_RANKINGS = {"run-file": "a run file", "fusion": "fused rankings"}
+"""Adapters of given rankings."""
+
+_WITHOUT_VECTORS = ("search", "replay")
+"""Abilities whose models have no other setting in common with models of other kinds."""
+
 _BOTH = ("query_max_length", "passage_max_length")
 _FULL = {"store": "full precision", "profile": "full"}
 """What the absence of a setting means."""
@@ -153,6 +173,17 @@ def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
     if _same(before, after) or not (isinstance(before, Mapping) and isinstance(after, Mapping)):
         return
     one, other = ({key: value for key, value in each.items() if key not in _WHO} for each in (before, after))
+    kinds = [each.get("ability") for each in (one, other)]
+    if None not in kinds and kinds[0] != kinds[1]:
+        first, second = (_KINDS.get(str(kind), _value(kind)) for kind in kinds)
+        yield f"{whose}{_WORDS['ability']} {first} → {second}"
+        if any(kind in _WITHOUT_VECTORS for kind in kinds):
+            return
+        one, other = (_without(each, ("ability",)) for each in (one, other))
+    if kinds == ["replay", "replay"]:
+        one, other = (
+            {**each, "adapter": _RANKINGS.get(str(each.get("adapter")), each.get("adapter"))} for each in (one, other)
+        )
     if one.get("adapter") != other.get("adapter"):  # each has settings of its own, which the other has no use for
         shared = one.keys() & other.keys()
         one, other = ({key: value for key, value in each.items() if key in shared} for each in (one, other))

@@ -103,7 +103,7 @@ def notes(report: Report) -> list[str]:
             f"({report.tests}), level {report.rules.alpha:g}, seed {report.seed}"
         )
     for whose, run in (("baseline", report.baseline), ("candidate", report.candidate)):
-        lines.append(f"{whose}: {printable(f'{run.record.model} at {run.record.revision}, {run.folder}')}")
+        lines.append(f"{whose}: {printable(f'{run.record.model_at}, {run.folder}')}")
     return lines
 
 

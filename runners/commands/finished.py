@@ -75,7 +75,7 @@ def _show_run(run: Run, title: str, tasks: Sequence[Row], averages: Sequence[Row
     from flagbench.results.table import render
 
     record = run.record
-    say(out, f"{record.model} at {record.revision}")
+    say(out, record.model_at)
     for line in record.evidence:
         say(out, f"  {line}")
     out.print(render(title, {record.model: (tasks, averages)}))

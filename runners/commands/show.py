@@ -44,7 +44,9 @@ _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 def show_start(plan: Plan, console: Console) -> None:
     """Print the model and its effective settings, before the first task."""
     spec = plan.model.spec
-    say(console, f"{spec.name} at {spec.revision} on {plan.device}: {settings_line(spec)}")
+    # Rankings that were given have no revision, and are on no device.
+    at = "" if spec.ability == "replay" else f" at {spec.revision} on {plan.device}"
+    say(console, f"{spec.name}{at}: {settings_line(spec)}")
     for line in plan.model.evidence:
         say(console, f"  {line}")
     if plan.reranker:
