@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
@@ -34,6 +34,9 @@ from flagbench.runners.store.keys import as_keys, first_of_each, keys_of
 # the processor some seconds of a small model; on a GPU enough for several full forward passes.
 _CHUNK_CPU = (1_024, 65_536)
 _CHUNK_GPU = (16_384, 2_097_152)
+
+_TEXTS: Mapping[Role, str] = {"query": "query texts", "passage": "passage texts", "symmetric": "texts"}
+"""Inputs by their role, in the name of a stage."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -96,6 +99,7 @@ class TextEncoder:
         self.dimension: int | None = None
         self._progress = progress
         self._cache = cache
+        self._symmetric = 0
 
     def encode(self, texts: Sequence[Input], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
         """Dense vectors of inputs, ``float32[n, d]`` in their order; see ``encode_parts``."""
@@ -192,7 +196,7 @@ class TextEncoder:
         missing = np.arange(len(texts))
         keys = keys_of(texts) if cached and keys is None else keys
         if cached and keys is not None:
-            self._progress.stage(f"reading {role} texts that are kept", len(texts))
+            self._progress.stage(f"reading {_TEXTS[role]} that are kept", len(texts))
             for rows, embeddings in clock.timing(cached.read(keys, wanted)):
                 if embeddings is None:
                     missing = rows
@@ -206,7 +210,7 @@ class TextEncoder:
         lanes = _lanes(self.adapter) if len(missing) else 1
         if len(missing):
             work = work_of(costs, self.adapter.spec.max_length(role))
-            self._progress.stage(f"encoding {role} texts", len(missing), float(work.sum()))
+            self._progress.stage(self._stage(role), len(missing), float(work.sum()))
         told: dict[int, ChunkProgress] = {}
 
         def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
@@ -221,6 +225,13 @@ class TextEncoder:
             self.counts.encoded += len(chunk)
             told.pop(int(chunk[0])).finish()
             yield chunk, embeddings
+
+    def _stage(self, role: Role) -> str:
+        """What a stage is called; those of texts of one role, such as the two columns of pairs, are numbered."""
+        if role != "symmetric":
+            return f"encoding {_TEXTS[role]}"
+        self._symmetric += 1
+        return f"encoding {_TEXTS[role]}" + (f", part {self._symmetric}" if self._symmetric > 1 else "")
 
     def _prepared(
         self, texts: Sequence[Input], role: Role, instruction: str, wanted: Wanted

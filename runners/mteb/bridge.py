@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -82,6 +82,7 @@ class SearchBridge:
         retriever: What searches, and what it knows of the last search.
         queries: Ids of all queries by split and subset, of which mteb hands on those with labels; rankings that were
             made before may have others.
+        labels: What gives the labels of the queries of a split and subset; None where they are not known.
         title_separator: What stands between a passage's title and its text.
     """
 
@@ -92,6 +93,7 @@ class SearchBridge:
         self.mteb_model_meta = model_meta(evaluated.adapter.spec, reranker.spec if reranker else None)
         self.retriever = retriever
         self.queries: Mapping[tuple[str, str], Sequence[str]] = {}
+        self.labels: Callable[[str, str], Mapping[str, Mapping[str, float]]] | None = None
         self._corpus: Any = None
 
     def index(self, corpus: Any, **_: Any) -> None:
@@ -137,7 +139,8 @@ class SearchBridge:
         else:
             language = _language(task_metadata, hf_subset)
             run = self.retriever.retrieve(task, query_texts, passages, top_ranked, top_k=top_k, language=language)
-        self.retriever.note_empty((hf_split, hf_subset), run, query_texts.ids)
+        labels = self.labels(hf_split, hf_subset) if self.labels else None
+        self.retriever.note_empty((hf_split, hf_subset), run, query_texts.ids, labels)
         return self.retriever.rerank(task, run, query_texts, passages, below="kept")
 
 

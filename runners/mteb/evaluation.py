@@ -52,6 +52,7 @@ def evaluate(
     encoder, bridge = _bridge(evaluated, progress)
     if isinstance(bridge, SearchBridge):
         bridge.title_separator = title_separator
+        bridge.labels = lambda split, subset: task.dataset[subset][split]["relevant_docs"]
         if bridge.retriever.replays:
             bridge.queries = _query_ids(task)
     timer, started = TimingStack(), time.perf_counter()

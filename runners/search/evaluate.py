@@ -182,7 +182,9 @@ def evaluate(data: RetrievalData, scoring: Scoring, evaluated: EvaluatedModel, p
         notes = [*_fill_empty(run, data.passages.ids, scoring.top_k)]
     else:
         for split, part in data.parts.items():
-            retriever.note_empty((split, _SUBSET), run, [f"{split}/{query_id}" for query_id in part.queries.ids])
+            names = [f"{split}/{query_id}" for query_id in part.queries.ids]
+            labels = {f"{split}/{query_id}": its for query_id, its in part.qrels.items()} if part.qrels else None
+            retriever.note_empty((split, _SUBSET), run, names, labels)
         notes = retriever.notes
     stages = [(False, run)]
     rerank_seconds = 0.0

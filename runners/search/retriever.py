@@ -104,15 +104,26 @@ class Retriever:
             self.notes.append(f"{where}: {counted(len(left_out), 'ranking')} of queries without labels left out")
         return {query_id: dict(islice(made.get(query_id, {}).items(), top_k)) for query_id in query_ids}
 
-    def note_empty(self, part: tuple[str, str], run: Run, query_ids: Sequence[str]) -> None:
+    def note_empty(
+        self,
+        part: tuple[str, str],
+        run: Run,
+        query_ids: Sequence[str],
+        labels: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
         """Note how many queries have no results, where these are not filled up.
 
         Args:
             part: Split and subset.
             run: Rankings, of other queries too.
             query_ids: Of all queries that are scored.
+            labels: Grades of passages per query: one without any above 0 has nothing to find, and is not counted.
+                None where they are not known.
         """
-        if lacking := sum(not run[query_id] for query_id in query_ids):
+        empty = [query_id for query_id in query_ids if not run[query_id]]
+        if labels is not None:
+            empty = [query_id for query_id in empty if any(grade > 0 for grade in labels.get(query_id, {}).values())]
+        if lacking := len(empty):
             self.notes.append(
                 f"{'/'.join(part)}: {lacking:,} of {len(query_ids):,} queries have no results and count 0"
             )

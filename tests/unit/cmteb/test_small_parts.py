@@ -52,7 +52,7 @@ class _Asked:
         self.calls.append((task, queries, passages, candidates, top_k, language))
         return {"q": {"d": 0.5}}
 
-    def note_empty(self, part: Any, run: Any, query_ids: Any) -> None:
+    def note_empty(self, part: Any, run: Any, query_ids: Any, labels: Any) -> None:
         self.calls.append((part, run, query_ids))
 
     def rerank(self, task: Any, run: Any, queries: Any, passages: Any, *, below: str) -> Any:

@@ -304,7 +304,16 @@ def test_a_server_takes_no_prefill_and_gives_no_probabilities(serve):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"concurrency": 0}, {"attempts": 0}, {"timeout": 0}, {"timeout": float("nan")}, {"per_minute": -1}]
+    "bad",
+    [
+        {"concurrency": 0},
+        {"attempts": 0},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"per_minute": -1},
+        {"per_minute": float("nan")},
+        {"per_minute": float("inf")},
+    ],
 )
 def test_manners_are_checked(bad):
     with pytest.raises(BadInput, match=next(iter(bad))):

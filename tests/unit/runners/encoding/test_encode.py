@@ -241,3 +241,12 @@ def test_a_weight_that_is_not_finite_is_a_model_fault_where_weights_are_asked_fo
     with pytest.raises(ModelFault, match=r"1 of 3 texts \(first: 'broken'\)"):
         encoder.encode_parts(["fine", "broken", ""], role="query", parts=Weights.parts)
     assert np.array_equal(encoder.encode(["broken"], role="query"), truth(["broken"]))
+
+
+def test_the_columns_of_pairs_are_stages_of_their_own():
+    progress = Counting()
+    encoder = TextEncoder(FakeEncoder(SPEC), progress)
+    for texts in (["a", "b"], ["c"]):
+        encoder.encode(texts, role="symmetric")
+    encoder.encode(["d"], role="query")
+    assert progress.stages == [("encoding texts", 2), ("encoding texts, part 2", 1), ("encoding query texts", 1)]

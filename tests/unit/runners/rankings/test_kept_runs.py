@@ -122,14 +122,16 @@ def test_the_digest_is_of_what_is_ranked_and_not_of_its_order() -> None:
     assert len({digest, *(each.digest for each in others)}) == 1 + len(others)
 
 
-def replayed(top_k: int = 9, queries: Sequence[str] = ("q1", "q2", "q3"), **more: Any) -> tuple[Any, list[str]]:
+def replayed(
+    top_k: int = 9, queries: Sequence[str] = ("q1", "q2", "q3"), labels: Any = None, **more: Any
+) -> tuple[Any, list[str]]:
     hits = {**HITS, "q9": {"d1": 1.0}}
     fused = {"org/whole": {("dev", "zh"): {"q1", "q2", "q3"}}, "org/few": {("dev", "zh"): {"q1", "q9"}}}
     adapter = ranked_model("local/run", "run-file", {"A": rankings(hits, fused=fused)}, ()).load()
     retriever = Retriever.of(EvaluatedModel(adapter), Silent())  # type: ignore[arg-type]
     assert retriever.replays
     made = retriever.replay(("A", "dev", "zh"), queries, ["d1", "d2", "d3"], top_k=top_k, **more)
-    retriever.note_empty(("dev", "zh"), made, queries)
+    retriever.note_empty(("dev", "zh"), made, queries, labels)
     return {query: list(found.items()) for query, found in made.items()}, retriever.notes
 
 
@@ -141,6 +143,9 @@ def test_what_was_ranked_before_is_cut_and_what_lacks_or_is_too_much_is_said() -
         "dev/zh: 1 ranking of queries without labels left out",
         "dev/zh: 1 of 3 queries have no results and count 0",
     ]
+    # A query that no passage is relevant to has nothing to find.
+    for labels, said in (({"q3": {"d1": 1}}, 1), ({"q3": {"d1": 0}}, 0), ({}, 0)):
+        assert len(replayed(unjudged=["q9"], labels=labels)[1]) == 2 + said
     found, notes = replayed(2, ("q1", "q2"), unjudged=["q9"])
     assert (found, notes[2:]) == ({"q1": [("d3", 9.0), ("d2", 2.0)], "q2": [("d2", 1.0)]}, [])
     with pytest.raises(BadData, match=r"run\.trec has query ids that are not in A \(dev\): 1 of 3, such as 'q9'"):
