@@ -71,10 +71,15 @@ def seconds(text: str) -> float:
     return value
 
 
-def add_run_argument(command: argparse.ArgumentParser) -> None:
-    """Add the run that a command reads to a parser, as ``options.path``."""
+def add_run_argument(command: argparse.ArgumentParser, *, several: str = "with one run") -> None:
+    """Add the run that a command reads to a parser, as ``options.path``.
+
+    Args:
+        command: The parser.
+        several: Which output folders it takes.
+    """
     command.add_argument(
-        "path", type=any_path, metavar="RUN", help="run.json, the folder of a run, or an --output folder with one run"
+        "path", type=any_path, metavar="RUN", help=f"run.json, the folder of a run, or an --output folder {several}"
     )
 
 

@@ -246,7 +246,8 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
         for request in requests():
             plans.append(plan.resolve(request))
             _check_different(plans)
-        show(f"getting ready to score: {subject}")
+        if any(map(unfinished, plans)):
+            show(f"getting ready to score: {subject}")
         import_ahead(plans)
     out, err = console(), console(stderr=True)
     columns: dict[str, tuple[list[Row], list[Row]]] = {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flagbench.runners.arguments import add_run_argument
-from flagbench.runners.terminal import console, encodable, say
+from flagbench.runners.terminal import WIDE, console, encodable, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from flagbench.results.table import Row
 
 _HEADINGS = ("task", "type", "score", "note")
+_RUN_HEADINGS = ("model", "revision", "benchmark", "tasks", "finished", "folder")
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench show``."""
-    add_run_argument(parser)
+    add_run_argument(parser, several="(several runs in it are listed)")
     parser.add_argument("--task", metavar="NAME", help="task to show with all that is recorded of it (default: all)")
     parser.add_argument(
         "--format",
@@ -34,9 +36,13 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from flagbench.results.runs import find_run
+    from flagbench.results.runs import find_run, find_runs
 
-    run = find_run(options.path)
+    runs = find_runs(options.path)
+    if len(runs) > 1 and not options.task:
+        _list(runs, options.format)
+        return 0
+    run = find_run(options.path) if len(runs) > 1 else runs[0]
     if options.task:
         _show_task(_task_of(run, options.task), options.format)
         return 0
@@ -46,6 +52,38 @@ def _show(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write(encodable(_WRITTEN[options.format](run, [*tasks, *averages])))
     return 0
+
+
+def _list(runs: Sequence[Run], format_: str) -> None:
+    """Print which runs there are, the one that finished last first."""
+    rows = sorted((_cells(run) for run in runs), key=lambda row: str(row[4]), reverse=True)
+    if format_ == "json":
+        import json
+
+        values = [dict(zip(_RUN_HEADINGS, row, strict=True)) for row in rows]
+        sys.stdout.write(encodable(json.dumps(values, ensure_ascii=False, indent=2) + "\n"))
+        return
+    texts = [[str(cell) for cell in row] for row in rows]
+    if format_ != "table":
+        sys.stdout.write(encodable((_csv if format_ == "csv" else _markdown)(_RUN_HEADINGS, texts)))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{len(rows)} runs", title_justify="left")
+    for name in _RUN_HEADINGS:
+        table.add_column(name, overflow="fold")
+    for row in texts:
+        table.add_row(*map(Text, [row[0], row[1][:8], *row[2:]]))
+    out = console(width=WIDE)
+    out.print(table)
+    say(out, f"then: flagbench show {shlex.quote(texts[0][5])}")
+
+
+def _cells(run: Run) -> tuple[str, str, str, int, str, str]:
+    record = run.record
+    finished = max((task.finished or "" for task in record.tasks.values()), default="")
+    return record.model, record.revision, record.benchmark, len(record.tasks), finished, str(run.folder)
 
 
 def _rows(run: Run) -> tuple[list[Row], list[Row], str]:

@@ -14,7 +14,10 @@ _ERASED = "\r\x1b[2K"
 
 @contextmanager
 def notice(text: str) -> Iterator[Callable[[str], None]]:
-    """Show a line on the error stream while it lasts, and none of it afterwards; nothing where that is no terminal.
+    """Show a line on the error stream while it lasts, and none of it afterwards.
+
+    Where that is no terminal only what is done next is a line, which stays: until then bad input ends the command, in the
+    one line that says why.
 
     Args:
         text: What is done first.
@@ -23,7 +26,7 @@ def notice(text: str) -> Iterator[Callable[[str], None]]:
         Replaces the line by what is done next.
     """
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield lambda line: print(printable(line), file=sys.stderr, flush=True)
         return
 
     def show(line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,27 @@ def test_scores_for_programs(run: tuple[Path, str]) -> None:
     lines = here("show", output, "--format", "markdown").stdout.splitlines()
     assert lines[:2] == ["| task | type | score | note |", "| --- | --- | --- | --- |"]
     assert f"| STSB | STS | {100 * scores['STSB']:.2f} | not the official data |" in lines
+
+
+def test_several_runs_in_a_folder_are_listed(run: tuple[Path, str], tmp_path: Path) -> None:
+    """The last one first, with the command that shows it; a task of several is of none."""
+    output, _ = run
+    for name, finished in (("old", "2001-01-01T00:00:00+00:00"), ("new", "2031-01-01T00:00:00+00:00")):
+        shutil.copytree(output, tmp_path / name)
+        path = next((tmp_path / name).rglob("run.json"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        for task in values["tasks"].values():
+            task["finished"] = finished
+        path.write_text(json.dumps(values), encoding="utf-8")
+    runs = json.loads(here("show", tmp_path, "--format", "json").stdout)
+    assert [Path(each["folder"]).relative_to(tmp_path).parts[0] for each in runs] == ["new", "old"]
+    assert [(each["model"], each["benchmark"], each["tasks"]) for each in runs] == 2 * [("flagbench/random", "cmteb", 3)]
+    printed = here("show", tmp_path).stdout
+    assert printed.startswith("2 runs")
+    assert f"then: flagbench show {runs[0]['folder']}" in printed
+    assert len(list(csv.reader(io.StringIO(here("show", tmp_path, "--format", "csv").stdout)))) == 3
+    assert len(here("show", tmp_path, "--format", "markdown").stdout.splitlines()) == 4
+    assert "holds 2 runs" in one_line(here("show", tmp_path, "--task", "STSB"))
 
 
 def test_all_that_is_recorded_of_a_task(run: tuple[Path, str]) -> None:

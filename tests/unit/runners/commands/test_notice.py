@@ -50,7 +50,8 @@ def test_it_has_one_line_and_moves_no_cursor(terminal: _Terminal) -> None:
         assert terminal.shown.startswith("a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}ccc")
 
 
-def test_elsewhere_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_elsewhere_what_is_done_next_stays(capsys: pytest.CaptureFixture[str]) -> None:
     with notice("looking") as show:
-        show("getting ready")
-    assert capsys.readouterr() == ("", "")
+        assert capsys.readouterr() == ("", "")
+        show("getting\x1b ready")
+    assert capsys.readouterr() == ("", "getting\N{REPLACEMENT CHARACTER} ready\n")
