@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -23,6 +25,12 @@ PASSAGES = 5
 CHARACTERS = 600
 """Characters of a text that are shown."""
 
+PICTURE_BYTES = 6_144
+"""Bytes of a picture, at most."""
+
+_PICTURE = re.compile(rf"/9j/[A-Za-z0-9+/]{{1,{4 * PICTURE_BYTES // 3}}}={{0,2}}")
+"""A JPEG of so many bytes, in Base64."""
+
 
 @dataclass(frozen=True)
 class Passage:
@@ -34,6 +42,7 @@ class Passage:
         rank: Place in the ranking, from 1; None where it was not found.
         score: The model's; None where it was not found.
         relevance: Its grade in the qrels; 0 for a passage that is not relevant.
+        picture: Name of the picture of its first image; empty for none.
     """
 
     __pydantic_config__ = CLOSED
@@ -43,6 +52,7 @@ class Passage:
     rank: Count | None
     score: Finite | None
     relevance: Grade
+    picture: Text = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class Example:
         value: Its value of the metric.
         found: The first passages of the ranking.
         relevant: Relevant passages, the best grades first.
+        picture: Name of the picture of its first image; empty for none.
     """
 
     __pydantic_config__ = CLOSED
@@ -68,6 +79,7 @@ class Example:
     value: Number
     found: Sequence[Passage]
     relevant: Sequence[Passage]
+    picture: Text = ""
 
 
 @dataclass(frozen=True)
@@ -78,11 +90,13 @@ class Examples:
         task: Name.
         metric: The metric that the values are of.
         queries: Up to ``COUNT``.
+        pictures: Small JPEGs in Base64, by their names.
     """
 
     task: str
     metric: str
     queries: Sequence[Example]
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def file(task: str) -> str:
@@ -91,7 +105,7 @@ class Examples:
 
     def to_json(self) -> str:
         """Text of the file."""
-        document = {"schema_version": SCHEMA_VERSION} | asdict(self)
+        document = {"schema_version": SCHEMA_VERSION} | _without_none(asdict(self))
         return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -99,7 +113,7 @@ class Examples:
         """Read the text of a file.
 
         Raises:
-            ValueError: It is no such file, or one of a later version.
+            ValueError: It is no such file, or one of a later version. A picture that is no small JPEG is left out.
         """
         document = current(text, {})
         try:
@@ -110,7 +124,10 @@ class Examples:
             Example(**query | {part: [Passage(**each) for each in query[part]] for part in ("found", "relevant")})
             for query in document["queries"]
         ]
-        return cls(document["task"], document["metric"], queries)
+        pictures = {
+            name: picture for name, picture in document.get("pictures", {}).items() if _PICTURE.fullmatch(picture)
+        }
+        return cls(document["task"], document["metric"], queries, pictures)
 
 
 class _File(TypedDict):
@@ -118,6 +135,18 @@ class _File(TypedDict):
     task: Text
     metric: Text
     queries: Sequence[Example]
+    pictures: NotRequired[Mapping[Text, Text]]
+
+
+def _without_none(document: dict[str, Any]) -> dict[str, Any]:
+    """The document of a file, without fields about pictures where there are none."""
+    if not document["pictures"]:
+        del document["pictures"]
+    for query in document["queries"]:
+        for each in (query, *query["found"], *query["relevant"]):
+            if not each["picture"]:
+                del each["picture"]
+    return document
 
 
 def beginning(text: str) -> str:

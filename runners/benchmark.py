@@ -214,7 +214,7 @@ class Benchmark(ABC):
         return Listing(headings, [_cells(task) for task in tasks])
 
     def settings(self, task: Task) -> Mapping[str, Any]:
-        """Settings of the task that move its score, as plain values; by default the whole row, without how much there is of it."""
+        """Settings of the task that move its score, as plain values; by default the row without its number of texts."""
         return {name: value for name, value in asdict(task).items() if name != "texts"}
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:

@@ -56,10 +56,13 @@ class RateLimit:
     largest_reply: int = 4 * MIB
 
     def __post_init__(self) -> None:
-        if min(self.concurrency, self.attempts, self.timeouts, self.largest_reply) < 1 or not 0 <= self.per_minute < math.inf:
+        if (
+            min(self.concurrency, self.attempts, self.timeouts, self.largest_reply) < 1
+            or not 0 <= self.per_minute < math.inf
+        ):
             raise BadInput(
-                f"{self}: concurrency, attempts, timeouts and largest_reply are at least 1, per_minute a number that is "
-                "not below 0"
+                f"{self}: concurrency, attempts, timeouts and largest_reply are at least 1, per_minute 0 or a "
+                "number above it"
             )
         if not (self.timeout > 0 and self.body_timeout > 0):
             raise BadInput(f"{self}: timeout and body_timeout are above 0")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -15,10 +15,11 @@ ROOM = 900_000
 """Bytes that all worst queries of a page may take."""
 
 _STEPS = ((20, 5, 600), (20, 5, 300), (10, 5, 300), (10, 5, 160), (5, 5, 160), (5, 3, 120), (3, 3, 80))
-"""Queries of a task, passages of each (found, and relevant), characters of a text: the first that fits is taken."""
+"""Queries of a task, passages of each (found, and relevant), characters of a text: the first that fits is taken, with
+pictures, else the first that does without them."""
 
-_AROUND_QUERY, _AROUND_PASSAGE = 420, 130
-"""Bytes of the page around their texts."""
+_AROUND_QUERY, _AROUND_PASSAGE, _AROUND_PICTURE = 420, 130, 70
+"""Bytes of the page around their texts and data."""
 
 _MOST_FILES = 200
 """Files of more tasks than these do not fit at any step."""
@@ -33,12 +34,14 @@ class Worst:
         queries: Worst first.
         kept: How many the file has.
         file: Where it lies in the folder of the run.
+        pictures: JPEGs in Base64 of what is shown, by their names; none where they do not fit.
     """
 
     metric: str
     queries: Sequence[Example]
     kept: int
     file: str
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
 
 def worst(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Worst]:
@@ -64,14 +67,17 @@ def worst(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Worst]
     if len(named) > _MOST_FILES:
         return {(at, task): Worst("", (), 0, Examples.file(task)) for at, task in named}
     read = {(at, task): _read(runs[at], task) for at, task in named}
-    for step in _STEPS:
-        fitted = {key: [_shortened(query, step) for query in its.queries[: step[0]]] for key, its in read.items()}
-        if sum(_size(query) for queries in fitted.values() for query in queries) <= room:
+    fitted: dict[tuple[int, str], list[Example]] = {key: [] for key in read}
+    pictures: dict[tuple[int, str], Mapping[str, str]] = {key: {} for key in read}
+    for step, seen in _attempts(read.values()):
+        tried = {key: [_shortened(query, step) for query in its.queries[: step[0]]] for key, its in read.items()}
+        shown = {key: its.pictures if seen else {} for key, its in read.items()}
+        if sum(_size(query, shown[key]) for key, queries in tried.items() for query in queries) <= room:
+            fitted, pictures = tried, shown
             break
-    else:
-        fitted = {key: [] for key in read}
     return {
-        key: Worst(its.metric, tuple(fitted[key]), len(its.queries), Examples.file(key[1])) for key, its in read.items()
+        key: Worst(its.metric, tuple(fitted[key]), len(its.queries), Examples.file(key[1]), pictures[key])
+        for key, its in read.items()
     }
 
 
@@ -113,11 +119,24 @@ def _cut(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[: characters - 1].rstrip("…") + "…"
 
 
-def _size(query: Example) -> int:
-    """Bytes that a query takes on the page."""
+def _attempts(read: Iterable[Examples]) -> list[tuple[tuple[int, int, int], bool]]:
+    """The steps to try, each with whether pictures are shown."""
+    seen = any(its.pictures for its in read)
+    return [*((step, True) for step in _STEPS if seen), *((step, False) for step in _STEPS)]
+
+
+def _size(query: Example, pictures: Mapping[str, str]) -> int:
+    """Bytes that a query takes on the page.
+
+    Args:
+        query: The query.
+        pictures: Those that are shown, by name; one takes its room wherever it stands.
+    """
     passages = [*query.found, *query.relevant]
     texts = sum(_bytes(each.text) + _bytes(each.id) + _AROUND_PASSAGE for each in passages)
-    return texts + _bytes(query.text) + _bytes(query.id) + _AROUND_QUERY
+    shown = [pictures[each.picture] for each in (query, *passages) if each.picture in pictures]
+    around = texts + _bytes(query.text) + _bytes(query.id) + _AROUND_QUERY
+    return around + sum(len(picture) + _AROUND_PICTURE for picture in shown)
 
 
 def _bytes(text: str) -> int:

@@ -16,8 +16,8 @@ _ERASED = "\r\x1b[2K"
 def notice(text: str) -> Iterator[Callable[[str], None]]:
     """Show a line on the error stream while it lasts, and none of it afterwards.
 
-    Where that is no terminal only what is done next is a line, which stays: until then bad input ends the command, in the
-    one line that says why.
+    Where that is no terminal only what is done next is a line, which stays: until then bad input ends the command, in
+    the one line that says why.
 
     Args:
         text: What is done first.

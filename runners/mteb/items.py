@@ -21,10 +21,10 @@ from flagbench.results.influence import average_precision_values, best_accuracy_
 from flagbench.results.kinds import RANKED
 from flagbench.results.sample import Sample
 from flagbench.results.values import Values
-from flagbench.results.worst_queries import Example, Examples
+from flagbench.results.worst_queries import Examples
 from flagbench.runners.mteb.bridge import passage_inputs, query_inputs
 from flagbench.runners.search.metrics import Metric
-from flagbench.runners.search.worst import Searched, worst_of, worst_queries
+from flagbench.runners.search.worst import Searched, WorstQuery, worst_first, worst_of, worst_queries
 from flagbench.runners.task import Task
 
 # mteb's names of similarities, in those of its predictions; distances of pair classification are smaller for likelier
@@ -68,7 +68,7 @@ class Items:
         self._places = sample.places if sample else {}
         self._task = task
         self._parts: dict[str, dict[str, dict[str, float]]] = {}
-        self._worst: list[Example] = []
+        self._worst: list[WorstQuery] = []
 
     @contextmanager
     def gathering(self, predictions: Path | None) -> Iterator[Path | None]:
@@ -154,7 +154,7 @@ class Items:
                     lambda ids: _inputs(queries, ids, lambda rows: query_inputs(rows, about)),
                     lambda ids: _inputs(corpus, ids, lambda rows: passage_inputs(rows, about, self._separator)),
                 )
-                self._worst += worst_queries(searched, values)
+                self._worst = worst_first([*self._worst, *worst_queries(searched, values)])
             return original(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
 
         return look

@@ -18,7 +18,7 @@ from functools import partial
 
 from flagbench import BadInput
 from flagbench.results.values import Values
-from flagbench.results.worst_queries import Example, Examples
+from flagbench.results.worst_queries import Examples
 from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.data.retrieval import oddities
 from flagbench.runners.progress import Progress
@@ -27,7 +27,7 @@ from flagbench.runners.search.index import IndexInfo
 from flagbench.runners.search.metrics import Metric, PerQuery, Qrels, Rule, means, per_query
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.search.retriever import Retriever
-from flagbench.runners.search.worst import Searched, some_texts, worst_of, worst_queries
+from flagbench.runners.search.worst import Searched, WorstQuery, some_texts, worst_of, worst_queries
 
 _SUBSET = "default"
 _MISSING: Mapping[Rule, str] = {"compat": "and not counted, but for MRR, where they count 0", "strict": "and count 0"}
@@ -105,7 +105,7 @@ class Scored:
 
     means: Mapping[str, float]
     values: PerQuery
-    worst: Sequence[Example]
+    worst: Sequence[WorstQuery]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class RetrievalResult:
         if not scored:
             return {}
         values = Values(name, {split: {_SUBSET: its.values} for split, its in scored.items()})
-        worst = worst_of(name, metric, [example for its in scored.values() for example in its.worst])
+        worst = worst_of(name, metric, [query for its in scored.values() for query in its.worst])
         return {Values.file(name): values.to_json(), Examples.file(name): worst.to_json()}
 
 

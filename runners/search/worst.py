@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import base64
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from flagbench.models.inputs import Input, line
+from flagbench import BadData
+from flagbench.models.inputs import Image, Input, Item, line
 from flagbench.results.worst_queries import COUNT, PASSAGES, Example, Examples, Passage, beginning
 from flagbench.runners.search.hits import in_order
 from flagbench.runners.search.metrics import Qrels, Run
+from flagbench.runners.search.pictures import picture_of
 from flagbench.runners.search.ranking import Texts
+
+P = TypeVar("P", Example, Passage)
+
+_NAME = 16
+"""Hex digits of the name of a picture."""
 
 InputsOf = Callable[[Collection[str]], Mapping[str, Input]]
 """Gives the inputs of some ids, by id; those it does not know may be left out."""
+
+
+@dataclass(frozen=True)
+class WorstQuery:
+    """A query as it is kept, before pictures are made.
+
+    Attributes:
+        example: Its pictures have the names of their images.
+        images: The first image of the query and of each passage that has one, by name.
+    """
+
+    example: Example
+    images: Mapping[str, Image]
 
 
 @dataclass(frozen=True)
@@ -37,8 +59,8 @@ class Searched:
     passages: InputsOf
 
 
-def worst_queries(searched: Searched, values: Mapping[str, float]) -> list[Example]:
-    """The queries with the lowest values, the worst first and equal ones in their order, with texts.
+def worst_queries(searched: Searched, values: Mapping[str, float]) -> list[WorstQuery]:
+    """The queries with the lowest values, the worst first and equal ones in their order, with texts and images.
 
     Args:
         searched: What was found and what is relevant.
@@ -61,33 +83,62 @@ def worst_queries(searched: Searched, values: Mapping[str, float]) -> list[Examp
                 rank=ranks.get(passage),
                 score=float(searched.run[query][passage]) if passage in ranks else None,
                 relevance=int(grades.get(passage, 0)),
+                picture=_name(texts.get(passage)),
             )
             for passage in ids
         ]
 
+    def images(query: str) -> dict[str, Image]:
+        inputs = [queries.get(query), *(texts.get(each) for each in (*found[query][:PASSAGES], *relevant[query]))]
+        return {name: image for each in inputs if (image := _image(each)) and (name := _name(each))}
+
     return [
-        Example(
-            id=query,
-            split=searched.split,
-            subset=searched.subset,
-            text=beginning(line(queries.get(query, ""))),
-            value=float(values[query]),
-            found=passages(query, found[query][:PASSAGES]),
-            relevant=passages(query, relevant[query]),
+        WorstQuery(
+            Example(
+                id=query,
+                split=searched.split,
+                subset=searched.subset,
+                text=beginning(line(queries.get(query, ""))),
+                value=float(values[query]),
+                found=passages(query, found[query][:PASSAGES]),
+                relevant=passages(query, relevant[query]),
+                picture=_name(queries.get(query)),
+            ),
+            images(query),
         )
         for query in chosen
     ]
 
 
-def worst_of(task: str, metric: str, examples: Iterable[Example]) -> Examples:
-    """The worst of the queries of all splits and subsets.
+def worst_first(queries: Iterable[WorstQuery]) -> list[WorstQuery]:
+    """As many of some queries as are kept, the worst first and equal ones in their order."""
+    return heapq.nsmallest(COUNT, queries, key=lambda query: query.example.value)
+
+
+def worst_of(task: str, metric: str, queries: Iterable[WorstQuery]) -> Examples:
+    """The worst of the queries of all splits and subsets, with pictures.
 
     Args:
         task: Name.
         metric: The metric that the values are of.
-        examples: The worst of each split and subset.
+        queries: The worst of each split and subset.
     """
-    return Examples(task, metric, heapq.nsmallest(COUNT, examples, key=lambda example: example.value))
+    chosen = worst_first(queries)
+    images = {name: image for query in chosen for name, image in query.images.items()}
+    pictures = {name: made for name, image in images.items() if (made := picture_of(image))}
+
+    def shown(each: P) -> P:
+        return each if not each.picture or each.picture in pictures else replace(each, picture="")
+
+    examples = [
+        replace(
+            shown(query.example),
+            found=[shown(each) for each in query.example.found],
+            relevant=[shown(each) for each in query.example.relevant],
+        )
+        for query in chosen
+    ]
+    return Examples(task, metric, examples, {name: base64.b64encode(made).decode() for name, made in pictures.items()})
 
 
 def some_texts(texts: Texts, ids: Collection[str]) -> dict[str, Input]:
@@ -99,6 +150,20 @@ def some_texts(texts: Texts, ids: Collection[str]) -> dict[str, Input]:
     """
     wanted = set(ids)
     return {id_: texts.texts[row] for row, id_ in enumerate(texts.ids) if id_ in wanted}
+
+
+def _image(content: Input | None) -> Image | None:
+    """The first image of an input, which is shown of it."""
+    return content.images[0] if isinstance(content, Item) and content.images else None
+
+
+def _name(content: Input | None) -> str:
+    """The name of an input's picture: the beginning of its image's key; empty for none, or one that is unreadable."""
+    image = _image(content)
+    try:
+        return image.key.hex()[:_NAME] if image else ""
+    except BadData:
+        return ""
 
 
 def _relevant(grades: Mapping[str, int]) -> list[str]:

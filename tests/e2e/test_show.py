@@ -59,7 +59,9 @@ def test_several_runs_in_a_folder_are_listed(run: tuple[Path, str], tmp_path: Pa
         path.write_text(json.dumps(values), encoding="utf-8")
     runs = json.loads(here("show", tmp_path, "--format", "json").stdout)
     assert [Path(each["folder"]).relative_to(tmp_path).parts[0] for each in runs] == ["new", "old"]
-    assert [(each["model"], each["benchmark"], each["tasks"]) for each in runs] == 2 * [("flagbench/random", "cmteb", 3)]
+    assert [(each["model"], each["benchmark"], each["tasks"]) for each in runs] == 2 * [
+        ("flagbench/random", "cmteb", 3)
+    ]
     printed = here("show", tmp_path).stdout
     assert printed.startswith("2 runs")
     assert f"then: flagbench show {runs[0]['folder']}" in printed

@@ -47,7 +47,8 @@ def test_a_comparison_has_the_mean_of_its_data_sets_once() -> None:
     two = [run(name, of("a", at, "a", "b"), of("b", at, "a", "b")) for name, at in (("one", 0.2), ("two", 0.4))]
     assert [(each.label, each.tasks) for each in side_by_side(two).averages] == [("Mean", 2)]
     more = [
-        run(name, of("a", at, "a", "b"), of("b", at, "a", "b"), scored("c", at)) for name, at in (("x", 0.2), ("y", 0.4))
+        run(name, of("a", at, "a", "b"), of("b", at, "a", "b"), scored("c", at))
+        for name, at in (("x", 0.2), ("y", 0.4))
     ]
     assert [(each.label, each.tasks) for each in side_by_side(more).averages] == [("Mean", 2), ("average", 3)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -100,7 +100,7 @@ def test_each_field_is_in_both(kind: str, path: list[Any], owner: type) -> None:
         node = node[step]
     names = {field.name for field in fields(owner)}
     assert set(node["properties"]) == names
-    younger = {"labels", "average"}  # than the version of the layout
+    younger = {"labels", "average", "picture"}  # than the version of the layout
     assert set(node["required"]) == names - younger
     assert node["additionalProperties"] is False
 
@@ -123,6 +123,10 @@ def test_what_the_code_writes_is_valid() -> None:
     found, missed = Passage("p1", "a", 1, 0.5, 0), Passage("p2", "b", None, None, 2)
     examples = Examples("A", "m", [Example("q", "dev", "zh", "a query", 0.0, [found], [missed])])
     assert faults("worst_queries", examples.to_json()) == []
+    assert "picture" not in examples.to_json()
+    seen = replace(examples, queries=[replace(examples.queries[0], picture="a")], pictures={"a": "/9j/" + 8_188 * "A"})
+    assert faults("worst_queries", seen.to_json()) == []
+    assert Examples.from_json(seen.to_json()) == seen
 
 
 @pytest.mark.parametrize(

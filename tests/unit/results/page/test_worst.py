@@ -134,9 +134,13 @@ def test_texts_take_the_room_that_they_have_on_the_page_and_not_in_the_file() ->
     """Of ``<`` a page needs four bytes, of ``&`` and of a quotation mark five or six; around a query are 420 more."""
     for sign, size in (("<", 4), ("&", 5), ('"', 6), ("a", 1), ("é", 2)):
         query = Example(sign * 7, "dev", "default", sign * 50, 0.5, (), ())
-        assert _size(query) == 420 + size * 57
+        assert _size(query, {}) == 420 + size * 57
         passage = Passage(sign, sign * 10, 1, 0.5, 0)
-        assert _size(replace(query, found=[passage], relevant=[passage])) == 420 + size * 57 + 2 * (130 + size * 11)
+        whole = replace(query, found=[passage], relevant=[passage])
+        assert _size(whole, {}) == 420 + size * 57 + 2 * (130 + size * 11)
+        second, third = replace(passage, picture="a"), replace(passage, picture="b")
+        seen = replace(whole, picture="a", relevant=[second], found=[third])
+        assert _size(seen, {"a": "1234"}) - _size(whole, {}) == 2 * (4 + 70)
 
 
 def test_a_saved_baseline_keeps_none_and_the_runs_of_a_group_have_their_own(tmp_path: Path) -> None:
