@@ -41,7 +41,7 @@ class Worst:
     queries: Sequence[Example]
     kept: int
     file: str
-    pictures: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def worst(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Worst]:

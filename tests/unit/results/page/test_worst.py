@@ -160,3 +160,49 @@ def test_a_text_that_is_cut_ends_in_one_sign_and_one_that_fits_is_left() -> None
     assert [_cut(text, 5) for text in ("abcde", "abcdef", "abc……", "abc………", "")] == [
         *("abcde", "abcd…", "abc……", "abc…", ""),
     ]
+
+
+def seen(task: str, queries: int = 20, size: int = 2_000) -> Examples:
+    """Worst queries whose passages have a picture each, of so many characters in Base64."""
+    whole = worst_of(task, queries, 30)
+    pictures = {f"{at}": "/9j/" + f"{at:04}" + "A" * (size - 8) for at in range(5)}
+    named = [
+        replace(
+            query,
+            text="[image <script>.png]",
+            picture="0",
+            found=[replace(each, picture=f"{at}") for at, each in enumerate(query.found)],
+        )
+        for query in whole.queries
+    ]
+    return replace(whole, queries=named, pictures=pictures)
+
+
+def test_pictures_stand_in_the_page_beside_their_texts(tmp_path: Path) -> None:
+    runs = find_all([page_run(tmp_path, "org/one", page_task("A"), worst={"A": seen("A", 2)})])
+    text = page(groups(runs, KNOWN), "en")
+    queries = tasks_of(read_page(text))["A"].one("ol", class_="queries")
+    sources = [each.attributes["src"].removeprefix("data:image/jpeg;base64,")[:8] for each in queries.all("img")]
+    assert sources == 2 * [f"/9j/{at:04}" for at in (0, 0, 1, 2, 3, 4)]
+    assert "[image &lt;script&gt;.png]" in text
+    assert "img-src data:" in text
+
+
+def test_what_is_no_small_picture_is_left_out_and_the_page_is_made(tmp_path: Path) -> None:
+    examples = seen("A", 1)
+    bad = ["", "/9j/", '/9j/A"><script>', "iVBORw0KGgo", "/9j/" + "A" * 9_000]
+    examples = replace(examples, pictures={f"{at}": value for at, value in enumerate(bad)})
+    text = page(groups(find_all([page_run(tmp_path, "org/one", page_task("A"), worst={"A": examples})]), KNOWN), "en")
+    queries = tasks_of(read_page(text))["A"].one("ol", class_="queries")
+    assert not list(queries.all("img"))
+    assert "data:image/jpeg" not in text
+
+
+def test_pictures_take_the_room_that_there_is(tmp_path: Path) -> None:
+    """Fewer queries with pictures go before all of them without; where not even three fit, texts alone are shown."""
+    runs = find_all([page_run(tmp_path, "org/one", page_task("A"), worst={"A": seen("A")})])
+    for room, queries, pictures in ((900_000, 20, 5), (200_000, 10, 5), (100_000, 5, 5), (25_000, 10, 0), (100, 0, 0)):
+        found = worst(runs, room)[0, "A"]
+        assert (len(found.queries), len(found.pictures)) == (queries, pictures), room
+        text = page(groups(runs, KNOWN), "en")
+        assert len(text) < 1_200_000
