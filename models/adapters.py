@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import UnknownName
 from flagbench.flags import Flag, flags_of
-from flagbench.models.inputs import TEXT, Modality
+from flagbench.models.inputs import MODALITIES, TEXT, Modality
 from flagbench.models.own import OwnSettings
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ ADAPTERS: Mapping[str, Row] = {
     "dense": Row("flagbench.models.embedders.dense:load"),
     "modules": Row("flagbench.models.embedders.dense:load", "flagbench.models.modules:ModuleSettings"),
     "m3": Row("flagbench.models.embedders.m3:load", "flagbench.models.embedders.settings:M3Settings"),
+    "visualized": Row(
+        "flagbench.models.embedders.visualized:load",
+        "flagbench.models.embedders.settings:VisualizedSettings",
+        frozenset(MODALITIES),
+    ),
     "icl": Row("flagbench.models.embedders.icl:load", "flagbench.models.embedders.settings:FewShotSettings"),
     "llara": Row("flagbench.models.embedders.llara:load"),
     "moe": Row("flagbench.models.embedders.moe:load", "flagbench.models.embedders.settings:ExpertSettings"),

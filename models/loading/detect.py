@@ -9,6 +9,7 @@ from typing import Any
 
 from flagbench import BadInput
 from flagbench.models.contract import Cutoff
+from flagbench.models.embedders.settings import VisualizedSettings
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.checkpoint_settings import (
     CLS_TYPES,
@@ -158,7 +159,7 @@ def _settings(
     if choices := _choices(checkpoint):
         raise BadInput(f"{checkpoint.name} is evaluated with one of {', '.join(choices)}: name it with --family")
     if row is not None:
-        return replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
+        return _of_row(checkpoint, row)
     embeds = is_there(settings / MODULES) and model_type(settings) == "SentenceTransformer"
     if is_there(settings / MODULES) and not embeds:
         _check_cross_encoder(checkpoint, config, kind)
@@ -177,6 +178,16 @@ def _settings(
     if detected := family_by_files(directory):
         return _of_family(checkpoint, config, *detected)
     return _from_files(checkpoint, config, overrides)
+
+
+def _of_row(checkpoint: Checkpoint, row: ModelSpec) -> tuple[ModelSpec, list[str]]:
+    """The settings of a published checkpoint, and where its files are when they lie in several places."""
+    spec, evidence = replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
+    if checkpoint.weights and isinstance(row.own, VisualizedSettings):
+        spec = replace(spec, own=replace(row.own, text_model=checkpoint.weights.text))
+        evidence.append(f"weights: {checkpoint.weights.file} of {checkpoint.weights.repo}")
+        evidence.append(f"config and tokenizer: those of {checkpoint.weights.text}")
+    return spec, evidence
 
 
 def _check_cross_encoder(checkpoint: Checkpoint, config: Mapping[str, Any], kind: Kind) -> None:
