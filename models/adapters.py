@@ -50,6 +50,7 @@ ADAPTERS: Mapping[str, Row] = {
         "flagbench.models.embedders.settings:VisualizedSettings",
         frozenset(MODALITIES),
     ),
+    "two-towers": Row("flagbench.models.embedders.two_towers:load", modalities=frozenset(MODALITIES)),
     "icl": Row("flagbench.models.embedders.icl:load", "flagbench.models.embedders.settings:FewShotSettings"),
     "llara": Row("flagbench.models.embedders.llara:load"),
     "moe": Row("flagbench.models.embedders.moe:load", "flagbench.models.embedders.settings:ExpertSettings"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,10 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    BertConfig,
+    BertModel,
+    CLIPConfig,
+    CLIPModel,
+    SiglipConfig,
+    SiglipModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
-from tests.checkpoints import bert_tokenizer
+from flagbench.models.pixels import CLIP_MEAN, CLIP_STD
+
+from tests.checkpoints import bert_tokenizer, write_json
 from tests.filling import fill, filled_tensors, write_tokenizer, xlmr_backend
 
 _TEXT = {"embeddings.": "bge_embeddings.", "encoder.": "bge_encoder.", "pooler.": "bge_pooler."}
@@ -165,3 +177,87 @@ def _sizes(vocabulary: int) -> dict[str, Any]:
         "num_attention_heads": 4,
         "intermediate_size": 64,
     }
+
+
+def clip_backend() -> Tokenizer:
+    """Bytes after CLIP's own normalisation, in lower case, each between the tokens of a text's two ends."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {piece: row for row, piece in enumerate(pieces)}
+    backend = Tokenizer(models.BPE(vocabulary, [], end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    pattern = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    end, start = ((piece, vocabulary[piece]) for piece in ("<|endoftext|>", "<|startoftext|>"))
+    backend.post_processor = processors.RobertaProcessing(end, start, trim_offsets=False, add_prefix_space=False)
+    return backend
+
+
+def write_clip(folder: Path, *, seed: int = 0, projection: int = 32, architecture: str = "CLIPModel") -> Path:
+    """A tiny CLIPModel: 64 text tokens, images of 32 pixels in patches of 8.
+
+    Args:
+        folder: To write into.
+        seed: Of the weights.
+        projection: Numbers of a vector.
+        architecture: Of its config.json; that of BGE-VL names code of its own as well.
+    """
+    backend = clip_backend()
+    tower = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    end, start = (backend.token_to_id(piece) for piece in ("<|endoftext|>", "<|startoftext|>"))
+    text = {"vocab_size": backend.get_vocab_size(), "max_position_embeddings": 64, "eos_token_id": end}
+    text |= {"bos_token_id": start, "pad_token_id": end}
+    config = CLIPConfig(
+        text_config=tower | text | {"hidden_size": 40},
+        vision_config=tower | {"image_size": 32, "patch_size": 8},
+        projection_dim=projection,
+    )
+    model = CLIPModel(config).eval()
+    fill(model.state_dict(), seed)
+    model.save_pretrained(folder)
+    saved = json.loads((folder / "config.json").read_text(encoding="utf-8")) | {"architectures": [architecture]}
+    if architecture != "CLIPModel":
+        saved["auto_map"] = {"AutoModel": "modeling_MMRet_CLIP.CLIPModel"}
+    write_json(folder / "config.json", saved)
+    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}, "image_std": CLIP_STD}
+    write_json(folder / "preprocessor_config.json", _PROCESSOR | size | {"image_mean": CLIP_MEAN})
+    tokens = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    tokens |= {"unk_token": "<|endoftext|>", "model_max_length": 64, "tokenizer_class": "CLIPTokenizer"}
+    return write_tokenizer(folder, backend, tokens)
+
+
+def write_siglip(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny SiglipModel: 64 text tokens, always padded to all of them, and images of 32 pixels in patches of 8."""
+    backend = xlmr_backend()
+    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
+    tower = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    text = {"vocab_size": backend.get_vocab_size(), "eos_token_id": 2, "bos_token_id": 0, "pad_token_id": 1}
+    config = SiglipConfig(text_config=tower | text, vision_config=tower | {"image_size": 32, "patch_size": 8})
+    model = SiglipModel(config).eval()
+    fill(model.state_dict(), seed)
+    model.save_pretrained(folder)
+    size = {"size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    write_json(
+        folder / "preprocessor_config.json",
+        {key: value for key, value in (_PROCESSOR | size).items() if "crop" not in key}
+        | {"image_processor_type": "SiglipImageProcessor"},
+    )
+    tokens = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "model_max_length": 64}
+    tokens |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids"]}
+    return write_tokenizer(folder, backend, tokens)
+
+
+_PROCESSOR: dict[str, Any] = {
+    "do_center_crop": True,
+    "do_convert_rgb": True,
+    "do_normalize": True,
+    "do_rescale": True,
+    "do_resize": True,
+    "image_processor_type": "CLIPImageProcessor",
+    "resample": 3,
+    "rescale_factor": 0.00392156862745098,
+}

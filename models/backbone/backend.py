@@ -117,8 +117,7 @@ def _pack(model: Any, probe: Probe) -> str:
         before = probe(model)
     except (TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
         return f"it cannot be compared with torch ({type(error).__name__})"
-    embeddings = getattr(model, "get_input_embeddings", lambda: None)()
-    shared = {id(getattr(embeddings, "weight", None))}
+    shared = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     for parent, name, layer in _layers(model, torch.nn.Linear):
         if id(layer.weight) not in shared:
             setattr(parent, name, PackedLinear(layer))

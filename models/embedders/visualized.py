@@ -20,7 +20,7 @@ from flagbench import BadInput, counted, first_few
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.batching import Batch
 from flagbench.models.backbone.eva import EvaSizes, EvaTower
-from flagbench.models.backbone.pixels import Preparation, pixels_of, to_levels, visualized_preparation
+from flagbench.models.pixels import Preparation, pixels_of, to_levels, visualized_preparation
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained, read_tensors, tensors_of
 from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Loading, Part, Role

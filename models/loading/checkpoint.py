@@ -28,6 +28,7 @@ from flagbench.models.loading.folder import (
     patterns,
     read_config,
     read_json,
+    settings_patterns,
     shards,
     transformer_folder,
     weight_files,
@@ -191,6 +192,8 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
         raise UnknownName("model", model, [*known, *registry().short], "give a folder or a hub id of the form org/name")
     wanted = revision or (known[model].revision if model in known else "main")
     directory = download(model, repo_type="model", revision=wanted, patterns=SETTINGS_PATTERNS)
+    if below := settings_patterns(directory):
+        download(model, repo_type="model", revision=directory.name, patterns=below)
     return Checkpoint(directory, model, directory.name, local=False)
 
 
@@ -371,7 +374,7 @@ def _check_settings(directory: Path) -> None:
     rows = module_rows(directory)
     folder = directory / transformer_folder(directory)
     config = read_config(folder)
-    if rows and rows[0].kind != "Transformer" and not config:
+    if rows and rows[0].kind not in {"Transformer", "CLIPModel"} and not config:
         raise BadInput(f"{directory}/{MODULES} begins with a module '{rows[0].kind}', which is not supported")
     if not is_there(folder / "config.json"):
         raise BadInput(f"{folder} is not a model: it has no config.json")

@@ -135,7 +135,17 @@ def transformer_folder(directory: Path) -> str:
         BadInput: As ``module_rows``.
     """
     rows = module_rows(directory)
-    return rows[0].folder if rows and rows[0].kind == "Transformer" else ""
+    return rows[0].folder if rows and rows[0].kind in {"Transformer", "CLIPModel"} else ""
+
+
+def settings_patterns(directory: Path) -> tuple[str, ...]:
+    """Settings, tokenizer and code of a transformer in a folder of its own, which modules.json names, as patterns.
+
+    Raises:
+        BadInput: As ``module_rows``.
+    """
+    folder = transformer_folder(directory)
+    return tuple(f"{escape(folder)}/{pattern}" for pattern in _BESIDE_WEIGHTS) if folder else ()
 
 
 def patterns(directory: Path, *, allow_pickle: bool) -> tuple[str, ...]:
