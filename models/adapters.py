@@ -59,8 +59,8 @@ ADAPTERS: Mapping[str, Row] = {
     "layerwise": Row(
         "flagbench.models.rerankers.layerwise:load", "flagbench.models.rerankers.settings:CompressionSettings"
     ),
-    "random": Row("flagbench.models.baselines.random:load_encoder"),
-    "random-reranker": Row("flagbench.models.baselines.random:load_scorer"),
+    "random": Row("flagbench.models.baselines.random:load_encoder", modalities=frozenset(MODALITIES)),
+    "random-reranker": Row("flagbench.models.baselines.random:load_scorer", modalities=frozenset(MODALITIES)),
     "bm25": Row("flagbench.models.baselines.bm25:load", "flagbench.models.baselines.settings:BM25Settings"),
     "letter-first": Row("flagbench.models.baselines.letters:load_first", "flagbench.models.video:VideoSettings"),
     "letter-random": Row("flagbench.models.baselines.letters:load_random", "flagbench.models.video:VideoSettings"),
