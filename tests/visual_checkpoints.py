@@ -100,7 +100,7 @@ def write_visualized(
     else:
         save_file({name: each.contiguous() for name, each in state.items()}, folder / "model.safetensors")
     if kind == "base":
-        return write_tokenizer(folder, bert_tokenizer().backend_tokenizer, _BERT | {"tokenizer_class": "BertTokenizer"})
+        return write_tokenizer(folder, bert_tokenizer().backend_tokenizer, _BERT | {"tokenizer_class": "BertTokenizer", "do_lower_case": False})
     return write_tokenizer(folder, xlmr_backend(), _XLMR | {"tokenizer_class": "XLMRobertaTokenizer"})
 
 
