@@ -120,7 +120,7 @@ def transformer_config(directory: Path) -> TransformerConfig:
     Raises:
         BadInput: A key that is not supported, or a value that makes no sense.
     """
-    name, config = _transformer_file(directory)
+    name, config = transformer_file(directory)
     path = directory / name
     _only(path, config, _TRANSFORMER_KEYS)
     for key in ("processing_kwargs", "query_length", "document_length", "query_expansion", "tokenizer_name_or_path"):
@@ -156,7 +156,7 @@ def check_pairs(directory: Path, folder: Path) -> None:
             f"{directory}/{MODULES}: a cross-encoder with a module '{printable(odd.type)}' is not supported (one "
             "transformer that classifies pairs is)"
         )
-    name, config = _transformer_file(folder)
+    name, config = transformer_file(folder)
     path = folder / name
     for key in ("processing_kwargs", "query_length", "document_length", "query_expansion", "tokenizer_name_or_path"):
         if config.get(key) not in (None, {}):
@@ -191,7 +191,7 @@ def _check_pair_settings(directory: Path, config: Mapping[str, Any]) -> None:
         raise BadInput(f"{where}: keep_in_fp32_modules is not supported")
 
 
-def _transformer_file(directory: Path) -> tuple[str, dict[str, Any]]:
+def transformer_file(directory: Path) -> tuple[str, dict[str, Any]]:
     """Name and content of the first sentence_bert_config.json that says anything."""
     found = ((name, read_json(directory / name)) for name in TRANSFORMER_CONFIGS)
     return next(((name, config) for name, config in found if config), (TRANSFORMER_CONFIGS[0], {}))

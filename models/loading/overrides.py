@@ -8,6 +8,7 @@ from typing import Any
 
 from flagbench import BadInput, UnknownName
 from flagbench.models.adapters import own_settings, owned_flags
+from flagbench.models.modules import ModuleSettings
 from flagbench.models.own import flag_evidence
 from flagbench.models.spec import DType, ModelSpec, Pooling, query_share
 
@@ -127,6 +128,9 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
                 f"{_flag(others[0])} does not apply to {spec.name}, which {what} and has no such setting: drop it"
             )
         return
+    if spec.ability == "encode" and spec.pooling is None and not isinstance(spec.own, ModuleSettings):
+        if overrides.pooling is not None:
+            raise BadInput(f"--pooling is for a model of one pooling, and {spec.name} has none: drop it")
     if spec.ability != "encode":
         for name in _given(overrides, _ENCODER):
             raise _strange(spec, name, "an embedding model")

@@ -25,6 +25,7 @@ from tests import filled
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2, write_json
 from tests.contract import scripted_images
 from tests.saying import saying
+from tests.visual_checkpoints import write_clip, write_siglip, write_visualized
 
 LEAVES = {"trust_remote_code": False, "allow_pickle": True}  # M3's heads are pickles
 TORCH_DTYPES: Mapping[DType, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -85,6 +86,11 @@ ENCODERS: Mapping[str, Kind] = {
     "icl": Kind(filled.write_filled_mistral, "bge-en-icl", Overrides(max_length=_LENGTH)),
     "llara": Kind(filled.write_filled_llara, "llara", Overrides(max_length=_LENGTH)),
     "pseudo-moe": Kind(filled.write_filled_qwen2, "pseudo-moe", Overrides(family="pseudo-moe")),
+    "visualized": Kind(write_visualized, "visualized-bge"),
+    "visualized-m3": Kind(functools.partial(write_visualized, kind="m3"), "visualized-bge"),
+    "clip": Kind(write_clip, "clip"),
+    "siglip": Kind(write_siglip, "clip"),
+    "bge-vl": Kind(functools.partial(write_clip, architecture="MMRet_CLIP"), "bge-vl"),
     "colours": Kind("scripted", "fake", load=scripted_images.load_encoder),
     "fake in workers": Kind("flagbench/random", "fake", workers=2),
     "colours in workers": Kind("scripted", "fake", workers=2, load=scripted_images.load_encoder),
@@ -142,7 +148,8 @@ def with_all_weights(value: float, model: str, folder: Path) -> str:
     """A copy of a checkpoint whose token embeddings are all ``value``."""
     copy = shutil.copytree(model, folder / "broken")
     weights = load_file(copy / "model.safetensors")
-    name = next(each for each in weights if each.endswith(("word_embeddings.weight", "embed_tokens.weight")))
+    ends = ("word_embeddings.weight", "embed_tokens.weight", "token_embedding.weight")
+    name = next(each for each in weights if each.endswith(ends))
     weights[name] = torch.full_like(weights[name], value)
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     return str(copy)
