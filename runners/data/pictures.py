@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,17 @@ from typing import Any
 import pyarrow as pa
 
 from flagbench import BadData, BadInput
-from flagbench.files import inside
+from flagbench.files import MIB, inside
 from flagbench.models.inputs import MOST_BYTES, MOST_PIXELS, Image
+from flagbench.runners.data.texts import on_disk
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """An image of a row: its bytes, else its path."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 _LONGEST = 60  # characters of a name that are shown
+_ROWS_A_BATCH = 10_000
+_BYTES_A_BATCH = 64 * MIB
 
 
 def stored_image(folder: Path, value: Any, *, decode: bool) -> dict[str, Any] | None:
@@ -118,3 +121,36 @@ def _check(image: Image, name: str, source: Path | BytesIO, size: int, *, decode
         except BadData as error:
             cause = error.__cause__ or error
             raise BadData(f"{name}, which cannot be decoded ({cause})") from error
+
+
+def kept(rows: Iterable[tuple[Any, ...]], schema: pa.Schema, *, large: bool = False) -> pa.Table:
+    """Rows as a table: in memory, or in a temporary file that is read when asked for.
+
+    Args:
+        rows: A value for each column.
+        schema: Of the table.
+        large: Whether there are too many for memory, as of a corpus; with images there always are.
+    """
+    batches = _batches(iter(rows), schema)
+    if IMAGE not in schema.types and not large:
+        return pa.concat_tables(list(batches))
+    return on_disk(batches, schema)
+
+
+def _batches(rows: Iterator[tuple[Any, ...]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Tables of so many rows, or of so many bytes of images."""
+    batch: list[tuple[Any, ...]] = []
+    size = 0
+    places = [place for place, kind in enumerate(schema.types) if kind == IMAGE]
+    for row in rows:
+        batch.append(row)
+        size += sum(len((row[place] or {}).get("bytes") or b"") for place in places)
+        if len(batch) == _ROWS_A_BATCH or size > _BYTES_A_BATCH:
+            yield _table(batch, schema)
+            batch, size = [], 0
+    yield _table(batch, schema)
+
+
+def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)

@@ -76,7 +76,7 @@ class RowFile:
         return cls(path, kind, _SHARD.sub("", name.stem), compressed, numbers)
 
     def columns(self) -> list[str]:
-        """The names of its columns, of JSON those of its first thousand rows; none of ``words``, and of a file without rows.
+        """The names of its columns, of JSON those of its first thousand rows; none of ``words``, or without rows.
 
         Raises:
             BadData: It cannot be read.

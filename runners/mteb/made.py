@@ -19,7 +19,6 @@ from flagbench.runners.data.rows import InMemoryRows
 from flagbench.runners.mteb.bridge import UNKNOWN_LANGUAGE
 from flagbench.runners.task import Task
 
-
 R = TypeVar("R", bound=Dataset)
 
 

@@ -1,22 +1,15 @@
-"""Texts and images of rows of own data, either or both of a row, and rows that need not fit into memory."""
+"""Texts and images of rows of own data, either or both of a row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
-
 from flagbench import BadData
-from flagbench.files import MIB
-from flagbench.runners.data.pictures import IMAGE, stored_image
+from flagbench.runners.data.pictures import stored_image
 from flagbench.runners.data.row_files import RowFile
-from flagbench.runners.data.texts import on_disk
 from flagbench.suites.own.layouts import IMAGES, NAMES, DataSet
 from flagbench.suites.own.values import FIX, Report, shown, text_of
-
-_ROWS_A_BATCH = 10_000
-_BYTES_A_BATCH = 64 * MIB
 
 
 class Contents:
@@ -87,45 +80,3 @@ class Contents:
             return None
         found = text_of(file, number, row, columns[text], report, empty=True)
         return None if found is None else (found, stored)
-
-
-def rows_on_disk(rows: Iterable[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    """Rows as a table: in memory where all is text, else in a temporary file that is read when asked for.
-
-    Args:
-        rows: A value for each column.
-        schema: Of the table.
-    """
-    batches = _batches(iter(rows), schema)
-    if IMAGE not in schema.types:
-        return pa.concat_tables(list(batches))
-    return on_disk(batches, schema)
-
-
-def corpus_on_disk(rows: Iterable[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    """Rows of a corpus as a table in a temporary file that is read when asked for.
-
-    Args:
-        rows: A value for each column.
-        schema: Of the table.
-    """
-    return on_disk(_batches(iter(rows), schema), schema)
-
-
-def _batches(rows: Iterator[tuple[Any, ...]], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Tables of so many rows, or of so many bytes of images."""
-    batch: list[tuple[Any, ...]] = []
-    size = 0
-    places = [place for place, kind in enumerate(schema.types) if kind == IMAGE]
-    for row in rows:
-        batch.append(row)
-        size += sum(len((row[place] or {}).get("bytes") or b"") for place in places)
-        if len(batch) == _ROWS_A_BATCH or size > _BYTES_A_BATCH:
-            yield _table(batch, schema)
-            batch, size = [], 0
-    yield _table(batch, schema)
-
-
-def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)

@@ -215,8 +215,8 @@ def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> Da
     _check_said(folder, columns, said)
     if kind == "Clustering" and len(_modalities(columns["rows"])) > 1:
         raise BadData(
-            f"{folder} has texts and images to cluster, and mteb clusters either: remove the column of one, or give each "
-            "a folder of its own"
+            f"{folder} has texts and images to cluster, and mteb clusters either: remove the column of one, or give "
+            "each a folder of its own"
         )
     splits = _splits(folder, layout, kind, groups, said)
     for holds, split in ((holds, split) for holds in layout.needs for split in splits):

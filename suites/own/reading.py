@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from flagbench.runners.data.pictures import IMAGE
+from flagbench.runners.data.pictures import IMAGE, kept
 from flagbench.runners.data.retrieval import LARGEST_GRADE
 from flagbench.runners.mteb.made import SearchRows
 from flagbench.suites.own import tables
-from flagbench.suites.own.contents import Contents, corpus_on_disk, rows_on_disk
+from flagbench.suites.own.contents import Contents
 from flagbench.suites.own.layouts import DataSet
 from flagbench.suites.own.values import FIX, Report, id_of, new_id, rows_of, text_of, texts_of, whole_number_of
 
@@ -57,10 +57,10 @@ def read(data: DataSet, report: Report, *, decode: bool = False) -> Mapping[str,
 def _searched(data: DataSet, split: str, contents: Contents, report: _OfRows) -> SearchRows:
     passages: dict[str, None] = {}
     names = ["id", "title", *contents.columns("corpus", "text")]
-    corpus = corpus_on_disk(_corpus(data, split, passages, contents, report), _schema(names, pa.large_string()))
+    corpus = kept(_corpus(data, split, passages, contents, report), _schema(names, pa.large_string()), large=True)
     queries: dict[str, None] = {}
     names = ["id", *contents.columns("queries", "text")]
-    asked = rows_on_disk(_queries(data, split, queries, contents, report), _schema(names, pa.string()))
+    asked = kept(_queries(data, split, queries, contents, report), _schema(names, pa.string()))
     qrels = _qrels(data, split, passages, queries, report)
     candidates = None
     if "candidates" in data.layout.needs:
@@ -188,5 +188,5 @@ def _reranked(data: DataSet, split: str, report: _OfRows) -> SearchRows:
     if not queries:
         report.whole(f"{data.folder}: {split} has no rows: {FIX}")
     names = ["id", "title", "text"]
-    corpus = corpus_on_disk(rows, _schema(names, pa.large_string()))
+    corpus = kept(rows, _schema(names, pa.large_string()), large=True)
     return SearchRows(corpus, pa.table({"id": list(queries), "text": list(queries.values())}), qrels, candidates)

@@ -9,9 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from flagbench.runners.data.pictures import IMAGE
-from flagbench.runners.data.row_files import RowFile
-from flagbench.suites.own.contents import Contents, rows_on_disk
+from flagbench.runners.data.pictures import IMAGE, kept
+from flagbench.suites.own.contents import Contents
 from flagbench.suites.own.layouts import IMAGES, DataSet
 from flagbench.suites.own.values import FIX, Report, label_of, number_of, rows_of, texts_of, whole_number_of
 
@@ -123,7 +122,7 @@ def _numbered(made: pa.Table) -> pa.Table:
 
 
 def _made(names: list[str], rows: Iterator[tuple[Any, ...]]) -> pa.Table:
-    return rows_on_disk(rows, pa.schema([(name, _TYPES.get(name, pa.string())) for name in names]))
+    return kept(rows, pa.schema([(name, _TYPES.get(name, pa.string())) for name in names]))
 
 
 def _sets(data: DataSet, split: str, report: Report) -> dict[str, list[Any]]:

@@ -182,7 +182,7 @@ UNSOUND: Mapping[str, tuple[Callable[[Path], Any], Change, str]] = {
             "corpus.jsonl",
             [{"_id": f"d{n}", "text": "x"} for n in range(1_000)] + [{"_id": "e", "image": "images/d1.png"}],
         )(f),
-        r"corpus.jsonl, line 1001 has the first image of the file in column image: put it among the first rows of corpus",
+        r"corpus.jsonl, line 1001 has the first image of the file in column image: put it among the first rows of ",
     ),
     "texts beside images to cluster": (
         clusters,

@@ -97,11 +97,11 @@ def test_columns_of_images_have_the_names_that_a_task_file_gives(tmp_path: Path)
 
 
 def test_images_of_rows_are_written_in_bounded_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flagbench.suites.own import contents
+    from flagbench.runners.data import pictures as stored
 
     SOUND["in rows"](tmp_path)
     whole = rows(tmp_path).corpus
-    monkeypatch.setattr(contents, "_BYTES_A_BATCH", 1)
+    monkeypatch.setattr(stored, "_BYTES_A_BATCH", 1)
     pieces = rows(tmp_path).corpus
     assert whole.column("image").num_chunks == 1
     assert pieces.column("image").num_chunks >= 3
