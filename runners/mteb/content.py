@@ -9,12 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flagbench import BadData
+from flagbench.results.kinds import CLASSIFIED, PAIRED
 from flagbench.runners.data.content import of_columns, of_labels, of_tables
+from flagbench.runners.data.image_rows import ROWS_A_READ, is_of_images
+from flagbench.runners.data.texts import ImageColumn, is_images
 from flagbench.runners.data.verdict import Content
 from flagbench.runners.task import Task
 
 _ROWS_A_READ = 20_000
-_UNORDERED = {"STS", "PairClassification"}
+_UNORDERED = {*PAIRED, "PairClassification"}
 """Types whose scores are over pairs, each by itself; others draw rows, or fit to them, by their places."""
 
 
@@ -40,13 +43,18 @@ def part_name(split: str, subset: str) -> str:
 
 def text_columns(task: Any) -> list[str]:
     """The columns of texts of a task that is not a retrieval."""
-    columns = task._get_content_columns() if hasattr(task, "_get_content_columns") else {}
-    return [column for column, modality in columns.items() if modality == "text"]
+    return [column for column, modality in content_columns(task).items() if modality == "text"]
+
+
+def content_columns(task: Any) -> Mapping[str, str]:
+    """The columns of what is encoded of a task that is not a retrieval, with the modality of each."""
+    columns: Mapping[str, str] = task._get_content_columns() if hasattr(task, "_get_content_columns") else {}
+    return columns
 
 
 def label_column(row: Task, task: Any) -> str:
     """The column of labels, or of scores; empty where there is none."""
-    return str(getattr(task, "label_column_name", "score" if row.kind == "STS" else ""))
+    return str(getattr(task, "label_column_name", "score" if row.kind in PAIRED else ""))
 
 
 def content_of(row: Task, task: Any) -> Mapping[str, Content]:
@@ -57,13 +65,13 @@ def content_of(row: Task, task: Any) -> Mapping[str, Content]:
         task: mteb's object, loaded.
     """
     found: dict[str, Content] = {}
-    columns = [*text_columns(task), label_column(row, task)]
+    columns = [*content_columns(task), label_column(row, task)]
     for split, subset, rows in splits_of(row, task):
         part = part_name(split, subset)
         if isinstance(rows, Mapping) and "relevant_docs" in rows:
             found |= {f"{part}/{name}": its for name, its in _of_retrieval(rows)}
         elif hasattr(rows, "column_names"):
-            tested = row.kind == "Classification" and split != getattr(task, "train_split", None)
+            tested = row.kind in CLASSIFIED and split != getattr(task, "train_split", None)
             crossed = getattr(task, "is_cross_validation", False)
             known = all(column in rows.column_names for column in columns)
             ordered = not (row.kind in _UNORDERED or (tested and not crossed))
@@ -76,12 +84,13 @@ def content_of(row: Task, task: Any) -> Mapping[str, Content]:
 def _of_retrieval(rows: Mapping[str, Any]) -> Iterator[tuple[str, Content]]:
     """The parts of a retrieval task. A passage without a title has an empty one."""
     corpus, queries = rows["corpus"], rows["queries"]
-    if "text" in corpus.column_names:
-        yield "corpus", of_tables(map(_titled, tables_of(corpus)), ["id", "title", "text"], ordered=False)
+    columns = ["id", "title", *(column for column in ("text", "image") if column in corpus.column_names)]
+    if len(columns) > 2:
+        yield "corpus", of_tables(map(_titled, tables_of(corpus)), columns, ordered=False)
     else:
         yield "corpus", of_tables(tables_of(corpus), sorted(corpus.column_names), ordered=False)
-    columns = [column for column in ("id", "text", "instruction") if column in queries.column_names]
-    asked = columns if "text" in columns else sorted(queries.column_names)
+    columns = [column for column in ("id", "text", "image", "instruction") if column in queries.column_names]
+    asked = columns if "text" in columns or "image" in columns else sorted(queries.column_names)
     yield "queries", of_tables(tables_of(queries), asked, ordered=False)
     yield "labels", of_labels(rows["relevant_docs"])
     if candidates := rows.get("top_ranked"):
@@ -98,7 +107,19 @@ def _titled(table: pa.Table) -> pa.Table:
 
 def tables_of(rows: Any) -> Iterator[pa.Table]:
     """Rows as Arrow tables; all pairs in one row, mteb's first form, as rows."""
+    if is_of_images(rows):
+        yield from map(_keyed, rows.with_format("arrow").iter(batch_size=ROWS_A_READ))
+        return
     if len(rows) == 1 and all(isinstance(value, list) for value in rows[0].values()):
         yield pa.table(rows[0])
         return
     yield from rows.with_format("arrow").iter(batch_size=_ROWS_A_READ)
+
+
+def _keyed(table: pa.Table) -> pa.Table:
+    """Rows with the keys of their images in place of these, which are of the bytes of files as well."""
+    for place, field in enumerate(table.schema):
+        if is_images(field.type):
+            keys = [image and image.key for image in ImageColumn(table.column(place))]
+            table = table.set_column(place, field.name, pa.array(keys, pa.binary()))
+    return table

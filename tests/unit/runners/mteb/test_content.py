@@ -14,7 +14,7 @@ from flagbench import BadData
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.runners.data.content import of_columns
 from flagbench.runners.mteb.content import content_of, part_name, splits_of
-from flagbench.runners.mteb.loading import _compare
+from flagbench.runners.mteb.counts import _compare
 from flagbench.runners.task import Task
 from tests.unit.cmteb_tasks import mteb_task
 
