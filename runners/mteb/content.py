@@ -49,6 +49,8 @@ def text_columns(task: Any) -> list[str]:
 def content_columns(task: Any) -> Mapping[str, str]:
     """The columns of what is encoded of a task that is not a retrieval, with the modality of each."""
     columns: Mapping[str, str] = task._get_content_columns() if hasattr(task, "_get_content_columns") else {}
+    if hasattr(task, "get_candidate_labels") and "image" in task.metadata.modalities:
+        return dict.fromkeys(columns, "image")  # mteb takes the first modality, which may be that of the labels
     return columns
 
 

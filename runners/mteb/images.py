@@ -86,6 +86,9 @@ def images_by_their_heads(task: Any, *, sizes: bool) -> Iterator[None]:
             for name, function in replaced.items():
                 if name in vars(module):
                     stack.enter_context(patch.object(module, name, function))
+        if hasattr(task, "get_candidate_labels"):  # whose inputs are of the first modality there
+            of_images = task.metadata.model_copy(update={"modalities": ["image", "text"]})
+            stack.enter_context(patch.object(task, "metadata", of_images))
         stack.enter_context(patch.dict(MODALITY_HASH_FNS, image=nothing))
         stack.enter_context(patch.dict(_STAT_FN, image=statistics))
         yield

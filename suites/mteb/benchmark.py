@@ -66,18 +66,25 @@ class _Mteb(ThroughMteb):
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
         from flagbench.suites.mteb.catalogue import named_entries, refuse_those_that_cannot_run
+        from flagbench.suites.mteb.drawings import TASKS as DRAWN
 
         options = options_of(request, MtebOptions)
-        if not (request.tasks or request.types or options.languages or options.domains or options.modalities):
+        filtered = request.types or options.languages or options.domains or options.modalities
+        only_mini = request.mini and not filtered  # which is of these tasks
+        if not (request.tasks or filtered or only_mini):
             raise BadInput(
                 f"--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; {self._hint} (or name one of "
                 "its benchmarks, or filter by --types, --languages, --domains or --modalities)"
             )
         found: Sequence[Entry] = self._entries
-        if request.tasks:
-            found = named_entries(request.tasks, self._hint)
+        if names := request.tasks or (DRAWN if only_mini else ()):
+            found = named_entries(names, self._hint)
             refuse_those_that_cannot_run(found, "choose others with --tasks")
         return self._chosen(found, request)
+
+    def mini_data(self) -> Path:
+        """See Benchmark: drawings, of tasks with images."""
+        return Path(__file__).parent / "mini"
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
@@ -131,7 +138,7 @@ class _Mteb(ThroughMteb):
         from flagbench.suites.mteb.catalogue import in_domains, in_languages, in_modalities, in_subsets
 
         options = options_of(request, MtebOptions)
-        if options.modalities or not (request.tasks or self.has_tasks_of_its_own):
+        if options.modalities or not (request.tasks or request.mini or self.has_tasks_of_its_own):
             found = in_modalities(found, options.modalities, request.types)
         if not found:
             raise BadInput(f"no task of {self.title} has inputs of {joined(options.modalities)} alone: {self._hint}")
