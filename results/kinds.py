@@ -7,15 +7,35 @@ from typing import Literal
 
 Unit = Literal["queries", "pairs", "texts", "sets", "questions", "items"]
 
-RANKED = frozenset({"Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking"})
+SEARCHED = frozenset(
+    {
+        "Retrieval",
+        "InstructionRetrieval",
+        "Any2AnyRetrieval",
+        "Any2AnyMultilingualRetrieval",
+        "DocumentUnderstanding",
+    }
+)
+"""Types whose tasks search all passages for queries."""
+
+RERANKED = frozenset({"Reranking", "InstructionReranking", "Any2AnyReranking", "VisionCentricQA"})
+"""Types whose tasks give the passages, or the answers, to be ranked for each query."""
+
+RANKED = SEARCHED | RERANKED
 """Types whose tasks rank passages for queries."""
+
+PAIRED = frozenset({"STS", "VisualSTS(eng)", "VisualSTS(multi)"})
+"""Types whose tasks hold similarities of pairs against grades."""
+
+CLASSIFIED = frozenset({"Classification", "ImageClassification"})
+"""Types whose tasks fit a probe to training rows."""
 
 JUDGED = frozenset({"open"})
 """Types whose answers have no score before a judge has graded them."""
 
 _UNITS: Mapping[str, Unit] = {
     **dict.fromkeys(RANKED, "queries"),
-    **dict.fromkeys(("STS", "PairClassification", "BitextMining"), "pairs"),
+    **dict.fromkeys((*PAIRED, "PairClassification", "BitextMining"), "pairs"),
     **dict.fromkeys(("Classification", "MultilabelClassification"), "texts"),
     "Clustering": "sets",
     **dict.fromkeys(("multiple-choice", "open"), "questions"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset, IterableDataset
 
+    from flagbench.runners.data.image_rows import ImageRows
     from flagbench.runners.data.texts import TextColumn
 
 _TEXT = "text"
@@ -131,6 +132,41 @@ class Source(ABC):
             if not tables:
                 raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
             return InMemoryRows.of(pa.concat_tables(tables, promote_options="default"), rows.features)
+
+        return read_or_refuse(folder, rows, files)
+
+    def read_with_images(self, config: str | None, split: str) -> ImageRows:
+        """All rows of a split with images: they lie in a temporary file, and no image is decoded.
+
+        Images in files of their own stay there.
+
+        Raises:
+            BadData: As ``read``; or a row names a file outside of the dataset's folder.
+        """
+        from flagbench.runners.data.image_checks import in_folder
+        from flagbench.runners.data.image_rows import ROWS_A_READ, ImageRows
+        from flagbench.runners.data.texts import on_disk
+
+        folder, stream, files = self._stream(config, split)
+        where = f"{folder}: split '{split}'"
+
+        def rows() -> ImageRows:
+            found = stream()
+            tables = tables_of(found, ROWS_A_READ)
+            first = next(tables, None)
+            if first is None:
+                raise BadData(f"{where} of config '{config or 'default'}' has no rows")
+            first = in_folder(first, folder, where, 0)
+            schema = first.schema.remove_metadata()
+
+            def others() -> Iterator[pa.Table]:
+                yield first.cast(schema)
+                begin = len(first)
+                for table in tables:
+                    yield in_folder(table, folder, where, begin).cast(schema)
+                    begin += len(table)
+
+            return ImageRows.of(on_disk(others(), schema), f"split {split}", found.features)
 
         return read_or_refuse(folder, rows, files)
 

@@ -25,9 +25,9 @@ _NAMES_FILE = re.compile(r"Failed to .*?'(.+?)' with error ")
 _Read = TypeVar("_Read")
 
 
-def tables_of(stream: IterableDataset) -> Iterator[pa.Table]:
-    """A stream of rows as tables."""
-    return (table for table in stream.with_format("arrow").iter(batch_size=_ROWS_A_READ) if len(table))
+def tables_of(stream: IterableDataset, rows: int = _ROWS_A_READ) -> Iterator[pa.Table]:
+    """A stream of rows as tables of so many."""
+    return (table for table in stream.with_format("arrow").iter(batch_size=rows) if len(table))
 
 
 def read_or_refuse(folder: Path, read: Callable[[], _Read], files: Callable[[], Sequence[Path]] = lambda: ()) -> _Read:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from flagbench import BadInput
 from flagbench.models.inputs import Image, Input, Item
 
-T = TypeVar("T", bound=Input, covariant=True)
+T = TypeVar("T", covariant=True)
 
 
 class _Rows(Sequence[T]):
-    """A sequence that has a way to one of its inputs."""
+    """A sequence that has a way to one of its rows."""
 
     def _row(self, row: int) -> T:
         raise NotImplementedError
@@ -31,7 +31,7 @@ class _Rows(Sequence[T]):
     def __getitem__(self, row: slice) -> Picked[T]: ...
 
     def __getitem__(self, row: int | slice) -> T | Picked[T]:
-        """The input of a row, or those of a slice."""
+        """What a row has, or those of a slice."""
         if isinstance(row, slice):
             return Picked(self, np.arange(len(self))[row])
         return self._row(range(len(self))[row])
@@ -93,17 +93,72 @@ class TitledTexts(_Rows[str]):
         return f"{title}{self._separator}{text}".strip() if title else text.strip()
 
 
+def is_images(kind: pa.DataType) -> bool:
+    """Whether a column of a type has images as ``datasets`` keeps them: ``struct<bytes: binary, path: string>``."""
+    if not pa.types.is_struct(kind) or {field.name for field in kind} != {"bytes", "path"}:
+        return False
+    stored = kind.field("bytes").type
+    return bool(pa.types.is_binary(stored) or pa.types.is_large_binary(stored) or pa.types.is_null(stored))
+
+
+class ImageColumn(_Rows[Image | None]):
+    """A column of images, of which none is read before its bytes or its key are asked for; None in a row without one.
+
+    Args:
+        column: See ``is_images``: the bytes, else the path of the file that has them. Usually memory-mapped.
+        where: Task and part of its data, for messages; empty for none.
+    """
+
+    def __init__(self, column: pa.ChunkedArray, where: str = "") -> None:
+        self._stored = [chunk.field("bytes") for chunk in column.chunks]
+        self._paths = [chunk.field("path") for chunk in column.chunks]
+        self._kept = [_valid(chunk) & _valid(its) for chunk, its in zip(column.chunks, self._stored, strict=True)]
+        self._there = [_valid(chunk) for chunk in column.chunks]
+        self._ends = np.cumsum([len(chunk) for chunk in column.chunks], dtype=np.int64)
+        self._where = where
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def _row(self, row: int) -> Image | None:
+        number = int(np.searchsorted(self._ends, row, side="right"))
+        at = row - int(self._ends[number]) + len(self._stored[number])
+        path = self._paths[number][at].as_py() if self._there[number][at] else None
+        where = f"{self._where}, row {row} (counted from 0)" if self._where else ""
+        if self._kept[number][at]:
+            return Image(_Cell(self._stored[number], at), name=Path(path).name if path else "", where=where)
+        return Image(Path(path), where=where) if path else None
+
+
+class _Cell:
+    """Reads the bytes of a cell."""
+
+    __slots__ = ("_column", "_row")
+
+    def __init__(self, column: pa.Array, row: int) -> None:
+        self._column = column
+        self._row = row
+
+    def __call__(self) -> bytes:
+        found: bytes = self._column[self._row].as_py()
+        return found
+
+
+def _valid(values: pa.Array) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = values.is_valid().to_numpy(zero_copy_only=False)
+    return found
+
+
 class ItemColumn(_Rows[Input]):
     """Items of one image each, read from disk when asked for; a row without an image is its text.
 
     Args:
-        images: ``struct<bytes: binary, path: string>``, as datasets keeps images: the bytes, else the file that has
-            them. Usually memory-mapped.
+        images: A column as ``ImageColumn`` takes it, or the images.
         texts: In step with the images; None for none.
     """
 
-    def __init__(self, images: pa.ChunkedArray, texts: Sequence[str] | None = None) -> None:
-        self._images = images
+    def __init__(self, images: pa.ChunkedArray | Sequence[Image | None], texts: Sequence[str] | None = None) -> None:
+        self._images = ImageColumn(images) if isinstance(images, pa.ChunkedArray) else images
         self._texts = texts
 
     def __len__(self) -> int:
@@ -111,27 +166,15 @@ class ItemColumn(_Rows[Input]):
 
     def _row(self, row: int) -> Input:
         text = self._texts[row] if self._texts is not None else ""
-        image = image_of(self._images[row])
-        return text if image is None else Item(text, (image,))
-
-
-def image_of(stored: pa.Scalar) -> Image | None:
-    """The image of a row, of which a file is not opened; None for none.
-
-    Args:
-        stored: See ``ItemColumn``.
-    """
-    its = stored.as_py() or {}
-    if its.get("bytes") is not None:
-        return Image(its["bytes"])
-    return Image(Path(its["path"])) if its.get("path") else None
+        image = self._images[row]
+        return Item(text, (image,)) if image is not None else text
 
 
 class Picked(_Rows[T]):
-    """Some rows of a sequence of inputs, in an order of their own.
+    """Some rows of a sequence, in an order of their own.
 
     Args:
-        inputs: All of them.
+        inputs: All of them, such as inputs of a model.
         rows: ``int64[n]``.
     """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import AbsentData, BadData
+from flagbench.results.kinds import CLASSIFIED, RERANKED
 from flagbench.runners.benchmark import RETRIEVAL_ABILITIES, Benchmark, EvaluatedModel, Loaded, Outcome, Volume
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import PROFILES, RunRequest
@@ -103,7 +104,7 @@ def check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) ->
         if separate_configs:
             qrels = f"{prefix}qrels" if prefix or "default" not in present else "default"
             queries = "query" if "query" in present else f"{prefix}queries"
-            candidates = [f"{prefix}top_ranked"] if task.kind.endswith("Reranking") else []
+            candidates = [f"{prefix}top_ranked"] if task.kind in RERANKED and task.kind != "VisionCentricQA" else []
             needed = [f"{prefix}corpus", queries, qrels, *candidates]
         else:
             needed = [subset] if subset != "default" else []
@@ -115,7 +116,7 @@ def check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) ->
             continue
         for config in needed or [""]:
             splits = source.splits(config or None)
-            wanted = [*task.splits, *(["train"] if task.kind == "Classification" else [])]
+            wanted = [*task.splits, *(["train"] if task.kind in CLASSIFIED else [])]
             lone = separate_configs and len(splits) == 1  # mteb takes the only split of a config whatever its name
             for split in wanted if not lone else []:
                 if split not in splits:

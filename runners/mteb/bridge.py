@@ -23,6 +23,7 @@ from flagbench.models.inputs import Input
 from flagbench.models.ranking import Retrieval
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.runners.benchmark import EvaluatedModel
+from flagbench.runners.data.image_rows import ImageRows
 from flagbench.runners.data.texts import ItemColumn, TextColumn, TitledTexts
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
@@ -272,7 +273,14 @@ def query_inputs(queries: Any, task_metadata: Any) -> Sequence[Input]:
     """
     from mteb.types import PromptType
 
-    return _loader_inputs(rows_of(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
+    modalities = task_metadata.get_modalities(PromptType.query)
+    if "image" not in modalities:
+        return _loader_inputs(rows_of(queries, task_metadata=task_metadata, prompt_type=PromptType.query))
+    texts = None
+    if "text" in modalities:
+        others = queries.remove_columns(["image"])  # mteb would copy each image to a row of its own
+        texts = list(rows_of(others, task_metadata=task_metadata, prompt_type=PromptType.query).dataset["text"][:])
+    return _items(queries, texts)
 
 
 def _language(task_metadata: Any, subset: str) -> str:
@@ -285,6 +293,8 @@ def _language(task_metadata: Any, subset: str) -> str:
 def _loader_inputs(loader: Any) -> Sequence[Input]:
     """The inputs behind an unshuffled mteb DataLoader, which has dropped the columns that the task does not have."""
     rows = loader.dataset
+    if hasattr(rows, "images") and not hasattr(rows, "column_names"):  # of pairs of images and texts, by themselves
+        return ItemColumn(rows.images)
     if "image" not in rows.column_names:
         return list(rows["text"][:])
     return _items(rows, list(rows["text"][:]) if "text" in rows.column_names else None)
@@ -292,5 +302,4 @@ def _loader_inputs(loader: Any) -> Sequence[Input]:
 
 def _items(rows: Any, texts: Sequence[str] | None) -> Sequence[Input]:
     """Rows with an ``image``, read as they are stored when asked for, and none decoded."""
-    table = rows.select_columns(["image"]).with_format("arrow")[:]
-    return ItemColumn(table.column("image"), texts)
+    return ItemColumn((rows if isinstance(rows, ImageRows) else ImageRows.of(rows)).images_in("image"), texts)

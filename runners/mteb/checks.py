@@ -20,9 +20,19 @@ from flagbench.runners.data.checks import (
     check_several,
     check_texts,
 )
+from flagbench.results.kinds import PAIRED, RERANKED
+from flagbench.runners.data.image_checks import check_images
+from flagbench.runners.data.image_rows import ImageRows
 from flagbench.runners.data.retrieval import check_candidates, check_labels, check_pairs, oddities
 from flagbench.runners.data.rows import InMemoryRows
-from flagbench.runners.mteb.content import label_column, part_name, splits_of, tables_of, text_columns
+from flagbench.runners.mteb.content import (
+    content_columns,
+    label_column,
+    part_name,
+    splits_of,
+    tables_of,
+    text_columns,
+)
 from flagbench.runners.task import Task
 
 _LABELS = ("query-id", "corpus-id", "score")
@@ -54,7 +64,7 @@ def as_read(place: Place, rows: Any, said: list[str], *, official: bool) -> Any:
             check_pairs(place, table, *_LABELS)
         return rows
     id_column = next((name for name in ("_id", "id") if name in names), None)
-    if id_column is None or not {"text", "title"} & set(names):
+    if id_column is None or not {"text", "title", "image"} & set(names):
         return rows
     if not official:
         check_ids(place, id_column, table.column(id_column))
@@ -70,7 +80,9 @@ def as_read(place: Place, rows: Any, said: list[str], *, official: bool) -> Any:
         changed = changed.set_column(names.index("title"), "title", titles)
     if id_column in numbered:
         changed = changed.set_column(names.index(id_column), id_column, pc.cast(table.column(id_column), pa.string()))
-    return rows if changed is table else InMemoryRows.of(changed, None)
+    if changed is table:
+        return rows
+    return ImageRows.of(changed, rows.where) if isinstance(rows, ImageRows) else InMemoryRows.of(changed, None)
 
 
 def check_values(row: Task, task: Any, source: str) -> None:
@@ -87,16 +99,19 @@ def check_values(row: Task, task: Any, source: str) -> None:
     for split, subset, rows in splits_of(row, task):
         place = Place(f"{row.name}: {source}", f"split {part_name(split, subset)}")
         if isinstance(rows, Mapping):
-            _check_texts(place, rows, empty=True)
+            _check_texts(place, rows, task, empty=True)
+            _check_images_searched(place, rows, task)
             query_ids, passage_ids = rows["queries"]["id"][:], set(rows["corpus"]["id"][:])
             check_labels(place, rows["relevant_docs"], query_ids, passage_ids)
             if rows["top_ranked"]:
                 check_candidates(place, rows["top_ranked"], query_ids, passage_ids)
         elif hasattr(rows, "column_names"):
-            table, labels = _table(rows), label_column(row, task)
+            table, labels = _table(rows, task), label_column(row, task)
             check_rows(place, len(table))
             for column in text_columns(task):
                 check_texts(place, column, table.column(column), empty=True)
+            for column in image_columns(task) if isinstance(rows, ImageRows) else ():
+                check_images(place, column, rows.images_in(column))
             if labels and row.kind in _BY_KIND:
                 _BY_KIND[row.kind](task, place, split, table, labels)
 
@@ -115,12 +130,12 @@ def check_limits(row: Task, task: Any, source: str) -> None:
     for split, subset, rows in splits_of(row, task):
         place = Place(f"{row.name}: {source}", f"split {part_name(split, subset)}")
         if isinstance(rows, Mapping):
-            _check_texts(place, rows, empty=False)
+            _check_texts(place, rows, task, empty=False)
         elif hasattr(rows, "column_names"):
-            table, labels = _table(rows), label_column(row, task)
+            table, labels = _table(rows, task), label_column(row, task)
             for column in text_columns(task):
                 check_texts(place, column, table.column(column))
-            if row.kind == "STS" and hasattr(task, "max_score"):
+            if row.kind in PAIRED and hasattr(task, "max_score"):
                 check_numbers(place, labels, table.column(labels), least=task.min_score, most=task.max_score)
 
 
@@ -138,24 +153,47 @@ def check_columns_of(row: Task, task: Any, source: str) -> None:
     Raises:
         BadData: One is not.
     """
-    wanted = [column for column in (*text_columns(task), label_column(row, task)) if column]
+    wanted = [column for column in (*content_columns(task), label_column(row, task)) if column]
     for split, subset, rows in splits_of(row, task):
         part = f"split {part_name(split, subset)}"
         if isinstance(rows, Mapping):  # mteb's loader has already asked for the others
-            if row.kind.endswith("Reranking") and not rows["top_ranked"]:
+            if row.kind in RERANKED and not rows["top_ranked"]:
                 raise BadData(f"{row.name}: {source} has no candidates to re-rank (config top_ranked) in {part}")
             for name in ("corpus", "queries"):
-                check_columns(
-                    Place(f"{row.name}: {source}", f"{part}, {name}"), rows[name].column_names, ["id", "text"]
-                )
+                columns = ["id", *modalities_of(task, name)]
+                check_columns(Place(f"{row.name}: {source}", f"{part}, {name}"), rows[name].column_names, columns)
         elif hasattr(rows, "column_names"):
             check_columns(Place(f"{row.name}: {source}", part), rows.column_names, wanted)
 
 
-def _check_texts(place: Place, rows: Mapping[str, Any], *, empty: bool) -> None:
+def image_columns(task: Any) -> list[str]:
+    """The columns of images of a task that is not a retrieval."""
+    return [column for column, modality in content_columns(task).items() if modality == "image"]
+
+
+def modalities_of(task: Any, side: str) -> list[str]:
+    """The modalities, each of which has a column of its name, of the ``queries`` or the ``corpus`` of a retrieval task."""
+    from mteb.types import PromptType
+
+    found = task.metadata.get_modalities(PromptType.query if side == "queries" else PromptType.document)
+    return [modality for modality in ("text", "image") if modality in found]
+
+
+def _check_texts(place: Place, rows: Mapping[str, Any], task: Any, *, empty: bool) -> None:
     for name in ("queries", "corpus"):
-        if "text" in rows[name].column_names and "image" not in rows[name].column_names:
-            check_texts(place, name, _table(rows[name]).column("text"), empty=empty, turns=True)
+        has = modalities_of(task, name)
+        if "text" in has and "text" in rows[name].column_names:
+            # Beside an image a text may say nothing.
+            its = rows[name].select_columns(["text"]).with_format("arrow")[:].column("text")
+            check_texts(place, name, its, empty=empty or "image" in has, turns=True)
+
+
+def _check_images_searched(place: Place, rows: Mapping[str, Any], task: Any) -> None:
+    for name in ("queries", "corpus"):
+        has = modalities_of(task, name)
+        if "image" in has and isinstance(rows[name], ImageRows):
+            part = Place(place.source, f"{place.part}, {name}")
+            check_images(part, "image", rows[name].images_in("image"), absent="text" in has)
 
 
 def _scores(task: Any, place: Place, split: str, table: pa.Table, labels: str) -> None:
@@ -175,6 +213,18 @@ def _classes(task: Any, place: Place, split: str, table: pa.Table, labels: str) 
         check_several(place, labels, table.column(labels), "the label")
 
 
+def _image_classes(task: Any, place: Place, split: str, table: pa.Table, labels: str) -> None:
+    if not pa.types.is_list(table.column(labels).type):  # of several labels a row may have none
+        _classes(task, place, split, table, labels)
+
+
+def _candidates(task: Any, place: Place, split: str, table: pa.Table, labels: str) -> None:
+    values = table.column(labels)
+    check_classes(place, labels, values)
+    if pa.types.is_integer(values.type):
+        check_numbers(place, labels, values, least=0, most=len(task.get_candidate_labels()) - 1)
+
+
 def _clusters(task: Any, place: Place, split: str, table: pa.Table, labels: str) -> None:
     values = table.column(labels)
     texts = {name: table.column(name) for name in text_columns(task)}
@@ -190,14 +240,21 @@ def _clusters(task: Any, place: Place, split: str, table: pa.Table, labels: str)
 
 
 _BY_KIND: Mapping[str, Callable[[Any, Place, str, pa.Table, str], None]] = {
-    "STS": _scores,
+    **dict.fromkeys(PAIRED, _scores),
     "PairClassification": _pairs,
     "Classification": _classes,
+    "ImageClassification": _image_classes,
+    "ZeroShotClassification": _candidates,
     "Clustering": _clusters,
+    "ImageClustering": _clusters,
 }
 
 
-def _table(rows: Any) -> pa.Table:
+def _table(rows: Any, task: Any) -> pa.Table:
+    """The rows, without their images."""
+    if isinstance(rows, ImageRows):
+        others = [column for column in rows.column_names if column not in rows.images]
+        return rows.select_columns(others).with_format("arrow")[:] if others else pa.table({})
     tables = list(tables_of(rows))
     return (
         pa.concat_tables(tables)

@@ -9,14 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flagbench import BadData
+from flagbench.results.kinds import CLASSIFIED, PAIRED
 from flagbench.runners.data.content import of_columns, of_labels, of_tables
-from flagbench.runners.data.pictures import IMAGE
-from flagbench.runners.data.texts import image_of
+from flagbench.runners.data.image_rows import ROWS_A_READ, is_of_images
+from flagbench.runners.data.texts import ImageColumn, is_images
 from flagbench.runners.data.verdict import Content
 from flagbench.runners.task import Task
 
 _ROWS_A_READ = 20_000
-_UNORDERED = {"STS", "PairClassification"}
+_UNORDERED = {*PAIRED, "PairClassification"}
 """Types whose scores are over pairs, each by itself; others draw rows, or fit to them, by their places."""
 
 
@@ -42,17 +43,20 @@ def part_name(split: str, subset: str) -> str:
 
 def text_columns(task: Any) -> list[str]:
     """The columns of texts of a task that is not a retrieval."""
-    return [column for column, modality in _content_columns(task).items() if modality == "text"]
+    return [column for column, modality in content_columns(task).items() if modality == "text"]
 
 
-def _content_columns(task: Any) -> Mapping[str, str]:
-    """The columns of what is encoded of a task that is not a retrieval, with what each has."""
-    return task._get_content_columns() if hasattr(task, "_get_content_columns") else {}
+def content_columns(task: Any) -> Mapping[str, str]:
+    """The columns of what is encoded of a task that is not a retrieval, with the modality of each."""
+    columns: Mapping[str, str] = task._get_content_columns() if hasattr(task, "_get_content_columns") else {}
+    if hasattr(task, "get_candidate_labels") and "image" in task.metadata.modalities:
+        return dict.fromkeys(columns, "image")  # mteb takes the first modality, which may be that of the labels
+    return columns
 
 
 def label_column(row: Task, task: Any) -> str:
     """The column of labels, or of scores; empty where there is none."""
-    return str(getattr(task, "label_column_name", "score" if row.kind == "STS" else ""))
+    return str(getattr(task, "label_column_name", "score" if row.kind in PAIRED else ""))
 
 
 def content_of(row: Task, task: Any) -> Mapping[str, Content]:
@@ -63,13 +67,13 @@ def content_of(row: Task, task: Any) -> Mapping[str, Content]:
         task: mteb's object, loaded.
     """
     found: dict[str, Content] = {}
-    columns = [*_content_columns(task), label_column(row, task)]
+    columns = [*content_columns(task), label_column(row, task)]
     for split, subset, rows in splits_of(row, task):
         part = part_name(split, subset)
         if isinstance(rows, Mapping) and "relevant_docs" in rows:
             found |= {f"{part}/{name}": its for name, its in _of_retrieval(rows)}
         elif hasattr(rows, "column_names"):
-            tested = row.kind == "Classification" and split != getattr(task, "train_split", None)
+            tested = row.kind in CLASSIFIED and split != getattr(task, "train_split", None)
             crossed = getattr(task, "is_cross_validation", False)
             known = all(column in rows.column_names for column in columns)
             ordered = not (row.kind in _UNORDERED or (tested and not crossed))
@@ -105,16 +109,19 @@ def _titled(table: pa.Table) -> pa.Table:
 
 def tables_of(rows: Any) -> Iterator[pa.Table]:
     """Rows as Arrow tables; all pairs in one row, mteb's first form, as rows."""
+    if is_of_images(rows):
+        yield from map(_keyed, rows.with_format("arrow").iter(batch_size=ROWS_A_READ))
+        return
     if len(rows) == 1 and all(isinstance(value, list) for value in rows[0].values()):
         yield pa.table(rows[0])
         return
-    yield from map(_keyed, rows.with_format("arrow").iter(batch_size=_ROWS_A_READ))
+    yield from rows.with_format("arrow").iter(batch_size=_ROWS_A_READ)
 
 
 def _keyed(table: pa.Table) -> pa.Table:
-    """Rows with the keys of their images in place of these, which know the bytes of files as well."""
+    """Rows with the keys of their images in place of these, which are of the bytes of files as well."""
     for place, field in enumerate(table.schema):
-        if field.type == IMAGE:
-            keys = [image and image.key for image in map(image_of, iter(table.column(place)))]
+        if is_images(field.type):
+            keys = [image and image.key for image in ImageColumn(table.column(place))]
             table = table.set_column(place, field.name, pa.array(keys, pa.binary()))
     return table

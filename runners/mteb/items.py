@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from flagbench import BadInput
 from flagbench.models.inputs import Input
 from flagbench.results.influence import average_precision_values, best_accuracy_values, spearman_values
-from flagbench.results.kinds import RANKED
+from flagbench.results.kinds import CLASSIFIED, PAIRED, RANKED
 from flagbench.results.sample import Sample
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import Examples
@@ -178,13 +178,18 @@ class Items:
     def _predicted(self, found: Any, split: str, subset: str) -> None:
         """Take the predictions of a split and subset."""
         kind = self._row.kind
-        if kind == "STS":
+        if kind in PAIRED:
             values = self._of_sts(found, split, subset)
         elif kind == "PairClassification":
             values = self._of_pairs(found, self._labels_of_pairs(split, subset))
-        elif kind == "Classification" and self._row.main_score == "accuracy" and self._has_test_rows:
+        elif kind in CLASSIFIED and self._row.main_score == "accuracy" and self._has_test_rows:
             labels = np.asarray(self._rows(split, subset)[self._task.label_column_name][:])
             values = np.mean([np.asarray(predicted) == labels for predicted in found], axis=0)
+        elif kind == "ZeroShotClassification" and self._row.main_score == "accuracy":
+            labels = self._rows(split, subset)[self._task.label_column_name][:]
+            if isinstance(labels[0], str):
+                labels = [self._task.get_candidate_labels().index(label) for label in labels]
+            values = (np.asarray(found).argmax(axis=1) == np.asarray(labels)).astype(np.float64)
         else:
             return
         if len(values):

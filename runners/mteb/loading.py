@@ -18,7 +18,9 @@ from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.verdict import judge, read_official
 from flagbench.runners.mteb.bridge import quiet
 from flagbench.runners.mteb.checks import as_read, check_columns_of, check_limits, check_values, remarks
-from flagbench.runners.mteb.content import content_of, part_name, splits_of
+from flagbench.runners.mteb.content import content_of
+from flagbench.runners.mteb.counts import counts, first_line
+from flagbench.runners.mteb.images import as_image_rows, has_images
 from flagbench.runners.mteb.reexports import by_name
 from flagbench.runners.mteb.version import check
 from flagbench.runners.task import Task
@@ -85,12 +87,15 @@ def load(row: Task, snapshots: Snapshots, task: Any, official: Path | None = Non
     except FlagbenchError:
         raise
     except Exception as error:  # a transform that misses a column, split or type raises whatever it likes
-        raise BadData(f"{row.name}: the rows of {where} are not as the task needs them: {_line(error)}") from error
+        raise BadData(f"{row.name}: the rows of {where} are not as the task needs them: {first_line(error)}") from error
+    if hasattr(task, "convert_v1_dataset_format_to_v2"):
+        task.convert_v1_dataset_format_to_v2(num_proc=None)
+    as_image_rows(row, task)
     check_columns_of(row, task, where)
     content = content_of(row, task)
     if not pinned and content != known:
         check_values(row, task, where)
-    verdict = judge(content, _counts(row, task, where), [source], row.revision, known)
+    verdict = judge(content, counts(row, task, where, pinned=pinned), [source], row.revision, known)
     if not verdict.status.comparable(accept_counts=True):
         check_limits(row, task, where)
     return Loaded(row, verdict, task, notes=(*dict.fromkeys(said), *remarks(row, task)))
@@ -111,6 +116,8 @@ def reading_from(
         looked_at: Takes the name of a part and its rows, and gives them as mteb's code gets them; it may refuse them.
     """
 
+    with_images = has_images(task)
+
     def load_dataset(path: str, name: str | None = None, *, split: Any = None, revision: str = "main", **_: Any) -> Any:
         from datasets import DatasetDict
 
@@ -119,7 +126,7 @@ def reading_from(
 
         def read(each: str) -> Any:
             part = f"config {config}, split {each}" if config else f"split {each}"
-            return looked_at(part, source.read(config, each))
+            return looked_at(part, (source.read_with_images if with_images else source.read)(config, each))
 
         return (
             read(str(split)) if split is not None else DatasetDict({each: read(each) for each in source.splits(config)})
@@ -143,60 +150,3 @@ def reading_from(
                 if hasattr(sys.modules.get(module), name):
                     stack.enter_context(patch.object(sys.modules[module], name, function))
         yield
-
-
-def _line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-
-
-def _counts(row: Task, task: Any, source: str) -> list[str] | None:
-    """Compare the rows with mteb's descriptive statistics: rows, unique texts, characters, label and qrel counts.
-
-    Returns:
-        A line for each that differs; None where none are published of these splits.
-    """
-    published = task.metadata.descriptive_stats or {}
-    differences: list[str] = []
-    compared = False
-    for split, subset, _ in splits_of(row, task):
-        expected: Mapping[str, Any] = published.get(split) or {}
-        if subset != "default":
-            expected = (expected.get("hf_subset_descriptive_stats") or {}).get(subset) or {}
-        if not expected:
-            continue
-        compared = True
-        try:
-            with quiet():
-                found = task._calculate_descriptive_statistics_from_split(
-                    split, hf_subset=subset if subset != "default" else None
-                )
-        except Exception as error:  # rows so odd that they cannot be counted
-            raise BadData(f"{row.name}: the rows of {source} cannot be counted: {_line(error)}") from error
-        differences += [f"{part_name(split, subset)} {line}" for line in _compare(expected, found)]
-    return differences if compared else None
-
-
-# Counted otherwise by the pinned mteb than when the statistics were published (unordered instead of ordered pairs).
-_DRIFTED = {"unique_pairs"}
-
-
-def _compare(expected: Mapping[str, Any], found: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """The leaves that both have and that disagree; of labels the counts, whatever the labels are called."""
-    for key, value in expected.items():
-        here = f"{path}.{key}" if path else key
-        other = found.get(key)
-        if key == "hf_subset_descriptive_stats" or key in _DRIFTED or value is None or other is None:
-            continue
-        if key == "labels":
-            counts = [sorted(entry["count"] for entry in table.values()) for table in (value, other)]
-            if counts[0] != counts[1]:
-                yield f"{here}: the counts of the labels differ"
-        elif isinstance(value, Mapping):
-            yield from _compare(value, other, here)
-        elif isinstance(value, int | float) and abs(value - other) > 1e-6:
-            yield f"{here}: {_short(other)} instead of {_short(value)}"
-
-
-def _short(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

@@ -217,6 +217,15 @@ def _of_clusterings(task: Any, data: Any, split: str, name: str, size: Size) -> 
     return _Part(len(chosen), len(rows), chosen.tolist(), cut if longest > size.texts else "")
 
 
+_OF_IMAGES = (
+    "Any2AnyRetrieval",
+    "Any2AnyMultilingualRetrieval",
+    "Any2AnyReranking",
+    "DocumentUnderstanding",
+    "VisionCentricQA",
+)
+"""Types whose tasks rank, and whose inputs may have images."""
+
 _Draw = Callable[[Any, Any, str, str, Size], _Part]
 
 _KINDS: Mapping[str, tuple[str, _Draw]] = {
@@ -226,4 +235,7 @@ _KINDS: Mapping[str, tuple[str, _Draw]] = {
     "PairClassification": ("rows", _of_rows),
     "Classification": ("rows", _of_rows),
     "Clustering": ("sets", _of_clusterings),
+    **dict.fromkeys(("VisualSTS(eng)", "VisualSTS(multi)"), ("rows", _of_rows)),
+    **dict.fromkeys(("ImageClassification", "ZeroShotClassification"), ("rows", _of_rows)),
+    **dict.fromkeys(_OF_IMAGES, ("queries", _of_queries)),
 }

@@ -10,19 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.files import read_json
-from flagbench.results.kinds import RANKED
+from flagbench.results.kinds import PAIRED, RANKED
 from flagbench.runners.data import cards
 from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
     from flagbench.runners.data.row_files import RowFile
 
-_PAIRED = ("BitextMining", "PairClassification", "STS")
-_ALONE = ("Classification", "Clustering", "MultilabelClassification", "Regression")
+_PAIRED = ("BitextMining", "PairClassification", *PAIRED)
+_ALONE = (
+    "Classification",
+    "Clustering",
+    "ImageClassification",
+    "ImageClustering",
+    "MultilabelClassification",
+    "Regression",
+    "ZeroShotClassification",
+)
 _PAIRS = (("sentence1", "sentence2"), ("sent1", "sent2"), ("text1", "text2"))
 """Names of the two columns of pairs, as the repos of mteb have them."""
 
-_COLUMNS = ("sentences", "text", "sentence")
+_COLUMNS = ("sentences", "text", "sentence", "image", "img", "jpg", "png", "webp")
 _FIX = "install mteb again"
 
 

@@ -10,7 +10,7 @@ from flagbench.models.adapters import modalities
 from flagbench.models.loading.overrides import of_reranker
 from flagbench.models.loading.resolve import Model, resolve_model
 from flagbench.models.spec import Ability
-from flagbench.results.kinds import RANKED
+from flagbench.results.kinds import RANKED, RERANKED, SEARCHED
 from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.registry import benchmarks_that
 from flagbench.runners.request import RunRequest
@@ -61,7 +61,7 @@ def _check_kinds(benchmark: Benchmark, tasks: Sequence[Task], reranker: str) -> 
     if "replay" not in benchmark.abilities:
         names = benchmarks_that(lambda other: "replay" in other.abilities)
         raise BadInput(f"{benchmark.title} ranks no passages, so that it takes no rankings: use --benchmark {names}")
-    kinds = frozenset({"Retrieval"}) if reranker else RANKED
+    kinds = SEARCHED if reranker else RANKED
     if others := [task for task in tasks if task.kind not in kinds]:
         what = "--candidates are of retrieval tasks" if reranker else "a run file is of retrieval or reranking tasks"
         raise BadInput(f"{what}, and {_names(others)} {_verb(others, 'is', 'are')} none: choose others with --tasks")
@@ -107,7 +107,7 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
         others = tuple(task for task in tasks if task.kind not in RANKED)
     else:
         does, types = "is a reranker", "reranking"
-        others = tuple(task for task in tasks if not task.kind.endswith("Reranking"))
+        others = tuple(task for task in tasks if task.kind not in RERANKED)
     if others:
         lacks = f"{does} and gives no vectors, which {_names(others)} {_verb(others, 'needs', 'need')}"
         raise BadInput(f"{model.spec.name} {lacks}: {_choice(types, tasks, others, 'leave this model out')}")
@@ -156,7 +156,7 @@ def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device
     if model.spec.ability == "score":
         raise BadInput(f"{model.spec.name} is a reranker itself: --reranker needs an embedding model as MODEL")
     _check_modalities(reranker, tasks)
-    if others := tuple(task for task in tasks if not task.kind.endswith("Retrieval")):
+    if others := tuple(task for task in tasks if task.kind not in SEARCHED):
         does = f"{_names(others)} {_verb(others, 'does', 'do')} not retrieve"
         raise BadInput(
             f"--reranker re-ranks retrieval, and {does}: {_choice('retrieval', tasks, others, 'drop --reranker')}"

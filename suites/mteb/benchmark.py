@@ -1,4 +1,4 @@
-"""Every text task of mteb by name, and its benchmarks by theirs, as the engine takes them."""
+"""Every task of mteb of texts and images by name, and its benchmarks by theirs, as the engine takes them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, UnknownName, first_few
+from flagbench.models.inputs import joined
 from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
@@ -25,8 +26,14 @@ if TYPE_CHECKING:
     from flagbench.suites.mteb.named import Definition
 
 
+_NO_INSTRUCTION = (
+    "mteb ran Visualized-BGE, CLIP, EVA-CLIP and SigLIP without instructions; one that a model or --query-instruction "
+    "has stands before queries with images as before others"
+)
+
+
 class _Mteb(ThroughMteb):
-    """Any text task of mteb, with mteb's own revisions, splits and main scores."""
+    """Any task of mteb of texts and images, with mteb's own revisions, splits and main scores."""
 
     name = "mteb"
     title = "MTEB"
@@ -35,6 +42,7 @@ class _Mteb(ThroughMteb):
     examples: Sequence[str] = (
         "flagbench evaluate BAAI/bge-m3 --benchmark mteb --tasks SciFact,NFCorpus",
         "flagbench evaluate BAAI/bge-m3 --benchmark mteb --types sts --languages zh,en",
+        "flagbench tasks --benchmark mteb --modalities text,image",
         "flagbench evaluate ./checkpoint-2000 --benchmark mteb --tasks STS12 --output results",
     )
 
@@ -58,18 +66,25 @@ class _Mteb(ThroughMteb):
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
         from flagbench.suites.mteb.catalogue import named_entries, refuse_those_that_cannot_run
+        from flagbench.suites.mteb.drawings import TASKS as DRAWN
 
         options = options_of(request, MtebOptions)
-        if not (request.tasks or request.types or options.languages or options.domains):
+        filtered = request.types or options.languages or options.domains or options.modalities
+        only_mini = request.mini and not filtered  # which is of these tasks
+        if not (request.tasks or filtered or only_mini):
             raise BadInput(
                 f"--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; {self._hint} (or name one of "
-                "its benchmarks, or filter by --types, --languages or --domains)"
+                "its benchmarks, or filter by --types, --languages, --domains or --modalities)"
             )
         found: Sequence[Entry] = self._entries
-        if request.tasks:
-            found = named_entries(request.tasks, self._hint)
+        if names := request.tasks or (DRAWN if only_mini else ()):
+            found = named_entries(names, self._hint)
             refuse_those_that_cannot_run(found, "choose others with --tasks")
         return self._chosen(found, request)
+
+    def mini_data(self) -> Path:
+        """See Benchmark: drawings, of tasks with images."""
+        return Path(__file__).parent / "mini"
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
@@ -90,12 +105,14 @@ class _Mteb(ThroughMteb):
             snapshots.source(task.dataset, task.revision).card()
 
     def evidence(self, request: RunRequest) -> Sequence[str]:
-        """See Benchmark: which tasks --subsets leaves whole."""
+        """See Benchmark: which tasks --subsets leaves whole, and what stands before queries of tasks with images."""
         from flagbench.suites.mteb.catalogue import is_whole
 
+        chosen = self.select(request)
         wanted = options_of(request, MtebOptions).subsets
-        whole = [task.name for task in self.select(request) if is_whole(task)] if wanted else []
-        return [f"--subsets leaves {first_few(whole)} whole: no subsets to choose from"] if whole else []
+        whole = [task.name for task in chosen if is_whole(task)] if wanted else []
+        said = [f"--subsets leaves {first_few(whole)} whole: no subsets to choose from"] if whole else []
+        return [*said, _NO_INSTRUCTION] if any("image" in task.modalities for task in chosen) else said
 
     def published(self) -> PublishedTable | None:
         """See Benchmark: the tasks of C-MTEB have the same scores under either name."""
@@ -103,6 +120,7 @@ class _Mteb(ThroughMteb):
 
         return find_benchmark("cmteb").published()
 
+    has_tasks_of_its_own = False
     _closing = ""
 
     @property
@@ -117,9 +135,13 @@ class _Mteb(ThroughMteb):
 
     def _chosen(self, found: Sequence[Entry], request: RunRequest) -> tuple[Task, ...]:
         """Those that the filters of a request leave, with the subsets that they leave."""
-        from flagbench.suites.mteb.catalogue import in_domains, in_languages, in_subsets
+        from flagbench.suites.mteb.catalogue import in_domains, in_languages, in_modalities, in_subsets
 
         options = options_of(request, MtebOptions)
+        if options.modalities or not (request.tasks or request.mini or self.has_tasks_of_its_own):
+            found = in_modalities(found, options.modalities, request.types)
+        if not found:
+            raise BadInput(f"no task of {self.title} has inputs of {joined(options.modalities)} alone: {self._hint}")
         every = tuple(entry.row for entry in found)
         names = {row.name for row in pick(every, names=(), kinds=request.types, group="mteb", hint=self._hint)}
         if options.domains:
@@ -128,7 +150,7 @@ class _Mteb(ThroughMteb):
             found = in_languages(found, options.languages, self._hint)
         left = [entry for entry in found if entry.row.name in names]
         if not left:
-            raise BadInput(f"no task of {self.title} is left: drop --types, --languages or --domains")
+            raise BadInput(f"no task of {self.title} is left: drop --types, --languages, --domains or --modalities")
         if options.subsets:
             left = list(in_subsets(left, options.subsets, self._hint))
         return drawable(tuple(entry.row for entry in left), request)
@@ -138,6 +160,7 @@ class _Named(_Mteb):
     """A benchmark that is made of tasks of mteb."""
 
     commands = MappingProxyType({})
+    has_tasks_of_its_own = True
 
     def __init__(self, definition: Definition) -> None:
         self.name, self.title = definition.name, definition.title

@@ -8,11 +8,28 @@ from typing import Any
 
 from flagbench import BadInput, UnknownName, first_few
 from flagbench.models.baselines.analysis import iso_639_1
+from flagbench.models.inputs import MODALITIES, Modality, joined
 from flagbench.runners.mteb.version import tasks_registry
-from flagbench.runners.task import Task
+from flagbench.runners.task import Task, plain
 
 _GROUP = "mteb"
 _SHOWN = 3
+_WITH_IMAGES = frozenset(
+    {
+        "any2anymultilingualretrieval",
+        "any2anyreranking",
+        "any2anyretrieval",
+        "compositionality",
+        "documentunderstanding",
+        "imageclassification",
+        "imageclustering",
+        "visioncentricqa",
+        "visualsts(eng)",
+        "visualsts(multi)",
+        "zeroshotclassification",
+    }
+)
+"""mteb's types of tasks with images, without case and hyphens."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +58,11 @@ class Entry:
         """The task in a table for people."""
         row = self.row
         languages, splits = first_few(self.languages, _SHOWN), ", ".join(row.splits)
-        return [row.name, row.kind, languages, splits, row.main_score, self.why_not or "yes"]
+        inputs = joined(row.modalities) if not self.why_not else ", ".join(self.metadata.modalities)
+        return [row.name, row.kind, inputs, languages, splits, row.main_score, self.why_not or "yes"]
 
 
-HEADINGS = ("task", "type", "languages", "splits", "main score", "runs")
+HEADINGS = ("task", "type", "inputs", "languages", "splits", "main score", "runs")
 
 
 def entries(task: Any) -> Iterator[Entry]:
@@ -64,6 +82,7 @@ def entries(task: Any) -> Iterator[Entry]:
         main_score=metadata.main_score,
         group=_GROUP,
         subsets=tuple(task.hf_subsets),
+        modalities=tuple(each for each in MODALITIES if each in metadata.modalities),
     )
     yield Entry(row, metadata, _why_not(metadata))
 
@@ -75,7 +94,7 @@ def all_entries() -> tuple[Entry, ...]:
     from flagbench.runners.mteb.bridge import quiet
 
     with quiet():
-        tasks = [task for task in mteb.get_tasks(modalities=["text"]) if not task.is_aggregate]
+        tasks = [task for task in mteb.get_tasks(modalities=list(MODALITIES)) if not task.is_aggregate]
         return tuple(entry for task in tasks for entry in entries(task) if not entry.why_not)
 
 
@@ -163,6 +182,21 @@ def in_domains(found: Sequence[Entry], domains: Sequence[str], hint: str) -> tup
     return tuple(entry for entry in found if wanted & set(entry.metadata.domains or ()))
 
 
+def in_modalities(found: Sequence[Entry], modalities: Sequence[str], kinds: Sequence[str]) -> tuple[Entry, ...]:
+    """The entries whose inputs have nothing else than these modalities.
+
+    Args:
+        found: Tasks.
+        modalities: Those wanted. Without any, tasks of texts, and those with images of the types that are asked for and
+            that only such tasks have.
+        kinds: Types that are asked for.
+    """
+    if modalities:
+        return tuple(entry for entry in found if set(entry.row.modalities) <= set(modalities))
+    asked = {plain(kind) for kind in kinds} & _WITH_IMAGES
+    return tuple(entry for entry in found if entry.row.modalities == ("text",) or plain(entry.row.kind) in asked)
+
+
 def in_subsets(found: Sequence[Entry], wanted: Sequence[str], hint: str) -> tuple[Entry, ...]:
     """The entries with only the wanted subsets; one that has no subsets stays whole.
 
@@ -195,8 +229,8 @@ def _in_subsets(entry: Entry, wanted: Sequence[str]) -> Entry:
 
 
 def _why_not(metadata: Any) -> str:
-    if list(metadata.modalities) != ["text"]:
-        return f"inputs are {' and '.join(sorted(metadata.modalities))}, and only text is read here"
+    if strange := sorted(set(metadata.modalities) - set(MODALITIES)):
+        return f"inputs have {' and '.join(strange)}, and only {joined(MODALITIES)} are read here"
     return "" if metadata.is_public is not False else "data is not public"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -75,25 +76,43 @@ def _definition(name: str) -> Definition:
             for task in tasks
             if task.is_aggregate
         }
-        hidden = len(benchmark.tasks) - len(tasks)
+        counted = Counter(entry.row.name for its in made.values() for entry in its)
+        split = [name for name, its in made.items() if any(counted[entry.row.name] > 1 for entry in its)]
         return Definition(
             name,
             name,
-            _in_order(entry for its in made.values() for entry in its),
-            (f"{hidden} tasks whose data is not public are left out, as on its leaderboard",) if hidden else (),
-            averages=_averages(benchmark, tasks, aggregates),
+            _each_once(entry for its in made.values() for entry in its),
+            (*_hidden(len(benchmark.tasks) - len(tasks)), *_split(split)),
+            averages=_averages(benchmark, tasks, aggregates, split),
             aggregates=aggregates,
         )
 
 
-def _in_order(found: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Each entry once: types as the benchmark first has them, the tasks of a type by name."""
-    by_name = {entry.row.name: entry for entry in found}
-    kinds = list(dict.fromkeys(entry.row.kind for entry in by_name.values()))
-    return tuple(sorted(by_name.values(), key=lambda entry: (kinds.index(entry.row.kind), entry.row.name.lower())))
+def _each_once(found: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The entries, one for each task, with the subsets of all that were of it.
+
+    Types are as the benchmark first has them, the tasks of a type by name.
+    """
+    made: dict[str, Entry] = {}
+    for entry in found:
+        before = made.get(entry.row.name, entry)
+        subsets = tuple(dict.fromkeys((*before.row.subsets, *entry.row.subsets)))
+        made[entry.row.name] = replace(entry, row=replace(entry.row, subsets=subsets))
+    kinds = list(dict.fromkeys(entry.row.kind for entry in made.values()))
+    return tuple(sorted(made.values(), key=lambda entry: (kinds.index(entry.row.kind), entry.row.name.lower())))
 
 
-def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages) -> Averages:
+def _hidden(tasks: int) -> tuple[str, ...]:
+    return (f"{tasks} tasks whose data is not public are left out, as on its leaderboard",) if tasks else ()
+
+
+def _split(names: Sequence[str]) -> tuple[str, ...]:
+    """What is said of aggregates that share a task, of which each counts some languages."""
+    shared = f"{', '.join(names)} are each of some languages of a task that is scored here as a whole"
+    return (f"{shared}: no average that they are part of is taken",) if names else ()
+
+
+def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages, split: Sequence[str]) -> Averages:
     """The averages of a benchmark of mteb, as its leaderboard takes them; the last is the one that stands for it.
 
     An aggregate is the mean of its parts, a benchmark with one type of tasks has no mean over types, and means that are
@@ -107,6 +126,7 @@ def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages) -> Ave
         kinds.setdefault(f"{task.metadata.type} mean", []).append(task.metadata.name)
     several = len(kinds) > 1
     made: dict[str, Sequence[str]] = {**aggregates}
+    lost = set(split)
     if "task_types" in wanted and several:
         made |= kinds
     for each in wanted:
@@ -116,7 +136,9 @@ def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages) -> Ave
         made["Mean (TaskType)"] = list(kinds)
     if "mean_task" in wanted:
         made["Mean (Task)"] = [name for its in kinds.values() for name in its]
-    return made
+    while gone := [label for label, its in made.items() if label not in lost and lost & set(its)]:
+        lost |= set(gone)
+    return {label: its for label, its in made.items() if label not in lost}
 
 
 def _ranked(benchmark: Any) -> list[Any]:
@@ -174,9 +196,10 @@ def _mkqa() -> Definition:
 
 @cache
 def _zh() -> Definition:
-    from flagbench.suites.mteb.catalogue import all_entries, in_languages
+    from flagbench.suites.mteb.catalogue import all_entries, in_languages, in_modalities
 
-    return Definition("zh", "Chinese tasks of mteb", in_languages(all_entries(), ["zh"], ""))
+    texts = in_modalities(all_entries(), ["text"], ())
+    return Definition("zh", "Chinese tasks of mteb", in_languages(texts, ["zh"], ""))
 
 
 _OWN: Mapping[str, Callable[[], Definition]] = {"miracl": _miracl, "mldr": _mldr, "mkqa": _mkqa, "zh": _zh}

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
 from flagbench.flags import flag
+from flagbench.models.inputs import MODALITIES
 from flagbench.runners.arguments import names
+
+
+def modalities(text: str) -> tuple[str, ...]:
+    """The argument of ``--modalities``.
+
+    Raises:
+        ArgumentTypeError: A modality is none.
+    """
+    found = names(text)
+    if strange := set(found) - set(MODALITIES):
+        raise argparse.ArgumentTypeError(
+            f"{', '.join(sorted(strange))} is no modality: expected {' or '.join(MODALITIES)}, or both"
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -16,6 +32,7 @@ class MtebOptions:
         subsets: Language subsets of multilingual tasks; empty for all.
         languages: Languages of tasks and of their subsets; empty for all.
         domains: Domains of tasks; empty for all.
+        modalities: Modalities that inputs of tasks may have; empty for text, but for types that have images.
     """
 
     subsets: tuple[str, ...] = flag(
@@ -31,6 +48,14 @@ class MtebOptions:
     )
     domains: tuple[str, ...] = flag(
         (), "domains of tasks, such as Legal,Medical", shown="all", metavar="A,B", parse=names, selects=True
+    )
+    modalities: tuple[str, ...] = flag(
+        (),
+        "what inputs of tasks may have: text, image, or both",
+        shown="text, and images for types of image tasks",
+        metavar="A,B",
+        parse=modalities,
+        selects=True,
     )
 
     @property

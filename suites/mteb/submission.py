@@ -19,6 +19,7 @@ from flagbench import BadInput, first_few, printable
 from flagbench.files import check_file, inside
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
+from flagbench.results.kinds import RANKED
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.store import RunStore
@@ -335,7 +336,7 @@ def settings_of(record: TaskRecord) -> dict[str, Any]:
     keys = _OF_ALL + (_OF_RERANKERS if model.get("ability") == "score" else _OF_ENCODERS)
     keys += _OF_SEVERAL_PARTS if model.get("retrieval", "dense") != "dense" else ()
     # A task with queries has no other texts than these and passages.
-    roles = ("query", "passage") if record.kind.endswith(("Retrieval", "Reranking")) else ("symmetric",)
+    roles = ("query", "passage") if record.kind in RANKED else ("symmetric",)
     texts = part(record.settings, "instruction")
     instruction = {role: texts[role] for role in roles if texts.get(role)}
     return (

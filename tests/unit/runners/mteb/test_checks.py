@@ -42,7 +42,7 @@ def columns_of(rows: Any) -> dict[str, Any]:
         ({"query-id": [1], "corpus-id": [2], "score": [1]}, None, ["query-id", "corpus-id"]),
         ({"query-id": ["1"], "corpus-id": [2], "score": [1]}, None, ["corpus-id"]),
         ({"query-id": ["1"], "corpus-ids": [["2"]]}, None, []),
-        ({"_id": [1, 2], "image": ["a", "b"]}, None, ["_id"]),
+        ({"_id": [1, 2], "image": ["a", "b"]}, {"_id": ["1", "2"], "image": ["a", "b"]}, ["_id"]),
         ({"text": ["a"], "title": [None]}, None, []),
     ],
 )
@@ -94,7 +94,8 @@ def checked(kind: str, columns: Any, *, split: str = "test", check: Any = check_
     row = replace(ROW, name="Some", kind=kind, splits=(split,), subsets=("default",))
     rows = Dataset.from_dict(columns) if "relevant_docs" not in columns else columns
     texts = {"sentences": "text"} if "sentences" in columns else {"text": "text"}
-    about = {"label_column_name": "label", "_get_content_columns": lambda: texts}
+    of_texts = SimpleNamespace(get_modalities=lambda prompt_type: ["text"])
+    about = {"label_column_name": "label", "_get_content_columns": lambda: texts, "metadata": of_texts}
     try:
         check(row, SimpleNamespace(dataset={split: rows}, **about | task), "a folder")
     except BadData as error:

@@ -17,7 +17,7 @@ from flagbench.cmteb.benchmark import CMTEB
 from flagbench.models.inputs import Image
 from flagbench.runners.data.content import of_columns
 from flagbench.runners.mteb.content import content_of, part_name, splits_of
-from flagbench.runners.mteb.loading import _compare
+from flagbench.runners.mteb.counts import _compare
 from flagbench.runners.task import Task
 from tests.pictures import drawn
 from tests.unit.cmteb_tasks import mteb_task

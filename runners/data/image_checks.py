@@ -1,0 +1,116 @@
+"""What images of rows must be, found out without decoding one: there, in their folder, and of a head that can be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from flagbench import BadData, BadInput, in_one_line, printable
+from flagbench.models.inputs import MOST_PIXELS, Image
+from flagbench.runners.data.texts import is_images
+
+if TYPE_CHECKING:
+    from flagbench.runners.data.checks import Place
+
+_ORIENTATION = 0x0112  # of EXIF; 5 to 8 lie on their side
+_ON_THEIR_SIDE = frozenset(range(5, 9))
+_WITH_EXIF_IN_THEIR_HEAD = frozenset({"JPEG", "MPO", "TIFF"})
+
+
+def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table:
+    """Rows whose images in files are named by the paths of these, which lie in the folder of the dataset.
+
+    Args:
+        table: Rows.
+        folder: Of the dataset, absolute.
+        where: Folder and split, for messages.
+        begin: Number of the first row.
+
+    Raises:
+        BadData: A row names a file elsewhere.
+    """
+    for place, field in enumerate(table.schema):
+        if not is_images(field.type):
+            continue
+        column = table.column(place).combine_chunks()
+        stored = column.field("bytes")
+        paths = column.field("path").to_pylist()
+        in_files = [row for row, kept in enumerate(stored.is_valid().to_pylist()) if paths[row] and not kept]
+        for row in in_files:
+            name, paths[row] = paths[row], _path(folder, paths[row])
+            if paths[row] is None:
+                raise BadData(
+                    f"{where} has the image '{printable(name):.80}' in column {field.name}, row {begin + row} (counted "
+                    f"from 0), which is not a file in {folder}; fix the data"
+                )
+        if in_files:
+            parts = [stored.cast(pa.binary()), pa.array(paths, pa.string())]
+            kept = pa.StructArray.from_arrays(parts, ["bytes", "path"], mask=column.is_null())
+            table = table.set_column(place, field.name, kept)
+    return table
+
+
+def _path(folder: Path, name: str) -> str | None:
+    """The path of a file of a dataset; None where it would lie elsewhere."""
+    path = os.path.normpath(os.path.join(folder, name))
+    return path if "\0" not in path and Path(path).is_relative_to(folder) else None
+
+
+def check_images(place: Place, column: str, images: Sequence[Image | None], *, absent: bool = False) -> None:
+    """See that each row has an image whose head can be read.
+
+    Args:
+        place: Of the rows.
+        column: Name.
+        images: Its images.
+        absent: Whether a row may have none.
+
+    Raises:
+        BadData: One is missing, or cannot be read.
+    """
+    for row, image in enumerate(images):
+        if image is None:
+            if absent:
+                continue
+            raise place.refuse("no image", column, row)
+        try:
+            size_of(image)
+        except BadData as error:
+            raise place.refuse(f"an image that cannot be read, {image.name} ({error}),", column, row) from error
+
+
+def size_of(image: Image) -> tuple[int, int]:
+    """Width and height of a picture as it is shown, by its head.
+
+    Raises:
+        BadData: It has no such head, or too many pixels; else as ``Image.read``.
+        BadInput: Pillow is not installed.
+    """
+    try:
+        import PIL.Image
+    except ImportError:
+        raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[video]'") from None
+    data = image.read()
+    try:
+        with PIL.Image.open(BytesIO(data)) as picture:
+            width, height = picture.size
+            # Of other formats the head does not say, and the picture would be decoded for it.
+            if picture.format in _WITH_EXIF_IN_THEIR_HEAD and picture.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
+                width, height = height, width
+    except PIL.UnidentifiedImageError as error:
+        raise BadData("it is no image" if data else "it is empty") from error
+    except Exception as error:  # Pillow has no root for what its readers raise
+        raise BadData(in_one_line(error)) from error
+    if width * height > MOST_PIXELS:
+        raise BadData(f"it has {width * height:,} pixels, and at most {MOST_PIXELS:,} are decoded")
+    return width, height
+
+
+def sizes_of(images: Sequence[Image | None]) -> Iterator[tuple[int, int]]:
+    """Of all that are there."""
+    return (size_of(image) for image in images if image is not None)
