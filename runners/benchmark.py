@@ -351,6 +351,14 @@ class Benchmark(ABC):
         """The published scores that a run is ranked among and verified against; None where there are none."""
         return None
 
+    def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
+        """The published scores for a run of some tasks, of a benchmark with several tables; by default ``published``.
+
+        Args:
+            tasks: Names.
+        """
+        return self.published()
+
     def update_published(self, checkout: Path) -> Updated | None:
         """Make the table of published scores anew; None, the default, where it comes with the benchmark.
 

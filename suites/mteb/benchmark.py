@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, UnknownName, first_few
+from flagbench.results.averages import tasks_of, weights
 from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
@@ -103,6 +105,15 @@ class _Mteb(ThroughMteb):
 
         return find_benchmark("cmteb").published()
 
+    def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
+        """See Benchmark: that of C-MTEB, or that of tasks with images, whichever has more of them."""
+        from flagbench.suites.mteb.published.images import table
+
+        def shared(of: PublishedTable | None) -> int:
+            return len(of.kinds.keys() & set(tasks)) if of else 0
+
+        return max(self.published(), table(self.name, "mteb's tasks with images"), key=shared)
+
     _closing = ""
 
     @property
@@ -140,6 +151,8 @@ class _Named(_Mteb):
     commands = MappingProxyType({})
 
     def __init__(self, definition: Definition) -> None:
+        from flagbench.suites.mteb.named import in_order
+
         self.name, self.title = definition.name, definition.title
         self.title_separator = definition.title_separator
         self.examples = (
@@ -147,7 +160,7 @@ class _Named(_Mteb):
             f'flagbench evaluate ./checkpoint-2000 --benchmark "{self.name}" --output results',
             f'flagbench evaluate ./checkpoint-2000 --benchmark "{self.name}" --skip-missing --data ./hub-snapshots',
         )
-        self._definition = definition
+        self._definition = replace(definition, entries=in_order(definition.entries))
         self._closing = "; ".join(definition.notes)
 
     def tasks(self) -> tuple[Task, ...]:
@@ -194,11 +207,18 @@ class _Named(_Mteb):
         return (*self._definition.notes, *super().evidence(request))
 
     def published(self) -> PublishedTable | None:
-        """See Benchmark: the table that was made of the results repository, else that which comes with C-MTEB."""
+        """See Benchmark: the table that was made of the results repository, else the one that comes with FlagBench."""
+        from flagbench.suites.mteb.published.images import table as of_images
         from flagbench.suites.mteb.reference import table
 
-        shipped = super().published() if self.name == "MTEB(cmn, v1)" else None
-        return table(self.name, self.tasks()) or shipped
+        rows = self.tasks()
+        made = table(self.name, rows)
+        shipped = super().published() if self.name == "MTEB(cmn, v1)" else of_images(self.name, self.title, rows)
+        return with_averages(made or shipped, self._definition)
+
+    def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
+        """See Benchmark."""
+        return self.published()
 
     def update_published(self, checkout: Path) -> Updated | None:
         """See Benchmark."""
@@ -206,10 +226,6 @@ class _Named(_Mteb):
 
         if not self._definition.averages:
             return None
-        if self._definition.aggregates:
-            raise BadInput(
-                f"{self.title} counts {', '.join(self._definition.aggregates)} as one task, which no table here can"
-            )
         return update(checkout, self.name, self.tasks())
 
     def _asked(self, request: RunRequest) -> list[Entry]:
@@ -227,6 +243,23 @@ class _Named(_Mteb):
         chosen = pick(self.tasks(), names=parts, kinds=request.types, group="mteb", hint=self._hint)
         wanted = {row.name for row in chosen}
         return [entry for entry in every if entry.row.name in wanted]
+
+
+def with_averages(table: PublishedTable | None, definition: Definition) -> PublishedTable | None:
+    """A table of published scores with the averages that its benchmark takes."""
+    averages = definition.averages
+    if table is None or not averages:
+        return table
+    own = next((label for label in ("Mean (Task)", "Mean (TaskType)") if label in averages), "")
+    over = tasks_of(averages)
+    kinds = {label.removesuffix(" mean"): its for label, its in over.items() if label.endswith(" mean")}
+    return replace(
+        table,
+        groups=kinds or table.groups,
+        average=own,
+        weights=weights(averages, own) if own else {},
+        aggregates=definition.aggregates,
+    )
 
 
 MTEB: ThroughMteb = _Mteb()

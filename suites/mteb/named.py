@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -79,18 +79,11 @@ def _definition(name: str) -> Definition:
         return Definition(
             name,
             name,
-            _in_order(entry for its in made.values() for entry in its),
+            tuple({entry.row.name: entry for its in made.values() for entry in its}.values()),
             (f"{hidden} tasks whose data is not public are left out, as on its leaderboard",) if hidden else (),
             averages=_averages(benchmark, tasks, aggregates),
             aggregates=aggregates,
         )
-
-
-def _in_order(found: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Each entry once: types as the benchmark first has them, the tasks of a type by name."""
-    by_name = {entry.row.name: entry for entry in found}
-    kinds = list(dict.fromkeys(entry.row.kind for entry in by_name.values()))
-    return tuple(sorted(by_name.values(), key=lambda entry: (kinds.index(entry.row.kind), entry.row.name.lower())))
 
 
 def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages) -> Averages:
@@ -133,6 +126,12 @@ def _groups(grouping: Any) -> Iterator[tuple[str, list[str]]]:
             set(task.eval_splits) == set(task.metadata.eval_splits) for task in tasks
         ):
             yield group.label, [task.metadata.name for task in tasks]
+
+
+def in_order(found: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Tasks as a benchmark lists them: types as it first has them, the tasks of a type by name."""
+    kinds = list(dict.fromkeys(entry.row.kind for entry in found))
+    return tuple(sorted(found, key=lambda entry: (kinds.index(entry.row.kind), entry.row.name.lower())))
 
 
 def _plain(name: str) -> str:

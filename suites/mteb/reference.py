@@ -29,8 +29,13 @@ from flagbench.runners.task import Task
 
 REPOSITORY = "embeddings-benchmark/results"
 _MAKER = "mteb"
-_FORMER_NAMES = {"map_at_1000": "map"}
-"""What older versions of mteb called a main score."""
+_FORMER_NAMES = {
+    "map_at_1000": "map",
+    "hit_rate_at_1": "cv_recall_at_1",
+    "hit_rate_at_3": "cv_recall_at_3",
+    "image_acc": "main_score",
+}
+"""What older versions of mteb called a main score; results of ImageCoDe had no name for theirs."""
 
 Cell = tuple[str, str]
 

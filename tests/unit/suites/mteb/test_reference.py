@@ -124,6 +124,20 @@ def test_names_that_the_table_cannot_hold_are_left_out_with_a_line(checkout: Pat
     assert made.models == 3
 
 
+def test_old_names_of_main_scores_of_tasks_with_images() -> None:
+    """mteb 1 called a hit rate ``cv_recall_at_k``, and the accuracy of ImageCoDe not at all."""
+    for metric, former in (
+        ("hit_rate_at_1", {"cv_recall_at_1": 0.25}),
+        ("hit_rate_at_3", {"cv_recall_at_3": 0.25}),
+        ("image_acc", {"main_score": 0.25}),
+    ):
+        row = Task("A", "Any2AnyRetrieval", "a/b", "main", ("test",), metric, "mteb")
+        scores = {"test": [entry(**{"main_score": 0.25, **former})]}
+        assert dict(_scores({"scores": scores}, row)) == {("A", "test"): 0.25}
+    row = Task("A", "Any2AnyRetrieval", "a/b", "main", ("test",), "ndcg_at_10", "mteb")
+    assert dict(_scores({"scores": {"test": [entry(main_score=0.25)]}}, row)) == {}
+
+
 def test_what_is_no_checkout_and_a_damaged_table_are_one_line(checkout: Path, tmp_path: Path) -> None:
     benchmark = find_benchmark(NAME)
     with pytest.raises(BadInput, match=r"has no folder results/: name a checkout of https://github\.com/"):
