@@ -51,10 +51,3 @@ def average(of: Weights, scores: Mapping[str, float]) -> float:
     if len(set(of.values())) == 1:
         return fmean(scores[task] for task in of)
     return math.fsum(weight * scores[task] for task, weight in of.items())
-
-
-def flat(averages: Averages) -> dict[str, Sequence[str]]:
-    """The averages that are over tasks alone, each with the same weight."""
-    return {
-        label: tasks for label, tasks in tasks_of(averages).items() if len(set(weights(averages, label).values())) == 1
-    }

@@ -150,6 +150,11 @@ def splits_line(task: Task) -> str:
     return ", ".join(task.splits) + subsets
 
 
+def cells(task: Task) -> list[str]:
+    """A task in a table for people."""
+    return [task.name, task.kind, task.group, task.dataset, task.revision[:8], splits_line(task), task.main_score]
+
+
 def plain(kind: str) -> str:
     """A task type without case and hyphens: ``pair-classification`` and ``PairClassification`` are one."""
     return kind.lower().replace("-", "").replace("_", "")

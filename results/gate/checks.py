@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from statistics import fmean
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flagbench import counted
+from flagbench.results.averages import Weights, alike, average
 from flagbench.results.compare.compare import EQUAL, Line
 from flagbench.results.gate.known import TooFew, Unknown
 from flagbench.results.gate.rules import Check, Rule
@@ -35,6 +35,7 @@ class Subject:
         baseline: Its record.
         candidate: Its record, with all splits of every task.
         smallest: The least p after Holm's correction that its test could give, beside the gate's other tests.
+        weights: Of the tasks in an average; empty where they are alike.
     """
 
     name: str
@@ -43,6 +44,11 @@ class Subject:
     baseline: RunRecord
     candidate: RunRecord
     smallest: float = 0.0
+    weights: Weights = field(default_factory=dict)
+
+    def mean(self, scores: Mapping[str, float | None]) -> float:
+        """The mean of scores of its tasks."""
+        return average(self.weights or alike(scores), {task: score or 0.0 for task, score in scores.items()})
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> Chec
 
 
 def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
-    score = fmean(subject.candidate.tasks[line.task].score or 0.0 for line in subject.lines)
+    score = subject.mean({line.task: subject.candidate.tasks[line.task].score for line in subject.lines})
     return CheckResult(100 * score >= limit - 100 * EQUAL, f"{100 * score:.2f}, at least {limit:g} is required", score)
 
 
@@ -159,7 +165,7 @@ It raises Unknown where it cannot be judged. What every rule has to know is seen
 
 def _scores(subject: Subject) -> tuple[float, float]:
     """The means of both runs' scores."""
-    before, after = (fmean(line.cells[at].score or 0.0 for line in subject.lines) for at in (0, 1))
+    before, after = (subject.mean({line.task: line.cells[at].score for line in subject.lines}) for at in (0, 1))
     return before, after
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from flagbench import BadInput, UnknownName, first_few, printable
+from flagbench.results.averages import Weights, alike
 from flagbench.results.compare.compare import Comparison, Line, compare
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
@@ -102,7 +103,7 @@ def judge(
     candidate: Run,
     *,
     published_part: Run | None = None,
-    means: Mapping[str, Sequence[str]] | None = None,
+    means: Mapping[str, Weights] | None = None,
     seed: int = 0,
 ) -> Report:
     """Judge a run.
@@ -112,8 +113,8 @@ def judge(
         baseline: The run that the candidate is compared with.
         candidate: The run.
         published_part: The candidate's tasks and splits that a published baseline has scores of; None for all of it.
-        means: The tasks of each average that the benchmark itself takes, by its label. A rule that names one asks for
-            all of its tasks; patterns pass over them.
+        means: The averages that the benchmark itself takes, by their labels: the weights of their tasks, which are not
+            alike in a mean of means. A rule that names one asks for all of its tasks; patterns pass over them.
         seed: The seed of the significance tests.
 
     Raises:
@@ -143,7 +144,7 @@ def judge(
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
-            subject = Subject(name, kind, its, baseline.record, candidate.record, smallest.get(name, 0.0))
+            subject = Subject(name, kind, its, baseline.record, candidate.record, smallest.get(name, 0.0), names)
             absent = [each for each in names if each not in lines]
             for check in rule.checks:
                 verdict, few = _verdict(check, rule, subject, pair, rules.alpha, absent)
@@ -209,9 +210,9 @@ def _verdict(
 
 
 def _chosen(
-    rules: Rules, rule: Rule, tasks: Mapping[str, Sequence[TaskRecord]], means: Mapping[str, Sequence[str]]
-) -> dict[str, tuple[str, ...]]:
-    """Select what a rule applies to: tasks by name, and the tasks of each average.
+    rules: Rules, rule: Rule, tasks: Mapping[str, Sequence[TaskRecord]], means: Mapping[str, Weights]
+) -> dict[str, Weights]:
+    """Select what a rule applies to: tasks by name, and the tasks of each average with their weights.
 
     A pattern, a type and an average pass over tasks that have no score; by its name such a task is judged.
 
@@ -226,18 +227,18 @@ def _chosen(
     kinds = {name: records[0].kind for name, records in tasks.items()}
     averages = {f"{kind} mean": tuple(name for name in scored if kinds[name] == kind) for kind in kinds.values()}
     averages = {label: its for label, its in {**averages, _AVERAGE: tuple(scored)}.items() if its}
-    result: dict[str, tuple[str, ...]] = {}
+    result: dict[str, Weights] = {}
     for pattern in rule.select.get("tasks", ()):
         names = _matching(rules, rule, "task", pattern, tasks)
-        result |= {name: (name,) for name in names if name == pattern or name in scored}
+        result |= {name: alike([name]) for name in names if name == pattern or name in scored}
     for pattern in rule.select.get("types", ()):
         its_kinds = _matching(rules, rule, "type", pattern, list(dict.fromkeys(kinds.values())))
-        result |= {name: (name,) for name in scored if kinds[name] in its_kinds}
+        result |= {name: alike([name]) for name in scored if kinds[name] in its_kinds}
     for pattern in rule.select.get("averages", ()):
         if pattern in means and pattern not in averages:
-            result[pattern] = tuple(means[pattern])
+            result[pattern] = means[pattern]
         else:
-            result |= {label: averages[label] for label in _matching(rules, rule, "average", pattern, averages)}
+            result |= {label: alike(averages[label]) for label in _matching(rules, rule, "average", pattern, averages)}
     if not result:
         raise BadInput(f"{rules.file}: {printable(rule.label)}: none of its tasks has a score")
     return result

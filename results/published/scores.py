@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from flagbench import UnknownName
+from flagbench.results.averages import Weights
 
 _LABELS = 3  # columns before the scores: model, revision, versions
 
@@ -65,6 +66,9 @@ class PublishedTable:
         headings: Short names of groups, for narrow tables.
         doubts: Known reasons why runs differ from these scores.
         subsets: Subsets by task that its scores are means over; of a task that is not here that is not looked at.
+        average: Name of the average that stands for the benchmark, where it is not the mean of all tasks.
+        weights: Weights of the tasks in it; empty where all count alike.
+        aggregates: Tasks of which several count as one, by its name.
     """
 
     benchmark: str
@@ -77,6 +81,19 @@ class PublishedTable:
     headings: Mapping[str, str] = field(default_factory=dict)
     doubts: Sequence[Doubt] = ()
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    average: str = ""
+    weights: Weights = field(default_factory=dict)
+    aggregates: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> list[tuple[str, ...]]:
+        """What counts as one task: those of each aggregate together, and all others."""
+        inside = {task: tuple(its) for its in self.aggregates.values() for task in its}
+        return list(dict.fromkeys(inside.get(task, (task,)) for task in self.kinds))
+
+    def is_published(self, task: str) -> bool:
+        """Whether a model has a score of a task."""
+        return any(task in each.scores for each in self.models.values())
 
     def other_subsets(self, task: str, scores: Mapping[str, Mapping[str, float]]) -> str:
         """The line on a run's scores that are over other subsets than the published ones; empty where they are not."""
@@ -120,10 +137,12 @@ class ScoreFile:
     @property
     def by_kind(self) -> dict[str, tuple[str, ...]]:
         """The tasks of each type."""
-        return {
-            kind: tuple(task for task, its in self.kinds.items() if its == kind)
-            for kind in dict.fromkeys(self.kinds.values())
-        }
+        return by_kind(self.kinds)
+
+
+def by_kind(kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The tasks of each type, from the type of each task."""
+    return {kind: tuple(task for task, its in kinds.items() if its == kind) for kind in dict.fromkeys(kinds.values())}
 
 
 def read_scores(path: Path, maker: str) -> ScoreFile:

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
+from flagbench.results.averages import average
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
@@ -127,7 +128,7 @@ def rank(record: RunRecord, table: PublishedTable) -> Ranking:
     """Place a run among the published models.
 
     Only tasks of which the run has a comparable score are ranked, and only among models that have all of these. The run
-    replaces published scores of its own model.
+    replaces published scores of its own model. The mean is the benchmark's own average where all tasks are ranked.
 
     Raises:
         BadInput: No task of the run can be ranked, or those that can ran with different settings.
@@ -142,13 +143,13 @@ def rank(record: RunRecord, table: PublishedTable) -> Ranking:
             f"the tasks of this run have no average to be ranked by: {mixed}; evaluate all of them with the same "
             "settings"
         )
-    ours = [_rounded(record.tasks[task].score) for task in tasks]
+    ours = {task: _rounded(record.tasks[task].score) for task in tasks}
     rivals = {
-        name: [_rounded(each.score(task)) for task in tasks]
+        name: {task: _rounded(each.score(task)) for task in tasks}
         for name, each in table.models.items()
         if name != record.model and all(task in each.scores for task in tasks)
     }
-    entries, own = _entries(record.model, ours, rivals, _places_of(table.groups, tasks))
+    entries, own = _entries(record.model, ours, rivals, table)
     return Ranking(
         model=record.model,
         table=table,
@@ -182,17 +183,27 @@ def places(values: Sequence[float]) -> list[int]:
 
 
 def _entries(
-    model: str, ours: list[float], rivals: Mapping[str, list[float]], groups: Mapping[str, Sequence[int]]
+    model: str, ours: Mapping[str, float], rivals: Mapping[str, Mapping[str, float]], table: PublishedTable
 ) -> tuple[list[Entry], Entry]:
-    """The run and the models, the best mean first, and the run."""
+    """The run and the models, the best mean first, and the run; all have scores for the same tasks."""
     names = [model, *rivals]
     scores = [ours, *rivals.values()]
-    means = [round(fmean(each), _MEAN_DECIMALS) for each in scores]
-    points = borda(scores)
+    # An aggregate is one task, of as many of its parts as are ranked.
+    counted = [
+        tuple(task for task in its if task in ours) for its in table.counted if any(task in ours for task in its)
+    ]
+    columns = [[fmean(each[task] for task in its) for its in counted] for each in scores]
+    whole = ours.keys() == table.kinds.keys() and bool(table.weights)
+    means = [
+        round(average(table.weights, each) if whole else fmean(column), _MEAN_DECIMALS)
+        for each, column in zip(scores, columns, strict=True)
+    ]
+    points = borda([[round(value, _MEAN_DECIMALS) for value in column] for column in columns])
+    groups = _places_of(table.groups, [its[0] for its in counted])
     made = [
-        Entry(name, mean, place, point, borda_place, _by_group(each, groups))
-        for name, mean, place, point, borda_place, each in zip(
-            names, means, places(means), points, places(points), scores, strict=True
+        Entry(name, mean, place, point, borda_place, _by_group(column, groups))
+        for name, mean, place, point, borda_place, column in zip(
+            names, means, places(means), points, places(points), columns, strict=True
         )
     ]
     # The sort is stable, so that the run comes before the models that it ties with.
@@ -220,6 +231,8 @@ def _why_not(record: RunRecord, task: str, table: PublishedTable) -> str:
     its = record.tasks.get(task)
     if its is None:
         return "not in the run"
+    if not table.is_published(task):
+        return "no model has published it"
     if its.status == "error":
         return f"failed: {its.error}"
     if its.status == "partial":
@@ -274,6 +287,8 @@ def render(ranking: Ranking, neighbours: int) -> list[Table]:
     if ranked < whole:
         table.add_row(f"all {whole} tasks", "", "")
     label = f"all {whole} tasks" if ranked == whole else f"the {_tasks(ranked, whole)} ranked here"
+    if ranked == whole and ranking.table.average:
+        label = f"{ranking.table.average}, {label}"
     table.add_row(label, percent(ranking.ours.mean), f"{ranking.ours.place} of {others}")
     table.add_row("Borda count", f"{ranking.ours.points:,.1f}", f"{ranking.ours.borda} of {others}")
     title = "The models around it" if ranked == whole else f"The models around it, by these {ranked} tasks alone"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName
 from flagbench.files import open_to_add, user_path
-from flagbench.results.averages import flat
+from flagbench.results.averages import Weights, weights
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
@@ -120,13 +120,14 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
     return judge(rules, baseline, candidate, means=_means(candidate), seed=options.seed)
 
 
-def _means(candidate: Run) -> Mapping[str, Sequence[str]]:
+def _means(candidate: Run) -> Mapping[str, Weights]:
     """The averages of the benchmark that a run is of; none where that is not known here, so that its runs compare."""
     try:
         benchmark = find_benchmark(candidate.record.benchmark)
     except UnknownName:
         return {}
-    return flat(facts_of(benchmark).averages_of(candidate))
+    averages = facts_of(benchmark).averages_of(candidate)
+    return {label: weights(averages, label) for label in averages}
 
 
 def _baseline(options: argparse.Namespace) -> int:

@@ -123,7 +123,7 @@ def published_table(record: RunRecord) -> PublishedTable:
     from flagbench.runners.benchmark import Benchmark
 
     benchmark = find_benchmark(record.benchmark)
-    table = benchmark.published()
+    table = benchmark.published_with(record.tasks)
     if table is None:
         made = type(benchmark).update_published is not Benchmark.update_published
         hint = ": flagbench reference update makes a table of them" if made else ""

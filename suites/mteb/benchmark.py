@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -114,6 +115,15 @@ class _Mteb(ThroughMteb):
         said = [f"--subsets leaves {first_few(whole)} whole: no subsets to choose from"] if whole else []
         return [*said, _NO_INSTRUCTION] if any("image" in task.modalities for task in chosen) else said
 
+    def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
+        """See Benchmark: that of C-MTEB, or that of tasks with images, whichever has more of them."""
+        from flagbench.suites.mteb.published.images import table
+
+        def shared(of: PublishedTable | None) -> int:
+            return len(of.kinds.keys() & set(tasks)) if of else 0
+
+        return max(self.published(), table(self.name, "mteb's tasks with images"), key=shared)
+
     def published(self) -> PublishedTable | None:
         """See Benchmark: the tasks of C-MTEB have the same scores under either name."""
         from flagbench.runners.registry import find_benchmark
@@ -163,6 +173,8 @@ class _Named(_Mteb):
     has_tasks_of_its_own = True
 
     def __init__(self, definition: Definition) -> None:
+        from flagbench.suites.mteb.named import in_order
+
         self.name, self.title = definition.name, definition.title
         self.title_separator = definition.title_separator
         self.examples = (
@@ -170,7 +182,7 @@ class _Named(_Mteb):
             f'flagbench evaluate ./checkpoint-2000 --benchmark "{self.name}" --output results',
             f'flagbench evaluate ./checkpoint-2000 --benchmark "{self.name}" --skip-missing --data ./hub-snapshots',
         )
-        self._definition = definition
+        self._definition = replace(definition, entries=in_order(definition.entries))
         self._closing = "; ".join(definition.notes)
 
     def tasks(self) -> tuple[Task, ...]:
@@ -217,11 +229,18 @@ class _Named(_Mteb):
         return (*self._definition.notes, *super().evidence(request))
 
     def published(self) -> PublishedTable | None:
-        """See Benchmark: the table that was made of the results repository, else that which comes with C-MTEB."""
-        from flagbench.suites.mteb.reference import table
+        """See Benchmark: the table that was made of the results repository, else the one that comes with FlagBench."""
+        from flagbench.suites.mteb.published.images import table as of_images
+        from flagbench.suites.mteb.reference import table, with_averages
 
-        shipped = super().published() if self.name == "MTEB(cmn, v1)" else None
-        return table(self.name, self.tasks()) or shipped
+        rows = self.tasks()
+        made = table(self.name, rows)
+        shipped = super().published() if self.name == "MTEB(cmn, v1)" else of_images(self.name, self.title, rows)
+        return with_averages(made or shipped, self._definition.averages, self._definition.aggregates)
+
+    def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
+        """See Benchmark."""
+        return self.published()
 
     def update_published(self, checkout: Path) -> Updated | None:
         """See Benchmark."""
@@ -229,10 +248,6 @@ class _Named(_Mteb):
 
         if not self._definition.averages:
             return None
-        if self._definition.aggregates:
-            raise BadInput(
-                f"{self.title} counts {', '.join(self._definition.aggregates)} as one task, which no table here can"
-            )
         return update(checkout, self.name, self.tasks())
 
     def _asked(self, request: RunRequest) -> list[Entry]:

@@ -89,17 +89,13 @@ def _definition(name: str) -> Definition:
 
 
 def _each_once(found: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The entries, one for each task, with the subsets of all that were of it.
-
-    Types are as the benchmark first has them, the tasks of a type by name.
-    """
+    """The entries, one for each task, with the subsets of all that were of it."""
     made: dict[str, Entry] = {}
     for entry in found:
         before = made.get(entry.row.name, entry)
         subsets = tuple(dict.fromkeys((*before.row.subsets, *entry.row.subsets)))
         made[entry.row.name] = replace(entry, row=replace(entry.row, subsets=subsets))
-    kinds = list(dict.fromkeys(entry.row.kind for entry in made.values()))
-    return tuple(sorted(made.values(), key=lambda entry: (kinds.index(entry.row.kind), entry.row.name.lower())))
+    return tuple(made.values())
 
 
 def _hidden(tasks: int) -> tuple[str, ...]:
@@ -155,6 +151,12 @@ def _groups(grouping: Any) -> Iterator[tuple[str, list[str]]]:
             set(task.eval_splits) == set(task.metadata.eval_splits) for task in tasks
         ):
             yield group.label, [task.metadata.name for task in tasks]
+
+
+def in_order(found: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Tasks as a benchmark lists them: types as it first has them, the tasks of a type by name."""
+    kinds = list(dict.fromkeys(entry.row.kind for entry in found))
+    return tuple(sorted(found, key=lambda entry: (kinds.index(entry.row.kind), entry.row.name.lower())))
 
 
 def _plain(name: str) -> str:

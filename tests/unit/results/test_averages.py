@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flagbench.results.averages import alike, average, flat, tasks_of, weights
+from flagbench.results.averages import alike, average, tasks_of, weights
 
 AVERAGES = {
     "twelve": ["a1", "a2", "a3"],
@@ -31,8 +31,7 @@ def test_an_average_counts_as_one_in_another(label: str, wanted: float) -> None:
     assert average(of, SCORES | {"more": 1.0}) == pytest.approx(wanted)
 
 
-def test_tasks_and_flat_averages() -> None:
+def test_tasks_of_averages() -> None:
     assert tasks_of(AVERAGES)["types"] == ("a1", "a2", "a3", "b", "c")
-    assert set(flat(AVERAGES)) == {"twelve", "other kind"}
     assert alike(["a", "b", "a"]) == {"a": 0.5, "b": 0.5}
     assert alike([]) == {}

@@ -11,6 +11,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.cmteb.published.table import table
+from flagbench.results.averages import weights
 from flagbench.results.data_state import DataState
 from flagbench.results.gate.judge import Report, Verdict, judge
 from flagbench.results.gate.published import as_baseline
@@ -370,7 +371,8 @@ def test_averages_by_hand(tmp_path: Path) -> None:
 
 def test_an_average_of_the_benchmark_asks_for_all_of_its_tasks(tmp_path: Path) -> None:
     run = run_of(made_task("A", 0.2), made_task("B", 0.4), made_task("C", 0.9, kind="STS"))
-    means = {"M-Avg": ["A", "B"], "Whole": ["A", "B", "Z"], "STS mean": ["A", "C"]}
+    its = {"M-Avg": ["A", "B"], "Whole": ["A", "B", "Z"], "STS mean": ["A", "C"], "Mean (TaskType)": ["M-Avg", "C"]}
+    means = {label: weights(its, label) for label in its}
 
     def judged(label: str, candidate: Run, check: str = "min-score = 1\nmax-drop = 1") -> list[Verdict]:
         file = tmp_path / "gate.toml"
@@ -380,6 +382,10 @@ def test_an_average_of_the_benchmark_asks_for_all_of_its_tasks(tmp_path: Path) -
     for verdict in judged("M-Avg", run):
         assert (verdict.subject, verdict.kind, verdict.outcome) == ("M-Avg", "", "pass")
         assert verdict.candidate == pytest.approx(0.3)
+    # The mean of a mean and a task: (0.3 + 0.9) / 2, where that of the three tasks is 0.5.
+    drop, least = judged("Mean (TaskType)", run, "min-score = 60\nmax-drop = 1")
+    assert (least.outcome, drop.outcome, drop.baseline) == ("pass", "pass", pytest.approx(0.6))
+    assert [each.outcome for each in judged("Mean (TaskType)", run, "min-score = 60.1")] == ["FAIL"]
     assert [(each.outcome, each.said) for each in judged("Whole", run)] == [("inconclusive", "neither run has Z")] * 2
     short = run_of(made_task("A", 0.9), made_task("C", 0.9, kind="STS"))
     said = {each.said for each in judged("M-Avg", short) if each.outcome == "inconclusive"}

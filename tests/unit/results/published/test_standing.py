@@ -38,6 +38,33 @@ SMALL = PublishedTable(
 )
 
 
+def test_an_aggregate_counts_as_one_task_and_a_benchmark_has_its_own_mean() -> None:
+    """A and B are one task: of its two, a model may win one alone."""
+    table = replace(
+        SMALL,
+        average="Mean (TaskType)",
+        weights={"A": 0.1, "B": 0.3, "C": 0.6},
+        aggregates={"AB": ("A", "B")},
+    )
+    ranking = rank(whole(), table)
+    means = {"o/best": 0.9, "me/mine": 0.05 + 0.18 + 0.42, "o/even": 0.5, "o/mixed": 0.01 + 0.285 + 0.12}
+    assert {entry.model: entry.mean for entry in ranking.entries} == pytest.approx(means)
+    # Two columns: AB is 0.9, 0.55, 0.5 and 0.525, C 0.9, 0.7, 0.5 and 0.2.
+    assert {entry.model: entry.points for entry in ranking.entries} == {
+        "o/best": 6, "me/mine": 4, "o/even": 1, "o/mixed": 1,
+    }  # fmt: skip
+    assert ranking.ours.means == pytest.approx({"STS": 0.55, "Retrieval": 0.7})
+    assert "Mean (TaskType), all 3 tasks" in shown(ranking)
+    # Without C there is no average, and the column of AB is of both.
+    part = rank(run_of(task("A", 0.5), task("B", 0.6)), table)
+    assert part.ours.mean == pytest.approx(0.55)
+    assert part.average is None
+    assert {entry.model: entry.mean for entry in part.entries}["o/part"] == pytest.approx(0.99)
+    # Of B alone the aggregate is B.
+    alone = rank(run_of(task("B", 0.6)), table)
+    assert {entry.model: entry.points for entry in alone.entries}["o/mixed"] == 3
+
+
 def task(
     name: str, score: float | None, kind: str = "STS", splits: tuple[str, ...] = ("test",), **values: Any
 ) -> TaskRecord:

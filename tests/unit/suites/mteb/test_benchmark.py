@@ -50,6 +50,14 @@ def test_subsets_are_chosen_of_tasks_that_have_some() -> None:
     assert str(caught.value).endswith("; see flagbench tasks --benchmark mteb")
 
 
+def test_tasks_that_subsets_leave_whole_are_named() -> None:
+    """Only where there are such tasks and the flag is given."""
+    said = "--subsets leaves SciFact whole: no subsets to choose from"
+    assert MTEB.evidence(of_mteb("STS22.v2", "SciFact", subsets=("zh",))) == [said]
+    for request in (of_mteb("STS22.v2", subsets=("zh",)), of_mteb("STS22.v2", "SciFact")):
+        assert MTEB.evidence(request) == []
+
+
 @pytest.mark.parametrize(
     ("request_", "said"),
     [

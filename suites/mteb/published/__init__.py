@@ -1,0 +1,1 @@
+"""Published scores of mteb's tasks that come with FlagBench."""

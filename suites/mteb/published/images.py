@@ -1,0 +1,98 @@
+"""The published scores of mteb's tasks with images, as the tables of benchmarks that have such tasks."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+
+from flagbench.results.published.scores import Published, PublishedTable, by_kind
+from flagbench.runners.task import Task
+
+_LABELS = 4  # columns before the scores: task, type, split, subset
+_SOURCE = "embeddings-benchmark/results at f4cc6c8b, read 2026-08"
+
+Part = tuple[str, str]
+"""Split and subset."""
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The file.
+
+    Attributes:
+        kinds: Type by task.
+        parts: Scores by task, part and model.
+        labels: Revision and versions of mteb by model.
+    """
+
+    kinds: Mapping[str, str]
+    parts: Mapping[str, Mapping[Part, Mapping[str, float]]]
+    labels: Mapping[str, tuple[str, str]]
+
+
+def table(name: str, title: str, rows: Sequence[Task] | None = None) -> PublishedTable | None:
+    """The published scores of a benchmark; None where none of its tasks is among them.
+
+    The score of a split is the mean over the subsets that the benchmark states.
+
+    Args:
+        name: Of the benchmark.
+        title: As people write it.
+        rows: Its tasks; None for all that have published scores, over all of their subsets.
+    """
+    file = _read()
+    wanted = _every(file) if rows is None else {row.name: (row.kind, row.splits, row.subsets) for row in rows}
+    if not wanted.keys() & file.kinds.keys():
+        return None
+    models = {}
+    for model, (revision, versions) in file.labels.items():
+        scores: dict[str, dict[str, float]] = {}
+        for task, (_, splits, subsets) in wanted.items():
+            parts = file.parts.get(task, {})
+            for split in splits:
+                found = [parts.get((split, subset), {}).get(model) for subset in subsets]
+                if None not in found:
+                    scores.setdefault(task, {})[split] = round(fmean(value for value in found if value is not None), 6)
+        models[model] = Published(model, revision, f"mteb {versions}", scores)
+    return PublishedTable(
+        benchmark=name,
+        title=title,
+        source=_SOURCE,
+        kinds={task: kind for task, (kind, _, _) in wanted.items()},
+        splits={task: splits for task, (_, splits, _) in wanted.items()},
+        models=models,
+        groups=by_kind({task: kind for task, (kind, _, _) in wanted.items()}),
+        subsets={task: subsets for task, (_, _, subsets) in wanted.items()},
+    )
+
+
+def _every(file: _Scores) -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Type, splits and subsets of the tasks of the file."""
+    return {
+        task: (
+            file.kinds[task],
+            tuple(dict.fromkeys(split for split, _ in parts)),
+            tuple(dict.fromkeys(subset for _, subset in parts)),
+        )
+        for task, parts in file.parts.items()
+    }
+
+
+@cache
+def _read() -> _Scores:
+    """The file, which is read once a process."""
+    with Path(__file__).with_name("images.csv").open(encoding="utf-8", newline="") as file:
+        names, revisions, versions, *lines = csv.reader(line for line in file if not line.startswith("#"))
+    models = names[_LABELS:]
+    kinds: dict[str, str] = {}
+    parts: dict[str, dict[Part, dict[str, float]]] = {}
+    for task, kind, split, subset, *cells in lines:
+        kinds[task] = kind
+        scores = {model: float(cell) for model, cell in zip(models, cells, strict=True) if cell}
+        parts.setdefault(task, {})[split, subset] = scores
+    labels = dict(zip(models, zip(revisions[_LABELS:], versions[_LABELS:], strict=True), strict=True))
+    return _Scores(kinds, parts, labels)
