@@ -51,6 +51,11 @@ ADAPTERS: Mapping[str, Row] = {
         frozenset(MODALITIES),
     ),
     "two-towers": Row("flagbench.models.embedders.two_towers:load", modalities=frozenset(MODALITIES)),
+    "hub-code": Row(
+        "flagbench.models.embedders.hub_code:load",
+        "flagbench.models.embedders.settings:HubCodeSettings",
+        frozenset(MODALITIES),
+    ),
     "icl": Row("flagbench.models.embedders.icl:load", "flagbench.models.embedders.settings:FewShotSettings"),
     "llara": Row("flagbench.models.embedders.llara:load"),
     "moe": Row("flagbench.models.embedders.moe:load", "flagbench.models.embedders.settings:ExpertSettings"),

@@ -261,3 +261,47 @@ _PROCESSOR: dict[str, Any] = {
     "resample": 3,
     "rescale_factor": 0.00392156862745098,
 }
+
+
+_HUB_CODE = '''
+from PIL import Image
+from transformers import AutoTokenizer, BertModel, BertPreTrainedModel
+
+
+class HubModel(BertPreTrainedModel):
+    def __init__(self, config):
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.post_init()
+
+    def set_processor(self, name):
+        self.tokenizer = AutoTokenizer.from_pretrained(name)
+
+    def data_process(self, images=None, text=None, q_or_c=None, task_instruction=None):
+        assert q_or_c in {"q", "c"}
+        seen = ""
+        if images is not None:
+            with Image.open(images) as picture:
+                seen = " ".join(f"{colour // 16} {colour % 16}" for colour in picture.convert("RGB").resize((1, 1)).getpixel((0, 0)))
+        said = f"{q_or_c} {seen} {task_instruction or ''}{text or ''}"
+        return self.tokenizer(said, truncation=True, max_length=64, return_tensors="pt")
+
+    def forward(self, output_hidden_states=None, **inputs):
+        assert output_hidden_states
+        return self.bert(**inputs).last_hidden_state
+'''
+
+
+def write_hub_code(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny model whose code lies beside it and is called as that of BGE-VL-MLLM: it reads colours as words."""
+    backend = bert_tokenizer().backend_tokenizer
+    model = BertModel(BertConfig(**_sizes(backend.get_vocab_size()), max_position_embeddings=64), add_pooling_layer=False)
+    fill(model.state_dict(), seed)
+    model.config.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= {"architectures": ["HubModel"], "auto_map": {"AutoModel": "modeling_hub.HubModel"}}
+    write_json(folder / "config.json", config)
+    (folder / "modeling_hub.py").write_text(_HUB_CODE, encoding="utf-8")
+    state = {f"bert.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return write_tokenizer(folder, backend, _BERT | {"tokenizer_class": "BertTokenizer", "do_lower_case": False})

@@ -157,6 +157,28 @@ class VisualizedSettings(OwnSettings):
 
 
 @dataclass(frozen=True)
+class HubCodeSettings(OwnSettings):
+    """How the code that a checkpoint brings is called.
+
+    Attributes:
+        query_side: Its word for a query.
+        passage_side: Its word for a passage, and for a text of a task without queries.
+        hidden_states: Whether it is asked for hidden states, of which the last token's is the vector.
+    """
+
+    owner: ClassVar[str] = "an embedder of its own code"
+    title: ClassVar[str] = "embedders of their own code"
+
+    query_side: str
+    passage_side: str
+    hidden_states: bool
+
+    def shown(self) -> tuple[str, ...]:
+        """Whose code it is."""
+        return ("by its own code",)
+
+
+@dataclass(frozen=True)
 class FewShotSettings(OwnSettings):
     """Solved examples before the instructions of bge-en-icl, which keep them: there is nothing beside those.
 

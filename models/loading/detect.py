@@ -9,7 +9,7 @@ from typing import Any
 
 from flagbench import BadInput
 from flagbench.models.contract import Cutoff
-from flagbench.models.embedders.settings import VisualizedSettings
+from flagbench.models.embedders.settings import HubCodeSettings, VisualizedSettings
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.checkpoint_settings import (
     CLS_TYPES,
@@ -117,6 +117,8 @@ def detect(
     kind = kind_of(config)
     _refuse_own_code(checkpoint.transformer, config, kind, trust_remote_code)
     spec, evidence = _settings(checkpoint, config, kind, overrides, as_reranker)
+    if isinstance(spec.own, HubCodeSettings):
+        evidence.append("code: that which the checkpoint brings prepares each input and runs, as --trust-remote-code allows")
     if config.get("model_type") in {"gemma2", "cost_wise_gemma"}:
         spec = replace(spec, attention="eager")
         evidence.append("attention: eager, for Gemma2's soft-capping")
