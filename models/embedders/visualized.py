@@ -42,6 +42,9 @@ _PROJECTION = "visual_proj."
 _UNUSED = ("model_visual.logit_scale", f"{VISION_PREFIX}norm.", f"{VISION_PREFIX}head.", "bge_embeddings.position_ids")
 
 
+_FEWEST = 2  # tokens of an empty text: [CLS] and [SEP]
+
+
 class VisualizedEncoder(DenseEncoder):
     """A dense encoder of texts whose transformer is given an image's patches as well."""
 
@@ -160,6 +163,12 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> VisualizedEncode
     tokenizer.padding_side = "right"
     if linear.out_features != model.config.hidden_size:
         raise BadInput(f"{where}: its visual_proj gives {linear.out_features} numbers, and its text tower has others")
+    positions = position_limit(model.config.to_dict())
+    if positions < tower.sizes.patches + _FEWEST:
+        raise BadInput(
+            f"{directory} has {positions} positions, of which {tower.sizes.patches} are an image's patches: no text fits "
+            "beside them; take the config.json that belongs to the weights"
+        )
     tower, linear = (_placed(each, spec, loading) for each in (tower, linear))  # type: ignore[assignment]
     use_backend(tower, spec, loading, _probe)
     return VisualizedEncoder(

@@ -12,7 +12,7 @@ from typing import Any
 
 from flagbench import BadInput, printable
 from flagbench.models.loading.folder import FIX, MODULES, is_there, module_rows, read_json
-from flagbench.models.loading.modules import MODEL_CONFIG, boolean, transformer_file, whole
+from flagbench.models.loading.modules import MODEL_CONFIG, OWN_TYPE, boolean, transformer_file, whole
 from flagbench.models.pixels import BICUBIC, CLIP_MEAN, CLIP_STD, Preparation
 
 _FILES = ("preprocessor_config.json", "processor_config.json")
@@ -78,7 +78,7 @@ def normalizes(directory: Path) -> bool | None:
     rows = module_rows(directory)
     if not rows:
         return None
-    kinds = [row.kind for row in rows]
+    kinds = [row.kind if OWN_TYPE.fullmatch(row.type) else row.type for row in rows]
     if kinds[0] not in {"Transformer", "CLIPModel"} or kinds[1:] not in ([], ["Normalize"]):
         odd = next((kind for kind in kinds[1:] if kind != "Normalize"), kinds[0])
         raise BadInput(
