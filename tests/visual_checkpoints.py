@@ -278,7 +278,7 @@ class HubModel(BertPreTrainedModel):
         self.tokenizer = AutoTokenizer.from_pretrained(name)
 
     def data_process(self, images=None, text=None, q_or_c=None, task_instruction=None):
-        assert q_or_c in {"q", "c"}
+        assert q_or_c in SIDES
         seen = ""
         if images is not None:
             with Image.open(images) as picture:
@@ -287,13 +287,20 @@ class HubModel(BertPreTrainedModel):
         return self.tokenizer(said, truncation=True, max_length=64, return_tensors="pt")
 
     def forward(self, output_hidden_states=None, **inputs):
-        assert output_hidden_states
-        return self.bert(**inputs).last_hidden_state
+        assert bool(output_hidden_states) is STATES
+        states = self.bert(**inputs).last_hidden_state
+        return states if STATES else states[:, -1]
 '''
 
 
-def write_hub_code(folder: Path, *, seed: int = 0) -> Path:
-    """A tiny model whose code lies beside it and is called as that of BGE-VL-MLLM: it reads colours as words."""
+def write_hub_code(folder: Path, *, seed: int = 0, states: bool = True) -> Path:
+    """A tiny model whose code lies beside it: it reads colours as words.
+
+    Args:
+        folder: To write into.
+        seed: Of the weights.
+        states: Whether it is called as BGE-VL-MLLM, which gives hidden states, or as BGE-VL-Screenshot.
+    """
     backend = bert_tokenizer().backend_tokenizer
     model = BertModel(BertConfig(**_sizes(backend.get_vocab_size()), max_position_embeddings=64), add_pooling_layer=False)
     fill(model.state_dict(), seed)
@@ -301,7 +308,8 @@ def write_hub_code(folder: Path, *, seed: int = 0) -> Path:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config |= {"architectures": ["HubModel"], "auto_map": {"AutoModel": "modeling_hub.HubModel"}}
     write_json(folder / "config.json", config)
-    (folder / "modeling_hub.py").write_text(_HUB_CODE, encoding="utf-8")
+    code = f"SIDES = {('q', 'c') if states else ('query', 'candidate')}\nSTATES = {states}\n"
+    (folder / "modeling_hub.py").write_text(code + _HUB_CODE, encoding="utf-8")
     state = {f"bert.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     return write_tokenizer(folder, backend, _BERT | {"tokenizer_class": "BertTokenizer", "do_lower_case": False})

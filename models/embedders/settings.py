@@ -168,6 +168,7 @@ class HubCodeSettings(OwnSettings):
 
     owner: ClassVar[str] = "an embedder of its own code"
     title: ClassVar[str] = "embedders of their own code"
+    without_effect: ClassVar[frozenset[str]] = frozenset({"max_length", "lowercase"})
 
     query_side: str
     passage_side: str

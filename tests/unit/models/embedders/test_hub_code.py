@@ -96,8 +96,8 @@ def test_code_of_another_kind(folder: Path, old: str, new: str, line: str) -> No
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ('assert q_or_c in {"q", "c"}', "1 / 0", r"the code that local/.* brings has failed: division by zero"),
-        (".last_hidden_state", "", r"gave a BaseModelOutput.* for one input, and not states of 32 numbers: it is of"),
+        ("assert q_or_c in SIDES", "1 / 0", r"the code that local/.* brings has failed: division by zero"),
+        ("states = self.bert(**inputs).last_hidden_state", "return self.bert(**inputs)", r"gave a BaseModelOutput.* for one input, and not states of 32 numbers: it is of"),
         (".last_hidden_state", ".last_hidden_state[0, 0]", r"gave a Tensor of shape \[32\] for one input, and not states"),
     ],
 )

@@ -171,7 +171,7 @@ def test_positions_that_config_json_leaves_out(folder: Path) -> None:
 
 
 def test_no_pooling_can_be_asked_of_two_towers(folder: Path) -> None:
-    with pytest.raises(BadInput, match=r"^--pooling is for a model of one pooling, and local/mine has none: drop it$"):
+    with pytest.raises(BadInput, match=r"^--pooling is for a model of one pooling, and local/mine is an embed"):
         resolve_model(str(folder), None, Overrides(pooling="mean"), trust_remote_code=False, allow_pickle=False)
 
 
