@@ -85,7 +85,7 @@ class Image:
         return found
 
     def decoded(self) -> Any:
-        """The picture as a scorer of mteb gets it, a ``PIL.Image.Image`` in RGB (docs/adr/0022-pictures-as-mteb-has-them.md).
+        """The picture as a scorer of mteb gets it, a ``PIL.Image.Image`` in RGB (docs/adr/0022-pictures-as-mteb-has-them).
 
         Turned upright as its EXIF says; of an animation the first frame; colours as Pillow converts them: alpha is
         dropped, and of 16 bits what is above 255 is white.
@@ -101,7 +101,7 @@ class Image:
             raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[images]'") from None
         data = self.read()
         try:
-            picture = PIL.Image.open(BytesIO(data))
+            picture: Any = PIL.Image.open(BytesIO(data))
             pixels = picture.width * picture.height
             if pixels > MOST_PIXELS:
                 raise ValueError(f"it has {pixels:,} pixels, and at most {MOST_PIXELS:,} are decoded")
@@ -233,8 +233,8 @@ def one_image(content: Input, model: str) -> tuple[Image, str]:
     if isinstance(content, str) or len(content.images) != 1:
         number = 0 if isinstance(content, str) else len(content.images)
         raise BadInput(
-            f"{model} takes one image at a time, and '{line(content)[:60]}' has {number}: give each image an item of its "
-            "own"
+            f"{model} takes one image at a time, and '{line(content)[:60]}' has {number}: give each image an item of "
+            "its own"
         )
     return content.images[0], content.text
 

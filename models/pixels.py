@@ -1,7 +1,7 @@
 """From images to the pixels that a model takes: resized and cropped by Pillow, several at a time.
 
-Nothing here goes through torchvision, whose builds on the registries break beside a torch for the processor. Pixels stay
-bytes until the model runs: a quarter of the memory, and what they become is a table of 256 numbers a channel.
+Nothing here goes through torchvision, whose builds on the registries break beside a torch for the processor. Pixels
+stay bytes until the model runs: a quarter of the memory, and what they become is a table of 256 numbers a channel.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Preparation:
 
 
 def visualized_preparation(side: int) -> Preparation:
-    """How EVA-CLIP, and with it Visualized-BGE, wants its images (research/visual_bge/visual_bge/eva_clip/transform.py).
+    """How EVA-CLIP, and with it Visualized-BGE, wants its images (eva_clip/transform.py of research/visual_bge).
 
     Args:
         side: Height and width of what the tower takes.

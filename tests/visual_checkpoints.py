@@ -1,4 +1,4 @@
-"""Tiny checkpoints of models of images: Visualized-BGE as it is published, CLIP and SigLIP as transformers saves them."""
+"""Tiny checkpoints of models of images: Visualized-BGE as published, CLIP and SigLIP as transformers saves them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from transformers import (
 )
 
 from flagbench.models.pixels import CLIP_MEAN, CLIP_STD
-
 from tests.checkpoints import bert_tokenizer, write_json
 from tests.filling import fill, filled_tensors, write_tokenizer, xlmr_backend
 
@@ -100,7 +99,11 @@ def write_visualized(
     else:
         save_file({name: each.contiguous() for name, each in state.items()}, folder / "model.safetensors")
     if kind == "base":
-        return write_tokenizer(folder, bert_tokenizer().backend_tokenizer, _BERT | {"tokenizer_class": "BertTokenizer", "do_lower_case": False})
+        return write_tokenizer(
+            folder,
+            bert_tokenizer().backend_tokenizer,
+            _BERT | {"tokenizer_class": "BertTokenizer", "do_lower_case": False},
+        )
     return write_tokenizer(folder, xlmr_backend(), _XLMR | {"tokenizer_class": "XLMRobertaTokenizer"})
 
 
@@ -263,7 +266,7 @@ _PROCESSOR: dict[str, Any] = {
 }
 
 
-_HUB_CODE = '''
+_HUB_CODE = """
 from PIL import Image
 from transformers import AutoTokenizer, BertModel, BertPreTrainedModel
 
@@ -282,7 +285,8 @@ class HubModel(BertPreTrainedModel):
         seen = ""
         if images is not None:
             with Image.open(images) as picture:
-                seen = " ".join(f"{colour // 16} {colour % 16}" for colour in picture.convert("RGB").resize((1, 1)).getpixel((0, 0)))
+                colours = picture.convert("RGB").resize((1, 1)).getpixel((0, 0))
+            seen = " ".join(f"{colour // 16} {colour % 16}" for colour in colours)
         said = f"{q_or_c} {seen} {task_instruction or ''}{text or ''}"
         return self.tokenizer(said, truncation=True, max_length=64, return_tensors="pt")
 
@@ -290,7 +294,7 @@ class HubModel(BertPreTrainedModel):
         assert bool(output_hidden_states) is STATES
         states = self.bert(**inputs).last_hidden_state
         return states if STATES else states[:, -1]
-'''
+"""
 
 
 def write_hub_code(folder: Path, *, seed: int = 0, states: bool = True) -> Path:
@@ -302,7 +306,9 @@ def write_hub_code(folder: Path, *, seed: int = 0, states: bool = True) -> Path:
         states: Whether it is called as BGE-VL-MLLM, which gives hidden states, or as BGE-VL-Screenshot.
     """
     backend = bert_tokenizer().backend_tokenizer
-    model = BertModel(BertConfig(**_sizes(backend.get_vocab_size()), max_position_embeddings=64), add_pooling_layer=False)
+    model = BertModel(
+        BertConfig(**_sizes(backend.get_vocab_size()), max_position_embeddings=64), add_pooling_layer=False
+    )
     fill(model.state_dict(), seed)
     model.config.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

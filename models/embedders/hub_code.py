@@ -1,7 +1,7 @@
 """Embedders whose inputs are put together by code that only their hub repository has: BGE-VL-MLLM, BGE-VL-Screenshot.
 
-What is known of that code is how the README of FlagEmbedding's research/BGE_VL (and of research/Vis-IR) calls it, and no
-more is used: ``set_processor``, ``data_process`` with one input at a time, and the model itself. It runs with
+What is known of that code is how the README of FlagEmbedding's research/BGE_VL (and of research/Vis-IR) calls it, and
+no more is used: ``set_processor``, ``data_process`` with one input at a time, and the model itself. It runs with
 ``--trust-remote-code`` alone.
 """
 
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from flagbench import BadInput, ModelFault, in_one_line
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import DENSE, Capability, Loading, Part, Role
-from flagbench.models.embedders.settings import HubCodeSettings
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import MODALITIES, Input, one_image
 from flagbench.models.loading.folder import read_config
 from flagbench.models.passes import passed
 from flagbench.models.spec import ModelSpec
+from flagbench.models.visual import HubCodeSettings
 
 _CALLS = ("set_processor", "data_process")
 
@@ -99,7 +99,12 @@ class HubCodeEncoder:
 
     def _last(self, given: Any) -> NDArray[np.float32]:
         shape = tuple(getattr(given, "shape", ()))
-        if not isinstance(given, torch.Tensor) or len(shape) not in {2, 3} or shape[0] != 1 or shape[-1] != self._dimension:
+        if (
+            not isinstance(given, torch.Tensor)
+            or len(shape) not in {2, 3}
+            or shape[0] != 1
+            or shape[-1] != self._dimension
+        ):
             raise ModelFault(
                 f"the code that {self.spec.name} brings gave a {type(given).__name__} of shape {list(shape)} for one "
                 f"input, and not states of {self._dimension} numbers: it is of another kind than its family"
@@ -135,11 +140,13 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> HubCodeEncoder:
     )  # fmt: skip
     if lacking := [name for name in _CALLS if not callable(getattr(model, name, None))]:
         raise BadInput(
-            f"{directory} brings a {type(model).__name__} without {lacking[0]}, by which models of family {spec.family} "
-            "are called: name another family"
+            f"{directory} brings a {type(model).__name__} without {lacking[0]}, by which models of family "
+            f"{spec.family} are called: name another family"
         )
     try:
         model.set_processor(str(directory))
     except Exception as error:  # it is not ours
-        raise BadInput(f"{directory}: the code that it brings cannot read its processor: {in_one_line(error):.300}") from error
+        raise BadInput(
+            f"{directory}: the code that it brings cannot read its processor: {in_one_line(error):.300}"
+        ) from error
     return HubCodeEncoder(spec, model, loading)

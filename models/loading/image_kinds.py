@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from flagbench.models.embedders.settings import HubCodeSettings, VisualizedSettings
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.folder import MODULES
 from flagbench.models.spec import ModelSpec
+from flagbench.models.visual import HubCodeSettings, VisualizedSettings
 
 _BGE_VL = "MMRet"  # in the names of the code that BGE-VL base and large bring (research/BGE_VL)
 
@@ -38,7 +38,9 @@ def as_image_model(
     """
     evidence = list(evidence)
     if isinstance(spec.own, HubCodeSettings):
-        evidence.append("code: that which the checkpoint brings prepares each input and runs, as --trust-remote-code allows")
+        evidence.append(
+            "code: that which the checkpoint brings prepares each input and runs, as --trust-remote-code allows"
+        )
     if checkpoint.weights and isinstance(spec.own, VisualizedSettings):
         spec = replace(spec, own=replace(spec.own, text_model=checkpoint.weights.text))
         evidence.append(f"weights: {checkpoint.weights.file} of {checkpoint.weights.repo}")

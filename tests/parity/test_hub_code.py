@@ -1,4 +1,4 @@
-"""Models of their own code against the calls of their READMEs (research/BGE_VL, research/Vis-IR), on a local stand-in."""
+"""Models of their own code against the calls of their READMEs (research/BGE_VL, Vis-IR), on a local stand-in."""
 
 from __future__ import annotations
 

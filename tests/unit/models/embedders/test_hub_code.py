@@ -52,7 +52,9 @@ def changed(folder: Path, old: str, new: str) -> Path:
 
 
 def test_it_runs_with_leave_alone_and_says_so(written: Path) -> None:
-    with pytest.raises(BadInput, match=r"brings its own code \(modeling_hub\.HubModel\); pass --trust-remote-code if you"):
+    with pytest.raises(
+        BadInput, match=r"brings its own code \(modeling_hub\.HubModel\); pass --trust-remote-code if you"
+    ):
         resolved(written, trusted=False)
     model = resolved(written)
     assert "code: that which the checkpoint brings prepares each input and runs, as --trust-remote-code allows" in (
@@ -61,7 +63,7 @@ def test_it_runs_with_leave_alone_and_says_so(written: Path) -> None:
 
 
 def test_the_sides_of_a_search_are_called_by_its_words(written: Path) -> None:
-    """A query with ``q`` and its instruction apart, all else with ``c``: the tiny model embeds what it was called with."""
+    """A query with ``q`` and its instruction apart, all else with ``c``: the tiny model embeds its call."""
     encoder = loaded(resolved(written))
     plain = encoder.encode(["q  ask: a"], role="passage").dense
     asked, other = (encoder.encode(["a"], role=role, instruction="ask: ").dense for role in ("query", "passage"))
@@ -83,9 +85,21 @@ def test_an_image_is_given_as_a_file_of_what_other_models_see(written: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("def data_process", "def prepared", r"brings a HubModel without data_process, by which models of family bge-vl-mllm"),
-        ("AutoTokenizer.from_pretrained(name)", "open(name + '/none')", r"the code that it brings cannot read its processor"),
-        ("class HubModel", "import nothing_of_this_name\n\n\nclass HubModel", r"cannot be loaded by transformers: .*nothing_of"),
+        (
+            "def data_process",
+            "def prepared",
+            r"brings a HubModel without data_process, by which models of family bge-vl-mllm",
+        ),
+        (
+            "AutoTokenizer.from_pretrained(name)",
+            "open(name + '/none')",
+            r"the code that it brings cannot read its processor",
+        ),
+        (
+            "class HubModel",
+            "import nothing_of_this_name\n\n\nclass HubModel",
+            r"cannot be loaded by transformers: .*nothing_of",
+        ),
     ],
 )
 def test_code_of_another_kind(folder: Path, old: str, new: str, line: str) -> None:
@@ -97,8 +111,16 @@ def test_code_of_another_kind(folder: Path, old: str, new: str, line: str) -> No
     ("old", "new", "line"),
     [
         ("assert q_or_c in SIDES", "1 / 0", r"the code that local/.* brings has failed: division by zero"),
-        ("states = self.bert(**inputs).last_hidden_state", "return self.bert(**inputs)", r"gave a BaseModelOutput.* for one input, and not states of 32 numbers: it is of"),
-        (".last_hidden_state", ".last_hidden_state[0, 0]", r"gave a Tensor of shape \[32\] for one input, and not states"),
+        (
+            "states = self.bert(**inputs).last_hidden_state",
+            "return self.bert(**inputs)",
+            r"gave a BaseModelOutput.* for one input, and not states of 32 numbers: it is of",
+        ),
+        (
+            ".last_hidden_state",
+            ".last_hidden_state[0, 0]",
+            r"gave a Tensor of shape \[32\] for one input, and not states",
+        ),
     ],
 )
 def test_code_that_fails(folder: Path, old: str, new: str, line: str) -> None:
@@ -115,7 +137,9 @@ def test_no_code_at_all(folder: Path) -> None:
 
 
 def test_what_its_two_families_are_called_with() -> None:
-    settings = {name: family_spec(name, name="x", revision="").as_dict() for name in ("bge-vl-mllm", "bge-vl-screenshot")}
+    settings = {
+        name: family_spec(name, name="x", revision="").as_dict() for name in ("bge-vl-mllm", "bge-vl-screenshot")
+    }
     words = [(its["query_side"], its["passage_side"], its["hidden_states"]) for its in settings.values()]
     assert words == [("q", "c", True), ("query", "candidate", False)]
     assert published()["BAAI/BGE-VL-MLLM-S1"].dtype == "fp16"

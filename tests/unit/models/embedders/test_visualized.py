@@ -1,4 +1,4 @@
-"""Visualized-BGE: where its files may lie, what is read of them, what is refused in one line, and what room a text has."""
+"""Visualized-BGE: where its files may lie, what is refused in one line, and what room a text has beside an image."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def test_several_files_are_refused(folder: Path) -> None:
     pickled(folder)
     torch.save({}, folder / "visualized_base.pth")
     assert refusal(folder) == (
-        f"{folder} has several files of weights (Visualized_m3.pth, visualized_base.pth): leave the one that belongs to "
-        "its config.json"
+        f"{folder} has several files of weights (Visualized_m3.pth, visualized_base.pth): leave the one that belongs "
+        "to its config.json"
     )
 
 
@@ -146,8 +146,8 @@ def test_another_revision_is_that_of_the_weights(folder: Path, cache: Callable[.
 def test_the_published_model_needs_leave_before_anything_is_loaded(folder: Path, cache: Callable[..., Path]) -> None:
     in_the_hub(cache, folder)
     assert refusal(BOTH.name, allow_pickle=False, overrides=Overrides(max_length=64)) == (
-        "the weights of BAAI/bge-visualized-base (Visualized_base_en_v1.5.pth of BAAI/bge-visualized) are a pickle, which "
-        "can run code when read; pass --allow-pickle if you trust its author (only tensors are read from it)"
+        "the weights of BAAI/bge-visualized-base (Visualized_base_en_v1.5.pth of BAAI/bge-visualized) are a pickle, "
+        "which can run code when read; pass --allow-pickle if you trust its author (only tensors are read from it)"
     )
 
 
@@ -165,14 +165,20 @@ class Code:
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        (lambda state: state | {"other": torch.ones(1)}, r"is no Visualized-BGE: it has 1 tensor of no part of it \(other"),
+        (
+            lambda state: state | {"other": torch.ones(1)},
+            r"is no Visualized-BGE: it has 1 tensor of no part of it \(other",
+        ),
         (without("visual_proj."), r"is no Visualized-BGE: it has no tensors visual_proj\.…; take the file as it was"),
         (without("model_visual.visual."), r"is no Visualized-BGE: it has no tensors model_visual\.visual\.…"),
         (without("bge_encoder.layer.1.output"), r"4 weights are not in its files \(encoder\.layer\.1\.output"),
         (without("model_visual.visual.blocks.1.attn.q_bias"), r"vision tower is not that of EVA02-CLIP \(.*q_bias"),
         (without("model_visual.visual.rope"), r"vision tower is not that of EVA02-CLIP \(it has no rope\.freqs_cos\)"),
         (without("model_visual.visual.pos_embed"), r"vision tower is not that of EVA02-CLIP \(it has no pos_embed\)"),
-        (lambda state: {"model": state}, r"Visualized_m3\.pth is no flat dict of tensors by name: save the model's state"),
+        (
+            lambda state: {"model": state},
+            r"Visualized_m3\.pth is no flat dict of tensors by name: save the model's state",
+        ),
         (lambda state: [*state.values()], r"is no flat dict of tensors by name"),
         (lambda _: Code(), r"Visualized_m3\.pth is damaged, or holds more than tensors"),
     ],
@@ -194,7 +200,9 @@ def test_the_config_of_another_model(folder: Path, tmp_path: Path) -> None:
     config.write_text(text.replace('"num_hidden_layers": 2', '"num_hidden_layers": 1'), encoding="utf-8")
     assert re.search(r"its config\.json has no place for 16 weights \(encoder\.layer\.1\.", refusal(folder))
     config.write_text(text.replace('"model_type": "bert"', '"model_type": "roberta"'), encoding="utf-8")
-    assert re.search(r"is a roberta by its config\.json, and the text tower of Visualized-BGE is a BERT or", refusal(folder))
+    assert re.search(
+        r"is a roberta by its config\.json, and the text tower of Visualized-BGE is a BERT or", refusal(folder)
+    )
 
 
 def test_no_room_for_an_image(tmp_path: Path) -> None:
@@ -209,7 +217,9 @@ def test_a_text_is_cut_to_the_room_beside_the_patches(written: Path) -> None:
     """64 positions and 4 patches: 60 tokens, [CLS] and [SEP] among them."""
     encoder = loaded(resolved(written))
     fits, longer, other = ("a" + "b" * more for more in (57, 58, 80))
-    whole, cut, same = encoder.encode([Item(each, (image("red"),)) for each in (fits, longer, other)], role="query").dense
+    whole, cut, same = encoder.encode(
+        [Item(each, (image("red"),)) for each in (fits, longer, other)], role="query"
+    ).dense
     assert np.abs(cut - same).max() <= 1e-6
     assert np.abs(whole - cut).max() <= 1e-6  # the 58 letters that fit are the same
     shorter = encoder.encode([Item(fits[:-1], (image("red"),))], role="query").dense[0]

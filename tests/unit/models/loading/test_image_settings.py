@@ -77,7 +77,8 @@ def test_the_file_of_a_processor_and_what_is_said_of_it(tmp_path: Path) -> None:
         ),
         (
             PLAIN | {"image_processor_type": "BlipImageProcessor"},
-            "{p}: BlipImageProcessor is not supported (CLIPImageProcessor, CLIPFeatureExtractor, SiglipImageProcessor are)",
+            "{p}: BlipImageProcessor is not supported (CLIPImageProcessor, CLIPFeatureExtractor, SiglipImageProcessor "
+            "are)",
         ),
         (
             PLAIN | {"crop_size": 31},
@@ -92,7 +93,9 @@ def test_what_is_refused(tmp_path: Path, settings: dict[str, Any], line: str) ->
 
 
 def test_no_file_says_how_images_are_prepared(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"has no preprocessor_config\.json, which says how its images are prepared: copy"):
+    with pytest.raises(
+        BadInput, match=r"has no preprocessor_config\.json, which says how its images are prepared: copy"
+    ):
         preparation(tmp_path, CONFIG)
 
 
@@ -109,7 +112,12 @@ def folder(written: Path, tmp_path: Path) -> Path:
 def rows(*kinds: str) -> list[dict[str, Any]]:
     own = "sentence_transformers.models."
     return [
-        {"idx": row, "name": str(row), "path": f"{row}_{kind}" if row else "", "type": kind if "." in kind else own + kind}
+        {
+            "idx": row,
+            "name": str(row),
+            "path": f"{row}_{kind}" if row else "",
+            "type": kind if "." in kind else own + kind,
+        }
         for row, kind in enumerate(kinds)
     ]
 
@@ -135,8 +143,10 @@ def test_modules_around_two_towers(folder: Path, kinds: tuple[str, ...], normal:
         (("CLIPModel",), with_config({"odd": 1}), "sentence_bert_config.json: odd is not supported of two towers"),
         (
             ("Transformer",),
-            with_config({"modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}}),
-            "sentence_bert_config.json: a modality_config other than of texts and images, each by its own tower, is not",
+            with_config(
+                {"modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}}
+            ),
+            "sentence_bert_config.json: a modality_config other than of texts and images, each by its own tower, is",
         ),
         (
             ("Transformer",),
