@@ -85,7 +85,7 @@ class Image:
         return found
 
     def decoded(self) -> Any:
-        """The picture as a scorer of mteb gets it, a ``PIL.Image.Image`` in RGB (docs/adr/0022-pictures-as-mteb-has-them).
+        """The picture as a scorer of mteb gets it, a ``PIL.Image.Image`` in RGB (docs/adr/0022-…).
 
         Turned upright as its EXIF says; of an animation the first frame; colours as Pillow converts them: alpha is
         dropped, and of 16 bits what is above 255 is white.

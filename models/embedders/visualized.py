@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ class VisualizedEncoder(DenseEncoder):
         levels = torch.from_numpy(self._preparation.levels)
         self._levels = levels.to(device=loading.device, dtype=DTYPES[spec.dtype])
         self._room = position_limit(model.config.to_dict()) - tower.sizes.patches
-        self._embeddings: Any = model.embeddings
+        self._embeddings = cast("Any", model.embeddings)
         self._embeddings.register_forward_hook(_given_whole, with_kwargs=True)
 
     def prepare(
