@@ -7,7 +7,7 @@ batches are cut by) and a line to show. None of that decodes an image.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -44,18 +44,25 @@ class Image:
 
     One on disk is read when its key or its bytes are asked for, and its bytes are not held. It is sent to workers as
     its bytes, since the path may be of this machine alone.
+
+    Attributes:
+        where: Of what data it is, and which row of them, for messages; may be empty.
     """
 
-    __slots__ = ("_key", "_source")
+    __slots__ = ("_key", "_name", "_source", "where")
 
-    def __init__(self, source: bytes | Path) -> None:
+    def __init__(self, source: bytes | Path | Callable[[], bytes], *, name: str = "", where: str = "") -> None:
         """Take an image without looking at it.
 
         Args:
-            source: Its encoded bytes, or the file that has them.
+            source: Its encoded bytes, the file that has them, or what reads them.
+            name: Of its file, where the source has none.
+            where: See above.
         """
         self._source = source
+        self._name = name
         self._key: bytes | None = None
+        self.where = where
 
     @property
     def key(self) -> bytes:
@@ -71,7 +78,7 @@ class Image:
     @property
     def name(self) -> str:
         """The name of its file; where it has none, the beginning of its key."""
-        return self._source.name if isinstance(self._source, Path) else self.key.hex()[:8]
+        return self._source.name if isinstance(self._source, Path) else self._name or self.key.hex()[:8]
 
     def read(self) -> bytes:
         """Its encoded bytes.
@@ -113,9 +120,9 @@ class Image:
                 picture = PIL.ImageOps.exif_transpose(picture)
             return picture.convert("RGB")
         except PIL.UnidentifiedImageError as error:  # whose message has the address of an object
-            raise BadData(f"the image {self.name} cannot be decoded: Pillow knows no such format") from error
+            raise BadData(f"the image {self.called} cannot be decoded: Pillow knows no such format") from error
         except Exception as error:  # Pillow has no root for what its readers raise on damaged or hostile files
-            raise BadData(f"the image {self.name} cannot be decoded: {in_one_line(error)}") from error
+            raise BadData(f"the image {self.called} cannot be decoded: {in_one_line(error)}") from error
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Image) and self.key == other.key)
@@ -126,18 +133,30 @@ class Image:
     def __repr__(self) -> str:
         return f"Image({self.name})"
 
-    def __reduce__(self) -> tuple[type[Image], tuple[bytes]]:
-        return Image, (self.read(),)
+    def __reduce__(self) -> tuple[Callable[..., Image], tuple[bytes, str, str]]:
+        return _received, (self.read(), self.name if isinstance(self._source, Path) else self._name, self.where)
+
+    @property
+    def called(self) -> str:
+        """The image in messages: by its name, and by where it is."""
+        return f"{self.name} ({self.where})" if self.where else self.name
 
     def _bytes(self) -> bytes:
-        if isinstance(self._source, bytes):
-            _refuse_large("in memory", len(self._source))
-            return self._source
+        if not isinstance(self._source, Path):
+            found = self._source if isinstance(self._source, bytes) else self._source()
+            _refuse_large(self.where or "in memory", len(found))
+            return found
+        path = f"{self._source} ({self.where})" if self.where else str(self._source)
         try:
-            _refuse_large(str(self._source), self._source.stat().st_size)
+            _refuse_large(path, self._source.stat().st_size)
             return self._source.read_bytes()
         except OSError as error:
-            raise BadData(f"the image {self._source} cannot be read: {error.strerror or error}") from error
+            raise BadData(f"the image {path} cannot be read: {error.strerror or error}") from error
+
+
+def _received(data: bytes, name: str, where: str) -> Image:
+    """An image as a worker gets it."""
+    return Image(data, name=name, where=where)
 
 
 @dataclass(frozen=True)

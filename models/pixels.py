@@ -74,7 +74,7 @@ class Preparation:
         if size != (picture.width, picture.height):
             if size[0] * size[1] > MOST_PIXELS:
                 raise BadData(
-                    f"the image {image.name} is {picture.width} by {picture.height} pixels, and resized it would have "
+                    f"the image {image.called} is {picture.width} by {picture.height} pixels, and resized it would have "
                     f"more than {MOST_PIXELS:,}: cut it"
                 )
             picture = picture.resize(size, self.resample)
@@ -83,7 +83,7 @@ class Preparation:
             found = self._cropped(found)
         if found.shape[:2] != (self.height, self.width):
             raise BadData(
-                f"the image {image.name} is {found.shape[1]} by {found.shape[0]} pixels, and the model takes "
+                f"the image {image.called} is {found.shape[1]} by {found.shape[0]} pixels, and the model takes "
                 f"{self.width} by {self.height} and resizes none"
             )
         return np.ascontiguousarray(found.transpose(2, 0, 1))
