@@ -47,10 +47,15 @@ ADAPTERS: Mapping[str, Row] = {
     "m3": Row("flagbench.models.embedders.m3:load", "flagbench.models.embedders.settings:M3Settings"),
     "visualized": Row(
         "flagbench.models.embedders.visualized:load",
-        "flagbench.models.embedders.settings:VisualizedSettings",
+        "flagbench.models.visual:VisualizedSettings",
         frozenset(MODALITIES),
     ),
     "two-towers": Row("flagbench.models.embedders.two_towers:load", modalities=frozenset(MODALITIES)),
+    "hub-code": Row(
+        "flagbench.models.embedders.hub_code:load",
+        "flagbench.models.visual:HubCodeSettings",
+        frozenset(MODALITIES),
+    ),
     "icl": Row("flagbench.models.embedders.icl:load", "flagbench.models.embedders.settings:FewShotSettings"),
     "llara": Row("flagbench.models.embedders.llara:load"),
     "moe": Row("flagbench.models.embedders.moe:load", "flagbench.models.embedders.settings:ExpertSettings"),

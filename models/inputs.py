@@ -92,7 +92,7 @@ class Image:
         return found
 
     def decoded(self) -> Any:
-        """The picture as a scorer of mteb gets it, a ``PIL.Image.Image`` in RGB (docs/adr/0022-pictures-as-mteb-has-them.md).
+        """The picture as a scorer of mteb gets it, a ``PIL.Image.Image`` in RGB (docs/adr/0022-…).
 
         Turned upright as its EXIF says; of an animation the first frame; colours as Pillow converts them: alpha is
         dropped, and of 16 bits what is above 255 is white.
@@ -108,7 +108,7 @@ class Image:
             raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[images]'") from None
         data = self.read()
         try:
-            picture = PIL.Image.open(BytesIO(data))
+            picture: Any = PIL.Image.open(BytesIO(data))
             pixels = picture.width * picture.height
             if pixels > MOST_PIXELS:
                 raise ValueError(f"it has {pixels:,} pixels, and at most {MOST_PIXELS:,} are decoded")
@@ -120,9 +120,9 @@ class Image:
                 picture = PIL.ImageOps.exif_transpose(picture)
             return picture.convert("RGB")
         except PIL.UnidentifiedImageError as error:  # whose message has the address of an object
-            raise BadData(f"the image {self._called} cannot be decoded: Pillow knows no such format") from error
+            raise BadData(f"the image {self.called} cannot be decoded: Pillow knows no such format") from error
         except Exception as error:  # Pillow has no root for what its readers raise on damaged or hostile files
-            raise BadData(f"the image {self._called} cannot be decoded: {in_one_line(error)}") from error
+            raise BadData(f"the image {self.called} cannot be decoded: {in_one_line(error)}") from error
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Image) and self.key == other.key)
@@ -137,7 +137,7 @@ class Image:
         return _received, (self.read(), self.name if isinstance(self._source, Path) else self._name, self.where)
 
     @property
-    def _called(self) -> str:
+    def called(self) -> str:
         """The image in messages: by its name, and by where it is."""
         return f"{self.name} ({self.where})" if self.where else self.name
 
@@ -252,8 +252,8 @@ def one_image(content: Input, model: str) -> tuple[Image, str]:
     if isinstance(content, str) or len(content.images) != 1:
         number = 0 if isinstance(content, str) else len(content.images)
         raise BadInput(
-            f"{model} takes one image at a time, and '{line(content)[:60]}' has {number}: give each image an item of its "
-            "own"
+            f"{model} takes one image at a time, and '{line(content)[:60]}' has {number}: give each image an item of "
+            "its own"
         )
     return content.images[0], content.text
 

@@ -1,7 +1,7 @@
 """From images to the pixels that a model takes: resized and cropped by Pillow, several at a time.
 
-Nothing here goes through torchvision, whose builds on the registries break beside a torch for the processor. Pixels stay
-bytes until the model runs: a quarter of the memory, and what they become is a table of 256 numbers a channel.
+Nothing here goes through torchvision, whose builds on the registries break beside a torch for the processor. Pixels
+stay bytes until the model runs: a quarter of the memory, and what they become is a table of 256 numbers a channel.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Preparation:
         if size != (picture.width, picture.height):
             if size[0] * size[1] > MOST_PIXELS:
                 raise BadData(
-                    f"the image {image.name} is {picture.width} by {picture.height} pixels, and resized it would have "
+                    f"the image {image.called} is {picture.width} by {picture.height} pixels, and resized it would have "
                     f"more than {MOST_PIXELS:,}: cut it"
                 )
             picture = picture.resize(size, self.resample)
@@ -83,7 +83,7 @@ class Preparation:
             found = self._cropped(found)
         if found.shape[:2] != (self.height, self.width):
             raise BadData(
-                f"the image {image.name} is {found.shape[1]} by {found.shape[0]} pixels, and the model takes "
+                f"the image {image.called} is {found.shape[1]} by {found.shape[0]} pixels, and the model takes "
                 f"{self.width} by {self.height} and resizes none"
             )
         return np.ascontiguousarray(found.transpose(2, 0, 1))
@@ -127,7 +127,7 @@ class Preparation:
 
 
 def visualized_preparation(side: int) -> Preparation:
-    """How EVA-CLIP, and with it Visualized-BGE, wants its images (research/visual_bge/visual_bge/eva_clip/transform.py).
+    """How EVA-CLIP, and with it Visualized-BGE, wants its images (eva_clip/transform.py of research/visual_bge).
 
     Args:
         side: Height and width of what the tower takes.

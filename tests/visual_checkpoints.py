@@ -1,4 +1,4 @@
-"""Tiny checkpoints of models of images: Visualized-BGE as it is published, CLIP and SigLIP as transformers saves them."""
+"""Tiny checkpoints of models of images: Visualized-BGE as published, CLIP and SigLIP as transformers saves them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from transformers import (
 )
 
 from flagbench.models.pixels import CLIP_MEAN, CLIP_STD
-
 from tests.checkpoints import bert_tokenizer, write_json
 from tests.filling import fill, filled_tensors, write_tokenizer, xlmr_backend
 
@@ -100,7 +99,11 @@ def write_visualized(
     else:
         save_file({name: each.contiguous() for name, each in state.items()}, folder / "model.safetensors")
     if kind == "base":
-        return write_tokenizer(folder, bert_tokenizer().backend_tokenizer, _BERT | {"tokenizer_class": "BertTokenizer", "do_lower_case": False})
+        return write_tokenizer(
+            folder,
+            bert_tokenizer().backend_tokenizer,
+            _BERT | {"tokenizer_class": "BertTokenizer", "do_lower_case": False},
+        )
     return write_tokenizer(folder, xlmr_backend(), _XLMR | {"tokenizer_class": "XLMRobertaTokenizer"})
 
 
@@ -261,3 +264,58 @@ _PROCESSOR: dict[str, Any] = {
     "resample": 3,
     "rescale_factor": 0.00392156862745098,
 }
+
+
+_HUB_CODE = """
+from PIL import Image
+from transformers import AutoTokenizer, BertModel, BertPreTrainedModel
+
+
+class HubModel(BertPreTrainedModel):
+    def __init__(self, config):
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.post_init()
+
+    def set_processor(self, name):
+        self.tokenizer = AutoTokenizer.from_pretrained(name)
+
+    def data_process(self, images=None, text=None, q_or_c=None, task_instruction=None):
+        assert q_or_c in SIDES
+        seen = ""
+        if images is not None:
+            with Image.open(images) as picture:
+                colours = picture.convert("RGB").resize((1, 1)).getpixel((0, 0))
+            seen = " ".join(f"{colour // 16} {colour % 16}" for colour in colours)
+        said = f"{q_or_c} {seen} {task_instruction or ''}{text or ''}"
+        return self.tokenizer(said, truncation=True, max_length=64, return_tensors="pt")
+
+    def forward(self, output_hidden_states=None, **inputs):
+        assert bool(output_hidden_states) is STATES
+        states = self.bert(**inputs).last_hidden_state
+        return states if STATES else states[:, -1]
+"""
+
+
+def write_hub_code(folder: Path, *, seed: int = 0, states: bool = True) -> Path:
+    """A tiny model whose code lies beside it: it reads colours as words.
+
+    Args:
+        folder: To write into.
+        seed: Of the weights.
+        states: Whether it is called as BGE-VL-MLLM, which gives hidden states, or as BGE-VL-Screenshot.
+    """
+    backend = bert_tokenizer().backend_tokenizer
+    model = BertModel(
+        BertConfig(**_sizes(backend.get_vocab_size()), max_position_embeddings=64), add_pooling_layer=False
+    )
+    fill(model.state_dict(), seed)
+    model.config.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= {"architectures": ["HubModel"], "auto_map": {"AutoModel": "modeling_hub.HubModel"}}
+    write_json(folder / "config.json", config)
+    code = f"SIDES = {('q', 'c') if states else ('query', 'candidate')}\nSTATES = {states}\n"
+    (folder / "modeling_hub.py").write_text(code + _HUB_CODE, encoding="utf-8")
+    state = {f"bert.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return write_tokenizer(folder, backend, _BERT | {"tokenizer_class": "BertTokenizer", "do_lower_case": False})

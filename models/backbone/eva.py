@@ -1,7 +1,7 @@
-"""The vision tower of EVA02-CLIP in plain torch, as Visualized-BGE reads it: the patches' states before the final norm.
+"""The vision tower of EVA02-CLIP in plain torch, as Visualized-BGE reads it: patches before the final norm.
 
-Formulas are those of research/visual_bge/visual_bge/eva_clip (eva_vit_model.py, rope.py) at FlagEmbedding 7ed43d6. Every
-size is read from the tensors, and the rotations are those of the file.
+Formulas are those of research/visual_bge/visual_bge/eva_clip (eva_vit_model.py, rope.py) at FlagEmbedding 7ed43d6.
+Every size is read from the tensors, and the rotations are those of the file.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class EvaSizes:
 class EvaTower(nn.Module):
     """Pre-norm layers with rotated patches, norms inside of attention and feed-forward, and SwiGLU.
 
-    Names of parameters are those of the published files below ``visual.``, without the final norm and head, which are not
-    used, and without the copies of the rotations in each layer.
+    Names of parameters are those of the published files below ``visual.``, without the final norm and head, which are
+    not used, and without the copies of the rotations in each layer.
     """
 
     def __init__(self, sizes: EvaSizes) -> None:
@@ -117,7 +117,7 @@ class _Rotation(nn.Module):
     def forward(self, heads: torch.Tensor) -> torch.Tensor:
         """``[n, heads, 1 + patches, head]``, queries or keys, to the same with the patches rotated."""
         patches = heads[:, :, 1:]
-        pairs = patches.unflatten(-1, (-1, 2))
+        pairs = patches.reshape(*patches.shape[:-1], -1, 2)
         turned = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
         return torch.cat([heads[:, :, :1], patches * self.freqs_cos + turned * self.freqs_sin], dim=2)
 
@@ -156,7 +156,7 @@ class _Attention(nn.Module):
         return joined
 
     def _heads(self, states: torch.Tensor) -> torch.Tensor:
-        return states.unflatten(-1, (-1, self.head)).transpose(1, 2)
+        return states.reshape(*states.shape[:-1], -1, self.head).transpose(1, 2)
 
 
 class _FeedForward(nn.Module):

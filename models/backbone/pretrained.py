@@ -111,8 +111,8 @@ def _read(
         )
     if weights is not None and (odd := sorted(info["unexpected_keys"])):
         raise BadInput(
-            f"{directory}: its config.json has no place for {len(odd)} weights ({odd[0]}, …): take the config.json that "
-            "belongs to them"
+            f"{directory}: its config.json has no place for {len(odd)} weights ({odd[0]}, …): take the config.json "
+            "that belongs to them"
         )
     return tokenizer, model
 

@@ -133,30 +133,6 @@ def _defaults(retrieval: Retrieval, given: Mapping[str, Any]) -> list[tuple[str,
 
 
 @dataclass(frozen=True)
-class VisualizedSettings(OwnSettings):
-    """Where the two halves of a published Visualized-BGE lie; empty where they are in one folder.
-
-    Attributes:
-        weights_repo: Hub repository of the weights.
-        weights_file: Their file in it.
-        text_model: Model whose config and tokenizer are the text tower's; once they are found, with their revision.
-    """
-
-    owner: ClassVar[str] = "Visualized-BGE"
-    title: ClassVar[str] = "Visualized-BGE"
-
-    weights_repo: str = ""
-    weights_file: str = ""
-    text_model: str = ""
-
-    def shown(self) -> tuple[str, ...]:
-        """Both places."""
-        if not self.weights_repo:
-            return ()
-        return (f"weights {self.weights_repo}/{self.weights_file}", f"text tower {self.text_model}")
-
-
-@dataclass(frozen=True)
 class FewShotSettings(OwnSettings):
     """Solved examples before the instructions of bge-en-icl, which keep them: there is nothing beside those.
 

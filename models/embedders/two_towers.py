@@ -164,7 +164,9 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> TwoTowers:
     config = read_config(directory)
     kind = str(config.get("model_type"))
     if kind not in _CLASSES:
-        raise BadInput(f"{directory} is a {kind} by its config.json, and no model of two towers ({', '.join(_CLASSES)})")
+        raise BadInput(
+            f"{directory} is a {kind} by its config.json, and no model of two towers ({', '.join(_CLASSES)})"
+        )
     prepared, _ = preparation(directory, config)
     own = dataclasses.replace(loading, trust_remote_code=False)
     tokenizer, model, backend = read_pretrained(_CLASSES[kind], spec, directory, own, probe=_probe)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from flagbench import BadInput, counted, first_few
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.batching import Batch
 from flagbench.models.backbone.eva import EvaSizes, EvaTower
-from flagbench.models.pixels import Preparation, pixels_of, to_levels, visualized_preparation
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained, read_tensors, tensors_of
 from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Loading, Part, Role
@@ -30,16 +29,20 @@ from flagbench.models.inputs import MODALITIES, Image, Input, one_image
 from flagbench.models.loading.checkpoint_settings import position_limit
 from flagbench.models.loading.folder import read_json
 from flagbench.models.loading.kinds import VISION_PREFIX
+from flagbench.models.pixels import pixels_of, to_levels, visualized_preparation
 from flagbench.models.spec import ModelSpec
 
 _TEXT_CLASSES = {"bert": transformers.BertModel, "xlm-roberta": transformers.XLMRobertaModel}
-"""Text towers by the model_type of their config.json: those of ``BAAI/bge-*`` that the published files were made from."""
+"""Text towers by the model_type of their config.json: those that the published files were made from."""
 
 _TEXT_PREFIXES = {"bge_embeddings.": "embeddings.", "bge_encoder.": "encoder.", "bge_pooler.": "pooler."}
 _PROJECTION = "visual_proj."
 # Never used: CLIP's temperature, the norm and head behind the patches' states, copies of the rotations, and a buffer
 # that versions of transformers before 4.31 kept.
 _UNUSED = ("model_visual.logit_scale", f"{VISION_PREFIX}norm.", f"{VISION_PREFIX}head.", "bge_embeddings.position_ids")
+
+
+_FEWEST = 2  # tokens of an empty text: [CLS] and [SEP]
 
 
 class VisualizedEncoder(DenseEncoder):
@@ -76,7 +79,8 @@ class VisualizedEncoder(DenseEncoder):
         levels = torch.from_numpy(self._preparation.levels)
         self._levels = levels.to(device=loading.device, dtype=DTYPES[spec.dtype])
         self._room = position_limit(model.config.to_dict()) - tower.sizes.patches
-        model.embeddings.register_forward_hook(_given_whole, with_kwargs=True)
+        self._embeddings = cast("Any", model.embeddings)
+        self._embeddings.register_forward_hook(_given_whole, with_kwargs=True)
 
     def prepare(
         self, texts: Sequence[Input], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
@@ -85,7 +89,9 @@ class VisualizedEncoder(DenseEncoder):
         plain = [row for row, each in enumerate(texts) if isinstance(each, str)]
         seeing = [row for row, each in enumerate(texts) if not isinstance(each, str)]
         of_texts = super().prepare([texts[row] for row in plain], role=role, instruction=instruction)  # type: ignore[misc]
-        images, words = zip(*(one_image(texts[row], self.spec.name) for row in seeing), strict=True) if seeing else ((), ())
+        images, words = (
+            zip(*(one_image(texts[row], self.spec.name) for row in seeing), strict=True) if seeing else ((), ())
+        )
         of_images = self._prepare_images(images, [instruction + each for each in words], role)
 
         def run() -> Embeddings:
@@ -115,7 +121,7 @@ class VisualizedEncoder(DenseEncoder):
     @torch.inference_mode()
     def _forward_images(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64], batch: Batch) -> torch.Tensor:
         given = to_levels(torch.from_numpy(pixels[rows]).to(self.device), self._levels)
-        embeddings: Any = self._model.embeddings
+        embeddings = self._embeddings
         ids, mask = batch["input_ids"], batch[MASK]
         # Positions are counted from 0, also where those of a text alone begin behind the padding's (XLM-R).
         positions = torch.arange(ids.shape[1], device=ids.device)
@@ -152,14 +158,20 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> VisualizedEncode
     kind = str(read_json(directory / "config.json").get("model_type"))
     if kind not in _TEXT_CLASSES:
         raise BadInput(
-            f"{directory} is a {kind} by its config.json, and the text tower of Visualized-BGE is a BERT or XLM-RoBERTa: "
-            "copy config and tokenizer of BAAI/bge-base-en-v1.5 or BAAI/bge-m3 into it"
+            f"{directory} is a {kind} by its config.json, and the text tower of Visualized-BGE is a BERT or "
+            "XLM-RoBERTa: copy config and tokenizer of BAAI/bge-base-en-v1.5 or BAAI/bge-m3 into it"
         )
     tower, linear = _vision(where, vision, projection)
     tokenizer, model, backend = read_pretrained(_TEXT_CLASSES[kind], spec, directory, loading, weights=text)
     tokenizer.padding_side = "right"
     if linear.out_features != model.config.hidden_size:
         raise BadInput(f"{where}: its visual_proj gives {linear.out_features} numbers, and its text tower has others")
+    positions = position_limit(model.config.to_dict())
+    if positions < tower.sizes.patches + _FEWEST:
+        raise BadInput(
+            f"{directory} has {positions} positions, of which {tower.sizes.patches} are an image's patches: no text "
+            "fits beside them; take the config.json that belongs to the weights"
+        )
     tower, linear = (_placed(each, spec, loading) for each in (tower, linear))  # type: ignore[assignment]
     use_backend(tower, spec, loading, _probe)
     return VisualizedEncoder(

@@ -13,7 +13,6 @@ from pathlib import Path
 from flagbench import BadInput, UnknownName
 from flagbench.files import user_path
 from flagbench.models.contract import Part
-from flagbench.models.embedders.settings import VisualizedSettings
 from flagbench.models.loading.folder import (
     M3_COLBERT_HEAD,
     M3_SPARSE_HEAD,
@@ -36,6 +35,7 @@ from flagbench.models.loading.folder import (
 from flagbench.models.loading.hub import download
 from flagbench.models.loading.registry import published, registry
 from flagbench.models.spec import ModelSpec
+from flagbench.models.visual import VisualizedSettings
 
 ADAPTER_CONFIG = "adapter_config.json"
 

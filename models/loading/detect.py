@@ -9,7 +9,6 @@ from typing import Any
 
 from flagbench import BadInput
 from flagbench.models.contract import Cutoff
-from flagbench.models.embedders.settings import VisualizedSettings
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.checkpoint_settings import (
     CLS_TYPES,
@@ -23,6 +22,7 @@ from flagbench.models.loading.checkpoint_settings import (
     truncation,
 )
 from flagbench.models.loading.folder import MODULES, is_there, read_config, read_json, transformer_folder
+from flagbench.models.loading.image_kinds import as_image_model, two_tower_family
 from flagbench.models.loading.kinds import Kind, check_encoder, family_by_files, kind_of, scored_otherwise
 from flagbench.models.loading.modules import (
     MODEL_CONFIG,
@@ -117,6 +117,7 @@ def detect(
     kind = kind_of(config)
     _refuse_own_code(checkpoint.transformer, config, kind, trust_remote_code)
     spec, evidence = _settings(checkpoint, config, kind, overrides, as_reranker)
+    spec, evidence = as_image_model(checkpoint, config, spec, evidence)
     if config.get("model_type") in {"gemma2", "cost_wise_gemma"}:
         spec = replace(spec, attention="eager")
         evidence.append("attention: eager, for Gemma2's soft-capping")
@@ -159,12 +160,12 @@ def _settings(
     if choices := _choices(checkpoint):
         raise BadInput(f"{checkpoint.name} is evaluated with one of {', '.join(choices)}: name it with --family")
     if row is not None:
-        return _of_row(checkpoint, row, config)
+        return replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
     embeds = is_there(settings / MODULES) and model_type(settings) == "SentenceTransformer"
     if is_there(settings / MODULES) and not embeds:
         _check_cross_encoder(checkpoint, config, kind)
     if kind == "two-towers":
-        return _of_two_towers(checkpoint, config)
+        return _of_family(checkpoint, config, two_tower_family(config), f"{_class_of(config)}, from config.json")
     family = next((family for family, its in _RERANKERS.items() if its == kind), None)
     if family and kind != "causal" and not (kind == "cross-encoder" and embeds and not as_reranker):
         if kind == "cross-encoder":
@@ -180,39 +181,6 @@ def _settings(
     if detected := family_by_files(directory):
         return _of_family(checkpoint, config, *detected)
     return _from_files(checkpoint, config, overrides)
-
-
-def _of_two_towers(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[ModelSpec, list[str]]:
-    """The settings of a CLIP, SigLIP or BGE-VL by its files; how it wants images is evidence."""
-    from flagbench.models.loading.image_settings import normalizes
-
-    own = str(config.get("auto_map")) + _class_of(config)
-    family = "bge-vl" if "MMRet" in own else "clip"
-    spec, evidence = _of_family(checkpoint, config, family, f"{_class_of(config)}, from config.json")
-    if (normalize := normalizes(checkpoint.settings_folder)) is not None:
-        spec = replace(spec, normalize=normalize)
-        evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from {MODULES}")
-    return spec, [*evidence, *_images(checkpoint, spec, config)]
-
-
-def _images(checkpoint: Checkpoint, spec: ModelSpec, config: Mapping[str, Any]) -> list[str]:
-    """How a model of two towers prepares its images, line by line; of other models nothing."""
-    if spec.adapter != "two-towers":
-        return []
-    # Here, as it takes numpy, which no other model needs before it is loaded.
-    from flagbench.models.loading.image_settings import preparation
-
-    return [preparation(checkpoint.transformer, config)[1]]
-
-
-def _of_row(checkpoint: Checkpoint, row: ModelSpec, config: Mapping[str, Any]) -> tuple[ModelSpec, list[str]]:
-    """The settings of a published checkpoint, and where its files are when they lie in several places."""
-    spec, evidence = replace(row, revision=checkpoint.revision), [f"settings: models.toml, {row.name}"]
-    if checkpoint.weights and isinstance(row.own, VisualizedSettings):
-        spec = replace(spec, own=replace(row.own, text_model=checkpoint.weights.text))
-        evidence.append(f"weights: {checkpoint.weights.file} of {checkpoint.weights.repo}")
-        evidence.append(f"config and tokenizer: those of {checkpoint.weights.text}")
-    return spec, [*evidence, *_images(checkpoint, spec, config)]
 
 
 def _check_cross_encoder(checkpoint: Checkpoint, config: Mapping[str, Any], kind: Kind) -> None:

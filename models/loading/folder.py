@@ -230,7 +230,9 @@ def visual_pickle(directory: Path) -> Path | None:
     """
     found = sorted(each for each in directory.glob(_VISUAL_PATTERN) if not each.name.startswith(_TRAINING_PICKLES))
     named = [each for each in found if each.name.lower().startswith(_VISUAL_NAME)]
-    beside = any(each.name not in _TRAINING_STATE for end in ("safetensors", "bin") for each in directory.glob(f"*.{end}"))
+    beside = any(
+        each.name not in _TRAINING_STATE for end in ("safetensors", "bin") for each in directory.glob(f"*.{end}")
+    )
     wanted = named or ([] if beside else found)
     if len(wanted) > 1:
         raise BadInput(

@@ -1,7 +1,7 @@
 """What a checkpoint's files say of images: their preparation, and sentence-transformers' modules around two towers.
 
-Keys are those of transformers' image processors of CLIP and SigLIP (``image_processing_pil_clip.py``, 4.45 to 5.23); each
-has its effect, has none, or is refused by its name.
+Keys are those of transformers' image processors of CLIP and SigLIP (``image_processing_pil_clip.py``, 4.45 to 5.23);
+each has its effect, has none, or is refused by its name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from flagbench import BadInput, printable
 from flagbench.models.loading.folder import FIX, MODULES, is_there, module_rows, read_json
-from flagbench.models.loading.modules import MODEL_CONFIG, boolean, transformer_file, whole
+from flagbench.models.loading.modules import MODEL_CONFIG, OWN_TYPE, boolean, transformer_file, whole
 from flagbench.models.pixels import BICUBIC, CLIP_MEAN, CLIP_STD, Preparation
 
 _FILES = ("preprocessor_config.json", "processor_config.json")
@@ -60,7 +60,8 @@ def preparation(directory: Path, config: Mapping[str, Any]) -> tuple[Preparation
     side = whole(224 if stated is None else stated, "image_size", least=1)  # the default of both in transformers
     if (found.height, found.width) != (side, side):
         raise BadInput(
-            f"{path} makes images of {found.width} by {found.height} pixels, and the model takes {side} by {side}: {FIX}"
+            f"{path} makes images of {found.width} by {found.height} pixels, and the model takes {side} by {side}: "
+            f"{FIX}"
         )
     what = f"{found.width} by {found.height} pixels, {_RESAMPLES[found.resample]}"
     return found, f"images: {what}{', the middle' if found.crop else ''}, from {path.name}"
@@ -78,7 +79,7 @@ def normalizes(directory: Path) -> bool | None:
     rows = module_rows(directory)
     if not rows:
         return None
-    kinds = [row.kind for row in rows]
+    kinds = [row.kind if OWN_TYPE.fullmatch(row.type) else row.type for row in rows]
     if kinds[0] not in {"Transformer", "CLIPModel"} or kinds[1:] not in ([], ["Normalize"]):
         odd = next((kind for kind in kinds[1:] if kind != "Normalize"), kinds[0])
         raise BadInput(
@@ -91,7 +92,9 @@ def normalizes(directory: Path) -> bool | None:
         raise BadInput(f"{path}: {printable(odd_keys[0])} is not supported of two towers of texts and images")
     asked = config.get("modality_config", _METHODS)
     if asked != _METHODS or config.get("module_output_name", "sentence_embedding") != "sentence_embedding":
-        raise BadInput(f"{path}: a modality_config other than of texts and images, each by its own tower, is not supported")
+        raise BadInput(
+            f"{path}: a modality_config other than of texts and images, each by its own tower, is not supported"
+        )
     if read_json(directory / MODEL_CONFIG).get("truncate_dim") is not None:
         raise BadInput(f"{directory}/{MODEL_CONFIG}: truncate_dim is not supported of two towers of texts and images")
     return kinds[-1] == "Normalize"
@@ -117,6 +120,7 @@ def _preparation(path: Path, settings: Mapping[str, Any]) -> Preparation:
     resample = whole(settings.get("resample", BICUBIC), "resample", least=0)
     if resample not in _RESAMPLES:
         raise BadInput(f"{path}: resample = {resample} is not supported ({', '.join(map(str, _RESAMPLES))} are)")
+    mean, std = _channels(path, settings, siglip=siglip)
     return Preparation(
         *taken,
         shortest=shortest if resize else 0,
@@ -126,22 +130,23 @@ def _preparation(path: Path, settings: Mapping[str, Any]) -> Preparation:
         scale=_number(path, settings, "rescale_factor", 1 / 255)
         if boolean(path, settings, "do_rescale", default=True)
         else None,
-        **_channels(path, settings, siglip=siglip),
+        mean=mean,
+        std=std,
     )
 
 
-def _channels(path: Path, settings: Mapping[str, Any], *, siglip: bool) -> dict[str, tuple[float, ...]]:
-    """Mean and deviation of the three channels, where they are used."""
+def _channels(path: Path, settings: Mapping[str, Any], *, siglip: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of the three channels; 0 and 1 where they are not used."""
+    found: dict[str, tuple[float, ...]] = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
     if not boolean(path, settings, "do_normalize", default=True):
-        return {}
-    found = {}
+        return found["mean"], found["std"]
     for name, default in (("mean", _SIGLIP if siglip else CLIP_MEAN), ("std", _SIGLIP if siglip else CLIP_STD)):
         values = settings.get(f"image_{name}", default)
         numbers = isinstance(values, list | tuple) and all(isinstance(each, int | float) for each in values)
         if not numbers or len(values) != 3 or (name == "std" and not all(values)):
             raise BadInput(f"{path}: image_{name} is not three numbers, one for each colour: {FIX}")
         found[name] = tuple(map(float, values))
-    return found
+    return found["mean"], found["std"]
 
 
 def _size(path: Path, value: object) -> tuple[int, tuple[int, int] | None]:

@@ -21,7 +21,12 @@ from flagbench.models.loading.folder import (
 )
 
 Kind = Literal[
-    *("encoder", "causal", "cross-encoder", "layerwise-reranker", "lightweight-reranker", "matroyshka-reranker"),
+    "encoder",
+    "causal",
+    "cross-encoder",
+    "layerwise-reranker",
+    "lightweight-reranker",
+    "matroyshka-reranker",
     "two-towers",
 ]
 """``causal`` is a decoder with a head over the vocabulary: a generator, an LLM reranker, or an embedder saved so;
@@ -31,8 +36,8 @@ VISION_PREFIX = "model_visual.visual."
 """Of the names of the vision tower's weights in Visualized-BGE."""
 
 TEXT_POSITIONS: Mapping[str, int] = {"clip": 77, "siglip": 64}
-"""Models of images and texts by model_type, with the positions of the text tower where their config.json leaves them out
-(``CLIPTextConfig`` and ``SiglipTextConfig`` of transformers)."""
+"""Models of images and texts by model_type, with the positions of the text tower where their config.json leaves them
+out (``CLIPTextConfig`` and ``SiglipTextConfig`` of transformers)."""
 
 _LAYERWISE_TYPES: Mapping[str, Kind] = {
     "minicpm": "layerwise-reranker",

@@ -24,7 +24,7 @@ TRANSFORMER_CONFIGS = tuple(
 )
 
 # The places of sentence-transformers' modules, before and since version 5.4.
-_OWN_TYPE = re.compile(
+OWN_TYPE = re.compile(
     r"sentence_transformers\.(models|base\.modules|(sentence_transformer|cross_encoder|sparse_encoder)\.(models|modules)"
     r"|multi_vector_encoder\.modules)(\.\w+)?\.\w+"
 )
@@ -91,7 +91,7 @@ def modules_after_transformer(directory: Path) -> tuple[Module, ...]:
     if not rows:
         return ()
     for row in rows:
-        if not _OWN_TYPE.fullmatch(row.type):
+        if not OWN_TYPE.fullmatch(row.type):
             raise BadInput(
                 f"{directory}/{MODULES}: the module {printable(row.type)!r} is none of sentence-transformers' own, and "
                 "is not supported"
@@ -150,7 +150,7 @@ def check_pairs(directory: Path, folder: Path) -> None:
         BadInput: A head or a setting that is not supported.
     """
     rows = module_rows(directory)
-    if rows and (len(rows) > 1 or not _OWN_TYPE.fullmatch(rows[0].type) or rows[0].kind != "Transformer"):
+    if rows and (len(rows) > 1 or not OWN_TYPE.fullmatch(rows[0].type) or rows[0].kind != "Transformer"):
         odd = next((row for row in rows if row.kind != "Transformer"), rows[-1])
         raise BadInput(
             f"{directory}/{MODULES}: a cross-encoder with a module '{printable(odd.type)}' is not supported (one "

@@ -128,12 +128,13 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
                 f"{_flag(others[0])} does not apply to {spec.name}, which {what} and has no such setting: drop it"
             )
         return
-    if spec.ability == "encode" and spec.pooling is None and not isinstance(spec.own, ModuleSettings):
-        if overrides.pooling is not None:
-            raise BadInput(f"--pooling is for a model of one pooling, and {spec.name} has none: drop it")
     if spec.ability != "encode":
         for name in _given(overrides, _ENCODER):
             raise _strange(spec, name, "an embedding model")
+    for name in _given(overrides, spec.own.without_effect if spec.own else ()):
+        raise _strange(spec, name, "a model that heeds it")
+    if overrides.pooling is not None and spec.pooling is None and not isinstance(spec.own, ModuleSettings):
+        raise _strange(spec, "pooling", "a model of one pooling")
     for kind, flags in owned_flags().items():
         for each in flags:
             if each.field in overrides.own and each.field not in own:

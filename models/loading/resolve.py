@@ -238,7 +238,8 @@ def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overr
 def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:
     """Of a model that sees videos one line, unless it is an embedder by its files or by what the user says."""
     config = read_config(checkpoint.transformer)
-    embeds = is_there(checkpoint.settings_folder / MODULES) or overrides.pooling or overrides.family
+    row = None if checkpoint.local else published_as(checkpoint.name)
+    embeds = is_there(checkpoint.settings_folder / MODULES) or overrides.pooling or overrides.family or row
     if sees_images(config) and not embeds:
         raise BadInput(
             f"{checkpoint.name} is a {config['architectures'][0]}, which answers questions on videos and gives no "

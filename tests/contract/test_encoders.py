@@ -53,11 +53,11 @@ POOLINGS = dict.fromkeys(MEANS, "mean") | {
     "m3": "cls",
     "llara": "last8",
     **dict.fromkeys(("visualized", "visualized-m3"), "cls"),
-    **dict.fromkeys(("bert of other modules", "clip", "siglip", "bge-vl")),
+    **dict.fromkeys(("bert of other modules", "clip", "siglip", "bge-vl", "hub-code")),
 }
 DIMENSIONS = {"fake": 384, "fake in workers": 384, "bert of other modules": 48}
 WITH_FILES = [name for name, kind in ENCODERS.items() if not isinstance(kind.source, str) and not kind.workers]
-ONE_IMAGE = ["visualized", "visualized-m3", "clip", "siglip", "bge-vl"]
+ONE_IMAGE = ["visualized", "visualized-m3", "clip", "siglip", "bge-vl", "hub-code"]
 OF_IMAGES = ["fake", "fake in workers", "colours", "colours in workers", *ONE_IMAGE]
 HERE = [name for name, kind in ENCODERS.items() if not kind.workers]  # an instance of each is quickly made
 ITEMS = [
@@ -288,7 +288,7 @@ def test_an_item_does_not_depend_on_its_neighbours_nor_on_the_order(encoder, kin
 
     assert apart(embed(encoder, items), truth) <= 1e-5
     assert apart(embed(encoder, items[::-1]), truth[::-1]) <= 1e-5
-    assert apart(texts_of(encoder.prepare(items, role="passage")()), truth) <= 1e-5
+    assert apart(texts_of(encoder.prepare(items, role="query")()), truth) <= 1e-5
     for row, one in enumerate(truth):
         assert all(distance(one["dense"], other["dense"]) > 1e-2 for other in truth[:row])
 

@@ -74,7 +74,9 @@ class NaiveVisualized:
         """The layers of the text tower, and the unit vector of the first token."""
         for layer in range(self.config["num_hidden_layers"]):
             at = f"bge_encoder.layer.{layer}"
-            queries, keys, values = (self.linear(states, f"{at}.attention.self.{kind}") for kind in ("query", "key", "value"))
+            queries, keys, values = (
+                self.linear(states, f"{at}.attention.self.{kind}") for kind in ("query", "key", "value")
+            )
             seen = attended(queries, keys, values, self.config["hidden_size"] // self.config["num_attention_heads"])
             states = self.behind(states, seen, f"{at}.attention.output")
             fed = self.linear(states, f"{at}.intermediate.dense")

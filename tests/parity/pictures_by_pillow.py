@@ -32,7 +32,7 @@ def torchvision_pixels(picture: Pillow.Image, side: int) -> NDArray[np.float64]:
     longer = int(side * long / short)
     size = (side, longer) if width <= height else (longer, side)
     picture = picture.resize(size, Pillow.Resampling.BICUBIC) if size != picture.size else picture
-    left, top = int(round((picture.width - side) / 2.0)), int(round((picture.height - side) / 2.0))
+    left, top = round((picture.width - side) / 2.0), round((picture.height - side) / 2.0)
     picture = picture.crop((left, top, left + side, top + side))
     values = np.asarray(picture.convert("RGB"), dtype=np.uint8).transpose(2, 0, 1).astype(np.float32)
     values = values / np.float32(255)

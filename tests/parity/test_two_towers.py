@@ -1,4 +1,4 @@
-"""CLIP, SigLIP and BGE-VL against a naive computation in float64, transformers' own classes, and sentence-transformers."""
+"""CLIP, SigLIP and BGE-VL against a computation in float64, transformers' own classes, and sentence-transformers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _WRITERS: dict[str, Any] = {
 
 
 class NaiveClip:
-    """A CLIP in float64, one input at a time, from the paper's description: pre-norm layers, quick GELU, causal text."""
+    """A CLIP in float64, one input at a time, from its description: pre-norm layers, quick GELU, causal text."""
 
     def __init__(self, folder: Path) -> None:
         self.weights = {name: each.astype(np.float64) for name, each in load_file(folder / "model.safetensors").items()}
@@ -65,9 +65,12 @@ class NaiveClip:
         pixels = transformers_pixels(picture, "clip", side).astype(np.float64)
         filters = self.weights[f"{at}.patch_embedding.weight"]
         states = [self.weights[f"{at}.class_embedding"]]
-        for top in range(0, side, patch):
-            for left in range(0, side, patch):
-                states.append((filters * pixels[:, top : top + patch, left : left + patch]).sum(axis=(1, 2, 3)))
+        starts = range(0, side, patch)
+        states += [
+            (filters * pixels[:, top : top + patch, left : left + patch]).sum(axis=(1, 2, 3))
+            for top in starts
+            for left in starts
+        ]
         found = np.stack(states) + self.weights[f"{at}.position_embedding.weight"]
         found = self.norm(found, "vision_model.pre_layrnorm")
         found = self.layers(found, "vision_model", "vision_config", causal=False)

@@ -109,7 +109,10 @@ def test_the_published_form_gives_the_same(checkpoint: Path, tmp_path: Path) -> 
     other = shutil.copytree(checkpoint, tmp_path / "other")
     state = load_file(other / "model.safetensors")
     torch.save({name: torch.from_numpy(each) for name, each in state.items()}, other / "Visualized_any.pth")
-    save_file({"embeddings.word_embeddings.weight": state["bge_embeddings.word_embeddings.weight"]}, other / "model.safetensors")
+    save_file(
+        {"embeddings.word_embeddings.weight": state["bge_embeddings.word_embeddings.weight"]},
+        other / "model.safetensors",
+    )
     inputs: list[Input] = ["a", Item("a", (stored(pictures()[1]),))]
     one, two = (loaded(resolved(each, Overrides())).encode(inputs, role="query").dense for each in (checkpoint, other))
     assert np.array_equal(one, two)

@@ -272,5 +272,5 @@ def test_a_model_that_is_not_loaded_says_what_it_takes(monkeypatch: pytest.Monke
 
 def test_the_adapters_that_take_images() -> None:
     taking = {adapter for adapter in ADAPTERS if modalities(adapter) != TEXT}
-    assert taking == {"visualized", "two-towers", "random", "random-reranker"}
+    assert taking == {"visualized", "two-towers", "hub-code", "random", "random-reranker"}
     assert all(modalities(adapter) == {"text", "image"} for adapter in taking)

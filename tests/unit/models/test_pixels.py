@@ -124,7 +124,7 @@ def test_a_thin_image_is_not_grown_beyond_what_is_decoded(monkeypatch: pytest.Mo
 
 def test_the_first_image_that_cannot_be_read_is_named() -> None:
     good = Image(encoded(noise(8, 8)))
-    with pytest.raises(BadData, match="the image .* cannot be decoded: Pillow knows no such format"):
+    with pytest.raises(BadData, match=r"the image .* cannot be decoded: Pillow knows no such format"):
         pixels_of([good, Image(b"text"), good], CLIP)
 
 
