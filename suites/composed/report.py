@@ -76,11 +76,14 @@ def tables(found: Mapping[str, Mapping[str, float]]) -> Iterator[Table]:
         its = {row.name: found[row.name] for row in rows() if row.layout == layout and row.name in found}
         title = MEANS.get(layout, "")
         lines = its | ({f"{title} mean": means[title]} if title in means else {})
-        columns = list(dict.fromkeys(metric for each in its.values() for metric in each))
+        metrics = list(dict.fromkeys(metric for each in its.values() for metric in each))
+        cells = {(name, metric): f"{100 * its[metric]:.2f}" for name, its in lines.items() for metric in its}
+        down, across = (metrics, list(lines)) if len(metrics) > len(lines) else (list(lines), metrics)
         table = Table(box=None)
-        table.add_column("task")
-        for column in columns:
-            table.add_column(column, justify="right")
-        for name, values in lines.items():
-            table.add_row(name, *(f"{100 * values[each]:.2f}" if each in values else "" for each in columns))
+        table.add_column("metric" if down is metrics else "task")
+        for heading in across:
+            table.add_column(heading, justify="right")
+        for heading in down:
+            keys = ((each, heading) if down is metrics else (heading, each) for each in across)
+            table.add_row(heading, *(cells.get(key, "") for key in keys))
         yield table

@@ -10,10 +10,13 @@ map_at_k                         the sum of the precisions at the ranks of gold 
                                  CIRCO's own, where trec_eval's divides by |gold|
 ===============================  ======================================================================================
 
-Every mean is over all queries with labels. CIRR: ``src/validate.py`` of github.com/miccunifi/SEARLE; CIRCO:
-``src/evaluation.py`` of github.com/miccunifi/CIRCO; FashionIQ: FlagEmbedding's ``research/BGE_VL/eval/eval_fashioniq.py``;
-WebQA: ``webqa/BGE-base/eval_webqa.py`` of github.com/JUNJIE99/VISTA_Evaluation_FineTuning; M-BEIR:
-``compute_recall_at_k`` of github.com/TIGER-AI-Lab/UniIR, ``src/common/mbeir_retriever.py``.
+Every mean is over all queries with labels. So score, each in its repository at github.com:
+
+* CIRR: ``cirr_compute_val_metrics`` in miccunifi/SEARLE, ``src/validate.py``;
+* CIRCO: miccunifi/CIRCO, ``src/evaluation.py``, which the test server runs;
+* FashionIQ: FlagOpen/FlagEmbedding, ``research/BGE_VL/eval/eval_fashioniq.py``;
+* WebQA: JUNJIE99/VISTA_Evaluation_FineTuning, ``webqa/BGE-base/eval_webqa.py``;
+* M-BEIR: ``compute_recall_at_k`` in TIGER-AI-Lab/UniIR, ``src/common/mbeir_retriever.py``.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 ``val_query.jsonl`` has the queries (``q_text``, ``positive``, ``type``), ``text_corpus.jsonl`` the texts (``content``,
 ``text``) and ``mm_it_corpus.jsonl`` the images with their texts (``content``, ``text``, ``image``), whose files lie
-beside them or in ``images/``. The parts are those of ``webqa/BGE-base/eval_webqa.py``: ``hybrid`` searches both corpora in one
-index for all queries; ``text`` and ``mm_it`` search one of them for the queries of this type.
+beside them or in ``images/``. The parts are those of the authors' ``webqa/BGE-base/eval_webqa.py``: ``hybrid`` searches
+both corpora in one index for all queries; ``text`` and ``mm_it`` search one of them for the queries of this type.
 """
 
 from __future__ import annotations
