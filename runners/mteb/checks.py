@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flagbench import BadData
+from flagbench.results.kinds import PAIRED, RERANKED
 from flagbench.runners.data.checks import (
     Place,
     check_classes,
@@ -20,7 +21,6 @@ from flagbench.runners.data.checks import (
     check_several,
     check_texts,
 )
-from flagbench.results.kinds import PAIRED, RERANKED
 from flagbench.runners.data.image_checks import check_images
 from flagbench.runners.data.image_rows import ImageRows
 from flagbench.runners.data.retrieval import check_candidates, check_labels, check_pairs, oddities

@@ -42,7 +42,7 @@ def as_image_rows(row: Task, task: Any) -> None:
 def _by_subset(row: Task, task: Any) -> Mapping[str, Any]:
     """The splits of a task's subsets; of one without subsets its splits."""
     nested = any(subset in task.dataset for subset in row.subsets)
-    return {subset: its for subset, its in task.dataset.items()} if nested else {"default": task.dataset}
+    return task.dataset if nested else {"default": task.dataset}
 
 
 def _seen(rows: Any, where: str) -> Any:

@@ -223,8 +223,10 @@ def write(folder: Path) -> None:
                 _write_files(repo / files / split, rows)
             else:
                 _write_parquet(repo / files / f"{split}-00000-of-00001.parquet", rows, classes)
-        text = f"# {name.partition('/')[2]} (miniature)\n\nDrawn for this project in the layout of `{name}`; see `../../README.md`.\n"
-        (repo / "README.md").write_text("\n".join(["---", "configs:", *lines, "---", "", text]), encoding="utf-8")
+        title = f"# {name.partition('/')[2]} (miniature)"
+        said = f"Drawn for this project in the layout of `{name}`; see `../../README.md`."
+        text = "\n".join(["---", "configs:", *lines, "---", "", title, "", said, ""])
+        (repo / "README.md").write_text(text, encoding="utf-8")
 
 
 def _write_files(folder: Path, rows: Sequence[Row]) -> None:
