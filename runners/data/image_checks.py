@@ -1,4 +1,4 @@
-"""What images of rows must be, found out without decoding one: there, in their folder, and of a head that can be read."""
+"""What images of rows must be, found out without decoding one: in their folder, and of a head that can be read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
 
 def _path(folder: Path, name: str) -> str | None:
     """The path of a file of a dataset; None where it would lie elsewhere."""
-    path = os.path.normpath(os.path.join(folder, name))
+    path = os.path.normpath(folder / name)
     return path if "\0" not in path and Path(path).is_relative_to(folder) else None
 
 

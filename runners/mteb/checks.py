@@ -172,7 +172,7 @@ def image_columns(task: Any) -> list[str]:
 
 
 def modalities_of(task: Any, side: str) -> list[str]:
-    """The modalities, each of which has a column of its name, of the ``queries`` or the ``corpus`` of a retrieval task."""
+    """The modalities of the ``queries`` or the ``corpus`` of a retrieval task; each has a column of its name."""
     from mteb.types import PromptType
 
     found = task.metadata.get_modalities(PromptType.query if side == "queries" else PromptType.document)
