@@ -33,10 +33,10 @@ def as_image_rows(row: Task, task: Any) -> None:
         for split, rows in list(by_split.items()):
             where = f"{row.name}: {part_name(split, subset)}"
             if not isinstance(rows, Mapping):
-                by_split[split] = _seen(rows, where)
+                by_split[split] = of_images(rows, where)
                 continue
             for name in ("corpus", "queries"):
-                rows[name] = _seen(rows[name], f"{where}, {name}")  # type: ignore[index]  # a dict of mteb
+                rows[name] = of_images(rows[name], f"{where}, {name}")  # type: ignore[index]  # a dict of mteb
 
 
 def _by_subset(row: Task, task: Any) -> Mapping[str, Any]:
@@ -45,7 +45,8 @@ def _by_subset(row: Task, task: Any) -> Mapping[str, Any]:
     return task.dataset if nested else {"default": task.dataset}
 
 
-def _seen(rows: Any, where: str) -> Any:
+def of_images(rows: Any, where: str = "") -> Any:
+    """A dataset as ``ImageRows`` where it has a column of images, else as it is."""
     return ImageRows.of(rows, where) if is_of_images(rows) else rows
 
 

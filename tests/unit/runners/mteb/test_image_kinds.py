@@ -139,24 +139,27 @@ def test_a_type_is_scored_as_mteb_scores_it(name: str) -> None:
 
 
 @contextmanager
-def read_by_datasets(task: Any, cache: Path) -> Iterator[None]:
-    """While it lasts, mteb's code reads the miniature through ``datasets`` itself."""
+def read_by_datasets(task: Any, cache: Path, root: Path | None = MINI) -> Iterator[None]:
+    """While it lasts, mteb's code reads the repos below a folder through ``datasets`` itself."""
+    assert root is not None
 
     def load_dataset(path: str, name: str | None = None, *, split: Any = None, **_: Any) -> Any:
-        return datasets.load_dataset(str(MINI / path), name, split=split, cache_dir=str(cache / path.replace("/", "-")))
+        return datasets.load.load_dataset(
+            str(root / path), name, split=split, cache_dir=str(cache / path.replace("/", "-"))
+        )
 
     def configs(path: str, *_: Any, **__: Any) -> Any:
-        return datasets.get_dataset_config_names(str(MINI / path))
+        return datasets.inspect.get_dataset_config_names(str(root / path))
 
     def splits(path: str, config_name: str | None = None, **_: Any) -> Any:
-        return datasets.get_dataset_split_names(str(MINI / path), config_name)
+        return datasets.inspect.get_dataset_split_names(str(root / path), config_name)
 
     named = {
         "load_dataset": load_dataset,
         "get_dataset_config_names": configs,
         "get_dataset_split_names": splits,
     }
-    modules = {cls.__module__ for cls in type(task).__mro__} | {"mteb.abstasks.retrieval_dataset_loaders"}
+    modules = {cls.__module__ for cls in type(task).__mro__} | {"mteb.abstasks.retrieval_dataset_loaders", "datasets"}
     with ExitStack() as stack:
         for module in modules:
             for name, function in named.items():
