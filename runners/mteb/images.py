@@ -61,8 +61,6 @@ def images_by_their_heads(task: Any, *, sizes: bool) -> Iterator[None]:
     if not has_images(task):
         yield
         return
-    from mteb._content_hashes import MODALITY_HASH_FNS
-    from mteb.abstasks._statistics_calculation import _STAT_FN
 
     def statistics(images: Sequence[Image | None], *_: Any, **__: Any) -> Mapping[str, Any] | None:
         if not sizes:
@@ -82,14 +80,16 @@ def images_by_their_heads(task: Any, *, sizes: bool) -> Iterator[None]:
         "compute_image_hashes": nothing,
         "compute_black_or_white_image_flags": nothing,
     }
+    by_modality = {"_STAT_FN": statistics, "MODALITY_HASH_FNS": nothing}
     with ExitStack() as stack:
         for module in modules_of_mteb().values():
             for name, function in replaced.items():
                 if name in vars(module):
                     stack.enter_context(patch.object(module, name, function))
+            for name, function in by_modality.items():
+                if name in vars(module):
+                    stack.enter_context(patch.dict(vars(module)[name], image=function))
         if hasattr(task, "get_candidate_labels"):  # whose inputs are of the first modality there
             of_images = task.metadata.model_copy(update={"modalities": ["image", "text"]})
             stack.enter_context(patch.object(task, "metadata", of_images))
-        stack.enter_context(patch.dict(MODALITY_HASH_FNS, image=nothing))
-        stack.enter_context(patch.dict(_STAT_FN, image=statistics))
         yield

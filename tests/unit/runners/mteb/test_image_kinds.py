@@ -144,9 +144,8 @@ def read_by_datasets(task: Any, cache: Path, root: Path | None = MINI) -> Iterat
     assert root is not None
 
     def load_dataset(path: str, name: str | None = None, *, split: Any = None, **_: Any) -> Any:
-        return datasets.load.load_dataset(
-            str(root / path), name, split=split, cache_dir=str(cache / path.replace("/", "-"))
-        )
+        own = str(cache / path.replace("/", "-"))
+        return datasets.load.load_dataset(str(root / path), name, split=split, cache_dir=own)
 
     def configs(path: str, *_: Any, **__: Any) -> Any:
         return datasets.inspect.get_dataset_config_names(str(root / path))
