@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import UnknownName
 from flagbench.flags import Flag, flags_of
-from flagbench.models.inputs import TEXT, Modality
+from flagbench.models.inputs import MODALITIES, TEXT, Modality
 from flagbench.models.own import OwnSettings
 
 if TYPE_CHECKING:
@@ -45,6 +45,17 @@ ADAPTERS: Mapping[str, Row] = {
     "dense": Row("flagbench.models.embedders.dense:load"),
     "modules": Row("flagbench.models.embedders.dense:load", "flagbench.models.modules:ModuleSettings"),
     "m3": Row("flagbench.models.embedders.m3:load", "flagbench.models.embedders.settings:M3Settings"),
+    "visualized": Row(
+        "flagbench.models.embedders.visualized:load",
+        "flagbench.models.visual:VisualizedSettings",
+        frozenset(MODALITIES),
+    ),
+    "two-towers": Row("flagbench.models.embedders.two_towers:load", modalities=frozenset(MODALITIES)),
+    "hub-code": Row(
+        "flagbench.models.embedders.hub_code:load",
+        "flagbench.models.visual:HubCodeSettings",
+        frozenset(MODALITIES),
+    ),
     "icl": Row("flagbench.models.embedders.icl:load", "flagbench.models.embedders.settings:FewShotSettings"),
     "llara": Row("flagbench.models.embedders.llara:load"),
     "moe": Row("flagbench.models.embedders.moe:load", "flagbench.models.embedders.settings:ExpertSettings"),
@@ -53,8 +64,8 @@ ADAPTERS: Mapping[str, Row] = {
     "layerwise": Row(
         "flagbench.models.rerankers.layerwise:load", "flagbench.models.rerankers.settings:CompressionSettings"
     ),
-    "random": Row("flagbench.models.baselines.random:load_encoder"),
-    "random-reranker": Row("flagbench.models.baselines.random:load_scorer"),
+    "random": Row("flagbench.models.baselines.random:load_encoder", modalities=frozenset(MODALITIES)),
+    "random-reranker": Row("flagbench.models.baselines.random:load_scorer", modalities=frozenset(MODALITIES)),
     "bm25": Row("flagbench.models.baselines.bm25:load", "flagbench.models.baselines.settings:BM25Settings"),
     "letter-first": Row("flagbench.models.baselines.letters:load_first", "flagbench.models.video:VideoSettings"),
     "letter-random": Row("flagbench.models.baselines.letters:load_random", "flagbench.models.video:VideoSettings"),

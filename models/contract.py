@@ -55,6 +55,7 @@ class Loading:
         trust_remote_code: Whether code that the checkpoint brings may run.
         allow_pickle: Whether ``*.bin`` and ``*.pt`` weights may be read.
         modules: Folder with modules.json, below which modules have weights; None where it is that of the transformer.
+        weights: File of weights where it lies in another folder than config and tokenizer; None else.
         adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
             which they are.
         cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
@@ -70,6 +71,7 @@ class Loading:
     adapters: tuple[Path, ...] = ()
     cutoffs: tuple[Cutoff, ...] = ()
     backend: Backend | None = None
+    weights: Path | None = None
 
 
 class Adapter(Protocol):

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from flagbench import BadData, BadInput
+from flagbench import BadData, BadInput, in_one_line
 
 Modality = Literal["text", "image"]
 """Modality of an input, of a task's data and of a model."""
@@ -28,10 +28,15 @@ MOST_BYTES = 64 * 1024**2
 MOST_PIXELS = 64 * 1024**2
 """Of an image that is decoded; a small file can hold a picture that fills the memory."""
 
-# What an image adds to the cost of its item, in characters: about as many tokens as a vision model makes of one.
-_IMAGE_COST = 4_096
+# What an image adds to the cost of its item, in characters: about what a text costs of as many tokens as an embedder
+# makes of one (50 to 577; 196 and 256 in Visualized-BGE).
+_IMAGE_COST = 1_024
+
+# Formats of Pillow that run another program to draw what is in the file.
+_RUN_PROGRAMS = {"EPS", "WMF"}
 
 _KEY_BYTES = 16
+_ORIENTATION = 0x0112  # the tag of EXIF
 
 
 class Image:
@@ -87,26 +92,37 @@ class Image:
         return found
 
     def decoded(self) -> Any:
-        """The picture, a ``PIL.Image.Image`` of its own mode and size.
+        """The picture as a scorer of mteb gets it, a ``PIL.Image.Image`` in RGB (docs/adr/0022-…).
+
+        Turned upright as its EXIF says; of an animation the first frame; colours as Pillow converts them: alpha is
+        dropped, and of 16 bits what is above 255 is white.
 
         Raises:
             BadInput: Pillow is not installed.
-            BadData: It is no image, or has too many pixels; else as ``read``.
+            BadData: It is no image, has too many pixels, or is of a format that runs another program; else as ``read``.
         """
         try:
             import PIL.Image
+            import PIL.ImageOps
         except ImportError:
-            raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[video]'") from None
+            raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[images]'") from None
         data = self.read()
         try:
-            picture = PIL.Image.open(BytesIO(data))
+            picture: Any = PIL.Image.open(BytesIO(data))
             pixels = picture.width * picture.height
             if pixels > MOST_PIXELS:
                 raise ValueError(f"it has {pixels:,} pixels, and at most {MOST_PIXELS:,} are decoded")
+            if picture.format in _RUN_PROGRAMS:
+                raise ValueError(f"{picture.format} is not read: convert it to PNG")
             picture.load()
-        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError, RuntimeWarning) as error:
-            raise BadData(f"the image {self._called} cannot be decoded: {error}") from error
-        return picture
+            # As in the Image feature of datasets, from which mteb has it, and then as mteb converts it.
+            if picture.getexif().get(_ORIENTATION) is not None:
+                picture = PIL.ImageOps.exif_transpose(picture)
+            return picture.convert("RGB")
+        except PIL.UnidentifiedImageError as error:  # whose message has the address of an object
+            raise BadData(f"the image {self.called} cannot be decoded: Pillow knows no such format") from error
+        except Exception as error:  # Pillow has no root for what its readers raise on damaged or hostile files
+            raise BadData(f"the image {self.called} cannot be decoded: {in_one_line(error)}") from error
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Image) and self.key == other.key)
@@ -121,7 +137,7 @@ class Image:
         return _received, (self.read(), self.name if isinstance(self._source, Path) else self._name, self.where)
 
     @property
-    def _called(self) -> str:
+    def called(self) -> str:
         """The image in messages: by its name, and by where it is."""
         return f"{self.name} ({self.where})" if self.where else self.name
 
@@ -221,6 +237,25 @@ def needs(content: Input) -> frozenset[Modality]:
     if isinstance(content, str):
         return TEXT
     return TEXT | {"image"} if content.text else frozenset({"image"})
+
+
+def one_image(content: Input, model: str) -> tuple[Image, str]:
+    """The image of an item, and its text, for a model that takes one image at a time.
+
+    Args:
+        content: With at least one image.
+        model: Name of the model.
+
+    Raises:
+        BadInput: It has several.
+    """
+    if isinstance(content, str) or len(content.images) != 1:
+        number = 0 if isinstance(content, str) else len(content.images)
+        raise BadInput(
+            f"{model} takes one image at a time, and '{line(content)[:60]}' has {number}: give each image an item of "
+            "its own"
+        )
+    return content.images[0], content.text
 
 
 def readable(content: Input, modalities: frozenset[Modality], model: str) -> Input:

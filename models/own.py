@@ -28,12 +28,14 @@ class OwnSettings:
         title: The same above their flags in help: ``layerwise rerankers``.
         ability: Of these models; the flags of a reranker's are for the reranker where an encoder is before it.
         of_a_run: A run gives them: rows of models.toml have none.
+        without_effect: Settings that all models have and these do not heed, as ``Overrides`` names them.
     """
 
     owner: ClassVar[str] = ""
     title: ClassVar[str] = ""
     ability: ClassVar[str] = "encode"
     of_a_run: ClassVar[bool] = False
+    without_effect: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ measured). The layers are replaced after adapters were merged, and the model mus
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +20,10 @@ from flagbench.models.spec import ModelSpec
 TOLERANCE = 1e-5
 # Rows that oneDNN lays the weights out for; other numbers of rows are as exact.
 _ROWS = 2_048
+
+
+Probe = Callable[[Any], torch.Tensor]
+"""Outputs of a model for some inputs, in one tensor: before and after its layers are replaced they must agree."""
 
 
 class PackedLinear(torch.nn.Module):
@@ -44,13 +49,22 @@ class PackedLinear(torch.nn.Module):
         return linear.train(self.training)
 
 
-def use_backend(model: Any, spec: ModelSpec, loading: Loading) -> Backend:
+def probe_of_text(model: Any) -> torch.Tensor:
+    """Outputs of a model of texts for a few ids of its vocabulary."""
+    size = int(model.get_input_embeddings().weight.shape[0])
+    ids = torch.arange(48).reshape(3, 16) * 7 % size
+    output: torch.Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids))[0]
+    return output
+
+
+def use_backend(model: Any, spec: ModelSpec, loading: Loading, probe: Probe | None = None) -> Backend:
     """Make a model run on the backend asked for, or on the fastest that gives what eager torch gives.
 
     Args:
         model: Loaded, in evaluation mode, adapters merged; its layers are replaced in place.
         spec: Its dtype.
         loading: Device, and the backend asked for; None for the fastest.
+        probe: What is compared; None for a model of texts.
 
     Returns:
         What it runs on now.
@@ -61,7 +75,7 @@ def use_backend(model: Any, spec: ModelSpec, loading: Loading) -> Backend:
     wanted = loading.backend
     if wanted == "torch" or (wanted is None and _mkl_is_faster()):
         return "torch"
-    why = _why_not(spec, loading.device) or _pack(model)
+    why = _why_not(spec, loading.device) or _pack(model, probe or probe_of_text)
     if why and wanted == "onednn":
         raise _refusal(spec, why)
     return "torch" if why else "onednn"
@@ -97,18 +111,18 @@ def _mkl_is_faster() -> bool:
 
 
 @torch.inference_mode()
-def _pack(model: Any) -> str:
+def _pack(model: Any, probe: Probe) -> str:
     """Replace the layers; when the model then gives something else, put them back and say why."""
     try:
-        before = _probe(model)
+        before = probe(model)
     except (TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
         return f"it cannot be compared with torch ({type(error).__name__})"
-    shared = {id(model.get_input_embeddings().weight)}
+    shared = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     for parent, name, layer in _layers(model, torch.nn.Linear):
         if id(layer.weight) not in shared:
             setattr(parent, name, PackedLinear(layer))
     try:
-        difference = float(((_probe(model) - before).abs() / before.abs().clamp(min=1.0)).max())
+        difference = float(((probe(model) - before).abs() / before.abs().clamp(min=1.0)).max())
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         why = f"it does not take oneDNN's layers ({type(error).__name__})"
     else:
@@ -127,11 +141,3 @@ def _layers(model: Any, kind: type[torch.nn.Module]) -> list[tuple[Any, str, Any
         for name, child in parent.named_children()
         if type(child) is kind
     ]
-
-
-def _probe(model: Any) -> torch.Tensor:
-    """Outputs of the model for a few ids of its vocabulary, in one tensor."""
-    size = int(model.get_input_embeddings().weight.shape[0])
-    ids = torch.arange(48).reshape(3, 16) * 7 % size
-    output: torch.Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids))[0]
-    return output

@@ -5,6 +5,8 @@ PEFT adapters are merged into the weights that were read (``peft_adapters.py``).
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ import transformers
 from safetensors import safe_open
 
 from flagbench import BadInput, in_one_line
-from flagbench.models.backbone.backend import use_backend
+from flagbench.files import check_file
+from flagbench.models.backbone.backend import Probe, use_backend
 from flagbench.models.backbone.peft_adapters import add_adapters
 from flagbench.models.backbone.tokenizer import check_ids, prepend_lowercase, read_tokenizer, with_padding
 from flagbench.models.contract import Backend, Loading
-from flagbench.models.loading.folder import weight_files
+from flagbench.models.loading.folder import FIX, weight_files
 from flagbench.models.loading.video_packages import use_torchvision
 from flagbench.models.spec import DType, ModelSpec
 
@@ -31,6 +34,8 @@ def read_pretrained(
     loading: Loading,
     *,
     config: transformers.PretrainedConfig | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    probe: Probe | None = None,
 ) -> tuple[Any, Any, Backend]:
     """Tokenizer and model, on its device and in evaluation mode, adapters merged, and the backend that it runs on.
 
@@ -41,11 +46,13 @@ def read_pretrained(
         loading: Device, adapters and leaves.
         config: Read the weights as this architecture, whatever config.json says; adapters and backend are then left to
             the caller.
+        weights: All weights by name, where they are not read from the folder; ``auto_class`` is then a model's own.
+        probe: Outputs of the model that tell whether another backend gives the same; None for a model of texts.
 
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    tokenizer, model = _read(auto_class, spec, directory, loading, config)
+    tokenizer, model = _read(auto_class, spec, directory, loading, config, weights)
     if spec.lowercase:
         prepend_lowercase(tokenizer)
     with_padding(tokenizer, model.config)
@@ -54,13 +61,18 @@ def read_pretrained(
         return tokenizer, model.eval().to(loading.device), "torch"
     model = add_adapters(model, spec, loading).eval().to(loading.device)
     check_ids(tokenizer, model, spec.name)
-    return tokenizer, model, use_backend(model, spec, loading)
+    return tokenizer, model, use_backend(model, spec, loading, probe)
 
 
 def _read(
-    auto_class: Any, spec: ModelSpec, directory: Path, loading: Loading, config: transformers.PretrainedConfig | None
+    auto_class: Any,
+    spec: ModelSpec,
+    directory: Path,
+    loading: Loading,
+    config: transformers.PretrainedConfig | None,
+    weights: Mapping[str, torch.Tensor] | None,
 ) -> tuple[Any, Any]:
-    """Tokenizer and model as transformers reads them; all weights are in the files."""
+    """Tokenizer and model as transformers reads them; all weights are in the files, and of those given none is left."""
     use_torchvision()  # a build that does not fit torch breaks models of text as well
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -72,8 +84,9 @@ def _read(
         architecture._experts_implementation = None
         tokenizer = read_tokenizer(directory, loading, config=architecture)
         model, info = auto_class.from_pretrained(
-            directory,
+            directory if weights is None else None,
             config=architecture,
+            state_dict=weights,
             dtype=DTYPES[spec.dtype],
             attn_implementation=spec.attention or None,
             use_safetensors=None if loading.allow_pickle else True,
@@ -96,6 +109,11 @@ def _read(
             f"{directory}: {len(missing)} weights are not in its files ({missing[0]}, …) and would be random; "
             "the checkpoint is incomplete or of another architecture than its config.json says"
         )
+    if weights is not None and (odd := sorted(info["unexpected_keys"])):
+        raise BadInput(
+            f"{directory}: its config.json has no place for {len(odd)} weights ({odd[0]}, …): take the config.json "
+            "that belongs to them"
+        )
     return tokenizer, model
 
 
@@ -105,14 +123,40 @@ def read_tensors(directory: Path, prefix: str, *, allow_pickle: bool) -> dict[st
     Args:
         directory: Folder with weights.
         prefix: Of their names.
-        allow_pickle: Whether ``*.bin`` files may be read where there are no safetensors.
+        allow_pickle: Whether pickles may be read where there are no safetensors.
+
+    Raises:
+        BadInput: As ``tensors_of``.
     """
     found: dict[str, torch.Tensor] = {}
     for path in weight_files(directory, allow_pickle=allow_pickle):
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                found |= {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-            found |= {key: value for key, value in tensors.items() if key.startswith(prefix)}
+        found |= tensors_of(path, prefix)
     return found
+
+
+def tensors_of(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Tensors of one file of weights whose names begin so, by name.
+
+    Args:
+        path: Safetensors, or a pickle of a flat dict that the user gave leave to read; no code of it runs.
+        prefix: Of their names.
+
+    Raises:
+        BadInput: It is damaged, or holds something else than tensors by name.
+    """
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+    check_file(path, FIX)
+    try:
+        # What is in a zip, as torch writes it since version 1.6, is not read before it is used.
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # torch.load has no root for what it raises on damaged or foreign files
+        raise BadInput(
+            f"{path} is damaged, or holds more than tensors ({in_one_line(error).split('. ')[0]:.200}): {FIX}"
+        ) from error
+    if not isinstance(tensors, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in tensors.items()
+    ):
+        raise BadInput(f"{path} is no flat dict of tensors by name: save the model's state_dict() alone")
+    return {key: value for key, value in tensors.items() if key.startswith(prefix)}

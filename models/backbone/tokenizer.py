@@ -66,7 +66,7 @@ def check_ids(tokenizer: Any, model: Any, name: str) -> None:
     Raises:
         BadInput: A token that is not special has no embedding.
     """
-    embeddings = model.get_input_embeddings()
+    embeddings = getattr(model, "text_model", model).get_input_embeddings()
     rows = int(embeddings.weight.shape[0])
     beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
     if not beyond:

@@ -135,12 +135,24 @@ class DenseEncoder:
 
     @torch.inference_mode()
     def _forward(self, prompt: int, _: NDArray[np.int64], batch: Batch) -> torch.Tensor:
+        return self._vectors(batch.inputs(), batch[MASK], prompt)
+
+    def _vectors(self, inputs: Mapping[str, torch.Tensor], mask: torch.Tensor, prompt: int = 0) -> torch.Tensor:
+        """Run the transformer and the modules after it.
+
+        Args:
+            inputs: What the transformer is given.
+            mask: ``[n, t]``, 1 where a token stands.
+            prompt: Tokens of the instruction.
+
+        Returns:
+            ``float32[n, d]``.
+        """
         arguments = self._forward_arguments | ({"output_hidden_states": True} if self._layered else {})
-        mask = batch[MASK]
         counted = mask if self._whole_prompts else mask_without_prompt(mask, prompt)
         token = token_of(counted, self._pooling) if self._pooling else None
         with self._last_layer.reading(token, mask.shape[1]):
-            given = self._model(**batch.inputs(), **arguments)
+            given = self._model(**inputs, **arguments)
         layers = given.hidden_states if self._layered else ()
         features = Features(mask, {TOKENS: given.last_hidden_state}, layers, prompt)
         for step in self._steps:

@@ -5,6 +5,7 @@ A PEFT adapter is one as well; it stands for its base model with the adapter mer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,12 +27,15 @@ from flagbench.models.loading.folder import (
     patterns,
     read_config,
     read_json,
+    settings_patterns,
     shards,
     transformer_folder,
     weight_files,
 )
 from flagbench.models.loading.hub import download
 from flagbench.models.loading.registry import published, registry
+from flagbench.models.spec import ModelSpec
+from flagbench.models.visual import VisualizedSettings
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -46,6 +50,34 @@ _TOKENIZER_FILES = (
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """A file of weights in another hub repository than config and tokenizer.
+
+    Attributes:
+        repo: ``org/name``.
+        revision: Commit.
+        file: Its name.
+        text: Where config and tokenizer are, ``name@revision``.
+    """
+
+    repo: str
+    revision: str
+    file: str
+    text: str
+
+    def fetched(self) -> Path:
+        """The file, from the hub where it is not in the cache.
+
+        Raises:
+            BadInput: It cannot be had.
+        """
+        folder = download(self.repo, repo_type="model", revision=self.revision, patterns=(self.file,))
+        if not is_there(folder / self.file):
+            raise BadInput(f"{self.repo} at revision {self.revision} has no file {self.file}: drop --revision")
+        return folder / self.file
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """Files of one model.
 
@@ -56,6 +88,7 @@ class Checkpoint:
         local: Whether the user gave a folder.
         adapters: PEFT adapters to merge into it, in order.
         states: Of the files of a local folder, from before they were hashed.
+        weights: Where its weights lie, if not in ``directory``.
     """
 
     directory: Path
@@ -64,6 +97,7 @@ class Checkpoint:
     local: bool
     adapters: tuple[Checkpoint, ...] = ()
     states: FileStates = field(default=(), compare=False, repr=False)
+    weights: Elsewhere | None = None
 
     def check_unchanged(self, *, allow_pickle: bool) -> None:
         """See, once the model is loaded, that it was read from the files whose hash is its revision.
@@ -151,11 +185,32 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
     if model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith("/"):
         raise BadInput(f"no such model directory: {model}")
     known = published()
+    own = known[model].own if model in known else None
+    if isinstance(own, VisualizedSettings):
+        return _of_two_repos(known[model], own, revision)
     if "/" not in model:
         raise UnknownName("model", model, [*known, *registry().short], "give a folder or a hub id of the form org/name")
     wanted = revision or (known[model].revision if model in known else "main")
     directory = download(model, repo_type="model", revision=wanted, patterns=SETTINGS_PATTERNS)
+    if below := settings_patterns(directory):
+        download(model, repo_type="model", revision=directory.name, patterns=below)
     return Checkpoint(directory, model, directory.name, local=False)
+
+
+def _of_two_repos(row: ModelSpec, own: VisualizedSettings, revision: str | None) -> Checkpoint:
+    """A model whose weights lie in one repository, and config and tokenizer in another, each at its pinned revision.
+
+    Args:
+        row: Its row of models.toml.
+        own: The two places.
+        revision: Of the weights, if another was asked for.
+    """
+    text = _locate(own.text_model, None, allow_pickle=False)
+    wanted = revision or row.revision
+    if not re.fullmatch("[0-9a-f]{40}", wanted):  # a tag or branch: its commit is what the snapshot is called
+        wanted = download(own.weights_repo, repo_type="model", revision=wanted, patterns=("README.md",)).name
+    elsewhere = Elsewhere(own.weights_repo, wanted, own.weights_file, text.label)
+    return replace(text, name=row.name, revision=wanted, weights=elsewhere)
 
 
 def _folder(name: str) -> Path | None:
@@ -211,7 +266,9 @@ def with_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> Path:
     Raises:
         BadInput: No weights that may be read, or damaged ones.
     """
-    if not checkpoint.local:
+    if checkpoint.weights:
+        check_elsewhere(checkpoint, allow_pickle=allow_pickle)
+    elif not checkpoint.local:
         wanted = patterns(checkpoint.directory, allow_pickle=allow_pickle)
         download(checkpoint.name, repo_type="model", revision=checkpoint.revision, patterns=wanted)
         check_weights(checkpoint.directory, allow_pickle=allow_pickle)
@@ -295,6 +352,20 @@ def check_heads(directory: Path, parts: Set[Part], *, allow_pickle: bool) -> Non
             )
 
 
+def check_elsewhere(checkpoint: Checkpoint, *, allow_pickle: bool) -> None:
+    """See that weights that lie in another repository may be read.
+
+    Raises:
+        BadInput: They are a pickle, and there is no leave to read one.
+    """
+    its = checkpoint.weights
+    if its and not allow_pickle:
+        raise BadInput(
+            f"the weights of {checkpoint.name} ({its.file} of {its.repo}) are a pickle, which can run code when read; "
+            "pass --allow-pickle if you trust its author (only tensors are read from it)"
+        )
+
+
 def _has_tokenizer(directory: Path) -> bool:
     return any(is_there(directory / name) for name in _TOKENIZER_FILES)
 
@@ -303,7 +374,7 @@ def _check_settings(directory: Path) -> None:
     rows = module_rows(directory)
     folder = directory / transformer_folder(directory)
     config = read_config(folder)
-    if rows and rows[0].kind != "Transformer" and not config:
+    if rows and rows[0].kind not in {"Transformer", "CLIPModel"} and not config:
         raise BadInput(f"{directory}/{MODULES} begins with a module '{rows[0].kind}', which is not supported")
     if not is_there(folder / "config.json"):
         raise BadInput(f"{folder} is not a model: it has no config.json")

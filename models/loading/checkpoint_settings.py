@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from flagbench import BadInput, printable
 from flagbench.models.loading.folder import is_there, read_json
+from flagbench.models.loading.kinds import TEXT_POSITIONS
 from flagbench.models.loading.modules import TransformerConfig, pooling_of_config, whole
 from flagbench.models.spec import Pooling, Prompts, Similarity
 
@@ -127,6 +128,10 @@ def prompts(config: Mapping[str, Any]) -> Prompts:
 
 def position_limit(config: Mapping[str, Any]) -> int:
     """Tokens that the model has positions for; 0 when its config does not say."""
+    if config.get("model_type") in TEXT_POSITIONS:
+        text, default = config.get("text_config"), TEXT_POSITIONS[str(config["model_type"])]
+        stated = text.get("max_position_embeddings") if isinstance(text, Mapping) else None
+        return whole(default if stated is None else stated, "max_position_embeddings", least=1)
     positions = whole(config.get("max_position_embeddings") or 0, "max_position_embeddings")
     if config.get("model_type") in _OFFSET_POSITIONS and positions:
         return positions - whole(config.get("pad_token_id", 1), "pad_token_id") - 1

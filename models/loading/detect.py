@@ -22,6 +22,7 @@ from flagbench.models.loading.checkpoint_settings import (
     truncation,
 )
 from flagbench.models.loading.folder import MODULES, is_there, read_config, read_json, transformer_folder
+from flagbench.models.loading.image_kinds import as_image_model, two_tower_family
 from flagbench.models.loading.kinds import Kind, check_encoder, family_by_files, kind_of, scored_otherwise
 from flagbench.models.loading.modules import (
     MODEL_CONFIG,
@@ -50,7 +51,7 @@ _RERANKERS: Mapping[str, Kind] = {
 _READ_AS_DENSE = {"dense", "m3"}
 # sentence-transformers leaves their prompts out of the pooling by their names; their files do not say so.
 _INSTRUCTOR = {f"hkunlp/instructor-{size}" for size in ("base", "large", "xl")}
-_NATIVE: tuple[Kind, ...] = ("layerwise-reranker", "lightweight-reranker", "matroyshka-reranker")
+_NATIVE: tuple[Kind, ...] = ("layerwise-reranker", "lightweight-reranker", "matroyshka-reranker", "two-towers")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def detect(
     kind = kind_of(config)
     _refuse_own_code(checkpoint.transformer, config, kind, trust_remote_code)
     spec, evidence = _settings(checkpoint, config, kind, overrides, as_reranker)
+    spec, evidence = as_image_model(checkpoint, config, spec, evidence)
     if config.get("model_type") in {"gemma2", "cost_wise_gemma"}:
         spec = replace(spec, attention="eager")
         evidence.append("attention: eager, for Gemma2's soft-capping")
@@ -162,6 +164,8 @@ def _settings(
     embeds = is_there(settings / MODULES) and model_type(settings) == "SentenceTransformer"
     if is_there(settings / MODULES) and not embeds:
         _check_cross_encoder(checkpoint, config, kind)
+    if kind == "two-towers":
+        return _of_family(checkpoint, config, two_tower_family(config), f"{_class_of(config)}, from config.json")
     family = next((family for family, its in _RERANKERS.items() if its == kind), None)
     if family and kind != "causal" and not (kind == "cross-encoder" and embeds and not as_reranker):
         if kind == "cross-encoder":

@@ -34,6 +34,10 @@ _WEIGHT_PATTERNS = ("*.safetensors", "*_Dense/*.safetensors")
 _PICKLE_PATTERNS = ("*.bin", "*_Dense/*.bin")
 _WEIGHTS, _PICKLE = "model.safetensors", "pytorch_model.bin"
 
+# Weights of a text model and a vision tower in one file, as Visualized-BGE is published and as its training saves it.
+_VISUAL_PATTERN, _VISUAL_NAME = "*.pth", "visualized"
+_TRAINING_PICKLES = ("rng_state", "optimizer", "scheduler", "training_args")
+
 # What training leaves beside a checkpoint and no model is read from.
 _TRAINING_STATE = {"optimizer.bin", "scheduler.bin", "trainer_state.json", "training_args.bin", "zero_to_fp32.py"}
 
@@ -131,7 +135,17 @@ def transformer_folder(directory: Path) -> str:
         BadInput: As ``module_rows``.
     """
     rows = module_rows(directory)
-    return rows[0].folder if rows and rows[0].kind == "Transformer" else ""
+    return rows[0].folder if rows and rows[0].kind in {"Transformer", "CLIPModel"} else ""
+
+
+def settings_patterns(directory: Path) -> tuple[str, ...]:
+    """Settings, tokenizer and code of a transformer in a folder of its own, which modules.json names, as patterns.
+
+    Raises:
+        BadInput: As ``module_rows``.
+    """
+    folder = transformer_folder(directory)
+    return tuple(f"{escape(folder)}/{pattern}" for pattern in _BESIDE_WEIGHTS) if folder else ()
 
 
 def patterns(directory: Path, *, allow_pickle: bool) -> tuple[str, ...]:
@@ -149,6 +163,8 @@ def patterns(directory: Path, *, allow_pickle: bool) -> tuple[str, ...]:
     """
     folder = transformer_folder(directory)
     found = [*SETTINGS_PATTERNS, *_WEIGHT_PATTERNS, *(_PICKLE_PATTERNS if allow_pickle else ())]
+    if allow_pickle and (visual := visual_pickle(directory)):
+        found.append(escape(visual.name))
     if folder:
         beside = (*_BESIDE_WEIGHTS, "*.safetensors", *(("*.bin",) if allow_pickle else ()))
         found += [f"{escape(folder)}/{pattern}" for pattern in beside]
@@ -204,8 +220,32 @@ def file_states(directory: Path, *, allow_pickle: bool) -> FileStates:
     )
 
 
+def visual_pickle(directory: Path) -> Path | None:
+    """The ``*.pth`` of a folder that has the weights of a Visualized-BGE; None where there is none.
+
+    It is the one that is called so (``Visualized_m3.pth``), or the only weights that are there.
+
+    Raises:
+        BadInput: There are several.
+    """
+    found = sorted(each for each in directory.glob(_VISUAL_PATTERN) if not each.name.startswith(_TRAINING_PICKLES))
+    named = [each for each in found if each.name.lower().startswith(_VISUAL_NAME)]
+    beside = any(
+        each.name not in _TRAINING_STATE for end in ("safetensors", "bin") for each in directory.glob(f"*.{end}")
+    )
+    wanted = named or ([] if beside else found)
+    if len(wanted) > 1:
+        raise BadInput(
+            f"{directory} has several files of weights ({', '.join(each.name for each in wanted)}): leave the one that "
+            "belongs to its config.json"
+        )
+    return wanted[0] if wanted else None
+
+
 def weight_files(directory: Path, *, allow_pickle: bool) -> list[Path]:
     """Files of a transformer's folder that weights are read from: safetensors, else pickles where they may be read."""
+    if visual := visual_pickle(directory):
+        return [visual] if allow_pickle else []
     tensors = sorted({*directory.glob("*.safetensors"), *_shards_there(directory, _WEIGHTS)})
     if tensors or not allow_pickle:
         return tensors

@@ -9,12 +9,35 @@ from typing import Any, Literal
 
 from flagbench import BadInput
 from flagbench.files import read_text
-from flagbench.models.loading.folder import FIX, M3_COLBERT_HEAD, M3_SPARSE_HEAD, is_there, module_rows, read_json
+from flagbench.models.loading.folder import (
+    FIX,
+    M3_COLBERT_HEAD,
+    M3_SPARSE_HEAD,
+    is_there,
+    module_rows,
+    read_json,
+    visual_pickle,
+    weight_files,
+)
 
 Kind = Literal[
-    "encoder", "causal", "cross-encoder", "layerwise-reranker", "lightweight-reranker", "matroyshka-reranker"
+    "encoder",
+    "causal",
+    "cross-encoder",
+    "layerwise-reranker",
+    "lightweight-reranker",
+    "matroyshka-reranker",
+    "two-towers",
 ]
-"""``causal`` is a decoder with a head over the vocabulary: a generator, an LLM reranker, or an embedder saved so."""
+"""``causal`` is a decoder with a head over the vocabulary: a generator, an LLM reranker, or an embedder saved so;
+``two-towers`` embeds texts and images in one space, each by an encoder of its own (CLIP, SigLIP)."""
+
+VISION_PREFIX = "model_visual.visual."
+"""Of the names of the vision tower's weights in Visualized-BGE."""
+
+TEXT_POSITIONS: Mapping[str, int] = {"clip": 77, "siglip": 64}
+"""Models of images and texts by model_type, with the positions of the text tower where their config.json leaves them
+out (``CLIPTextConfig`` and ``SiglipTextConfig`` of transformers)."""
 
 _LAYERWISE_TYPES: Mapping[str, Kind] = {
     "minicpm": "layerwise-reranker",
@@ -57,6 +80,8 @@ def kind_of(config: Mapping[str, Any]) -> Kind:
     layerwise = _LAYERWISE_TYPES.get(str(config.get("model_type")))
     if layerwise and "start_layer" in config:
         return layerwise
+    if config.get("model_type") in TEXT_POSITIONS:
+        return "two-towers"
     if any(name.endswith("ForSequenceClassification") for name in architectures):
         return "cross-encoder"
     if any(name.endswith("ForCausalLM") for name in architectures):
@@ -93,12 +118,34 @@ def family_by_files(directory: Path) -> tuple[str, str] | None:
     heads = [name for name in (M3_SPARSE_HEAD, M3_COLBERT_HEAD) if is_there(directory / name)]
     if heads:
         return "bge-m3", f"{' and '.join(heads)} beside the weights"
+    if visual := visual_weights(directory):
+        return "visualized-bge", f"{visual} beside config.json"
     tokens = _own_tokens(directory)
     if tokens >= _SUMMARY_TOKENS:
         return "llara", "the tokens <s1> to <s16> in its tokenizer"
     if "<response>" in tokens:
         return "bge-en-icl", "the token <response> in its tokenizer"
     return None
+
+
+def visual_weights(directory: Path) -> str:
+    """Name of the file in a folder that has the weights of a Visualized-BGE; empty where none is there.
+
+    Raises:
+        BadInput: There are several.
+    """
+    if pickle := visual_pickle(directory):
+        return pickle.name
+    from safetensors import SafetensorError, safe_open
+
+    for path in weight_files(directory, allow_pickle=False):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                if any(name.startswith(VISION_PREFIX) for name in file.keys()):  # noqa: SIM118
+                    return path.name
+        except (SafetensorError, OSError):  # who reads it will say what is wrong with it
+            return ""
+    return ""
 
 
 def scored_otherwise(directory: Path, name: str) -> str:

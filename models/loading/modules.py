@@ -24,7 +24,7 @@ TRANSFORMER_CONFIGS = tuple(
 )
 
 # The places of sentence-transformers' modules, before and since version 5.4.
-_OWN_TYPE = re.compile(
+OWN_TYPE = re.compile(
     r"sentence_transformers\.(models|base\.modules|(sentence_transformer|cross_encoder|sparse_encoder)\.(models|modules)"
     r"|multi_vector_encoder\.modules)(\.\w+)?\.\w+"
 )
@@ -91,7 +91,7 @@ def modules_after_transformer(directory: Path) -> tuple[Module, ...]:
     if not rows:
         return ()
     for row in rows:
-        if not _OWN_TYPE.fullmatch(row.type):
+        if not OWN_TYPE.fullmatch(row.type):
             raise BadInput(
                 f"{directory}/{MODULES}: the module {printable(row.type)!r} is none of sentence-transformers' own, and "
                 "is not supported"
@@ -120,7 +120,7 @@ def transformer_config(directory: Path) -> TransformerConfig:
     Raises:
         BadInput: A key that is not supported, or a value that makes no sense.
     """
-    name, config = _transformer_file(directory)
+    name, config = transformer_file(directory)
     path = directory / name
     _only(path, config, _TRANSFORMER_KEYS)
     for key in ("processing_kwargs", "query_length", "document_length", "query_expansion", "tokenizer_name_or_path"):
@@ -150,13 +150,13 @@ def check_pairs(directory: Path, folder: Path) -> None:
         BadInput: A head or a setting that is not supported.
     """
     rows = module_rows(directory)
-    if rows and (len(rows) > 1 or not _OWN_TYPE.fullmatch(rows[0].type) or rows[0].kind != "Transformer"):
+    if rows and (len(rows) > 1 or not OWN_TYPE.fullmatch(rows[0].type) or rows[0].kind != "Transformer"):
         odd = next((row for row in rows if row.kind != "Transformer"), rows[-1])
         raise BadInput(
             f"{directory}/{MODULES}: a cross-encoder with a module '{printable(odd.type)}' is not supported (one "
             "transformer that classifies pairs is)"
         )
-    name, config = _transformer_file(folder)
+    name, config = transformer_file(folder)
     path = folder / name
     for key in ("processing_kwargs", "query_length", "document_length", "query_expansion", "tokenizer_name_or_path"):
         if config.get(key) not in (None, {}):
@@ -191,7 +191,7 @@ def _check_pair_settings(directory: Path, config: Mapping[str, Any]) -> None:
         raise BadInput(f"{where}: keep_in_fp32_modules is not supported")
 
 
-def _transformer_file(directory: Path) -> tuple[str, dict[str, Any]]:
+def transformer_file(directory: Path) -> tuple[str, dict[str, Any]]:
     """Name and content of the first sentence_bert_config.json that says anything."""
     found = ((name, read_json(directory / name)) for name in TRANSFORMER_CONFIGS)
     return next(((name, config) for name, config in found if config), (TRANSFORMER_CONFIGS[0], {}))

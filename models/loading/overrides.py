@@ -8,6 +8,7 @@ from typing import Any
 
 from flagbench import BadInput, UnknownName
 from flagbench.models.adapters import own_settings, owned_flags
+from flagbench.models.modules import ModuleSettings
 from flagbench.models.own import flag_evidence
 from flagbench.models.spec import DType, ModelSpec, Pooling, query_share
 
@@ -130,6 +131,10 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
     if spec.ability != "encode":
         for name in _given(overrides, _ENCODER):
             raise _strange(spec, name, "an embedding model")
+    for name in _given(overrides, spec.own.without_effect if spec.own else ()):
+        raise _strange(spec, name, "a model that heeds it")
+    if overrides.pooling is not None and spec.pooling is None and not isinstance(spec.own, ModuleSettings):
+        raise _strange(spec, "pooling", "a model of one pooling")
     for kind, flags in owned_flags().items():
         for each in flags:
             if each.field in overrides.own and each.field not in own:

@@ -18,6 +18,8 @@ REGISTRY_FILE = Path(__file__).parents[1] / "models.toml"
 TASK_INSTRUCTIONS_FILE = REGISTRY_FILE.with_name("task_instructions.toml")
 
 _KEYS = {"adapter", "ability", "reference", "licence", "instructions", "query_max_length", "passage_max_length"}
+NO_POOLING = "none"
+"""In models.toml the pooling of an embedder whose last hidden states are not looked at."""
 _OPTIONAL_KEYS = {"task_format", "dtype", "short"}
 _ENCODER_KEYS = _KEYS | {"pooling", "normalize", "similarity", "lowercase"}
 
@@ -133,6 +135,8 @@ def _spec(row: Mapping[str, Any], families: Mapping[str, Mapping[str, Any]], whe
         if each.keys() != {"text", "before"}:
             raise BadInput(f"{where}: an instruction has text and before, and one has {', '.join(sorted(each))}")
     del merged["reference"]
+    if merged.get("pooling") == NO_POOLING:
+        del merged["pooling"]
     merged.pop("short", None)
     prompts = tuple((selector, each["text"]) for each in merged.pop("instructions") for selector in each["before"])
     if task_format := merged.pop("task_format", ""):

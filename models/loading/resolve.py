@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.models.adapters import loader
 from flagbench.models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
-from flagbench.models.loading.checkpoint import Checkpoint, check_heads, locate, with_weights
+from flagbench.models.loading.checkpoint import Checkpoint, check_elsewhere, check_heads, locate, with_weights
 from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.folder import MODULES, is_there, read_config
 from flagbench.models.loading.kinds import sees_images
@@ -68,7 +68,11 @@ class Model:
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
         adapters = tuple(adapter.transformer for adapter in self.checkpoint.adapters) if self.checkpoint else ()
         modules = self.checkpoint.settings_folder if self.checkpoint else None
-        loading = Loading(device, batch_size, trust_remote_code, allow_pickle, modules, adapters, self.cutoffs, backend)
+        elsewhere = self.checkpoint.weights if self.checkpoint else None
+        weights = elsewhere.fetched() if elsewhere else None
+        loading = Loading(
+            device, batch_size, trust_remote_code, allow_pickle, modules, adapters, self.cutoffs, backend, weights
+        )
         adapter = loader(self.spec.adapter)(self.spec, directory, loading)
         if self.checkpoint:
             self.checkpoint.check_unchanged(allow_pickle=allow_pickle)
@@ -165,6 +169,7 @@ def resolve_model(
         checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
     )
     check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
+    check_elsewhere(checkpoint, allow_pickle=allow_pickle)
     if checkpoint.local:
         check_module_weights(checkpoint.settings_folder, found.spec, allow_pickle=allow_pickle)
     spec, evidence = with_tokenizer(found.spec, checkpoint)
@@ -233,7 +238,8 @@ def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overr
 def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:
     """Of a model that sees videos one line, unless it is an embedder by its files or by what the user says."""
     config = read_config(checkpoint.transformer)
-    embeds = is_there(checkpoint.settings_folder / MODULES) or overrides.pooling or overrides.family
+    row = None if checkpoint.local else published_as(checkpoint.name)
+    embeds = is_there(checkpoint.settings_folder / MODULES) or overrides.pooling or overrides.family or row
     if sees_images(config) and not embeds:
         raise BadInput(
             f"{checkpoint.name} is a {config['architectures'][0]}, which answers questions on videos and gives no "

@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flagbench import counted, first_few
+from flagbench.models.adapters import ADAPTERS, modalities
 from flagbench.models.contract import Role
+from flagbench.models.inputs import TEXT, joined
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
 from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState, footnotes
@@ -314,8 +316,11 @@ def settings_line(spec: ModelSpec) -> str:
         tokens = f"{spec.passage_max_length} tokens a pair, {spec.query_max_length} a query"
         return ", ".join(["pair scores", tokens, spec.dtype, *own])
     lengths = sorted({spec.query_max_length, spec.passage_max_length})
+    takes = modalities(spec.adapter) if spec.adapter in ADAPTERS else TEXT
     parts = [
-        *([f"{spec.pooling} pooling", "normalised" if spec.normalize else "not normalised"] if spec.pooling else []),
+        *([joined(takes)] if "image" in takes else []),
+        *([f"{spec.pooling} pooling"] if spec.pooling else []),
+        *(["normalised" if spec.normalize else "not normalised"] if spec.pooling or "image" in takes else []),
         spec.similarity,
         f"{'/'.join(map(str, lengths))} tokens",
         spec.dtype,

@@ -94,7 +94,7 @@ def size_of(image: Image) -> tuple[int, int]:
     try:
         import PIL.Image
     except ImportError:
-        raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[video]'") from None
+        raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[images]'") from None
     data = image.read()
     try:
         with PIL.Image.open(BytesIO(data)) as picture:

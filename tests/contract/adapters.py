@@ -25,6 +25,7 @@ from tests import filled
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2, write_json
 from tests.contract import scripted_images
 from tests.saying import saying
+from tests.visual_checkpoints import write_clip, write_hub_code, write_siglip, write_visualized
 
 LEAVES = {"trust_remote_code": False, "allow_pickle": True}  # M3's heads are pickles
 TORCH_DTYPES: Mapping[DType, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,6 +35,7 @@ HALVES: Mapping[DType, float] = {"bf16": 2e-2, "fp16": 5e-3}
 OF_FILES = "modules"
 """The adapter that no family has: a checkpoint's own files ask for it."""
 
+_TRUSTED = {"bge-vl-mllm"}  # families that are nothing without code of their own
 _POOLS: list[Pool] = []
 
 Text = dict[Part, np.ndarray]
@@ -85,6 +87,12 @@ ENCODERS: Mapping[str, Kind] = {
     "icl": Kind(filled.write_filled_mistral, "bge-en-icl", Overrides(max_length=_LENGTH)),
     "llara": Kind(filled.write_filled_llara, "llara", Overrides(max_length=_LENGTH)),
     "pseudo-moe": Kind(filled.write_filled_qwen2, "pseudo-moe", Overrides(family="pseudo-moe")),
+    "visualized": Kind(write_visualized, "visualized-bge"),
+    "visualized-m3": Kind(functools.partial(write_visualized, kind="m3"), "visualized-bge"),
+    "clip": Kind(write_clip, "clip"),
+    "siglip": Kind(write_siglip, "clip"),
+    "bge-vl": Kind(functools.partial(write_clip, architecture="MMRet_CLIP"), "bge-vl"),
+    "hub-code": Kind(write_hub_code, "bge-vl-mllm", Overrides(family="bge-vl-mllm")),
     "colours": Kind("scripted", "fake", load=scripted_images.load_encoder),
     "fake in workers": Kind("flagbench/random", "fake", workers=2),
     "colours in workers": Kind("scripted", "fake", workers=2, load=scripted_images.load_encoder),
@@ -114,9 +122,14 @@ def built(kinds: Mapping[str, Kind], folder: Path) -> dict[str, str]:
     }
 
 
+def leaves(overrides: Overrides) -> dict[str, bool]:
+    """What is allowed with a model of this family."""
+    return LEAVES | {"trust_remote_code": overrides.family in _TRUSTED}
+
+
 def resolved(model: str, overrides: Overrides, dtype: DType | None = None) -> Model:
     """A model of the tests; ``on_cpu``, so that a family's half precision gives way to fp32."""
-    return resolve_model(model, None, replace(overrides, dtype=dtype), on_cpu=lambda: True, **LEAVES)
+    return resolve_model(model, None, replace(overrides, dtype=dtype), on_cpu=lambda: True, **leaves(overrides))
 
 
 def loaded(model: str, kind: Kind, batch_size: int | None = None, dtype: DType | None = None) -> Any:
@@ -125,7 +138,7 @@ def loaded(model: str, kind: Kind, batch_size: int | None = None, dtype: DType |
         load, spec = kind.load, kind.load(device="cpu").spec
     else:
         found = resolved(model, kind.overrides, dtype)
-        load, spec = functools.partial(found.load, batch_size=batch_size, **LEAVES), found.spec
+        load, spec = functools.partial(found.load, batch_size=batch_size, **leaves(kind.overrides)), found.spec
     if not kind.workers:
         return load(device="cpu")
     _POOLS.append(pool_on(["cpu"] * kind.workers, spec, load))
@@ -142,7 +155,8 @@ def with_all_weights(value: float, model: str, folder: Path) -> str:
     """A copy of a checkpoint whose token embeddings are all ``value``."""
     copy = shutil.copytree(model, folder / "broken")
     weights = load_file(copy / "model.safetensors")
-    name = next(each for each in weights if each.endswith(("word_embeddings.weight", "embed_tokens.weight")))
+    ends = ("word_embeddings.weight", "embed_tokens.weight", "token_embedding.weight")
+    name = next(each for each in weights if each.endswith(ends))
     weights[name] = torch.full_like(weights[name], value)
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     return str(copy)

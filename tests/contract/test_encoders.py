@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flagbench import ModelFault
+from flagbench import BadInput, ModelFault
 from flagbench.models.adapters import modalities
 from flagbench.models.inputs import TEXT, Image, Item
 from flagbench.models.loading.registry import registry
@@ -52,11 +52,13 @@ POOLINGS = dict.fromkeys(MEANS, "mean") | {
     "bert-cls": "cls",
     "m3": "cls",
     "llara": "last8",
-    "bert of other modules": None,
+    **dict.fromkeys(("visualized", "visualized-m3"), "cls"),
+    **dict.fromkeys(("bert of other modules", "clip", "siglip", "bge-vl", "hub-code")),
 }
 DIMENSIONS = {"fake": 384, "fake in workers": 384, "bert of other modules": 48}
 WITH_FILES = [name for name, kind in ENCODERS.items() if not isinstance(kind.source, str) and not kind.workers]
-OF_IMAGES = ["colours", "colours in workers"]
+ONE_IMAGE = ["visualized", "visualized-m3", "clip", "siglip", "bge-vl", "hub-code"]
+OF_IMAGES = ["fake", "fake in workers", "colours", "colours in workers", *ONE_IMAGE]
 HERE = [name for name, kind in ENCODERS.items() if not kind.workers]  # an instance of each is quickly made
 ITEMS = [
     "a red square",
@@ -108,7 +110,7 @@ def test_it_says_what_it_is(encoder, kind):
     assert encoder.device == "cpu"
     assert encoder.spec.ability == "encode"
     assert encoder.modalities == (BOTH if kind in OF_IMAGES else TEXT)
-    assert kind in OF_IMAGES or encoder.modalities == modalities(encoder.spec.adapter)
+    assert ENCODERS[kind].load or encoder.modalities == modalities(encoder.spec.adapter)
     assert encoder.spec.family == ENCODERS[kind].family
     assert encoder.spec.dtype == "fp32"
     assert encoder.spec.pooling == POOLINGS.get(kind, "lasttoken")
@@ -280,12 +282,13 @@ def unit(values):
 
 
 @pytest.mark.parametrize("kind", OF_IMAGES, indirect=True, scope="module")
-def test_an_item_does_not_depend_on_its_neighbours_nor_on_the_order(encoder):
-    truth = [embed(encoder, [item])[0] for item in ITEMS]
+def test_an_item_does_not_depend_on_its_neighbours_nor_on_the_order(encoder, kind):
+    items = [each for each in ITEMS if kind not in ONE_IMAGE or isinstance(each, str) or len(each.images) == 1]
+    truth = [embed(encoder, [item])[0] for item in items]
 
-    assert apart(embed(encoder, ITEMS), truth) <= 1e-5
-    assert apart(embed(encoder, ITEMS[::-1]), truth[::-1]) <= 1e-5
-    assert apart(texts_of(encoder.prepare(ITEMS, role="passage")()), truth) <= 1e-5
+    assert apart(embed(encoder, items), truth) <= 1e-5
+    assert apart(embed(encoder, items[::-1]), truth[::-1]) <= 1e-5
+    assert apart(texts_of(encoder.prepare(items, role="query")()), truth) <= 1e-5
     for row, one in enumerate(truth):
         assert all(distance(one["dense"], other["dense"]) > 1e-2 for other in truth[:row])
 
@@ -306,6 +309,22 @@ def test_the_instruction_goes_before_the_text_of_an_item(encoder):
 
     assert apart(instructed, embed(encoder, said)) == 0
     assert distance(instructed[0]["dense"], embed(encoder, [ITEMS[2]])[0]["dense"]) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ONE_IMAGE, indirect=True, scope="module")
+def test_several_images_at_a_time_are_refused(encoder):
+    with pytest.raises(BadInput, match=r"takes one image at a time, and 'a square \[image .*' has 2: give each image"):
+        embed(encoder, [ITEMS[4]])
+
+
+@pytest.mark.parametrize("kind", OF_IMAGES, indirect=True, scope="module")
+def test_a_long_text_beside_an_image_is_cut(encoder):
+    """To what the model has room for, and no two images become one for it."""
+    long, longer = ([Item("的" * length, (image(each),)) for each in ("red", "blue")] for length in (9_000, 9_001))
+    one, other = embed(encoder, long)
+
+    assert distance(one["dense"], other["dense"]) > 1e-3
+    assert np.isfinite(embed(encoder, longer)[0]["dense"]).all()
 
 
 def test_a_text_of_8192_tokens_is_read_to_its_end(tmp_path):

@@ -180,7 +180,7 @@ def test_a_model_that_then_gives_something_else_is_put_back(
 
     model = bert()
     before, gave = weights(model), states(model)
-    monkeypatch.setattr(backend, "_probe", odd)
+    monkeypatch.setattr(backend, "probe_of_text", odd)
     loading = Loading("cpu", backend=asked)
     if asked:
         with pytest.raises(BadInput, match=why) as caught:
@@ -200,7 +200,7 @@ def test_a_difference_within_the_tolerance_counts_in_proportion_to_large_states(
     before: float, after: float, tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([torch.tensor([before, 0.1]), torch.tensor([after, 0.1])])
-    monkeypatch.setattr(backend, "_probe", lambda _: next(answers))
+    monkeypatch.setattr(backend, "probe_of_text", lambda _: next(answers))
     if tolerance != backend.TOLERANCE:
         monkeypatch.setattr(backend, "TOLERANCE", tolerance)
     assert use_backend(bert(), SPEC, Loading("cpu")) == "onednn"

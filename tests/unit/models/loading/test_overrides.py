@@ -14,7 +14,9 @@ from tests.saying import also_saying, saying, with_settings
 from tests.unit.checkpoint_files import BERT, has_line, said
 
 RERANKERS = {"cross-encoder", "llm-reranker", "layerwise-reranker", "lightweight-reranker", "matroyshka-reranker"}
-ENCODERS = {"bge-zh", "e5", "bge-m3", "gemma2-embedder", "bge-en-icl", "llara", "pseudo-moe", "instruct-embedder"}
+ENCODERS = {"bge-zh", "e5", "bge-m3", "gemma2-embedder", "bge-en-icl", "llara", "pseudo-moe", "instruct-embedder"} | {
+    *("visualized-bge", "clip", "bge-vl-mllm")
+}
 
 
 def spec_of(family):
@@ -189,9 +191,9 @@ def test_a_reranker_takes_an_instruction_for_queries():
 # What each flag is for, as messages say it, and which families have it.
 LAYERWISE = RERANKERS - {"cross-encoder", "llm-reranker"}
 FLAGS = {
-    "pooling": ("mean", "an embedding model", ENCODERS),
+    "pooling": ("mean", "an embedding model", ENCODERS - {"clip", "bge-vl-mllm"}),
     "normalize": (False, "an embedding model", ENCODERS),
-    "lowercase": (False, "an embedding model", ENCODERS),
+    "lowercase": (False, "an embedding model", ENCODERS - {"bge-vl-mllm"}),
     "passage_instruction": ("", "an embedding model", ENCODERS),
     "retrieval": ("dense", "BGE-M3", {"bge-m3"}),
     "weights": ((1.0, 0.3, 1.0), "BGE-M3", {"bge-m3"}),

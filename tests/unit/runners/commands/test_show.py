@@ -190,7 +190,7 @@ def reranked(request_: RunRequest, tmp_path: Path) -> Plan:
     )
 
 
-_RANDOM = "mean pooling, normalised, cosine, 512 tokens, fp32"
+_RANDOM = "text and images, mean pooling, normalised, cosine, 512 tokens, fp32"
 _RERANKER = "first 7 re-ranked by flagbench/random-reranker at v1: pair scores, 512 tokens a pair, 384 a query, fp32"
 
 

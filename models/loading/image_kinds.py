@@ -1,0 +1,56 @@
+"""What is particular to the settings of models that take images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from flagbench.models.loading.checkpoint import Checkpoint
+from flagbench.models.loading.folder import MODULES
+from flagbench.models.spec import ModelSpec
+from flagbench.models.visual import HubCodeSettings, VisualizedSettings
+
+_BGE_VL = "MMRet"  # in the names of the code that BGE-VL base and large bring (research/BGE_VL)
+
+
+def two_tower_family(config: Mapping[str, Any]) -> str:
+    """The family of a CLIP or SigLIP with this config.json.
+
+    Code of its own for other tasks does not matter: it is read as transformers' own class.
+    """
+    return "bge-vl" if _BGE_VL in f"{config.get('architectures')}{config.get('auto_map')}" else "clip"
+
+
+def as_image_model(
+    checkpoint: Checkpoint, config: Mapping[str, Any], spec: ModelSpec, evidence: list[str]
+) -> tuple[ModelSpec, list[str]]:
+    """The settings of a family or a row as the files of a model that takes images have it; of others as they are.
+
+    Args:
+        checkpoint: Files.
+        config: The config.json of its transformer.
+        spec: Settings so far.
+        evidence: Where they come from, line by line.
+
+    Raises:
+        BadInput: The files say of images what is not supported.
+    """
+    evidence = list(evidence)
+    if isinstance(spec.own, HubCodeSettings):
+        evidence.append(
+            "code: that which the checkpoint brings prepares each input and runs, as --trust-remote-code allows"
+        )
+    if checkpoint.weights and isinstance(spec.own, VisualizedSettings):
+        spec = replace(spec, own=replace(spec.own, text_model=checkpoint.weights.text))
+        evidence.append(f"weights: {checkpoint.weights.file} of {checkpoint.weights.repo}")
+        evidence.append(f"config and tokenizer: those of {checkpoint.weights.text}")
+    if spec.adapter != "two-towers":
+        return spec, evidence
+    # Here, as it takes numpy, which no other model needs before it is loaded.
+    from flagbench.models.loading.image_settings import normalizes, preparation
+
+    if checkpoint.local and (normalize := normalizes(checkpoint.settings_folder)) is not None:
+        spec = replace(spec, normalize=normalize)
+        evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from {MODULES}")
+    return spec, [*evidence, preparation(checkpoint.transformer, config)[1]]
