@@ -1,4 +1,4 @@
-"""What images of rows must be, found out without decoding one: there, in their folder, and of a head that can be read."""
+"""What images of rows must be, found out without decoding one: in their folder, and of a head that can be read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
 
 def _path(folder: Path, name: str) -> str | None:
     """The path of a file of a dataset; None where it would lie elsewhere."""
-    path = os.path.normpath(os.path.join(folder, name))
+    path = os.path.normpath(folder / name)
     return path if "\0" not in path and Path(path).is_relative_to(folder) else None
 
 
@@ -94,7 +94,7 @@ def size_of(image: Image) -> tuple[int, int]:
     try:
         import PIL.Image
     except ImportError:
-        raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[video]'") from None
+        raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[images]'") from None
     data = image.read()
     try:
         with PIL.Image.open(BytesIO(data)) as picture:

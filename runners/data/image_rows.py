@@ -38,7 +38,7 @@ class ImageRows(Dataset):  # type: ignore[misc]
         """Wrap rows.
 
         Args:
-            rows: A dataset, of which chosen rows stay chosen, or a table. Columns of a type that ``is_images`` are images.
+            rows: A dataset, of which chosen rows stay chosen, or a table.
             where: See above.
             features: Types that the dataset declares beside those of images; None takes those of the table.
         """

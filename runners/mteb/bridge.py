@@ -23,7 +23,6 @@ from flagbench.models.inputs import Input
 from flagbench.models.ranking import Retrieval
 from flagbench.models.spec import ModelSpec, joint_name
 from flagbench.runners.benchmark import EvaluatedModel
-from flagbench.runners.data.image_rows import ImageRows
 from flagbench.runners.data.texts import ItemColumn, TextColumn, TitledTexts
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
@@ -302,4 +301,6 @@ def _loader_inputs(loader: Any) -> Sequence[Input]:
 
 def _items(rows: Any, texts: Sequence[str] | None) -> Sequence[Input]:
     """Rows with an ``image``, read as they are stored when asked for, and none decoded."""
+    from flagbench.runners.data.image_rows import ImageRows
+
     return ItemColumn((rows if isinstance(rows, ImageRows) else ImageRows.of(rows)).images_in("image"), texts)

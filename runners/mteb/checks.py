@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flagbench import BadData
+from flagbench.results.kinds import PAIRED, RERANKED
 from flagbench.runners.data.checks import (
     Place,
     check_classes,
@@ -20,7 +21,6 @@ from flagbench.runners.data.checks import (
     check_several,
     check_texts,
 )
-from flagbench.results.kinds import PAIRED, RERANKED
 from flagbench.runners.data.image_checks import check_images
 from flagbench.runners.data.image_rows import ImageRows
 from flagbench.runners.data.retrieval import check_candidates, check_labels, check_pairs, oddities
@@ -172,7 +172,7 @@ def image_columns(task: Any) -> list[str]:
 
 
 def modalities_of(task: Any, side: str) -> list[str]:
-    """The modalities, each of which has a column of its name, of the ``queries`` or the ``corpus`` of a retrieval task."""
+    """The modalities of the ``queries`` or the ``corpus`` of a retrieval task; each has a column of its name."""
     from mteb.types import PromptType
 
     found = task.metadata.get_modalities(PromptType.query if side == "queries" else PromptType.document)

@@ -11,7 +11,6 @@ from flagbench.runners.mteb.content import part_name, splits_of
 from flagbench.runners.mteb.images import has_images, images_by_their_heads
 from flagbench.runners.task import Task
 
-
 # Counted otherwise by the pinned mteb than when the statistics were published (unordered instead of ordered pairs).
 _DRIFTED = frozenset({"unique_pairs"})
 # Of decoded pictures: one picture may be stored in several ways.

@@ -33,19 +33,20 @@ def as_image_rows(row: Task, task: Any) -> None:
         for split, rows in list(by_split.items()):
             where = f"{row.name}: {part_name(split, subset)}"
             if not isinstance(rows, Mapping):
-                by_split[split] = _seen(rows, where)
+                by_split[split] = of_images(rows, where)
                 continue
             for name in ("corpus", "queries"):
-                rows[name] = _seen(rows[name], f"{where}, {name}")  # type: ignore[index]  # a dict of mteb
+                rows[name] = of_images(rows[name], f"{where}, {name}")  # type: ignore[index]  # a dict of mteb
 
 
 def _by_subset(row: Task, task: Any) -> Mapping[str, Any]:
     """The splits of a task's subsets; of one without subsets its splits."""
     nested = any(subset in task.dataset for subset in row.subsets)
-    return {subset: its for subset, its in task.dataset.items()} if nested else {"default": task.dataset}
+    return task.dataset if nested else {"default": task.dataset}
 
 
-def _seen(rows: Any, where: str) -> Any:
+def of_images(rows: Any, where: str = "") -> Any:
+    """A dataset as ``ImageRows`` where it has a column of images, else as it is."""
     return ImageRows.of(rows, where) if is_of_images(rows) else rows
 
 
@@ -60,8 +61,6 @@ def images_by_their_heads(task: Any, *, sizes: bool) -> Iterator[None]:
     if not has_images(task):
         yield
         return
-    from mteb._content_hashes import MODALITY_HASH_FNS
-    from mteb.abstasks._statistics_calculation import _STAT_FN
 
     def statistics(images: Sequence[Image | None], *_: Any, **__: Any) -> Mapping[str, Any] | None:
         if not sizes:
@@ -81,14 +80,16 @@ def images_by_their_heads(task: Any, *, sizes: bool) -> Iterator[None]:
         "compute_image_hashes": nothing,
         "compute_black_or_white_image_flags": nothing,
     }
+    by_modality = {"_STAT_FN": statistics, "MODALITY_HASH_FNS": nothing}
     with ExitStack() as stack:
         for module in modules_of_mteb().values():
             for name, function in replaced.items():
                 if name in vars(module):
                     stack.enter_context(patch.object(module, name, function))
+            for name, function in by_modality.items():
+                if name in vars(module):
+                    stack.enter_context(patch.dict(vars(module)[name], image=function))
         if hasattr(task, "get_candidate_labels"):  # whose inputs are of the first modality there
             of_images = task.metadata.model_copy(update={"modalities": ["image", "text"]})
             stack.enter_context(patch.object(task, "metadata", of_images))
-        stack.enter_context(patch.dict(MODALITY_HASH_FNS, image=nothing))
-        stack.enter_context(patch.dict(_STAT_FN, image=statistics))
         yield

@@ -186,10 +186,10 @@ class Items:
             labels = np.asarray(self._rows(split, subset)[self._task.label_column_name][:])
             values = np.mean([np.asarray(predicted) == labels for predicted in found], axis=0)
         elif kind == "ZeroShotClassification" and self._row.main_score == "accuracy":
-            labels = self._rows(split, subset)[self._task.label_column_name][:]
-            if isinstance(labels[0], str):
-                labels = [self._task.get_candidate_labels().index(label) for label in labels]
-            values = (np.asarray(found).argmax(axis=1) == np.asarray(labels)).astype(np.float64)
+            own = self._rows(split, subset)[self._task.label_column_name][:]
+            places = {name: place for place, name in enumerate(self._task.get_candidate_labels())}
+            labels = np.asarray([places[label] if isinstance(label, str) else label for label in own])
+            values = (np.asarray(found).argmax(axis=1) == labels).astype(np.float64)
         else:
             return
         if len(values):

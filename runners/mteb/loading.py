@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from flagbench.runners.mteb.bridge import quiet
 from flagbench.runners.mteb.checks import as_read, check_columns_of, check_limits, check_values, remarks
 from flagbench.runners.mteb.content import content_of
 from flagbench.runners.mteb.counts import counts, first_line
-from flagbench.runners.mteb.images import as_image_rows, has_images
+from flagbench.runners.mteb.images import as_image_rows, has_images, of_images
 from flagbench.runners.mteb.reexports import by_name
 from flagbench.runners.mteb.version import check
 from flagbench.runners.task import Task
@@ -138,10 +138,17 @@ def reading_from(
     def split_names(path: str, config_name: str | None = None, *, revision: str = "main", **_: Any) -> list[str]:
         return snapshots.source(path, revision).splits(None if config_name == "default" else config_name)
 
+    def joined(parts: Sequence[Any], *arguments: Any, **named: Any) -> Any:
+        from datasets.combine import concatenate_datasets  # that of the package is this very function
+
+        rows = concatenate_datasets(parts, *arguments, **named)
+        return of_images(rows) if with_images else rows
+
     replacements = {
         "load_dataset": load_dataset,
         "get_dataset_config_names": config_names,
         "get_dataset_split_names": split_names,
+        "concatenate_datasets": joined,
     }
     modules = {cls.__module__ for cls in type(task).__mro__} | {"mteb.abstasks.retrieval_dataset_loaders", "datasets"}
     with ExitStack() as stack:

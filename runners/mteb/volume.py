@@ -40,8 +40,11 @@ def published_texts(task: Task) -> int | None:
     Read from the files of the package, which is not imported.
     """
     package = _package()
-    path = package / "descriptive_stats" / task.kind / f"{task.name}.json" if package else None
-    if path is None or not path.is_file():
+    folder = package / "descriptive_stats" if package else None
+    # mteb has those of types with images one folder deeper.
+    kinds = [place / task.kind for place in (folder, folder / "Image")] if folder else []
+    path = next((found for kind in kinds if (found := kind / f"{task.name}.json").is_file()), None)
+    if path is None:
         return None
     try:
         return sum(_samples(read_json(path, _FIX), task))

@@ -8,7 +8,7 @@ from typing import Any
 
 from flagbench import BadInput, UnknownName, first_few
 from flagbench.models.baselines.analysis import iso_639_1
-from flagbench.models.inputs import MODALITIES, Modality, joined
+from flagbench.models.inputs import MODALITIES, joined
 from flagbench.runners.mteb.version import tasks_registry
 from flagbench.runners.task import Task, plain
 

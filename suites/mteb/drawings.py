@@ -164,7 +164,7 @@ def _judged(corpus: list[Row], queries: list[Row], found: Sequence[tuple[int, in
 
 
 def _documents(pens: _Pens) -> list[Config]:
-    """Questions for the page that has the answer, in the layout of ViDoRe. The pages are files."""
+    """Questions for the page that has the answer, in the layout of ViDoRe."""
     pages = [Drawing(count, colour, "square") for count in (2, 3, 5) for colour in COLOURS]
     corpus = [{"corpus-id": number, "image": pens(its)} for number, its in enumerate(pages)]
     queries = [
@@ -176,7 +176,7 @@ def _documents(pens: _Pens) -> list[Config]:
 
 
 def _counted(pens: _Pens, number: int) -> Row:
-    """A question of how many, with four answers."""
+    """A question of how many, with four answers. The images are files."""
     its = Drawing(1 + number % 4, list(COLOURS)[number // 4], SHAPES[number % 3])
     beside = ("idx", "type", "filename", "source", "source_dataset", "source_filename", "target_class", "target_size")
     return {
@@ -215,7 +215,7 @@ def write(folder: Path) -> None:
         lines = []
         for config, split, rows in configs:
             files = "data" if config == "default" else config
-            as_files = name == "mteb/arxivqa_test_subsampled_beir" and config == "corpus"
+            as_files = name == "mteb/CV-Bench"
             lines += [f"- config_name: {config}", "  data_files:"] if f"- config_name: {config}" not in lines else []
             lines += [f"  - split: {split}", f"    path: {files}/{split}{'/*' if as_files else '-*.parquet'}"]
             (repo / files).mkdir(parents=True, exist_ok=True)
@@ -223,8 +223,10 @@ def write(folder: Path) -> None:
                 _write_files(repo / files / split, rows)
             else:
                 _write_parquet(repo / files / f"{split}-00000-of-00001.parquet", rows, classes)
-        text = f"# {name.partition('/')[2]} (miniature)\n\nDrawn for this project in the layout of `{name}`; see `../../README.md`.\n"
-        (repo / "README.md").write_text("\n".join(["---", "configs:", *lines, "---", "", text]), encoding="utf-8")
+        title = f"# {name.partition('/')[2]} (miniature)"
+        said = f"Drawn for this project in the layout of `{name}`; see `../../README.md`."
+        text = "\n".join(["---", "configs:", *lines, "---", "", title, "", said, ""])
+        (repo / "README.md").write_text(text, encoding="utf-8")
 
 
 def _write_files(folder: Path, rows: Sequence[Row]) -> None:

@@ -6,11 +6,11 @@ import argparse
 from dataclasses import dataclass
 
 from flagbench.flags import flag
-from flagbench.models.inputs import MODALITIES
+from flagbench.models.inputs import MODALITIES, Modality
 from flagbench.runners.arguments import names
 
 
-def modalities(text: str) -> tuple[str, ...]:
+def modalities(text: str) -> tuple[Modality, ...]:
     """The argument of ``--modalities``.
 
     Raises:
@@ -21,7 +21,7 @@ def modalities(text: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(
             f"{', '.join(sorted(strange))} is no modality: expected {' or '.join(MODALITIES)}, or both"
         )
-    return found
+    return tuple(each for each in MODALITIES if each in found)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class MtebOptions:
     domains: tuple[str, ...] = flag(
         (), "domains of tasks, such as Legal,Medical", shown="all", metavar="A,B", parse=names, selects=True
     )
-    modalities: tuple[str, ...] = flag(
+    modalities: tuple[Modality, ...] = flag(
         (),
         "what inputs of tasks may have: text, image, or both",
         shown="text, and images for types of image tasks",

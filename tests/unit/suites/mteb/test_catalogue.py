@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from flagbench.suites.mteb.catalogue import (
     _why_not,
     in_domains,
     in_languages,
+    in_modalities,
     in_subsets,
     reasons,
     refuse_those_that_cannot_run,
@@ -25,7 +27,8 @@ def entry(
     name: str, scripts: Mapping[str, Sequence[str]], domains: Sequence[str] | None = None, why_not: str = ""
 ) -> Entry:
     row = Task(name, "STS", "o/d", "1", ("test", "dev"), "main", "mteb", tuple(scripts))
-    return Entry(row, SimpleNamespace(hf_subsets_to_langscripts=scripts, domains=domains), why_not)
+    about = SimpleNamespace(hf_subsets_to_langscripts=scripts, domains=domains, modalities=["text", "audio"])
+    return Entry(row, about, why_not)
 
 
 _PLAIN = entry("plain", {"default": ["cmn-Hans"]}, ["Legal", "Web"])
@@ -36,11 +39,11 @@ _ALL = [_PLAIN, _PAIRS, _OTHER]
 
 def test_an_entry_has_each_of_its_languages_once_and_shows_the_first() -> None:
     assert _PAIRS.languages == ("cmn", "eng", "fra")
-    assert _PAIRS.cells == ["pairs", "STS", "cmn, eng, fra", "test, dev", "main", "yes"]
+    assert _PAIRS.cells == ["pairs", "STS", "text", "cmn, eng, fra", "test, dev", "main", "yes"]
     many = entry(
         "many", {each: [f"{each}-Latn"] for each in ("fra", "deu", "spa", "ita")}, why_not="data is not public"
     )
-    assert many.cells[2:] == ["fra, deu, spa and 1 more", "test, dev", "main", "data is not public"]
+    assert many.cells[3:] == ["fra, deu, spa and 1 more", "test, dev", "main", "data is not public"]
 
 
 @pytest.mark.parametrize("language", ["zh", "cmn", "cmn-Hans"])
@@ -61,6 +64,32 @@ def test_a_domain_goes_by_its_name_in_any_letters() -> None:
     assert [each.row.name for each in in_domains(_ALL, ["MEDICAL", "web"], "")] == ["plain", "pairs"]
     with pytest.raises(UnknownName, match=r"unknown domain 'law'.*; see there"):
         in_domains(_ALL, ["legal", "law"], "see there")
+
+
+def test_inputs_have_no_other_modalities_than_those_that_are_asked_for() -> None:
+    def of(name: str, kind: str, *modalities: Any) -> Entry:
+        about = SimpleNamespace(hf_subsets_to_langscripts={"default": []}, domains=None)
+        return Entry(replace(_PLAIN.row, name=name, kind=kind, modalities=modalities), about)
+
+    every = [
+        of("texts", "Retrieval", "text"),
+        of("pages", "Retrieval", "text", "image"),
+        of("t2t", "Any2AnyRetrieval", "text"),
+        of("t2i", "Any2AnyRetrieval", "text", "image"),
+        of("probe", "ImageClassification", "image"),
+    ]
+
+    def left(*modalities: str, kinds: Sequence[str] = ()) -> list[str]:
+        return [each.row.name for each in in_modalities(every, modalities, kinds)]
+
+    assert left("text") == ["texts", "t2t"]
+    assert left("image") == ["probe"]
+    assert left("image", "text") == ["texts", "pages", "t2t", "t2i", "probe"]
+    # Without any, images come where a type is asked for that has no others.
+    assert left() == left(kinds=["retrieval", "sts"]) == ["texts", "t2t"]
+    assert left(kinds=["image-classification"]) == ["texts", "t2t", "probe"]
+    assert left(kinds=["Any2AnyRetrieval", "imageclassification"]) == ["texts", "t2t", "t2i", "probe"]
+    assert every[3].cells[:4] == ["t2i", "Any2AnyRetrieval", "text and images", ""]
 
 
 def test_subsets_keep_the_order_of_the_task_and_one_of_all_data_stays() -> None:
@@ -88,9 +117,12 @@ def test_what_cannot_run_is_said_by_its_reason() -> None:
         (["text"], True, ""),
         (["text"], None, ""),
         (["text"], False, "data is not public"),
-        (["text", "image"], False, "inputs are image and text, and only text is read here"),
-        (["image"], True, "inputs are image, and only text is read here"),
+        (["text", "image"], True, ""),
+        (["image"], None, ""),
+        (["image"], False, "data is not public"),
+        (["audio", "text"], False, "inputs have audio, and only text and images are read here"),
+        (["video", "image", "audio"], True, "inputs have audio and video, and only text and images are read here"),
     ],
 )
-def test_texts_that_anybody_may_read_can_be_evaluated(modalities: list[str], public: Any, why: str) -> None:
+def test_texts_and_images_that_anybody_may_read_can_be_evaluated(modalities: list[str], public: Any, why: str) -> None:
     assert _why_not(SimpleNamespace(modalities=modalities, is_public=public)) == why
