@@ -214,8 +214,8 @@ class Benchmark(ABC):
         return Listing(headings, [cells(task) for task in tasks])
 
     def settings(self, task: Task) -> Mapping[str, Any]:
-        """Settings of the task that move its score, as plain values; by default the row without its number of texts."""
-        return {name: value for name, value in asdict(task).items() if name != "texts"}
+        """Settings of the task that move its score, as plain values; by default the whole row."""
+        return asdict(task)
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
         """Options that move scores and are in neither the row nor the model's settings; by default all of them.
