@@ -27,7 +27,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 _LONGEST = 60  # characters of a name that are shown
 _ROWS_A_BATCH = 10_000
-_BYTES_A_BATCH = 64 * MIB
+_BYTES_A_BATCH = 16 * MIB
 
 
 def stored_image(folder: Path, value: Any, *, decode: bool) -> dict[str, Any] | None:
