@@ -162,7 +162,7 @@ def test_rows_that_are_drawn_by_their_places_count_in_their_order(kind: str, cro
         dataset={"test": Dataset.from_dict(_LABELLED)},
         is_cross_validation=crossed,
         label_column_name="label",
-        _get_content_columns=lambda: {"text": "text", "picture": "image"},
+        _get_content_columns=lambda: {"text": "text"},
     )
     assert content_of(row, task)["test"] == of_columns(_LABELLED, ordered=True)
 
