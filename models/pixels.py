@@ -74,8 +74,8 @@ class Preparation:
         if size != (picture.width, picture.height):
             if size[0] * size[1] > MOST_PIXELS:
                 raise BadData(
-                    f"the image {image.called} is {picture.width} by {picture.height} pixels, and resized it would have "
-                    f"more than {MOST_PIXELS:,}: cut it"
+                    f"the image {image.called} is {picture.width} by {picture.height} pixels, and resized it would "
+                    f"have more than {MOST_PIXELS:,}: cut it"
                 )
             picture = picture.resize(size, self.resample)
         found = np.asarray(picture)

@@ -118,6 +118,15 @@ class VisualizedEncoder(DenseEncoder):
         vectors = np.zeros((len(images), self._dimension), dtype=np.float32)
         return lambda: self._batcher.fill(vectors, rows, functools.partial(self._forward_images, pixels))
 
+    def probe(self) -> torch.Tensor:
+        """Vectors of two images that are always the same, without a text, ``float32[2, d]``."""
+        side, patches = self._tower.sizes.side, self._tower.sizes.patches
+        pixels = (np.arange(2 * 3 * side * side) * 37 % 251).astype(np.uint8).reshape(2, 3, side, side)
+        first, *rest = self._tokenizer("")["input_ids"]
+        rows = Rows({"input_ids": [[first] * (1 + patches) + rest] * 2})
+        vectors = np.zeros((2, self._dimension), dtype=np.float32)
+        return torch.from_numpy(self._batcher.fill(vectors, rows, functools.partial(self._forward_images, pixels)))
+
     @torch.inference_mode()
     def _forward_images(self, pixels: NDArray[np.uint8], rows: NDArray[np.int64], batch: Batch) -> torch.Tensor:
         given = to_levels(torch.from_numpy(pixels[rows]).to(self.device), self._levels)
@@ -173,10 +182,11 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> VisualizedEncode
             "fits beside them; take the config.json that belongs to the weights"
         )
     tower, linear = (_placed(each, spec, loading) for each in (tower, linear))  # type: ignore[assignment]
-    use_backend(tower, spec, loading, _probe)
-    return VisualizedEncoder(
+    encoder = VisualizedEncoder(
         spec, model, tokenizer, tower=tower, projection=linear, loading=loading, backend=backend
     )  # fmt: skip
+    use_backend(tower, spec, loading, lambda _: encoder.probe())
+    return encoder
 
 
 def _parts(
@@ -226,10 +236,3 @@ def _vision(
 
 def _placed(module: torch.nn.Module, spec: ModelSpec, loading: Loading) -> torch.nn.Module:
     return module.eval().requires_grad_(False).to(device=loading.device, dtype=DTYPES[spec.dtype])
-
-
-def _probe(tower: EvaTower) -> torch.Tensor:
-    side = tower.sizes.side
-    pixels = torch.arange(2 * 3 * side * side, dtype=torch.float32).reshape(2, 3, side, side).mul(0.7).sin()
-    found: torch.Tensor = tower(pixels)
-    return found

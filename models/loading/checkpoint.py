@@ -182,6 +182,11 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
         states = file_states(directory, allow_pickle=allow_pickle)
         revision = hash_files(directory, allow_pickle=allow_pickle)
         return Checkpoint(directory, local_name(directory), revision, local=True, states=states)
+    if model.endswith(".pth") and is_there(user_path(model)):
+        raise BadInput(
+            f"{model} is a file of weights: give the folder that it is in, with config.json and tokenizer of its text "
+            "model (BAAI/bge-base-en-v1.5 or BAAI/bge-m3) beside it"
+        )
     if model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith("/"):
         raise BadInput(f"no such model directory: {model}")
     known = published()

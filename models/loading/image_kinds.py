@@ -8,6 +8,7 @@ from typing import Any
 
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.folder import MODULES
+from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
 from flagbench.models.visual import HubCodeSettings, VisualizedSettings
 
@@ -50,7 +51,10 @@ def as_image_model(
     # Here, as it takes numpy, which no other model needs before it is loaded.
     from flagbench.models.loading.image_settings import normalizes, preparation
 
-    if checkpoint.local and (normalize := normalizes(checkpoint.settings_folder)) is not None:
+    # BGE-VL is as its authors have it, whatever was added for other tools; so is what is published under its name.
+    own = spec.family == "bge-vl" or (not checkpoint.local and checkpoint.name in published())
+    normalize = None if own else normalizes(checkpoint.settings_folder)
+    if normalize is not None:
         spec = replace(spec, normalize=normalize)
         evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from {MODULES}")
     return spec, [*evidence, preparation(checkpoint.transformer, config)[1]]

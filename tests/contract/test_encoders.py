@@ -345,3 +345,14 @@ def test_a_text_of_8192_tokens_is_read_to_its_end(tmp_path):
     assert np.count_nonzero(whole["sparse"] != cut["sparse"]) >= 1
     assert distance(whole["dense"], cut["dense"]) > 0
     assert apart([short], embed(encoder, ["two words"], "passage")) <= 1e-5
+
+
+@pytest.mark.parametrize("dtype", list(HALVES))
+@pytest.mark.parametrize("kind", ["visualized", "visualized-m3", "clip", "siglip", "bge-vl"])
+def test_images_in_half_precision_are_close_to_single(names, kind, dtype, tmp_path):
+    calm = with_calm_weights(names[kind], tmp_path)
+    items = [each for each in ITEMS if isinstance(each, str) or len(each.images) == 1]
+    single, half = (embed(loaded(calm, ENCODERS[kind], dtype=each), items) for each in (None, dtype))
+
+    for one, other in zip(half, single, strict=True):
+        assert 0 < distance(unit(one["dense"]), unit(other["dense"])) <= HALVES[dtype]

@@ -108,6 +108,15 @@ def test_several_files_are_refused(folder: Path) -> None:
     )
 
 
+def test_the_file_itself_is_not_enough(folder: Path) -> None:
+    path = pickled(folder) / "Visualized_m3.pth"
+    assert refusal(path).startswith(
+        f"{path} is a file of weights: give the folder that it is in, with config.json and "
+    )
+    (folder / "config.json").unlink()
+    assert refusal(folder) == f"{folder} is not a model: it has no config.json"
+
+
 def in_the_hub(cache: Callable[..., Path], folder: Path, *, weights: str = BOTH.revision) -> None:
     """Both repositories of the published model in the hub's cache, the text model's without weights."""
     text = cache(TEXT.name, TEXT.revision)

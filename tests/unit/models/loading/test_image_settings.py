@@ -189,3 +189,23 @@ def test_kinds() -> None:
     assert [kind_of({"model_type": each}) for each in ("clip", "siglip", "siglip2", "bert")] == [
         *("two-towers", "two-towers", "encoder", "encoder")
     ]
+
+
+def test_bge_vl_is_normalised_whatever_was_added_for_other_tools(folder: Path) -> None:
+    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": "own.Transformer"}])
+    model = resolve_model(str(folder), None, Overrides(), trust_remote_code=False, allow_pickle=False)
+    assert model.spec.normalize
+
+
+def test_two_towers_in_a_folder_of_a_hub_repository(tmp_path: Path, cache: Callable[..., Path]) -> None:
+    """As clip-ViT-B-32 of sentence-transformers: settings are found before weights are fetched."""
+    commit = "0123456789" * 4
+    snapshot = cache("somebody/clip", commit, branch="main")
+    for path in [*snapshot.iterdir()]:
+        path.unlink()
+    write_clip(snapshot / "0_CLIPModel")
+    write_json(snapshot / "modules.json", [rows("CLIPModel")[0] | {"path": "0_CLIPModel"}])
+    model = resolve_model("somebody/clip", None, Overrides(), trust_remote_code=False, allow_pickle=False)
+    assert (model.spec.revision, model.spec.adapter, model.spec.normalize) == (commit, "two-towers", False)
+    encoder = model.load(device="cpu", batch_size=None, trust_remote_code=False, allow_pickle=False)
+    assert encoder.modalities == {"text", "image"}
