@@ -20,7 +20,7 @@ from flagbench.files import shown_files, user_path
 from flagbench.models.loading.hub import download
 from flagbench.runners.data import cards, file_digests
 from flagbench.runners.data.hub_files import COMMIT, cached_snapshot, commit_of
-from flagbench.runners.data.streams import read_or_refuse, stream_files, tables_of
+from flagbench.runners.data.streams import read_or_refuse, stream_files, tables_of, tables_with_images
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,7 +152,7 @@ class Source(ABC):
 
         def rows() -> ImageRows:
             found = stream()
-            tables = tables_of(found, ROWS_A_READ)
+            tables = tables_with_images(found, ROWS_A_READ)
             first = next(tables, None)
             if first is None:
                 raise BadData(f"{where} of config '{config or 'default'}' has no rows")

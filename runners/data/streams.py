@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _ROWS_A_READ = 20_000
 _COMPRESSIONS = {".gz", ".bz2", ".xz", ".zst"}
+_OF_TAR = "__key__"
+"""A column that the rows of tar files have (packaged_modules/webdataset)."""
+
 _NAMES_FILE = re.compile(r"Failed to .*?'(.+?)' with error ")
 """What ``datasets`` logs of a file that it cannot read (packaged_modules/json/json.py, parquet/parquet.py in 4.x)."""
 
@@ -28,6 +31,19 @@ _Read = TypeVar("_Read")
 def tables_of(stream: IterableDataset, rows: int = _ROWS_A_READ) -> Iterator[pa.Table]:
     """A stream of rows as tables of so many."""
     return (table for table in stream.with_format("arrow").iter(batch_size=rows) if len(table))
+
+
+def tables_with_images(stream: IterableDataset, rows: int) -> Iterator[pa.Table]:
+    """A stream of rows with images, none of which is decoded, as tables of so many."""
+    if stream.features is None or _OF_TAR not in stream.features:
+        yield from tables_of(stream, rows)
+        return
+    import pyarrow as pa
+
+    # Of tar files datasets makes tables whose columns are in the order of each row's files, and cannot join them.
+    schema = stream.features.arrow_schema.remove_metadata()
+    for batch in stream.decode(False).iter(batch_size=rows):
+        yield pa.Table.from_pydict(batch, schema=schema)
 
 
 def read_or_refuse(folder: Path, read: Callable[[], _Read], files: Callable[[], Sequence[Path]] = lambda: ()) -> _Read:

@@ -1,1 +1,1 @@
-"""Any text task of mteb by name, and submissions to mteb's results repository."""
+"""Any task of mteb of texts and images by name, and submissions to mteb's results repository."""

@@ -71,19 +71,18 @@ class _Mteb(ThroughMteb):
 
         options = options_of(request, MtebOptions)
         filtered = request.types or options.languages or options.domains or options.modalities
-        only_mini = request.mini and not filtered  # which is of these tasks
-        if not (request.tasks or filtered or only_mini):
+        if not (request.tasks or filtered or request.mini):
             raise BadInput(
                 f"--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; {self._hint} (or name one of "
                 "its benchmarks, or filter by --types, --languages, --domains or --modalities)"
             )
         found: Sequence[Entry] = self._entries
-        if names := request.tasks or (DRAWN if only_mini else ()):
+        if names := request.tasks or (DRAWN if request.mini else ()):
             found = named_entries(names, self._hint)
             refuse_those_that_cannot_run(found, "choose others with --tasks")
         return self._chosen(found, request)
 
-    def mini_data(self) -> Path:
+    def mini_data(self) -> Path | None:
         """See Benchmark: drawings, of tasks with images."""
         return Path(__file__).parent / "mini"
 
@@ -198,9 +197,19 @@ class _Named(_Mteb):
             others = "" if request.tasks else ", or leave these out with --skip-missing"
             refuse_those_that_cannot_run(found, f"choose others with --tasks or --types{others}")
         runnable = [entry for entry in found if not entry.why_not]
+        if request.mini and not request.tasks:
+            from flagbench.suites.mteb.drawings import TASKS as DRAWN
+
+            runnable = [entry for entry in runnable if entry.row.name in DRAWN]
         if not runnable:
             raise BadInput(f"{self.title}: none of its tasks can be evaluated; {self._hint}")
         return self._chosen(runnable, request)
+
+    def mini_data(self) -> Path | None:
+        """See Benchmark: where one of its tasks is drawn."""
+        from flagbench.suites.mteb.drawings import TASKS as DRAWN
+
+        return super().mini_data() if any(row.name in DRAWN for row in self.tasks()) else None
 
     def left_out(self, request: RunRequest) -> Sequence[str]:
         """See Benchmark."""

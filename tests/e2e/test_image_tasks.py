@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from statistics import fmean
@@ -19,10 +20,12 @@ import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import normalized_mutual_info_score
 
 from flagbench import BadData, BadInput
-from flagbench.models.inputs import Item
+from flagbench.models.inputs import Item, Pair
+from flagbench.results.runs import find_run
 from flagbench.runners.benchmark import EvaluatedModel, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
@@ -33,7 +36,9 @@ from flagbench.runners.store.store import Store
 from flagbench.runners.task import Task, check_modalities
 from flagbench.suites.mteb import drawings
 from flagbench.suites.mteb.options import MtebOptions
-from tests.contract.drawing_reader import DrawingReader, Guesser
+from tests.contract.drawing_reader import DrawingReader, Guesser, vector
+from tests.contract.scripted_images import ColourScorer
+from tests.e2e.commands import here, one_line
 from tests.unit.suites.mteb.killed_images import run
 
 MTEB: Any = find_benchmark("mteb")
@@ -158,6 +163,53 @@ def test_a_killed_run_goes_on_without_encoding_an_image_twice(tmp_path: Path) ->
     assert 0 < len(before) < len(every) == len(set(every))
     assert json.loads(ended.stdout) == run(tmp_path / "fresh", tmp_path / "other", 0)
     assert sorted(every) == sorted((tmp_path / "other").read_text(encoding="utf-8").split())
+
+
+def test_the_command_runs_them_all_and_random_is_the_level_of_chance(tmp_path: Path) -> None:
+    done = here("evaluate", "flagbench/random", "--benchmark", "mteb", "--mini", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    record = find_run(tmp_path / "out").record
+    assert record.tasks.keys() == set(NAMES)
+    for name, task in record.tasks.items():
+        mean, deviation, items = _CHANCE[name]
+        assert task.status == "success"
+        assert task.score is not None
+        assert abs(task.score - mean) < 3.5 * deviation / math.sqrt(items)
+    assert "mteb ran Visualized-BGE, CLIP, EVA-CLIP and SigLIP without instructions" in done.stderr + done.stdout
+    again = here("evaluate", "flagbench/random", "--benchmark", "mteb", "--mini", "--output", tmp_path / "out")
+    assert again.returncode == 0
+    (worst,) = (tmp_path / "out").rglob("worst_queries/CIRRIT2IRetrieval.json")
+    assert re.search(r"\[image \d+\.png\]", worst.read_text(encoding="utf-8"))
+
+
+def test_a_model_of_texts_is_refused_before_its_weights_load(tmp_path: Path) -> None:
+    line = one_line(here("validate", "bm25", "--benchmark", "mteb", "--tasks", "Winoground", "--mini"))
+    assert "Winoground" in line
+
+
+# Rerankers.
+
+
+class ReadingScorer(ColourScorer):
+    """Scores a query and a passage by what both show and say."""
+
+    def score(self, pairs: Sequence[Pair], *, instruction: str = "") -> NDArray[np.float32]:
+        self.scored += pairs
+        return np.array([vector(query) @ vector(passage) for query, passage in pairs], dtype=np.float32)
+
+
+def test_a_reranker_of_images_ranks_answers_by_itself() -> None:
+    scorer = ReadingScorer()
+    found = scored("CVBenchCount", scorer)
+    assert found.scores == {"test": {"default": pytest.approx(1.0)}}
+    assert len(scorer.scored) == len(set(scorer.scored)) == 16 * 4
+
+
+def test_a_reranker_of_images_stands_behind_a_search() -> None:
+    row, snapshots, request = row_of("TUBerlinT2IRetrieval"), Snapshots(MINI), RunRequest("m", "mteb")
+    model = EvaluatedModel(Guesser(), ReadingScorer(), 48)
+    found = MTEB.evaluate(MTEB.load(row, snapshots, request), model, Silent(), None)
+    assert found.scores == {"test": {"default": pytest.approx(1.0)}}
 
 
 # Data with faults.

@@ -106,7 +106,7 @@ def test_where_nothing_is_there_the_first_fault_is_said(tmp_path: Path) -> None:
 
 
 def test_miniature_data_of_a_benchmark_without_any() -> None:
-    options = cli._parser().parse_args(["data", "--benchmark", "mteb", "--tasks", "SciFact", "--mini"])
+    options = cli._parser().parse_args(["data", "--benchmark", "MTEB(eng, v2)", "--tasks", "STS12", "--mini"])
     with pytest.raises(BadInput, match=r"has no miniature data: drop --mini"):
         options.run(options)
     with pytest.raises(BadInput, match="not allowed with argument"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import tarfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,25 @@ def test_parquet_of_the_hub_is_read_in_pieces(tmp_path: Path, monkeypatch: pytes
     assert found["id"] == [f"{shard}{row}" for shard in range(2) for row in range(4)]
     assert colours(found["img"]) == [*COLOURS, *COLOURS]
     assert found.features["label"] == Value("int64")
+
+
+def test_a_tar_file_of_the_hub_is_read(tmp_path: Path) -> None:
+    """As in webdataset: what has one name but for its ending is a row."""
+    folder = tmp_path / "repo"
+    (folder / "test").mkdir(parents=True)
+    with tarfile.open(folder / "test" / "0.tar", "w") as file:
+        for number, colour in enumerate(COLOURS):
+            parts = {"png": drawn(colour), "cls": str(number % 2).encode()}
+            for ending in sorted(parts, reverse=bool(number % 2)):
+                entry = tarfile.TarInfo(f"{number}.{ending}")
+                entry.size = len(parts[ending])
+                file.addfile(entry, BytesIO(parts[ending]))
+    card = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: test\n    path: test/*.tar\n---\n"
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    found = Folder(folder).read_with_images(None, "test")
+    assert found["cls"] == [0, 1, 0, 1]
+    assert colours(found["png"]) == list(COLOURS)
+    assert found["png"][1].name == "1.png"
 
 
 def test_images_in_files_stay_there(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,7 +19,9 @@ import pytest
 
 from flagbench.models.contract import DENSE, Part, Role
 from flagbench.models.embeddings import Embeddings
-from flagbench.models.inputs import Input, Item, text_of
+from flagbench.models.inputs import Image, Input, Item, text_of
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.resolve import resolve_model
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.bridge import model_meta, quiet
@@ -34,6 +37,7 @@ from flagbench.suites.mteb.catalogue import named_entries
 from flagbench.suites.mteb.drawings import TASKS
 from tests.contract.drawing_reader import READER, DrawingReader
 from tests.unit.runners.mteb.test_kinds import loaded_task
+from tests.visual_checkpoints import write_clip, write_visualized
 
 MINI = find_benchmark("mteb").mini_data()
 _SIDE = 6
@@ -72,13 +76,17 @@ class Plain:
 
     mteb_model_meta = model_meta(READER)
 
+    def vector(self, text: str, image: Any) -> np.ndarray[Any, Any]:
+        """Of a text, of an image of PIL, or of both."""
+        return _vector(text, [image] if image is not None else [])
+
     def encode(self, inputs: Any, **_: Any) -> np.ndarray[Any, Any]:
         rows = []
         for batch in inputs:
             count = len(next(iter(batch.values())))
             texts, images = batch.get("text", [""] * count), batch.get("image", [None] * count)
             pairs = zip(texts, images, strict=True)
-            rows += [_vector(text, [image] if image is not None else []) for text, image in pairs]
+            rows += [self.vector(text, image) for text, image in pairs]
         return np.array(rows, dtype=np.float32)
 
     def similarity(self, one: Any, other: Any) -> Any:
@@ -92,11 +100,30 @@ class Plain:
         return pairwise_cos_sim(one, other)
 
 
-def theirs(task: Any) -> dict[str, dict[str, dict[str, Any]]]:
+class PlainModel(Plain):
+    """Vectors of a model of ours, one input at a time, of pictures that mteb decoded."""
+
+    def __init__(self, adapter: Any) -> None:
+        self._adapter = adapter
+
+    def vector(self, text: str, image: Any) -> np.ndarray[Any, Any]:
+        """See Plain."""
+        content: Input = text
+        if image is not None:
+            stored = BytesIO()
+            image.convert("RGB").save(stored, "PNG")
+            content = Item(text, (Image(stored.getvalue()),))
+        row: np.ndarray[Any, Any] = self._adapter.encode([content], role="symmetric").dense[0]
+        return row
+
+
+def theirs(task: Any, plain: Plain | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     """All scores of mteb's own evaluation."""
     settings = {"batch_size": 4, "show_progress_bar": False}
     with quiet():
-        return {split: dict(task.evaluate(Plain(), split, encode_kwargs=settings)) for split in task.eval_splits}
+        return {
+            split: dict(task.evaluate(plain or Plain(), split, encode_kwargs=settings)) for split in task.eval_splits
+        }
 
 
 def agree(found: dict[str, dict[str, float]], expected: dict[str, dict[str, dict[str, Any]]]) -> None:
@@ -187,3 +214,26 @@ def test_a_drawn_task_is_scored_as_mteb_scores_it(name: str, tmp_path: Path) -> 
             compared = {key for key, value in its.items() if isinstance(value, float) and value == value}
             assert compared
             assert {key: ours[key] for key in compared} == pytest.approx({key: its[key] for key in compared}, abs=1e-6)
+
+
+@pytest.fixture(scope="module", params=["visualized", "clip"])
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Any:
+    """A tiny Visualized-BGE and a tiny CLIP."""
+    folder = tmp_path_factory.mktemp(request.param)
+    path = (write_visualized if request.param == "visualized" else write_clip)(folder)
+    model = resolve_model(str(path), None, Overrides(), on_cpu=lambda: True, trust_remote_code=False, allow_pickle=True)
+    return model.load(device="cpu", batch_size=None, trust_remote_code=False, allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["TUBerlinT2IRetrieval", "CIRRIT2IRetrieval", "CIFAR10", "CIFAR10ZeroShot", "CIFAR10Clustering"]
+)
+def test_a_tiny_model_scores_as_mteb_scores_its_vectors(name: str, tiny: Any, tmp_path: Path) -> None:
+    assert MINI is not None
+    (entry,) = named_entries([name], "")
+    loaded = load(entry.row, Snapshots(MINI), mteb.get_task(name))
+    found = evaluate(loaded, EvaluatedModel(tiny), Silent(), None)
+    task = mteb.get_task(name)
+    with read_by_datasets(task, tmp_path), quiet():
+        task.load_data()
+    agree(found.scores, theirs(task, PlainModel(tiny)))

@@ -389,8 +389,8 @@ def test_mini_with_data_is_refused(request_: RunRequest, data: Path) -> None:
 
 
 def test_mini_of_a_benchmark_without_it_is_refused(request_: RunRequest) -> None:
-    text = _refused(request_, benchmark="mteb", tasks=("SciFact",))
-    assert text == "--mini: mteb has no miniature data; use --benchmark cmteb, air-bench or mlvu"
+    text = _refused(request_, benchmark="MTEB(eng, v2)", tasks=("STS12",))
+    assert text == "--mini: MTEB(eng, v2) has no miniature data; use --benchmark cmteb, mteb, air-bench or mlvu"
 
 
 def test_a_sample_that_the_benchmark_cannot_draw_is_refused(request_: RunRequest) -> None:

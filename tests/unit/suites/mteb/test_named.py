@@ -195,6 +195,18 @@ def test_benchmarks_of_images_run_whole(name: str, tasks: int) -> None:
     assert all(row.modalities == ("image",) for row in images)
 
 
+def test_a_benchmark_has_miniature_data_where_a_task_of_it_is_drawn() -> None:
+    mini = find_benchmark("mteb").mini_data()
+    assert mini is not None
+    assert find_benchmark("MIEB(lite)").mini_data() == mini
+    assert find_benchmark("MTEB(eng, v2)").mini_data() is None
+    assert len(find_benchmark("mteb").select(request("mteb", mini=True))) == 9
+    few = find_benchmark("mteb").select(request("mteb", mini=True, types=("any2any-retrieval",)))
+    assert [row.name for row in few] == ["TUBerlinT2IRetrieval", "CIRRIT2IRetrieval"]
+    lite = find_benchmark("MIEB(lite)").select(request("MIEB(lite)", mini=True))
+    assert {row.name for row in lite} == {"CVBenchCount", "Winoground", "CIRRIT2IRetrieval"}
+
+
 def test_a_mean_over_parts_of_a_task_is_not_taken_of_the_whole() -> None:
     """Two aggregates of MIEB(Multilingual) count the languages of one task apart."""
     whole = find_benchmark("MIEB(Multilingual)")
