@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -97,7 +98,7 @@ def size_of(image: Image) -> tuple[int, int]:
         raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[images]'") from None
     data = image.read()
     try:
-        with PIL.Image.open(BytesIO(data)) as picture:
+        with warnings.catch_warnings(action="ignore"), PIL.Image.open(BytesIO(data)) as picture:  # the limit refuses
             width, height = picture.size
             # Of other formats the head does not say, and the picture would be decoded for it.
             if picture.format in _WITH_EXIF_IN_THEIR_HEAD and picture.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 import stat
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from flagbench import BadData, BadInput, in_one_line
+from flagbench import BadData
 from flagbench.files import MIB, inside
-from flagbench.models.inputs import MOST_BYTES, MOST_PIXELS, Image
+from flagbench.models.inputs import Image
+from flagbench.runners.data.image_checks import size_of
 from flagbench.runners.data.texts import on_disk
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -52,13 +51,13 @@ def stored_image(folder: Path, value: Any, *, decode: bool) -> dict[str, Any] | 
     if value is None or value == "":
         return None
     if isinstance(value, bytes):
-        _check(Image(value), "an image", BytesIO(value), len(value), decode=decode)
+        _check(Image(value), "an image", decode=decode)
         return {"bytes": value, "path": None}
     if not isinstance(value, str):
         raise BadData(f"{value!r:.{_LONGEST}} instead of an image, which is its bytes or the name of a file")
     file = picture_at(folder, value)
     name = f"the image '{value:.{_LONGEST}}'"
-    _check(Image(file), name, file, file.stat().st_size, decode=decode)
+    _check(Image(file), name, decode=decode)
     return {"bytes": None, "path": str(file)}
 
 
@@ -89,7 +88,7 @@ def picture_at(folder: Path, name: str) -> Path:
     return path
 
 
-def _check(image: Image, name: str, source: Path | BytesIO, size: int, *, decode: bool) -> None:
+def _check(image: Image, name: str, *, decode: bool) -> None:
     """See that an image can be read.
 
     Raises:
@@ -97,32 +96,11 @@ def _check(image: Image, name: str, source: Path | BytesIO, size: int, *, decode
         BadInput: Pillow is not installed.
     """
     try:
-        import PIL.Image
-    except ImportError:
-        raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[video]'") from None
-    if not size:
-        raise BadData(f"{name}, which is empty")
-    if size > MOST_BYTES:
-        raise BadData(f"{name}, which has {size:,} bytes, and at most {MOST_BYTES:,} are read")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow warns of, the limit below refuses
-            with PIL.Image.open(source) as picture:
-                pixels = picture.width * picture.height
-        if pixels > MOST_PIXELS:
-            raise BadData(f"{name}, which has {pixels:,} pixels, and at most {MOST_PIXELS:,} are decoded")
-    except PIL.UnidentifiedImageError as error:
-        raise BadData(f"{name}, which is no image that Pillow reads") from error
-    except BadData:
-        raise
-    except Exception as error:  # Pillow has no root for what its readers raise on damaged or hostile files
-        raise BadData(f"{name}, which cannot be read ({in_one_line(error)})") from error
-    if decode:
-        try:
+        size_of(image)
+        if decode:
             image.decoded()
-        except BadData as error:
-            cause = error.__cause__ or error
-            raise BadData(f"{name}, which cannot be decoded ({in_one_line(cause)})") from error
+    except BadData as error:
+        raise BadData(f"{name} ({error})") from error
 
 
 def kept(rows: Iterable[tuple[Any, ...]], schema: pa.Schema, *, large: bool = False) -> pa.Table:

@@ -128,20 +128,24 @@ UNSOUND: Mapping[str, tuple[Callable[[Path], Any], Change, str]] = {
     "no image": (
         pictures,
         in_its_place(b"not an image"),
-        _AT + "the image .*d1.png', which is no image that Pillow reads",
+        _AT + "the image .*d1.png' .it is no image",
     ),
-    "nothing in it": (pictures, in_its_place(b""), _AT + "the image .*, which is empty"),
-    "cut off": (pictures, in_its_place(drawn("red", size=64)[:-30]), _AT + "the image .*, which cannot be decoded"),
+    "nothing in it": (pictures, in_its_place(b""), _AT + "the image .* .it is empty"),
+    "cut off": (
+        pictures,
+        in_its_place(drawn("red", size=64)[:-30]),
+        _AT + "the image .* .the image .* cannot be decoded",
+    ),
     "a bomb": (
         pictures,
         in_its_place(bomb(10_000)),
-        _AT + "the image .*, which has 100,000,000 pixels, and at most 67,1",
+        _AT + "the image .* .it has 100,000,000 pixels, and at most 67,1",
     ),
-    "a larger bomb": (pictures, in_its_place(bomb(30_000)), _AT + "the image .*, which cannot be read .Image size"),
+    "a larger bomb": (pictures, in_its_place(bomb(30_000)), _AT + "the image .* .Image size"),
     "too many bytes": (
         pictures,
         huge,
-        _AT + "the image .*, which has 67,108,865 bytes, and at most 67,108,864 are read",
+        _AT + "the image .* has 67,108,865 bytes, and at most 67,108,864 are read",
     ),
     "above the folder": (
         pictures,
@@ -169,7 +173,7 @@ UNSOUND: Mapping[str, tuple[Callable[[Path], Any], Change, str]] = {
     "bytes that are no image": (
         pictures,
         parquet({"bytes": b"not an image", "path": "d1.png"}),
-        r"corpus.parquet, row 0 has an image, which is no image that Pillow reads",
+        r"corpus.parquet, row 0 has an image .it is no image",
     ),
     "no bytes and no name": (
         pictures,
