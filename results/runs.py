@@ -279,7 +279,7 @@ def contradicted(record: TaskRecord, values: Values | None) -> str:
     metrics = [main] if main in values.metrics else values.metrics
     said = [_unlike(values, metric, record) for metric in metrics]
     if not said:
-        return "the values per query beside its score are of no metric"
+        return "there are no values per query, though the record names a file of them"
     return "" if "" in said else said[0]
 
 

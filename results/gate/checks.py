@@ -175,8 +175,8 @@ def _same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
             raise Unknown("where the two runs were made is not recorded: any-machine = true compares them all the same")
         if first[part] != second[part]:
             raise Unknown(
-                f"{_WORDS.get(part, part)} {_value(second[part])} against {_value(first[part])}: any-machine = true compares times "
-                "all the same"
+                f"{_WORDS.get(part, part)} {_value(second[part])} against {_value(first[part])}: any-machine = true "
+                "compares times all the same"
             )
 
 

@@ -23,9 +23,7 @@ class Means:
     takes: Callable[[TaskRecord], bool] = lambda _: True
 
 
-def means_of(
-    runs: Sequence[Run], averages_of: Callable[[Run], Averages], takes: Callable[[TaskRecord], bool]
-) -> Means:
+def means_of(runs: Sequence[Run], averages_of: Callable[[Run], Averages], takes: Callable[[TaskRecord], bool]) -> Means:
     """The averages of runs of one benchmark.
 
     An average that the runs take over different tasks, because one of them has lost a data set of its folder, is over

@@ -31,7 +31,8 @@ def as_baseline(
     """
     ours = candidate.record
     tasks = {
-        task: _published(task, table.kinds[task], splits, ours.tasks.get(task)) for task, splits in published.scores.items()
+        task: _published(task, table.kinds[task], splits, ours.tasks.get(task))
+        for task, splits in published.scores.items()
     }
     versions = {"versions": {"mteb": published.mteb}} if published.mteb else {}
     record = RunRecord(ours.benchmark, published.model, published.revision, {}, (), versions, tasks)

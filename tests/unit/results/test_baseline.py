@@ -48,7 +48,9 @@ def test_it_has_the_record_and_the_values_that_make_the_scores(tmp_path: Path) -
 
 def test_a_contradiction_is_one_in_the_file_too(tmp_path: Path) -> None:
     """Also in files of before, which were saved without the values that contradict a score."""
-    folder = write_run(tmp_path / "out", "org/m", made_task("A", 0.5, values=_VALUES), made_task("C", 0.9, values=_VALUES))
+    folder = write_run(
+        tmp_path / "out", "org/m", made_task("A", 0.5, values=_VALUES), made_task("C", 0.9, values=_VALUES)
+    )
     (run,) = find_runs(folder)
     file = kept(folder, tmp_path / "base.json")
     (again,) = find_runs(file)
@@ -60,7 +62,7 @@ def test_a_contradiction_is_one_in_the_file_too(tmp_path: Path) -> None:
     file.write_text(json.dumps(document), encoding="utf-8")
     (before,) = find_runs(file)
     assert contradiction(before, "A") == ""
-    assert contradiction(before, "C") == "the values per query beside its score are of no metric"
+    assert contradiction(before, "C") == "there are no values per query, though the record names a file of them"
 
 
 def test_of_several_splits_an_earlier_file_may_lack_the_values_of_all(tmp_path: Path) -> None:

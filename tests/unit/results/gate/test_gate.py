@@ -13,8 +13,8 @@ from flagbench import BadInput
 from flagbench.cmteb.published.table import table
 from flagbench.results.averages import weights
 from flagbench.results.data_state import DataState
-from flagbench.results.gate.means import Means
 from flagbench.results.gate.judge import Report, Verdict, judge
+from flagbench.results.gate.means import Means
 from flagbench.results.gate.published import as_baseline
 from flagbench.results.gate.rules import Rule, Rules, read_rules
 from flagbench.results.record import RunRecord, TaskRecord

@@ -106,6 +106,7 @@ def _of_length(name: str, length: int) -> TaskRecord:
 
 _LENGTHS = (_of_length("A", 512), _of_length("B", 8))
 
+
 def _in_mean(*names: str) -> tuple[TaskRecord, ...]:
     """Tasks of the data sets of a folder."""
     mean = Average(benchmark="cmteb", label="Mean", tasks=list(names))
