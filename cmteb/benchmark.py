@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.cmteb.options import CmtebOptions
 from flagbench.results.kinds import RANKED
-from flagbench.runners.benchmark import names_of
+from flagbench.runners.benchmark import Volume, names_of
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
 from flagbench.runners.request import RunRequest, options_of
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _MINI = _HERE / "mini"
+
+
+@dataclass(frozen=True)
+class CmtebTask(Task):
+    """A row of tasks.toml.
+
+    Attributes:
+        texts: Texts of the scored splits by mteb's statistics; None where it has none. No result depends on them.
+    """
+
+    texts: int | None = None
 
 
 class _CMteb(ThroughMteb):
@@ -38,7 +50,17 @@ class _CMteb(ThroughMteb):
 
     def tasks(self) -> tuple[Task, ...]:
         """See Benchmark."""
-        return read_tasks(_HERE / "tasks.toml")
+        return read_tasks(_HERE / "tasks.toml", CmtebTask)
+
+    def settings(self, task: Task) -> Mapping[str, Any]:
+        """See Benchmark."""
+        return {name: value for name, value in super().settings(task).items() if name != "texts"}
+
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """See Benchmark: of the official data the table says it, so that a list reads no statistics of mteb."""
+        if snapshots.root is None and isinstance(task, CmtebTask) and task.texts is not None:
+            return Volume(task.texts, self.source(task, snapshots).size())
+        return super().volume(task, snapshots, request)
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""

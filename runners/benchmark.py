@@ -19,7 +19,7 @@ from flagbench.runners.data.verdict import DataVerdict as DataVerdict
 from flagbench.runners.data.volume import Volume as Volume
 from flagbench.runners.progress import Progress
 from flagbench.runners.request import Profile, RunRequest, options_of
-from flagbench.runners.task import Task, pick, splits_line
+from flagbench.runners.task import Task, cells, pick
 
 if TYPE_CHECKING:
     from flagbench import BadInput
@@ -211,11 +211,11 @@ class Benchmark(ABC):
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """The rows as a table for people."""
         headings = ["task", "type", "group", "dataset", "revision", "splits", "main score"]
-        return Listing(headings, [_cells(task) for task in tasks])
+        return Listing(headings, [cells(task) for task in tasks])
 
     def settings(self, task: Task) -> Mapping[str, Any]:
-        """Settings of the task that move its score, as plain values; by default the row without its number of texts."""
-        return {name: value for name, value in asdict(task).items() if name != "texts"}
+        """Settings of the task that move its score, as plain values; by default the whole row."""
+        return asdict(task)
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
         """Options that move scores and are in neither the row nor the model's settings; by default all of them.
@@ -352,11 +352,7 @@ class Benchmark(ABC):
         return None
 
     def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
-        """The published scores for a run of some tasks, of a benchmark with several tables; by default ``published``.
-
-        Args:
-            tasks: Names.
-        """
+        """The published scores for a run of these tasks, where a benchmark has several tables; by default the one."""
         return self.published()
 
     def update_published(self, checkout: Path) -> Updated | None:
@@ -402,7 +398,3 @@ def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
 def names_of(tasks: Sequence[Task]) -> str:
     """Task names in one line, for messages."""
     return ", ".join(task.name for task in tasks)
-
-
-def _cells(task: Task) -> list[str]:
-    return [task.name, task.kind, task.group, task.dataset, task.revision[:8], splits_line(task), task.main_score]

@@ -28,7 +28,6 @@ class Task:
         group: ``core`` for the tasks of the average, or the name of an extra group.
         subsets: Language subsets; ``default`` for a monolingual task.
         modalities: What its inputs have.
-        texts: Texts of the scored splits, where the row says; no setting that a result depends on.
     """
 
     name: str
@@ -40,7 +39,9 @@ class Task:
     group: str
     subsets: tuple[str, ...] = ("default",)
     modalities: tuple[Modality, ...] = ("text",)
-    texts: int | None = None
+
+
+T = TypeVar("T", bound=Task)
 
 
 def read_rows(path: Path, table: str, row: type[R], names: Sequence[str]) -> tuple[R, ...]:
@@ -68,13 +69,17 @@ def read_rows(path: Path, table: str, row: type[R], names: Sequence[str]) -> tup
     return tuple(rows.values())
 
 
-def read_tasks(path: Path) -> tuple[Task, ...]:
+def read_tasks(path: Path, row: type[T] = Task) -> tuple[T, ...]:  # type: ignore[assignment]
     """All rows of a tasks.toml.
+
+    Args:
+        path: See ``read_rows``.
+        row: The class of its rows.
 
     Raises:
         BadInput: See ``read_rows``; or a modality that is none.
     """
-    tasks = read_rows(path, "task", Task, ("name",))
+    tasks = read_rows(path, "task", row, ("name",))
     for task in tasks:
         if strange := set(task.modalities) - set(MODALITIES):
             raise BadInput(
@@ -148,6 +153,11 @@ def splits_line(task: Task) -> str:
     """The task's splits and subsets, for people."""
     subsets = "" if task.subsets == ("default",) else f" [{', '.join(task.subsets)}]"
     return ", ".join(task.splits) + subsets
+
+
+def cells(task: Task) -> list[str]:
+    """A task in a table for people."""
+    return [task.name, task.kind, task.group, task.dataset, task.revision[:8], splits_line(task), task.main_score]
 
 
 def plain(kind: str) -> str:

@@ -134,7 +134,8 @@ def _size(query: Example, pictures: Mapping[str, str]) -> int:
     """
     passages = [*query.found, *query.relevant]
     texts = sum(_bytes(each.text) + _bytes(each.id) + _AROUND_PASSAGE for each in passages)
-    shown = [pictures[each.picture] for each in (query, *passages) if each.picture in pictures]
+    names = [query.picture, *(each.picture for each in passages)]
+    shown = [pictures[name] for name in names if name in pictures]
     around = texts + _bytes(query.text) + _bytes(query.id) + _AROUND_QUERY
     return around + sum(len(picture) + _AROUND_PICTURE for picture in shown)
 

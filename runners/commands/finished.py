@@ -73,8 +73,9 @@ def _list(runs: Sequence[Run], format_: str) -> None:
     table = Table(title=f"{len(rows)} runs", title_justify="left")
     for name in _RUN_HEADINGS:
         table.add_column(name, overflow="fold")
+    given = {str(run.folder) for run in runs if run.record.spec.get("ability") == "replay"}  # they have no revision
     for row in texts:
-        table.add_row(*map(Text, [row[0], row[1][:8], *row[2:]]))
+        table.add_row(*map(Text, [row[0], "" if row[5] in given else row[1][:8], *row[2:]]))
     out = console(width=WIDE)
     out.print(table)
     say(out, f"then: flagbench show {shlex.quote(texts[0][5])}")

@@ -42,11 +42,9 @@ class ThroughMteb(Benchmark):
 
     def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
         """See Benchmark: texts by mteb's statistics, which are of the official data; of a folder what is there."""
-        source = self.source(task, snapshots)
-        if snapshots.root is None and task.texts is not None:
-            return Volume(task.texts, source.size())
         from flagbench.runners.mteb.volume import counted_texts, published_texts
 
+        source = self.source(task, snapshots)
         texts = published_texts(task) if snapshots.root is None else counted_texts(task, source.card())
         return Volume(texts, source.size())
 

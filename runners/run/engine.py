@@ -93,9 +93,7 @@ class _Engine:
             self._progress.task(step.task.name)
             with plan.store.new_predictions(kept=plan.request.save_predictions) as predictions:
                 result, files = self._score(step, predictions)
-                if (
-                    result.status != "error"
-                ):  # what failed leaves the results that stand, and the settings that they were made with
+                if result.status != "error":  # what failed leaves the settings of the results that stand
                     record = new.after(record)
                 record = plan.store.write_task(record, result, files, step.former_digest, predictions)
             done.append(result)

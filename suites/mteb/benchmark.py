@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, UnknownName, first_few
-from flagbench.results.averages import tasks_of, weights
 from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
@@ -99,12 +98,6 @@ class _Mteb(ThroughMteb):
         whole = [task.name for task in self.select(request) if is_whole(task)] if wanted else []
         return [f"--subsets leaves {first_few(whole)} whole: no subsets to choose from"] if whole else []
 
-    def published(self) -> PublishedTable | None:
-        """See Benchmark: the tasks of C-MTEB have the same scores under either name."""
-        from flagbench.runners.registry import find_benchmark
-
-        return find_benchmark("cmteb").published()
-
     def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
         """See Benchmark: that of C-MTEB, or that of tasks with images, whichever has more of them."""
         from flagbench.suites.mteb.published.images import table
@@ -113,6 +106,12 @@ class _Mteb(ThroughMteb):
             return len(of.kinds.keys() & set(tasks)) if of else 0
 
         return max(self.published(), table(self.name, "mteb's tasks with images"), key=shared)
+
+    def published(self) -> PublishedTable | None:
+        """See Benchmark: the tasks of C-MTEB have the same scores under either name."""
+        from flagbench.runners.registry import find_benchmark
+
+        return find_benchmark("cmteb").published()
 
     _closing = ""
 
@@ -209,12 +208,12 @@ class _Named(_Mteb):
     def published(self) -> PublishedTable | None:
         """See Benchmark: the table that was made of the results repository, else the one that comes with FlagBench."""
         from flagbench.suites.mteb.published.images import table as of_images
-        from flagbench.suites.mteb.reference import table
+        from flagbench.suites.mteb.reference import table, with_averages
 
         rows = self.tasks()
         made = table(self.name, rows)
         shipped = super().published() if self.name == "MTEB(cmn, v1)" else of_images(self.name, self.title, rows)
-        return with_averages(made or shipped, self._definition)
+        return with_averages(made or shipped, self._definition.averages, self._definition.aggregates)
 
     def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
         """See Benchmark."""
@@ -243,23 +242,6 @@ class _Named(_Mteb):
         chosen = pick(self.tasks(), names=parts, kinds=request.types, group="mteb", hint=self._hint)
         wanted = {row.name for row in chosen}
         return [entry for entry in every if entry.row.name in wanted]
-
-
-def with_averages(table: PublishedTable | None, definition: Definition) -> PublishedTable | None:
-    """A table of published scores with the averages that its benchmark takes."""
-    averages = definition.averages
-    if table is None or not averages:
-        return table
-    own = next((label for label in ("Mean (Task)", "Mean (TaskType)") if label in averages), "")
-    over = tasks_of(averages)
-    kinds = {label.removesuffix(" mean"): its for label, its in over.items() if label.endswith(" mean")}
-    return replace(
-        table,
-        groups=kinds or table.groups,
-        average=own,
-        weights=weights(averages, own) if own else {},
-        aggregates=definition.aggregates,
-    )
 
 
 MTEB: ThroughMteb = _Mteb()

@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 from flagbench import BadInput
 from flagbench.files import read_json
+from flagbench.results.averages import Averages, tasks_of, weights
 from flagbench.results.published.scores import PublishedTable, read_scores
 from flagbench.results.shapes import Text, check_shape, fields_among_others
 from flagbench.results.store import write_atomic
@@ -92,6 +93,30 @@ def table(name: str, rows: Sequence[Task]) -> PublishedTable | None:
         models=file.models,
         groups=file.by_kind,
         subsets={row.name: row.subsets for row in rows},
+    )
+
+
+def with_averages(
+    table: PublishedTable | None, averages: Averages, aggregates: Mapping[str, Sequence[str]]
+) -> PublishedTable | None:
+    """A table of published scores with the averages that its benchmark takes.
+
+    Args:
+        table: The table; None for none.
+        averages: Those of the benchmark; without any the table is left as it is.
+        aggregates: The parts of each aggregate, by its name.
+    """
+    if table is None or not averages:
+        return table
+    own = next((label for label in ("Mean (Task)", "Mean (TaskType)") if label in averages), "")
+    over = tasks_of(averages)
+    kinds = {label.removesuffix(" mean"): its for label, its in over.items() if label.endswith(" mean")}
+    return replace(
+        table,
+        groups=kinds or table.groups,
+        average=own,
+        weights=weights(averages, own) if own else {},
+        aggregates=aggregates,
     )
 
 

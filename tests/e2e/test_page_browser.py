@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,10 @@ from flagbench.results.compare.compare import compare
 from flagbench.results.page import Language
 from flagbench.results.page.render import gain, percent
 from flagbench.results.runs import find_all
+from flagbench.runners.search.pictures import picture_of
 from tests.e2e.commands import here
 from tests.e2e.test_report import serving
+from tests.pictures import image
 from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of
 
 if TYPE_CHECKING:
@@ -253,6 +257,41 @@ def lowest_contrast(browser: Chrome) -> float:
         return Math.min(...texts.map((each) => light(getComputedStyle(each).color))
             .map((ink) => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)));"""
     return float(ask(browser, script))
+
+
+def test_pictures_beside_the_worst_queries(browser: Chrome, tmp_path: Path) -> None:
+    """All of them are seen, beside their texts and within the screen; a damaged one takes nothing down."""
+    names = [f"{at}" for at in range(6)]
+    made = {name: picture_of(image("red", "blue", size=40 * (1 + int(name)))) for name in names[:5]}
+    pictures = {name: base64.b64encode(each or b"").decode() for name, each in made.items()} | {"5": "/9j/AAAA"}
+    whole = worst_of("A", 2)
+    queries = [
+        replace(
+            query,
+            picture=names[5],
+            found=[replace(each, picture=name) for each, name in zip(query.found, names, strict=False)],
+        )
+        for query in whole.queries
+    ]
+    examples = replace(whole, queries=queries, pictures=pictures)
+    folder = page_run(tmp_path / "out", "org/one", page_task("A"), worst={"A": examples})
+    look(browser, "dark")
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened(browser, tmp_path, folder)
+    click(browser, "[data-task=A] button.open")
+    click(browser, "[data-task=A] details.worst summary")
+    script = """return [...document.querySelectorAll(".picture")].map((each) => {
+        const box = each.getBoundingClientRect();
+        const text = each.parentElement.querySelector(".text").getBoundingClientRect();
+        return [each.naturalWidth > 0, Math.round(box.width), box.height <= 96 && box.right <= text.right, each.alt];
+    })"""
+    found = ask(browser, script)
+    assert len(found) == 12
+    assert [each[0] for each in found] == 2 * [False, True, True, True, True, True]
+    assert all(each[2:] == [True, ""] for each in found)
+    assert {each[1] for each in found if each[0]} == {96}
+    assert ask(browser, "return document.documentElement.scrollWidth") == 390
 
 
 def test_markup_in_a_name_is_shown_as_it_is(browser: Chrome, tmp_path: Path) -> None:

@@ -132,6 +132,5 @@ def test_a_mean_of_own_data_asks_for_the_data_sets_of_both_runs(tmp_path: Path) 
     for one, other, whose in ((three, lost, "candidate"), (lost, three, "baseline")):
         checked = here("check", "--baseline", one, "--candidate", other, "--rules", file)
         assert (checked.returncode, f"the {whose} lacks C" in checked.stdout) == (2, True)
-    assert (
-        here("check", "--baseline", three, "--candidate", run("again", "A", "B", "C"), "--rules", file).returncode == 0
-    )
+    again = run("again", "A", "B", "C")
+    assert here("check", "--baseline", three, "--candidate", again, "--rules", file).returncode == 0
