@@ -30,7 +30,7 @@ class Baseline:
 
     Attributes:
         record: Its run.json.
-        values: By task, for tasks that left some: of the metric that makes the score alone.
+        values: By task, for tasks that left some: of the metric that makes the score alone, or of all where none does.
     """
 
     record: RunRecord

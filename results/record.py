@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Annotated, Any, Literal
 
@@ -29,6 +29,9 @@ from flagbench.results.shapes import (
 )
 
 Status = Literal["success", "partial", "error"]
+
+MACHINE = ("processor", "threads", "OMP_NUM_THREADS", "device", "device_name")
+"""Of an environment, what times depend on."""
 
 
 @fields_among_others
@@ -108,6 +111,7 @@ class TaskRecord:
             ``error``, half the width of the 95% interval that the drawing adds to the score; None for all of it.
         later_error: Why the task failed when it was last evaluated, after these scores were made; empty where it did
             not.
+        environment: Where the task was made, as in the run; None where that is the run's.
         average: Average that the task is in, where the data of the run decides that and no benchmark alone:
             ``benchmark``, ``label``, and ``tasks``, the names of all that it is the mean of; None where it is in no
             such average.
@@ -132,6 +136,7 @@ class TaskRecord:
     note: Text = ""
     sample: Annotated[Mapping[str, Any], having(_Sample)] | None = None
     later_error: Text = ""
+    environment: Mapping[str, Any] | None = None
     average: Average | None = None
 
     @property
@@ -159,7 +164,7 @@ class RunRecord:
     """One run.json.
 
     Attributes:
-        benchmark: Name of the benchmark that ran last.
+        benchmark: Name of the benchmark that left a result last.
         model: ``org/model``.
         revision: Commit or hash of files.
         spec: Effective model settings.
@@ -181,6 +186,19 @@ class RunRecord:
     tasks: Mapping[str, TaskRecord]
     reranker: Mapping[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
+
+    def environment_of(self, task: str) -> Mapping[str, Any]:
+        """Where one of its tasks was made."""
+        own = self.tasks[task].environment
+        return self.environment if own is None else own
+
+    def after(self, earlier: RunRecord) -> RunRecord:
+        """This record with the tasks of an earlier one, each of which keeps the environment that it was made in."""
+        tasks = {}
+        for name, task in earlier.tasks.items():
+            made = earlier.environment_of(name)
+            tasks[name] = replace(task, environment=None if made == self.environment else made)
+        return replace(self, tasks=tasks)
 
     @property
     def model_at(self) -> str:
@@ -216,7 +234,7 @@ class RunRecord:
         return cls(**interned.inside(data | {"evidence": tuple(data["evidence"])}), tasks=tasks)
 
 
-_ALIKE = ("name", "kind", "status", "data", "search", "texts", "backend", "sample", "average")
+_ALIKE = ("name", "kind", "status", "data", "search", "texts", "backend", "sample", "environment", "average")
 """Fields of a task that other tasks, or the same one of other runs, have alike."""
 
 

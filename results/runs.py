@@ -49,11 +49,15 @@ class Run:
         Raises:
             BadInput: Their file is gone, damaged or of a later version.
         """
-        if self.kept is not None:
-            return self.kept.get(task)
-        name = Values.file(task)
-        if task not in self.record.tasks or name not in self.record.tasks[task].files:
+        name, its = Values.file(task), self.record.tasks.get(task)
+        if self.kept is not None and task in self.kept:
+            return self.kept[task]
+        if its is None or name not in its.files:
             return None  # a file that the record does not name may be of an earlier run
+        if self.kept is not None:
+            # An earlier FlagBench saved no values that contradict the score, nor those of some of its parts alone.
+            parts = sum(map(len, its.scores.values()))
+            return Values(task, {}) if parts == 1 else None
         text = self.text(name, f"evaluate {task} again")
         try:
             return Values.from_json(text, self.record.tasks[task].scores)
@@ -258,7 +262,8 @@ def shared_metric(records: tuple[TaskRecord, TaskRecord], values: tuple[Values, 
 def contradiction(run: Run, task: str) -> str:
     """Say how a task's scores are not those of the values per query beside them; empty where nothing contradicts them.
 
-    A split or subset that has no values beside it is believed, and so is a task that left none.
+    A task that left no values is believed, and so is a split or subset that they are not of, as they are of those that
+    ran last. Values that are of none of its scores are no proof of them.
 
     Raises:
         BadInput: The file of values is gone or damaged.
@@ -268,21 +273,34 @@ def contradiction(run: Run, task: str) -> str:
 
 def contradicted(record: TaskRecord, values: Values | None) -> str:
     """The same of a record and the values beside it, where they are read already."""
-    if values is None:
+    if values is None or record.score is None:
         return ""
     main = record.settings.get("task", {}).get("main_score")
-    worst = ""
-    for metric in [main] if main in values.metrics else values.metrics:
-        off = [
-            f"the score of {split} is {score:.6g}, and the mean of its values per query is {mean:.6g}"
-            for split, by_subset in values.means(metric).items()
-            for subset, mean in by_subset.items()
-            if (score := record.scores.get(split, {}).get(subset)) is not None and abs(mean - score) > _ROUNDED
-        ]
-        if not off:
-            return ""
-        worst = worst or off[0]
-    return worst
+    metrics = [main] if main in values.metrics else values.metrics
+    said = [_unlike(values, metric, record) for metric in metrics]
+    if not said:
+        return "there are no values per query, though the record names a file of them"
+    return "" if "" in said else said[0]
+
+
+def _unlike(values: Values, metric: str, record: TaskRecord) -> str:
+    """How the values of a metric do not make the scores of the parts that they are of; empty where they do."""
+    means = values.means(metric)
+    scores = [
+        (split, subset, score)
+        for split, by_subset in record.scores.items()
+        for subset, score in by_subset.items()
+        if subset in values.parts.get(split, ())
+    ]
+    if not scores:
+        return "the values per query beside its score are of other splits or subsets"
+    for split, subset, score in scores:
+        mean = means.get(split, {}).get(subset)
+        if mean is None:
+            return f"the values per query beside the score of {split} are none"
+        if abs(mean - score) > _ROUNDED:
+            return f"the score of {split} is {score:.6g}, and the mean of its values per query is {mean:.6g}"
+    return ""
 
 
 def _makes(values: Values, metric: str, record: TaskRecord) -> bool:
@@ -329,7 +347,7 @@ def _names(values: Mapping[str, Any]) -> str:
 
 
 def saved(run: Run) -> Baseline:
-    """A run as one file, with those values by query that make its scores.
+    """A run as one file, with those values by query that make its scores; where none do, with all, which show it.
 
     Raises:
         BadInput: A file of values is gone or damaged.
@@ -337,9 +355,9 @@ def saved(run: Run) -> Baseline:
     values = {}
     for name, record in run.record.tasks.items():
         its = run.values(name)
-        metric = shared_metric((record, record), (its, its)) if its else None
-        if its and metric:
-            values[name] = its.only(metric)
+        if its:
+            metric = shared_metric((record, record), (its, its))
+            values[name] = its.only(metric) if metric else its
     return Baseline(run.record, values)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from flagbench.results.record import RunRecord, TaskRecord
 
 _UNFINISHED = ".unfinished"
 _ELSEWHERE = "choose another --output"
+_REPLACED = "a run ended while it replaced the result: evaluate it again"
 
 
 def predictions_file(task: str) -> str:
@@ -51,14 +53,28 @@ class RunStore:
         """Path of run.json."""
         return self._own / "run.json"
 
-    def predictions_of(self, task: str) -> Path:
-        """File of a task's saved predictions."""
-        return self.folder / predictions_file(task)
+    @contextmanager
+    def new_predictions(self, *, kept: bool) -> Iterator[Path | None]:
+        """An empty folder for the predictions of a task that runs, which ``write_task`` keeps beside its result.
 
-    @property
-    def predictions(self) -> Path:
-        """Folder of saved predictions."""
-        return self._own / "predictions"
+        Args:
+            kept: Whether there are any to be kept; there is no folder otherwise.
+
+        Raises:
+            BadInput: It cannot be made.
+        """
+        if not kept:
+            yield None
+            return
+        folder = self._own / f".predictions{_UNFINISHED}"
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise BadInput(f"cannot write to {self._own}: {error.strerror}; choose another --output") from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def journal(
         self, task: str, settings: Mapping[str, Any], before: Mapping[str, Any] | None = None
@@ -131,8 +147,12 @@ class RunStore:
         except OSError as error:
             self.release()
             raise BadInput(f"cannot write to {self.folder}: {error.strerror}; choose another --output") from error
-        for path in self.folder.rglob(f".*{_UNFINISHED}"):
-            if "replaced" not in path.relative_to(self.folder).parts:
+        for path in list(self.folder.rglob(f".*{_UNFINISHED}")):
+            if "replaced" in path.relative_to(self.folder).parts:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
                 path.unlink(missing_ok=True)
 
     def release(self) -> None:
@@ -142,31 +162,41 @@ class RunStore:
             self._lock = None
 
     def write_task(
-        self, run: RunRecord, record: TaskRecord, files: Mapping[str, str], former_digest: str = ""
+        self,
+        run: RunRecord,
+        record: TaskRecord,
+        files: Mapping[str, str],
+        former_digest: str = "",
+        predictions: Path | None = None,
     ) -> RunRecord:
         """Store a finished or failed task and return the record with it.
 
         Result files come first and run.json last, each whole or not at all, so that a task counts as finished only
-        when its files are there. A result made with other settings moves to ``replaced/``; one made with the same
-        settings keeps the files and scores that the new one lacks (of other splits).
+        when its files are there. Where another result stands, run.json says first that it does no longer: a kill
+        between two files leaves none that is of another run than its score. A result made with other settings moves to
+        ``replaced/``, and the predictions that were kept of it go; one made with the same settings keeps the files and
+        scores that the new one lacks (of other splits).
 
         Args:
             run: The record so far.
             record: The task.
-            files: Text by file name, in the model's folder; empty for a failed task.
+            files: Text by file name, in the model's folder; empty for a failed task, which touches none.
             former_digest: Of the same settings as an earlier FlagBench wrote them; empty for none.
+            predictions: Folder of those that the task has made; None where none are kept.
 
         Raises:
             BadInput: The disk is full or the folder cannot be written.
         """
         before = run.tasks.get(record.name)
-        if not files and before and before.status != "error" and self._stands(before):
+        stands = before is not None and before.status != "error"
+        if not files and before and stands and self._stands(before):
             # A failed attempt does not take the place of a result that stands, and is not forgotten.
-            record = replace(before, later_error=record.error or "no reason was given")
-            run = replace(run, tasks={**run.tasks, record.name: record})
-            write_atomic(self.run_file, run.to_json())
-            return run
-        if files and before and before.digest not in (record.digest, former_digest):
+            return self._recorded(run, replace(before, later_error=record.error or "no reason was given"))
+        alike = before is not None and stands and before.digest in (record.digest, former_digest)
+        if files and before and stands:
+            lost = replace(before, later_error=_REPLACED) if alike else _unfinished(record)
+            self._recorded(run, lost)
+        if files and before and not alike:
             for name in before.files:
                 self._set_aside(name, before.digest)
         elif files and before and before.status == "success":
@@ -177,16 +207,28 @@ class RunStore:
             )
             if not record.data.get("labels") and before.data.get("labels"):  # of a split that did not run again
                 record = replace(record, data={**record.data, "labels": before.data["labels"]})
+        if files:
+            self._keep_predictions(record.name, predictions, alike=alike)
         for name, text in files.items():
             path = self.folder / check_name(name)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise BadInput(f"cannot write {path}: {error.strerror}; choose another --output") from error
+            _make_folder(path)
             write_atomic(path, text)
+        return self._recorded(run, record)
+
+    def _recorded(self, run: RunRecord, record: TaskRecord) -> RunRecord:
+        """The run with a task, on disk."""
         run = replace(run, tasks={**run.tasks, record.name: record})
         write_atomic(self.run_file, run.to_json())
         return run
+
+    def _keep_predictions(self, task: str, made: Path | None, *, alike: bool) -> None:
+        """Put the predictions of a result in the place of those that are there, which are kept only of one alike."""
+        if made is not None or not alike:
+            (self.folder / predictions_file(task)).unlink(missing_ok=True)
+        for file in sorted(made.iterdir()) if made is not None else ():
+            target = self._own / "predictions" / file.name
+            _make_folder(target)
+            file.replace(target)
 
     def _set_aside(self, name: str, digest: str) -> None:
         """Move a result file of other settings to ``replaced/``, with their digest in its name."""
@@ -194,6 +236,24 @@ class RunStore:
         if old.is_file():
             kept.parent.mkdir(parents=True, exist_ok=True)
             old.replace(kept.with_name(f"{kept.stem}.{digest}{kept.suffix}"))
+
+
+def _unfinished(record: TaskRecord) -> TaskRecord:
+    """What is recorded of a task while its result is written over one of other settings."""
+    kept = {part: getattr(record, part) for part in ("name", "kind", "settings", "digest", "finished", "average")}
+    return TaskRecord(**kept, status="error", error=_REPLACED)
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder of a file.
+
+    Raises:
+        BadInput: It cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}; choose another --output") from error
 
 
 def check_target(flag: str, path: Path | None, *, overwrite: bool) -> None:

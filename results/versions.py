@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
+from typing import Any
 
 from flagbench.results.record import RunRecord
 
@@ -13,19 +14,36 @@ _TIES = (2, 21, 8)
 _PAIRS = "PairClassification"
 
 
-def mteb_of(record: RunRecord) -> str:
-    """The version of mteb that was installed when the run was last evaluated; empty where that is not recorded."""
-    versions = record.environment.get("versions")
-    version = versions.get("mteb") if isinstance(versions, Mapping) else None
-    return version if isinstance(version, str) else ""
+def mteb_of(record: RunRecord, among: Container[str] | None = None) -> str:
+    """The versions of mteb that were installed when the tasks of a run were evaluated, joined by ``+``; empty where
+    none is recorded.
+
+    Args:
+        record: Of the run.
+        among: Names of the tasks to look at; None for all.
+    """
+    scored = [
+        name for name, task in record.tasks.items() if task.status != "error" and (among is None or name in among)
+    ]
+    environments = [record.environment_of(name) for name in scored] or [record.environment]
+    found = {version for each in environments if isinstance(version := _versions(each).get("mteb"), str)}
+    return "+".join(sorted(found, key=_numbers))
+
+
+def _versions(environment: Mapping[str, Any]) -> Mapping[str, Any]:
+    versions = environment.get("versions")
+    return versions if isinstance(versions, Mapping) else {}
 
 
 def mteb_differs(first: RunRecord, second: RunRecord) -> str:
-    """The line on runs with unlike versions of mteb; empty where they are alike, or one is not known."""
-    one, other = mteb_of(first), mteb_of(second)
-    if not one or not other or one == other:
+    """The line on unlike versions of mteb for the tasks that both runs have; empty where they are alike, or one is not
+    known.
+    """
+    shared = first.tasks.keys() & second.tasks.keys()
+    one, other = (mteb_of(record, shared) for record in (first, second))
+    if not shared or not one or not other or one == other:
         return ""
-    kinds = {task.kind for record in (first, second) for task in record.tasks.values()}
+    kinds = {record.tasks[name].kind for record in (first, second) for name in shared}
     return f"versions of mteb differ: {one} and {other}" + (f"; {line}" if (line := ties(one, other, kinds)) else "")
 
 

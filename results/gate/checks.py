@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flagbench import counted
+from flagbench import counted, printable
 from flagbench.results.averages import Weights, alike, average
 from flagbench.results.compare.compare import EQUAL, Line
 from flagbench.results.gate.known import TooFew, Unknown
 from flagbench.results.gate.rules import Check, Rule
-from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.record import MACHINE, RunRecord, TaskRecord
 
 Outcome = Literal["pass", "FAIL", "inconclusive"]
 Unit = Literal["score", "share of answers", "seconds per text"]
 
-# What of an environment moves times.
-_MACHINE = ("processor", "device", "device_name", "threads")
+_WORDS = {"device_name": "device name"}
 
 # What was timed, and how often: texts of embedding models, questions of video models.
 _PACES = (("encode", "encoded"), ("answer", "answered"))
@@ -128,8 +127,8 @@ def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -
 
 
 def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
-    if not rule.any_machine:
-        _same_machine(subject.baseline.environment, subject.candidate.environment)
+    for line in subject.lines if not rule.any_machine else ():
+        _same_machine(*(its.environment_of(line.task) for its in (subject.baseline, subject.candidate)))
     before, after, count = 0.0, 0.0, 0
     for line in subject.lines:
         one, its = (_pace(line.task, record.tasks[line.task]) for record in (subject.baseline, subject.candidate))
@@ -170,14 +169,19 @@ def _scores(subject: Subject) -> tuple[float, float]:
 
 
 def _same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
-    for part in _MACHINE:
+    first, second = ({"OMP_NUM_THREADS": None, **each} for each in (first, second))
+    for part in MACHINE:
         if part not in first or part not in second:
             raise Unknown("where the two runs were made is not recorded: any-machine = true compares them all the same")
         if first[part] != second[part]:
             raise Unknown(
-                f"{part.replace('_', ' ')} {second[part]} against {first[part]}: any-machine = true compares times "
-                "all the same"
+                f"{_WORDS.get(part, part)} {_value(second[part])} against {_value(first[part])}: any-machine = true "
+                "compares times all the same"
             )
+
+
+def _value(value: Any) -> str:
+    return "not set" if value is None else printable(value)
 
 
 def _pace(task: str, record: TaskRecord) -> tuple[float, int]:

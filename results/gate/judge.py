@@ -17,6 +17,7 @@ from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
+from flagbench.results.gate.means import Means
 from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
@@ -103,7 +104,7 @@ def judge(
     candidate: Run,
     *,
     published_part: Run | None = None,
-    means: Mapping[str, Weights] | None = None,
+    means: Means | None = None,
     seed: int = 0,
 ) -> Report:
     """Judge a run.
@@ -113,18 +114,19 @@ def judge(
         baseline: The run that the candidate is compared with.
         candidate: The run.
         published_part: The candidate's tasks and splits that a published baseline has scores of; None for all of it.
-        means: The averages that the benchmark itself takes, by their labels: the weights of their tasks, which are not
-            alike in a mean of means. A rule that names one asks for all of its tasks; patterns pass over them.
+        means: The averages that the benchmark itself takes. A rule that names one asks for all of its tasks, over all
+            that counts in it; patterns pass over them.
         seed: The seed of the significance tests.
 
     Raises:
         BadInput: A rule names a task, a type or an average that neither run has, or the runs share no task.
     """
+    means = means or Means()
     tasks = {
         name: [run.record.tasks[name] for run in (baseline, candidate) if name in run.record.tasks]
         for name in dict.fromkeys([*baseline.record.tasks, *candidate.record.tasks])
     }
-    chosen = [_chosen(rules, rule, tasks, means or {}) for rule in rules.rules]
+    chosen = [_chosen(rules, rule, tasks, means.weights) for rule in rules.rules]
     tests = {
         name
         for rule, subjects in zip(rules.rules, chosen, strict=True)
@@ -145,9 +147,9 @@ def judge(
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
             subject = Subject(name, kind, its, baseline.record, candidate.record, smallest.get(name, 0.0), names)
-            absent = [each for each in names if each not in lines]
+            lacking = _lacking(subject, means if name not in tasks else Means())
             for check in rule.checks:
-                verdict, few = _verdict(check, rule, subject, pair, rules.alpha, absent)
+                verdict, few = _verdict(check, rule, subject, pair, rules.alpha, lacking)
                 verdicts.append(verdict)
                 too_few += few
     count = sum(line.cells[1].test is not None for line in comparison.lines)
@@ -188,16 +190,27 @@ def _smallest(comparison: Comparison) -> dict[str, float]:
     return dict(zip(items, holm(list(map(smallest_p, items.values()))).tolist(), strict=True))
 
 
+def _lacking(subject: Subject, means: Means) -> str:
+    """What a benchmark's own average lacks: a task, or a part of one that counts in it; empty for nothing."""
+    if absent := [each for each in subject.weights if each not in [line.task for line in subject.lines]]:
+        return f"neither run has {first_few(absent)}"
+    if subject.name not in means.weights:
+        return ""
+    tasks = subject.candidate.tasks
+    other = [each for each in subject.weights if each in tasks and not means.takes(tasks[each])]
+    return f"{printable(subject.name)} is over other splits or subsets of {first_few(other)}" if other else ""
+
+
 def _verdict(
-    check: Check, rule: Rule, subject: Subject, pair: Pair, alpha: float, absent: Sequence[str]
+    check: Check, rule: Rule, subject: Subject, pair: Pair, alpha: float, lacking: str
 ) -> tuple[Verdict, bool]:
-    """The verdict of a check, and whether it has too few items to be judged; none can be given without all tasks."""
+    """The verdict of a check, and whether it has too few items to be judged; none can be given of what lacks a part."""
     outcome: Outcome = "inconclusive"
     result: CheckResult | None = None
     limit, few = rule.checks[check], False
     try:
-        if absent:
-            raise Unknown(f"neither run has {first_few(absent)}")
+        if lacking:
+            raise Unknown(lacking)
         check_known(subject.lines, pair)
         result = CHECKS[check](subject, rule, limit or 0.0, alpha)
         outcome, said = "pass" if result.holds else "FAIL", result.said

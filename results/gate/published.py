@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from flagbench.results.data_state import DataState
-from flagbench.results.published.scores import Published
+from flagbench.results.published.scores import Published, PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
 
@@ -16,26 +16,28 @@ _WHOLE = "default"
 
 
 def as_baseline(
-    published: Published, kinds: Mapping[str, str], candidate: Run, *, accept_counts: bool = False
+    published: Published, table: PublishedTable, candidate: Run, *, accept_counts: bool = False
 ) -> tuple[Run, Run]:
     """A published model as a run, and the part of a run that can be compared with it.
 
     Published scores are over the official data, by the rules of the run's; a task's score is that over the published
-    splits.
+    splits, and over all of the published subsets of these.
 
     Args:
         published: The model.
-        kinds: Type by task, as in the table that it is from.
+        table: The table that it is from.
         candidate: The run.
         accept_counts: Whether data of which only the counts agree with the official data counts as official.
     """
     ours = candidate.record
     tasks = {
-        task: _published(task, kinds[task], splits, ours.tasks.get(task)) for task, splits in published.scores.items()
+        task: _published(task, table.kinds[task], splits, ours.tasks.get(task))
+        for task, splits in published.scores.items()
     }
-    record = RunRecord(ours.benchmark, published.model, published.revision, {}, (), {}, tasks)
+    versions = {"versions": {"mteb": published.mteb}} if published.mteb else {}
+    record = RunRecord(ours.benchmark, published.model, published.revision, {}, (), versions, tasks)
     comparable = {
-        name: _against_published(its, published.scores[name], accept_counts) if name in published.scores else its
+        name: _against_published(its, published.scores[name], table, accept_counts) if name in published.scores else its
         for name, its in ours.tasks.items()
     }
     baseline = Run(Path(f"published:{published.model}"), record, f"{published.model} (published)", {})
@@ -50,16 +52,17 @@ def _published(task: str, kind: str, scores: Mapping[str, float], ours: TaskReco
     return TaskRecord(task, kind, "success", settings, "", by_split, data)
 
 
-def _against_published(ours: TaskRecord, published: Mapping[str, float], accept_counts: bool) -> TaskRecord:
+def _against_published(
+    ours: TaskRecord, published: Mapping[str, float], table: PublishedTable, accept_counts: bool
+) -> TaskRecord:
     """A task with the splits that are published, each as one number, and with what its data lacks to be official."""
-    scores = {
-        split: {_WHOLE: fmean(by_subset.values())}
-        for split, by_subset in ours.scores.items()
-        if split in published and by_subset
-    }
+    over = {split: by_subset for split, by_subset in ours.scores.items() if split in published and by_subset}
+    scores = {split: {_WHOLE: fmean(by_subset.values())} for split, by_subset in over.items()}
     state = DataState.of(ours.data)
     lines: list[str] = []
     if not state.comparable(accept_counts=accept_counts):
         hint = " (--accept-counts compares it)" if state.comparable(accept_counts=True) else ""
         lines = list(ours.data.get("differences") or ()) or [f"{state.words}{hint}"]
+    elif other := table.other_subsets(ours.name, over):
+        lines = [other]
     return replace(ours, scores=scores, files=(), data={"status": str(state), "differences": lines})

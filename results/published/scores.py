@@ -30,6 +30,12 @@ class Published:
     made_by: str
     scores: Mapping[str, Mapping[str, float]]
 
+    @property
+    def mteb(self) -> str:
+        """Versions of mteb that made the results, joined by ``+``; empty where something else did, or none is known."""
+        maker, _, versions = self.made_by.partition(" ")
+        return versions if maker == "mteb" else ""
+
     def score(self, task: str) -> float | None:
         """The mean over the splits that are published, None without any."""
         by_split = self.scores.get(task)

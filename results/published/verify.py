@@ -211,8 +211,8 @@ def _check(
 
 def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], checked: Sequence[Checked]) -> Iterator[str]:
     """Hints on the cause, by the pattern of the tasks that are off, with the run's settings to compare."""
-    theirs = against.made_by.removeprefix("mteb ") if against.made_by.startswith("mteb ") else ""
-    if (version := mteb_of(record)) and theirs and version not in theirs.split("+"):
+    theirs = against.mteb
+    if (version := mteb_of(record)) and theirs and not set(version.split("+")) <= set(theirs.split("+")):
         yield f"the run was scored with mteb {version}, the published scores with mteb {theirs}"
     if mixed := settings_mixed((record.tasks[each.task] for each in checked if each.task in record.tasks), record.spec):
         yield f"between tasks of this run: {mixed}"

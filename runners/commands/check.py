@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput, UnknownName, counted, printable
 from flagbench.files import open_to_add, user_path
-from flagbench.results.averages import Weights, weights
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
@@ -22,6 +21,7 @@ from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
     from flagbench.results.gate.judge import Report
+    from flagbench.results.gate.means import Means
     from flagbench.results.gate.rules import Rules
     from flagbench.results.runs import Run
 
@@ -107,38 +107,41 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
     if options.baseline.startswith(_PUBLISHED):
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
-        baseline, published_part = as_baseline(model, table.kinds, candidate, accept_counts=options.accept_counts)
-        return judge(
-            rules, baseline, candidate, published_part=published_part, means=_means(candidate), seed=options.seed
-        )
+        baseline, part = as_baseline(model, table, candidate, accept_counts=options.accept_counts)
+        means = _means([candidate])
+        return judge(rules, baseline, candidate, published_part=part, means=means, seed=options.seed)
     if options.accept_counts:
         raise BadInput(
             "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
         )
     baseline, candidate = labelled([find_run(user_path(options.baseline)), candidate])
     refuse_itself(baseline, candidate)
-    return judge(rules, baseline, candidate, means=_means(candidate), seed=options.seed)
+    return judge(rules, baseline, candidate, means=_means([baseline, candidate]), seed=options.seed)
 
 
-def _means(candidate: Run) -> Mapping[str, Weights]:
-    """The averages of the benchmark that a run is of; none where that is not known here, so that its runs compare."""
+def _means(runs: Sequence[Run]) -> Means:
+    """The averages of the benchmark that runs are of; none where that is not known here, so that its runs compare."""
+    from flagbench.results.gate.means import Means, means_of
+
     try:
-        benchmark = find_benchmark(candidate.record.benchmark)
+        facts = facts_of(find_benchmark(runs[-1].record.benchmark))
     except UnknownName:
-        return {}
-    averages = facts_of(benchmark).averages_of(candidate)
-    return {label: weights(averages, label) for label in averages}
+        return Means()
+    return means_of(runs, facts.averages_of, facts.takes)
 
 
 def _baseline(options: argparse.Namespace) -> int:
-    from flagbench.results.runs import find_run, saved
+    from flagbench.results.runs import contradicted, find_run, saved
 
     _check_targets({"--output": options.output}, {}, overwrite=options.overwrite)
     baseline = saved(find_run(options.path))
     _write(options.output, baseline.to_json())
+    tasks = baseline.record.tasks
     tested = f"{len(baseline.values)} with values per query"
-    line = f"written   {options.output}: {baseline.record.model}, {len(baseline.record.tasks)} tasks, {tested}"
-    say(console(), line)
+    say(console(), f"written   {options.output}: {baseline.record.model}, {counted(len(tasks), 'task')}, {tested}")
+    for name, record in tasks.items():
+        if said := contradicted(record, baseline.values.get(name)):
+            say(console(), f"warning   no gate passes {printable(name)}: {said}; evaluate it with --overwrite")
     return 0
 
 

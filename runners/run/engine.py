@@ -28,7 +28,7 @@ from flagbench.runners.progress import Progress
 from flagbench.runners.rankings.model import RankedModel
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.finished import Finished, skip
-from flagbench.runners.run.plan import OTHER_SETTINGS, Plan, Step
+from flagbench.runners.run.plan import Plan, Step
 from flagbench.runners.search.index import SearchWorker
 from flagbench.runners.store.store import Store
 from flagbench.runners.terminal import encodable
@@ -74,7 +74,7 @@ class _Engine:
         spec = plan.model.spec
         second = plan.reranker.spec if plan.reranker else None
         name, revision = joint_name(spec, second)
-        record = RunRecord(
+        new = RunRecord(
             benchmark=plan.benchmark.name,
             model=name,
             revision=revision,
@@ -82,16 +82,20 @@ class _Engine:
             reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
             evidence=plan.model.evidence,
             environment=describe(plan.devices),
-            tasks=self._tasks_before(earlier),
+            tasks={},
         )
+        record = replace(earlier or new, tasks=self._tasks_before(earlier))
         done: list[TaskRecord] = []
         for step in plan.steps:
             if step.state == "finished":
                 done.append(skip(step, record, self._progress))
                 continue
             self._progress.task(step.task.name)
-            result, files = self._score(step)
-            record = plan.store.write_task(record, result, files, step.former_digest)
+            with plan.store.new_predictions(kept=plan.request.save_predictions) as predictions:
+                result, files = self._score(step, predictions)
+                if result.status != "error":  # what failed leaves the settings of the results that stand
+                    record = new.after(record)
+                record = plan.store.write_task(record, result, files, step.former_digest, predictions)
             done.append(result)
             self._progress.line(_summary(result))
         return Finished(tuple(done), self._exit_code)
@@ -146,7 +150,7 @@ class _Engine:
             return self._loaded.take(model, lambda: pool_on(devices, model.spec, load))
         return self._loaded.take(model, lambda: load(device=devices[0]))
 
-    def _score(self, step: Step) -> tuple[TaskRecord, dict[str, str]]:
+    def _score(self, step: Step, predictions: Path | None) -> tuple[TaskRecord, dict[str, str]]:
         plan = self._plan
         try:
             self._progress.stage("loading data", 1)
@@ -161,9 +165,6 @@ class _Engine:
         if plan.request.overwrite:
             journal.unlink(missing_ok=True)
         evaluated = replace(self._evaluated, journal=journal, digest=digest)
-        predictions = plan.store.predictions if plan.request.save_predictions else None
-        if predictions or step.reason.startswith(OTHER_SETTINGS):  # those of other settings are no part of this result
-            plan.store.predictions_of(step.task.name).unlink(missing_ok=True)
         try:
             outcome = plan.benchmark.evaluate(loaded, evaluated, self._progress, predictions)
             record = self._record(step, loaded, outcome, load_seconds)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flagbench import BadInput
 from flagbench.files import user_path
 from flagbench.results.page.facts import speed
-from flagbench.results.record import RunRecord
+from flagbench.results.record import MACHINE, RunRecord
 from flagbench.results.runs import Run
 from flagbench.results.store import RunStore
 from flagbench.runners.request import PROFILES
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.plan import Plan
-
-_MACHINE = ("processor", "threads", "OMP_NUM_THREADS", "device", "device_name")
-"""Of the environment of a run, what its speed depends on."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +42,15 @@ def measured(plan: Plan) -> Measured | None:
         return None
     here = describe(plan.devices)
     for store, record in _records(plan):
-        if all(record.environment.get(key) == here[key] for key in _MACHINE):
-            found = speed(Run(store.folder, record, record.model))
-            if found:
-                unit = "texts" if found.unit == "texts" else "questions"
-                return Measured(found.per_second, unit, store.run_file)
+        tasks = {
+            name: task
+            for name, task in record.tasks.items()
+            if all(record.environment_of(name).get(key) == here[key] for key in MACHINE)
+        }
+        found = speed(Run(store.folder, replace(record, tasks=tasks), record.model))
+        if found:
+            unit = "texts" if found.unit == "texts" else "questions"
+            return Measured(found.per_second, unit, store.run_file)
     return None
 
 

@@ -132,13 +132,14 @@ def _lines(entries: Sequence[Entry], tasks: Sequence[Row]) -> Iterator[list[str]
 
 def _settings(checked: Checked) -> Iterator[str]:
     """The settings behind the scores."""
-    versions = part(checked.run.record.environment, "versions")
+    environments = [checked.run.record.environment_of(entry.record.name) for entry in checked.entries]
+    harness = {f"FlagBench {part(each, 'versions').get('flagbench', '')}".strip() for each in environments}
     settings = [settings_of(entry.record) for entry in checked.entries]
     lines = [
         ["commit", checked.identity.revision],
         *([name, _value(settings[0][key])] for key, name in _NAMES.items() if key in settings[0]),
         *_instructions(checked.entries, settings),
-        ["harness", f"FlagBench {versions.get('flagbench', '')}".strip()],
+        ["harness", ", ".join(sorted(harness))],
         ["mteb", ", ".join(sorted({str(entry.result.mteb_version) for entry in checked.entries}))],
     ]
     yield "## Settings"

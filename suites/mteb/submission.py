@@ -319,7 +319,7 @@ def _fill(folder: Path, checked: Checked) -> None:
 
 def _run_settings(run: Run, entry: Entry) -> Iterator[dict[str, Any]]:
     """Evaluation settings of each split of a task, as mteb's ResultCache notes them."""
-    versions = part(run.record.environment, "versions")
+    versions = part(run.record.environment_of(entry.record.name), "versions")
     for split, scores in entry.result.scores.items():
         yield {
             "task": entry.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.compare.text import to_json
 from flagbench.results.migrations import SCHEMA_VERSION
-from flagbench.results.runs import find_all, find_runs, saved
+from flagbench.results.runs import contradiction, find_all, find_runs, saved
 from flagbench.results.store import write_atomic
 from tests.unit.results.test_runs import made_task, write_run
 
@@ -39,7 +40,37 @@ def test_it_has_the_record_and_the_values_that_make_the_scores(tmp_path: Path) -
     values = again.values("A")
     assert values is not None
     assert values.parts == {"dev": {"default": {"ndcg_at_10": _VALUES["ndcg_at_10"]}}}
-    assert (again.values("B"), again.values("C"), again.values("D")) == (None, None, None)
+    assert (again.values("B"), again.values("D")) == (None, None)
+    all_of_c = again.values("C")
+    assert all_of_c is not None, "they show that the score is not theirs"
+    assert all_of_c.parts == {"dev": {"default": _VALUES}}
+
+
+def test_a_contradiction_is_one_in_the_file_too(tmp_path: Path) -> None:
+    """Also in files of before, which were saved without the values that contradict a score."""
+    folder = write_run(
+        tmp_path / "out", "org/m", made_task("A", 0.5, values=_VALUES), made_task("C", 0.9, values=_VALUES)
+    )
+    (run,) = find_runs(folder)
+    file = kept(folder, tmp_path / "base.json")
+    (again,) = find_runs(file)
+    said = "the score of dev is 0.9, and the mean of its values per query is 0.5"
+    for each in (run, again):
+        assert (contradiction(each, "A"), contradiction(each, "C")) == ("", said)
+    document = json.loads(file.read_text(encoding="utf-8"))
+    del document["values"]["C"]
+    file.write_text(json.dumps(document), encoding="utf-8")
+    (before,) = find_runs(file)
+    assert contradiction(before, "A") == ""
+    assert contradiction(before, "C") == "there are no values per query, though the record names a file of them"
+
+
+def test_of_several_splits_an_earlier_file_may_lack_the_values_of_all(tmp_path: Path) -> None:
+    """They were of the split that ran last alone, which made no score of both: nothing contradicts it."""
+    scores = {"dev": {"default": 0.5}, "test": {"default": 0.7}}
+    folder = write_run(tmp_path / "out", "org/m", made_task("A", scores, values=_VALUES))
+    (run,) = find_runs(folder)
+    assert contradiction(replace(run, folder=tmp_path, kept={}), "A") == ""
 
 
 def test_it_stands_for_the_run_in_a_comparison(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from flagbench import BadInput
 from flagbench.models.loading.registry import published
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.results.store import RunStore, check_target, write_atomic
+from flagbench.results.store import RunStore, check_target, predictions_file, write_atomic
 from flagbench.runners.mteb.bridge import model_meta, quiet
 
 
@@ -428,6 +428,7 @@ def test_prepare_leaves_nothing_behind_of_a_run_that_was_killed(store: RunStore)
     store.release()
     for name in (
         ".A.json.x.unfinished",
+        "flagbench/.predictions.unfinished/A_predictions.json",
         "flagbench/per_query/.B.json.y.unfinished",
         "flagbench/replaced/.C.unfinished",
     ):
@@ -462,8 +463,8 @@ def filled(tmp_path: Path) -> RunStore:
         files = {"LCQMC.json": _result("LCQMC", score, tmp_path), "model_meta.json": meta}
         run = store.write_task(run, _task(digest=digest, scores={"test": {"default": score}}), files)
     store.write_task(run, _task("AFQMC", status="error"), {})
-    store.predictions.mkdir()
-    (store.predictions / "LCQMC_predictions.json").write_text("{}", encoding="utf-8")
+    (store.folder / predictions_file("LCQMC")).parent.mkdir()
+    (store.folder / predictions_file("LCQMC")).write_text("{}", encoding="utf-8")
     return store
 
 
@@ -551,7 +552,8 @@ def test_where_things_lie_in_the_folder_of_a_run(tmp_path: Path) -> None:
     store = RunStore(tmp_path, "org/my model", "v1")
     assert store.folder == tmp_path / "org__my_model" / "v1"
     own = store.folder / "flagbench"
-    assert (store.run_file, store.predictions) == (own / "run.json", own / "predictions")
+    assert store.run_file == own / "run.json"
+    assert store.folder / predictions_file("A") == own / "predictions" / "A_predictions.json"
     settings = {"model": {"adapter": "dense"}, "task": {"name": "A"}}
     digest = settings_digest(settings)
     assert store.journal("A", settings) == (own / "answers" / f"A.{digest}.jsonl", digest)

@@ -100,7 +100,7 @@ def test_each_field_is_in_both(kind: str, path: list[Any], owner: type) -> None:
         node = node[step]
     names = {field.name for field in fields(owner)}
     assert set(node["properties"]) == names
-    younger = {"labels", "average", "picture"}  # than the version of the layout
+    younger = {"labels", "average", "picture"} | ({"environment"} if owner is TaskRecord else set())  # than the layout
     assert set(node["required"]) == names - younger
     assert node["additionalProperties"] is False
 
@@ -118,6 +118,7 @@ def test_choices_and_limits_are_those_of_the_code() -> None:
 
 def test_what_the_code_writes_is_valid() -> None:
     assert faults("run", run()) == []
+    assert faults("run", run(environment=json.loads(run())["environment"])) == []
     assert faults("run", run(status="error", error="no memory", scores={}, data={}, files=[], sample=None)) == []
     assert faults("values", Values("A", {"dev": {"zh": {"m": {"q": 0.5}}}}).to_json()) == []
     found, missed = Passage("p1", "a", 1, 0.5, 0), Passage("p2", "b", None, None, 2)

@@ -38,7 +38,8 @@ def put(*path: str, value: Any) -> Change:
 
 HUGE = 10**400
 FAULTS: list[tuple[Change, str]] = [
-    (put("environment", value=None), "at environment: "),
+    (lambda run, _: run.update(environment=None), "at environment: "),
+    (put("environment", value=[]), "at tasks.A.environment: "),
     (put("spec", value=[]), "at spec: "),
     (put("reranker", value="r"), "at reranker: "),
     (put("evidence", value=[1]), "at evidence.0: "),

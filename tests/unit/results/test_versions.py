@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flagbench.results.record import RunRecord, TaskRecord
@@ -40,3 +42,15 @@ def test_joined_versions_and_odd_records() -> None:
     assert not ties("2.9.1", "1.2.3", {"PairClassification"})
     odd = RunRecord("b", "m", "1", {}, (), {"versions": 3}, {})
     assert mteb_of(odd) == mteb_of(run_of(7)) == ""
+
+
+def test_the_version_of_a_task_is_that_of_when_it_was_scored() -> None:
+    """Whatever else is evaluated later into the same folder."""
+    (task,) = run_of("2.21.0").tasks.values()
+    old = replace(task, environment={"versions": {"mteb": "2.21.0"}})
+    grown = replace(run_of("2.26.24"), tasks={"A": old, "B": replace(task, name="B")})
+    assert mteb_of(grown) == "2.21.0+2.26.24"
+    assert mteb_differs(run_of("2.21.0"), grown) == "", "B is in one of them alone"
+    assert mteb_differs(run_of("2.26.24"), grown) == "versions of mteb differ: 2.26.24 and 2.21.0"
+    failed = replace(grown, tasks={"A": replace(old, status="error"), "B": replace(task, name="B")})
+    assert mteb_of(failed) == "2.26.24"

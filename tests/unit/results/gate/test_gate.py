@@ -14,6 +14,7 @@ from flagbench.cmteb.published.table import table
 from flagbench.results.averages import weights
 from flagbench.results.data_state import DataState
 from flagbench.results.gate.judge import Report, Verdict, judge
+from flagbench.results.gate.means import Means
 from flagbench.results.gate.published import as_baseline
 from flagbench.results.gate.rules import Rule, Rules, read_rules
 from flagbench.results.record import RunRecord, TaskRecord
@@ -372,7 +373,7 @@ def test_averages_by_hand(tmp_path: Path) -> None:
 def test_an_average_of_the_benchmark_asks_for_all_of_its_tasks(tmp_path: Path) -> None:
     run = run_of(made_task("A", 0.2), made_task("B", 0.4), made_task("C", 0.9, kind="STS"))
     its = {"M-Avg": ["A", "B"], "Whole": ["A", "B", "Z"], "STS mean": ["A", "C"], "Mean (TaskType)": ["M-Avg", "C"]}
-    means = {label: weights(its, label) for label in its}
+    means = Means({label: weights(its, label) for label in its})
 
     def judged(label: str, candidate: Run, check: str = "min-score = 1\nmax-drop = 1") -> list[Verdict]:
         file = tmp_path / "gate.toml"
@@ -457,7 +458,7 @@ def published_run(off: float = 0.0) -> Run:
 def against_published(tmp_path: Path, run: Run, text: str) -> Report:
     file = tmp_path / "gate.toml"
     file.write_text(text, encoding="utf-8")
-    baseline, held = as_baseline(table().of_model(_MODEL), table().kinds, run)
+    baseline, held = as_baseline(table().of_model(_MODEL), table(), run)
     return judge(read_rules(file), baseline, run, published_part=held)
 
 
@@ -498,7 +499,7 @@ def test_counts_that_were_accepted_of_some_tasks_are_said_of_each_average_with_o
     counts = {"status": "counts agree", "differences": []}
     tasks = {name: replace(its, data=counts) if name in accepted else its for name, its in run.record.tasks.items()}
     run = replace(run, record=replace(run.record, tasks=tasks))
-    baseline, part = as_baseline(table().of_model(_MODEL), table().kinds, run, accept_counts=True)
+    baseline, part = as_baseline(table().of_model(_MODEL), table(), run, accept_counts=True)
     names = ["LCQMC", "BQ", "ATEC"]
     rules = Rules(
         tmp_path / "gate.toml",

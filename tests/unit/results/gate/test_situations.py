@@ -12,17 +12,21 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.cmteb.published.table import table
+from flagbench.results.averages import Parts
+from flagbench.results.baseline import Baseline
 from flagbench.results.gate.judge import Report, judge
 from flagbench.results.gate.known import refuse_itself
+from flagbench.results.gate.means import means_of
 from flagbench.results.gate.published import as_baseline
 from flagbench.results.gate.rules import read_rules
-from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.page.view import Benchmark
+from flagbench.results.record import Average, RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_run, labelled, saved
 from flagbench.results.values import Values
 from tests.conftest import ROOT
 from tests.unit.results.test_runs import made_task, write_run
 
-_MACHINE = {"processor": "p", "device": "cpu", "device_name": "p", "threads": 2}
+_MACHINE = {"processor": "p", "device": "cpu", "device_name": "p", "threads": 2, "OMP_NUM_THREADS": "2"}
 _MODEL = "BAAI/bge-small-zh-v1.5"
 _DROP, _LEAST = "max-drop = 1", "min-score = 10"
 _TEST = "no-significant-drop = true"
@@ -56,6 +60,9 @@ class Case:
         values: Values per query of task A, in the baseline and in the candidate; None for none.
         machines: The environments of both.
         accept: --accept-counts of published scores; None for a baseline that is a run.
+        subsets: That the published scores are over; empty where their table does not say.
+        saved: Whether both runs are files of ``flagbench baseline``.
+        counted: Splits and subsets of tasks that count in the averages of the benchmark.
     """
 
     before: tuple[TaskRecord, ...] = (task(),)
@@ -65,6 +72,9 @@ class Case:
     values: tuple[Mapping[str, float] | None, Mapping[str, float] | None] = (None, None)
     machines: tuple[Mapping[str, Any], Mapping[str, Any]] = field(default=(_MACHINE, _MACHINE))
     accept: bool | None = None
+    subsets: tuple[str, ...] = ()
+    saved: bool = False
+    counted: Parts = field(default_factory=dict)
 
 
 def flat(value: float, count: int) -> dict[str, float]:
@@ -95,6 +105,13 @@ def _of_length(name: str, length: int) -> TaskRecord:
 
 
 _LENGTHS = (_of_length("A", 512), _of_length("B", 8))
+
+
+def _in_mean(*names: str) -> tuple[TaskRecord, ...]:
+    """Tasks of the data sets of a folder."""
+    mean = Average(benchmark="cmteb", label="Mean", tasks=list(names))
+    return tuple(task(name=name, average=mean) for name in names)
+
 
 # Situation, its words in docs/ci.md, the verdict, the exit code.
 SITUATIONS: list[tuple[Case, str, str, int]] = [
@@ -208,6 +225,18 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
         "inconclusive",
         2,
     ),
+    (
+        Case(after=(task(0.9),), values=_AT_A_HALF, saved=True),
+        "the same in a file that `flagbench baseline` saved of the run",
+        "inconclusive",
+        2,
+    ),
+    (
+        Case(after=(task(0.9),), values=(flat(0.5, 20), {})),
+        "a score with a file of values per query that has none of it",
+        "inconclusive",
+        2,
+    ),
     (Case(after=(task(60.0),)), "a score beyond the range of its metric", "refused", 2),
     (Case(checks=(_TEST,), after=(task(0.4),), values=(flat(0.5, 20), flat(0.4, 20))), "a significant drop", "FAIL", 1),
     (
@@ -252,12 +281,42 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
         2,
     ),
     (
+        Case((timed(2.0),), (timed(2.0),), (_PACE,), machines=(_MACHINE, _MACHINE | {"OMP_NUM_THREADS": "1"})),
+        "times with another `OMP_NUM_THREADS`",
+        "inconclusive",
+        2,
+    ),
+    (
+        Case((timed(2.0),), (replace(timed(2.0), environment=_MACHINE | {"threads": 1}),), (_PACE,)),
+        "times of another machine than the one where the run's last task was evaluated",
+        "inconclusive",
+        2,
+    ),
+    (
         Case((task(), task(name="B")), (task(),), select='averages = ["average"]'),
         "an average of which a task is inconclusive",
         "inconclusive",
         2,
     ),
+    (
+        Case(_in_mean("A", "B", "C"), _in_mean("A", "B"), select='averages = ["Mean"]'),
+        "the mean over the data sets of a folder, of which the candidate or the baseline has lost one",
+        "inconclusive",
+        2,
+    ),
+    (
+        Case(select='averages = ["Part"]', counted={"A": frozenset({("dev", "default"), ("dev", "zh")})}),
+        "an average of the benchmark over a part of the splits or subsets that count in it, in both runs",
+        "inconclusive",
+        2,
+    ),
     (Case(after=(published(),), select=_LCQMC, accept=False), "published scores, official data", "pass", 0),
+    (
+        Case(after=(published(),), select=_LCQMC, accept=False, subsets=("default", "zh")),
+        "published scores, and other subsets than the published ones",
+        "inconclusive",
+        2,
+    ),
     (
         Case(after=(published(data=_COUNTS),), select=_LCQMC, accept=False),
         "published scores, and only the counts agree",
@@ -300,7 +359,7 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
 def run_of(folder: Path, tasks: tuple[TaskRecord, ...], machine: Mapping[str, Any], values: Any, day: int) -> Run:
     dated = {its.name: replace(its, finished=f"2026-01-0{day}T00:00:00+00:00") for its in tasks}
     record = RunRecord("cmteb", "org/m", "r", {}, (), machine, dated)
-    kept = {"A": Values("A", {"dev": {"default": {"ndcg_at_10": values}}})} if values else {}
+    kept = {"A": Values("A", {"dev": {"default": {"ndcg_at_10": values}}})} if values is not None else {}
     return Run(folder, RunRecord.from_json(json.dumps(json.loads(record.to_json()))), "org/m", kept)
 
 
@@ -315,12 +374,17 @@ def gate(tmp_path: Path, case: Case, check: str) -> Report:
             (1, 2), (case.before, case.after), case.machines, case.values, strict=True
         )
     ]
+    if case.saved:
+        runs = [_saved(run) for run in runs]
+    facts = Benchmark("", {"Part": ["A"]}, parts=case.counted)
+    means = means_of(runs, facts.averages_of, facts.takes)
     if case.accept is not None:
-        baseline, part = as_baseline(table().of_model(_MODEL), table().kinds, runs[1], accept_counts=case.accept)
-        return judge(rules, baseline, runs[1], published_part=part)
+        its = replace(table(), subsets={"LCQMC": case.subsets})
+        baseline, part = as_baseline(its.of_model(_MODEL), its, runs[1], accept_counts=case.accept)
+        return judge(rules, baseline, runs[1], published_part=part, means=means)
     baseline, candidate = labelled(runs)
     refuse_itself(baseline, candidate)
-    return judge(rules, baseline, candidate)
+    return judge(rules, baseline, candidate, means=means)
 
 
 @pytest.mark.parametrize(("case", "words", "verdict", "code"), SITUATIONS, ids=[each[1] for each in SITUATIONS])
@@ -366,7 +430,9 @@ def test_a_run_against_itself(tmp_path: Path, how: str) -> None:
 
 
 def _saved(run: Run) -> Run:
-    return Run(Path("b.json"), saved(run).record, run.label, saved(run).values)
+    its = Baseline.from_json(saved(run).to_json())
+    assert its is not None
+    return Run(run.folder / "b.json", its.record, run.label, its.values)
 
 
 def test_the_page_on_gates_has_this_table() -> None:
@@ -374,3 +440,29 @@ def test_the_page_on_gates_has_this_table() -> None:
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     lines = [f"| {words} | {verdict} | {code} |" for words, verdict, code in rows]
     assert "\n".join(["| situation | verdict | exit code |", "|---|---|---|", *lines]) in page
+
+
+def test_the_mean_over_a_folder_is_judged_where_both_runs_have_all_of_it(tmp_path: Path) -> None:
+    """Whichever of them names it, and whatever else lies beside it."""
+    three, more = _in_mean("A", "B", "C"), (*_in_mean("A", "B", "C"), task(name="D"))
+    nameless = tuple(replace(each, average=None) for each in three)
+    for before, after in ((three, three), (three, more), (three, nameless), (nameless, three)):
+        (verdict,) = gate(tmp_path, Case(before, after, select='averages = ["Mean"]'), _LEAST).verdicts
+        assert (verdict.outcome, verdict.candidate) == ("pass", pytest.approx(0.5))
+    lost = gate(tmp_path, Case(_in_mean("A", "B"), three, select='averages = ["Mean"]'), _LEAST).verdicts
+    assert [each.said for each in lost] == ["the baseline lacks C"]
+
+
+def test_an_average_says_whose_parts_it_lacks(tmp_path: Path) -> None:
+    case = Case(select='averages = ["Part"]', counted={"A": frozenset({("dev", "default"), ("dev", "zh")})})
+    (verdict,) = gate(tmp_path, case, _LEAST).verdicts
+    assert verdict.said == "Part is over other splits or subsets of A"
+    whole = replace(case, counted={"A": frozenset({("dev", "default")})})
+    assert gate(tmp_path, whole, _LEAST).exit_code == 0
+
+
+def test_published_scores_of_another_mteb_are_named(tmp_path: Path) -> None:
+    case = Case(after=(published(),), select=_LCQMC, accept=False, machines=({}, {"versions": {"mteb": "2.99.0"}}))
+    theirs = table().of_model(_MODEL).mteb
+    assert theirs
+    assert gate(tmp_path, case, _DROP).notes == (f"versions of mteb differ: {theirs} and 2.99.0",)

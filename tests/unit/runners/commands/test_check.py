@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flagbench.results.record import Average
 from tests.e2e.commands import here, one_line
 from tests.unit.results.test_runs import made_task, write_run
 
@@ -95,4 +96,41 @@ def test_a_baseline_is_not_written_over_and_says_what_is_in_it(two: list[Path], 
     assert target.read_text(encoding="utf-8") == "mine"
     done = here("baseline", two[0], "--output", target, "--overwrite")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"written   {target}: org/m0, 1 tasks, 0 with values per query\n"
+    assert done.stdout == f"written   {target}: org/m0, 1 task, 0 with values per query\n"
+
+
+def test_a_baseline_of_a_score_that_its_values_contradict_is_saved_and_passes_nothing(
+    two: list[Path], rules: Path, tmp_path: Path
+) -> None:
+    """One edited score does not stand in the way of the verdicts on all other tasks."""
+    off = made_task("A", 0.9, values={"ndcg_at_10": {"q1": 0.25, "q2": 0.75}})
+    folder = write_run(tmp_path / "off", "org/m2", off, made_task("B", 0.5))
+    file = tmp_path / "base.json"
+    done = here("baseline", folder, "--output", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = "the score of dev is 0.9, and the mean of its values per query is 0.5"
+    assert done.stdout == (
+        f"written   {file}: org/m2, 2 tasks, 1 with values per query\n"
+        f"warning   no gate passes A: {said}; evaluate it with --overwrite\n"
+    )
+    for candidate in (folder, file):
+        checked = here("check", "--baseline", two[0], "--candidate", candidate, "--rules", rules)
+        assert (checked.returncode, "1 inconclusive of 1 checks" in checked.stdout) == (2, True)
+
+
+def test_a_mean_of_own_data_asks_for_the_data_sets_of_both_runs(tmp_path: Path) -> None:
+    """As the command finds them: the averages of the data are in the records."""
+
+    def run(name: str, *sets: str) -> Path:
+        mean = Average(benchmark="own", label="Mean", tasks=list(sets))
+        tasks = [made_task(each, 0.5, average=mean) for each in sets]
+        return write_run(tmp_path / name, f"org/{name}", *tasks, benchmark="own")
+
+    file = tmp_path / "gate.toml"
+    file.write_text('[[rule]]\naverages = ["Mean"]\nmin-score = 1\n', encoding="utf-8")
+    three, lost = run("three", "A", "B", "C"), run("lost", "A", "B")
+    for one, other, whose in ((three, lost, "candidate"), (lost, three, "baseline")):
+        checked = here("check", "--baseline", one, "--candidate", other, "--rules", file)
+        assert (checked.returncode, f"the {whose} lacks C" in checked.stdout) == (2, True)
+    again = run("again", "A", "B", "C")
+    assert here("check", "--baseline", three, "--candidate", again, "--rules", file).returncode == 0

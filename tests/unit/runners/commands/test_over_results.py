@@ -151,7 +151,7 @@ def test_a_gate_leaves_each_of_its_files_and_its_code(
     targets = [part for name, path in files.items() for part in (f"--{name}", path)]
     given = ("check", "--baseline", two[0], "--candidate", two[1], "--rules", rules, "--seed", "4", *targets)
     assert ran(*given) == code
-    report = judge(read_rules(rules), *labelled([find_run(two[0]), find_run(two[1])]), means={}, seed=4)
+    report = judge(read_rules(rules), *labelled([find_run(two[0]), find_run(two[1])]), seed=4)
     expected = {"junit": ci.to_junit, "markdown": outputs.to_markdown, "json": outputs.to_json}
     for name, path in files.items():
         assert path.read_text(encoding="utf-8") == expected[name](report)

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ import flagbench
 from flagbench import BadData, BadInput, FlagbenchError, ModelFault
 from flagbench.models.loading.resolve import LoadedModels
 from flagbench.models.spec import ModelSpec
-from flagbench.results.record import TaskRecord
+from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.store import predictions_file
 from flagbench.runners.benchmark import DataVerdict, EvaluatedModel, Loaded, Outcome
 from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
@@ -239,20 +241,27 @@ def _no_data(*_: Any) -> Loaded:
 
 
 @pytest.mark.parametrize("save", [True, False])
-def test_predictions_of_a_run_before_do_not_stand_for_this_one(request_: RunRequest, save: bool) -> None:
+def test_predictions_are_kept_once_their_task_has_a_result(request_: RunRequest, save: bool) -> None:
     plan = resolve(replace(request_, tasks=("STSB",), save_predictions=save))
-    stale = plan.store.predictions / "STSB_predictions.json"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("{}", encoding="utf-8")
     given: list[Path | None] = []
 
-    def evaluate(_: Any, __: Any, ___: Any, predictions: Path | None) -> Outcome:
+    def evaluate(_: Any, __: Any, ___: Any, predictions: Path | None, *, fault: Exception | None = None) -> Outcome:
         given.append(predictions)
-        raise ModelFault("broken")
+        if predictions:
+            (predictions / "STSB_predictions.json").write_text(f"{len(given)}", encoding="utf-8")
+        if fault:
+            raise fault
+        return replace(_EMPTY, files={"STSB.json": "{}"})
 
-    assert _run(plan, {}, evaluate).exit_code == 1
-    assert given == [plan.store.predictions if save else None]
-    assert stale.exists() != save
+    kept = plan.store.folder / predictions_file("STSB")
+    assert _run(plan, {}, partial(evaluate, fault=ModelFault("broken"))).exit_code == 1
+    assert not kept.exists()
+    assert _run(plan, {}, evaluate).exit_code == 0
+    assert kept.exists() == save
+    assert _run(plan, {}, partial(evaluate, fault=ModelFault("broken"))).exit_code == 1
+    if save:
+        assert kept.read_text(encoding="utf-8") == "2"
+        assert not any(path and path.exists() for path in given)
 
 
 def test_data_that_changes_between_plan_and_load_gives_no_score(tmp_path: Path) -> None:
@@ -355,12 +364,41 @@ def test_what_is_finished_has_the_average_of_this_run_and_other_tasks_keep_their
     assert found == {"T2Reranking": None, "LCQMC": None, "STSB": average}
 
 
-@pytest.mark.parametrize(("reason", "gone"), [("settings differ: n 1 -> 2", True), ("as asked for", False)])
-def test_kept_rankings_of_other_settings_go_with_their_result(request_: RunRequest, reason: str, gone: bool) -> None:
-    plan = resolve(replace(request_, tasks=("STSB",)))
-    stale = plan.store.predictions / "STSB_predictions.json"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("{}", encoding="utf-8")
-    again = replace(plan, steps=(replace(plan.steps[0], state="again", reason=reason),))
-    assert _run(again, {}).exit_code == 0
-    assert stale.exists() is not gone
+def _scored(plan: Plan, faults: Mapping[str, Exception] | None = None) -> RunRecord:
+    """Run a plan whose tasks leave a file each, and read what is recorded then."""
+    _run(plan, faults or {}, lambda loaded, *_: replace(_EMPTY, files={f"{loaded.task.name}.json": "{}"}))
+    record = plan.store.read()
+    assert record is not None
+    return record
+
+
+def test_a_failed_attempt_does_not_change_the_settings_of_the_results_that_stand(request_: RunRequest) -> None:
+    plan = resolve(replace(request_, tasks=("STSB", "LCQMC")))
+    before = _scored(plan)
+    spec = replace(plan.model.spec, query_max_length=8)
+    other = replace(plan, model=replace(plan.model, spec=spec, evidence=("--max-length",)))
+    steps = [replace(step, settings=step.settings | {"n": 2}, state="again") for step in plan.steps]
+    failed = _scored(replace(other, steps=tuple(steps)), {"STSB": BadData("no rows"), "LCQMC": BadData("no rows")})
+    assert (failed.spec, failed.evidence) == (before.spec, before.evidence)
+    assert {task.later_error for task in failed.tasks.values()} == {"no rows"}
+    partly = _scored(replace(other, steps=tuple(steps)), {"STSB": BadData("no rows")})
+    assert (partly.spec["query_max_length"], partly.evidence) == (8, ("--max-length",))
+
+
+def test_each_task_keeps_the_environment_that_it_was_made_in(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on(threads: str, *names: str, faults: Mapping[str, Exception] | None = None) -> dict[str, Any]:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        record = _scored(resolve(replace(request_, tasks=names, overwrite=True)), faults)
+        return {name: record.environment_of(name)["OMP_NUM_THREADS"] for name in record.tasks}
+
+    assert on("1", "STSB") == {"STSB": "1"}
+    assert on("2", "LCQMC") == {"STSB": "1", "LCQMC": "2"}
+    assert on("3", "STSB", faults={"STSB": BadData("no rows")}) == {"STSB": "1", "LCQMC": "2"}
+    assert on("1", "T2Reranking") == {"STSB": "1", "LCQMC": "2", "T2Reranking": "1"}
+    store = resolve(request_).store
+    record = store.read()
+    assert record is not None
+    assert [record.tasks[name].environment is None for name in ("STSB", "LCQMC", "T2Reranking")] == [True, False, True]
+    assert on("2", "STSB", "LCQMC", "T2Reranking") == dict.fromkeys(("STSB", "LCQMC", "T2Reranking"), "2")

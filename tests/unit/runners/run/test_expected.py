@@ -46,7 +46,13 @@ def test_a_finished_run_on_this_machine_says_how_fast_a_model_is(plan: Plan) -> 
         {"device": "cuda:0"},
         {"device_name": "another"},
     ):
-        assert measured(replace(plan, earlier=record(plan, **other))) is None
+        elsewhere = record(plan, **other)
+        assert measured(replace(plan, earlier=elsewhere)) is None
+        # A task of that run may be of this machine all the same, and one of a run on this machine of that.
+        here, there = record(plan).environment, elsewhere.environment
+        for run, its, known in ((elsewhere, here, True), (record(plan), there, False)):
+            tasks = {name: replace(task, environment=its) for name, task in run.tasks.items()}
+            assert (measured(replace(plan, earlier=replace(run, tasks=tasks))) is not None) == known
     assert measured(replace(plan, earlier=record(plan), reranker=plan.model)) is None
 
 

@@ -178,7 +178,7 @@ def test_a_reproduction_is_verified_and_a_baseline_of_a_gate(tmp_path: Path) -> 
     assert found.passed
     off = record({**scores, names[0]: {"test": {"default": 0.9}}}, its.model, "mteb")
     assert not verify(off, its, images, tolerance=0.0005, near=0.005, only=names, accept_counts=False).passed
-    baseline, part = as_baseline(its, images.kinds, Run(tmp_path, run, "run"), accept_counts=False)
+    baseline, part = as_baseline(its, images, Run(tmp_path, run, "run"), accept_counts=False)
     assert {name: task.score for name, task in baseline.record.tasks.items() if name in names} == pytest.approx(
         {name: its.score(name) for name in names}
     )
