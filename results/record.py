@@ -34,6 +34,7 @@ Status = Literal["success", "partial", "error"]
 @fields_among_others
 class _TaskSettings(TypedDict, total=False):
     main_score: Text
+    options: Mapping[str, Any]
 
 
 @fields_among_others

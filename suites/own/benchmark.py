@@ -17,7 +17,7 @@ from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
 from flagbench.suites.own.layouts import IMAGES, DataSet, find, refuse
 from flagbench.suites.own.options import OwnOptions
-from flagbench.suites.own.task_file import NAME
+from flagbench.suites.own.task_file import NAME, read_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,8 +98,9 @@ class _Own(ThroughMteb):
         return Listing(["task", "type", "splits", "main score"], rows)
 
     def settings(self, task: Task) -> Mapping[str, Any]:
-        """See Benchmark: the folder's place is none of them. What its task.toml says is part of its content."""
-        return asdict(replace(task, dataset=task.name))
+        """See Benchmark: the folder's place is none of them, and what only its task.toml says is one."""
+        options = read_task_file(Path(task.dataset)).options(task.kind)
+        return asdict(replace(task, dataset=task.name)) | ({"options": options} if options else {})
 
     def source(self, task: Task, snapshots: Snapshots) -> Source:
         """See Benchmark."""

@@ -190,7 +190,9 @@ def test_numbers_that_single_precision_tells_apart_have_the_digest_that_they_had
     """Its shortest text, whichever precision they are read in: NumPy's text of it, with Arrow's sign of an exponent."""
     numbers = [0.1, 4.2, 1 / 3, 3.6666667, 1e-7, 1.5e38, -2.75, 0.0, float("inf"), float("nan")]
     single = np.array(numbers, dtype=np.float32)
-    texts = [np.format_float_positional(each, unique=True, trim="-") if 1e-6 < abs(each) < 1e6 else "" for each in single]
+    texts = [
+        np.format_float_positional(each, unique=True, trim="-") if 1e-6 < abs(each) < 1e6 else "" for each in single
+    ]
     texts[numbers.index(0.0)] = "0"
     kept = [place for place, text in enumerate(texts) if text]
     expected = of_columns({"score": [texts[place] for place in kept]}, ordered=True)
