@@ -2,9 +2,9 @@
 
 A value is brought to one form (a number to its shortest text, so that 1, 1.0 and a single-precision 1 are alike, and
 4.2 in single and in double precision; numbers that single precision does not tell apart have their text of double
-precision), a row to the lengths and forms of its values, and rows to BLAKE2b. Where the order of rows does not move a score, each row is
-hashed alone and the hashes are added up, in four lanes of 64 bits: equal for the same rows in any order, and for a row
-that is there twice another than for one that is there once.
+precision), a row to the lengths and forms of its values, and rows to BLAKE2b. Where the order of rows does not move a
+score, each row is hashed alone and the hashes are added up, in four lanes of 64 bits: equal for the same rows in any
+order, and for a row that is there twice another than for one that is there once.
 """
 
 from __future__ import annotations

@@ -187,22 +187,16 @@ def test_numbers_that_single_precision_does_not_tell_apart_are_others(number: Ca
 
 
 def test_numbers_that_single_precision_tells_apart_have_the_digest_that_they_had() -> None:
-    """Its shortest text, whichever precision they are read in: NumPy's text of it, with Arrow's sign of an exponent."""
-    numbers = [0.1, 4.2, 1 / 3, 3.6666667, 1e-7, 1.5e38, -2.75, 0.0, float("inf"), float("nan")]
-    single = np.array(numbers, dtype=np.float32)
-    texts = [
-        np.format_float_positional(each, unique=True, trim="-") if 1e-6 < abs(each) < 1e6 else "" for each in single
-    ]
-    texts[numbers.index(0.0)] = "0"
-    kept = [place for place, text in enumerate(texts) if text]
-    expected = of_columns({"score": [texts[place] for place in kept]}, ordered=True)
-    for column in (single, single.astype(np.float64)):
-        assert of_columns({"score": column[kept].tolist()}, ordered=True) == expected
-        assert of_tables([pa.table({"score": column[kept]})], ["score"], ordered=True) == expected
-    decimal = [float(texts[place]) for place in kept]
-    assert of_columns({"score": decimal}, ordered=True) == expected
-    every = of_tables([pa.table({"score": pa.array(single, pa.float32())})], ["score"], ordered=True)
-    assert of_tables([pa.table({"score": pa.array(single.astype(np.float64))})], ["score"], ordered=True) == every
+    """Its shortest text, here by NumPy, whether they are read in single or double precision or as that text."""
+    single = np.array([0.1, 4.2, 1 / 3, 3.6666667, 1e-4, 123456.7, -2.75, 1e5 / 3], dtype=np.float32)
+    texts = [np.format_float_positional(each, unique=True, trim="-") for each in single]
+    expected = of_columns({"score": texts}, ordered=True)
+    for numbers in (single, single.astype(np.float64), np.array(texts, dtype=np.float64)):
+        assert of_tables([pa.table({"score": numbers})], ["score"], ordered=True) == expected
+    odd = pa.array([None, float("inf"), float("-inf"), float("nan"), -0.0], pa.float32())
+    kept = of_columns({"score": [None, "inf", "-inf", "nan", "0"]}, ordered=True)
+    for kind in (pa.float32(), pa.float64()):
+        assert of_tables([pa.table({"score": odd.cast(kind)})], ["score"], ordered=True) == kept
 
 
 def test_a_number_of_double_precision_is_a_whole_number_where_it_is_one() -> None:
