@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -100,7 +100,7 @@ class _Own(ThroughMteb):
     def settings(self, task: Task) -> Mapping[str, Any]:
         """See Benchmark: the folder's place is none of them, and what only its task.toml says is one."""
         options = read_task_file(Path(task.dataset)).options(task.kind)
-        return asdict(replace(task, dataset=task.name)) | ({"options": options} if options else {})
+        return {**super().settings(replace(task, dataset=task.name)), **({"options": options} if options else {})}
 
     def source(self, task: Task, snapshots: Snapshots) -> Source:
         """See Benchmark."""
