@@ -275,13 +275,17 @@ def _metric(data: DataSet) -> str:
         BadData: There is none for its type.
     """
     known = _METRICS.get(data.kind, ())
+    where = data.folder / NAME
     if known:
         if data.said.metric in known:
             return data.said.metric
-        raise BadData(f"{data.folder}: {data.kind} has no metric '{data.said.metric:.60}'; it has {', '.join(known)}")
-    metric = Metric.parse(data.said.metric)
+        raise BadData(f"{where}: {data.kind} has no metric '{data.said.metric:.60}'; it has {', '.join(known)}")
+    try:
+        metric = Metric.parse(data.said.metric)
+    except BadInput as error:
+        raise BadData(f"{where}: {error}") from error
     if metric.cutoff not in _CUTOFFS:
-        raise BadData(f"{data.folder}: {metric.title} is not computed; cutoffs are {', '.join(map(str, _CUTOFFS))}")
+        raise BadData(f"{where}: {metric.title} is not computed; cutoffs are {', '.join(map(str, _CUTOFFS))}")
     return metric.name
 
 

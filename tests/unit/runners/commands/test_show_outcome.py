@@ -65,6 +65,7 @@ def test_what_was_not_read_to_its_end_may_still_be_written(console: Console) -> 
     show_verified(Path("/s"), Verified(records=0, bytes=0, damaged=(), torn=0, unread=unread), console)
     damage = Damage(unread[0], 64, 3, fixed=True)
     show_verified(Path("/s"), Verified(records=0, bytes=1, damaged=(damage,), torn=0, unread=unread[:1]), console)
+    show_verified(Path("/s"), Verified(records=1, bytes=1, damaged=(), torn=0, strange=unread[:1]), console)
     line = "was not read to its end: it may still be written; verify again in a minute"
     assert said(console) == [
         f"/s/0.shard {line}",
