@@ -74,6 +74,8 @@ def test_what_was_not_read_to_its_end_may_still_be_written(console: Console) -> 
         "/s/0.shard is damaged at byte 64: 3 texts lost, fixed",
         f"/s/0.shard {line}",
         "0 records good, 1 byte read, 1 damaged place, 1 file not read to the end: /s",
+        "/s/0.shard is a link, a pipe or a folder, which nothing is read from: remove it",
+        "1 record good, 1 byte read, no damage, 1 that is no file: /s",
     ]
 
 
