@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flagbench import BadData, BadInput
+from flagbench import BadData, BadInput, in_one_line
 from flagbench.files import MIB, inside
 from flagbench.models.inputs import MOST_BYTES, MOST_PIXELS, Image
 from flagbench.runners.data.texts import on_disk
@@ -27,7 +27,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 _LONGEST = 60  # characters of a name that are shown
 _ROWS_A_BATCH = 10_000
-_BYTES_A_BATCH = 64 * MIB
+_BYTES_A_BATCH = 16 * MIB
 
 
 def stored_image(folder: Path, value: Any, *, decode: bool) -> dict[str, Any] | None:
@@ -113,14 +113,16 @@ def _check(image: Image, name: str, source: Path | BytesIO, size: int, *, decode
             raise BadData(f"{name}, which has {pixels:,} pixels, and at most {MOST_PIXELS:,} are decoded")
     except PIL.UnidentifiedImageError as error:
         raise BadData(f"{name}, which is no image that Pillow reads") from error
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise BadData(f"{name}, which cannot be read ({error})") from error
+    except BadData:
+        raise
+    except Exception as error:  # Pillow has no root for what its readers raise on damaged or hostile files
+        raise BadData(f"{name}, which cannot be read ({in_one_line(error)})") from error
     if decode:
         try:
             image.decoded()
         except BadData as error:
             cause = error.__cause__ or error
-            raise BadData(f"{name}, which cannot be decoded ({cause})") from error
+            raise BadData(f"{name}, which cannot be decoded ({in_one_line(cause)})") from error
 
 
 def kept(rows: Iterable[tuple[Any, ...]], schema: pa.Schema, *, large: bool = False) -> pa.Table:

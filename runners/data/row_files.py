@@ -40,7 +40,7 @@ ENDINGS: Mapping[str, Kind] = {
 _FIX = "fix the data"
 _LONGEST = 64 * MIB  # of a line: a passage is a text that somebody wrote
 _ROWS_A_READ = 10_000
-_BYTES_A_READ = 64 * MIB
+_BYTES_A_READ = 8 * MIB
 _ROWS_WITH_COLUMNS = 1_000
 _NO_END = "unexpected end of data"  # of csv, about a quote that is not closed
 _SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
@@ -252,7 +252,7 @@ def _parquet(path: Path) -> Iterator[Any]:
 
     with open_file(path, _FIX, error=BadData) as handle:
         try:
-            with pq.ParquetFile(handle) as file:
+            with pq.ParquetFile(handle, pre_buffer=False) as file:  # which would keep all that was read
                 names = file.schema_arrow.names
                 if twice := next((name for name in names if names.count(name) > 1), None):
                     raise BadData(f"{path} has two columns '{twice}': {_FIX}")

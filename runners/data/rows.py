@@ -6,7 +6,17 @@ from typing import Any, Self
 
 import pyarrow as pa
 from datasets import Dataset, Features
+from datasets.fingerprint import generate_random_fingerprint
 from datasets.table import InMemoryTable
+
+
+def unread(table: pa.Table) -> Dataset:
+    """A table as ``datasets`` has it, of which nothing is read: for a fingerprint it would copy and hash all of it.
+
+    Args:
+        table: The rows; of a mapped one the columns stay on disk.
+    """
+    return Dataset(InMemoryTable(table), fingerprint=generate_random_fingerprint())
 
 
 class InMemoryRows(Dataset):  # type: ignore[misc]
@@ -24,10 +34,10 @@ class InMemoryRows(Dataset):  # type: ignore[misc]
             table: The rows.
             features: Types that the dataset declares; None takes those of the table.
         """
-        dataset = Dataset(InMemoryTable(table))
+        dataset = unread(table)
         if features is not None and features != dataset.features:
             dataset = dataset.cast(features)
-        return cls(dataset.data, info=dataset.info)
+        return cls(dataset.data, info=dataset.info, fingerprint=generate_random_fingerprint())
 
     def __getitem__(self, key: Any) -> Any:
         """A column as a list for a name; rows as ever for anything else."""

@@ -9,13 +9,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, Image
-from datasets.table import InMemoryTable
 from mteb.abstasks import AbsTaskClassification, AbsTaskPairClassification, AbsTaskRetrieval, AbsTaskSTS
 from mteb.abstasks.clustering_legacy import AbsTaskClusteringLegacy
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from flagbench.runners.data.pictures import IMAGE
-from flagbench.runners.data.rows import InMemoryRows
+from flagbench.runners.data.rows import InMemoryRows, unread
 from flagbench.runners.mteb.bridge import UNKNOWN_LANGUAGE
 from flagbench.runners.task import Task
 
@@ -123,7 +122,7 @@ def _letters(names: Iterable[str]) -> str:
 
 def _searched(rows: SearchRows) -> dict[str, Any]:
     return {
-        "corpus": _with_images(Dataset(InMemoryTable(rows.corpus))),  # of a mapped table its columns stay on disk
+        "corpus": _with_images(unread(rows.corpus)),
         "queries": _rows(rows.queries),
         "relevant_docs": {query: dict(its) for query, its in rows.qrels.items()},
         "top_ranked": dict(rows.candidates) if rows.candidates is not None else None,

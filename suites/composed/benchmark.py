@@ -114,7 +114,9 @@ class _Composed(Benchmark):
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
-        self.source(task, snapshots).card()
+        from flagbench.suites.composed.loading import check
+
+        check(row_of(task.name), self.source(task, snapshots), options_of(request, ComposedOptions))
 
     def evidence(self, request: RunRequest) -> Sequence[str]:
         """See Benchmark: the protocol of each data set."""

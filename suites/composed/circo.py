@@ -16,8 +16,20 @@ from flagbench.suites.composed.options import ComposedOptions
 
 _COCO = "COCO2017_unlabeled"
 _IMAGES = f"{_COCO}/unlabeled2017"
+_INFO = f"{_COCO}/annotations/image_info_unlabeled2017.json"
+_READY = ["circo_query.jsonl", "circo_corpus.jsonl"]
 _CONCEPT = "Find a picture that also {concept}, but {caption}."
 """Of BGE-VL: so are all 800 queries of FlagEmbedding's ``research/BGE_VL/eval/data/circo_query.jsonl``."""
+
+
+def needed(part: str, options: ComposedOptions) -> list[list[str]]:
+    """The files that a part is read from: all of one of several lists.
+
+    Args:
+        part: Of the data.
+        options: Which candidates, where there are several.
+    """
+    return [[f"annotations/{part}.json", _INFO], *([_READY] if part == "test" else [])]
 
 
 def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Collection:
@@ -31,9 +43,8 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
     Raises:
         BadData: A file is absent or cannot be read.
     """
-    ready = ["circo_query.jsonl", "circo_corpus.jsonl"]
-    if not labelled and all(map(reading.has, ready)):
-        queries, corpus = map(reading.file, ready)
+    if not labelled and all(map(reading.has, _READY)):
+        queries, corpus = map(reading.file, _READY)
         return triplets.read(reading, queries, corpus, (_IMAGES,), labelled=False)
     names: dict[str, str] = {}
     passages = reading.kept(_candidates(reading, names), "candidates")
@@ -63,7 +74,7 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
 
 def _candidates(reading: Reading, names: dict[str, str]) -> Iterator[Entry]:
     """All images; the names of their files are added to the names."""
-    path = reading.file(f"{_COCO}/annotations/image_info_unlabeled2017.json")
+    path = reading.file(_INFO)
     images = reading.json(path, dict).get("images")
     if not isinstance(images, list):
         reading.report(f"{path} has no list of images: {FIX}")

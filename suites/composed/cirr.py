@@ -19,8 +19,20 @@ from flagbench.suites.composed.options import ComposedOptions
 VERSION = "rc2"
 """Of the annotations, which the test server asks for."""
 
+_PLACES = (("captions", "cap"), ("image_splits", "split"))
 _SET = 6
 """Images of a set, of which one is the query's own."""
+
+
+def needed(part: str, options: ComposedOptions) -> list[list[str]]:
+    """The files that a part is read from: all of one of several lists.
+
+    Args:
+        part: Of the data.
+        options: Which candidates, where there are several.
+    """
+    files = [f"{folder}/{name}.{VERSION}.{part}.json" for folder, name in _PLACES]
+    return [files, [f"cirr/{file}" for file in files]]
 
 
 def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Collection:

@@ -18,6 +18,21 @@ _JOINT = ", and "
 _ENDINGS = ("png", "jpg", "jpeg")
 
 
+def needed(part: str, options: ComposedOptions) -> list[list[str]]:
+    """The files that a part is read from: all of one of several lists.
+
+    Args:
+        part: Of the data.
+        options: Which candidates, where there are several.
+    """
+    return [[f"captions/cap.{part}.val.json", f"image_splits/split.{part}.val.json"], _ready(part)]
+
+
+def _ready(category: str) -> list[str]:
+    """FlagEmbedding's files."""
+    return [f"fashioniq_{category}_{name}.jsonl" for name in ("query_val", "corpus")]
+
+
 def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Collection:
     """The queries and candidates of a category.
 
@@ -30,7 +45,7 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
         BadData: A file is absent or cannot be read.
     """
     category = reading.part
-    ready = [f"fashioniq_{category}_{name}.jsonl" for name in ("query_val", "corpus")]
+    ready = _ready(category)
     if all(map(reading.has, ready)):
         queries, corpus = map(reading.file, ready)
         return triplets.read(reading, queries, corpus, (), labelled=labelled)

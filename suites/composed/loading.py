@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flagbench import BadData
+from flagbench import AbsentData, BadData
 from flagbench.models.inputs import Item, text_of
 from flagbench.runners.benchmark import Loaded
 from flagbench.runners.data.content import of_columns, of_labels, of_tables
@@ -60,6 +60,24 @@ def load(task: Task, source: Source, options: ComposedOptions) -> Loaded:
         )
     verdict = judge(found, _differences(row, collection, options), [source], task.revision, None)
     return Loaded(task, verdict, collection, notes=collection.notes)
+
+
+def check(row: Row, source: Source, options: ComposedOptions) -> None:
+    """See that the files of a task are there, without reading them.
+
+    Args:
+        row: Of the task.
+        source: Its folder.
+        options: What the candidates are.
+
+    Raises:
+        AbsentData: One is not.
+    """
+    folder = source.card().resolve()
+    ways: Sequence[Sequence[str]] = _LAYOUTS[row.layout].needed(row.part, options)
+    lacking = [[name for name in files if not (folder / name).is_file()] for files in ways]
+    if all(lacking):
+        raise AbsentData(f"{row.name}: {folder} has no {lacking[0][0]}: put the data there as its authors publish it")
 
 
 def read(

@@ -18,6 +18,24 @@ _WORDS = 5
 """Of a line of labels: query, 0, candidate, relevance, task."""
 
 
+def needed(part: str, options: ComposedOptions) -> list[list[str]]:
+    """The files that a part is read from: all of one of several lists.
+
+    Args:
+        part: Of the data.
+        options: Which candidates, where there are several.
+    """
+    own = [f"query/test/mbeir_{part}_test.jsonl", f"qrels/test/mbeir_{part}_test_qrels.txt"]
+    return [[*own, pool] for pool in _pools(part, options)]
+
+
+def _pools(part: str, options: ComposedOptions) -> list[str]:
+    """Files of candidates, of which one is there."""
+    if options.pool == "union":
+        return ["cand_pool/global/mbeir_union_test_cand_pool.jsonl"]
+    return [f"cand_pool/local/mbeir_{part}{of}_cand_pool.jsonl" for of in ("", "_test")]
+
+
 def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Collection:
     """The queries and candidates of a part.
 
@@ -30,8 +48,7 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
         BadData: A file is absent or cannot be read.
     """
     part = reading.part
-    local = [f"cand_pool/local/mbeir_{part}{of}_cand_pool.jsonl" for of in ("", "_test")]
-    pool = reading.file(*(local if options.pool == "local" else ["cand_pool/global/mbeir_union_test_cand_pool.jsonl"]))
+    pool = reading.file(*_pools(part, options))
     passages = reading.kept(_entries(reading, pool.relative_to(reading.folder).as_posix(), "did", ""), "candidates")
     queries = reading.kept(
         _entries(reading, f"query/test/mbeir_{part}_test.jsonl", "qid", "query_"),

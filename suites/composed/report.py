@@ -54,7 +54,7 @@ def means_of(found: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str,
     Args:
         found: Metrics by task.
     """
-    made = {}
+    made: dict[str, Mapping[str, float]] = {}
     for layout, title in MEANS.items():
         names = [row.name for row in rows() if row.layout == layout]
         if all(name in found for name in names):

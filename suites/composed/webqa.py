@@ -18,6 +18,16 @@ _CORPORA = {"text": "text_corpus.jsonl", "mm_it": "mm_it_corpus.jsonl"}
 _ENDINGS = ("", ".jpg", ".png")
 
 
+def needed(part: str, options: ComposedOptions) -> list[list[str]]:
+    """The files that a part is read from: all of one of several lists.
+
+    Args:
+        part: Of the data.
+        options: Which candidates, where there are several.
+    """
+    return [["val_query.jsonl", *(file for kind, file in _CORPORA.items() if part in (_HYBRID, kind))]]
+
+
 def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Collection:
     """The queries and candidates of a part.
 

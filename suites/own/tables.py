@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -90,12 +89,12 @@ def _pairs(data: DataSet, split: str, contents: Contents, report: Report) -> pa.
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for file, number, row in rows_of(data, "rows", split):
-            sides = [contents.read(file, number, row, "rows", text, report) for text in ("sentence1", "sentence2")]
+            one, other = (contents.read(file, number, row, "rows", text, report) for text in ("sentence1", "sentence2"))
             value = read_value(file, number, row, columns["score" if scored else "label"], report)
             if not scored and value not in (0, 1, None):
                 report(f"{file.place(number)} has the label {value}, and a pair has 0 or 1: {FIX}")
-            elif value is not None and sides[0] is not None and sides[1] is not None:
-                yield (*chain(*sides), value)
+            elif one is not None and other is not None and value is not None:
+                yield *one, *other, value
 
     names = [*contents.columns("rows", "sentence1"), *contents.columns("rows", "sentence2")]
     return _made([*names, "score" if scored else "labels"], rows())

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from flagbench.runners.data.rows import InMemoryRows
+from flagbench.runners.data.rows import InMemoryRows, unread
 
 _TABLE = pa.table({"text": ["a", "b", "c"], "label": [1, 0, 1]})
 _FEATURES = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
@@ -82,3 +82,16 @@ def test_names_of_labels_become_numbers() -> None:
 
 def test_types_of_the_table_stand_without_declared_ones(rows: InMemoryRows) -> None:
     assert rows.features == Features({"text": Value("string"), "label": Value("int64")})
+
+
+def test_a_table_is_wrapped_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fingerprint would copy and hash a whole corpus."""
+
+    def read(*_: object) -> str:
+        raise AssertionError("all rows were read")
+
+    monkeypatch.setattr("datasets.arrow_dataset.generate_fingerprint", read)
+    table = pa.table({"a": [1, 2, 3]})
+    assert unread(table)["a"][:] == [1, 2, 3]
+    assert InMemoryRows.of(table, None)["a"] == [1, 2, 3]
+    assert InMemoryRows.of(table, None).select([2])["a"] == [3]

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from flagbench import BadData, BadInput
+from flagbench import AbsentData, BadData, BadInput
 from flagbench.models.inputs import Item, line
 from flagbench.runners.data.sources import Folder
 from flagbench.suites.composed.benchmark import COMPOSED
 from flagbench.suites.composed.collection import Collection
-from flagbench.suites.composed.loading import load, read
+from flagbench.suites.composed.loading import check, load, read
 from flagbench.suites.composed.make_mini import COLOURS, drawings
 from flagbench.suites.composed.options import ComposedOptions
 from flagbench.suites.composed.registry import row_of, rows
@@ -263,6 +263,21 @@ def test_validate_lists_all_faults(tmp_path: Path) -> None:
     assert len(found) >= 2
     assert any("red-lime.png', which cannot be decoded" in each for each in found)
     assert any("row 0 has [] instead of a list of texts in captions" in each for each in found)
+
+
+def test_a_task_whose_files_are_not_there_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    for row in rows():
+        if row.layout == "mbeir" and row.part != "fashioniq_task7":
+            continue
+        check(row, Folder(MINI / row.dataset), OPTIONS)
+        folder = tmp_path / row.name
+        shutil.copytree(
+            MINI / row.dataset, folder, ignore=shutil.ignore_patterns("cap.*", "val.json", "test.json", "*.jsonl")
+        )
+        with pytest.raises(
+            AbsentData, match=rf"^{row.name}: .* has no \S+: put the data there as its authors publish it"
+        ):
+            check(row, Folder(folder), OPTIONS)
 
 
 def test_without_a_folder_the_data_is_asked_for() -> None:
