@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -121,9 +121,7 @@ class _AirBench(Benchmark):
 
     def settings(self, task: Task) -> Mapping[str, Any]:
         """See Benchmark: the splits do not change one another's results."""
-        settings = asdict(task)
-        del settings["splits"]
-        return settings
+        return {name: value for name, value in super().settings(task).items() if name != "splits"}
 
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """See Benchmark."""

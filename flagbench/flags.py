@@ -146,6 +146,17 @@ def given(options: argparse.Namespace, owner: type[Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def real(text: str) -> float:
+    """A number as people write one: Python also takes 1_0 for 10.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
+
+
 LARGEST_NUMBER = 1_000_000_000
 """Of what a flag counts (passages, tokens, ranks): below what a float holds exactly and an index can be."""
 
@@ -153,7 +164,7 @@ LARGEST_NUMBER = 1_000_000_000
 def positive(text: str) -> int:
     """A whole number above 0, up to ``LARGEST_NUMBER``."""
     try:
-        value = int(text)
+        value = 0 if "_" in text else int(text)
     except ValueError:
         value = 0
     if value < 1:

@@ -173,6 +173,14 @@ def query_share(length: int) -> int:
     return length * 3 // 4
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a text is the name of a model, ``org/name``: of its folder of results, and of files in it."""
+    parts = text.split("/")
+    return len(parts) == 2 and all(
+        part.isprintable() and part == part.strip() and part not in ("", ".", "..") for part in parts
+    )
+
+
 def joint_name(spec: ModelSpec, reranker: ModelSpec | None) -> tuple[str, str]:
     """``(name, revision)`` under which results are kept: a reranker behind an encoder is joined to both with ``+``."""
     if reranker is None:

@@ -12,6 +12,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flagbench import BadInput, printable
+
 # By id; these texts stand in files on users' disks and never change.
 _LOADED_BY: Mapping[str, str] = {
     "dense": "models.dense:load",
@@ -47,6 +49,9 @@ _OF_ALL: Mapping[str, Any] = {
 RANKING = ("retrieval", "weights", "candidates")
 """Settings that only rank passages, which were not among the settings of vectors."""
 
+_SHOWN = 30
+"""Characters on either side of one that is none."""
+
 # Those that the models of an adapter have use for, by id.
 _OF: Mapping[str, frozenset[str]] = {
     "m3": frozenset(RANKING),
@@ -58,8 +63,19 @@ _ID_OF: Mapping[str, str] = {loaded_by: adapter for adapter, loaded_by in _LOADE
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
-    """Hash (16 hex digits) of the settings of a task: a finished task with an equal one need not run again."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+    """Hash (16 hex digits) of the settings of a task: a finished task with an equal one need not run again.
+
+    Raises:
+        BadInput: A text in them, such as the name of a file, is not UTF-8.
+    """
+    try:
+        text = json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        part = printable(error.object[max(0, error.start - _SHOWN) : error.end + _SHOWN])
+        raise BadInput(
+            f"a setting is not UTF-8 (… {part} …): write it in UTF-8, or rename the file or folder that it names"
+        ) from error
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def former(settings: Mapping[str, Any]) -> dict[str, Any] | None:

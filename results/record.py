@@ -37,6 +37,7 @@ MACHINE = ("processor", "threads", "OMP_NUM_THREADS", "device", "device_name")
 @fields_among_others
 class _TaskSettings(TypedDict, total=False):
     main_score: Text
+    options: Mapping[str, Any]
 
 
 @fields_among_others

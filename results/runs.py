@@ -192,6 +192,11 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
     for name in dict.fromkeys([*one, *other]):
         if one.get(name) != other.get(name):
             yield f"option {name} {one.get(name)} against {other.get(name)}"
+    one, other = (record.settings.get("task", {}).get("options", {}) for record in (first, second))
+    for name in dict.fromkeys([*one, *other]):
+        values = [each.get(name, "by default") for each in (one, other)]
+        if values[0] != values[1]:
+            yield f"{name.replace('_', ' ')} of the task {values[0]} against {values[1]}"
     made = [record.settings.get("rankings", {}).get("digest") for record in (first, second)]
     # Of rankings that are scored as they are, each is another; what a reranker is given is data.
     if all(made) and made[0] != made[1] and all("reranker" in record.settings for record in (first, second)):

@@ -44,6 +44,7 @@ class RunStore:
 
     def __init__(self, output: Path, model: str, revision: str) -> None:
         self._output = output
+        self._model = model
         self.folder = output / model.replace("/", "__").replace(" ", "_") / revision
         self._own = self.folder / "flagbench"
         self._lock: int | None = None
@@ -97,16 +98,22 @@ class RunStore:
         """The record of earlier runs, as today's; None when there is none.
 
         Raises:
-            BadInput: The file is damaged or of a later version.
+            BadInput: The file is damaged or of a later version, or of another model whose folder has the same name.
         """
         if not os.path.lexists(self.run_file):
             return None
         fix = "move it away, or use another --output"
         text = read_text(self.run_file, fix)
         try:
-            return RunRecord.from_json(text)
+            record = RunRecord.from_json(text)
         except ValueError as error:
             raise BadInput(f"{self.run_file} cannot be read ({in_one_line(error)}); {fix}") from error
+        if record.model != self._model:  # "/" and "__" are one in a folder's name, as are " " and "_"
+            raise BadInput(
+                f"{self.run_file} is of the model '{record.model}', and '{self._model}' has the same folder: "
+                f"{_ELSEWHERE}, or another name"
+            )
+        return record
 
     def finished(self, record: RunRecord | None, task: str, digest: str, files: Iterable[str]) -> bool:
         """Tell whether a task has a result with these settings, and these files, and has not failed since."""

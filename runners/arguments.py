@@ -8,6 +8,7 @@ from pathlib import Path
 from flagbench import BadInput
 from flagbench.files import user_path
 from flagbench.flags import positive as positive
+from flagbench.flags import real
 from flagbench.runners.request import parse_size
 
 
@@ -52,7 +53,7 @@ def run_path(text: str) -> Path:
 def rate(text: str) -> float:
     """Frames per second."""
     try:
-        value = float(text)
+        value = real(text)
     except ValueError:
         value = 0.0
     if not 0 < value < 1_000:
@@ -63,7 +64,7 @@ def rate(text: str) -> float:
 def seconds(text: str) -> float:
     """A time in seconds, up to a day."""
     try:
-        value = float(text)
+        value = real(text)
     except ValueError:
         value = 0.0
     if not 0 < value <= 86_400:

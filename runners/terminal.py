@@ -37,9 +37,9 @@ def console(*, stderr: bool = False, file: IO[str] | None = None, width: int = _
 
 
 def say(console: Console, *lines: str) -> None:
-    """Print lines as they are: no markup, no emoji, and no breaks but the terminal's own."""
+    """Print lines as they are: no markup, no emoji, and no breaks but the terminal's own. A break in a name is none."""
     for line in lines:
-        console.print("\n".join(map(printable, line.split("\n"))), markup=False, emoji=False, soft_wrap=True)
+        console.print(printable(line), markup=False, emoji=False, soft_wrap=True)
 
 
 def in_units(size: float) -> str:

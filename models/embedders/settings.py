@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flagbench import BadInput, UnknownName
-from flagbench.flags import flag, positive
+from flagbench.flags import flag, positive, real
 from flagbench.models.embedders.few_shot import with_examples
 from flagbench.models.own import OwnSettings, flag_evidence
 from flagbench.models.ranking import RETRIEVALS, Ranking, Retrieval
@@ -41,7 +41,7 @@ def parse_weights(text: str) -> tuple[float, float, float]:
     if text.lower() in WEIGHTS:
         return WEIGHTS[text.lower()]
     try:
-        dense, sparse, colbert = (float(number) for number in text.split(","))
+        dense, sparse, colbert = (real(number) for number in text.split(","))
     except ValueError:
         raise UnknownName("weights", text, WEIGHTS, "or three numbers: dense,sparse,multi-vector") from None
     return dense, sparse, colbert

@@ -110,7 +110,7 @@ def refuse_itself(baseline: Run, candidate: Run) -> None:
     Raises:
         BadInput: They are one run.
     """
-    if _place(baseline) == _place(candidate) or _same_results(baseline.record, candidate.record):
+    if _place(baseline) == _place(candidate) or same_results(baseline.record, candidate.record):
         raise BadInput(
             f"--baseline and --candidate are the same run of {printable(candidate.record.model)} ({candidate.folder}): "
             "evaluate the candidate with an --output of its own"
@@ -121,7 +121,7 @@ def _place(run: Run) -> str:
     return str(run.folder.resolve())
 
 
-def _same_results(one: RunRecord, other: RunRecord) -> bool:
+def same_results(one: RunRecord, other: RunRecord) -> bool:
     """Tell whether records are equal, or all tasks that both have were finished at one time with equal results."""
     shared = [name for name in one.tasks if name in other.tasks]
     return one == other or (

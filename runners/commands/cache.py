@@ -50,4 +50,4 @@ def _verify(options: argparse.Namespace) -> int:
     root = options.store or default_store()
     verified = verify(root)
     show_verified(root, verified, console())
-    return 1 if verified.damaged else 2 if verified.unread else 0
+    return 1 if verified.damaged else 2 if verified.unread or verified.strange else 0

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from flagbench.runners.run.finished import Finished
     from flagbench.runners.run.plan import Plan
 
-INTERRUPTED_LINE = "flagbench: interrupted; what is done is kept, the same command goes on from there"
+INTERRUPTED_LINE = (
+    "flagbench: interrupted; finished tasks and cached vectors are kept, the same command goes on from there"
+)
 
 _SECONDS_TO_STOP = 1.0  # of bars
 

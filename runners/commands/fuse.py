@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,8 @@ def _check_runs(runs: Sequence[Run], benchmark: str) -> None:
     Raises:
         BadInput: There are not.
     """
+    from flagbench.results.gate.known import same_results
+
     if len(runs) < 2:
         raise BadInput("one run is nothing to fuse: name two or more")
     seen: set[Path] = set()
@@ -79,5 +82,8 @@ def _check_runs(runs: Sequence[Run], benchmark: str) -> None:
         if (folder := run.folder.resolve()) in seen:
             raise BadInput(f"{run.folder} is named twice: name different runs")
         seen.add(folder)
+    for one, other in combinations(runs, 2):
+        if same_results(one.record, other.record):
+            raise BadInput(f"{other.folder} is a copy of {one.folder}, which would count twice: name different runs")
     if benchmark not in {run.record.benchmark for run in runs}:
         raise BadInput(f"{runs[0].folder} is of --benchmark {runs[0].record.benchmark}: name it, with the data's flags")

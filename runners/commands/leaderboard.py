@@ -56,7 +56,7 @@ class Leaderboard:
             if os.path.lexists(file):
                 found.append(file)
                 inside.clear()
-            inside[:] = [name for name in inside if not name.startswith(".")]
+            inside[:] = [name for name in inside if not name.startswith(".") or _is_of_model(name)]
         return sorted(found)
 
     def version(self) -> str:
@@ -75,6 +75,11 @@ class Leaderboard:
     def _page(self, files: list[Path], version: str) -> str:
         runs, unreadable = readable(files, self.folder, partial(look, by_query=False))
         return page(leaderboards(runs, self._benchmarks(runs)), self._language, unreadable=unreadable, version=version)
+
+
+def _is_of_model(name: str) -> bool:
+    """Whether a hidden folder may be that of a model, whose organisation is named so; unfinished ones are none."""
+    return "__" in name.strip("_") and not name.endswith(".unfinished")
 
 
 def _version(files: list[Path]) -> str:

@@ -8,7 +8,7 @@ from flagbench import BadInput
 from flagbench.flags import add_flag, given
 from flagbench.models.adapters import own_settings, owned_flags
 from flagbench.models.loading.overrides import Overrides
-from flagbench.models.spec import DTYPES, POOLINGS
+from flagbench.models.spec import DTYPES, POOLINGS, is_name
 from flagbench.runners.arguments import positive
 
 
@@ -80,12 +80,4 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
         name=options.name,
         own={name: value for kind in own_settings() for name, value in given(options, kind).items()},
         adapters=tuple(options.adapter),
-    )
-
-
-def is_name(text: str) -> bool:
-    """Tell whether a text is the name of a model: of its folder of results, and of files in it."""
-    parts = text.split("/")
-    return len(parts) == 2 and all(
-        part.isprintable() and part == part.strip() and part not in ("", ".", "..") for part in parts
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -65,12 +66,15 @@ class Stream:
 
     def flush(self) -> None:
         """Bring to the file or the pipe what was written."""
-        self._attempt(lambda stream: stream.flush())
+        if self._stream is not None:
+            self._attempt(lambda stream: stream.flush())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def _attempt(self, act: Any) -> None:
+        if self._stream is None:
+            self.fault = self.fault or OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self._stream is None or self.fault is not None:
             return
         try:

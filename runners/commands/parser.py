@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from flagbench import BadInput, UnknownName
+from flagbench import BadInput, UnknownName, printable
+from flagbench.runners.terminal import encodable
 
 Fill = Callable[["Parser", Sequence[str]], None]
 
@@ -44,7 +45,21 @@ class Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(args, namespace)
         if unknown := [each.split("=")[0] for each in rest if each.startswith("--")]:
             raise UnknownName("flag", unknown[0], self._option_string_actions, f"see {self.prog} --help")
+        self._check_texts(found)
         return found, rest
+
+    def _check_texts(self, found: argparse.Namespace) -> None:
+        """See that texts are UTF-8, as records keep them; paths may have any name that a disk has.
+
+        Raises:
+            BadInput: One is not.
+        """
+        for action in self._actions:
+            value = getattr(found, action.dest, None)
+            for text in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(text, str) and encodable(text) != text:
+                    name = "/".join(action.option_strings) or action.metavar or action.dest
+                    self.error(f"argument {name}: '{printable(text)}' is not UTF-8: write it so, or rename what it is")
 
 
 def flags_in(arguments: Sequence[str]) -> list[str]:

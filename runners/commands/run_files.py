@@ -75,7 +75,7 @@ def add_data(parser: argparse._ActionsContainer) -> None:
 
 def model_name(text: str) -> str:
     """A model's name, ``org/name``; one without an organisation is a local one."""
-    from flagbench.runners.commands.options import is_name
+    from flagbench.models.spec import is_name
 
     name = text if "/" in text else f"local/{text}"
     if not is_name(name):

@@ -231,8 +231,13 @@ def show_verified(root: Path, verified: Verified, console: Console) -> None:
         say(console, f"{counted(verified.torn, 'unfinished record')} removed, of a process that was stopped")
     for path in verified.unread:
         say(console, f"{path} was not read to its end: it may still be written; verify again in a minute")
+    for path in verified.strange:
+        say(console, f"{path} is a link, a pipe or a folder, which nothing is read from: remove it")
     found = counted(len(verified.damaged), "damaged place") if verified.damaged else "no damage"
     found += f", {counted(len(verified.unread), 'file')} not read to the end" if verified.unread else ""
+    found += f", {len(verified.strange):,} that {'is' if len(verified.strange) == 1 else 'are'} no file" * bool(
+        verified.strange
+    )
     say(console, f"{counted(verified.records, 'record')} good, {_bytes(verified.bytes)} read, {found}: {root}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +18,8 @@ from flagbench.files import MIB, read_text
 
 _LARGEST = 16 * MIB
 
+_KEYS = frozenset({"configs", "config_name", "data_files", "data_dir", "split", "path"})
+
 _YAML = re.compile(r"^\s*---(?:\r\n|\r|\n)([\S\s]*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|$)")
 
 
@@ -24,15 +27,16 @@ def configs(folder: Path) -> list[dict[str, Any]]:
     """The configs that a dataset's card names; empty when it names none.
 
     Raises:
-        BadData: The card cannot be read, or names them in another way.
+        BadData: The card cannot be read, names them in another way, or one twice.
     """
     card = folder / "README.md"
     named = (_metadata(card) or {}).get("configs") if card.is_file() else None
     if not isinstance(named or [], list) or not all(isinstance(entry, dict) for entry in named or []):
         raise BadData(f"{card}: its configs are {_shown(named)} and not a list of tables; fix its YAML")
     configs = [entry for entry in named or [] if "config_name" in entry]
-    if odd := [entry["config_name"] for entry in configs if isinstance(entry["config_name"], list | dict | set)]:
+    if odd := [name for entry in configs if isinstance(name := entry["config_name"], list | dict | set | None)]:
         raise BadData(f"{card}: the name of a config is {_shown(odd[0])}, and not a text; fix its YAML")
+    _check_once(card, "config", [str(entry["config_name"]) for entry in configs], "give one of them another name")
     return configs
 
 
@@ -43,14 +47,14 @@ def files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
     datasets.
 
     Raises:
-        BadData: As ``configs``; the card names configs, but not this one.
+        BadData: As ``configs``; the card names configs, but not this one, or a split of it twice.
     """
     named = configs(folder)
-    entry = next((each for each in named if each["config_name"] == (config or "default")), None)
+    entry = next((each for each in named if str(each["config_name"]) == (config or "default")), None)
     if entry is None:
         if named and config:
             names = ", ".join(str(each["config_name"]) for each in named)
-            raise BadData(f"{folder} has no config '{config}' (it has {names})")
+            raise BadData(f"{folder} has no config '{printable(config)}' (it has {printable(names)})")
         return {}
     rows = entry.get("data_files")
     if not isinstance(rows, list) or not all(
@@ -58,6 +62,9 @@ def files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
     ):
         return {}
     prefix = f"{beside.strip('/')}/" if isinstance(beside := entry.get("data_dir"), str) and beside else ""
+    _check_once(
+        folder / "README.md", "split", [str(each["split"]) for each in rows], "list its files under one path, [a, b]"
+    )
     found: dict[str, list[str]] = {}
     for each in rows:
         paths = each["path"] if isinstance(each["path"], list) else [each["path"]]
@@ -74,6 +81,16 @@ def files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
             )
         found[str(each["split"])] = patterns
     return found
+
+
+def _check_once(card: Path, what: str, names: Sequence[str], fix: str) -> None:
+    """See that a card names each thing once: of two, as datasets reads them, one would be lost.
+
+    Raises:
+        BadData: It names one twice.
+    """
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise BadData(f"{card} names the {what} '{printable(twice):.60}' twice: {fix}")
 
 
 def _is_pattern(path: object) -> bool:
@@ -143,13 +160,28 @@ def _metadata(card: Path) -> dict[str, Any] | None:
     text = read_text(card, "fix it, or copy it again", largest=_LARGEST, error=BadData)
     try:
         block = _YAML.search(text)
-        values = yaml.load(block[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if block else None
+        values = yaml.load(block[1], Loader=_loader()) if block else None
     except (ValueError, TypeError, ArithmeticError, RecursionError, LookupError, yaml.YAMLError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BadData(f"{card} cannot be read as a dataset: {reason}") from error
     if values is not None and not isinstance(values, dict):
         raise BadData(f"{card} cannot be read as a dataset: repo card metadata block should be a dict")
     return values
+
+
+@cache
+def _loader() -> Any:
+    """YAML's safe loader, which takes the last of several values of a key, but refuses that of a key read here."""
+    import yaml
+
+    class Once(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+            if twice := next((key for key in keys if key in _KEYS and keys.count(key) > 1), None):
+                raise yaml.constructor.ConstructorError(problem=f"a table of it has two values of {twice}")
+            return super().construct_mapping(node, deep)
+
+    return Once
 
 
 def _shown(value: object) -> str:

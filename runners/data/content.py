@@ -1,9 +1,10 @@
 """Digests of the content of rows: what was scored, whatever files it was read from.
 
-A value is brought to one form (a number to its shortest text, so that 1, 1.0 and a single-precision 1 are alike), a row
-to the lengths and forms of its values, and rows to BLAKE2b. Where the order of rows does not move a score, each row is
-hashed alone and the hashes are added up, in four lanes of 64 bits: equal for the same rows in any order, and for a row
-that is there twice another than for one that is there once.
+A value is brought to one form (a number to its shortest text, so that 1, 1.0 and a single-precision 1 are alike, and
+4.2 in single and in double precision; numbers that single precision does not tell apart have their text of double
+precision), a row to the lengths and forms of its values, and rows to BLAKE2b. Where the order of rows does not move a
+score, each row is hashed alone and the hashes are added up, in four lanes of 64 bits: equal for the same rows in any
+order, and for a row that is there twice another than for one that is there once.
 """
 
 from __future__ import annotations
@@ -112,15 +113,29 @@ def _forms(column: Any) -> Any:
     if pa.types.is_boolean(kind):
         column = pc.cast(column, pa.int8())
     elif pa.types.is_floating(kind):
-        single = pc.add(pc.cast(column, pa.float32(), safe=False), pa.scalar(0.0, pa.float32()))  # no -0
-        texts = pc.replace_substring_regex(pc.cast(single, pa.large_string()), r"\.0$", "")
-        return pc.cast(texts, pa.large_binary())
+        return pc.cast(_numbers(column), pa.large_binary())
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _lists(column)
     elif not pa.types.is_integer(kind):
         texts = [None if value is None else _as_json(value) for value in column.to_pylist()]
         return pc.cast(pa.array(texts, type=pa.large_string()), pa.large_binary())
     return pc.cast(pc.cast(column, pa.large_string()), pa.large_binary())
+
+
+def _numbers(column: Any) -> Any:
+    """Floating-point numbers as texts, ``large_string``.
+
+    The shortest text of single precision, where the number is the one that single precision holds or the one that the
+    text names; of all others, which it would round to these, the shortest of double precision.
+    """
+    double = pc.add(pc.cast(column, pa.float64()), 0.0)  # no -0
+    single = pc.cast(double, pa.float32(), safe=False)
+    texts = pc.cast(single, pa.large_string())
+    kept = pc.or_(pc.equal(pc.cast(single, pa.float64()), double), pc.equal(pc.cast(texts, pa.float64()), double))
+    kept = pc.or_(kept, pc.is_nan(double))
+    if not pc.all(kept, min_count=0).as_py():
+        texts = pc.if_else(kept, texts, pc.cast(double, pa.large_string()))
+    return pc.replace_substring_regex(texts, r"\.0$", "")
 
 
 def _lists(column: Any) -> Any:

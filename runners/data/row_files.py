@@ -42,6 +42,7 @@ _LONGEST = 64 * MIB  # of a line: a passage is a text that somebody wrote
 _ROWS_A_READ = 10_000
 _BYTES_A_READ = 8 * MIB
 _ROWS_WITH_COLUMNS = 1_000
+_NO_END = "unexpected end of data"  # of csv, about a quote that is not closed
 _SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
 
 
@@ -175,7 +176,10 @@ class RowFile:
                 yield number, dict(zip(heading, row, strict=True))
 
     def _cells(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
-        """Rows of CSV or TSV with the line in which each ends, the heading first."""
+        """Rows of CSV or TSV with the line in which each ends, the heading first.
+
+        A row of TSV is a line, as most that write it have no quotes: a stray one would take in the rows after it.
+        """
         csv.field_size_limit(_LONGEST)
         last = 0
 
@@ -186,10 +190,19 @@ class RowFile:
                 yield line
 
         try:
-            for row in csv.reader(counted(), delimiter="," if self.kind == "csv" else "\t", strict=True):
+            if self.kind == "csv":
+                rows: Iterator[list[str]] = csv.reader(counted(), strict=True)
+            else:
+                rows = map(_cells_of_line, counted())
+            for row in rows:
                 if row:
                     yield last, row
         except csv.Error as error:
+            if self.kind == "tsv" and str(error) == _NO_END:
+                raise BadData(
+                    f"{self.place(last)} has a value that begins with a quote and does not end in this line: {_FIX} (a "
+                    "value with quotes in it stands in quotes, and has each of its own twice)"
+                ) from error
             raise BadData(f"{self.place(last)} is not {self.kind.upper()} ({error}): {_FIX}") from error
 
     @contextmanager
@@ -211,6 +224,18 @@ class RowFile:
             raise BadData(f"{self.place(number)} is not UTF-8 ({error.reason}): {_FIX}") from error
         except (OSError, EOFError, zlib.error) as error:
             raise BadData(f"{self.path} cannot be read ({in_one_line(error)}): copy it again") from error
+
+
+def _cells_of_line(line: str) -> list[str]:
+    """The values of a line of TSV, none of a blank one; the few that csv reads otherwise than they stand by csv.
+
+    Raises:
+        csv.Error: A value begins with a quote that does not end it.
+    """
+    text = line.removesuffix("\n").removesuffix("\r")
+    if '"' in text or "\r" in text:
+        return next(csv.reader([line], delimiter="\t", strict=True), [])
+    return text.split("\t") if text else []
 
 
 def _rows_a_read(metadata: Any) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from flagbench import BadInput
-from flagbench.flags import flag, positive
+from flagbench.flags import flag, positive, real
 
 Method = Literal["rrf", "dbsf", "weights"]
 
@@ -21,7 +21,7 @@ RRF_K = 60
 def weights(text: str) -> tuple[float, ...]:
     """Numbers with commas between them, of which none is negative and whose sum is above 0 and finite."""
     try:
-        values = tuple(float(value) for value in text.split(","))
+        values = tuple(real(value) for value in text.split(","))
     except ValueError:
         values = ()
     if not all(value >= 0 for value in values) or not 0 < sum(values) < math.inf:

@@ -80,7 +80,7 @@ class _Engine:
             revision=revision,
             spec=spec.as_dict(),
             reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
-            evidence=plan.model.evidence,
+            evidence=tuple(map(encodable, plan.model.evidence)),
             environment=describe(plan.devices),
             tasks={},
         )
@@ -189,7 +189,7 @@ class _Engine:
             settings=step.settings,
             digest=step.digest,
             scores=outcome.scores,
-            data=asdict(loaded.data),
+            data=asdict(replace(loaded.data, source=encodable(loaded.data.source))),
             search=outcome.search,
             seconds={"data": load_seconds, **outcome.seconds},
             texts=outcome.texts,
@@ -215,14 +215,14 @@ class _Engine:
             text = f"{type(error).__name__}: {error}"
             path = self._traceback_file(step)
             path.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
-            text = f"{encodable(text).splitlines()[0]} (traceback in {path})"
+            text = f"{text.splitlines()[0]} (traceback in {path})"
         return TaskRecord(
             name=step.task.name,
             kind=step.task.kind,
             status="error",
             settings=step.settings,
             digest=step.digest,
-            error=text,
+            error=encodable(text),
             finished=_now(),
             average=self._plan.recorded_average(step.task.name),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from flagbench import AbsentData, BadData, BadInput, NoHub, first_few
+from flagbench import AbsentData, BadData, BadInput, NoHub, first_few, printable
 from flagbench.files import user_path
 from flagbench.models.device import devices_line
 from flagbench.models.loading.resolve import Model
@@ -141,6 +141,8 @@ def resolve(request: RunRequest) -> Plan:
     device = RequestedDevice(request)
     model, reranker = models_of(request, benchmark, tasks, device)
     device.check_runs(filter(None, (model, reranker)))
+    for each in filter(None, (model, reranker)):
+        _check_name(each, candidates=reranker is not None)
     name, name_revision = joint_name(model.spec, reranker.spec if reranker else None)
     store = RunStore(_output(request), name, name_revision)
     _check_folder("--output", store.run_file.parent)
@@ -283,6 +285,24 @@ def without_data(faults: Sequence[_Fault], tasks: int) -> str:
 
 def _names(tasks: Iterable[Task]) -> str:
     return first_few(task.name for task in tasks)
+
+
+def _check_name(model: Model, *, candidates: bool) -> None:
+    """Refuse a model whose name, which may be that of a folder or a file, cannot be that of results.
+
+    Args:
+        model: It.
+        candidates: Whether it is a run file whose passages are re-ranked.
+    """
+    name = model.spec.name
+    if not name.isprintable():
+        what = "file" if isinstance(model, RankedModel) else "folder"
+        flag = "--name" if what == "folder" else "" if candidates else "--model-name"
+        said = (
+            f"'{printable(name):.80}' cannot be the name of a model, which is that of its results: it has line breaks, "
+            f"control characters or half a character; rename the {what}"
+        )
+        raise BadInput(said + (f", or give a name with {flag}" if flag else ""))
 
 
 def _check_folder(flag: str, folder: Path) -> None:

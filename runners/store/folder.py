@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,20 @@ def _is_space(folder: Path) -> bool:
 
 def files(folder: Path, *suffixes: str) -> list[tuple[Path, os.stat_result]]:
     """Regular files of a space, by name; those that vanish meanwhile are left out."""
-    found = []
+    return [(path, state) for path, state in _named(folder, *suffixes) if stat.S_ISREG(state.st_mode)]
+
+
+def strange(folder: Path, *suffixes: str) -> list[Path]:
+    """What has the name of a file of a space and is none: links, which may lead anywhere, pipes, folders."""
+    return [path for path, state in _named(folder, *suffixes) if not stat.S_ISREG(state.st_mode)]
+
+
+def _named(folder: Path, *suffixes: str) -> Iterator[tuple[Path, os.stat_result]]:
     with suppress(FileNotFoundError):
         for path in sorted(folder.iterdir()):
             with suppress(FileNotFoundError):
-                if path.suffix in suffixes and stat.S_ISREG((state := path.stat()).st_mode):
-                    found.append((path, state))
-    return found
+                if path.suffix in suffixes:
+                    yield path, path.lstat()
 
 
 def removed(path: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput
-from flagbench.runners.store.folder import drop_if_empty, files, folders, read_identity, removed
+from flagbench.runners.store.folder import drop_if_empty, files, folders, read_identity, removed, strange
 from flagbench.runners.store.shard_repair import cut, examine, rewrite
 from flagbench.runners.store.shards import PARTIAL, SUFFIX, Reader
 
@@ -65,6 +65,7 @@ class Verified:
         damaged: What is damaged.
         torn: Unfinished records that were removed: a process was killed while it wrote.
         unread: Shards that were not read to their end, and may still be written: nothing is known of what is there.
+        strange: What has a shard's name and is no regular file; the store neither reads nor changes it.
     """
 
     records: int
@@ -72,6 +73,7 @@ class Verified:
     damaged: tuple[Damage, ...]
     torn: int
     unread: tuple[Path, ...] = ()
+    strange: tuple[Path, ...] = ()
 
 
 def inventory(root: Path) -> list[SpaceInfo]:
@@ -123,7 +125,9 @@ def verify(root: Path) -> Verified:
     records = size = torn = 0
     damaged: list[Damage] = []
     unread: list[Path] = []
+    odd: list[Path] = []
     for folder in _spaces(root):
+        odd += strange(folder, SUFFIX)
         for path, status in files(folder, SUFFIX, PARTIAL):
             settled = time.time() - status.st_mtime > _SETTLED_SECONDS
             if path.suffix == PARTIAL:
@@ -153,7 +157,7 @@ def verify(root: Path) -> Verified:
                     torn += 1
             damaged += [Damage(path, offset, rows, fixed) for offset, rows in sorted(losses)]
         drop_if_empty(folder)
-    return Verified(records, size, tuple(damaged), torn, tuple(unread))
+    return Verified(records, size, tuple(damaged), torn, tuple(unread), tuple(odd))
 
 
 def _spaces(root: Path) -> list[Path]:

@@ -34,6 +34,11 @@ _RUN_SETTINGS = "run_settings.jsonl"
 _ROUNDED = 1e-6
 """mteb writes scores with six decimals."""
 _NO_TASK = "not of mteb"
+_OTHER_DATA = {
+    DataState.DIFFERS: f"what is {DataState.DIFFERS.words}",
+    DataState.OWN: f"{DataState.OWN.words} of this name",
+}
+"""Data under a task's name that is certainly not the task's."""
 
 # Published settings of a model: nothing that could name a place on a disk.
 _OF_ALL = ("query_max_length", "passage_max_length", "lowercase", "dtype", "attention")
@@ -144,8 +149,8 @@ def _sort(run: Run) -> tuple[dict[str, str], list[Entry], list[str]]:
             left_out[name] = _NO_TASK
         elif record.status != "success":
             left_out[name] = "failed" if record.status == "error" else "ran over a part of the data"
-        elif not record.data or DataState.of(record.data) is DataState.DIFFERS:
-            left_out[name] = f"ran over what is {DataState.DIFFERS.words}"
+        elif (state := DataState.of(record.data) if record.data else DataState.DIFFERS) in _OTHER_DATA:
+            left_out[name] = f"ran over {_OTHER_DATA[state]}"
         else:
             try:
                 entries.append(Entry(record, _read(run, record)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,7 +17,7 @@ from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
 from flagbench.suites.own.layouts import IMAGES, DataSet, find, refuse
 from flagbench.suites.own.options import OwnOptions
-from flagbench.suites.own.task_file import NAME
+from flagbench.suites.own.task_file import NAME, read_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,8 +98,9 @@ class _Own(ThroughMteb):
         return Listing(["task", "type", "splits", "main score"], rows)
 
     def settings(self, task: Task) -> Mapping[str, Any]:
-        """See Benchmark: the folder's place is none of them. What its task.toml says is part of its content."""
-        return asdict(replace(task, dataset=task.name))
+        """See Benchmark: the folder's place is none of them, and what only its task.toml says is one."""
+        options = read_task_file(Path(task.dataset)).options(task.kind)
+        return {**super().settings(replace(task, dataset=task.name)), **({"options": options} if options else {})}
 
     def source(self, task: Task, snapshots: Snapshots) -> Source:
         """See Benchmark."""
@@ -274,13 +275,17 @@ def _metric(data: DataSet) -> str:
         BadData: There is none for its type.
     """
     known = _METRICS.get(data.kind, ())
+    where = data.folder / NAME
     if known:
         if data.said.metric in known:
             return data.said.metric
-        raise BadData(f"{data.folder}: {data.kind} has no metric '{data.said.metric:.60}'; it has {', '.join(known)}")
-    metric = Metric.parse(data.said.metric)
+        raise BadData(f"{where}: {data.kind} has no metric '{data.said.metric:.60}'; it has {', '.join(known)}")
+    try:
+        metric = Metric.parse(data.said.metric)
+    except BadInput as error:
+        raise BadData(f"{where}: {error}") from error
     if metric.cutoff not in _CUTOFFS:
-        raise BadData(f"{data.folder}: {metric.title} is not computed; cutoffs are {', '.join(map(str, _CUTOFFS))}")
+        raise BadData(f"{where}: {metric.title} is not computed; cutoffs are {', '.join(map(str, _CUTOFFS))}")
     return metric.name
 
 

@@ -81,11 +81,12 @@ def _corpus(
     columns = data.columns["corpus"]
     for file, number, row in rows_of(data, "corpus", split):
         id_ = new_id(data, file, number, row, "corpus", passages, report)
+        if id_ is not None:  # also of a passage that is left out: a label of it is no fault of its own
+            passages[id_] = None
         title = text_of(file, number, row, columns["title"], report, empty=True) if "title" in columns else ""
         content = contents.read(file, number, row, "corpus", "text", report, titled=bool(title))
         if id_ is None or content is None or title is None:
             continue
-        passages[id_] = None
         yield id_, title, *content
     if not passages:
         report.whole(f"{data.folder}: the corpus has no passages: {FIX}")
@@ -97,9 +98,10 @@ def _queries(
     """Id, text and image of each query; its id is added to the queries."""
     for file, number, row in rows_of(data, "queries", split):
         id_ = new_id(data, file, number, row, "queries", queries, report)
+        if id_ is not None:
+            queries[id_] = None
         content = contents.read(file, number, row, "queries", "text", report)
         if id_ is not None and content is not None:
-            queries[id_] = None
             yield id_, *content
 
 
@@ -135,8 +137,11 @@ def _candidates(
 ) -> dict[str, list[str]]:
     columns = data.columns["candidates"]
     found: dict[str, list[str]] = {}
+    named: set[str] = set()  # also by rows that are left out
     for file, number, row in rows_of(data, "candidates", split):
         query = id_of(file, number, row, columns["query-id"], report)
+        if query is not None:
+            named.add(query)
         listed = row.get(columns["corpus-ids"])
         if not isinstance(listed, list) or not listed:
             report(f"{file.place(number)} has no list of passages in column {columns['corpus-ids']}: {FIX}")
@@ -156,7 +161,7 @@ def _candidates(
             report(f"{file.place(number)} has the candidate '{absent[0]:.80}', which is not in the corpus: {FIX}")
         else:
             found[query] = ids
-    if lacking := [query for query in queries if query not in found]:
+    if lacking := [query for query in queries if query not in named]:
         report(f"{data.folder}: query '{lacking[0]:.80}' of {split} has no candidates: {FIX}")
     return found
 

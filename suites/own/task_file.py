@@ -8,16 +8,24 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from flagbench import BadData, in_one_line
 from flagbench.files import read_text
+from flagbench.results.kinds import RANKED
 from flagbench.results.shapes import CLOSED, Text, check_shape
 
 NAME = "task.toml"
 KINDS = ("Retrieval", "Reranking", "STS", "PairClassification", "Classification", "Clustering")
+
+_OPTIONS: Mapping[str, frozenset[str]] = {
+    "language": frozenset(RANKED),
+    "samples_per_label": frozenset({"Classification"}),
+}
+"""What moves the score of tasks of these types and is found in neither their rows, their splits, their metric nor the
+instructions that their texts get."""
 
 
 def _like(pattern: str, words: str) -> AfterValidator:
@@ -59,6 +67,15 @@ class TaskFile:
     instruction: Text = ""
     samples_per_label: Annotated[int, Field(ge=1, le=100_000)] = 8
     columns: Mapping[str, Text] = field(default_factory=dict)
+
+    def options(self, kind: str) -> dict[str, Any]:
+        """What moves the score of a task and is seen in nothing else of it, where it is not the default.
+
+        Args:
+            kind: MTEB's type of the task.
+        """
+        said = {name: getattr(self, name) for name, kinds in _OPTIONS.items() if kind in kinds}
+        return {name: value for name, value in said.items() if value != getattr(TaskFile(), name)}
 
 
 def read_task_file(folder: Path) -> TaskFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -280,3 +281,59 @@ def test_scifact_is_re_ranked_alike_from_a_trec_run(shared_data: Path, tmp_path:
     first, second = (each["test"]["default"]["ndcg_at_10"] for each in values(tmp_path / "both", "SciFact"))
     assert len(first) == 300
     assert max(abs(first[query] - second[query]) for query in first) == 0
+
+
+_NO_UTF_8 = os.fsdecode(b"caf\xe9")
+"""As Python gives the name of a file, or an argument, in Latin-1."""
+
+
+@pytest.mark.parametrize("name", [_NO_UTF_8, "a\nflagbench: all good", "a\x1b[2J"], ids=["latin", "break", "escape"])
+def test_a_run_file_whose_name_is_none_of_a_model_is_refused(name: str, own: Path, tmp_path: Path) -> None:
+    """Before anything is written; under a name of its own it is scored, and no line begins with what its name says."""
+    path = trec(tmp_path / f"{name}.trec", RUN)
+    output = tmp_path / "out"
+    own_data = ("--data-set", own, "--output", output)
+    scored = one_line(here("score", "own", path, *own_data))
+    candidates = one_line(here("evaluate", RERANKER, "--candidates", path, "--benchmark", "own", *own_data))
+    for said in (scored, candidates):
+        assert said.isprintable()
+        assert "cannot be the name of a model" in said
+    assert "rename the file, or give a name with --model-name" in scored
+    assert candidates.endswith("; rename the file")
+    assert not output.exists()
+    if name == _NO_UTF_8:
+        return
+    printed = done("score", "own", path, "--data-set", own, "--output", output, "--model-name", "team/run")
+    assert "flagbench: all good" not in [line[:19] for line in printed.splitlines()]
+    assert [each.name for each in output.iterdir()] == ["team__run"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "flagbench/random", "--query-instruction", _NO_UTF_8],
+        ["evaluate", "flagbench/random", "--passage-instruction", _NO_UTF_8],
+        ["evaluate", f"./{_NO_UTF_8}"],
+        ["evaluate", "flagbench/random", "--tasks", f"fruits,{_NO_UTF_8}"],
+        ["validate", "flagbench/random", "--revision", _NO_UTF_8],
+    ],
+    ids=["query", "passage", "model", "tasks", "revision"],
+)
+def test_an_argument_that_is_no_utf_8_is_refused_by_its_flag(arguments: list[str], own: Path, tmp_path: Path) -> None:
+    more = ["--output", tmp_path / "out"] if arguments[0] == "evaluate" else []
+    said = one_line(here(*arguments, "--benchmark", "own", "--data-set", own, *more))
+    assert "'caf\N{REPLACEMENT CHARACTER}'" in said or "./caf\N{REPLACEMENT CHARACTER}" in said
+    assert "is not UTF-8: write it so" in said
+    assert arguments[-2] in said or "argument MODEL" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_may_have_names_that_are_no_utf_8(own: Path, tmp_path: Path) -> None:
+    """Of data, of results and of a cache: what records say of them is printable."""
+    (own / "task.toml").write_text('name = "fruits"\n', encoding="utf-8")
+    folder = own.rename(tmp_path / _NO_UTF_8)
+    output, store = tmp_path / f"out-{_NO_UTF_8}", tmp_path / f"store-{_NO_UTF_8}"
+    done("evaluate", BM25, "--benchmark", "own", "--data-set", folder, "--output", output, "--store", store)
+    assert record(output, "flagbench__bm25")["tasks"]["fruits"]["status"] == "success"
+    (folder / "qrels" / "test.tsv").rename(folder / "qrels" / f"{_NO_UTF_8}.tsv")
+    assert "is not UTF-8" in one_line(here("evaluate", BM25, "--benchmark", "own", "--data-set", folder))

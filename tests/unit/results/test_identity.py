@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flagbench import BadInput
 from flagbench.models.adapters import ADAPTERS
 from flagbench.models.contract import Role
 from flagbench.models.loading.overrides import Overrides, override
@@ -164,3 +165,13 @@ def test_each_adapter_of_then_keeps_its_id_and_its_place(adapter: str, then: str
         "n": 1,
     }
     assert today(former(settings) or {}) == settings
+
+
+def test_settings_that_are_no_utf_8_are_refused_by_the_text_around() -> None:
+    """A name of a file, as Python reads one from a disk whose names are of another encoding."""
+    with pytest.raises(BadInput) as refused:
+        settings_digest({"model": {"name": "local/caf\udce9"}, "long": "x" * 100})
+    said = str(refused.value)
+    assert "local/caf\N{REPLACEMENT CHARACTER}" in said
+    assert said.isprintable()
+    assert len(said) < 250

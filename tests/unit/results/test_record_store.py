@@ -185,6 +185,25 @@ def test_the_folder_is_named_as_mteb_names_it(tmp_path: Path) -> None:
     assert RunStore(tmp_path, "org/a model", "v1").folder == tmp_path / "org__a_model" / "v1"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("a/b c", "a/b_c"), ("a/b__c", "a__b/c"), ("a b/c__d", "a_b__c/d"), ("org/m+n o", "org/m+n_o")]
+)
+def test_two_models_whose_folders_have_one_name_are_told_apart(one: str, other: str, tmp_path: Path) -> None:
+    """The name is mteb's, which joins them; the second is refused, and finds itself again elsewhere."""
+    first, second = (RunStore(tmp_path, name, "r") for name in (one, other))
+    assert first.folder == second.folder
+    first.prepare()
+    write_atomic(first.run_file, replace(_run(), model=one, revision="r").to_json())
+    assert RunStore(tmp_path, one, "r").read() is not None
+    with pytest.raises(BadInput) as refused:
+        second.read()
+    assert str(refused.value) == (
+        f"{second.run_file} is of the model '{one}', and '{other}' has the same folder: choose another --output, or "
+        "another name"
+    )
+    assert RunStore(tmp_path / "other", other, "r").read() is None
+
+
 def test_nothing_was_run_yet(store: RunStore) -> None:
     assert store.read() is None
     assert _files(store) == set()

@@ -21,11 +21,12 @@ DAMAGE = Damage(Path("a.shard"), 0, 2, fixed=True)
     [
         ({}, 0),
         ({"unread": (Path("b.shard"),)}, 2),
+        ({"strange": (Path("c.shard"),)}, 2),
         ({"damaged": (DAMAGE,)}, 1),
         ({"damaged": (replace(DAMAGE, fixed=False),)}, 1),
         ({"damaged": (DAMAGE,), "unread": (Path("b.shard"),)}, 1),
     ],
-    ids=["well", "unread", "fixed", "not fixed", "both"],
+    ids=["well", "unread", "no file", "fixed", "not fixed", "both"],
 )
 def test_the_code_says_what_was_found(
     found: dict[str, Any],

@@ -37,7 +37,7 @@ def _raising(error: BaseException) -> Callable[[argparse.Namespace], int]:
         (
             KeyboardInterrupt(),
             130,
-            "flagbench: interrupted; what is done is kept, the same command goes on from there",
+            "flagbench: interrupted; finished tasks and cached vectors are kept, the same command goes on from there",
         ),
         (SystemExit(3), 3, ""),
         (SystemExit(), 0, ""),

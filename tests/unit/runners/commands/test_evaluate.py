@@ -174,7 +174,7 @@ def test_last_words_come_on_a_line_of_their_own_after_the_bars_or_without_them(
     evaluate._last_words(bars, None)  # type: ignore[arg-type]
     assert (bars.begun, bars.closed) == (True, not hangs)
     bars.go_on.set()
-    line = "flagbench: interrupted; what is done is kept, the same command goes on from there"
+    line = "flagbench: interrupted; finished tasks and cached vectors are kept, the same command goes on from there"
     assert capsys.readouterr() == ("", f"\r{line}\n")
 
 

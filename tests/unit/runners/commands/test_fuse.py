@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,9 +78,12 @@ def test_a_fusion_as_it_is_asked_for(requested: Any, runs: list[Path]) -> None:
 def test_runs_that_are_no_two_of_the_benchmark(requested: Any, runs: list[Path], tmp_path: Path) -> None:
     other = [write_run(tmp_path / name, f"org/{name}", made_task(), benchmark="own") for name in ("c", "d")]
     (tmp_path / "link").symlink_to(runs[0])
+    done = write_run(tmp_path / "done", "org/done", made_task("A", finished="2026-01-01T00:00:00+00:00"))
+    shutil.copytree(tmp_path / "done", tmp_path / "copy")
     for arguments, said in (
         (runs[:1], "one run is nothing to fuse: name two or more"),
         ([*runs, tmp_path / "link"], f"{tmp_path / 'link'} is named twice: name different runs"),
+        ([done, tmp_path / "copy"], f"{tmp_path / 'copy'}/org__done/v1 is a copy of {done}, which would count twice"),
         (other, f"{other[0]} is of --benchmark own: name it, with the data's flags"),
         ([runs[0], other[0]], f"{other[0]} has no CovidRetrieval, EcomRetrieval: choose tasks that all runs have"),
         ([*runs, "--by", "weights", "--weights", "1"], "--by weights needs a weight for each of the 2 runs"),

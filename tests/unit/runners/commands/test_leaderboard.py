@@ -380,3 +380,12 @@ def test_the_name_of_this_machine_and_the_one_that_is_listened_on_are_answered_t
         assert answer(made, "/version", host="other.example")[1] == "this server answers to its own address alone\n"
         response, text = answer(made, method="POST")
         assert (response.status, text) == (405, "only GET\n")
+
+
+def test_a_model_whose_organisation_is_hidden_is_on_the_board(tmp_path: Path) -> None:
+    """Other hidden folders, such as what a run has not finished, are none of results."""
+    page_run(tmp_path / "runs", ".nightly/checkpoint-5", page_task("A", 0.9))
+    page_run(tmp_path / "runs" / ".old", "org/old", page_task("A", 0.5))
+    page_run(tmp_path / "runs" / ".results.a__b.unfinished", "org/half", page_task("A", 0.5))
+    found = Leaderboard(tmp_path / "runs", "en", lambda runs: _KNOWN).files()
+    assert [file.relative_to(tmp_path / "runs").parts[0] for file in found] == [".nightly__checkpoint-5"]

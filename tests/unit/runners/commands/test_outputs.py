@@ -112,8 +112,11 @@ def test_a_stream_that_failed_is_left_alone_and_one_with_its_own_way_keeps_it() 
 def test_a_process_without_an_output_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     with streams() as out:
-        print("nothing")
-    assert out.fault is None
+        out.flush()
+        assert out.fault is None
+        print("lost")
+    assert out.fault is not None
+    assert out.fault.errno == errno.EBADF
 
 
 def test_files_beside_a_verdict_are_each_written_and_keep_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,7 @@ def test_what_was_not_read_to_its_end_may_still_be_written(console: Console) -> 
     show_verified(Path("/s"), Verified(records=0, bytes=0, damaged=(), torn=0, unread=unread), console)
     damage = Damage(unread[0], 64, 3, fixed=True)
     show_verified(Path("/s"), Verified(records=0, bytes=1, damaged=(damage,), torn=0, unread=unread[:1]), console)
+    show_verified(Path("/s"), Verified(records=1, bytes=1, damaged=(), torn=0, strange=unread[:1]), console)
     line = "was not read to its end: it may still be written; verify again in a minute"
     assert said(console) == [
         f"/s/0.shard {line}",
@@ -73,6 +74,8 @@ def test_what_was_not_read_to_its_end_may_still_be_written(console: Console) -> 
         "/s/0.shard is damaged at byte 64: 3 texts lost, fixed",
         f"/s/0.shard {line}",
         "0 records good, 1 byte read, 1 damaged place, 1 file not read to the end: /s",
+        "/s/0.shard is a link, a pipe or a folder, which nothing is read from: remove it",
+        "1 record good, 1 byte read, no damage, 1 that is no file: /s",
     ]
 
 

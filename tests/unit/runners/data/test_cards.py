@@ -101,3 +101,46 @@ def test_every_split_of_a_card_with_its_files(tmp_path: Path) -> None:
         ("en", "7", [tmp_path / "b.jsonl", tmp_path / "b2.jsonl"]),
         ("en", "dev", [tmp_path / "a.jsonl"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            "  - {split: test, path: a}\n  - {split: test, path: b}\n",
+            "names the split 'test' twice: list its files",
+        ),
+        ("  - {split: 7, path: a}\n  - {split: '7', path: b}\n", "names the split '7' twice"),
+        ("  - {split: a, path: a}\n- {config_name: default}\n", "names the config 'default' twice: give one of them"),
+        ("  - {split: a, path: a, path: b}\n", "a table of it has two values of path"),
+        ("  - {split: a, path: a}\n  data_files: b\n", "a table of it has two values of data_files"),
+        ("  - {split: a, path: a}\nconfigs: []\n", "a table of it has two values of configs"),
+    ],
+)
+def test_what_a_card_names_twice_is_refused_and_not_lost(tmp_path: Path, config: str, said: str) -> None:
+    """datasets takes the last or refuses; either way half of the rows would be gone."""
+    folder = _card(tmp_path, "- config_name: default\n  data_files:\n" + config)
+    for read in (lambda: cards.files(folder, None), lambda: list(cards.each_split(folder))):
+        with pytest.raises(BadData, match=f"^{folder}/README.md ") as refused:
+            read()
+        assert said in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_keys_that_are_not_read_may_be_there_twice(tmp_path: Path) -> None:
+    text = "---\nlicense: mit\nlicense: apache-2.0\nconfigs:\n" + _DEFAULT + "---\n"
+    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+    assert cards.files(tmp_path, None) == {"test": ["data/test-*.jsonl"]}
+
+
+@pytest.mark.parametrize("name", ["5", "2024-01-01", "1e3", "007", "true", "2.5"])
+def test_a_config_whose_name_yaml_takes_for_something_else_is_found_by_the_name_it_is_listed_with(
+    tmp_path: Path, name: str
+) -> None:
+    folder = _card(tmp_path, f"- config_name: {name}\n  data_files:\n  - split: test\n    path: a.jsonl\n")
+    (tmp_path / "a.jsonl").write_text("", encoding="utf-8")
+    ((config, split, files),) = cards.each_split(folder)
+    assert (split, files) == ("test", [tmp_path / "a.jsonl"])
+    assert cards.files(folder, config) == {"test": ["a.jsonl"]}
+    with pytest.raises(BadData, match=rf"has no config 'other' \(it has {config}\)"):
+        cards.files(folder, "other")

@@ -6,10 +6,11 @@ import hashlib
 import itertools
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -159,6 +160,47 @@ def test_numbers_have_one_form(values: list[Any]) -> None:
     as_whole = of_columns({"label": [1, 0, 1]}, ordered=True)
     assert of_columns({"label": values}, ordered=True) == as_whole
     assert of_tables([pa.table({"label": pa.array(values).dictionary_encode()})], ["label"], ordered=True) == as_whole
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda place: 1.7e9 + place,
+        lambda place: 0.5 + place * 1e-9,
+        lambda place: 4 + place * 1e-7,
+        lambda place: 1e-50 * place,
+        lambda place: 1e300 * (place + 1),
+        lambda place: 2.0**24 + place,
+        lambda place: -1 / (place + 1e8),
+    ],
+    ids=["times", "halves", "ratings", "tiny", "huge", "whole", "negative"],
+)
+def test_numbers_that_single_precision_does_not_tell_apart_are_others(number: Callable[[int], float]) -> None:
+    """Scores in another order are other data, by themselves and in lists."""
+    texts = [f"text {place}" for place in range(30)]
+    for wrapped in (lambda each: each, lambda each: [each]):
+        found = {
+            of_columns({"text": texts, "score": [wrapped(number(place * step % 30)) for place in range(30)]}).digest
+            for step in (1, 7, 11)
+        }
+        assert len(found) == 3
+
+
+def test_numbers_that_single_precision_tells_apart_have_the_digest_that_they_had() -> None:
+    """Its shortest text, here by NumPy, whether they are read in single or double precision or as that text."""
+    single = np.array([0.1, 4.2, 1 / 3, 3.6666667, 1e-4, 123456.7, -2.75, 1e5 / 3], dtype=np.float32)
+    texts = [np.format_float_positional(each, unique=True, trim="-") for each in single]
+    expected = of_columns({"score": texts}, ordered=True)
+    for numbers in (single, single.astype(np.float64), np.array(texts, dtype=np.float64)):
+        assert of_tables([pa.table({"score": numbers})], ["score"], ordered=True) == expected
+    odd = pa.array([None, float("inf"), float("-inf"), float("nan"), -0.0], pa.float32())
+    kept = of_columns({"score": [None, "inf", "-inf", "nan", "0"]}, ordered=True)
+    for kind in (pa.float32(), pa.float64()):
+        assert of_tables([pa.table({"score": odd.cast(kind)})], ["score"], ordered=True) == kept
+
+
+def test_a_number_of_double_precision_is_a_whole_number_where_it_is_one() -> None:
+    assert of_columns({"n": [1700000001.0, 16777217.0]}) == of_columns({"n": [1700000001, 16777217]})
 
 
 def test_labels_are_three_columns() -> None:

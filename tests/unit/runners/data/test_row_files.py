@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,45 @@ def test_a_faulty_file_is_named_with_its_line(tmp_path: Path, name: str, content
         list(bad.rows())
     assert str(caught.value).startswith(f"{bad.path}{said}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ('q0\t"a\nq1\tb"\nq2\tc\n', 2),  # one row of two values for csv
+        ('q0\ta\n"q1\tb\nq2"\tc\n', 3),
+        ('q0\ta\nq1\t"b\n', 3),
+        ('q0\ta\nq1\t"b', 3),
+        ('q0\t"""a\nb"\n', 2),
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_quote_in_tsv_takes_in_no_other_row(tmp_path: Path, rows: str, line: int, compressed: bool) -> None:
+    content = f"id\ttext\n{rows}"
+    bad = (
+        file(tmp_path / "a.tsv.gz", gzip.compress(content.encode()))
+        if compressed
+        else file(tmp_path / "a.tsv", content)
+    )
+    for read in (lambda: list(bad.rows()), bad.count):
+        with pytest.raises(BadData) as caught:
+            read()
+        said = (
+            f"{bad.path}, line {line} has a value that begins with a quote and does not end in this line: fix the data"
+        )
+        assert str(caught.value).startswith(said)
+
+
+def test_a_line_of_tsv_is_a_row_as_csv_reads_it(tmp_path: Path) -> None:
+    """Every line alone; quotes within one, ends of lines of Windows and blank lines too."""
+    lines = ['"a\tb"\tc', 'a "quoted" word\tx"', '"one ""two"""\t', "\t", "a,b\t'c'", "", "文\t ", '""\t"d"']
+    wanted = [row for row in csv.reader(lines, delimiter="\t", strict=True) if row]
+    for end in ("\n", "\r\n"):
+        found = list(file(tmp_path / "a.tsv", end.join(["id\ttext", *lines, ""])).rows())
+        assert [list(row.values()) for _, row in found] == wanted
+        assert [number for number, _ in found] == [2, 3, 4, 5, 6, 8, 9]
+    with pytest.raises(BadData, match=r"a\.tsv, line 2 is not TSV \("):
+        list(file(tmp_path / "a.tsv", "id\ttext\na\rb\tc\n").rows())
 
 
 def test_a_line_has_a_length_and_columns_of_parquet_one_name_each(

@@ -122,6 +122,6 @@ def test_flags_of_another_method_are_refused() -> None:
         with pytest.raises(BadInput, match=line):
             options.check(2)
     assert weights("0.7,0.3") == (0.7, 0.3)
-    for text in ("", "a", "1,-1", "nan,1", "0,0", "inf", "1e308,1e308"):
+    for text in ("", "a", "1,-1", "nan,1", "0,0", "inf", "1e308,1e308", "1_0,1"):
         with pytest.raises(argparse.ArgumentTypeError, match="expected a weight of 0 or more"):
             weights(text)

@@ -236,3 +236,28 @@ def test_a_shard_is_settled_after_a_minute(opened: Callable[..., Store]) -> None
     assert (verify(store.root).torn, verify(store.root).unread) == (0, (path,))
     age(path, seconds=80)
     assert (verify(store.root).torn, verify(store.root).records) == (1, 1)
+
+
+def test_what_has_the_name_of_a_shard_and_is_none_is_said_and_left_alone(
+    opened: Callable[..., Store], tmp_path: Path
+) -> None:
+    """A pipe would be waited for, and what a link leads to is no part of the store."""
+    store = opened()
+    put(store.space(IDENTITY), 1, 2)
+    (shard,) = shards_of(store)
+    store.close()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"not of the store")
+    os.mkfifo(shard.with_name("a.shard"))
+    shard.with_name("b.shard").symlink_to(elsewhere)
+    shard.with_name("c.shard").mkdir()
+    shard.with_name("d.shard").symlink_to("nowhere")
+    age(shard, seconds=600)
+    found = verify(store.root)
+    assert [path.name for path in found.strange] == ["a.shard", "b.shard", "c.shard", "d.shard"]
+    assert (found.records > 0, found.damaged, found.unread) == (True, (), ())
+    assert elsewhere.read_bytes() == b"not of the store"
+    assert [info.shards for info in inventory(store.root)] == [1]
+    assert got(opened().space(IDENTITY), [1, 2]) == {1, 2}
+    clear(store.root)
+    assert elsewhere.exists()

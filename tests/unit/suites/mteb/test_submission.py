@@ -177,6 +177,7 @@ def test_tasks_of_other_benchmarks(made: Callable[..., Path]) -> None:
         ({"status": "partial"}, "1 task ran over a part of the data: BQ"),
         ({"data": {"status": "differs"}}, "1 task ran over what is not the official data: BQ"),
         ({"data": {}}, "1 task ran over what is not the official data: BQ"),
+        ({"data": {"status": "own"}}, "1 task ran over own data of this name: BQ"),
     ],
 )
 def test_unfit_tasks_are_left_out_and_said(made: Callable[..., Path], fields: dict[str, Any], said: str) -> None:
@@ -199,6 +200,16 @@ def test_rows_that_nothing_is_published_of_are_taken_and_said(made: Callable[...
     found = checked(made("STSB", task_record("BQ", data={"status": "unknown"})))
     assert [entry.name for entry in found.entries] == ["STSB", "BQ"]
     assert found.unsure == {DataState.UNKNOWN: ["BQ"]}
+
+
+def test_no_state_of_data_is_forgotten(made: Callable[..., Path]) -> None:
+    """What is certainly other data stays out; what may be the official data goes in, and is said to be unsure."""
+    for state in DataState:
+        found = checked(made("STSB", task_record("BQ", data={"status": str(state)})))
+        there = state in {DataState.OFFICIAL, DataState.COUNTS_AGREE, DataState.UNKNOWN}
+        assert [entry.name for entry in found.entries] == ["STSB", *["BQ"] * there]
+        assert ("BQ" in found.left_out) is not there
+        assert found.unsure == ({state: ["BQ"]} if there and state is not DataState.OFFICIAL else {})
 
 
 def test_tasks_that_mteb_lacks_are_left_out(made: Callable[..., Path]) -> None:

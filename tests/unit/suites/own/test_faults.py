@@ -18,7 +18,9 @@ from tests.unit.suites.own.folders import (
     LABELLED,
     PAIRS,
     QRELS,
+    QUERIES,
     SOUND,
+    candidates,
     labelled,
     pairs,
     retrieval,
@@ -170,3 +172,17 @@ def test_an_instruction_goes_before_queries_where_there_are_any_and_before_all_t
         for task in OWN.select(request)
     }
     assert found == {"search": ["search: ", "", ""], "likeness": ["likeness: "] * 3}
+
+
+def test_a_row_that_is_left_out_has_one_fault_and_what_names_it_none(tmp_path: Path) -> None:
+    """Its id is known: labels and candidates of it are not said to be of something that is not there."""
+    candidates(tmp_path)
+    write("corpus.jsonl", [{**CORPUS[0], "text": ""}, *CORPUS[1:]])(tmp_path)
+    write("queries.jsonl", [{**QUERIES[0], "text": None}, *QUERIES[1:]])(tmp_path)
+    rows = [{"query-id": "q1", "corpus-ids": ["d1", "d9"]}, {"query-id": "q2", "corpus-ids": ["d1", "d2"]}]
+    write("top_ranked.jsonl", rows)(tmp_path)
+    assert [fault.split(", ", 1)[1] for fault in faults(tmp_path)] == [
+        "line 1 has an empty text instead of a text in column text: fix the data",
+        "line 1 has nothing instead of a text in column text: fix the data",
+        "line 1 has the candidate 'd9', which is not in the corpus: fix the data",
+    ]

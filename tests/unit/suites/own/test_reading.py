@@ -156,9 +156,11 @@ def test_the_main_score_of_a_type_is_mtebs_unless_a_task_file_names_another(
     write("task.toml", f'metric = "{said}"\n')(tmp_path)
     (task,) = OWN.select(request(tmp_path))
     assert (task.main_score, task.dataset, task.revision) == (metric, str(tmp_path), "own")
-    for wrong in ("ndcg@7", "ndcg_at_10" if make in (pairs, labelled) else "accuracy"):
+    for wrong in ("ndcg@7", "ndcg_at_10" if make in (pairs, labelled) else "accuracy", "x"):
         write("task.toml", f'metric = "{wrong}"\n')(tmp_path)
-        with pytest.raises(BadInput, match=r"has no metric|is not computed; cutoffs are 1, 3, 5|is not a metric"):
+        with pytest.raises(
+            BadInput, match=r"task\.toml: .*(has no metric|is not computed; cutoffs are 1, 3, 5|is not a metric)"
+        ):
             OWN.select(request(tmp_path))
 
 
