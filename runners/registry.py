@@ -31,6 +31,7 @@ OWN: Mapping[str, str] = {
     "air-bench": "flagbench.airbench.benchmark:AIR_BENCH",
     "mlvu": "flagbench.mlvu.benchmark:MLVU",
     "own": "flagbench.suites.own.benchmark:OWN",
+    "composed": "flagbench.suites.composed.benchmark:COMPOSED",
 }
 
 _WITH_NAMES = ("mteb",)

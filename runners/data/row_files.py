@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -39,6 +40,8 @@ ENDINGS: Mapping[str, Kind] = {
 _FIX = "fix the data"
 _LONGEST = 64 * MIB  # of a line: a passage is a text that somebody wrote
 _ROWS_A_READ = 10_000
+_BYTES_A_READ = 64 * MIB
+_ROWS_WITH_COLUMNS = 1_000
 _SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
 
 
@@ -73,7 +76,7 @@ class RowFile:
         return cls(path, kind, _SHARD.sub("", name.stem), compressed, numbers)
 
     def columns(self) -> list[str]:
-        """The names of its columns, of JSON those of its first row; none of ``words``, and of a file without rows.
+        """The names of its columns, of JSON those of its first thousand rows; none of ``words``, or without rows.
 
         Raises:
             BadData: It cannot be read.
@@ -90,7 +93,9 @@ class RowFile:
                     f"{self.kind.upper()} has {'commas' if self.kind == 'csv' else 'tabs'} there; write it so"
                 )
             return heading
-        return [] if self.kind == "words" else list(next(self.rows(), (0, {}))[1])
+        if self.kind == "words":
+            return []
+        return list(dict.fromkeys(name for _, row in islice(self.rows(), _ROWS_WITH_COLUMNS) for name in row))
 
     def count(self) -> int:
         """The number of its rows, which are not looked into.
@@ -128,7 +133,7 @@ class RowFile:
     def _of_parquet(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         number = 0
         with _parquet(self.path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS_A_READ):
+            for batch in file.iter_batches(batch_size=_rows_a_read(file.metadata)):
                 for row in batch.to_pylist():
                     yield number, row
                     number += 1
@@ -206,6 +211,13 @@ class RowFile:
             raise BadData(f"{self.place(number)} is not UTF-8 ({error.reason}): {_FIX}") from error
         except (OSError, EOFError, zlib.error) as error:
             raise BadData(f"{self.path} cannot be read ({in_one_line(error)}): copy it again") from error
+
+
+def _rows_a_read(metadata: Any) -> int:
+    """Rows that are read at once: fewer where they are large, as images are."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    largest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0)
+    return max(1, min(_ROWS_A_READ, int(_BYTES_A_READ / max(1, largest))))
 
 
 @contextmanager

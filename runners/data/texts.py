@@ -111,10 +111,20 @@ class ItemColumn(_Rows[Input]):
 
     def _row(self, row: int) -> Input:
         text = self._texts[row] if self._texts is not None else ""
-        stored = self._images[row].as_py() or {}
-        if stored.get("bytes") is not None:
-            return Item(text, (Image(stored["bytes"]),))
-        return Item(text, (Image(Path(stored["path"])),)) if stored.get("path") else text
+        image = image_of(self._images[row])
+        return text if image is None else Item(text, (image,))
+
+
+def image_of(stored: pa.Scalar) -> Image | None:
+    """The image of a row, of which a file is not opened; None for none.
+
+    Args:
+        stored: See ``ItemColumn``.
+    """
+    its = stored.as_py() or {}
+    if its.get("bytes") is not None:
+        return Image(its["bytes"])
+    return Image(Path(its["path"])) if its.get("path") else None
 
 
 class Picked(_Rows[T]):

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from flagbench import BadData
 from flagbench.runners.data.content import of_columns, of_labels, of_tables
+from flagbench.runners.data.pictures import IMAGE
+from flagbench.runners.data.texts import image_of
 from flagbench.runners.data.verdict import Content
 from flagbench.runners.task import Task
 
@@ -40,8 +42,12 @@ def part_name(split: str, subset: str) -> str:
 
 def text_columns(task: Any) -> list[str]:
     """The columns of texts of a task that is not a retrieval."""
-    columns = task._get_content_columns() if hasattr(task, "_get_content_columns") else {}
-    return [column for column, modality in columns.items() if modality == "text"]
+    return [column for column, modality in _content_columns(task).items() if modality == "text"]
+
+
+def _content_columns(task: Any) -> Mapping[str, str]:
+    """The columns of what is encoded of a task that is not a retrieval, with what each has."""
+    return task._get_content_columns() if hasattr(task, "_get_content_columns") else {}
 
 
 def label_column(row: Task, task: Any) -> str:
@@ -57,7 +63,7 @@ def content_of(row: Task, task: Any) -> Mapping[str, Content]:
         task: mteb's object, loaded.
     """
     found: dict[str, Content] = {}
-    columns = [*text_columns(task), label_column(row, task)]
+    columns = [*_content_columns(task), label_column(row, task)]
     for split, subset, rows in splits_of(row, task):
         part = part_name(split, subset)
         if isinstance(rows, Mapping) and "relevant_docs" in rows:
@@ -76,12 +82,13 @@ def content_of(row: Task, task: Any) -> Mapping[str, Content]:
 def _of_retrieval(rows: Mapping[str, Any]) -> Iterator[tuple[str, Content]]:
     """The parts of a retrieval task. A passage without a title has an empty one."""
     corpus, queries = rows["corpus"], rows["queries"]
-    if "text" in corpus.column_names:
-        yield "corpus", of_tables(map(_titled, tables_of(corpus)), ["id", "title", "text"], ordered=False)
+    columns = ["id", "title", *(column for column in ("text", "image") if column in corpus.column_names)]
+    if len(columns) > 2:
+        yield "corpus", of_tables(map(_titled, tables_of(corpus)), columns, ordered=False)
     else:
         yield "corpus", of_tables(tables_of(corpus), sorted(corpus.column_names), ordered=False)
-    columns = [column for column in ("id", "text", "instruction") if column in queries.column_names]
-    asked = columns if "text" in columns else sorted(queries.column_names)
+    columns = [column for column in ("id", "text", "image", "instruction") if column in queries.column_names]
+    asked = columns if "text" in columns or "image" in columns else sorted(queries.column_names)
     yield "queries", of_tables(tables_of(queries), asked, ordered=False)
     yield "labels", of_labels(rows["relevant_docs"])
     if candidates := rows.get("top_ranked"):
@@ -101,4 +108,13 @@ def tables_of(rows: Any) -> Iterator[pa.Table]:
     if len(rows) == 1 and all(isinstance(value, list) for value in rows[0].values()):
         yield pa.table(rows[0])
         return
-    yield from rows.with_format("arrow").iter(batch_size=_ROWS_A_READ)
+    yield from map(_keyed, rows.with_format("arrow").iter(batch_size=_ROWS_A_READ))
+
+
+def _keyed(table: pa.Table) -> pa.Table:
+    """Rows with the keys of their images in place of these, which know the bytes of files as well."""
+    for place, field in enumerate(table.schema):
+        if field.type == IMAGE:
+            keys = [image and image.key for image in map(image_of, iter(table.column(place)))]
+            table = table.set_column(place, field.name, pa.array(keys, pa.binary()))
+    return table

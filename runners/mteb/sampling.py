@@ -184,8 +184,12 @@ def _of_queries(task: Any, data: Any, split: str, name: str, size: Size) -> _Par
 
 
 def _of_clusterings(task: Any, data: Any, split: str, name: str, size: Size) -> _Part:
-    """Sets and some texts of each; or texts, of a task that makes its sets itself."""
+    """Sets and some texts of each; or texts, of a task that makes its sets itself; or images, which are one set."""
     rows = data[split]
+    if "image" in task.metadata.modalities:
+        part = _of_rows(task, data, split, name, size)
+        less = part.drawn < part.there
+        return replace(part, unlike="fewer images to cluster give another score" if less else "")
     if hasattr(task, "max_document_to_embed"):
         there = len(rows)
         if task.max_fraction_of_documents_to_embed is not None:

@@ -15,7 +15,7 @@ from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
-from flagbench.suites.own.layouts import DataSet, find, refuse
+from flagbench.suites.own.layouts import IMAGES, DataSet, find, refuse
 from flagbench.suites.own.options import OwnOptions
 from flagbench.suites.own.task_file import NAME
 
@@ -49,11 +49,12 @@ _METRICS: Mapping[str, Sequence[str]] = {
 _CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
 """mteb's, of retrieval (``AbsTaskRetrieval.k_values``)."""
 
-_TEXTS = frozenset(
+_INPUTS = frozenset(
     [("corpus", "text"), ("queries", "text")]
     + [("rows", what) for what in ("text", "sentence1", "sentence2", "sentences", "query", "positives", "negatives")]
 )
-"""What columns hold that are texts of the model, by what their files hold; a passage and its title are one."""
+"""What columns hold that are inputs of the model, by what their files hold; a passage, its title and its image are one.
+"""
 
 _FAULTS_SHOWN = 50
 
@@ -131,7 +132,13 @@ class _Own(ThroughMteb):
         texts = 0
         for holds, columns in data.columns.items():
             files = dict.fromkeys(file for split in data.splits for file in data.files(holds, split))
-            texts += texts_in(files, [name for what, name in columns.items() if (holds, what) in _TEXTS])
+            either = {text: image for text, image in IMAGES.items() if text not in columns}
+            names = [
+                columns[either.get(what, what)]
+                for where, what in _INPUTS
+                if where == holds and either.get(what, what) in columns
+            ]
+            texts += texts_in(files, names)
         files_of = (file for files in data.groups.values() for file in files)
         return Volume(texts, sum(file.path.stat().st_size for file in files_of))
 
@@ -171,7 +178,7 @@ class _Own(ThroughMteb):
             else:
                 more += 1
 
-        read(_data_set(task), report)
+        read(_data_set(task), report, decode=True)
         yield from shown
         if more:
             yield f"{task.name}: and {more:,} more faults"
@@ -235,6 +242,7 @@ def _task(data: DataSet) -> Task:
         splits=data.splits,
         main_score=main_score,
         group=_GROUP,
+        modalities=data.modalities,
     )
 
 

@@ -6,29 +6,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from flagbench import BadData, BadInput, first_few, printable
 from flagbench.files import user_path
-from flagbench.runners.data import cards
-from flagbench.runners.data.row_files import RowFile, check_whole, files_below
+from flagbench.models.inputs import MODALITIES, Modality, joined
+from flagbench.runners.data.row_files import RowFile, check_whole
+from flagbench.suites.own.file_groups import Groups, groups_of
 from flagbench.suites.own.task_file import NAME, TaskFile, read_task_file
-
-Groups = Mapping[tuple[str, str], Sequence[RowFile]]
-"""Files by what they hold (``corpus``, ``queries``, ``qrels``, ``candidates``, ``rows``) and by split, empty for all.
-"""
-
-_HOLDS: Mapping[str, str] = {
-    "corpus": "corpus",
-    "queries": "queries",
-    "query": "queries",
-    "qrels": "qrels",
-    "top_ranked": "candidates",
-    "candidates": "candidates",
-}
-_BEFORE = re.compile(rf"(?P<split>\w+)[_-](?P<holds>{'|'.join(_HOLDS)})")
-_AFTER = re.compile(rf"(?P<holds>{'|'.join(_HOLDS)})[._-](?P<split>\w+)")
-_ROWS_FOLDERS = {"", "data"}
 
 # Columns by what they hold, as the layouts call them; the first that is there counts.
 NAMES: Mapping[str, Sequence[str]] = {
@@ -48,12 +33,18 @@ NAMES: Mapping[str, Sequence[str]] = {
     "label": ("label", "labels"),
     "sentences": ("sentences",),
     "labels": ("labels",),
+    "image": ("image",),
+    "image1": ("image1",),
+    "image2": ("image2",),
 }
+
+IMAGES: Mapping[str, str] = {"text": "image", "sentence1": "image1", "sentence2": "image2"}
+"""What may stand beside a text, or instead of it, by the text."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to lay out a data set.
+    """A way to lay out a data set; where it needs a text, an image will do (``IMAGES``).
 
     Attributes:
         title: As people call it.
@@ -79,6 +70,7 @@ LAYOUTS: Sequence[Layout] = (
     Layout("sets of texts with labels", "Clustering", {"rows": ("sentences", "labels")}),
     Layout("texts with labels", "Classification", {"rows": ("text", "label")}),
 )
+_TEXTS = {*IMAGES, "sentences", "query", "positives", "negatives"}
 _TRAIN = "train"
 _NAME = re.compile(r"[^\s.+=@-][^/\\,;:*?|<>&\"']*(?<!\s)")
 _LONGEST_NAME = 150  # bytes: it is the beginning of names of files
@@ -111,6 +103,15 @@ class DataSet:
     said: TaskFile
     evidence: tuple[str, ...]
 
+    def has(self, holds: str) -> tuple[Modality, ...]:
+        """What the inputs of a file group have, texts before images."""
+        return _modalities(self.columns.get(holds, {}))
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """What its inputs have, texts before images."""
+        return tuple(each for each in MODALITIES if any(each in self.has(holds) for holds in self.columns))
+
     def files(self, holds: str, split: str) -> Sequence[RowFile]:
         """The files of a split; those of all splits where it has none of its own."""
         return self.groups.get((holds, split)) or self.groups.get((holds, ""), ())
@@ -134,7 +135,7 @@ def find(folder: Path, report: Callable[[BadInput], None] = refuse) -> tuple[Dat
     folder = user_path(folder).resolve()
     if not folder.is_dir():
         raise BadData(f"--data-set {folder}: no such folder; it holds the files of a data set, or folders that do")
-    if os.path.lexists(folder / NAME) or _groups(folder):
+    if os.path.lexists(folder / NAME) or groups_of(folder):
         return tuple(_data_sets(folder, report))
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     if not below:
@@ -149,7 +150,7 @@ def find(folder: Path, report: Callable[[BadInput], None] = refuse) -> tuple[Dat
 def _data_sets(folder: Path, report: Callable[[BadInput], None]) -> Iterator[DataSet]:
     """The data sets of one folder: one, or one for each subset of a repo of mteb."""
     try:
-        subsets = _groups(folder)
+        subsets = groups_of(folder)
         if not subsets:
             raise BadData(f"{folder}: {_nothing(folder)}")
         said = read_task_file(folder)
@@ -175,55 +176,10 @@ def _expected() -> str:
 
 def _shown(layout: Layout) -> str:
     parts = [
-        (f"{holds} with " if holds != "rows" else "") + ", ".join(NAMES[column][0] for column in columns)
+        (f"{holds} with " if holds != "rows" else "") + ", ".join(_named(column, NAMES[column]) for column in columns)
         for holds, columns in layout.needs.items()
     ]
     return "; ".join(parts)
-
-
-def _groups(folder: Path) -> Mapping[str, Groups]:
-    """The files of a folder by subset, as its card or their names say."""
-    found: dict[str, dict[tuple[str, str], list[RowFile]]] = {}
-    for subset, holds, split, file in _of_card(folder) or _of_names(folder):
-        found.setdefault(subset, {}).setdefault((holds, split), []).append(file)
-    return found
-
-
-def _of_card(folder: Path) -> list[tuple[str, str, str, RowFile]]:
-    """Files that the card of a repo gives to configs and splits."""
-    found = []
-    for config, split, paths in cards.each_split(folder):
-        subset, _, holds = config.rpartition("-")
-        if holds not in _HOLDS:
-            subset, holds = ("", config) if config in _HOLDS or config == "default" else (config, "rows")
-        split = "" if holds == "corpus" else split
-        found += [(subset, _HOLDS.get(holds, "rows"), split, file) for file in map(RowFile.of, paths) if file]
-    return found
-
-
-def _of_names(folder: Path) -> Iterator[tuple[str, str, str, RowFile]]:
-    for file in files_below(folder):
-        holds, split = _told_by_name(file.path.relative_to(folder).parent, file.name)
-        if holds == "rows" and file.kind == "words":
-            continue  # a note, a licence
-        if holds:
-            yield "", holds, split, file
-
-
-def _told_by_name(parent: PurePath, name: str) -> tuple[str, str]:
-    """What a file holds and of which split; nothing where its folder is none of a data set's."""
-    above = parent.name
-    if len(parent.parts) > 1:  # of a data set below this one
-        return "", ""
-    if above in _HOLDS:
-        return _HOLDS[above], "" if name in _HOLDS or _HOLDS[above] == "corpus" else name
-    if above not in _ROWS_FOLDERS:
-        return "", ""
-    if name in _HOLDS:
-        return _HOLDS[name], ""
-    if match := _BEFORE.fullmatch(name) or _AFTER.fullmatch(name):
-        return _HOLDS[match["holds"]], match["split"]
-    return "rows", name
 
 
 def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> DataSet:
@@ -257,13 +213,18 @@ def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> Da
     layout, columns = fitting[0]
     kind = said.type or layout.kind
     _check_said(folder, columns, said)
+    if kind == "Clustering" and len(_modalities(columns["rows"])) > 1:
+        raise BadData(
+            f"{folder} has texts and images to cluster, and mteb clusters either: remove the column of one, or give "
+            "each a folder of its own"
+        )
     splits = _splits(folder, layout, kind, groups, said)
     for holds, split in ((holds, split) for holds in layout.needs for split in splits):
         if len(both := [groups[key][0].path.name for key in ((holds, split), (holds, "")) if key in groups]) > 1:
             raise BadData(f"{folder}: {' and '.join(both)} both hold the {holds} of {split}: remove one")
     name = _checked_name(folder, (said.name or folder.name) + (f"-{subset}" if subset else ""))
     names = first_few((str(file.path.relative_to(folder)) for files in groups.values() for file in files), 4)
-    evidence = (f"{name}: {kind}, {layout.title}, from {names}; scored on {', '.join(splits)}",)
+    evidence = (f"{name}: {kind}, {layout.title}, from {names}{_of_images(columns)}; scored on {', '.join(splits)}",)
     return DataSet(name, folder, layout, kind, splits, groups, columns, said, evidence)
 
 
@@ -301,6 +262,20 @@ def _check_said(folder: Path, columns: Mapping[str, Mapping[str, str]], said: Ta
             raise BadData(f"{folder / NAME}: columns.{what} names {reason}: remove it; read here are {known}")
 
 
+def _modalities(columns: Mapping[str, str]) -> tuple[Modality, ...]:
+    has = {"text": columns.keys() & _TEXTS, "image": columns.keys() & set(IMAGES.values())}
+    return tuple(each for each in MODALITIES if has[each])
+
+
+def _of_images(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Which files have images, and in which columns; nothing where all is text."""
+    lines = []
+    for holds, its in columns.items():
+        if found := [name for what, name in its.items() if what in IMAGES.values()]:
+            lines.append(f"{holds} of {joined(_modalities(its))} (column {', '.join(found)})")
+    return "".join(f"; {line}" for line in lines)
+
+
 def _with_labels_of_default(groups: Groups) -> Groups:
     """A repo of mteb has its labels in the config ``default`` beside ``corpus`` and ``queries``."""
     holds = {each for each, _ in groups}
@@ -333,16 +308,29 @@ def _match(
     missing: list[str] = []
     for holds, needed in layout.needs.items():
         if holds not in present:
-            missing += [f"{holds}: {NAMES[column][0]}" for column in needed]
+            missing += [f"{holds}: {_named(column, NAMES[column])}" for column in needed]
             continue
         for column in (*needed, *layout.optional.get(holds, ())):
-            names = (said.columns[column],) if column in said.columns else NAMES[column]
-            name = next((each for each in names if each in present[holds]), None)
-            if name is not None:
-                columns.setdefault(holds, {})[column] = name
+            names = {
+                each: (said.columns[each],) if each in said.columns else NAMES[each]
+                for each in (column, IMAGES.get(column, ""))
+                if each
+            }
+            found = {
+                what: next(name for name in its if name in present[holds])
+                for what, its in names.items()
+                if any(name in present[holds] for name in its)
+            }
+            if found:
+                columns.setdefault(holds, {}).update(found)
             elif column in needed:
-                missing.append(f"{holds}: {names[0]}" if holds != "rows" else names[0])
+                missing.append((f"{holds}: " if holds != "rows" else "") + _named(column, names[column]))
     return columns, missing
+
+
+def _named(column: str, names: Sequence[str]) -> str:
+    """A column of a layout as messages name it, with the image that may stand in its place."""
+    return names[0] + (f" or {NAMES[IMAGES[column]][0]}" if column in IMAGES else "")
 
 
 def _nearest(tried: Iterable[tuple[Layout, Mapping[str, Mapping[str, str]], Sequence[str]]]) -> str:

@@ -79,7 +79,7 @@ def test_a_row_is_numbered_as_a_person_finds_it(tmp_path: Path, monkeypatch: pyt
         assert each.place(7) == f"{each.path}, {word} 7"
 
 
-def test_columns_are_those_of_the_heading_or_of_the_first_row(tmp_path: Path) -> None:
+def test_columns_are_those_of_the_heading_or_of_the_first_rows(tmp_path: Path) -> None:
     pq.write_table(pa.table({"b": [1], "a": [2]}), tmp_path / "rows.parquet")
     (parquet,) = files_below(tmp_path)
     found = [
@@ -91,7 +91,7 @@ def test_columns_are_those_of_the_heading_or_of_the_first_row(tmp_path: Path) ->
         file(tmp_path / "a.tsv", "").columns(),
         file(tmp_path / "a.trec", "q 0 d 1").columns(),
     ]
-    assert found == [["b", "a"], ["b", "a"], ["text"], ["b", "a"], [], [], []]
+    assert found == [["b", "a"], ["b", "a"], ["text"], ["b", "a", "c"], [], [], []]
     for name, heading, wrong, right in (
         ("a.csv", "a;b", ";", "commas"),
         ("a.csv", "a\tb", "\t", "commas"),

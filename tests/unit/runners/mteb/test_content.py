@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Features, Value
+from datasets import Image as Picture
 
 from flagbench import BadData
 from flagbench.cmteb.benchmark import CMTEB
+from flagbench.models.inputs import Image
 from flagbench.runners.data.content import of_columns
 from flagbench.runners.mteb.content import content_of, part_name, splits_of
 from flagbench.runners.mteb.loading import _compare
 from flagbench.runners.task import Task
+from tests.pictures import drawn
 from tests.unit.cmteb_tasks import mteb_task
 
 _TASKS = {task.name: task for task in CMTEB.tasks()}
@@ -162,9 +166,35 @@ def test_rows_that_are_drawn_by_their_places_count_in_their_order(kind: str, cro
         dataset={"test": Dataset.from_dict(_LABELLED)},
         is_cross_validation=crossed,
         label_column_name="label",
-        _get_content_columns=lambda: {"text": "text", "picture": "image"},
+        _get_content_columns=lambda: {"text": "text"},
     )
     assert content_of(row, task)["test"] == of_columns(_LABELLED, ordered=True)
+
+
+def test_an_image_counts_by_its_bytes_in_the_row_or_in_a_file(tmp_path: Path) -> None:
+    def found(*stored: dict[str, Any]) -> Any:
+        rows = Dataset.from_dict(
+            {"image": list(stored), "label": [0, 1]},
+            Features({"image": Picture(decode=False), "label": Value("int64")}),
+        )
+        task = SimpleNamespace(
+            dataset={"test": rows},
+            is_cross_validation=True,
+            label_column_name="label",
+            _get_content_columns=lambda: {"image": "image"},
+        )
+        return content_of(replace(_TASKS["TNews"], splits=("test",)), task)["test"]
+
+    red, blue = drawn("red"), drawn("blue")
+    (tmp_path / "a.png").write_bytes(red)
+    in_rows = found({"bytes": red, "path": None}, {"bytes": blue, "path": "x.png"})
+    in_a_file = found({"bytes": None, "path": str(tmp_path / "a.png")}, {"bytes": blue, "path": None})
+    assert in_a_file == in_rows
+    (tmp_path / "a.png").write_bytes(blue)
+    assert found({"bytes": None, "path": str(tmp_path / "a.png")}, {"bytes": blue, "path": None}) != in_rows
+    assert (
+        in_rows.digest == of_columns({"image": [Image(red).key, Image(blue).key], "label": [0, 1]}, ordered=True).digest
+    )
 
 
 def test_rows_in_a_form_that_is_not_known_have_none() -> None:

@@ -43,7 +43,7 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
     "columns that are almost right": (
         lambda f: write("corpus.csv", "id,passage\nd1,x\n")(f),
         lambda _: None,
-        "it lacks corpus: text, queries: .*; corpus.csv has id, passage$",
+        "it lacks corpus: text or image, queries: .*; corpus.csv has id, passage$",
     ),
     "pairs of equal texts": (
         pairs,

@@ -32,7 +32,7 @@ def faults(folder: Path) -> list[str]:
     found: list[str] = []
     try:
         for data in find(folder):
-            read(data, found.append)
+            read(data, found.append, decode=True)
     except BadData as error:
         found.append(str(error))
     return found

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadData
-from flagbench.suites.own.layouts import _told_by_name, find
+from flagbench.suites.own.file_groups import _told_by_name
+from flagbench.suites.own.layouts import find
 from tests.unit.suites.own.folders import (
     CORPUS,
     LABELLED,
@@ -156,5 +157,5 @@ def test_what_is_nearest_is_what_the_least_share_is_missing_of(tmp_path: Path) -
     write("test.jsonl", [{"sentence1": "a", "text": "b"}])(tmp_path)
     with pytest.raises(BadData) as caught:
         find(tmp_path)
-    assert "it lacks label; for pairs with a score it lacks sentence2, score (" in str(caught.value)
+    assert "it lacks label; for pairs with a score it lacks sentence2 or image2, score (" in str(caught.value)
     assert str(caught.value).count("for ") == 2

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from flagbench import BadData, BadInput
+from flagbench.runners.data import pictures as stored
 from flagbench.runners.mteb.made import SearchRows
 from flagbench.runners.request import RunRequest
-from flagbench.suites.own import reading
 from flagbench.suites.own.benchmark import OWN
 from flagbench.suites.own.layouts import find
 from flagbench.suites.own.options import OwnOptions
@@ -45,7 +45,7 @@ def searched(folder: Path, split: str = "test") -> SearchRows:
 def test_a_corpus_is_read_whole_in_batches_of_any_size(
     batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_ROWS_A_BATCH", batch)
+    monkeypatch.setattr(stored, "_ROWS_A_BATCH", batch)
     retrieval(tmp_path)
     titles = ["第一", None, ""]
     write("corpus.jsonl", [{**row, "title": title} for row, title in zip(CORPUS, titles, strict=True)])(tmp_path)

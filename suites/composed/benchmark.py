@@ -1,0 +1,151 @@
+"""Composed retrieval as the engine takes it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from flagbench import BadInput
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.request import RunRequest, options_of
+from flagbench.runners.task import Task, pick
+from flagbench.suites.composed.options import ComposedOptions
+from flagbench.suites.composed.registry import MEANS, row_of, rows
+
+if TYPE_CHECKING:
+    from flagbench.models.spec import ModelSpec
+    from flagbench.runners.data.snapshots import Snapshots
+    from flagbench.runners.data.sources import Source
+    from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
+
+_FAULTS_SHOWN = 50
+_PROTOCOLS: Mapping[str, str] = {
+    "cirr": "CIRR: a query's own image is left out of its ranking; recall_subset is among the five others of its set",
+    "fashioniq": "FashionIQ: a query's own image stays among the candidates; its captions are joined by ', and '",
+    "circo": "CIRCO: a query's own image stays among the candidates; map_at_k is over min(relevant, k)",
+    "webqa": "WebQA: recall_at_k is over all relevant candidates; hit_rate is the authors' Easy_Recall",
+    "mbeir": "M-BEIR: hit_rate_at_k is its Recall@k; no instruction is put before a query unless the model has one",
+}
+"""What moves a score and is not the model's, by layout."""
+
+
+class _Composed(Benchmark):
+    """CIRR, FashionIQ, CIRCO, WebQA and M-BEIR from the folders that their authors publish."""
+
+    name = "composed"
+    title = "Composed retrieval"
+    imports = ("flagbench.suites.composed.loading", "flagbench.suites.composed.evaluation")
+    options = ComposedOptions
+    commands = MappingProxyType(
+        {"score": "flagbench.suites.composed.commands", "submit": "flagbench.suites.composed.commands"}
+    )
+    abilities = frozenset({"encode"})
+    examples = (
+        "flagbench evaluate BAAI/BGE-VL-base --benchmark composed --data ./cir --tasks CIRR,CIRCO",
+        "flagbench evaluate BAAI/BGE-VL-base --benchmark composed --data ./cir --groups cir-test --circo-text concept",
+        "flagbench evaluate flagbench/random --benchmark composed --mini --output results",
+    )
+
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark."""
+        return tuple(row.task for row in rows())
+
+    def select(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark: without names the tasks of the groups asked for, or of the first."""
+        every, hint = self.tasks(), f"see flagbench tasks --benchmark {self.name}"
+        groups = options_of(request, ComposedOptions).groups
+        if request.tasks and groups:
+            raise BadInput("--groups chooses tasks, and so does --tasks: drop one")
+        chosen = {
+            task.name
+            for group in groups or (every[0].group,)
+            for task in pick(every, names=request.tasks, kinds=request.types, group=group, hint=hint)
+        }
+        return tuple(task for task in every if task.name in chosen)
+
+    def averages(self, request: RunRequest) -> Mapping[str, tuple[str, ...]]:
+        """See Benchmark: those that the authors of a data set report."""
+        chosen = {task.name for task in self.select(request)} if request.model else {row.name for row in rows()}
+        means = {title: tuple(row.name for row in rows() if row.layout == layout) for layout, title in MEANS.items()}
+        return {title: names for title, names in means.items() if chosen.intersection(names)}
+
+    def listing(self, tasks: Sequence[Task]) -> Listing:
+        """See Benchmark."""
+        found = []
+        for task in tasks:
+            row = row_of(task.name)
+            counts = [f"{count:,}" if count else "-" for count in (row.queries, row.passages)]
+            found.append([row.name, row.group, row.dataset, row.part, *counts, row.main_score])
+        return Listing(["task", "group", "dataset", "part", "queries", "candidates", "main score"], found)
+
+    def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
+        """See Benchmark: with the first candidates of each query."""
+        from flagbench.suites.composed.submission import Rankings
+
+        return (f"{task.name}.json", Rankings.file(task.name))
+
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """See Benchmark."""
+        from flagbench.suites.composed.submission import SERVERS
+
+        folder = shlex.quote(str(plan.store.folder))
+        verbs = {
+            "score": any(row_of(name).labelled for name in done),
+            "submit": any(name in SERVERS for name in done) and not plan.request.mini,
+        }
+        return [f"flagbench {verb} {self.name} {folder}" for verb, wanted in verbs.items() if wanted]
+
+    def mini_data(self) -> Path:
+        """See Benchmark."""
+        return Path(__file__).parent / "mini"
+
+    def source(self, task: Task, snapshots: Snapshots) -> Source:
+        """See Benchmark: a folder, for the hub has none of it as its authors lay it out."""
+        if snapshots.root is None:
+            raise BadInput(
+                f"--benchmark {self.name} reads --data DIR: put the data of {task.name} into DIR/{task.dataset} as its "
+                "authors publish it"
+            )
+        return snapshots.source(task.dataset, task.revision)
+
+    def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
+        """See Benchmark."""
+        self.source(task, snapshots).card()
+
+    def evidence(self, request: RunRequest) -> Sequence[str]:
+        """See Benchmark: the protocol of each data set."""
+        return [
+            _PROTOCOLS[layout] for layout in dict.fromkeys(row_of(task.name).layout for task in self.select(request))
+        ]
+
+    def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
+        """See Benchmark."""
+        from flagbench.suites.composed.loading import load
+
+        return load(task, self.source(task, snapshots), options_of(request, ComposedOptions))
+
+    def faults(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Iterator[str]:
+        """See Benchmark."""
+        from flagbench.suites.composed.loading import read
+
+        found: list[str] = []
+        options = options_of(request, ComposedOptions)
+        read(row_of(task.name), self.source(task, snapshots), options, found.append, decode=True)
+        yield from found[:_FAULTS_SHOWN]
+        if len(found) > _FAULTS_SHOWN:
+            yield f"{task.name}: and {len(found) - _FAULTS_SHOWN:,} more faults"
+
+    def evaluate(
+        self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None
+    ) -> Outcome:
+        """See Benchmark. Rankings are always kept, so there are no other predictions."""
+        from flagbench.suites.composed.evaluation import evaluate
+
+        return evaluate(loaded, evaluated, progress)
+
+
+COMPOSED: Benchmark = _Composed()

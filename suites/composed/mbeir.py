@@ -1,0 +1,65 @@
+"""M-BEIR: https://huggingface.co/datasets/TIGER-Lab/M-BEIR, its test queries, as UniIR scores them.
+
+``query/test/mbeir_<part>_test.jsonl`` has the queries, ``qrels/test/mbeir_<part>_test_qrels.txt`` the labels,
+``cand_pool/local/mbeir_<part>_cand_pool.jsonl`` the candidates of the part (of MSCOCO ``..._test_cand_pool.jsonl``),
+and ``cand_pool/global/mbeir_union_test_cand_pool.jsonl`` those of all; names of images are relative to the folder.
+No instruction of UniIR is put before a query: that is a setting of the model (``--query-instruction``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flagbench.runners.data.row_files import RowFile
+from flagbench.suites.composed.collection import FIX, Collection, Entry, Reading
+from flagbench.suites.composed.options import ComposedOptions
+
+_WORDS = 5
+"""Of a line of labels: query, 0, candidate, relevance, task."""
+
+
+def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Collection:
+    """The queries and candidates of a part.
+
+    Args:
+        reading: Folder and part.
+        options: Which candidates.
+        labelled: Whether its labels are published.
+
+    Raises:
+        BadData: A file is absent or cannot be read.
+    """
+    part = reading.part
+    local = [f"cand_pool/local/mbeir_{part}{of}_cand_pool.jsonl" for of in ("", "_test")]
+    pool = reading.file(*(local if options.pool == "local" else ["cand_pool/global/mbeir_union_test_cand_pool.jsonl"]))
+    passages = reading.kept(_entries(reading, pool.relative_to(reading.folder).as_posix(), "did", ""), "candidates")
+    queries = reading.kept(
+        _entries(reading, f"query/test/mbeir_{part}_test.jsonl", "qid", "query_"),
+        "queries",
+    )
+    return Collection(queries, passages, _labels(reading, dict.fromkeys(queries.ids), dict.fromkeys(passages.ids)))
+
+
+def _entries(reading: Reading, name: str, id_column: str, prefix: str) -> Iterator[Entry]:
+    for where, row in reading.objects(reading.file(name)):
+        id_ = reading.text(where, row, id_column)
+        text, image = (reading.text(where, row, f"{prefix}{what}", empty=True) for what in ("txt", "img_path"))
+        if id_ is not None and text is not None and image is not None:
+            yield Entry(id_, where, text, image)
+
+
+def _labels(reading: Reading, queries: dict[str, None], passages: dict[str, None]) -> dict[str, dict[str, int]]:
+    qrels: dict[str, dict[str, int]] = {}
+    file = RowFile.of(reading.file(f"qrels/test/mbeir_{reading.part}_test_qrels.txt"))
+    assert file is not None
+    for number, row in file.rows():
+        where, words = file.place(number), list(row.values())
+        if len(words) != _WORDS or not words[3].isdigit():
+            reading.report(f"{where} is not a query, 0, a candidate, a relevance and a task: {FIX}")
+            continue
+        query, _, passage, grade, _ = words
+        if query not in queries:
+            reading.report(f"{where} names the query '{query:.80}', which is not among them: {FIX}")
+        elif reading.known(where, [passage], passages) and int(grade):
+            qrels.setdefault(query, {})[passage] = 1
+    return qrels

@@ -1,0 +1,108 @@
+"""Own data with images: what is read of it, and each fault as one line that names file, row and fix."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from flagbench.runners.mteb.made import SearchRows
+from flagbench.suites.own.layouts import find
+from flagbench.suites.own.reading import read
+from tests.pictures import drawn
+from tests.unit.suites.own.faulty_pictures import SOUND, UNSOUND, clusters, labelled, named, pairs, pictures
+from tests.unit.suites.own.folders import write
+from tests.unit.suites.own.test_faults import faults
+
+
+def rows(folder: Path, split: str = "test") -> Any:
+    (data,) = find(folder)
+    return read(data, pytest.fail, decode=True)[split]
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_folder_with_images_has_no_fault(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    SOUND[name](folder)
+    assert faults(folder) == []
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_an_unsound_folder_with_images_is_named(name: str, tmp_path: Path) -> None:
+    make, change, said = UNSOUND[name]
+    folder = tmp_path / "set"
+    folder.mkdir()
+    make(folder)
+    change(folder)
+    found = faults(folder)
+    assert found, said
+    assert re.search(said, found[0]), found[0]
+    assert str(folder) in found[0]
+    # Of a passage that is left out, a label is a fault too.
+    assert all("which is not in the corpus" in each for each in found[1:])
+    assert all("\n" not in each and len(each) < 800 for each in found)
+
+
+def test_images_stay_in_their_files(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    (data,) = find(tmp_path)
+    assert data.modalities == ("text", "image")
+    assert (data.has("corpus"), data.has("queries")) == (("image",), ("text",))
+    assert "; corpus of images (column image); scored on test" in data.evidence[0]
+    found = rows(tmp_path)
+    assert isinstance(found, SearchRows)
+    assert found.corpus.to_pylist() == [
+        {"id": id_, "title": "", "image": {"bytes": None, "path": str(tmp_path.resolve() / f"images/{id_}.png")}}
+        for id_ in ("d1", "d2", "d3")
+    ]
+    assert found.queries.to_pylist() == [{"id": "q1", "text": "red"}, {"id": "q2", "text": "blue"}]
+
+
+def test_texts_and_images_make_one_corpus(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    named(None, text="red")(tmp_path)
+    (data,) = find(tmp_path)
+    assert "; corpus of text and images (column image)" in data.evidence[0]
+    found = rows(tmp_path).corpus.to_pylist()
+    assert [(row["text"], row["image"] is None) for row in found] == [("red", True), ("", False), ("", False)]
+
+
+def test_rows_with_images_have_the_columns_that_mteb_has_for_them(tmp_path: Path) -> None:
+    for make, columns in (
+        (labelled, {"image": "image", "label": "label"}),
+        (clusters, {"image": "image", "label": "label"}),
+        (pairs, {"image1": "image1", "image2": "image2", "score": "score"}),
+    ):
+        folder = tmp_path / make.__name__
+        folder.mkdir()
+        make(folder)
+        table = rows(folder)
+        assert isinstance(table, pa.Table)
+        assert table.column_names == list(columns)
+    assert rows(tmp_path / "clusters")["label"].to_pylist() == [0, 1]
+    assert rows(tmp_path / "labelled")["label"].to_pylist() == ["red", "blue"]
+
+
+def test_columns_of_images_have_the_names_that_a_task_file_gives(tmp_path: Path) -> None:
+    for colour in ("red", "blue"):
+        write(f"{colour}.png", drawn(colour))(tmp_path)
+    write("test.csv", "left,right,grade\nred.png,blue.png,1\nred.png,red.png,2\n")(tmp_path)
+    write("task.toml", '[columns]\nimage1 = "left"\nimage2 = "right"\nscore = "grade"\n')(tmp_path)
+    found = rows(tmp_path).to_pylist()
+    assert [Path(row["image2"]["path"]).name for row in found] == ["blue.png", "red.png"]
+
+
+def test_images_of_rows_are_written_in_bounded_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flagbench.runners.data import pictures as stored
+
+    SOUND["in rows"](tmp_path)
+    whole = rows(tmp_path).corpus
+    monkeypatch.setattr(stored, "_BYTES_A_BATCH", 1)
+    pieces = rows(tmp_path).corpus
+    assert whole.column("image").num_chunks == 1
+    assert pieces.column("image").num_chunks >= 3
+    assert pieces.to_pylist() == whole.to_pylist()
