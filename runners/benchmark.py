@@ -131,13 +131,15 @@ class Updated:
         path: Its file.
         models: How many it has.
         whole: How many of them have all tasks.
-        unread: Files of results that could not be read, a line each.
+        unread: Results that are left out, a line each.
+        replaced: Whether it takes the place of an earlier one.
     """
 
     path: Path
     models: int
     whole: int
     unread: tuple[str, ...] = ()
+    replaced: bool = False
 
 
 class Benchmark(ABC):
