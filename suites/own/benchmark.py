@@ -15,7 +15,8 @@ from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
-from flagbench.suites.own.layouts import IMAGES, DataSet, find, refuse
+from flagbench.suites.own.columns import IMAGES
+from flagbench.suites.own.layouts import DataSet, find, refuse
 from flagbench.suites.own.options import OwnOptions
 from flagbench.suites.own.task_file import NAME
 
