@@ -185,7 +185,7 @@ class _Named(_Mteb):
         from flagbench.suites.mteb.catalogue import reasons
 
         lines = reasons(self._asked(request))
-        return tuple(f"{line}; an average that it is part of stays blank" for line in lines)
+        return (*(f"{line}; an average that it is part of stays blank" for line in lines), *super().left_out(request))
 
     def averages(self, request: RunRequest) -> Averages:
         """See Benchmark: as mteb's own summary takes them; over some subsets there are none."""
