@@ -162,8 +162,9 @@ class _Own(ThroughMteb):
         return errors
 
     def evidence(self, request: RunRequest) -> Sequence[str]:
-        """See Benchmark."""
-        return [line for data in _data_sets(request) for line in data.evidence]
+        """See Benchmark: of the data sets that are chosen."""
+        chosen = {task.name for task in self.select(request)}
+        return [line for data in _data_sets(request) if data.name in chosen for line in data.evidence]
 
     def faults(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Iterator[str]:
         """See Benchmark."""
