@@ -56,8 +56,8 @@ class FusedRuns:
             raise BadInput(f"{first.folder} has no task that ranks passages: fuse runs of retrieval or reranking")
         if not names:
             raise BadInput(
-                f"{first.folder} has rankings of {first_few(_ranking(first))}, and the data is {first_few(there or ())}: "
-                "name the data that the runs are of"
+                f"{first.folder} has rankings of {first_few(_ranking(first))}, and the data is "
+                f"{first_few(there or ())}: name the data that the runs are of"
             )
         for run in self.runs:
             if lacking := [name for name in names if name not in run.record.tasks]:
