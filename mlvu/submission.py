@@ -112,8 +112,8 @@ def lacking(checked: Checked, questions: int) -> list[str]:
     """
     kinds = {
         f"{len(checked.missing)} of {questions} questions have no answer": checked.missing,
-        f"{counted(len(checked.unparsed), 'answer')} {'names' if len(checked.unparsed) == 1 else 'name'} no option, or more "
-        "than one": checked.unparsed,
+        f"{counted(len(checked.unparsed), 'answer')} {'names' if len(checked.unparsed) == 1 else 'name'} no option, or "
+        "more than one": checked.unparsed,
         f"{counted(len(checked.short), 'task')} {'does' if len(checked.short) == 1 else 'do'} not have all published "
         "questions": checked.short,
     }

@@ -91,9 +91,13 @@ class _Engine:
                 continue
             self._progress.task(step.task.name)
             result, files = self._score(step)
-            record = plan.store.write_task(record, result, files, step.former_digest)
+            given = isinstance(plan.model, RankedModel) and not plan.reranker
+            if not (given and result.status == "error" and not earlier):
+                # Rankings that do not fit the data are no attempt of a model, and leave nothing.
+                record = plan.store.write_task(record, result, files, step.former_digest)
             done.append(result)
             self._progress.line(_summary(result))
+        plan.store.remove_empty()
         return Finished(tuple(done), self._exit_code)
 
     def _tasks_before(self, earlier: RunRecord | None) -> dict[str, TaskRecord]:

@@ -162,5 +162,5 @@ def test_a_profile_draws_only_what_a_sample_can_stand_for(kind: str, main_score:
             "--skip-missing, or use --profile full"
         )
         assert sampling.drawable(tasks, profile, skip=True) == tasks[:1]  # type: ignore[arg-type]
-        with pytest.raises(BadInput, match="leave it out, or use --profile full$"):
+        with pytest.raises(BadInput, match=r"leave it out, or use --profile full$"):
             sampling.drawable(tasks[1:], profile, skip=True)  # type: ignore[arg-type]
