@@ -17,7 +17,7 @@ from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick, read_tasks
 
 if TYPE_CHECKING:
-    from flagbench.results.published.scores import PublishedTable
+    from flagbench.results.published.scores import PublishedTable, Updated
 
 _HERE = Path(__file__).parent
 _MINI = _HERE / "mini"
@@ -112,6 +112,13 @@ class _CMteb(ThroughMteb):
         from flagbench.cmteb.published.table import table
 
         return table()
+
+    def update_published(self, checkout: Path) -> Updated | None:
+        """See Benchmark: they come with FlagBench, and mteb's benchmark of the same 31 tasks takes newer ones."""
+        raise BadInput(
+            "the published scores of C-MTEB come with FlagBench and are not made anew; for newer ones of the same 31 "
+            'tasks name --benchmark "MTEB(cmn, v1)", for the table and for the run'
+        )
 
 
 CMTEB: ThroughMteb = _CMteb()

@@ -121,7 +121,13 @@ def read_text(path: Path, fix: str, *, largest: int = LARGEST_TEXT, error: type[
 
 
 def read_json(
-    path: Path, fix: str, *, largest: int = LARGEST_TEXT, halves: bool = False, error: type[BadInput] = BadInput
+    path: Path,
+    fix: str,
+    *,
+    largest: int = LARGEST_TEXT,
+    halves: bool = False,
+    constants: bool = False,
+    error: type[BadInput] = BadInput,
 ) -> Any:
     """The value in a JSON file.
 
@@ -130,6 +136,7 @@ def read_json(
         fix: What to do about one that cannot be read.
         largest: More bytes than this are not read.
         halves: See ``parse_json``.
+        constants: See ``parse_json``.
         error: The kind of error that is raised.
 
     Raises:
@@ -137,7 +144,7 @@ def read_json(
     """
     text = read_text(path, fix, largest=largest, error=error)
     try:
-        return parse_json(text, halves=halves)
+        return parse_json(text, halves=halves, constants=constants)
     except ValueError as cause:
         raise error(f"{path} {cause}: {fix}") from cause
 
@@ -245,23 +252,28 @@ def _leads_to(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def parse_json(text: str | bytes, *, halves: bool = False) -> Any:
+def parse_json(text: str | bytes, *, halves: bool = False, constants: bool = False) -> Any:
     """The value of a JSON text, read strictly: each key once, finite numbers, whole characters, bounded depth.
 
     Args:
         text: JSON; bytes are UTF-8.
         halves: Halves of surrogate pairs are let through: what a model writes may hold them.
+        constants: ``NaN`` and ``Infinity`` are read as Python writes them, which is no JSON: mteb does so for a metric
+            that it cannot take.
 
     Raises:
         ValueError: It is none; the message goes on from the file's name: "is not JSON (…)", "has the key 'a' twice".
     """
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_not_a_number, parse_float=_finite)
+        read_constant = float if constants else _not_a_number
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=read_constant, parse_float=_finite)
     except _StrictError:
         raise
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg} at {_place(error)})") from error
+    except UnicodeDecodeError as error:
         raise ValueError(f"is not JSON ({error})") from error
     except ValueError as error:  # of int
         digits = sys.get_int_max_str_digits()
@@ -270,6 +282,14 @@ def parse_json(text: str | bytes, *, halves: bool = False) -> Any:
     if not halves and "\\u" in (text if isinstance(text, str) else text.decode("utf-8", "replace")):
         _check_characters(value)
     return value
+
+
+def _place(error: json.JSONDecodeError) -> str:
+    """Where JSON ends to be some: of one line the column alone, for who reads lines knows which it is."""
+    text = error.doc.rstrip()
+    place = min(error.pos, len(text))
+    column = f"column {place - text.rfind(chr(10), 0, place)}"
+    return f"line {text.count(chr(10), 0, place) + 1}, {column}" if "\n" in text else column
 
 
 class _StrictError(ValueError):

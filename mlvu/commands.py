@@ -211,7 +211,7 @@ def _say_plan(folder: Path, judge: Judge, items: Sequence[JudgeItem]) -> None:
 
 def _submit(options: argparse.Namespace) -> int:
     from flagbench.mlvu.saved import find_saved, read_saved
-    from flagbench.mlvu.submission import check, check_target, write
+    from flagbench.mlvu.submission import check, check_target, lacking, write
 
     check_target(options.output, overwrite=options.overwrite)
     runs = find_saved(options.root)
@@ -227,11 +227,7 @@ def _submit(options: argparse.Namespace) -> int:
     write(checked, options.output, overwrite=options.overwrite)
     out = console()
     lines = [f"results   {folder}", f"written   {options.output}, {len(checked.predictions):,} predictions"]
-    if checked.partial:
-        left = len(checked.missing) + len(checked.unparsed)
-        lines.append(
-            f"PARTIAL   {left:,} questions have no usable answer, and {len(checked.short)} tasks are incomplete"
-        )
+    lines += [f"PARTIAL   {line}" for line in lacking(checked, len(questions))]
     for line in lines:
         say(out, line)
     return 0

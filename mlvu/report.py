@@ -127,7 +127,10 @@ def show(runs: Sequence[RunScores], out: Console) -> None:
                 present = [name for name in run.tasks if name.startswith(f"MLVU-{each}_")]
                 if present:
                     table.add_row(f"M-Avg ({each}), {rule}", "", *_average(average, run.mixed.get(each, "")))
-        out.print(table)
+        if run.tasks:
+            out.print(table)
+        else:
+            say(out, f"MLVU: {run.label}")
         for line in _lines(run):
             say(out, line)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flagbench import BadInput, first_few
+from flagbench import BadInput, counted, first_few
 from flagbench.mlvu.loading import Question
 from flagbench.mlvu.registry import Row, averaged, find
 from flagbench.mlvu.scoring import robust
@@ -38,7 +38,7 @@ class Checked:
         predictions: In the order of the questions.
         missing: Ids without an answer, which a partial submission leaves out.
         unparsed: Ids whose answers name no option, which it leaves out as well.
-        short: Tasks of which the data has fewer questions than are published.
+        short: Tasks of which the data has fewer questions than are published, with both numbers.
     """
 
     predictions: tuple[Prediction, ...]
@@ -92,19 +92,37 @@ def check(questions: Sequence[Question], answers: Mapping[str, str], *, allow_pa
 
 
 def _short(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Tasks whose questions are not as many as published."""
+    """Tasks whose questions are not as many as published: ``MLVU-test_ego (1 of 53)``."""
     counts = Counter(row.task_name for row in rows)
-    return tuple(row.task_name for row in averaged("test") if counts[row.task_name] != row.rows)
+    others = (row for row in averaged("test") if counts[row.task_name] != row.rows)
+    return tuple(f"{row.task_name} ({counts[row.task_name]} of {row.rows})" for row in others)
 
 
 def _faults(checked: Checked, questions: int) -> str:
+    reasons = lacking(checked, questions) or ["there are no questions"]
+    return "; ".join(reasons) + (" (--allow-partial writes the others)" if checked.predictions else "")
+
+
+def lacking(checked: Checked, questions: int) -> list[str]:
+    """What a submission lacks, a line each.
+
+    Args:
+        checked: What ``check`` gave.
+        questions: How many there are.
+    """
     kinds = {
         f"{len(checked.missing)} of {questions} questions have no answer": checked.missing,
-        f"{len(checked.unparsed)} answers name no option, or more than one": checked.unparsed,
-        f"{len(checked.short)} tasks do not have their published number of questions": checked.short,
+        f"{counted(len(checked.unparsed), 'answer')} {'names' if len(checked.unparsed) == 1 else 'name'} no option, or "
+        "more than one": checked.unparsed,
+        f"{counted(len(checked.short), 'task')} {'does' if len(checked.short) == 1 else 'do'} not have all published "
+        "questions": checked.short,
     }
-    reasons = [f"{what}: {first_few(which)}" for what, which in kinds.items() if which] or ["there are no questions"]
-    return "; ".join(reasons) + (" (--allow-partial leaves them out)" if checked.predictions else "")
+    shown = len(averaged("test"))  # all tasks
+    return [
+        f"{what}: {first_few(which, shown) if which is checked.short else first_few(which)}"
+        for what, which in kinds.items()
+        if which
+    ]
 
 
 def text(checked: Checked) -> str:

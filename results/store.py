@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,15 @@ class RunStore:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def remove_empty(self) -> None:
+        """Remove the folder of a run that has recorded nothing; what lies there all the same stays."""
+        if os.path.lexists(self.run_file):
+            return
+        with suppress(OSError):  # something lies there
+            (self._own / ".lock").unlink()
+            for folder in (self._own, self.folder, self.folder.parent):
+                folder.rmdir()
 
     def write_task(
         self,

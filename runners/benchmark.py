@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
     from flagbench.results.averages import Averages, Parts
-    from flagbench.results.published.scores import PublishedTable
+    from flagbench.results.published.scores import PublishedTable, Updated
     from flagbench.results.record import RunRecord
     from flagbench.results.sample import Sample
     from flagbench.runners.encoding.cache import EmbeddingCache
@@ -121,23 +121,6 @@ class Outcome:
     note: str = ""
     partial: bool = False
     sample: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Updated:
-    """A table of published scores that was made.
-
-    Attributes:
-        path: Its file.
-        models: How many it has.
-        whole: How many of them have all tasks.
-        unread: Files of results that could not be read, a line each.
-    """
-
-    path: Path
-    models: int
-    whole: int
-    unread: tuple[str, ...] = ()
 
 
 class Benchmark(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -275,7 +275,7 @@ def _group(
     benchmarks: Mapping[str, Benchmark],
     board: Board | None = None,
 ) -> Group:
-    *means, average = comparison.averages
+    *means, average = (_of_one_kind(each, comparison, benchmarks) for each in comparison.averages)
     types = [each for each in means if each.label.endswith(" mean")]
     runs = tuple(_run_view(place, comparison, average, benchmarks) for place in range(len(comparison.runs)))
     if board:
@@ -304,9 +304,29 @@ def _group(
     )
 
 
+def _of_one_kind(average: Average, comparison: Comparison, benchmarks: Mapping[str, Benchmark]) -> Average:
+    """An average, blank for a run of which some tasks in it ran over miniature data and others did not."""
+    kind = average.label.removesuffix(" mean")
+    lines = [line for line in comparison.lines if kind in (line.kind, average.label)]
+    blank = [
+        _mixed([run.record.tasks[line.task] for line in lines if line.task in run.record.tasks], benchmarks)
+        for run in comparison.runs
+    ]
+    return replace(
+        average,
+        scores=tuple(None if no else score for no, score in zip(blank, average.scores, strict=True)),
+        deltas=tuple(None if no or blank[0] else delta for no, delta in zip(blank, average.deltas, strict=True)),
+    )
+
+
+def _mixed(records: Iterable[TaskRecord], benchmarks: Mapping[str, Benchmark]) -> bool:
+    return len({any(each.is_mini(record) for each in benchmarks.values()) for record in records}) > 1
+
+
 def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Mapping[str, Benchmark]) -> RunView:
     run = comparison.runs[at]
     own, own_tasks = facts.own_mean(run)
+    own = None if _mixed(run.record.tasks.values(), benchmarks) else own
     cells = [line.cells[at] for line in comparison.lines]
     surely = [cell.delta for cell in cells if cell.test and cell.test.significant and cell.delta is not None]
     verdicts = [facts.verdict(record) for record in run.record.tasks.values()]

@@ -172,3 +172,22 @@ def read_scores(path: Path, maker: str) -> ScoreFile:
     for task, split in zip(tasks, splits, strict=True):
         by_task[task] = (*by_task.get(task, ()), split)
     return ScoreFile(dict(zip(tasks, kinds, strict=True)), by_task, models)
+
+
+@dataclass(frozen=True)
+class Updated:
+    """A table of published scores that was made.
+
+    Attributes:
+        path: Its file.
+        models: How many it has.
+        whole: How many of them have all tasks.
+        unread: Results that are left out, a line each.
+        replaced: Whether it takes the place of an earlier one.
+    """
+
+    path: Path
+    models: int
+    whole: int
+    unread: tuple[str, ...] = ()
+    replaced: bool = False

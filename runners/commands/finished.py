@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flagbench.runners.arguments import add_run_argument
@@ -46,11 +47,12 @@ def _show(options: argparse.Namespace) -> int:
     if options.task:
         _show_task(_task_of(run, options.task), options.format)
         return 0
-    tasks, averages, title = _rows(run)
+    parts = _rows(run)
     if options.format == "table":
-        _show_run(run, title, tasks, averages, console())
+        _show_run(run, parts, console())
     else:
-        sys.stdout.write(encodable(_WRITTEN[options.format](run, [*tasks, *averages])))
+        rows = [row for tasks, _, _ in parts for row in tasks] + [row for _, means, _ in parts for row in means]
+        sys.stdout.write(encodable(_WRITTEN[options.format](run, rows)))
     return 0
 
 
@@ -87,10 +89,16 @@ def _cells(run: Run) -> tuple[str, str, str, int, str, str]:
     return record.model, record.revision, record.benchmark, len(record.tasks), finished, str(run.folder)
 
 
-def _rows(run: Run) -> tuple[list[Row], list[Row], str]:
-    """Tasks and averages, as at the end of the run that evaluated them last, and the name of its benchmark."""
+Shown = tuple["list[Row]", "list[Row]", str]
+"""Tasks, averages, and the name of what they are of."""
+
+
+def _rows(run: Run) -> list[Shown]:
+    """Tasks and averages, as at the end of the run that evaluated them last; those over miniature data by themselves,
+    and named so.
+    """
     from flagbench.results.averages import tasks_of
-    from flagbench.results.page.boards import averages_over, parts_of
+    from flagbench.results.page.boards import MINI, averages_over, parts_of
     from flagbench.results.recorded_averages import recorded_averages
     from flagbench.results.table import rows
     from flagbench.runners.commands.report import benchmarks
@@ -98,18 +106,35 @@ def _rows(run: Run) -> tuple[list[Row], list[Row], str]:
     known, name = benchmarks([run]), run.record.benchmark
     records = list(run.record.tasks.values())
     recorded = recorded_averages(records)
-    means: dict[str, Row] = {}
-    for each, label, profile in parts_of(run, known, recorded):
+    means: dict[bool, dict[str, Row]] = {False: {}, True: {}}
+    parts = parts_of(run, known, recorded)
+    mini = {task for (_, _, profile), its in parts.items() if profile == MINI for task in its}
+    for each, label, profile in parts:
         every = averages_over(each, profile, known, recorded)
         over = tasks_of(every)
         inside = {other for other, tasks in over.items() if set(tasks) <= set(over.get(label, ()))}
-        counted = [record for record in records if each not in known or known[each].takes(record)]
-        means |= {row.label: row for row in rows(counted, every)[1] if row.label in inside}
+        of_kind = [record for record in records if (record.name in mini) == (profile == MINI)]
+        counted = [record for record in of_kind if each not in known or known[each].takes(record)]
+        means[profile == MINI] |= {row.label: row for row in rows(counted, every)[1] if row.label in inside}
     title = known[name].title if name in known else name
-    return rows(records, {})[0], list(means.values()), title
+    whole, small = ([record for record in records if (record.name in mini) == kind] for kind in (False, True))
+    shown: list[Shown] = []
+    if whole or not small:
+        shown.append((rows(whole, {})[0], list(means[False].values()), title))
+    if small:
+        named = [replace(row, label=f"{row.label} (miniature)") if whole else row for row in means[True].values()]
+        shown.append((_marked(rows(small, {})[0]), _marked(named), f"{title} mini"))
+    return shown
 
 
-def _show_run(run: Run, title: str, tasks: Sequence[Row], averages: Sequence[Row], out: Console) -> None:
+def _marked(rows: Iterable[Row]) -> list[Row]:
+    """Rows of miniature data, whose notes say that it is that."""
+    from flagbench.results.data_state import DataState
+
+    return [replace(row, note=row.note.replace(DataState.DIFFERS.words, "miniature data")) for row in rows]
+
+
+def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     from flagbench.results.data_state import DataState, footnotes
     from flagbench.results.table import render
 
@@ -117,7 +142,8 @@ def _show_run(run: Run, title: str, tasks: Sequence[Row], averages: Sequence[Row
     say(out, record.model_at)
     for line in record.evidence:
         say(out, f"  {line}")
-    out.print(render(title, {record.model: (tasks, averages)}))
+    for tasks, averages, title in parts:
+        out.print(render(title, {record.model: (tasks, averages)}))
     states = [DataState.of(task.data) for task in record.tasks.values() if task.status != "error"]
     for line in footnotes(states, "see run.json"):
         say(out, line)

@@ -53,9 +53,11 @@ def add_fuse(parser: Parser, arguments: Sequence[str]) -> None:
 
 def _fuse(options: argparse.Namespace) -> int:
     from flagbench.results.runs import find_run, labelled
+    from flagbench.runners.commands.selection import selection_of
     from flagbench.runners.rankings.kept_runs import FusedRuns
     from flagbench.runners.rankings.options import FusionOptions
     from flagbench.runners.registry import find_benchmark
+    from flagbench.runners.request import RunRequest
 
     how = FusionOptions(**given(options, FusionOptions))
     how.check(len(options.runs))
@@ -64,7 +66,10 @@ def _fuse(options: argparse.Namespace) -> int:
     benchmark = find_benchmark(options.benchmark)
     fusion = FusedRuns(runs, how, benchmark.kept_rankings, options.model_name or "")
     subject = f"the fusion of {len(runs)} runs on {options.benchmark}"
-    return run_rankings(options, fusion, fusion.tasks(options.tasks), subject)
+    there = None
+    if not benchmark.tasks():  # the tasks are those of the data that is named
+        there = [task.name for task in benchmark.select(RunRequest(model="", **selection_of(options)))]
+    return run_rankings(options, fusion, fusion.tasks(options.tasks, there), subject)
 
 
 def _check_runs(runs: Sequence[Run], benchmark: str) -> None:

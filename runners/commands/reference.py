@@ -14,7 +14,13 @@ from flagbench.runners.terminal import console, say
 def add_reference(parser: Parser) -> None:
     """Add the flags of ``flagbench reference``."""
     actions = parser.add_subparsers(metavar="update", required=True)
-    update = actions.add_parser("update", help="make the table of a benchmark's published scores")
+    update = actions.add_parser(
+        "update",
+        help="make the table of a benchmark's published scores",
+        description="Make the table of a benchmark's published scores, which rank, verify and gates read: a CSV file "
+        "in $XDG_CACHE_HOME/flagbench/reference (by default ~/.cache/flagbench/reference), in the place of an earlier "
+        "one.",
+    )
     update.add_argument(
         "checkout", type=any_path, metavar="DIR", help="checkout of the repository in which the results are published"
     )
@@ -36,5 +42,6 @@ def _update(options: argparse.Namespace) -> int:
         raise BadInput(f"{benchmark.title} makes no table of published scores: name one of mteb's benchmarks")
     for line in made.unread:
         print(f"flagbench: {printable(line)}", file=sys.stderr)
-    say(console(), f"written   {made.path}: {counted(made.models, 'model')}, {made.whole:,} of them with all tasks")
+    done = "replaced" if made.replaced else "written"
+    say(console(), f"{done:<9} {made.path}: {counted(made.models, 'model')}, {made.whole:,} of them with all tasks")
     return 0

@@ -58,9 +58,17 @@ def show_start(plan: Plan, console: Console) -> None:
     for line in plan.benchmark.evidence(plan.request):
         say(console, f"  {line}")
     _say_left_out(plan, console, "  ")
+    from flagbench.runners.run.plan import OTHER_SETTINGS
+
     again = [step for step in plan.steps if step.state == "again"]
     for step in again:
         say(console, f"  {step.task.name} runs again: {step.reason}")
+    if any(step.reason.startswith(OTHER_SETTINGS) for step in again):
+        say(
+            console,
+            f"  results of other settings move to {plan.store.run_file.parent / 'replaced'}; another --output "
+            "keeps both",
+        )
 
 
 def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
@@ -93,9 +101,9 @@ def show_plan(plan: Plan, console: Console, measured: Measured | None = None) ->
         say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
         for line in plan.reranker.evidence:
             say(console, f"          {line}")
-    recognised = plan.benchmark.evidence(plan.request)
-    where = plan.snapshots.root or ("" if recognised else "the hub, at the pinned revisions")
-    say(console, f"data      {where}".rstrip())
+    recognised = list(plan.benchmark.evidence(plan.request))
+    where = plan.snapshots.root or (recognised.pop(0) if recognised else "the hub, at the pinned revisions")
+    say(console, f"data      {where}")
     for line in recognised:
         say(console, f"          {line}")
     _say_left_out(plan, console, "left out  ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from flagbench.runners.task import Task
 if TYPE_CHECKING:
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
+
+
+_BLANK = "an average that it is part of stays blank"
 
 
 class ThroughMteb(Benchmark):
@@ -34,6 +38,15 @@ class ThroughMteb(Benchmark):
     official: Path | None = None
     folders: Sequence[str] = ()
     title_separator: str = " "
+
+    def left_out(self, request: RunRequest) -> Sequence[str]:
+        """See Benchmark: those that a profile cannot draw from."""
+        if request.profile == "full" or not request.skip_missing:
+            return ()
+        from flagbench.runners.mteb.sampling import cannot_draw
+
+        reasons = [cannot_draw(task, request.profile) for task in self.select(replace(request, profile="full"))]
+        return tuple(f"{reason}; it is left out, and {_BLANK}" for reason in reasons if reason)
 
     def mteb_task(self, task: Task) -> Any:
         """mteb's own object of a task, limited to its splits and subsets, without data."""
@@ -70,16 +83,16 @@ class ThroughMteb(Benchmark):
 
 
 def drawable(tasks: tuple[Task, ...], request: RunRequest) -> tuple[Task, ...]:
-    """The same tasks, which can all be drawn from where a profile asks for it.
+    """The tasks that can be drawn from, where a profile asks for it: all of them, unless others may be left out.
 
     Raises:
         BadInput: One cannot.
     """
-    if request.profile != "full":
-        from flagbench.runners.mteb.sampling import refuse_others
+    if request.profile == "full":
+        return tasks
+    from flagbench.runners.mteb import sampling
 
-        refuse_others(tasks, request.profile)
-    return tasks
+    return sampling.drawable(tasks, request.profile, skip=request.skip_missing)
 
 
 def check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) -> None:

@@ -72,18 +72,30 @@ class _Part:
     unlike: str = ""
 
 
-def refuse_others(tasks: tuple[Task, ...], profile: Profile) -> None:
-    """See that every task is of a kind that can be drawn from.
+def cannot_draw(task: Task, profile: Profile) -> str:
+    """Why a profile cannot draw from a task; empty where it can."""
+    if profile not in SIZES or (task.kind in _KINDS and is_of_items(task)):
+        return ""
+    return f"--profile {profile} cannot draw from {task.name} ({task.kind}, {task.main_score})"
+
+
+def drawable(tasks: tuple[Task, ...], profile: Profile, *, skip: bool) -> tuple[Task, ...]:
+    """The tasks that a profile can draw from.
+
+    Args:
+        tasks: Those that were asked for.
+        profile: The profile.
+        skip: Whether others are left out, unless that is all.
 
     Raises:
-        BadInput: One is not.
+        BadInput: There are others.
     """
-    for task in tasks if profile in SIZES else ():
-        if task.kind not in _KINDS or not is_of_items(task):
-            raise BadInput(
-                f"--profile {profile} cannot draw from {task.name} ({task.kind}, {task.main_score}): leave it out, or "
-                "use --profile full"
-            )
+    fitting = tuple(task for task in tasks if not cannot_draw(task, profile))
+    if len(fitting) < len(tasks) and not (skip and fitting):
+        hint = "" if skip else ", or all such with --skip-missing"
+        first = next(reason for task in tasks if (reason := cannot_draw(task, profile)))
+        raise BadInput(f"{first}: leave it out{hint}, or use --profile full")
+    return fitting
 
 
 def sampled(loaded: Loaded, profile: Profile) -> Loaded:

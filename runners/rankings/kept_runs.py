@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,19 +39,26 @@ class FusedRuns:
     kept: KeptFiles
     name: str = ""
 
-    def tasks(self, wanted: Sequence[str]) -> tuple[str, ...]:
+    def tasks(self, wanted: Sequence[str], there: Collection[str] | None = None) -> tuple[str, ...]:
         """Names of the tasks that are fused.
 
         Args:
             wanted: Names; empty for all that rank passages, which all runs have then.
+            there: Names of the tasks that the data has, to which all that rank passages are limited; None for any.
 
         Raises:
             BadInput: A run lacks one, or has no whole result of it.
         """
         first, *others = self.runs
-        names = tuple(wanted) or _ranking(first)
-        if not names:
+        ranking = {run.folder: [name for name in _ranking(run) if there is None or name in there] for run in self.runs}
+        names = tuple(wanted or ranking[first.folder])
+        if not names and not _ranking(first):
             raise BadInput(f"{first.folder} has no task that ranks passages: fuse runs of retrieval or reranking")
+        if not names:
+            raise BadInput(
+                f"{first.folder} has rankings of {first_few(_ranking(first))}, and the data is "
+                f"{first_few(there or ())}: name the data that the runs are of"
+            )
         for run in self.runs:
             if lacking := [name for name in names if name not in run.record.tasks]:
                 raise BadInput(
@@ -63,7 +70,7 @@ class FusedRuns:
                     f"{run.folder} has no result over all of {first_few(cut)}: evaluate it in full, or choose others"
                 )
         for run in others if not wanted else ():
-            if more := [name for name in _ranking(run) if name not in names]:
+            if more := [name for name in ranking[run.folder] if name not in names]:
                 raise BadInput(
                     f"{run.folder} has {first_few(more)} and {first.folder} has not: choose tasks that all runs have "
                     "with --tasks"
@@ -76,6 +83,9 @@ class FusedRuns:
         settings = FusionSettings.of(self.options, [f"{record.model}@{record.revision}" for record in records])
         rankings = {task.name: self._of(task, settings) for task in tasks}
         evidence = [f"rankings of {run.label}: {run.folder}" for run in self.runs]
+        others = dict.fromkeys(name for record in records for name in record.tasks if name not in rankings)
+        if others:
+            evidence.append(f"not fused: {first_few(others)}, which the runs have beside these tasks")
         short = "-".join(record.model.split("/")[-1] for record in records)
         return ranked_model(self.name or f"local/{self.options.by}-{short}", "fusion", rankings, evidence, settings)
 

@@ -93,11 +93,15 @@ class _Engine:
             self._progress.task(step.task.name)
             with plan.store.new_predictions(kept=plan.request.save_predictions) as predictions:
                 result, files = self._score(step, predictions)
-                if result.status != "error":  # what failed leaves the settings of the results that stand
+                failed = result.status == "error"
+                if not failed:  # what failed leaves the settings of the results that stand
                     record = new.after(record)
-                record = plan.store.write_task(record, result, files, step.former_digest, predictions)
+                # Rankings that do not fit the data are no attempt of a model, and leave nothing.
+                if not (failed and not earlier and isinstance(plan.model, RankedModel) and not plan.reranker):
+                    record = plan.store.write_task(record, result, files, step.former_digest, predictions)
             done.append(result)
             self._progress.line(_summary(result))
+        plan.store.remove_empty()
         return Finished(tuple(done), self._exit_code)
 
     def _tasks_before(self, earlier: RunRecord | None) -> dict[str, TaskRecord]:

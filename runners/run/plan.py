@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import joint_name
 from flagbench.results.averages import Averages
 from flagbench.results.identity import settings_digest
+from flagbench.results.page.boards import in_mini
 from flagbench.results.record import Average, RunRecord, TaskRecord
 from flagbench.results.store import RunStore
 from flagbench.runners.benchmark import Benchmark
@@ -160,6 +162,8 @@ def resolve(request: RunRequest) -> Plan:
     drawn = {"profile": request.profile} if request.profile != "full" else {}
     own = {"options": kept_options(benchmark, options)} if (options := benchmark.option_settings(request)) else {}
 
+    mini = folder.parts[-2:] if (folder := benchmark.mini_data()) else ()
+
     def step(task: Task) -> Step:
         source = benchmark.source(task, snapshots)
         for flag, folder in (("--output", store.run_file.parent), ("--store", request.store)):
@@ -177,7 +181,7 @@ def resolve(request: RunRequest) -> Plan:
             outputs=benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
             labels=[labels.settings() for labels in benchmark.label_sources(task, snapshots)],
         )
-        return _with_state(made, store, earlier, overwrite=request.overwrite)
+        return _with_state(made, store, earlier, (mini, request.mini), overwrite=request.overwrite)
 
     steps, left_out, faults = _with_data(
         tasks, step, lambda task: benchmark.check(task, snapshots, request), skip=request.skip_missing
@@ -319,8 +323,18 @@ def _check_folder(flag: str, folder: Path) -> None:
         raise BadInput(f"{flag} {folder}: {error.strerror}; choose another") from error
 
 
-def _with_state(step: Step, store: RunStore, earlier: RunRecord | None, *, overwrite: bool) -> Step:
-    """A step that knows whether it is finished."""
+def _with_state(
+    step: Step, store: RunStore, earlier: RunRecord | None, mini: tuple[Sequence[str], bool], *, overwrite: bool
+) -> Step:
+    """A step that knows whether it is finished.
+
+    Args:
+        step: Without that.
+        store: With the results.
+        earlier: What it records.
+        mini: The last folders of the path of the miniature data, and whether the run is over that.
+        overwrite: Whether what is finished runs again.
+    """
     name = step.task.name
     before: TaskRecord | None = earlier.tasks.get(name) if earlier else None
     # Records before labels had digests say nothing of them.
@@ -332,7 +346,11 @@ def _with_state(step: Step, store: RunStore, earlier: RunRecord | None, *, overw
     if before is None or before.status == "error":
         return step
     if before.digest not in digests:
-        reason = OTHER_SETTINGS + "; ".join(changes(before.settings, step.settings))
+        differ = changes(before.settings, step.settings)
+        if (was := in_mini(before, mini[0])) != mini[1]:  # which says more than digests of content
+            its = "the miniature data" if was else "other data than the miniature"
+            differ = chain([f"it was over {its}"], (line for line in differ if not line.startswith("data.")))
+        reason = OTHER_SETTINGS + "; ".join(differ)
     elif overwrite:
         reason = "as asked for"
     elif before.later_error:

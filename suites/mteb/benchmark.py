@@ -21,8 +21,7 @@ from flagbench.suites.mteb.options import MtebOptions
 
 if TYPE_CHECKING:
     from flagbench.results.averages import Averages, Parts
-    from flagbench.results.published.scores import PublishedTable
-    from flagbench.runners.benchmark import Updated
+    from flagbench.results.published.scores import PublishedTable, Updated
     from flagbench.suites.mteb.catalogue import Entry
     from flagbench.suites.mteb.named import Definition
 
@@ -216,7 +215,7 @@ class _Named(_Mteb):
         from flagbench.suites.mteb.catalogue import reasons
 
         lines = reasons(self._asked(request))
-        return tuple(f"{line}; an average that it is part of stays blank" for line in lines)
+        return (*(f"{line}; an average that it is part of stays blank" for line in lines), *super().left_out(request))
 
     def averages(self, request: RunRequest) -> Averages:
         """See Benchmark: as mteb's own summary takes them; over some subsets there are none."""

@@ -21,10 +21,9 @@ from typing_extensions import TypedDict
 from flagbench import BadInput
 from flagbench.files import read_json
 from flagbench.results.averages import Averages, tasks_of, weights
-from flagbench.results.published.scores import PublishedTable, read_scores
+from flagbench.results.published.scores import PublishedTable, Updated, read_scores
 from flagbench.results.shapes import Text, check_shape, fields_among_others
 from flagbench.results.store import write_atomic
-from flagbench.runners.benchmark import Updated
 from flagbench.runners.request import cache_folder
 from flagbench.runners.task import Task
 
@@ -153,9 +152,10 @@ def update(checkout: Path, name: str, rows: Sequence[Task]) -> Updated:
     if not lines:
         raise BadInput(f"{checkout} has no results of {name}: name a checkout of https://github.com/{REPOSITORY}")
     path = place(name)
+    replaced = path.is_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, _csv(name, rows, cells, lines))
-    return Updated(path, len(lines), sum(all(line[3:]) for line in lines), tuple(unread))
+    return Updated(path, len(lines), sum(all(line[3:]) for line in lines), tuple(unread), replaced)
 
 
 def _csv(name: str, rows: Sequence[Task], cells: Sequence[Cell], lines: Sequence[Sequence[str]]) -> str:
@@ -194,31 +194,38 @@ def _revision(folder: Path, rows: Sequence[Task], unread: list[str]) -> _Revisio
         if not path.is_file():
             continue
         try:
-            result = read_json(path, "it is left out")
+            result = read_json(path, "it is left out", constants=True)
             check_shape(_Result, result)
-            found = dict(_scores(result, row))
-        except BadInput as error:  # such as one with NaN in it
+        except BadInput as error:
             unread.append(str(error))
         except ValueError as error:
             unread.append(f"{path} holds no scores of {row.name} ({error}): it is left out")
         else:
+            faults: list[str] = []
+            found = dict(_scores(result, row, faults))
+            unread += [f"{path}: {fault}" for fault in faults]
             scores |= found
             versions |= {version} if found and (version := result["mteb_version"]) else set()
     return _Revision(folder.name, scores, frozenset(versions))
 
 
-def _scores(result: Mapping[str, Any], row: Task) -> Iterator[tuple[Cell, float]]:
+def _scores(result: Mapping[str, Any], row: Task, faults: list[str]) -> Iterator[tuple[Cell, float]]:
     """The scores of a task by split, where every subset has one.
 
-    Raises:
-        ValueError: A score is none.
+    Args:
+        result: Of the task; splits, subsets and metrics that its benchmark does not take may hold anything.
+        row: The task.
+        faults: Gets a line about each split that a score which is none leaves out.
     """
     for split in row.splits:
-        entries = result["scores"].get(split, ())
-        known = {each["hf_subset"]: _main(each, row.main_score) for each in entries}
-        found = [known.get(subset) for subset in row.subsets]
+        known = {each["hf_subset"]: each for each in result["scores"].get(split, ())}
+        try:
+            found = [_main(known[subset], row.main_score) for subset in row.subsets if subset in known]
+        except ValueError as error:
+            faults.append(f"{error}: its {split} is left out")
+            continue
         values = [value for value in found if value is not None]
-        if len(values) == len(found):
+        if len(values) == len(row.subsets):
             yield (row.name, split), fmean(values)
 
 

@@ -15,7 +15,8 @@ from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
-from flagbench.suites.own.layouts import IMAGES, DataSet, find, refuse
+from flagbench.suites.own.columns import IMAGES
+from flagbench.suites.own.layouts import DataSet, find, refuse
 from flagbench.suites.own.options import OwnOptions
 from flagbench.suites.own.task_file import NAME, read_task_file
 
@@ -162,8 +163,9 @@ class _Own(ThroughMteb):
         return errors
 
     def evidence(self, request: RunRequest) -> Sequence[str]:
-        """See Benchmark."""
-        return [line for data in _data_sets(request) for line in data.evidence]
+        """See Benchmark: of the data sets that are chosen."""
+        chosen = {task.name for task in self.select(request)}
+        return [line for data in _data_sets(request) if data.name in chosen for line in data.evidence]
 
     def faults(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Iterator[str]:
         """See Benchmark."""

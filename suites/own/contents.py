@@ -8,7 +8,8 @@ from typing import Any
 from flagbench import BadData
 from flagbench.runners.data.pictures import stored_image
 from flagbench.runners.data.row_files import RowFile
-from flagbench.suites.own.layouts import IMAGES, NAMES, DataSet
+from flagbench.suites.own.columns import IMAGES, NAMES
+from flagbench.suites.own.layouts import DataSet
 from flagbench.suites.own.values import FIX, Report, shown, text_of
 
 

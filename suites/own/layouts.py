@@ -4,72 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from flagbench import BadData, BadInput, first_few, printable
 from flagbench.files import user_path
 from flagbench.models.inputs import MODALITIES, Modality, joined
 from flagbench.runners.data.row_files import RowFile, check_whole
+from flagbench.suites.own.columns import (
+    IMAGES,
+    LAYOUTS,
+    Layout,
+    check_keys,
+    check_read,
+    expected,
+    match,
+    nearest,
+)
 from flagbench.suites.own.file_groups import Groups, groups_of
 from flagbench.suites.own.task_file import NAME, TaskFile, read_task_file
 
-# Columns by what they hold, as the layouts call them; the first that is there counts.
-NAMES: Mapping[str, Sequence[str]] = {
-    "id": ("_id", "id", "docid", "qid"),
-    "title": ("title",),
-    "text": ("text", "sentence", "contents"),
-    "query-id": ("query-id", "query_id", "qid", "0"),
-    "corpus-id": ("corpus-id", "corpus_id", "docid", "2"),
-    "relevance": ("score", "relevance", "3"),
-    "corpus-ids": ("corpus-ids", "corpus_ids", "docids"),
-    "query": ("query",),
-    "positives": ("pos", "positive"),
-    "negatives": ("neg", "negative"),
-    "sentence1": ("sentence1", "sent1", "text1"),
-    "sentence2": ("sentence2", "sent2", "text2"),
-    "score": ("score",),
-    "label": ("label", "labels"),
-    "sentences": ("sentences",),
-    "labels": ("labels",),
-    "image": ("image",),
-    "image1": ("image1",),
-    "image2": ("image2",),
-}
-
-IMAGES: Mapping[str, str] = {"text": "image", "sentence1": "image1", "sentence2": "image2"}
-"""What may stand beside a text, or instead of it, by the text."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A way to lay out a data set; where it needs a text, an image will do (``IMAGES``).
-
-    Attributes:
-        title: As people call it.
-        kind: Type of the tasks that it holds.
-        needs: Columns by what the files with them hold.
-        optional: Columns that may be there.
-    """
-
-    title: str
-    kind: str
-    needs: Mapping[str, Sequence[str]]
-    optional: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-_SEARCHED = {"corpus": ("id", "text"), "queries": ("id", "text"), "qrels": ("query-id", "corpus-id", "relevance")}
-_TITLED = {"corpus": ("title",)}
-LAYOUTS: Sequence[Layout] = (
-    Layout("candidates to re-rank", "Reranking", {**_SEARCHED, "candidates": ("query-id", "corpus-ids")}, _TITLED),
-    Layout("corpus, queries and qrels", "Retrieval", _SEARCHED, _TITLED),
-    Layout("queries with their positives and negatives", "Reranking", {"rows": ("query", "positives", "negatives")}),
-    Layout("pairs with a score", "STS", {"rows": ("sentence1", "sentence2", "score")}),
-    Layout("pairs with a label", "PairClassification", {"rows": ("sentence1", "sentence2", "label")}),
-    Layout("sets of texts with labels", "Clustering", {"rows": ("sentences", "labels")}),
-    Layout("texts with labels", "Classification", {"rows": ("text", "label")}),
-)
 _TEXTS = {*IMAGES, "sentences", "query", "positives", "negatives"}
 _TRAIN = "train"
 _NAME = re.compile(r"[^\s.+=@-][^/\\,;:*?|<>&\"']*(?<!\s)")
@@ -154,6 +109,7 @@ def _data_sets(folder: Path, report: Callable[[BadInput], None]) -> Iterator[Dat
         if not subsets:
             raise BadData(f"{folder}: {_nothing(folder)}")
         said = read_task_file(folder)
+        check_keys(folder / NAME, said)
     except BadInput as error:
         report(error)
         return
@@ -167,19 +123,7 @@ def _data_sets(folder: Path, report: Callable[[BadInput], None]) -> Iterator[Dat
 
 
 def _nothing(folder: Path) -> str:
-    return f"it has no files of rows (jsonl, json, csv, tsv, parquet, each but the last also .gz); {_expected()}"
-
-
-def _expected() -> str:
-    return "expected is " + "; ".join(f"{each.title} ({_shown(each)})" for each in LAYOUTS[1:4]) + "; …"
-
-
-def _shown(layout: Layout) -> str:
-    parts = [
-        (f"{holds} with " if holds != "rows" else "") + ", ".join(_named(column, NAMES[column]) for column in columns)
-        for holds, columns in layout.needs.items()
-    ]
-    return "; ".join(parts)
+    return f"it has no files of rows (jsonl, json, csv, tsv, parquet, each but the last also .gz); {expected()}"
 
 
 def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> DataSet:
@@ -198,21 +142,21 @@ def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> Da
             )
     groups = _with_labels_of_default(groups)
     present = {holds: _columns_of(groups, holds) for holds in dict.fromkeys(holds for holds, _ in groups)}
-    tried = [(layout, *_match(layout, present, said)) for layout in LAYOUTS if said.type in ("", layout.kind)]
+    tried = [(layout, *match(layout, present, said)) for layout in LAYOUTS if said.type in ("", layout.kind)]
     if said.type == "Clustering":  # texts with labels may be either
         texts = next(layout for layout in LAYOUTS if layout.title == "texts with labels")
-        tried.append((texts, *_match(texts, present, said)))
+        tried.append((texts, *match(texts, present, said)))
     fitting = [(layout, columns) for layout, columns, missing in tried if not missing]
     if len(fitting) > 1 and fitting[0][0].title == "candidates to re-rank":  # which holds all of the second
         fitting = [fitting[0], *fitting[2:]]
     if not fitting:
-        raise BadData(f"{folder} is no data set that can be told: {_nearest(tried)}; {_there(groups)}")
+        raise BadData(f"{folder} is no data set that can be told: {nearest(tried)}; {_there(groups)}")
     if len(fitting) > 1:
         titles = " and ".join(f"{layout.title} ({layout.kind})" for layout, _ in fitting[:2])
         raise BadData(f"{folder} may be {titles}: give each its own folder, or say which with type in {folder / NAME}")
     layout, columns = fitting[0]
     kind = said.type or layout.kind
-    _check_said(folder, columns, said)
+    check_read(folder / NAME, columns, said)
     if kind == "Clustering" and len(_modalities(columns["rows"])) > 1:
         raise BadData(
             f"{folder} has texts and images to cluster, and mteb clusters either: remove the column of one, or give "
@@ -246,20 +190,6 @@ def _checked_name(folder: Path, name: str) -> str:
         f"lists (at most {_LONGEST_NAME} bytes, a letter or digit first, no comma, slash or quote): rename the folder, "
         f"or give a name in its {NAME}"
     )
-
-
-def _check_said(folder: Path, columns: Mapping[str, Mapping[str, str]], said: TaskFile) -> None:
-    """See that each column that a task.toml names is read.
-
-    Raises:
-        BadData: One is not.
-    """
-    used = {what for of_files in columns.values() for what in of_files}
-    for what, column in said.columns.items():
-        if what not in used:
-            reason = f"{column}, and no file that has to have it does" if what in NAMES else "something that is none"
-            known = ", ".join(dict.fromkeys(used))
-            raise BadData(f"{folder / NAME}: columns.{what} names {reason}: remove it; read here are {known}")
 
 
 def _modalities(columns: Mapping[str, str]) -> tuple[Modality, ...]:
@@ -298,48 +228,6 @@ def _columns_of(groups: Groups, holds: str) -> Sequence[str]:
 
 def _columns(file: RowFile) -> Sequence[str]:
     return ["0", "1", "2", "3"] if file.kind == "words" else file.columns()
-
-
-def _match(
-    layout: Layout, present: Mapping[str, Sequence[str]], said: TaskFile
-) -> tuple[Mapping[str, Mapping[str, str]], Sequence[str]]:
-    """The columns of a layout where they are there, and what of it is missing."""
-    columns: dict[str, dict[str, str]] = {}
-    missing: list[str] = []
-    for holds, needed in layout.needs.items():
-        if holds not in present:
-            missing += [f"{holds}: {_named(column, NAMES[column])}" for column in needed]
-            continue
-        for column in (*needed, *layout.optional.get(holds, ())):
-            names = {
-                each: (said.columns[each],) if each in said.columns else NAMES[each]
-                for each in (column, IMAGES.get(column, ""))
-                if each
-            }
-            found = {
-                what: next(name for name in its if name in present[holds])
-                for what, its in names.items()
-                if any(name in present[holds] for name in its)
-            }
-            if found:
-                columns.setdefault(holds, {}).update(found)
-            elif column in needed:
-                missing.append((f"{holds}: " if holds != "rows" else "") + _named(column, names[column]))
-    return columns, missing
-
-
-def _named(column: str, names: Sequence[str]) -> str:
-    """A column of a layout as messages name it, with the image that may stand in its place."""
-    return names[0] + (f" or {NAMES[IMAGES[column]][0]}" if column in IMAGES else "")
-
-
-def _nearest(tried: Iterable[tuple[Layout, Mapping[str, Mapping[str, str]], Sequence[str]]]) -> str:
-    """The two layouts of which the least is missing, the second only where something of it is there."""
-    rated = sorted(tried, key=lambda each: (not each[1], len(each[2]) / sum(map(len, each[0].needs.values()))))
-    lines = [f"for {layout.title} it lacks {', '.join(missing)}" for layout, columns, missing in rated[:2] if columns]
-    if not lines:
-        return _expected()
-    return "; ".join(lines) + f" (other names of columns: columns in {NAME})"
 
 
 def _there(groups: Groups) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from flagbench.runners.data.pictures import IMAGE, kept
+from flagbench.suites.own.columns import IMAGES
 from flagbench.suites.own.contents import Contents
-from flagbench.suites.own.layouts import IMAGES, DataSet
+from flagbench.suites.own.layouts import DataSet
 from flagbench.suites.own.values import FIX, Report, label_of, number_of, rows_of, texts_of, whole_number_of
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")

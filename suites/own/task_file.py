@@ -54,7 +54,8 @@ class TaskFile:
         instruction: Put before queries, or before all texts where the task has none; flags do not change it.
         samples_per_label: Of classification: training rows of each label that a classifier is fitted to, as mteb's
             attribute of this name.
-        columns: Column of the files by what it holds: ``text``, ``query-id``, ``score``, …
+        columns: Column of the files by the name that it has by default: ``text``, ``_id``, ``score``, …; a table of
+            them by what a file holds (``corpus``, ``queries``, …) for its columns alone.
     """
 
     __pydantic_config__ = CLOSED
@@ -66,7 +67,13 @@ class TaskFile:
     splits: list[Text] = field(default_factory=list)
     instruction: Text = ""
     samples_per_label: Annotated[int, Field(ge=1, le=100_000)] = 8
-    columns: Mapping[str, Text] = field(default_factory=dict)
+    columns: Mapping[str, Text | Mapping[str, Text]] = field(default_factory=dict)
+
+    @property
+    def named(self) -> Mapping[str, Mapping[str, str]]:
+        """Columns by what they hold, by what their files hold: empty for all of them."""
+        of_all = {key: value for key, value in self.columns.items() if isinstance(value, str)}
+        return {"": of_all} | {key: value for key, value in self.columns.items() if not isinstance(value, str)}
 
     def options(self, kind: str) -> dict[str, Any]:
         """What moves the score of a task and is seen in nothing else of it, where it is not the default.

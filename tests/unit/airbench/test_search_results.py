@@ -196,8 +196,8 @@ def test_bytes_that_are_no_utf_8_are_damage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b'{"model_name":\n "m" 7}', "is not JSON (Expecting ',' delimiter: line 2 column 6 (char 20)): "),
-        (b"", "is not JSON (Expecting value: line 1 column 1 (char 0)): "),
+        (b'{"model_name":\n "m" 7}', "is not JSON (Expecting ',' delimiter at line 2, column 6): "),
+        (b"", "is not JSON (Expecting value at column 1): "),
         (b'{"a": ' + b"7" * 5000 + b"}", "holds a whole number of more than 4,300 digits, which is too long: "),
         (b"[" * 200_000, "is nested too deeply: "),
     ],

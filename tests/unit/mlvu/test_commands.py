@@ -18,7 +18,7 @@ from flagbench.mlvu.find_model import ServerModel, server_model
 from flagbench.mlvu.judgements import JudgeItem
 from flagbench.mlvu.loading import Question
 from flagbench.mlvu.options import ServerLimits
-from flagbench.mlvu.registry import find
+from flagbench.mlvu.registry import averaged, find
 from flagbench.mlvu.saved import Saved
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.servers.chat_model import ApiModel
@@ -222,10 +222,15 @@ def test_what_is_submitted_is_said_line_by_line(tmp_path: Path, capsys: pytest.C
     keep(tmp_path / "out", "MLVU-dev_ego", [], {})  # of the dev set: no part of it
     target = tmp_path / "predictions.json"
     ran(commands.add_submit, tmp_path / "out", "--output", target, "--allow-partial")
+    left = {row.name: row.rows for row in averaged("test")}
+    others = [(name, rows) for name, rows in left.items() if name not in ("topic_reasoning", "anomaly_reco")]
     assert capsys.readouterr().out.splitlines() == [
         f"results   {folder}",
         f"written   {target}, 90 predictions",
-        "PARTIAL   2 questions have no usable answer, and 8 tasks are incomplete",
+        "PARTIAL   1 of 92 questions have no answer: TR_90",
+        "PARTIAL   1 answer names no option, or more than one: TR_0",
+        "PARTIAL   8 tasks do not have all published questions: MLVU-test_anomaly_reco (1 of 39), "
+        + ", ".join(f"MLVU-test_{name} (0 of {rows})" for name, rows in others),
     ]
     assert len(json.loads(target.read_text(encoding="utf-8"))) == 90
 

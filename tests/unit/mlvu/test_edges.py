@@ -16,6 +16,7 @@ from flagbench.mlvu import content
 from flagbench.mlvu.benchmark import MINI, MLVU
 from flagbench.mlvu.frame_cache import FrameCache, Prefetch, key_of
 from flagbench.mlvu.options import MlvuOptions
+from flagbench.mlvu.registry import averaged
 from flagbench.mlvu.registry import find as row_of
 from flagbench.mlvu.submission import Checked, Prediction, check, check_target, write
 from flagbench.mlvu.videos import DEV_FOLDERS, TEST_FOLDERS, VideoFiles, find
@@ -164,9 +165,8 @@ def test_what_cannot_be_submitted_or_written_is_one_line(tmp_path: Path) -> None
         return str(caught.value)
 
     assert line(check, [], {}, allow_partial=True) == (
-        "the predictions cannot be submitted: 9 tasks do not have their published number of questions: "
-        "MLVU-test_topic_reasoning, MLVU-test_anomaly_reco, MLVU-test_needleQA, MLVU-test_ego, MLVU-test_plotQA and 4 "
-        "more"
+        "the predictions cannot be submitted: 9 tasks do not have all published questions: "
+        + ", ".join(f"{row.task_name} (0 of {row.rows})" for row in averaged("test"))
     )
     assert line(check, [], {"TR_1": "A", "x": "B"}) == (
         "2 answers are to no question of the test set: TR_1, x; remove them"

@@ -63,7 +63,7 @@ def test_the_key_of_a_judgement_is_the_hash_that_files_have(tmp_path: Path) -> N
         (
             SUMMARY,
             "no",
-            "it is not one JSON object and nothing else: it is not JSON (Expecting value: line 1 column 1 (char 0))",
+            "it is not one JSON object and nothing else: it is not JSON (Expecting value at column 1)",
         ),
     ],
     ids=range(10),

@@ -70,7 +70,7 @@ def test_what_is_missing_or_names_no_option_is_named() -> None:
         check(questions, answers)
     assert str(caught.value) == (
         "the predictions cannot be submitted: 7 of 502 questions have no answer: TR_0, TR_1, TR_2, TR_3, TR_4 "
-        "and 2 more; 3 answers name no option, or more than one: AR_0, AR_1, AR_2 (--allow-partial leaves them out)"
+        "and 2 more; 3 answers name no option, or more than one: AR_0, AR_1, AR_2 (--allow-partial writes the others)"
     )
     checked = check(questions, answers, allow_partial=True)
     assert len(checked.predictions) == 492
@@ -84,8 +84,8 @@ def test_data_with_fewer_questions_than_published_is_named() -> None:
     with pytest.raises(BadInput) as caught:
         check(questions, _answers(questions))
     assert str(caught.value) == (
-        "the predictions cannot be submitted: 2 tasks do not have their published number of questions: "
-        "MLVU-test_topic_reasoning, MLVU-test_sportsQA (--allow-partial leaves them out)"
+        "the predictions cannot be submitted: 2 tasks do not have all published questions: "
+        "MLVU-test_topic_reasoning (90 of 91), MLVU-test_sportsQA (35 of 36) (--allow-partial writes the others)"
     )
     assert len(check(questions, _answers(questions), allow_partial=True).predictions) == 500
 

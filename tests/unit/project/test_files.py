@@ -174,7 +174,9 @@ def _nested(levels: int) -> str:
     ("text", "says"),
     [
         ("", "is not JSON"),
-        ("{", "is not JSON"),
+        ("{", r"is not JSON \(Expecting property name enclosed in double quotes at column 2\)"),
+        ('{"a": 1\n', r"is not JSON \(Expecting ',' delimiter at column 8\)"),
+        ('{"a": 1,\n "b": x}\n', r"is not JSON \(Expecting value at line 2, column 7\)"),
         ('{"a": 1, "b": {"c": 2, "c": 2}}', "has the key 'c' twice in one object"),
         ("[NaN]", "holds NaN, which is no number of JSON"),
         ("[-Infinity]", "holds -Infinity, which is no number of JSON"),
@@ -198,6 +200,14 @@ def test_json_is_read_strictly(text: str | bytes, says: str, tmp_path: Path) -> 
         (tmp_path / "it.json").write_text(text, encoding="utf-8")
         with pytest.raises(BadInput, match=rf"it\.json {says}.*: copy it again$"):
             read_json(tmp_path / "it.json", FIX)
+
+
+def test_constants_of_python_are_read_where_they_are_let_through() -> None:
+    assert parse_json("[Infinity, -Infinity]", constants=True) == [float("inf"), float("-inf")]
+    (value,) = parse_json("[NaN]", constants=True)
+    assert value != value
+    with pytest.raises(ValueError, match="holds the number 1e400, which is too large"):
+        parse_json("[1e400]", constants=True)
 
 
 def test_json_as_deep_as_the_bound_is_read() -> None:

@@ -14,7 +14,7 @@ from flagbench.results.page import LANGUAGES, Language
 from flagbench.results.page.boards import Board, boards, in_mini, outermost, parts_of
 from flagbench.results.page.officials import officials
 from flagbench.results.page.render import page
-from flagbench.results.page.view import SHOWN, Benchmark, leaderboards
+from flagbench.results.page.view import SHOWN, Benchmark, groups, leaderboards
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
 from tests.unit.page_tree import read_page
@@ -284,3 +284,18 @@ def test_averages_of_several_benchmarks_come_in_their_order() -> None:
     known = {"z": Benchmark("Z", {"Avg": ["A", "B"]}), "a": Benchmark("A", {"Avg": ["P"]})}
     found = officials(run("one", scored("P", 0.25), scored("B", 0.5, status="partial"), scored("A", 0.5)), known)
     assert [(each.label, each.score, each.missing) for each in found] == [("Z Avg", None, ("B",)), ("A Avg", 0.25, ())]
+
+
+def test_no_mean_is_over_miniature_data_and_other_data(tmp_path: Path) -> None:
+    """A run whose tasks are of both kinds has none of its own; types of one kind keep theirs."""
+    mini = {"source": "/opt/cmteb/mini/org/data"}
+    one = run("one", scored("A", 0.25, **mini), scored("B", 0.5), scored("C", 0.75), scored("P", 0.5), scored("Q", 1.0))
+    (group,) = groups([replace(one, folder=tmp_path)], KNOWN, tests=False)
+    assert (group.average.scores, group.runs[0].own) == ((None,), None)
+    assert {each.label: each.scores for each in group.types} == {
+        "STS mean": (None,),
+        "Retrieval mean": (0.75,),
+        "multiple-choice mean": (0.75,),
+    }
+    (group,) = groups([run("two", scored("B", 0.5), scored("C", 0.75))], KNOWN, tests=False)
+    assert (group.average.scores, group.runs[0].own) == ((0.625,), 0.625)

@@ -99,7 +99,7 @@ def test_the_averages_are_those_within_that_of_the_board(
     assert [(row["task"], row["score"]) for row in found] == [("B", 0.25), ("A", 0.75), ("Avg", 0.5), ("B mean", 0.25)]
     assert shown(capsys, run).splitlines()[1].strip() == "The Benchmark"
     known["named"] = replace(known["named"], parts={"A": frozenset({("test", "default")})})
-    means = {row.label: row.score for row in finished._rows(find_run(run))[1]}
+    means = {row.label: row.score for row in finished._rows(find_run(run))[0][1]}
     assert means == {"Avg": None, "B mean": 0.25}, "A ran over other splits than those that count"
 
 
@@ -131,3 +131,25 @@ def test_a_task_has_a_line_for_each_value(run: Path, capsys: pytest.CaptureFixtu
 )
 def test_the_values_of_nested_objects_have_their_place(value: Any, leaves: list[tuple[str, str]]) -> None:
     assert finished._leaves(value) == leaves
+
+
+def test_miniature_data_has_a_table_of_its_own(
+    tmp_path: Path, known: dict[str, Benchmark], capsys: pytest.CaptureFixture[str]
+) -> None:
+    averages = {"Avg": ["A", "B"]}
+    known["own"] = Benchmark("The Benchmark", averages, averages, ("bench", "mini"))
+    mini = {"status": "differs", "source": "/opt/bench/mini/org/data"}
+    both = write_run(tmp_path / "1", "org/m", made_task("A", 0.5), made_task("B", 0.7, data=mini), benchmark="own")
+    lines = shown(capsys, both).splitlines()
+    assert [line.strip() for line in lines if line.startswith("The")] == ["The Benchmark", "The Benchmark mini"]
+    assert [row[2:] for row in csv.reader(shown(capsys, both, "--format", "csv").splitlines()[1:])] == [
+        ["0.5", ""],
+        ["0.7", "miniature data"],
+        ["", "1 of 2 tasks"],
+        ["", "1 of 2 tasks"],
+    ]
+    small = [made_task(name, 0.5, data=mini) for name in "AB"]
+    pure = write_run(tmp_path / "2", "org/m", *small, benchmark="own")
+    assert "The Benchmark mini" in shown(capsys, pure)
+    last = list(csv.reader(shown(capsys, pure, "--format", "csv").splitlines()))[-1]
+    assert last == ["Avg", "", "0.5", "miniature data"]

@@ -20,6 +20,7 @@ from flagbench.runners.rankings.sources import RunFiles
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
 from tests.unit.results.test_runs import made_task, write_run
+from tests.unit.suites.own.folders import pairs, retrieval
 
 
 @pytest.fixture
@@ -93,6 +94,30 @@ def test_runs_that_are_no_two_of_the_benchmark(requested: Any, runs: list[Path],
         assert str(caught.value).startswith(said)
     request, _ = requested("fuse", *runs, "--rrf-k", "1")
     assert request.rankings.options == FusionOptions("rrf", rrf_k=1)
+
+
+def test_the_tasks_of_own_data_are_those_of_the_data_that_is_named(requested: Any, tmp_path: Path) -> None:
+    whole = [made_task("faq"), made_task("wiki"), made_task("sts", kind="STS")]
+    runs = [write_run(tmp_path / name, f"org/{name}", *whole, benchmark="own") for name in ("a", "b")]
+    part = write_run(tmp_path / "c", "org/c", whole[0], benchmark="own")
+    for name, make in (("faq", retrieval), ("wiki", retrieval), ("sts", pairs)):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        make(tmp_path / "mine" / name)
+    own = ("--benchmark", "own", "--data-set")
+    assert requested("fuse", *runs, *own, tmp_path / "mine")[0].tasks == ("faq", "wiki")
+    assert requested("fuse", *runs, *own, tmp_path / "mine/faq")[0].tasks == ("faq",)
+    assert requested("fuse", *runs, part, *own, tmp_path / "mine/faq")[0].tasks == ("faq",)
+    for arguments, said in (
+        ([*runs, part, *own, tmp_path / "mine"], f"{part} has no wiki: choose tasks that all runs have with --tasks"),
+        ([part, *runs, *own, tmp_path / "mine"], f"{runs[0]} has wiki and {part} has not: choose tasks that all runs"),
+        (
+            [*runs, *own, tmp_path / "mine/sts"],
+            f"{runs[0]} has rankings of faq, wiki, and the data is sts: name the data that the runs are of",
+        ),
+    ):
+        with pytest.raises(BadInput) as caught:
+            requested("fuse", *arguments)
+        assert str(caught.value).startswith(said)
 
 
 def test_a_run_file_as_it_is_asked_for(requested: Any, tmp_path: Path) -> None:

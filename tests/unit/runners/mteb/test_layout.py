@@ -150,13 +150,17 @@ def test_a_subset_that_a_folder_lacks_was_not_fetched_and_any_other_config_is_a_
 )
 def test_a_profile_draws_only_what_a_sample_can_stand_for(kind: str, main_score: str, drawn: bool) -> None:
     tasks = (task("STS", main_score="cosine_spearman"), task(kind, main_score=main_score))
-    sampling.refuse_others(tasks, "full")
+    assert sampling.drawable(tasks, "full", skip=False) == tasks
     for profile in ("smoke", "quick"):
         if drawn:
-            sampling.refuse_others(tasks, profile)  # type: ignore[arg-type]
+            assert sampling.drawable(tasks, profile, skip=False) == tasks  # type: ignore[arg-type]
             continue
         with pytest.raises(BadInput) as caught:
-            sampling.refuse_others(tasks, profile)  # type: ignore[arg-type]
+            sampling.drawable(tasks, profile, skip=False)  # type: ignore[arg-type]
         assert str(caught.value) == (
-            f"--profile {profile} cannot draw from Some ({kind}, {main_score}): leave it out, or use --profile full"
+            f"--profile {profile} cannot draw from Some ({kind}, {main_score}): leave it out, or all such with "
+            "--skip-missing, or use --profile full"
         )
+        assert sampling.drawable(tasks, profile, skip=True) == tasks[:1]  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match=r"leave it out, or use --profile full$"):
+            sampling.drawable(tasks[1:], profile, skip=True)  # type: ignore[arg-type]

@@ -72,7 +72,8 @@ def test_a_score_needs_every_subset_and_a_number(checkout: Path) -> None:
         True: "is true, no number",
         7.0: "is 7.0, no number",
         10**400: "is 1000.*, no number",
-        float("inf"): "Infinity",
+        float("inf"): "is Infinity, no number",
+        float("nan"): f"{row.main_score} of {row.subsets[0]} is NaN, no number",
         (): r"is \[\], no number",
     }.items():
         scores = {split: [entry(each, **{row.main_score: value}) for each in row.subsets]}
@@ -81,7 +82,33 @@ def test_a_score_needs_every_subset_and_a_number(checkout: Path) -> None:
         assert made is not None
         assert made.models == 1
         assert len(made.unread) == bool(said)
-        assert all(re.search(f"{row.name}.json .*{said}.*: it is left out$", line) for line in made.unread)
+        assert all(re.search(f"{row.name}.json: .*{said}.*: its {split} is left out$", line) for line in made.unread)
+
+
+def test_what_the_benchmark_does_not_take_may_hold_anything(checkout: Path) -> None:
+    """As mteb writes it: NaN in a metric that it could not take, and in all of a split that is not of the benchmark."""
+    (row, *_) = find_benchmark(NAME).tasks()
+    (split, *_) = row.splits
+    scores = {
+        split: [entry(each, **{row.main_score: 0.25}, nauc_at_10=float("nan")) for each in row.subsets],
+        "other": [entry(**{row.main_score: float("nan")})],
+    }
+    write(checkout, "org__part/rev1", row.name, scores, "1.38.9")
+    benchmark = find_benchmark(NAME)
+    made = benchmark.update_published(checkout)
+    assert made is not None
+    assert (made.models, made.unread, made.replaced) == (2, (), False)
+    table = benchmark.published()
+    assert table is not None
+    assert table.of_model("org/part").score(row.name) == 0.25
+    again = benchmark.update_published(checkout)
+    assert again is not None
+    assert again.replaced
+
+
+def test_what_comes_with_flagbench_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r'come with FlagBench .*name --benchmark "MTEB\(cmn, v1\)"'):
+        find_benchmark("cmteb").update_published(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +180,9 @@ def test_old_names_of_main_scores_of_tasks_with_images() -> None:
     ):
         row = Task("A", "Any2AnyRetrieval", "a/b", "main", ("test",), metric, "mteb")
         scores = {"test": [entry(**{"main_score": 0.25, **former})]}
-        assert dict(_scores({"scores": scores}, row)) == {("A", "test"): 0.25}
+        assert dict(_scores({"scores": scores}, row, pytest.fail)) == {("A", "test"): 0.25}
     row = Task("A", "Any2AnyRetrieval", "a/b", "main", ("test",), "ndcg_at_10", "mteb")
-    assert dict(_scores({"scores": {"test": [entry(main_score=0.25)]}}, row)) == {}
+    assert dict(_scores({"scores": {"test": [entry(main_score=0.25)]}}, row, pytest.fail)) == {}
 
 
 def test_what_is_no_checkout_and_a_damaged_table_are_one_line(checkout: Path, tmp_path: Path) -> None:
@@ -206,7 +233,7 @@ def test_a_main_score_is_the_mean_over_the_subsets_under_its_name_or_its_former_
     zh, en, fr = (entry(name, map_at_1000=score) for name, score in (("zh", 0.5), ("en", -1), ("fr", 0.9)))
 
     def found(**scores: Any) -> dict[tuple[str, str], float]:
-        return dict(_scores({"mteb_version": "2", "scores": scores}, row))
+        return dict(_scores({"mteb_version": "2", "scores": scores}, row, pytest.fail))
 
     assert found(test=[fr, en, zh], dev=[zh]) == {("A", "test"): -0.25}
     assert found(test=[entry("zh", map=0.5), entry("en", map=0.7, map_at_1000=0.1)]) == {("A", "test"): 0.3}

@@ -36,14 +36,53 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
     "no corpus": (
         retrieval,
         remove("corpus.jsonl"),
-        "for corpus, queries and qrels it lacks corpus: _id, corpus: text",
+        r"for corpus, queries and qrels it lacks a file of the corpus \(corpus.jsonl or corpus/\); test.tsv has",
     ),
-    "no qrels": (retrieval, remove("qrels/test.tsv"), "it lacks qrels: query-id, qrels: corpus-id, qrels: score"),
+    "no qrels": (
+        retrieval,
+        remove("qrels/test.tsv"),
+        r"it lacks a file of the qrels \(qrels/test.tsv, test_qrels.jsonl, qrels.tsv or qrels.txt\); corpus.jsonl has",
+    ),
+    "a corpus of another name": (
+        retrieval,
+        lambda f: [remove("corpus.jsonl")(f), write("docs.jsonl", CORPUS)(f)],
+        "it lacks a file of the corpus .*docs.jsonl has _id, text",
+    ),
+    "another name of ids": (
+        retrieval,
+        write("corpus.jsonl", [{"docno": "d1", "text": "x"}]),
+        r"it lacks corpus: _id \(a column with another name: columns.corpus._id = \"its name\" in task.toml\); corpus",
+    ),
+    "another name of pairs": (
+        pairs,
+        write("test.jsonl", [{"sentence1": "a", "right": "b", "score": 1}]),
+        r"lacks sentence2 or image2 \(a column with another name: columns.sentence2 = \"its name\" in task.toml\)",
+    ),
+    "an unknown column of a folder that is not told": (
+        retrieval,
+        lambda f: [remove("corpus.jsonl")(f), write("task.toml", '[columns]\nscorre = "a"\n')(f)],
+        "columns.scorre names something that is none: remove it; there are _id, text, image, query-id, ",
+    ),
+    "an unknown column of a file": (
+        retrieval,
+        write("task.toml", '[columns.corpus]\nscore = "a"\n'),
+        "columns.corpus.score names something that is none: remove it; there are _id, text, image, title$",
+    ),
+    "a column of files that are none": (
+        retrieval,
+        write("task.toml", '[columns.docs]\n_id = "a"\n'),
+        "columns.docs is no group of files: it is one of corpus, queries, qrels, candidates$",
+    ),
+    "a column that the queries do not have": (
+        retrieval,
+        write("task.toml", '[columns.queries]\n_id = "qid"\n'),
+        r"it lacks queries: qid \(",
+    ),
     "other columns": (pairs, write("test.jsonl", [{"a": "x", "b": "y"}]), "expected is .*; test.jsonl has a, b"),
     "columns that are almost right": (
         lambda f: write("corpus.csv", "id,passage\nd1,x\n")(f),
         lambda _: None,
-        "it lacks corpus: text or image, queries: .*; corpus.csv has id, passage$",
+        "it lacks corpus: text or image, a file of the queries .*; corpus.csv has id, passage$",
     ),
     "pairs of equal texts": (
         pairs,

@@ -67,6 +67,24 @@ def test_the_first_name_of_a_column_that_is_there_counts(tmp_path: Path) -> None
     assert data.columns["corpus"] == {"id": "_id", "text": "contents"}
 
 
+def test_columns_are_named_by_their_usual_names_for_all_files_or_for_those_of_one_kind(tmp_path: Path) -> None:
+    retrieval(tmp_path)
+    write("corpus.jsonl", [{"docno": row["_id"], "body": row["text"], "text": "wrong"} for row in CORPUS])(tmp_path)
+    write("qrels/test.tsv", "q\tcorpus-id\tgrade\nq1\td1\t1\n")(tmp_path)
+    for relevance in ("score", "relevance"):
+        said = f'[columns]\nquery-id = "q"\n{relevance} = "grade"\n[columns.corpus]\n_id = "docno"\ntext = "body"\n'
+        write("task.toml", said)(tmp_path)
+        (data,) = find(tmp_path)
+        assert data.columns == {
+            "corpus": {"id": "docno", "text": "body"},
+            "queries": {"id": "_id", "text": "text"},
+            "qrels": {"query-id": "q", "corpus-id": "corpus-id", "relevance": "grade"},
+        }
+    write("task.toml", said + '[columns.qrels]\nscore = "rank"\n')(tmp_path)
+    with pytest.raises(BadData, match="lacks qrels: rank"):
+        find(tmp_path)
+
+
 def test_a_split_has_its_own_files_and_else_those_of_all(tmp_path: Path) -> None:
     retrieval(tmp_path)
     write("dev_queries.jsonl", QUERIES)(tmp_path)
