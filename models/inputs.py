@@ -299,7 +299,7 @@ def readable_pair(pair: Pair, modalities: frozenset[Modality], model: str) -> Pa
 _NAMES = {"text": "text", "image": "images"}
 
 
-def joined(modalities: Iterable[Modality]) -> str:
+def joined(modalities: Iterable[str]) -> str:
     """Modalities in words: ``text``, ``images``, ``text and images``."""
     present = set(modalities)
     return " and ".join(name for modality, name in _NAMES.items() if modality in present)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
 
 from flagbench import BadData
 from flagbench.models.inputs import Image
@@ -19,10 +18,11 @@ _QUALITIES = (80, 60, 40, 20)
 def picture_of(image: Image) -> bytes | None:
     """An image made small, as a JPEG of up to ``PICTURE_BYTES``; None where it cannot be read or made so small.
 
-    It is turned as its EXIF data says, and what is transparent is white; of an animated one the first frame is taken.
+    It is what a model gets (``Image.decoded``), only smaller.
     """
     try:
-        made = _small(image.decoded())
+        made = image.decoded()
+        made.thumbnail((SIDE, SIDE))
         for quality in _QUALITIES:
             stored = BytesIO()
             made.save(stored, "JPEG", quality=quality, optimize=True)
@@ -31,20 +31,3 @@ def picture_of(image: Image) -> bytes | None:
     except (BadData, OSError, SyntaxError, ValueError):  # of Pillow, about a damaged file
         pass
     return None
-
-
-def _small(picture: Any) -> Any:
-    from PIL import ImageOps
-
-    if picture.mode in ("1", "P"):  # which Pillow shrinks to the nearest pixel
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    picture.thumbnail((SIDE, SIDE))
-    turned = ImageOps.exif_transpose(picture)
-    if turned.mode.startswith("I"):  # 16 bits or more of grey
-        turned = turned.convert("I").point(lambda value: value / 256).convert("L")
-    if not turned.has_transparency_data:
-        return turned.convert("RGB")
-    import PIL.Image
-
-    above = turned.convert("RGBA")
-    return PIL.Image.alpha_composite(PIL.Image.new("RGBA", above.size, "white"), above).convert("RGB")

@@ -42,8 +42,7 @@ class _Mteb(ThroughMteb):
     examples: Sequence[str] = (
         "flagbench evaluate BAAI/bge-m3 --benchmark mteb --tasks SciFact,NFCorpus",
         "flagbench evaluate BAAI/bge-m3 --benchmark mteb --types sts --languages zh,en",
-        "flagbench tasks --benchmark mteb --modalities text,image",
-        "flagbench evaluate ./checkpoint-2000 --benchmark mteb --tasks STS12 --output results",
+        "flagbench evaluate BAAI/bge-visualized-m3 --benchmark mteb --types VisualSTS --allow-pickle --output results",
     )
 
     def named(self, name: str) -> Benchmark | None:

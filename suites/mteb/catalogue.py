@@ -191,6 +191,10 @@ def in_modalities(found: Sequence[Entry], modalities: Sequence[str], kinds: Sequ
             that only such tasks have.
         kinds: Types that are asked for.
     """
+    if strange := set(modalities) - set(MODALITIES):
+        raise BadInput(
+            f"--modalities: {', '.join(sorted(strange))} is no modality: expected {' or '.join(MODALITIES)}, or both"
+        )
     if modalities:
         return tuple(entry for entry in found if set(entry.row.modalities) <= set(modalities))
     asked = {plain(kind) for kind in kinds} & _WITH_IMAGES

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
 from flagbench.flags import flag
-from flagbench.models.inputs import MODALITIES, Modality
 from flagbench.runners.arguments import names
-
-
-def modalities(text: str) -> tuple[Modality, ...]:
-    """The argument of ``--modalities``.
-
-    Raises:
-        ArgumentTypeError: A modality is none.
-    """
-    found = names(text)
-    if strange := set(found) - set(MODALITIES):
-        raise argparse.ArgumentTypeError(
-            f"{', '.join(sorted(strange))} is no modality: expected {' or '.join(MODALITIES)}, or both"
-        )
-    return tuple(each for each in MODALITIES if each in found)
 
 
 @dataclass(frozen=True)
@@ -49,12 +33,12 @@ class MtebOptions:
     domains: tuple[str, ...] = flag(
         (), "domains of tasks, such as Legal,Medical", shown="all", metavar="A,B", parse=names, selects=True
     )
-    modalities: tuple[Modality, ...] = flag(
+    modalities: tuple[str, ...] = flag(
         (),
         "what inputs of tasks may have: text, image, or both",
         shown="text, and images for types of image tasks",
         metavar="A,B",
-        parse=modalities,
+        parse=names,
         selects=True,
     )
 

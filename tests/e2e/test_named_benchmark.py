@@ -20,7 +20,6 @@ NAME = "MTEB(eng, v2)"
         (["--benchmark", "MTEB(eng, v3)"], "unknown benchmark 'MTEB(eng, v3)'; did you mean MTEB(eng, v2)"),
         (["--benchmark", NAME, "--tasks", "SciFact"], "see flagbench tasks --benchmark 'MTEB(eng, v2)'"),
         (["--benchmark", "MAEB(v1)"], "cannot be evaluated: inputs have audio, and only text and images are read here"),
-        (["--benchmark", "MIEB(eng)"], "flagbench/random takes text, and "),
     ],
 )
 def test_a_wrong_choice_is_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def refused(own: Path, tmp_path: Path) -> Refused:
         ("score own OWN --data-set OWN", "has no run file of fruits"),
         ("score cmteb RUN --mini", "a run file is of retrieval or reranking tasks, and Ocnli"),
         ("score cmteb RUN --mini --tasks CovidRetrieval,EcomRetrieval", "is of one task, and 2 are chosen"),
-        ("score mteb RUN --mini", "--benchmark mteb needs --tasks"),
+        ("score mteb RUN", "--benchmark mteb needs --tasks"),
         ("score own RUN --data-set OWN --model-name a/b/c", "expected a name, or org/name"),
         (f"evaluate {BM25} --candidates RUN --mini --tasks EcomRetrieval", "bm25 searches without vectors, and --cand"),
         ("evaluate flagbench/random --candidates RUN --mini --tasks EcomRetrieval", "random gives vectors, and --cand"),

@@ -111,8 +111,8 @@ def test_similarities_are_the_model_s(similarity: str, matrix: list[list[float]]
 
 
 def test_flags_and_their_defaults() -> None:
-    (group,), (subsets, languages, domains) = flags_of(CmtebOptions), flags_of(MtebOptions)
-    assert [each.name for each in (languages, domains)] == ["--languages", "--domains"]
+    (group,), (subsets, languages, domains, modalities) = flags_of(CmtebOptions), flags_of(MtebOptions)
+    assert [each.name for each in (languages, domains, modalities)] == ["--languages", "--domains", "--modalities"]
     assert (group.name, group.default, group.metavar, group.selects) == ("--group", "core", "NAME", True)
     assert group.help == "group of tasks: core, multilingual, crosslingual, clustering-v2 (default core)"
     assert (subsets.name, subsets.default, subsets.metavar, subsets.selects) == ("--subsets", (), "A,B", True)
@@ -123,7 +123,8 @@ def test_flags_and_their_defaults() -> None:
 
 def test_titles_names_and_where_tasks_are_listed() -> None:
     assert [(each.name, each.title) for each in (CMTEB, MTEB)] == [("cmteb", "C-MTEB"), ("mteb", "MTEB")]
-    assert [folder and folder.resolve() for folder in (CMTEB.mini_data(), MTEB.mini_data())] == [MINI.resolve(), None]
+    drawn = ROOT / "suites" / "mteb" / "mini"
+    assert [folder and folder.resolve() for folder in (CMTEB.mini_data(), MTEB.mini_data())] == [MINI.resolve(), drawn]
     assert dict(CMTEB.commands) == {}
     assert dict(MTEB.commands) == {"submit": "flagbench.suites.mteb.commands"}
     assert CMTEB.next_commands(None, ()) == MTEB.next_commands(None, ()) == ()  # type: ignore[arg-type]
@@ -136,7 +137,7 @@ def test_titles_names_and_where_tasks_are_listed() -> None:
         MTEB.select(RunRequest("m", "mteb", options=MtebOptions()))
     assert str(caught.value) == (
         "--benchmark mteb needs --tasks NAME,…: mteb has more than a thousand; see flagbench tasks --benchmark mteb "
-        "(or name one of its benchmarks, or filter by --types, --languages or --domains)"
+        "(or name one of its benchmarks, or filter by --types, --languages, --domains or --modalities)"
     )
 
 

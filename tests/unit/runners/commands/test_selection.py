@@ -158,10 +158,11 @@ def test_lists_take_the_flags_that_choose_tasks() -> None:
     }
     assert {name: flags for name, flags in found.items() if flags} == {
         "cmteb": ["--group"],
-        "mteb": ["--subsets", "--languages", "--domains"],
+        "mteb": ["--subsets", "--languages", "--domains", "--modalities"],
         "air-bench": ["--benchmark-version", "--domains", "--languages", "--datasets", "--splits"],
         "mlvu": ["--sets"],
         "own": ["--data-set"],
+        "composed": ["--groups"],
     }
     for name, flags in found.items():
         for each in flags:

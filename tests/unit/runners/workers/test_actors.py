@@ -73,7 +73,7 @@ def test_an_actor_answers_and_is_lost_as_a_worker() -> None:
 
     actor = _Actor(ray, _Shared(ray), load, "cpu", {"num_cpus": 3})
     assert ray.events == [{"max_restarts": 0, "max_task_retries": 0, "num_cpus": 3}]
-    assert actor.ready() == Facts(frozenset({"encode"}), DENSE, "numpy")
+    assert actor.ready() == Facts(frozenset({"encode"}), DENSE, "numpy", frozenset({"text", "image"}))
     assert (devices, ray.events[1:]) == (["cpu"], [600.0])
     given: Message = ("encode", ENCODER, ["a", "b"], {"role": "query"})
     expected = FakeEncoder(ENCODER).encode(["a", "b"], role="query").dense
