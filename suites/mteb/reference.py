@@ -177,7 +177,9 @@ def _revision(folder: Path, rows: Sequence[Task], unread: list[str]) -> _Revisio
         except ValueError as error:
             unread.append(f"{path} holds no scores of {row.name} ({error}): it is left out")
         else:
-            found = dict(_scores(result, row, lambda fault, path=path: unread.append(f"{path}: {fault}")))
+            faults: list[str] = []
+            found = dict(_scores(result, row, faults.append))
+            unread += [f"{path}: {fault}" for fault in faults]
             scores |= found
             versions |= {version} if found and (version := result["mteb_version"]) else set()
     return _Revision(folder.name, scores, frozenset(versions))

@@ -7,7 +7,8 @@ from typing import Any
 from flagbench.runners.mteb.made import made
 from flagbench.runners.task import Task
 from flagbench.suites.own.layouts import DataSet
-from flagbench.suites.own.reading import Report, read
+from flagbench.suites.own.reading import read
+from flagbench.suites.own.values import Report
 
 
 def made_task(task: Task, data: DataSet, report: Report) -> Any:
