@@ -14,6 +14,7 @@ import pytest
 from flagbench.runners.rankings.run_files import read_run_file
 from tests.e2e.commands import here, one_line
 from tests.unit.results.test_schema import faults
+from tests.unit.suites.own.folders import retrieval
 
 BM25 = "flagbench/bm25"
 RERANKER = "flagbench/random-reranker"
@@ -280,3 +281,14 @@ def test_scifact_is_re_ranked_alike_from_a_trec_run(shared_data: Path, tmp_path:
     first, second = (each["test"]["default"]["ndcg_at_10"] for each in values(tmp_path / "both", "SciFact"))
     assert len(first) == 300
     assert max(abs(first[query] - second[query]) for query in first) == 0
+
+
+def test_a_run_file_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    retrieval(tmp_path / "mine")
+    (tmp_path / "bad.trec").write_text("q1 Q0 nowhere 1 2.0 x\n", encoding="utf-8")
+    out = tmp_path / "out"
+    result = here("score", "own", tmp_path / "bad.trec", "--data-set", tmp_path / "mine", "--output", out)
+    assert "has passage ids that are not in the corpus" in result.stderr
+    assert result.returncode == 2
+    assert list(out.iterdir()) == []
