@@ -161,11 +161,11 @@ def _task_of(run: Run, name: str) -> TaskRecord:
     Raises:
         UnknownName: The run has none of this name.
     """
-    from flagbench import UnknownName
+    from flagbench import UnknownName, first_few
 
     by_name = {task.lower(): record for task, record in run.record.tasks.items()}
     if name.lower() not in by_name:
-        raise UnknownName("task", name, run.record.tasks, "these are the tasks of the run")
+        raise UnknownName("task", name, run.record.tasks, f"the run has {first_few(run.record.tasks, 40)}")
     return by_name[name.lower()]
 
 

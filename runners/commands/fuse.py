@@ -67,7 +67,7 @@ def _fuse(options: argparse.Namespace) -> int:
     fusion = FusedRuns(runs, how, benchmark.kept_rankings, options.model_name or "")
     subject = f"the fusion of {len(runs)} runs on {options.benchmark}"
     there = None
-    if not benchmark.tasks():  # the tasks are those of the data that is named
+    if not (options.tasks or benchmark.tasks()):  # the tasks are those of the data that is named
         there = [task.name for task in benchmark.select(RunRequest(model="", **selection_of(options)))]
     return run_rankings(options, fusion, fusion.tasks(options.tasks, there), subject)
 

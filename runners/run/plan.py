@@ -324,7 +324,12 @@ def _check_folder(flag: str, folder: Path) -> None:
 
 
 def _with_state(
-    step: Step, store: RunStore, earlier: RunRecord | None, mini: tuple[Sequence[str], bool], *, overwrite: bool
+    step: Step,
+    store: RunStore,
+    earlier: RunRecord | None,
+    mini: tuple[Sequence[str], bool] = ((), False),
+    *,
+    overwrite: bool,
 ) -> Step:
     """A step that knows whether it is finished.
 

@@ -97,7 +97,7 @@ class Metric:
         if match is None or family is None:
             known = ", ".join(cls(each, 10).title for each in MEASURES)
             raise BadInput(
-                f"'{text}' is not a metric of rankings: expected one such as {known}, with a number of your own"
+                f"'{text}' is not a metric of rankings: expected one such as {known}, with its cutoff after @"
             )
         return cls(family, int(match[2]))
 

@@ -70,7 +70,8 @@ def texts_of(file: RowFile, number: int, row: Mapping[str, Any], column: str, re
     value = row.get(column)
     if isinstance(value, list) and value and all(isinstance(each, str) and each.strip() for each in value):
         return value
-    report(f"{file.place(number)} has {shown(value)} instead of a list of texts in column {column}: {FIX}")
+    what = "an empty list" if value == [] else shown(value)
+    report(f"{file.place(number)} has {what} instead of a list of texts in column {column}: {FIX}")
     return None
 
 

@@ -15,6 +15,7 @@ import pytest
 from flagbench.runners.rankings.run_files import read_run_file
 from tests.e2e.commands import here, one_line
 from tests.unit.results.test_schema import faults
+from tests.unit.suites.own.folders import retrieval
 
 BM25 = "flagbench/bm25"
 RERANKER = "flagbench/random-reranker"
@@ -337,3 +338,14 @@ def test_folders_may_have_names_that_are_no_utf_8(own: Path, tmp_path: Path) -> 
     assert record(output, "flagbench__bm25")["tasks"]["fruits"]["status"] == "success"
     (folder / "qrels" / "test.tsv").rename(folder / "qrels" / f"{_NO_UTF_8}.tsv")
     assert "is not UTF-8" in one_line(here("evaluate", BM25, "--benchmark", "own", "--data-set", folder))
+
+
+def test_a_run_file_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    retrieval(tmp_path / "mine")
+    (tmp_path / "bad.trec").write_text("q1 Q0 nowhere 1 2.0 x\n", encoding="utf-8")
+    out = tmp_path / "out"
+    result = here("score", "own", tmp_path / "bad.trec", "--data-set", tmp_path / "mine", "--output", out)
+    assert "has passage ids that are not in the corpus" in result.stderr
+    assert result.returncode == 2
+    assert list(out.iterdir()) == []
