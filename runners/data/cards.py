@@ -63,7 +63,10 @@ def files(folder: Path, config: str | None) -> Mapping[str, Sequence[str]]:
         return {}
     prefix = f"{beside.strip('/')}/" if isinstance(beside := entry.get("data_dir"), str) and beside else ""
     _check_once(
-        folder / "README.md", "split", [str(each["split"]) for each in rows], "list its files under one path, [a, b]"
+        folder / "README.md",
+        "split",
+        [str(each["split"]) for each in rows if isinstance(each["split"], str | int)],
+        "list its files under one path, [a, b]",
     )
     found: dict[str, list[str]] = {}
     for each in rows:

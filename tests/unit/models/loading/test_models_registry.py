@@ -51,7 +51,7 @@ EN_INSTRUCTED = [
 
 @pytest.fixture(scope="module")
 def core():
-    rows = [task for task in read_tasks(ROOT / "cmteb" / "tasks.toml") if task.group == "core"]
+    rows = [task for task in read_tasks(ROOT / "cmteb" / "tasks.toml", CmtebTask) if task.group == "core"]
     assert len(rows) == 31
     return rows
 
