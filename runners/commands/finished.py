@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -123,15 +123,8 @@ def _rows(run: Run) -> list[Shown]:
         shown.append((rows(whole, {})[0], list(means[False].values()), title))
     if small:
         named = [replace(row, label=f"{row.label} (miniature)") if whole else row for row in means[True].values()]
-        shown.append((_marked(rows(small, {})[0]), _marked(named), f"{title} mini"))
+        shown.append((rows(small, {})[0], named, f"{title} mini"))
     return shown
-
-
-def _marked(rows: Iterable[Row]) -> list[Row]:
-    """Rows of miniature data, whose notes say that it is that."""
-    from flagbench.results.data_state import DataState
-
-    return [replace(row, note=row.note.replace(DataState.DIFFERS.words, "miniature data")) for row in rows]
 
 
 def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
