@@ -18,6 +18,18 @@ def test_unknown_name_offers_several_near_names():
     assert "gte-qwen" not in message
 
 
+def test_unknown_name_offers_names_by_their_part_behind_the_organisation():
+    names = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L12-v2", *map(str, range(40))]
+    for part in ("all-minilm", "all-MiniLM-L6"):
+        assert "did you mean sentence-transformers/all-MiniLM-L6-v2" in str(UnknownName("model", part, names))
+    assert "did you mean sentence-transformers/all-MiniLM-L6-v2 or " in str(UnknownName("model", "all-minilm6", names))
+    assert str(UnknownName("model", "zh", [*names, "organisation-of-some-name/other-zh-model"])) == "unknown model 'zh'"
+
+
+def test_unknown_name_lists_none_where_none_is_known():
+    assert str(UnknownName("task", "zzzz", [], "see there")) == "unknown task 'zzzz'; see there"
+
+
 def test_unknown_name_lists_the_known_ones_when_none_is_near():
     assert "known: core, multilingual" in str(UnknownName("group", "zzzz", ["multilingual", "core"]))
 
