@@ -85,6 +85,27 @@ class UnknownName(BadInput):
         super().__init__("; ".join(parts))
 
 
+def known_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> str:
+    """The known name that one is: itself, or the only one that differs from it in small and capital letters alone.
+
+    Args:
+        kind: See UnknownName, like the rest.
+        name: The name as given.
+        known: All valid names.
+        hint: Where the full list is to be seen.
+
+    Raises:
+        UnknownName: There is none, or several differ so.
+    """
+    names = list(known)
+    if name in names:
+        return name
+    alike = [candidate for candidate in names if candidate.lower() == name.lower()]
+    if len(alike) != 1:
+        raise UnknownName(kind, name, names, hint)
+    return alike[0]
+
+
 def _nearest(name: str, names: Iterable[str]) -> list[str]:
     """Up to three names that are like one in small letters, contain it, or are ``org/model`` with a model like it."""
     lowered = {candidate.lower(): candidate for candidate in names}

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
-from flagbench import BadInput, UnknownName, counted, first_few
+from flagbench import BadInput, counted, first_few, known_name
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import ACCEPT_COUNTS, DataState
 from flagbench.results.figures import percent
@@ -142,9 +142,8 @@ def verify(
     if not (0 <= tolerance <= near < 1):
         raise BadInput(f"--tolerance {tolerance} and --near {near}: expected 0 <= tolerance <= near < 1")
     kinds = table.kinds
-    for name in only:
-        if name not in kinds:
-            raise UnknownName("task", name, kinds, f"see flagbench tasks --benchmark {table.benchmark}")
+    hint = f"see flagbench tasks --benchmark {table.benchmark}"
+    only = {known_name("task", name, kinds, hint) for name in only}
     if not record.tasks.keys() & kinds.keys():
         ran = ", ".join(list(record.tasks)[:3]) or "no task"
         raise BadInput(

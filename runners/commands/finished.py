@@ -161,12 +161,10 @@ def _task_of(run: Run, name: str) -> TaskRecord:
     Raises:
         UnknownName: The run has none of this name.
     """
-    from flagbench import UnknownName, first_few
+    from flagbench import first_few, known_name
 
-    by_name = {task.lower(): record for task, record in run.record.tasks.items()}
-    if name.lower() not in by_name:
-        raise UnknownName("task", name, run.record.tasks, f"the run has {first_few(run.record.tasks, 40)}")
-    return by_name[name.lower()]
+    tasks = run.record.tasks
+    return tasks[known_name("task", name, tasks, f"the run has {first_few(tasks, 40)}")]
 
 
 def _show_task(record: TaskRecord, format_: str) -> None:

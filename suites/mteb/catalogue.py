@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flagbench import BadInput, UnknownName, first_few
+from flagbench import BadInput, UnknownName, first_few, known_name
 from flagbench.models.baselines.analysis import iso_639_1
 from flagbench.models.inputs import MODALITIES, joined
 from flagbench.runners.mteb.version import tasks_registry
@@ -110,9 +110,8 @@ def named_entries(names: Iterable[str], hint: str) -> tuple[Entry, ...]:
         UnknownName: mteb has no task of a name.
     """
     known, found = tasks_registry(), dict[str, Entry]()
-    for name in names:
-        if name not in known:
-            raise UnknownName("task", name, known, hint)
+    for given in names:
+        name = known_name("task", given, known, hint)
         found |= {entry.row.name: entry for entry in entries(known[name]())}
     return tuple(found.values())
 

@@ -377,4 +377,6 @@ def test_counts_that_agree_are_ranked_where_the_user_takes_them_and_said_and_so_
     assert (list(ranking.tasks), ranking.left_out) == (["A", "C"], {"B": "failed when it was last evaluated: no disk"})
     assert ranking.notes == ["only the counts agree with the official data: A, C"]
     table = replace(SMALL, subsets={"A": ("zh", "en")})
-    assert rank(run, table, accept_counts=True).left_out["A"] == "scored over other subsets than the 2 that are published"
+    assert (
+        rank(run, table, accept_counts=True).left_out["A"] == "scored over other subsets than the 2 that are published"
+    )
