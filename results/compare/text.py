@@ -206,6 +206,7 @@ def _notes(comparison: Comparison) -> list[str]:
         notes += [changes if len(runs) == 2 else f"{run.label}: {changes}"] if changes else []
     for run, changes in _mixed(comparison):
         notes.append(f"{run.label}: {changes} (between its own tasks, so they have no average)")
+    notes += [f"{printable(each.label)}: {each.note}" for each in comparison.averages if each.note]
     if tests:
         notes.append(
             f"† significant: p (Holm) at most {ALPHA}, two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "

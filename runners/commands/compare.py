@@ -56,14 +56,17 @@ def left_out(runs: Sequence[Unreadable]) -> None:
 
 def _compare(options: argparse.Namespace) -> int:
     from flagbench.results.compare.compare import compare
+    from flagbench.results.page.view import of_one_kind
     from flagbench.results.readable import check_values, find_readable
     from flagbench.results.store import check_target, write_atomic
+    from flagbench.runners.commands.report import benchmarks
 
     target: Path | None = options.output
     check_target("--output", target, overwrite=options.overwrite)
     runs, unreadable = find_readable(options.runs, check_values)
     left_out(unreadable)
     comparison = compare(runs, allow_differences=options.allow_differences, seed=options.seed)
+    comparison = of_one_kind(comparison, benchmarks(runs))
     if target is not None:
         write_atomic(target, _text(comparison, options.format))
         say(console(), f"written   {target}")
