@@ -157,7 +157,7 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
         "seed": 7,
     }
     assert found["averages"] == [
-        {"label": label, "tasks": tasks, "scores": pytest.approx(scores), "deltas": [None, *deltas]}
+        {"label": label, "tasks": tasks, "scores": pytest.approx(scores), "deltas": [None, *deltas], "note": ""}
         for label, tasks, scores, deltas in (
             ("Retrieval mean", 1, [0.2, 0.18, 0.2], [pytest.approx(-0.02), 0]),
             ("STS mean", 1, [0.25, 0.75, 0.25], [0.5, 0]),
