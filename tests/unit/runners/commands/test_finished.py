@@ -129,6 +129,19 @@ def test_a_task_has_a_line_for_each_value(run: Path, capsys: pytest.CaptureFixtu
     assert (document["later_error"], document["scores"]) == ("no memory", {"dev": {"default": 0.75}})
 
 
+@pytest.mark.usefixtures("known")
+def test_a_failed_task_whose_entry_is_removed_is_forgotten(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The way that docs/guide.md names."""
+    assert "failed: no disk" in shown(capsys, run)
+    file = run / "flagbench" / "run.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    del record["tasks"]["C"]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    left = shown(capsys, run)
+    assert "no disk" not in left
+    assert {"B|x", "A"} <= set(left.split())
+
+
 @pytest.mark.parametrize(
     ("value", "leaves"),
     [
