@@ -67,7 +67,8 @@ class _CMteb(ThroughMteb):
         tasks = self.tasks()
         if request.mini:
             mini = tuple(task for task in tasks if task.group == "core" and (_MINI / task.dataset).is_dir())
-            absent = [task.name for task in tasks if task.name in request.tasks and task not in mini]
+            asked = {name.lower() for name in request.tasks}
+            absent = [task.name for task in tasks if task.name.lower() in asked and task not in mini]
             if absent:
                 raise BadInput(f"--mini has no {', '.join(absent)}; it has {names_of(mini)}")
             tasks = mini

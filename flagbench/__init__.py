@@ -17,6 +17,10 @@ from collections.abc import Iterable
 
 __version__ = "0.1.0"
 
+_OFFERED = 3
+_ALIKE = 0.5  # of difflib's ratio, which is 1 for the same
+_SHORTEST_PART = 4  # a shorter one is in too many names
+
 
 def counted(number: int, name: str) -> str:
     """A number of things: ``1 task``, ``1,024 tasks``."""
@@ -70,16 +74,48 @@ class UnknownName(BadInput):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = list(known)
-        lowered = {candidate.lower(): candidate for candidate in names}
-        near = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)
+        near = _nearest(name.lower(), names)
         parts = [f"unknown {kind} '{name}'"]
         if near:
-            parts.append("did you mean " + " or ".join(lowered[match] for match in near) + "?")
-        elif len(names) <= 12:
+            parts.append("did you mean " + " or ".join(near) + "?")
+        elif 0 < len(names) <= 12:
             parts.append("known: " + ", ".join(sorted(names)))
         if hint:
             parts.append(hint)
         super().__init__("; ".join(parts))
+
+
+def known_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> str:
+    """The known name that one is: itself, or the only one that differs from it in small and capital letters alone.
+
+    Args:
+        kind: See UnknownName, like the rest.
+        name: The name as given.
+        known: All valid names.
+        hint: Where the full list is to be seen.
+
+    Raises:
+        UnknownName: There is none, or several differ so.
+    """
+    names = list(known)
+    if name in names:
+        return name
+    alike = [candidate for candidate in names if candidate.lower() == name.lower()]
+    if len(alike) != 1:
+        raise UnknownName(kind, name, names, hint)
+    return alike[0]
+
+
+def _nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that are like one in small letters, contain it, or are ``org/model`` with a model like it."""
+    lowered = {candidate.lower(): candidate for candidate in names}
+    near = difflib.get_close_matches(name, lowered, n=_OFFERED, cutoff=_ALIKE)
+    if not near and len(name) >= _SHORTEST_PART:
+        near = sorted((each for each in lowered if name in each), key=len)[:_OFFERED]
+    if not near:
+        parts = {each.rpartition("/")[2]: each for each in lowered}
+        near = [parts[each] for each in difflib.get_close_matches(name, parts, n=_OFFERED, cutoff=_ALIKE)]
+    return [lowered[each] for each in near]
 
 
 class BadData(BadInput):

@@ -54,6 +54,16 @@ class DataState(StrEnum):
         """
         return self is DataState.OFFICIAL or (accept_counts and self is DataState.COUNTS_AGREE)
 
+    def set_aside(self, *, accept_counts: bool = False) -> str:
+        """Why a score is not compared with published ones, with the flag that would compare it; empty where it is.
+
+        Args:
+            accept_counts: Whether the user takes data of which only the counts agree.
+        """
+        if self.comparable(accept_counts=accept_counts):
+            return ""
+        return f"{self.words} ({ACCEPT_COUNTS})" if self.comparable(accept_counts=True) else self.words
+
 
 def footnotes(states: Iterable[DataState], where: str = "") -> list[str]:
     """The lines below scores that are marked with ``*``: one for each state that keeps them from published ones.
@@ -70,6 +80,8 @@ def footnotes(states: Iterable[DataState], where: str = "") -> list[str]:
         if state in present and state.marked
     ]
 
+
+ACCEPT_COUNTS = "--accept-counts compares it"
 
 _WORDS = {
     DataState.OFFICIAL: "official data",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flagbench import counted
+from flagbench import counted, first_few
 from flagbench.results.averages import Averages, average, weights
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
@@ -16,6 +16,10 @@ from flagbench.results.record import TaskRecord
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+_NAMED = 8
+"""Blank averages that are named."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,22 @@ def _mean(
     # Tasks are drawn from independently of one another; one of an unknown error leaves that of the mean unknown.
     error = math.hypot(*known) if known and len(known) == len(sampled) else None
     return Row(label, "", score, comparable, note, error)
+
+
+def blanks(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
+    """Why averages of runs side by side are blank, a line for those that lack alike. A single run's table has notes.
+
+    Args:
+        columns: See ``render``.
+    """
+    runs_of: dict[str, list[str]] = {}
+    for label, (_, means) in columns.items() if len(columns) > 1 else ():
+        if why := first_few((f"{row.label} ({row.note})" for row in means if row.score is None), _NAMED):
+            runs_of.setdefault(why, []).append(label)
+    return [
+        f"{'' if len(labels) == len(columns) else f'{first_few(labels)}: '}blank means: {why}"
+        for why, labels in runs_of.items()
+    ]
 
 
 def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> Table:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from flagbench import BadInput, UnknownName, first_few
+from flagbench import BadInput, UnknownName, first_few, known_name
 from flagbench.models.inputs import MODALITIES, Modality, joined
 
 R = TypeVar("R")
@@ -96,7 +96,7 @@ def pick(
 
     Args:
         tasks: All rows.
-        names: Names wanted, of any group; empty for all of ``group``.
+        names: Names wanted, of any group and in any letters; empty for all of ``group``.
         kinds: Types wanted, in any spelling (``sts``, ``pair-classification``); empty for all.
         group: Which rows stand when no names are given.
         hint: Where the full list is to be seen, for messages.
@@ -105,10 +105,7 @@ def pick(
         UnknownName: A name, type or group that no row has.
         BadInput: No row has both.
     """
-    by_name = {task.name: task for task in tasks}
-    for name in names:
-        if name not in by_name:
-            raise UnknownName("task", name, by_name, hint)
+    wanted_names = {known_name("task", name, (task.name for task in tasks), hint) for name in names}
     groups = dict.fromkeys(task.group for task in tasks)
     if group not in groups:
         raise UnknownName("group", group, groups, hint)
@@ -120,7 +117,7 @@ def pick(
     chosen = tuple(
         task
         for task in tasks
-        if (task.name in names if names else task.group == group) and (not wanted or task.kind in wanted)
+        if (task.name in wanted_names if names else task.group == group) and (not wanted or task.kind in wanted)
     )
     if not chosen:
         what = f"--tasks {','.join(names)}" if names else f"group {group}"

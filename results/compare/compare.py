@@ -79,12 +79,14 @@ class Average:
         tasks: How many.
         scores: One for each run, None without tasks, and where its tasks ran with different settings.
         deltas: To the first run's, None for that, and where one of the two has no score.
+        note: Why a score is None where its tasks have no mean.
     """
 
     label: str
     tasks: int
     scores: tuple[float | None, ...]
     deltas: tuple[float | None, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few, printable
@@ -88,11 +88,16 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def render(comparison: Comparison) -> list[Table | Text]:
-    """The content of ``to_markdown``, for a terminal."""
+    """The content of ``to_markdown``, for a terminal. Of many runs the columns have numbers, and no names."""
     from rich.table import Table
     from rich.text import Text
 
     made: list[Table | Text] = []
+    legend: list[str] = []
+    if len(comparison.runs) > _MOST_NAMED:
+        legend = [f"#{number} is {run.label}" for number, run in enumerate(comparison.runs, 1)]
+        numbered = (replace(run, label=f"#{number}") for number, run in enumerate(comparison.runs, 1))
+        comparison = replace(comparison, runs=tuple(numbered))
     for title, headings, groups in _tables(comparison):
         # Text is shown as it is: a name may look like rich's markup.
         table = Table(title=Text(title), title_justify="left", title_style="bold")
@@ -103,10 +108,12 @@ def render(comparison: Comparison) -> list[Table | Text]:
                 table.add_row(*(Text(cell, style=_style(name, cell)) for name, cell in zip(headings, row, strict=True)))
             table.add_section()
         made.append(table)
-    return [*made, *map(Text, _notes(comparison))]
+    return [*made, *map(Text, [*legend, *_notes(comparison)])]
 
 
 _TEXTS = ("task", "type", "run", "metric")
+_MOST_NAMED = 4
+"""Runs whose names head the columns of a terminal."""
 _CHANGES = ("Δ", "mean Δ")
 
 
@@ -206,6 +213,7 @@ def _notes(comparison: Comparison) -> list[str]:
         notes += [changes if len(runs) == 2 else f"{run.label}: {changes}"] if changes else []
     for run, changes in _mixed(comparison):
         notes.append(f"{run.label}: {changes} (between its own tasks, so they have no average)")
+    notes += [f"{printable(each.label)}: {each.note}" for each in comparison.averages if each.note]
     if tests:
         notes.append(
             f"† significant: p (Holm) at most {ALPHA}, two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "

@@ -92,12 +92,12 @@ def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: floa
     if subject.smallest > alpha:
         raise TooFew(
             f"too few items to judge: a test over {counted(cell.test.paired.queries, 'item')} cannot give a p (Holm) "
-            f"below {subject.smallest:.4f}, and at most {alpha:g} is significant"
+            f"below {subject.smallest:.4f}, and significant is one of at most {alpha:g}"
         )
     change, p = cell.test.paired.difference, cell.test.adjusted
     broken = p <= alpha and change < 0 and -100 * change >= rule.min_effect - 100 * EQUAL
-    small = f", less than {rule.min_effect:g} points pass" if rule.min_effect else ""
-    said = f"{_points(change)}, p (Holm) {p:.4f}, at most {alpha:g} is significant{small}"
+    drop = f"a drop of {rule.min_effect:g} points or more" if rule.min_effect else "a drop"
+    said = f"{_points(change)}, p (Holm) {p:.4f}: {drop} fails where p is at most {alpha:g}"
     return CheckResult(not broken, said, after, before)
 
 

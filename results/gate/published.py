@@ -60,9 +60,8 @@ def _against_published(
     scores = {split: {_WHOLE: fmean(by_subset.values())} for split, by_subset in over.items()}
     state = DataState.of(ours.data)
     lines: list[str] = []
-    if not state.comparable(accept_counts=accept_counts):
-        hint = " (--accept-counts compares it)" if state.comparable(accept_counts=True) else ""
-        lines = list(ours.data.get("differences") or ()) or [f"{state.words}{hint}"]
+    if aside := state.set_aside(accept_counts=accept_counts):
+        lines = list(ours.data.get("differences") or ()) or [aside]
     elif other := table.other_subsets(ours.name, over):
         lines = [other]
     return replace(ours, scores=scores, files=(), data={"status": str(state), "differences": lines})

@@ -275,7 +275,8 @@ def _group(
     benchmarks: Mapping[str, Benchmark],
     board: Board | None = None,
 ) -> Group:
-    *means, average = (_of_one_kind(each, comparison, benchmarks) for each in comparison.averages)
+    comparison = of_one_kind(comparison, benchmarks)
+    *means, average = comparison.averages
     types = [each for each in means if each.label.endswith(" mean")]
     runs = tuple(_run_view(place, comparison, average, benchmarks) for place in range(len(comparison.runs)))
     if board:
@@ -304,8 +305,19 @@ def _group(
     )
 
 
+def of_one_kind(comparison: Comparison, benchmarks: Mapping[str, Benchmark]) -> Comparison:
+    """A comparison whose averages are blank for a run of which some tasks ran over miniature data, and others not.
+
+    Args:
+        comparison: Any.
+        benchmarks: By the name that records have.
+    """
+    return replace(
+        comparison, averages=tuple(_of_one_kind(each, comparison, benchmarks) for each in comparison.averages)
+    )
+
+
 def _of_one_kind(average: Average, comparison: Comparison, benchmarks: Mapping[str, Benchmark]) -> Average:
-    """An average, blank for a run of which some tasks in it ran over miniature data and others did not."""
     kind = average.label.removesuffix(" mean")
     lines = [line for line in comparison.lines if kind in (line.kind, average.label)]
     blank = [
@@ -314,6 +326,7 @@ def _of_one_kind(average: Average, comparison: Comparison, benchmarks: Mapping[s
     ]
     return replace(
         average,
+        note="over miniature and other data, of which there is no mean" if any(blank) else "",
         scores=tuple(None if no else score for no, score in zip(blank, average.scores, strict=True)),
         deltas=tuple(None if no or blank[0] else delta for no, delta in zip(blank, average.deltas, strict=True)),
     )

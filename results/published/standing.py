@@ -124,16 +124,21 @@ class Ranking:
         }
 
 
-def rank(record: RunRecord, table: PublishedTable) -> Ranking:
+def rank(record: RunRecord, table: PublishedTable, *, accept_counts: bool = False) -> Ranking:
     """Place a run among the published models.
 
     Only tasks of which the run has a comparable score are ranked, and only among models that have all of these. The run
     replaces published scores of its own model. The mean is the benchmark's own average where all tasks are ranked.
 
+    Args:
+        record: The run.
+        table: The published scores.
+        accept_counts: Rank tasks as well over data of which only the counts agree with the official data.
+
     Raises:
         BadInput: No task of the run can be ranked, or those that can ran with different settings.
     """
-    left_out = {task: why for task in table.kinds if (why := _why_not(record, task, table))}
+    left_out = {task: why for task in table.kinds if (why := _why_not(record, task, table, accept_counts))}
     tasks = [task for task in table.kinds if task not in left_out]
     if not tasks:
         ran = {task: why for task, why in left_out.items() if task in record.tasks}
@@ -226,7 +231,7 @@ def _rounded(score: float | None) -> float:
     return round(score, _DECIMALS)
 
 
-def _why_not(record: RunRecord, task: str, table: PublishedTable) -> str:
+def _why_not(record: RunRecord, task: str, table: PublishedTable, accept_counts: bool) -> str:
     """Why a task cannot be ranked; empty where it can."""
     its = record.tasks.get(task)
     if its is None:
@@ -239,14 +244,13 @@ def _why_not(record: RunRecord, task: str, table: PublishedTable) -> str:
         return "scored on a part of the data"
     if its.later_error:
         return f"failed when it was last evaluated: {its.later_error}"
-    return _not_comparable(its, table.splits[task]) or table.other_subsets(task, its.scores)
+    return _not_comparable(its, table.splits[task], accept_counts) or table.other_subsets(task, its.scores)
 
 
-def _not_comparable(its: TaskRecord, splits: Collection[str]) -> str:
+def _not_comparable(its: TaskRecord, splits: Collection[str], accept_counts: bool) -> str:
     if set(its.scores) != set(splits) or its.score is None:
         return f"its splits are {', '.join(its.scores) or 'none'} and not {', '.join(splits)}"
-    state = DataState.of(its.data)
-    return "" if state.comparable(accept_counts=True) else state.words
+    return DataState.of(its.data).set_aside(accept_counts=accept_counts)
 
 
 def _nothing(record: RunRecord, table: PublishedTable, ran: Mapping[str, str]) -> str:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
-from flagbench import BadInput, UnknownName, counted, first_few
+from flagbench import BadInput, counted, first_few, known_name
 from flagbench.results.compare.settings import settings_mixed
-from flagbench.results.data_state import DataState
+from flagbench.results.data_state import ACCEPT_COUNTS, DataState
 from flagbench.results.figures import percent
 from flagbench.results.kinds import RANKED
 from flagbench.results.published.scores import Doubt, Published, PublishedTable
@@ -25,7 +25,6 @@ NEAR = 0.005
 
 Verdict = Literal["OK", "near", "FAIL", "missing", "not compared", "not judged"]
 
-_ACCEPT_COUNTS = "--accept-counts compares it"
 _NAMED = 5
 """Tasks whose names a line has."""
 
@@ -143,9 +142,8 @@ def verify(
     if not (0 <= tolerance <= near < 1):
         raise BadInput(f"--tolerance {tolerance} and --near {near}: expected 0 <= tolerance <= near < 1")
     kinds = table.kinds
-    for name in only:
-        if name not in kinds:
-            raise UnknownName("task", name, kinds, f"see flagbench tasks --benchmark {table.benchmark}")
+    hint = f"see flagbench tasks --benchmark {table.benchmark}"
+    only = {known_name("task", name, kinds, hint) for name in only}
     if not record.tasks.keys() & kinds.keys():
         ran = ", ".join(list(record.tasks)[:3]) or "no task"
         raise BadInput(
@@ -200,10 +198,9 @@ def _check(
         return Checked(task, kind, "FAIL", ours, theirs, f"failed when it was last evaluated: {its.later_error}")
     notes = [f"only {', '.join(published)} is published"] if len(published) < len(its.scores) else []
     state = DataState.of(its.data)
+    if aside := state.set_aside(accept_counts=accept_counts):
+        return Checked(task, kind, "not compared", ours, theirs, "; ".join([*notes, aside]))
     notes += [] if state.comparable() else [state.words]
-    if not state.comparable(accept_counts=accept_counts):
-        notes += [_ACCEPT_COUNTS] if state.comparable(accept_counts=True) else []
-        return Checked(task, kind, "not compared", ours, theirs, "; ".join(notes))
     off = round(abs(ours - theirs), _DECIMALS)
     verdict: Verdict = "OK" if off <= limits[0] else "near" if off <= limits[1] else "FAIL"
     return Checked(task, kind, verdict, ours, theirs, "; ".join(notes))
@@ -363,7 +360,7 @@ def _flags(verification: Verification) -> Iterator[str]:
     of = {name: [each for each in verification.tasks if each.verdict == name] for name in verification.counts()}
     absent, aside = of.get("missing", []), of.get("not compared", [])
     ran = [each.task for each in verification.tasks if each.verdict in ("OK", "near", "not compared")]
-    if "FAIL" in of or not ran or any(_ACCEPT_COUNTS not in each.note for each in aside):
+    if "FAIL" in of or not ran or any(ACCEPT_COUNTS not in each.note for each in aside):
         return
     parts = []
     if absent:

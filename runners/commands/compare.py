@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flagbench.results.compare.compare import Comparison
-    from flagbench.results.readable import Unreadable
 
 _FILE_WIDTH = 200
 
@@ -48,22 +46,19 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def left_out(runs: Sequence[Unreadable]) -> None:
-    """Warn of runs that cannot be read, a line each."""
-    for run in runs:
-        print(f"flagbench: left out: {run.reason}", file=sys.stderr)
-
-
 def _compare(options: argparse.Namespace) -> int:
     from flagbench.results.compare.compare import compare
+    from flagbench.results.page.view import of_one_kind
     from flagbench.results.readable import check_values, find_readable
     from flagbench.results.store import check_target, write_atomic
+    from flagbench.runners.commands.report import benchmarks, left_out
 
     target: Path | None = options.output
     check_target("--output", target, overwrite=options.overwrite)
     runs, unreadable = find_readable(options.runs, check_values)
     left_out(unreadable)
     comparison = compare(runs, allow_differences=options.allow_differences, seed=options.seed)
+    comparison = of_one_kind(comparison, benchmarks(runs))
     if target is not None:
         write_atomic(target, _text(comparison, options.format))
         say(console(), f"written   {target}")

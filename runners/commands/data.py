@@ -59,7 +59,7 @@ def _data(options: argparse.Namespace) -> int:
             raise
         except BadInput as error:  # a user has some of the datasets of a benchmark
             faults.append(error)
-    if faults and (options.tasks or not found):
+    if faults and not found:
         raise faults[0]
     if options.format == "table":
         show_data(benchmark, found, console())
@@ -75,4 +75,4 @@ def _data(options: argparse.Namespace) -> int:
         sys.stdout.write(encodable(json.dumps(rows, ensure_ascii=False, indent=2) + "\n"))
     for fault in faults:
         print(f"flagbench: {in_one_line(fault)}", file=sys.stderr)
-    return 0
+    return BadInput.exit_code if faults and options.tasks else 0  # what is named has to be there

@@ -237,9 +237,9 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
 
     with notice(f"looking at model, tasks and data: {subject}") as show, uncollected():
         from flagbench.models.loading.resolve import LoadedModels
-        from flagbench.results.table import render, rows
+        from flagbench.results.table import blanks, render, rows
         from flagbench.runners.commands.interrupt import ends_at_once
-        from flagbench.runners.commands.show import show_outcome, show_start
+        from flagbench.runners.commands.show import show_outcomes, show_start
         from flagbench.runners.progress import progress_for
         from flagbench.runners.run import plan
         from flagbench.runners.run.finished import finished_before, unfinished
@@ -266,8 +266,8 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
     title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
     if any(record.status != "error" for _, finished in outcomes for record in finished.records):
         out.print(render(title, columns))
-    for each, finished in outcomes:
-        show_outcome(each, finished, err)
+        say(err, *blanks(columns))
+    show_outcomes(outcomes, err)
     return max(finished.exit_code for _, finished in outcomes)
 
 

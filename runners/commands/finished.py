@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flagbench.results.table import Row
 
 _HEADINGS = ("task", "type", "score", "note")
+_EMPTY = ("", "None", "{}")
 _RUN_HEADINGS = ("model", "revision", "benchmark", "tasks", "finished", "folder")
 
 
@@ -154,16 +155,14 @@ def _task_of(run: Run, name: str) -> TaskRecord:
     Raises:
         UnknownName: The run has none of this name.
     """
-    from flagbench import UnknownName, first_few
+    from flagbench import first_few, known_name
 
-    by_name = {task.lower(): record for task, record in run.record.tasks.items()}
-    if name.lower() not in by_name:
-        raise UnknownName("task", name, run.record.tasks, f"the run has {first_few(run.record.tasks, 40)}")
-    return by_name[name.lower()]
+    tasks = run.record.tasks
+    return tasks[known_name("task", name, tasks, f"the run has {first_few(tasks, 40)}")]
 
 
 def _show_task(record: TaskRecord, format_: str) -> None:
-    """All that is recorded of a task, a line for each value."""
+    """All that is recorded of a task, a line for each value; for people without what is empty, and times rounded."""
     import json
     from dataclasses import asdict
 
@@ -172,12 +171,19 @@ def _show_task(record: TaskRecord, format_: str) -> None:
         sys.stdout.write(encodable(json.dumps(values, ensure_ascii=False, indent=2) + "\n"))
         return
     lines = [("score", "" if record.score is None else f"{100 * record.score:.2f}"), *_leaves(values)]
+    if format_ == "csv":
+        sys.stdout.write(encodable(_csv(("value of", "is"), lines)))
+        return
+    lines = [(key, _for_people(key, value)) for key, value in lines if value not in _EMPTY]
     if format_ == "table":
         width = max(len(key) for key, _ in lines)
         say(console(), *(f"{key:{width}}  {value}" for key, value in lines))
         return
-    write = _csv if format_ == "csv" else _markdown
-    sys.stdout.write(encodable(write(("value of", "is"), lines)))
+    sys.stdout.write(encodable(_markdown(("value of", "is"), lines)))
+
+
+def _for_people(key: str, value: str) -> str:
+    return f"{float(value):.3f}" if key.startswith("seconds.") else value
 
 
 def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:

@@ -46,7 +46,6 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--near", type=_fraction, metavar="X", help="largest difference that is near; beyond it is FAIL (default 0.005)"
     )
-    add_accept_counts(parser)
     parser.set_defaults(run=_verify, verdict=True)
 
 
@@ -56,6 +55,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--json", type=any_path, metavar="FILE", help="file for the whole result as JSON (default: none)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
+    add_accept_counts(parser)
 
 
 def _rank(options: argparse.Namespace) -> int:
@@ -64,7 +64,7 @@ def _rank(options: argparse.Namespace) -> int:
 
     record = read_run(options.path)
     check_target("--json", options.json, overwrite=options.overwrite)
-    ranking = rank(record, published_table(record))
+    ranking = rank(record, published_table(record), accept_counts=options.accept_counts)
     out = console()
     for table in render(ranking, options.neighbours):
         out.print(table)

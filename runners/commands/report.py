@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ipaddress
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.results.page import LANGUAGES
 from flagbench.runners.arguments import add_runs_argument, any_path
-from flagbench.runners.commands.compare import left_out
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from flagbench.results.page.view import Benchmark
+    from flagbench.results.readable import Unreadable
     from flagbench.results.runs import Run
     from flagbench.runners.benchmark import Benchmark as Registered
 
@@ -97,6 +98,12 @@ def _serve(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             say(console(), "ended")
     return 0
+
+
+def left_out(runs: Sequence[Unreadable]) -> None:
+    """Warn of runs that cannot be read, a line each."""
+    for run in runs:
+        print(f"flagbench: left out: {run.reason}", file=sys.stderr)
 
 
 def benchmarks(runs: Iterable[Run] = ()) -> dict[str, Benchmark]:

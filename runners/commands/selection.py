@@ -44,7 +44,7 @@ def add_selection_flags(parser: Parser, arguments: Sequence[str]) -> argparse._A
         default=DEFAULT,
         metavar="NAME",
         help='benchmark: one of mteb\'s by its name, such as beir or "MTEB(eng, v2)", or one of '
-        f"{', '.join(known)} (default {DEFAULT})",
+        f"{', '.join(known)}; --benchmark NAME --help shows its own flags (default {DEFAULT})",
     )
     what.add_argument(
         "--tasks",

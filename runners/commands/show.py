@@ -71,18 +71,23 @@ def show_start(plan: Plan, console: Console) -> None:
         )
 
 
-def show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
-    """Print where the results are, the notes needed to read them, and last the failures."""
+def show_outcomes(outcomes: Sequence[tuple[Plan, Finished]], console: Console) -> None:
+    """Print the notes needed to read the results of one or several models, where these are, and the failures last."""
+    say(console, *dict.fromkeys(line for plan, finished in outcomes for line in _notes(plan, finished)))
+    for plan, finished in outcomes:
+        _show_outcome(plan, finished, console)
+
+
+def _notes(plan: Plan, finished: Finished) -> list[str]:
     if any(record.sample for record in finished.records):
-        say(
-            console,
+        return [
             f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items adds "
-            "(flagbench/run.json has what was drawn)",
-        )
-    else:
-        states = (DataState.of(record.data) for record in finished.records if record.status != "error")
-        for line in footnotes(states, "see run.json"):
-            say(console, line)
+            "(flagbench/run.json has what was drawn)"
+        ]
+    return footnotes((DataState.of(each.data) for each in finished.records if each.status != "error"), "see run.json")
+
+
+def _show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
     if any(record.status != "error" for record in finished.records):
         say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
         done = [record.name for record in finished.records if record.status != "error"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput, UnknownName, first_few
+from flagbench import BadInput, first_few, known_name
 from flagbench.models.inputs import joined
 from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
@@ -265,10 +265,8 @@ class _Named(_Mteb):
         """
         every, aggregates = self._definition.entries, self._definition.aggregates
         known = {entry.row.name: (entry.row.name,) for entry in every} | dict(aggregates)
-        for name in request.tasks:
-            if name not in known:
-                raise UnknownName("task", name, known, f"of {self.title}: {self._hint}")
-        parts = tuple(each for name in request.tasks for each in known[name])
+        names = [known_name("task", name, known, f"of {self.title}: {self._hint}") for name in request.tasks]
+        parts = tuple(each for name in names for each in known[name])
         chosen = pick(self.tasks(), names=parts, kinds=request.types, group="mteb", hint=self._hint)
         wanted = {row.name for row in chosen}
         return [entry for entry in every if entry.row.name in wanted]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flagbench import BadInput, UnknownName, first_few
+from flagbench import BadInput, UnknownName, first_few, known_name
 from flagbench.models.baselines.analysis import iso_639_1
 from flagbench.models.inputs import MODALITIES, joined
 from flagbench.runners.mteb.version import tasks_registry
@@ -109,9 +110,8 @@ def named_entries(names: Iterable[str], hint: str) -> tuple[Entry, ...]:
         UnknownName: mteb has no task of a name.
     """
     known, found = tasks_registry(), dict[str, Entry]()
-    for name in names:
-        if name not in known:
-            raise UnknownName("task", name, known, hint)
+    for given in names:
+        name = known_name("task", given, known, hint)
         found |= {entry.row.name: entry for entry in entries(known[name]())}
     return tuple(found.values())
 
@@ -160,7 +160,7 @@ def in_languages(found: Sequence[Entry], languages: Sequence[str], hint: str) ->
     known = {code for by_subset in codes for its in by_subset.values() for code in its}
     for language in languages:
         if language not in known:
-            raise UnknownName("language", language, known, hint)
+            raise UnknownName("language", language, (), "; ".join((*_codes_of(language, codes), hint)))
     chosen = []
     for entry, by_subset in zip(found, codes, strict=True):
         if subsets := tuple(subset for subset, its in by_subset.items() if its & set(languages)):
@@ -230,6 +230,22 @@ def _in_subsets(entry: Entry, wanted: Sequence[str]) -> Entry:
     if not kept:
         raise UnknownName("subset", ",".join(wanted), row.subsets, f"of {row.name}, which has {', '.join(row.subsets)}")
     return replace(entry, row=replace(row, subsets=kept))
+
+
+def _codes_of(language: str, codes: Sequence[Mapping[str, set[str]]]) -> Iterator[str]:
+    """What to write instead of a language that is no code: the codes of the languages whose names have this word, those
+    of the most subsets first.
+    """
+    from mteb.languages import ISO_TO_LANGUAGE
+
+    used = Counter(code for by_subset in codes for its in by_subset.values() for code in its)
+    named = [
+        code for code, _ in used.most_common() if language.lower() in ISO_TO_LANGUAGE.get(code, "").lower().split()
+    ]
+    if named:
+        shown = " or ".join(f"{code} ({ISO_TO_LANGUAGE[code]})" for code in named[:_SHOWN])
+        yield f"did you mean {shown}?"
+    yield "expected a code of ISO 639 that a task has, such as zh or cmn"
 
 
 def _why_not(metadata: Any) -> str:

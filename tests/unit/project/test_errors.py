@@ -1,6 +1,17 @@
 import pytest
 
-from flagbench import AbsentData, BadData, BadInput, FlagbenchError, ModelFault, NoHub, UnknownName, counted, first_few
+from flagbench import (
+    AbsentData,
+    BadData,
+    BadInput,
+    FlagbenchError,
+    ModelFault,
+    NoHub,
+    UnknownName,
+    counted,
+    first_few,
+    known_name,
+)
 
 
 def test_unknown_name_offers_the_nearest_whatever_the_case():
@@ -16,6 +27,35 @@ def test_unknown_name_offers_several_near_names():
 
     assert "bge-small-zh or bge-small-en?" in message or "bge-small-en or bge-small-zh?" in message
     assert "gte-qwen" not in message
+
+
+def test_unknown_name_offers_names_by_their_part_behind_the_organisation():
+    names = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L12-v2", *map(str, range(40))]
+    for part in ("all-minilm", "all-MiniLM-L6"):
+        assert "did you mean sentence-transformers/all-MiniLM-L6-v2" in str(UnknownName("model", part, names))
+    assert "did you mean sentence-transformers/all-MiniLM-L6-v2 or " in str(UnknownName("model", "all-minilm6", names))
+    assert str(UnknownName("model", "zh", [*names, "organisation-of-some-name/other-zh-model"])) == "unknown model 'zh'"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("lcqmc", ["LCQMC", "ATEC"], "LCQMC"),
+        ("Ab", ["AB", "Ab"], "Ab"),
+        ("ab", ["AB", "Ab"], None),
+        ("AT", ["LCQMC", "ATEC"], None),
+    ],
+)
+def test_a_known_name_goes_by_itself_and_in_any_letters_where_it_is_the_only_one(name, known, meant):
+    if meant:
+        assert known_name("task", name, known) == meant
+        return
+    with pytest.raises(UnknownName, match=f"^unknown task '{name}'"):
+        known_name("task", name, known)
+
+
+def test_unknown_name_lists_none_where_none_is_known():
+    assert str(UnknownName("task", "zzzz", [], "see there")) == "unknown task 'zzzz'; see there"
 
 
 def test_unknown_name_lists_the_known_ones_when_none_is_near():

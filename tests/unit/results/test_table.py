@@ -12,7 +12,7 @@ from rich.console import Console
 
 from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.record import TaskRecord
-from flagbench.results.table import Row, render, rows
+from flagbench.results.table import Row, blanks, render, rows
 
 
 def _record(name: str, kind: str, score: float | None, status: str = "official", **values: Any) -> TaskRecord:
@@ -213,3 +213,13 @@ def test_the_error_of_a_mean_of_means_counts_each_task_as_the_mean_does() -> Non
     ]
     means = _means(records, {"inner": ["A", "B"], "Avg": ["inner", "C"]})
     assert means["Avg"].error == pytest.approx(((0.04 / 4) ** 2 + (0.08 / 4) ** 2 + (0.03 / 2) ** 2) ** 0.5)
+
+
+def test_blank_means_of_runs_side_by_side_are_explained_once_where_they_are_alike() -> None:
+    averages = {"STS mean": ["A", "B"], "Avg": ["A", "B", "C"]}
+    some, more = ([_record(name, "STS", 0.5) for name in names] for names in ("A", "AB"))
+    few = "STS mean (1 of 2 tasks), Avg (1 of 3 tasks)"
+    columns = {label: rows(records, averages) for label, records in (("m", some), ("n", some), ("o", more))}
+    assert blanks({"m": columns["m"]}) == []  # its table has a column of notes
+    assert blanks({"m": columns["m"], "n": columns["n"]}) == [f"blank means: {few}"]
+    assert blanks(columns) == [f"m, n: blank means: {few}", "o: blank means: Avg (2 of 3 tasks)"]

@@ -86,6 +86,7 @@ def test_without_names_the_group_is_picked() -> None:
 
 def test_names_are_picked_of_any_group_in_registry_order() -> None:
     assert _picked(names=("LCQMC.v2", "STS22", "LCQMC")) == ["LCQMC", "STS22", "LCQMC.v2"]
+    assert _picked(names=("lcqmc.V2", "sts22")) == ["STS22", "LCQMC.v2"]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,21 @@ def test_markdown_whole(three: Comparison) -> None:
     assert to_markdown(three) == f"**{_TITLES[0]}**\n\n{_SCORES}\n**{_TITLES[1]}**\n\n{_TESTS}\n{notes}"
 
 
+def test_many_runs_have_numbers_in_a_terminal_and_their_names_below(tmp_path: Path) -> None:
+    names = ["one", "two", "three", "four", "five"]
+    found = runs_of(tmp_path, **{name: [made_task("A", 0.5)] for name in names})
+    labels = [run.label for run in found]
+    few, many = (render(compare(found[:count])) for count in (4, 5))
+    tables = [part for part in (few[0], many[0]) if isinstance(part, Table)]
+    headings = [[str(column.header) for column in table.columns] for table in tables]
+    assert labels[0] in headings[0]
+    assert headings[1] == ["task", "type", "#1", "#2", "Δ", "#3", "Δ", "#4", "Δ", "#5", "Δ"]
+    lines = [str(part) for part in many]
+    assert [f"#{at} is {label}" for at, label in enumerate(labels, 1)] == [line for line in lines if " is org/" in line]
+    assert "Δ is to #1" in lines
+    assert all(f" {label} " in f" {to_markdown(compare(found))} " for label in labels)
+
+
 def test_the_terminal_shows_what_markdown_shows(three: Comparison) -> None:
     tables = [part for part in render(three) if isinstance(part, Table)]
     expected = [[row[2:-2].split(" | ") for row in text.splitlines()] for text in (_SCORES, _TESTS)]
@@ -157,7 +172,7 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
         "seed": 7,
     }
     assert found["averages"] == [
-        {"label": label, "tasks": tasks, "scores": pytest.approx(scores), "deltas": [None, *deltas]}
+        {"label": label, "tasks": tasks, "scores": pytest.approx(scores), "deltas": [None, *deltas], "note": ""}
         for label, tasks, scores, deltas in (
             ("Retrieval mean", 1, [0.2, 0.18, 0.2], [pytest.approx(-0.02), 0]),
             ("STS mean", 1, [0.25, 0.75, 0.25], [0.5, 0]),

@@ -87,14 +87,14 @@ def test_a_verdict_says_why(tmp_path: Path, check: str, baseline: Run, candidate
 
 def test_a_test_says_what_would_be_significant_and_which_drops_are_too_small(tmp_path: Path) -> None:
     base, worse = with_values(tmp_path, "base", [0.5] * 10), with_values(tmp_path, "worse", [0.4] * 10)
-    said = "-10.000 points, p (Holm) 0.0020, at most 0.05 is significant"
-    assert one(tmp_path, "no-significant-drop = true", base, worse).said == said
+    said = "-10.000 points, p (Holm) 0.0020: a drop{} fails where p is at most 0.05"
+    assert one(tmp_path, "no-significant-drop = true", base, worse).said == said.format("")
     small = one(tmp_path, "no-significant-drop = true\nmin-effect = 10.5", base, worse)
-    assert (small.outcome, small.said) == ("pass", f"{said}, less than 10.5 points pass")
+    assert (small.outcome, small.said) == ("pass", said.format(" of 10.5 points or more"))
     few = [with_values(tmp_path, f"few{value}", [value] * 4) for value in (0.5, 0.4)]
     assert one(tmp_path, "no-significant-drop = true", *few).said == (
-        "too few items to judge: a test over 4 items cannot give a p (Holm) below 0.1250, and at most 0.05 is "
-        "significant"
+        "too few items to judge: a test over 4 items cannot give a p (Holm) below 0.1250, and significant is "
+        "one of at most 0.05"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -360,15 +361,22 @@ def test_the_real_table_against_a_naive_sort() -> None:
     assert [entry.model for entry in ranking.entries] == order
 
 
-def test_counts_that_agree_are_ranked_and_said_and_so_is_what_keeps_others_out() -> None:
+def test_counts_that_agree_are_ranked_where_the_user_takes_them_and_said_and_so_is_what_keeps_others_out() -> None:
     counts = {"data": {"status": "counts agree"}}
     run = run_of(
         task("A", 0.5, **counts),
         task("B", 0.6, later_error="no disk"),
         task("C", 0.7, splits=("dev", "test"), **counts),
     )
-    ranking = rank(run, SMALL)
+    aside = "only the counts agree with the official data (--accept-counts compares it)"
+    with pytest.raises(BadInput, match=re.escape(f"(A: {aside}; B: failed when")):
+        rank(run, SMALL)
+    half = rank(replace(run, tasks={**run.tasks, "A": task("A", 0.5)}), SMALL)
+    assert (list(half.tasks), half.left_out["C"], half.notes) == (["A"], aside, [])
+    ranking = rank(run, SMALL, accept_counts=True)
     assert (list(ranking.tasks), ranking.left_out) == (["A", "C"], {"B": "failed when it was last evaluated: no disk"})
     assert ranking.notes == ["only the counts agree with the official data: A, C"]
     table = replace(SMALL, subsets={"A": ("zh", "en")})
-    assert rank(run, table).left_out["A"] == "scored over other subsets than the 2 that are published"
+    assert (
+        rank(run, table, accept_counts=True).left_out["A"] == "scored over other subsets than the 2 that are published"
+    )

@@ -85,10 +85,23 @@ def test_data_that_is_there_is_shown_beside_data_that_is_not(some: Path, capsys:
     assert all(line.startswith("flagbench: ") for line in lines)
 
 
-@pytest.mark.parametrize("tasks", ["LCQMC", "STSB,LCQMC"])
-def test_data_that_is_asked_for_by_name_must_be_there(tasks: str, some: Path) -> None:
+def test_data_that_is_asked_for_by_name_must_be_there(some: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(BadInput, match="LCQMC"):
-        ran("--data", str(some), "--tasks", tasks)
+        ran("--data", str(some), "--tasks", "LCQMC")
+    assert ran("--data", str(some), "--tasks", "STSB,LCQMC", "--format", "json") == 2
+    out, err = capsys.readouterr()
+    assert [row["task"] for row in json.loads(out)] == ["STSB"]
+    assert err.startswith("flagbench: dataset C-MTEB/LCQMC is not in ")
+    assert err.count("\n") == 1
+
+
+def test_help_says_where_the_flags_of_another_benchmark_are(capsys: pytest.CaptureFixture[str]) -> None:
+    for more, there in (([], False), (["--benchmark", "mteb"], True)):
+        with pytest.raises(SystemExit):
+            cli.main(["data", *more, "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert "--benchmark NAME --help shows its own flags" in said
+        assert ("--subsets A,B" in said) == there
 
 
 def test_a_hub_that_cannot_be_reached_is_asked_for_one_task(monkeypatch: pytest.MonkeyPatch) -> None:

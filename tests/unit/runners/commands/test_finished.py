@@ -41,7 +41,12 @@ def run(tmp_path: Path) -> Path:
     return write_run(
         tmp_path,
         "org/模型",
-        made_task("B|x", 0.123456, data={"status": "unknown"}, finished="2026-03-02T00:00:00+00:00"),
+        made_task(
+            *("B|x", 0.123456),
+            data={"status": "unknown"},
+            finished="2026-03-02T00:00:00+00:00",
+            seconds={"encode": 1.1831975329999977},
+        ),
         made_task("A", 0.75, finished="2026-03-03T00:00:00+00:00", later_error="no memory"),
         made_task("C", None, status="error", error="no disk", data={"status": "differs"}),
         benchmark="nobodys",
@@ -113,11 +118,28 @@ def test_a_task_has_a_line_for_each_value(run: Path, capsys: pytest.CaptureFixtu
         "ndcg_at_10",
     )
     assert len({len(line) - len(line.split(None, 1)[1]) for line in lines if len(line.split(None, 1)) == 2}) == 1
+    assert len(lines) == len(values)
+    assert not {"", "None", "{}"} & set(values.values())
+    assert values["seconds.encode"] == "1.183"
+    assert "seconds.encode,1.1831975329999977" in shown(capsys, run, "--task", "B|x", "--format", "csv").splitlines()
     assert shown(capsys, run, "--task", "C", "--format", "csv").splitlines()[:2] == ["value of,is", "score,"]
     markdown = shown(capsys, run, "--task", "B|x", "--format", "markdown").splitlines()
     assert markdown[:4] == ["| value of | is |", "| --- | --- |", "| score | 12.35 |", "| name | B\\|x |"]
     document = json.loads(shown(capsys, run, "--task", "A", "--format", "json"))
     assert (document["later_error"], document["scores"]) == ("no memory", {"dev": {"default": 0.75}})
+
+
+@pytest.mark.usefixtures("known")
+def test_a_failed_task_whose_entry_is_removed_is_forgotten(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The way that docs/guide.md names."""
+    assert "failed: no disk" in shown(capsys, run)
+    file = run / "flagbench" / "run.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    del record["tasks"]["C"]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    left = shown(capsys, run)
+    assert "no disk" not in left
+    assert {"B|x", "A"} <= set(left.split())
 
 
 @pytest.mark.parametrize(

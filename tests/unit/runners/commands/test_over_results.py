@@ -70,6 +70,20 @@ def test_runs_are_compared_in_each_format(two: list[Path], tmp_path: Path, capsy
     assert "│ A " in written
 
 
+def test_no_mean_is_over_miniature_and_other_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mini = {"status": "differs", "source": "folder /x/cmteb/mini/org/A"}
+    for at in range(2):
+        tasks = [made_task("A", 0.5, data=mini), made_task("B", 0.4), made_task("C", 0.2, kind="STS")]
+        write_run(tmp_path / "out", f"org/m{at}", *tasks)
+    assert ran("compare", tmp_path / "out", "--format", "markdown") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "| Retrieval mean of 2 shared |  |  |  |  |" in lines
+    assert "| STS mean of 1 shared |  | 20.00 | 20.00 | +0.00 |" in lines
+    assert "| average of 3 shared |  |  |  |  |" in lines
+    for label in ("Retrieval mean", "average"):
+        assert f"- {label}: over miniature and other data, of which there is no mean" in lines
+
+
 def published_run(tmp_path: Path, off: float, model: str = _MODEL) -> Path:
     """A run of two tasks whose scores are so far from what is published of it."""
     its = table().of_model(_MODEL)

@@ -22,7 +22,7 @@ from flagbench.runners.commands.show import (
     show_cleared,
     show_model,
     show_models,
-    show_outcome,
+    show_outcomes,
     show_plan,
     show_start,
     show_store,
@@ -282,7 +282,7 @@ def test_the_outcome_of_a_run(console: Console, request_: RunRequest) -> None:
     """Where the results are, and last what failed; of failures alone there is nothing to find."""
     plan = resolve(request_)
     failed = [_record("error", error=f"no {what}", data={}) for what in ("disk", "memory")]
-    show_outcome(plan, Finished((failed[0], _record(), failed[1]), 1), console)
+    show_outcomes([(plan, Finished((failed[0], _record(), failed[1]), 1))], console)
     assert [line for line in said(console) if not line.startswith("* ")] == [
         f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}",
         "flagbench: no disk",
@@ -291,10 +291,10 @@ def test_the_outcome_of_a_run(console: Console, request_: RunRequest) -> None:
 
 
 def test_the_outcome_of_failures_and_of_samples(console: Console, reranked: Plan) -> None:
-    show_outcome(reranked, Finished((_record("error", error="no disk", data={}),), 1), console)
+    show_outcomes([(reranked, Finished((_record("error", error="no disk", data={}),), 1))], console)
     assert said(console) == ["flagbench: no disk"]
     sample = {"profile": "quick", "items": 1, "of": 2, "error": None}
-    show_outcome(reranked, Finished((_record(sample=sample, data={"status": "differs"}),), 0), console)
+    show_outcomes([(reranked, Finished((_record(sample=sample, data={"status": "differs"}),), 0))], console)
     assert said(console)[1:] == [
         "--profile quick: scores of samples; ± is half the 95% interval that drawing items adds "
         "(flagbench/run.json has what was drawn)",

@@ -21,7 +21,7 @@ from flagbench.runners.commands.show import (
     show_data,
     show_model,
     show_models,
-    show_outcome,
+    show_outcomes,
     show_plan,
     show_start,
     show_store,
@@ -130,7 +130,7 @@ def test_each_state_of_the_data_is_said_once_the_worst_first_and_then_what_can_b
     states = ["unknown", "official", "differs", "unknown"]
     records = [replace(record(data={"status": state}), name=f"T{at}") for at, state in enumerate(states)]
     failed = replace(record("error", error="no disk", data={"status": "counts agree"}), name="T4")
-    show_outcome(replace(plan, benchmark=benchmark), Finished((failed, *records), 1), console)  # type: ignore[arg-type]
+    show_outcomes([(replace(plan, benchmark=benchmark), Finished((failed, *records), 1))], console)  # type: ignore[arg-type]
     ending = "(see run.json): scores are not comparable with published ones"
     assert said(console) == [
         f"* {DataState.DIFFERS.words} {ending}",
@@ -153,8 +153,18 @@ def test_remarks_on_the_data_come_last(console: Console, request_: RunRequest, m
 def test_one_sample_among_the_tasks_is_enough_to_say_what_it_means(console: Console, request_: RunRequest) -> None:
     plan = resolve(replace(request_, profile="smoke"))
     sample = {"profile": "smoke", "items": 1, "of": 2, "error": None}
-    show_outcome(plan, Finished((record(), record(sample=sample)), 0), console)
+    show_outcomes([(plan, Finished((record(), record(sample=sample)), 0))], console)
     assert said(console)[0].startswith("--profile smoke: scores of samples; ± is half the 95% interval")
+
+
+def test_a_note_on_several_models_comes_once_and_before_their_results(console: Console, request_: RunRequest) -> None:
+    plan = resolve(request_)
+    done = (plan, Finished((record(data={"status": "differs"}),), 0))
+    show_outcomes([done, done], console)
+    lines = said(console)
+    note = "* not the official data (see run.json): scores are not comparable with published ones"
+    assert (lines[0], lines.count(note)) == (note, 1)
+    assert sum(line.startswith("results in ") for line in lines) == 2
 
 
 def test_every_column_has_its_heading(console: Console, request_: RunRequest) -> None:

@@ -60,6 +60,19 @@ def test_any_of_several_languages_will_do_and_each_must_be_one() -> None:
             in_languages(_ALL, unknown, "see there")
 
 
+def test_the_name_of_a_language_leads_to_its_code() -> None:
+    taken = "expected a code of ISO 639 that a task has, such as zh or cmn; see there"
+    for name, said in (
+        ("Chinese", f"unknown language 'Chinese'; did you mean cmn (Mandarin Chinese)?; {taken}"),
+        ("german", f"unknown language 'german'; did you mean deu (German)?; {taken}"),
+        ("hnx", f"unknown language 'hnx'; {taken}"),
+        ("klingon", f"unknown language 'klingon'; {taken}"),
+    ):
+        with pytest.raises(UnknownName) as raised:
+            in_languages(_ALL, [name], "see there")
+        assert str(raised.value) == said
+
+
 def test_a_domain_goes_by_its_name_in_any_letters() -> None:
     assert [each.row.name for each in in_domains(_ALL, ["MEDICAL", "web"], "")] == ["plain", "pairs"]
     with pytest.raises(UnknownName, match=r"unknown domain 'law'.*; see there"):
