@@ -7,6 +7,7 @@ batches are cut by) and a line to show. None of that decodes an image.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput, in_one_line
+from flagbench.files import open_file
 
 Modality = Literal["text", "image"]
 """Modality of an input, of a task's data and of a model."""
@@ -84,7 +86,7 @@ class Image:
         """Its encoded bytes.
 
         Raises:
-            BadData: They cannot be read, are too many, or are no longer those of its key.
+            BadData: They cannot be read, lie in no regular file, are too many, or are no longer those of its key.
         """
         found = self._bytes()
         if isinstance(self._source, Path) and self._key is not None and _hash(found) != self._key:
@@ -146,12 +148,16 @@ class Image:
             found = self._source if isinstance(self._source, bytes) else self._source()
             _refuse_large(self.where or "in memory", len(found))
             return found
-        path = f"{self._source} ({self.where})" if self.where else str(self._source)
         try:
-            _refuse_large(path, self._source.stat().st_size)
-            return self._source.read_bytes()
-        except OSError as error:
-            raise BadData(f"the image {path} cannot be read: {error.strerror or error}") from error
+            with open_file(self._source, f"fix the data{self.where and f' of {self.where}'}", error=BadData) as file:
+                size = os.fstat(file.fileno()).st_size
+                found = file.read(size) if size <= MOST_BYTES else b""  # of one that grows meanwhile, no more
+        except BadData as error:
+            raise BadData(f"the image {error}") from error
+        except OSError as error:  # of a disk or a server that fails
+            raise BadData(f"the image {self.called} cannot be read: {error.strerror or error}") from error
+        _refuse_large(f"{self._source} ({self.where})" if self.where else str(self._source), size)
+        return found
 
 
 def _received(data: bytes, name: str, where: str) -> Image:

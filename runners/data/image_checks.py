@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from flagbench import BadData, BadInput, in_one_line, printable
+from flagbench.files import inside
 from flagbench.models.inputs import MOST_PIXELS, Image
+from flagbench.runners.data.hub_files import in_hub_cache
 from flagbench.runners.data.texts import is_images
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
         begin: Number of the first row.
 
     Raises:
-        BadData: A row names a file elsewhere.
+        BadData: A row names what is no regular file there, or a link that leads out.
     """
     for place, field in enumerate(table.schema):
         if not is_images(field.type):
@@ -47,7 +50,7 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
             if paths[row] is None:
                 raise BadData(
                     f"{where} has the image '{printable(name):.80}' in column {field.name}, row {begin + row} (counted "
-                    f"from 0), which is not a file in {folder}; fix the data"
+                    f"from 0), which is not a regular file in {folder}; fix the data"
                 )
         if in_files:
             parts = [stored.cast(pa.binary()), pa.array(paths, pa.string())]
@@ -57,9 +60,17 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
 
 
 def _path(folder: Path, name: str) -> str | None:
-    """The path of a file of a dataset; None where it would lie elsewhere."""
-    path = os.path.normpath(folder / name)
-    return path if "\0" not in path and Path(path).is_relative_to(folder) else None
+    """The path of a file of a dataset; None where there is none, or something else, or it lies elsewhere."""
+    path = Path(os.path.normpath(folder / name))
+    if "\0" in name or not path.is_relative_to(folder):
+        return None
+    # In the hub's cache, files of a snapshot are links to blobs of the same repository.
+    home = folder.parents[1] if in_hub_cache(folder) else folder
+    try:
+        inside(home, path.relative_to(home), "", error=BadData)
+        return str(path) if stat.S_ISREG(path.stat().st_mode) else None
+    except (BadData, OSError):
+        return None
 
 
 def check_images(place: Place, column: str, images: Sequence[Image | None], *, absent: bool = False) -> None:

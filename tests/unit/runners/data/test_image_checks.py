@@ -77,5 +77,5 @@ def test_a_picture_that_fills_the_memory_is_refused_by_its_head() -> None:
 
 
 def test_an_image_whose_file_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"the image .*gone\.png \(T: test\) cannot be read: No such file"):
+    with pytest.raises(BadData, match=r"the image .*gone\.png cannot be read \(No such file.*\): fix the data of T: test"):
         size_of(Image(tmp_path / "gone.png", where="T: test"))
