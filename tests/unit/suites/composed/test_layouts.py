@@ -156,6 +156,11 @@ def of_row(name: str, **values: Any) -> Callable[[Path], Any]:
     return rewritten(name, lambda rows: [{**rows[0], **values}, *rows[1:]])
 
 
+def written(name: str, text: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_text(text, encoding="utf-8")
+
+
+QRELS = "qrels/test/mbeir_fashioniq_task7_test_qrels.txt"
 CAP, SPLIT = "captions/cap.rc2.val.json", "image_splits/split.rc2.val.json"
 INFO = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
 FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
@@ -224,11 +229,27 @@ FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
         lambda f: (f / "text_corpus.jsonl").write_text('{"content": 1, "text": ""}\n'),
         "text_corpus.jsonl, line 1 has '' instead of a text in text",
     ),
-    "a label that is none": (
-        "MBEIRFashionIQTask7",
-        lambda f: (f / "qrels/test/mbeir_fashioniq_task7_test_qrels.txt").write_text("7:1 0 7:2\n"),
-        "line 1 is not a query, 0, a candidate, a relevance and a task",
-    ),
+    **{
+        f"a label that is none, {name}": (
+            "MBEIRFashionIQTask7",
+            written(QRELS, line),
+            "line 1 is not a query, 0, a candidate, a relevance and a task",
+        )
+        for name, line in (
+            ("three words", "7:1 0 7:2\n"),
+            ("no digit of ours", "7:1 0 7:2 \u00b2 7\n"),
+            ("too many digits", f"7:1 0 7:2 {'1' * 5_000} 7\n"),
+            ("too large", "7:1 0 7:2 100001 7\n"),
+        )
+    },
+    **{
+        f"no relevant candidate, {name}": (
+            "MBEIRFashionIQTask7",
+            written(QRELS, line),
+            "no query of fashioniq_task7 has a relevant candidate",
+        )
+        for name, line in (("no line", ""), ("relevance 0 alone", "7:1 0 7:2 0 7\n"))
+    },
     "neither text nor image": (
         "MBEIRFashionIQTask7",
         lambda f: (f / "query/test/mbeir_fashioniq_task7_test.jsonl").write_text('{"qid": "7:1", "query_txt": null}\n'),
