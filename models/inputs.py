@@ -34,8 +34,8 @@ MOST_PIXELS = 64 * 1024**2
 # makes of one (50 to 577; 196 and 256 in Visualized-BGE).
 _IMAGE_COST = 1_024
 
-# Formats of Pillow that run another program to draw what is in the file.
-_RUN_PROGRAMS = {"EPS", "WMF"}
+RUN_PROGRAMS = frozenset({"EPS", "WMF"})
+"""Formats of Pillow that run another program to draw what is in the file."""
 
 _KEY_BYTES = 16
 _ORIENTATION = 0x0112  # the tag of EXIF
@@ -114,7 +114,7 @@ class Image:
             pixels = picture.width * picture.height
             if pixels > MOST_PIXELS:
                 raise ValueError(f"it has {pixels:,} pixels, and at most {MOST_PIXELS:,} are decoded")
-            if picture.format in _RUN_PROGRAMS:
+            if picture.format in RUN_PROGRAMS:
                 raise ValueError(f"{picture.format} is not read: convert it to PNG")
             picture.load()
             # As in the Image feature of datasets, from which mteb has it, and then as mteb converts it.
@@ -140,8 +140,9 @@ class Image:
 
     @property
     def called(self) -> str:
-        """The image in messages: by its name, and by where it is."""
-        return f"{self.name} ({self.where})" if self.where else self.name
+        """The image in messages: by its file or its name, and by where it is."""
+        name = str(self._source) if isinstance(self._source, Path) else self.name
+        return f"{name} ({self.where})" if self.where else name
 
     def _bytes(self) -> bytes:
         if not isinstance(self._source, Path):

@@ -151,7 +151,9 @@ def _preparation(path: Path, settings: Mapping[str, Any]) -> Preparation:
     crop = boolean(path, settings, "do_center_crop", default=not siglip)
     resize = boolean(path, settings, "do_resize", default=True)
     square = boolean(path, settings, "default_to_square", default=False)
-    shortest, resized = _size(path, settings.get("size", {"shortest_edge": 224} if not siglip else _SQUARE), square=square)
+    shortest, resized = _size(
+        path, settings.get("size", {"shortest_edge": 224} if not siglip else _SQUARE), square=square
+    )
     cropped = _sides(path, "crop_size", settings.get("crop_size", 224)) if crop else None
     taken = cropped or resized or (shortest, shortest)
     resample = whole(settings.get("resample", BICUBIC), "resample", least=0)

@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from flagbench import BadData, BadInput, in_one_line, printable
 from flagbench.files import inside
-from flagbench.models.inputs import MOST_PIXELS, Image
+from flagbench.models.inputs import MOST_PIXELS, RUN_PROGRAMS, Image
 from flagbench.runners.data.hub_files import in_hub_cache
 from flagbench.runners.data.texts import is_images
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flagbench.runners.data.checks import Place
 
 _ORIENTATION = 0x0112  # of EXIF; 5 to 8 lie on their side
+_WIDTH, _HEIGHT = 256, 257  # of TIFF
 _ON_THEIR_SIDE = frozenset(range(5, 9))
 _WITH_EXIF_IN_THEIR_HEAD = frozenset({"JPEG", "MPO", "TIFF"})
 
@@ -100,7 +101,7 @@ def size_of(image: Image) -> tuple[int, int]:
     """Width and height of a picture as it is shown, by its head.
 
     Raises:
-        BadData: It has no such head, or too many pixels; else as ``Image.read``.
+        BadData: It has no such head, too many pixels, or a format that runs another program; else as ``Image.read``.
         BadInput: Pillow is not installed.
     """
     try:
@@ -110,16 +111,29 @@ def size_of(image: Image) -> tuple[int, int]:
     data = image.read()
     try:
         with warnings.catch_warnings(action="ignore"), PIL.Image.open(BytesIO(data)) as picture:  # the limit refuses
-            width, height = picture.size
-            # Of other formats the head does not say, and the picture would be decoded for it.
-            if picture.format in _WITH_EXIF_IN_THEIR_HEAD and picture.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
+            if picture.format in RUN_PROGRAMS:
+                raise BadData(f"{picture.format} is not read: convert it to PNG")
+            width, height = _stored_size(picture)
+            # Else the head does not say (PNG may have it behind the picture), and the picture would be decoded for it.
+            told = picture.format in _WITH_EXIF_IN_THEIR_HEAD or "exif" in picture.info
+            if told and picture.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
                 width, height = height, width
     except PIL.UnidentifiedImageError as error:
         raise BadData("it is no image" if data else "it is empty") from error
+    except BadData:
+        raise
     except Exception as error:  # Pillow has no root for what its readers raise
         raise BadData(in_one_line(error)) from error
     if width * height > MOST_PIXELS:
         raise BadData(f"it has {width * height:,} pixels, and at most {MOST_PIXELS:,} are decoded")
+    return width, height
+
+
+def _stored_size(picture: Any) -> tuple[int, int]:
+    """Width and height as they are stored: of a TIFF, some versions of Pillow open it as it is shown."""
+    if picture.format == "TIFF":
+        return int(picture.tag_v2[_WIDTH]), int(picture.tag_v2[_HEIGHT])
+    width, height = picture.size
     return width, height
 
 

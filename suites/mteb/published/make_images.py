@@ -55,7 +55,14 @@ def text(source: Path) -> str:
     write(["revision", *[""] * 5, *(revisions[model] for model in models)])
     write(["mteb", *[""] * 5, *("+".join(sorted(versions[model])) for model in models)])
     for cell in sorted(scores):
-        write([*cell, metrics[cell[0]], "+".join(sorted(data[cell[0]])), *(scores[cell].get(model, "") for model in models)])
+        write(
+            [
+                *cell,
+                metrics[cell[0]],
+                "+".join(sorted(data[cell[0]])),
+                *(scores[cell].get(model, "") for model in models),
+            ]
+        )
     return _HEAD + out.getvalue()
 
 

@@ -86,7 +86,9 @@ def test_an_image_that_changed_after_its_key_was_made_is_refused(tmp_path: Path)
 
 
 def test_an_absent_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"^the image .*absent\.png cannot be read \(No such file or directory\): fix the data$"):
+    with pytest.raises(
+        BadData, match=r"^the image .*absent\.png cannot be read \(No such file or directory\): fix the data$"
+    ):
         content_key(Item("", (Image(tmp_path / "absent.png"),)))
 
 

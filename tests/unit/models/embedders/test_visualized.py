@@ -197,7 +197,9 @@ class Code:
         ),
         (lambda state: [*state.values()], r"is no flat dict of tensors by name"),
         (
-            lambda state: state | dict.fromkeys((f"{VISION}rope.freqs_cos", f"{VISION}rope.freqs_sin"), torch.ones(4, 0)),
+            lambda state: (
+                state | dict.fromkeys((f"{VISION}rope.freqs_cos", f"{VISION}rope.freqs_sin"), torch.ones(4, 0))
+            ),
             r"vision tower is not that of EVA02-CLIP \(a tensor of it is empty\)",
         ),
         (
@@ -208,7 +210,10 @@ class Code:
             lambda state: state | {f"{VISION}blocks.3000000.norm1.weight": torch.ones(16)},
             r"vision tower is not that of EVA02-CLIP \(its 3 layers are not numbered from 0 on\)",
         ),
-        (with_projection(lambda its: its.to("meta")), r"the tensor visual_proj\.weight has no numbers: copy the checkpoint again"),
+        (
+            with_projection(lambda its: its.to("meta")),
+            r"the tensor visual_proj\.weight has no numbers: copy the checkpoint again",
+        ),
         (
             with_projection(lambda its: its.to(torch.complex64)),
             r"the tensor visual_proj\.weight is of a kind that is not read \(strided, torch\.complex64\)",

@@ -194,7 +194,13 @@ def test_what_sentence_transformers_files_say_beside_the_modules(folder: Path) -
     with_model({"similarity_fn_name": "dot", "prompts": {"query": "", "document": ""}})(folder)
     model = resolve_model(str(folder), None, Overrides(), trust_remote_code=False, allow_pickle=False)
     spec = model.spec
-    assert (spec.family, spec.similarity, spec.normalize, spec.lowercase, spec.prompts) == ("clip", "dot", False, True, ())
+    assert (spec.family, spec.similarity, spec.normalize, spec.lowercase, spec.prompts) == (
+        "clip",
+        "dot",
+        False,
+        True,
+        (),
+    )
     assert (spec.query_max_length, spec.passage_max_length) == (20, 20)
     assert "similarity: dot, from config_sentence_transformers.json" in model.evidence
     assert "length: 20 tokens, from sentence_bert_config.json" in model.evidence

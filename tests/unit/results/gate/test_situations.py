@@ -423,7 +423,10 @@ def test_counts_that_were_accepted_are_said_in_the_verdict(tmp_path: Path) -> No
 
 def test_another_revision_of_the_data_is_a_note(tmp_path: Path) -> None:
     case = Case(after=(published(of={"revision": "r"}),), select=_LCQMC, accept=False)
-    for revisions, notes in ((("other",), ("published over another revision of the data: LCQMC",)), (("r", "other"), ())):
+    for revisions, notes in (
+        (("other",), ("published over another revision of the data: LCQMC",)),
+        (("r", "other"), ()),
+    ):
         assert gate(tmp_path, replace(case, table={"revisions": revisions}), _DROP).notes == notes
 
 

@@ -224,5 +224,7 @@ def test_files_of_the_hubs_cache_are_links_to_blobs_of_their_repository(tmp_path
     assert colours(Folder(snapshot).read_with_images(None, "test")["img"]) == ["blue"]
     (snapshot / "a.png").unlink()
     (snapshot / "a.png").symlink_to("../../../out.png")
-    with pytest.raises(BadData, match=r"has the image 'a\.png' in column img, row 0 .*, which is not a regular file in"):
+    with pytest.raises(
+        BadData, match=r"has the image 'a\.png' in column img, row 0 .*, which is not a regular file in"
+    ):
         Folder(snapshot).read_with_images(None, "test")

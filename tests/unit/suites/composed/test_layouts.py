@@ -178,6 +178,11 @@ FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
     ),
     "an unknown target": ("CIRR", of_row(CAP, target_hard="x"), "row 0 names the candidate 'x', which is not among"),
     "a target outside of the set": ("CIRR", of_row(CAP, target_hard="dev-lime-blue"), "which is not in its set"),
+    "a reference outside of the set": (
+        "CIRR",
+        of_row(CAP, reference="dev-lime"),
+        "row 0 has the reference 'dev-lime', which is not in its set",
+    ),
     "a missing image": (
         "CIRR",
         lambda f: (f / "img_raw/dev/dev-red-lime.png").unlink(),
@@ -221,6 +226,11 @@ FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
         "CIRCO",
         of_row("annotations/val.json", gt_img_ids=[]),
         "instead of a list of texts in gt_img",
+    ),
+    "a target that is not the first": (
+        "CIRCO",
+        of_row("annotations/val.json", target_img_id=999),
+        "row 0 has the target '999', which is not the first of its gt_img_ids",
     ),
     "an unknown image": ("CIRCO", of_row("annotations/val.json", gt_img_ids=[999]), "names the candidate '999'"),
     "no images": ("CIRCO", rewritten(INFO, lambda its: {"images": 3}), "has no list of images"),
@@ -282,7 +292,7 @@ def test_validate_lists_all_faults(tmp_path: Path) -> None:
     found: list[str] = []
     read(row, Folder(folder), OPTIONS, found.append, decode=True)
     assert len(found) >= 2
-    assert any("red-lime.png' (the image red-lime.png cannot be decoded" in each for each in found)
+    assert any("red-lime.png cannot be decoded" in each for each in found)
     assert any("row 0 has [] instead of a list of texts in captions" in each for each in found)
 
 
