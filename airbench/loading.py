@@ -116,8 +116,8 @@ def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
         grade = grade_of(relevance)
         if grade is None:
             raise BadData(
-                f"{where}: query {query_id}, passage {passage_id}: relevance {relevance:.60} is not a whole number of 0 "
-                f"to {LARGEST_GRADE:,}"
+                f"{where}: query {query_id}, passage {passage_id}: relevance {relevance:.60} is not a whole number "
+                f"of 0 to {LARGEST_GRADE:,}"
             )
         labels = qrels.setdefault(query_id, {})
         if passage_id in labels:

@@ -189,7 +189,7 @@ def _channels(path: Path, settings: Mapping[str, Any], *, siglip: bool) -> tuple
 
 
 def _size(path: Path, value: object, *, square: bool) -> tuple[int, tuple[int, int] | None]:
-    """What the shorter side becomes, or both sides without regard to proportion; so does a number where it is square."""
+    """What the shorter side becomes, or both sides without regard to proportion: a number too, where it is square."""
     if square and not isinstance(value, Mapping):
         return 0, _sides(path, "size", value)
     if isinstance(value, Mapping) and value.keys() == {"shortest_edge"}:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from flagbench import BadInput, UnknownName, first_few, printable
 from flagbench.results.averages import Weights, alike

@@ -1,8 +1,8 @@
 """Write images.csv from a table of published results: ``python suites/mteb/published/make_images.py RESULTS.csv``.
 
 RESULTS.csv has a line for each model, task, split and subset of embeddings-benchmark/results on GitHub: the columns
-``model``, ``revision``, ``task``, ``type``, ``split``, ``subset``, ``main_score``, ``main_score_name``, ``mteb_version``
-and ``dataset_revision``.
+``model``, ``revision``, ``task``, ``type``, ``split``, ``subset``, ``main_score``, ``main_score_name``,
+``mteb_version`` and ``dataset_revision``.
 """
 
 from __future__ import annotations
