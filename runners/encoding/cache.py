@@ -170,8 +170,8 @@ class CachedEmbeddings:
                 " by ".join(map(str, each)) or "no" for each in dict.fromkeys([shape, values.shape[1:]])
             )
             raise BadInput(
-                f"{self._space(part).folder} is damaged: it has vectors of {lengths} numbers, and those of one model are "
-                "all of one length; remove the folder, and its texts are encoded again"
+                f"{self._space(part).folder} is damaged: it has vectors of {lengths} numbers, and those of one model "
+                "are all of one length; remove the folder, and its texts are encoded again"
             )
         return piece
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from flagbench import BadInput, UnknownName
+from flagbench.cmteb.benchmark import CmtebTask
 from flagbench.models.adapters import ADAPTERS, loader
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import REGISTRY_FILE, family_spec, parse, published, published_as, registry

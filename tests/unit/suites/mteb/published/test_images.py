@@ -187,6 +187,20 @@ def test_a_reproduction_is_verified_and_a_baseline_of_a_gate(tmp_path: Path) -> 
     assert set(part.record.tasks) == set(names)
 
 
+def test_an_image_task_over_a_part_of_its_subsets_is_neither_compared_nor_ranked(tmp_path: Path) -> None:
+    """A run of the easiest subset alone is no reproduction of the mean over all of them."""
+    name, model = "STS17MultilingualVisualSTS", "openai/clip-vit-base-patch16"
+    images = find_benchmark("mteb").published_with([name])
+    assert images is not None
+    its = images.of_model(model)
+    run = record({name: {"test": {images.subsets[name][0]: its.scores[name]["test"]}}}, model, "mteb")
+    assert verify(run, its, images, only=[name]).tasks[0].verdict == "not compared"
+    with pytest.raises(BadInput, match="scored over other subsets than the"):
+        rank(run, images)
+    _, part = as_baseline(its, images, Run(tmp_path, run, "run"))
+    assert part.record.tasks[name].data["differences"]
+
+
 def of_task(run: RunRecord, **settings: str) -> RunRecord:
     return replace(run, tasks={name: replace(its, settings={"task": settings}) for name, its in run.tasks.items()})
 
