@@ -55,5 +55,6 @@ def as_image_model(
     if spec.family != "bge-vl" and (checkpoint.local or checkpoint.name not in published()):
         fields, said = declared(checkpoint.settings_folder, position_limit(config))
         spec = replace(spec, **fields)
-        evidence += said
+        lengths = "passage_max_length" in fields  # in the place of the positions
+        evidence = [*(line for line in evidence if not (lengths and line.startswith("length: "))), *said]
     return spec, [*evidence, preparation(checkpoint.transformer, config)[1]]

@@ -203,7 +203,8 @@ def test_what_sentence_transformers_files_say_beside_the_modules(folder: Path) -
     )
     assert (spec.query_max_length, spec.passage_max_length) == (20, 20)
     assert "similarity: dot, from config_sentence_transformers.json" in model.evidence
-    assert "length: 20 tokens, from sentence_bert_config.json" in model.evidence
+    lengths = [line for line in model.evidence if line.startswith("length: ")]
+    assert lengths == ["length: 20 tokens, from sentence_bert_config.json"]
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 1_000})
     found = resolve_model(str(folder), None, Overrides(), trust_remote_code=False, allow_pickle=False).spec
     assert (found.query_max_length, found.lowercase) == (64, False)  # all the positions that it has
