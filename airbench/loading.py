@@ -14,7 +14,7 @@ from flagbench.models.inputs import text_of
 from flagbench.runners.benchmark import Loaded
 from flagbench.runners.data.checks import Place
 from flagbench.runners.data.content import of_labels, of_tables
-from flagbench.runners.data.retrieval import check_labels
+from flagbench.runners.data.retrieval import LARGEST_GRADE, check_labels, grade_of
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.verdict import Content as Rows
 from flagbench.runners.data.verdict import DataVerdict, judge, read_official
@@ -102,7 +102,7 @@ def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
     """The labels of a split.
 
     Raises:
-        BadData: Rows that cannot be read, a relevance that is not a whole number, or a pair that is labelled twice.
+        BadData: Rows that cannot be read, a relevance that is no grade, or a pair that is labelled twice.
         BadInput: They are absent.
     """
     where = f"{dataset.qrels_repo} {dataset.qrels_split(split)}"
@@ -113,14 +113,16 @@ def read_qrels(dataset: Dataset, snapshots: Snapshots, split: str) -> Qrels:
     )
     qrels: Qrels = {}
     for query_id, passage_id, relevance in zip(*rows.values(), strict=True):
-        if not relevance.isdigit():
+        grade = grade_of(relevance)
+        if grade is None:
             raise BadData(
-                f"{where}: query {query_id}, passage {passage_id}: relevance {relevance} is not a whole number"
+                f"{where}: query {query_id}, passage {passage_id}: relevance {relevance:.60} is not a whole number "
+                f"of 0 to {LARGEST_GRADE:,}"
             )
         labels = qrels.setdefault(query_id, {})
         if passage_id in labels:
             raise BadData(f"{where}: query {query_id} and passage {passage_id} are labelled twice; fix the data")
-        labels[passage_id] = int(relevance)
+        labels[passage_id] = grade
     return qrels
 
 

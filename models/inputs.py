@@ -7,6 +7,7 @@ batches are cut by) and a line to show. None of that decodes an image.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput, in_one_line
+from flagbench.files import open_file
 
 Modality = Literal["text", "image"]
 """Modality of an input, of a task's data and of a model."""
@@ -32,8 +34,8 @@ MOST_PIXELS = 64 * 1024**2
 # makes of one (50 to 577; 196 and 256 in Visualized-BGE).
 _IMAGE_COST = 1_024
 
-# Formats of Pillow that run another program to draw what is in the file.
-_RUN_PROGRAMS = {"EPS", "WMF"}
+RUN_PROGRAMS = frozenset({"EPS", "WMF"})
+"""Formats of Pillow that run another program to draw what is in the file."""
 
 _KEY_BYTES = 16
 _ORIENTATION = 0x0112  # the tag of EXIF
@@ -84,7 +86,7 @@ class Image:
         """Its encoded bytes.
 
         Raises:
-            BadData: They cannot be read, are too many, or are no longer those of its key.
+            BadData: They cannot be read, lie in no regular file, are too many, or are no longer those of its key.
         """
         found = self._bytes()
         if isinstance(self._source, Path) and self._key is not None and _hash(found) != self._key:
@@ -112,7 +114,7 @@ class Image:
             pixels = picture.width * picture.height
             if pixels > MOST_PIXELS:
                 raise ValueError(f"it has {pixels:,} pixels, and at most {MOST_PIXELS:,} are decoded")
-            if picture.format in _RUN_PROGRAMS:
+            if picture.format in RUN_PROGRAMS:
                 raise ValueError(f"{picture.format} is not read: convert it to PNG")
             picture.load()
             # As in the Image feature of datasets, from which mteb has it, and then as mteb converts it.
@@ -138,20 +140,25 @@ class Image:
 
     @property
     def called(self) -> str:
-        """The image in messages: by its name, and by where it is."""
-        return f"{self.name} ({self.where})" if self.where else self.name
+        """The image in messages: by its file or its name, and by where it is."""
+        name = str(self._source) if isinstance(self._source, Path) else self.name
+        return f"{name} ({self.where})" if self.where else name
 
     def _bytes(self) -> bytes:
         if not isinstance(self._source, Path):
             found = self._source if isinstance(self._source, bytes) else self._source()
             _refuse_large(self.where or "in memory", len(found))
             return found
-        path = f"{self._source} ({self.where})" if self.where else str(self._source)
         try:
-            _refuse_large(path, self._source.stat().st_size)
-            return self._source.read_bytes()
-        except OSError as error:
-            raise BadData(f"the image {path} cannot be read: {error.strerror or error}") from error
+            with open_file(self._source, f"fix the data{self.where and f' of {self.where}'}", error=BadData) as file:
+                size = os.fstat(file.fileno()).st_size
+                found = file.read(size) if size <= MOST_BYTES else b""  # of one that grows meanwhile, no more
+        except BadData as error:
+            raise BadData(f"the image {error}") from error
+        except OSError as error:  # of a disk or a server that fails
+            raise BadData(f"the image {self.called} cannot be read: {error.strerror or error}") from error
+        _refuse_large(f"{self._source} ({self.where})" if self.where else str(self._source), size)
+        return found
 
 
 def _received(data: bytes, name: str, where: str) -> Image:

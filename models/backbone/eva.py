@@ -64,8 +64,12 @@ class EvaSizes:
             inner, _ = shapes["blocks.0.mlp.w1.weight"]
         except KeyError as error:
             raise ValueError(f"it has no {error.args[0]}") from error
-        depth = 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith("blocks."))
-        found = cls(depth, width, inner, head, patch, math.isqrt(tokens - 1))
+        layers = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
+        if layers != set(map(str, range(len(layers)))):
+            raise ValueError(f"its {len(layers):,} layers are not numbered from 0 on")
+        if not all((width, patch, tokens, rotated, head, inner)):
+            raise ValueError("a tensor of it is empty")
+        found = cls(len(layers), width, inner, head, patch, math.isqrt(tokens - 1))
         if colours != 3 or found.patches != tokens - 1 or rotated != found.patches or head % 4 or width % head:
             raise ValueError(f"{tokens} positions, {rotated} rotations and heads of {head} do not fit one another")
         return found

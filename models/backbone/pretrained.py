@@ -14,7 +14,7 @@ import torch
 import transformers
 from safetensors import safe_open
 
-from flagbench import BadInput, in_one_line
+from flagbench import BadInput, in_one_line, printable
 from flagbench.files import check_file
 from flagbench.models.backbone.backend import Probe, use_backend
 from flagbench.models.backbone.peft_adapters import add_adapters
@@ -142,11 +142,20 @@ def tensors_of(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
         prefix: Of their names.
 
     Raises:
-        BadInput: It is damaged, or holds something else than tensors by name.
+        BadInput: It is damaged, or holds something else than tensors of numbers by name.
     """
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+    else:
+        tensors = {key: value for key, value in _unpickled(path).items() if key.startswith(prefix)}
+    for key, value in tensors.items():
+        if odd := _odd(value):
+            raise BadInput(f"{path}: the tensor {printable(key):.80} {odd}: {FIX}")
+    return tensors
+
+
+def _unpickled(path: Path) -> dict[str, torch.Tensor]:
     check_file(path, FIX)
     try:
         # What is in a zip, as torch writes it since version 1.6, is not read before it is used.
@@ -159,4 +168,15 @@ def tensors_of(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in tensors.items()
     ):
         raise BadInput(f"{path} is no flat dict of tensors by name: save the model's state_dict() alone")
-    return {key: value for key, value in tensors.items() if key.startswith(prefix)}
+    return tensors
+
+
+def _odd(tensor: torch.Tensor) -> str:
+    """What a tensor is instead of numbers, each of them in the file; empty where it is that."""
+    if tensor.device.type != "cpu":
+        return "has no numbers"
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        return f"is of a kind that is not read ({str(tensor.layout).removeprefix('torch.')}, {tensor.dtype})"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return "has more numbers than the file has of it"
+    return ""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flagbench import BadInput
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
-from flagbench.models.backbone.pretrained import DTYPES, read_pretrained
+from flagbench.models.backbone.pretrained import DTYPES, read_pretrained, tensors_of
 from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from flagbench.models.embedders.dense import pooling_of, tokenize
@@ -189,11 +189,11 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> M3Encoder:
 
 
 def _head(path: Path, hidden: int, outputs: int | None, spec: ModelSpec, loading: Loading) -> torch.nn.Linear:
+    state = tensors_of(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
         head = torch.nn.Linear(hidden, outputs or len(state["bias"]))
         head.load_state_dict(state)
-    except Exception as error:  # torch.load has no root for what it raises on damaged or foreign files
+    except (LookupError, RuntimeError, TypeError, AttributeError) as error:
         raise BadInput(
             f"{path} is damaged, or no head of BGE-M3 for {hidden} dimensions ({type(error).__name__}); copy it again"
         ) from error

@@ -5,7 +5,6 @@ Formulas are those of sentence-transformers 6.2 (``base/modules``, ``sentence_tr
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from flagbench import BadInput, in_one_line
 from flagbench.files import check_file
+from flagbench.models.backbone.pretrained import tensors_of
 from flagbench.models.loading.folder import FIX, is_there, read_json
 from flagbench.models.loading.modules import boolean, whole
 from flagbench.models.modules import SENTENCE, TOKENS, Module
@@ -265,16 +264,7 @@ def _with_weights(layer: torch.nn.Module, folder: Path, *, allow_pickle: bool) -
         path = folder / "pytorch_model.bin"
     check_file(path, FIX)
     try:
-        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        layer.load_state_dict(found)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        EOFError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        AttributeError,
-    ) as error:
+        layer.load_state_dict(tensors_of(path))
+    except (SafetensorError, OSError, RuntimeError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} is damaged, or its weights are not those that its config.json says: {FIX}") from error
     return layer

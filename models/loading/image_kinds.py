@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from flagbench.models.loading.checkpoint import Checkpoint
-from flagbench.models.loading.folder import MODULES
+from flagbench.models.loading.checkpoint_settings import position_limit
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
 from flagbench.models.visual import HubCodeSettings, VisualizedSettings
@@ -49,12 +49,12 @@ def as_image_model(
     if spec.adapter != "two-towers":
         return spec, evidence
     # Here, as it takes numpy, which no other model needs before it is loaded.
-    from flagbench.models.loading.image_settings import normalizes, preparation
+    from flagbench.models.loading.image_settings import declared, preparation
 
     # BGE-VL is as its authors have it, whatever was added for other tools; so is what is published under its name.
-    own = spec.family == "bge-vl" or (not checkpoint.local and checkpoint.name in published())
-    normalize = None if own else normalizes(checkpoint.settings_folder)
-    if normalize is not None:
-        spec = replace(spec, normalize=normalize)
-        evidence.append(f"normalisation: {'yes' if normalize else 'no'}, from {MODULES}")
+    if spec.family != "bge-vl" and (checkpoint.local or checkpoint.name not in published()):
+        fields, said = declared(checkpoint.settings_folder, position_limit(config))
+        spec = replace(spec, **fields)
+        lengths = "passage_max_length" in fields  # in the place of the positions
+        evidence = [*(line for line in evidence if not (lengths and line.startswith("length: "))), *said]
     return spec, [*evidence, preparation(checkpoint.transformer, config)[1]]

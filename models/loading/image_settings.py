@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, printable
-from flagbench.models.loading.folder import FIX, MODULES, is_there, module_rows, read_json
+from flagbench.models.loading.checkpoint_settings import prompts, similarity
+from flagbench.models.loading.folder import FIX, MODULES, is_there, module_rows, read_json, transformer_folder
 from flagbench.models.loading.modules import MODEL_CONFIG, OWN_TYPE, boolean, transformer_file, whole
 from flagbench.models.pixels import BICUBIC, CLIP_MEAN, CLIP_STD, Preparation
 
@@ -21,13 +22,15 @@ _ENDS = ("Fast", "Pil")  # the same under other libraries
 # Without effect on pixels: images come in RGB, and are stacked by who runs them.
 _WITHOUT_EFFECT = {
     *("do_convert_rgb", "processor_class", "auto_map", "_valid_processor_keys", "data_format", "input_data_format"),
-    *("return_tensors", "device", "disable_grouping", "default_to_square", "image_seq_length", "size_divisor"),
+    *("return_tensors", "device", "disable_grouping", "image_seq_length", "size_divisor"),
 }
 _KEYS = {
     *("do_resize", "size", "resample", "do_center_crop", "crop_size", "do_rescale", "rescale_factor"),
+    "default_to_square",
     *("do_normalize", "image_mean", "image_std", "image_processor_type", "feature_extractor_type"),
 }
 _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+_SQUARE = {"height": 224, "width": 224}
 _SIGLIP = (0.5, 0.5, 0.5)
 
 # How sentence-transformers since 5.4 asks two towers for vectors.
@@ -67,6 +70,41 @@ def preparation(directory: Path, config: Mapping[str, Any]) -> tuple[Preparation
     return found, f"images: {what}{', the middle' if found.crop else ''}, from {path.name}"
 
 
+def declared(directory: Path, limit: int) -> tuple[dict[str, Any], list[str]]:
+    """What sentence-transformers' files say of two towers: fields of a ``ModelSpec``, and the evidence for each.
+
+    Args:
+        directory: Folder with config_sentence_transformers.json and modules.json, if it has them.
+        limit: Tokens that the model has positions for.
+
+    Raises:
+        BadInput: A module or a setting that is not supported.
+    """
+    path = directory / MODEL_CONFIG
+    model = read_json(path)
+    if model.get("truncate_dim") is not None:
+        raise BadInput(f"{path}: truncate_dim is not supported of two towers of texts and images")
+    if prompts(model):
+        raise BadInput(
+            f"{path}: prompts are not supported of two towers of texts and images: take them out, and pass "
+            "--query-instruction or --passage-instruction"
+        )
+    fields: dict[str, Any] = {"similarity": similarity(model)}
+    evidence = [f"similarity: {fields['similarity']}, from {MODEL_CONFIG}"] if "similarity_fn_name" in model else []
+    fields["normalize"] = normalizes(directory)
+    if fields["normalize"] is None:
+        del fields["normalize"]
+        return fields, evidence
+    evidence.append(f"normalisation: {'yes' if fields['normalize'] else 'no'}, from {MODULES}")
+    name, config = transformer_file(directory / transformer_folder(directory))
+    fields["lowercase"] = boolean(path.with_name(name), config, "do_lower_case", default=False)
+    if (stated := config.get("max_seq_length")) is not None:
+        tokens = min(whole(stated, "max_seq_length", least=1), limit)
+        fields |= {"query_max_length": tokens, "passage_max_length": tokens}
+        evidence.append(f"length: {tokens} tokens, from {name}")
+    return fields, evidence
+
+
 def normalizes(directory: Path) -> bool | None:
     """Whether sentence-transformers' files normalise the vectors of two towers; None without such files.
 
@@ -95,8 +133,6 @@ def normalizes(directory: Path) -> bool | None:
         raise BadInput(
             f"{path}: a modality_config other than of texts and images, each by its own tower, is not supported"
         )
-    if read_json(directory / MODEL_CONFIG).get("truncate_dim") is not None:
-        raise BadInput(f"{directory}/{MODEL_CONFIG}: truncate_dim is not supported of two towers of texts and images")
     return kinds[-1] == "Normalize"
 
 
@@ -114,7 +150,10 @@ def _preparation(path: Path, settings: Mapping[str, Any]) -> Preparation:
     siglip = kind.startswith("Siglip")
     crop = boolean(path, settings, "do_center_crop", default=not siglip)
     resize = boolean(path, settings, "do_resize", default=True)
-    shortest, resized = _size(path, settings.get("size", 224 if not siglip else {"height": 224, "width": 224}))
+    square = boolean(path, settings, "default_to_square", default=False)
+    shortest, resized = _size(
+        path, settings.get("size", {"shortest_edge": 224} if not siglip else _SQUARE), square=square
+    )
     cropped = _sides(path, "crop_size", settings.get("crop_size", 224)) if crop else None
     taken = cropped or resized or (shortest, shortest)
     resample = whole(settings.get("resample", BICUBIC), "resample", least=0)
@@ -149,8 +188,10 @@ def _channels(path: Path, settings: Mapping[str, Any], *, siglip: bool) -> tuple
     return found["mean"], found["std"]
 
 
-def _size(path: Path, value: object) -> tuple[int, tuple[int, int] | None]:
-    """What the shorter side becomes, or both sides without regard to proportion."""
+def _size(path: Path, value: object, *, square: bool) -> tuple[int, tuple[int, int] | None]:
+    """What the shorter side becomes, or both sides without regard to proportion: a number too, where it is square."""
+    if square and not isinstance(value, Mapping):
+        return 0, _sides(path, "size", value)
     if isinstance(value, Mapping) and value.keys() == {"shortest_edge"}:
         value = value["shortest_edge"]
     if isinstance(value, Mapping):

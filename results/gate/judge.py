@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from flagbench import BadInput, UnknownName, first_few, printable
 from flagbench.results.averages import Weights, alike
@@ -105,6 +106,7 @@ def judge(
     *,
     published_part: Run | None = None,
     means: Means | None = None,
+    known: Mapping[str, str] = MappingProxyType({}),
     seed: int = 0,
 ) -> Report:
     """Judge a run.
@@ -116,6 +118,7 @@ def judge(
         published_part: The candidate's tasks and splits that a published baseline has scores of; None for all of it.
         means: The averages that the benchmark itself takes. A rule that names one asks for all of its tasks, over all
             that counts in it; patterns pass over them.
+        known: By task what else is known of it, a note that moves no verdict.
         seed: The seed of the significance tests.
 
     Raises:
@@ -153,15 +156,15 @@ def judge(
                 verdicts.append(verdict)
                 too_few += few
     count = sum(line.cells[1].test is not None for line in comparison.lines)
-    notes = tuple(_notes([lines[name] for name in judged if name in lines], baseline, candidate))
+    notes = tuple(_notes([lines[name] for name in judged if name in lines], baseline, candidate, known))
     return Report(rules, baseline, candidate, tuple(verdicts), count, seed, notes, accepted, too_few)
 
 
-def _notes(lines: Sequence[Line], baseline: Run, candidate: Run) -> Iterator[str]:
+def _notes(lines: Sequence[Line], baseline: Run, candidate: Run, known: Mapping[str, str]) -> Iterator[str]:
     """The notes on what is judged, each with its tasks, and the settings that differ within a run."""
     tasks: dict[str, list[str]] = {}
     for line in lines:
-        for note in dict.fromkeys(line.notes):
+        for note in dict.fromkeys([*line.notes, *([known[line.task]] if line.task in known else [])]):
             tasks.setdefault(note, []).append(line.task)
     for note, names in tasks.items():
         yield f"{note}: {first_few(names)}"

@@ -21,7 +21,7 @@ def as_baseline(
     """A published model as a run, and the part of a run that can be compared with it.
 
     Published scores are over the official data, by the rules of the run's; a task's score is that over the published
-    splits, and over all of the published subsets of these.
+    splits, over all of the published subsets of these, and of the published metric.
 
     Args:
         published: The model.
@@ -63,5 +63,7 @@ def _against_published(
     if aside := state.set_aside(accept_counts=accept_counts):
         lines = list(ours.data.get("differences") or ()) or [aside]
     elif other := table.other_subsets(ours.name, over):
+        lines = [other]
+    if not lines and (other := table.other_metric(ours)):
         lines = [other]
     return replace(ours, scores=scores, files=(), data={"status": str(state), "differences": lines})

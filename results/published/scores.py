@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from flagbench import UnknownName
 from flagbench.results.averages import Weights
+from flagbench.results.record import TaskRecord
+
+OTHER_REVISION = "published over another revision of the data"
+"""Said of a task whose published scores were made over rows that may be others than the run's."""
 
 _LABELS = 3  # columns before the scores: model, revision, versions
 
@@ -75,6 +80,8 @@ class PublishedTable:
         average: Name of the average that stands for the benchmark, where it is not the mean of all tasks.
         weights: Weights of the tasks in it; empty where all count alike.
         aggregates: Tasks of which several count as one, by its name.
+        metrics: Main score by task, as its name; of a task that is not here that is not looked at.
+        revisions: Revisions of the data by task that the scores were made over; absent where they are not published.
     """
 
     benchmark: str
@@ -90,6 +97,8 @@ class PublishedTable:
     average: str = ""
     weights: Weights = field(default_factory=dict)
     aggregates: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def counted(self) -> list[tuple[str, ...]]:
@@ -108,6 +117,20 @@ class PublishedTable:
             return ""
         return f"scored over other subsets than the {len(wanted)} that are published"
 
+    def other_metric(self, its: TaskRecord) -> str:
+        """The line on a run's score that is another metric than the published one; empty where it is the same, or one
+        is not known.
+        """
+        ours, theirs = _recorded(its.settings, "main_score"), self.metrics.get(its.name, "")
+        return f"its score is {ours}, and {theirs} is published" if ours and theirs and ours != theirs else ""
+
+    def other_revisions(self, tasks: Iterable[TaskRecord]) -> dict[str, str]:
+        """By task of a run the note that it is over another revision of the data than the published scores, which may
+        differ for that alone; tasks of which one is not known are left out.
+        """
+        found = {its.name: _recorded(its.settings, "revision") for its in tasks if its.name in self.revisions}
+        return {name: OTHER_REVISION for name, ours in found.items() if ours and ours not in self.revisions[name]}
+
     def of_model(self, model: str, hint: str = "") -> Published:
         """Find the published scores of a model.
 
@@ -121,6 +144,13 @@ class PublishedTable:
         if model not in self.models:
             raise UnknownName(f"model in the published {self.title} scores", model, self.models, hint)
         return self.models[model]
+
+
+def _recorded(settings: Mapping[str, Any], name: str) -> str:
+    """A text that a run records of its task; empty where it has none."""
+    task = settings.get("task")
+    found = task.get(name) if isinstance(task, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 @dataclass(frozen=True)

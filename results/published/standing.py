@@ -18,7 +18,7 @@ from flagbench.results.averages import average
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
-from flagbench.results.published.scores import PublishedTable
+from flagbench.results.published.scores import OTHER_REVISION, PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
 
 if TYPE_CHECKING:
@@ -240,6 +240,8 @@ def _why_not(record: RunRecord, task: str, table: PublishedTable, accept_counts:
         return "no model has published it"
     if its.status == "error":
         return f"failed: {its.error}"
+    if other := table.other_metric(its):
+        return other
     if its.status == "partial":
         return "scored on a part of the data"
     if its.later_error:
@@ -266,6 +268,8 @@ def _nothing(record: RunRecord, table: PublishedTable, ran: Mapping[str, str]) -
 def _notes(record: RunRecord, tasks: Sequence[str], table: PublishedTable, rivals: Collection[str]) -> list[str]:
     unsure = [task for task in tasks if not DataState.of(record.tasks[task].data).comparable()]
     notes = [f"{DataState.COUNTS_AGREE.words}: {first_few(unsure)}"] if unsure else []
+    elsewhere = table.other_revisions(record.tasks[task] for task in tasks)
+    notes += [f"{OTHER_REVISION}: {first_few(elsewhere)}"] if elsewhere else []
     for task in tasks:
         wanted = len(table.splits[task])
         fewer = sum(len(table.models[name].scores[task]) < wanted for name in rivals)

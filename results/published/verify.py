@@ -154,9 +154,10 @@ def verify(
         raise BadInput(f"nothing is published of {against.model} for {', '.join(chosen)}: choose other --tasks")
     others = {} if only else {name: its.kind for name, its in record.tasks.items() if name not in kinds}
     checked = [
-        _over_all_subsets(
+        _of_the_same(
             _check(record.tasks.get(task), task, kind, against.scores.get(task, {}), (tolerance, near), accept_counts),
-            table.other_subsets(task, record.tasks[task].scores) if task in record.tasks else "",
+            record.tasks.get(task),
+            table,
         )
         for task, kind in {**chosen, **others}.items()
         if task in against.scores or task in record.tasks
@@ -165,11 +166,16 @@ def verify(
     return Verification(record.model, against, table.source, tolerance, near, checked, hints)
 
 
-def _over_all_subsets(checked: Checked, otherwise: str) -> Checked:
-    """The task, which is not compared where it was scored over other subsets than the published ones."""
-    if not otherwise or checked.verdict not in ("OK", "near", "FAIL"):
+def _of_the_same(checked: Checked, its: TaskRecord | None, table: PublishedTable) -> Checked:
+    """The task, which is not compared where its score is of something else than the published one, and a note where
+    that is of another revision of the data.
+    """
+    if its is None or checked.verdict not in ("OK", "near", "FAIL"):
         return checked
-    return replace(checked, verdict="not compared", published=None, note=otherwise)
+    if other := table.other_subsets(its.name, its.scores) or table.other_metric(its):
+        return replace(checked, verdict="not compared", published=None, note=other)
+    notes = [checked.note, table.other_revisions([its]).get(its.name, "")]
+    return replace(checked, note="; ".join(filter(None, notes)))
 
 
 def _check(

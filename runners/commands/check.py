@@ -108,8 +108,9 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
         baseline, part = as_baseline(model, table, candidate, accept_counts=options.accept_counts)
+        known = table.other_revisions(candidate.record.tasks.values())
         means = _means([candidate])
-        return judge(rules, baseline, candidate, published_part=part, means=means, seed=options.seed)
+        return judge(rules, baseline, candidate, published_part=part, means=means, known=known, seed=options.seed)
     if options.accept_counts:
         raise BadInput(
             "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"

@@ -32,6 +32,11 @@ def cached_snapshot(repo: str, commit: str) -> Path | None:
     return folder if COMMIT.fullmatch(commit) and folder.is_dir() else None
 
 
+def in_hub_cache(folder: Path) -> bool:
+    """Whether a folder is a snapshot in the hub's cache, whose files are links to ``../../blobs``."""
+    return folder.parent.name == "snapshots" and COMMIT.fullmatch(folder.name) is not None
+
+
 def commit_of(folder: Path) -> str | None:
     """The commit that every file below a folder is of; None where one of them is not known to be.
 
@@ -78,7 +83,7 @@ def _commit_of(folder: Path, marks: tuple[tuple[str, int, int, int, int], ...]) 
 def _in_cache(folder: Path, name: str) -> tuple[str, str] | None:
     """Commit and hash of a file that is a link from a snapshot of the hub's cache to a blob of the same repo."""
     blob = (folder / name).resolve()
-    of_cache = folder.parent.name == "snapshots" and blob.parent == folder.parent.parent / "blobs"
+    of_cache = in_hub_cache(folder) and blob.parent == folder.parent.parent / "blobs"
     return (folder.name, blob.name) if of_cache else None
 
 

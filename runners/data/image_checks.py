@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from flagbench import BadData, BadInput, in_one_line, printable
-from flagbench.models.inputs import MOST_PIXELS, Image
+from flagbench.files import inside
+from flagbench.models.inputs import MOST_PIXELS, RUN_PROGRAMS, Image
+from flagbench.runners.data.hub_files import in_hub_cache
 from flagbench.runners.data.texts import is_images
 
 if TYPE_CHECKING:
     from flagbench.runners.data.checks import Place
 
 _ORIENTATION = 0x0112  # of EXIF; 5 to 8 lie on their side
+_WIDTH, _HEIGHT = 256, 257  # of TIFF
 _ON_THEIR_SIDE = frozenset(range(5, 9))
 _WITH_EXIF_IN_THEIR_HEAD = frozenset({"JPEG", "MPO", "TIFF"})
 
@@ -33,7 +37,7 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
         begin: Number of the first row.
 
     Raises:
-        BadData: A row names a file elsewhere.
+        BadData: A row names what is no regular file there, or a link that leads out.
     """
     for place, field in enumerate(table.schema):
         if not is_images(field.type):
@@ -47,7 +51,7 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
             if paths[row] is None:
                 raise BadData(
                     f"{where} has the image '{printable(name):.80}' in column {field.name}, row {begin + row} (counted "
-                    f"from 0), which is not a file in {folder}; fix the data"
+                    f"from 0), which is not a regular file in {folder}; fix the data"
                 )
         if in_files:
             parts = [stored.cast(pa.binary()), pa.array(paths, pa.string())]
@@ -57,9 +61,17 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
 
 
 def _path(folder: Path, name: str) -> str | None:
-    """The path of a file of a dataset; None where it would lie elsewhere."""
-    path = os.path.normpath(folder / name)
-    return path if "\0" not in path and Path(path).is_relative_to(folder) else None
+    """The path of a file of a dataset; None where there is none, or something else, or it lies elsewhere."""
+    path = Path(os.path.normpath(folder / name))
+    if "\0" in name or not path.is_relative_to(folder):
+        return None
+    # In the hub's cache, files of a snapshot are links to blobs of the same repository.
+    home = folder.parents[1] if in_hub_cache(folder) else folder
+    try:
+        inside(home, path.relative_to(home), "", error=BadData)
+        return str(path) if stat.S_ISREG(path.stat().st_mode) else None
+    except (BadData, OSError):
+        return None
 
 
 def check_images(place: Place, column: str, images: Sequence[Image | None], *, absent: bool = False) -> None:
@@ -89,7 +101,7 @@ def size_of(image: Image) -> tuple[int, int]:
     """Width and height of a picture as it is shown, by its head.
 
     Raises:
-        BadData: It has no such head, or too many pixels; else as ``Image.read``.
+        BadData: It has no such head, too many pixels, or a format that runs another program; else as ``Image.read``.
         BadInput: Pillow is not installed.
     """
     try:
@@ -99,16 +111,29 @@ def size_of(image: Image) -> tuple[int, int]:
     data = image.read()
     try:
         with warnings.catch_warnings(action="ignore"), PIL.Image.open(BytesIO(data)) as picture:  # the limit refuses
-            width, height = picture.size
-            # Of other formats the head does not say, and the picture would be decoded for it.
-            if picture.format in _WITH_EXIF_IN_THEIR_HEAD and picture.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
+            if picture.format in RUN_PROGRAMS:
+                raise BadData(f"{picture.format} is not read: convert it to PNG")
+            width, height = _stored_size(picture)
+            # Else the head does not say (PNG may have it behind the picture), and the picture would be decoded for it.
+            told = picture.format in _WITH_EXIF_IN_THEIR_HEAD or "exif" in picture.info
+            if told and picture.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
                 width, height = height, width
     except PIL.UnidentifiedImageError as error:
         raise BadData("it is no image" if data else "it is empty") from error
+    except BadData:
+        raise
     except Exception as error:  # Pillow has no root for what its readers raise
         raise BadData(in_one_line(error)) from error
     if width * height > MOST_PIXELS:
         raise BadData(f"it has {width * height:,} pixels, and at most {MOST_PIXELS:,} are decoded")
+    return width, height
+
+
+def _stored_size(picture: Any) -> tuple[int, int]:
+    """Width and height as they are stored: of a TIFF, some versions of Pillow open it as it is shown."""
+    if picture.format == "TIFF":
+        return int(picture.tag_v2[_WIDTH]), int(picture.tag_v2[_HEIGHT])
+    width, height = picture.size
     return width, height
 
 

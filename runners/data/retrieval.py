@@ -16,6 +16,13 @@ LARGEST_GRADE = 100_000
 """Of a label: trec_eval counts passages by grade in a table of as many places, one for each query."""
 
 
+def grade_of(digits: str) -> int | None:
+    """The grade of a label that is a text: 0 to ``LARGEST_GRADE`` in digits of ASCII; None for anything else."""
+    if not digits.isascii() or not digits.isdigit() or len(digits) > len(str(LARGEST_GRADE)):
+        return None
+    return grade if (grade := int(digits)) <= LARGEST_GRADE else None
+
+
 def check_pairs(place: Place, table: pa.Table, query: str, passage: str, relevance: str) -> None:
     """See that rows of labels have a query, a passage and a whole number, and each pair once.
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from flagbench import ModelFault
+from flagbench import BadInput, ModelFault
 from flagbench.models.contract import Part, Role
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.spec import ModelSpec
@@ -48,6 +48,7 @@ class CachedEmbeddings:
     def __init__(self, store: Store, settings: Mapping[str, Any], role: str, instruction: str, *, half: bool) -> None:
         self._store = store
         self._half = half
+        self._shapes: dict[Part, tuple[int, ...]] = {}  # of a vector that was read
         self._identity = {
             "model": settings,
             "role": role,
@@ -65,6 +66,9 @@ class CachedEmbeddings:
 
         Yields:
             Row numbers and their embeddings; then the rows ``int64[m]`` that must be encoded, rising, and None.
+
+        Raises:
+            BadInput: Records hold vectors of unlike lengths.
         """
         missing = np.arange(len(keys))
         parts: frozenset[Part] = frozenset()
@@ -148,8 +152,28 @@ class CachedEmbeddings:
         for indices, arrays in self._space(part).blocks(places):
             row_of[indices] = np.arange(read, read + len(indices))
             read += len(indices)
-            pieces.append(_embeddings(part, arrays))
+            pieces.append(self._alike(part, _embeddings(part, arrays)))
         return row_of, Embeddings.stack(pieces)
+
+    def _alike(self, part: Part, piece: Embeddings) -> Embeddings:
+        """A record, whose vectors must be as long as those before it: its own checksum is right in any case.
+
+        Raises:
+            BadInput: They are not.
+        """
+        values = piece.multi_vector.values if piece.multi_vector is not None else piece.dense
+        if values is None or not len(values):
+            return piece
+        shape = self._shapes.setdefault(part, values.shape[1:])
+        if values.shape[1:] != shape or len(shape) != 1:
+            lengths = " and ".join(
+                " by ".join(map(str, each)) or "no" for each in dict.fromkeys([shape, values.shape[1:]])
+            )
+            raise BadInput(
+                f"{self._space(part).folder} is damaged: it has vectors of {lengths} numbers, and those of one model "
+                "are all of one length; remove the folder, and its texts are encoded again"
+            )
+        return piece
 
 
 def _embeddings(part: Part, arrays: Mapping[str, NDArray[Any]]) -> Embeddings:

@@ -21,6 +21,8 @@ _OF_PIXELS = frozenset(
 
 def first_line(error: Exception) -> str:
     """Type and message of an error that mteb's code raised."""
+    if isinstance(error, UnboundLocalError):  # of loops over the rows of one task among those of several (CV-Bench)
+        return "mteb's code finds none that is of this task"
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 

@@ -122,6 +122,11 @@ class Space:
         """Shards that this process reads or writes."""
         return {where[0] for where in self._where if where} | ({self._writer.path} if self._writer else set())
 
+    @property
+    def folder(self) -> Path:
+        """Where its shards are."""
+        return self._folder
+
     def find(self, keys: NDArray[np.void]) -> NDArray[np.int64]:
         """Find the places of texts.
 

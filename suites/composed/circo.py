@@ -63,6 +63,14 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
                 continue
             if not reading.known(where, [own, *gold], there):
                 continue
+            target = reading.text(where, row, "target_img_id") if labelled and "target_img_id" in row else ""
+            if target is None:
+                continue
+            if target and target != gold[0]:
+                reading.report(
+                    f"{where} has the target '{target:.80}', which is not the first of its gt_img_ids: {FIX}"
+                )
+                continue
             if labelled:
                 qrels[id_], targets[id_] = dict.fromkeys(gold, 1), gold[0]
             text = _CONCEPT.format(concept=concept, caption=caption) if concept else caption

@@ -62,6 +62,9 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
             if id_ is None or text is None or own is None or members is None or target is None:
                 continue
             others = [each for each in members if each != own]
+            if len(others) == len(members):
+                reading.report(f"{where} has the reference '{own:.80}', which is not in its set: {FIX}")
+                continue
             if not reading.known(where, [own, *others, *([target] if labelled else [])], there):
                 continue
             if labelled and target not in others:

@@ -17,7 +17,7 @@ from flagbench.runners.data.verdict import Content, judge
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.task import Task
 from flagbench.suites.composed import circo, cirr, fashioniq, mbeir, webqa
-from flagbench.suites.composed.collection import Collection, Reading
+from flagbench.suites.composed.collection import FIX, Collection, Reading
 from flagbench.suites.composed.options import ComposedOptions
 from flagbench.suites.composed.registry import Row, row_of
 
@@ -95,8 +95,18 @@ def read(
     Raises:
         BadData: A file is absent or cannot be read.
     """
-    reading = Reading(source.card().resolve(), row.part, report, decode)
+    faults = 0
+
+    def counted(fault: str) -> None:
+        nonlocal faults
+        faults += 1
+        report(fault)
+
+    reading = Reading(source.card().resolve(), row.part, counted, decode)
     found: Collection = _LAYOUTS[row.layout].read(reading, options, labelled=row.labelled)
+    # Not where rows are left out for faults of their own.
+    if not faults and found.qrels is not None and not any(found.qrels.values()):
+        report(f"{reading.folder}: no query of {row.part} has a relevant candidate: {FIX}")
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from flagbench.runners.data.retrieval import grade_of
 from flagbench.runners.data.row_files import RowFile
 from flagbench.suites.composed.collection import FIX, Collection, Entry, Reading
 from flagbench.suites.composed.options import ComposedOptions
@@ -71,12 +72,13 @@ def _labels(reading: Reading, queries: dict[str, None], passages: dict[str, None
     assert file is not None
     for number, row in file.rows():
         where, words = file.place(number), list(row.values())
-        if len(words) != _WORDS or not words[3].isdigit():
+        grade = grade_of(words[3]) if len(words) == _WORDS else None
+        if grade is None:
             reading.report(f"{where} is not a query, 0, a candidate, a relevance and a task: {FIX}")
             continue
-        query, _, passage, grade, _ = words
+        query, _, passage, _, _ = words
         if query not in queries:
             reading.report(f"{where} names the query '{query:.80}', which is not among them: {FIX}")
-        elif reading.known(where, [passage], passages) and int(grade):
+        elif reading.known(where, [passage], passages) and grade:
             qrels.setdefault(query, {})[passage] = 1
     return qrels

@@ -23,6 +23,7 @@ SERVERS: Mapping[str, str] = {"CIRRTest": "http://cirr.cecs.anu.edu.au/", "CIRCO
 """By task where its files are handed in."""
 
 _FIX = "run the task again"
+_LONGEST_ID = 18  # digits, of a number of 64 bits
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _short(name: str, content: Mapping[str, Sequence[Any]], queries: int, count:
 
 
 def _number(id_: str) -> int:
-    if not id_.isascii() or not id_.isdigit():
+    if not id_.isascii() or not id_.isdigit() or len(id_) > _LONGEST_ID:
         raise BadData(f"the candidate '{id_:.60}' is no image of COCO, whose ids are numbers: {_FIX}")
     return int(id_)
 

@@ -152,9 +152,17 @@ def test_the_parts_are_those_of_transformers(folders: dict[str, Path], kind: str
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
-def test_pixels_are_those_of_transformers_own_processor(folders: dict[str, Path], kind: str) -> None:
-    """On Pillow, to the last bit; the one on torchvision is another."""
-    folder = folders[kind]
+@pytest.mark.parametrize("square", [None, True, False])
+def test_pixels_are_those_of_transformers_own_processor(
+    folders: dict[str, Path], tmp_path: Path, kind: str, square: bool | None
+) -> None:
+    """On Pillow, to the last bit; the one on torchvision is another. A size may be a number, of one side or of both."""
+    folder = shutil.copytree(folders[kind], tmp_path / kind)
+    if square is not None and (kind == "clip" or square):
+        path = folder / "preprocessor_config.json"
+        settings = json.loads(path.read_text(encoding="utf-8")) | {"default_to_square": square}
+        side = settings["crop_size"]["height"] if kind == "clip" else settings["size"]["height"]
+        path.write_text(json.dumps(settings | {"size": side}), encoding="utf-8")
     prepared, _ = preparation(folder, json.loads((folder / "config.json").read_text(encoding="utf-8")))
     processor = (CLIPImageProcessorPil if kind == "clip" else SiglipImageProcessorPil).from_pretrained(folder)
     images = [Image(stored(each).read()) for each in pictures()]

@@ -12,7 +12,7 @@ from statistics import fmean
 from flagbench.results.published.scores import Published, PublishedTable, by_kind
 from flagbench.runners.task import Task
 
-_LABELS = 4  # columns before the scores: task, type, split, subset
+_LABELS = 6  # columns before the scores: task, type, split, subset, metric, revisions of the data
 _SOURCE = "embeddings-benchmark/results at f4cc6c8b, read 2026-08"
 
 Part = tuple[str, str]
@@ -27,11 +27,15 @@ class _Scores:
         kinds: Type by task.
         parts: Scores by task, part and model.
         labels: Revision and versions of mteb by model.
+        metrics: Main score by task.
+        data: Revisions of the data by task.
     """
 
     kinds: Mapping[str, str]
     parts: Mapping[str, Mapping[Part, Mapping[str, float]]]
     labels: Mapping[str, tuple[str, str]]
+    metrics: Mapping[str, str]
+    data: Mapping[str, tuple[str, ...]]
 
 
 def table(name: str, title: str, rows: Sequence[Task] | None = None) -> PublishedTable | None:
@@ -67,6 +71,8 @@ def table(name: str, title: str, rows: Sequence[Task] | None = None) -> Publishe
         models=models,
         groups=by_kind({task: kind for task, (kind, _, _) in wanted.items()}),
         subsets={task: subsets for task, (_, _, subsets) in wanted.items()},
+        metrics={task: file.metrics[task] for task in wanted if task in file.metrics},
+        revisions={task: file.data[task] for task in wanted if task in file.data},
     )
 
 
@@ -90,9 +96,11 @@ def _read() -> _Scores:
     models = names[_LABELS:]
     kinds: dict[str, str] = {}
     parts: dict[str, dict[Part, dict[str, float]]] = {}
-    for task, kind, split, subset, *cells in lines:
-        kinds[task] = kind
+    metrics: dict[str, str] = {}
+    data: dict[str, tuple[str, ...]] = {}
+    for task, kind, split, subset, metric, revised, *cells in lines:
+        kinds[task], metrics[task], data[task] = kind, metric, tuple(revised.split("+"))
         scores = {model: float(cell) for model, cell in zip(models, cells, strict=True) if cell}
         parts.setdefault(task, {})[split, subset] = scores
     labels = dict(zip(models, zip(revisions[_LABELS:], versions[_LABELS:], strict=True), strict=True))
-    return _Scores(kinds, parts, labels)
+    return _Scores(kinds, parts, labels, metrics, data)

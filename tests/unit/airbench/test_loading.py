@@ -152,9 +152,11 @@ def test_broken_rows_are_one_line(
     [
         (lambda rows: rows.append(rows[0]), "are labelled twice; fix the data"),
         (lambda rows: rows[0].update(relevance=-1), "relevance -1 is not a whole number"),
+        (lambda rows: [row.update(relevance="²") for row in rows], "relevance ² is not a whole number of 0 to 100,000"),
+        (lambda rows: [row.update(relevance="1" * 5_000) for row in rows], "relevance 1{60} is not a whole number"),
         (lambda rows: [row.pop("docid") for row in rows], "has no column docid"),
     ],
-    ids=["twice", "negative", "no column"],
+    ids=["twice", "negative", "no digit", "too many digits", "no column"],
 )
 def test_broken_labels_are_one_line(
     dataset: Dataset, data: Path, change: Callable[[list[dict[str, object]]], object], said: str

@@ -86,8 +86,20 @@ def test_an_image_that_changed_after_its_key_was_made_is_refused(tmp_path: Path)
 
 
 def test_an_absent_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"^the image .*absent\.png cannot be read: No such file"):
+    with pytest.raises(
+        BadData, match=r"^the image .*absent\.png cannot be read \(No such file or directory\): fix the data$"
+    ):
         content_key(Item("", (Image(tmp_path / "absent.png"),)))
+
+
+def test_a_pipe_a_device_or_a_folder_is_refused_at_once(tmp_path: Path) -> None:
+    """Nobody writes to the pipe, and the device has no end."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "endless.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    for name in ("pipe.png", "endless.png", "folder.png"):
+        with pytest.raises(BadData, match=rf"^the image .*{name} is not a regular file: fix the data of T: test$"):
+            Image(tmp_path / name, where="T: test").read()
 
 
 def test_an_image_goes_to_another_process_as_its_bytes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,9 @@ def test_weights_that_are_damaged_or_others_are_named(name: str, write: Write, t
     path = layer_norm(tmp_path, write, name)
     with pytest.raises(BadInput) as caught:
         built(tmp_path, allow_pickle=True)
-    assert str(caught.value) == (
-        f"{path} is damaged, or its weights are not those that its config.json says: copy the checkpoint again"
-    )
+    said = str(caught.value)
+    assert re.match(rf"{re.escape(str(path))} is (damaged, or |no flat dict of tensors by name)", said)
+    assert "\n" not in said
 
 
 def test_modules_that_do_not_fit_are_named_by_their_folder(tmp_path: Path) -> None:

@@ -167,6 +167,13 @@ def without(prefix: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda state: {name: each for name, each in state.items() if not name.startswith(prefix)}
 
 
+def with_projection(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda state: state | {"visual_proj.weight": change(state["visual_proj.weight"])}
+
+
+VISION = "model_visual.visual."
+
+
 class Code:
     """Something that is no tensor."""
 
@@ -189,6 +196,36 @@ class Code:
             r"Visualized_m3\.pth is no flat dict of tensors by name: save the model's state",
         ),
         (lambda state: [*state.values()], r"is no flat dict of tensors by name"),
+        (
+            lambda state: (
+                state | dict.fromkeys((f"{VISION}rope.freqs_cos", f"{VISION}rope.freqs_sin"), torch.ones(4, 0))
+            ),
+            r"vision tower is not that of EVA02-CLIP \(a tensor of it is empty\)",
+        ),
+        (
+            lambda state: state | {f"{VISION}patch_embed.proj.weight": torch.ones(16, 3, 0, 0)},
+            r"vision tower is not that of EVA02-CLIP \(a tensor of it is empty\)",
+        ),
+        (
+            lambda state: state | {f"{VISION}blocks.3000000.norm1.weight": torch.ones(16)},
+            r"vision tower is not that of EVA02-CLIP \(its 3 layers are not numbered from 0 on\)",
+        ),
+        (
+            with_projection(lambda its: its.to("meta")),
+            r"the tensor visual_proj\.weight has no numbers: copy the checkpoint again",
+        ),
+        (
+            with_projection(lambda its: its.to(torch.complex64)),
+            r"the tensor visual_proj\.weight is of a kind that is not read \(strided, torch\.complex64\)",
+        ),
+        (
+            with_projection(lambda its: its.to_sparse()),
+            r"the tensor visual_proj\.weight is of a kind that is not read \(sparse_coo, torch\.float32\)",
+        ),
+        (
+            with_projection(lambda its: torch.zeros(1).expand(its.shape)),
+            r"the tensor visual_proj\.weight has more numbers than the file has of it",
+        ),
         (lambda _: Code(), r"Visualized_m3\.pth is damaged, or holds more than tensors"),
     ],
 )

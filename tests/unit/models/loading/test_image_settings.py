@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flagbench import BadInput
-from flagbench.models.loading.image_settings import normalizes, preparation
+from flagbench.models.loading.image_settings import declared, normalizes, preparation
 from flagbench.models.loading.kinds import kind_of
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
@@ -42,6 +42,9 @@ def read(folder: Path, settings: dict[str, Any], config: dict[str, Any] = CONFIG
         (PLAIN | {"do_rescale": False, "do_normalize": False}, {"scale": None, "mean": (0, 0, 0), "std": (1, 1, 1)}),
         (PLAIN | {"rescale_factor": 0.5, "image_mean": [1, 2, 3]}, {"scale": 0.5, "mean": (1, 2, 3)}),
         ({"size": SQUARE, "do_center_crop": False}, {"shortest": 0, "resized": (32, 32), "crop": False}),
+        ({"size": 32, "crop_size": 32, "default_to_square": True}, {"shortest": 0, "resized": (32, 32)}),
+        (PLAIN | {"default_to_square": True}, {}),
+        ({"size": 32, "crop_size": 32, "default_to_square": False}, {}),
     ],
 )
 def test_what_each_key_does(tmp_path: Path, settings: dict[str, Any], changed: dict[str, Any]) -> None:
@@ -122,6 +125,10 @@ def rows(*kinds: str) -> list[dict[str, Any]]:
     ]
 
 
+def with_model(settings: dict[str, Any]) -> Callable[[Path], Any]:
+    return lambda folder: write_json(folder / "config_sentence_transformers.json", settings)
+
+
 def with_config(value: dict[str, Any]) -> Callable[[Path], None]:
     return lambda folder: write_json(folder / "sentence_bert_config.json", value)
 
@@ -153,6 +160,21 @@ def test_modules_around_two_towers(folder: Path, kinds: tuple[str, ...], normal:
             lambda folder: write_json(folder / "config_sentence_transformers.json", {"truncate_dim": 8}),
             "config_sentence_transformers.json: truncate_dim is not supported of two towers of texts and images",
         ),
+        (
+            ("Transformer",),
+            with_model({"prompts": {"query": "find: ", "document": ""}}),
+            "config_sentence_transformers.json: prompts are not supported of two towers of texts and images: take them",
+        ),
+        (
+            ("Transformer",),
+            with_model({"prompts": {"other": "find: "}, "default_prompt_name": "other"}),
+            "config_sentence_transformers.json: prompts are not supported of two towers of texts and images: take them",
+        ),
+        (
+            ("Transformer",),
+            with_model({"similarity_fn_name": "euclidean"}),
+            "config_sentence_transformers.json: similarity 'euclidean' is not supported (cosine, dot are)",
+        ),
     ],
 )
 def test_modules_that_are_refused(folder: Path, kinds: tuple[str, ...], change: Any, line: str) -> None:
@@ -160,8 +182,32 @@ def test_modules_that_are_refused(folder: Path, kinds: tuple[str, ...], change: 
     if change:
         change(folder)
     with pytest.raises(BadInput) as caught:
-        normalizes(folder)
+        declared(folder, 64)
     assert line in str(caught.value)
+
+
+def test_what_sentence_transformers_files_say_beside_the_modules(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    write_json(folder / "config.json", config | {"architectures": ["CLIPModel"], "auto_map": {}})
+    write_json(folder / "modules.json", rows("Transformer"))
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 20, "do_lower_case": True})
+    with_model({"similarity_fn_name": "dot", "prompts": {"query": "", "document": ""}})(folder)
+    model = resolve_model(str(folder), None, Overrides(), trust_remote_code=False, allow_pickle=False)
+    spec = model.spec
+    assert (spec.family, spec.similarity, spec.normalize, spec.lowercase, spec.prompts) == (
+        "clip",
+        "dot",
+        False,
+        True,
+        (),
+    )
+    assert (spec.query_max_length, spec.passage_max_length) == (20, 20)
+    assert "similarity: dot, from config_sentence_transformers.json" in model.evidence
+    lengths = [line for line in model.evidence if line.startswith("length: ")]
+    assert lengths == ["length: 20 tokens, from sentence_bert_config.json"]
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 1_000})
+    found = resolve_model(str(folder), None, Overrides(), trust_remote_code=False, allow_pickle=False).spec
+    assert (found.query_max_length, found.lowercase) == (64, False)  # all the positions that it has
 
 
 def test_bge_vl_is_read_without_the_code_that_it_brings(folder: Path) -> None:

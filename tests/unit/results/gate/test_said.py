@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from flagbench import BadInput
+from flagbench.results.gate.judge import judge
 from flagbench.results.gate.rules import read_rules
-from flagbench.results.runs import Run
+from flagbench.results.runs import Run, labelled
 from tests.unit.results.gate.test_gate import judged, one, run_of, timed, with_values
 from tests.unit.results.test_runs import made_task
 
@@ -162,3 +163,13 @@ def test_defaults_are_of_rules_that_have_the_check(tmp_path: Path) -> None:
     first, second = read_rules(file).rules
     assert (first.min_effect, first.any_machine) == (2.0, True)
     assert (second.min_effect, second.checks) == (0.5, {"min-score": 1.0})
+
+
+def test_what_else_is_known_of_a_task_is_a_note_where_it_is_judged(tmp_path: Path) -> None:
+    """It moves no verdict."""
+    file = tmp_path / "gate.toml"
+    file.write_text('[[rule]]\ntasks = ["A"]\nmax-drop = 1\n', encoding="utf-8")
+    runs = [run_of(made_task("A", 0.5), made_task("B", 0.5)) for _ in range(2)]
+    found = judge(read_rules(file), *labelled(runs), known={"A": "said", "B": "not judged"})
+    assert found.notes == ("said: A",)
+    assert [each.outcome for each in found.verdicts] == ["pass"]

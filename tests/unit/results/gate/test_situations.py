@@ -60,7 +60,7 @@ class Case:
         values: Values per query of task A, in the baseline and in the candidate; None for none.
         machines: The environments of both.
         accept: --accept-counts of published scores; None for a baseline that is a run.
-        subsets: That the published scores are over; empty where their table does not say.
+        table: What the table of published scores says of its task besides: ``subsets``, ``metrics``, ``revisions``.
         saved: Whether both runs are files of ``flagbench baseline``.
         counted: Splits and subsets of tasks that count in the averages of the benchmark.
     """
@@ -72,7 +72,7 @@ class Case:
     values: tuple[Mapping[str, float] | None, Mapping[str, float] | None] = (None, None)
     machines: tuple[Mapping[str, Any], Mapping[str, Any]] = field(default=(_MACHINE, _MACHINE))
     accept: bool | None = None
-    subsets: tuple[str, ...] = ()
+    table: Mapping[str, Any] = field(default_factory=dict)
     saved: bool = False
     counted: Parts = field(default_factory=dict)
 
@@ -312,10 +312,22 @@ SITUATIONS: list[tuple[Case, str, str, int]] = [
     ),
     (Case(after=(published(),), select=_LCQMC, accept=False), "published scores, official data", "pass", 0),
     (
-        Case(after=(published(),), select=_LCQMC, accept=False, subsets=("default", "zh")),
+        Case(after=(published(),), select=_LCQMC, accept=False, table={"subsets": ("default", "zh")}),
         "published scores, and other subsets than the published ones",
         "inconclusive",
         2,
+    ),
+    (
+        Case(after=(published(),), select=_LCQMC, accept=False, table={"metrics": "pearson"}),
+        "published scores, and another metric than the published one",
+        "inconclusive",
+        2,
+    ),
+    (
+        Case(after=(published(of={"revision": "r"}),), select=_LCQMC, accept=False, table={"revisions": ("other",)}),
+        "published scores over another revision of the data, which a note says",
+        "pass",
+        0,
     ),
     (
         Case(after=(published(data=_COUNTS),), select=_LCQMC, accept=False),
@@ -379,9 +391,10 @@ def gate(tmp_path: Path, case: Case, check: str) -> Report:
     facts = Benchmark("", {"Part": ["A"]}, parts=case.counted)
     means = means_of(runs, facts.averages_of, facts.takes)
     if case.accept is not None:
-        its = replace(table(), subsets={"LCQMC": case.subsets})
+        its = replace(table(), **{name: {"LCQMC": value} for name, value in case.table.items()})
         baseline, part = as_baseline(its.of_model(_MODEL), its, runs[1], accept_counts=case.accept)
-        return judge(rules, baseline, runs[1], published_part=part, means=means)
+        known = its.other_revisions(runs[1].record.tasks.values())
+        return judge(rules, baseline, runs[1], published_part=part, means=means, known=known)
     baseline, candidate = labelled(runs)
     refuse_itself(baseline, candidate)
     return judge(rules, baseline, candidate, means=means)
@@ -406,6 +419,15 @@ def test_counts_that_were_accepted_are_said_in_the_verdict(tmp_path: Path) -> No
     case = Case(after=(published(data=_COUNTS),), select=_LCQMC, accept=True)
     (verdict,) = gate(tmp_path, case, _DROP).verdicts
     assert verdict.said.endswith("only the counts agree with the official data")
+
+
+def test_another_revision_of_the_data_is_a_note(tmp_path: Path) -> None:
+    case = Case(after=(published(of={"revision": "r"}),), select=_LCQMC, accept=False)
+    for revisions, notes in (
+        (("other",), ("published over another revision of the data: LCQMC",)),
+        (("r", "other"), ()),
+    ):
+        assert gate(tmp_path, replace(case, table={"revisions": revisions}), _DROP).notes == notes
 
 
 def test_too_few_items_are_counted_in_the_last_line(tmp_path: Path) -> None:

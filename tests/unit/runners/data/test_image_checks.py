@@ -37,8 +37,8 @@ def stored(mode: str = "RGB", size: tuple[int, int] = (30, 20), kind: str = "PNG
         ("CMYK", "JPEG", 0),
         ("I;16", "PNG", 0),
         *(("RGB", "JPEG", turned) for turned in range(1, 9)),
-        ("RGB", "WEBP", 0),
         ("RGB", "TIFF", 0),
+        *(("RGB", kind, turned) for kind in ("PNG", "WEBP", "TIFF") for turned in (1, 3, 6, 8)),
     ],
 )
 def test_a_size_is_that_of_the_picture_that_datasets_decodes(mode: str, kind: str, orientation: int) -> None:
@@ -61,7 +61,12 @@ def test_the_first_image_that_cannot_be_read_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"", "it is empty"), (b"text", "it is no image"), (drawn("red")[:20], "")],
+    [
+        (b"", "it is empty"),
+        (b"text", "it is no image"),
+        (drawn("red")[:20], ""),
+        (stored(kind="EPS"), "EPS is not read: convert it to PNG"),
+    ],
 )
 def test_what_is_no_image_says_so_in_one_line(data: bytes, said: str) -> None:
     with pytest.raises(BadData) as error:
@@ -77,5 +82,7 @@ def test_a_picture_that_fills_the_memory_is_refused_by_its_head() -> None:
 
 
 def test_an_image_whose_file_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"the image .*gone\.png \(T: test\) cannot be read: No such file"):
+    with pytest.raises(
+        BadData, match=r"the image .*gone\.png cannot be read \(No such file.*\): fix the data of T: test"
+    ):
         size_of(Image(tmp_path / "gone.png", where="T: test"))

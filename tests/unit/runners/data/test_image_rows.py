@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import tarfile
 from io import BytesIO
@@ -198,7 +199,32 @@ def test_a_path_without_bytes_is_of_the_folder(tmp_path: Path) -> None:
         return Folder(tmp_path / "repo").read_with_images(None, "test")
 
     assert colours(read_with("pictures/a.png")["img"]) == ["red", "blue"]
+    (tmp_path / "out.png").write_bytes(drawn("blue"))
+    (tmp_path / "repo" / "inner.png").symlink_to("pictures/a.png")
+    (tmp_path / "repo" / "outer.png").symlink_to(tmp_path / "out.png")
+    (tmp_path / "repo" / "endless.png").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "repo" / "pipe.png")
+    assert colours(read_with("inner.png")["img"]) == ["red", "blue"]
+    for name in ("../out.png", str(tmp_path / "out.png"), "outer.png", "endless.png", "pipe.png", "pictures", "no.png"):
+        line = rf"split 'test' has the image '{name}' in column img, row 1 .*not a regular file in .*; fix the data$"
+        with pytest.raises(BadData, match=line):
+            read_with(name)
+
+
+def test_files_of_the_hubs_cache_are_links_to_blobs_of_their_repository(tmp_path: Path) -> None:
+    repo = tmp_path / "datasets--a--b"
+    snapshot = repo / "snapshots" / ("0123456789" * 4)
+    (snapshot / "data").mkdir(parents=True)
+    (repo / "blobs").mkdir()
+    (repo / "blobs" / "x").write_bytes(drawn("blue"))
+    (tmp_path / "out.png").write_bytes(drawn("blue"))
+    stored = pa.array([{"bytes": None, "path": "a.png"}], KIND)
+    pq.write_table(pa.table({"img": stored}), snapshot / "data" / "test-00000-of-00001.parquet")
+    (snapshot / "a.png").symlink_to("../../blobs/x")
+    assert colours(Folder(snapshot).read_with_images(None, "test")["img"]) == ["blue"]
+    (snapshot / "a.png").unlink()
+    (snapshot / "a.png").symlink_to("../../../out.png")
     with pytest.raises(
-        BadData, match=r"split 'test' has the image '../out.png' in column img, row 1 .*; fix the data$"
+        BadData, match=r"has the image 'a\.png' in column img, row 0 .*, which is not a regular file in"
     ):
-        read_with("../out.png")
+        Folder(snapshot).read_with_images(None, "test")

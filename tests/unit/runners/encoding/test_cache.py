@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 from numpy.typing import NDArray
 
-from flagbench import ModelFault
+from flagbench import BadInput, ModelFault
 from flagbench.models.contract import DENSE, Part
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.loading.overrides import override
@@ -393,3 +393,18 @@ def test_the_identity_of_a_space_is_all_that_its_numbers_depend_on(opened: Opene
         return sorted(json.dumps(each, sort_keys=True) for each in identities)
 
     assert ordered(found) == ordered([*expected, pair])
+
+
+@pytest.mark.parametrize("group", [1, 8_192])
+def test_records_of_another_length_are_one_line(opened: Opened, monkeypatch: pytest.MonkeyPatch, group: int) -> None:
+    """Whoever put them there; each is sound by itself."""
+    monkeypatch.setattr(kept_module, "_GROUP", group)
+    for number, width in ((0, 8), (1, 12)):
+        store = opened()
+        m3(store).put(keys(number), Embeddings(dense=np.ones((1, width), dtype=np.float32)))
+        store.close()
+    line = (
+        r" is damaged: it has vectors of (8 and 12|12 and 8) numbers, and those of one model are all of one length; rem"
+    )
+    with pytest.raises(BadInput, match=line):
+        read(m3(opened()), [0, 1], DENSE)

@@ -13,7 +13,9 @@ from flagbench import BadData
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.runners.benchmark import Loaded
 from flagbench.runners.data.snapshots import Snapshots
-from tests.conftest import MINI
+from flagbench.runners.registry import find_benchmark
+from flagbench.runners.request import RunRequest
+from tests.conftest import MINI, ROOT
 from tests.unit.cmteb_tasks import load
 
 _TASKS = {task.name: task for task in CMTEB.tasks()}
@@ -286,3 +288,11 @@ def test_a_file_that_cannot_be_read_is_named_by_the_line_and_by_nothing_beside_i
         load(_TASKS["STSB"], Snapshots(tmp_path))
     assert str(caught.value).startswith(f"{path} cannot be read as a dataset: ")
     assert capfd.readouterr() == ("", "")
+
+
+def test_data_without_a_row_of_the_task_says_so() -> None:
+    """CV-Bench is the data of four tasks, and the miniature rows are of one."""
+    benchmark = find_benchmark("mteb")
+    (row,) = benchmark.select(RunRequest("m", "mteb", tasks=("CVBenchDepth",)))
+    with pytest.raises(BadData, match=r"not as the task needs them: mteb's code finds none that is of this task$"):
+        benchmark.load(row, Snapshots(ROOT / "suites" / "mteb" / "mini"), RunRequest("m", "mteb"))

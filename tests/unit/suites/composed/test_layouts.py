@@ -156,6 +156,11 @@ def of_row(name: str, **values: Any) -> Callable[[Path], Any]:
     return rewritten(name, lambda rows: [{**rows[0], **values}, *rows[1:]])
 
 
+def written(name: str, text: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_text(text, encoding="utf-8")
+
+
+QRELS = "qrels/test/mbeir_fashioniq_task7_test_qrels.txt"
 CAP, SPLIT = "captions/cap.rc2.val.json", "image_splits/split.rc2.val.json"
 INFO = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
 FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
@@ -173,6 +178,11 @@ FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
     ),
     "an unknown target": ("CIRR", of_row(CAP, target_hard="x"), "row 0 names the candidate 'x', which is not among"),
     "a target outside of the set": ("CIRR", of_row(CAP, target_hard="dev-lime-blue"), "which is not in its set"),
+    "a reference outside of the set": (
+        "CIRR",
+        of_row(CAP, reference="dev-lime"),
+        "row 0 has the reference 'dev-lime', which is not in its set",
+    ),
     "a missing image": (
         "CIRR",
         lambda f: (f / "img_raw/dev/dev-red-lime.png").unlink(),
@@ -217,6 +227,11 @@ FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
         of_row("annotations/val.json", gt_img_ids=[]),
         "instead of a list of texts in gt_img",
     ),
+    "a target that is not the first": (
+        "CIRCO",
+        of_row("annotations/val.json", target_img_id=999),
+        "row 0 has the target '999', which is not the first of its gt_img_ids",
+    ),
     "an unknown image": ("CIRCO", of_row("annotations/val.json", gt_img_ids=[999]), "names the candidate '999'"),
     "no images": ("CIRCO", rewritten(INFO, lambda its: {"images": 3}), "has no list of images"),
     "no text": (
@@ -224,11 +239,27 @@ FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
         lambda f: (f / "text_corpus.jsonl").write_text('{"content": 1, "text": ""}\n'),
         "text_corpus.jsonl, line 1 has '' instead of a text in text",
     ),
-    "a label that is none": (
-        "MBEIRFashionIQTask7",
-        lambda f: (f / "qrels/test/mbeir_fashioniq_task7_test_qrels.txt").write_text("7:1 0 7:2\n"),
-        "line 1 is not a query, 0, a candidate, a relevance and a task",
-    ),
+    **{
+        f"a label that is none, {name}": (
+            "MBEIRFashionIQTask7",
+            written(QRELS, line),
+            "line 1 is not a query, 0, a candidate, a relevance and a task",
+        )
+        for name, line in (
+            ("three words", "7:1 0 7:2\n"),
+            ("no digit of ours", "7:1 0 7:2 \u00b2 7\n"),
+            ("too many digits", f"7:1 0 7:2 {'1' * 5_000} 7\n"),
+            ("too large", "7:1 0 7:2 100001 7\n"),
+        )
+    },
+    **{
+        f"no relevant candidate, {name}": (
+            "MBEIRFashionIQTask7",
+            written(QRELS, line),
+            "no query of fashioniq_task7 has a relevant candidate",
+        )
+        for name, line in (("no line", ""), ("relevance 0 alone", "7:1 0 7:2 0 7\n"))
+    },
     "neither text nor image": (
         "MBEIRFashionIQTask7",
         lambda f: (f / "query/test/mbeir_fashioniq_task7_test.jsonl").write_text('{"qid": "7:1", "query_txt": null}\n'),
@@ -261,7 +292,7 @@ def test_validate_lists_all_faults(tmp_path: Path) -> None:
     found: list[str] = []
     read(row, Folder(folder), OPTIONS, found.append, decode=True)
     assert len(found) >= 2
-    assert any("red-lime.png' (the image red-lime.png cannot be decoded" in each for each in found)
+    assert any("red-lime.png cannot be decoded" in each for each in found)
     assert any("row 0 has [] instead of a list of texts in captions" in each for each in found)
 
 
