@@ -283,7 +283,8 @@ def _refusal(faults: Sequence[_Fault], tasks: int) -> BadInput:
 def without_data(faults: Sequence[_Fault], tasks: int) -> str:
     """Count and names of the tasks without usable data among some, and what to do."""
     absent = any(isinstance(error, AbsentData) for _, error in faults)
-    hint = "choose others with --tasks" + (", or those that are there with --skip-missing" if absent else "")
+    some = absent and len(faults) < tasks
+    hint = "choose others with --tasks" + (", or those that are there with --skip-missing" if some else "")
     return f"{len(faults)} of {tasks} tasks have no usable data ({_names(task for task, _ in faults)}); {hint}"
 
 
