@@ -133,6 +133,12 @@ def test_a_model_that_sees_colours_finds_all(tmp_path: Path) -> None:
 def test_test_parts_leave_files_for_their_servers(tmp_path: Path) -> None:
     found = evaluate(tmp_path / "out", "--groups", "cir-test")
     assert all(record["scores"] == {} for record in found.values())
+    said = here("score", "composed", tmp_path / "out").stdout.splitlines()
+    assert [line.split(",")[0] for line in said] == [
+        "CIRRTest is scored by http://cirr.cecs.anu.edu.au/ alone",
+        "CIRCOTest is scored by https://circo.micc.unifi.it/ alone",
+    ]
+    assert all("flagbench submit composed" in line for line in said)
     line = one_line(here("submit", "composed", tmp_path / "out", "--output", tmp_path / "files"))
     assert "cirr_recall.json has 30 of 4,148 queries" in line
     assert not (tmp_path / "files").exists()
