@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, UnknownName, first_few
-from flagbench.models.inputs import joined
 from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
@@ -148,7 +147,8 @@ class _Mteb(ThroughMteb):
         if options.modalities or not (request.tasks or request.mini or self.has_tasks_of_its_own):
             found = in_modalities(found, options.modalities, request.types)
         if not found:
-            raise BadInput(f"no task of {self.title} has inputs of {joined(options.modalities)} alone: {self._hint}")
+            what = "has images" if "image" in options.modalities else "is of texts alone"
+            raise BadInput(f"no task of {self.title} {what}: {self._hint}")
         every = tuple(entry.row for entry in found)
         names = {row.name for row in pick(every, names=(), kinds=request.types, group="mteb", hint=self._hint)}
         if options.domains:
