@@ -167,7 +167,7 @@ def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], request: RunRequest,
     from flagbench.runners.data.snapshots import Snapshots  # which a list of models does without
 
     listing = benchmark.listing(tasks)
-    known = volumes(benchmark, tasks, Snapshots(None), request)
+    known = volumes(benchmark, tasks, Snapshots(benchmark.mini_data() if request.mini else None), request)
     # A benchmark may list its own counts.
     added = [at for at, name in enumerate((benchmark.counted, "size")) if name not in listing.headings]
     headings = [*listing.headings, *((benchmark.counted, "size")[at] for at in added)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -186,6 +187,8 @@ def resolve(request: RunRequest) -> Plan:
     steps, left_out, faults = _with_data(
         tasks, step, lambda task: benchmark.check(task, snapshots, request), skip=request.skip_missing
     )
+    if request.mini:
+        faults = tuple((task, _no_miniature(task, benchmark, error)) for task, error in faults)
     if faults and (not request.lenient or not steps):
         raise _refusal(faults, len(tasks))
     averages = benchmark.averages(request)
@@ -271,6 +274,14 @@ def _with_data(
     absent = [task.name for task, error in faults if isinstance(error, AbsentData)] if skip and steps else []
     faults = [(task, error) for task, error in faults if task.name not in absent]
     return tuple(steps), tuple(absent), tuple(faults)
+
+
+def _no_miniature(task: Task, benchmark: Benchmark, error: BadInput) -> BadInput:
+    """What is said of data that --mini lacks: it is nothing that a user could put there."""
+    if not isinstance(error, AbsentData):
+        return error
+    name = shlex.quote(benchmark.name)
+    return AbsentData(f"--mini has no data of {task.name}: flagbench tasks --benchmark {name} --mini lists what it has")
 
 
 def _refusal(faults: Sequence[_Fault], tasks: int) -> BadInput:

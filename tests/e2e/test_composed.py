@@ -164,6 +164,10 @@ def test_options_are_settings_and_text_of_circo_is_another(tmp_path: Path) -> No
     two = evaluate(tmp_path / "b", "--tasks", "CIRCO", "--no-store", "--circo-text", "concept")["CIRCO"]
     assert one["data"]["content"]["queries"] != two["data"]["content"]["queries"]
     assert score(one) != score(two)
+    line = one_line(here("evaluate", MODEL, "--benchmark", "composed", "--mini", "--tasks", "MBEIRNIGHTSTask4"))
+    assert line.endswith(
+        "--mini has no data of MBEIRNIGHTSTask4: flagbench tasks --benchmark composed --mini lists what it has"
+    )
     line = one_line(here("evaluate", MODEL, "--benchmark", "composed", "--mini", "--circo-text", "x"))
     assert "invalid choice: 'x'" in line
 

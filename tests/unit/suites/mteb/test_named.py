@@ -203,6 +203,9 @@ def test_a_benchmark_has_miniature_data_where_a_task_of_it_is_drawn() -> None:
     assert len(find_benchmark("mteb").select(request("mteb", mini=True))) == 9
     few = find_benchmark("mteb").select(request("mteb", mini=True, types=("any2any-retrieval",)))
     assert [row.name for row in few] == ["TUBerlinT2IRetrieval", "CIRRIT2IRetrieval"]
+    for named in ("CVBenchDepth", "SciFact"):  # the first reads the same repo as CVBenchCount
+        with pytest.raises(BadInput, match=rf"^--mini has no {named}; it has TUBerlinT2IRetrieval, "):
+            find_benchmark("mteb").select(request("mteb", "CIFAR10", named, mini=True))
     lite = find_benchmark("MIEB(lite)").select(request("MIEB(lite)", mini=True))
     assert {row.name for row in lite} == {"CVBenchCount", "Winoground", "CIRRIT2IRetrieval"}
 
