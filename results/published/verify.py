@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
@@ -145,7 +146,7 @@ def verify(
     kinds = table.kinds
     for name in only:
         if name not in kinds:
-            raise UnknownName("task", name, kinds, f"see flagbench tasks --benchmark {table.benchmark}")
+            raise UnknownName("task", name, kinds, f"see flagbench tasks --benchmark {shlex.quote(table.benchmark)}")
     if not record.tasks.keys() & kinds.keys():
         ran = ", ".join(list(record.tasks)[:3]) or "no task"
         raise BadInput(
