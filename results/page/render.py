@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ _HERE = Path(__file__).parent
 
 # Controls and halves of surrogate pairs: no valid text of a page.
 _UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+_IMAGE = re.compile(r"\[image ([^\[\]]+)\]\s*$")
+"""Where the line of an input has the name of its image (``models/inputs.py``)."""
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -73,9 +76,21 @@ def page(
             script=Markup(script),
             style=Markup(style),
             policy=policy(served=bool(version)),
+            placed=_placing(),
             finished=max((each.finished for each in runs), default=""),
         )
     )
+
+
+def _placing() -> Callable[[str], tuple[str, bool]]:
+    """Gives each picture of a page its id, and whether it is new: its bytes are there once, page.js copies them."""
+    places: dict[str, str] = {}
+
+    def placed(data: str) -> tuple[str, bool]:
+        first = data not in places
+        return places.setdefault(data, f"picture-{len(places) + 1}"), first
+
+    return placed
 
 
 def policy(*, served: bool) -> str:
@@ -137,6 +152,7 @@ def _environment(language: Language) -> Environment:
         "gain": gain,
         "direction": direction,
         "breaks": _breaks,
+        "image_name": lambda text: found[1] if (found := _IMAGE.search(text)) else "",
         "short": _short,
         "duration": says.duration,
         "kind": says.kind,

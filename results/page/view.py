@@ -14,6 +14,7 @@ from flagbench.results.page import facts
 from flagbench.results.page.boards import Board, boards, in_mini
 from flagbench.results.page.officials import Official, officials
 from flagbench.results.page.plot import Plot, plot
+from flagbench.results.page.sharing import sharing
 from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
@@ -22,7 +23,6 @@ from flagbench.results.runs import Run
 
 DELTAS_UP_TO = 4
 """Runs whose differences have columns of their own; of more, a task's details have them."""
-
 
 SHOWN = 50
 """Runs whose tasks and settings are shown; of more, the summary has a line each."""
@@ -126,6 +126,7 @@ class TaskView:
         records: Of each run, None where it has not got it.
         verdict: Of the run whose data is the furthest from the official data (``facts.verdict``); empty
             without scores.
+        mini: Whether a run has it over miniature data.
         errors: Sampling error of the score of each run.
         parts: Scores by split and subset, where there are several.
         worst: Worst queries by place of the run.
@@ -135,6 +136,7 @@ class TaskView:
     line: Line
     records: tuple[TaskRecord | None, ...]
     verdict: str
+    mini: bool
     errors: tuple[float | None, ...]
     parts: tuple[Part, ...]
     worst: Mapping[int, Worst]
@@ -169,6 +171,25 @@ class Group:
     environments: tuple[facts.Setting, ...]
     number: int
     board: Board | None = None
+
+    @property
+    def mini(self) -> int:
+        """Tasks over miniature data."""
+        return sum(task.mini for task in self.tasks)
+
+    @property
+    def whole_mini(self) -> bool:
+        """Whether all tasks with a score are over miniature data."""
+        scored = [task for task in self.tasks if task.verdict]
+        return bool(scored) and all(task.mini for task in scored)
+
+    @property
+    def unofficial(self) -> str:
+        """How the data stands that keeps scores from published ones, as the key of a sentence; empty for none."""
+        marked = [task.verdict for task in self.tasks if task.verdict not in ("official", "own", "")]
+        if set(marked) != {"differs"}:
+            return "not_official" if marked else ""
+        return "none_official" if len(marked) == sum(bool(task.verdict) for task in self.tasks) else "some_differ"
 
     @property
     def deltas(self) -> bool:
@@ -228,7 +249,7 @@ def groups(
     """
     kept = by_run(runs)
     made: list[Group] = []
-    for members in _sharing(runs):
+    for members in sharing(runs):
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
         made.append(_group(len(made), comparison, of_members(members, kept), benchmarks))
     return made
@@ -253,19 +274,6 @@ def leaderboards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> li
         group = _group(len(made), comparison, of_members(first, kept), benchmarks, board)
         made.append(replace(group, titles=(" ".join(filter(None, (board.title, board.label))),), types=()))
     return made
-
-
-def _sharing(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs in groups: two with a task in common are in one."""
-    groups: list[tuple[set[str], list[Run]]] = []
-    for run in runs:
-        tasks = set(run.record.tasks)
-        mine = [group for group in groups if group[0] & tasks]
-        groups = [group for group in groups if not group[0] & tasks]
-        groups.append((tasks.union(*(each for each, _ in mine)), [*(one for _, each in mine for one in each), run]))
-    order = {id(run): at for at, run in enumerate(runs)}
-    members = [sorted(each, key=lambda run: order[id(run)]) for _, each in groups]
-    return sorted(members, key=lambda each: order[id(each[0])])
 
 
 def _group(
@@ -294,7 +302,9 @@ def _group(
         titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in names),
         comparison=comparison,
         runs=runs,
-        tasks=tuple(_task_view(f"{at + 1}-{n + 1}", n, comparison, its) for n in range(len(comparison.lines))),
+        tasks=tuple(
+            _task_view(f"{at + 1}-{n + 1}", n, comparison, its, benchmarks) for n in range(len(comparison.lines))
+        ),
         average=average,
         types=tuple(types),
         plots=tuple(each for each in plots if each),
@@ -333,7 +343,11 @@ def _of_one_kind(average: Average, comparison: Comparison, benchmarks: Mapping[s
 
 
 def _mixed(records: Iterable[TaskRecord], benchmarks: Mapping[str, Benchmark]) -> bool:
-    return len({any(each.is_mini(record) for each in benchmarks.values()) for record in records}) > 1
+    return len({_is_mini(record, benchmarks) for record in records}) > 1
+
+
+def _is_mini(record: TaskRecord, benchmarks: Mapping[str, Benchmark]) -> bool:
+    return any(each.is_mini(record) for each in benchmarks.values())
 
 
 def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Mapping[str, Benchmark]) -> RunView:
@@ -365,7 +379,13 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
     )
 
 
-def _task_view(key: str, at: int, comparison: Comparison, its: Mapping[tuple[int, str], Worst]) -> TaskView:
+def _task_view(
+    key: str,
+    at: int,
+    comparison: Comparison,
+    its: Mapping[tuple[int, str], Worst],
+    benchmarks: Mapping[str, Benchmark],
+) -> TaskView:
     line = comparison.lines[at]
     line = replace(line, cells=line.cells[:SHOWN], notes=line.notes[:SHOWN], differences=line.differences[:SHOWN])
     records = tuple(run.record.tasks.get(line.task) for run in comparison.runs[:SHOWN])
@@ -386,6 +406,7 @@ def _task_view(key: str, at: int, comparison: Comparison, its: Mapping[tuple[int
         line=line,
         records=records,
         verdict=next((each for each in facts.VERDICTS if each in verdicts), ""),
+        mini=any(_is_mini(record, benchmarks) for record in records if record),
         errors=tuple(map(facts.sampling_error, records)),
         parts=tuple(parts) if len(pairs) > 1 else (),
         worst={run: each for (run, task), each in its.items() if task == line.task},

@@ -142,7 +142,7 @@ class PublishedTable:
             UnknownName: It is not in the table.
         """
         if model not in self.models:
-            raise UnknownName(f"model in the published {self.title} scores", model, self.models, hint)
+            raise UnknownName(f"model in the published scores of {self.title}", model, self.models, hint)
         return self.models[model]
 
 

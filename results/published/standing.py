@@ -8,6 +8,7 @@ ones share the better place. Averages are placed in the same way.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -262,7 +263,8 @@ def _nothing(record: RunRecord, table: PublishedTable, ran: Mapping[str, str]) -
             f"this run (of {record.benchmark}: {names}) has no task of {table.title}, whose published scores these are"
         )
     lines = first_few((f"{task}: {why}" for task, why in ran.items()), 3, "; ")
-    return f"no task of this run can be ranked ({lines}): evaluate the official data with --benchmark {table.benchmark}"
+    name = shlex.quote(table.benchmark)
+    return f"no task of this run can be ranked ({lines}): evaluate the official data with --benchmark {name}"
 
 
 def _notes(record: RunRecord, tasks: Sequence[str], table: PublishedTable, rivals: Collection[str]) -> list[str]:

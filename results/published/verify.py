@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
@@ -142,7 +143,7 @@ def verify(
     if not (0 <= tolerance <= near < 1):
         raise BadInput(f"--tolerance {tolerance} and --near {near}: expected 0 <= tolerance <= near < 1")
     kinds = table.kinds
-    hint = f"see flagbench tasks --benchmark {table.benchmark}"
+    hint = f"see flagbench tasks --benchmark {shlex.quote(table.benchmark)}"
     only = {known_name("task", name, kinds, hint) for name in only}
     if not record.tasks.keys() & kinds.keys():
         ran = ", ".join(list(record.tasks)[:3]) or "no task"

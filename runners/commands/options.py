@@ -50,7 +50,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--trust-remote-code", action="store_true", help="run Python code that the checkpoint brings (default off)"
     )
     model.add_argument(
-        "--allow-pickle", action="store_true", help="read *.bin and *.pt files, which can run code (default off)"
+        "--allow-pickle", action="store_true", help="read *.bin, *.pt and *.pth files, which can run code (default off)"
     )
     for kind, flags in owned_flags().items():
         group = command.add_argument_group(kind.title)

@@ -20,7 +20,7 @@ from flagbench.models.loading.registry import family_names, family_spec, publish
 from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.kinds import RANKED
-from flagbench.runners.commands.volumes import UNKNOWN, cells, time_cell, times, totals, volumes
+from flagbench.runners.commands.volumes import UNKNOWN, cells, counts_of, time_cell, times, totals, volumes
 from flagbench.runners.task import splits_line
 from flagbench.runners.terminal import in_units, say
 
@@ -136,7 +136,8 @@ def _show_steps(plan: Plan, measured: Measured | None, console: Console) -> None
         time = UNKNOWN if step.state == "finished" else time_cell(volume, measured, counts)
         its = [task.name, task.kind, splits_line(task), task.main_score, _instructed(spec, task), where]
         rows.append([*its, *cells(volume), time, state])
-    headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", counts, "size"]
+    shown = counts_of(plan.benchmark, tasks)
+    headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", shown, "size"]
     title = f"{plan.benchmark.title}: {counted(len(rows), 'task')}"
     console.print(_table(title, [*headings, "time", "state"], rows))
     say(console, f"in all    {totals(plan.benchmark, tasks, known)}")
@@ -172,10 +173,11 @@ def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], request: RunRequest,
     from flagbench.runners.data.snapshots import Snapshots  # which a list of models does without
 
     listing = benchmark.listing(tasks)
-    known = volumes(benchmark, tasks, Snapshots(None), request)
+    known = volumes(benchmark, tasks, Snapshots(benchmark.mini_data() if request.mini else None), request)
     # A benchmark may list its own counts.
-    added = [at for at, name in enumerate((benchmark.counted, "size")) if name not in listing.headings]
-    headings = [*listing.headings, *((benchmark.counted, "size")[at] for at in added)]
+    names = (counts_of(benchmark, tasks), "size")
+    added = [at for at, name in enumerate(names) if name not in listing.headings]
+    headings = [*listing.headings, *(names[at] for at in added)]
     rows = [
         [*row, *(cells(known[task.name])[at] for at in added)] for row, task in zip(listing.rows, tasks, strict=True)
     ]
@@ -204,10 +206,10 @@ def show_models(console: Console) -> None:
         _table("families (--family NAME for any checkpoint)", ["family", "settings", "instruction added to"], rows)
     )
     rows = [
-        [spec.name, spec.family, spec.revision[:8], _apart(spec, families.get(spec.family)), spec.licence]
+        [spec.name, spec.family, _takes(spec), spec.revision[:8], _apart(spec, families.get(spec.family)), spec.licence]
         for spec in published().values()
     ]
-    headings = ["model", "family", "revision", "overrides", "licence"]
+    headings = ["model", "family", "inputs", "revision", "overrides", "licence"]
     console.print(_table("published checkpoints", headings, rows))
     for short, name in registry().short.items():
         say(console, f"{short}: {name}, {settings_line(published()[name])}")
@@ -319,6 +321,11 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 def _reranker(spec: ModelSpec, top_k: int) -> str:
     return f"first {top_k} re-ranked by {spec.name} at {spec.revision}: {settings_line(spec)}"
+
+
+def _takes(spec: ModelSpec) -> str:
+    """What a model takes; that of a model that answers is its settings' to say."""
+    return "" if spec.ability == "generate" else joined(modalities(spec.adapter))
 
 
 def settings_line(spec: ModelSpec) -> str:

@@ -37,6 +37,12 @@ def volumes(
     return found
 
 
+def counts_of(benchmark: Benchmark, tasks: Sequence[Task]) -> str:
+    """What the volumes of tasks count: texts, also images where tasks have some, or what a benchmark counts."""
+    images = any("image" in task.modalities for task in tasks)
+    return "texts and images" if images and benchmark.counted == "texts" else benchmark.counted
+
+
 def cells(volume: Volume) -> list[str]:
     """Number and size, a dash for what is not known."""
     return [
@@ -64,10 +70,10 @@ def totals(benchmark: Benchmark, tasks: Sequence[Task], known: Mapping[str, Volu
     there = [size for size in sizes.values() if size is not None]
     parts = []
     if texts:
-        parts.append(f"{sum(texts):,} {benchmark.counted}{_of(len(texts), len(tasks), 'task')}")
+        parts.append(f"{sum(texts):,} {counts_of(benchmark, tasks)}{_of(len(texts), len(tasks), 'task')}")
     if there:
         parts.append(f"{in_units(sum(there))}{_of(len(there), len(sizes), 'dataset')}")
-    return ", ".join(parts) or f"neither {benchmark.counted} nor size are known"
+    return ", ".join(parts) or f"neither {counts_of(benchmark, tasks)} nor size are known"
 
 
 def times(tasks: Sequence[Task], known: Mapping[str, Volume], measured: Measured | None, counts: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -186,6 +187,8 @@ def resolve(request: RunRequest) -> Plan:
     steps, left_out, faults = _with_data(
         tasks, step, lambda task: benchmark.check(task, snapshots, request), skip=request.skip_missing
     )
+    if request.mini:
+        faults = tuple((task, _no_miniature(task, benchmark, error)) for task, error in faults)
     if faults and (not request.lenient or not steps):
         raise _refusal(faults, len(tasks))
     averages = benchmark.averages(request)
@@ -273,6 +276,14 @@ def _with_data(
     return tuple(steps), tuple(absent), tuple(faults)
 
 
+def _no_miniature(task: Task, benchmark: Benchmark, error: BadInput) -> BadInput:
+    """What is said of data that --mini lacks: it is nothing that a user could put there."""
+    if not isinstance(error, AbsentData):
+        return error
+    name = shlex.quote(benchmark.name)
+    return AbsentData(f"--mini has no data of {task.name}: flagbench tasks --benchmark {name} --mini lists what it has")
+
+
 def _refusal(faults: Sequence[_Fault], tasks: int) -> BadInput:
     """What is said of the tasks of a run that have no usable data."""
     if len(faults) == 1:
@@ -283,7 +294,8 @@ def _refusal(faults: Sequence[_Fault], tasks: int) -> BadInput:
 def without_data(faults: Sequence[_Fault], tasks: int) -> str:
     """Count and names of the tasks without usable data among some, and what to do."""
     absent = any(isinstance(error, AbsentData) for _, error in faults)
-    hint = "choose others with --tasks" + (", or those that are there with --skip-missing" if absent else "")
+    some = absent and len(faults) < tasks
+    hint = "choose others with --tasks" + (", or those that are there with --skip-missing" if some else "")
     return f"{len(faults)} of {tasks} tasks have no usable data ({_names(task for task, _ in faults)}); {hint}"
 
 

@@ -54,9 +54,8 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
 
     def asked() -> Iterator[Entry]:
         for where, row in reading.objects(reading.file(f"annotations/{reading.part}.json")):
-            id_, own, caption = (
-                reading.text(where, row, column) for column in ("id", "reference_img_id", "relative_caption")
-            )
+            id_, own = (reading.name(where, row, column) for column in ("id", "reference_img_id"))
+            caption = reading.text(where, row, "relative_caption")
             concept = reading.text(where, row, "shared_concept") if options.circo_text == "concept" else ""
             gold = reading.texts(where, row, "gt_img_ids") if labelled else []
             if id_ is None or own is None or caption is None or concept is None or gold is None:
@@ -92,7 +91,7 @@ def _candidates(reading: Reading, names: dict[str, str]) -> Iterator[Entry]:
         if not isinstance(row, dict):
             reading.report(f"{where} is not an object: {FIX}")
             continue
-        id_, name = (reading.text(where, row, column) for column in ("id", "file_name"))
+        id_, name = reading.name(where, row, "id"), reading.text(where, row, "file_name")
         if id_ is not None and name is not None:
             names[id_] = f"{_IMAGES}/{name}"
             yield Entry(id_, where, image=names[id_])

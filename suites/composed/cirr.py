@@ -9,7 +9,7 @@ example for the test server (``demo_files/test1_pred_ranks_recall.json``) no que
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,18 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
 
     def queries() -> Iterator[Entry]:
         for where, row in reading.objects(_file(reading, "captions", "cap")):
-            id_, own = (reading.text(where, row, column) for column in ("pairid", "reference"))
-            text = reading.text(where, row, "caption", empty=True)  # one of the test part's is
+            id_, own = (reading.name(where, row, column) for column in ("pairid", "reference"))
+            empty = not labelled and row.get("caption") == ""  # one of the test part's is
+            text = reading.text(where, row, "caption", empty=empty)
             members = _members(reading, where, row)
-            target = reading.text(where, row, "target_hard") if labelled else ""
+            target = reading.name(where, row, "target_hard") if labelled else ""
             if id_ is None or text is None or own is None or members is None or target is None:
                 continue
             others = [each for each in members if each != own]
             if len(others) == len(members):
                 reading.report(f"{where} has the reference '{own:.80}', which is not in its set: {FIX}")
                 continue
-            if not reading.known(where, [own, *others, *([target] if labelled else [])], there):
+            if not reading.known(where, [own, *others, *([target, *_near(row)] if labelled else [])], there):
                 continue
             if labelled and target not in others:
                 reading.report(f"{where} has the target '{target:.80}', which is not in its set: {FIX}")
@@ -96,6 +97,12 @@ def _files(reading: Reading) -> Mapping[str, tuple[str, str]]:
             continue
         found[name] = (where, reading.one_of(f"{above}/img_raw/{at}", f"{above}/{at}", at))
     return found
+
+
+def _near(row: Mapping[str, Any]) -> Iterable[str]:
+    """Images that are relevant in part, by ``target_soft``: they are not scored, but are candidates."""
+    soft = row.get("target_soft")
+    return soft if isinstance(soft, dict) else ()
 
 
 def _members(reading: Reading, where: str, row: Mapping[str, Any]) -> list[str] | None:

@@ -140,10 +140,8 @@ class Reading:
             yield file.place(number), row
 
     def text(self, where: str, row: Mapping[str, Any], column: str, *, empty: bool = False) -> str | None:
-        """A text of a row, or a whole number as one; None for a fault, which is reported."""
+        """A text of a row, which may be absent where it may be empty; None for a fault, which is reported."""
         value = row.get(column)
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
         if value is None and empty:
             return ""
         if isinstance(value, str) and (empty or value.strip()) and "\0" not in value:
@@ -151,10 +149,20 @@ class Reading:
         self.report(f"{where} has {value!r:.60} instead of a text in {column}: {FIX}")
         return None
 
-    def texts(self, where: str, row: Mapping[str, Any], column: str) -> list[str] | None:
-        """A list of texts, or of whole numbers as such; None for a fault, which is reported."""
+    def name(self, where: str, row: Mapping[str, Any], column: str) -> str | None:
+        """The name of a query, a candidate or an image in a row, which may be a whole number; None as above."""
         value = row.get(column)
-        listed = [str(each) if isinstance(each, int) else each for each in value] if isinstance(value, list) else []
+        number = isinstance(value, int) and not isinstance(value, bool)
+        return self.text(where, {column: str(value)} if number else row, column)
+
+    def texts(self, where: str, row: Mapping[str, Any], column: str, *, numbers: bool = True) -> list[str] | None:
+        """A list of texts, or of whole numbers as such where these may be; None for a fault, which is reported."""
+        value = row.get(column)
+        listed = (
+            [str(each) if numbers and isinstance(each, int) else each for each in value]
+            if isinstance(value, list)
+            else []
+        )
         if listed and all(isinstance(each, str) and each.strip() for each in listed):
             return listed
         self.report(f"{where} has {value!r:.60} instead of a list of texts in {column}: {FIX}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,25 @@ def _score(options: argparse.Namespace) -> int:
     out = console()
     for table in tables(found):
         out.print(table)
+    for line in _left_out(run, found):
+        say(out, line)
     return 0
+
+
+def _left_out(run: Run, scored: Collection[str]) -> list[str]:
+    """Why tasks have no metrics here: only a server has the labels, or they have not been evaluated."""
+    from flagbench.suites.composed.submission import SERVERS
+
+    folder = shlex.quote(str(run.folder))
+    lines = [
+        f"{task} is scored by {SERVERS[task]} alone, which has its labels: flagbench submit composed {folder} writes "
+        "the files for it"
+        for task, record in run.record.tasks.items()
+        if task in SERVERS and record.status == "success"
+    ]
+    if not scored and not lines:
+        lines.append(f"No task of {folder} was evaluated: flagbench show {folder} says why")
+    return lines
 
 
 def _submit(options: argparse.Namespace) -> int:

@@ -69,12 +69,9 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
 
     def asked() -> Iterator[Entry]:
         for number, (where, row) in enumerate(reading.objects(reading.file(f"captions/cap.{category}.val.json"))):
-            own, target = (reading.text(where, row, column) for column in ("candidate", "target"))
-            captions = row.get("captions")
-            if not isinstance(captions, list) or not captions or not all(isinstance(each, str) for each in captions):
-                reading.report(f"{where} has {captions!r:.60} instead of a list of texts in captions: {FIX}")
-                continue
-            if own is None or target is None or not reading.known(where, [target], there):
+            own, target = (reading.name(where, row, column) for column in ("candidate", "target"))
+            captions = reading.texts(where, row, "captions", numbers=False)
+            if own is None or target is None or captions is None or not reading.known(where, [target], there):
                 continue
             qrels[str(number)] = {target: 1}
             yield Entry(str(number), where, _JOINT.join(captions), image(own))

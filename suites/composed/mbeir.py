@@ -60,7 +60,7 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
 
 def _entries(reading: Reading, name: str, id_column: str, prefix: str) -> Iterator[Entry]:
     for where, row in reading.objects(reading.file(name)):
-        id_ = reading.text(where, row, id_column)
+        id_ = reading.name(where, row, id_column)
         text, image = (reading.text(where, row, f"{prefix}{what}", empty=True) for what in ("txt", "img_path"))
         if id_ is not None and text is not None and image is not None:
             yield Entry(id_, where, text, image)

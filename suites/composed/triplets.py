@@ -31,7 +31,7 @@ def read(reading: Reading, queries: Path, corpus: Path, images: Sequence[str], *
 
     def candidates() -> Iterator[Entry]:
         for where, row in reading.objects(corpus):
-            id_, at = (reading.text(where, row, column) for column in ("content", "image"))
+            id_, at = reading.name(where, row, "content"), reading.text(where, row, "image")
             if id_ is not None and at is not None:
                 yield Entry(id_, where, image=image(at))
 
@@ -41,9 +41,9 @@ def read(reading: Reading, queries: Path, corpus: Path, images: Sequence[str], *
 
     def asked() -> Iterator[Entry]:
         for number, (where, row) in enumerate(reading.objects(queries)):
-            id_ = reading.text(where, row, "id") if "id" in row else str(number)
+            id_ = reading.name(where, row, "id") if "id" in row else str(number)
             text, at = (reading.text(where, row, column) for column in ("q_text", "q_img"))
-            target = reading.text(where, row, "positive_key") if labelled else ""
+            target = reading.name(where, row, "positive_key") if labelled else ""
             if id_ is None or text is None or at is None or target is None:
                 continue
             if labelled and not reading.known(where, [target], there):

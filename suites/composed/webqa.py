@@ -44,8 +44,8 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
     def candidates() -> Iterator[Entry]:
         for kind in chosen:
             for where, row in reading.objects(reading.file(_CORPORA[kind])):
-                id_, text = reading.text(where, row, "content"), reading.text(where, row, "text", empty=kind == "mm_it")
-                image = reading.text(where, row, "image") if kind == "mm_it" else ""
+                id_, text = reading.name(where, row, "content"), reading.text(where, row, "text", empty=kind == "mm_it")
+                image = reading.name(where, row, "image") if kind == "mm_it" else ""
                 if id_ is not None and text is not None and image is not None:
                     yield Entry(id_, where, text, _image(reading, image))
 

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few, known_name
-from flagbench.models.inputs import joined
 from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
@@ -145,10 +144,12 @@ class _Mteb(ThroughMteb):
         from flagbench.suites.mteb.catalogue import in_domains, in_languages, in_modalities, in_subsets
 
         options = options_of(request, MtebOptions)
+        _check_drawn(found, request)
         if options.modalities or not (request.tasks or request.mini or self.has_tasks_of_its_own):
             found = in_modalities(found, options.modalities, request.types)
         if not found:
-            raise BadInput(f"no task of {self.title} has inputs of {joined(options.modalities)} alone: {self._hint}")
+            what = "has images" if "image" in options.modalities else "is of texts alone"
+            raise BadInput(f"no task of {self.title} {what}: {self._hint}")
         every = tuple(entry.row for entry in found)
         names = {row.name for row in pick(every, names=(), kinds=request.types, group="mteb", hint=self._hint)}
         if options.domains:
@@ -273,3 +274,16 @@ class _Named(_Mteb):
 
 
 MTEB: ThroughMteb = _Mteb()
+
+
+def _check_drawn(found: Sequence[Entry], request: RunRequest) -> None:
+    """See that the tasks that are named are some that the miniature data has.
+
+    Raises:
+        BadInput: One is not, also where it reads the same repo as one that is.
+    """
+    from flagbench.suites.mteb.drawings import TASKS as DRAWN
+
+    absent = [entry.row.name for entry in found if entry.row.name not in DRAWN]
+    if request.mini and request.tasks and absent:
+        raise BadInput(f"--mini has no {first_few(absent)}; it has {', '.join(DRAWN)}")

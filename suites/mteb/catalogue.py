@@ -183,12 +183,12 @@ def in_domains(found: Sequence[Entry], domains: Sequence[str], hint: str) -> tup
 
 
 def in_modalities(found: Sequence[Entry], modalities: Sequence[str], kinds: Sequence[str]) -> tuple[Entry, ...]:
-    """The entries whose inputs have nothing else than these modalities.
+    """The entries with images, those of texts alone, or both.
 
     Args:
         found: Tasks.
-        modalities: Those wanted. Without any, tasks of texts, and those with images of the types that are asked for and
-            that only such tasks have.
+        modalities: ``image`` for tasks with images, beside texts or alone; ``text`` for those without. Without any,
+            those without, and those with images of the types that are asked for and that only such tasks have.
         kinds: Types that are asked for.
     """
     if strange := set(modalities) - set(MODALITIES):
@@ -196,7 +196,7 @@ def in_modalities(found: Sequence[Entry], modalities: Sequence[str], kinds: Sequ
             f"--modalities: {', '.join(sorted(strange))} is no modality: expected {' or '.join(MODALITIES)}, or both"
         )
     if modalities:
-        return tuple(entry for entry in found if set(entry.row.modalities) <= set(modalities))
+        return tuple(entry for entry in found if ("image" if "image" in entry.row.modalities else "text") in modalities)
     asked = {plain(kind) for kind in kinds} & _WITH_IMAGES
     return tuple(entry for entry in found if entry.row.modalities == ("text",) or plain(entry.row.kind) in asked)
 

@@ -16,7 +16,8 @@ class MtebOptions:
         subsets: Language subsets of multilingual tasks; empty for all.
         languages: Languages of tasks and of their subsets; empty for all.
         domains: Domains of tasks; empty for all.
-        modalities: Modalities that inputs of tasks may have; empty for text, but for types that have images.
+        modalities: ``image`` for tasks with images, ``text`` for those without; empty for those without, and for types
+            that have images.
     """
 
     subsets: tuple[str, ...] = flag(
@@ -35,7 +36,7 @@ class MtebOptions:
     )
     modalities: tuple[str, ...] = flag(
         (),
-        "what inputs of tasks may have: text, image, or both",
+        "image for tasks with images, alone or beside texts; text for tasks without; text,image for both",
         shown="text, and images for types of image tasks",
         metavar="A,B",
         parse=names,

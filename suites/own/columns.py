@@ -81,12 +81,12 @@ class Lack(NamedTuple):
     Attributes:
         said: As messages name it.
         columns: How many columns it stands for.
-        key: Of a task.toml that would name the column; empty for a file.
+        keys: Of a task.toml that would name the column, that of a text before that of an image; empty for a file.
     """
 
     said: str
     columns: int = 1
-    key: str = ""
+    keys: tuple[str, ...] = ()
 
 
 Columns = Mapping[str, Mapping[str, str]]
@@ -115,11 +115,13 @@ def match(layout: Layout, present: Mapping[str, Sequence[str]], said: TaskFile) 
                 for what, its in names.items()
                 if any(name in present[holds] for name in its)
             }
+            if IMAGES.get(column) in found and found.get(column) == found[IMAGES[column]]:
+                del found[column]  # which the task.toml calls an image
             if found:
                 columns.setdefault(holds, {}).update(found)
             elif column in needed:
-                key = f"columns.{holds}.{NAMES[column][0]}" if of else f"columns.{column}"
-                missing.append(Lack(of + _named(column, names[column]), key=key))
+                keys = [f"columns.{f'{holds}.' if of else ''}{NAMES[each][0]}" for each in names]
+                missing.append(Lack(of + _named(column, names[column]), keys=tuple(keys)))
     return columns, missing
 
 
@@ -137,8 +139,11 @@ def nearest(tried: Iterable[tuple[Layout, Columns, Sequence[Lack]]]) -> str:
         return expected()
     rated = [rated[0], *[each for each in rated[1:2] if not set(rated[0][2]) <= set(each[2])]]
     lines = [f"for {layout.title} it lacks {', '.join(lack.said for lack in missing)}" for layout, _, missing in rated]
-    key = next((lack.key for _, _, missing in rated for lack in missing if lack.key), "")
-    return "; ".join(lines) + (f' (a column with another name: {key} = "its name" in {NAME})' if key else "")
+    keys = next((lack.keys for _, _, missing in rated for lack in missing if lack.keys), ())
+    if not keys:
+        return "; ".join(lines)
+    images = f", or {keys[1]} where it names image files" if keys[1:] else ""
+    return "; ".join(lines) + f' (a column with another name: {keys[0]} = "its name" in {NAME}{images})'
 
 
 def expected() -> str:

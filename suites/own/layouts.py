@@ -23,6 +23,7 @@ from flagbench.suites.own.columns import (
     nearest,
 )
 from flagbench.suites.own.file_groups import Groups, groups_of
+from flagbench.suites.own.image_names import warnings
 from flagbench.suites.own.task_file import NAME, TaskFile, read_task_file
 
 _TEXTS = {*IMAGES, "sentences", "query", "positives", "negatives"}
@@ -169,6 +170,7 @@ def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> Da
     name = _checked_name(folder, (said.name or folder.name) + (f"-{subset}" if subset else ""))
     names = first_few((str(file.path.relative_to(folder)) for files in groups.values() for file in files), 4)
     evidence = (f"{name}: {kind}, {layout.title}, from {names}{_of_images(columns)}; scored on {', '.join(splits)}",)
+    evidence = (*evidence, *(f"{name}: {line}" for line in warnings(folder, groups, columns)))
     return DataSet(name, folder, layout, kind, splits, groups, columns, said, evidence)
 
 

@@ -133,6 +133,12 @@ def test_a_model_that_sees_colours_finds_all(tmp_path: Path) -> None:
 def test_test_parts_leave_files_for_their_servers(tmp_path: Path) -> None:
     found = evaluate(tmp_path / "out", "--groups", "cir-test")
     assert all(record["scores"] == {} for record in found.values())
+    said = here("score", "composed", tmp_path / "out").stdout.splitlines()
+    assert [line.split(",")[0] for line in said] == [
+        "CIRRTest is scored by http://cirr.cecs.anu.edu.au/ alone",
+        "CIRCOTest is scored by https://circo.micc.unifi.it/ alone",
+    ]
+    assert all("flagbench submit composed" in line for line in said)
     line = one_line(here("submit", "composed", tmp_path / "out", "--output", tmp_path / "files"))
     assert "cirr_recall.json has 30 of 4,148 queries" in line
     assert not (tmp_path / "files").exists()
@@ -158,6 +164,10 @@ def test_options_are_settings_and_text_of_circo_is_another(tmp_path: Path) -> No
     two = evaluate(tmp_path / "b", "--tasks", "CIRCO", "--no-store", "--circo-text", "concept")["CIRCO"]
     assert one["data"]["content"]["queries"] != two["data"]["content"]["queries"]
     assert score(one) != score(two)
+    line = one_line(here("evaluate", MODEL, "--benchmark", "composed", "--mini", "--tasks", "MBEIRNIGHTSTask4"))
+    assert line.endswith(
+        "--mini has no data of MBEIRNIGHTSTask4: flagbench tasks --benchmark composed --mini lists what it has"
+    )
     line = one_line(here("evaluate", MODEL, "--benchmark", "composed", "--mini", "--circo-text", "x"))
     assert "invalid choice: 'x'" in line
 

@@ -130,7 +130,7 @@ def test_a_run_of_some_tasks_is_ranked_over_these(tmp_path: Path, capsys: pytest
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
     written(tmp_path / "out", record_of("local/mine"))
     said = refused("verify", tmp_path / "out")
-    assert "unknown model in the published C-MTEB scores 'local/mine'" in said
+    assert "unknown model in the published scores of C-MTEB 'local/mine'" in said
     assert "--against MODEL" in said
     assert "did you mean BAAI/bge-small-zh-v1.5" in refused("verify", tmp_path / "out", "--against", MODEL + "5")
     assert "such as 0.0005" in refused("verify", tmp_path / "out", "--tolerance", "x")

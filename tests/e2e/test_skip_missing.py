@@ -50,4 +50,6 @@ def test_data_that_is_wrong_is_not_left_out(data: Path, tmp_path: Path) -> None:
 def test_with_no_data_at_all_there_is_nothing_to_run(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     arguments = ("evaluate", RANDOM, "--data", tmp_path / "data", "--output", tmp_path / "out", "--skip-missing")
-    assert "31 of 31 tasks have no usable data" in one_line(here(*arguments))
+    line = one_line(here(*arguments))
+    assert "31 of 31 tasks have no usable data" in line
+    assert "--skip-missing" not in line

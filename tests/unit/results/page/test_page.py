@@ -12,7 +12,8 @@ from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.page import render
 from flagbench.results.page.officials import officials
-from flagbench.results.page.view import SHOWN, groups, look
+from flagbench.results.page.render import page
+from flagbench.results.page.view import SHOWN, Benchmark, groups, look
 from flagbench.results.runs import find_all
 from flagbench.results.table import rows
 from flagbench.results.values import Values
@@ -324,3 +325,30 @@ def test_one_task_is_counted_in_the_singular(tmp_path: Path) -> None:
     assert "1 of 1 task " in text  # shown, of those that the filters could hide
     assert "C-MTEB Avg: no whole score for the only task" in text
     assert "1 tasks" not in text
+
+
+@pytest.mark.parametrize(
+    ("states", "minis", "said"),
+    [
+        (("differs", "differs"), 2, ["All tasks ran over miniature data, a few", "The data is not the official data:"]),
+        (("differs", "official"), 1, ["Tasks over miniature data, a few examples each: 1 of 2.", "The data of some"]),
+        (("differs", "unknown"), 0, ["The data of some tasks is not known to be the official data"]),
+        (("official", "own"), 0, []),
+    ],
+)
+def test_a_page_says_that_data_is_miniature_and_in_which_way_it_is_not_official(
+    states: tuple[str, str], minis: int, said: list[str], tmp_path: Path
+) -> None:
+    sources = ["/opt/mteb/mini/org/data"] * minis + ["/data/org/data"] * (2 - minis)
+    tasks = [
+        page_task(name, 0.5, data={"status": state, "source": source})
+        for name, state, source in zip("AB", states, sources, strict=True)
+    ]
+    runs = find_all([page_run(tmp_path, "org/one", *tasks, benchmark="mteb")])
+    known = {"mteb": Benchmark("MTEB", {}, mini=("mteb", "mini"))}
+    tree = read_page(page(groups(runs, known), "en"))
+    lines = [each.words for each in tree.all("p") if each.has("warn")]
+    assert len(lines) == len(said)
+    assert all(line.startswith(start) for line, start in zip(lines, said, strict=True))
+    (lead,) = [each.words for each in tree.all("p") if each.has("lead")]
+    assert ("MTEB · miniature data ·" in lead) == (minis == 2)

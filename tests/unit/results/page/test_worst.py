@@ -182,8 +182,15 @@ def test_pictures_stand_in_the_page_beside_their_texts(tmp_path: Path) -> None:
     runs = find_all([page_run(tmp_path, "org/one", page_task("A"), worst={"A": seen("A", 2)})])
     text = page(groups(runs, KNOWN), "en")
     queries = tasks_of(read_page(text))["A"].one("ol", class_="queries")
-    sources = [each.attributes["src"].removeprefix("data:image/jpeg;base64,")[:8] for each in queries.all("img")]
+    images = list(queries.all("img"))
+    data = {each.attributes["id"]: each.attributes["src"] for each in images if "src" in each.attributes}
+    sources = [
+        data[each.attributes.get("data-picture") or each.attributes["id"]].removeprefix("data:image/jpeg;base64,")[:8]
+        for each in images
+    ]
     assert sources == 2 * [f"/9j/{at:04}" for at in (0, 0, 1, 2, 3, 4)]
+    assert len(data) == text.count("base64,/9j/") == 5, "each stands there once"
+    assert images[0].attributes["alt"] == "<script>.png"
     assert "[image &lt;script&gt;.png]" in text
     assert "img-src data:" in text
 

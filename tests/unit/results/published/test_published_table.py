@@ -67,6 +67,6 @@ def test_means_are_over_the_groups_of_the_benchmark_and_not_over_types() -> None
 
 
 def test_a_model_that_is_not_in_the_table() -> None:
-    with pytest.raises(UnknownName, match=r"unknown model in the published Own scores 'o/on'.*o/one") as caught:
+    with pytest.raises(UnknownName, match=r"unknown model in the published scores of Own 'o/on'.*o/one") as caught:
         table({}).of_model("o/on", "name another")
     assert str(caught.value).endswith("; name another")

@@ -314,6 +314,19 @@ def test_tasks_are_listed_as_they_are_chosen(capsys: pytest.CaptureFixture[str])
     assert listed("--tasks", "STSB,TNews", "--types", "sts") == {"STSB"}
 
 
+@pytest.mark.parametrize(("benchmark", "count"), [("cmteb", 12), ("composed", 11), ("air-bench", 8), ("mlvu", 9)])
+def test_tasks_of_the_miniature_data_are_those_that_it_has(
+    benchmark: str, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = parsed("tasks", "--benchmark", benchmark, "--mini")
+    assert options.run(options) == 0
+    assert f": {count} tasks" in capsys.readouterr().out
+    if benchmark == "composed":
+        options = parsed("tasks", "--benchmark", benchmark, "--mini", "--tasks", "MBEIRNIGHTSTask4")
+        with pytest.raises(BadInput, match=r"^Composed retrieval has no miniature data of these tasks: drop --mini$"):
+            options.run(options)
+
+
 def test_each_cutoff_layer_of_a_model_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
 

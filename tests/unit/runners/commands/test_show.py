@@ -362,10 +362,10 @@ def test_families_and_published_checkpoints(console: Console) -> None:
     assert rows["bge-zh-noinstruct"] == [line, "none"]
     assert rows["e5"][1] == "queries, all others, passages"
     assert rows["bge-en"][1] == "each of 14 tasks"
-    assert rows["BAAI/bge-small-zh-v1.5"] == ["bge-zh", "7999e1d3", "", "mit"]
+    assert rows["BAAI/bge-small-zh-v1.5"] == ["bge-zh", "text", "7999e1d3", "", "mit"]
     own = "cutoff_layer 28, compress_layers [24, 40], compress_ratio 2"
-    assert rows["BAAI/bge-reranker-v2.5-gemma2-lightweight"] == ["lightweight-reranker", "main", own, "gemma"]
-    instruct = ["instruct-embedder", "baa7be48", "pooling mean, dtype fp32", "mit"]
+    assert rows["BAAI/bge-reranker-v2.5-gemma2-lightweight"] == ["lightweight-reranker", "text", "main", own, "gemma"]
+    instruct = ["instruct-embedder", "text", "baa7be48", "pooling mean, dtype fp32", "mit"]
     assert rows["intfloat/multilingual-e5-large-instruct"] == instruct
     assert published().keys() <= rows.keys()
 
@@ -384,3 +384,12 @@ def test_what_is_not_a_family_s_is_said_of_a_checkpoint_but_not_whose_it_is() ->
     row = replace(SPEC, name="org/row", revision="1", licence="mit", pooling="mean", lowercase=True)
     assert _apart(row, replace(SPEC, licence="gemma")) == "pooling mean, lowercase True"
     assert _apart(row, row) == _apart(row, None) == ""
+
+
+def test_images_are_counted_as_such_and_a_list_of_models_says_which_take_them(console: Console) -> None:
+    benchmark = find_benchmark("composed")
+    show_tasks(benchmark, benchmark.tasks()[:1], RunRequest("", "composed"), console)
+    assert said(console)[-1] == "in all    neither texts and images nor size are known"
+    show_models(console)
+    (row,) = [each for each in cells(console) if each[0] == "flagbench/random"]
+    assert row[2] == "text and images"

@@ -176,7 +176,7 @@ def test_every_column_has_its_heading(console: Console, request_: RunRequest) ->
         ["task", "type", "splits", "main score", "instruction added to", "dataset", "texts", "size", "time", "state"],
         ["model", "role", "instruction", "part", "texts", "size", "last used"],
         ["family", "settings", "instruction added to"],
-        ["model", "family", "revision", "overrides", "licence"],
+        ["model", "family", "inputs", "revision", "overrides", "licence"],
     ]
 
 

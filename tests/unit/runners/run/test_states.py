@@ -134,6 +134,7 @@ def test_the_hint_is_to_leave_out_what_is_not_there_where_some_is() -> None:
     assert planning.without_data(wrong, 7) == line
     some = [*wrong[:1], (task("B"), AbsentData("gone"))]
     assert planning.without_data(some, 7) == f"{line}, or those that are there with --skip-missing"
+    assert planning.without_data(some, 2).endswith("(A, B); choose others with --tasks"), "none is there"
     refusal = planning._refusal(some, 7)
     assert isinstance(refusal, BadData)
     assert str(refusal) == f"{line}, or those that are there with --skip-missing. The first: bad A"

@@ -49,6 +49,13 @@ def test_cirr_leaves_out_a_querys_own_image_and_ranks_its_set() -> None:
     assert set(test.excluded) == set(test.subsets) == set(test.queries.ids)
 
 
+def test_one_query_of_cirrs_test_part_has_no_words(tmp_path: Path) -> None:
+    shutil.copytree(MINI / "Cuberick-Orion/CIRR", tmp_path, dirs_exist_ok=True)
+    of_row("captions/cap.rc2.test1.json", caption="")(tmp_path)
+    found = collection("CIRRTest", tmp_path)
+    assert inputs(found.queries)[found.queries.ids[0]].startswith("[image ")
+
+
 @pytest.mark.parametrize("above", ["", "cirr/"])
 @pytest.mark.parametrize("images", ["img_raw/", ""])
 def test_cirr_lies_in_either_layout(above: str, images: str, tmp_path: Path) -> None:
@@ -170,6 +177,19 @@ FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
     "a row that is none": ("CIRR", rewritten(CAP, lambda rows: [7, *rows]), "row 0 is not an object"),
     "an id twice": ("CIRR", of_row(CAP, pairid=101), "row 1 has the id '101', which is listed twice"),
     "a caption that is none": ("CIRR", of_row(CAP, caption=7.5), "row 0 has 7.5 instead of a text in caption"),
+    "a caption that is a number": ("CIRR", of_row(CAP, caption=7), "row 0 has 7 instead of a text in caption"),
+    "an empty caption": ("CIRR", of_row(CAP, caption=" "), "row 0 has ' ' instead of a text in caption"),
+    "no caption": ("CIRR", of_row(CAP, caption=None), "row 0 has None instead of a text in caption"),
+    "no caption in the test part": (
+        "CIRRTest",
+        of_row("captions/cap.rc2.test1.json", caption=None),
+        "row 0 has None instead of a text in caption",
+    ),
+    "an unknown second target": (
+        "CIRR",
+        of_row(CAP, target_soft={"x": 0.5}),
+        "row 0 names the candidate 'x', which is not among",
+    ),
     "no set": ("CIRR", of_row(CAP, img_set=None), "row 0 has no img_set"),
     "a set of another size": (
         "CIRR",
@@ -221,6 +241,11 @@ FAULTY: Mapping[str, tuple[str, Callable[[Path], Any], str]] = {
         "FashionIQDress",
         of_row("captions/cap.dress.val.json", captions="red"),
         "row 0 has 'red' instead of a list of texts in captions",
+    ),
+    "an empty caption of two": (
+        "FashionIQDress",
+        of_row("captions/cap.dress.val.json", captions=["red", ""]),
+        r"row 0 has \['red', ''\] instead of a list of texts in captions",
     ),
     "gold that is none": (
         "CIRCO",

@@ -79,7 +79,7 @@ def test_a_domain_goes_by_its_name_in_any_letters() -> None:
         in_domains(_ALL, ["legal", "law"], "see there")
 
 
-def test_inputs_have_no_other_modalities_than_those_that_are_asked_for() -> None:
+def test_tasks_with_images_are_chosen_and_tasks_without() -> None:
     def of(name: str, kind: str, *modalities: Any) -> Entry:
         about = SimpleNamespace(hf_subsets_to_langscripts={"default": []}, domains=None)
         return Entry(replace(_PLAIN.row, name=name, kind=kind, modalities=modalities), about)
@@ -96,7 +96,7 @@ def test_inputs_have_no_other_modalities_than_those_that_are_asked_for() -> None
         return [each.row.name for each in in_modalities(every, modalities, kinds)]
 
     assert left("text") == ["texts", "t2t"]
-    assert left("image") == ["probe"]
+    assert left("image") == ["pages", "t2i", "probe"]
     assert left("image", "text") == ["texts", "pages", "t2t", "t2i", "probe"]
     # Without any, images come where a type is asked for that has no others.
     assert left() == left(kinds=["retrieval", "sts"]) == ["texts", "t2t"]

@@ -56,7 +56,8 @@ UNSOUND: Mapping[str, tuple[Change, Change, str]] = {
     "another name of pairs": (
         pairs,
         write("test.jsonl", [{"sentence1": "a", "right": "b", "score": 1}]),
-        r"lacks sentence2 or image2 \(a column with another name: columns.sentence2 = \"its name\" in task.toml\)",
+        r"lacks sentence2 or image2 \(a column with another name: columns.sentence2 = \"its name\" in task.toml, or "
+        r"columns.image2 where it names image files\)",
     ),
     "an unknown column of a folder that is not told": (
         retrieval,

@@ -96,6 +96,27 @@ def test_columns_of_images_have_the_names_that_a_task_file_gives(tmp_path: Path)
     assert [Path(row["image2"]["path"]).name for row in found] == ["blue.png", "red.png"]
 
 
+def test_names_of_image_files_among_texts_are_warned_of_and_the_fix_works(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    pictures(folder)
+    names = [{"_id": id_, "text": f"images/{id_}.png"} for id_ in ("d1", "d2", "d3")]
+    write("corpus.jsonl", names)(folder)
+    (data,) = find(folder)
+    assert data.modalities == ("text",)
+    assert data.evidence[1] == (
+        "set: WARNING: column text of corpus.jsonl names image files, and they are read as texts: name the column "
+        'image, or say columns.corpus.image = "text" in task.toml'
+    )
+    write("task.toml", 'columns.corpus.image = "text"\n')(folder)
+    (data,) = find(folder)
+    assert (data.has("corpus"), len(data.evidence)) == (("image",), 1)
+    (folder / "task.toml").unlink()
+    for other in ("a red thing.", "images/none.png", "../outside.png"):
+        write("corpus.jsonl", [*names[:2], {"_id": "d3", "text": other}])(folder)
+        assert len(find(folder)[0].evidence) == 1, other
+
+
 def test_images_of_rows_are_written_in_bounded_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flagbench.runners.data import pictures as stored
 
