@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from flagbench.results.averages import Averages, Parts, tasks_of
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
 from flagbench.results.page import facts
 from flagbench.results.page.boards import Board, boards, in_mini
+from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
 from flagbench.results.page.officials import Official, officials
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.page.sharing import sharing
@@ -315,45 +316,10 @@ def _group(
     )
 
 
-def of_one_kind(comparison: Comparison, benchmarks: Mapping[str, Benchmark]) -> Comparison:
-    """A comparison whose averages are blank for a run of which some tasks ran over miniature data, and others not.
-
-    Args:
-        comparison: Any.
-        benchmarks: By the name that records have.
-    """
-    return replace(
-        comparison, averages=tuple(_of_one_kind(each, comparison, benchmarks) for each in comparison.averages)
-    )
-
-
-def _of_one_kind(average: Average, comparison: Comparison, benchmarks: Mapping[str, Benchmark]) -> Average:
-    kind = average.label.removesuffix(" mean")
-    lines = [line for line in comparison.lines if kind in (line.kind, average.label)]
-    blank = [
-        _mixed([run.record.tasks[line.task] for line in lines if line.task in run.record.tasks], benchmarks)
-        for run in comparison.runs
-    ]
-    return replace(
-        average,
-        note="over miniature and other data, of which there is no mean" if any(blank) else "",
-        scores=tuple(None if no else score for no, score in zip(blank, average.scores, strict=True)),
-        deltas=tuple(None if no or blank[0] else delta for no, delta in zip(blank, average.deltas, strict=True)),
-    )
-
-
-def _mixed(records: Iterable[TaskRecord], benchmarks: Mapping[str, Benchmark]) -> bool:
-    return len({_is_mini(record, benchmarks) for record in records}) > 1
-
-
-def _is_mini(record: TaskRecord, benchmarks: Mapping[str, Benchmark]) -> bool:
-    return any(each.is_mini(record) for each in benchmarks.values())
-
-
 def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Mapping[str, Benchmark]) -> RunView:
     run = comparison.runs[at]
     own, own_tasks = facts.own_mean(run)
-    own = None if _mixed(run.record.tasks.values(), benchmarks) else own
+    own = None if mixed(run.record.tasks.values(), benchmarks) else own
     cells = [line.cells[at] for line in comparison.lines]
     surely = [cell.delta for cell in cells if cell.test and cell.test.significant and cell.delta is not None]
     verdicts = [facts.verdict(record) for record in run.record.tasks.values()]
@@ -406,7 +372,7 @@ def _task_view(
         line=line,
         records=records,
         verdict=next((each for each in facts.VERDICTS if each in verdicts), ""),
-        mini=any(_is_mini(record, benchmarks) for record in records if record),
+        mini=any(is_mini(record, benchmarks) for record in records if record),
         errors=tuple(map(facts.sampling_error, records)),
         parts=tuple(parts) if len(pairs) > 1 else (),
         worst={run: each for (run, task), each in its.items() if task == line.task},

@@ -48,7 +48,7 @@ def seed(text: str) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from flagbench.results.compare.compare import compare
-    from flagbench.results.page.view import of_one_kind
+    from flagbench.results.page.miniature import of_one_kind
     from flagbench.results.readable import check_values, find_readable
     from flagbench.results.store import check_target, write_atomic
     from flagbench.runners.commands.report import benchmarks, left_out
