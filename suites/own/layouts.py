@@ -169,10 +169,8 @@ def _recognised(folder: Path, subset: str, groups: Groups, said: TaskFile) -> Da
             raise BadData(f"{folder}: {' and '.join(both)} both hold the {holds} of {split}: remove one")
     name = _checked_name(folder, (said.name or folder.name) + (f"-{subset}" if subset else ""))
     names = first_few((str(file.path.relative_to(folder)) for files in groups.values() for file in files), 4)
-    evidence = (
-        f"{name}: {kind}, {layout.title}, from {names}{_of_images(columns)}; scored on {', '.join(splits)}",
-        *(f"{name}: {line}" for line in warnings(folder, groups, columns)),
-    )
+    found = f"{name}: {kind}, {layout.title}, from {names}{_of_images(columns)}; scored on {', '.join(splits)}"
+    evidence = (found, *(f"{name}: {line}" for line in warnings(folder, groups, columns)))
     return DataSet(name, folder, layout, kind, splits, groups, columns, said, evidence)
 
 

@@ -31,17 +31,23 @@ override its family's; `flagbench models show NAME` prints the effective setting
 
 _VISUALIZED = """## Files of Visualized-BGE
 
-A folder of one's own has `config.json` and tokenizer of the text tower (BERT or XLM-RoBERTa) and, in a `Visualized_….pth` (a flat
-dict of tensors, with `--allow-pickle`) or as safetensors, these tensors; any other is refused by name. All sizes are read from them.
+A folder of one's own has `config.json` and tokenizer of the text tower (BERT or XLM-RoBERTa) and, in a \
+`Visualized_….pth` (a flat
+dict of tensors, with `--allow-pickle`) or as safetensors, these tensors; any other is refused by name. All sizes \
+are read from them.
 
 | names begin with | what they are |
 |---|---|
-| `bge_embeddings.`, `bge_encoder.`, `bge_pooler.` | the text tower: `embeddings.`, `encoder.`, `pooler.` of the plain BGE model |
-| `model_visual.visual.` | the vision tower, EVA02-CLIP: `patch_embed.proj`, `cls_token`, `pos_embed`, `rope`, `blocks.0.` to the last |
+| `bge_embeddings.`, `bge_encoder.`, `bge_pooler.` | the text tower: `embeddings.`, `encoder.`, `pooler.` of the \
+plain BGE model |
+| `model_visual.visual.` | the vision tower, EVA02-CLIP: `patch_embed.proj`, `cls_token`, `pos_embed`, `rope`, \
+`blocks.0.` to the last |
 | `visual_proj.` | `weight` and `bias`, from the vision tower's states to the text tower's |
-| `model_visual.logit_scale`, `model_visual.visual.norm.`, `model_visual.visual.head.`, `bge_embeddings.position_ids` | not used; they may be there |
+| `model_visual.logit_scale`, `model_visual.visual.norm.`, `model_visual.visual.head.`, \
+`bge_embeddings.position_ids` | not used; they may be there |
 
-An image is made as large as the vision tower takes, patch size times grid (224 pixels of the published two): its shorter side by
+An image is made as large as the vision tower takes, patch size times grid (224 pixels of the published two): its \
+shorter side by
 bicubic interpolation, then the middle. Each patch takes the place of a token of the text.
 """
 
