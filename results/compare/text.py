@@ -39,7 +39,10 @@ def to_json(comparison: Comparison) -> str:
     document = {
         "runs": runs,
         "tasks": [asdict(line) for line in comparison.lines],
-        "averages": [asdict(average) for average in comparison.averages],
+        "averages": [
+            {name: value for name, value in asdict(average).items() if value or name != "note"}
+            for average in comparison.averages
+        ],
         "differences": comparison.differences,
         "settings": [{"label": run.label, "line": line} for run, line in _settings(comparison)],
         "settings_between_tasks": [{"label": run.label, "line": line} for run, line in _mixed(comparison)],

@@ -62,7 +62,7 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
                 continue
             if not reading.known(where, [own, *gold], there):
                 continue
-            target = reading.text(where, row, "target_img_id") if labelled and "target_img_id" in row else ""
+            target = reading.name(where, row, "target_img_id") if labelled and "target_img_id" in row else ""
             if target is None:
                 continue
             if target and target != gold[0]:

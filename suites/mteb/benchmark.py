@@ -144,7 +144,8 @@ class _Mteb(ThroughMteb):
         from flagbench.suites.mteb.catalogue import in_domains, in_languages, in_modalities, in_subsets
 
         options = options_of(request, MtebOptions)
-        _check_drawn(found, request)
+        if request.mini and request.tasks and self.mini_data() is not None:
+            _check_drawn(found)
         if options.modalities or not (request.tasks or request.mini or self.has_tasks_of_its_own):
             found = in_modalities(found, options.modalities, request.types)
         if not found:
@@ -276,7 +277,7 @@ class _Named(_Mteb):
 MTEB: ThroughMteb = _Mteb()
 
 
-def _check_drawn(found: Sequence[Entry], request: RunRequest) -> None:
+def _check_drawn(found: Sequence[Entry]) -> None:
     """See that the tasks that are named are some that the miniature data has.
 
     Raises:
@@ -285,5 +286,5 @@ def _check_drawn(found: Sequence[Entry], request: RunRequest) -> None:
     from flagbench.suites.mteb.drawings import TASKS as DRAWN
 
     absent = [entry.row.name for entry in found if entry.row.name not in DRAWN]
-    if request.mini and request.tasks and absent:
+    if absent:
         raise BadInput(f"--mini has no {first_few(absent)}; it has {', '.join(DRAWN)}")

@@ -172,7 +172,7 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
         "seed": 7,
     }
     assert found["averages"] == [
-        {"label": label, "tasks": tasks, "scores": pytest.approx(scores), "deltas": [None, *deltas], "note": ""}
+        {"label": label, "tasks": tasks, "scores": pytest.approx(scores), "deltas": [None, *deltas]}
         for label, tasks, scores, deltas in (
             ("Retrieval mean", 1, [0.2, 0.18, 0.2], [pytest.approx(-0.02), 0]),
             ("STS mean", 1, [0.25, 0.75, 0.25], [0.5, 0]),
@@ -188,7 +188,7 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
         ["D", "Retrieval", "ndcg_at_10", [], []],
         ["E", "STS", "ndcg_at_10", [], []],
     ]
-    plain = {"status": "success", "score": None, "delta": None, "test": None, "untested": "", "note": ""}
+    plain = {"status": "success", "score": None, "delta": None, "test": None, "untested": ""}
     first, second, part = found["tasks"][0]["cells"]
     assert first == plain | {"score": 0.1}
     assert part | {"test": None} == plain | {"status": "partial", "score": 0.05, "note": "8 of 12"}
