@@ -188,7 +188,7 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
         ["D", "Retrieval", "ndcg_at_10", [], []],
         ["E", "STS", "ndcg_at_10", [], []],
     ]
-    plain = {"status": "success", "score": None, "delta": None, "test": None, "untested": ""}
+    plain = {"status": "success", "score": None, "delta": None, "test": None, "untested": "", "note": ""}
     first, second, part = found["tasks"][0]["cells"]
     assert first == plain | {"score": 0.1}
     assert part | {"test": None} == plain | {"status": "partial", "score": 0.05, "note": "8 of 12"}
