@@ -518,7 +518,7 @@ def _bars() -> dict[str, Any]:
 def bars() -> Iterator[dict[str, Any]]:
     assert mteb.models.search_wrappers
     before = _bars()
-    assert "mteb.models.search_wrappers" in before
+    assert before
     yield before
     assert _bars() == before
 
@@ -526,7 +526,7 @@ def bars() -> Iterator[dict[str, Any]]:
 def test_quiet_hides_mtebs_bars_and_gives_them_back(bars: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     with quiet():
         inside = _bars()
-        assert list(inside["mteb.models.search_wrappers"](range(3))) == [0, 1, 2]
+        assert [list(bar(range(3))) for bar in inside.values()] == [[0, 1, 2]] * len(bars)
     assert capsys.readouterr().err == ""
     assert all(inside[name] is not bars[name] for name in bars)
 

@@ -164,6 +164,8 @@ def test_an_aggregate_is_run_as_its_parts() -> None:
 
 
 def test_tasks_that_cannot_run_are_refused_by_name_or_left_out() -> None:
+    if "MAEB(v1)" not in {benchmark.name for benchmark in mteb.get_benchmarks()}:
+        pytest.skip("this mteb has no benchmark with audio of this name")
     maeb = find_benchmark("MAEB(v1)")
     with pytest.raises(BadInput) as caught:
         maeb.select(request("MAEB(v1)"))
