@@ -8,7 +8,7 @@ from typing import Any
 
 from flagbench import BadInput
 from flagbench.airbench.search_results import read
-from flagbench.results.page.boards import in_mini
+from flagbench.results.data_state import in_mini
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import find_run
 from flagbench.runners.run.plan import Plan, Step

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flagbench.results.record import TaskRecord
 
 
 class DataState(StrEnum):
@@ -82,6 +87,25 @@ def footnotes(states: Iterable[DataState], where: str = "") -> list[str]:
 
 
 ACCEPT_COUNTS = "--accept-counts compares it"
+
+
+def in_mini(record: TaskRecord, mini: Sequence[str]) -> bool:
+    """Tell whether a task ran over miniature data.
+
+    Args:
+        record: The task.
+        mini: The last folders of the path of the benchmark's miniature data; empty for none.
+    """
+    folders, end = _folders(str(record.data.get("source", ""))), len(mini)
+    # Below them are the owner and the name of a repo, and where one of its files is named, the way to that.
+    return bool(end) and tuple(mini) in (folders[at : at + end] for at in range(len(folders) - end - 1))
+
+
+@lru_cache(maxsize=1 << 12)
+def _folders(source: str) -> tuple[str, ...]:
+    """The parts of the path that data was read from; those of a benchmark have the same in all runs."""
+    return Path(source).parts
+
 
 _WORDS = {
     DataState.OFFICIAL: "official data",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import printable
@@ -229,21 +227,3 @@ def _order(placed: tuple[Standing, Run]) -> tuple[bool, float, int, float, str]:
     standing, run = placed
     sum_ = sum(record.score or 0.0 for record in run.record.tasks.values() if record.status == "success")
     return standing.average is None, -(standing.average or 0.0), -standing.whole, -sum_, run.label
-
-
-def in_mini(record: TaskRecord, mini: Sequence[str]) -> bool:
-    """Tell whether a task ran over miniature data.
-
-    Args:
-        record: The task.
-        mini: The last folders of the path of the benchmark's miniature data; empty for none.
-    """
-    folders, end = _folders(str(record.data.get("source", ""))), len(mini)
-    # Below them are the owner and the name of a repo, and where one of its files is named, the way to that.
-    return bool(end) and tuple(mini) in (folders[at : at + end] for at in range(len(folders) - end - 1))
-
-
-@lru_cache(maxsize=1 << 12)
-def _folders(source: str) -> tuple[str, ...]:
-    """The parts of the path that data was read from; those of a benchmark have the same in all runs."""
-    return Path(source).parts

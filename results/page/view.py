@@ -10,8 +10,9 @@ from functools import cached_property
 from flagbench import printable
 from flagbench.results.averages import Averages, Parts, tasks_of
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
+from flagbench.results.data_state import in_mini
 from flagbench.results.page import facts
-from flagbench.results.page.boards import Board, boards, in_mini
+from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
 from flagbench.results.page.officials import Official, officials
 from flagbench.results.page.plot import Plot, plot

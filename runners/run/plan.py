@@ -16,8 +16,8 @@ from flagbench.models.device import devices_line
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import joint_name
 from flagbench.results.averages import Averages
+from flagbench.results.data_state import in_mini
 from flagbench.results.identity import settings_digest
-from flagbench.results.page.boards import in_mini
 from flagbench.results.record import Average, RunRecord, TaskRecord
 from flagbench.results.store import RunStore
 from flagbench.runners.benchmark import Benchmark

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from flagbench.results.data_state import DataState
+from flagbench.results.data_state import DataState, in_mini
 from flagbench.results.page import LANGUAGES, Language
-from flagbench.results.page.boards import Board, boards, in_mini, outermost, parts_of
+from flagbench.results.page.boards import Board, boards, outermost, parts_of
 from flagbench.results.page.officials import officials
 from flagbench.results.page.render import page
 from flagbench.results.page.view import SHOWN, Benchmark, groups, leaderboards
