@@ -1,0 +1,1 @@
+"""Long contexts: needles, passkeys, topics, LongBench, InfiniteBench, RULER, perplexity and MMLU."""

@@ -1,0 +1,92 @@
+"""The flags of long contexts."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from flagbench.flags import flag, positive
+from flagbench.runners.arguments import any_path, names
+
+GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
+PROTOCOLS = ("flagembedding", "qlora", "official")
+
+
+def whole(text: str) -> int:
+    """A whole number from 0 on."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise argparse.ArgumentTypeError(f"expected a whole number, not '{text}'")
+    return int(text)
+
+
+def lengths(text: str) -> tuple[int, ...]:
+    """Lengths with commas between them, the shortest first."""
+    return tuple(sorted({positive(each) for each in names(text)}))
+
+
+def depths(text: str) -> tuple[int, ...]:
+    """Places from 0 to 100 with commas between them, the first first."""
+    found = tuple(sorted({whole(each) for each in names(text)}))
+    if found[-1] > 100:
+        raise argparse.ArgumentTypeError(f"expected places in percent, from 0 to 100, not '{found[-1]}'")
+    return found
+
+
+@dataclass(frozen=True)
+class LongContextOptions:
+    """Options of a run over long contexts.
+
+    Attributes:
+        groups: Groups of tasks; empty for the first.
+        protocol: Whose rules make prompts and scores; empty for the first that each task has.
+        context_length: Tokens of a prompt at most, where the protocol cuts; None for the protocol's own.
+        lengths: Tokens of a grid's contexts, or of RULER's; empty for the protocol's own.
+        depths: Places in a grid, in percent; empty for the protocol's own.
+        rows: Samples of each task, or of each of its lengths; None for all that there are, or as many as published.
+        shots: Examples before a question of MMLU.
+        stride: Tokens between windows of perplexity, 0 for one window; None for the protocol's own.
+        seed: Of everything that is drawn; None for the protocol's own.
+        haystack: Text that needles are hidden in; None for that of the data, or the package's own with --mini.
+    """
+
+    groups: tuple[str, ...] = flag(
+        (), f"groups of tasks: {', '.join(GROUPS)}", shown="grid", metavar="A,B", parse=names, selects=True
+    )
+    protocol: str = flag(
+        "",
+        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's) or "
+        "official (the benchmark's authors')",
+        shown="the first that a task has",
+        choices=PROTOCOLS,
+    )
+    context_length: int | None = flag(
+        None,
+        "tokens of a prompt at most; longer ones lose their middle",
+        shown="as the protocol has it",
+        metavar="N",
+        parse=positive,
+    )
+    lengths: tuple[int, ...] = flag(
+        (), "tokens of the contexts of grids and of RULER", shown="as the protocol has it", metavar="N,N", parse=lengths
+    )
+    depths: tuple[int, ...] = flag(
+        (), "places in the contexts of grids, in percent", shown="as the protocol has it", metavar="N,N", parse=depths
+    )
+    rows: int | None = flag(
+        None,
+        "samples of each task, or of each length of RULER; scores are of a part then",
+        shown="all",
+        metavar="N",
+        parse=positive,
+    )
+    shots: int = flag(0, "examples before each question of MMLU", shown="0", metavar="N", parse=whole)
+    stride: int | None = flag(
+        None, "tokens between two windows of perplexity", shown="as the protocol has it", metavar="N", parse=whole
+    )
+    seed: int | None = flag(
+        None, "of what is drawn in generated tasks", shown="as the protocol has it", metavar="N", parse=whole
+    )
+    haystack: Path | None = flag(
+        None, "text file, or folder of *.txt, that needles are hidden in", shown="that of the data", parse=any_path
+    )
