@@ -11,6 +11,7 @@ from flagbench import BadData, BadInput
 from flagbench.models.contract import Role
 from flagbench.results.kinds import RANKED
 from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, Volume, text_model
+from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
@@ -56,8 +57,6 @@ _INPUTS = frozenset(
 )
 """What columns hold that are inputs of the model, by what their files hold; a passage, its title and its image are one.
 """
-
-_FAULTS_SHOWN = 50
 
 
 class _Own(ThroughMteb):
@@ -171,20 +170,7 @@ class _Own(ThroughMteb):
         """See Benchmark."""
         from flagbench.suites.own.reading import read
 
-        shown: list[str] = []
-        more = 0
-
-        def report(fault: str) -> None:
-            nonlocal more
-            if len(shown) < _FAULTS_SHOWN:
-                shown.append(fault)
-            else:
-                more += 1
-
-        read(_data_set(task), report, decode=True)
-        yield from shown
-        if more:
-            yield f"{task.name}: and {more:,} more faults"
+        return first_faults(task.name, lambda report: read(_data_set(task), report, decode=True))
 
 
 OWN: Benchmark = _Own()
