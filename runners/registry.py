@@ -32,6 +32,7 @@ OWN: Mapping[str, str] = {
     "mlvu": "flagbench.mlvu.benchmark:MLVU",
     "own": "flagbench.suites.own.benchmark:OWN",
     "composed": "flagbench.suites.composed.benchmark:COMPOSED",
+    "longctx": "flagbench.suites.longctx.benchmark:LONG_CONTEXT",
 }
 
 _WITH_NAMES = ("mteb",)

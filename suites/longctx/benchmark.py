@@ -1,0 +1,164 @@
+"""Long contexts as the engine takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from flagbench import BadInput
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome, Volume
+from flagbench.runners.data.fault_list import first_faults
+from flagbench.runners.request import RunRequest, options_of
+from flagbench.runners.task import Task, pick
+from flagbench.suites.longctx.options import LongContextOptions
+from flagbench.suites.longctx.registry import GENERATED, kind_of, protocol_of, row_of, rows
+
+if TYPE_CHECKING:
+    from flagbench.models.loading.resolve import Model
+    from flagbench.models.spec import ModelSpec
+    from flagbench.runners.data.snapshots import Snapshots
+    from flagbench.runners.data.sources import Source
+    from flagbench.runners.progress import Progress
+    from flagbench.suites.longctx.sample import Content
+
+_MINI_LENGTHS, _MINI_DEPTHS, _MINI_ROWS = (512, 1024), (0, 50, 100), 2
+"""Of the miniature data: short enough for a processor, and long enough for RULER's shortest questions."""
+
+
+class _LongContext(Benchmark):
+    """Needles, passkeys, topics, LongBench, InfiniteBench, RULER, perplexity and MMLU over any language model."""
+
+    name = "longctx"
+    title = "Long contexts"
+    imports = ("flagbench.suites.longctx.evaluation",)
+    options = LongContextOptions
+    commands = MappingProxyType(
+        {"score": "flagbench.suites.longctx.commands", "submit": "flagbench.suites.longctx.commands"}
+    )
+    abilities = frozenset({"generate"})
+    counted = "samples"
+    examples = (
+        "flagbench evaluate Qwen/Qwen2.5-7B-Instruct --benchmark longctx --groups ruler --lengths 4096,8192",
+        "flagbench evaluate ./SmolLM2-135M-Instruct.Q4_1.gguf --benchmark longctx --tasks Passkey --lengths 256,512",
+        "flagbench evaluate my-model --benchmark longctx --groups longbench --data ./data --api-base "
+        "http://localhost:8000/v1",
+    )
+
+    def tasks(self) -> tuple[Task, ...]:
+        """See Benchmark: by the first protocol of each."""
+        return tuple(row.task(row.protocols[0]) for row in rows())
+
+    def select(self, request: RunRequest) -> tuple[Task, ...]:
+        """See Benchmark: without names the tasks of the groups asked for, or of the first."""
+        options = _options(request)
+        every, hint = self.tasks(), f"see flagbench tasks --benchmark {self.name}"
+        if request.tasks and options.groups:
+            raise BadInput("--groups chooses tasks, and so does --tasks: drop one")
+        chosen = {
+            task.name
+            for group in options.groups or (every[0].group,)
+            for task in pick(every, names=request.tasks, kinds=request.types, group=group, hint=hint)
+        }
+        return tuple(row.task(protocol_of(row, options.protocol)) for row in rows() if row.name in chosen)
+
+    def listing(self, tasks: Sequence[Task]) -> Listing:
+        """See Benchmark."""
+        found = []
+        for task in tasks:
+            row = row_of(task.name)
+            data = "" if row.dataset == GENERATED else row.dataset
+            count = f"{row.rows:,}" if row.rows else ""
+            found.append([row.name, row.group, row.category, ", ".join(row.protocols), data, count, row.main_score])
+        headings = ["task", "group", "category", "protocols", "dataset", "rows", "main score"]
+        return Listing(headings, found, "tasks without a dataset are generated")
+
+    def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
+        """See Benchmark: as they are over the miniature data, where that has some of its own."""
+        return super().option_settings(replace(request, options=_options(request)))
+
+    def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
+        """See Benchmark."""
+        from flagbench.suites.longctx.saved import Saved
+
+        return (Saved.file(task.name),)
+
+    def mini_data(self) -> Path:
+        """See Benchmark."""
+        return Path(__file__).parent / "mini"
+
+    def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
+        """See Benchmark."""
+        from flagbench.suites.longctx.find_model import find_model
+
+        return find_model(request, on_cpu)
+
+    def source(self, task: Task, snapshots: Snapshots) -> Source:
+        """See Benchmark: generated tasks have none."""
+        from flagbench.suites.longctx.generated import Generated
+
+        return Generated() if task.dataset == GENERATED else super().source(task, snapshots)
+
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """See Benchmark: samples as published, of all data alone."""
+        published = row_of(task.name).rows if snapshots.root is None else 0
+        return Volume(published or None, self.source(task, snapshots).size())
+
+    def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
+        """See Benchmark: all rows are read, since a fault is better known now than tomorrow."""
+        self._read(task, snapshots, request)
+
+    def evidence(self, request: RunRequest) -> Sequence[str]:
+        """See Benchmark: whose rules there are."""
+        by_protocol: dict[str, list[str]] = {}
+        for task in self.select(request):
+            by_protocol.setdefault(task.splits[0], []).append(task.name)
+        lines = [f"protocol {protocol}: {', '.join(names)}" for protocol, names in by_protocol.items()]
+        if request.mini:
+            options = _options(request)
+            lines.append(f"miniature grids: lengths {options.lengths}, depths {options.depths}, {options.rows} rows")
+        return lines
+
+    def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
+        """See Benchmark."""
+        content = self._read(task, snapshots, request)
+        return Loaded(task, content.verdict, content, notes=content.notes)
+
+    def faults(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Iterator[str]:
+        """See Benchmark."""
+        return first_faults(task.name, lambda report: self._read(task, snapshots, request, report))
+
+    def evaluate(
+        self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None
+    ) -> Outcome:
+        """See Benchmark. Answers are always kept, so there are no other predictions."""
+        from flagbench.suites.longctx.evaluation import evaluate
+
+        return evaluate(loaded, evaluated, progress)
+
+    def _read(
+        self,
+        task: Task,
+        snapshots: Snapshots,
+        request: RunRequest,
+        fault: Callable[[str], None] | None = None,
+    ) -> Content:
+        row = row_of(task.name)
+        return kind_of(row).read(row, self.source(task, snapshots), _options(request), fault)
+
+
+def _options(request: RunRequest) -> LongContextOptions:
+    """The options of a run; those that are not given are small over the miniature data."""
+    options = options_of(request, LongContextOptions)
+    if not request.mini:
+        return options
+    return replace(
+        options,
+        lengths=options.lengths or _MINI_LENGTHS,
+        depths=options.depths or _MINI_DEPTHS,
+        rows=options.rows or _MINI_ROWS,
+    )
+
+
+LONG_CONTEXT: Benchmark = _LongContext()
