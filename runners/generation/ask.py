@@ -101,6 +101,7 @@ def choose(
     *,
     as_text: Callable[[str], str],
     progress: Progress,
+    mean: bool = False,
 ) -> Answered:
     """Have the likeliest option taken for an answer, the first of those that are equally likely.
 
@@ -112,6 +113,7 @@ def choose(
         journal: Open; answers are added as they come.
         as_text: What is written down as the answer when an option is the likeliest.
         progress: Goes on by one for each question; the stage is the caller's.
+        mean: An option is as likely as its tokens are on average, and not all together.
 
     Raises:
         ModelFault: The model fails, or scores another number of questions than it was asked.
@@ -123,7 +125,7 @@ def choose(
         # As the answers to the questions before may have made the batches smaller, each is cut by itself.
         while batch := list(itertools.islice(source, model.batch_size)):
             given = [options[name] for name, _ in batch]
-            found = model.score_options([prompt for _, prompt in batch], given)
+            found = model.score_options([prompt for _, prompt in batch], given, mean=mean)
             if len(found) != len(batch):
                 raise ModelFault(f"{model.spec.name} gave {len(found)} answers to {len(batch)} questions")
             for (name, _), choices, scores in zip(batch, given, found, strict=True):
