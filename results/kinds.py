@@ -36,9 +36,9 @@ JUDGED = frozenset({"open"})
 _UNITS: Mapping[str, Unit] = {
     **dict.fromkeys(RANKED, "queries"),
     **dict.fromkeys((*PAIRED, "PairClassification", "BitextMining"), "pairs"),
-    **dict.fromkeys(("Classification", "MultilabelClassification"), "texts"),
+    **dict.fromkeys(("Classification", "MultilabelClassification", "perplexity"), "texts"),
     "Clustering": "sets",
-    **dict.fromkeys(("multiple-choice", "open"), "questions"),
+    **dict.fromkeys(("multiple-choice", "open", "mmlu"), "questions"),
 }
 
 

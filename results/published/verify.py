@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flagbench import BadInput, counted, first_few, known_name
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import ACCEPT_COUNTS, DataState
-from flagbench.results.figures import percent
+from flagbench.results.figures import scale_of
 from flagbench.results.kinds import RANKED
 from flagbench.results.published.scores import Doubt, Published, PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
@@ -50,6 +50,7 @@ class Checked:
         ours: Score of the run, over the published splits; None without one.
         published: The published score; None without one.
         note: Note for the user.
+        metric: Main score of the run's task; empty without one.
     """
 
     task: str
@@ -58,6 +59,7 @@ class Checked:
     ours: float | None
     published: float | None
     note: str = ""
+    metric: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -168,10 +170,13 @@ def verify(
 
 
 def _of_the_same(checked: Checked, its: TaskRecord | None, table: PublishedTable) -> Checked:
-    """The task, which is not compared where its score is of something else than the published one, and a note where
-    that is of another revision of the data.
+    """The task with its metric, which is not compared where its score is of something else than the published one, and
+    a note where that is of another revision of the data.
     """
-    if its is None or checked.verdict not in ("OK", "near", "FAIL"):
+    if its is None:
+        return checked
+    checked = replace(checked, metric=its.main_score)
+    if checked.verdict not in ("OK", "near", "FAIL"):
         return checked
     if other := table.other_subsets(its.name, its.scores) or table.other_metric(its):
         return replace(checked, verdict="not compared", published=None, note=other)
@@ -327,7 +332,7 @@ def _setting(record: RunRecord, off: Sequence[Checked], part: str, names: Sequen
 
 
 def render(verification: Verification) -> Table:
-    """A Rich table. Scores are in percent, differences in points of it."""
+    """A Rich table. Scores are in percent where they have no unit behind them, differences in points of it."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -339,11 +344,9 @@ def render(verification: Verification) -> Table:
     for each in verification.tasks:
         style = styles.get(each.verdict)
         verdict = f"[{style}]{each.verdict}[/]" if style else each.verdict
-        off = "" if each.difference is None else f"{round(100 * each.difference, 3) + 0.0:+.3f}"  # no -0.000
-        table.add_row(
-            *(escape(each.task), each.kind, percent(each.ours, 3), percent(each.published, 3), off, verdict),
-            escape(each.note),
-        )
+        scale = scale_of(each.metric)
+        numbers = (scale.figure(each.ours, 3), scale.figure(each.published, 3), scale.gain(each.difference, 3))
+        table.add_row(escape(each.task), each.kind, *numbers, verdict, escape(each.note))
     return table
 
 

@@ -10,7 +10,7 @@ from flagbench.flags import flag, positive
 from flagbench.runners.arguments import any_path, names
 
 GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
-PROTOCOLS = ("flagembedding", "qlora", "official")
+PROTOCOLS = ("flagembedding", "qlora", "official", "flagbench")
 TEMPLATES = ("mistral", "gpt4")
 NEWLINE_ENDS = ("as-published", "every-task")
 
@@ -61,8 +61,8 @@ class LongContextOptions:
     )
     protocol: str = flag(
         "",
-        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's) or "
-        "official (the benchmark's authors')",
+        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's), "
+        "official (the benchmark's authors') or flagbench (where none of these is as it should be)",
         shown="the first that a task has",
         choices=PROTOCOLS,
     )

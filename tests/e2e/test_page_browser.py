@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flagbench.results.compare.compare import compare
+from flagbench.results.figures import PERCENT
 from flagbench.results.page import Language
-from flagbench.results.page.render import gain, percent
+from flagbench.results.page.render import figure, gain
 from flagbench.results.runs import find_all
 from flagbench.runners.search.pictures import picture_of
 from tests.e2e.commands import here
@@ -144,8 +145,8 @@ def test_the_page_shows_the_numbers_of_the_json(browser: Chrome, tmp_path: Path,
     expected = []
     for name in records[0]:
         one, other = (its[name]["scores"]["dev"]["default"] if name in its else None for its in records)
-        delta = "" if other is None else gain(other - one) + ("†" if name in significant else "")
-        expected.append([name, percent(one), "–" if other is None else percent(other), delta])
+        delta = "" if other is None else gain(other - one, PERCENT) + ("†" if name in significant else "")
+        expected.append([name, figure(one, PERCENT), "–" if other is None else figure(other, PERCENT), delta])
     assert [[text.removesuffix(" not run") for text in row] for row in shown] == expected
 
 

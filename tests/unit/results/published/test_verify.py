@@ -264,7 +264,7 @@ def test_the_table_its_lines_and_its_dictionary_whole() -> None:
         "published: a small table, revision abc, by mteb 1.1.0",
         _NONE,
     ]
-    parts = ("task", "kind", "verdict", "ours", "published", "note", "difference")
+    parts = ("task", "kind", "verdict", "ours", "published", "note", "difference", "metric")
     values = (
         ("R1", "Retrieval", "FAIL", None, 0.5, "failed: [red]no[/red] disk", None),
         ("R2", "Retrieval", "missing", None, 0.5, "not in the run", None),
@@ -282,7 +282,7 @@ def test_the_table_its_lines_and_its_dictionary_whole() -> None:
         "near": 0.006,
         "passed": False,
         "counts": {"OK": 1, "near": 1, "FAIL": 2, "missing": 1, "not judged": 1},
-        "tasks": [dict(zip(parts, its, strict=True)) for its in values],
+        "tasks": [dict(zip(parts, (*its, ""), strict=True)) for its in values],
         "hints": [_NONE],
     }
 

@@ -62,7 +62,8 @@ def test_without_data_the_texts_are_the_packages_own() -> None:
     ):
         haystack = read_haystack(source, options)
         assert (haystack.own, haystack.published) == (True, False)
-        assert haystack.texts == read_haystack(Generated(), LongContextOptions(haystack=MINI / "haystack" / language)).texts
+        folder = LongContextOptions(haystack=MINI / "haystack" / language)
+        assert haystack.texts == read_haystack(Generated(), folder).texts
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
