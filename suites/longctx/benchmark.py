@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _MINI_LENGTHS, _MINI_DEPTHS, _MINI_ROWS = (512, 1024), (0, 50, 100), 2
 """Of the miniature data: short enough for a processor, and long enough for RULER's shortest questions."""
 
+_WITHOUT_HUB = frozenset({"needle", "ruler"})
+"""Kinds whose texts no repository of the hub has as files."""
+
 
 class _LongContext(Benchmark):
     """Needles, passkeys, topics, LongBench, InfiniteBench, RULER, perplexity and MMLU over any language model."""
@@ -96,10 +99,11 @@ class _LongContext(Benchmark):
         return find_model(request, on_cpu)
 
     def source(self, task: Task, snapshots: Snapshots) -> Source:
-        """See Benchmark: generated tasks have none."""
+        """See Benchmark: generated tasks have none, and those that the hub has nothing for do without."""
         from flagbench.suites.longctx.generated import Generated
 
-        return Generated() if task.dataset == GENERATED else super().source(task, snapshots)
+        made = task.dataset == GENERATED or (snapshots.root is None and task.kind in _WITHOUT_HUB)
+        return Generated() if made else super().source(task, snapshots)
 
     def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
         """See Benchmark: samples as published, of all data alone."""

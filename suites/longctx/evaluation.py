@@ -10,11 +10,13 @@ from typing import Any, cast
 from flagbench import BadInput, ModelFault
 from flagbench.models.contract import TextGenerator, Window
 from flagbench.models.prompts import Prompt
+from flagbench.results.grids import Grid
 from flagbench.results.values import Values
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.generation.ask import ask, read_texts, weigh
 from flagbench.runners.generation.journal import Journal
 from flagbench.runners.progress import Progress
+from flagbench.suites.longctx.grid import grid_of
 from flagbench.suites.longctx.registry import Row, kind_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Kind, Metrics, Sample
 from flagbench.suites.longctx.saved import Saved, as_fields, from_fields
@@ -48,11 +50,14 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     values = by_subset(metrics, answers)
     main = {subset: fmean(its[row.main_score].values()) for subset, its in values.items() if its.get(row.main_score)}
     name = row.name
+    files = {
+        Saved.file(name): Saved(row, content.protocol, tuple(answers)).to_json(),
+        Values.file(name): Values(name, {content.protocol: values}).to_json(),
+    }
+    if (grid := grid_of(row, content.protocol, answers, metrics.get(row.main_score, {}))) is not None:
+        files[Grid.file(name)] = grid.to_json()
     return Outcome(
-        files={
-            Saved.file(name): Saved(row, content.protocol, tuple(answers)).to_json(),
-            Values.file(name): Values(name, {content.protocol: values}).to_json(),
-        },
+        files=files,
         shared={},
         scores={content.protocol: main} if main else {},
         search=None,
