@@ -13,6 +13,7 @@ from flagbench.files import MIB, inside, read_json, read_text, shown_files
 from flagbench.runners.data.sources import Folder, Snapshot
 from flagbench.runners.data.verdict import Content as Digest
 from flagbench.runners.data.verdict import DataVerdict, judge, read_official
+from flagbench.suites.longctx.generated import Generated
 
 if TYPE_CHECKING:
     from flagbench.models.contract import Tokens
@@ -147,7 +148,7 @@ def _text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def verdict_of(row: Row, protocol: str, source: Source, haystack: Haystack, lines: Sequence[str]) -> DataVerdict:
+def verdict_of(row: Row, protocol: str, haystack: Haystack, lines: Sequence[str]) -> DataVerdict:
     """How a haystack stands to the published one.
 
     Only the original test publishes its essays as files, so only of its protocol the content is known.
@@ -155,12 +156,12 @@ def verdict_of(row: Row, protocol: str, source: Source, haystack: Haystack, line
     Args:
         row: The task.
         protocol: Whose test it is.
-        source: Of the data.
         haystack: As it was read.
         lines: Other ways in which the run is not the published one.
     """
     content = {"haystack": haystack.digest()}
     known = read_official(OFFICIAL).get((row.name, ORIGINAL)) if protocol == "official" else None
+    source = Generated()  # no commit of the hub has it, and it is read already
     said = list(lines)
     if haystack.own:
         said.insert(0, "the haystack is FlagBench's own text, not the published essays")

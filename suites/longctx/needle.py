@@ -13,7 +13,8 @@ in the score alone). What they do that one might not expect is kept:
 * Ids are decoded to the text of the user's message, and that message within its template is tokenized again with the
   special tokens (``Prompt.form`` twice): a template that begins with one has it twice.
 * ``flagembedding`` scores the first line of the answer by ROUGE-L's recall, ``qlora`` the whole answer by its F, each
-  rounded to two decimals for a cell.
+  rounded to two decimals for a cell. ``qlora`` leaves the needle its blank lines, and what stands behind the last full
+  stop is one more word to ROUGE: who repeats the sentence alone has 0.97.
 
 ``official`` (gkamradt/LLMTest_NeedleInAHaystack) has a needle of its own, a system text and two messages of the user.
 Of a context 200 tokens are left free, the essays are cut, decoded and tokenized again, and the needle is put behind the
@@ -82,7 +83,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     protocol = protocol_of(row, options.protocol)
     haystack = read_haystack(source, options)
     grid = cells(layout(protocol), options)
-    verdict = verdict_of(row, protocol, source, haystack, unlike(layout(protocol), options))
+    verdict = verdict_of(row, protocol, haystack, unlike(layout(protocol), options))
     kept = asked(grid, options.rows)
     longest = max(cell.length for cell in grid)
     notes = [f"needles are hidden in {haystack.where}" + ", repeated where it is too short" * haystack.own]
@@ -195,4 +196,4 @@ def compared(protocol: str, answer: Answer) -> tuple[str, str]:
     needle = answer.references[0]
     if protocol == "flagembedding":
         return answer.text.strip("\n").split("\n")[0], needle.strip("\n")
-    return answer.text, needle
+    return answer.text, needle.strip() if protocol == "official" else needle

@@ -106,6 +106,8 @@ class _Reader:
 
     def bundle(self, source: Source, numbers: Sequence[int]) -> dict[int, list[Record]]:
         path = source.files(_BUNDLE) / _BUNDLE
+        if not path.exists():
+            raise AbsentData(f"{path} does not exist: copy the folder long-llm of the bundle there")
         found: dict[int, list[Record]] = {number: [] for number in numbers}
         for place, row in _rows(path):
             number = row.get("num_topics")
@@ -120,7 +122,8 @@ class _Reader:
         folder = source.files(*names.values())
         found: dict[int, list[Record]] = {}
         for number, name in names.items():
-            records = (self._checked(*row, number, at) for at, row in enumerate(_rows(folder / name)))
+            rows = _rows(folder / name) if (folder / name).exists() else ()
+            records = (self._checked(*row, number, at) for at, row in enumerate(rows))
             found[number] = [record for record in records if record]
         return found
 
@@ -139,8 +142,6 @@ class _Reader:
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The objects of a file of JSON lines, each with its place for messages."""
-    if not path.exists():
-        raise AbsentData(f"{path} does not exist: copy it there, or choose other numbers with --lengths")
     file = RowFile(path, "jsonl", path.stem)
     for line, row in file.rows():
         yield file.place(line), row

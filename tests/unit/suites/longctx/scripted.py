@@ -35,36 +35,34 @@ def second_half(tokens: Tokens) -> Model:
 def passkey(text: str) -> str:
     """The key that the rule of the test names; nothing where it is not there."""
     found = re.search(r"(\d[\d ]*?)\s+is the pass key", text, re.IGNORECASE)
-    return f"The pass key is {found[1].replace(' ', '')}." if found else "I do not know."
+    return f"The pass key is {found[1].replace(' ', '')}." if found else "Unknown"
 
 
 def needle(text: str) -> str:
     """The first sentence about San Francisco; nothing where it is not there."""
     found = re.search(r"the best thing to do in san francisco is .*?day\s*\.", text, re.IGNORECASE | re.DOTALL)
-    return " ".join(found[0].split()) if found else "I do not know."
+    return " ".join(found[0].split()) if found else "Unknown"
 
 
 def first_topic(text: str) -> str:
     """The topic that comes first in the part of the record that is read."""
-    found = re.search(r"I would like to discuss the topic of (.*?)\.", text)
-    return f"The first topic is {found[1]}." if found else "I do not know."
+    found = re.search(r"USER: I would like to discuss the topic of (.*?)\.", text)
+    return f"The first topic is {found[1]}." if found else "Unknown"
 
 
 def line(text: str) -> str:
     """The number of the line that is asked for; nothing where it is not there."""
     asked = re.search(r"in line ([^?\n]+)\?", text)
     found = re.search(rf"line {re.escape(asked[1])}: REGISTER_CONTENT is <(\d+)>", text) if asked else None
-    return f"It is {found[1]}." if found else "I do not know."
+    return f"It is {found[1]}." if found else "Unknown"
 
 
 def answers(samples: Iterable[Sample], model: Model, reads: Model = whole) -> list[Answer]:
-    """What a model answers that reads some of each prompt, and the question always."""
+    """What a model answers that reads some of each prompt."""
     made = []
     for sample in samples:
         assert sample.prompt is not None
         text = "\n".join([sample.prompt.text, *sample.prompt.further])
-        seen = reads(text)
-        asked = last_line(text)
         made.append(
             Answer(
                 sample.id,
@@ -72,7 +70,7 @@ def answers(samples: Iterable[Sample], model: Model, reads: Model = whole) -> li
                 sample.references,
                 sample.cell,
                 sample.facts,
-                text=model(seen if asked in seen else f"{seen}\n{asked}"),
+                text=model(reads(text)),
             )
         )
     return made

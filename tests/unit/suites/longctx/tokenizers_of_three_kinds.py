@@ -13,9 +13,9 @@ KINDS = ("byte-level BPE", "WordPiece", "Unigram")
 TEXT = """
 A harbour wakes before its town does. The first boats come in while the lamps still burn along the quay, and the
 people who wait for them speak little. There is a needle of light on the water. Best of all, the ice man says, is a
-sunny day in a park after the work is done: sitting, eating, 1 2 3 4 5 6 7 8 9 0. The grass is green. The sky is
-blue. The sun is yellow. Here we go. There and back again. Find the information and memorize it, the pass key is
-hidden in the context. I will quiz you about the important thing in San Francisco: what is it? Remember it.
+sunny day in a park after the work is done: sitting, eating, 10293 84756 56473 82910 39485 76102. The grass is green.
+The sky is blue. The sun is yellow. Here we go. There and back again. Find the information and memorize it, the pass
+key is hidden in the context. I will quiz you about the important thing in San Francisco: what is it? Remember it.
 北方的冬天很长，河面结了冰。
 """
 
