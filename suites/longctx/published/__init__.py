@@ -1,0 +1,1 @@
+"""Published scores of LongBench and InfiniteBench."""
