@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flagbench.results.record import RunRecord
     from flagbench.results.sample import Sample
     from flagbench.runners.encoding.cache import EmbeddingCache
+    from flagbench.runners.generation.demand import Demand
     from flagbench.runners.run.plan import Plan
     from flagbench.runners.search.index import SearchWorker
 
@@ -329,6 +330,20 @@ class Benchmark(ABC):
         Raises:
             ModelFault: The model gave something unusable.
         """
+
+    def demand(self, loaded: Loaded, adapter: Adapter, answered: Collection[str], progress: Progress) -> Demand:
+        """Count what evaluating a task would ask of a model, for ``--dry-run``; one without this cannot be counted.
+
+        Args:
+            loaded: The task.
+            adapter: The model, of which nothing is asked; its tokenizer may be read.
+            answered: Ids of samples that a run before this one has answers to.
+            progress: The progress to report to.
+
+        Raises:
+            BadInput: The model has no tokenizer to count with.
+        """
+        raise NotImplementedError
 
     def published(self) -> PublishedTable | None:
         """The published scores that a run is ranked among and verified against; None where there are none."""
