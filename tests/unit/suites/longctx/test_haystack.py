@@ -72,7 +72,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
             read_haystack(Generated(), LongContextOptions(haystack=path))
 
     refused(tmp_path / "absent.txt", "cannot be read")
-    refused(tmp_path, "has no text")
+    refused(tmp_path, r"has no \*.txt with a text")
     (tmp_path / "blank.txt").write_text(" ", encoding="utf-8")
     refused(tmp_path / "blank.txt", "has no text")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
