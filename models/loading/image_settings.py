@@ -14,7 +14,7 @@ from flagbench import BadInput, printable
 from flagbench.models.loading.checkpoint_settings import prompts, similarity
 from flagbench.models.loading.folder import FIX, MODULES, is_there, module_rows, read_json, transformer_folder
 from flagbench.models.loading.modules import MODEL_CONFIG, OWN_TYPE, boolean, transformer_file, whole
-from flagbench.models.pixels import BICUBIC, CLIP_MEAN, CLIP_STD, Preparation
+from flagbench.models.pixels import BICUBIC, CLIP_MEAN, CLIP_STD, FILTERS, Preparation
 
 _FILES = ("preprocessor_config.json", "processor_config.json")
 _PROCESSORS = ("CLIPImageProcessor", "CLIPFeatureExtractor", "SiglipImageProcessor")
@@ -29,7 +29,6 @@ _KEYS = {
     "default_to_square",
     *("do_normalize", "image_mean", "image_std", "image_processor_type", "feature_extractor_type"),
 }
-_RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _SQUARE = {"height": 224, "width": 224}
 _SIGLIP = (0.5, 0.5, 0.5)
 
@@ -66,8 +65,7 @@ def preparation(directory: Path, config: Mapping[str, Any]) -> tuple[Preparation
             f"{path} makes images of {found.width} by {found.height} pixels, and the model takes {side} by {side}: "
             f"{FIX}"
         )
-    what = f"{found.width} by {found.height} pixels, {_RESAMPLES[found.resample]}"
-    return found, f"images: {what}{', the middle' if found.crop else ''}, from {path.name}"
+    return found, f"images: {found}, from {path.name}"
 
 
 def declared(directory: Path, limit: int) -> tuple[dict[str, Any], list[str]]:
@@ -157,8 +155,8 @@ def _preparation(path: Path, settings: Mapping[str, Any]) -> Preparation:
     cropped = _sides(path, "crop_size", settings.get("crop_size", 224)) if crop else None
     taken = cropped or resized or (shortest, shortest)
     resample = whole(settings.get("resample", BICUBIC), "resample", least=0)
-    if resample not in _RESAMPLES:
-        raise BadInput(f"{path}: resample = {resample} is not supported ({', '.join(map(str, _RESAMPLES))} are)")
+    if resample not in FILTERS:
+        raise BadInput(f"{path}: resample = {resample} is not supported ({', '.join(map(str, FILTERS))} are)")
     mean, std = _channels(path, settings, siglip=siglip)
     return Preparation(
         *taken,
