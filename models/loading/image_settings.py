@@ -71,6 +71,8 @@ def preparation(directory: Path, config: Mapping[str, Any]) -> tuple[Preparation
 def declared(directory: Path, limit: int) -> tuple[dict[str, Any], list[str]]:
     """What sentence-transformers' files say of two towers: fields of a ``ModelSpec``, and the evidence for each.
 
+    Without modules.json it reads none of the others, so that nothing is taken from them here.
+
     Args:
         directory: Folder with config_sentence_transformers.json and modules.json, if it has them.
         limit: Tokens that the model has positions for.
@@ -80,6 +82,11 @@ def declared(directory: Path, limit: int) -> tuple[dict[str, Any], list[str]]:
     """
     path = directory / MODEL_CONFIG
     model = read_json(path)
+    normal = normalizes(directory)
+    if normal is None:
+        name, config = transformer_file(directory)
+        unread = [each for each, its in ((MODEL_CONFIG, model), (name, config)) if its]
+        return {}, [f"{each}: not read, as sentence-transformers reads it beside {MODULES} alone" for each in unread]
     if model.get("truncate_dim") is not None:
         raise BadInput(f"{path}: truncate_dim is not supported of two towers of texts and images")
     if prompts(model):
@@ -87,13 +94,9 @@ def declared(directory: Path, limit: int) -> tuple[dict[str, Any], list[str]]:
             f"{path}: prompts are not supported of two towers of texts and images: take them out, and pass "
             "--query-instruction or --passage-instruction"
         )
-    fields: dict[str, Any] = {"similarity": similarity(model)}
+    fields: dict[str, Any] = {"similarity": similarity(model), "normalize": normal}
     evidence = [f"similarity: {fields['similarity']}, from {MODEL_CONFIG}"] if "similarity_fn_name" in model else []
-    fields["normalize"] = normalizes(directory)
-    if fields["normalize"] is None:
-        del fields["normalize"]
-        return fields, evidence
-    evidence.append(f"normalisation: {'yes' if fields['normalize'] else 'no'}, from {MODULES}")
+    evidence.append(f"normalisation: {'yes' if normal else 'no'}, from {MODULES}")
     name, config = transformer_file(directory / transformer_folder(directory))
     fields["lowercase"] = boolean(path.with_name(name), config, "do_lower_case", default=False)
     if (stated := config.get("max_seq_length")) is not None:
@@ -154,9 +157,11 @@ def _preparation(path: Path, settings: Mapping[str, Any]) -> Preparation:
     )
     cropped = _sides(path, "crop_size", settings.get("crop_size", 224)) if crop else None
     taken = cropped or resized or (shortest, shortest)
-    resample = whole(settings.get("resample", BICUBIC), "resample", least=0)
-    if resample not in FILTERS:
-        raise BadInput(f"{path}: resample = {resample} is not supported ({', '.join(map(str, FILTERS))} are)")
+    resample = settings.get("resample", BICUBIC)
+    if type(resample) is not int or resample not in FILTERS:  # transformers takes 3.0 for bilinear
+        raise BadInput(
+            f"{path}: resample = {printable(repr(resample)):.80} is not supported ({', '.join(map(str, FILTERS))} are)"
+        )
     mean, std = _channels(path, settings, siglip=siglip)
     return Preparation(
         *taken,
