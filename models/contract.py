@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
+from flagbench.models.prompts import Loss as Loss
+from flagbench.models.prompts import Window as Window
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -75,8 +78,8 @@ class Loading:
 
 
 class Adapter(Protocol):
-    """A model that is loaded and ready; what it can do is in ``Encoder``, ``Scorer``, ``Searcher``, ``Generator`` and
-    ``Replayer``.
+    """A model that is loaded and ready; what it can do is in ``Encoder``, ``Scorer``, ``Searcher``, ``Generator``
+    (``TextGenerator``) and ``Replayer``.
 
     The instruction is an argument of each call, never state of the adapter. The order of the output is the
     order of the input, and a text's vector does not depend on its neighbours beyond padding noise (1e-5 in fp32).
@@ -238,13 +241,17 @@ class Generator(Adapter, Protocol):
         """Batches that are answered at the same time."""
         ...
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+    def answers(
+        self, prompts: Iterable[Prompt], *, max_new_tokens: int, ends: Sequence[str] = (), min_new_tokens: int = 0
+    ) -> Iterator[tuple[int, str]]:
         """Answer greedily, and give each answer as it comes, so that the caller can write it down.
 
         Args:
             prompts: Any number, taken one by one in the caller's thread when there is room for them:
                 ``batch_size * lanes`` unanswered ones at most.
             max_new_tokens: Tokens of an answer at most.
+            ends: Texts whose last token ends an answer too, and is its last; a server ends it before such a text.
+            min_new_tokens: Tokens of an answer at least: before them it does not end.
 
         Yields:
             The number of a prompt, counted from 0, and what follows its prefill (which is not repeated); each number
@@ -257,18 +264,71 @@ class Generator(Adapter, Protocol):
         """
         ...
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+    def score_options(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, mean: bool = False
+    ) -> list[NDArray[np.float32]]:
         """Score options as continuations of prompts.
 
         Args:
             prompts: Any number.
             options: For each prompt, the beginnings of an answer that are compared (``A``, ``B``, …).
+            mean: Take the mean over an option's tokens instead of their sum.
 
         Returns:
-            For each prompt the sum of the log-probabilities of each option's tokens, ``float32[o]``.
+            For each prompt the sum, or mean, of the log-probabilities of each option's tokens, ``float32[o]``.
 
         Raises:
             BadInput: The model gives no probabilities (a server).
+        """
+        ...
+
+
+class Tokens(Protocol):
+    """A tokenizer, to count and cut texts by."""
+
+    @property
+    def identity(self) -> str:
+        """Hash of the tokenizer: equal ones split texts alike."""
+        ...
+
+    def encode(self, text: str, *, specials: bool = False) -> list[int]:
+        """Ids of a text, with the tokens that the tokenizer puts around every text where ``specials`` is set."""
+        ...
+
+    def decode(self, ids: Sequence[int], *, skip_specials: bool = True) -> str:
+        """The text of ids, without special tokens unless told otherwise."""
+        ...
+
+
+class TextGenerator(Generator, Protocol):
+    """A generator of texts alone whose tokens can be counted, and that scores texts as well as it writes them."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """The model's tokenizer.
+
+        Raises:
+            BadInput: A server that no tokenizer was named for.
+        """
+        ...
+
+    @property
+    def positions(self) -> int:
+        """Tokens that the model has positions for, those of the answer included; 0 where that is unknown."""
+        ...
+
+    def losses(self, windows: Iterable[Window]) -> Iterator[tuple[int, Loss]]:
+        """Score windows of texts.
+
+        Args:
+            windows: Any number, taken one by one; longer than what a model has positions for is refused.
+
+        Yields:
+            The number of a window, counted from 0, and its loss, in order.
+
+        Raises:
+            BadInput: The model gives no probabilities (a server), or has no tokens or positions for a window.
+            ModelFault: The model gives NaN, or a window does not fit into memory.
         """
         ...
 

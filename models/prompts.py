@@ -1,10 +1,12 @@
-"""Prompts: what a model that generates text is given, whatever a benchmark made it of."""
+"""Prompts: what a model that generates text is given, whatever a benchmark made it of; and windows of a text whose loss
+is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +54,14 @@ class Clip:
 
 PromptPart = Text | Image | Clip
 
+Form = Literal["chat", "plain", "twice"]
+"""How a prompt becomes tokens.
+
+``chat``: by the chat template, where the tokenizer has one. ``plain``: as its text stands, behind the tokens that the
+tokenizer begins every text with. ``twice``: by the chat template, and the text that it gives is split with these tokens
+in front, so that a template which writes the first token itself gives two of them; FlagEmbedding's needle and passkey
+runs ask so (``research/Long_LLM``, eval_needle.py and eval_passkey.py)."""
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -61,11 +71,16 @@ class Prompt:
         system: System text, empty for none.
         parts: The user's message: texts, pictures and clips, in this order.
         prefill: Beginning of the answer that the model continues, empty for none.
+        form: How it becomes tokens; a model that sees takes ``chat`` alone.
+        further: Texts of further messages of the user's, behind the first. Without a chat template all of them follow
+            one another, each in a line of its own.
     """
 
     system: str = ""
     parts: tuple[PromptPart, ...] = ()
     prefill: str = ""
+    form: Form = "chat"
+    further: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -76,6 +91,32 @@ class Prompt:
     def seen(self) -> tuple[Image | Clip, ...]:
         """The pictures and clips, in order."""
         return tuple(part for part in self.parts if not isinstance(part, Text))
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a text, whose last tokens are to be scored.
+
+    Attributes:
+        ids: Tokens as the model reads them, the one that begins a text among them where it is wanted.
+        targets: The number of ids, from the end, whose probability is asked for, each after all before it.
+    """
+
+    ids: tuple[int, ...]
+    targets: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of a window.
+
+    Attributes:
+        nats: Sum of the negative natural logarithms of the targets' probabilities.
+        tokens: Targets that had a prediction: the first id of a window has none.
+    """
+
+    nats: float
+    tokens: int
 
 
 def batches(prompts: Iterable[Prompt], size: Callable[[], int]) -> Iterator[list[tuple[int, Prompt]]]:

@@ -33,13 +33,17 @@ class _Letters:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
-        """See the contract."""
+    def answers(
+        self, prompts: Iterable[Prompt], *, max_new_tokens: int, ends: Sequence[str] = (), min_new_tokens: int = 0
+    ) -> Iterator[tuple[int, str]]:
+        """See the contract. A letter is an answer of one token, wherever answers end."""
         for index, prompt in enumerate(prompts):
             yield index, self._answer(prompt)
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-        """See the contract: the option that is answered is certain."""
+    def score_options(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, mean: bool = False
+    ) -> list[NDArray[np.float32]]:
+        """See the contract: the option that is answered is certain, by its sum as by its mean."""
         return [_only(self._place(*pair), len(pair[1])) for pair in zip(prompts, options, strict=True)]
 
     def _answer(self, prompt: Prompt) -> str:

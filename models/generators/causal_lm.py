@@ -53,13 +53,14 @@ class TextInputs:
         """
         if prompt.seen:
             raise BadInput(f"{self._name} reads texts alone, and a question has pictures: take a model that sees")
+        by_template = self.chat and prompt.form != "plain"
         user = prompt.text
-        if prompt.system and not self.system:
+        if prompt.system and not (by_template and self.system):
             user = f"{prompt.system}\n{user}"
-        if not self.chat:
-            return user + prompt.prefill
+        if not by_template:
+            return "\n".join((user, *prompt.further)) + prompt.prefill
         messages = [{"role": "system", "content": prompt.system}] if prompt.system and self.system else []
-        messages.append({"role": "user", "content": user})
+        messages += [{"role": "user", "content": text} for text in (user, *prompt.further)]
         if prompt.prefill:
             text = self._continued([*messages, {"role": "assistant", "content": prompt.prefill}])
             if text.endswith(prompt.prefill):
@@ -87,9 +88,10 @@ class TextInputs:
             BadInput: A text without a token.
         """
         rows = []
-        for text in texts:
+        for prompt, text in zip(prompts, texts, strict=True):
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            rows.append(ids if begins_itself(self.tokenizer, text) else [*self._begin, *ids])
+            begun = prompt.form == "chat" and begins_itself(self.tokenizer, text)
+            rows.append(ids if begun else [*self._begin, *ids])
         if not all(rows):
             raise BadInput(f"{self._name} has nothing to read: a question is an empty text")
         made = self.tokenizer.pad({"input_ids": rows}, padding=True, return_tensors="pt")

@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -58,6 +59,21 @@ class Inputs(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Stopping:
+    """Where answers end.
+
+    Attributes:
+        most: Tokens of an answer at most.
+        least: Tokens before which it does not end.
+        ends: Ids that end it, beside those that end every answer of the model.
+    """
+
+    most: int
+    least: int = 0
+    ends: frozenset[int] = frozenset()
+
+
 class LanguageModel:
     """A model that goes on from what its inputs make of a prompt."""
 
@@ -92,15 +108,20 @@ class LanguageModel:
             bos_token_id=own.bos_token_id, eos_token_id=end, pad_token_id=inputs.tokenizer.pad_token_id, do_sample=False
         )
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+    def answers(
+        self, prompts: Iterable[Prompt], *, max_new_tokens: int, ends: Sequence[str] = (), min_new_tokens: int = 0
+    ) -> Iterator[tuple[int, str]]:
         """See the contract. In a batch, prompts that see the same shapes go together, the largest first."""
+        stopping = Stopping(max_new_tokens, min_new_tokens, frozenset(map(self._last_token, ends)))
         for batch in batches(prompts, lambda: self.batch_size):
             taken = [prompt for _, prompt in batch]
-            for rows, found in self._run(taken, functools.partial(self._generate, taken, max_new_tokens)):
+            for rows, found in self._run(taken, functools.partial(self._generate, taken, stopping)):
                 for row, answer in zip(rows, found, strict=True):
                     yield batch[row][0], answer
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+    def score_options(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, mean: bool = False
+    ) -> list[NDArray[np.float32]]:
         """See the contract. One prompt at a time; options of one token each share one pass.
 
         Prompt and option are split into tokens together. Where that changes tokens of the prompt, those are part of
@@ -112,7 +133,7 @@ class LanguageModel:
         """
         scores = [np.zeros(len(each), dtype=np.float32) for each in options]
         for (row,), (found,) in self._run(
-            prompts, lambda rows: [self._score(prompts[rows[0]], options[rows[0]])], most=1
+            prompts, lambda rows: [self._score(prompts[rows[0]], options[rows[0]], mean=mean)], most=1
         ):
             if not np.isfinite(found).all():
                 raise ModelFault(
@@ -180,22 +201,45 @@ class LanguageModel:
         moved = {key: value.to(self.device) for key, value in made.items()}
         return {key: value.to(dtype) if value.is_floating_point() else value for key, value in moved.items()}, texts
 
+    def _last_token(self, text: str) -> int:
+        """The last token of a text that ends answers."""
+        ids: list[int] = self.inputs.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise BadInput(f"{self.spec.name}: the text {text!r} cannot end an answer, as it is not a single token")
+        return ids[-1]
+
     @torch.inference_mode()
-    def _generate(self, prompts: Sequence[Prompt], max_new_tokens: int, rows: Sequence[int]) -> list[str]:
-        batch, _ = self._prepared([prompts[row] for row in rows], max_new_tokens)
+    def _generate(self, prompts: Sequence[Prompt], stopping: Stopping, rows: Sequence[int]) -> list[str]:
+        batch, _ = self._prepared([prompts[row] for row in rows], stopping.most)
         if self._unplaced and len(rows) > 1 and not batch["attention_mask"].all():
-            return [answer for row in rows for answer in self._generate(prompts, max_new_tokens, [row])]
+            return [answer for row in rows for answer in self._generate(prompts, stopping, [row])]
+        found = self._continued(batch, stopping)
+        length = batch["input_ids"].shape[1]
+        ends = self._ends | stopping.ends
+        return [self._answer(row[:length].tolist(), _ended(row[length:].tolist(), ends)) for row in found]
+
+    def _continued(self, batch: Batch, stopping: Stopping, **more: Any) -> torch.Tensor:
+        """``int64[b, t]``: the tokens of a batch, and what the model writes behind them.
+
+        Args:
+            batch: On the device.
+            stopping: Where answers end.
+            more: Further arguments of transformers' ``generate``.
+
+        Raises:
+            ModelFault: The model gives NaN.
+        """
         watch = _Watch()
-        found = self._model.generate(**batch, max_new_tokens=max_new_tokens, logits_processor=[watch])
+        if stopping.ends:
+            more["eos_token_id"] = sorted(self._ends | stopping.ends)
+        if stopping.least:
+            more["min_new_tokens"] = stopping.least
+        found: torch.Tensor = self._model.generate(
+            **batch, max_new_tokens=stopping.most, logits_processor=[watch], **more
+        )
         if watch.found is not None and watch.found.item():
             raise ModelFault(f"{self.spec.name} gave NaN while it answered a question; use another dtype")
-        length = batch["input_ids"].shape[1]
-        return [self._answer(row[:length].tolist(), self._ended(row[length:].tolist())) for row in found]
-
-    def _ended(self, tokens: list[int]) -> list[int]:
-        """New tokens without the padding that a batch puts behind the end of an answer."""
-        at = next((at for at, token in enumerate(tokens) if token in self._ends), len(tokens))
-        return tokens[: at + 1]
+        return found
 
     def _answer(self, before: list[int], tokens: list[int]) -> str:
         """The text of new tokens without special ones; tokenizers drop a blank at the beginning of what they decode."""
@@ -208,7 +252,7 @@ class LanguageModel:
         return both.removeprefix(head) if both.startswith(head) else alone
 
     @torch.inference_mode()
-    def _score(self, prompt: Prompt, options: Sequence[str]) -> NDArray[np.float32]:
+    def _score(self, prompt: Prompt, options: Sequence[str], *, mean: bool) -> NDArray[np.float32]:
         batch, (text,) = self._prepared([prompt], 0)
         tails = [_tail(self.inputs.tokenizer, text, option) for option in options]
         dropped = max((back for back, _ in tails), default=0)
@@ -225,7 +269,8 @@ class LanguageModel:
             if given not in passes:
                 passes[given] = self._log_probabilities(batch, dropped, given)
             after = torch.tensor(sequence, device=passes[given].device)
-            scores[row] = float(passes[given].gather(1, after.unsqueeze(1)).sum())
+            chosen = passes[given].gather(1, after.unsqueeze(1))
+            scores[row] = float(chosen.mean() if mean else chosen.sum())
         return scores
 
     def _log_probabilities(self, batch: Batch, dropped: int, given: tuple[int, ...]) -> torch.Tensor:
@@ -254,6 +299,12 @@ class _Watch(transformers.LogitsProcessor):
         odd = torch.isnan(scores).any()
         self.found = odd if self.found is None else self.found | odd
         return scores
+
+
+def _ended(tokens: list[int], ends: frozenset[int]) -> list[int]:
+    """New tokens without the padding that a batch puts behind the end of an answer."""
+    at = next((at for at, token in enumerate(tokens) if token in ends), len(tokens))
+    return tokens[: at + 1]
 
 
 def _alike(prompts: Sequence[Prompt]) -> list[list[int]]:

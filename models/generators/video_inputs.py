@@ -56,11 +56,17 @@ class VideoInputs:
 
         The beginning of the answer is an unfinished message of the assistant; where the template does not let one be
         continued (it raises, or something follows), it is put behind the place where an answer begins.
+
+        Raises:
+            BadInput: It is to be asked without the chat template.
         """
+        if prompt.form != "chat":
+            raise BadInput(f"{self._name} is asked by its chat template alone: take a language model that sees nothing")
         messages: list[dict[str, Any]] = []
         if prompt.system and self.system:
             messages = [{"role": "system", "content": [{"type": "text", "text": prompt.system}]}]
         messages.append({"role": "user", "content": self._content(prompt)})
+        messages += [{"role": "user", "content": _entries(Text(text), self.sees)} for text in prompt.further]
         if prompt.prefill:
             begun = {"role": "assistant", "content": [{"type": "text", "text": prompt.prefill}]}
             text = self._unwrapped(self._continued([*messages, begun]))

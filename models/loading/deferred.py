@@ -90,13 +90,19 @@ class Deferred:
         found: Mapping[str, int] = self.adapter.lacking(part, queries)
         return found
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+    def answers(
+        self, prompts: Iterable[Prompt], *, max_new_tokens: int, ends: Sequence[str] = (), min_new_tokens: int = 0
+    ) -> Iterator[tuple[int, str]]:
         """See the contract of generators; loads the model."""
-        yield from self.adapter.answers(prompts, max_new_tokens=max_new_tokens)
+        yield from self.adapter.answers(
+            prompts, max_new_tokens=max_new_tokens, ends=ends, min_new_tokens=min_new_tokens
+        )
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+    def score_options(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, mean: bool = False
+    ) -> list[NDArray[np.float32]]:
         """See the contract of generators; loads the model."""
-        scores: list[NDArray[np.float32]] = self.adapter.score_options(prompts, options)
+        scores: list[NDArray[np.float32]] = self.adapter.score_options(prompts, options, mean=mean)
         return scores
 
     def close(self) -> None:

@@ -32,6 +32,18 @@ def jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
 
 
+def messages(prompt: Prompt, form: str) -> list[dict[str, Any]]:
+    """All messages of a prompt: the system's where it has a text, then the user's.
+
+    Args:
+        prompt: Without the beginning of an answer.
+        form: How frames of a clip are sent, as ``user_content`` takes it.
+    """
+    system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+    further = [{"role": "user", "content": text} for text in prompt.further]
+    return [*system, {"role": "user", "content": user_content(prompt, form)}, *further]
+
+
 def user_content(prompt: Prompt, form: str) -> str | list[dict[str, Any]]:
     """The user's message: its text alone, or its parts in order where there is something to see.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from flagbench import BadInput
 from flagbench.models.contract import Capability, Loading
 from flagbench.models.prompts import Prompt
-from flagbench.models.servers.chat import JPEG, Images, read_completion, user_content
+from flagbench.models.servers.chat import JPEG, Images, messages, read_completion
 from flagbench.models.servers.concurrent import Stop, as_they_come
 from flagbench.models.servers.exchange import Reply, one_line
 from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, environment_key, plain_url
@@ -81,34 +81,31 @@ class ApiModel:
             return ""
         return f"{self._client.url} does not list {self._wire['model']}; it has {one_line(', '.join(served))}"
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+    def answers(
+        self, prompts: Iterable[Prompt], *, max_new_tokens: int, ends: Sequence[str] = (), min_new_tokens: int = 0
+    ) -> Iterator[tuple[int, str]]:
         """See the contract. Prompts with a prefill are refused."""
-        return as_they_come(prompts, lambda prompt, stop: self._ask(prompt, max_new_tokens, stop), self.lanes)
+        length = request_length(max_new_tokens, ends, min_new_tokens)
+        return as_they_come(prompts, lambda prompt, stop: self._ask(prompt, length, stop), self.lanes)
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+    def score_options(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, mean: bool = False
+    ) -> list[NDArray[np.float32]]:
         """See the contract: never."""
         raise BadInput(f"{self.spec.name}: a server gives no probabilities of options; let it generate the answer")
 
-    def _ask(self, prompt: Prompt, max_new_tokens: int, stop: Stop) -> str | None:
+    def _ask(self, prompt: Prompt, length: Mapping[str, Any], stop: Stop) -> str | None:
         """One answer; None when all stopped before it came."""
-        return self._client.post("chat/completions", self._body(prompt, max_new_tokens), self._read, stop)
+        return self._client.post("chat/completions", self._body(prompt, length), self._read, stop)
 
-    def _body(self, prompt: Prompt, max_new_tokens: int) -> bytes:
+    def _body(self, prompt: Prompt, length: Mapping[str, Any]) -> bytes:
         if prompt.prefill:
             raise BadInput(
                 f"{self.spec.name}: a server cannot go on from '{prompt.prefill}'; use the prompt no-prefill"
             )
-        content = user_content(prompt, str(self._wire["images"]))
-        system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        body = {
-            "model": self._wire["model"],
-            "messages": [*system, {"role": "user", "content": content}],
-            "temperature": 0,
-            "max_tokens": max_new_tokens,
-            **({"seed": int(self._wire["seed"])} if "seed" in self._wire else {}),
-            **json.loads(str(self._wire["extra"])),
-        }
-        return json.dumps(body).encode()
+        if prompt.form == "plain":
+            raise BadInput(f"{self.spec.name}: a question without a chat template is no chat completion")
+        return request_body(self._wire, {"messages": messages(prompt, str(self._wire["images"]))}, length)
 
     def _read(self, reply: Reply) -> str:
         text, counts = read_completion(reply)
@@ -122,6 +119,32 @@ class ApiModel:
         if status == 404:
             return f"is '{self._wire['model']}' its name there, and does the url end as it should (/v1)?"
         return "does it take images, and so many frames and tokens?"
+
+
+def request_length(max_new_tokens: int, ends: Sequence[str], min_new_tokens: int) -> dict[str, Any]:
+    """The fields of a request that say how long its answer is."""
+    stop = {"stop": list(ends)} if ends else {}
+    # No field of OpenAI's own, but of the servers that run open models; without a least length it is not sent.
+    return {"max_tokens": max_new_tokens, **stop, **({"min_tokens": min_new_tokens} if min_new_tokens else {})}
+
+
+def request_body(wire: Mapping[str, Any], asked: Mapping[str, Any], length: Mapping[str, Any]) -> bytes:
+    """The JSON of a request, greedy.
+
+    Args:
+        wire: Settings of the model: ``model``, ``extra``, and ``seed`` where one is sent.
+        asked: The prompt, as this kind of request has it.
+        length: As ``request_length`` has it.
+    """
+    body = {
+        "model": wire["model"],
+        **asked,
+        "temperature": 0,
+        **length,
+        **({"seed": int(wire["seed"])} if "seed" in wire else {}),
+        **json.loads(str(wire["extra"])),
+    }
+    return json.dumps(body).encode()
 
 
 def api_model(

@@ -35,7 +35,15 @@ class Answered:
 
 
 def ask(
-    model: Generator, ids: Sequence[str], prompts: Prompts, journal: Journal, *, max_new_tokens: int, progress: Progress
+    model: Generator,
+    ids: Sequence[str],
+    prompts: Prompts,
+    journal: Journal,
+    *,
+    max_new_tokens: int,
+    progress: Progress,
+    ends: Sequence[str] = (),
+    min_new_tokens: int = 0,
 ) -> Answered:
     """Have questions answered that the journal has no answers to.
 
@@ -46,6 +54,8 @@ def ask(
         journal: Open; answers are added as they come.
         max_new_tokens: Tokens of an answer at most.
         progress: Goes on by one for each question; the stage is the caller's.
+        ends: Texts that end an answer as well, as ``Generator.answers`` takes them.
+        min_new_tokens: Tokens of an answer at least.
 
     Raises:
         ModelFault: The model fails, or answers another number of questions than it was asked.
@@ -60,7 +70,8 @@ def ask(
                 taken.append(name)
                 yield prompt
 
-        for index, text in model.answers(noted(), max_new_tokens=max_new_tokens):
+        given = model.answers(noted(), max_new_tokens=max_new_tokens, ends=ends, min_new_tokens=min_new_tokens)
+        for index, text in given:
             if not 0 <= index < len(taken):
                 raise ModelFault(f"{model.spec.name} answered question {index} of {len(taken)}")
             yield taken[index], text
@@ -77,6 +88,7 @@ def choose(
     *,
     as_text: Callable[[str], str],
     progress: Progress,
+    mean: bool = False,
 ) -> Answered:
     """Have the likeliest option taken for an answer, the first of those that are equally likely.
 
@@ -88,6 +100,7 @@ def choose(
         journal: Open; answers are added as they come.
         as_text: What is written down as the answer when an option is the likeliest.
         progress: Goes on by one for each question; the stage is the caller's.
+        mean: An option is as likely as its tokens are on average, and not all together.
 
     Raises:
         ModelFault: The model fails, or scores another number of questions than it was asked.
@@ -99,7 +112,7 @@ def choose(
         # As the answers to the questions before may have made the batches smaller, each is cut by itself.
         while batch := list(itertools.islice(source, model.batch_size)):
             given = [options[name] for name, _ in batch]
-            found = model.score_options([prompt for _, prompt in batch], given)
+            found = model.score_options([prompt for _, prompt in batch], given, mean=mean)
             if len(found) != len(batch):
                 raise ModelFault(f"{model.spec.name} gave {len(found)} answers to {len(batch)} questions")
             for (name, _), choices, scores in zip(batch, given, found, strict=True):

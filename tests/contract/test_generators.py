@@ -60,12 +60,14 @@ class Scripted:
         self.spec: ModelSpec = replace(published()["flagbench/first-letter"], name="tests/scripted")
         self.batch_size = batch_size or 1
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
         for batch in batches(prompts, lambda: self.batch_size):
             for index, prompt in reversed(batch):
                 yield index, " ".join(prompt.text.split()[::-1][:max_new_tokens])
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+    def score_options(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], **_: Any
+    ) -> list[NDArray[np.float32]]:
         return [np.array([-len(option) - ord(option[0]) for option in each], dtype=np.float32) for each in options]
 
 

@@ -60,7 +60,7 @@ class Reader:
         self.asked: list[str] = []
         self._dies_after = dies_after
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
         for index, prompt in enumerate(prompts):
             if len(self.asked) == self._dies_after:
                 raise KeyboardInterrupt
@@ -103,7 +103,7 @@ def test_a_model_that_reads_the_signs_is_always_right(tmp_path: Path, name: str,
 
 def test_answers_that_name_no_option_are_counted(tmp_path: Path) -> None:
     class Mumbler(Reader):
-        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
             for index, text in super().answers(prompts, max_new_tokens=max_new_tokens):
                 yield index, "hm" if index == 0 else text
 

@@ -78,7 +78,7 @@ class Grader:
     def __init__(self, spec: Any, stops_after: int = 99) -> None:
         self.spec, self.left, self.closed = spec, stops_after, 0
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
         for index, prompt in enumerate(prompts):
             if not self.left:
                 raise ModelFault("it has gone")

@@ -43,14 +43,14 @@ class QueryWeights:
         self.tokens: set[int] = set()
         self.prompts: list[Prompt] = []
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
         self.tokens.add(max_new_tokens)
         for batch in batches(prompts, lambda: self.batch_size):
             self.calls.append(len(batch))
             self.prompts += [prompt for _, prompt in batch]
             yield from ((index, "B) it is") for index, _ in batch)
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
+    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], **_: Any) -> list[Any]:
         self.calls.append(len(prompts))
         self.prompts += prompts
         return [np.array([-3.0, -2.0, -0.5, -1.0][: len(letters)]) for letters in options]
@@ -117,7 +117,7 @@ def test_open_questions_have_no_options(tmp_path: Path) -> None:
 
 def test_a_model_that_gives_fewer_answers_than_questions_is_at_fault(tmp_path: Path) -> None:
     class Short(QueryWeights):
-        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
             found = super().answers(prompts, max_new_tokens=max_new_tokens)
             next(found)
             yield from found

@@ -28,7 +28,7 @@ SEEING = VideoSettings(2, sampler="mlvu")
 class Muttering(QueryWeights):
     """Answers one question with a letter that the official rule does not read, another with none, and B to the rest."""
 
-    def answers(self, prompts: Any, *, max_new_tokens: int) -> Any:
+    def answers(self, prompts: Any, *, max_new_tokens: int, **_: Any) -> Any:
         for index, text in super().answers(prompts, max_new_tokens=max_new_tokens):
             yield index, {0: "B.", 1: "hm"}.get(index, text)
 

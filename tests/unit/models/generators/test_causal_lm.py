@@ -145,7 +145,124 @@ def test_an_answer_ends_with_any_token_that_the_checkpoint_ends_answers_with(tmp
     ]
 
 
+def answers_ended(model, prompts, most, **length):
+    found = dict(model.answers(prompts, max_new_tokens=most, **length))
+    return [found[row] for row in range(len(prompts))]
+
+
+def greedy(naive, before, most, ends=(), least=0):
+    """The ids of an answer, one full pass a token; the one that ends it is its last."""
+    written = []
+    while len(written) < most:
+        scores = naive.log_probabilities(before + written)[-1].clone()
+        if len(written) < least:
+            scores[list(ends)] = -torch.inf
+        written.append(int(scores.argmax()))
+        if written[-1] in ends:
+            break
+    return written
+
+
+def test_an_answer_ends_with_the_last_token_of_a_text_that_ends_answers(folder, naive, kind):
+    """It is the answer's last, as what is skipped are special tokens alone."""
+    before = [naive.ids(by_hand(kind, prompt)) for prompt in PROMPTS]
+    whole = [greedy(naive, ids, 12, {naive.words.eos_token_id}) for ids in before]
+    ends = [(token, f"x{naive.words.decode([token])}") for token in whole[0][1:]]
+    end, text = next((token, text) for token, text in ends if naive.ids(text)[-1] == token)
+    assert len(naive.ids(text)) > 1
+    cut = [greedy(naive, ids, 12, {naive.words.eos_token_id, end}) for ids in before]
+    assert cut != whole
+
+    for size in (1, 3):
+        found = answers_ended(loaded(folder, size), PROMPTS, 12, ends=[text])
+        assert found == [naive.words.decode(row, skip_special_tokens=True) for row in cut]
+
+
+def test_ends_of_one_call_are_not_those_of_the_next(folder, naive):
+    """FlagEmbedding adds them to the checkpoint's own list, where they stay."""
+    model = loaded(folder)
+    plain = answers_of(model, PROMPTS, 12)
+    answers_ended(model, PROMPTS, 12, ends=[plain[0][:1]])
+
+    assert answers_of(model, PROMPTS, 12) == plain
+
+
+def test_an_answer_does_not_end_before_its_least_length(folder, naive, kind):
+    before = naive.ids(by_hand(kind, PROMPTS[1]))
+    first = naive.words.decode(greedy(naive, before, 1))
+    ends = {naive.ids(first)[-1], naive.words.eos_token_id}
+    found = [
+        answers_ended(loaded(folder), PROMPTS[1:2], 6, ends=[first], min_new_tokens=least)[0] for least in (0, 1, 3)
+    ]
+
+    wanted = [greedy(naive, before, 6, ends, least) for least in (0, 1, 3)]
+    assert len(wanted[0]) == 1 < 3 < len(wanted[2])
+    assert found == [naive.words.decode(row, skip_special_tokens=True) for row in wanted]
+
+
+def test_a_text_without_a_token_ends_nothing(folder):
+    with pytest.raises(BadInput, match="the text '' cannot end an answer"):
+        answers_ended(loaded(folder), PROMPTS[:1], 3, ends=[""])
+
+
+def test_the_mean_over_tokens_is_the_sum_by_their_number(folder, naive, kind):
+    options = ["A", "Option", "Best A) x"]
+    model = loaded(folder)
+    (total,), (mean,) = (model.score_options(PROMPTS[:1], [options], mean=mean) for mean in (False, True))
+
+    lengths = [len(naive.ids(option)) for option in options]
+    assert len(set(lengths)) > 1
+    assert np.abs(mean - naive.scores(by_hand(kind, PROMPTS[0]), options) / lengths).max() < 1e-3
+    assert np.abs(mean * lengths - total).max() < 1e-4
+
+
 # Prompts
+
+
+def test_a_plain_prompt_is_its_text_alone(folder, naive, kind):
+    prompt = Prompt("Be brief.", (Text("Why?"),), "It is", form="plain", further=("Why not?",))
+    batch, (text,) = loaded(folder)._prepared([prompt], 0)
+    begin = [naive.words.convert_tokens_to_ids("<s>")] if KINDS[kind][2] else []
+
+    assert text == "Be brief.\nWhy?\nWhy not?It is"
+    assert batch["input_ids"][0].tolist() == begin + naive.ids(text)
+
+
+def test_a_prompt_that_is_split_twice_begins_twice(tmp_path):
+    """Once by its template, and once by its tokenizer."""
+    template = "<s>" + CHAT
+    model = loaded(write_causal(tmp_path / "m", "llama", template, begin=True))
+    words = model.inputs.tokenizer
+    found = {}
+    for form in ("chat", "twice", "plain"):
+        prompt = Prompt("", (Text("Why?"),), form=form)
+        batch, _ = model._prepared([prompt], 0)
+        found[form] = words.decode(batch["input_ids"][0].tolist())
+    turn = "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+
+    assert found == {"chat": f"<s>{turn}", "twice": f"<s><s>{turn}", "plain": "<s>Why?"}
+
+
+def test_a_prompt_that_is_split_twice_is_as_the_tokenizer_has_it(folder):
+    model = loaded(folder)
+    words = model.inputs.tokenizer
+    prompt = Prompt("Be brief.", (Text("Why?"),), form="twice", further=("Why not?",))
+    batch, (text,) = model._prepared([prompt], 0)
+    whole = words(text)["input_ids"]
+
+    ended = whole[-1] == words.convert_tokens_to_ids("</s>")
+    assert batch["input_ids"][0].tolist() == whole[: len(whole) - ended]
+
+
+def test_further_texts_are_messages_of_their_own(tmp_path):
+    prompt = Prompt("Be brief.", (Text("One"),), "It", further=("Two", "Three"))
+    text = loaded(write_causal(tmp_path / "m", "qwen2")).inputs.render(prompt)
+    turns = [("system", "Be brief."), ("user", "One"), ("user", "Two"), ("user", "Three")]
+    before = "".join(f"<|im_start|>{role}\n{content}<|im_end|>\n" for role, content in turns)
+
+    assert text == f"{before}<|im_start|>assistant\nIt"
+    plain = loaded(write_causal(tmp_path / "plain", "qwen2", None))
+    assert plain.inputs.render(prompt) == "Be brief.\nOne\nTwo\nThreeIt"
 
 
 def test_a_template_without_a_system_message_has_it_before_the_question(tmp_path):

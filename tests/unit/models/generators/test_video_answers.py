@@ -135,6 +135,18 @@ def test_an_answer_ends_at_each_token_that_the_checkpoint_names(tmp_path, folder
     assert found.shape[1] == batch["input_ids"].shape[1] + 1
 
 
+def test_further_texts_are_messages_of_their_own(lm):
+    before, after = lm.inputs.render(replace(ask(1), prefill="")).rsplit("ASSISTANT:", 1)
+    found = lm.inputs.render(replace(ask(1), prefill="", further=("And then?",)))
+
+    assert found == f"{before}USER: And then? ASSISTANT:{after}"
+
+
+def test_a_prompt_without_the_chat_template_is_refused(lm):
+    for form in ("plain", "twice"):
+        assert "by its chat template alone" in refused(lambda: answers_of(lm, [replace(ask(1), form=form)]))  # noqa: B023
+
+
 # Options
 
 

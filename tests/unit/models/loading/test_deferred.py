@@ -39,10 +39,17 @@ class Whole:
         self.asked.append((list(passages), language))
         return "index"
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
-        yield from ((number, f"{prompt.text} {max_new_tokens}") for number, prompt in enumerate(prompts))
+    def answers(
+        self, prompts: Iterable[Prompt], *, max_new_tokens: int, ends: Sequence[str] = (), min_new_tokens: int = 0
+    ) -> Iterator[tuple[int, str]]:
+        length = f"{max_new_tokens} {list(ends)} {min_new_tokens}"
+        yield from ((number, f"{prompt.text} {length}") for number, prompt in enumerate(prompts))
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
+    def score_options(
+        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], *, mean: bool = False
+    ) -> list[Any]:
+        if mean:
+            return []
         return [np.array([len(prompt.system), len(letters)]) for prompt, letters in zip(prompts, options, strict=True)]
 
     def close(self) -> None:
@@ -63,7 +70,10 @@ def test_it_is_loaded_once_and_asked_as_it_is() -> None:
     assert deferred.lanes == (7 if isinstance(Whole(), Parallel) else 1)
     assert deferred.prepare(["a"], role="query")() == "run"
     assert deferred.index(iter(["p"]), language="zh") == "index"
-    assert list(deferred.answers([Prompt(system="s")], max_new_tokens=4)) == [(0, " 4")]
+    assert list(deferred.answers([Prompt(system="s")], max_new_tokens=4)) == [(0, " 4 [] 0")]
+    ended = deferred.answers([Prompt()], max_new_tokens=4, ends=["e"], min_new_tokens=2)
+    assert list(ended) == [(0, " 4 ['e'] 2")]
+    assert deferred.score_options([Prompt()], ["AB"], mean=True) == []
     (scores,) = deferred.score_options([Prompt(system="abc")], ["AB"])
     assert scores.tolist() == [3, 2]
     deferred.close()

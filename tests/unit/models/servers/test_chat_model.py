@@ -183,6 +183,34 @@ def test_a_question_without_a_clip_is_plain_text_and_a_seed_can_be_left_out(serv
     assert "seed" not in server.questions[0]
 
 
+def test_where_an_answer_ends_is_sent_as_stop_and_how_long_it_is_at_least(serve):
+    server, model = serve()
+
+    list(model.answers(asked("q"), max_new_tokens=9, ends=["\n", "END"], min_new_tokens=2))
+    list(model.answers(asked("q"), max_new_tokens=9))
+    long, plain = server.questions
+    assert (long["stop"], long["min_tokens"], long["max_tokens"]) == (["\n", "END"], 2, 9)
+    assert not {"stop", "min_tokens"} & plain.keys()
+
+
+def test_further_texts_are_messages_of_their_own(serve):
+    server, model = serve()
+
+    answers_of(model, [Prompt("s", (Text("one"),), further=("two", "three"))], 9)
+    assert server.questions[0]["messages"] == [
+        {"role": "system", "content": "s"},
+        *({"role": "user", "content": text} for text in ("one", "two", "three")),
+    ]
+
+
+def test_a_prompt_without_a_chat_is_refused(serve):
+    server, model = serve()
+
+    with pytest.raises(BadInput, match="no chat completion"):
+        answers_of(model, [Prompt("", (Text("q"),), form="plain")], 9)
+    assert not server.questions
+
+
 # What the spec says
 
 

@@ -29,15 +29,17 @@ class Echo:
         self.asked: list[str] = []
         self.batches: list[int] = []
         self.tokens = 0
+        self.told: dict[str, Any] = {}
 
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
-        self.tokens = max_new_tokens
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **told: Any) -> Iterator[tuple[int, str]]:
+        self.tokens, self.told = max_new_tokens, told
         texts = [prompt.text for prompt in prompts]
         self.asked += texts
         for index in self.order or range(len(texts)):
             yield index, texts[index].upper() if index < len(texts) else "?"
 
-    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
+    def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], **told: Any) -> list[Any]:
+        self.told = told
         self.batches.append(len(prompts))
         self.asked += [prompt.text for prompt in prompts]
         pairs = zip(prompts, options, strict=True)
@@ -76,6 +78,23 @@ def test_each_question_gets_its_own_answer_in_whatever_order_they_come(path: Pat
     assert (model.asked, model.tokens, progress.count) == (["c", "b", "a"], 7, 3)
 
 
+def test_where_answers_end_is_the_models_affair(path: Path) -> None:
+    model = Echo()
+    with Journal.open(path, "d") as journal:
+        length: Any = {"max_new_tokens": 7, "ends": ["\n"], "min_new_tokens": 1}
+        ask(model, ["a"], prompts, journal, progress=Silent(), **length)
+    assert model.told == {"ends": ["\n"], "min_new_tokens": 1}
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_options_are_compared_by_their_sum_or_their_mean(path: Path, mean: bool) -> None:
+    model: Any = Echo()
+    with Journal.open(path, "d") as journal:
+        options = {"a": ["b", "a"]}
+        found = choose(model, ["a"], prompts, options, journal, as_text=str, progress=Silent(), mean=mean)
+    assert (found.texts, model.told) == ({"a": "a"}, {"mean": mean})
+
+
 def test_what_the_journal_has_is_not_asked(path: Path) -> None:
     run(Echo(), ["b", "x"], path)
     model, progress = Echo(), Counted()
@@ -94,7 +113,7 @@ def test_a_model_is_not_touched_when_nothing_is_left(path: Path) -> None:
 
 def test_an_answer_is_on_the_disk_before_the_next_is_wanted(path: Path) -> None:
     class Watching(Echo):
-        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
             for done, each in enumerate(super().answers(prompts, max_new_tokens=max_new_tokens)):
                 assert path.read_bytes().count(b"\n") == 1 + done
                 yield each
@@ -104,7 +123,7 @@ def test_an_answer_is_on_the_disk_before_the_next_is_wanted(path: Path) -> None:
 
 def test_what_came_before_a_fault_is_kept(path: Path) -> None:
     class Dying(Echo):
-        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
             yield next(super().answers(prompts, max_new_tokens=max_new_tokens))
             raise ModelFault("gone")
 
@@ -141,7 +160,7 @@ def test_questions_and_answers_are_closed_before_a_fault_is_told(path: Path, ask
     closed: list[str] = []
 
     class Closing(Echo):
-        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
             try:
                 next(iter(prompts))
                 yield 0, "a"
@@ -149,7 +168,7 @@ def test_questions_and_answers_are_closed_before_a_fault_is_told(path: Path, ask
             finally:
                 closed.append("answers")
 
-        def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
+        def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], **_: Any) -> list[Any]:
             return []
 
     def questions(ids: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
@@ -190,7 +209,7 @@ def test_the_likeliest_option_of_each_question_is_its_answer(path: Path) -> None
 
 def test_scores_of_another_number_of_questions_are_a_fault(path: Path) -> None:
     class Short(Echo):
-        def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
+        def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], **_: Any) -> list[Any]:
             return super().score_options(prompts[1:], options[1:])
 
     with pytest.raises(ModelFault, match="gave 1 answers to 2 questions"):
@@ -199,7 +218,7 @@ def test_scores_of_another_number_of_questions_are_a_fault(path: Path) -> None:
 
 def test_a_model_without_probabilities_says_so(path: Path) -> None:
     class Server(Echo):
-        def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
+        def score_options(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]], **_: Any) -> list[Any]:
             raise BadInput("a server gives no probabilities")
 
     with pytest.raises(BadInput, match="no probabilities"):
