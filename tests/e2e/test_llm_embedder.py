@@ -87,6 +87,28 @@ def test_a_reranker_orders_what_was_retrieved(tmp_path: Path) -> None:
     assert score(plain["ToolBench"]) > score(mixed["ToolBench"])
 
 
+def test_queries_are_mixed_with_generations(tmp_path: Path) -> None:
+    queries = collection("ToolBench").queries
+    made = tmp_path / "made.jsonl"
+    rows = [{"query": text, "generation": f"a tool for {text}"} for text in queries.texts]
+    made.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = ("--tasks", "ToolBench", "--query-mix", made)
+    mixed = evaluate(tmp_path / "out", MODEL, *chosen)
+    weighted = evaluate(tmp_path / "other", MODEL, *chosen, "--query-mix-weights", "0,1")
+    plain = evaluate(tmp_path / "plain", MODEL, "--tasks", "ToolBench")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["flagbench__random-query-mix"]
+    assert mixed["ToolBench"]["settings"]["model"]["query_mix"]["weights"] == [0.2, 0.8]
+    assert score(weighted["ToolBench"]) == score(plain["ToolBench"]) != score(mixed["ToolBench"])
+    made.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    failed = here("evaluate", MODEL, "--benchmark", "llm-embedder", "--mini", "--output", tmp_path / "third", *chosen)
+    assert failed.returncode == 2
+    assert f"{made} has no generation for 1 of 20 queries of ToolBench (ids: 0): add a line" in failed.stderr
+    line = one_line(here("evaluate", MODEL, "--benchmark", "cmteb", "--mini", "--tasks", "STSB", "--query-mix", made))
+    assert "--query-mix mixes queries, and STSB has none" in line
+    line = one_line(here("evaluate", MODEL, "--benchmark", "cmteb", "--mini", "--query-mix-weights", "1"))
+    assert "expected two numbers that are not negative, as 0.2,0.8, not '1'" in line
+
+
 def test_what_cannot_run_is_one_line(tmp_path: Path) -> None:
     line = one_line(here("evaluate", MODEL, "--benchmark", "llm-embedder", "--output", tmp_path))
     assert "reads --data DIR: unpack llm-embedder.tar.gz" in line or "3 of 3 tasks have no usable data" in line
