@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flagbench.suites.longctx.registry import Row
 
 Asked = Literal["text", "options", "losses"]
-"""How a sample is answered: by a text, by the log-probability of each of its options, or by the loss over its windows."""
+"""How a sample is answered: by a text, by the log-probability of each of its options, or by the loss over windows."""
 
 
 @dataclass(frozen=True)
