@@ -19,10 +19,9 @@ from flagbench.runners.search.retriever import Retriever
 from flagbench.runners.search.worst import Searched, some_texts, worst_of, worst_queries
 from flagbench.suites.llm_embedder import scoring
 from flagbench.suites.llm_embedder.loading import Collection
-from flagbench.suites.llm_embedder.registry import KIND, SPLIT, Row, row_of
+from flagbench.suites.llm_embedder.registry import KIND, LANGUAGE, SPLIT, Row, row_of
 
 _SUBSET = "default"
-_LANGUAGE = "en"
 
 
 def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> Outcome:
@@ -70,7 +69,7 @@ def ranked(row: Row, collection: Collection, retriever: Retriever) -> tuple[Run,
         BadData: Nothing is found of any query.
     """
     task, queries, passages = (row.name, KIND), collection.queries, collection.passages
-    run = retriever.retrieve(task, queries, passages, top_k=row.hits, language=_LANGUAGE)
+    run = retriever.retrieve(task, queries, passages, top_k=row.hits, language=LANGUAGE)
     run = retriever.rerank(task, run, queries, passages, below="kept")
     rankings = {query: in_order(hits) for query, hits in run.items()}
     if not any(rankings.values()):

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from typing_extensions import TypedDict
-
 from flagbench import BadData
-from flagbench.results.shapes import Count, Text, fields_among_others
 from flagbench.runners.benchmark import Loaded
 from flagbench.runners.data.content import of_columns
 from flagbench.runners.data.verdict import Content, judge
@@ -16,19 +13,8 @@ from flagbench.runners.search.ranking import Texts
 from flagbench.runners.task import Task
 from flagbench.suites.llm_embedder.bundle import BundleFiles
 from flagbench.suites.llm_embedder.reading import FIX, Asked, Reading
-from flagbench.suites.llm_embedder.registry import Row, row_of
-
-
-@fields_among_others
-class _Labelled(TypedDict):
-    query: Text
-    pos_index: list[Count]
-
-
-@fields_among_others
-class _Answered(TypedDict):
-    query: Text
-    answers: list[Text]
+from flagbench.suites.llm_embedder.registry import READER, Row, row_of
+from flagbench.suites.llm_embedder.shapes import FAULTS, SHAPES, Fault
 
 
 @dataclass(frozen=True)
@@ -48,6 +34,26 @@ class Collection:
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ReaderData:
+    """The data of a task that a reader answers.
+
+    Attributes:
+        asked: Its rows.
+        passages: The corpus; without any where each row brings what is searched for it.
+        shots: Rows that solved examples are drawn from, where these have a file of their own.
+    """
+
+    asked: Sequence[Asked]
+    passages: Texts
+    shots: Sequence[Asked] = ()
+
+    @property
+    def queries(self) -> Texts:
+        """What the corpus is searched with."""
+        return _queries(self.asked)
+
+
 def load(task: Task, bundle: BundleFiles) -> Loaded:
     """Read a task's data.
 
@@ -58,13 +64,20 @@ def load(task: Task, bundle: BundleFiles) -> Loaded:
     Raises:
         BadData: A file is absent or cannot be read, or a row is faulty: the first fault.
     """
-    found = read(row_of(task.name), bundle, refuse)
+    row = row_of(task.name)
+    if row.group == READER:
+        reading = read_for_reader(row, bundle, refuse)
+        content = {"queries": _of_rows(reading.asked), "corpus": _content(reading.passages)}
+        if row.shots:
+            content["shots"] = _of_rows(reading.shots)
+        return Loaded(task, judge(content, None, [bundle], task.revision, None), reading, notes=_unverified(row))
+    found = read(row, bundle, refuse)
     content = {"queries": _content(found.queries), "corpus": _content(found.passages), "labels": _of_labels(found)}
     return Loaded(task, judge(content, None, [bundle], task.revision, None), found)
 
 
 def read(row: Row, bundle: BundleFiles, report: Callable[[str], None]) -> Collection:
-    """Read a task's data.
+    """Read a task of retrieval.
 
     Args:
         row: Of the task.
@@ -75,14 +88,30 @@ def read(row: Row, bundle: BundleFiles, report: Callable[[str], None]) -> Collec
         BadData: A file is absent or cannot be read.
     """
     reading = Reading(bundle, report)
-    asked = reading.asked(row.queries, _Labelled if row.how == "retrieval" else _Answered)
     passages = reading.corpus(row.corpus, row.columns)
+    asked = _sound(reading.asked(row.queries, SHAPES[row.how]), FAULTS[row.how], len(passages.ids), report)
     if row.how == "retrieval":
-        asked = [each for each in asked if _has_labels(each, len(passages.ids), report)]
-        labels = {each.id: tuple(each.row["pos_index"]) for each in asked}
-        return Collection(_queries(asked), passages, labels=labels)
-    asked = [each for each in asked if _has_answers(each, report)]
+        return Collection(_queries(asked), passages, labels={each.id: tuple(each.row["pos_index"]) for each in asked})
     return Collection(_queries(asked), passages, answers={each.id: tuple(each.row["answers"]) for each in asked})
+
+
+def read_for_reader(row: Row, bundle: BundleFiles, report: Callable[[str], None]) -> ReaderData:
+    """Read a task that a reader answers.
+
+    Args:
+        row: Of the task.
+        bundle: Its files.
+        report: Takes each fault of a row.
+
+    Raises:
+        BadData: A file is absent or cannot be read.
+    """
+    reading = Reading(bundle, report)
+    passages = reading.corpus(row.corpus, row.columns) if row.corpus else Texts([], [])
+    texts = ("text",) if row.how == "lrlm" else ("query",)
+    asked = _sound(reading.asked(row.queries, SHAPES[row.how], texts), FAULTS[row.how], len(passages.ids), report)
+    shots = reading.asked(row.shots, SHAPES[row.how]) if row.shots else []
+    return ReaderData(asked, passages, _sound(shots, FAULTS[row.how], 0, report))
 
 
 def refuse(fault: str) -> None:
@@ -94,25 +123,28 @@ def refuse(fault: str) -> None:
     raise BadData(fault)
 
 
+def _sound(asked: Sequence[Asked], fault: Fault, passages: int, report: Callable[[str], None]) -> list[Asked]:
+    """Rows without a fault that their shape does not show; the others are reported."""
+    found = []
+    for each in asked:
+        if line := fault(each.row, passages):
+            report(f"{each.where} {line}: {FIX}")
+        else:
+            found.append(each)
+    return found
+
+
 def _queries(asked: Sequence[Asked]) -> Texts:
     return Texts([each.id for each in asked], [each.row["query"] for each in asked])
 
 
-def _has_labels(each: Asked, passages: int, report: Callable[[str], None]) -> bool:
-    labels = each.row["pos_index"]
-    beyond = [label for label in labels if label >= passages]
-    if not labels:
-        report(f"{each.where} has no row number in pos_index: {FIX}")
-    for label in beyond[:1]:
-        report(f"{each.where} names row {label} in pos_index, and the corpus has {passages:,} rows from 0: {FIX}")
-    return bool(labels) and not beyond
+def _unverified(row: Row) -> tuple[str, ...]:
+    return (f"unverified: {row.unverified}",) if row.unverified else ()
 
 
-def _has_answers(each: Asked, report: Callable[[str], None]) -> bool:
-    if each.row["answers"]:
-        return True
-    report(f"{each.where} has no text in answers: {FIX}")
-    return False
+def _of_rows(asked: Sequence[Asked]) -> Content:
+    """All that a reader may be told of rows."""
+    return of_columns({"id": [each.id for each in asked], "row": [dict(each.row) for each in asked]}, ordered=True)
 
 
 def _content(texts: Texts) -> Content:

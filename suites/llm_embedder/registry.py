@@ -14,6 +14,8 @@ KIND = "Retrieval"
 """Type of all tasks: each searches, and the type chooses the instructions of models that have some for retrieval."""
 
 SPLIT = "test"
+READER = "reader"
+LANGUAGE = "en"
 BUNDLE = "namespace-Pt/projects"
 """The dataset with the bundle of all files but the largest."""
 
@@ -30,10 +32,13 @@ class Row:
         columns: Of the corpus, which make a passage with a blank between them.
         instruction: Family of models.toml with LLM-Embedder's instructions for this task.
         hits: Passages that are retrieved per query.
+        main_score: Metric that stands for the task.
+        group: Tasks that are read together: of ``READER`` a language model answers.
+        shots: File of the bundle that solved examples are drawn from, where it is another one; empty for none.
+        unverified: Why published values cannot be reached; empty where they can.
+        passage_length: Tokens of a passage in the published runs, where they are not 256; 0 where they are.
         families: Metrics at cutoffs.
         cutoffs: Of these.
-        main_score: Metric that stands for the task.
-        group: Tasks that are read together.
     """
 
     name: str
@@ -45,13 +50,16 @@ class Row:
     hits: int
     main_score: str
     group: str
+    shots: str = ""
+    unverified: str = ""
+    passage_length: int = 0
     families: tuple[str, ...] = ()
     cutoffs: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
         """Files of the bundle that it is read from."""
-        return tuple(filter(None, (self.queries, self.corpus)))
+        return tuple(dict.fromkeys(filter(None, (self.queries, self.corpus, self.shots))))
 
     @property
     def task(self) -> Task:
