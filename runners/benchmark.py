@@ -211,6 +211,10 @@ class Benchmark(ABC):
         options = options_of(request, self.options)
         return {each.field: getattr(options, each.field) for each in flags_of(self.options) if not each.selects}
 
+    def task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of ``option_settings`` that move the score of a task; by default all of them."""
+        return options
+
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """Names of the files that the task leaves in the folder of the run; by default ``<Task>.json``."""
         return (f"{task.name}.json",)

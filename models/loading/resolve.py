@@ -132,7 +132,7 @@ class LoadedModels:
 
 def _same_weights(spec: ModelSpec) -> ModelSpec:
     """The spec without what distinguishes the cutoff layers of one pass."""
-    return replace(spec, name="", own=spec.own.of_weights() if spec.own else None)
+    return replace(spec, name="", query_mix=None, own=spec.own.of_weights() if spec.own else None)
 
 
 def resolve_model(
