@@ -10,13 +10,9 @@ from flagbench.flags import flag, positive
 from flagbench.runners.arguments import any_path, names
 
 GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
-<<<<<<< HEAD
 PROTOCOLS = ("flagembedding", "qlora", "official", "flagbench")
-=======
-PROTOCOLS = ("flagembedding", "qlora", "official")
 TEMPLATES = ("mistral", "gpt4")
 NEWLINE_ENDS = ("as-published", "every-task")
->>>>>>> metrics
 
 
 def whole(text: str) -> int:
