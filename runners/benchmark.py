@@ -340,16 +340,13 @@ class Benchmark(ABC):
         """
 
     def demand(self, loaded: Loaded, adapter: Adapter, answered: Collection[str], progress: Progress) -> Demand:
-        """Count what evaluating a task would ask of a model, for ``--dry-run``; one without this cannot be counted.
+        """Count what evaluating a task would ask of a model, for ``--dry-run``, which others than these refuse.
 
         Args:
             loaded: The task.
-            adapter: The model, of which nothing is asked; its tokenizer may be read.
+            adapter: The model, of which the tokenizer alone is read.
             answered: Ids of samples that a run before this one has answers to.
             progress: The progress to report to.
-
-        Raises:
-            BadInput: The model has no tokenizer to count with.
         """
         raise NotImplementedError
 
@@ -360,6 +357,10 @@ class Benchmark(ABC):
     def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
         """The published scores for a run of these tasks, where a benchmark has several tables; by default the one."""
         return self.published()
+
+    def published_for(self, record: RunRecord) -> PublishedTable | None:
+        """The published scores for a run, where its rules decide as well; by default by its tasks alone."""
+        return self.published_with(record.tasks)
 
     def update_published(self, checkout: Path) -> Updated | None:
         """Make the table of published scores anew; None, the default, where it comes with the benchmark.

@@ -1,1 +1,1 @@
-"""Published scores of LongBench and InfiniteBench."""
+"""Published scores of LongBench, InfiniteBench and RULER."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from flagbench.results.averages import average, weights
+from flagbench.results.published.means import KIND, with_means
+from flagbench.results.published.standing import rank
+from flagbench.results.published.verify import verify
+from flagbench.results.record import RunRecord
 from flagbench.suites.longctx.averages import averages
 from flagbench.suites.longctx.published.make_tables import infinitebench, longbench, text
-from flagbench.suites.longctx.published.table import table_of
-from flagbench.suites.longctx.registry import rows
+from flagbench.suites.longctx.published.table import table_for, table_of
+from flagbench.suites.longctx.registry import row_of, rows
+from tests.unit.results.test_runs import made_task
 
 LONGBENCH = [row.name for row in rows() if row.group == "longbench"]
 
@@ -82,3 +88,87 @@ def test_pages_are_read_as_they_are_written() -> None:
     }
     lines = text("InfiniteBench", "README", "infinitebench", whole).split("\n")
     assert lines[6].startswith("openai/gpt-4-1106-preview,,,1,1,1,1,1,0.2244,1")
+
+
+def _run(names: list[str], protocol: str, scores: Mapping[str, float], subsets: tuple[str, ...] = ()) -> RunRecord:
+    """A run of tasks by the rules of a protocol, over official data."""
+    tasks = {}
+    for name in names:
+        by_subset = dict.fromkeys(subsets or ("default",), scores[name])
+        of = {"main_score": row_of(name).main_score}
+        tasks[name], _ = made_task(name, {protocol: by_subset}, kind=row_of(name).kind, of=of)
+    return RunRecord("longctx", "o/mine", "r", {}, (), {}, tasks)
+
+
+SIXTEEN = list(averages(LONGBENCH)["LongBench 16 tasks"])
+
+
+def test_the_table_is_by_the_rules_of_the_run() -> None:
+    for protocol, title, models in (
+        ("official", "LongBench", 8),
+        ("qlora", "LongBench (80K-QLoRA)", 3),
+        ("flagembedding", "LongBench (Activation Beacon)", 3),
+    ):
+        table = table_for(_run(SIXTEEN, protocol, dict.fromkeys(SIXTEEN, 0.5)))
+        assert table is not None
+        assert (table.title, len(table.models)) == (title, models)
+    qa = ["InfiniteBench-longbook_qa_eng"]
+    table = table_for(_run(qa, "qlora", {qa[0]: 0.07}))
+    assert table is not None
+    assert table.models["meta-llama/Meta-Llama-3-8B-Instruct"].scores[qa[0]] == {"qlora": 0.07}
+    assert table_for(RunRecord("longctx", "o/m", "r", {}, (), {}, {})) is None
+
+
+# Of each category so many tasks are among the 16, by which the card's average follows from its categories.
+@pytest.mark.parametrize("model", ["meta-llama/Meta-Llama-3-8B-Instruct", "gradientai/Llama-3-8B-Instruct-262k"])
+def test_average_of_the_card_follows_from_its_categories(model: str) -> None:
+    table = table_for(_run(SIXTEEN, "qlora", dict.fromkeys(SIXTEEN, 0.5)))
+    assert table is not None
+    scores = {label: its["qlora"] for label, its in table.models[model].scores.items()}
+    whole = scores.pop("LongBench 16 tasks")
+    counts = {label: len(table.means[label].weights) for label in scores}
+    assert sum(counts.values()) == 16
+    found = sum(count * scores[label] for label, count in counts.items()) / 16
+    assert found == pytest.approx(whole, abs=0.00011)
+
+
+def test_a_run_is_verified_against_means_and_ranked_by_them() -> None:
+    table = table_for(_run(SIXTEEN, "qlora", dict.fromkeys(SIXTEEN, 0.5)))
+    assert table is not None
+    card = table.models["namespace-Pt/Llama-3-8B-Instruct-80K-QLoRA"]
+    by_task = {
+        name: card.scores[label]["qlora"]
+        for label, mean in table.means.items()
+        if label != "LongBench 16 tasks"
+        for name in mean.weights
+    }
+    record = with_means(_run(SIXTEEN, "qlora", by_task), table)
+    verification = verify(record, card, table)
+    assert verification.passed
+    assert {each.task: each.verdict for each in verification.tasks if each.kind == KIND} == dict.fromkeys(
+        table.kinds, "OK"
+    )
+    ranking = rank(record, table)
+    assert ranking.ours.mean == pytest.approx(0.4719, abs=0.0001)
+    assert [entry.model for entry in ranking.entries][:2] == ["o/mine", card.model]
+    assert ranking.average == ranking.ours.mean
+
+
+def test_ruler_is_verified_by_length() -> None:
+    names = [row.name for row in rows() if row.group == "ruler"]
+    assert len(names) == 13
+    lengths = ("4096", "8192", "16384", "32768", "65536", "131072")
+    table = table_for(_run(names, "official", dict.fromkeys(names, 0.5), lengths))
+    assert table is not None
+    assert list(table.kinds) == ["RULER 4K", "RULER 8K", "RULER 16K", "RULER 32K", "RULER 64K", "RULER 128K"]
+    model = table.models["meta-llama/Meta-Llama-3.1-8B-Instruct"]
+    # NVIDIA/RULER, README.
+    published = dict(zip(lengths, (95.5, 93.8, 91.6, 87.4, 84.7, 77.0), strict=True))
+    tasks = {}
+    for at, name in enumerate(names):  # spread around the mean
+        scores = {length: value / 100 + (at - 6) / 1000 for length, value in published.items()}
+        tasks[name], _ = made_task(name, {"official": scores}, kind="ruler", of={"main_score": row_of(name).main_score})
+    record = with_means(RunRecord("longctx", "o/m", "r", {}, (), {}, tasks), table)
+    verdicts = {each.task: each.verdict for each in verify(record, model, table).tasks if each.kind == KIND}
+    assert verdicts == dict.fromkeys(table.kinds, "OK")
+    assert rank(record, table).ours.mean == pytest.approx(0.883, abs=0.0005)  # the README's average
