@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import BadInput
+from flagbench.flags import flags_of
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome, Volume
 from flagbench.runners.data.fault_list import first_faults
+from flagbench.runners.generation.server_options import ServerOptions
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick
 from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.registry import GENERATED, kind_of, protocol_of, row_of, rows
 
 if TYPE_CHECKING:
+    from flagbench.models.contract import Adapter, TextGenerator
     from flagbench.models.loading.resolve import Model
     from flagbench.models.spec import ModelSpec
+    from flagbench.results.published.scores import PublishedTable
+    from flagbench.results.record import RunRecord
     from flagbench.runners.data.snapshots import Snapshots
     from flagbench.runners.data.sources import Source
+    from flagbench.runners.generation.demand import Demand
     from flagbench.runners.progress import Progress
     from flagbench.suites.longctx.sample import Content
 
@@ -79,8 +85,18 @@ class _LongContext(Benchmark):
         return Listing(headings, found, "tasks without a dataset are generated")
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
-        """See Benchmark: as they are over the miniature data, where that has some of its own."""
-        return super().option_settings(replace(request, options=_options(request)))
+        """See Benchmark: as they are over the miniature data, where that has some of its own; a server is part of the
+        model's settings.
+        """
+        found = super().option_settings(replace(request, options=_options(request)))
+        of_servers = {each.field for each in flags_of(ServerOptions)}
+        return {name: value for name, value in found.items() if name not in of_servers}
+
+    def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
+        """See Benchmark: those that the sources print, which the tasks of the run make up."""
+        from flagbench.suites.longctx.averages import averages
+
+        return averages([task.name for task in self.select(request)] if request.model else [row.name for row in rows()])
 
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """See Benchmark."""
@@ -93,10 +109,23 @@ class _LongContext(Benchmark):
         return Path(__file__).parent / "mini"
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
-        """See Benchmark."""
-        from flagbench.suites.longctx.find_model import find_model
+        """See Benchmark: a language model that writes texts, here or behind a server."""
+        from flagbench.models.servers.text_model import Server
+        from flagbench.models.text_models import resolve_text_generator
 
-        return find_model(request, on_cpu)
+        options = _options(request)
+        server = Server(options.api_base, options.extra(), options.rate_limit()) if options.api_base else None
+        if server and (request.overrides.dtype or request.overrides.adapters or request.batch_size):
+            raise BadInput("--dtype, --adapter and --batch-size are the server's affair: drop them, or --api-base")
+        return resolve_text_generator(
+            request.model,
+            request.revision,
+            request.overrides,
+            server=server,
+            trust_remote_code=request.trust_remote_code,
+            allow_pickle=request.allow_pickle,
+            on_cpu=on_cpu,
+        )
 
     def source(self, task: Task, snapshots: Snapshots) -> Source:
         """See Benchmark: generated tasks have none, and those that the hub has nothing for do without."""
@@ -141,6 +170,24 @@ class _LongContext(Benchmark):
         from flagbench.suites.longctx.evaluation import evaluate
 
         return evaluate(loaded, evaluated, progress)
+
+    def demand(self, loaded: Loaded, adapter: Adapter, answered: Collection[str], progress: Progress) -> Demand:
+        """See Benchmark."""
+        from flagbench.suites.longctx.demand import demand
+
+        return demand(loaded.content, cast("TextGenerator", adapter).tokens, answered, progress)
+
+    def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
+        """See Benchmark."""
+        from flagbench.suites.longctx.published.table import table_of
+
+        return table_of(tasks)
+
+    def published_for(self, record: RunRecord) -> PublishedTable | None:
+        """See Benchmark: by the rules of one protocol, or a sum of lengths."""
+        from flagbench.suites.longctx.published.table import table_for
+
+        return table_for(record)
 
     def _read(
         self,
