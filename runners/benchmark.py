@@ -211,6 +211,10 @@ class Benchmark(ABC):
         options = options_of(request, self.options)
         return {each.field: getattr(options, each.field) for each in flags_of(self.options) if not each.selects}
 
+    def task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of ``option_settings`` that move the score of a task; by default all of them."""
+        return options
+
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """Names of the files that the task leaves in the folder of the run; by default ``<Task>.json``."""
         return (f"{task.name}.json",)
@@ -248,6 +252,10 @@ class Benchmark(ABC):
     def mini_data(self) -> Path | None:
         """Folder of the miniature data that ships with the package; None, the default, when there is none."""
         return None
+
+    def mini_tasks(self) -> Sequence[Task]:
+        """The tasks of the miniature data, where looking for them takes long; none, the default, to look for them."""
+        return ()
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """The requested model, not loaded; by default one of texts.

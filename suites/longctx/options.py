@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flagbench.flags import flag, positive
 from flagbench.runners.arguments import any_path, names
+from flagbench.runners.generation.server_options import ServerOptions
 
 GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
 PROTOCOLS = ("flagembedding", "qlora", "official", "flagbench")
@@ -36,7 +37,7 @@ def depths(text: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class LongContextOptions:
+class LongContextOptions(ServerOptions):
     """Options of a run over long contexts.
 
     Attributes:

@@ -49,7 +49,11 @@ def squad(articles: int = 12) -> dict[str, Any]:
         return {
             "context": f"Paragraph {number}. " + " ".join(texts),
             "qas": [
-                {"question": f"What is in {number}?", "is_impossible": False, "answers": [{"text": a} for a in answers]},
+                {
+                    "question": f"What is in {number}?",
+                    "is_impossible": False,
+                    "answers": [{"text": a} for a in answers],
+                },
                 {"question": f"What is not in {number}?", "is_impossible": True, "answers": []},
             ],
         }
