@@ -69,8 +69,8 @@ def test_a_sample_and_its_answer_have_room_and_little_is_left(part: str, tokeniz
         tokens = count(_prompt(sample)) + ROWS[part].max_new_tokens
         assert tokens == sample.facts["tokens"]
         length = int(sample.subset)
-        # A step is 500 words of essays, 25 or 10 lines, 10 paragraphs, 10 words; of coded words a 32th.
-        assert 0.5 * length < tokens <= length
+        # A step is 500 words of essays, 25 or 10 lines, 10 paragraphs, 10 words; of coded words a 32nd.
+        assert (0.25 if sample.subset == "2048" else 0.6) * length < tokens <= length
         assert sample.prompt is not None
         assert all(reference in sample.prompt.text for reference in sample.references)
 
@@ -206,11 +206,9 @@ def test_who_reads_a_text_finds_its_needle(source: Source) -> None:
     for part in NEEDLES:
         for sample in _samples(_content(part, source)):
             prompt = _prompt(sample)
-            keys = re.split(r", and |, ", prompt.rpartition(" for ")[2].removesuffix("."))[0:]
             asked = prompt[prompt.rindex("\nWhat") :]
             lines = re.findall(r"One of the special magic \w+ for (.*?) is: (.*?)\.(?=\s)", prompt)
             text = " ".join(value for key, value in lines if key in asked)
-            assert keys
             assert kind.score(ROWS[part], "official", [_answer(sample, text)])["string_match_all"][sample.id] == 1.0
 
 
