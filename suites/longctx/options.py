@@ -8,9 +8,12 @@ from pathlib import Path
 
 from flagbench.flags import flag, positive
 from flagbench.runners.arguments import any_path, names
+from flagbench.runners.generation.server_options import ServerOptions
 
 GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
-PROTOCOLS = ("flagembedding", "qlora", "official")
+PROTOCOLS = ("flagembedding", "qlora", "official", "flagbench")
+TEMPLATES = ("mistral", "gpt4")
+NEWLINE_ENDS = ("as-published", "every-task")
 
 
 def whole(text: str) -> int:
@@ -34,7 +37,7 @@ def depths(text: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class LongContextOptions:
+class LongContextOptions(ServerOptions):
     """Options of a run over long contexts.
 
     Attributes:
@@ -47,6 +50,10 @@ class LongContextOptions:
         shots: Examples before a question of MMLU.
         stride: Tokens between windows of perplexity, 0 for one window; None for the protocol's own.
         seed: Of everything that is drawn; None for the protocol's own.
+        template: Whose prompts InfiniteBench has: YaRN-Mistral's or GPT-4's.
+        newline_ends: Which tasks of LongBench a newline ends the answers of: those of the protocol, or every one, as
+            FlagEmbedding's evaluation has it for a model whose generation config lists several ends (Llama-3's), since
+            it adds the newline to that very list.
         haystack: Text that needles are hidden in; None for that of the data, or the package's own with --mini.
     """
 
@@ -55,8 +62,8 @@ class LongContextOptions:
     )
     protocol: str = flag(
         "",
-        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's) or "
-        "official (the benchmark's authors')",
+        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's), "
+        "official (the benchmark's authors') or flagbench (where none of these is as it should be)",
         shown="the first that a task has",
         choices=PROTOCOLS,
     )
@@ -86,6 +93,13 @@ class LongContextOptions:
     )
     seed: int | None = flag(
         None, "of what is drawn in generated tasks", shown="as the protocol has it", metavar="N", parse=whole
+    )
+    template: str = flag(TEMPLATES[0], "whose prompts InfiniteBench has", choices=TEMPLATES)
+    newline_ends: str = flag(
+        NEWLINE_ENDS[0],
+        "tasks of LongBench whose answers end at a newline: those of the protocol, or every one, as FlagEmbedding runs "
+        "models whose generation config lists several ends (Llama-3)",
+        choices=NEWLINE_ENDS,
     )
     haystack: Path | None = flag(
         None, "text file, or folder of *.txt, that needles are hidden in", shown="that of the data", parse=any_path

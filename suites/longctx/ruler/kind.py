@@ -56,7 +56,9 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     content = {str(length): Rows(samples, _blake(f"{made_of} {length}")) for length in lengths}
     notes = []
     if material.essays is not None:
-        notes.append(f"needles are hidden in {material.essays.name}, between sentences that FlagBench's own rule finds")
+        notes.append(
+            f"needles are hidden in {material.essays.where}, between sentences that FlagBench's own rule finds"
+        )
     if material.library is not None and samples < (options.rows or SAMPLES):
         notes.append(f"there are only {samples:,} questions, so there are no more samples of each length")
     return Content(

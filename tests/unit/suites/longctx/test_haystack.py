@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from flagbench import AbsentData, BadData
-from flagbench.runners.data.sources import HubRepo, Snapshot
+from flagbench.runners.data.sources import Snapshot
 from flagbench.suites.longctx.generated import Generated
-from flagbench.suites.longctx.haystack import read_haystack
+from flagbench.suites.longctx.haystack import MINI, read_haystack
 from flagbench.suites.longctx.options import LongContextOptions
 
 NO_FLAGS = LongContextOptions()
@@ -49,11 +49,21 @@ def test_rulers_file_of_all_essays_is_one_text(tmp_path: Path) -> None:
     assert read_haystack(Snapshot(tmp_path, "org/repo"), NO_FLAGS).texts == ("All of them.",)
 
 
-def test_absent_texts_are_named_with_the_flags_that_give_some(tmp_path: Path) -> None:
+def test_data_without_essays_is_named_with_the_flag_that_gives_some(tmp_path: Path) -> None:
     (tmp_path / "org" / "repo").mkdir(parents=True)
-    for source in (Snapshot(tmp_path, "org/repo"), HubRepo("org/repo", "main"), Generated()):
-        with pytest.raises(AbsentData, match="--haystack"):
-            read_haystack(source, NO_FLAGS)
+    with pytest.raises(AbsentData, match="--haystack"):
+        read_haystack(Snapshot(tmp_path, "org/repo"), NO_FLAGS)
+
+
+def test_without_data_the_texts_are_the_packages_own() -> None:
+    for source, language, options in (
+        (Generated(), "en", NO_FLAGS),
+        (Generated(), "zh", LongContextOptions(haystack=Path("own-zh"))),
+    ):
+        haystack = read_haystack(source, options)
+        assert (haystack.own, haystack.published) == (True, False)
+        folder = LongContextOptions(haystack=MINI / "haystack" / language)
+        assert haystack.texts == read_haystack(Generated(), folder).texts
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -62,7 +72,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
             read_haystack(Generated(), LongContextOptions(haystack=path))
 
     refused(tmp_path / "absent.txt", "cannot be read")
-    refused(tmp_path, "has no text")
+    refused(tmp_path, r"has no \*.txt with a text")
     (tmp_path / "blank.txt").write_text(" ", encoding="utf-8")
     refused(tmp_path / "blank.txt", "has no text")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
