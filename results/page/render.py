@@ -83,7 +83,7 @@ def page(
 
 
 def _placing() -> Callable[[str], tuple[str, bool]]:
-    """Gives each picture of a page its id, and whether it is new: its bytes are there once, page.js copies them."""
+    """Gives each picture of a page its id, and whether it is new: its bytes are there once, and SVG refers to them."""
     places: dict[str, str] = {}
 
     def placed(data: str) -> tuple[str, bool]:
