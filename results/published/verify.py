@@ -13,7 +13,7 @@ from flagbench import BadInput, counted, first_few, known_name
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import ACCEPT_COUNTS, DataState
 from flagbench.results.figures import percent
-from flagbench.results.kinds import RANKED
+from flagbench.results.kinds import FITTED, RANKED
 from flagbench.results.published.scores import Doubt, Published, PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.versions import mteb_of, ties
@@ -34,8 +34,6 @@ _MANY = 0.8  # share of the tasks that is nearly all of them
 _SMALL = 0.02
 _LARGE = 0.05
 _DECIMALS = 9  # beyond the noise of subtracting
-
-_FITTED_KINDS = {"Classification", "Clustering"}
 
 
 @dataclass(frozen=True)
@@ -267,12 +265,12 @@ def _ranked_alone(record: RunRecord, compared: Sequence[Checked], off: Sequence[
 
 
 def _fitted_alone(off: Sequence[Checked], compared: Sequence[Checked]) -> Iterator[str]:
-    """These fit a classifier or clusters on samples of the rows, which other tasks do not."""
-    fine = {each.kind for each in compared if each.verdict == "OK"} - _FITTED_KINDS
+    """Those that fit a probe or clusters to samples of the rows, which other tasks do not."""
+    fine = {each.kind for each in compared if each.verdict == "OK"} - FITTED
     small = all(abs(each.difference or 0) <= _SMALL for each in off)
-    if fine and small and {each.kind for each in off} <= _FITTED_KINDS:
+    if fine and small and {each.kind for each in off} <= FITTED:
         yield (
-            "only classification and clustering are off, by little: they draw samples and fit, "
+            "only tasks that fit a probe or clusters are off, by little: they draw samples and fit, "
             "which versions of mteb and scikit-learn do not do alike"
         )
 
