@@ -248,6 +248,10 @@ class Benchmark(ABC):
         """Folder of the miniature data that ships with the package; None, the default, when there is none."""
         return None
 
+    def mini_tasks(self) -> Sequence[Task]:
+        """The tasks of the miniature data, where looking for them takes long; none, the default, to look for them."""
+        return ()
+
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """The requested model, not loaded; by default one of texts.
 
