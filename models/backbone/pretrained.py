@@ -6,7 +6,7 @@ PEFT adapters are merged into the weights that were read (``peft_adapters.py``).
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def read_pretrained(
     config: transformers.PretrainedConfig | None = None,
     weights: Mapping[str, torch.Tensor] | None = None,
     probe: Probe | None = None,
+    adjust: Callable[[Any], None] = lambda config: None,
 ) -> tuple[Any, Any, Backend]:
     """Tokenizer and model, on its device and in evaluation mode, adapters merged, and the backend that it runs on.
 
@@ -48,11 +49,12 @@ def read_pretrained(
             the caller.
         weights: All weights by name, where they are not read from the folder; ``auto_class`` is then a model's own.
         probe: Outputs of the model that tell whether another backend gives the same; None for a model of texts.
+        adjust: Changes the config before the weights are read.
 
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    tokenizer, model = _read(auto_class, spec, directory, loading, config, weights)
+    tokenizer, model = _read(auto_class, spec, directory, loading, config, weights, adjust)
     if spec.lowercase:
         prepend_lowercase(tokenizer)
     with_padding(tokenizer, model.config)
@@ -71,29 +73,35 @@ def _read(
     loading: Loading,
     config: transformers.PretrainedConfig | None,
     weights: Mapping[str, torch.Tensor] | None,
+    adjust: Callable[[Any], None],
 ) -> tuple[Any, Any]:
     """Tokenizer and model as transformers reads them; all weights are in the files, and of those given none is left."""
     use_torchvision()  # a build that does not fit torch breaks models of text as well
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    in_gguf = {} if loading.gguf is None else {"gguf_file": loading.gguf.name}
     try:
         architecture = config or transformers.AutoConfig.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code
+            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code, **in_gguf
         )
+        adjust(architecture)
         # A config.json may name kernels, which transformers fetches and runs; those of attention are set below.
         architecture._experts_implementation = None
         tokenizer = read_tokenizer(directory, loading, config=architecture)
-        model, info = auto_class.from_pretrained(
+        found = auto_class.from_pretrained(
             directory if weights is None else None,
             config=architecture,
             state_dict=weights,
             dtype=DTYPES[spec.dtype],
             attn_implementation=spec.attention or None,
-            use_safetensors=None if loading.allow_pickle else True,
+            use_safetensors=None if loading.allow_pickle or in_gguf else True,
             local_files_only=True,
             trust_remote_code=loading.trust_remote_code,
             output_loading_info=True,
+            **in_gguf,
         )
+        # Code of a checkpoint may make what it lacks, and say nothing of it (Activation Beacon).
+        model, info = found if isinstance(found, tuple) else (found, {"missing_keys": (), "unexpected_keys": ()})
     except BadInput:
         raise
     except Exception as error:  # transformers has no root for what it raises on damaged or foreign files

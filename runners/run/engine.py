@@ -126,7 +126,8 @@ class _Engine:
         for model in filter(None, (plan.model, plan.reranker)):
             devices = plan.devices if model.checkpoint else ("cpu",)
             load = functools.partial(self._load_model, model, devices)
-            self._models.append(Deferred(model.spec, joint_device(devices), load))
+            tokens = functools.partial(model.tokens, trust_remote_code=plan.request.trust_remote_code)
+            self._models.append(Deferred(model.spec, joint_device(devices), load, tokens))
         reranker = cast("Scorer", self._models[1]) if plan.reranker else None
         first = self._models[0]
         # Also when all vectors are cached: which are must not decide who multiplies them.
