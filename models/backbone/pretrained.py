@@ -5,7 +5,6 @@ PEFT adapters are merged into the weights that were read (``peft_adapters.py``).
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ import transformers
 from safetensors import safe_open
 
 from flagbench import BadInput, in_one_line, printable
-from flagbench.files import check_file
 from flagbench.models.backbone.backend import Probe, use_backend
 from flagbench.models.backbone.peft_adapters import add_adapters
 from flagbench.models.backbone.tokenizer import check_ids, prepend_lowercase, read_tokenizer, with_padding
 from flagbench.models.contract import Backend, Loading
 from flagbench.models.loading.folder import FIX, weight_files
 from flagbench.models.loading.video_packages import use_torchvision
+from flagbench.models.loading.weight_shapes import unpickled
 from flagbench.models.spec import DType, ModelSpec
 
 DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -156,26 +155,10 @@ def tensors_of(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
     else:
-        tensors = {key: value for key, value in _unpickled(path).items() if key.startswith(prefix)}
+        tensors = {key: value for key, value in unpickled(path).items() if key.startswith(prefix)}
     for key, value in tensors.items():
         if odd := _odd(value):
             raise BadInput(f"{path}: the tensor {printable(key):.80} {odd}: {FIX}")
-    return tensors
-
-
-def _unpickled(path: Path) -> dict[str, torch.Tensor]:
-    check_file(path, FIX)
-    try:
-        # What is in a zip, as torch writes it since version 1.6, is not read before it is used.
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # torch.load has no root for what it raises on damaged or foreign files
-        raise BadInput(
-            f"{path} is damaged, or holds more than tensors ({in_one_line(error).split('. ')[0]:.200}): {FIX}"
-        ) from error
-    if not isinstance(tensors, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in tensors.items()
-    ):
-        raise BadInput(f"{path} is no flat dict of tensors by name: save the model's state_dict() alone")
     return tensors
 
 

@@ -14,6 +14,7 @@ from flagbench.models.contract import Backend, Closable, Cutoff, LayeredScorer, 
 from flagbench.models.loading.checkpoint import Checkpoint, check_elsewhere, check_heads, locate, with_weights
 from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.folder import MODULES, is_there, read_config
+from flagbench.models.loading.image_kinds import visualized_evidence
 from flagbench.models.loading.kinds import sees_images
 from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
@@ -188,8 +189,9 @@ def resolve_model(
     check_elsewhere(checkpoint, allow_pickle=allow_pickle)
     if checkpoint.local:
         check_module_weights(checkpoint.settings_folder, found.spec, allow_pickle=allow_pickle)
+    of_images = visualized_evidence(checkpoint, found.spec, allow_pickle=allow_pickle)
     spec, evidence = with_tokenizer(found.spec, checkpoint)
-    return Model(spec, (*found.evidence, *evidence), checkpoint, found.cutoffs)
+    return Model(spec, (*found.evidence, *of_images, *evidence), checkpoint, found.cutoffs)
 
 
 def resolve_generator(

@@ -144,6 +144,25 @@ class RowFile:
         else:
             yield from self._of_lines()
 
+    def named_in(self, column: str) -> Iterator[str]:
+        """The texts of a column: names of files, where it has images. Images that are in the file itself are not read.
+
+        Args:
+            column: Of texts, or of parquet also of images as ``datasets`` keeps them.
+
+        Raises:
+            BadData: As ``rows``.
+        """
+        if self.kind != "parquet":
+            yield from (value for _, row in self.rows() if isinstance(value := row.get(column), str))
+            return
+        with _parquet(self.path) as file:
+            for group, name in _groups_of_texts(file, column):
+                for batch in file.iter_batches(batch_size=_ROWS_A_READ, row_groups=[group], columns=[name]):
+                    values = batch.column(0)
+                    values = values.field("path") if name != column else values
+                    yield from (value for value in values.to_pylist() if value is not None)
+
     def place(self, row: int) -> str:
         """A row as messages name it."""
         inner = f", {self.member}" if self.member else ""
@@ -294,6 +313,26 @@ def _rows_a_read(metadata: Any) -> int:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     largest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0)
     return max(1, min(_ROWS_A_READ, int(_BYTES_A_READ / max(1, largest))))
+
+
+def _groups_of_texts(file: Any, column: str) -> Iterator[tuple[int, str]]:
+    """The row groups of parquet in which a column has texts, or images that lie elsewhere, each with what has them."""
+    import pyarrow as pa
+
+    if column not in file.schema_arrow.names:
+        return
+    kind = file.schema_arrow.field(column).type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        yield from ((group, column) for group in range(file.metadata.num_row_groups))
+    if not pa.types.is_struct(kind) or {field.name for field in kind} != {"bytes", "path"}:
+        return
+    if not pa.types.is_string(kind.field("path").type):
+        return
+    for group in range(file.metadata.num_row_groups):
+        chunks = map(file.metadata.row_group(group).column, range(file.metadata.num_columns))
+        stored = next(chunk for chunk in chunks if chunk.path_in_schema == f"{column}.bytes")
+        if stored.statistics is not None and stored.statistics.null_count == stored.num_values:
+            yield group, f"{column}.path"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from flagbench.models.device import joint_device
 from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.resolve import LoadedModels, Model
 from flagbench.models.spec import joint_name
+from flagbench.results.figures import scale_of
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import difference
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
@@ -288,9 +289,8 @@ def _cache(plan: Plan, progress: Progress) -> EmbeddingCache | None:
 def _summary(record: TaskRecord) -> str:
     if record.status == "error":
         return f"{record.name}: failed"
-    score = record.score
     seconds = sum(record.seconds.values())
-    return f"{record.name}: {f'{100 * score:.2f}' if score is not None else 'done'} in {seconds:.1f} s"
+    return f"{record.name}: {scale_of(record.main_score).figure(record.score) or 'done'} in {seconds:.1f} s"
 
 
 def _now() -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from flagbench.flags import flag, positive
 from flagbench.runners.arguments import any_path, names
+from flagbench.runners.generation.server_options import ServerOptions
 
 GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
-PROTOCOLS = ("flagembedding", "qlora", "official")
+PROTOCOLS = ("flagembedding", "qlora", "official", "flagbench")
 TEMPLATES = ("mistral", "gpt4")
 NEWLINE_ENDS = ("as-published", "every-task")
 
@@ -36,7 +37,7 @@ def depths(text: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class LongContextOptions:
+class LongContextOptions(ServerOptions):
     """Options of a run over long contexts.
 
     Attributes:
@@ -61,8 +62,8 @@ class LongContextOptions:
     )
     protocol: str = flag(
         "",
-        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's) or "
-        "official (the benchmark's authors')",
+        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's), "
+        "official (the benchmark's authors') or flagbench (where none of these is as it should be)",
         shown="the first that a task has",
         choices=PROTOCOLS,
     )

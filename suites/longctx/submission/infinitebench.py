@@ -5,13 +5,13 @@ Source: https://github.com/OpenBMB/InfiniteBench at 88b3daa, src/eval_yarn_mistr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from flagbench import BadData
 from flagbench.suites.longctx.infinitebench import checked_label
 from flagbench.suites.longctx.registry import row_of
 from flagbench.suites.longctx.sample import Answer
+from flagbench.suites.longctx.submission.lines import line
 
 
 def files(model: str, answers: Mapping[str, Sequence[Answer]]) -> Mapping[str, str]:
@@ -38,5 +38,4 @@ def _line(task: str, answer: Answer) -> str:
     label = checked_label(task, answer.facts.get("label"))
     if not (answer.id.isascii() and answer.id.isdigit()):
         raise BadData(f"the answer '{answer.id:.40}' is of no row of {task}: run the task again")
-    content = {"id": int(answer.id), "prediction": answer.text, "ground_truth": label}
-    return json.dumps(content, ensure_ascii=False) + "\n"
+    return line({"id": int(answer.id), "prediction": answer.text, "ground_truth": label})

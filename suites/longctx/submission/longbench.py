@@ -12,6 +12,7 @@ from typing import Any
 from flagbench.suites.longctx.longbench import BUCKETS, task_of
 from flagbench.suites.longctx.registry import Row, row_of
 from flagbench.suites.longctx.sample import Answer
+from flagbench.suites.longctx.submission.lines import line
 
 _DEFAULT = "default"
 
@@ -53,7 +54,7 @@ def _line(answer: Answer) -> str:
         "all_classes": answer.facts.get("all_classes"),
         "length": answer.facts.get("length"),
     }
-    return json.dumps(content, ensure_ascii=False) + "\n"
+    return line(content)
 
 
 def _result(scores: Mapping[str, float]) -> float | dict[str, float]:

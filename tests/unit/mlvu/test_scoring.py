@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from flagbench import BadInput
 from flagbench.mlvu.loading import QUESTION_SETS, Question, question_set, read
 from flagbench.mlvu.registry import Set, averaged
-from flagbench.mlvu.scoring import Average, Generation, Rule, TaskScore, m_average, official, robust, score, wilson
+from flagbench.mlvu.scoring import Average, Generation, Rule, TaskScore, m_average, official, robust, score
+from flagbench.results.shares import wilson
 
 
 def _question(
@@ -283,18 +283,6 @@ def test_questions_without_answers_are_not_scored() -> None:
     with pytest.raises(BadInput) as caught:
         score("t", [_question(("a", "b"), "", identity="SQA_0", labelled=False)], {})
     assert str(caught.value) == "t: question SQA_0 has no answer in the data: it can be submitted, not scored"
-
-
-@pytest.mark.parametrize(("right", "total"), [(0, 1), (1, 1), (0, 36), (36, 36), (1, 3), (52, 200), (1999, 2175)])
-def test_intervals_are_those_of_scipy(right: int, total: int) -> None:
-    expected = binomtest(right, total).proportion_ci(method="wilson")
-    assert wilson(right, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-@pytest.mark.parametrize(("right", "total"), [(0, 0), (-1, 3), (4, 3)])
-def test_no_interval_of_what_is_no_proportion(right: int, total: int) -> None:
-    with pytest.raises(ValueError, match="is not a proportion"):
-        wilson(right, total)
 
 
 # Test set, in the order TR, AR, NQA, ER, PQA, SQA, AO, AC, TQA; then the published M-Avg and the mean over questions.

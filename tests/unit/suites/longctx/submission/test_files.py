@@ -53,3 +53,11 @@ def test_infinitebench() -> None:
         infinitebench.files("bge", {"InfiniteBench-code_run": [Answer("a", "default", facts={"label": 4})]})
     with pytest.raises(BadData, match="not one of numbers"):
         infinitebench.files("bge", {"InfiniteBench-code_run": [Answer("0", "default")]})
+
+
+def test_halves_of_surrogate_pairs_can_be_written() -> None:
+    answers = {"InfiniteBench-passkey": [_answer(0, "答 \ud83d", label="1"), _answer(1, "答", label="1")]}
+    (text,) = infinitebench.files("bge", answers).values()
+    first, second, _ = text.encode().decode().split("\n")
+    assert json.loads(first)["prediction"] == "答 \ud83d"
+    assert "答" in second
