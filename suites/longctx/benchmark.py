@@ -130,9 +130,10 @@ class _LongContext(Benchmark):
     def source(self, task: Task, snapshots: Snapshots) -> Source:
         """See Benchmark: generated tasks have none, and those that the hub has nothing for do without."""
         from flagbench.suites.longctx.generated import Generated
+        from flagbench.suites.longctx.layouts import source_of
 
         made = task.dataset == GENERATED or (snapshots.root is None and task.kind in _WITHOUT_HUB)
-        return Generated() if made else super().source(task, snapshots)
+        return Generated() if made else source_of(row_of(task.name), snapshots)
 
     def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
         """See Benchmark: samples as published, of all data alone."""

@@ -113,7 +113,8 @@ def _submit(options: argparse.Namespace) -> int:
 
 def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
     """The files of all benchmarks that have a layout of their own, by path."""
-    from flagbench.suites.longctx.submission import infinitebench, longbench, ruler
+    from flagbench.suites.longctx.ruler import submission as ruler
+    from flagbench.suites.longctx.submission import infinitebench, longbench
 
     model = run.record.model.replace("/", "__")
     made: dict[str, str] = {}
