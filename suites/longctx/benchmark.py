@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from flagbench.runners.data.sources import Source
     from flagbench.runners.generation.demand import Demand
     from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
     from flagbench.suites.longctx.sample import Content
 
-_MINI_LENGTHS, _MINI_DEPTHS, _MINI_ROWS = (512, 1024), (0, 50, 100), 2
+_MINI_LENGTHS, _MINI_DEPTHS, _MINI_ROWS = (1024, 2048), (0, 50, 100), 2
 """Of the miniature data: short enough for a processor, and long enough for RULER's shortest questions."""
 
 _WITHOUT_HUB = frozenset({"needle", "ruler"})
@@ -103,6 +105,15 @@ class _LongContext(Benchmark):
         from flagbench.suites.longctx.saved import Saved
 
         return (Saved.file(task.name),)
+
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """See Benchmark: predictions are handed in where a task has all its samples."""
+        from flagbench.suites.longctx.submission import SUBMITTED
+
+        folder = shlex.quote(str(plan.store.folder))
+        whole = not plan.request.mini and _options(plan.request).rows is None
+        submitted = whole and any(row_of(name).group in SUBMITTED for name in done)
+        return [f"flagbench {verb} {self.name} {folder}" for verb in ("score", *(["submit"] * submitted))]
 
     def mini_data(self) -> Path:
         """See Benchmark."""

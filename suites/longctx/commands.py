@@ -120,26 +120,21 @@ def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
     made: dict[str, str] = {}
     for protocol in dict.fromkeys(each.protocol for each in saved):
         its = [each for each in saved if each.protocol == protocol]
-        of = {name: _answers_of(its, groups) for name, groups in _GROUPS.items()}
-        scores = {name: dict(_only(run.record.tasks[name].scores)) for name in of["LongBench"]}
+        of_longbench = _answers_of(its, "LongBench")
+        scores = {name: dict(_only(run.record.tasks[name].scores)) for name in of_longbench}
         found = {
-            **{f"LongBench/{name}": text for name, text in longbench.files(model, of["LongBench"], scores).items()},
-            **{f"InfiniteBench/{name}": text for name, text in infinitebench.files(model, of["InfiniteBench"]).items()},
-            **{f"RULER/{name}": text for name, text in ruler.files(model, of["RULER"]).items()},
+            "LongBench": longbench.files(model, of_longbench, scores),
+            "InfiniteBench": infinitebench.files(model, _answers_of(its, "InfiniteBench")),
+            "RULER": ruler.files(model, _answers_of(its, "RULER")),
         }
-        made |= {f"{protocol}/{name}": text for name, text in found.items()}
+        made |= {f"{protocol}/{title}/{name}": text for title, texts in found.items() for name, text in texts.items()}
     return made
 
 
-_GROUPS: Mapping[str, frozenset[str]] = {
-    "LongBench": frozenset({"longbench", "longbench-e"}),
-    "InfiniteBench": frozenset({"infinitebench"}),
-    "RULER": frozenset({"ruler"}),
-}
+def _answers_of(saved: Sequence[Saved], benchmark: str) -> dict[str, Sequence[Answer]]:
+    from flagbench.suites.longctx.submission import SUBMITTED
 
-
-def _answers_of(saved: Sequence[Saved], groups: frozenset[str]) -> dict[str, Sequence[Answer]]:
-    return {each.row.name: each.answers for each in saved if each.row.group in groups}
+    return {each.row.name: each.answers for each in saved if SUBMITTED.get(each.row.group) == benchmark}
 
 
 def _only(scores: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
