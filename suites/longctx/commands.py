@@ -81,7 +81,8 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from flagbench.results.store import check_target, write_atomic
+    from flagbench.results.store import write_atomic
+    from flagbench.suites.longctx.submission import SUBMITTED
 
     run, saved = _answers(options.path)
     files = _files(run, saved)
@@ -90,22 +91,25 @@ def _submit(options: argparse.Namespace) -> int:
     short = [
         f"{each.row.name} has {len(each.answers):,} of {each.row.rows:,} answers"
         for each in saved
-        if each.row.rows and len(each.answers) != each.row.rows
+        if each.row.group in SUBMITTED and len(each.answers) != each.row.rows
     ]
     if short and not options.allow_partial:
         raise BadInput(
             f"{options.path} cannot be submitted: {first_few(short, 2, '; ')}; evaluate all samples, or use "
             "--allow-partial"
         )
-    for name in files:
-        check_target("--output", options.output / name, overwrite=options.overwrite)
+    if not options.overwrite and (there := [name for name in files if (options.output / name).exists()]):
+        raise BadInput(f"{options.output / there[0]} exists already: use --overwrite, or another --output")
     out = console()
     say(out, f"results   {run.folder}")
     for line in short:
         say(out, f"PARTIAL   {line}")
     for name, text in files.items():
         path = options.output / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"cannot write {path.parent}: {error.strerror}; use another --output") from error
         write_atomic(path, text)
         say(out, f"written   {path}, {len(text.encode()):,} bytes")
     return 0
