@@ -88,7 +88,7 @@ def summary(scored: Mapping[str, tuple[str, Sequence[Answer]]]) -> tuple[str, st
         Name of the file and its text.
     """
     tasks = list(scored)
-    lines = [
+    lines: list[list[object]] = [
         ["Tasks", *tasks],
         ["Score", *(percent(metric, answers) for metric, answers in scored.values())],
         ["Nulls", *(_nulls(answers) for _, answers in scored.values())],
