@@ -257,12 +257,8 @@ def test_as_many_at_a_time_as_it_is_told(make: Callable[..., Any], kind: str) ->
 
 def test_prompts_are_told_apart(model: Any, prompts: list[Prompt], kind: str) -> None:
     """Were all answers alike, no comparison of this file could fail."""
-    few = {
-        "first-letter": 1,
-        "majority-letter": 2,
-        "random-letter": 2,
-        **dict.fromkeys(("server", "server of texts"), len(PROMPTS)),
-    }
+    of_server = dict.fromkeys(("server", "server of texts"), len(PROMPTS))
+    few = {"first-letter": 1, "majority-letter": 2, "random-letter": 2, **of_server}
 
     assert len(set(answers_of(model, prompts))) >= few.get(kind, len(prompts) - 2)
 

@@ -89,26 +89,20 @@ def test_an_adapter_is_merged_with_the_rope_base_that_is_asked_for(base: Path, a
 
 
 def test_the_published_adapter_without_its_rope_base_is_refused(base: Path, adapter: Path) -> None:
-    for given in ({}, {"rope_theta": 1e6}):
-        for found in (
-            lambda given=given: found_text(adapter, **given),
-            lambda given=given: with_base(base, adapter, given),
-        ):
+    given: dict[str, Any]
+    for given, used in (({}, "500,000"), ({"rope_theta": 1e6}, "1,000,000")):
+        for model, adapters in ((adapter, ()), (base, (str(adapter),))):
             with pytest.raises(BadInput) as caught:
-                found()
-            used = "1,000,000" if given else "500,000"
+                found_text(model, adapters=adapters, **given)
             assert str(caught.value) == (
                 f"the adapter local/{NAME} was trained with the rope base 200,000,000, and it would run with {used}: "
                 "use --rope-theta 200000000"
             )
 
 
-def with_base(base: Path, adapter: Path, given: dict[str, Any]) -> Any:
-    return found_text(base, adapters=(str(adapter),), **given)
-
-
 def test_an_adapter_may_be_given_beside_its_base(base: Path, adapter: Path) -> None:
-    one, other = found_text(adapter, rope_theta=BASE), with_base(base, adapter, {"rope_theta": BASE})
+    one = found_text(adapter, rope_theta=BASE)
+    other = found_text(base, adapters=(str(adapter),), rope_theta=BASE)
 
     assert one.spec == other.spec
     assert (one.spec.name, one.spec.base.split("@")[0]) == (f"local/{NAME}", "local/base")
