@@ -73,6 +73,13 @@ def test_every_override_has_a_test():
     elsewhere = {"query_instruction", "passage_instruction", "retrieval", "weights", "candidates"}  # below
     elsewhere |= {"cutoff_layers", "cutoff", "head_index", "compress_layers", "compress_ratio"}  # test_layers.py
     elsewhere |= {"examples", "family", "adapters"}  # test_few_shot.py, test_detect.py, test_checkpoint.py
+    elsewhere |= {
+        "rope_theta",
+        "chat",
+        "beacon_ratio",
+        "prefix_cache",
+        "counted",
+    }  # test_text_kinds.py
 
     flags = {each.field for flags in owned_flags().values() for each in flags}
     assert tested | elsewhere == {field.name for field in fields(Overrides)} - {"own"} | flags
@@ -414,6 +421,11 @@ ALL = saying(
     compress_layers=(4,),
     compress_ratio=2,
     adapters=("adapter",),
+    rope_theta=2e8,
+    chat="llama-3",
+    beacon_ratio="8",
+    prefix_cache=False,
+    counted="folder",
 )
 
 
