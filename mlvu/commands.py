@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput
 from flagbench.files import inside
 from flagbench.flags import add_flags, given
-from flagbench.mlvu.options import ServerLimits
 from flagbench.runners.arguments import any_path
+from flagbench.runners.generation.server_options import ServerLimits
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from flagbench.files import parse_json
-from flagbench.mlvu.options import FramesAs, MlvuOptions, ServerLimits
+from flagbench.mlvu.options import FramesAs, MlvuOptions
 from flagbench.models.loading.resolve import Model, resolve_generator
+from flagbench.runners.generation.server_options import ServerLimits
 from flagbench.runners.request import RunRequest, options_of
 
 if TYPE_CHECKING:
@@ -33,23 +33,9 @@ class ServerModel(Model):
         Raises:
             BadInput: It is not, or it does not take the key.
         """
-        from flagbench.models.servers.chat_model import ApiModel
-        from flagbench.models.servers.http import RateLimit
+        from flagbench.models.servers.chat_model import ApiModel, connected
 
-        limits = RateLimit(
-            concurrency=self.limits.concurrency,
-            per_minute=float(self.limits.requests_a_minute or 0),
-            timeout=self.limits.request_timeout,
-            body_timeout=self.limits.body_timeout,
-            largest_reply=self.limits.reply_size,
-        )
-        model = ApiModel(self.spec, limits)
-        try:
-            model.check()
-        except BaseException:
-            model.close()
-            raise
-        return model
+        return connected(ApiModel(self.spec, self.limits.rate_limit()))
 
 
 def find_model(request: RunRequest, settings: VideoSettings, on_cpu: Callable[[], bool]) -> Model:
@@ -82,24 +68,9 @@ def find_model(request: RunRequest, settings: VideoSettings, on_cpu: Callable[[]
         settings,
         revision=request.revision,
         images=options.frames_as,
-        extra=_extra(options.api_extra),
+        extra=options.extra(),
         limits=options,
     )
-
-
-def _extra(text: str) -> dict[str, Any]:
-    """The fields of ``--api-extra``.
-
-    Raises:
-        BadInput: It is not a JSON object.
-    """
-    try:
-        fields = parse_json(text or "{}")
-    except ValueError as error:
-        raise BadInput(f"--api-extra {error}: give an object, such as '{{\"top_k\": 1}}'") from error
-    if not isinstance(fields, dict):
-        raise BadInput("--api-extra is not a JSON object: give one, such as '{\"top_k\": 1}'")
-    return fields
 
 
 def server_model(

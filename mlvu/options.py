@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from flagbench.files import MIB
 from flagbench.flags import flag
 from flagbench.models.video import (
     ANSWERS_BY,
@@ -15,7 +14,8 @@ from flagbench.models.video import (
     Decoder,
     PromptVariant,
 )
-from flagbench.runners.arguments import names, positive, rate, seconds, size
+from flagbench.runners.arguments import names, positive, rate
+from flagbench.runners.generation.server_options import ServerOptions
 
 Sampler = Literal["mlvu", "uniform", "fps"]
 FramesAs = Literal["image_url", "video_url"]
@@ -27,38 +27,7 @@ QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
 
 
 @dataclass(frozen=True)
-class ServerLimits:
-    """How a server is asked, and what is waited for and read of it. None of it moves a score.
-
-    Attributes:
-        concurrency: Concurrent requests to the server.
-        requests_a_minute: Largest number of requests per minute; None for any.
-        request_timeout: Seconds of a whole request.
-        body_timeout: Seconds from the first byte of a reply's body to its last.
-        reply_size: Bytes of a reply at most, decompressed.
-    """
-
-    concurrency: int = flag(4, "concurrent requests to the server", metavar="N", parse=positive)
-    requests_a_minute: int | None = flag(
-        None, "requests per minute to the server", shown="any number", metavar="N", parse=positive
-    )
-    request_timeout: float = flag(
-        300.0, "seconds that a whole request to the server may take", shown="300", metavar="SECONDS", parse=seconds
-    )
-    body_timeout: float = flag(
-        10.0,
-        "seconds from the first byte of a reply's body to its last; more for servers that send blanks while they work",
-        shown="10",
-        metavar="SECONDS",
-        parse=seconds,
-    )
-    reply_size: int = flag(
-        4 * MIB, "largest reply of the server, decompressed", shown="4MiB", metavar="SIZE", parse=size
-    )
-
-
-@dataclass(frozen=True)
-class MlvuOptions(ServerLimits):
+class MlvuOptions(ServerOptions):
     """Options of an MLVU run.
 
     Attributes:
@@ -74,9 +43,7 @@ class MlvuOptions(ServerLimits):
         blind: The model sees no frames.
         questions: All questions as released, or without those that cannot be answered.
         allow_missing: Questions whose video is missing are left out, and the scores marked partial.
-        api_base: Address of an OpenAI-compatible server that runs the model; None for a model of one's own.
         frames_as: How the server gets frames: each as an image, or all as one video.
-        api_extra: Additional fields of every request, as JSON text; empty for none.
     """
 
     sets: tuple[str, ...] = flag((), "sets: dev, test", shown="dev", metavar="A,B", parse=names, selects=True)
@@ -103,8 +70,4 @@ class MlvuOptions(ServerLimits):
         "as-released", "question set; cleaned leaves out what cannot be answered", choices=QUESTION_SETS
     )
     allow_missing: bool = flag(False, "leave out missing videos; scores are partial (default off)")
-    api_base: str | None = flag(
-        None, "address of an OpenAI-compatible server that runs MODEL", shown="none", metavar="URL"
-    )
     frames_as: FramesAs = flag("image_url", "form in which the server gets frames", choices=FRAMES_AS)
-    api_extra: str = flag("", "additional fields of every request to the server, as JSON", shown="none", metavar="JSON")

@@ -19,7 +19,7 @@ from flagbench.models.inputs import MODALITIES, TEXT, Modality
 from flagbench.models.own import OwnSettings
 
 if TYPE_CHECKING:
-    from flagbench.models.contract import Adapter, Loading
+    from flagbench.models.contract import Adapter, Loading, Tokens
     from flagbench.models.spec import ModelSpec
 
 Loader = Callable[["ModelSpec", Path, "Loading"], "Adapter"]
@@ -34,11 +34,14 @@ class Row:
         settings: ``module:class`` of the settings that only its models have, in a module that imports nothing heavy;
             empty for none.
         modalities: What its models take; known before any weights are loaded.
+        tokens: ``module:function`` that reads a model's tokenizer alone, with the arguments of ``load``; empty where
+            none is asked for.
     """
 
     load: str
     settings: str = ""
     modalities: frozenset[Modality] = TEXT
+    tokens: str = ""
 
 
 ADAPTERS: Mapping[str, Row] = {
@@ -72,6 +75,12 @@ ADAPTERS: Mapping[str, Row] = {
     "letter-majority": Row("flagbench.models.baselines.letters:load_majority", "flagbench.models.video:VideoSettings"),
     "video-lm": Row("flagbench.models.generators.video_lm:load", "flagbench.models.video:VideoSettings"),
     "causal-lm": Row("flagbench.models.generators.causal_lm:load", "flagbench.models.video:VideoSettings"),
+    "text-lm": Row(
+        "flagbench.models.generators.text_lm:load",
+        "flagbench.models.text:TextSettings",
+        tokens="flagbench.models.generators.tokens:load",
+    ),
+    "text-api": Row("flagbench.models.servers.text_model:load", "flagbench.models.text:TextServerSettings"),
     "api": Row("flagbench.models.servers.chat_model:load", "flagbench.models.servers.settings:ServerSettings"),
 }
 
@@ -88,6 +97,16 @@ def loader(adapter: str) -> Loader:
         UnknownName: No adapter has this id.
     """
     return cast("Loader", _named(_row(adapter).load))
+
+
+def tokens_loader(adapter: str) -> Callable[[ModelSpec, Path, Loading], Tokens] | None:
+    """The function that reads the tokenizer of an adapter's models alone; None where there is none.
+
+    Raises:
+        UnknownName: No adapter has this id.
+    """
+    place = _row(adapter).tokens
+    return cast("Callable[[ModelSpec, Path, Loading], Tokens]", _named(place)) if place else None
 
 
 def settings_of(adapter: str) -> type[OwnSettings] | None:

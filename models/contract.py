@@ -58,7 +58,7 @@ class Loading:
         trust_remote_code: Whether code that the checkpoint brings may run.
         allow_pickle: Whether ``*.bin`` and ``*.pt`` weights may be read.
         modules: Folder with modules.json, below which modules have weights; None where it is that of the transformer.
-        weights: File of weights where it lies in another folder than config and tokenizer; None else.
+        weights: File of weights where it lies apart from config and tokenizer, or a GGUF, which has them in it.
         adapters: Folders of PEFT adapters that are merged into the weights, in this order; ``ModelSpec.adapters`` says
             which they are.
         cutoffs: Where a layerwise reranker is read in one pass; each is a spec of its own.
@@ -75,6 +75,11 @@ class Loading:
     cutoffs: tuple[Cutoff, ...] = ()
     backend: Backend | None = None
     weights: Path | None = None
+
+    @property
+    def gguf(self) -> Path | None:
+        """The file of weights if it is a GGUF."""
+        return self.weights if self.weights is not None and self.weights.suffix == ".gguf" else None
 
 
 class Adapter(Protocol):
@@ -292,7 +297,7 @@ class Tokens(Protocol):
         ...
 
     def encode(self, text: str, *, specials: bool = False) -> list[int]:
-        """Ids of a text, with the tokens that the tokenizer puts around every text where ``specials`` is set."""
+        """Ids of a text, with the tokens that the tokenizer puts around every text where ``specials``."""
         ...
 
     def decode(self, ids: Sequence[int], *, skip_specials: bool = True) -> str:
@@ -305,11 +310,7 @@ class TextGenerator(Generator, Protocol):
 
     @property
     def tokens(self) -> Tokens:
-        """The model's tokenizer.
-
-        Raises:
-            BadInput: A server that no tokenizer was named for.
-        """
+        """The model's tokenizer; raises ``BadInput`` for a server that none was named for."""
         ...
 
     @property
@@ -320,16 +321,17 @@ class TextGenerator(Generator, Protocol):
     def losses(self, windows: Iterable[Window]) -> Iterator[tuple[int, Loss]]:
         """Score windows of texts.
 
-        Args:
-            windows: Any number, taken one by one; longer than what a model has positions for is refused.
-
         Yields:
             The number of a window, counted from 0, and its loss, in order.
 
         Raises:
-            BadInput: The model gives no probabilities (a server), or has no tokens or positions for a window.
-            ModelFault: The model gives NaN, or a window does not fit into memory.
+            BadInput: The model gives no probabilities (a server), or has no positions or memory for a window.
+            ModelFault: The model gives NaN.
         """
+        ...
+
+    def fitting(self, tokens: int) -> str:
+        """What a prompt of so many tokens, with its answer, takes of the free memory; ``BadInput`` if it has none."""
         ...
 
 

@@ -140,3 +140,39 @@ def limit_threads(count: int) -> None:
     import torch
 
     torch.set_num_threads(count)
+
+
+def free_memory(device: str) -> int:
+    """Bytes that may still be taken on a device; 0 where that is not known."""
+    if device.startswith("cuda"):
+        import torch
+
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return _free_on_host() if device == "cpu" else 0
+
+
+def _free_on_host() -> int:
+    """What Linux says is available, or the rest of the group's limit where there is less of it."""
+    found = []
+    for name in ("/proc/meminfo", "/sys/fs/cgroup/memory.max"):
+        try:
+            text = Path(name).read_text(encoding="ascii")
+        except (OSError, UnicodeError):
+            continue
+        if available := re.search(r"^MemAvailable: +(\d+) kB$", text, re.MULTILINE):
+            found.append(int(available[1]) * 1024)
+        elif text.strip().isdecimal():
+            found.append(max(0, int(text) - _taken_by_group()))
+    return min(found, default=0)
+
+
+def _taken_by_group() -> int:
+    """Bytes of a control group that cannot be had back: without the pages of files that may be dropped."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        taken = int((folder / "memory.current").read_text(encoding="ascii"))
+        files = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(encoding="ascii"), re.MULTILINE)
+    except (OSError, ValueError):
+        return 0
+    return taken - (int(files[1]) if files else 0)

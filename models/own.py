@@ -29,6 +29,7 @@ class OwnSettings:
         ability: Of these models; the flags of a reranker's are for the reranker where an encoder is before it.
         of_a_run: A run gives them: rows of models.toml have none.
         without_effect: Settings that all models have and these do not heed, as ``Overrides`` names them.
+        takes: Settings of other models that these heed although those of their ability do not, named likewise.
     """
 
     owner: ClassVar[str] = ""
@@ -36,6 +37,7 @@ class OwnSettings:
     ability: ClassVar[str] = "encode"
     of_a_run: ClassVar[bool] = False
     without_effect: ClassVar[frozenset[str]] = frozenset()
+    takes: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 BICUBIC = 3
 """Pillow's number of the filter."""
 
+FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+"""Names of Pillow's filters by their numbers."""
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Of red, green and blue in CLIP's training images (OpenAI's CLIP, clip/clip.py)."""
@@ -102,6 +105,11 @@ class Preparation:
         levels: NDArray[np.float32] = (scaled[None, :] - mean[:, None]) / std[:, None]
         return levels
 
+    def __str__(self) -> str:
+        """What is done, for evidence: ``224 by 224 pixels, bicubic, the middle, mean …, deviation …``."""
+        size = f"{self.width} by {self.height} pixels, {FILTERS[self.resample]}{', the middle' if self.crop else ''}"
+        return f"{size}, {_channels('mean', self.mean)}, {_channels('deviation', self.std)}"
+
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of a picture when it is resized."""
         if self.resized is not None:
@@ -124,6 +132,12 @@ class Preparation:
 
     def _offset(self, left_over: int) -> int:
         return round(left_over / 2) if self.half_even else left_over // 2
+
+
+def _channels(name: str, values: Sequence[float]) -> str:
+    """A number of each channel, or the one that all of them have."""
+    shown = [f"{value:.4g}" for value in values]
+    return f"{name} {shown[0] if len(set(shown)) == 1 else ' '.join(shown)}"
 
 
 def visualized_preparation(side: int) -> Preparation:

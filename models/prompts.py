@@ -88,6 +88,12 @@ class Prompt:
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
+    def plain(self) -> str:
+        """All texts up to where the model goes on, without a chat template: system, user and further texts in lines."""
+        texts = (*((self.system,) if self.system else ()), self.text, *self.further)
+        return "\n".join(texts) + self.prefill
+
+    @property
     def seen(self) -> tuple[Image | Clip, ...]:
         """The pictures and clips, in order."""
         return tuple(part for part in self.parts if not isinstance(part, Text))

@@ -12,6 +12,7 @@ from flagbench.instructions import instruction_for
 from flagbench.models.contract import Part, Role
 from flagbench.models.modules import Module, ModuleSettings, modules_of
 from flagbench.models.own import OwnSettings
+from flagbench.models.query_mix import SUFFIX, QueryMix
 from flagbench.models.ranking import Ranking
 
 Pooling = Literal["cls", "mean", "lasttoken", "last8", "max", "mean_sqrt_len_tokens", "weightedmean"]
@@ -60,6 +61,7 @@ class ModelSpec:
         base: Model that adapters are merged into, ``name@revision``.
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
+        query_mix: What queries of retrieval are mixed with; None, which is not written, for nothing.
         own: Settings that only models of its adapter have; None where there are none, or a run has yet to give them.
     """
 
@@ -82,6 +84,7 @@ class ModelSpec:
     base: str = ""
     adapters: tuple[str, ...] = ()
     licence: str = ""
+    query_mix: QueryMix | None = None
     own: OwnSettings | None = None
 
     @property
@@ -149,15 +152,18 @@ class ModelSpec:
 
         Left out is what only names the model, ranks its vectors, or is about texts of another role.
         """
-        beside = {"licence", "similarity", "prompts", "query_max_length", "passage_max_length"}
+        beside = {"licence", "similarity", "prompts", "query_max_length", "passage_max_length", "query_mix"}
         values = self._plain(self.own.of_vectors() if self.own else {})
         settings = {key: value for key, value in values.items() if key not in beside}
-        name = self.own.name_of_vectors(self.name) if self.own else self.name
+        name = self.name.removesuffix(SUFFIX) if self.query_mix else self.name
+        name = self.own.name_of_vectors(name) if self.own else name
         return settings | {"name": name, "max_length": self.max_length(role)}
 
     def _plain(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        values = asdict(replace(self, own=None))
-        del values["own"]
+        values = asdict(replace(self, own=None, query_mix=None))
+        del values["own"], values["query_mix"]
+        if self.query_mix:
+            values["query_mix"] = self.query_mix.as_dict()
         if not self.tokenizer:
             del values["tokenizer"]
         plain: dict[str, Any] = json.loads(json.dumps(values | dict(own)))

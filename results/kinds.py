@@ -30,15 +30,18 @@ PAIRED = frozenset({"STS", "VisualSTS(eng)", "VisualSTS(multi)"})
 CLASSIFIED = frozenset({"Classification", "ImageClassification"})
 """Types whose tasks fit a probe to training rows."""
 
+FITTED = CLASSIFIED | {"MultilabelClassification", "Regression", "Clustering", "ImageClustering"}
+"""Types whose tasks draw samples of rows and fit a probe or clusters to them; zero-shot classification does not."""
+
 JUDGED = frozenset({"open"})
 """Types whose answers have no score before a judge has graded them."""
 
 _UNITS: Mapping[str, Unit] = {
     **dict.fromkeys(RANKED, "queries"),
     **dict.fromkeys((*PAIRED, "PairClassification", "BitextMining"), "pairs"),
-    **dict.fromkeys(("Classification", "MultilabelClassification"), "texts"),
+    **dict.fromkeys(("Classification", "MultilabelClassification", "perplexity"), "texts"),
     "Clustering": "sets",
-    **dict.fromkeys(("multiple-choice", "open"), "questions"),
+    **dict.fromkeys(("multiple-choice", "open", "mmlu"), "questions"),
 }
 
 

@@ -141,6 +141,11 @@ class TaskRecord:
     average: Average | None = None
 
     @property
+    def main_score(self) -> str:
+        """Name of the metric that its scores are of; empty where that is not recorded."""
+        return str(self.settings.get("task", {}).get("main_score", ""))
+
+    @property
     def score(self) -> float | None:
         """The task's score: the mean over splits and subsets, as MTEB takes it; None without scores."""
         values = [score for by_subset in self.scores.values() for score in by_subset.values()]
@@ -252,7 +257,7 @@ def _check_score(task: TaskRecord) -> None:
     Raises:
         ValueError: One is not.
     """
-    metric = task.settings.get("task", {}).get("main_score", "")
+    metric = task.main_score
     try:
         for by_subset in task.scores.values():
             check_range(metric, by_subset.values(), score_range(metric))

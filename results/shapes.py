@@ -36,6 +36,9 @@ _MOST_TEXTS = 10**15
 
 _OF_QUERIES = re.compile(r"(ndcg|map|mrr|recall|precision|hit_rate)_at_[0-9]+")
 _FRACTIONS = frozenset({"accuracy", "f1", "lrap", "max_accuracy", "max_ap", "max_f1", "nmi", "v_measure"})
+_LOGARITHMS = frozenset({"log_likelihood"})
+"""Of probabilities: the values of items have the range of their mean."""
+
 _CORRELATIONS = re.compile(r"(\w+_)?(spearman|pearson|kendalltau)")
 
 CLOSED = ConfigDict(extra="forbid")
@@ -106,6 +109,8 @@ def query_range(metric: str) -> tuple[float, float]:
     Metrics of rankings have the range of their scores. What other scores are means of has none: a pair's part in a
     correlation, or in an average precision, may be beyond 1.
     """
+    if metric in _LOGARITHMS:
+        return -LARGEST, 0.0
     return (0.0, 1.0) if _OF_QUERIES.fullmatch(metric) else (-LARGEST, LARGEST)
 
 

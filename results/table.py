@@ -11,7 +11,7 @@ from flagbench import counted, first_few
 from flagbench.results.averages import Averages, average, weights
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
-from flagbench.results.figures import percent
+from flagbench.results.figures import PERCENT, Scale, joint_scale, scale_of
 from flagbench.results.record import TaskRecord
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ class Row:
     Attributes:
         label: Task, type or average.
         kind: Task type; empty for means.
-        score: 0 to 1; None is blank.
+        score: As it is recorded; None is blank.
         comparable: Whether the data behind it is the official data.
         note: Note on this number.
         error: Half the width of the 95% interval that drawing a sample adds to it; None where nothing was drawn, or it
             is not known.
+        scale: How score and error are shown.
     """
 
     label: str
@@ -42,13 +43,14 @@ class Row:
     comparable: bool
     note: str = ""
     error: float | None = None
+    scale: Scale = PERCENT
 
 
 def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], list[Row]]:
     """The lines of a run: its tasks, and the averages.
 
     An average is blank when one of its tasks has no score, or one of a part of its data alone, or when tasks of it ran
-    with different settings.
+    with different settings or have scores of different units.
 
     Args:
         records: Tasks that ran.
@@ -59,10 +61,15 @@ def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], 
     by_name = {row.label: row for row in tasks if row.label in whole}
     drawn = {record.name for record in records if record.sample}
     states = {record.name: DataState.of(record.data) for record in records}
+    metrics = {record.name: record.main_score for record in records}
     means = []
     for label in averages:
         of = weights(averages, label)
-        mean = _mean(label, of, by_name, drawn, states)
+        scale = joint_scale(metrics[name] for name in of if name in metrics)
+        if scale is None:
+            means.append(Row(label, "", None, False, "its tasks have scores of different units"))
+            continue
+        mean = replace(_mean(label, of, by_name, drawn, states), scale=scale)
         if mixed := settings_mixed(record for record in records if record.name in of):
             mean = replace(mean, score=None, error=None, note="; ".join(filter(None, (mean.note, mixed))))
         means.append(mean)
@@ -80,7 +87,7 @@ def _task_row(record: TaskRecord) -> Row:
         error = record.sample["error"]
     comparable = not state.marked and record.status == "success"
     note = "; ".join(filter(None, (note, record.note)))
-    return Row(record.name, record.kind, record.score, comparable, note, error)
+    return Row(record.name, record.kind, record.score, comparable, note, error, scale_of(record.main_score))
 
 
 def _mean(
@@ -116,7 +123,8 @@ def blanks(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[s
 
 
 def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> Table:
-    """A Rich table of one run or of several side by side. Scores are in percent; ``*`` marks what is not comparable.
+    """A Rich table of one run or of several side by side. Scores are in percent where they have no unit behind them;
+    ``*`` marks what is not comparable.
 
     Behind a score that is of a sample stands how far it may be from that of all, after a ``±``.
 
@@ -153,5 +161,5 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
 def _cell(row: Row | None) -> str:
     if row is None or row.score is None:
         return ""
-    error = "" if row.error is None else f" ± {percent(row.error)}"
-    return f"{percent(row.score)}{'' if row.comparable else '*'}{error}"
+    error = "" if row.error is None else f" ± {row.scale.figure(row.error)}"
+    return f"{row.scale.figure(row.score)}{'' if row.comparable else '*'}{error}"

@@ -9,6 +9,7 @@ from flagbench import BadInput
 from flagbench.files import user_path
 from flagbench.flags import positive as positive
 from flagbench.flags import real
+from flagbench.models.query_mix import are_weights
 from flagbench.runners.request import parse_size
 
 
@@ -70,6 +71,17 @@ def seconds(text: str) -> float:
     if not 0 < value <= 86_400:
         raise argparse.ArgumentTypeError(f"expected seconds, up to 86400, not '{text}'")
     return value
+
+
+def mix_weights(text: str) -> tuple[float, float]:
+    """Two weights with a comma between them, of which none is negative and one may be 0."""
+    try:
+        generation, query = (real(number) for number in text.split(","))
+    except ValueError:
+        generation = query = -1.0
+    if not are_weights((generation, query)):
+        raise argparse.ArgumentTypeError(f"expected two numbers that are not negative, as 0.2,0.8, not '{text:.40}'")
+    return generation, query
 
 
 def add_run_argument(command: argparse.ArgumentParser, *, several: str = "with one run") -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flagbench.results.record import RunRecord
     from flagbench.results.sample import Sample
     from flagbench.runners.encoding.cache import EmbeddingCache
+    from flagbench.runners.generation.demand import Demand
     from flagbench.runners.run.plan import Plan
     from flagbench.runners.search.index import SearchWorker
 
@@ -210,6 +211,10 @@ class Benchmark(ABC):
         options = options_of(request, self.options)
         return {each.field: getattr(options, each.field) for each in flags_of(self.options) if not each.selects}
 
+    def task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of ``option_settings`` that move the score of a task; by default all of them."""
+        return options
+
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """Names of the files that the task leaves in the folder of the run; by default ``<Task>.json``."""
         return (f"{task.name}.json",)
@@ -247,6 +252,10 @@ class Benchmark(ABC):
     def mini_data(self) -> Path | None:
         """Folder of the miniature data that ships with the package; None, the default, when there is none."""
         return None
+
+    def mini_tasks(self) -> Sequence[Task]:
+        """The tasks of the miniature data, where looking for them takes long; none, the default, to look for them."""
+        return ()
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """The requested model, not loaded; by default one of texts.
@@ -330,6 +339,17 @@ class Benchmark(ABC):
             ModelFault: The model gave something unusable.
         """
 
+    def demand(self, loaded: Loaded, adapter: Adapter, answered: Collection[str], progress: Progress) -> Demand:
+        """Count what evaluating a task would ask of a model, for ``--dry-run``, which others than these refuse.
+
+        Args:
+            loaded: The task.
+            adapter: The model, of which the tokenizer alone is read.
+            answered: Ids of samples that a run before this one has answers to.
+            progress: The progress to report to.
+        """
+        raise NotImplementedError
+
     def published(self) -> PublishedTable | None:
         """The published scores that a run is ranked among and verified against; None where there are none."""
         return None
@@ -337,6 +357,10 @@ class Benchmark(ABC):
     def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
         """The published scores for a run of these tasks, where a benchmark has several tables; by default the one."""
         return self.published()
+
+    def published_for(self, record: RunRecord) -> PublishedTable | None:
+        """The published scores for a run, where its rules decide as well; by default by its tasks alone."""
+        return self.published_with(record.tasks)
 
     def update_published(self, checkout: Path) -> Updated | None:
         """Make the table of published scores anew; None, the default, where it comes with the benchmark.

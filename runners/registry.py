@@ -32,6 +32,8 @@ OWN: Mapping[str, str] = {
     "mlvu": "flagbench.mlvu.benchmark:MLVU",
     "own": "flagbench.suites.own.benchmark:OWN",
     "composed": "flagbench.suites.composed.benchmark:COMPOSED",
+    "longctx": "flagbench.suites.longctx.benchmark:LONG_CONTEXT",
+    "llm-embedder": "flagbench.suites.llm_embedder.benchmark:LLM_EMBEDDER",
 }
 
 _WITH_NAMES = ("mteb",)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_generator
+from flagbench.models.text_models import resolve_text_generator
 from tests.video_checkpoints import tokenizer
 
 CHAT = (
@@ -31,11 +32,11 @@ _SIZES: dict[str, Any] = {
 
 
 def write_causal(folder: Path, family: str, template: str | None = CHAT, *, begin: bool = False) -> Path:
-    """A two-layer Llama or Qwen2 with a head over bytes and a few words.
+    """A two-layer model with a head over bytes and a few words.
 
     Args:
         folder: For its files.
-        family: ``llama`` or ``qwen2``.
+        family: ``llama``, ``qwen2``, or ``mistral``, which sees the last 24 tokens alone.
         template: Of its chats; None for a plain model.
         begin: Whether its tokenizer begins each text with ``<s>`` and ends it with ``</s>``.
     """
@@ -50,6 +51,11 @@ def write_causal(folder: Path, family: str, template: str | None = CHAT, *, begi
     model: Any
     if family == "llama":
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=len(words), **_SIZES, **end))
+    elif family == "mistral":
+        seen = {"sliding_window": 24, "head_dim": 8}
+        model = transformers.MistralForCausalLM(
+            transformers.MistralConfig(vocab_size=len(words), **_SIZES, **seen, **end)
+        )
     else:
         model = transformers.Qwen2ForCausalLM(transformers.Qwen2Config(vocab_size=len(words), **_SIZES, **end))
     torch.manual_seed(0)
@@ -69,6 +75,26 @@ def loaded(folder: Path, batch_size: int | None = None, **said: Any) -> Any:
     allowed = {"trust_remote_code": False, "allow_pickle": False}
     model = resolve_generator(str(folder), None, None, Overrides(**said), on_cpu=lambda: True, **allowed)
     return model.load(device="cpu", batch_size=batch_size, **allowed)
+
+
+def found_text(model: Path | str, *, device: str = "cpu", adapters: tuple[str, ...] = (), **said: Any) -> Any:
+    """A language model of texts as a benchmark of long contexts has it, not loaded.
+
+    Args:
+        model: What a user would type.
+        device: Where it is to run.
+        adapters: PEFT adapters.
+        said: Values of its own flags.
+    """
+    allowed = {"trust_remote_code": bool(said.pop("trusted", False)), "allow_pickle": False}
+    overrides = Overrides(own=said, adapters=adapters)
+    return resolve_text_generator(str(model), None, overrides, on_cpu=lambda: device == "cpu", **allowed)
+
+
+def loaded_text(model: Path | str, batch_size: int | None = None, **said: Any) -> Any:
+    """The same, loaded on the processor."""
+    allowed = {"trust_remote_code": bool(said.get("trusted")), "allow_pickle": False}
+    return found_text(model, **said).load(device="cpu", batch_size=batch_size, **allowed)
 
 
 class Naive:

@@ -6,73 +6,13 @@ Every size is read from the tensors, and the rotations are those of the file.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
+from flagbench.models.visual import EvaSizes
+
 # Of every LayerNorm of the tower (eva_clip/model.py: norm_layer of _build_vision_tower).
 _EPS = 1e-6
-
-
-@dataclass(frozen=True)
-class EvaSizes:
-    """Sizes of a tower.
-
-    Attributes:
-        depth: Layers.
-        width: Numbers of a state.
-        inner: Numbers between the products of the feed-forward.
-        head: Numbers of one head of the attention.
-        patch: Pixels of a patch's side.
-        grid: Patches of an image's side.
-    """
-
-    depth: int
-    width: int
-    inner: int
-    head: int
-    patch: int
-    grid: int
-
-    @property
-    def side(self) -> int:
-        """Pixels of an image's side."""
-        return self.patch * self.grid
-
-    @property
-    def patches(self) -> int:
-        """Patches of an image, each of which becomes a token."""
-        return self.grid**2
-
-    @classmethod
-    def of(cls, shapes: Mapping[str, tuple[int, ...]]) -> EvaSizes:
-        """Read the sizes of a state dict.
-
-        Args:
-            shapes: Of its tensors, by the names of ``EvaTower``.
-
-        Raises:
-            ValueError: They are not those of such a tower; ``load_state_dict`` sees to all that is not looked at here.
-        """
-        try:
-            width, colours, patch, _ = shapes["patch_embed.proj.weight"]
-            _, tokens, _ = shapes["pos_embed"]
-            rotated, head = shapes["rope.freqs_cos"]
-            inner, _ = shapes["blocks.0.mlp.w1.weight"]
-        except KeyError as error:
-            raise ValueError(f"it has no {error.args[0]}") from error
-        layers = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
-        if layers != set(map(str, range(len(layers)))):
-            raise ValueError(f"its {len(layers):,} layers are not numbered from 0 on")
-        if not all((width, patch, tokens, rotated, head, inner)):
-            raise ValueError("a tensor of it is empty")
-        found = cls(len(layers), width, inner, head, patch, math.isqrt(tokens - 1))
-        if colours != 3 or found.patches != tokens - 1 or rotated != found.patches or head % 4 or width % head:
-            raise ValueError(f"{tokens} positions, {rotated} rotations and heads of {head} do not fit one another")
-        return found
 
 
 class EvaTower(nn.Module):

@@ -5,8 +5,7 @@ PEFT adapters are merged into the weights that were read (``peft_adapters.py``).
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ import transformers
 from safetensors import safe_open
 
 from flagbench import BadInput, in_one_line, printable
-from flagbench.files import check_file
 from flagbench.models.backbone.backend import Probe, use_backend
 from flagbench.models.backbone.peft_adapters import add_adapters
 from flagbench.models.backbone.tokenizer import check_ids, prepend_lowercase, read_tokenizer, with_padding
 from flagbench.models.contract import Backend, Loading
 from flagbench.models.loading.folder import FIX, weight_files
 from flagbench.models.loading.video_packages import use_torchvision
+from flagbench.models.loading.weight_shapes import unpickled
 from flagbench.models.spec import DType, ModelSpec
 
 DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -36,6 +35,7 @@ def read_pretrained(
     config: transformers.PretrainedConfig | None = None,
     weights: Mapping[str, torch.Tensor] | None = None,
     probe: Probe | None = None,
+    adjust: Callable[[Any], None] = lambda config: None,
 ) -> tuple[Any, Any, Backend]:
     """Tokenizer and model, on its device and in evaluation mode, adapters merged, and the backend that it runs on.
 
@@ -48,11 +48,12 @@ def read_pretrained(
             the caller.
         weights: All weights by name, where they are not read from the folder; ``auto_class`` is then a model's own.
         probe: Outputs of the model that tell whether another backend gives the same; None for a model of texts.
+        adjust: Changes the config before the weights are read.
 
     Raises:
         BadInput: The files do not make a model, or weights are missing from them.
     """
-    tokenizer, model = _read(auto_class, spec, directory, loading, config, weights)
+    tokenizer, model = _read(auto_class, spec, directory, loading, config, weights, adjust)
     if spec.lowercase:
         prepend_lowercase(tokenizer)
     with_padding(tokenizer, model.config)
@@ -71,29 +72,35 @@ def _read(
     loading: Loading,
     config: transformers.PretrainedConfig | None,
     weights: Mapping[str, torch.Tensor] | None,
+    adjust: Callable[[Any], None],
 ) -> tuple[Any, Any]:
     """Tokenizer and model as transformers reads them; all weights are in the files, and of those given none is left."""
     use_torchvision()  # a build that does not fit torch breaks models of text as well
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    in_gguf = {} if loading.gguf is None else {"gguf_file": loading.gguf.name}
     try:
         architecture = config or transformers.AutoConfig.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code
+            directory, local_files_only=True, trust_remote_code=loading.trust_remote_code, **in_gguf
         )
+        adjust(architecture)
         # A config.json may name kernels, which transformers fetches and runs; those of attention are set below.
         architecture._experts_implementation = None
         tokenizer = read_tokenizer(directory, loading, config=architecture)
-        model, info = auto_class.from_pretrained(
+        found = auto_class.from_pretrained(
             directory if weights is None else None,
             config=architecture,
             state_dict=weights,
             dtype=DTYPES[spec.dtype],
             attn_implementation=spec.attention or None,
-            use_safetensors=None if loading.allow_pickle else True,
+            use_safetensors=None if loading.allow_pickle or in_gguf else True,
             local_files_only=True,
             trust_remote_code=loading.trust_remote_code,
             output_loading_info=True,
+            **in_gguf,
         )
+        # Code of a checkpoint may make what it lacks, and say nothing of it (Activation Beacon).
+        model, info = found if isinstance(found, tuple) else (found, {"missing_keys": (), "unexpected_keys": ()})
     except BadInput:
         raise
     except Exception as error:  # transformers has no root for what it raises on damaged or foreign files
@@ -148,26 +155,10 @@ def tensors_of(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
     else:
-        tensors = {key: value for key, value in _unpickled(path).items() if key.startswith(prefix)}
+        tensors = {key: value for key, value in unpickled(path).items() if key.startswith(prefix)}
     for key, value in tensors.items():
         if odd := _odd(value):
             raise BadInput(f"{path}: the tensor {printable(key):.80} {odd}: {FIX}")
-    return tensors
-
-
-def _unpickled(path: Path) -> dict[str, torch.Tensor]:
-    check_file(path, FIX)
-    try:
-        # What is in a zip, as torch writes it since version 1.6, is not read before it is used.
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # torch.load has no root for what it raises on damaged or foreign files
-        raise BadInput(
-            f"{path} is damaged, or holds more than tensors ({in_one_line(error).split('. ')[0]:.200}): {FIX}"
-        ) from error
-    if not isinstance(tensors, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in tensors.items()
-    ):
-        raise BadInput(f"{path} is no flat dict of tensors by name: save the model's state_dict() alone")
     return tensors
 
 

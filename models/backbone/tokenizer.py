@@ -16,17 +16,22 @@ from flagbench.models.loading.folder import read_json
 from flagbench.models.loading.tokenizer_file import TOKENIZER_FILE, parts_replaced
 
 
-def read_tokenizer(directory: Path, loading: Loading, *, config: transformers.PretrainedConfig) -> Any:
+def read_tokenizer(directory: Path, loading: Loading, *, config: transformers.PretrainedConfig | None = None) -> Any:
     """A model's tokenizer, as its files or those of its last adapter with a tokenizer say.
 
     Args:
         directory: Folder of the model.
-        loading: Folders of its adapters, and what is allowed.
-        config: Of the model; where a tokenizer's files name no class, its class is taken from there.
+        loading: Folders of its adapters, a GGUF file where the tokenizer is in one, and what is allowed.
+        config: Of the model; where a tokenizer's files name no class, its class is taken from there, or from the
+            folder's config.json where None.
 
     Raises:
         BadInput: tokenizer.json is no tokenizer. What else transformers raises on bad files is not caught here.
     """
+    if loading.gguf is not None:
+        return transformers.AutoTokenizer.from_pretrained(
+            loading.gguf.parent, gguf_file=loading.gguf.name, config=config, local_files_only=True
+        )
     folder = tokenizer_folder(directory, loading.adapters)
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
         folder, config=config, local_files_only=True, trust_remote_code=loading.trust_remote_code

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from flagbench import BadInput, counted, first_few
 from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.batching import Batch
-from flagbench.models.backbone.eva import EvaSizes, EvaTower
+from flagbench.models.backbone.eva import EvaTower
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained, read_tensors, tensors_of
 from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Loading, Part, Role
@@ -28,9 +28,9 @@ from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import MODALITIES, Image, Input, one_image
 from flagbench.models.loading.checkpoint_settings import position_limit
 from flagbench.models.loading.folder import read_json
-from flagbench.models.loading.kinds import VISION_PREFIX
 from flagbench.models.pixels import pixels_of, to_levels, visualized_preparation
 from flagbench.models.spec import ModelSpec
+from flagbench.models.visual import VISION_PREFIX, EvaSizes
 
 _TEXT_CLASSES = {"bert": transformers.BertModel, "xlm-roberta": transformers.XLMRobertaModel}
 """Text towers by the model_type of their config.json: those that the published files were made from."""

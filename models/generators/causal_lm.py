@@ -53,12 +53,11 @@ class TextInputs:
         """
         if prompt.seen:
             raise BadInput(f"{self._name} reads texts alone, and a question has pictures: take a model that sees")
-        by_template = self.chat and prompt.form != "plain"
+        if not self.chat or prompt.form == "plain":
+            return prompt.plain
         user = prompt.text
-        if prompt.system and not (by_template and self.system):
+        if prompt.system and not self.system:
             user = f"{prompt.system}\n{user}"
-        if not by_template:
-            return "\n".join((user, *prompt.further)) + prompt.prefill
         messages = [{"role": "system", "content": prompt.system}] if prompt.system and self.system else []
         messages += [{"role": "user", "content": text} for text in (user, *prompt.further)]
         if prompt.prefill:

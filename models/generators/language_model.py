@@ -18,6 +18,7 @@ from flagbench import BadInput, ModelFault
 from flagbench.models.backbone.batching import out_of_memory
 from flagbench.models.backbone.pretrained import DTYPES
 from flagbench.models.contract import Capability, Loading
+from flagbench.models.loading.positions import positions_of
 from flagbench.models.prompts import Clip, Prompt, batches
 from flagbench.models.spec import ModelSpec
 
@@ -95,7 +96,7 @@ class LanguageModel:
         self.inputs = inputs
         self.batch_size = loading.batch_size or 1
         self._model = model
-        self._positions = _positions(model.config.get_text_config())
+        self._positions = positions_of(model.config.get_text_config())
         taken = inspect.signature(model.forward).parameters
         self._keeps_logits = "logits_to_keep" in taken
         # Such a model counts positions from the padding on, or knows none: prompts of several lengths go one by one.
@@ -314,14 +315,6 @@ def _alike(prompts: Sequence[Prompt]) -> list[list[int]]:
         shapes = tuple(part.frames.shape if isinstance(part, Clip) else part.pixels.shape for part in prompt.seen)
         groups.setdefault(shapes, []).append(row)
     return [groups[shapes] for shapes in sorted(groups, key=lambda shapes: -sum(math.prod(each) for each in shapes))]
-
-
-def _positions(config: Any) -> int:
-    """Tokens that a model has positions for; 0 where that is unknown: positions that are scaled, or of images."""
-    rope = getattr(config, "rope_parameters", None) or {}
-    if "mrope_section" in rope or rope.get("rope_type", "default") != "default":
-        return 0
-    return int(getattr(config, "max_position_embeddings", 0) or 0)
 
 
 def _tail(tokenizer: Any, text: str, option: str) -> tuple[int, list[int]]:

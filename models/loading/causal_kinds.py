@@ -48,14 +48,14 @@ def detect_causal_lm(
         BadInput: The model is of a type that transformers does not read, or is a PEFT adapter.
     """
     config = read_config(checkpoint.transformer)
-    _check_kind(checkpoint.name, config, trust_remote_code=trust_remote_code)
+    check_kind(checkpoint.name, config, trust_remote_code=trust_remote_code)
     if checkpoint.adapters:
         raise BadInput(
             f"{checkpoint.adapters[-1].directory} is a PEFT adapter, which is not merged into a language model that "
             "answers prompts: save the merged model and give that"
         )
     evidence = [f"family: {config.get('model_type')} ({class_of(config)}), from config.json"]
-    evidence.append(_form_line(chat_template(checkpoint.transformer)))
+    evidence.append(form_line(chat_template(checkpoint.transformer)))
     spec = ModelSpec(
         name=checkpoint.name,
         revision=checkpoint.revision,
@@ -73,8 +73,17 @@ def detect_causal_lm(
     return Detection(spec, (*evidence, *dtype, *override_evidence))
 
 
-def _check_kind(name: str, config: Mapping[str, Any], *, trust_remote_code: bool) -> None:
-    """Refuse what ``AutoModelForCausalLM`` does not read."""
+def check_kind(name: str, config: Mapping[str, Any], *, trust_remote_code: bool) -> None:
+    """Refuse what ``AutoModelForCausalLM`` does not read, and code of a checkpoint that nobody trusts.
+
+    Args:
+        name: Of the model, for messages.
+        config: Its config.json.
+        trust_remote_code: Code that the checkpoint brings may run.
+
+    Raises:
+        BadInput: It is one of these.
+    """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     own = config.get("auto_map")
@@ -90,7 +99,12 @@ def _check_kind(name: str, config: Mapping[str, Any], *, trust_remote_code: bool
         )
 
 
-def _form_line(template: str) -> str:
+def form_line(template: str) -> str:
+    """The line of evidence on how a prompt becomes a text.
+
+    Args:
+        template: The chat template, empty for none.
+    """
     if not template:
         return "prompt: plain, system text, question and beginning of the answer in a row, as there is no chat template"
     if takes_system(template, as_text=True):

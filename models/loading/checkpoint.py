@@ -120,6 +120,14 @@ class Checkpoint:
                     "checkpoint: start the run again, on a copy where something writes to it"
                 )
 
+    def weights_file(self) -> Path | None:
+        """The file of weights where it is none of those in ``directory``, from the hub where it is not here.
+
+        Raises:
+            BadInput: It cannot be had.
+        """
+        return self.weights.fetched() if self.weights else None
+
     @property
     def transformer(self) -> Path:
         """Folder with config.json, tokenizer and weights: ``directory``, or one below it that modules.json names."""
@@ -289,7 +297,7 @@ def tokenizer_folder(directory: Path, adapters: Sequence[Path]) -> Path:
         directory: Of the model's transformer.
         adapters: Folders of adapters, in the order in which they are merged.
     """
-    return next((folder for folder in reversed(adapters) if _has_tokenizer(folder)), directory)
+    return next((folder for folder in reversed(adapters) if has_tokenizer(folder)), directory)
 
 
 def local_name(directory: Path) -> str:
@@ -371,7 +379,8 @@ def check_elsewhere(checkpoint: Checkpoint, *, allow_pickle: bool) -> None:
         )
 
 
-def _has_tokenizer(directory: Path) -> bool:
+def has_tokenizer(directory: Path) -> bool:
+    """Tell whether a folder has a tokenizer, or a vocabulary that one can be made of."""
     return any(is_there(directory / name) for name in _TOKENIZER_FILES)
 
 
@@ -385,5 +394,5 @@ def _check_settings(directory: Path) -> None:
         raise BadInput(f"{folder} is not a model: it has no config.json")
     if "transformers_weights" in config:
         raise BadInput(f"{folder}/config.json: transformers_weights, other files of weights, is not supported")
-    if not _has_tokenizer(folder):
+    if not has_tokenizer(folder):
         raise BadInput(f"{folder} has no tokenizer (tokenizer.json or a vocabulary): copy the base model's into it")

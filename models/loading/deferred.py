@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flagbench.models.adapters import modalities
-from flagbench.models.contract import Adapter, Capability, Parallel, PassageIndex
+from flagbench.models.contract import Adapter, Capability, Loss, Parallel, PassageIndex, Tokens, Window
 from flagbench.models.inputs import Modality
 from flagbench.models.spec import ModelSpec
+from flagbench.models.text import TextSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,12 +29,27 @@ class Deferred:
         error: What its loading raised; None while nothing was.
     """
 
-    def __init__(self, spec: ModelSpec, device: str, load: Callable[[], Adapter]) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        device: str,
+        load: Callable[[], Adapter],
+        read_tokens: Callable[[], Tokens] | None = None,
+    ) -> None:
+        """Know how the model is loaded.
+
+        Args:
+            spec: As the model's.
+            device: Where it will run.
+            load: Reads the weights.
+            read_tokens: Reads the tokenizer of a language model alone; None where that cannot be.
+        """
         self.spec = spec
         self.device = device
         self.capabilities: frozenset[Capability] = frozenset({spec.ability})
         self.error: Exception | None = None
         self._load = load
+        self._read_tokens = read_tokens
 
     @cached_property
     def adapter(self) -> Any:
@@ -104,6 +120,28 @@ class Deferred:
         """See the contract of generators; loads the model."""
         scores: list[NDArray[np.float32]] = self.adapter.score_options(prompts, options, mean=mean)
         return scores
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """See the contract of generators of texts; loads no weights where the tokenizer can be read alone."""
+        if "adapter" not in vars(self) and self._read_tokens is not None:
+            return self._read_tokens()
+        tokens: Tokens = self.adapter.tokens
+        return tokens
+
+    @property
+    def positions(self) -> int:
+        """See the contract of generators of texts; known by the settings of those of FlagBench."""
+        own = self.spec.own
+        return own.positions if isinstance(own, TextSettings) else int(self.adapter.positions)
+
+    def losses(self, windows: Iterable[Window]) -> Iterator[tuple[int, Loss]]:
+        """See the contract of generators of texts; loads the model."""
+        yield from self.adapter.losses(windows)
+
+    def fitting(self, tokens: int) -> str:
+        """See the contract of generators of texts; loads the model."""
+        return str(self.adapter.fitting(tokens))
 
     def close(self) -> None:
         """Nothing: who loads the model lets go of it."""

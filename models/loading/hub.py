@@ -12,6 +12,20 @@ from flagbench import BadInput, NoHub
 RepoType = Literal["model", "dataset"]
 
 
+def cached(repo: str, *, revision: str, file: str) -> Path | None:
+    """A file of a model's repo in the hub cache; None where it is not there. Nothing is fetched.
+
+    Args:
+        repo: ``org/name``.
+        revision: Commit.
+        file: Its name.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
 def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequence[str]) -> Path:
     """Bring the matching files of a repo into the hub cache and return the snapshot's folder.
 

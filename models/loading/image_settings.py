@@ -14,7 +14,7 @@ from flagbench import BadInput, printable
 from flagbench.models.loading.checkpoint_settings import prompts, similarity
 from flagbench.models.loading.folder import FIX, MODULES, is_there, module_rows, read_json, transformer_folder
 from flagbench.models.loading.modules import MODEL_CONFIG, OWN_TYPE, boolean, transformer_file, whole
-from flagbench.models.pixels import BICUBIC, CLIP_MEAN, CLIP_STD, Preparation
+from flagbench.models.pixels import BICUBIC, CLIP_MEAN, CLIP_STD, FILTERS, Preparation
 
 _FILES = ("preprocessor_config.json", "processor_config.json")
 _PROCESSORS = ("CLIPImageProcessor", "CLIPFeatureExtractor", "SiglipImageProcessor")
@@ -29,7 +29,6 @@ _KEYS = {
     "default_to_square",
     *("do_normalize", "image_mean", "image_std", "image_processor_type", "feature_extractor_type"),
 }
-_RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _SQUARE = {"height": 224, "width": 224}
 _SIGLIP = (0.5, 0.5, 0.5)
 
@@ -66,12 +65,13 @@ def preparation(directory: Path, config: Mapping[str, Any]) -> tuple[Preparation
             f"{path} makes images of {found.width} by {found.height} pixels, and the model takes {side} by {side}: "
             f"{FIX}"
         )
-    what = f"{found.width} by {found.height} pixels, {_RESAMPLES[found.resample]}"
-    return found, f"images: {what}{', the middle' if found.crop else ''}, from {path.name}"
+    return found, f"images: {found}, from {path.name}"
 
 
 def declared(directory: Path, limit: int) -> tuple[dict[str, Any], list[str]]:
     """What sentence-transformers' files say of two towers: fields of a ``ModelSpec``, and the evidence for each.
+
+    Without modules.json it reads none of the others, so that nothing is taken from them here.
 
     Args:
         directory: Folder with config_sentence_transformers.json and modules.json, if it has them.
@@ -82,6 +82,11 @@ def declared(directory: Path, limit: int) -> tuple[dict[str, Any], list[str]]:
     """
     path = directory / MODEL_CONFIG
     model = read_json(path)
+    normal = normalizes(directory)
+    if normal is None:
+        name, config = transformer_file(directory)
+        unread = [each for each, its in ((MODEL_CONFIG, model), (name, config)) if its]
+        return {}, [f"{each}: not read, as sentence-transformers reads it beside {MODULES} alone" for each in unread]
     if model.get("truncate_dim") is not None:
         raise BadInput(f"{path}: truncate_dim is not supported of two towers of texts and images")
     if prompts(model):
@@ -89,13 +94,9 @@ def declared(directory: Path, limit: int) -> tuple[dict[str, Any], list[str]]:
             f"{path}: prompts are not supported of two towers of texts and images: take them out, and pass "
             "--query-instruction or --passage-instruction"
         )
-    fields: dict[str, Any] = {"similarity": similarity(model)}
+    fields: dict[str, Any] = {"similarity": similarity(model), "normalize": normal}
     evidence = [f"similarity: {fields['similarity']}, from {MODEL_CONFIG}"] if "similarity_fn_name" in model else []
-    fields["normalize"] = normalizes(directory)
-    if fields["normalize"] is None:
-        del fields["normalize"]
-        return fields, evidence
-    evidence.append(f"normalisation: {'yes' if fields['normalize'] else 'no'}, from {MODULES}")
+    evidence.append(f"normalisation: {'yes' if normal else 'no'}, from {MODULES}")
     name, config = transformer_file(directory / transformer_folder(directory))
     fields["lowercase"] = boolean(path.with_name(name), config, "do_lower_case", default=False)
     if (stated := config.get("max_seq_length")) is not None:
@@ -156,9 +157,11 @@ def _preparation(path: Path, settings: Mapping[str, Any]) -> Preparation:
     )
     cropped = _sides(path, "crop_size", settings.get("crop_size", 224)) if crop else None
     taken = cropped or resized or (shortest, shortest)
-    resample = whole(settings.get("resample", BICUBIC), "resample", least=0)
-    if resample not in _RESAMPLES:
-        raise BadInput(f"{path}: resample = {resample} is not supported ({', '.join(map(str, _RESAMPLES))} are)")
+    resample = settings.get("resample", BICUBIC)
+    if type(resample) is not int or resample not in FILTERS:  # transformers takes 3.0 for bilinear
+        raise BadInput(
+            f"{path}: resample = {printable(repr(resample)):.80} is not supported ({', '.join(map(str, FILTERS))} are)"
+        )
     mean, std = _channels(path, settings, siglip=siglip)
     return Preparation(
         *taken,

@@ -19,6 +19,7 @@ from flagbench.models.loading.folder import (
     visual_pickle,
     weight_files,
 )
+from flagbench.models.visual import VISION_PREFIX
 
 Kind = Literal[
     "encoder",
@@ -31,9 +32,6 @@ Kind = Literal[
 ]
 """``causal`` is a decoder with a head over the vocabulary: a generator, an LLM reranker, or an embedder saved so;
 ``two-towers`` embeds texts and images in one space, each by an encoder of its own (CLIP, SigLIP)."""
-
-VISION_PREFIX = "model_visual.visual."
-"""Of the names of the vision tower's weights in Visualized-BGE."""
 
 TEXT_POSITIONS: Mapping[str, int] = {"clip": 77, "siglip": 64}
 """Models of images and texts by model_type, with the positions of the text tower where their config.json leaves them

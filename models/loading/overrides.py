@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, UnknownName
+from flagbench.files import user_path
 from flagbench.models.adapters import own_settings, owned_flags
 from flagbench.models.modules import ModuleSettings
 from flagbench.models.own import flag_evidence
+from flagbench.models.query_mix import SUFFIX, WEIGHTS, QueryMix, are_weights
 from flagbench.models.spec import DType, ModelSpec, Pooling, query_share
 
 _QUERY_SELECTORS = ("Retrieval-query", "Reranking-query")
 _PASSAGE_SELECTORS = ("Retrieval-passage", "Reranking-passage")
 
 # Flags of encoders alone.
-_ENCODER = ("pooling", "normalize", "lowercase", "passage_instruction")
+_ENCODER = ("pooling", "normalize", "lowercase", "passage_instruction", "query_mix", "query_mix_weights")
 # What may be said of models that are no encoders or rerankers, and what they do instead.
 _FEW_FLAGS: Mapping[str, tuple[set[str], str]] = {
     "search": ({"name"}, "counts words"),
-    "generate": ({"name", "dtype"}, "answers questions on videos"),
+    "generate": ({"name", "dtype"}, "answers questions"),
 }
 
 
@@ -32,6 +35,8 @@ class Overrides:
         cutoff: Of which of the results of one pass this is, counted from 0.
         own: Values of flags that only some models have, by field of the settings that declare them.
         adapters: Folders or hub ids of PEFT adapters.
+        query_mix: File with what was generated for queries, which their vectors are mixed with.
+        query_mix_weights: Of the generation, and of the query.
     """
 
     pooling: Pooling | None = None
@@ -46,6 +51,8 @@ class Overrides:
     cutoff: int = 0
     own: Mapping[str, Any] = field(default_factory=dict)
     adapters: tuple[str, ...] = ()
+    query_mix: Path | None = None
+    query_mix_weights: tuple[float, float] | None = None
 
     @property
     def results(self) -> int:
@@ -107,10 +114,33 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
             prompts = kept + tuple((selector, text) for selector in selectors)
             evidence.append(f"{role} instruction: {text!r}, as asked for")
     changed = replace(spec, **changes, prompts=prompts)
-    if changed.own is None:
-        return changed, evidence
-    changed, lines = changed.own.apply(changed, overrides.own)
+    if changed.own is not None:
+        changed, lines = changed.own.apply(changed, overrides.own)
+        evidence += lines
+    changed, lines = _mixed(changed, overrides)
     return changed, evidence + lines
+
+
+def _mixed(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]:
+    """A spec whose queries are mixed, if that is asked for, which is a part of the model's name."""
+    weights = overrides.query_mix_weights or WEIGHTS
+    if overrides.query_mix is None:
+        if overrides.query_mix_weights is not None:
+            raise BadInput("--query-mix-weights are those of --query-mix, the file with generations: give it too")
+        return spec, []
+    if not are_weights(weights):
+        raise BadInput(f"--query-mix-weights {weights}: give two numbers that are not negative, and not both 0")
+    if spec.ranking.retrieval != "dense":
+        raise BadInput(
+            f"--query-mix mixes dense vectors, and --retrieval {spec.ranking.retrieval} has others: drop one"
+        )
+    mix = QueryMix.of(user_path(overrides.query_mix), weights)
+    name = overrides.name or spec.name + SUFFIX
+    line = (
+        f"query mix: {weights[0]:g} of the vector of its generation (as a passage) and {weights[1]:g} of the query's "
+        f"own, not normalised; generations {mix.digest} of {overrides.query_mix}"
+    )
+    return replace(spec, name=name, query_mix=mix), [line]
 
 
 def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
@@ -121,7 +151,8 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
     if spec.ability in _FEW_FLAGS:
         kept, what = _FEW_FLAGS[spec.ability]
         if spec.ability == "generate" and not spec.has_files:
-            kept, what = {"name"}, "answers by letters alone"
+            kept, what = {"name"}, "answers by letters alone" if spec.family != "api" else "runs on a server"
+        kept = kept | (spec.own.takes if spec.own else frozenset())
         beside = _given(overrides, [each.name for each in fields(overrides) if each.name != "own"])
         if others := [name for name in [*beside, *overrides.own] if name not in kept | own]:
             raise BadInput(

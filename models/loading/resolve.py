@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.models.adapters import loader
+from flagbench.models.adapters import loader, tokens_loader
 from flagbench.models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
 from flagbench.models.loading.checkpoint import Checkpoint, check_elsewhere, check_heads, locate, with_weights
 from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.folder import MODULES, is_there, read_config
+from flagbench.models.loading.image_kinds import visualized_evidence
 from flagbench.models.loading.kinds import sees_images
 from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
@@ -23,7 +24,7 @@ from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 
 if TYPE_CHECKING:
-    from flagbench.models.contract import Adapter
+    from flagbench.models.contract import Adapter, Tokens
 
 _ASKS = "choose a benchmark that asks questions"
 
@@ -68,8 +69,7 @@ class Model:
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
         adapters = tuple(adapter.transformer for adapter in self.checkpoint.adapters) if self.checkpoint else ()
         modules = self.checkpoint.settings_folder if self.checkpoint else None
-        elsewhere = self.checkpoint.weights if self.checkpoint else None
-        weights = elsewhere.fetched() if elsewhere else None
+        weights = self.checkpoint.weights_file() if self.checkpoint else None
         loading = Loading(
             device, batch_size, trust_remote_code, allow_pickle, modules, adapters, self.cutoffs, backend, weights
         )
@@ -77,6 +77,23 @@ class Model:
         if self.checkpoint:
             self.checkpoint.check_unchanged(allow_pickle=allow_pickle)
         return adapter
+
+    def tokens(self, *, trust_remote_code: bool) -> Tokens:
+        """Read the tokenizer of a language model of texts, and no weights.
+
+        Args:
+            trust_remote_code: Code that the checkpoint brings may run.
+
+        Raises:
+            BadInput: The model has none, or its files are no tokenizer.
+        """
+        read = tokens_loader(self.spec.adapter)
+        if read is None or self.checkpoint is None:
+            raise BadInput(f"{self.spec.name} has no tokenizer that could be read alone")
+        found = self.checkpoint
+        adapters = tuple(adapter.transformer for adapter in found.adapters)
+        loading = Loading("cpu", None, trust_remote_code, adapters=adapters, weights=found.weights_file())
+        return read(self.spec, found.transformer, loading)
 
 
 def has_files(model: str) -> bool:
@@ -131,7 +148,7 @@ class LoadedModels:
 
 def _same_weights(spec: ModelSpec) -> ModelSpec:
     """The spec without what distinguishes the cutoff layers of one pass."""
-    return replace(spec, name="", own=spec.own.of_weights() if spec.own else None)
+    return replace(spec, name="", query_mix=None, own=spec.own.of_weights() if spec.own else None)
 
 
 def resolve_model(
@@ -172,8 +189,9 @@ def resolve_model(
     check_elsewhere(checkpoint, allow_pickle=allow_pickle)
     if checkpoint.local:
         check_module_weights(checkpoint.settings_folder, found.spec, allow_pickle=allow_pickle)
+    of_images = visualized_evidence(checkpoint, found.spec, allow_pickle=allow_pickle)
     spec, evidence = with_tokenizer(found.spec, checkpoint)
-    return Model(spec, (*found.evidence, *evidence), checkpoint, found.cutoffs)
+    return Model(spec, (*found.evidence, *of_images, *evidence), checkpoint, found.cutoffs)
 
 
 def resolve_generator(

@@ -76,16 +76,21 @@ def _image_part(pixels: NDArray[np.uint8]) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
 
 
-def read_completion(reply: Reply) -> tuple[str, dict[str, int]]:
-    """The answer, and the counts that come with it; an ``Again`` where it is not what the protocol says."""
+def read_completion(reply: Reply, *, plain: bool = False) -> tuple[str, dict[str, int]]:
+    """The answer, and the counts that come with it; an ``Again`` where it is not what the protocol says.
+
+    Args:
+        reply: Of status 200.
+        plain: It is of a text to go on from, and not of a chat.
+    """
     try:
         payload = reply.json()
         choice = payload["choices"][0]
         # A model that reasons up to the limit has no content, and one that declines says so beside it.
-        text = choice["message"].get("content") or choice["message"].get("refusal") or ""
+        text = choice["text"] if plain else choice["message"].get("content") or choice["message"].get("refusal") or ""
         cut, usage = choice.get("finish_reason") == "length", payload.get("usage")
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise Again(f"what came is not a chat completion: {reply.message()}") from None
+        raise Again(f"what came is not a {'' if plain else 'chat '}completion: {reply.message()}") from None
     if not isinstance(text, str):
         raise Again(f"the answer is not a text but a {type(text).__name__}")
     counts = {

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,13 @@ from flagbench.models.servers.settings import ServerSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 
-_OWN = {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed", "stream", "n"}
+OWN_FIELDS = frozenset(
+    {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed", "stream", "n"}
+)
+"""Fields of a request that no user may give."""
+
+
+Connected = TypeVar("Connected", bound="ApiModel")
 
 
 class ApiModel:
@@ -49,8 +55,13 @@ class ApiModel:
     def __init__(self, spec: ModelSpec, rate_limit: RateLimit = RATE_LIMIT, clock: Clock = CLOCK) -> None:
         self.spec = spec
         self.lanes = rate_limit.concurrency
-        self._wire = spec.own_as(ServerSettings).wire()
+        self._wire = self._settings(spec)
         self._client = Client(str(self._wire["url"]), spec.name, rate_limit=rate_limit, clock=clock, fix=self._fix)
+
+    @staticmethod
+    def _settings(spec: ModelSpec) -> Mapping[str, Any]:
+        """The request settings of a spec, by name."""
+        return spec.own_as(ServerSettings).wire()
 
     @property
     def usage(self) -> Counter[str]:
@@ -121,6 +132,20 @@ class ApiModel:
         return "does it take images, and so many frames and tokens?"
 
 
+def connected(model: Connected) -> Connected:
+    """A model whose server has answered; else its connections are closed.
+
+    Raises:
+        BadInput: No server answers there, it does not take the key, or it is not ready.
+    """
+    try:
+        model.check()
+    except BaseException:
+        model.close()
+        raise
+    return model
+
+
 def request_length(max_new_tokens: int, ends: Sequence[str], min_new_tokens: int) -> dict[str, Any]:
     """The fields of a request that say how long its answer is."""
     stop = {"stop": list(ends)} if ends else {}
@@ -144,7 +169,30 @@ def request_body(wire: Mapping[str, Any], asked: Mapping[str, Any], length: Mapp
         **({"seed": int(wire["seed"])} if "seed" in wire else {}),
         **json.loads(str(wire["extra"])),
     }
-    return json.dumps(body).encode()
+    # One that a server does not take can be left out by an extra field.
+    return json.dumps({name: value for name, value in body.items() if (name, value) != ("min_tokens", None)}).encode()
+
+
+def check_server(name: str, url: str, extra: Mapping[str, Any], own: Set[str]) -> None:
+    """See that a model's name, a server's url and more fields of requests can be sent and written down.
+
+    Args:
+        name: As the server calls the model.
+        url: As given.
+        extra: By field.
+        own: Fields that FlagBench sets.
+
+    Raises:
+        BadInput: They cannot.
+    """
+    if not name.strip():
+        raise BadInput("the model on the server has no name: name one of those that the server lists")
+    if taken := own & set(extra):
+        raise BadInput(f"api/{name}: {', '.join(sorted(taken))} cannot be an extra field: FlagBench sets it")
+    variable, key = environment_key()
+    written = json.dumps([name, url, extra])
+    if key.hide_in_answer(written) != written:
+        raise BadInput(f"the key in {variable} is a part of the model's name, url or extra fields: take it out there")
 
 
 def api_model(
@@ -171,20 +219,13 @@ def api_model(
     Raises:
         BadInput: One of them is not possible.
     """
-    if not name.strip():
-        raise BadInput("the model on the server has no name: name one of those that the server lists")
+    check_server(name, url, extra or {}, OWN_FIELDS)
     if video.prompt != "no-prefill":
         raise BadInput(f"api/{name}: a server cannot go on from the beginning of an answer; use the prompt no-prefill")
     if video.answer != "generate":
         raise BadInput(f"api/{name}: a server gives no probabilities of options; let it generate the answer")
     if images not in get_args(Images):
         raise BadInput(f"api/{name}: frames are sent as {' or '.join(get_args(Images))}, not as '{images}'")
-    if own := _OWN & set(extra or {}):
-        raise BadInput(f"api/{name}: {', '.join(sorted(own))} cannot be an extra field: FlagBench sets it")
-    variable, key = environment_key()
-    written = json.dumps([name, url, extra or {}])
-    if key.hide_in_answer(written) != written:
-        raise BadInput(f"the key in {variable} is a part of the model's name, url or extra fields: take it out there")
     return ModelSpec(
         name=f"api/{name}",
         revision=revision,

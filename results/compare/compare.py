@@ -10,6 +10,7 @@ from typing import Literal
 from flagbench import BadInput, printable
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
+from flagbench.results.figures import PERCENT, Scale, of_one_scale, scale_of
 from flagbench.results.record import TaskRecord
 from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run, contradicted, difference, other_queries, surely_alike
@@ -29,7 +30,7 @@ class Cell:
 
     Attributes:
         status: Of the task; ``missing`` where the run has not got it.
-        score: 0 to 1.
+        score: As it is recorded: 0 to 1 in most cases.
         delta: To the first run; None unless both have a score of the whole task.
         test: Against the first run.
         untested: Why there is no test; empty where there is one, and for the first run.
@@ -69,10 +70,15 @@ class Line:
     notes: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
 
+    @property
+    def scale(self) -> Scale:
+        """How its scores are shown."""
+        return scale_of(self.main_score)
+
 
 @dataclass(frozen=True)
 class Average:
-    """A mean over tasks of which all runs have whole scores.
+    """A mean over tasks of which all runs have whole scores; of scores of several units, over those in percent.
 
     Attributes:
         label: Of which.
@@ -80,6 +86,7 @@ class Average:
         scores: One for each run, None without tasks, and where its tasks ran with different settings.
         deltas: To the first run's, None for that, and where one of the two has no score.
         note: Why a score is None where its tasks have no mean.
+        metric: Main score of its tasks, where these are not in percent; empty where they are.
     """
 
     label: str
@@ -87,6 +94,12 @@ class Average:
     scores: tuple[float | None, ...]
     deltas: tuple[float | None, ...]
     note: str = ""
+    metric: str = ""
+
+    @property
+    def scale(self) -> Scale:
+        """How its scores are shown."""
+        return scale_of(self.metric)
 
 
 @dataclass(frozen=True)
@@ -224,8 +237,7 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
             untested=result if isinstance(result, str) else "",
         )
     known = next(record for record in records if record)
-    main_score = str(known.settings.get("task", {}).get("main_score", ""))
-    return Line(task, known.kind, main_score, tuple(cells), tuple(notes), tuple(differences))
+    return Line(task, known.kind, known.main_score, tuple(cells), tuple(notes), tuple(differences))
 
 
 def _cell(record: TaskRecord | None) -> Cell:
@@ -256,20 +268,28 @@ def _tally(lines: Sequence[Line], at: int) -> tuple[int, int, int]:
 
 
 def _averages(lines: Sequence[Line], runs: Sequence[Run]) -> Iterator[Average]:
-    shared = [line for line in lines if all(cell.whole is not None for cell in line.cells)]
-    kinds = list(dict.fromkeys(line.kind for line in shared))
-    groups = {f"{kind} mean": [line for line in shared if line.kind == kind] for kind in kinds if len(kinds) > 1}
-    recorded = dict(_recorded(shared, runs))
+    every = [line for line in lines if all(cell.whole is not None for cell in line.cells)]
+    shared = _of_one_scale(every)
+    kinds = list(dict.fromkeys(line.kind for line in every))
+    of_kind = {kind: _of_one_scale([line for line in every if line.kind == kind]) for kind in kinds}
+    groups = {f"{kind} mean": its for kind, its in of_kind.items() if len(kinds) > 1}
+    recorded = {label: _of_one_scale(its) for label, its in _recorded(every, runs)}
     # One that the runs record and that is over all of them is the average of the comparison, under its own name.
     whole = next((label for label, its in recorded.items() if len(its) == len(shared)), "average")
     groups |= {label: its for label, its in recorded.items() if label != whole}
     for label, its in {**groups, whole: shared}.items():
         first, *others = (_mean(its, at, run) for at, run in enumerate(runs))
         deltas = (None if first is None or score is None else score - first for score in others)
-        yield Average(label, len(its), (first, *others), (None, *deltas))
+        metric = next((line.main_score for line in its if line.scale is not PERCENT), "")
+        yield Average(label, len(its), (first, *others), (None, *deltas), metric=metric)
 
 
-def _recorded(shared: Sequence[Line], runs: Sequence[Run]) -> Iterator[tuple[str, list[Line]]]:
+def _of_one_scale(lines: Sequence[Line]) -> Sequence[Line]:
+    """The tasks that are averaged together."""
+    return of_one_scale(lines, lambda line: line.main_score)
+
+
+def _recorded(shared: Sequence[Line], runs: Sequence[Run]) -> Iterator[tuple[str, Sequence[Line]]]:
     """The averages that every run records, where all runs have all of their tasks."""
     by_run = [recorded_averages(run.record.tasks.values()) for run in runs]
     there = {line.task: line for line in shared}

@@ -11,8 +11,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few, printable
-from flagbench.results.compare.compare import ALPHA, Cell, Comparison
-from flagbench.results.figures import percent
+from flagbench.results.compare.compare import ALPHA, Cell, Comparison, Line
+from flagbench.results.figures import Scale
 from flagbench.results.kinds import unit_of
 from flagbench.results.runs import Run
 from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
@@ -28,7 +28,7 @@ _FORMULAS = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS
 
 
 def to_json(comparison: Comparison) -> str:
-    """All that was found, as JSON; scores and differences are fractions of 1, in full."""
+    """All that was found, as JSON; scores and differences as they are recorded, which is not in percent."""
     runs = [
         {part: getattr(run.record, part) for part in ("benchmark", "model", "revision")}
         | {"label": run.label, "folder": str(run.folder), "missing": missing}
@@ -40,7 +40,7 @@ def to_json(comparison: Comparison) -> str:
         "runs": runs,
         "tasks": [asdict(line) for line in comparison.lines],
         "averages": [
-            {name: value for name, value in asdict(average).items() if value or name != "note"}
+            {name: value for name, value in asdict(average).items() if value or name not in ("note", "metric")}
             for average in comparison.averages
         ],
         "differences": comparison.differences,
@@ -52,7 +52,7 @@ def to_json(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """One row for each task and run, to compute with: numbers are fractions of 1, in full."""
+    """One row for each task and run, to compute with: numbers as they are recorded, which is not in percent."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     tested = ("queries", "difference", "low", "high", "p", "better", "same", "worse")
@@ -78,7 +78,7 @@ def of_spreadsheet(value: object) -> object:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """Tables and notes; scores in percent."""
+    """Tables and notes; scores in percent where they have no unit behind them."""
     parts = []
     for title, headings, groups in _tables(comparison):
         lines = [
@@ -130,12 +130,15 @@ def _style(heading: str, cell: str) -> str:
 def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[list[str]]]]]:
     """Title, headings and groups of rows of the scores, and of the tests where there are any."""
     first, *others = [run.label for run in comparison.runs]
-    tasks = [[printable(line.task), printable(line.kind), *_flat(map(_cells, line.cells))] for line in comparison.lines]
+    tasks = [
+        [printable(line.task), printable(line.kind), *_flat(_cells(cell, line.scale) for cell in line.cells)]
+        for line in comparison.lines
+    ]
     means = [
         [
             f"{printable(each.label)} of {each.tasks} shared",
             "",
-            *_flat(zip(map(percent, each.scores), map(_gain, each.deltas), strict=True)),
+            *_flat(zip(map(each.scale.figure, each.scores), map(each.scale.gain, each.deltas), strict=True)),
         ]
         for each in comparison.averages
     ]
@@ -143,7 +146,7 @@ def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[
     headings = ["task", "type", first, *(name for label in others for name in (label, "Δ"))]
     yield "scores in percent", headings, [tasks, [*means, tallies]]
     rows = [
-        [printable(line.task), *([run.label] if len(others) > 1 else []), *_test_cells(cell.test, unit_of(line.kind))]
+        [printable(line.task), *([run.label] if len(others) > 1 else []), *_test_cells(cell.test, line)]
         for line in comparison.lines
         for run, cell in zip(comparison.runs, line.cells, strict=True)
         if cell.test
@@ -160,23 +163,19 @@ def _flat(cells: Iterable[tuple[str, str]]) -> list[str]:
     return [first, *(text for pair in others for text in pair)]
 
 
-def _cells(cell: Cell) -> tuple[str, str]:
+def _cells(cell: Cell, scale: Scale) -> tuple[str, str]:
     mark = "†" if cell.test and cell.test.significant and cell.delta is not None else ""
     named = {"missing": "", "error": "failed"}.get(cell.status, "no score")
-    text = percent(cell.score) or named
-    return f"{text} (partial)" if cell.status == "partial" else text, _gain(cell.delta) + mark
+    text = scale.figure(cell.score) or named
+    return f"{text} (partial)" if cell.status == "partial" else text, scale.gain(cell.delta) + mark
 
 
-def _test_cells(test: Tested, name: str) -> list[str]:
-    its = test.paired
+def _test_cells(test: Tested, line: Line) -> list[str]:
+    its, name, gain = test.paired, unit_of(line.kind), line.scale.gain
     items = f"{its.queries:,} {name}" if {its.queries} == set(test.queries) else f"{its.queries:,} shared {name}"
     better = f"{its.better:,} / {its.same:,} / {its.worse:,}"
-    interval = f"{_gain(its.low)} to {_gain(its.high)}"
-    return [test.metric, items, better, _gain(its.difference), interval, f"{its.p:.4f}", f"{test.adjusted:.4f}"]
-
-
-def _gain(delta: float | None) -> str:
-    return "" if delta is None else f"{round(100 * delta, 2) + 0.0:+.2f}"  # no -0.00
+    interval = f"{gain(its.low)} to {gain(its.high)}"
+    return [test.metric, items, better, gain(its.difference), interval, f"{its.p:.4f}", f"{test.adjusted:.4f}"]
 
 
 def escaped(text: str) -> str:

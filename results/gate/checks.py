@@ -10,12 +10,13 @@ from typing import Any, Literal
 from flagbench import counted, printable
 from flagbench.results.averages import Weights, alike, average
 from flagbench.results.compare.compare import EQUAL, Line
+from flagbench.results.figures import PERCENT, Scale, joint_scale
 from flagbench.results.gate.known import TooFew, Unknown
 from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.record import MACHINE, RunRecord, TaskRecord
 
 Outcome = Literal["pass", "FAIL", "inconclusive"]
-Unit = Literal["score", "share of answers", "seconds per text"]
+Unit = Literal["score", "nats", "share of answers", "seconds per text"]
 
 _WORDS = {"device_name": "device name"}
 
@@ -45,6 +46,18 @@ class Subject:
     smallest: float = 0.0
     weights: Weights = field(default_factory=dict)
 
+    @property
+    def scale(self) -> Scale:
+        """How its scores are shown, and in which unit its limits are.
+
+        Raises:
+            Unknown: Its tasks have scores of several units.
+        """
+        scale = joint_scale(line.main_score for line in self.lines)
+        if scale is None:
+            raise Unknown("its tasks have scores of different units, which have no mean")
+        return scale
+
     def mean(self, scores: Mapping[str, float | None]) -> float:
         """The mean of scores of its tasks."""
         return average(self.weights or alike(scores), {task: score or 0.0 for task, score in scores.items()})
@@ -70,22 +83,23 @@ class CheckResult:
 
 
 def _max_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
-    before, after = _scores(subject)
-    holds = 100 * (before - after) <= limit + 100 * EQUAL
-    return CheckResult(holds, f"{_points(after - before)}, a drop of {limit:g} is allowed", after, before)
+    scale, (before, after) = subject.scale, _scores(subject)
+    holds = scale.factor * (before - after - EQUAL) <= limit
+    return _result(subject, holds, f"{_points(after - before, scale)}, a drop of {limit:g} is allowed", after, before)
 
 
 def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
     if before <= EQUAL:
-        raise Unknown(f"the baseline's score is {100 * before:.2f}: a relative drop is not defined")
+        raise Unknown(f"the baseline's score is {subject.scale.figure(before)}: a relative drop is not defined")
     change = 100 * (after - before) / before
     holds = -change <= limit + 100 * EQUAL
-    return CheckResult(holds, f"{change:+.3f}% of the baseline's score, a drop of {limit:g}% is allowed", after, before)
+    said = f"{change:+.3f}% of the baseline's score, a drop of {limit:g}% is allowed"
+    return _result(subject, holds, said, after, before)
 
 
 def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
-    before, after = _scores(subject)
+    scale, (before, after) = subject.scale, _scores(subject)
     cell = subject.lines[0].cells[1]
     if cell.test is None:
         raise Unknown(f"not tested: {cell.untested}")
@@ -95,20 +109,23 @@ def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: floa
             f"below {subject.smallest:.4f}, and significant is one of at most {alpha:g}"
         )
     change, p = cell.test.paired.difference, cell.test.adjusted
-    broken = p <= alpha and change < 0 and -100 * change >= rule.min_effect - 100 * EQUAL
-    drop = f"a drop of {rule.min_effect:g} points or more" if rule.min_effect else "a drop"
-    said = f"{_points(change)}, p (Holm) {p:.4f}: {drop} fails where p is at most {alpha:g}"
-    return CheckResult(not broken, said, after, before)
+    broken = p <= alpha and change < 0 and scale.factor * (EQUAL - change) >= rule.min_effect
+    drop = f"a drop of {rule.min_effect:g} {scale.change} or more" if rule.min_effect else "a drop"
+    said = f"{_points(change, scale)}, p (Holm) {p:.4f}: {drop} fails where p is at most {alpha:g}"
+    return _result(subject, not broken, said, after, before)
 
 
 def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
-    return CheckResult(after > before + EQUAL, f"{_points(after - before)}, more than 0 is required", after, before)
+    said = f"{_points(after - before, subject.scale)}, more than 0 is required"
+    return _result(subject, after > before + EQUAL, said, after, before)
 
 
 def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
+    scale = subject.scale
     score = subject.mean({line.task: subject.candidate.tasks[line.task].score for line in subject.lines})
-    return CheckResult(100 * score >= limit - 100 * EQUAL, f"{100 * score:.2f}, at least {limit:g} is required", score)
+    holds = scale.factor * (score + EQUAL) >= limit
+    return _result(subject, holds, f"{scale.figure(score)}, at least {limit:g} is required", score)
 
 
 def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
@@ -162,6 +179,12 @@ It raises Unknown where it cannot be judged. What every rule has to know is seen
 """
 
 
+def _result(subject: Subject, holds: bool, said: str, candidate: float, baseline: float | None = None) -> CheckResult:
+    """The result of a check of scores, in their unit."""
+    unit: Unit = "score" if subject.scale is PERCENT else "nats"
+    return CheckResult(holds, said, candidate, baseline, unit)
+
+
 def _scores(subject: Subject) -> tuple[float, float]:
     """The means of both runs' scores."""
     before, after = (subject.mean({line.task: line.cells[at].score for line in subject.lines}) for at in (0, 1))
@@ -192,5 +215,5 @@ def _pace(task: str, record: TaskRecord) -> tuple[float, int]:
     raise Unknown(f"{task}: how many texts were encoded is not recorded")
 
 
-def _points(change: float) -> str:
-    return f"{round(100 * change, 3) + 0.0:+.3f} points"  # no -0.000
+def _points(change: float, scale: Scale) -> str:
+    return f"{scale.gain(change, 3)} {scale.change}"

@@ -16,6 +16,7 @@ from flagbench.results.averages import Weights, alike
 from flagbench.results.compare.compare import Comparison, Line, compare
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
+from flagbench.results.figures import of_one_scale
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
 from flagbench.results.gate.means import Means
@@ -242,7 +243,8 @@ def _chosen(
     ]
     kinds = {name: records[0].kind for name, records in tasks.items()}
     averages = {f"{kind} mean": tuple(name for name in scored if kinds[name] == kind) for kind in kinds.values()}
-    averages = {label: its for label, its in {**averages, _AVERAGE: tuple(scored)}.items() if its}
+    averages = {**averages, _AVERAGE: tuple(of_one_scale(scored, lambda name: tasks[name][0].main_score))}
+    averages = {label: its for label, its in averages.items() if its}
     result: dict[str, Weights] = {}
     for pattern in rule.select.get("tasks", ()):
         names = _matching(rules, rule, "task", pattern, tasks)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flagbench import first_few, printable
 from flagbench.results.compare.text import escaped
 from flagbench.results.data_state import DataState
+from flagbench.results.figures import NATS, PERCENT
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.runs import Run
@@ -67,7 +68,7 @@ def to_markdown(report: Report) -> str:
 
 
 def to_json(report: Report) -> str:
-    """All of it; scores and shares are fractions of 1, limits in the unit of the rules."""
+    """All of it; scores as they are recorded, shares as fractions of 1, limits in the unit of the rules."""
     document = {
         "outcome": {0: "pass", 1: "regression", 2: "inconclusive"}[report.exit_code],
         "exit_code": report.exit_code,
@@ -127,4 +128,6 @@ def _cells(verdict: Verdict) -> list[str]:
 def _number(number: float | None, unit: Unit) -> str:
     if number is None:
         return ""
-    return f"{1000 * number:.3f} ms" if unit == "seconds per text" else f"{100 * number:.2f}"
+    if unit == "seconds per text":
+        return f"{1000 * number:.3f} ms"
+    return (NATS if unit == "nats" else PERCENT).figure(number)

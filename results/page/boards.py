@@ -10,6 +10,7 @@ from flagbench import printable
 from flagbench.results.averages import Averages, Weights, alike, average, tasks_of, weights
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
+from flagbench.results.figures import PERCENT, Scale, joint_scale
 from flagbench.results.record import TaskRecord
 from flagbench.results.recorded_averages import Recorded, home_of, recorded_averages
 from flagbench.results.runs import Run
@@ -28,7 +29,8 @@ class Standing:
     """One run on a board.
 
     Attributes:
-        average: Over all tasks of the board; None while one is missing, and where they ran with different settings.
+        average: Over all tasks of the board; None while one is missing, and where they ran with different settings or
+            have scores of different units.
         means: Over the tasks of each column, likewise.
         whole: How many tasks have a score over all of their data.
         mixed: The line on settings that differ between its tasks; empty where none do.
@@ -54,6 +56,8 @@ class Board:
         columns: Label and tasks of each mean beside it.
         runs: With the tasks of the board alone; complete ones first, and of these the best.
         standings: Of each run.
+        scale: How the average is shown.
+        scales: How each of the means is.
     """
 
     title: str
@@ -64,6 +68,8 @@ class Board:
     columns: tuple[tuple[str, tuple[str, ...]], ...]
     runs: tuple[Run, ...]
     standings: tuple[Standing, ...]
+    scale: Scale = PERCENT
+    scales: tuple[Scale, ...] = ()
 
     @property
     def aside(self) -> bool:
@@ -171,8 +177,12 @@ def _board(
     of = weights(averages, label) if label in averages else alike(own)
     kinds = {task: run.record.tasks[task].kind for run in runs for task in run.record.tasks}
     columns = tuple(_columns(of, label, averages if label else {}, kinds))
-    metrics = {_metric(record) for run in runs for record in run.record.tasks.values()}
-    over = of if label or len(metrics) == 1 else {}
+    metrics = {name: record.main_score for run in runs for name, record in run.record.tasks.items()}
+    over = of if label or len(set(metrics.values())) == 1 else {}
+
+    def scale(tasks: Weights) -> Scale:
+        return joint_scale(metrics[name] for name in tasks if name in metrics) or PERCENT
+
     placed = sorted(((_standing(run, of, over, [its for _, its in columns]), run) for run in runs), key=_order)
     return Board(
         title=benchmark.title if benchmark else printable(name),
@@ -183,6 +193,8 @@ def _board(
         columns=tuple((heading, tuple(its)) for heading, its in columns),
         runs=tuple(run for _, run in placed),
         standings=tuple(standing for standing, _ in placed),
+        scale=scale(over),
+        scales=tuple(scale(its) for _, its in columns),
     )
 
 
@@ -199,10 +211,6 @@ def _columns(of: Weights, label: str, averages: Averages, kinds: Mapping[str, st
         yield from ((task, {task: 1.0}) for task in of)
 
 
-def _metric(record: TaskRecord) -> str:
-    return str(record.settings.get("task", {}).get("main_score", ""))
-
-
 def _standing(run: Run, tasks: Weights, over: Weights, columns: Sequence[Weights]) -> Standing:
     """A run on a board of some tasks, with the average over those that have one."""
     whole = {
@@ -214,7 +222,8 @@ def _standing(run: Run, tasks: Weights, over: Weights, columns: Sequence[Weights
     def mean(of: Weights) -> float | None:
         if not of or not whole.keys() >= of.keys():
             return None
-        if settings_mixed((run.record.tasks[name] for name in of), run.record.spec):
+        records = [run.record.tasks[name] for name in of]
+        if settings_mixed(records, run.record.spec) or not joint_scale(record.main_score for record in records):
             return None
         return average(of, whole)
 

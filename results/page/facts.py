@@ -12,6 +12,7 @@ from flagbench import BadInput
 from flagbench.files import parse_json
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
+from flagbench.results.figures import PERCENT, Scale, joint_scale, of_one_scale
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 
@@ -148,11 +149,14 @@ def finished(run: Run) -> str:
     return max(times, default="")[:16].replace("T", " ")
 
 
-def own_mean(run: Run) -> tuple[float | None, int]:
-    """The mean over the tasks that have a whole score, and how many these are; no mean where settings differ."""
+def own_mean(run: Run) -> tuple[float | None, int, Scale]:
+    """The mean over the tasks that have a whole score, how many these are, and how it is shown; no mean where settings
+    differ. It is over those in percent where others have scores of another unit.
+    """
     whole = [record for record in run.record.tasks.values() if record.status == "success" and record.score is not None]
-    mean = None if not whole or settings_mixed(whole, run.record.spec) else fmean(each.score or 0.0 for each in whole)
-    return mean, len(whole)
+    its = of_one_scale(whole, lambda record: record.main_score)
+    mean = None if not its or settings_mixed(whole, run.record.spec) else fmean(each.score or 0.0 for each in its)
+    return mean, len(whole), joint_scale(each.main_score for each in its) or PERCENT
 
 
 def settings(runs: Sequence[Run]) -> list[Setting]:

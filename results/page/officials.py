@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flagbench import printable
 from flagbench.results.averages import alike, average, weights
 from flagbench.results.compare.settings import settings_mixed
+from flagbench.results.figures import PERCENT, Scale, joint_scale
 from flagbench.results.page.boards import FULL, averages_over, parts_of
 from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
@@ -23,10 +24,12 @@ class Official:
 
     Attributes:
         label: Benchmark and average.
-        score: Over all its tasks; None while one is missing, and where they ran with different settings.
+        score: Over all its tasks; None while one is missing, and where they ran with different settings or have scores
+            of different units.
         tasks: How many it is made of.
         missing: Those without a whole score.
         mixed: The line on settings that differ between its tasks; empty where none do.
+        scale: How the score is shown.
     """
 
     label: str
@@ -34,6 +37,7 @@ class Official:
     tasks: int
     missing: tuple[str, ...]
     mixed: str = ""
+    scale: Scale = PERCENT
 
 
 def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
@@ -56,8 +60,9 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
         }
         missing = tuple(each for each in of if each not in whole)
         mixed = settings_mixed((tasks[each] for each in of if each in whole), run.record.spec)
-        score = None if missing or mixed else average(of, whole)
+        scale = joint_scale(tasks[each].main_score for each in of if each in whole)
+        score = None if missing or mixed or not scale else average(of, whole)
         named = benchmarks[name].title if name in benchmarks else printable(name)
         title = " ".join([named, *([] if profile == FULL else [profile]), label])
-        made.append(Official(title, score, len(of), missing, mixed))
+        made.append(Official(title, score, len(of), missing, mixed, scale or PERCENT))
     return made

@@ -7,9 +7,6 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("button.open").forEach((button) => {
     button.addEventListener("click", () => toggle(button, button.getAttribute("aria-expanded") !== "true"));
   });
-  document.querySelectorAll("img[data-picture]").forEach((image) => {
-    image.src = document.getElementById(image.dataset.picture).src;
-  });
   openNamed();
   window.addEventListener("hashchange", openNamed);
   if (document.documentElement.dataset.version) follow(document.documentElement.dataset.version);

@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import flagbench
-from flagbench.results import figures
 from flagbench.results.compare.compare import ALPHA
+from flagbench.results.figures import Scale, percent
 from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, facts, plot
 from flagbench.results.page.grids import AXES, shade
@@ -84,7 +84,7 @@ def page(
 
 
 def _placing() -> Callable[[str], tuple[str, bool]]:
-    """Gives each picture of a page its id, and whether it is new: its bytes are there once, page.js copies them."""
+    """Gives each picture of a page its id, and whether it is new: its bytes are there once, and SVG refers to them."""
     places: dict[str, str] = {}
 
     def placed(data: str) -> tuple[str, bool]:
@@ -150,8 +150,8 @@ def _environment(language: Language) -> Environment:
         "unit_of": unit_of,
     }
     made.filters |= {
-        "percent": percent,
-        "whole": lambda score: figures.percent(score, 0),
+        "figure": figure,
+        "whole": lambda score: percent(score, 0),
         "shade": shade,
         "gain": gain,
         "direction": direction,
@@ -167,22 +167,19 @@ def _environment(language: Language) -> Environment:
     return made
 
 
-def percent(score: float | None) -> str:
+def figure(score: float | None, scale: Scale) -> str:
     """A score as it is read; empty for none."""
-    return figures.percent(score).replace("-", _MINUS)
+    return scale.figure(score).replace("-", _MINUS)
 
 
-def gain(delta: float | None) -> str:
+def gain(delta: float | None, scale: Scale) -> str:
     """A difference of scores with its sign; empty for none."""
-    if delta is None:
-        return ""
-    rounded = round(100 * delta, 2) + 0.0  # no -0.00
-    return f"{rounded:+.2f}".replace("-", _MINUS)
+    return scale.gain(delta).replace("-", _MINUS)
 
 
-def direction(delta: float) -> str:
+def direction(delta: float, scale: Scale) -> str:
     """How a difference of scores looks: ``gain``, ``loss`` or, where it rounds to nothing, ``even``."""
-    rounded = round(100 * delta, 2)
+    rounded = scale.rounded(delta)
     return "gain" if rounded > 0 else "loss" if rounded < 0 else "even"
 
 

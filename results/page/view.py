@@ -11,6 +11,7 @@ from flagbench import printable
 from flagbench.results.averages import Averages, Parts, tasks_of
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
 from flagbench.results.data_state import in_mini
+from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
 from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
@@ -78,6 +79,7 @@ class RunView:
         official: Averages of its benchmark, those of which it has a task.
         own: Mean over its own whole tasks, which other runs may not have.
         own_tasks: How many they are.
+        own_scale: How that mean is shown.
         score: The group's average; None where no task is in all of its runs.
         shared: Difference of the group's average to the first run's.
         tally: Tasks won, tied and lost against the first run.
@@ -96,6 +98,7 @@ class RunView:
     official: tuple[Official, ...]
     own: float | None
     own_tasks: int
+    own_scale: Scale
     score: float | None
     shared: float | None
     tally: tuple[int, int, int]
@@ -194,6 +197,11 @@ class Group:
         if set(marked) != {"differs"}:
             return "not_official" if marked else ""
         return "none_official" if len(marked) == sum(bool(task.verdict) for task in self.tasks) else "some_differ"
+
+    @property
+    def scale(self) -> Scale:
+        """How the average that runs are ordered by is shown."""
+        return self.board.scale if self.board else self.average.scale
 
     @property
     def deltas(self) -> bool:
@@ -325,7 +333,7 @@ def _group(
 
 def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Mapping[str, Benchmark]) -> RunView:
     run = comparison.runs[at]
-    own, own_tasks = facts.own_mean(run)
+    own, own_tasks, own_scale = facts.own_mean(run)
     own = None if mixed(run.record.tasks.values(), benchmarks) else own
     cells = [line.cells[at] for line in comparison.lines]
     surely = [cell.delta for cell in cells if cell.test and cell.test.significant and cell.delta is not None]
@@ -338,6 +346,7 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
         official=tuple(officials(run, benchmarks)),
         own=own,
         own_tasks=own_tasks,
+        own_scale=own_scale,
         score=average.scores[at],
         shared=average.deltas[at],
         tally=comparison.tallies[at],

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
 from flagbench import BadInput, in_one_line
 from flagbench.results.runs import Run
 from flagbench.results.worst_queries import Example, Examples
+
+K = TypeVar("K")
 
 ROOM = 900_000
 """Bytes that all worst queries of a page may take."""
@@ -18,8 +20,8 @@ _STEPS = ((20, 5, 600), (20, 5, 300), (10, 5, 300), (10, 5, 160), (5, 5, 160), (
 """Queries of a task, passages of each (found, and relevant), characters of a text: the first that fits is taken, with
 pictures, else the first that does without them."""
 
-_AROUND_QUERY, _AROUND_PASSAGE, _AROUND_PICTURE = 420, 130, 70
-"""Bytes of the page around their texts and data."""
+_AROUND_QUERY, _AROUND_PASSAGE, _AROUND_PICTURE = 420, 130, 130
+"""Bytes of the page around their texts, and of a place that shows a picture."""
 
 _MOST_FILES = 200
 """Files of more tasks than these do not fit at any step."""
@@ -72,7 +74,7 @@ def worst(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Worst]
     for step, seen in _attempts(read.values()):
         tried = {key: [_shortened(query, step) for query in its.queries[: step[0]]] for key, its in read.items()}
         shown = {key: its.pictures if seen else {} for key, its in read.items()}
-        if sum(_size(query, shown[key]) for key, queries in tried.items() for query in queries) <= room:
+        if _size(tried, shown) <= room:
             fitted, pictures = tried, shown
             break
     return {
@@ -125,19 +127,25 @@ def _attempts(read: Iterable[Examples]) -> list[tuple[tuple[int, int, int], bool
     return [*((step, True) for step in _STEPS if seen), *((step, False) for step in _STEPS)]
 
 
-def _size(query: Example, pictures: Mapping[str, str]) -> int:
-    """Bytes that a query takes on the page.
+def _size(queries: Mapping[K, Sequence[Example]], pictures: Mapping[K, Mapping[str, str]]) -> int:
+    """Bytes that queries take on the page, on which a picture is once, however often it is shown.
 
     Args:
-        query: The query.
-        pictures: Those that are shown, by name; one takes its room wherever it stands.
+        queries: Of each task.
+        pictures: Those that are shown of it, by name.
     """
-    passages = [*query.found, *query.relevant]
-    texts = sum(_bytes(each.text) + _bytes(each.id) + _AROUND_PASSAGE for each in passages)
-    names = [query.picture, *(each.picture for each in passages)]
-    shown = [pictures[name] for name in names if name in pictures]
-    around = texts + _bytes(query.text) + _bytes(query.id) + _AROUND_QUERY
-    return around + sum(len(picture) + _AROUND_PICTURE for picture in shown)
+    size = 0
+    shown: set[str] = set()
+    for key, its in queries.items():
+        for query in its:
+            passages = [*query.found, *query.relevant]
+            size += sum(_bytes(each.text) + _bytes(each.id) + _AROUND_PASSAGE for each in passages)
+            size += _bytes(query.text) + _bytes(query.id) + _AROUND_QUERY
+            named = [query.picture, *(each.picture for each in passages)]
+            seen = [name for name in named if name in pictures[key]]
+            size += len(seen) * _AROUND_PICTURE
+            shown.update(pictures[key][name] for name in seen)
+    return size + sum(map(len, shown))
 
 
 def _bytes(text: str) -> int:

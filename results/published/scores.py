@@ -11,6 +11,7 @@ from typing import Any
 
 from flagbench import UnknownName
 from flagbench.results.averages import Weights
+from flagbench.results.published.means import PublishedMean
 from flagbench.results.record import TaskRecord
 
 OTHER_REVISION = "published over another revision of the data"
@@ -82,6 +83,7 @@ class PublishedTable:
         aggregates: Tasks of which several count as one, by its name.
         metrics: Main score by task, as its name; of a task that is not here that is not looked at.
         revisions: Revisions of the data by task that the scores were made over; absent where they are not published.
+        means: What each of ``kinds`` is of that is no task, but a mean of which no more is published (``with_means``).
     """
 
     benchmark: str
@@ -99,6 +101,7 @@ class PublishedTable:
     aggregates: Mapping[str, Sequence[str]] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    means: Mapping[str, PublishedMean] = field(default_factory=dict)
 
     @property
     def counted(self) -> list[tuple[str, ...]]:

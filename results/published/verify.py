@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from flagbench import BadInput, counted, first_few, known_name
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import ACCEPT_COUNTS, DataState
-from flagbench.results.figures import percent
-from flagbench.results.kinds import RANKED
+from flagbench.results.figures import scale_of
+from flagbench.results.kinds import FITTED, RANKED
 from flagbench.results.published.scores import Doubt, Published, PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.versions import mteb_of, ties
@@ -35,8 +35,6 @@ _SMALL = 0.02
 _LARGE = 0.05
 _DECIMALS = 9  # beyond the noise of subtracting
 
-_FITTED_KINDS = {"Classification", "Clustering"}
-
 
 @dataclass(frozen=True)
 class Checked:
@@ -50,6 +48,7 @@ class Checked:
         ours: Score of the run, over the published splits; None without one.
         published: The published score; None without one.
         note: Note for the user.
+        metric: Main score of the run's task; empty without one.
     """
 
     task: str
@@ -58,6 +57,7 @@ class Checked:
     ours: float | None
     published: float | None
     note: str = ""
+    metric: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -168,10 +168,13 @@ def verify(
 
 
 def _of_the_same(checked: Checked, its: TaskRecord | None, table: PublishedTable) -> Checked:
-    """The task, which is not compared where its score is of something else than the published one, and a note where
-    that is of another revision of the data.
+    """The task with its metric, which is not compared where its score is of something else than the published one, and
+    a note where that is of another revision of the data.
     """
-    if its is None or checked.verdict not in ("OK", "near", "FAIL"):
+    if its is None:
+        return checked
+    checked = replace(checked, metric=its.main_score)
+    if checked.verdict not in ("OK", "near", "FAIL"):
         return checked
     if other := table.other_subsets(its.name, its.scores) or table.other_metric(its):
         return replace(checked, verdict="not compared", published=None, note=other)
@@ -267,12 +270,12 @@ def _ranked_alone(record: RunRecord, compared: Sequence[Checked], off: Sequence[
 
 
 def _fitted_alone(off: Sequence[Checked], compared: Sequence[Checked]) -> Iterator[str]:
-    """These fit a classifier or clusters on samples of the rows, which other tasks do not."""
-    fine = {each.kind for each in compared if each.verdict == "OK"} - _FITTED_KINDS
+    """Those that fit a probe or clusters to samples of the rows, which other tasks do not."""
+    fine = {each.kind for each in compared if each.verdict == "OK"} - FITTED
     small = all(abs(each.difference or 0) <= _SMALL for each in off)
-    if fine and small and {each.kind for each in off} <= _FITTED_KINDS:
+    if fine and small and {each.kind for each in off} <= FITTED:
         yield (
-            "only classification and clustering are off, by little: they draw samples and fit, "
+            "only tasks that fit a probe or clusters are off, by little: they draw samples and fit, "
             "which versions of mteb and scikit-learn do not do alike"
         )
 
@@ -327,7 +330,7 @@ def _setting(record: RunRecord, off: Sequence[Checked], part: str, names: Sequen
 
 
 def render(verification: Verification) -> Table:
-    """A Rich table. Scores are in percent, differences in points of it."""
+    """A Rich table. Scores are in percent where they have no unit behind them, differences in points of it."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -339,11 +342,9 @@ def render(verification: Verification) -> Table:
     for each in verification.tasks:
         style = styles.get(each.verdict)
         verdict = f"[{style}]{each.verdict}[/]" if style else each.verdict
-        off = "" if each.difference is None else f"{round(100 * each.difference, 3) + 0.0:+.3f}"  # no -0.000
-        table.add_row(
-            *(escape(each.task), each.kind, percent(each.ours, 3), percent(each.published, 3), off, verdict),
-            escape(each.note),
-        )
+        scale = scale_of(each.metric)
+        numbers = (scale.figure(each.ours, 3), scale.figure(each.published, 3), scale.gain(each.difference, 3))
+        table.add_row(escape(each.task), each.kind, *numbers, verdict, escape(each.note))
     return table
 
 

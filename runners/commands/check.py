@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,12 +102,14 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
     from flagbench.results.gate.known import refuse_itself
     from flagbench.results.gate.published import as_baseline
+    from flagbench.results.published.means import with_means
     from flagbench.results.runs import find_run, labelled
 
     candidate = find_run(options.candidate)
     if options.baseline.startswith(_PUBLISHED):
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
+        candidate = replace(candidate, record=with_means(candidate.record, table))
         baseline, part = as_baseline(model, table, candidate, accept_counts=options.accept_counts)
         known = table.other_revisions(candidate.record.tasks.values())
         means = _means([candidate])

@@ -34,7 +34,10 @@ _SECONDS_TO_STOP = 1.0  # of bars
 
 def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
     """Add the flags of ``flagbench evaluate``."""
+    from flagbench.runners.commands.dry_run import add_dry_run
+
     _add_flags(parser, arguments)
+    add_dry_run(parser)
     parser.set_defaults(run=_evaluate, caches=True)
 
 
@@ -216,6 +219,11 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from flagbench.runners.commands.dry_run import check_price, show_dry_run
+
+    check_price(options)
+    if options.dry_run:
+        return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
     return run_requests(lambda: requests_of(options), _subject(options))
 
 

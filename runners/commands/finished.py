@@ -166,11 +166,13 @@ def _show_task(record: TaskRecord, format_: str) -> None:
     import json
     from dataclasses import asdict
 
+    from flagbench.results.figures import scale_of
+
     values = asdict(record)
     if format_ == "json":
         sys.stdout.write(encodable(json.dumps(values, ensure_ascii=False, indent=2) + "\n"))
         return
-    lines = [("score", "" if record.score is None else f"{100 * record.score:.2f}"), *_leaves(values)]
+    lines = [("score", scale_of(record.main_score).figure(record.score)), *_leaves(values)]
     if format_ == "csv":
         sys.stdout.write(encodable(_csv(("value of", "is"), lines)))
         return
@@ -210,10 +212,6 @@ def _json(run: Run, rows: Sequence[Row]) -> str:
     )
 
 
-def _percent(row: Row) -> str:
-    return "" if row.score is None else f"{100 * row.score:.2f}"
-
-
 def _csv(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Scores as they are recorded."""
     import csv
@@ -227,7 +225,6 @@ def _csv(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Scores in percent."""
     from flagbench.results.compare.text import escaped
 
     lines = [headings, ["---"] * len(headings), *(map(escaped, row) for row in rows)]
@@ -238,6 +235,6 @@ _WRITTEN: Mapping[str, Callable[[Run, Sequence[Row]], str]] = {
     "json": _json,
     "csv": lambda run, rows: _csv(_HEADINGS, [(row.label, row.kind, row.score, row.note) for row in rows]),
     "markdown": lambda run, rows: _markdown(
-        _HEADINGS, [(row.label, row.kind, _percent(row), row.note) for row in rows]
+        _HEADINGS, [(row.label, row.kind, row.scale.figure(row.score), row.note) for row in rows]
     ),
 }

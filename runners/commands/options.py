@@ -9,7 +9,7 @@ from flagbench.flags import add_flag, given
 from flagbench.models.adapters import own_settings, owned_flags
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.spec import DTYPES, POOLINGS, is_name
-from flagbench.runners.arguments import positive
+from flagbench.runners.arguments import any_path, mix_weights, positive
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -33,6 +33,19 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--query-instruction", metavar="TEXT", help="text put before queries of retrieval and reranking tasks"
     )
     model.add_argument("--passage-instruction", metavar="TEXT", help="text put before passages of those tasks")
+    model.add_argument(
+        "--query-mix",
+        type=any_path,
+        metavar="FILE",
+        help="generations that the vectors of retrieval queries are mixed with, JSON lines with query or query_id, and "
+        "generation (default none)",
+    )
+    model.add_argument(
+        "--query-mix-weights",
+        type=mix_weights,
+        metavar="G,Q",
+        help="weights of the generation and of the query (default 0.2,0.8)",
+    )
     model.add_argument(
         "--lowercase", action=argparse.BooleanOptionalAction, default=None, help="whether texts are lower-cased"
     )
@@ -80,4 +93,6 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
         name=options.name,
         own={name: value for kind in own_settings() for name, value in given(options, kind).items()},
         adapters=tuple(options.adapter),
+        query_mix=options.query_mix,
+        query_mix_weights=options.query_mix_weights,
     )

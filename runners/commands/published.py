@@ -59,21 +59,24 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _rank(options: argparse.Namespace) -> int:
+    from flagbench.results.published.means import with_means
     from flagbench.results.published.standing import rank, remarks, render
     from flagbench.results.store import check_target
 
     record = read_run(options.path)
     check_target("--json", options.json, overwrite=options.overwrite)
-    ranking = rank(record, published_table(record), accept_counts=options.accept_counts)
+    table = published_table(record)
+    ranking = rank(with_means(record, table), table, accept_counts=options.accept_counts)
     out = console()
-    for table in render(ranking, options.neighbours):
-        out.print(table)
+    for shown in render(ranking, options.neighbours):
+        out.print(shown)
     say(out, *remarks(ranking))
     _write(options.json, ranking.as_dict(), out)
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from flagbench.results.published.means import with_means
     from flagbench.results.published.verify import NEAR, TOLERANCE, remarks, render, verify
     from flagbench.results.store import check_target
 
@@ -82,7 +85,7 @@ def _verify(options: argparse.Namespace) -> int:
     tolerance = TOLERANCE if options.tolerance is None else options.tolerance
     table = published_table(record)
     verification = verify(
-        record,
+        with_means(record, table),
         table.of_model(options.against or record.model, "--against MODEL names the one to hold the run against"),
         table,
         tolerance=tolerance,
@@ -123,7 +126,7 @@ def published_table(record: RunRecord) -> PublishedTable:
     from flagbench.runners.benchmark import Benchmark
 
     benchmark = find_benchmark(record.benchmark)
-    table = benchmark.published_with(record.tasks)
+    table = benchmark.published_for(record)
     if table is None:
         made = type(benchmark).update_published is not Benchmark.update_published
         hint = ": flagbench reference update makes a table of them" if made else ""

@@ -49,9 +49,10 @@ def _tasks(options: argparse.Namespace) -> int:
     benchmark = find_benchmark(options.benchmark)
     some = options.tasks or options.types or options_given(options, benchmark)
     request = RunRequest(model="", skip_missing=True, mini=options.mini, **selection_of(options))
+    known = benchmark.mini_tasks() if options.mini and not some else ()
     # Which tasks own data has, the folder of a flag says: without it, select names the flag.
-    rows = (() if some else benchmark.tasks()) or benchmark.select(request)
-    if options.mini:
+    rows = known or (() if some else benchmark.tasks()) or benchmark.select(request)
+    if options.mini and not known:
         rows = _miniature(benchmark, rows, request)
     show_tasks(benchmark, rows, request, console(width=WIDE))
     for line in benchmark.left_out(request) if some else ():

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _ORIENTATION = 0x0112  # of EXIF; 5 to 8 lie on their side
 _WIDTH, _HEIGHT = 256, 257  # of TIFF
 _ON_THEIR_SIDE = frozenset(range(5, 9))
-_WITH_EXIF_IN_THEIR_HEAD = frozenset({"JPEG", "MPO", "TIFF"})
+_MAY_BE_BEHIND = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
+"""Of PNG: kinds and names of parts that say how a picture lies, of which Pillow finds those behind it by decoding."""
 
 
 def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table:
@@ -114,9 +115,9 @@ def size_of(image: Image) -> tuple[int, int]:
             if picture.format in RUN_PROGRAMS:
                 raise BadData(f"{picture.format} is not read: convert it to PNG")
             width, height = _stored_size(picture)
-            # Else the head does not say (PNG may have it behind the picture), and the picture would be decoded for it.
-            told = picture.format in _WITH_EXIF_IN_THEIR_HEAD or "exif" in picture.info
-            if told and picture.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
+            if width * height > MOST_PIXELS:
+                raise BadData(f"it has {width * height:,} pixels, and at most {MOST_PIXELS:,} are decoded")
+            if _may_be_turned(picture, data) and picture.getexif().get(_ORIENTATION) in _ON_THEIR_SIDE:
                 width, height = height, width
     except PIL.UnidentifiedImageError as error:
         raise BadData("it is no image" if data else "it is empty") from error
@@ -124,9 +125,12 @@ def size_of(image: Image) -> tuple[int, int]:
         raise
     except Exception as error:  # Pillow has no root for what its readers raise
         raise BadData(in_one_line(error)) from error
-    if width * height > MOST_PIXELS:
-        raise BadData(f"it has {width * height:,} pixels, and at most {MOST_PIXELS:,} are decoded")
     return width, height
+
+
+def _may_be_turned(picture: Any, data: bytes) -> bool:
+    """Whether to ask Pillow how a picture lies: of a PNG it decodes the picture for that, unless its head has it."""
+    return picture.format != "PNG" or "exif" in picture.info or any(mark in data for mark in _MAY_BE_BEHIND)
 
 
 def _stored_size(picture: Any) -> tuple[int, int]:

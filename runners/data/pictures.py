@@ -21,7 +21,7 @@ from flagbench.runners.data.image_checks import size_of
 from flagbench.runners.data.texts import on_disk
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""An image of a row: its bytes, else its path."""
+"""An image of a row: its bytes, whose path is what they are called in messages, else the path of its file."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 _LONGEST = 60  # characters of a name that are shown
@@ -29,7 +29,7 @@ _ROWS_A_BATCH = 10_000
 _BYTES_A_BATCH = 16 * MIB
 
 
-def stored_image(folder: Path, value: Any, *, decode: bool) -> dict[str, Any] | None:
+def stored_image(folder: Path, value: Any, *, decode: bool, place: str = "") -> dict[str, Any] | None:
     """A value of a column of images, as ``IMAGE`` has it.
 
     Args:
@@ -37,6 +37,7 @@ def stored_image(folder: Path, value: Any, *, decode: bool) -> dict[str, Any] | 
         value: Bytes, the name of a file, or ``{"bytes": …, "path": …}`` with either; nothing, or an empty name, for no
             image.
         decode: Whether the picture is decoded, which finds a file that was cut off; else only its head is looked at.
+        place: Of the row, by which an image that lies in it is called; empty where none does.
 
     Returns:
         None for no image.
@@ -52,7 +53,7 @@ def stored_image(folder: Path, value: Any, *, decode: bool) -> dict[str, Any] | 
         return None
     if isinstance(value, bytes):
         _check(Image(value), "an image", decode=decode)
-        return {"bytes": value, "path": None}
+        return {"bytes": value, "path": place or None}
     if not isinstance(value, str):
         raise BadData(f"{value!r:.{_LONGEST}} instead of an image, which is its bytes or the name of a file")
     file = picture_at(folder, value)

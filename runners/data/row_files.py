@@ -10,12 +10,14 @@ import csv
 import gzip
 import io
 import re
+import struct
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, cast
 
 from flagbench import BadData, in_one_line
@@ -39,6 +41,8 @@ ENDINGS: Mapping[str, Kind] = {
 
 _FIX = "fix the data"
 _LONGEST = 64 * MIB  # of a line: a passage is a text that somebody wrote
+_LARGEST_MEMBER = 4096 * MIB  # of an archive, by its directory, beyond which nothing is read
+_DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 _ROWS_A_READ = 10_000
 _BYTES_A_READ = 8 * MIB
 _ROWS_WITH_COLUMNS = 1_000
@@ -56,6 +60,7 @@ class RowFile:
         name: Its name without endings, and without the number of a shard: ``test`` of ``test-00000-of-00002.parquet``.
         compressed: Whether it is written with gzip.
         shard: Its number among its shards, from 0, and how many these are; None where it is whole.
+        member: Its name in the zip archive that ``path`` is, for a file of text; empty where it is a file of its own.
     """
 
     path: Path
@@ -63,6 +68,7 @@ class RowFile:
     name: str
     compressed: bool = False
     shard: tuple[int, int] | None = None
+    member: str = ""
 
     @classmethod
     def of(cls, path: Path) -> RowFile | None:
@@ -75,6 +81,17 @@ class RowFile:
         shard = _SHARD.search(name.stem)
         numbers = (int(shard[1]), int(shard[2])) if shard else None
         return cls(path, kind, _SHARD.sub("", name.stem), compressed, numbers)
+
+    @classmethod
+    def in_archive(cls, path: Path, member: str) -> RowFile | None:
+        """A file of JSON lines in a zip archive, which is not unpacked; None where the archive has none of this name.
+
+        Raises:
+            BadData: The archive cannot be read.
+        """
+        with _archive(path) as archive:
+            there = member in archive.NameToInfo
+        return cls(path, "jsonl", PurePosixPath(member).stem, member=member) if there else None
 
     def columns(self) -> list[str]:
         """The names of its columns, of JSON those of its first thousand rows; none of ``words``, or without rows.
@@ -127,9 +144,29 @@ class RowFile:
         else:
             yield from self._of_lines()
 
+    def named_in(self, column: str) -> Iterator[str]:
+        """The texts of a column: names of files, where it has images. Images that are in the file itself are not read.
+
+        Args:
+            column: Of texts, or of parquet also of images as ``datasets`` keeps them.
+
+        Raises:
+            BadData: As ``rows``.
+        """
+        if self.kind != "parquet":
+            yield from (value for _, row in self.rows() if isinstance(value := row.get(column), str))
+            return
+        with _parquet(self.path) as file:
+            for group, name in _groups_of_texts(file, column):
+                for batch in file.iter_batches(batch_size=_ROWS_A_READ, row_groups=[group], columns=[name]):
+                    values = batch.column(0)
+                    values = values.field("path") if name != column else values
+                    yield from (value for value in values.to_pylist() if value is not None)
+
     def place(self, row: int) -> str:
         """A row as messages name it."""
-        return f"{self.path}, {'line' if self.kind not in ('parquet', 'json') else 'row'} {row}"
+        inner = f", {self.member}" if self.member else ""
+        return f"{self.path}{inner}, {'line' if self.kind not in ('parquet', 'json') else 'row'} {row}"
 
     def _of_parquet(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         number = 0
@@ -208,6 +245,10 @@ class RowFile:
     @contextmanager
     def _lines(self) -> Iterator[Iterator[tuple[int, str]]]:
         """Numbered lines of text, with their ends."""
+        if self.member:
+            with _member(self.path, self.member) as source:
+                yield self._decoded(source)
+            return
         with open_file(self.path, _FIX, error=BadData) as file:
             source = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if self.compressed else file
             yield self._decoded(io.BufferedReader(cast("io.RawIOBase", source)) if self.compressed else source)
@@ -222,8 +263,37 @@ class RowFile:
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise BadData(f"{self.place(number)} is not UTF-8 ({error.reason}): {_FIX}") from error
-        except (OSError, EOFError, zlib.error) as error:
+        except _DAMAGED as error:
             raise BadData(f"{self.path} cannot be read ({in_one_line(error)}): copy it again") from error
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    with open_file(path, _FIX, error=BadData) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        # The last ones: of a directory whose numbers and names cannot be.
+        except (*_DAMAGED, NotImplementedError, ValueError, IndexError, struct.error) as error:
+            raise BadData(f"{path} cannot be read as a zip archive ({in_one_line(error)}): copy it again") from error
+        with archive:
+            yield archive
+
+
+@contextmanager
+def _member(path: Path, name: str) -> Iterator[BinaryIO]:
+    """A member of an archive, of a bounded size, neither encrypted nor compressed in a strange way."""
+    with _archive(path) as archive:
+        info = archive.getinfo(name)
+        if info.file_size > _LARGEST_MEMBER:
+            raise BadData(f"{path}: {name} has more than {_LARGEST_MEMBER // MIB:,} MiB: {_FIX}")
+        if info.flag_bits & 0b110_0001 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BadData(f"{path}: {name} is encrypted, or compressed otherwise than by deflate: unpack the archive")
+        try:
+            source = archive.open(info)
+        except (*_DAMAGED, ValueError, struct.error) as error:
+            raise BadData(f"{path}: {name} cannot be read ({in_one_line(error)}): copy it again") from error
+        with source:
+            yield io.BufferedReader(cast("io.RawIOBase", source))
 
 
 def _cells_of_line(line: str) -> list[str]:
@@ -243,6 +313,26 @@ def _rows_a_read(metadata: Any) -> int:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     largest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0)
     return max(1, min(_ROWS_A_READ, int(_BYTES_A_READ / max(1, largest))))
+
+
+def _groups_of_texts(file: Any, column: str) -> Iterator[tuple[int, str]]:
+    """The row groups of parquet in which a column has texts, or images that lie elsewhere, each with what has them."""
+    import pyarrow as pa
+
+    if column not in file.schema_arrow.names:
+        return
+    kind = file.schema_arrow.field(column).type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        yield from ((group, column) for group in range(file.metadata.num_row_groups))
+    if not pa.types.is_struct(kind) or {field.name for field in kind} != {"bytes", "path"}:
+        return
+    if not pa.types.is_string(kind.field("path").type):
+        return
+    for group in range(file.metadata.num_row_groups):
+        chunks = map(file.metadata.row_group(group).column, range(file.metadata.num_columns))
+        stored = next(chunk for chunk in chunks if chunk.path_in_schema == f"{column}.bytes")
+        if stored.statistics is not None and stored.statistics.null_count == stored.num_values:
+            yield group, f"{column}.path"
 
 
 @contextmanager

@@ -57,10 +57,7 @@ class Journal:
             content = read_bytes(path, "use another --output", largest=_LARGEST)
             header, done, size = _read(path, content)
             if header is not None and header != digest:
-                raise BadInput(
-                    f"{path} holds answers of other settings ({header} instead of {digest}): "
-                    "remove it, or use another --output"
-                )
+                raise _other_settings(path, header, digest)
             if size < len(content):
                 os.ftruncate(handle, size)
             journal = cls(path, handle, size, done)
@@ -75,6 +72,24 @@ class Journal:
             if isinstance(error, OSError):
                 raise BadInput(f"cannot write {path}: {error.strerror}; use another --output") from error
             raise
+
+    @staticmethod
+    def answered(path: Path, digest: str) -> frozenset[str]:
+        """The questions that a journal has answers to; it is not opened for this run. None where there is no such file.
+
+        Args:
+            path: The file.
+            digest: See ``open``.
+
+        Raises:
+            BadInput: It is of other settings, or damaged before its end.
+        """
+        if not os.path.lexists(path):
+            return frozenset()
+        header, done, _ = _read(path, read_bytes(path, "use another --output", largest=_LARGEST))
+        if header not in (None, digest):
+            raise _other_settings(path, header, digest)
+        return frozenset(done)
 
     def add(self, question: str, record: Mapping[str, Any]) -> None:
         """Keep the answer to a question; on return it is on the disk.
@@ -127,6 +142,12 @@ class Journal:
                 os.ftruncate(self._handle, self._size)
             raise BadInput(f"cannot write {self.path}: {error.strerror}; free space or use another --output") from error
         self._size += len(line)
+
+
+def _other_settings(path: Path, header: str | None, digest: str) -> BadInput:
+    return BadInput(
+        f"{path} holds answers of other settings ({header} instead of {digest}): remove it, or use another --output"
+    )
 
 
 def _read(path: Path, content: bytes) -> tuple[str | None, dict[str, dict[str, Any]], int]:

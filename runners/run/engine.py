@@ -18,6 +18,7 @@ from flagbench.models.device import joint_device
 from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.resolve import LoadedModels, Model
 from flagbench.models.spec import joint_name
+from flagbench.results.figures import scale_of
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import difference
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
@@ -126,7 +127,8 @@ class _Engine:
         for model in filter(None, (plan.model, plan.reranker)):
             devices = plan.devices if model.checkpoint else ("cpu",)
             load = functools.partial(self._load_model, model, devices)
-            self._models.append(Deferred(model.spec, joint_device(devices), load))
+            tokens = functools.partial(model.tokens, trust_remote_code=plan.request.trust_remote_code)
+            self._models.append(Deferred(model.spec, joint_device(devices), load, tokens))
         reranker = cast("Scorer", self._models[1]) if plan.reranker else None
         first = self._models[0]
         # Also when all vectors are cached: which are must not decide who multiplies them.
@@ -287,9 +289,8 @@ def _cache(plan: Plan, progress: Progress) -> EmbeddingCache | None:
 def _summary(record: TaskRecord) -> str:
     if record.status == "error":
         return f"{record.name}: failed"
-    score = record.score
     seconds = sum(record.seconds.values())
-    return f"{record.name}: {f'{100 * score:.2f}' if score is not None else 'done'} in {seconds:.1f} s"
+    return f"{record.name}: {scale_of(record.main_score).figure(record.score) or 'done'} in {seconds:.1f} s"
 
 
 def _now() -> str:

@@ -97,8 +97,12 @@ def _check_ability(model: Model, benchmark: Benchmark, tasks: tuple[Task, ...]) 
     if ability == "generate":
         return
     if ability == "encode":
+        others = tuple(task for task in tasks if task.kind not in RANKED)
+        if model.spec.query_mix is not None and others:
+            does = f"--query-mix mixes queries, and {_names(others)} {_verb(others, 'has', 'have')} none"
+            raise BadInput(f"{does}: {_choice('retrieval,reranking', tasks, others, 'drop --query-mix')}")
         retrieval = model.spec.ranking.retrieval
-        if retrieval != "dense" and (others := tuple(task for task in tasks if task.kind not in RANKED)):
+        if retrieval != "dense" and others:
             does = f"--retrieval {retrieval} ranks passages, and {_names(others)} {_verb(others, 'ranks', 'rank')} none"
             raise BadInput(f"{does}: {_choice('retrieval,reranking', tasks, others, 'drop --retrieval')}")
         return

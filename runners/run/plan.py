@@ -161,7 +161,7 @@ def resolve(request: RunRequest) -> Plan:
     )
     kept = {"store": "fp16"} if request.store_fp16 else {}
     drawn = {"profile": request.profile} if request.profile != "full" else {}
-    own = {"options": kept_options(benchmark, options)} if (options := benchmark.option_settings(request)) else {}
+    options = benchmark.option_settings(request)
 
     mini = folder.parts[-2:] if (folder := benchmark.mini_data()) else ()
 
@@ -171,9 +171,11 @@ def resolve(request: RunRequest) -> Plan:
             if folder is not None and source.holds(folder):
                 raise BadInput(f"{flag} {folder} is in the data of {task.name}, which it would change: choose another")
         beside = {"task": task_settings(benchmark, task)}
+        if its := benchmark.task_options(task, options):
+            beside["options"] = kept_options(benchmark, its)
         if isinstance(model, RankedModel):
             beside["rankings"] = {"digest": model.tasks[task.name].digest}
-        settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **own, **beside}
+        settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **beside}
         before = source.former_settings()
         made = Step(
             task,

@@ -213,8 +213,10 @@ def evaluate(data: RetrievalData, scoring: Scoring, evaluated: EvaluatedModel, p
 def _retrieved(retriever: Retriever, data: RetrievalData, queries: Texts, scoring: Scoring) -> Run:
     """The rankings of all queries, under the ids of ``_merged``."""
     if not retriever.replays:
-        task = (data.name, data.kind)
-        return retriever.retrieve(task, queries, data.passages, top_k=scoring.top_k, language=data.language)
+        task, names = (data.name, data.kind), [query for part in data.parts.values() for query in part.queries.ids]
+        return retriever.retrieve(
+            task, queries, data.passages, top_k=scoring.top_k, language=data.language, names=names
+        )
     run: Run = {}
     for split, part in data.parts.items():
         made = retriever.replay((data.name, split, _SUBSET), part.queries.ids, data.passages.ids, top_k=scoring.top_k)

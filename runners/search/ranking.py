@@ -76,6 +76,7 @@ def rank(
     *,
     top_k: int,
     search_worker: Callable[[], SearchWorker] | None = None,
+    adjusted: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
 ) -> tuple[Run, IndexInfo]:
     """Encode queries and passages, and rank the passages for each query.
 
@@ -86,6 +87,8 @@ def rank(
         candidates: Passage ids per query that alone are ranked; None to rank all passages.
         top_k: Passages kept per query.
         search_worker: Gives the workers that search all dense vectors; None: search here.
+        adjusted: Makes the dense vectors of queries that are searched with, ``float32[q, d]``, of those that are
+            comparable by inner product; None leaves them as they are.
     """
     spec = encoder.adapter.spec
     if candidates is not None:
@@ -96,6 +99,7 @@ def rank(
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
     query = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
     query = comparable(query, spec.similarity)
+    query = adjusted(query) if adjusted else query
     if candidates is not None:
         found = encoder.encode(passages.texts, role=_PASSAGE, instruction=passages.instruction)
         return rescore(queries.ids, query, passages.ids, comparable(found, spec.similarity), candidates, top_k=top_k)

@@ -19,6 +19,7 @@ from flagbench.runners.encoding.encode import EncodeCounts, TextEncoder, score_p
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.hits import Below, Run, cut, rerank
 from flagbench.runners.search.index import IndexInfo
+from flagbench.runners.search.mixing import mixed
 from flagbench.runners.search.ranking import Texts, rank
 
 # Texts between two words to the progress.
@@ -137,6 +138,7 @@ class Retriever:
         *,
         top_k: int,
         language: str = "",
+        names: Sequence[str] = (),
     ) -> Run:
         """Rank all passages for each query, or each query's candidates.
 
@@ -147,6 +149,10 @@ class Retriever:
             candidates: Passage ids per query that alone are ranked; None to rank all passages.
             top_k: Passages kept per query.
             language: Of the texts, ISO 639-1; empty where it is not known. A model that encodes does not ask.
+            names: Ids of the queries in the data, where they have others here; empty where they are the same.
+
+        Raises:
+            BadInput: Queries are to be mixed with generations, and one has none.
 
         Returns:
             A ranking per query. A searcher leaves out passages that share no word with the query, so it may be
@@ -162,8 +168,18 @@ class Retriever:
         passages = replace(passages, instruction=spec.instruction(*task, "passage"))
         encoded = self.encoder.counts.seconds
         search_worker = self._evaluated.search_worker
+        adjusted = None
+        if spec.query_mix is not None:
+            texts = list(map(text_of, queries.texts))
+            adjusted = functools.partial(
+                mixed,
+                encoder=self.encoder,
+                generated=spec.query_mix.generations().of(task[0], names or queries.ids, texts),
+                mix=spec.query_mix,
+                instruction=passages.instruction,
+            )
         run, self.index_info = rank(
-            self.encoder, queries, passages, candidates, top_k=top_k, search_worker=search_worker
+            self.encoder, queries, passages, candidates, top_k=top_k, search_worker=search_worker, adjusted=adjusted
         )
         self.search_seconds += time.perf_counter() - started - (self.encoder.counts.seconds - encoded)
         return run

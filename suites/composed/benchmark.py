@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick
 from flagbench.suites.composed.options import ComposedOptions
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
 
-_FAULTS_SHOWN = 50
 _PROTOCOLS: Mapping[str, str] = {
     "cirr": "CIRR: a query's own image is left out of its ranking; recall_subset is among the five others of its set",
     "fashioniq": "FashionIQ: a query's own image stays among the candidates; its captions are joined by ', and '",
@@ -134,12 +134,8 @@ class _Composed(Benchmark):
         """See Benchmark."""
         from flagbench.suites.composed.loading import read
 
-        found: list[str] = []
-        options = options_of(request, ComposedOptions)
-        read(row_of(task.name), self.source(task, snapshots), options, found.append, decode=True)
-        yield from found[:_FAULTS_SHOWN]
-        if len(found) > _FAULTS_SHOWN:
-            yield f"{task.name}: and {len(found) - _FAULTS_SHOWN:,} more faults"
+        row, source, options = row_of(task.name), self.source(task, snapshots), options_of(request, ComposedOptions)
+        return first_faults(task.name, lambda report: read(row, source, options, report, decode=True))
 
     def evaluate(
         self, loaded: Loaded, evaluated: EvaluatedModel, progress: Progress, predictions: Path | None

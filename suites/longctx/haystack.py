@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flagbench import BadData, BadInput, counted
-from flagbench.files import LARGEST_TEXT, MIB, inside, read_text
+from flagbench import AbsentData, BadData
+from flagbench.files import MIB, inside, read_json, read_text, shown_files
+from flagbench.runners.data.sources import Folder, Snapshot
 from flagbench.runners.data.verdict import Content as Digest
 from flagbench.runners.data.verdict import DataVerdict, judge, read_official
 from flagbench.suites.longctx.generated import Generated
@@ -17,21 +18,25 @@ from flagbench.suites.longctx.generated import Generated
 if TYPE_CHECKING:
     from flagbench.models.contract import Tokens
     from flagbench.runners.data.sources import Source
+    from flagbench.suites.longctx.options import LongContextOptions
     from flagbench.suites.longctx.registry import Row
 
-ESSAYS = "long-llm/needle/PaulGrahamEssays"
-"""Folder of the essays in the bundle of FlagEmbedding's long-context data."""
+MINI = Path(__file__).parent / "mini"
+"""The package's own data: its texts lie in ``haystack``, beside the repos of ``--mini``."""
+
+ESSAYS = "PaulGrahamEssays"
+"""Of the published haystacks: a folder of texts (LLMTest_NeedleInAHaystack), or RULER's file with all of them."""
 
 OWN = {"own": "en", "own-zh": "zh"}
 """Names of the package's own texts where a path is asked for, and their folders."""
 
-_OWN = Path(__file__).parent / "mini" / "haystack"
 OFFICIAL = Path(__file__).parent / "official.toml"
 ORIGINAL = "7b90d28"
 """Commit of gkamradt/LLMTest_NeedleInAHaystack whose essays are known."""
 
 _MOST_FILES = 10_000
-_LARGEST = LARGEST_TEXT
+_LARGEST = 64 * MIB
+_FIX = "give a text file, a folder of *.txt, or RULER's file of essays"
 _SPARE = 64
 """Tokens from the end of a text that its end may change: what is cut before them is the same with more text behind."""
 
@@ -41,14 +46,16 @@ class Haystack:
     """A text of one or more files.
 
     Attributes:
-        texts: Of each file, in order.
+        texts: Of each file that is not blank, in order; there is one.
         where: For people.
         own: Whether it is the package's own.
+        published: Whether it lies in the data where the published one does; nothing says that it is that one.
     """
 
     texts: tuple[str, ...]
     where: str
     own: bool = False
+    published: bool = False
 
     def digest(self) -> Digest:
         """Of the texts, in their order."""
@@ -57,73 +64,87 @@ class Haystack:
         return of_columns({"text": self.texts}, ordered=True)
 
 
-def read_haystack(source: Source, wanted: Path | None) -> Haystack:
-    """The haystack of a run.
+def read_haystack(source: Source, options: LongContextOptions) -> Haystack:
+    """The texts of a run.
+
+    Those of ``--haystack`` first; else those of the data: its folder ``PaulGrahamEssays``, or RULER's file of that
+    name, wherever below it; else, where there is no data or it is the miniature one, the package's own.
 
     Files of a folder come in the order of their names; the published tests take them as the file system lists them,
     which is any order. The text of a single file loses the blanks around it, as there.
 
     Args:
-        source: Of the data; its essays are taken where it has them in a folder.
-        wanted: A file, a folder of ``*.txt``, or a name of ``OWN``; None for the essays, or the package's own text
-            where there are none.
+        source: Of the data; not looked at where the options name a text.
+        options: Of the run.
 
     Raises:
-        BadInput: It cannot be read, or is blank.
+        AbsentData: The data has no such texts.
+        BadData: The texts cannot be used.
     """
-    if wanted is not None:
-        name = str(wanted)
-        if name in OWN and not wanted.exists():
-            return _own(OWN[name])
-        found = _read(wanted)
-        if found is None:
-            raise BadInput(f"--haystack {wanted} does not exist; give a text file, a folder of *.txt, or own")
-        return found
-    local = getattr(source, "path", None)  # a hub repo has them in an archive, if at all
-    essays = _read(local / ESSAYS) if isinstance(local, Path) else None
-    return essays or _own("en")
+    if (wanted := options.haystack) is not None:
+        if str(wanted) in OWN and not wanted.exists():
+            return own_haystack(OWN[str(wanted)])
+        return Haystack(_texts(wanted), str(wanted))
+    if not isinstance(source, Folder) or (isinstance(source, Snapshot) and source.root == MINI.resolve()):
+        return own_haystack()
+    path = _essays(source.card())
+    return Haystack(_texts(path), str(path), published=True)
 
 
-def _own(language: str) -> Haystack:
-    found = _read(_OWN / language)
-    if found is None:
-        raise BadData(f"{_OWN / language} is missing: install FlagBench again")
-    return Haystack(found.texts, "FlagBench's own text", own=True)
+def own_haystack(language: str = "en") -> Haystack:
+    """The package's own texts: a few, so that long contexts have them again and again.
+
+    Args:
+        language: ``en`` or ``zh``.
+    """
+    return Haystack(_texts(MINI / "haystack" / language), "FlagBench's own text", own=True)
 
 
-def _read(path: Path) -> Haystack | None:
-    """The text of a file, or of the files of a folder; None where nothing lies there."""
-    if path.is_dir():
-        return _read_folder(path)
-    if not path.exists():
-        return None
-    text = _lines(read_text(path, "give a text in UTF-8", largest=_LARGEST)).strip()
-    if not text:
-        raise BadInput(f"{path} has no text: give another --haystack")
-    return Haystack((text,), str(path))
+def _essays(folder: Path) -> Path:
+    """The folder or file of the essays in data."""
+    files = shown_files(folder, "remove it", error=BadData)
+    found = [path for path in files if path.name == f"{ESSAYS}.json"]
+    found += sorted({path.parent for path in files if path.parent.name == ESSAYS and path.suffix == ".txt"})
+    if not found:
+        raise AbsentData(
+            f"{folder} has no {ESSAYS}: put them there, or give a text file, a folder of *.txt, or 'own' for "
+            "FlagBench's own text, with --haystack"
+        )
+    return inside(folder, found[0].relative_to(folder), "copy the data again", error=BadData)
 
 
-def _read_folder(path: Path) -> Haystack:
+def _texts(path: Path) -> tuple[str, ...]:
+    """The texts of a file, or of the files of a folder."""
+    if not path.is_dir():
+        if not (text := _text(path).strip()):
+            raise BadData(f"{path} has no text: {_FIX}")
+        return (text,)
     names = sorted(each.name for each in path.glob("*.txt") if not each.name.startswith("."))
     if len(names) > _MOST_FILES:
-        raise BadInput(
-            f"{path} has {counted(len(names), 'text file')}, more than {_MOST_FILES:,}: give a folder of fewer"
-        )
+        raise BadData(f"{path} has {len(names):,} texts, more than {_MOST_FILES:,}: give a folder of fewer")
     texts: list[str] = []
-    bytes_left = _LARGEST
+    left = _LARGEST
     for name in names:
-        if bytes_left <= 0:
-            raise BadInput(f"{path} has more than {_LARGEST // MIB} MiB of text: give a folder of less")
-        text = read_text(inside(path, name, "remove the link"), "give texts in UTF-8", largest=bytes_left)
-        bytes_left -= len(text.encode())
-        texts.append(_lines(text))
-    if not any(text.strip() for text in texts):
-        raise BadInput(f"{path} has no *.txt with a text in it: give another --haystack")
-    return Haystack(tuple(texts), str(path))
+        text = _text(inside(path, name, "remove the link", error=BadData))
+        left -= len(text.encode())
+        if left < 0:
+            raise BadData(f"{path} has more than {_LARGEST // MIB} MiB of text: give a folder of less")
+        if text.strip():
+            texts.append(text)
+    if not texts:
+        raise BadData(f"{path} has no *.txt with a text in it: {_FIX}")
+    return tuple(texts)
 
 
-def _lines(text: str) -> str:
+def _text(path: Path) -> str:
     """A text with the ends of lines as Python reads them."""
+    if path.suffix == ".json":
+        content = read_json(path, _FIX, largest=_LARGEST, error=BadData)
+        if not (isinstance(content, dict) and isinstance(content.get("text"), str)):
+            raise BadData(f"{path} is not an object with a text: {_FIX}")
+        text = str(content["text"])
+    else:
+        text = read_text(path, _FIX, largest=_LARGEST, error=BadData)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -81,7 +81,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     from flagbench.suites.longctx.registry import protocol_of
 
     protocol = protocol_of(row, options.protocol)
-    haystack = read_haystack(source, options.haystack)
+    haystack = read_haystack(source, options)
     grid = cells(layout(protocol), options)
     verdict = verdict_of(row, protocol, haystack, unlike(layout(protocol), options))
     kept = asked(grid, options.rows)
@@ -180,7 +180,7 @@ def _behind_a_stop(context: Sequence[int], depth: int, stops: Collection[int]) -
 
 def score(row: Row, protocol: str, answers: Sequence[Answer]) -> Metrics:
     """See ``Kind``: ``rouge_l`` is the recall or the F as the protocol takes it; both stand beside it, not rounded."""
-    from flagbench.suites.longctx.metrics.rouge import rouge_l
+    from flagbench.runners.generation.rouge import rouge_l
 
     recalls: dict[str, float] = {}
     fs: dict[str, float] = {}

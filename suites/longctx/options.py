@@ -8,9 +8,12 @@ from pathlib import Path
 
 from flagbench.flags import flag, positive
 from flagbench.runners.arguments import any_path, names
+from flagbench.runners.generation.server_options import ServerOptions
 
 GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
-PROTOCOLS = ("flagembedding", "qlora", "official")
+PROTOCOLS = ("flagembedding", "qlora", "official", "flagbench")
+TEMPLATES = ("mistral", "gpt4")
+NEWLINE_ENDS = ("as-published", "every-task")
 
 
 def whole(text: str) -> int:
@@ -20,8 +23,8 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def lengths(text: str) -> tuple[int, ...]:
-    """Lengths with commas between them, the shortest first."""
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on with commas between them, the smallest first."""
     return tuple(sorted({positive(each) for each in names(text)}))
 
 
@@ -34,7 +37,7 @@ def depths(text: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class LongContextOptions:
+class LongContextOptions(ServerOptions):
     """Options of a run over long contexts.
 
     Attributes:
@@ -43,10 +46,16 @@ class LongContextOptions:
         context_length: Tokens of a prompt at most, where the protocol cuts; None for the protocol's own.
         lengths: Tokens of a grid's contexts, or of RULER's; empty for the protocol's own.
         depths: Places in a grid, in percent; empty for the protocol's own.
+        topics: Topics of the records that are asked for the first one; empty for the protocol's own.
+        lines: Lines of the records that are asked for the number in one; empty for the protocol's own.
         rows: Samples of each task, or of each of its lengths; None for all that there are, or as many as published.
         shots: Examples before a question of MMLU.
         stride: Tokens between windows of perplexity, 0 for one window; None for the protocol's own.
         seed: Of everything that is drawn; None for the protocol's own.
+        template: Whose prompts InfiniteBench has: YaRN-Mistral's or GPT-4's.
+        newline_ends: Which tasks of LongBench a newline ends the answers of: those of the protocol, or every one, as
+            FlagEmbedding's evaluation has it for a model whose generation config lists several ends (Llama-3's), since
+            it adds the newline to that very list.
         haystack: Text that needles are hidden in; None for that of the data, or the package's own with --mini.
     """
 
@@ -55,8 +64,8 @@ class LongContextOptions:
     )
     protocol: str = flag(
         "",
-        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's) or "
-        "official (the benchmark's authors')",
+        "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's), "
+        "official (the benchmark's authors') or flagbench (where none of these is as it should be)",
         shown="the first that a task has",
         choices=PROTOCOLS,
     )
@@ -68,10 +77,16 @@ class LongContextOptions:
         parse=positive,
     )
     lengths: tuple[int, ...] = flag(
-        (), "tokens of the contexts of grids and of RULER", shown="as the protocol has it", metavar="N,N", parse=lengths
+        (), "tokens of the contexts of grids and of RULER", shown="as the protocol has it", metavar="N,N", parse=numbers
     )
     depths: tuple[int, ...] = flag(
         (), "places in the contexts of grids, in percent", shown="as the protocol has it", metavar="N,N", parse=depths
+    )
+    topics: tuple[int, ...] = flag(
+        (), "topics of records that are asked for the first", shown="as published", metavar="N,N", parse=numbers
+    )
+    lines: tuple[int, ...] = flag(
+        (), "lines of records that are asked for the number in one", shown="as published", metavar="N,N", parse=numbers
     )
     rows: int | None = flag(
         None,
@@ -87,6 +102,16 @@ class LongContextOptions:
     seed: int | None = flag(
         None, "of what is drawn in generated tasks", shown="as the protocol has it", metavar="N", parse=whole
     )
+    template: str = flag(TEMPLATES[0], "whose prompts InfiniteBench has", choices=TEMPLATES)
+    newline_ends: str = flag(
+        NEWLINE_ENDS[0],
+        "tasks of LongBench whose answers end at a newline: those of the protocol, or every one, as FlagEmbedding runs "
+        "models whose generation config lists several ends (Llama-3)",
+        choices=NEWLINE_ENDS,
+    )
     haystack: Path | None = flag(
-        None, "text file, or folder of *.txt, that needles are hidden in", shown="that of the data", parse=any_path
+        None,
+        "text file, or folder of *.txt, that needles are hidden in; own or own-zh for FlagBench's",
+        shown="that of the data",
+        parse=any_path,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +12,8 @@ from flagbench import BadInput, first_few
 from flagbench.runners.task import Task, read_rows
 
 if TYPE_CHECKING:
-    from flagbench.suites.longctx.sample import Kind
+    from flagbench.suites.longctx.options import LongContextOptions
+    from flagbench.suites.longctx.sample import Asking, Kind
 
 _TASKS = Path(__file__).parent / "tasks"
 _FILES = ("grid", "longbench", "infinitebench", "ruler", "lm", "mmlu")
@@ -90,6 +91,14 @@ def row_of(name: str) -> Row:
 def kind_of(row: Row) -> Kind:
     """The module that makes and scores a task; it is imported."""
     return cast("Kind", importlib.import_module(_KINDS[row.kind]))
+
+
+def asking_of(row: Row, protocol: str, options: LongContextOptions) -> Asking:
+    """How the samples of a task are asked in a run, by its protocol and options; the task's kind is imported."""
+    asking = kind_of(row).asking(row, protocol)
+    if row.kind == "longbench" and options.newline_ends == "every-task":
+        return replace(asking, ends=("\n",))
+    return asking
 
 
 def protocol_of(row: Row, wanted: str) -> str:

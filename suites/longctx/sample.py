@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flagbench.suites.longctx.registry import Row
 
 Asked = Literal["text", "options", "losses"]
-"""How a sample is answered: by a text, by the log-probability of each of its options, or by the loss over its windows."""
+"""How samples are answered: by a text, by the log-probability of each option, or by the loss over windows."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Answer:
         cell: See ``Sample``.
         facts: See ``Sample``.
         text: The answer as it was written, without special tokens; empty where none was asked for.
-        numbers: The mean log-probability of each option's tokens, or what all windows add up to: nats and scored
-            tokens; empty where a text was asked for.
+        numbers: The mean log-probability of each option's tokens; or the nats and the scored tokens of each window, one
+            window after the other; empty where a text was asked for.
     """
 
     id: str

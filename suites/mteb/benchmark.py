@@ -64,7 +64,7 @@ class _Mteb(ThroughMteb):
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark."""
         from flagbench.suites.mteb.catalogue import named_entries, refuse_those_that_cannot_run
-        from flagbench.suites.mteb.drawings import TASKS as DRAWN
+        from flagbench.suites.mteb.drawn import TASKS as DRAWN
 
         options = options_of(request, MtebOptions)
         filtered = request.types or options.languages or options.domains or options.modalities
@@ -83,11 +83,19 @@ class _Mteb(ThroughMteb):
         """See Benchmark: drawings, of tasks with images."""
         return Path(__file__).parent / "mini"
 
+    def mini_tasks(self) -> Sequence[Task]:
+        """See Benchmark: so that mteb is not imported for them."""
+        from flagbench.suites.mteb.drawn import ROWS
+
+        return ROWS
+
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
-        from flagbench.suites.mteb.catalogue import HEADINGS, as_entry
+        from flagbench.suites.mteb.catalogue import HEADINGS, as_entry, cells_of
+        from flagbench.suites.mteb.drawn import LANGUAGE, ROWS
 
-        return Listing(HEADINGS, [as_entry(task).cells for task in tasks], self._closing)
+        rows = [cells_of(task, (LANGUAGE,)) if task in ROWS else as_entry(task).cells for task in tasks]
+        return Listing(HEADINGS, rows, self._closing)
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
@@ -198,16 +206,20 @@ class _Named(_Mteb):
             refuse_those_that_cannot_run(found, f"choose others with --tasks or --types{others}")
         runnable = [entry for entry in found if not entry.why_not]
         if request.mini and not request.tasks:
-            from flagbench.suites.mteb.drawings import TASKS as DRAWN
+            from flagbench.suites.mteb.drawn import TASKS as DRAWN
 
             runnable = [entry for entry in runnable if entry.row.name in DRAWN]
         if not runnable:
             raise BadInput(f"{self.title}: none of its tasks can be evaluated; {self._hint}")
         return self._chosen(runnable, request)
 
+    def mini_tasks(self) -> Sequence[Task]:
+        """See Benchmark: as of any, those of its own."""
+        return ()
+
     def mini_data(self) -> Path | None:
         """See Benchmark: where one of its tasks is drawn."""
-        from flagbench.suites.mteb.drawings import TASKS as DRAWN
+        from flagbench.suites.mteb.drawn import TASKS as DRAWN
 
         return super().mini_data() if any(row.name in DRAWN for row in self.tasks()) else None
 
@@ -283,7 +295,7 @@ def _check_drawn(found: Sequence[Entry]) -> None:
     Raises:
         BadInput: One is not, also where it reads the same repo as one that is.
     """
-    from flagbench.suites.mteb.drawings import TASKS as DRAWN
+    from flagbench.suites.mteb.drawn import TASKS as DRAWN
 
     absent = [entry.row.name for entry in found if entry.row.name not in DRAWN]
     if absent:

@@ -57,13 +57,24 @@ class Entry:
     @property
     def cells(self) -> list[str]:
         """The task in a table for people."""
-        row = self.row
-        languages, splits = first_few(self.languages, _SHOWN), ", ".join(row.splits)
-        inputs = joined(row.modalities) if not self.why_not else ", ".join(self.metadata.modalities)
-        return [row.name, row.kind, inputs, languages, splits, row.main_score, self.why_not or "yes"]
+        inputs = joined(self.row.modalities) if not self.why_not else ", ".join(self.metadata.modalities)
+        return cells_of(self.row, self.languages, inputs, self.why_not or "yes")
 
 
 HEADINGS = ("task", "type", "inputs", "languages", "splits", "main score", "runs")
+
+
+def cells_of(row: Task, languages: Sequence[str], inputs: str = "", runs: str = "yes") -> list[str]:
+    """A task in a table for people, below ``HEADINGS``.
+
+    Args:
+        row: The task.
+        languages: ISO 639-3 of what is scored.
+        inputs: In words; empty for those of the row.
+        runs: Whether it can be evaluated, or why not.
+    """
+    shown, splits = first_few(languages, _SHOWN), ", ".join(row.splits)
+    return [row.name, row.kind, inputs or joined(row.modalities), shown, splits, row.main_score, runs]
 
 
 def entries(task: Any) -> Iterator[Entry]:

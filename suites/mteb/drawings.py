@@ -28,19 +28,6 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
 SHAPES = ("circle", "square", "triangle")
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
 
-TASKS = (
-    "TUBerlinT2IRetrieval",
-    "CIRRIT2IRetrieval",
-    "VidoreArxivQARetrieval",
-    "CVBenchCount",
-    "CIFAR10",
-    "CIFAR10ZeroShot",
-    "CIFAR10Clustering",
-    "STS12VisualSTS",
-    "Winoground",
-)
-"""Tasks of mteb whose data this is a miniature of."""
-
 _SIDE = 48  # pixels of a drawing
 _CELLS = 3  # along each side, of which a shape stands in one
 _SIZES = (9, 12)  # pixels of a shape, both included: less than a cell by a margin

@@ -11,6 +11,7 @@ from flagbench import BadData, BadInput
 from flagbench.models.contract import Role
 from flagbench.results.kinds import RANKED
 from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, Volume, text_model
+from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
@@ -56,8 +57,6 @@ _INPUTS = frozenset(
 )
 """What columns hold that are inputs of the model, by what their files hold; a passage, its title and its image are one.
 """
-
-_FAULTS_SHOWN = 50
 
 
 class _Own(ThroughMteb):
@@ -127,11 +126,12 @@ class _Own(ThroughMteb):
         """See Benchmark: what is recognised has all its files."""
 
     def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
-        """See Benchmark: counted in the files of the data set."""
-        from flagbench.runners.data.volume import texts_in
+        """See Benchmark: counted in the files of the data set and in those that its rows name."""
+        from flagbench.runners.data.volume import bytes_beside, texts_in
 
         data = _data_set(task)
         texts = 0
+        size: int | None = sum(file.path.stat().st_size for files in data.groups.values() for file in files)
         for holds, columns in data.columns.items():
             files = dict.fromkeys(file for split in data.splits for file in data.files(holds, split))
             either = {text: image for text, image in IMAGES.items() if text not in columns}
@@ -141,8 +141,11 @@ class _Own(ThroughMteb):
                 if where == holds and either.get(what, what) in columns
             ]
             texts += texts_in(files, names)
-        files_of = (file for files in data.groups.values() for file in files)
-        return Volume(texts, sum(file.path.stat().st_size for file in files_of))
+            images = [name for what, name in columns.items() if what in IMAGES.values()]
+            every = [file for (where, _), of_split in data.groups.items() if where == holds for file in of_split]
+            beside = bytes_beside(every, images, data.folder) if images else 0
+            size = None if size is None or beside is None else size + beside
+        return Volume(texts, size)
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""
@@ -171,20 +174,7 @@ class _Own(ThroughMteb):
         """See Benchmark."""
         from flagbench.suites.own.reading import read
 
-        shown: list[str] = []
-        more = 0
-
-        def report(fault: str) -> None:
-            nonlocal more
-            if len(shown) < _FAULTS_SHOWN:
-                shown.append(fault)
-            else:
-                more += 1
-
-        read(_data_set(task), report, decode=True)
-        yield from shown
-        if more:
-            yield f"{task.name}: and {more:,} more faults"
+        return first_faults(task.name, lambda report: read(_data_set(task), report, decode=True))
 
 
 OWN: Benchmark = _Own()

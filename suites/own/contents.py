@@ -63,7 +63,9 @@ class Contents:
             found = text_of(file, number, row, columns[text], report, empty=titled)
             return None if found is None else (found,)
         try:
-            stored = stored_image(self._data.folder, row.get(columns[image]), decode=self._decode)
+            stored = stored_image(
+                self._data.folder, row.get(columns[image]), decode=self._decode, place=file.place(number)
+            )
         except BadData as error:
             report(f"{file.place(number)} has {error}: {FIX}")
             return None

@@ -35,6 +35,7 @@ from flagbench.runners.request import RunRequest
 from flagbench.runners.store.store import Store
 from flagbench.runners.task import Task, check_modalities
 from flagbench.suites.mteb import drawings
+from flagbench.suites.mteb.drawn import TASKS as NAMES
 from flagbench.suites.mteb.options import MtebOptions
 from tests.contract.drawing_reader import DrawingReader, Guesser, vector
 from tests.contract.scripted_images import ColourScorer
@@ -43,7 +44,6 @@ from tests.unit.suites.mteb.killed_images import run
 
 MTEB: Any = find_benchmark("mteb")
 MINI: Path = MTEB.mini_data()
-NAMES = drawings.TASKS
 
 
 def row_of(name: str) -> Task:

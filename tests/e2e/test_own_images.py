@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.contract.scripted_images import BOTH, ColourEncoder
 from tests.e2e.commands import here, one_line
 from tests.e2e.test_own import records, score
 from tests.pictures import drawn
-from tests.unit.suites.own.faulty_pictures import SOUND, UNSOUND, pictures
+from tests.unit.suites.own.faulty_pictures import SOUND, UNSOUND, labelled, pictures
 from tests.unit.suites.own.folders import lines, write
 
 MODEL = "flagbench/random"
@@ -240,6 +241,25 @@ def test_a_faulty_image_is_one_line_of_both_commands(name: str, tmp_path: Path) 
         assert command == "validate" or len(faults) == 1
         assert "Traceback" not in result.stderr
     assert not list((tmp_path / "out").rglob("set.json"))
+
+
+@pytest.mark.parametrize("kind", ["searched", "labelled"])
+def test_an_image_that_is_cut_off_within_parquet_is_named_by_file_and_row(kind: str, tmp_path: Path) -> None:
+    """Its head is sound, so that only decoding finds it."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (pictures if kind == "searched" else labelled)(folder)
+    stripes = drawn(*COLOURS, *COLOURS, size=50)
+    images = [drawn("red"), stripes[: len(stripes) * 2 // 3]]
+    name, others = ("corpus", {"_id": ["d1", "d2"]}) if kind == "searched" else ("test", {"label": ["red", "blue"]})
+    (folder / f"{name}.jsonl").unlink()
+    write("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\n")(folder)
+    if kind == "labelled":
+        shutil.rmtree(folder / "qrels")
+    pq.write_table(pa.table({**others, "image": pa.array(images, pa.binary())}), folder / f"{name}.parquet")
+    result = here("evaluate", MODEL, "--benchmark", "own", "--data-set", folder, "--output", tmp_path / "out")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(f"flagbench: the image {name}.parquet, row 1 cannot be decoded: ")
 
 
 def test_what_was_recognised_is_said_and_a_model_of_texts_is_refused(

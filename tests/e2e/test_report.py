@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flagbench.results.compare.compare import compare
-from flagbench.results.page.render import gain, percent
+from flagbench.results.page.render import figure, gain
 from flagbench.results.runs import find_all
 from tests.conftest import ROOT
 from tests.e2e.commands import MAIN, here, loaded_by, one_line
@@ -172,7 +172,9 @@ def test_runs_of_evaluate(tmp_path: Path) -> None:
         shown = [each for each in body.all("td") if each.has("score") or each.has("delta")]
         first, second = line.cells
         expected = (
-            [percent(first.score), percent(second.score), gain(second.delta)] if first.score else ["no score"] * 2
+            [figure(first.score, line.scale), figure(second.score, line.scale), gain(second.delta, line.scale)]
+            if first.score
+            else ["no score"] * 2
         )
         assert [each.words.rstrip("†") for each in shown][: len(expected)] == expected
 

@@ -26,6 +26,13 @@ def test_tasks_has_texts_of_tasks_that_are_not_there_without_importing_mteb() ->
     assert "texts in 39 of 41 tasks" in output
 
 
+def test_the_drawn_tasks_of_mteb_are_listed_without_importing_mteb() -> None:
+    modules, output = loaded_by("tasks", "--benchmark", "mteb", "--mini")
+    assert not {"mteb", "datasets", "torch", "transformers", "PIL"} & modules
+    assert cells(output)["STS12VisualSTS"][2:8] == ["images", "eng", "test", "cosine_spearman", "yes", "40"]
+    assert output.count(" yes ") == 9
+
+
 def test_validate_shows_the_tasks_that_are_there_and_names_what_the_others_lack(tmp_path: Path) -> None:
     names = ("STSB", "BQ", "LCQMC", "ATEC")
     where = ("--data", MINI, "--output", tmp_path / "out", "--no-store")

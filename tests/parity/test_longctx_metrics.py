@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from flagbench.runners.generation.rouge import rouge_l, rouge_l_sum
 from flagbench.suites.longctx.metrics.longbench import METRICS
-from flagbench.suites.longctx.metrics.rouge import rouge_l, rouge_l_sum
 from flagbench.suites.longctx.metrics.similarity import ratio
 
 GOLDENS: dict[str, Any] = json.loads(

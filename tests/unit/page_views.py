@@ -7,7 +7,7 @@ from typing import Any
 
 from flagbench.results.compare.compare import Comparison
 from flagbench.results.page import Language
-from flagbench.results.page.render import gain, page, percent
+from flagbench.results.page.render import figure, gain, page
 from flagbench.results.page.view import Benchmark, groups
 from flagbench.results.runs import Run, find_all
 from tests.unit.page_tree import Element, read_page
@@ -54,11 +54,14 @@ def assert_same_numbers(tree: Element, comparison: Comparison) -> None:
             assert shown.attributes["data-status"] == cell.status
             assert shown.attributes["data-value"] == ("" if cell.score is None else repr(cell.score))
             if cell.score is not None:
-                assert next(shown.all("span")).words == percent(cell.score)
+                assert next(shown.all("span")).words == figure(cell.score, line.scale)
         for shown, cell in zip(deltas, line.cells[1:], strict=True):
             sure = cell.test is not None and cell.test.significant and cell.delta is not None
-            assert shown.words == gain(cell.delta) + ("†" if sure else "")
+            assert shown.words == gain(cell.delta, line.scale) + ("†" if sure else "")
     *types, average = comparison.averages
     shown_types = list(tree.all("td", data_type_mean=None))
-    assert [each.words for each in shown_types] == [percent(score) for each in types for score in each.scores]
-    assert [each.words for each in tree.all("td", data_average=None)] == list(map(percent, average.scores))
+    assert [each.words for each in shown_types] == [
+        figure(score, each.scale) for each in types for score in each.scores
+    ]
+    averages = [each.words for each in tree.all("td", data_average=None)]
+    assert averages == [figure(score, average.scale) for score in average.scores]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flagbench.models.embedders.settings import ExpertSettings
+from flagbench.models.query_mix import QueryMix
 from flagbench.models.spec import ModelSpec
 
 SPEC = ModelSpec(
@@ -41,5 +43,6 @@ OTHER_VALUES: Mapping[str, Any] = {
     "base": f"org/base@{'1' * 40}",
     "adapters": ("org/adapter@" + "2" * 40,),
     "licence": "mit",
+    "query_mix": QueryMix((0.2, 0.8), "0" * 16, Path("generations.jsonl")),
     "own": ExpertSettings("coding"),
 }

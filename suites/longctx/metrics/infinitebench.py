@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flagbench.runners.generation.rouge import rouge_l, rouge_l_sum
 from flagbench.suites.longctx.metrics import words
-from flagbench.suites.longctx.metrics.rouge import rouge_l, rouge_l_sum
 
 Label = Any
 """What is right: a text, a number, or a list of texts, of numbers or of one list of numbers (``math_calc``)."""

@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from flagbench import BadData
+from flagbench.runners.generation.rouge import rouge_l
 from flagbench.suites.longctx.metrics import similarity, words
-from flagbench.suites.longctx.metrics.rouge import rouge_l
 from flagbench.suites.longctx.metrics.segmentation import cut
 
 FIRST_LINE = frozenset({"trec", "triviaqa", "samsum", "lsht"})

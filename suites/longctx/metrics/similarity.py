@@ -5,7 +5,7 @@ Without that package fuzzywuzzy takes difflib, which gives other values for one 
 
 from __future__ import annotations
 
-from flagbench.suites.longctx.metrics.subsequence import length
+from flagbench.runners.generation.subsequence import length
 
 
 def ratio(first: str, second: str) -> int:

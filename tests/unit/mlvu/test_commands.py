@@ -17,7 +17,6 @@ from flagbench.mlvu.criteria import SYSTEM
 from flagbench.mlvu.find_model import ServerModel, server_model
 from flagbench.mlvu.judgements import JudgeItem
 from flagbench.mlvu.loading import Question
-from flagbench.mlvu.options import ServerLimits
 from flagbench.mlvu.registry import averaged, find
 from flagbench.mlvu.saved import Saved
 from flagbench.models.loading.overrides import Overrides
@@ -25,6 +24,7 @@ from flagbench.models.servers.chat_model import ApiModel
 from flagbench.models.servers.http import RateLimit
 from flagbench.models.video import VideoSettings
 from flagbench.results.data_state import DataState
+from flagbench.runners.generation.server_options import ServerLimits
 
 URL = "http://127.0.0.1:9/v1"
 _OPTIONS = ("one", "two", "three", "four", "five", "six")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from flagbench.flags import add_flags, flags_of, given
-from flagbench.mlvu.options import MlvuOptions, ServerLimits
+from flagbench.mlvu.options import MlvuOptions
+from flagbench.runners.generation.server_options import ServerLimits
 
 # By flag: the default, and how help shows it.
 SERVER: dict[str, tuple[Any, str]] = {

@@ -70,7 +70,9 @@ def test_it_is_listed() -> None:
 def test_its_flag_is_in_its_help_and_refused_elsewhere() -> None:
     own = " ".join(here("evaluate", "--benchmark", "titles", "--help").stdout.split())
     assert "Titles (--benchmark titles): --choices N titles that each text is compared with (default 3)" in own
-    assert "one of cmteb, mteb, air-bench, mlvu, own, composed, titles; --benchmark NAME --help shows" in own
+    assert (
+        "one of cmteb, mteb, air-bench, mlvu, own, composed, llm-embedder, titles; --benchmark NAME --help shows" in own
+    )
     assert "--choices" not in here("evaluate", "--help").stdout
     assert "--choices" in here("evaluate", "--help-all").stdout
     for flag in (["--choices", "2"], ["--choices=2"]):

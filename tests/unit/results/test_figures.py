@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flagbench.results.figures import percent
+from flagbench.results.figures import NATS, PERCENT, joint_scale, of_one_scale, percent, scale_of
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,22 @@ def test_a_score_that_rounds_to_nothing_has_no_minus() -> None:
     assert [percent(score) for score in (-0.0, -4e-5, -6e-5, 4e-5, 6e-5)] == ["0.00", "0.00", "-0.01", "0.00", "0.01"]
     assert [percent(score, 3) for score in (-4e-6, -6e-6)] == ["0.000", "-0.001"]
     assert percent(0.00125) == f"{0.125:.2f}"  # as Python rounds, halves to even
+
+
+def test_a_log_likelihood_is_shown_in_nats() -> None:
+    scale = scale_of("log_likelihood")
+    assert [scale.figure(each) for each in (None, -2.34567, -0.0, -0.00004)] == [
+        *("", "-2.3457 nats", "0.0000 nats", "0.0000 nats"),
+    ]
+    assert scale.figure(-2.34567, 3) == "-2.34567 nats"
+    assert [scale.gain(each) for each in (None, 0.01234, -0.0, -1.0)] == ["", "+0.0123", "+0.0000", "-1.0000"]
+    assert [PERCENT.gain(each) for each in (None, 0.01234, -0.0, -1.0)] == ["", "+1.23", "+0.00", "-100.00"]
+
+
+def test_scores_of_several_units_have_no_mean() -> None:
+    assert joint_scale([]) is PERCENT
+    assert joint_scale(["accuracy", "ndcg_at_10", ""]) is PERCENT
+    assert joint_scale(["log_likelihood", "log_likelihood"]) is NATS
+    assert joint_scale(["log_likelihood", "accuracy"]) is None
+    assert of_one_scale(["accuracy", "log_likelihood", "f1"], str) == ["accuracy", "f1"]
+    assert of_one_scale(["log_likelihood", "log_likelihood"], str) == ["log_likelihood", "log_likelihood"]

@@ -160,6 +160,34 @@ def test_the_published_model_needs_leave_before_anything_is_loaded(folder: Path,
     )
 
 
+# What is said of images before any weight is read.
+
+# Of 64 positions 4 are those of an image's patches (2 by 2, of 8 pixels each); mean and deviation are OpenAI's CLIP's.
+SAID = (
+    "images: 16 by 16 pixels, bicubic, the middle, mean 0.4815 0.4578 0.4082, deviation 0.2686 0.2613 0.2758, "
+    "4 patches, beside which 60 tokens of text have room"
+)
+
+
+@pytest.mark.parametrize("pickle", [False, True])
+def test_how_images_are_prepared_is_said(folder: Path, *, pickle: bool) -> None:
+    assert SAID in resolved(pickled(folder) if pickle else folder).evidence
+
+
+def test_of_an_xlm_roberta_the_positions_before_the_first_are_no_room(tmp_path: Path) -> None:
+    folder = write_visualized(tmp_path, kind="m3", positions=64)
+    assert SAID in resolved(folder).evidence
+
+
+def test_the_published_model_says_so_once_its_weights_are_there(folder: Path, cache: Callable[..., Path]) -> None:
+    in_the_hub(cache, folder)
+    asked: dict[str, Any] = {"overrides": Overrides(max_length=64)}
+    assert SAID in resolved(BOTH.name, **asked).evidence
+    (cache("BAAI/bge-visualized", BOTH.revision) / "Visualized_base_en_v1.5.pth").unlink()
+    line = "images: as EVA-CLIP has them, of the size that the weights say once they are fetched"
+    assert line in resolved(BOTH.name, **asked).evidence
+
+
 # What is refused.
 
 

@@ -11,8 +11,9 @@ import transformers
 from flagbench import BadInput, ModelFault
 from flagbench.models.generators import causal_lm
 from flagbench.models.generators.causal_lm import TextInputs
-from flagbench.models.generators.language_model import _positions, _tail, _Watch
+from flagbench.models.generators.language_model import _tail, _Watch
 from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.positions import positions_of
 from flagbench.models.loading.resolve import resolve_generator
 from flagbench.models.prompts import Image, Prompt, Text
 from flagbench.models.video import VideoSettings
@@ -391,7 +392,7 @@ def test_nan_at_any_step_is_seen(steps, odd):
     ],
 )
 def test_positions_are_a_limit_where_they_are_not_scaled(config, positions):
-    assert _positions(SimpleNamespace(**config)) == positions
+    assert positions_of(SimpleNamespace(**config)) == positions
 
 
 # What it is found to be

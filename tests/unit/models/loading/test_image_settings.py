@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sentence_transformers import SentenceTransformer
 
 from flagbench import BadInput
 from flagbench.models.loading.image_settings import declared, normalizes, preparation
@@ -61,7 +63,9 @@ def test_the_file_of_a_processor_and_what_is_said_of_it(tmp_path: Path) -> None:
     write_json(tmp_path / "processor_config.json", {"image_processor": PLAIN, "processor_class": "CLIPProcessor"})
     found, line = preparation(tmp_path, CONFIG)
     assert found.crop
-    assert line == "images: 32 by 32 pixels, bicubic, the middle, from processor_config.json"
+    mean, deviation = "0.4815 0.4578 0.4082", "0.2686 0.2613 0.2758"
+    prepared = f"32 by 32 pixels, bicubic, the middle, mean {mean}, deviation {deviation}"
+    assert line == f"images: {prepared}, from processor_config.json"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,10 @@ def test_the_file_of_a_processor_and_what_is_said_of_it(tmp_path: Path) -> None:
     [
         (PLAIN | {"do_flip": True}, "{p}: do_flip is not supported"),
         (PLAIN | {"do_pad": True}, "{p}: do_pad is not supported"),
-        (PLAIN | {"resample": 9}, "{p}: resample = 9 is not supported (0, 1, 2, 3, 4, 5 are)"),
+        *(
+            (PLAIN | {"resample": each}, f"{{p}}: resample = {each!r} is not supported (0, 1, 2, 3, 4, 5 are)")
+            for each in (9, 3.0, True, "bicubic", None)
+        ),
         (PLAIN | {"do_resize": "yes"}, "{p}: do_resize = 'yes' is neither true nor false: copy the checkpoint again"),
         (PLAIN | {"rescale_factor": 0}, "{p}: rescale_factor = 0 is not a number above 0: copy the checkpoint again"),
         (PLAIN | {"size": {"longest_edge": 32}}, "{p}: size with longest_edge is not supported"),
@@ -208,6 +215,22 @@ def test_what_sentence_transformers_files_say_beside_the_modules(folder: Path) -
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 1_000})
     found = resolve_model(str(folder), None, Overrides(), trust_remote_code=False, allow_pickle=False).spec
     assert (found.query_max_length, found.lowercase) == (64, False)  # all the positions that it has
+
+
+def test_without_modules_json_nothing_of_sentence_transformers_files_is_taken(folder: Path) -> None:
+    """As SentenceTransformer itself has it of such a folder."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    write_json(folder / "config.json", config | {"architectures": ["CLIPModel"], "auto_map": {}})
+    plain = resolve_model(str(folder), None, Overrides(), trust_remote_code=False, allow_pickle=False)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 8, "do_lower_case": True})
+    with_model({"similarity_fn_name": "dot", "prompts": {"query": "find: "}})(folder)
+    model = resolve_model(str(folder), None, Overrides(), trust_remote_code=False, allow_pickle=False)
+    assert replace(model.spec, revision=plain.spec.revision) == plain.spec
+    theirs = SentenceTransformer(str(folder), device="cpu")
+    assert (theirs.max_seq_length, theirs.similarity_fn_name) == (model.spec.query_max_length, model.spec.similarity)
+    assert not any(theirs.prompts.values())
+    unread = [line.split(":")[0] for line in model.evidence if line.endswith("reads it beside modules.json alone")]
+    assert unread == ["config_sentence_transformers.json", "sentence_bert_config.json"]
 
 
 def test_bge_vl_is_read_without_the_code_that_it_brings(folder: Path) -> None:

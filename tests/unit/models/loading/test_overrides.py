@@ -72,6 +72,7 @@ def test_every_override_has_a_test():
     tested = set().union(*(given_in(overrides) for _, overrides, _ in OVERRIDES))
     elsewhere = {"query_instruction", "passage_instruction", "retrieval", "weights", "candidates"}  # below
     elsewhere |= {"cutoff_layers", "cutoff", "head_index", "compress_layers", "compress_ratio"}  # test_layers.py
+    elsewhere |= {"query_mix", "query_mix_weights"}  # test_query_mix.py
     elsewhere |= {"examples", "family", "adapters"}  # test_few_shot.py, test_detect.py, test_checkpoint.py
 
     flags = {each.field for flags in owned_flags().values() for each in flags}
@@ -414,6 +415,8 @@ ALL = saying(
     compress_layers=(4,),
     compress_ratio=2,
     adapters=("adapter",),
+    query_mix=Path("generations.jsonl"),
+    query_mix_weights=(0.5, 0.5),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flagbench.results.figures import PERCENT
 from flagbench.results.page import facts as of
 from flagbench.results.page.facts import Setting, Size, Speed
 from flagbench.results.page.render import page
@@ -64,9 +65,9 @@ def test_time_and_means_of_a_run(tmp_path: Path) -> None:
         page_task("D", None, status="error", error="no disk", seconds={}, finished=""),
         page_task("E", None, seconds={}),
     )
-    assert (of.seconds(run), of.finished(run), of.own_mean(run)) == (4.0, "2026-01-02 03:05", (0.5, 2))
+    assert (of.seconds(run), of.finished(run), of.own_mean(run)) == (4.0, "2026-01-02 03:05", (0.5, 2, PERCENT))
     none = _run(tmp_path, "two", page_task("D", None, status="error", error="no disk", seconds={}, finished=""))
-    assert (of.seconds(none), of.finished(none), of.own_mean(none)) == (None, "", (None, 0))
+    assert (of.seconds(none), of.finished(none), of.own_mean(none)) == (None, "", (None, 0, PERCENT))
 
 
 def test_settings_side_by_side_with_those_that_differ_first(tmp_path: Path) -> None:

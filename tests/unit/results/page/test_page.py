@@ -10,6 +10,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.results.compare.compare import compare
+from flagbench.results.figures import NATS, PERCENT
 from flagbench.results.page import render
 from flagbench.results.page.officials import officials
 from flagbench.results.page.render import page
@@ -267,19 +268,31 @@ def test_records_are_left_as_they_are(tmp_path: Path) -> None:
         ("short", 1_000_000, "1M"),
         ("short", 2_500_000_000, "2.5B"),
         ("short", 1_234_000_000_000, "1.23T"),
-        ("direction", 0.00004, "even"),
-        ("direction", -0.00004, "even"),
-        ("direction", 0.000051, "gain"),
-        ("direction", -0.000051, "loss"),
-        ("gain", -0.000051, "−0.01"),
         ("breaks", "org/a_b@c-d", "org/<wbr>a_<wbr>b@<wbr>c-d"),
         ("breaks", "<b>/&", "&lt;b&gt;/<wbr>&amp;"),
         ("breaks", "", ""),
-        ("percent", -0.018707, "−1.87"),
     ],
 )
 def test_numbers_of_a_page(filter_: str, value: object, shown: str) -> None:
     assert render._environment("en").filters[filter_](value) == shown
+
+
+@pytest.mark.parametrize(
+    ("filter_", "value", "in_percent", "in_nats"),
+    [
+        ("direction", 0.00004, "even", "even"),
+        ("direction", -0.00004, "even", "even"),
+        ("direction", 0.000051, "gain", "gain"),
+        ("direction", -0.000051, "loss", "loss"),
+        ("gain", -0.000051, "−0.01", "−0.0001"),
+        ("gain", 0.5, "+50.00", "+0.5000"),
+        ("figure", -0.018707, "−1.87", "−0.0187 nats"),
+        ("figure", None, "", ""),
+    ],
+)
+def test_scores_of_a_page(filter_: str, value: object, in_percent: str, in_nats: str) -> None:
+    shown = [render._environment("en").filters[filter_](value, scale) for scale in (PERCENT, NATS)]
+    assert shown == [in_percent, in_nats]
 
 
 def test_what_is_read_of_a_run_before_its_page(tmp_path: Path) -> None:

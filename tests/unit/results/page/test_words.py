@@ -11,10 +11,11 @@ from typing import Any, get_args
 import pytest
 
 from flagbench.results.data_state import DataState
+from flagbench.results.figures import PERCENT
 from flagbench.results.kinds import Unit
 from flagbench.results.page import LANGUAGES, Language
 from flagbench.results.page.facts import VERDICTS
-from flagbench.results.page.render import gain, percent
+from flagbench.results.page.render import figure, gain
 from flagbench.results.page.words import Words, words
 from tests.conftest import ROOT
 from tests.unit.page_runs import page_run, page_task
@@ -70,10 +71,10 @@ def test_numbers_in_words() -> None:
         *("unknown", "< 0.1 s", "9.9 s", "59 s", "1.5 min", "1.5 h"),
     ]
     assert zh.duration(5400) == "1.5 小时"
-    assert [gain(each) for each in (None, 0.0, -0.0, -0.00001, 0.125, -0.5)] == [
+    assert [gain(each, PERCENT) for each in (None, 0.0, -0.0, -0.00001, 0.125, -0.5)] == [
         *("", "+0.00", "+0.00", "+0.00", "+12.50", "−50.00"),
     ]
-    assert [percent(each) for each in (None, 0.0, 1.0, -0.018707)] == ["", "0.00", "100.00", "−1.87"]
+    assert [figure(each, PERCENT) for each in (None, 0.0, 1.0, -0.018707)] == ["", "0.00", "100.00", "−1.87"]
 
 
 @pytest.mark.parametrize(

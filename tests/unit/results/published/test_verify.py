@@ -217,6 +217,17 @@ def test_fitted_tasks_alone_and_reranking_alone() -> None:
     assert "average precision" not in guesses(compared({"K1": 0.004, "R1": 0.004, "S1": 0.0}, made_by="mteb 1.1.0"))
 
 
+def test_tasks_of_images_that_are_fitted_are_told_from_those_that_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {"P1": "ImageClassification", "P2": "ImageClustering", "P3": "MultilabelClassification", "P4": "Regression"}
+    kinds |= {"Z1": "ZeroShotClassification", "V1": "VisualSTS(eng)"}
+
+    for name, kind in kinds.items():
+        monkeypatch.setitem(KINDS, name, kind)
+    assert "draw samples" in guesses(compared({"P1": 0.004, "P2": -0.01, "P3": 0.004, "P4": 0.004, "V1": 0.0}))
+    assert "draw samples" in guesses(compared({"P1": 0.004, "Z1": 0.0}))
+    assert "draw samples" not in guesses(compared({"Z1": 0.004, "V1": 0.0}))
+
+
 def test_no_pattern_is_said() -> None:
     assert guesses(compared({"S1": 0.03, "S2": 0.0, "R1": 0.0})).startswith("guess: no usual pattern")
 
@@ -264,7 +275,7 @@ def test_the_table_its_lines_and_its_dictionary_whole() -> None:
         "published: a small table, revision abc, by mteb 1.1.0",
         _NONE,
     ]
-    parts = ("task", "kind", "verdict", "ours", "published", "note", "difference")
+    parts = ("task", "kind", "verdict", "ours", "published", "note", "difference", "metric")
     values = (
         ("R1", "Retrieval", "FAIL", None, 0.5, "failed: [red]no[/red] disk", None),
         ("R2", "Retrieval", "missing", None, 0.5, "not in the run", None),
@@ -282,7 +293,7 @@ def test_the_table_its_lines_and_its_dictionary_whole() -> None:
         "near": 0.006,
         "passed": False,
         "counts": {"OK": 1, "near": 1, "FAIL": 2, "missing": 1, "not judged": 1},
-        "tasks": [dict(zip(parts, its, strict=True)) for its in values],
+        "tasks": [dict(zip(parts, (*its, ""), strict=True)) for its in values],
         "hints": [_NONE],
     }
 
@@ -300,7 +311,7 @@ _INSTRUCTION = (
     "the run's is query '为这个句子：', passage '' (--query-instruction)"
 )
 _FITTED = (
-    "guess: only classification and clustering are off, by little: they draw samples and fit, "
+    "guess: only tasks that fit a probe or clusters are off, by little: they draw samples and fit, "
     "which versions of mteb and scikit-learn do not do alike"
 )
 _LITTLE = (

@@ -314,7 +314,9 @@ def test_tasks_are_listed_as_they_are_chosen(capsys: pytest.CaptureFixture[str])
     assert listed("--tasks", "STSB,TNews", "--types", "sts") == {"STSB"}
 
 
-@pytest.mark.parametrize(("benchmark", "count"), [("cmteb", 12), ("composed", 11), ("air-bench", 8), ("mlvu", 9)])
+@pytest.mark.parametrize(
+    ("benchmark", "count"), [("cmteb", 12), ("composed", 11), ("air-bench", 8), ("mlvu", 9), ("mteb", 9)]
+)
 def test_tasks_of_the_miniature_data_are_those_that_it_has(
     benchmark: str, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

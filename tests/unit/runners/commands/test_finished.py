@@ -175,3 +175,11 @@ def test_miniature_data_has_a_table_of_its_own(
     assert "The Benchmark mini" in shown(capsys, pure)
     last = list(csv.reader(shown(capsys, pure, "--format", "csv").splitlines()))[-1]
     assert last == ["Avg", "", "0.5", "not the official data"]
+
+
+def test_a_log_likelihood_is_shown_in_nats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read = made_task("PG19", -2.5, kind="perplexity", of={"main_score": "log_likelihood"})
+    run = write_run(tmp_path, "org/m", read)
+    assert "| PG19 | perplexity | -2.5000 nats |" in shown(capsys, run, "--format", "markdown")
+    assert "-2.5000 nats" in shown(capsys, run)
+    assert shown(capsys, run, "--task", "PG19").split("\n")[0].endswith("  -2.5000 nats")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import datasets
 import PIL.Image
+import PIL.PngImagePlugin
 import pytest
 
 from flagbench import BadData
@@ -46,6 +47,54 @@ def test_a_size_is_that_of_the_picture_that_datasets_decodes(mode: str, kind: st
     decoded = datasets.Image().decode_example({"bytes": data, "path": None})
     assert size_of(Image(data)) == decoded.size
     assert list(sizes_of([Image(data), None])) == [decoded.size]
+
+
+XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+
+
+def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The parts of a PNG with their kinds."""
+    found, at = [], 8
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4])
+        found.append((data[at + 4 : at + 8], data[at:end]))
+        at = end
+    return found
+
+
+def behind(data: bytes, kind: bytes) -> bytes:
+    """A PNG with the parts of a kind between its picture and its end."""
+    parts = chunks(data)
+    kept = [part for its, part in parts if its not in {kind, b"IEND"}]
+    return b"".join([data[:8], *kept, *(part for its, part in parts if its == kind), parts[-1][1]])
+
+
+def with_xmp(kind: str) -> bytes:
+    picture, stored = PIL.Image.new("RGB", (30, 20)), BytesIO()
+    if kind == "PNG":
+        info = PIL.PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP)
+        picture.save(stored, kind, pnginfo=info)
+    else:
+        picture.save(stored, kind, xmp=XMP.encode())
+    return stored.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        behind(stored(orientation=6), b"eXIf"),
+        with_xmp("PNG"),
+        behind(with_xmp("PNG"), b"iTXt"),
+        with_xmp("JPEG"),
+        with_xmp("WEBP"),
+    ],
+    ids=["exif behind", "xmp", "xmp behind", "xmp of jpeg", "xmp of webp"],
+)
+def test_a_picture_is_turned_wherever_its_file_says_so(data: bytes) -> None:
+    decoded = datasets.Image().decode_example({"bytes": data, "path": None})
+    assert decoded.size == (20, 30)
+    assert size_of(Image(data)) == Image(data).decoded().size == decoded.size
 
 
 def test_the_first_image_that_cannot_be_read_is_named() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,46 @@ def test_files_that_make_none(names: list[str], said: str) -> None:
     with pytest.raises(BadData) as caught:
         check_whole(_of(*names), "the corpus")
     assert str(caught.value) == said
+
+
+def archive(path: Path, members: dict[str, str], **writing: Any) -> Path:
+    with zipfile.ZipFile(path, "w", **writing) as opened:
+        for name, content in members.items():
+            opened.writestr(name, content)
+    return path
+
+
+def test_files_of_an_archive_are_read_where_they_lie(tmp_path: Path) -> None:
+    lines = '{"a": "x\u2028y"}\n\n{"a": 2}\n'
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        path = archive(tmp_path / "data.zip", {"data/a.jsonl": lines, "b.jsonl": "{}\n"}, compression=compression)
+        found = RowFile.in_archive(path, "data/a.jsonl")
+        assert found is not None
+        assert (found.kind, found.name) == ("jsonl", "a")
+        assert list(found.rows()) == [(1, {"a": "x\u2028y"}), (3, {"a": 2})]
+        assert (found.count(), found.columns()) == (2, ["a"])
+        assert found.place(3) == f"{path}, data/a.jsonl, line 3"
+        assert RowFile.in_archive(path, "a.jsonl") is None
+    assert [each.name for each in tmp_path.iterdir()] == ["data.zip"]
+
+
+def test_archives_that_are_none_or_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "".join(f'{{"a": "{number:06}"}}\n' for number in range(5_000))
+    path = archive(tmp_path / "data.zip", {"a.jsonl": lines})
+    whole = path.read_bytes()
+    for content, message in (
+        (b"", "cannot be read as a zip archive"),
+        (whole[:-30], "cannot be read as a zip archive"),
+        (b"\0" * 20 + whole[20:], "cannot be read"),  # the name before the member is another
+        (whole.replace(b"004000", b"004001"), "cannot be read"),  # another digit than was summed up
+    ):
+        path.write_bytes(content)
+        with pytest.raises(BadData, match=message):
+            list((RowFile.in_archive(path, "a.jsonl") or file(tmp_path / "x.jsonl", "")).rows())
+    archive(path, {"a.jsonl": lines}, compression=zipfile.ZIP_BZIP2)
+    with pytest.raises(BadData, match="encrypted, or compressed otherwise than by deflate"):
+        list(RowFile(path, "jsonl", "a", member="a.jsonl").rows())
+    path.write_bytes(whole)
+    monkeypatch.setattr(row_files, "_LARGEST_MEMBER", 1_000)
+    with pytest.raises(BadData, match="has more than 0 MiB"):
+        list(RowFile(path, "jsonl", "a", member="a.jsonl").rows())

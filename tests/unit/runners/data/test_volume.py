@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +15,7 @@ from flagbench import BadData
 from flagbench.runners.data import hub_files
 from flagbench.runners.data.row_files import RowFile
 from flagbench.runners.data.sources import Folder, HubRepo
-from flagbench.runners.data.volume import texts_in
+from flagbench.runners.data.volume import bytes_beside, texts_in
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LINES = '{"a": "x", "b": ["y", "z"]}\n\n{"a": "x", "b": []}\n{"a": "v", "b": null}\n'
@@ -75,3 +77,49 @@ def test_the_size_of_a_folder_is_that_of_its_files(tmp_path: Path) -> None:
     (tmp_path / "data" / "test.jsonl").write_bytes(b"12345")
     (tmp_path / ".cache").write_bytes(b"123")
     assert Folder(tmp_path).size() == 5
+
+
+def test_files_that_rows_name_are_counted_once_and_within_the_folder_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (folder / "images").mkdir(parents=True)
+    (tmp_path / "outside.png").write_bytes(b"1234567")
+    (folder / "a.png").write_bytes(b"12345")
+    (folder / "images" / "b.png").write_bytes(b"123")
+    os.mkfifo(folder / "images" / "pipe.png")
+    (folder / "link.png").symlink_to("../outside.png")
+    strange = [
+        "../outside.png",
+        str(tmp_path / "outside.png"),
+        "link.png",
+        "images",
+        "images/pipe.png",
+        "no",
+        "a\0",
+        "",
+    ]
+    names = ["a.png", "./a.png", "images/b.png", None, *strange]
+    lines = file(folder / "rows.jsonl", "".join(f"{json.dumps({'image': name})}\n" for name in names))
+    assert bytes_beside([lines, lines], ["image", "absent"], folder) == 5 + 3
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_images_that_are_in_parquet_are_not_counted_again(tmp_path: Path, *, statistics: bool) -> None:
+    (tmp_path / "a.png").write_bytes(b"12345")
+    (tmp_path / "b.png").write_bytes(b"123")
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [{"bytes": b"12345", "path": "a.png"}, {"bytes": None, "path": "b.png"}]
+    table = pa.table({"image": pa.array(rows, kind), "name": ["a.png", None], "size": [1, 2]})
+    path = tmp_path / "rows.parquet"
+    pq.write_table(table, path, row_group_size=1, write_statistics=statistics)
+    rows_file = RowFile.of(path)
+    assert rows_file is not None
+    # Without statistics only the images themselves would tell that they are none.
+    assert bytes_beside([rows_file], ["image"], tmp_path) == (3 if statistics else 0)
+    assert bytes_beside([rows_file], ["name", "size", "absent"], tmp_path) == 5
+
+
+def test_of_too_many_files_the_size_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flagbench.runners.data.volume._MOST_FILES", 2)
+    rows = file(tmp_path / "rows.csv", "image\na.png\nb.png\na.png\n")
+    assert bytes_beside([rows], ["image"], tmp_path) == 0
+    assert bytes_beside([file(tmp_path / "more.csv", "image\nc.png\n"), rows], ["image"], tmp_path) is None

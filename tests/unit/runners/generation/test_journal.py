@@ -258,3 +258,16 @@ def test_the_folders_of_a_journal_are_made(tmp_path: Path) -> None:
     for _ in range(2):
         Journal.open(path, "d").close()
     assert _lines(path) == [{"format": "flagbench-answers-1", "digest": "d"}]
+
+
+def test_what_is_answered_is_read_without_opening(path: Path) -> None:
+    before = path.read_bytes()
+    with Journal.open(path, "d1"):  # another run may have it open
+        assert Journal.answered(path, "d1") == {"f:0", "f:1"}
+    assert Journal.answered(path.with_name("none.jsonl"), "d1") == frozenset()
+    assert path.read_bytes() == before
+    path.write_bytes(before + b'{"id": "f:2", "ans')
+    assert Journal.answered(path, "d1") == {"f:0", "f:1"}
+    assert path.read_bytes() == before + b'{"id": "f:2", "ans'
+    with pytest.raises(BadInput, match="holds answers of other settings"):
+        Journal.answered(path, "d2")

@@ -34,7 +34,7 @@ from flagbench.runners.progress import Silent
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.task import Task
 from flagbench.suites.mteb.catalogue import named_entries
-from flagbench.suites.mteb.drawings import TASKS
+from flagbench.suites.mteb.drawn import TASKS
 from tests.contract.drawing_reader import READER, DrawingReader
 from tests.unit.runners.mteb.test_kinds import loaded_task
 from tests.visual_checkpoints import write_clip, write_visualized

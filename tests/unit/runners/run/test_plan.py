@@ -391,9 +391,8 @@ def test_mini_with_data_is_refused(request_: RunRequest, data: Path) -> None:
 
 def test_mini_of_a_benchmark_without_it_is_refused(request_: RunRequest) -> None:
     text = _refused(request_, benchmark="MTEB(eng, v2)", tasks=("STS12",))
-    assert (
-        text == "--mini: MTEB(eng, v2) has no miniature data; use --benchmark cmteb, mteb, air-bench, mlvu or composed"
-    )
+    names = "cmteb, mteb, air-bench, mlvu, composed or llm-embedder"
+    assert text == f"--mini: MTEB(eng, v2) has no miniature data; use --benchmark {names}"
 
 
 def test_a_sample_that_the_benchmark_cannot_draw_is_refused(request_: RunRequest) -> None:
@@ -406,8 +405,8 @@ def test_a_sample_that_the_benchmark_cannot_draw_is_refused(request_: RunRequest
     [
         ("generate", {"encode", "score", "search"}, "answers questions", "mlvu"),
         ("score", {"encode"}, "scores pairs", "mteb, air-bench or own"),
-        ("search", {"generate"}, "searches without vectors", "mteb, air-bench or own"),
-        ("encode", {"search", "score"}, "gives vectors", "mteb, air-bench, own or composed"),
+        ("search", {"generate"}, "searches without vectors", "mteb, air-bench, own or llm-embedder"),
+        ("encode", {"search", "score"}, "gives vectors", "mteb, air-bench, own, composed or llm-embedder"),
     ],
 )
 def test_a_model_that_the_benchmark_has_no_use_for_is_refused(

@@ -1,126 +1,93 @@
-"""Where haystacks come from, what is said of them, and which files are refused."""
+"""Texts that needles are hidden in: whose they are, in which order, and what is refused."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from flagbench import BadInput
-from flagbench.results.data_state import DataState
-from flagbench.runners.data.sources import HubRepo, Snapshot
-from flagbench.suites.longctx import needle, passkey
+from flagbench import AbsentData, BadData
+from flagbench.runners.data.sources import Snapshot
 from flagbench.suites.longctx.generated import Generated
-from flagbench.suites.longctx.haystack import ESSAYS, read_haystack
+from flagbench.suites.longctx.haystack import MINI, read_haystack
 from flagbench.suites.longctx.options import LongContextOptions
-from flagbench.suites.longctx.registry import row_of
-from flagbench.suites.longctx.sample import Content
 
-REPO = "namespace-Pt/projects"
+NO_FLAGS = LongContextOptions()
 
 
-def essays(root: Path, **texts: str) -> Snapshot:
-    folder = root / REPO / ESSAYS
+def test_texts_of_the_user_are_sorted_and_come_first(tmp_path: Path) -> None:
+    for name, text in {"b.txt": "second", "a.txt": "first", "c.md": "no text file", "d.txt": " \n"}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    haystack = read_haystack(Generated(), LongContextOptions(haystack=tmp_path))
+    assert haystack.texts == ("first", "second")
+    assert not haystack.published
+
+
+def test_one_file_of_the_user_is_one_text(tmp_path: Path) -> None:
+    path = tmp_path / "essay.md"
+    path.write_text("\ufeffone text", encoding="utf-8")
+    assert read_haystack(Generated(), LongContextOptions(haystack=path)).texts == ("one text",)
+
+
+@pytest.mark.parametrize("place", ["", "long-llm/needle", "scripts/data/synthetic/json"])
+def test_essays_are_found_wherever_they_lie_in_the_data(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / "org" / "repo" / place
+    (folder / "PaulGrahamEssays").mkdir(parents=True)
+    (folder / "PaulGrahamEssays" / "avg.txt").write_text("Beating the averages.", encoding="utf-8")
+    (folder / "other.txt").write_text("Not an essay.", encoding="utf-8")
+    haystack = read_haystack(Snapshot(tmp_path, "org/repo"), NO_FLAGS)
+    assert haystack.texts == ("Beating the averages.",)
+    assert haystack.published
+
+
+def test_rulers_file_of_all_essays_is_one_text(tmp_path: Path) -> None:
+    folder = tmp_path / "org" / "repo"
     folder.mkdir(parents=True)
-    for name, text in texts.items():
-        (folder / f"{name}.txt").write_bytes(text.encode())
-    return Snapshot(root, REPO)
+    (folder / "PaulGrahamEssays.json").write_text(json.dumps({"text": "All of them."}), encoding="utf-8")
+    assert read_haystack(Snapshot(tmp_path, "org/repo"), NO_FLAGS).texts == ("All of them.",)
 
 
-def read(source: Snapshot | Generated, haystack: Path | None = None, protocol: str = "", **options: object) -> Content:
-    made = LongContextOptions(haystack=haystack, protocol=protocol, **options)  # type: ignore[arg-type]
-    return needle.read(row_of("Needle"), source, made)
+def test_data_without_essays_is_named_with_the_flag_that_gives_some(tmp_path: Path) -> None:
+    (tmp_path / "org" / "repo").mkdir(parents=True)
+    with pytest.raises(AbsentData, match="--haystack"):
+        read_haystack(Snapshot(tmp_path, "org/repo"), NO_FLAGS)
 
 
-def test_the_essays_of_the_data_come_in_the_order_of_their_names(tmp_path: Path) -> None:
-    source = essays(tmp_path, b=" second\r\n", a="first\n", c="")
-    found = read_haystack(source, None)
-    assert (found.texts, found.own) == (("first\n", " second\n", ""), False)
-    content = read(source)
-    assert content.verdict.status == DataState.UNKNOWN
-    assert content.verdict.source == str(tmp_path / REPO / ESSAYS)
-    assert content.notes == [f"needles are hidden in {tmp_path / REPO / ESSAYS}"]
+def test_without_data_the_texts_are_the_packages_own() -> None:
+    for source, language, options in (
+        (Generated(), "en", NO_FLAGS),
+        (Generated(), "zh", LongContextOptions(haystack=Path("own-zh"))),
+    ):
+        haystack = read_haystack(source, options)
+        assert (haystack.own, haystack.published) == (True, False)
+        folder = LongContextOptions(haystack=MINI / "haystack" / language)
+        assert haystack.texts == read_haystack(Generated(), folder).texts
 
 
-def test_a_file_is_taken_without_the_blanks_around_it(tmp_path: Path) -> None:
-    (tmp_path / "text.md").write_text("\n one\ntwo \n", encoding="utf-8")
-    assert read_haystack(Generated(), tmp_path / "text.md").texts == ("one\ntwo",)
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    def refused(path: Path, message: str) -> None:
+        with pytest.raises(BadData, match=message):
+            read_haystack(Generated(), LongContextOptions(haystack=path))
+
+    refused(tmp_path / "absent.txt", "cannot be read")
+    refused(tmp_path, r"has no \*.txt with a text")
+    (tmp_path / "blank.txt").write_text(" ", encoding="utf-8")
+    refused(tmp_path / "blank.txt", "has no text")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    refused(tmp_path / "latin.txt", "is not UTF-8")
+    (tmp_path / "list.json").write_text('["text"]', encoding="utf-8")
+    refused(tmp_path / "list.json", "not an object with a text")
+    os.mkfifo(tmp_path / "pipe.txt")
+    refused(tmp_path / "pipe.txt", "not a regular file")
 
 
-@pytest.mark.parametrize("source", [Generated(), HubRepo(REPO, "main"), Snapshot(Path("/nowhere"), REPO)])
-def test_without_essays_the_own_text_is_taken_and_said(source: Snapshot) -> None:
-    content = read(source)
-    assert content.verdict.status == DataState.DIFFERS
-    assert list(content.verdict.differences) == ["the haystack is FlagBench's own text, not the published essays"]
-    assert list(content.notes) == ["needles are hidden in FlagBench's own text, repeated where it is too short"]
-    assert len(content.rows[0].haystack.texts) > 5
-    chinese = read(source, Path("own-zh")).rows[0].haystack.texts
-    assert all(sum("\u4e00" <= sign <= "\u9fff" for sign in text) > 400 for text in chinese)
-
-
-def test_own_texts_do_not_hold_what_is_hidden_in_them() -> None:
-    for name in ("own", "own-zh"):
-        for text in read_haystack(Generated(), Path(name)).texts:
-            assert "San Francisco" not in text
-            assert "pass key" not in text
-
-
-def test_another_haystack_is_other_data(tmp_path: Path) -> None:
-    for name, text in (("a", "one text"), ("b", "another text")):
-        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
-    digests = {read(Generated(), tmp_path / f"{name}.txt").verdict.content["haystack"].digest for name in "ab"}
-    assert len(digests) == 2
-
-
-def test_the_original_says_that_it_is_scored_by_a_judge(tmp_path: Path) -> None:
-    content = read(essays(tmp_path, a="text"), protocol="official")
-    assert "scored by a judge" in content.notes[1]
-    assert content.verdict.status == DataState.DIFFERS
-    assert list(content.verdict.differences) == ["haystack: its content is not the official one"]
-
-
-def test_grids_that_are_not_published_are_said() -> None:
-    content = passkey.read(row_of("Passkey"), Generated(), LongContextOptions())
-    assert (content.verdict.status, list(content.verdict.differences)) == (DataState.OFFICIAL, [])
-    assert len(content.rows) == 200
-    other = passkey.read(row_of("Passkey"), Generated(), LongContextOptions(lengths=(500,), depths=(0, 5), seed=9))
-    assert other.verdict.status == DataState.DIFFERS
-    assert list(other.verdict.differences) == [
-        "the lengths are not the published ones, 8,192 to 131,072 in 20 steps",
-        "the depths are not the published ones, 0 to 100 in 10 steps",
-        "the keys are drawn with the seed 9, the published ones with 123",
-    ]
-    assert other.verdict.content["keys"] != content.verdict.content["keys"]
-
-
-@pytest.mark.parametrize("what", ["absent", "blank", "latin", "pipe", "empty folder", "link", "large"])
-def test_what_is_no_haystack_is_refused(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "hay"
-    fault = "exist"
-    if what == "blank":
-        path.write_text(" \n", encoding="utf-8")
-        fault = "has no text"
-    elif what == "latin":
-        path.write_bytes("Größe".encode("latin-1"))
-        fault = "is not UTF-8"
-    elif what == "pipe":
-        os.mkfifo(path)
-        fault = "is not a regular file"
-    elif what == "empty folder":
-        path.mkdir()
-        (path / "a.md").write_text("text", encoding="utf-8")
-        fault = r"has no \*.txt with a text in it"
-    elif what == "link":
-        path.mkdir()
-        (tmp_path / "secret").write_text("text", encoding="utf-8")
-        (path / "a.txt").symlink_to(tmp_path / "secret")
-        fault = "is a link that leads out"
-    elif what == "large":
-        monkeypatch.setattr("flagbench.suites.longctx.haystack._LARGEST", 10)
-        path.mkdir()
-        for name in "ab":
-            (path / f"{name}.txt").write_text("eight by", encoding="utf-8")
-        fault = "larger|more than"
-    with pytest.raises(BadInput, match=fault):
-        read_haystack(Generated(), path)
+def test_a_link_out_of_the_data_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"text": "not for this"}', encoding="utf-8")
+    folder = tmp_path / "data" / "org" / "repo"
+    folder.mkdir(parents=True)
+    (folder / "PaulGrahamEssays.json").symlink_to(secret)
+    with pytest.raises(BadData, match="leads out of"):
+        read_haystack(Snapshot(tmp_path / "data", "org/repo"), NO_FLAGS)

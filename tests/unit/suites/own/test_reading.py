@@ -16,6 +16,7 @@ from flagbench.suites.own.benchmark import OWN
 from flagbench.suites.own.layouts import find
 from flagbench.suites.own.options import OwnOptions
 from flagbench.suites.own.reading import read
+from tests.unit.suites.own.faulty_pictures import pictures
 from tests.unit.suites.own.folders import (
     CORPUS,
     PAIRS,
@@ -201,6 +202,15 @@ def test_the_volume_is_of_the_texts_of_the_splits_that_are_scored(tmp_path: Path
     volume = OWN.volume(task, None, request(tmp_path))  # type: ignore[arg-type]
     files = [tmp_path / name for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")]
     assert (volume.texts, volume.bytes) == (3 + 2, sum(file.stat().st_size for file in files))
+
+
+def test_the_volume_has_the_images_that_rows_name(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    (tmp_path / "images/unnamed.png").write_bytes(b"not counted")
+    (task,) = OWN.select(request(tmp_path))
+    volume = OWN.volume(task, None, request(tmp_path))  # type: ignore[arg-type]
+    names = ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv", *(f"images/d{number}.png" for number in (1, 2, 3)))
+    assert (volume.texts, volume.bytes) == (3 + 2, sum((tmp_path / name).stat().st_size for name in names))
 
 
 @pytest.mark.parametrize(("count", "shown"), [(50, 50), (51, 51), (60, 51)])

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from flagbench.runners.generation.rouge import rouge_l
 from flagbench.suites.longctx.metrics.infinitebench import NO_SUMMARY, math_calc, score
-from flagbench.suites.longctx.metrics.rouge import rouge_l
 
 OPTIONS = ["Walking Georgie", "A"]
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import marshal
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from flagbench import BadData
+from flagbench.suites.longctx.metrics import segmentation
 from flagbench.suites.longctx.metrics.longbench import CHINESE, METRICS, classification, paragraph_of, score
 from flagbench.suites.longctx.metrics.similarity import ratio
 
@@ -99,6 +104,17 @@ def test_f1_in_chinese_counts_words() -> None:
     assert METRICS["qa_f1_zh"]("北京大学，生物系。", "北京大学化学系") == 0.5
     assert METRICS["qa_f1_zh"]("。", "北京") == 0.0
     assert set(METRICS) > CHINESE
+
+
+def test_jieba_neither_reads_nor_leaves_a_file_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("jieba", reason="the extra longctx is not installed")
+    (tmp_path / "jieba.cache").write_bytes(marshal.dumps(({"北": 1}, 1)))  # by which 北京 would be two words
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    segmentation._tokenizer.cache_clear()
+    assert segmentation.cut("北京") == ["北京"]
+    assert [each.name for each in tmp_path.iterdir()] == ["jieba.cache"]
 
 
 def test_ratios_are_rounded_half_to_even() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flagbench.suites.longctx.metrics.rouge import MOST_STEPS, NONE, rouge_l, rouge_l_sum
+from flagbench.runners.generation.rouge import MOST_STEPS, NONE, rouge_l, rouge_l_sum
 from flagbench.suites.longctx.prompts import prompts
 
 NEEDLE = prompts("needle")["needle"].strip()

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from flagbench.suites.longctx.metrics.subsequence import common
+from flagbench.runners.generation.subsequence import common
 
 _NO_ALPHANUMERIC = re.compile("[^a-z0-9]+")
 

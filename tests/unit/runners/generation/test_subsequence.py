@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from flagbench.suites.longctx.metrics.subsequence import common, length
+from flagbench.runners.generation.subsequence import common, length
 
 
 def _table(first: str, second: str) -> list[list[int]]:

@@ -1,0 +1,69 @@
+"""The tokenizer of a language model, to count and cut texts by, with or without its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from flagbench import BadInput, in_one_line
+from flagbench.models.backbone.tokenizer import read_tokenizer
+from flagbench.models.contract import Loading
+from flagbench.models.spec import ModelSpec
+
+
+class TokenizerTokens:
+    """See ``Tokens`` of the contract."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Look at a tokenizer.
+
+        Args:
+            tokenizer: As transformers reads it; it is not changed.
+        """
+        self._tokenizer = tokenizer
+
+    @cached_property
+    def identity(self) -> str:
+        """See the contract: 16 hex digits, over all that makes ids of a text; what pads or cuts is left out."""
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            parts = json.loads(backend.to_str())
+            stated = {name: value for name, value in parts.items() if name not in ("version", "padding", "truncation")}
+        else:
+            stated = {"class": type(self._tokenizer).__name__, "vocabulary": self._tokenizer.get_vocab()}
+        return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:16]
+
+    def encode(self, text: str, *, specials: bool = False) -> list[int]:
+        """See the contract."""
+        ids: list[int] = self._tokenizer(text, add_special_tokens=specials)["input_ids"]
+        return ids
+
+    def decode(self, ids: Sequence[int], *, skip_specials: bool = True) -> str:
+        """See the contract. Blanks before punctuation are as the tokenizer's files say, as in published runs."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=skip_specials))
+
+
+def load(spec: ModelSpec, directory: Path, loading: Loading) -> TokenizerTokens:
+    """Read a tokenizer, and no weights.
+
+    Args:
+        spec: Names the model.
+        directory: Folder with tokenizer and config; config.json may be missing where the tokenizer needs none.
+        loading: Folders of adapters, a GGUF file where the tokenizer is in one, and what is allowed.
+
+    Raises:
+        BadInput: The files are no tokenizer.
+    """
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        return TokenizerTokens(read_tokenizer(directory, loading))
+    except BadInput:
+        raise
+    except Exception as error:  # transformers has no root for what it raises on damaged or foreign files
+        raise BadInput(f"{spec.name}: its tokenizer cannot be read by transformers: {in_one_line(error)}") from error

@@ -1,0 +1,146 @@
+"""``flagbench score longctx`` and ``flagbench submit longctx``. Imported for every --help: nothing heavy here."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flagbench import BadInput, first_few
+from flagbench.runners.arguments import add_run_argument, any_path
+from flagbench.runners.terminal import console, say
+
+if TYPE_CHECKING:
+    from flagbench.results.runs import Run
+    from flagbench.suites.longctx.sample import Answer
+    from flagbench.suites.longctx.saved import Saved
+
+
+def add_score(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench score longctx``."""
+    add_run_argument(parser)
+    parser.set_defaults(run=_score)
+
+
+def add_submit(parser: argparse.ArgumentParser) -> None:
+    """The options of ``flagbench submit longctx``."""
+    add_run_argument(parser)
+    parser.add_argument(
+        "--output",
+        type=any_path,
+        default=Path("longctx-submission"),
+        metavar="DIR",
+        help="folder of the files, a folder for each benchmark (default longctx-submission)",
+    )
+    parser.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="write files of tasks that were not asked all their samples, and list them (default off)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the files if they exist (default off)")
+    parser.set_defaults(run=_submit)
+
+
+def _answers(path: Path) -> tuple[Run, Sequence[Saved]]:
+    from flagbench.results.runs import find_run
+    from flagbench.suites.longctx.saved import saved_of
+
+    run = find_run(path)
+    if run.record.benchmark != "longctx":
+        raise BadInput(f"{path} is a run of {run.record.benchmark}, not of longctx: give one of that")
+    saved = saved_of(run)
+    if not saved:
+        folder = shlex.quote(str(run.folder))
+        raise BadInput(f"no task of {folder} has answers: flagbench show {folder} says why")
+    return run, saved
+
+
+def _score(options: argparse.Namespace) -> int:
+    from rich.table import Table
+
+    from flagbench.suites.longctx.heat_map import show
+    from flagbench.suites.longctx.tables import Scored, tables
+
+    run, saved = _answers(options.path)
+    scored = list(map(Scored, saved))
+    out = console()
+    for each in scored:
+        if (grid := each.grid) is not None:
+            show(grid, out)
+            out.print()
+    for printed in tables(run.record.model, scored):
+        table = Table(title=printed.title, title_justify="left", box=None)
+        for at, heading in enumerate(printed.headings):
+            table.add_column(heading, justify="right" if at else "left")
+        for row in printed.rows:
+            table.add_row(*row)
+        out.print(table)
+    return 0
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from flagbench.results.store import check_target, write_atomic
+
+    run, saved = _answers(options.path)
+    files = _files(run, saved)
+    if not files:
+        raise BadInput(f"{options.path} has no task of LongBench, InfiniteBench or RULER: nothing else is submitted")
+    short = [
+        f"{each.row.name} has {len(each.answers):,} of {each.row.rows:,} answers"
+        for each in saved
+        if each.row.rows and len(each.answers) != each.row.rows
+    ]
+    if short and not options.allow_partial:
+        raise BadInput(
+            f"{options.path} cannot be submitted: {first_few(short, 2, '; ')}; evaluate all samples, or use "
+            "--allow-partial"
+        )
+    for name in files:
+        check_target("--output", options.output / name, overwrite=options.overwrite)
+    out = console()
+    say(out, f"results   {run.folder}")
+    for line in short:
+        say(out, f"PARTIAL   {line}")
+    for name, text in files.items():
+        path = options.output / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text)
+        say(out, f"written   {path}, {len(text.encode()):,} bytes")
+    return 0
+
+
+def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
+    """The files of all benchmarks that have a layout of their own, by path."""
+    from flagbench.suites.longctx.submission import infinitebench, longbench, ruler
+
+    model = run.record.model.replace("/", "__")
+    made: dict[str, str] = {}
+    for protocol in dict.fromkeys(each.protocol for each in saved):
+        its = [each for each in saved if each.protocol == protocol]
+        of = {name: _answers_of(its, groups) for name, groups in _GROUPS.items()}
+        scores = {name: dict(_only(run.record.tasks[name].scores)) for name in of["LongBench"]}
+        found = {
+            **{f"LongBench/{name}": text for name, text in longbench.files(model, of["LongBench"], scores).items()},
+            **{f"InfiniteBench/{name}": text for name, text in infinitebench.files(model, of["InfiniteBench"]).items()},
+            **{f"RULER/{name}": text for name, text in ruler.files(model, of["RULER"]).items()},
+        }
+        made |= {f"{protocol}/{name}": text for name, text in found.items()}
+    return made
+
+
+_GROUPS: Mapping[str, frozenset[str]] = {
+    "LongBench": frozenset({"longbench", "longbench-e"}),
+    "InfiniteBench": frozenset({"infinitebench"}),
+    "RULER": frozenset({"ruler"}),
+}
+
+
+def _answers_of(saved: Sequence[Saved], groups: frozenset[str]) -> dict[str, Sequence[Answer]]:
+    return {each.row.name: each.answers for each in saved if each.row.group in groups}
+
+
+def _only(scores: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
+    """The scores of the one split that a task has."""
+    return next(iter(scores.values()))

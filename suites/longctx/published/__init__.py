@@ -1,0 +1,1 @@
+"""Published scores of LongBench, InfiniteBench and RULER."""

@@ -1,0 +1,116 @@
+"""LLM-Embedder's tasks as a user runs them: the miniature data, with scores recomputed from whole matrices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.request import RunRequest
+from flagbench.suites.llm_embedder.benchmark import LLM_EMBEDDER
+from flagbench.suites.llm_embedder.loading import Collection
+from flagbench.suites.llm_embedder.registry import row_of
+from tests.e2e.commands import here, one_line
+from tests.e2e.test_own import records, score
+
+MODEL = "flagbench/random"
+
+
+def evaluate(output: Path, *arguments: str | Path) -> dict[str, dict[str, Any]]:
+    result = here("evaluate", *arguments, "--benchmark", "llm-embedder", "--mini", "--no-store", "--output", output)
+    assert result.returncode == 0, result.stderr
+    return records(output)
+
+
+def collection(name: str) -> Collection:
+    found = LLM_EMBEDDER.load(row_of(name).task, Snapshots(LLM_EMBEDDER.mini_data()), RunRequest("m", "llm-embedder"))
+    assert isinstance(found.content, Collection)
+    return found.content
+
+
+def rankings(found: Collection) -> dict[str, list[int]]:
+    """The rows of all passages per query, by the vectors of the random encoder."""
+    from flagbench.models.loading.overrides import Overrides
+    from flagbench.models.loading.resolve import resolve_model
+
+    model = resolve_model(MODEL, None, Overrides(), trust_remote_code=False, allow_pickle=False)
+    encoder: Any = model.load(device="cpu", batch_size=None, trust_remote_code=False, allow_pickle=False)
+    queries, passages = (
+        encoder.encode(list(its.texts), role=role).dense
+        for its, role in ((found.queries, "query"), (found.passages, "passage"))
+    )
+    order = np.argsort(-(queries @ passages.T), axis=1, kind="stable")
+    return dict(zip(found.queries.ids, order.tolist(), strict=True))
+
+
+def test_scores_are_those_of_a_whole_matrix(tmp_path: Path) -> None:
+    recorded = evaluate(tmp_path, MODEL)
+    assert set(recorded) == {"ToolBench", "QReCC", "NQRetrieval"}
+    for task, cutoff in (("ToolBench", 5), ("QReCC", 3)):
+        found = collection(task)
+        values = []
+        for query, ranking in rankings(found).items():
+            labels = found.labels[query]
+            gained = sum(1 / np.log2(rank + 2) for rank, row in enumerate(ranking[:cutoff]) if row in labels)
+            values.append(gained / sum(1 / np.log2(rank + 2) for rank in range(min(len(labels), cutoff))))
+        assert 0 < np.mean(values) < 1
+        assert score(recorded[task]) == pytest.approx(np.mean(values), abs=1e-9)
+    (folder,) = {path.parent for path in tmp_path.rglob("NQRetrieval.json") if path.parent.name == "v1"}
+    metrics = json.loads((folder / "NQRetrieval.json").read_text())["metrics"]
+    found = collection("NQRetrieval")
+    for cutoff in (1, 5):
+        hits = [
+            any(f"river {found.answers[query][0]}." in found.passages.texts[row] for row in ranking[:cutoff])
+            for query, ranking in rankings(found).items()
+        ]
+        assert metrics[f"hit_rate_at_{cutoff}"] == pytest.approx(np.mean(hits))
+
+
+def test_words_find_the_towns_and_a_second_run_has_nothing_to_do(tmp_path: Path) -> None:
+    recorded = evaluate(tmp_path, "bm25")
+    assert score(recorded["QReCC"]) == 1.0
+    assert 0.9 < score(recorded["ToolBench"]) < 1.0  # the label that is listed twice
+    again = here("evaluate", "bm25", "--benchmark", "llm-embedder", "--mini", "--output", tmp_path)
+    assert "ToolBench: finished before" in again.stderr
+    page = tmp_path / "page.html"
+    assert here("report", tmp_path, "--html", page).returncode == 0
+    assert "LLM-Embedder" in page.read_text(encoding="utf-8")
+
+
+def test_a_reranker_orders_what_was_retrieved(tmp_path: Path) -> None:
+    plain = evaluate(tmp_path / "a", "bm25", "--tasks", "ToolBench")
+    mixed = evaluate(tmp_path / "b", "bm25", "--tasks", "ToolBench", "--reranker", "flagbench/random-reranker")
+    assert score(plain["ToolBench"]) > score(mixed["ToolBench"])
+
+
+def test_queries_are_mixed_with_generations(tmp_path: Path) -> None:
+    queries = collection("ToolBench").queries
+    made = tmp_path / "made.jsonl"
+    rows = [{"query": text, "generation": f"a tool for {text}"} for text in queries.texts]
+    made.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = ("--tasks", "ToolBench", "--query-mix", made)
+    mixed = evaluate(tmp_path / "out", MODEL, *chosen)
+    weighted = evaluate(tmp_path / "other", MODEL, *chosen, "--query-mix-weights", "0,1")
+    plain = evaluate(tmp_path / "plain", MODEL, "--tasks", "ToolBench")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["flagbench__random-query-mix"]
+    assert mixed["ToolBench"]["settings"]["model"]["query_mix"]["weights"] == [0.2, 0.8]
+    assert score(weighted["ToolBench"]) == score(plain["ToolBench"]) != score(mixed["ToolBench"])
+    made.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    failed = here("evaluate", MODEL, "--benchmark", "llm-embedder", "--mini", "--output", tmp_path / "third", *chosen)
+    assert failed.returncode == 2
+    assert f"{made} has no generation for 1 of 20 queries of ToolBench (ids: 0): add a line" in failed.stderr
+    line = one_line(here("evaluate", MODEL, "--benchmark", "cmteb", "--mini", "--tasks", "STSB", "--query-mix", made))
+    assert "--query-mix mixes queries, and STSB has none" in line
+    line = one_line(here("evaluate", MODEL, "--benchmark", "cmteb", "--mini", "--query-mix-weights", "1"))
+    assert "expected two numbers that are not negative, as 0.2,0.8, not '1'" in line
+
+
+def test_what_cannot_run_is_one_line(tmp_path: Path) -> None:
+    line = one_line(here("evaluate", MODEL, "--benchmark", "llm-embedder", "--output", tmp_path))
+    assert "reads --data DIR: unpack llm-embedder.tar.gz" in line or "3 of 3 tasks have no usable data" in line
+    line = one_line(here("evaluate", MODEL, "--benchmark", "llm-embedder", "--data", tmp_path, "--tasks", "QReCC"))
+    assert "has no llm-embedder/convsearch/qrecc/test.concat.json" in line
