@@ -12,8 +12,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, counted
+from flagbench.files import inside
 from flagbench.flags import add_flags, given
 from flagbench.runners.generation.server_options import ServerLimits
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
     from flagbench.models.prompts import Prompt
@@ -219,6 +221,45 @@ def lines(saved: Saved, judged: Judged) -> Sequence[str]:
             f"{counted(len(judged.failed), 'answer')} got no grade and count in no mean; {first[0]}: {first[1]}"
         )
     return made
+
+
+def judge_run(folder: Path, saved: Sequence[Saved], model: Any, *, dry_run: bool = False) -> int:
+    """Grade the answers of a run, and print what came of it; the exit code.
+
+    Args:
+        folder: Of the run, which keeps the grades.
+        saved: Its tasks.
+        model: The judge; it is closed.
+        dry_run: Say what would be asked, and ask nothing.
+
+    Raises:
+        BadInput: No task has a judge, or as ``Judge.grade``.
+    """
+    from flagbench.models.contract import Closable
+    from flagbench.runners.progress import progress_for
+    from flagbench.suites.longctx.heat_map import show
+
+    out = console()
+    try:
+        its = [each for each in saved if is_judged(each)]
+        if not its:
+            raise BadInput(f"{folder} has no needles and no topics, and nothing else has a judge: drop --judge")
+        judge = Judge(model, inside(folder, FILE, "remove the link"))
+        if dry_run:
+            say(out, *map(judge.planned, its))
+            return 0
+        for each in its:
+            with progress_for(console(stderr=True), 1) as progress:
+                progress.task(each.row.name)
+                progress.stage(f"judging by {judge.name}", len(each.answers))
+                judged = judge.grade(each, lambda _, progress=progress: progress.advance(1))  # type: ignore[misc]
+            if (grid := judged_grid(each, judged)) is not None:
+                show(grid, out)
+            say(out, *lines(each, judged))
+    finally:
+        if isinstance(model, Closable):
+            model.close()
+    return 0
 
 
 def is_judged(saved: Saved) -> bool:

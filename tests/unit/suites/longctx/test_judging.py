@@ -13,7 +13,15 @@ import pytest
 
 from flagbench import BadData, BadInput
 from flagbench.models.prompts import Prompt
-from flagbench.suites.longctx.judge_command import Judge, add_judge, is_judged, judged_grid, lines, loaded_judge
+from flagbench.suites.longctx.judge_command import (
+    Judge,
+    add_judge,
+    is_judged,
+    judge_run,
+    judged_grid,
+    lines,
+    loaded_judge,
+)
 from flagbench.suites.longctx.judging import JudgeItem, items_of, prompt, read_grade
 from flagbench.suites.longctx.prompts import prompts
 from flagbench.suites.longctx.registry import row_of
@@ -209,3 +217,19 @@ def test_flags_of_a_judge_need_one() -> None:
     assert Judge(planned, None).planned(saved(["a"])) == "Needle: 1 call of api/j; 0 answers are judged already"
     with pytest.raises(BadInput, match="a dry run asks nothing"):
         Judge(planned, None).grade(saved(["a"]))
+
+
+def test_a_run_is_judged_and_its_maps_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = Scripted(lambda text: "[[10]]" if "right\n[The End" in text else "[[1]]")
+    answers = [saved(["right", "wrong"]), Saved(row_of("Passkey"), "qlora", (Answer("1/0", "1", ("1",)),))]
+    assert judge_run(tmp_path, answers, model, dry_run=True) == 0
+    assert capsys.readouterr().out == "Needle: 2 calls of o/judge; 0 answers are judged already\n"
+    assert model.asked == []
+    assert judge_run(tmp_path, answers, model) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Needle (qlora), judged by o/judge in percent"
+    assert printed[2].split() == ["1,000", "100", "10", "55.0"]
+    assert printed[-1].startswith("Needle, judged by o/judge: 5.50, of grades from 1 to 10 (2 calls, ")
+    assert (tmp_path / "flagbench" / "judgements.jsonl").is_file()
+    with pytest.raises(BadInput, match="has no needles and no topics"):
+        judge_run(tmp_path, answers[1:], model)
