@@ -23,8 +23,8 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def lengths(text: str) -> tuple[int, ...]:
-    """Lengths with commas between them, the shortest first."""
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on with commas between them, the smallest first."""
     return tuple(sorted({positive(each) for each in names(text)}))
 
 
@@ -46,6 +46,8 @@ class LongContextOptions(ServerOptions):
         context_length: Tokens of a prompt at most, where the protocol cuts; None for the protocol's own.
         lengths: Tokens of a grid's contexts, or of RULER's; empty for the protocol's own.
         depths: Places in a grid, in percent; empty for the protocol's own.
+        topics: Topics of the records that are asked for the first one; empty for the protocol's own.
+        lines: Lines of the records that are asked for the number in one; empty for the protocol's own.
         rows: Samples of each task, or of each of its lengths; None for all that there are, or as many as published.
         shots: Examples before a question of MMLU.
         stride: Tokens between windows of perplexity, 0 for one window; None for the protocol's own.
@@ -75,10 +77,16 @@ class LongContextOptions(ServerOptions):
         parse=positive,
     )
     lengths: tuple[int, ...] = flag(
-        (), "tokens of the contexts of grids and of RULER", shown="as the protocol has it", metavar="N,N", parse=lengths
+        (), "tokens of the contexts of grids and of RULER", shown="as the protocol has it", metavar="N,N", parse=numbers
     )
     depths: tuple[int, ...] = flag(
         (), "places in the contexts of grids, in percent", shown="as the protocol has it", metavar="N,N", parse=depths
+    )
+    topics: tuple[int, ...] = flag(
+        (), "topics of records that are asked for the first", shown="as published", metavar="N,N", parse=numbers
+    )
+    lines: tuple[int, ...] = flag(
+        (), "lines of records that are asked for the number in one", shown="as published", metavar="N,N", parse=numbers
     )
     rows: int | None = flag(
         None,
@@ -102,5 +110,8 @@ class LongContextOptions(ServerOptions):
         choices=NEWLINE_ENDS,
     )
     haystack: Path | None = flag(
-        None, "text file, or folder of *.txt, that needles are hidden in", shown="that of the data", parse=any_path
+        None,
+        "text file, or folder of *.txt, that needles are hidden in; own or own-zh for FlagBench's",
+        shown="that of the data",
+        parse=any_path,
     )
