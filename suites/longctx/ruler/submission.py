@@ -11,8 +11,34 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from flagbench.suites.longctx.registry import row_of
 from flagbench.suites.longctx.ruler.scores import cleaned, string_match
 from flagbench.suites.longctx.sample import Answer
+
+
+def files(model: str, answers: Mapping[str, Sequence[Answer]]) -> dict[str, str]:
+    """The files of a run.
+
+    Args:
+        model: Name of the model in the folder; no path.
+        answers: By task, of those of RULER.
+
+    Returns:
+        Texts by path: ``<model>/<length>/pred/<task>.jsonl``, and the tables of each length beside them.
+    """
+    found: dict[int, dict[str, list[Answer]]] = {}
+    for name, its in answers.items():
+        for length, of_length in by_length(its).items():
+            found.setdefault(length, {})[name] = of_length
+    made: dict[str, str] = {}
+    for length, tasks in sorted(found.items()):
+        folder = f"{model}/{length}/pred"
+        parts = {row_of(name).part: (row_of(name).main_score, its) for name, its in tasks.items()}
+        made |= {f"{folder}/{part}.jsonl": predictions(its) for part, (_, its) in parts.items()}
+        name, table = summary(parts)
+        made[f"{folder}/{name}"] = table
+        made[f"{folder}/submission.csv"] = submission({part: its for part, (_, its) in parts.items()})
+    return made
 
 
 def by_length(answers: Iterable[Answer]) -> dict[int, list[Answer]]:
@@ -62,7 +88,7 @@ def summary(scored: Mapping[str, tuple[str, Sequence[Answer]]]) -> tuple[str, st
         Name of the file and its text.
     """
     tasks = list(scored)
-    lines = [
+    lines: list[list[object]] = [
         ["Tasks", *tasks],
         ["Score", *(percent(metric, answers) for metric, answers in scored.values())],
         ["Nulls", *(_nulls(answers) for _, answers in scored.values())],

@@ -12,7 +12,6 @@ from flagbench.suites.longctx.ruler.scores import (
     ALL,
     PART,
     cleaned,
-    effective_length,
     headings,
     over_tasks,
     string_match,
@@ -71,20 +70,6 @@ def test_the_mean_over_tasks_needs_the_same_lengths() -> None:
     assert over_tasks({"a": {8192: 0.5, 4096: 1.0}, "b": {4096: 0.0, 8192: 1.0}}) == {4096: 0.5, 8192: 0.75}
     with pytest.raises(ValueError, match="other lengths"):
         over_tasks({"a": {4096: 1.0}, "b": {8192: 1.0}})
-
-
-@pytest.mark.parametrize(
-    ("scores", "length"),
-    [
-        ((0.9, 0.9, 0.8), 8192),
-        ((0.8, 0.9, 0.9), 0),
-        ((0.9, 0.8, 0.9), 4096),  # what fails in between ends it
-        ((0.856, 0.8559999, 0.8554), 8192),  # as printed with one decimal
-        ((1.0, 1.0, 1.0), 16384),
-    ],
-)
-def test_the_effective_length_ends_before_the_first_length_that_is_not(scores: tuple[float, ...], length: int) -> None:
-    assert effective_length(dict(zip(LENGTHS, scores, strict=False))) == length
 
 
 def test_a_row_is_as_in_the_readme() -> None:
