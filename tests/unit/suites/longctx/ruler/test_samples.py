@@ -280,10 +280,10 @@ def test_digests_tell_tasks_lengths_and_seeds_apart(source: Source) -> None:
 
 
 @pytest.mark.parametrize("part", ROWS)
-def test_miniature_data_has_samples_of_1024_tokens(part: str) -> None:
-    content = _content(part, Snapshot(MINI, "NVIDIA/RULER"), lengths=(1024,), rows=2)
+def test_miniature_data_has_samples_of_2048_tokens(part: str) -> None:
+    content = _content(part, Snapshot(MINI, "NVIDIA/RULER"), lengths=(2048,), rows=2)
     made = _samples(content)
-    assert [sample.id for sample in made] == ["1024/0", "1024/1"]
+    assert [sample.id for sample in made] == ["2048/0", "2048/1"]
     assert all(reference in _prompt(sample) for sample in made for reference in sample.references)
 
 
