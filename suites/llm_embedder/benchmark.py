@@ -16,6 +16,7 @@ from flagbench.suites.llm_embedder.registry import BUNDLE, READER, Row, row_of, 
 
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
+    from flagbench.results.published.scores import PublishedTable
     from flagbench.runners.data.snapshots import Snapshots
     from flagbench.runners.progress import Progress
     from flagbench.suites.llm_embedder.bundle import BundleFiles
@@ -155,6 +156,12 @@ class _LlmEmbedder(Benchmark):
         from flagbench.suites.llm_embedder.evaluation import evaluate
 
         return evaluate(loaded, evaluated, progress)
+
+    def published(self) -> PublishedTable:
+        """See Benchmark."""
+        from flagbench.suites.llm_embedder.published.table import table
+
+        return table()
 
     def _reader(self, request: RunRequest) -> Model:
         from flagbench.suites.llm_embedder.reader_evaluation import find_reader
