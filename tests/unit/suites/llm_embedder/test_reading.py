@@ -135,14 +135,14 @@ def test_the_letter_that_the_knowledge_names_is_taken(read: Callable[..., Outcom
 
 def test_examples_of_other_relations_are_drawn_with_the_seed(read: Callable[..., Outcome], tmp_path: Path) -> None:
     texts = {}
-    for seed in (0, 0, 1):
+    for seed in (1, 1, 2):
         reader = ScriptedReader(popqa)
         read("PopQA", reader, tmp_path / f"{seed}-{len(texts)}", seed=seed)
         texts.setdefault(seed, reader.read)
         assert texts[seed] == reader.read
-    assert texts[0] != texts[1]
+    assert texts[1] != texts[2]
     questions = [question for question, _ in RELATIONS.values()]
-    for text in texts[0]:
+    for text in texts[1]:
         shots = re.findall(r"Q: (.*?) A: .+\n", text)
         asked = re.findall(r"Q: (.*) A:$", text)[0]
 
