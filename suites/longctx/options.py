@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from flagbench.flags import flag, positive
-from flagbench.runners.arguments import any_path, names
+from flagbench.runners.arguments import folder, names
 from flagbench.runners.generation.server_options import ServerOptions
 
 GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
-PROTOCOLS = ("flagembedding", "qlora", "official", "flagbench")
-TEMPLATES = ("mistral", "gpt4")
-NEWLINE_ENDS = ("as-published", "every-task")
+Protocol = Literal["flagembedding", "qlora", "official", "flagbench"]
+Template = Literal["mistral", "gpt4"]
+NewlineEnds = Literal["as-published", "every-task"]
+
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+TEMPLATES: tuple[Template, ...] = get_args(Template)
+NEWLINE_ENDS: tuple[NewlineEnds, ...] = get_args(NewlineEnds)
 
 
 def whole(text: str) -> int:
@@ -42,7 +47,7 @@ class LongContextOptions(ServerOptions):
 
     Attributes:
         groups: Groups of tasks; empty for the first.
-        protocol: Whose rules make prompts and scores; empty for the first that each task has.
+        protocol: Whose rules make prompts and scores; None for the first that each task has.
         context_length: Tokens of a prompt at most, where the protocol cuts; None for the protocol's own.
         lengths: Tokens of a grid's contexts, or of RULER's; empty for the protocol's own.
         depths: Places in a grid, in percent; empty for the protocol's own.
@@ -62,8 +67,8 @@ class LongContextOptions(ServerOptions):
     groups: tuple[str, ...] = flag(
         (), f"groups of tasks: {', '.join(GROUPS)}", shown="grid", metavar="A,B", parse=names, selects=True
     )
-    protocol: str = flag(
-        "",
+    protocol: Protocol | None = flag(
+        None,
         "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's), "
         "official (the benchmark's authors') or flagbench (where none of these is as it should be)",
         shown="the first that a task has",
@@ -100,10 +105,10 @@ class LongContextOptions(ServerOptions):
         None, "tokens between two windows of perplexity", shown="as the protocol has it", metavar="N", parse=whole
     )
     seed: int | None = flag(
-        None, "of what is drawn in generated tasks", shown="as the protocol has it", metavar="N", parse=whole
+        None, "seed of what is drawn in generated tasks", shown="as the protocol has it", metavar="N", parse=whole
     )
-    template: str = flag(TEMPLATES[0], "whose prompts InfiniteBench has", choices=TEMPLATES)
-    newline_ends: str = flag(
+    template: Template = flag(TEMPLATES[0], "whose prompts InfiniteBench has", choices=TEMPLATES)
+    newline_ends: NewlineEnds = flag(
         NEWLINE_ENDS[0],
         "tasks of LongBench whose answers end at a newline: those of the protocol, or every one, as FlagEmbedding runs "
         "models whose generation config lists several ends (Llama-3)",
@@ -113,5 +118,5 @@ class LongContextOptions(ServerOptions):
         None,
         "text file, or folder of *.txt, that needles are hidden in; own or own-zh for FlagBench's",
         shown="that of the data",
-        parse=any_path,
+        parse=folder,
     )
