@@ -1,10 +1,10 @@
 """The version of the files that FlagBench writes beside a result, and how those of earlier versions are read.
 
-One number counts the layouts of run.json and of the files of values and of worst queries: a change to any of them
-raises it. A file says in ``schema_version`` which one it has, and is brought to today's step by step, each from one
-version to the next, as it is read. Nothing is rewritten for that; what a later run writes has today's layout. A digest
-that a step changes is that of the same settings as they are written today, so a task that is finished in an old file is
-finished.
+One number counts the layouts of run.json and of the files of values, of worst queries and of grids: a change to any of
+them raises it. A file says in ``schema_version`` which one it has, and is brought to today's step by step, each from
+one version to the next, as it is read. Nothing is rewritten for that; what a later run writes has today's layout. A
+digest that a step changes is that of the same settings as they are written today, so a task that is finished in an old
+file is finished.
 """
 
 from __future__ import annotations

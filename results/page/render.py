@@ -15,9 +15,10 @@ from markupsafe import Markup, escape
 
 import flagbench
 from flagbench.results.compare.compare import ALPHA
-from flagbench.results.figures import Scale
+from flagbench.results.figures import Scale, percent
 from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, facts, plot
+from flagbench.results.page.grids import AXES, shade
 from flagbench.results.page.view import Group
 from flagbench.results.page.words import words
 from flagbench.results.readable import Unreadable
@@ -138,6 +139,7 @@ def _environment(language: Language) -> Environment:
         "level": f"{LEVEL:.0%}",
         "plot": plot,
         "bars": _BARS,
+        "axes": AXES,
     }
     made.globals |= {
         "mapping": facts.mapping,
@@ -149,6 +151,8 @@ def _environment(language: Language) -> Environment:
     }
     made.filters |= {
         "figure": figure,
+        "whole": lambda score: percent(score, 0),
+        "shade": shade,
         "gain": gain,
         "direction": direction,
         "breaks": _breaks,

@@ -12,7 +12,7 @@ from flagbench.results.averages import Averages, Parts, tasks_of
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
 from flagbench.results.data_state import in_mini
 from flagbench.results.figures import Scale
-from flagbench.results.page import facts
+from flagbench.results.page import facts, grids
 from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
 from flagbench.results.page.officials import Official, officials
@@ -162,6 +162,7 @@ class Group:
         settings: Of the models of the runs shown.
         environments: Of the runs shown.
         number: From 1, over all groups of a page.
+        grids: Scores by length and depth, of the runs shown.
         board: The leaderboard that these runs are on; None where they are only put side by side.
     """
 
@@ -175,6 +176,7 @@ class Group:
     settings: tuple[facts.Setting, ...]
     environments: tuple[facts.Setting, ...]
     number: int
+    grids: tuple[grids.TaskGrids, ...] = ()
     board: Board | None = None
 
     @property
@@ -233,6 +235,7 @@ def look(run: Run, *, by_query: bool) -> None:
         BadInput: A file is gone or damaged.
     """
     worst([run])
+    grids.by_run([run])
     if by_query:
         check_values(run)
 
@@ -257,11 +260,12 @@ def groups(
     Raises:
         BadInput: Data differ and may not, or a file is damaged.
     """
-    kept = by_run(runs)
+    kept, mapped = by_run(runs), grids.by_run(runs)
     made: list[Group] = []
     for members in sharing(runs):
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
-        made.append(_group(len(made), comparison, of_members(members, kept), benchmarks))
+        group = _group(len(made), comparison, of_members(members, kept), benchmarks)
+        made.append(replace(group, grids=grids.of_members(members[:SHOWN], mapped)))
     return made
 
 
@@ -276,13 +280,15 @@ def leaderboards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> li
         BadInput: A file is damaged.
     """
     found = boards(runs, benchmarks)
-    kept = by_run([run for board in found for run in board.runs[:SHOWN]])
+    shown = [run for board in found for run in board.runs[:SHOWN]]
+    kept, mapped = by_run(shown), grids.by_run(shown)
     made: list[Group] = []
     for board in found:
         first = board.runs[:SHOWN]
         comparison = side_by_side(first, allow_differences=True, by_query=False)
         group = _group(len(made), comparison, of_members(first, kept), benchmarks, board)
-        made.append(replace(group, titles=(" ".join(filter(None, (board.title, board.label))),), types=()))
+        title = " ".join(filter(None, (board.title, board.label)))
+        made.append(replace(group, titles=(title,), types=(), grids=grids.of_members(first, mapped)))
     return made
 
 

@@ -141,8 +141,8 @@ def _size(queries: Mapping[K, Sequence[Example]], pictures: Mapping[K, Mapping[s
             passages = [*query.found, *query.relevant]
             size += sum(_bytes(each.text) + _bytes(each.id) + _AROUND_PASSAGE for each in passages)
             size += _bytes(query.text) + _bytes(query.id) + _AROUND_QUERY
-            named = [query.picture, *(each.picture for each in passages)]
-            seen = [name for name in named if name in pictures[key]]
+            names = [query.picture, *(each.picture for each in passages)]
+            seen = [name for name in names if name in pictures[key]]
             size += len(seen) * _AROUND_PICTURE
             shown.update(pictures[key][name] for name in seen)
     return size + sum(map(len, shown))

@@ -12,7 +12,8 @@ from typing import Any, cast
 from flagbench import BadInput
 from flagbench.models.contract import Closable, TextGenerator
 from flagbench.models.loading.overrides import Overrides
-from flagbench.models.loading.resolve import Model, resolve_generator
+from flagbench.models.loading.resolve import Model
+from flagbench.models.text_models import resolve_text_generator
 from flagbench.results.values import Values
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.generation.journal import Journal
@@ -65,9 +66,8 @@ def find_reader(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
     Raises:
         BadInput: There is no such model, or it is none that reads texts.
     """
-    return resolve_generator(
+    return resolve_text_generator(
         options_of(request, LlmEmbedderOptions).reader,
-        None,
         None,
         Overrides(),
         trust_remote_code=request.trust_remote_code,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +29,14 @@ if TYPE_CHECKING:
     from flagbench.runners.data.sources import Source
     from flagbench.runners.generation.demand import Demand
     from flagbench.runners.progress import Progress
+    from flagbench.runners.run.plan import Plan
     from flagbench.suites.longctx.sample import Content
 
-_MINI_LENGTHS, _MINI_DEPTHS, _MINI_ROWS = (512, 1024), (0, 50, 100), 2
+_MINI_LENGTHS, _MINI_DEPTHS, _MINI_ROWS = (1024, 2048), (0, 50, 100), 2
 """Of the miniature data: short enough for a processor, and long enough for RULER's shortest questions."""
+
+_COUNTED = frozenset({"topic", "lines"})
+"""Kinds whose lengths are numbers of topics or of lines: of the miniature data those that it has."""
 
 _WITHOUT_HUB = frozenset({"needle", "ruler"})
 """Kinds whose texts no repository of the hub has as files."""
@@ -104,6 +109,15 @@ class _LongContext(Benchmark):
 
         return (Saved.file(task.name),)
 
+    def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
+        """See Benchmark: predictions are handed in where a task has all its samples."""
+        from flagbench.suites.longctx.submission import SUBMITTED
+
+        folder = shlex.quote(str(plan.store.folder))
+        whole = not plan.request.mini and _options(plan.request).rows is None
+        submitted = whole and any(row_of(name).group in SUBMITTED for name in done)
+        return [f"flagbench {verb} {self.name} {folder}" for verb in ("score", *(["submit"] * submitted))]
+
     def mini_data(self) -> Path:
         """See Benchmark."""
         return Path(__file__).parent / "mini"
@@ -130,9 +144,10 @@ class _LongContext(Benchmark):
     def source(self, task: Task, snapshots: Snapshots) -> Source:
         """See Benchmark: generated tasks have none, and those that the hub has nothing for do without."""
         from flagbench.suites.longctx.generated import Generated
+        from flagbench.suites.longctx.layouts import source_of
 
         made = task.dataset == GENERATED or (snapshots.root is None and task.kind in _WITHOUT_HUB)
-        return Generated() if made else super().source(task, snapshots)
+        return Generated() if made else source_of(row_of(task.name), snapshots)
 
     def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
         """See Benchmark: samples as published, of all data alone."""
@@ -151,7 +166,10 @@ class _LongContext(Benchmark):
         lines = [f"protocol {protocol}: {', '.join(names)}" for protocol, names in by_protocol.items()]
         if request.mini:
             options = _options(request)
-            lines.append(f"miniature grids: lengths {options.lengths}, depths {options.depths}, {options.rows} rows")
+            lengths, depths = (", ".join(f"{each:,}" for each in its) for its in (options.lengths, options.depths))
+            lines.append(
+                f"miniature data: lengths {lengths} and depths {depths} where a task has such, --rows {options.rows}"
+            )
         return lines
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
@@ -197,7 +215,10 @@ class _LongContext(Benchmark):
         fault: Callable[[str], None] | None = None,
     ) -> Content:
         row = row_of(task.name)
-        return kind_of(row).read(row, self.source(task, snapshots), _options(request), fault)
+        options = _options(request)
+        if row.kind in _COUNTED:
+            options = replace(options, lengths=options_of(request, LongContextOptions).lengths)
+        return kind_of(row).read(row, self.source(task, snapshots), options, fault)
 
 
 def _options(request: RunRequest) -> LongContextOptions:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput, first_few
 from flagbench.runners.arguments import add_run_argument, any_path
 from flagbench.runners.terminal import console, say
+from flagbench.suites.longctx.judge_command import add_judge, judge_run, loaded_judge
 
 if TYPE_CHECKING:
     from flagbench.results.runs import Run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score longctx``."""
     add_run_argument(parser)
+    add_judge(parser)
     parser.set_defaults(run=_score)
 
 
@@ -64,6 +66,9 @@ def _score(options: argparse.Namespace) -> int:
     from flagbench.suites.longctx.tables import Scored, tables
 
     run, saved = _answers(options.path)
+    model = loaded_judge(options)
+    if model is not None and options.dry_run:
+        return judge_run(run.folder, saved, model, dry_run=True)
     scored = list(map(Scored, saved))
     out = console()
     for each in scored:
@@ -77,11 +82,12 @@ def _score(options: argparse.Namespace) -> int:
         for row in printed.rows:
             table.add_row(*row)
         out.print(table)
-    return 0
+    return judge_run(run.folder, saved, model) if model is not None else 0
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from flagbench.results.store import check_target, write_atomic
+    from flagbench.results.store import write_atomic
+    from flagbench.suites.longctx.submission import SUBMITTED
 
     run, saved = _answers(options.path)
     files = _files(run, saved)
@@ -90,22 +96,25 @@ def _submit(options: argparse.Namespace) -> int:
     short = [
         f"{each.row.name} has {len(each.answers):,} of {each.row.rows:,} answers"
         for each in saved
-        if each.row.rows and len(each.answers) != each.row.rows
+        if each.row.group in SUBMITTED and len(each.answers) != each.row.rows
     ]
     if short and not options.allow_partial:
         raise BadInput(
             f"{options.path} cannot be submitted: {first_few(short, 2, '; ')}; evaluate all samples, or use "
             "--allow-partial"
         )
-    for name in files:
-        check_target("--output", options.output / name, overwrite=options.overwrite)
+    if not options.overwrite and (there := [name for name in files if (options.output / name).exists()]):
+        raise BadInput(f"{options.output / there[0]} exists already: use --overwrite, or another --output")
     out = console()
     say(out, f"results   {run.folder}")
     for line in short:
         say(out, f"PARTIAL   {line}")
     for name, text in files.items():
         path = options.output / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"cannot write {path.parent}: {error.strerror}; use another --output") from error
         write_atomic(path, text)
         say(out, f"written   {path}, {len(text.encode()):,} bytes")
     return 0
@@ -113,32 +122,28 @@ def _submit(options: argparse.Namespace) -> int:
 
 def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
     """The files of all benchmarks that have a layout of their own, by path."""
-    from flagbench.suites.longctx.submission import infinitebench, longbench, ruler
+    from flagbench.suites.longctx.ruler import submission as ruler
+    from flagbench.suites.longctx.submission import infinitebench, longbench
 
     model = run.record.model.replace("/", "__")
     made: dict[str, str] = {}
     for protocol in dict.fromkeys(each.protocol for each in saved):
         its = [each for each in saved if each.protocol == protocol]
-        of = {name: _answers_of(its, groups) for name, groups in _GROUPS.items()}
-        scores = {name: dict(_only(run.record.tasks[name].scores)) for name in of["LongBench"]}
+        of_longbench = _answers_of(its, "LongBench")
+        scores = {name: dict(_only(run.record.tasks[name].scores)) for name in of_longbench}
         found = {
-            **{f"LongBench/{name}": text for name, text in longbench.files(model, of["LongBench"], scores).items()},
-            **{f"InfiniteBench/{name}": text for name, text in infinitebench.files(model, of["InfiniteBench"]).items()},
-            **{f"RULER/{name}": text for name, text in ruler.files(model, of["RULER"]).items()},
+            "LongBench": longbench.files(model, of_longbench, scores),
+            "InfiniteBench": infinitebench.files(model, _answers_of(its, "InfiniteBench")),
+            "RULER": ruler.files(model, _answers_of(its, "RULER")),
         }
-        made |= {f"{protocol}/{name}": text for name, text in found.items()}
+        made |= {f"{protocol}/{title}/{name}": text for title, texts in found.items() for name, text in texts.items()}
     return made
 
 
-_GROUPS: Mapping[str, frozenset[str]] = {
-    "LongBench": frozenset({"longbench", "longbench-e"}),
-    "InfiniteBench": frozenset({"infinitebench"}),
-    "RULER": frozenset({"ruler"}),
-}
+def _answers_of(saved: Sequence[Saved], benchmark: str) -> dict[str, Sequence[Answer]]:
+    from flagbench.suites.longctx.submission import SUBMITTED
 
-
-def _answers_of(saved: Sequence[Saved], groups: frozenset[str]) -> dict[str, Sequence[Answer]]:
-    return {each.row.name: each.answers for each in saved if each.row.group in groups}
+    return {each.row.name: each.answers for each in saved if SUBMITTED.get(each.row.group) == benchmark}
 
 
 def _only(scores: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:

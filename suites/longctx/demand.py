@@ -8,7 +8,7 @@ from flagbench.models.contract import Tokens
 from flagbench.models.prompts import Prompt
 from flagbench.runners.generation.demand import Demand
 from flagbench.runners.progress import Progress
-from flagbench.suites.longctx.registry import kind_of
+from flagbench.suites.longctx.registry import asking_of, kind_of
 from flagbench.suites.longctx.sample import Content, Sample
 
 
@@ -22,7 +22,7 @@ def demand(content: Content, tokens: Tokens, answered: Collection[str], progress
         progress: Goes on by one for each sample.
     """
     kind = kind_of(content.row)
-    asking = kind.asking(content.row, content.protocol)
+    asking = asking_of(content.row, content.protocol, content.options)
     ids = kind.ids(content)
     left = [each for each in ids if each not in answered]
     progress.stage(f"counting {content.row.name}", len(left))

@@ -18,7 +18,7 @@ from flagbench.runners.generation.journal import Journal
 from flagbench.runners.progress import Progress
 from flagbench.suites.longctx import mmlu, perplexity
 from flagbench.suites.longctx.grid import grid_of
-from flagbench.suites.longctx.registry import Row, kind_of
+from flagbench.suites.longctx.registry import Row, asking_of, kind_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Kind, Metrics, Sample
 from flagbench.suites.longctx.saved import Saved, as_fields, from_fields
 
@@ -44,7 +44,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     started = time.perf_counter()
     with Journal.open(evaluated.journal, evaluated.digest) as journal:
         progress.stage(f"answering {row.name}", len(questions.ids))
-        new = _ask(model, kind.asking(row, content.protocol), questions, journal, progress)
+        new = _ask(model, asking_of(row, content.protocol, content.options), questions, journal, progress)
         answers = [_answer(name, journal.done[name]) for name in questions.ids]
     answered = time.perf_counter()
     metrics = kind.score(row, content.protocol, answers)

@@ -29,7 +29,7 @@ _DEBUG_BEFORE = ("answer is:", "is:", "answer:")
 _CHOICE_BEFORE = ("answer is:", "answer:", "answer is", "option is")
 
 
-def score(task: str, prediction: str, label: Label, protocol: str, *, skip_first: bool = False) -> float:
+def score(task: str, prediction: str, label: Label, protocol: str) -> float:
     """The score of an answer.
 
     Args:
@@ -37,7 +37,6 @@ def score(task: str, prediction: str, label: Label, protocol: str, *, skip_first
         prediction: The answer, as it was written.
         label: What is right, as ``answer`` in the data has it; of tasks with options the text and its letter.
         protocol: Whose rules.
-        skip_first: Whether the first number of a ``math_calc`` answer is left out, as the authors do for GPT-4.
 
     Returns:
         From 0 to 1.
@@ -48,8 +47,7 @@ def score(task: str, prediction: str, label: Label, protocol: str, *, skip_first
     if task == "code_debug":
         return float(code_debug(prediction, label, official=official))
     if task == "math_calc":
-        values = label[0] if official and isinstance(label[0], list) else label
-        return math_calc(prediction, values, skip_first=skip_first)
+        return math_calc(prediction, label[0] if official and isinstance(label[0], list) else label)
     return float(_RULES[task](prediction, label))
 
 
@@ -137,9 +135,12 @@ def summary(prediction: str, label: Label, *, official: bool) -> float:
     return rouge_l(prediction or NO_SUMMARY, references[0]).f if len(references) == 1 else 0.0
 
 
-def math_calc(prediction: str, label: Sequence[Any], *, skip_first: bool = False) -> float:
-    """The share of the values that come before the first wrong one; signs are not read."""
-    numbers = [_whole(each) for each in _DIGITS.findall(prediction)][int(skip_first) :]
+def math_calc(prediction: str, label: Sequence[Any]) -> float:
+    """The share of the values that come before the first wrong one; signs are not read.
+
+    The authors leave out the first number of GPT-4, whose prompt here is a conversation of its own.
+    """
+    numbers = [_whole(each) for each in _DIGITS.findall(prediction)]
     right = 0
     for wanted, found in zip(label, numbers, strict=False):
         if wanted != found:

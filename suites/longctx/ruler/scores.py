@@ -9,11 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from flagbench.suites.longctx.grid import effective_length
+
 ALL = "string_match_all"
 PART = "string_match_part"
-
-THRESHOLD = 0.856
-"""What Llama-2-7B has at 4K: a length at which a model has less is not effective."""
 
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
@@ -60,19 +59,6 @@ def weighted(by_length: Mapping[int, float], *, increasing: bool) -> float:
     return sum(weight * score for weight, score in enumerate(ordered, 1)) / sum(range(1, len(ordered) + 1))
 
 
-def effective_length(by_length: Mapping[int, float], threshold: float = THRESHOLD) -> int:
-    """The longest length up to which, at each, a model has the threshold or more; 0 where it has not at the shortest.
-
-    Scores are compared as RULER prints them, with one decimal of a percent.
-    """
-    effective = 0
-    for length in sorted(by_length):
-        if round(by_length[length] * 100, 1) < round(threshold * 100, 1):
-            break
-        effective = length
-    return effective
-
-
 def in_k(length: int) -> str:
     """A length as RULER writes it: ``128K``."""
     return f"{length // 1024}K" if length % 1024 == 0 else str(length)
@@ -95,10 +81,10 @@ def table_row(model: str, claimed: str, by_length: Mapping[int, float]) -> list[
     """
     lengths = sorted(by_length)
     effective = effective_length(by_length)
-    if effective == lengths[-1]:
-        shown = f">{in_k(effective)}"
+    if effective.length is None:
+        shown = f"<{in_k(lengths[0])}"
     else:
-        shown = in_k(effective) if effective else f"<{in_k(lengths[0])}"
+        shown = f"{'>' if effective.longer else ''}{in_k(effective.length)}"
     means = [fmean(by_length.values()), weighted(by_length, increasing=True), weighted(by_length, increasing=False)]
     figures = [*(by_length[length] for length in lengths), *means]
     return [model, claimed, shown, *(f"{100 * figure:.1f}" for figure in figures)]

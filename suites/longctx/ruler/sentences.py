@@ -13,7 +13,7 @@ import re
 _END = re.compile(r"""[.!?]["'”’)\]]*(?= \S|[\[*])""")
 _LAST_WORD = re.compile(r"\S+$")
 _ABBREVIATIONS = (
-    "mr mrs ms dr prof sr jr st vs etc e.g i.e cf al fig no vol inc ltd co corp dept est approx "
+    "mr mrs ms dr prof sr jr st vs etc e.g i.e cf al fig vol inc ltd co corp dept est approx "
     "jan feb mar apr jun jul aug sep sept oct nov dec u.s u.k p.s"
 )
 _NO_END = frozenset(_ABBREVIATIONS.split())

@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from flagbench.models.contract import Capability
+from flagbench.results.grids import MOST, Axis, Grid
 from flagbench.results.migrations import SCHEMA_VERSION
 from flagbench.results.record import RunRecord, Status, TaskRecord
 from flagbench.results.runs import find_runs
@@ -22,7 +23,7 @@ from flagbench.runners.benchmark import DataVerdict
 from flagbench.runners.search.index import IndexInfo
 from tests.conftest import ROOT
 
-KINDS = ("run", "values", "worst_queries")
+KINDS = ("run", "values", "worst_queries", "grid")
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def test_they_are_schemas_of_todays_version_that_say_what_each_field_is(kind: st
         ("run", ["$defs", "task", "properties", "data", "oneOf", 1], DataVerdict),
         ("worst_queries", ["properties", "queries", "items"], Example),
         ("worst_queries", ["$defs", "passage"], Passage),
+        ("grid", ["$defs", "axis"], Axis),
     ],
 )
 def test_each_field_is_in_both(kind: str, path: list[Any], owner: type) -> None:
@@ -113,6 +115,7 @@ def test_choices_and_limits_are_those_of_the_code() -> None:
     passage = schema("worst_queries")["$defs"]["passage"]["properties"]
     assert (queries["maxItems"], queries["items"]["properties"]["found"]["maxItems"]) == (COUNT, PASSAGES)
     assert queries["items"]["properties"]["relevant"]["maxItems"] == PASSAGES
+    assert schema("grid")["$defs"]["axis"]["properties"]["values"]["maxItems"] == MOST
     assert queries["items"]["properties"]["text"]["maxLength"] == passage["text"]["maxLength"] == CHARACTERS
 
 
@@ -124,6 +127,8 @@ def test_what_the_code_writes_is_valid() -> None:
     found, missed = Passage("p1", "a", 1, 0.5, 0), Passage("p2", "b", None, None, 2)
     examples = Examples("A", "m", [Example("q", "dev", "zh", "a query", 0.0, [found], [missed])])
     assert faults("worst_queries", examples.to_json()) == []
+    cells = Axis("depth", [0, 50]), Axis("length", [1000])
+    assert faults("grid", Grid("A", "s", "accuracy", True, *cells, [[1.0], [None]], [[2], [0]]).to_json()) == []
     assert "picture" not in examples.to_json()
     seen = replace(examples, queries=[replace(examples.queries[0], picture="a")], pictures={"a": "/9j/" + 8_188 * "A"})
     assert faults("worst_queries", seen.to_json()) == []
@@ -193,4 +198,5 @@ def test_the_page_checks_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def _kind(text: str) -> str:
     document = json.loads(text)
-    return "run" if "tasks" in document else "values" if "values" in document else "worst_queries"
+    marks = {"run": "tasks", "grid": "columns", "values": "values", "worst_queries": "queries"}
+    return next(kind for kind, mark in marks.items() if mark in document)

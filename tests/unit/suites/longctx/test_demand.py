@@ -60,6 +60,7 @@ def test_all_texts_of_a_prompt_count_and_answers_at_their_longest(
             return [Sample(name, prompt=prompt) for name in ("a", "b")]
 
     monkeypatch.setattr(module, "kind_of", lambda row: Kind)
+    monkeypatch.setattr(module, "asking_of", Kind.asking)
     source = bundle(tmp_path, {"lm/pg19.json": [{"text": "a"}]})
     content = perplexity.read(row_of("PG19"), source, OPTIONS)
     assert demand(content, WordTokens(), (), Silent()) == Demand(2, 2, 2 * (2 + 3 + 3 + 1), 100)

@@ -38,6 +38,7 @@ def test_effective_lengths_are_those_that_are_published(model: str) -> None:
 def test_a_length_counts_only_where_all_shorter_ones_do() -> None:
     assert effective_length({4: 0.9, 8: 0.7, 16: 0.9}).length == 4
     assert effective_length({16: 0.2, 4: 0.5}, threshold=0.4).length == 4
+    assert effective_length({4: 0.856, 8: 0.8559999, 16: 0.8554}).length == 8  # as printed with one decimal
     assert effective_length({}).length is None
 
 

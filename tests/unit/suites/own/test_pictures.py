@@ -117,6 +117,42 @@ def test_names_of_image_files_among_texts_are_warned_of_and_the_fix_works(tmp_pa
         assert len(find(folder)[0].evidence) == 1, other
 
 
+@pytest.mark.parametrize(
+    ("row", "kind", "columns", "fix"),
+    [
+        (
+            {"query": "red", "pos": ["images/d1.png"], "neg": ["images/d2.png", "images/d3.png"]},
+            "Reranking",
+            ("pos", "neg"),
+            "lay images to re-rank out as corpus, queries, qrels and top_ranked, of which the first two may have a "
+            "column image",
+        ),
+        (
+            {"sentences": ["images/d1.png", "images/d2.png"], "labels": ["a", "b"]},
+            "Clustering",
+            ("sentences",),
+            "lay images to cluster out as rows with an image and a label each",
+        ),
+    ],
+)
+def test_names_of_image_files_in_lists_of_texts_are_warned_of(
+    row: dict[str, Any], kind: str, columns: tuple[str, ...], fix: str, tmp_path: Path
+) -> None:
+    pictures(tmp_path)
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
+        (tmp_path / name).unlink()
+    write("task.toml", 'name = "mine"\n')(tmp_path)
+    write("test.jsonl", [row, row])(tmp_path)
+    (data,) = find(tmp_path)
+    assert data.kind == kind
+    assert list(data.evidence[1:]) == [
+        f"mine: WARNING: column {column} of test.jsonl names image files, and they are read as texts: {fix}"
+        for column in columns
+    ]
+    write("test.jsonl", [row, {**row, columns[0]: ["images/d1.png", "a text"]}])(tmp_path)
+    assert len(find(tmp_path)[0].evidence) == len(columns)
+
+
 def test_images_of_rows_are_written_in_bounded_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flagbench.runners.data import pictures as stored
 
