@@ -71,7 +71,8 @@ def test_its_flag_is_in_its_help_and_refused_elsewhere() -> None:
     own = " ".join(here("evaluate", "--benchmark", "titles", "--help").stdout.split())
     assert "Titles (--benchmark titles): --choices N titles that each text is compared with (default 3)" in own
     assert (
-        "one of cmteb, mteb, air-bench, mlvu, own, composed, llm-embedder, titles; --benchmark NAME --help shows" in own
+        "one of cmteb, mteb, air-bench, mlvu, own, composed, longctx, llm-embedder, titles; --benchmark NAME --help shows"
+        in own
     )
     assert "--choices" not in here("evaluate", "--help").stdout
     assert "--choices" in here("evaluate", "--help-all").stdout

@@ -163,6 +163,7 @@ def test_lists_take_the_flags_that_choose_tasks() -> None:
         "mlvu": ["--sets"],
         "own": ["--data-set"],
         "composed": ["--groups"],
+        "longctx": ["--groups"],
         "llm-embedder": ["--groups"],
     }
     for name, flags in found.items():
