@@ -296,6 +296,12 @@ class Tokens(Protocol):
         """Hash of the tokenizer: equal ones split texts alike."""
         ...
 
+    @property
+    def around(self) -> int:
+        """Tokens that stand around one message of the user's when a model is asked: those of the chat template, and
+        those that begin every text."""
+        ...
+
     def encode(self, text: str, *, specials: bool = False) -> list[int]:
         """Ids of a text, with the tokens that the tokenizer puts around every text where ``specials``."""
         ...

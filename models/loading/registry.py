@@ -99,8 +99,9 @@ def _families(tables: Mapping[str, Mapping[str, Any]], source: str) -> dict[str,
 
 
 def family_names() -> list[str]:
-    """The families that a user may name for a checkpoint."""
-    return [family for family in registry().families if not family.startswith(BUILT_IN)]
+    """The families of embedders and rerankers, which a user may name for a checkpoint."""
+    families = registry().families
+    return [name for name in families if not name.startswith(BUILT_IN) and families[name]["ability"] != "generate"]
 
 
 def encoder_families(pooling: Pooling) -> list[str]:

@@ -177,7 +177,8 @@ def resolve_model(
     """
     row = published_as(model)
     if row is not None and row.ability == "generate":
-        raise BadInput(f"{model} answers questions on videos and gives no vectors or scores of texts: {_ASKS}")
+        on = "" if row.has_files else " on videos"
+        raise BadInput(f"{model} answers questions{on} and gives no vectors or scores of texts: {_ASKS}")
     if row is not None and not row.has_files:
         return _built_in(model, row, revision, overrides)
     checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
@@ -221,6 +222,8 @@ def resolve_generator(
             another.
     """
     row = published_as(model)
+    if row is not None and row.ability == "generate" and row.has_files:
+        row = None  # a language model of texts; what its row says is for other benchmarks
     if row is not None and row.ability == "generate":
         blind = replace(settings, frames=0) if settings is not None else None
         return _built_in(model, replace(row, own=blind), revision, overrides)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome, text_model
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick
+from flagbench.runners.text_model import text_model
 from flagbench.suites.llm_embedder.options import LlmEmbedderOptions
 from flagbench.suites.llm_embedder.registry import BUNDLE, READER, Row, row_of, rows
 

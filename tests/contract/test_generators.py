@@ -25,6 +25,7 @@ from flagbench.models.loading.resolve import resolve_generator
 from flagbench.models.prompts import Image, Prompt, Text, batches
 from flagbench.models.servers.chat_model import ApiModel, api_model
 from flagbench.models.servers.http import KEYS, RateLimit
+from flagbench.models.servers.text_model import Server, server_model
 from flagbench.models.spec import ModelSpec
 from flagbench.models.video import VideoSettings
 from tests import causal_checkpoints, video_checkpoints
@@ -118,6 +119,11 @@ def _server(server: FakeServer, batch_size: int | None) -> Any:
     return ApiModel(spec, RateLimit(concurrency=batch_size or 1, timeout=10))
 
 
+def _text_server(server: FakeServer, batch_size: int | None) -> Any:
+    asked = Server(server.url, rate_limit=RateLimit(concurrency=batch_size or 1, timeout=10))
+    return server_model("m", None, asked, Overrides(), trust_remote_code=False).load()
+
+
 KINDS: Mapping[str, Kind] = {
     "first-letter": Kind("letter-first", _baseline("flagbench/first-letter"), by_place=True),
     "random-letter": Kind("letter-random", _baseline("flagbench/random-letter"), by_place=True),
@@ -141,9 +147,16 @@ KINDS: Mapping[str, Kind] = {
         functools.partial(causal_checkpoints.write_causal, family="qwen2"),
         tokens=True,
     ),
+    "llama of texts": Kind(
+        "text-lm",
+        causal_checkpoints.loaded_text,
+        functools.partial(causal_checkpoints.write_causal, family="llama"),
+        tokens=True,
+    ),
     "llava": Kind("video-lm", video_checkpoints.loaded, video_checkpoints.write_llava, tokens=True, sees=True),
     "qwen2-vl": Kind("video-lm", video_checkpoints.loaded, video_checkpoints.write_qwen2_vl, tokens=True, sees=True),
     "server": Kind("api", _server, prefill=False, sees=True),
+    "server of texts": Kind("text-api", _text_server, prefill=False),
 }
 
 
@@ -159,7 +172,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def place(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Where the model is: a folder, or a server."""
-    if kind == "server":
+    if "server" in kind:
         with pytest.MonkeyPatch.context() as patch:
             for key in KEYS:
                 patch.delenv(key, raising=False)
@@ -231,7 +244,7 @@ def test_it_says_what_it_is(model: Any, kind: str) -> None:
     assert model.capabilities == {"generate"}
     assert model.spec.ability == "generate"
     assert model.spec.adapter == KINDS[kind].adapter or not KINDS[kind].adapter
-    assert model.device == ("server" if kind == "server" else "cpu")
+    assert model.device == ("server" if "server" in kind else "cpu")
     assert (model.batch_size, model.lanes) == (1, 1)
     assert isinstance(model.backend, str)
 
@@ -244,7 +257,8 @@ def test_as_many_at_a_time_as_it_is_told(make: Callable[..., Any], kind: str) ->
 
 def test_prompts_are_told_apart(model: Any, prompts: list[Prompt], kind: str) -> None:
     """Were all answers alike, no comparison of this file could fail."""
-    few = {"first-letter": 1, "majority-letter": 2, "random-letter": 2, "server": len(PROMPTS)}
+    of_server = dict.fromkeys(("server", "server of texts"), len(PROMPTS))
+    few = {"first-letter": 1, "majority-letter": 2, "random-letter": 2, **of_server}
 
     assert len(set(answers_of(model, prompts))) >= few.get(kind, len(prompts) - 2)
 
@@ -333,7 +347,7 @@ def test_the_beginning_of_the_answer_is_gone_on_from_and_not_repeated(model: Any
 
 
 def test_an_answer_is_no_longer_than_it_may_be(model: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if kind == "server":
+    if "server" in kind:
         assert [text[-4:] for text in answers_of(model, PROMPTS[:2], 3)] == ["in 3", "in 3"]
         return
     if kind == "scripted":
@@ -366,7 +380,7 @@ def scores_of(model: Any, prompts: Sequence[Prompt], options: Sequence[Sequence[
 
 def test_options_have_a_score_each_or_are_refused(model: Any, prompts: list[Prompt], kind: str) -> None:
     options = [LETTERS[: 1 + row % 3] for row in range(len(prompts))]
-    if kind == "server":
+    if "server" in kind:
         with pytest.raises(BadInput, match="gives no probabilities"):
             scores_of(model, prompts, options)
         return
@@ -382,7 +396,7 @@ def test_options_have_a_score_each_or_are_refused(model: Any, prompts: list[Prom
 def test_options_of_a_prompt_do_not_depend_on_its_neighbours(
     make: Callable[..., Any], prompts: list[Prompt], kind: str
 ) -> None:
-    if kind == "server":
+    if "server" in kind:
         pytest.skip("it refuses them")
     alone = [scores_of(make(), [prompt], [LETTERS])[0] for prompt in prompts]
 
@@ -392,7 +406,7 @@ def test_options_of_a_prompt_do_not_depend_on_its_neighbours(
 
 
 def test_an_option_does_not_depend_on_the_others(model: Any, kind: str) -> None:
-    if kind == "server" or KINDS[kind].by_place:
+    if "server" in kind or KINDS[kind].by_place:
         pytest.skip("it refuses them, or likes them for their place")
     ((whole,), (turned,)) = (scores_of(model, PROMPTS[:1], [each]) for each in (LETTERS, LETTERS[::-1]))
     (single,) = scores_of(model, PROMPTS[:1], [["B"]])

@@ -21,6 +21,7 @@ from flagbench.models.loading.registry import parse, published, published_as
 from flagbench.models.modules import Module, ModuleSettings
 from flagbench.models.own import OwnSettings
 from flagbench.models.spec import ModelSpec
+from flagbench.models.text import TextServerSettings, TextSettings
 from flagbench.runners.commands.options import add_model_options, overrides_of
 from tests.unit.spec_values import SPEC
 
@@ -69,6 +70,19 @@ OF_VIDEOS: Mapping[str, tuple[Any, Any, str]] = {
     "extra": ("{}", '{"top_k": 1}', ""),
     "seed": (0, None, ""),
 }
+# Of language models of texts.
+OF_TEXTS: Mapping[str, tuple[Any, Any, str]] = {
+    "rope_theta": (10000.0, 2e8, "200e6"),
+    "chat": ("auto", "llama-3", "llama-3"),
+    "beacon_ratio": ("", "adapt-1024", "adapt-1024"),
+    "prefix_cache": (True, True, ""),
+    "url": ("http://a/v1", "http://b/v1", ""),
+    "model": ("a", "b", ""),
+    "extra": ("{}", '{"top_k": 1}', ""),
+    "seed": (0, None, ""),
+    "tokenizer": ("", "0123456789abcdef", ""),
+    "counted": ("", "folder", "folder"),
+}
 KINDS = own_settings()
 SETTINGS = [(kind, name) for kind in KINDS for name in kind.names()]
 FLAGS = [(kind, each) for kind, flags in owned_flags().items() for each in flags]
@@ -78,7 +92,9 @@ COMMON = {each.name for each in fields(ModelSpec)}
 
 
 def values_of(kind: type[OwnSettings]) -> Mapping[str, tuple[Any, Any, str]]:
-    return OF_VIDEOS if kind.ability == "generate" else VALUES
+    if kind.ability != "generate":
+        return VALUES
+    return OF_TEXTS if kind in (TextSettings, TextServerSettings) else OF_VIDEOS
 
 
 def filled(kind: type[OwnSettings], **changes: Any) -> ModelSpec:
@@ -101,7 +117,10 @@ def test_every_setting_of_every_adapter_is_here() -> None:
     assert {name for kind, name in SETTINGS if kind.ability != "generate"} | {"examples", "cutoff_layers"} == set(
         VALUES
     )
-    assert {name for kind, name in SETTINGS if kind.ability == "generate"} == set(OF_VIDEOS)
+    generating = {(kind, name) for kind, name in SETTINGS if kind.ability == "generate"}
+    assert {name for kind, name in generating if values_of(kind) is OF_VIDEOS} == set(OF_VIDEOS)
+    flags = {"prefix_cache", "counted"}  # of which nothing is kept
+    assert {name for kind, name in generating if values_of(kind) is OF_TEXTS} | flags == set(OF_TEXTS)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=named)
@@ -206,7 +225,7 @@ def test_a_flag_is_in_the_help_of_its_models_with_its_default(kind: type[OwnSett
     add_model_options(parser)
     text = parser.format_help()
     group = text[text.index(f"\n{kind.title}:") + 1 :].split("\n\n")[0]
-    (line,) = re.findall(rf"^ +{each.name} .*", group, re.MULTILINE)
+    (line,) = re.findall(rf"^ +{each.name},? .*", group, re.MULTILINE)
     assert each.help in line
     assert re.search(r"\w.* \(default .+\)$", line)
 
@@ -214,7 +233,7 @@ def test_a_flag_is_in_the_help_of_its_models_with_its_default(kind: type[OwnSett
 @pytest.mark.parametrize(("kind", "each"), FLAGS, ids=named)
 def test_a_flag_that_is_given_is_among_what_is_said(kind: type[OwnSettings], each: Any) -> None:
     _, value, typed = values_of(kind)[each.field]
-    options = parsed("model", each.name, typed)
+    options = parsed("model", each.name, *([typed] if each.parse else []))
     options.name = options.revision = None
     assert overrides_of(options) == Overrides(own={each.field: value})
 
