@@ -169,7 +169,9 @@ def test_readers_and_retrieval_stand_beside_each_other(tmp_path: Path, monkeypat
     page = tmp_path / "page.html"
     assert here("report", tmp_path, "--html", page).returncode == 0
     verified = here("verify", tmp_path, "--against", "BAAI/llm-embedder", "--accept-counts")
-    assert "LRLM" in verified.stdout
+    missing = next(line for line in verified.stdout.splitlines() if "MSC" in line)
+    assert "-2.60" in missing  # log(13.4832): nats, and no percent
+    assert "missing" in missing
     assert "not judged" in verified.stdout
 
 
