@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
@@ -32,6 +33,7 @@ class _LlmEmbedder(Benchmark):
     title = "LLM-Embedder's tasks"
     imports = ("flagbench.suites.llm_embedder.loading", "flagbench.suites.llm_embedder.evaluation")
     options = LlmEmbedderOptions
+    commands = MappingProxyType({"score": "flagbench.suites.llm_embedder.commands"})
     abilities = frozenset({"encode", "search"})
     examples = (
         "flagbench evaluate BAAI/llm-embedder --benchmark llm-embedder --data ./data --tasks ToolBench,QReCC",
