@@ -167,7 +167,9 @@ class _LongContext(Benchmark):
         if request.mini:
             options = _options(request)
             lengths, depths = (", ".join(f"{each:,}" for each in its) for its in (options.lengths, options.depths))
-            lines.append(f"miniature data: lengths {lengths} and depths {depths} where a task has such, --rows {options.rows}")
+            lines.append(
+                f"miniature data: lengths {lengths} and depths {depths} where a task has such, --rows {options.rows}"
+            )
         return lines
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
