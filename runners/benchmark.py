@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -267,6 +267,8 @@ class Benchmark(ABC):
         Raises:
             BadInput: There is none, or it is of a kind that this benchmark cannot take.
         """
+        from flagbench.runners.text_model import text_model
+
         return text_model(request, on_cpu)
 
     @abstractmethod
@@ -340,13 +342,8 @@ class Benchmark(ABC):
         """
 
     def demand(self, loaded: Loaded, adapter: Adapter, answered: Collection[str], progress: Progress) -> Demand:
-        """Count what evaluating a task would ask of a model, for ``--dry-run``, which others than these refuse.
-
-        Args:
-            loaded: The task.
-            adapter: The model, of which the tokenizer alone is read.
-            answered: Ids of samples that a run before this one has answers to.
-            progress: The progress to report to.
+        """Count what ``evaluate`` would ask of a model, whose tokenizer alone is read, for ``--dry-run``, which others
+        refuse; samples with an id that is ``answered`` are not asked.
         """
         raise NotImplementedError
 
@@ -372,34 +369,6 @@ class Benchmark(ABC):
             BadInput: There are no results of this benchmark.
         """
         return None
-
-
-def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
-    """The model of a benchmark of texts.
-
-    Args:
-        request: What was asked for.
-        on_cpu: Says whether it will run on the processor.
-
-    Raises:
-        BadInput: There is no such model, or its files or flags contradict one another.
-    """
-    from flagbench.models.loading.overrides import without_reranker
-    from flagbench.models.loading.resolve import resolve_model, searches
-
-    overrides = request.overrides
-    if request.reranker:
-        overrides = without_reranker(overrides)
-        # Of a searcher before a reranker, the dtype is the reranker's alone.
-        overrides = replace(overrides, dtype=None) if searches(request.model) else overrides
-    return resolve_model(
-        request.model,
-        request.revision,
-        overrides,
-        trust_remote_code=request.trust_remote_code,
-        allow_pickle=request.allow_pickle,
-        on_cpu=on_cpu,
-    )
 
 
 def names_of(tasks: Sequence[Task]) -> str:

@@ -16,6 +16,8 @@ from flagbench.models.backbone.tokenizer import read_tokenizer
 from flagbench.models.contract import Loading
 from flagbench.models.spec import ModelSpec
 
+_MESSAGE = "A message."
+
 
 class TokenizerTokens:
     """See ``Tokens`` of the contract."""
@@ -38,6 +40,22 @@ class TokenizerTokens:
         else:
             stated = {"class": type(self._tokenizer).__name__, "vocabulary": self._tokenizer.get_vocab()}
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def around(self) -> int:
+        """See the contract. A template that cannot be used has none: asking says so."""
+        tokenizer = self._tokenizer
+        alone, whole = self.encode(_MESSAGE), self.encode(_MESSAGE, specials=True)
+        begin = next((at for at in range(len(whole)) if whole[at : at + len(alone)] == alone), 0)
+        if not tokenizer.chat_template:
+            return begin
+        chat = [{"role": "user", "content": _MESSAGE}]
+        try:
+            text = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        except Exception:  # a template is code of the checkpoint
+            return begin
+        begun = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
+        return len(self.encode(text)) - len(alone) + (0 if begun else begin)
 
     def encode(self, text: str, *, specials: bool = False) -> list[int]:
         """See the contract."""

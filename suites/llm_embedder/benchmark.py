@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome, text_model
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick
+from flagbench.runners.text_model import text_model
 from flagbench.suites.llm_embedder.options import LlmEmbedderOptions
 from flagbench.suites.llm_embedder.registry import BUNDLE, READER, Row, row_of, rows
 
 if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
+    from flagbench.results.published.scores import PublishedTable
     from flagbench.runners.data.snapshots import Snapshots
     from flagbench.runners.progress import Progress
     from flagbench.suites.llm_embedder.bundle import BundleFiles
@@ -33,7 +35,6 @@ class _LlmEmbedder(Benchmark):
     abilities = frozenset({"encode", "search"})
     examples = (
         "flagbench evaluate BAAI/llm-embedder --benchmark llm-embedder --data ./data --tasks ToolBench,QReCC",
-        "flagbench evaluate bm25 BAAI/bge-base-en --benchmark llm-embedder --data ./data --tasks ToolBench",
         "flagbench evaluate BAAI/llm-embedder --benchmark llm-embedder --data ./data --groups reader --reader "
         "meta-llama/Llama-2-7b-chat-hf",
         "flagbench evaluate flagbench/random --benchmark llm-embedder --mini --output results",
@@ -156,6 +157,12 @@ class _LlmEmbedder(Benchmark):
 
         return evaluate(loaded, evaluated, progress)
 
+    def published(self) -> PublishedTable:
+        """See Benchmark."""
+        from flagbench.suites.llm_embedder.published.table import table
+
+        return table()
+
     def _reader(self, request: RunRequest) -> Model:
         from flagbench.suites.llm_embedder.reader_evaluation import find_reader
 
@@ -189,7 +196,7 @@ def _check_reader(request: RunRequest, tasks: Sequence[Row]) -> None:
     given = {
         "--reader": options.reader,
         "--knowledge": options.knowledge != "model",
-        "--seed": options.seed,
+        "--seed": options.seed != 1,
         "--reader-batch-size": options.reader_batch_size != 1,
     }
     if not reading and (flag := next((flag for flag, value in given.items() if value), "")):

@@ -11,10 +11,8 @@ A text with fewer chunks before its window gets as many as there are; the author
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +22,7 @@ from flagbench.models.contract import Tokens
 from flagbench.models.prompts import Window
 from flagbench.runners.search.ranking import Texts
 from flagbench.suites.llm_embedder.cutting import CONTEXT
-from flagbench.suites.llm_embedder.reading_task import Reading, Scored, best_rows
+from flagbench.suites.llm_embedder.reading_task import Reading, Scored, best_rows, scored_losses
 
 CHUNK = 128
 TARGETS = 1_024
@@ -121,9 +119,7 @@ def score(task: Reading) -> Scored:
         total = sums[id_.rpartition("/")[0]]
         total[0] += loss.nats
         total[1] += loss.tokens
-    by_text = {id_: nats / tokens for id_, (nats, tokens) in sums.items()}
-    perplexity = math.exp(fmean(by_text.values()))
-    return Scored(perplexity, {"perplexity": perplexity}, {"loss": by_text}, notes=tuple(_notes(made, chunks)))
+    return scored_losses({id_: nats / tokens for id_, (nats, tokens) in sums.items()}, _notes(made, chunks))
 
 
 def _retrieved(task: Reading, chunks: Mapping[str, Chunks]) -> dict[str, list[int]]:

@@ -7,14 +7,11 @@ end as the answer alone has. What is longer than 2,048 tokens loses its end, and
 
 from __future__ import annotations
 
-import math
-from statistics import fmean
-
 from flagbench.models.prompts import Window
 from flagbench.runners.search.ranking import Texts
 from flagbench.suites.llm_embedder.cutting import CONTEXT, whole_text
 from flagbench.suites.llm_embedder.reader import per_token
-from flagbench.suites.llm_embedder.reading_task import Reading, Scored, best_rows
+from flagbench.suites.llm_embedder.reading_task import Reading, Scored, best_rows, scored_losses
 
 
 def score(task: Reading) -> Scored:
@@ -37,12 +34,8 @@ def score(task: Reading) -> Scored:
         ids = ids[:CONTEXT]
         windows[id_] = Window(tuple(ids), min(len(tokens.encode(answer)), len(ids)))
     losses = task.reader.losses(list(windows), lambda id_: windows[id_])
-    by_dialogue = {id_: per_token(loss) for id_, loss in losses.items()}
-    perplexity = math.exp(fmean(by_dialogue.values()))
-    notes = (
-        (f"{cut:,} of {len(rows):,} dialogues are longer than {CONTEXT:,} tokens and lose their end",) if cut else ()
-    )
-    return Scored(perplexity, {"perplexity": perplexity}, {"loss": by_dialogue}, notes=notes)
+    said = f"{cut:,} of {len(rows):,} dialogues are longer than {CONTEXT:,} tokens and lose their end"
+    return scored_losses({id_: per_token(loss) for id_, loss in losses.items()}, [said] if cut else [])
 
 
 def _retrieved(task: Reading, history: dict[str, list[str]]) -> dict[str, list[int]]:

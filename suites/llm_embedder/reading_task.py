@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from flagbench.runners.search.hits import Run
 from flagbench.runners.search.ranking import Texts
@@ -33,6 +35,20 @@ class Scored:
     values: Mapping[str, Mapping[str, float]]
     answers: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def scored_losses(losses: Mapping[str, float], notes: Iterable[str] = ()) -> Scored:
+    """The score of texts: the mean of their log-likelihoods, and the perplexity beside it.
+
+    Args:
+        losses: Of each text the mean over its tokens, in nats.
+        notes: See ``Scored``.
+    """
+    mean = fmean(losses.values())
+    metrics = {"log_likelihood": -mean, "perplexity": math.exp(mean)}
+    values = {id_: -loss for id_, loss in losses.items()}
+    said = (f"perplexity {metrics['perplexity']:.4f}", *notes)
+    return Scored(-mean, metrics, {"log_likelihood": values}, notes=said)
 
 
 @dataclass(frozen=True)

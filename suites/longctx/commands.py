@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput, first_few
 from flagbench.runners.arguments import add_run_argument, any_path
 from flagbench.runners.terminal import console, say
+from flagbench.suites.longctx.judge_command import add_judge, judge_run, loaded_judge
 
 if TYPE_CHECKING:
     from flagbench.results.runs import Run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score longctx``."""
     add_run_argument(parser)
+    add_judge(parser)
     parser.set_defaults(run=_score)
 
 
@@ -65,6 +67,9 @@ def _score(options: argparse.Namespace) -> int:
     from flagbench.suites.longctx.tables import Scored, tables
 
     run, saved = _answers(options.path)
+    model = loaded_judge(options)
+    if model is not None and options.dry_run:
+        return judge_run(run.folder, saved, model, dry_run=True)
     scored = list(map(Scored, saved))
     out = console()
     for each in scored:
@@ -80,7 +85,7 @@ def _score(options: argparse.Namespace) -> int:
             table.add_row(*map(Text, row))
         out.print(table)
         out.print()
-    return 0
+    return judge_run(run.folder, saved, model) if model is not None else 0
 
 
 def _submit(options: argparse.Namespace) -> int:

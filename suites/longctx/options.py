@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from flagbench.flags import flag, positive
-from flagbench.runners.arguments import any_path, names
+from flagbench.runners.arguments import folder, names
 from flagbench.runners.generation.server_options import ServerOptions
 
 GROUPS = ("grid", "longbench", "longbench-e", "infinitebench", "ruler", "lm", "mmlu")
-PROTOCOLS = ("flagembedding", "qlora", "official", "flagbench")
-TEMPLATES = ("mistral", "gpt4")
-NEWLINE_ENDS = ("as-published", "every-task")
+Protocol = Literal["flagembedding", "qlora", "official", "flagbench"]
+Template = Literal["mistral", "gpt4"]
+NewlineEnds = Literal["as-published", "every-task"]
+
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+TEMPLATES: tuple[Template, ...] = get_args(Template)
+NEWLINE_ENDS: tuple[NewlineEnds, ...] = get_args(NewlineEnds)
 
 
 def whole(text: str) -> int:
@@ -23,8 +28,8 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def lengths(text: str) -> tuple[int, ...]:
-    """Lengths with commas between them, the shortest first."""
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on with commas between them, the smallest first."""
     return tuple(sorted({positive(each) for each in names(text)}))
 
 
@@ -42,10 +47,12 @@ class LongContextOptions(ServerOptions):
 
     Attributes:
         groups: Groups of tasks; empty for the first.
-        protocol: Whose rules make prompts and scores; empty for the first that each task has.
+        protocol: Whose rules make prompts and scores; None for the first that each task has.
         context_length: Tokens of a prompt at most, where the protocol cuts; None for the protocol's own.
         lengths: Tokens of a grid's contexts, or of RULER's; empty for the protocol's own.
         depths: Places in a grid, in percent; empty for the protocol's own.
+        topics: Topics of the records that are asked for the first one; empty for the protocol's own.
+        lines: Lines of the records that are asked for the number in one; empty for the protocol's own.
         rows: Samples of each task, or of each of its lengths; None for all that there are, or as many as published.
         shots: Examples before a question of MMLU.
         stride: Tokens between windows of perplexity, 0 for one window; None for the protocol's own.
@@ -60,8 +67,8 @@ class LongContextOptions(ServerOptions):
     groups: tuple[str, ...] = flag(
         (), f"groups of tasks: {', '.join(GROUPS)}", shown="grid", metavar="A,B", parse=names, selects=True
     )
-    protocol: str = flag(
-        "",
+    protocol: Protocol | None = flag(
+        None,
         "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's), "
         "official (the benchmark's authors') or flagbench (where none of these is as it should be)",
         shown="the first that a task has",
@@ -75,10 +82,16 @@ class LongContextOptions(ServerOptions):
         parse=positive,
     )
     lengths: tuple[int, ...] = flag(
-        (), "tokens of the contexts of grids and of RULER", shown="as the protocol has it", metavar="N,N", parse=lengths
+        (), "tokens of the contexts of grids and of RULER", shown="as the protocol has it", metavar="N,N", parse=numbers
     )
     depths: tuple[int, ...] = flag(
         (), "places in the contexts of grids, in percent", shown="as the protocol has it", metavar="N,N", parse=depths
+    )
+    topics: tuple[int, ...] = flag(
+        (), "topics of records that are asked for the first", shown="as published", metavar="N,N", parse=numbers
+    )
+    lines: tuple[int, ...] = flag(
+        (), "lines of records that are asked for the number in one", shown="as published", metavar="N,N", parse=numbers
     )
     rows: int | None = flag(
         None,
@@ -92,15 +105,18 @@ class LongContextOptions(ServerOptions):
         None, "tokens between two windows of perplexity", shown="as the protocol has it", metavar="N", parse=whole
     )
     seed: int | None = flag(
-        None, "of what is drawn in generated tasks", shown="as the protocol has it", metavar="N", parse=whole
+        None, "seed of what is drawn in generated tasks", shown="as the protocol has it", metavar="N", parse=whole
     )
-    template: str = flag(TEMPLATES[0], "whose prompts InfiniteBench has", choices=TEMPLATES)
-    newline_ends: str = flag(
+    template: Template = flag(TEMPLATES[0], "whose prompts InfiniteBench has", choices=TEMPLATES)
+    newline_ends: NewlineEnds = flag(
         NEWLINE_ENDS[0],
         "tasks of LongBench whose answers end at a newline: those of the protocol, or every one, as FlagEmbedding runs "
         "models whose generation config lists several ends (Llama-3)",
         choices=NEWLINE_ENDS,
     )
     haystack: Path | None = flag(
-        None, "text file, or folder of *.txt, that needles are hidden in", shown="that of the data", parse=any_path
+        None,
+        "text file, or folder of *.txt, that needles are hidden in; own or own-zh for FlagBench's",
+        shown="that of the data",
+        parse=folder,
     )

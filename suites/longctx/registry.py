@@ -101,12 +101,12 @@ def asking_of(row: Row, protocol: str, options: LongContextOptions) -> Asking:
     return asking
 
 
-def protocol_of(row: Row, wanted: str) -> str:
+def protocol_of(row: Row, wanted: str | None) -> str:
     """The protocol of a task in a run.
 
     Args:
         row: The task.
-        wanted: As the user named it; empty for the task's first.
+        wanted: As the user named it; None for the task's first.
 
     Raises:
         BadInput: The task has no such protocol.

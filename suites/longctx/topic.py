@@ -7,10 +7,10 @@ question. What one might not expect:
 * ``flagembedding`` asks a question of its own and gives a record of one topic another ending, ``qlora`` asks that of
   the data.
 * Both key their results by the mean length of a group's prompts, so of two groups with equal means the later one
-  replaces the other: here groups are told apart by their number of topics.
+  replaces the other: here groups are told apart by their number of topics, and ``submission/grids.py`` has their file.
 * ``qlora`` rounds F1 to four decimals for each answer, ``flagembedding`` its sum alone.
 * An answer is right where it contains the topic, in any case: also one that names all topics.
-* LongEval's topics are scored by a judge alone, which is not asked here: ``accuracy`` and ``f1`` are those of the other
+* LongEval's topics are scored by a judge alone (``judging.py``); ``accuracy`` and ``f1`` are here as in the other
   protocols. Of its lines the last run of digits of an answer counts.
 """
 
@@ -81,19 +81,22 @@ def asking(row: Row, protocol: str) -> Asking:
 
 
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:
-    """See ``Kind``: ``--lengths`` are numbers of topics, or of lines."""
+    """See ``Kind``."""
     from flagbench.suites.longctx.registry import protocol_of
 
     protocol = protocol_of(row, options.protocol)
     layout = "bundle" if protocol != "official" else row.part
-    numbers = options.lengths or _NUMBERS[layout]
+    chosen = options.lines if row.kind == "lines" else options.topics
+    numbers = chosen or _NUMBERS[layout]
     reader = _Reader(layout, fault)
     found = reader.bundle(source, numbers) if layout == "bundle" else reader.longeval(source, numbers)
     missing = [number for number in numbers if not found[number]]
-    if len(missing) == len(numbers) or (missing and options.lengths):
-        raise BadData(f"{source.where} has no records of {first_few(missing)} {row.part}: choose others with --lengths")
+    if len(missing) == len(numbers) or (missing and chosen):
+        raise BadData(
+            f"{source.where} has no records of {first_few(missing)} {row.part}: choose others with --{row.part}"
+        )
     notes = [f"the data has no records of {first_few(missing)} {row.part}"] if missing else []
-    verdict = _verdict(row, layout, source, found, options)
+    verdict = _verdict(row, layout, source, found, chosen)
     records = [record for number in numbers for record in found[number][: options.rows]]
     return Content(row, protocol, options, verdict, records, notes)
 
@@ -175,7 +178,7 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _verdict(
-    row: Row, layout: str, source: Source, found: Mapping[int, Sequence[Record]], options: LongContextOptions
+    row: Row, layout: str, source: Source, found: Mapping[int, Sequence[Record]], chosen: Sequence[int]
 ) -> DataVerdict:
     """Official where all files are those of LongEval that are known; of the bundle no content is."""
     from flagbench.runners.data.content import of_columns
@@ -192,7 +195,7 @@ def _verdict(
         for number, records in found.items()
     }
     lines = []
-    if options.lengths and options.lengths != _NUMBERS[layout]:
+    if chosen and chosen != _NUMBERS[layout]:
         lines.append(f"the numbers of {row.part} are not the published ones, {first_few(_NUMBERS[layout], 10)}")
     if layout == "bundle":
         return judge(content, lines or None, [source], "main", None)

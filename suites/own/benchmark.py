@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, get_args
 from flagbench import BadData, BadInput
 from flagbench.models.contract import Role
 from flagbench.results.kinds import RANKED
-from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, Volume, text_model
+from flagbench.runners.benchmark import Benchmark, DataVerdict, Listing, Loaded, Volume
 from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
+from flagbench.runners.text_model import text_model
 from flagbench.suites.own.columns import IMAGES
 from flagbench.suites.own.layouts import DataSet, find, refuse
 from flagbench.suites.own.options import OwnOptions

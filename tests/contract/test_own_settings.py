@@ -225,7 +225,7 @@ def test_a_flag_is_in_the_help_of_its_models_with_its_default(kind: type[OwnSett
     add_model_options(parser)
     text = parser.format_help()
     group = text[text.index(f"\n{kind.title}:") + 1 :].split("\n\n")[0]
-    (line,) = re.findall(rf"^ +{each.name} .*", group, re.MULTILINE)
+    (line,) = re.findall(rf"^ +{each.name},? .*", group, re.MULTILINE)
     assert each.help in line
     assert re.search(r"\w.* \(default .+\)$", line)
 

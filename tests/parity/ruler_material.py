@@ -27,8 +27,9 @@ def count(name: str) -> Callable[[str], int]:
 class RegexTokens:
     """One of the tokenizers, as a model has it; an id is the token's place in the text."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, around: int = 0) -> None:
         self.identity = name
+        self.around = around
 
     def encode(self, text: str, *, specials: bool = False) -> list[int]:
         """As many ids as there are tokens."""

@@ -30,7 +30,7 @@ def draw(task: CodedWords, room: Room) -> Iterator[Drawn]:
         BadInput: No sample has room.
     """
     rng = room.generator()
-    limit = room.length - room.answer
+    limit = room.limit - room.answer
     size = limit // _TOKENS_A_WORD
     if size <= _ASKED:
         raise room.too_small()

@@ -58,7 +58,7 @@ def draw(task: CommonWords, room: Room, more: Sequence[str]) -> Iterator[Drawn]:
     if first is None:
         raise room.too_small()
     each = room.count(first.text + first.prefix) / _FIRST_LOOK
-    pieces = most_pieces(make, room.tokens, room.length, _STEP, max(int(room.length // each) * 2, 2 * _STEP))
+    pieces = most_pieces(make, room.tokens, room.limit, _STEP, max(int(room.limit // each) * 2, 2 * _STEP))
     return fitted(make, room, pieces, _STEP)
 
 

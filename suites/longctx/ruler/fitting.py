@@ -42,7 +42,9 @@ class Room:
 
     Attributes:
         task: Name, for messages.
-        length: Tokens of prompt and answer at most.
+        length: Tokens of prompt and answer at most, with those around the prompt.
+        around: Tokens that stand around a prompt (``Tokens.around``). The published programs count those of their own
+            templates of chats, and none that begin a text.
         answer: Tokens of an answer at most.
         seed: Of all that is drawn.
         count: Number of tokens of a text, without special ones.
@@ -50,12 +52,18 @@ class Room:
 
     task: str
     length: int
+    around: int
     answer: int
     seed: int
     count: Callable[[str], int]
 
+    @property
+    def limit(self) -> int:
+        """Tokens of the prompt alone and of the answer at most."""
+        return self.length - self.around
+
     def tokens(self, draft: Draft) -> int:
-        """Tokens of a sample and of the longest answer to it. A template of the model's chat is not counted."""
+        """Tokens of a sample and of the longest answer to it."""
         return self.count(draft.text + draft.prefix) + self.answer
 
     def generator(self) -> random.Random:
@@ -73,7 +81,7 @@ class Drawn:
 
     Attributes:
         draft: The sample.
-        tokens: Of it and of the longest answer.
+        tokens: Of it and of the longest answer, without those around it.
     """
 
     draft: Draft
@@ -121,8 +129,8 @@ def most_by_estimate(make: Make, room: Room, step: int, tokens: Callable[[Draft]
     if first is None:
         raise room.too_small()
     each = room.count(first.text + first.prefix) / step
-    most = max(int((room.length / each) * 3), step * 2)
-    return most_pieces(make, tokens or room.tokens, room.length, step, most)
+    most = max(int((room.limit / each) * 3), step * 2)
+    return most_pieces(make, tokens or room.tokens, room.limit, step, most)
 
 
 def fitted(make: Make, room: Room, pieces: int, step: int) -> Iterator[Drawn]:
@@ -136,7 +144,7 @@ def fitted(make: Make, room: Room, pieces: int, step: int) -> Iterator[Drawn]:
         used, tries = pieces, 0
         while True:
             draft = make(number, used)
-            if draft is not None and (tokens := room.tokens(draft)) <= room.length:
+            if draft is not None and (tokens := room.tokens(draft)) <= room.limit:
                 break
             if used > step:
                 used -= step

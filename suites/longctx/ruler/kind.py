@@ -59,6 +59,8 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
         notes.append(
             f"needles are hidden in {material.essays.where}, between sentences that FlagBench's own rule finds"
         )
+    if options.api_base:
+        notes.append("the beginning of the answer ends the question, as in RULER's own runs of models behind servers")
     if material.library is not None and samples < (options.rows or SAMPLES):
         notes.append(f"there are only {samples:,} questions, so there are no more samples of each length")
     return Content(
@@ -96,7 +98,7 @@ def samples(content: Content, tokens: Tokens, wanted: Collection[str]) -> Iterat
                     id=f"{length}/{place}",
                     subset=str(length),
                     references=each.draft.references,
-                    prompt=Prompt(parts=(Text(each.draft.text),), prefill=each.draft.prefix),
+                    prompt=_prompt(each.draft, content.options),
                     facts=_facts(content.row, place, each),
                 )
 
@@ -110,7 +112,8 @@ def score(row: Row, protocol: str, answers: Sequence[Answer]) -> Metrics:
 def _drawn(content: Content, length: int, tokens: Tokens) -> Iterator[Drawn]:
     row, material = content.row, content.rows[0]
     settings = TASKS[row.part]
-    room = Room(row.name, length, row.max_new_tokens, _seed(content.options), lambda text: len(tokens.encode(text)))
+    seed = _seed(content.options)
+    room = Room(row.name, length, tokens.around, row.max_new_tokens, seed, lambda text: len(tokens.encode(text)))
     if isinstance(settings, Needles):
         return needles.draw(settings, room, material.essays.texts if material.essays else ())
     if isinstance(settings, Chain):
@@ -120,6 +123,13 @@ def _drawn(content: Content, length: int, tokens: Tokens) -> Iterator[Drawn]:
     if isinstance(settings, CodedWords):
         return coded_words.draw(settings, room)
     return questions.draw(material.library, room)
+
+
+def _prompt(draft: Draft, options: LongContextOptions) -> Prompt:
+    """The beginning of the answer is the model's, or, as a server lets none be begun, the end of the question."""
+    if options.api_base:
+        return Prompt(parts=(Text(draft.text + draft.prefix),))
+    return Prompt(parts=(Text(draft.text),), prefill=draft.prefix)
 
 
 def _facts(row: Row, number: int, drawn: Drawn) -> dict[str, Any]:

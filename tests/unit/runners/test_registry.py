@@ -16,7 +16,7 @@ from flagbench.runners import registry
 from flagbench.runners.registry import either, find_benchmark, names, registered
 from tests.unit.runners.test_benchmark import A, B, _Plain
 
-_OURS = ("cmteb", "mteb", "air-bench", "mlvu", "own", "composed", "llm-embedder")
+_OURS = ("cmteb", "mteb", "air-bench", "mlvu", "own", "composed", "longctx", "llm-embedder")
 
 
 @dataclass(frozen=True)

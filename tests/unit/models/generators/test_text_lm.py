@@ -274,6 +274,14 @@ def test_the_tokenizer_can_be_had_without_weights(folder: Path, naive: Naive) ->
     assert len(tokens.identity) == 16
 
 
+def test_the_tokens_around_a_message_are_those_that_it_is_asked_with(folder: Path) -> None:
+    model = loaded_text(folder)
+    prompt = asking("", NOISE)
+    asked = model.inputs.batch([prompt], [model.inputs.render(prompt)])["input_ids"]
+
+    assert model.tokens.around == asked.shape[1] - len(model.tokens.encode(NOISE))
+
+
 def test_special_tokens_are_left_out_of_a_text_unless_told_otherwise(tmp_path: Path) -> None:
     tokens = found_text(write_causal(tmp_path / "m", "llama", begin=True)).tokens(trust_remote_code=False)
     ids = tokens.encode("a", specials=True)

@@ -74,6 +74,13 @@ def test_every_override_has_a_test():
     elsewhere |= {"cutoff_layers", "cutoff", "head_index", "compress_layers", "compress_ratio"}  # test_layers.py
     elsewhere |= {"query_mix", "query_mix_weights"}  # test_query_mix.py
     elsewhere |= {"examples", "family", "adapters"}  # test_few_shot.py, test_detect.py, test_checkpoint.py
+    elsewhere |= {
+        "rope_theta",
+        "chat",
+        "beacon_ratio",
+        "prefix_cache",
+        "counted",
+    }  # test_text_kinds.py
 
     flags = {each.field for flags in owned_flags().values() for each in flags}
     assert tested | elsewhere == {field.name for field in fields(Overrides)} - {"own"} | flags
@@ -417,6 +424,11 @@ ALL = saying(
     adapters=("adapter",),
     query_mix=Path("generations.jsonl"),
     query_mix_weights=(0.5, 0.5),
+    rope_theta=2e8,
+    chat="llama-3",
+    beacon_ratio="8",
+    prefix_cache=False,
+    counted="folder",
 )
 
 

@@ -391,7 +391,7 @@ def test_mini_with_data_is_refused(request_: RunRequest, data: Path) -> None:
 
 def test_mini_of_a_benchmark_without_it_is_refused(request_: RunRequest) -> None:
     text = _refused(request_, benchmark="MTEB(eng, v2)", tasks=("STS12",))
-    names = "cmteb, mteb, air-bench, mlvu, composed or llm-embedder"
+    names = "cmteb, mteb, air-bench, mlvu, composed, longctx or llm-embedder"
     assert text == f"--mini: MTEB(eng, v2) has no miniature data; use --benchmark {names}"
 
 
@@ -403,7 +403,7 @@ def test_a_sample_that_the_benchmark_cannot_draw_is_refused(request_: RunRequest
 @pytest.mark.parametrize(
     ("ability", "taken", "does", "names"),
     [
-        ("generate", {"encode", "score", "search"}, "answers questions", "mlvu"),
+        ("generate", {"encode", "score", "search"}, "answers questions", "mlvu or longctx"),
         ("score", {"encode"}, "scores pairs", "mteb, air-bench or own"),
         ("search", {"generate"}, "searches without vectors", "mteb, air-bench, own or llm-embedder"),
         ("encode", {"search", "score"}, "gives vectors", "mteb, air-bench, own, composed or llm-embedder"),

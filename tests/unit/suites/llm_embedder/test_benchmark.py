@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import log
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,13 @@ from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.registry import registry
 from flagbench.models.loading.resolve import Model
 from flagbench.runners.request import RunRequest
+from flagbench.suites.llm_embedder import reader_evaluation
 from flagbench.suites.llm_embedder.benchmark import LLM_EMBEDDER
 from flagbench.suites.llm_embedder.instructions import of_any_family
 from flagbench.suites.llm_embedder.options import LlmEmbedderOptions
 from flagbench.suites.llm_embedder.registry import row_of
 from tests.filled import write_filled_bert
+from tests.unit.suites.llm_embedder.scripted_reader import ScriptedReader
 
 # research/llm_embedder/src/retrieval/data.py of FlagEmbedding, TASK_CONFIG
 TOOL = (
@@ -82,3 +86,44 @@ def test_groups_and_names_choose_tasks() -> None:
         LLM_EMBEDDER.select(replace(request, options=LlmEmbedderOptions(groups=("x",))))
     with pytest.raises(BadInput, match="drop one"):
         LLM_EMBEDDER.select(replace(named, options=LlmEmbedderOptions(groups=("retrieval",))))
+
+
+def test_published_perplexities_are_log_likelihoods_here() -> None:
+    table = LLM_EMBEDDER.published()
+    assert table is not None
+    ours = table.models["BAAI/llm-embedder"]
+    assert ours.score("LRLM") == pytest.approx(-log(6.0972))
+    assert ours.score("MSC") == pytest.approx(-log(13.4832))
+    assert ours.score("ToolBench") == 0.8645
+    assert ours.score("ICL") == 0.6288
+    assert "PopQA" not in table.kinds
+    assert table.groups == {"retrieval": ["ToolBench", "QReCC"], "reader": ["LRLM", "MSC", "ICL", "MMLU"]}
+    assert table.metrics == {name: row_of(name).main_score for name in table.kinds}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "options", "said"),
+    [
+        (("PopQA",), {}, "PopQA needs a language model that reads what is retrieved: name one with --reader"),
+        (("LRLM", "MSC"), {}, "LRLM, MSC need a language model"),
+        (("ToolBench",), {"reader": "a/b"}, "--reader is for tasks that need a reader, and ToolBench need none"),
+        (("ToolBench",), {"seed": 3}, "--seed is for tasks that need a reader"),
+        (("QReCC",), {"knowledge": "none"}, "--knowledge is for tasks that need a reader"),
+    ],
+)
+def test_a_reader_is_named_where_one_is_needed(
+    checkpoint: Path, tasks: tuple[str, ...], options: dict[str, Any], said: str
+) -> None:
+    request = RunRequest(str(checkpoint), "llm-embedder", tasks=tasks, options=LlmEmbedderOptions(**options))
+    with pytest.raises(BadInput, match=said):
+        LLM_EMBEDDER.model(request, lambda: True)
+
+
+def test_a_reader_is_a_setting_of_tasks_that_it_reads_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_evaluation, "find_reader", lambda *_: ScriptedReader())
+    request = RunRequest("m", "llm-embedder", options=LlmEmbedderOptions(reader="team/reader", seed=4))
+    options = LLM_EMBEDDER.option_settings(request)
+    assert options["reader"]["name"] == "team/reader"
+    assert (options["seed"], options["knowledge"]) == (4, "model")
+    assert LLM_EMBEDDER.task_options(row_of("MSC").task, options) == options
+    assert LLM_EMBEDDER.task_options(row_of("ToolBench").task, options) == {}

@@ -171,8 +171,9 @@ def test_perplexity_is_that_of_the_authors_tensors(llama: Any) -> None:
     texts = [text_of(4_096, 1), text_of(3_500, 2)]  # the second begins with a chunk that is padded there
     found = lrlm.score(reading(llama, texts))
     expected = [authors(llama, text) for text in texts]
-    assert [found.values["loss"][id_] for id_ in ("0", "1")] == pytest.approx(expected, abs=1e-5)
-    assert found.main == pytest.approx(math.exp(sum(expected) / 2), rel=1e-5)
+    assert [-found.values["log_likelihood"][id_] for id_ in ("0", "1")] == pytest.approx(expected, abs=1e-5)
+    assert found.metrics["perplexity"] == pytest.approx(math.exp(sum(expected) / 2), rel=1e-5)
+    assert found.main == pytest.approx(-sum(expected) / 2, abs=1e-5)
 
 
 def test_without_retrieval_the_window_alone_is_read(llama: Any) -> None:
@@ -183,7 +184,7 @@ def test_without_retrieval_the_window_alone_is_read(llama: Any) -> None:
     labels[:, :-1_024] = -100
     with torch.inference_mode():
         loss = float(llama(ids, labels=labels).loss)
-    assert found.main == pytest.approx(math.exp(loss), rel=1e-5)
+    assert found.metrics["perplexity"] == pytest.approx(math.exp(loss), rel=1e-5)
 
 
 def test_chunks_are_cut_from_the_end_and_each_key_has_one_behind_it() -> None:
@@ -203,8 +204,8 @@ def test_chunks_are_cut_from_the_end_and_each_key_has_one_behind_it() -> None:
 
 def test_texts_that_are_too_short_are_left_out_and_counted(llama: Any) -> None:
     found = lrlm.score(reading(llama, [text_of(1_023, 4), text_of(1_024, 5), text_of(2_400, 6)]))
-    assert set(found.values["loss"]) == {"1", "2"}
-    assert found.notes == (
+    assert set(found.values["log_likelihood"]) == {"1", "2"}
+    assert found.notes[1:] == (
         "1 of 3 texts have fewer than 1,024 tokens and are left out, as published",
         "2 of 2 texts have fewer than 8 chunks before their window",
     )

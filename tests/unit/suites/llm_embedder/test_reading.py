@@ -135,14 +135,14 @@ def test_the_letter_that_the_knowledge_names_is_taken(read: Callable[..., Outcom
 
 def test_examples_of_other_relations_are_drawn_with_the_seed(read: Callable[..., Outcome], tmp_path: Path) -> None:
     texts = {}
-    for seed in (0, 0, 1):
+    for seed in (1, 1, 2):
         reader = ScriptedReader(popqa)
         read("PopQA", reader, tmp_path / f"{seed}-{len(texts)}", seed=seed)
         texts.setdefault(seed, reader.read)
         assert texts[seed] == reader.read
-    assert texts[0] != texts[1]
+    assert texts[1] != texts[2]
     questions = [question for question, _ in RELATIONS.values()]
-    for text in texts[0]:
+    for text in texts[1]:
         shots = re.findall(r"Q: (.*?) A: .+\n", text)
         asked = re.findall(r"Q: (.*) A:$", text)[0]
 
@@ -155,8 +155,10 @@ def test_examples_of_other_relations_are_drawn_with_the_seed(read: Callable[...,
 def test_a_turn_that_has_the_answer_makes_it_likely(read: Callable[..., Outcome], tmp_path: Path) -> None:
     reader = ScriptedReader()
     outcome = read("MSC", reader)
-    assert main(outcome) == pytest.approx(math.exp(0.1))
-    assert main(read("MSC", ScriptedReader(), tmp_path / "none", knowledge="none")) == pytest.approx(math.exp(2.0))
+    assert main(outcome) == pytest.approx(-0.1)
+    assert metrics("MSC", outcome)["perplexity"] == pytest.approx(math.exp(0.1))
+    assert "perplexity 1.1052" in outcome.note
+    assert main(read("MSC", ScriptedReader(), tmp_path / "none", knowledge="none")) == pytest.approx(-2.0)
     assert reader.read[0] == (
         "<s>Speaker 1: Where did you go this year?\nSpeaker 2: To Arvenholt, on the Isk. We ate rye bread every day.\n"
         "Speaker 1: What did you eat in Arvenholt?\nSpeaker 2: We ate rye bread every day."
@@ -207,7 +209,7 @@ def test_a_killed_run_goes_on_where_it_was(read: Callable[..., Outcome], tmp_pat
     outcome = read("MSC", again, tmp_path / "one")
     assert len(again.read) == len(TOWNS) - 3
     assert outcome.texts["read"] == len(TOWNS) - 3
-    assert main(outcome) == pytest.approx(math.exp(0.1))
+    assert main(outcome) == pytest.approx(-0.1)
 
 
 def test_all_tasks_of_the_group_run_with_vectors_too(read: Callable[..., Outcome]) -> None:

@@ -59,9 +59,9 @@ def test_each_protocol_asks_its_own_question(tmp_path: Path) -> None:
     write(tmp_path, BUNDLE, [conversation(["tea"]), conversation(["tea", "salt\u2028", "bees"])])
     first = "What is the first topic we have discussed? Only give me the topic name. Do not summarize yourself."
     whole = f"A record.{ENDING} Now the record ends."
-    beacon = read("TopicRetrieval", tmp_path, lengths=(1, 3))
+    beacon = read("TopicRetrieval", tmp_path, topics=(1, 3))
     assert messages(beacon) == {"1/0": f"A record. Now the record ends. {first}", "3/0": f"{whole} {first}"}
-    qlora = read("TopicRetrieval", tmp_path, lengths=(1, 3), protocol="qlora")
+    qlora = read("TopicRetrieval", tmp_path, topics=(1, 3), protocol="qlora")
     assert messages(qlora) == {"1/0": f"{whole} What was it?", "3/0": f"{whole} What was it?"}
     (sample,) = topic.samples(beacon, tokens_of("WordPiece"), {"3/0"})
     assert (sample.references, sample.subset, sample.cell) == (("tea",), "3", Cell(3, 0))
@@ -115,8 +115,8 @@ def test_faulty_rows_are_named(task: str, name: str, row: Mapping[str, Any], fau
 
 def test_data_without_the_numbers_asked_for_is_refused(tmp_path: Path) -> None:
     write(tmp_path, BUNDLE, [conversation(["a"] * 5)])
-    with pytest.raises(BadData, match=r"has no records of 40 topics: choose others with --lengths$"):
-        read("TopicRetrieval", tmp_path, lengths=(5, 40))
+    with pytest.raises(BadData, match=r"has no records of 40 topics: choose others with --topics$"):
+        read("TopicRetrieval", tmp_path, topics=(5, 40))
     write(tmp_path, BUNDLE, [conversation(["a"] * 4)])
     with pytest.raises(BadData, match=r"has no records of 5, 10, 15, 20, 25 and 5 more topics"):
         read("TopicRetrieval", tmp_path)
@@ -128,7 +128,7 @@ def test_the_state_of_data_is_said(tmp_path: Path) -> None:
     write(tmp_path, BUNDLE, [conversation(["a"] * 5)])
     write(tmp_path, LINES, [lines()])
     assert read("TopicRetrieval", tmp_path).verdict.status == DataState.UNKNOWN
-    verdict = read("LongEvalLines", tmp_path, lengths=(200,)).verdict
+    verdict = read("LongEvalLines", tmp_path, lines=(200,)).verdict
     assert verdict.status == DataState.DIFFERS
     assert list(verdict.differences) == [
         "the numbers of lines are not the published ones, 200, 300, 400, 500, 600, 680",

@@ -15,7 +15,7 @@ def _draft(pieces: int) -> Draft:
 
 
 def _room(length: int, answer: int = 0) -> Room:
-    return Room("task", length, answer, 42, len)
+    return Room("task", length, 0, answer, 42, len)
 
 
 @pytest.mark.parametrize("limit", [*range(5, 60), 100, 119, 120])

@@ -15,6 +15,7 @@ from flagbench import BadInput
 from flagbench.results.data_state import DataState
 from flagbench.runners.data.sources import Snapshot, Source
 from flagbench.suites.longctx.generated import Generated
+from flagbench.suites.longctx.haystack import MINI
 from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.registry import Row, rows
 from flagbench.suites.longctx.ruler import kind
@@ -101,6 +102,26 @@ def test_keys_that_are_asked_for_have_their_values_in_the_text(part: str, source
         assert sorted(value for values in found.values() for value in values) == sorted(sample.references)
         depth = 100 * prompt.index(sample.references[0]) / len(prompt.removesuffix(sample.prompt.prefill))  # type: ignore[union-attr]
         assert sample.facts["depth"] == round(depth, 1)
+
+
+@pytest.mark.parametrize("part", ROWS)
+def test_the_tokens_of_a_chat_are_counted_too(part: str, source: Source) -> None:
+    content = _content(part, source)
+    made = list(kind.samples(content, RegexTokens("words", around=30), set(kind.ids(content))))
+    assert all(sample.facts["tokens"] + 30 <= int(sample.subset) for sample in made)
+    longest = [max(its.facts["tokens"] for its in made if its.subset == str(length)) for length in SHORT]
+    assert all(tokens > 0.8 * length for tokens, length in zip(longest, SHORT, strict=True))
+
+
+def test_behind_a_server_the_beginning_of_the_answer_ends_the_question(source: Source) -> None:
+    plain, served = (_content("vt", source, api_base=base) for base in (None, "http://localhost:8000/v1"))
+    for here, there in zip(_samples(plain), _samples(served), strict=True):
+        assert here.prompt is not None
+        assert there.prompt is not None
+        assert here.prompt.prefill.startswith(" Answer: According to the chain(s)")
+        assert there.prompt.prefill == ""
+        assert there.prompt.text == here.prompt.text + here.prompt.prefill
+    assert any("ends the question" in note for note in served.notes)
 
 
 def test_needles_lie_at_all_depths(source: Source) -> None:
@@ -256,6 +277,14 @@ def test_digests_tell_tasks_lengths_and_seeds_apart(source: Source) -> None:
     assert len(set(digests)) == 13 * 6
     assert not _digests(ROWS["vt"], source, replace(plain, seed=1)) & set(digests)
     assert _digests(ROWS["vt"], source, replace(plain, rows=9)) <= set(digests)
+
+
+@pytest.mark.parametrize("part", ROWS)
+def test_miniature_data_has_samples_of_2048_tokens(part: str) -> None:
+    content = _content(part, Snapshot(MINI, "NVIDIA/RULER"), lengths=(2048,), rows=2)
+    made = _samples(content)
+    assert [sample.id for sample in made] == ["2048/0", "2048/1"]
+    assert all(reference in _prompt(sample) for sample in made for reference in sample.references)
 
 
 def test_fewer_questions_than_published_are_all_asked(source: Source) -> None:

@@ -1,0 +1,1 @@
+"""Published scores of LLM-Embedder's tasks."""
