@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 _MINI_LENGTHS, _MINI_DEPTHS, _MINI_ROWS = (1024, 2048), (0, 50, 100), 2
 """Of the miniature data: short enough for a processor, and long enough for RULER's shortest questions."""
 
-_COUNTED = frozenset({"topic", "lines"})
-"""Kinds whose lengths are numbers of topics or of lines: of the miniature data those that it has."""
-
 _WITHOUT_HUB = frozenset({"needle", "ruler"})
 """Kinds whose texts no repository of the hub has as files."""
 
@@ -162,9 +159,7 @@ class _LongContext(Benchmark):
         if request.mini:
             options = _options(request)
             lengths, depths = (", ".join(f"{each:,}" for each in its) for its in (options.lengths, options.depths))
-            lines.append(
-                f"miniature data: lengths {lengths} and depths {depths} where a task has such, --rows {options.rows}"
-            )
+            lines.append(f"miniature data: lengths {lengths}; depths {depths}; --rows {options.rows}")
         return lines
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
@@ -210,10 +205,7 @@ class _LongContext(Benchmark):
         fault: Callable[[str], None] | None = None,
     ) -> Content:
         row = row_of(task.name)
-        options = _options(request)
-        if row.kind in _COUNTED:
-            options = replace(options, lengths=options_of(request, LongContextOptions).lengths)
-        return kind_of(row).read(row, self.source(task, snapshots), options, fault)
+        return kind_of(row).read(row, self.source(task, snapshots), _options(request), fault)
 
 
 def _options(request: RunRequest) -> LongContextOptions:
