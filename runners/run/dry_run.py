@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 
 from flagbench import BadInput
+from flagbench.models.contract import Adapter
 from flagbench.models.device import joint_device
 from flagbench.models.loading.deferred import Deferred
 from flagbench.runners.benchmark import Benchmark
@@ -32,28 +33,25 @@ def check_counts(benchmark: Benchmark) -> None:
 def demands(plan: Plan, progress: Progress) -> Iterator[tuple[Step, Demand]]:
     """Count what the tasks without a result would ask of the model, one task after the other.
 
-    The tokenizer of the model is read, and its weights only where that cannot be had without them.
+    The tokenizer of the model is read, and no weights.
 
     Args:
         plan: Of the run.
         progress: The progress to report to.
 
     Raises:
-        BadInput: A task's data, or the model, cannot be used.
+        BadInput: A task's data, or the tokenizer, cannot be used.
     """
     request = plan.request
-    load = functools.partial(
-        plan.model.load,
-        device=plan.devices[0],
-        batch_size=request.batch_size,
-        trust_remote_code=request.trust_remote_code,
-        allow_pickle=request.allow_pickle,
-        backend=request.backend,
-    )
-    adapter = Deferred(plan.model.spec, joint_device(plan.devices), load)
+    tokens = functools.partial(plan.model.tokens, trust_remote_code=request.trust_remote_code)
+    adapter = Deferred(plan.model.spec, joint_device(plan.devices), _no_weights, tokens)
     for step in unfinished(plan):
         progress.task(step.task.name)
         loaded = plan.benchmark.load(step.task, plan.snapshots, request)
         path, digest = plan.store.journal(step.task.name, step.settings, step.former_settings)
         answered = frozenset() if request.overwrite else Journal.answered(path, digest)
         yield step, plan.benchmark.demand(loaded, adapter, answered, progress)
+
+
+def _no_weights() -> Adapter:
+    raise BadInput("a dry run loads no weights and asks nothing")

@@ -16,6 +16,7 @@ from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.generation.ask import ask, read_texts, weigh
 from flagbench.runners.generation.journal import Journal
 from flagbench.runners.progress import Progress
+from flagbench.suites.longctx import mmlu, perplexity
 from flagbench.suites.longctx.grid import grid_of
 from flagbench.suites.longctx.registry import Row, asking_of, kind_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Kind, Metrics, Sample
@@ -63,7 +64,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
         search=None,
         seconds={"answer": answered - started, "score": time.perf_counter() - answered},
         texts={"asked": len(questions.ids), "answered": new},
-        note="; ".join(_means(row, metrics)),
+        note="; ".join([*_means(row, metrics), *_remarks(row, metrics, main)]),
     )
 
 
@@ -149,3 +150,11 @@ def _means(row: Row, metrics: Metrics) -> Iterator[str]:
     for metric, by_id in metrics.items():
         if metric != row.main_score and by_id:
             yield f"{metric} {fmean(by_id.values()):.4f}"
+
+
+def _remarks(row: Row, metrics: Metrics, main: Mapping[str, float]) -> Iterator[str]:
+    """What people know a score by that is no mean over samples."""
+    if row.kind == "perplexity":
+        yield perplexity.remark(metrics)
+    if row.kind == "mmlu":
+        yield mmlu.remark(main)
