@@ -95,7 +95,10 @@ def _submit(options: argparse.Namespace) -> int:
     run, saved = _answers(options.path)
     files = _files(run, saved)
     if not files:
-        raise BadInput(f"{options.path} has no task of LongBench, InfiniteBench or RULER: nothing else is submitted")
+        raise BadInput(
+            f"{options.path} has no task of LongBench, InfiniteBench or RULER, and no grid of FlagEmbedding's: nothing "
+            "else has a layout of its authors"
+        )
     short = [
         f"{each.row.name} has {len(each.answers):,} of {each.row.rows:,} answers"
         for each in saved
@@ -126,7 +129,7 @@ def _submit(options: argparse.Namespace) -> int:
 def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
     """The files of all benchmarks that have a layout of their own, by path."""
     from flagbench.suites.longctx.ruler import submission as ruler
-    from flagbench.suites.longctx.submission import infinitebench, longbench
+    from flagbench.suites.longctx.submission import grids, infinitebench, longbench
 
     model = run.record.model.replace("/", "__")
     made: dict[str, str] = {}
@@ -138,6 +141,9 @@ def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
             "LongBench": longbench.files(model, of_longbench, scores),
             "InfiniteBench": infinitebench.files(model, _answers_of(its, "InfiniteBench")),
             "RULER": ruler.files(model, _answers_of(its, "RULER")),
+            "FlagEmbedding": grids.files(
+                model, protocol, {each.row.name: each.answers for each in its if each.row.group == "grid"}
+            ),
         }
         made |= {f"{protocol}/{title}/{name}": text for title, texts in found.items() for name, text in texts.items()}
     return made

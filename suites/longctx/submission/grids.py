@@ -1,4 +1,4 @@
-"""The results of needles, passkeys and topics as FlagEmbedding's evaluations write them: ``<test>/<model>/results.json``.
+"""Results of needles, passkeys and topics as FlagEmbedding's evaluations write them: ``<test>/<model>/results.json``.
 
 Source: https://github.com/FlagOpen/FlagEmbedding at 7ed43d6, research/Long_LLM, eval_needle.py, eval_passkey.py and
 eval_topic.py. Topics are keyed there by the mean length of a group's prompts; groups with one mean share a key, and the
@@ -19,12 +19,13 @@ from flagbench.suites.longctx.sample import Answer
 _FOLDERS = {"needle": "needle", "passkey": "passkey", "topic": "topic_retrieval"}
 
 
-def files(model: str, answers: Mapping[str, Sequence[Answer]]) -> Mapping[str, str]:
+def files(model: str, protocol: str, answers: Mapping[str, Sequence[Answer]]) -> Mapping[str, str]:
     """The files of a run.
 
     Args:
         model: Name of the model in the folder; no path.
-        answers: By task, of those of grids, in the order of the data; tasks of other authors have no such file.
+        protocol: Whose rules made them; those of other authors have no such file.
+        answers: By task, of those of grids, in the order of the data.
 
     Returns:
         Texts by path.
@@ -32,10 +33,12 @@ def files(model: str, answers: Mapping[str, Sequence[Answer]]) -> Mapping[str, s
     Raises:
         BadData: A saved answer is none of the task's.
     """
+    if protocol not in ("flagembedding", "qlora"):
+        return {}
     made = {}
     for name, its in answers.items():
         row = row_of(name)
-        if "flagembedding" in row.protocols:
+        if row.kind in _FOLDERS:
             results = _by_mean(its) if row.kind == "topic" else _by_cell(name, its, digits=row.kind == "passkey")
             made[f"{_FOLDERS[row.kind]}/{model}/results.json"] = json.dumps(results)
     return made
