@@ -164,8 +164,6 @@ def test_two_messages_of_the_original_needle_test_are_two_messages(
 def test_the_beginning_of_an_answer_ends_the_question(server: FakeServer, tiny: Path, tmp_path: Path) -> None:
     flags = ("--tasks", "ruler_niah_single_1", "--lengths", "1500", "--rows", "1")
     result = here(*command(server, tiny, tmp_path, *flags))
-        *command(server, tiny, tmp_path, "--tasks", "ruler_niah_single_1", "--lengths", "1500", "--rows", "1")
-    )
     assert result.returncode == 0, result.stderr
     (question,) = server.good
     assert question.endswith("mentioned in the provided text is")
