@@ -15,7 +15,7 @@ from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Load
 from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.generation.server_options import ServerOptions
 from flagbench.runners.request import RunRequest, options_of
-from flagbench.runners.task import Task, pick
+from flagbench.runners.task import Task, pick_of_groups
 from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.registry import GENERATED, kind_of, protocol_of, row_of, rows
 
@@ -64,16 +64,11 @@ class _LongContext(Benchmark):
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark: without names the tasks of the groups asked for, or of the first."""
-        options = _options(request)
-        every, hint = self.tasks(), f"see flagbench tasks --benchmark {self.name}"
-        if request.tasks and options.groups:
-            raise BadInput("--groups chooses tasks, and so does --tasks: drop one")
-        chosen = {
-            task.name
-            for group in options.groups or (every[0].group,)
-            for task in pick(every, names=request.tasks, kinds=request.types, group=group, hint=hint)
-        }
-        return tuple(row.task(protocol_of(row, options.protocol)) for row in rows() if row.name in chosen)
+        options, hint = _options(request), f"see flagbench tasks --benchmark {self.name}"
+        chosen = pick_of_groups(
+            self.tasks(), names=request.tasks, kinds=request.types, groups=options.groups, hint=hint
+        )
+        return tuple(row.task(protocol_of(row, options.protocol)) for row in (row_of(task.name) for task in chosen))
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
