@@ -163,6 +163,9 @@ def test_files_for_other_evaluations_need_all_samples(done: Path, tmp_path: Path
         "flagembedding/LongBench/pred/M/result.json",
         "official/LongBench/pred_e/M/passage_retrieval_en.jsonl",
         "flagembedding/InfiniteBench/M/preds_code_run.jsonl",
+        "flagembedding/FlagEmbedding/passkey/M/results.json",
+        "flagembedding/FlagEmbedding/needle/M/results.json",
+        "flagembedding/FlagEmbedding/topic_retrieval/M/results.json",
     }
     (path,) = (tmp_path / "files").rglob("trec.jsonl")
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
