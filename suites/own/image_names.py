@@ -6,14 +6,20 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path, PurePath
 
-from flagbench import BadInput
-from flagbench.files import inside
-from flagbench.suites.own.columns import IMAGES, NAMES
+from flagbench import BadData, BadInput
+from flagbench.runners.data.pictures import picture_at
+from flagbench.suites.own.columns import IMAGES, NAMES, TEXTS
 from flagbench.suites.own.file_groups import Groups
 from flagbench.suites.own.task_file import NAME
 
 _ROWS = 8  # of a file, that are looked at
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+_SEARCHED = "give a corpus, queries, qrels and candidates to re-rank, whose columns image name them"
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("query", "positives", "negatives"), _SEARCHED),
+    "sentences": "give each image a row of its own, with the columns image and label",
+}
+"""Of columns that have no image beside them: the layout that takes images in their place."""
 
 
 def warnings(folder: Path, groups: Groups, columns: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -26,24 +32,37 @@ def warnings(folder: Path, groups: Groups, columns: Mapping[str, Mapping[str, st
     """
     for holds, its in columns.items():
         files = next((files for (each, _), files in groups.items() if each == holds), ())
-        for text, image in IMAGES.items():
-            if text not in its or image in its or not files:
+        for text in [each for each in its if each in TEXTS] if files else ():
+            if IMAGES.get(text) in its:
                 continue
             try:
                 values = [row.get(its[text]) for _, row in islice(files[0].rows(), _ROWS)]
-                names_images = bool(values) and all(_is_image(folder, value) for value in values)
             except BadInput:  # a fault of a row, which reading names
                 continue
-            if names_images:
-                group = f"columns.{holds}" if holds != "rows" else "columns"
+            if values and all(_names_images(folder, value) for value in values):
                 yield (
                     f"WARNING: column {its[text]} of {files[0].path.name} names image files, and they are read as "
-                    f'texts: name the column {NAMES[image][0]}, or say {group}.{NAMES[image][0]} = "{its[text]}" in '
-                    f"{NAME}"
+                    f"texts: {_fix(holds, text, its[text])}"
                 )
 
 
-def _is_image(folder: Path, value: object) -> bool:
+def _fix(holds: str, text: str, column: str) -> str:
+    """What makes images of the names in a column."""
+    if text in _ELSEWHERE:
+        return _ELSEWHERE[text]
+    image = NAMES[IMAGES[text]][0]
+    group = f"columns.{holds}" if holds != "rows" else "columns"
+    return f'name the column {image}, or say {group}.{image} = "{column}" in {NAME}'
+
+
+def _names_images(folder: Path, value: object) -> bool:
+    """Whether a value of a row is the name of an image that is there, or a list of them."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(each, str) and _names_images(folder, each) for each in value)
     if not isinstance(value, str) or PurePath(value).suffix.lower() not in _ENDINGS:
         return False
-    return inside(folder, value, "remove it").is_file()
+    try:
+        picture_at(folder, value)
+    except BadData:
+        return False
+    return True
