@@ -13,16 +13,6 @@ from flagbench.suites.own.file_groups import Groups
 from flagbench.suites.own.task_file import NAME
 
 _ROWS = 8  # of a file, and items of a list, that are looked at
-_TEXTS_ALONE: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("query", "positives", "negatives"),
-        "lay images to re-rank out as corpus, queries, qrels and top_ranked, of which the first two may have a column "
-        "image",
-    ),
-    "sentences": "lay images to cluster out as rows with an image and a label each",
-}
-"""What may stand beside no image, with the layout that has images for the same task."""
-
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _SEARCHED = "give a corpus, queries, qrels and candidates to re-rank, whose columns image name them"
 _ELSEWHERE: Mapping[str, str] = {
@@ -68,7 +58,7 @@ def _fix(holds: str, text: str, column: str) -> str:
 def _names_images(folder: Path, value: object) -> bool:
     """Whether a value of a row is the name of an image that is there, or a list of them."""
     if isinstance(value, list):
-        return bool(value) and all(isinstance(each, str) and _names_images(folder, each) for each in value)
+        return bool(value) and all(isinstance(each, str) and _names_images(folder, each) for each in value[:_ROWS])
     if not isinstance(value, str) or PurePath(value).suffix.lower() not in _ENDINGS:
         return False
     try:
