@@ -90,9 +90,7 @@ def test_templates_are_the_checkpoints_none_or_a_named_one(folder: Path, tmp_pat
 
 
 def test_a_named_template_needs_its_tokens(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        BadInput, match=r"--chat-template llama-3 writes <\|start_header_id\|>, which is no token"
-    ):
+    with pytest.raises(BadInput, match=r"--chat-template llama-3 writes <\|start_header_id\|>, which is no token"):
         loaded_text(folder, chat="llama-3")
     other = write_causal(tmp_path / "m", "llama")
     words = transformers.AutoTokenizer.from_pretrained(other)
