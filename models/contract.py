@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 from flagbench.models.prompts import Loss as Loss
+from flagbench.models.prompts import Tokens as Tokens
 from flagbench.models.prompts import Window as Window
 
 if TYPE_CHECKING:
@@ -285,29 +286,6 @@ class Generator(Adapter, Protocol):
         Raises:
             BadInput: The model gives no probabilities (a server).
         """
-        ...
-
-
-class Tokens(Protocol):
-    """A tokenizer, to count and cut texts by."""
-
-    @property
-    def identity(self) -> str:
-        """Hash of the tokenizer: equal ones split texts alike."""
-        ...
-
-    @property
-    def around(self) -> int:
-        """Tokens that stand around one message of the user's when a model is asked: those of the chat template, and
-        those that begin every text."""
-        ...
-
-    def encode(self, text: str, *, specials: bool = False) -> list[int]:
-        """Ids of a text, with the tokens that the tokenizer puts around every text where ``specials``."""
-        ...
-
-    def decode(self, ids: Sequence[int], *, skip_specials: bool = True) -> str:
-        """The text of ids, without special tokens unless told otherwise."""
         ...
 
 

@@ -4,9 +4,9 @@ is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,6 +123,29 @@ class Loss:
 
     nats: float
     tokens: int
+
+
+class Tokens(Protocol):
+    """A tokenizer, to count and cut texts by."""
+
+    @property
+    def identity(self) -> str:
+        """Hash of the tokenizer: equal ones split texts alike."""
+        ...
+
+    @property
+    def around(self) -> int:
+        """Tokens that stand around one message of the user's when a model is asked: those of the chat template, and
+        those that begin every text."""
+        ...
+
+    def encode(self, text: str, *, specials: bool = False) -> list[int]:
+        """Ids of a text, with the tokens that the tokenizer puts around every text where ``specials``."""
+        ...
+
+    def decode(self, ids: Sequence[int], *, skip_specials: bool = True) -> str:
+        """The text of ids, without special tokens unless told otherwise."""
+        ...
 
 
 def batches(prompts: Iterable[Prompt], size: Callable[[], int]) -> Iterator[list[tuple[int, Prompt]]]:

@@ -5,7 +5,9 @@ PEFT adapters are merged into the weights that were read (``peft_adapters.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,13 @@ def read_pretrained(
     return tokenizer, model, use_backend(model, spec, loading, probe)
 
 
+@contextlib.contextmanager
+def _without_bars(*, quiet: bool) -> Iterator[None]:
+    """Keep standard error to the run's own lines: over GGUF files transformers draws a bar whatever it is told."""
+    with contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext():
+        yield
+
+
 def _read(
     auto_class: Any,
     spec: ModelSpec,
@@ -87,18 +96,19 @@ def _read(
         # A config.json may name kernels, which transformers fetches and runs; those of attention are set below.
         architecture._experts_implementation = None
         tokenizer = read_tokenizer(directory, loading, config=architecture)
-        found = auto_class.from_pretrained(
-            directory if weights is None else None,
-            config=architecture,
-            state_dict=weights,
-            dtype=DTYPES[spec.dtype],
-            attn_implementation=spec.attention or None,
-            use_safetensors=None if loading.allow_pickle or in_gguf else True,
-            local_files_only=True,
-            trust_remote_code=loading.trust_remote_code,
-            output_loading_info=True,
-            **in_gguf,
-        )
+        with _without_bars(quiet=bool(in_gguf)):
+            found = auto_class.from_pretrained(
+                directory if weights is None else None,
+                config=architecture,
+                state_dict=weights,
+                dtype=DTYPES[spec.dtype],
+                attn_implementation=spec.attention or None,
+                use_safetensors=None if loading.allow_pickle or in_gguf else True,
+                local_files_only=True,
+                trust_remote_code=loading.trust_remote_code,
+                output_loading_info=True,
+                **in_gguf,
+            )
         # Code of a checkpoint may make what it lacks, and say nothing of it (Activation Beacon).
         model, info = found if isinstance(found, tuple) else (found, {"missing_keys": (), "unexpected_keys": ()})
     except BadInput:

@@ -61,6 +61,7 @@ def _answers(path: Path) -> tuple[Run, Sequence[Saved]]:
 
 def _score(options: argparse.Namespace) -> int:
     from rich.table import Table
+    from rich.text import Text
 
     from flagbench.suites.longctx.heat_map import show
     from flagbench.suites.longctx.tables import Scored, tables
@@ -76,12 +77,14 @@ def _score(options: argparse.Namespace) -> int:
             show(grid, out)
             out.print()
     for printed in tables(run.record.model, scored):
-        table = Table(title=printed.title, title_justify="left", box=None)
+        out.print(Text(printed.title, style="bold"))
+        table = Table(box=None)
         for at, heading in enumerate(printed.headings):
             table.add_column(heading, justify="right" if at else "left")
         for row in printed.rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         out.print(table)
+        out.print()
     return judge_run(run.folder, saved, model) if model is not None else 0
 
 
@@ -92,7 +95,10 @@ def _submit(options: argparse.Namespace) -> int:
     run, saved = _answers(options.path)
     files = _files(run, saved)
     if not files:
-        raise BadInput(f"{options.path} has no task of LongBench, InfiniteBench or RULER: nothing else is submitted")
+        raise BadInput(
+            f"{options.path} has no task of LongBench, InfiniteBench or RULER, and no grid of FlagEmbedding's: nothing "
+            "else has a layout of its authors"
+        )
     short = [
         f"{each.row.name} has {len(each.answers):,} of {each.row.rows:,} answers"
         for each in saved
@@ -123,7 +129,7 @@ def _submit(options: argparse.Namespace) -> int:
 def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
     """The files of all benchmarks that have a layout of their own, by path."""
     from flagbench.suites.longctx.ruler import submission as ruler
-    from flagbench.suites.longctx.submission import infinitebench, longbench
+    from flagbench.suites.longctx.submission import grids, infinitebench, longbench
 
     model = run.record.model.replace("/", "__")
     made: dict[str, str] = {}
@@ -135,6 +141,9 @@ def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
             "LongBench": longbench.files(model, of_longbench, scores),
             "InfiniteBench": infinitebench.files(model, _answers_of(its, "InfiniteBench")),
             "RULER": ruler.files(model, _answers_of(its, "RULER")),
+            "FlagEmbedding": grids.files(
+                model, protocol, {each.row.name: each.answers for each in its if each.row.group == "grid"}
+            ),
         }
         made |= {f"{protocol}/{title}/{name}": text for title, texts in found.items() for name, text in texts.items()}
     return made

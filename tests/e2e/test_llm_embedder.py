@@ -8,16 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.request import RunRequest
+from flagbench.suites.llm_embedder import reader_evaluation
 from flagbench.suites.llm_embedder.benchmark import LLM_EMBEDDER
 from flagbench.suites.llm_embedder.loading import Collection
 from flagbench.suites.llm_embedder.registry import row_of
+from tests.causal_checkpoints import write_causal
 from tests.e2e.commands import here, one_line
 from tests.e2e.test_own import records, score
+from tests.unit.suites.llm_embedder.scripted_reader import ScriptedReader
+from tests.unit.suites.llm_embedder.test_reading import popqa
 
 MODEL = "flagbench/random"
+MINI = Path(str(LLM_EMBEDDER.mini_data())) / "llm-embedder"
 
 
 def evaluate(output: Path, *arguments: str | Path) -> dict[str, dict[str, Any]]:
@@ -109,8 +116,76 @@ def test_queries_are_mixed_with_generations(tmp_path: Path) -> None:
     assert "expected two numbers that are not negative, as 0.2,0.8, not '1'" in line
 
 
+def test_a_checkpoint_reads_what_was_retrieved(tmp_path: Path) -> None:
+    folder = write_causal(tmp_path / "reader", "llama", None)
+    words = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    recorded = evaluate(tmp_path / "out", "bm25", "--tasks", "MSC", "--reader", folder)["MSC"]
+    rows = [json.loads(line) for line in (MINI / "chat/msc/test.json").read_text().splitlines()]
+    losses = []
+    for number, row in enumerate(rows):
+        # BM25 finds the one turn that names the town, which is the one of its number.
+        text = f"{row['history'][number]}\nSpeaker 1: {row['query']}\nSpeaker 2: {row['answers'][0]}"
+        ids = torch.tensor([words(text)["input_ids"]])
+        labels = ids.clone()
+        labels[0, : -len(words(row["answers"][0], add_special_tokens=False)["input_ids"])] = -100
+        with torch.inference_mode():
+            losses.append(float(model(ids, labels=labels).loss))
+    assert score(recorded) == pytest.approx(-np.mean(losses), abs=1e-5)
+    shown = float(recorded["note"].rpartition("perplexity ")[2])
+    assert shown == pytest.approx(np.exp(np.mean(losses)), rel=1e-5)
+    assert recorded["settings"]["options"]["reader"]["adapter"] == "text-lm"
+    again = here(
+        "evaluate",
+        "bm25",
+        "--benchmark",
+        "llm-embedder",
+        "--mini",
+        "--tasks",
+        "MSC",
+        "--reader",
+        folder,
+        "--output",
+        tmp_path / "out",
+    )
+    assert "MSC: finished before" in again.stderr
+    none = evaluate(tmp_path / "none", "bm25", "--tasks", "MSC", "--reader", folder, "--knowledge", "none")["MSC"]
+    assert score(none) != score(recorded)
+
+
+def test_readers_and_retrieval_stand_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_evaluation, "find_reader", lambda *_: ScriptedReader(popqa))
+    chosen = ("bm25", "--tasks", "PopQA,ToolBench,LRLM", "--reader", "team/reader")
+    recorded = evaluate(tmp_path, *chosen)
+    assert score(recorded["PopQA"]) == 1.0
+    assert recorded["PopQA"]["note"].startswith("unverified: the published value depends on solved examples")
+    assert "options" not in recorded["ToolBench"]["settings"]
+    retrieval = here(
+        "evaluate", "bm25", "--benchmark", "llm-embedder", "--mini", "--tasks", "ToolBench", "--output", tmp_path
+    )
+    assert "ToolBench: finished before" in retrieval.stderr
+    shown = here("show", tmp_path).stdout
+    assert "nats" in shown
+    printed = here("score", "llm-embedder", tmp_path).stdout
+    assert "PopQA, read by team/reader" in printed
+    assert "perplexity" in printed
+    assert "ndcg_at_5" in printed
+    (result,) = tmp_path.glob("*/v1/PopQA.json")
+    result.write_text('{"task": "PopQA", "metrics": {"accuracy": "x"}}')
+    assert f"{result} holds no result (at metrics.accuracy: " in one_line(here("score", "llm-embedder", tmp_path))
+    page = tmp_path / "page.html"
+    assert here("report", tmp_path, "--html", page).returncode == 0
+    verified = here("verify", tmp_path, "--against", "BAAI/llm-embedder", "--accept-counts")
+    missing = next(line for line in verified.stdout.splitlines() if "MSC" in line)
+    assert "-2.60" in missing  # log(13.4832): nats, and no percent
+    assert "missing" in missing
+    assert "not judged" in verified.stdout
+
+
 def test_what_cannot_run_is_one_line(tmp_path: Path) -> None:
     line = one_line(here("evaluate", MODEL, "--benchmark", "llm-embedder", "--output", tmp_path))
     assert "reads --data DIR: unpack llm-embedder.tar.gz" in line or "3 of 3 tasks have no usable data" in line
+    line = one_line(here("evaluate", MODEL, "--benchmark", "llm-embedder", "--mini", "--groups", "reader"))
+    assert "need a language model that reads what is retrieved: name one with --reader" in line
     line = one_line(here("evaluate", MODEL, "--benchmark", "llm-embedder", "--data", tmp_path, "--tasks", "QReCC"))
     assert "has no llm-embedder/convsearch/qrecc/test.concat.json" in line

@@ -1,8 +1,8 @@
 """The words that keys and lists are made of.
 
-``words/`` has the nouns, adjectives and verbs of wonderwords 2.2.0 (MIT, https://github.com/mrmaxguns/wonderwordsmodule),
-which is what there was of it when RULER's scores were published; since 3.0 four nouns are gone, by which all draws
-differ.
+``words/`` has the nouns, adjectives and verbs of wonderwords 2.2.0, with its license (MIT,
+https://github.com/mrmaxguns/wonderwordsmodule). That is what there was of it when RULER's scores were published; since
+3.0 four nouns are gone, by which all draws differ.
 """
 
 from __future__ import annotations

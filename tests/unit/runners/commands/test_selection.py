@@ -168,7 +168,6 @@ def test_lists_take_the_flags_that_choose_tasks() -> None:
         "own": ["--data-set"],
         "composed": ["--groups"],
         "longctx": ["--groups"],
-        "longctx": ["--groups"],
         "llm-embedder": ["--groups"],
     }
     for name, flags in found.items():

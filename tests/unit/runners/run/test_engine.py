@@ -130,7 +130,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_and_no_task_has_a_result(req
         evaluated.adapter.prepare(["text"], role="query")  # type: ignore[attr-defined]
         return _EMPTY
 
-    model = SimpleNamespace(spec=plan.model.spec, evidence=(), checkpoint=None, load=refuse)
+    model = SimpleNamespace(spec=plan.model.spec, evidence=(), checkpoint=None, load=refuse, tokens=lambda **_: None)
     with pytest.raises(BadInput, match="no weights"):
         _run(replace(plan, model=model), {}, evaluate)  # type: ignore[arg-type]
     assert asked == [plan.steps[0].task.name]
@@ -326,7 +326,11 @@ def test_a_model_is_loaded_where_and_as_it_was_asked_for(
     for name in ("pool_on", "pool_on_ray"):
         monkeypatch.setattr(engine, name, lambda *given, name=name: made(name, *given))
     model = SimpleNamespace(
-        spec=plan.model.spec, evidence=(), checkpoint="files", load=lambda **given: loads.append(given) or adapter
+        spec=plan.model.spec,
+        evidence=(),
+        checkpoint="files",
+        load=lambda **given: loads.append(given) or adapter,
+        tokens=lambda **_: None,
     )
     searches: list[Any] = []
 

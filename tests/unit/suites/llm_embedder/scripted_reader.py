@@ -46,6 +46,7 @@ class ScriptedReader:
     batch_size = 1
     lanes = 1
     positions = 0
+    evidence = ()
 
     def __init__(self, answer: Callable[[str], str] = lambda text: "") -> None:
         self.spec: ModelSpec = replace(published()["flagbench/bm25"], name="team/reader", ability="generate", own=None)

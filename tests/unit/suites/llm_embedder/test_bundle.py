@@ -167,6 +167,37 @@ def test_each_fault_is_one_line(change: Callable[[Path], None], said: str, tmp_p
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("task", "file", "changed", "said"),
+    [
+        ("LRLM", "lrlm/books3", {"text": None}, "line 1 cannot be used (at text: "),
+        ("LRLM", "lrlm/books3", {"text": " "}, "line 1 has an empty text in column text"),
+        ("MSC", "chat/msc", {"history": "a"}, "line 1 cannot be used (at history: "),
+        ("MSC", "chat/msc", {"answers": []}, "line 1 has no text in answers"),
+        ("MSC", "chat/msc", {"answers": [" "]}, "line 1 has no text in answers"),
+        ("ICL", "icl/icl", {"task_name": None}, "line 1 cannot be used (at task_name: "),
+        ("ICL", "icl/icl", {"options": ["good"]}, "line 1 has not two texts or more in options"),
+        ("ICL", "icl/icl", {"answers": ["good"]}, "line 1 has the answer 'good' instead of the number of one of its 2"),
+        ("ICL", "icl/icl", {"answers": ["2"]}, "line 1 has the answer '2' instead of the number of one of its 2"),
+        ("MMLU", "qa/mmlu", {"choices": ["a"]}, "line 1 has 1 choices instead of 4"),
+        ("MMLU", "qa/mmlu", {"answer": 4}, "line 1 has the answer 4 instead of the number of a choice, from 0"),
+        ("MMLU", "qa/mmlu", {"subject": "cooking"}, "line 1 has the subject 'cooking', which MMLU has not"),
+        ("PopQA", "qa/popqa", {"prop_id": "x"}, "line 1 cannot be used (at prop_id: "),
+        ("PopQA", "qa/popqa", {"possible_answers": []}, "line 1 has no text in possible_answers"),
+        ("NQ", "qa/nq", {"answers": []}, "line 1 has no text in answers"),
+    ],
+)
+def test_each_fault_of_a_task_with_a_reader_is_one_line(
+    task: str, file: str, changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    shutil.copytree(MINI, tmp_path, dirs_exist_ok=True)
+    of_row(f"{file}/test.json", 0, **changed)(tmp_path)
+    found = list(LLM_EMBEDDER.faults(row_of(task).task, Snapshots(tmp_path), RunRequest("m", "llm-embedder")))
+    assert len(found) == 1
+    assert said in found[0]
+    assert found[0].endswith(": fix the data")
+
+
 def test_validate_lists_all_faults(tmp_path: Path) -> None:
     shutil.copytree(MINI, tmp_path, dirs_exist_ok=True)
     of_row("qa/nq/test.json", 0, answers=[])(tmp_path)
