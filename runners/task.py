@@ -125,6 +125,32 @@ def pick(
     return chosen
 
 
+def pick_of_groups(
+    tasks: Sequence[Task], *, names: Sequence[str], kinds: Sequence[str], groups: Sequence[str], hint: str
+) -> tuple[Task, ...]:
+    """The same where a run can be of several groups: without names and groups, those of the first row's group.
+
+    Args:
+        tasks: See ``pick``.
+        names: See ``pick``.
+        kinds: See ``pick``.
+        groups: Groups wanted.
+        hint: See ``pick``.
+
+    Raises:
+        UnknownName: See ``pick``.
+        BadInput: See ``pick``; or there are names and groups.
+    """
+    if names and groups:
+        raise BadInput("--groups chooses tasks, and so does --tasks: drop one")
+    chosen = {
+        task.name
+        for group in groups or (tasks[0].group,)
+        for task in pick(tasks, names=names, kinds=kinds, group=group, hint=hint)
+    }
+    return tuple(task for task in tasks if task.name in chosen)
+
+
 def check_modalities(tasks: Sequence[Task], model: str, takes: frozenset[Modality]) -> None:
     """Refuse tasks whose inputs a model does not take.
 

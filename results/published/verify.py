@@ -48,7 +48,7 @@ class Checked:
         ours: Score of the run, over the published splits; None without one.
         published: The published score; None without one.
         note: Note for the user.
-        metric: Main score of the run's task; empty without one.
+        metric: Main score of the run's task, or the published one where the run lacks it; empty where none is known.
     """
 
     task: str
@@ -172,7 +172,7 @@ def _of_the_same(checked: Checked, its: TaskRecord | None, table: PublishedTable
     a note where that is of another revision of the data.
     """
     if its is None:
-        return checked
+        return replace(checked, metric=table.metrics.get(checked.task, ""))
     checked = replace(checked, metric=its.main_score)
     if checked.verdict not in ("OK", "near", "FAIL"):
         return checked

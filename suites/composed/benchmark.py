@@ -12,7 +12,7 @@ from flagbench import BadInput
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.request import RunRequest, options_of
-from flagbench.runners.task import Task, pick
+from flagbench.runners.task import Task, pick_of_groups
 from flagbench.suites.composed.options import ComposedOptions
 from flagbench.suites.composed.registry import MEANS, row_of, rows
 
@@ -56,16 +56,9 @@ class _Composed(Benchmark):
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark: without names the tasks of the groups asked for, or of the first."""
-        every, hint = self.tasks(), f"see flagbench tasks --benchmark {self.name}"
         groups = options_of(request, ComposedOptions).groups
-        if request.tasks and groups:
-            raise BadInput("--groups chooses tasks, and so does --tasks: drop one")
-        chosen = {
-            task.name
-            for group in groups or (every[0].group,)
-            for task in pick(every, names=request.tasks, kinds=request.types, group=group, hint=hint)
-        }
-        return tuple(task for task in every if task.name in chosen)
+        hint = f"see flagbench tasks --benchmark {self.name}"
+        return pick_of_groups(self.tasks(), names=request.tasks, kinds=request.types, groups=groups, hint=hint)
 
     def averages(self, request: RunRequest) -> Mapping[str, tuple[str, ...]]:
         """See Benchmark: those that the authors of a data set report."""

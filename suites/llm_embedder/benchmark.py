@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.request import RunRequest, options_of
-from flagbench.runners.task import Task, pick
+from flagbench.runners.task import Task, pick_of_groups
 from flagbench.runners.text_model import text_model
 from flagbench.suites.llm_embedder.options import LlmEmbedderOptions
 from flagbench.suites.llm_embedder.registry import BUNDLE, READER, Row, row_of, rows
@@ -32,6 +33,7 @@ class _LlmEmbedder(Benchmark):
     title = "LLM-Embedder's tasks"
     imports = ("flagbench.suites.llm_embedder.loading", "flagbench.suites.llm_embedder.evaluation")
     options = LlmEmbedderOptions
+    commands = MappingProxyType({"score": "flagbench.suites.llm_embedder.commands"})
     abilities = frozenset({"encode", "search"})
     examples = (
         "flagbench evaluate BAAI/llm-embedder --benchmark llm-embedder --data ./data --tasks ToolBench,QReCC",
@@ -46,16 +48,9 @@ class _LlmEmbedder(Benchmark):
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark: without names the tasks of the groups asked for, or of the first."""
-        every, hint = self.tasks(), f"see flagbench tasks --benchmark {self.name}"
         groups = options_of(request, LlmEmbedderOptions).groups
-        if request.tasks and groups:
-            raise BadInput("--groups chooses tasks, and so does --tasks: drop one")
-        chosen = {
-            task.name
-            for group in groups or (every[0].group,)
-            for task in pick(every, names=request.tasks, kinds=request.types, group=group, hint=hint)
-        }
-        return tuple(task for task in every if task.name in chosen)
+        hint = f"see flagbench tasks --benchmark {self.name}"
+        return pick_of_groups(self.tasks(), names=request.tasks, kinds=request.types, groups=groups, hint=hint)
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""

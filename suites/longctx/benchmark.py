@@ -15,7 +15,7 @@ from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Load
 from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.generation.server_options import ServerOptions
 from flagbench.runners.request import RunRequest, options_of
-from flagbench.runners.task import Task, pick
+from flagbench.runners.task import Task, pick_of_groups
 from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.registry import GENERATED, kind_of, protocol_of, row_of, rows
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 _MINI_LENGTHS, _MINI_DEPTHS, _MINI_ROWS = (1024, 2048), (0, 50, 100), 2
 """Of the miniature data: short enough for a processor, and long enough for RULER's shortest questions."""
-
-_COUNTED = frozenset({"topic", "lines"})
-"""Kinds whose lengths are numbers of topics or of lines: of the miniature data those that it has."""
 
 _WITHOUT_HUB = frozenset({"needle", "ruler"})
 """Kinds whose texts no repository of the hub has as files."""
@@ -67,16 +64,11 @@ class _LongContext(Benchmark):
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
         """See Benchmark: without names the tasks of the groups asked for, or of the first."""
-        options = _options(request)
-        every, hint = self.tasks(), f"see flagbench tasks --benchmark {self.name}"
-        if request.tasks and options.groups:
-            raise BadInput("--groups chooses tasks, and so does --tasks: drop one")
-        chosen = {
-            task.name
-            for group in options.groups or (every[0].group,)
-            for task in pick(every, names=request.tasks, kinds=request.types, group=group, hint=hint)
-        }
-        return tuple(row.task(protocol_of(row, options.protocol)) for row in rows() if row.name in chosen)
+        options, hint = _options(request), f"see flagbench tasks --benchmark {self.name}"
+        chosen = pick_of_groups(
+            self.tasks(), names=request.tasks, kinds=request.types, groups=options.groups, hint=hint
+        )
+        return tuple(row.task(protocol_of(row, options.protocol)) for row in (row_of(task.name) for task in chosen))
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
@@ -167,9 +159,7 @@ class _LongContext(Benchmark):
         if request.mini:
             options = _options(request)
             lengths, depths = (", ".join(f"{each:,}" for each in its) for its in (options.lengths, options.depths))
-            lines.append(
-                f"miniature data: lengths {lengths} and depths {depths} where a task has such, --rows {options.rows}"
-            )
+            lines.append(f"miniature data: lengths {lengths}; depths {depths}; --rows {options.rows}")
         return lines
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
@@ -215,10 +205,7 @@ class _LongContext(Benchmark):
         fault: Callable[[str], None] | None = None,
     ) -> Content:
         row = row_of(task.name)
-        options = _options(request)
-        if row.kind in _COUNTED:
-            options = replace(options, lengths=options_of(request, LongContextOptions).lengths)
-        return kind_of(row).read(row, self.source(task, snapshots), options, fault)
+        return kind_of(row).read(row, self.source(task, snapshots), _options(request), fault)
 
 
 def _options(request: RunRequest) -> LongContextOptions:

@@ -61,6 +61,7 @@ def _answers(path: Path) -> tuple[Run, Sequence[Saved]]:
 
 def _score(options: argparse.Namespace) -> int:
     from rich.table import Table
+    from rich.text import Text
 
     from flagbench.suites.longctx.heat_map import show
     from flagbench.suites.longctx.tables import Scored, tables
@@ -76,12 +77,14 @@ def _score(options: argparse.Namespace) -> int:
             show(grid, out)
             out.print()
     for printed in tables(run.record.model, scored):
-        table = Table(title=printed.title, title_justify="left", box=None)
+        out.print(Text(printed.title, style="bold"))
+        table = Table(box=None)
         for at, heading in enumerate(printed.headings):
             table.add_column(heading, justify="right" if at else "left")
         for row in printed.rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         out.print(table)
+        out.print()
     return judge_run(run.folder, saved, model) if model is not None else 0
 
 

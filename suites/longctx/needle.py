@@ -19,8 +19,8 @@ in the score alone). What they do that one might not expect is kept:
 ``official`` (gkamradt/LLMTest_NeedleInAHaystack) has a needle of its own, a system text and two messages of the user.
 Of a context 200 tokens are left free, the essays are cut, decoded and tokenized again, and the needle is put behind the
 last full stop before its place (at the beginning where there is none); at depth 100 at the end. Its score is that of a
-judge alone, which is not asked here: ``rouge_l`` is the recall of the needle's words in the whole answer, which no one
-has published.
+judge alone (``judging.py``): ``rouge_l`` here is the recall of the needle's words in the whole answer, which no one has
+published.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     longest = max(cell.length for cell in grid)
     notes = [f"needles are hidden in {haystack.where}" + ", repeated where it is too short" * haystack.own]
     if protocol == "official":
-        notes.append("the original test is scored by a judge, which is not asked here; rouge_l is no part of it")
+        notes.append(
+            "the original test is scored by a judge (flagbench score longctx --judge); rouge_l is no part of it"
+        )
     hidden = tuple(Hidden(cell, haystack, longest) for cell in grid if cell in kept)
     return Content(row, protocol, options, verdict, hidden, notes)
 

@@ -7,10 +7,10 @@ question. What one might not expect:
 * ``flagembedding`` asks a question of its own and gives a record of one topic another ending, ``qlora`` asks that of
   the data.
 * Both key their results by the mean length of a group's prompts, so of two groups with equal means the later one
-  replaces the other: here groups are told apart by their number of topics.
+  replaces the other: here groups are told apart by their number of topics, and ``submission/grids.py`` has their file.
 * ``qlora`` rounds F1 to four decimals for each answer, ``flagembedding`` its sum alone.
 * An answer is right where it contains the topic, in any case: also one that names all topics.
-* LongEval's topics are scored by a judge alone, which is not asked here: ``accuracy`` and ``f1`` are those of the other
+* LongEval's topics are scored by a judge alone (``judging.py``); ``accuracy`` and ``f1`` are here as in the other
   protocols. Of its lines the last run of digits of an answer counts.
 """
 

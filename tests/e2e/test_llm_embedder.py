@@ -166,10 +166,19 @@ def test_readers_and_retrieval_stand_beside_each_other(tmp_path: Path, monkeypat
     assert "ToolBench: finished before" in retrieval.stderr
     shown = here("show", tmp_path).stdout
     assert "nats" in shown
+    printed = here("score", "llm-embedder", tmp_path).stdout
+    assert "PopQA, read by team/reader" in printed
+    assert "perplexity" in printed
+    assert "ndcg_at_5" in printed
+    (result,) = tmp_path.glob("*/v1/PopQA.json")
+    result.write_text('{"task": "PopQA", "metrics": {"accuracy": "x"}}')
+    assert f"{result} holds no result (at metrics.accuracy: " in one_line(here("score", "llm-embedder", tmp_path))
     page = tmp_path / "page.html"
     assert here("report", tmp_path, "--html", page).returncode == 0
     verified = here("verify", tmp_path, "--against", "BAAI/llm-embedder", "--accept-counts")
-    assert "LRLM" in verified.stdout
+    missing = next(line for line in verified.stdout.splitlines() if "MSC" in line)
+    assert "-2.60" in missing  # log(13.4832): nats, and no percent
+    assert "missing" in missing
     assert "not judged" in verified.stdout
 
 

@@ -1,0 +1,149 @@
+"""What the benchmark decides before anything is asked: tasks, protocols, options of the miniature data, sources."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.models.loading.overrides import Overrides
+from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.data.sources import Folder
+from flagbench.runners.request import RunRequest
+from flagbench.suites.longctx.benchmark import LONG_CONTEXT
+from flagbench.suites.longctx.generated import Generated
+from flagbench.suites.longctx.options import LongContextOptions
+from flagbench.suites.longctx.registry import row_of, rows
+from flagbench.suites.longctx.topic import Record
+
+
+def request(*tasks: str, mini: bool = False, options: LongContextOptions | None = None) -> RunRequest:
+    return RunRequest("m", "longctx", tasks=tasks, mini=mini, options=options or LongContextOptions())
+
+
+def with_options(mini: bool = False, **given: Any) -> RunRequest:
+    return request(mini=mini, options=LongContextOptions(**given))
+
+
+def names(asked: RunRequest) -> list[str]:
+    return [task.name for task in LONG_CONTEXT.select(asked)]
+
+
+class TestSelection:
+    def test_without_names_there_are_the_grids(self) -> None:
+        assert names(request()) == ["Needle", "Passkey", "TopicRetrieval", "LongEvalTopics", "LongEvalLines"]
+
+    def test_groups_add_up_in_the_order_of_the_table(self) -> None:
+        assert names(with_options(groups=("mmlu", "lm"))) == ["PG19", "MMLU"]
+        sizes = {"longbench": 21, "longbench-e": 13, "infinitebench": 12, "ruler": 13}
+        assert {name: len(names(with_options(groups=(name,)))) for name in sizes} == sizes
+
+    def test_names_choose_of_all_groups(self) -> None:
+        assert names(request("MMLU", "Passkey")) == ["Passkey", "MMLU"]
+
+    def test_names_and_groups_contradict_each_other(self) -> None:
+        both = replace(request("Passkey"), options=LongContextOptions(groups=("grid",)))
+        with pytest.raises(BadInput, match="drop one"):
+            LONG_CONTEXT.select(both)
+
+    def test_the_protocol_is_the_split(self) -> None:
+        for protocol in ("flagembedding", "qlora", "official"):
+            chosen = replace(request("Needle"), options=LongContextOptions(protocol=protocol))
+            assert [task.splits for task in LONG_CONTEXT.select(chosen)] == [(protocol,)]
+        (task,) = LONG_CONTEXT.select(request("LongEvalLines"))
+        assert task.splits == ("official",)
+
+    def test_a_protocol_that_a_task_has_not_is_refused(self) -> None:
+        with pytest.raises(BadInput, match="Passkey has no protocol 'official'"):
+            LONG_CONTEXT.select(replace(request("Passkey"), options=LongContextOptions(protocol="official")))
+
+    def test_lines_before_a_run_name_the_protocols(self) -> None:
+        lines = LONG_CONTEXT.evidence(request("Passkey", "LongEvalLines"))
+        assert lines == ["protocol flagembedding: Passkey", "protocol official: LongEvalLines"]
+
+
+class TestMiniature:
+    def test_lengths_are_short_where_none_are_given(self) -> None:
+        settings = LONG_CONTEXT.option_settings(with_options(mini=True, depths=(10,)))
+        assert (settings["lengths"], settings["depths"], settings["rows"]) == ((1024, 2048), (10,), 2)
+        settings = LONG_CONTEXT.option_settings(with_options(mini=True, lengths=(300,), rows=1))
+        assert (settings["lengths"], settings["rows"]) == ((300,), 1)
+
+    def test_they_are_no_numbers_of_topics_or_lines(self) -> None:
+        asked = request("TopicRetrieval", "LongEvalTopics", "LongEvalLines", mini=True)
+        snapshots = Snapshots(LONG_CONTEXT.mini_data())
+        numbers = {}
+        for task in LONG_CONTEXT.select(asked):
+            content = LONG_CONTEXT.load(task, snapshots, asked).content
+            numbers[task.name] = [cast("Record", each).number for each in content.rows]
+        expected = {"TopicRetrieval": [5, 5, 10, 10], "LongEvalTopics": [5, 5, 10, 10], "LongEvalLines": [200, 200]}
+        assert numbers == expected
+
+    def test_all_of_it_can_be_read(self) -> None:
+        asked = with_options(mini=True, groups=tuple(dict.fromkeys(row.group for row in rows())))
+        snapshots = Snapshots(LONG_CONTEXT.mini_data())
+        chosen = LONG_CONTEXT.select(asked)
+        assert len(chosen) == len(rows())
+        for task in chosen:
+            LONG_CONTEXT.check(task, snapshots, asked)
+            assert not list(LONG_CONTEXT.faults(task, snapshots, asked))
+
+
+class TestSettings:
+    def test_the_server_is_no_part_of_a_results_options(self) -> None:
+        asked = with_options(api_base="http://localhost:8000/v1", concurrency=9, api_extra="{}")
+        settings = LONG_CONTEXT.option_settings(asked)
+        assert not {"api_base", "concurrency", "api_extra", "request_timeout"} & settings.keys()
+        assert settings == LONG_CONTEXT.option_settings(request())
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("dtype", "fp32"), ("adapters", ("a",))],
+    )
+    def test_what_is_the_servers_affair_is_refused(self, field: str, value: Any) -> None:
+        asked = replace(
+            with_options(api_base="http://localhost:8000/v1"), overrides=replace(Overrides(), **{field: value})
+        )
+        with pytest.raises(BadInput, match="the server's affair"):
+            LONG_CONTEXT.model(asked, lambda: True)
+
+
+class TestSources:
+    def test_generated_tasks_have_none(self, tmp_path: Path) -> None:
+        for snapshots in (Snapshots(None), Snapshots(tmp_path)):
+            assert isinstance(LONG_CONTEXT.source(row_of("Passkey").task("qlora"), snapshots), Generated)
+
+    def test_needles_and_ruler_do_without_the_hub(self, tmp_path: Path) -> None:
+        for name in ("Needle", "ruler_niah_single_2"):
+            task = row_of(name).task(row_of(name).protocols[0])
+            assert isinstance(LONG_CONTEXT.source(task, Snapshots(None)), Generated)
+            assert isinstance(LONG_CONTEXT.source(task, Snapshots(tmp_path)), Folder)
+
+    def test_the_bundle_stands_in_for_a_dataset_that_is_not_there(self, tmp_path: Path) -> None:
+        task = row_of("LongBench-trec").task("flagembedding")
+        path = tmp_path / "namespace-Pt" / "projects" / "long-llm" / "longbench" / "trec.jsonl"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        assert "namespace-Pt" in LONG_CONTEXT.source(task, Snapshots(tmp_path)).where
+        (tmp_path / "THUDM" / "LongBench").mkdir(parents=True)
+        assert "THUDM" in LONG_CONTEXT.source(task, Snapshots(tmp_path)).where
+
+
+def test_averages_are_those_that_the_tasks_of_a_run_make_up() -> None:
+    two = request("InfiniteBench-longbook_qa_eng", "InfiniteBench-longbook_sum_eng")
+    assert list(LONG_CONTEXT.averages(two)) == ["InfiniteBench 2 tasks"]
+    assert not LONG_CONTEXT.averages(request("Passkey"))
+    every = LONG_CONTEXT.averages(replace(request(), model=""))
+    assert {len(its) for label, its in every.items() if label.endswith(" tasks")} == {2, 12, 14, 16, 21}
+
+
+def test_the_listing_says_what_needs_no_data() -> None:
+    listing = LONG_CONTEXT.listing(LONG_CONTEXT.tasks())
+    cells = {row[0]: dict(zip(listing.headings, row, strict=True)) for row in listing.rows}
+    assert cells["Passkey"]["dataset"] == ""
+    assert cells["LongBench-trec"]["dataset"] == "THUDM/LongBench"
+    assert cells["MMLU"]["rows"] == "14,042"
+    assert cells["Needle"]["protocols"] == "flagembedding, qlora, official"
