@@ -22,6 +22,9 @@ from flagbench.suites.longctx.registry import Row, asking_of, kind_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Kind, Metrics, Sample
 from flagbench.suites.longctx.saved import Saved, as_fields, from_fields
 
+_BY_LENGTH = frozenset({"needle", "passkey", "ruler"})
+"""Kinds whose samples are of a length in tokens, with which their ids begin."""
+
 
 def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> Outcome:
     """Ask all samples of a task that have no answer yet, and score all.
@@ -43,8 +46,10 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     questions = _Questions(content, kind, model)
     started = time.perf_counter()
     with Journal.open(evaluated.journal, evaluated.digest) as journal:
+        asking = asking_of(row, content.protocol, content.options)
+        _say_memory(model, content, asking, [name for name in questions.ids if name not in journal.done], progress)
         progress.stage(f"answering {row.name}", len(questions.ids))
-        new = _ask(model, asking_of(row, content.protocol, content.options), questions, journal, progress)
+        new = _ask(model, asking, questions, journal, progress)
         answers = [_answer(name, journal.done[name]) for name in questions.ids]
     answered = time.perf_counter()
     metrics = kind.score(row, content.protocol, answers)
@@ -66,6 +71,19 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
         texts={"asked": len(questions.ids), "answered": new},
         note="; ".join([*_means(row, metrics), *_remarks(row, metrics, main)]),
     )
+
+
+def _say_memory(
+    model: TextGenerator, content: Content, asking: Asking, left: Sequence[str], progress: Progress
+) -> None:
+    """Say what the longest context that is left takes of the memory, before the first is read.
+
+    Raises:
+        BadInput: It does not fit.
+    """
+    if content.row.kind in _BY_LENGTH and left:
+        longest = max(int(name.partition("/")[0]) for name in left)
+        progress.line(model.fitting(longest + asking.max_new_tokens))
 
 
 def by_subset(metrics: Metrics, answers: Sequence[Answer]) -> dict[str, dict[str, dict[str, float]]]:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 
-PAGES = {"README.md": "README_zh.md"} | {f"docs/{name}.md": f"docs/zh/{name}.md" for name in ("guide", "ci", "mlvu")}
+_DOCS = ("guide", "ci", "mlvu", "longctx")
+PAGES = {"README.md": "README_zh.md"} | {f"docs/{name}.md": f"docs/zh/{name}.md" for name in _DOCS}
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)

@@ -39,6 +39,7 @@ class Script:
         self.tokens = tokens_of("byte-level BPE")
         self.asked: list[str] = []
         self.limits: set[int] = set()
+        self.fitted: list[int] = []
         self._dies_after = dies_after
 
     def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int, **_: Any) -> Iterator[tuple[int, str]]:
@@ -48,6 +49,20 @@ class Script:
                 raise KeyboardInterrupt
             self.asked.append(prompt.text)
             yield index, scripted.passkey(prompt.text)
+
+    def fitting(self, tokens: int) -> str:
+        self.fitted.append(tokens)
+        return f"room for {tokens:,} tokens"
+
+
+class Lines(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.said.append(text)
 
 
 def loaded() -> Loaded:
@@ -85,6 +100,23 @@ def test_a_run_that_was_killed_asks_the_rest_alone(tmp_path: Path, answered: int
     assert not set(first.asked) & set(second.asked)
     assert outcome.files == whole.files
     assert outcome.texts == {"asked": 6, "answered": 6 - answered}
+
+
+def test_memory_is_spoken_of_before_the_first_answer_and_for_what_is_left(tmp_path: Path) -> None:
+    class Small(Script):
+        """Has no room for the longest context."""
+
+        def fitting(self, tokens: int) -> str:
+            raise BadInput(f"{super().fitting(tokens)} is not there")
+
+    small, model, lines = Small(), Script(), Lines()
+    with pytest.raises(BadInput, match="room for 950 tokens is not there"):
+        run(small, tmp_path / "journal")
+    assert not small.asked
+    evaluate(loaded(), EvaluatedModel(cast("Any", model), journal=tmp_path / "journal", digest="d"), lines)
+    assert lines.said == ["room for 950 tokens"]  # 900 and an answer of 50
+    run(model, tmp_path / "journal")
+    assert model.fitted == [950], "nothing is left to read"
 
 
 def test_a_model_that_answers_no_prompts_is_refused() -> None:
