@@ -23,7 +23,7 @@ _ENCODER = ("pooling", "normalize", "lowercase", "passage_instruction", "query_m
 # What may be said of models that are no encoders or rerankers, and what they do instead.
 _FEW_FLAGS: Mapping[str, tuple[set[str], str]] = {
     "search": ({"name"}, "counts words"),
-    "generate": ({"name", "dtype"}, "answers questions"),
+    "generate": ({"name", "dtype"}, "answers questions on videos"),
 }
 
 
@@ -152,6 +152,8 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
         kept, what = _FEW_FLAGS[spec.ability]
         if spec.ability == "generate" and not spec.has_files:
             kept, what = {"name"}, "answers by letters alone" if spec.family != "api" else "runs on a server"
+        elif spec.adapter == "text-lm":
+            what = "answers questions"
         kept = kept | (spec.own.takes if spec.own else frozenset())
         beside = _given(overrides, [each.name for each in fields(overrides) if each.name != "own"])
         if others := [name for name in [*beside, *overrides.own] if name not in kept | own]:
