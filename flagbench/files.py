@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
 import sys
@@ -282,6 +283,17 @@ def parse_json(text: str | bytes, *, halves: bool = False, constants: bool = Fal
     if not halves and "\\u" in (text if isinstance(text, str) else text.decode("utf-8", "replace")):
         _check_characters(value)
     return value
+
+
+def as_number(value: object) -> float | None:
+    """A value of a file as a number; None for one that is none, as ``true`` is, or that no float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # JSON and TOML have whole numbers of any length
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _place(error: json.JSONDecodeError) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, UnknownName
-from flagbench.files import read_json
+from flagbench.files import as_number, read_json
 from flagbench.mlvu.registry import Row, datasets
 from flagbench.runners.data.content import of_columns
 from flagbench.runners.data.sources import Source
@@ -387,6 +387,7 @@ def _duration(row: Row, entry: Mapping[str, Any], where: str) -> float:
     value = entry.get("duration")
     if value is None and row.set == "test":
         return 0.0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    seconds = as_number(value)
+    if seconds is None or seconds <= 0:
         raise BadData(f"{where}: duration is not a number of seconds; fix the data")
-    return float(value)
+    return seconds

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, get_args
 
 from flagbench import BadData, BadInput, in_one_line
@@ -58,7 +58,7 @@ class Image:
 
         Args:
             source: Its encoded bytes, the file that has them, or what reads them.
-            name: Of its file, where the source has none.
+            name: Of its file, where the source has none; of a path the whole is shown in messages.
             where: See above.
         """
         self._source = source
@@ -80,7 +80,8 @@ class Image:
     @property
     def name(self) -> str:
         """The name of its file; where it has none, the beginning of its key."""
-        return self._source.name if isinstance(self._source, Path) else self._name or self.key.hex()[:8]
+        path = self._source if isinstance(self._source, Path) else PurePath(self._name)
+        return path.name or self.key.hex()[:8]
 
     def read(self) -> bytes:
         """Its encoded bytes.
@@ -136,12 +137,12 @@ class Image:
         return f"Image({self.name})"
 
     def __reduce__(self) -> tuple[Callable[..., Image], tuple[bytes, str, str]]:
-        return _received, (self.read(), self.name if isinstance(self._source, Path) else self._name, self.where)
+        return _received, (self.read(), str(self._source) if isinstance(self._source, Path) else self._name, self.where)
 
     @property
     def called(self) -> str:
         """The image in messages: by its file or its name, and by where it is."""
-        name = str(self._source) if isinstance(self._source, Path) else self.name
+        name = str(self._source) if isinstance(self._source, Path) else self._name or self.name
         return f"{name} ({self.where})" if self.where else name
 
     def _bytes(self) -> bytes:

@@ -30,6 +30,9 @@ TEMPLATES: Mapping[str, str] = {
 }
 """Chat templates by name, in Jinja, with which results were published."""
 
+MARKS: Mapping[str, str] = {"llama-3": "<|start_header_id|>"}
+"""A token of each, without which a tokenizer splits what the template writes into pieces that mean nothing."""
+
 _LARGEST_TEMPLATE = MIB
 _ADAPT = re.compile(r"adapt-[1-9][0-9]{0,6}")
 _RATIO = re.compile(r"[1-9][0-9]{0,3}")
@@ -136,11 +139,11 @@ class TextSettings(OwnSettings):
         return replace(spec, own=changed), lines
 
     def shown(self) -> tuple[str, ...]:
-        """What is not as the checkpoint has it."""
+        """How it answers, and what is not as the checkpoint has it."""
         rope = (f"rope base {self.rope_theta:,.12g}",) if self.rope_theta else ()
         chat = (f"chat template {self.chat}",) if self.chat != AUTO else ()
         beacon = (f"beacon ratio {self.beacon_ratio}",) if self.beacon_ratio else ()
-        return (*rope, *chat, *beacon)
+        return ("generated answers", *rope, *chat, *beacon)
 
     def _with_chat(self, wanted: str) -> TextSettings:
         if wanted in (AUTO, NONE, *TEMPLATES):
@@ -194,5 +197,6 @@ class TextServerSettings(OwnSettings):
         return {"server": self.wire() | ({"tokenizer": self.tokenizer} if self.tokenizer else {})}
 
     def shown(self) -> tuple[str, ...]:
-        """What lengths are counted with."""
-        return (f"tokens counted by tokenizer {self.tokenizer}",) if self.tokenizer else ()
+        """How it answers, and what lengths are counted with."""
+        counted = (f"tokens counted by tokenizer {self.tokenizer}",) if self.tokenizer else ()
+        return ("generated answers", *counted)

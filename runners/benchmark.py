@@ -342,8 +342,13 @@ class Benchmark(ABC):
         """
 
     def demand(self, loaded: Loaded, adapter: Adapter, answered: Collection[str], progress: Progress) -> Demand:
-        """Count what ``evaluate`` would ask of a model, whose tokenizer alone is read, for ``--dry-run``, which others
-        refuse; samples with an id that is ``answered`` are not asked.
+        """Count what evaluating a task would ask of a model, for ``--dry-run``, which others than these refuse.
+
+        Args:
+            loaded: The task.
+            adapter: The model, of which the tokenizer alone is read.
+            answered: Ids of samples that a run before this one has answers to.
+            progress: The progress to report to.
         """
         raise NotImplementedError
 

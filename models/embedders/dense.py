@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.backbone.room import check_room
 from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
 from flagbench.models.embedders.modules import (
@@ -42,9 +43,14 @@ Tokenize = Callable[[Any, ModelSpec, Sequence[str], Role, str], Encoded]
 
 
 def tokenize(tokenizer: Any, spec: ModelSpec, texts: Sequence[str], role: Role, instruction: str) -> Encoded:
-    """The instruction, the text and the tokenizer's special tokens, cut on the right to the role's length."""
+    """The instruction, the text and the tokenizer's special tokens, cut on the right to the role's length.
+
+    Raises:
+        BadInput: That leaves nothing of a text.
+    """
     if not texts:
         return {"input_ids": []}
+    check_room(tokenizer, spec, spec.max_length(role), instruction)
     encoded: Encoded = tokenizer(
         [instruction + text for text in texts],
         truncation=True,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flagbench.models.backbone.room import refuse_without_room
 from flagbench.models.contract import Loading, Role
 from flagbench.models.embedders import dense
 from flagbench.models.embedders.dense import DenseEncoder, Encoded, tokenize
@@ -33,9 +34,12 @@ def tokenize_icl(tokenizer: Any, spec: ModelSpec, texts: Sequence[str], role: Ro
     examples, mark, task = instruction.rpartition(INSTRUCT)
     limit = spec.max_length(role)
     room = limit - _count(tokenizer, "<s>") - _count(tokenizer, SUFFIX + "</s>")
-    bodies = tokenizer(
-        [mark + task + text for text in texts], truncation=True, max_length=room, add_special_tokens=False
-    )["input_ids"]
+    frame = mark + task
+    taken = limit - room + _count(tokenizer, frame)
+    refuse_without_room(spec, limit, taken, f"the instruction {task[:40]!r} and the form of a query ({taken})")
+    bodies = tokenizer([frame + text for text in texts], truncation=True, max_length=room, add_special_tokens=False)[
+        "input_ids"
+    ]
     whole = [examples + body + SUFFIX for body in tokenizer.batch_decode(bodies)]
     total = (_count(tokenizer, examples) + _count(tokenizer, SUFFIX) + limit + 8) // 8 * 8 + 8
     encoded: Encoded = tokenizer(whole, truncation=True, max_length=total, padding=False)

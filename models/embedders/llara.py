@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flagbench.models.backbone.room import refuse_without_room
 from flagbench.models.contract import Loading, Role
 from flagbench.models.embedders import dense
 from flagbench.models.embedders.dense import DenseEncoder, Encoded
@@ -35,6 +36,9 @@ def tokenize_llara(tokenizer: Any, spec: ModelSpec, texts: Sequence[str], role: 
     if start and start[-1] == tokenizer.eos_token_id:  # a tokenizer that ends each text would end it here
         start = start[:-1]
     end: list[int] = tokenizer(suffix, add_special_tokens=False)["input_ids"]
+    if instruction:
+        taken = len(tokenizer(instruction, add_special_tokens=False)["input_ids"])
+        refuse_without_room(spec, spec.max_length(role), taken, f"the instruction {instruction[:40]!r} ({taken})")
     inner: list[list[int]] = (
         tokenizer(
             [instruction + text for text in texts],

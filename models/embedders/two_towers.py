@@ -87,12 +87,12 @@ class TwoTowers:
         seen: dict[int, Image] = {}
         for row, each in enumerate(texts):
             if isinstance(each, str):
-                said[row] = instruction + each
+                said[row] = each
                 continue
             seen[row], text = one_image(each, self.spec.name)
             if instruction + text:
-                said[row] = instruction + text
-        encoded = self._tokens(list(said.values()), role)
+                said[row] = text
+        encoded = self._tokens(list(said.values()), role, instruction)
         pixels = pixels_of(list(seen.values()), self._preparation)
         patches = Rows({"input_ids": [range(self._patches)] * len(seen)})
 
@@ -113,8 +113,8 @@ class TwoTowers:
         """See the contract."""
         return self.prepare(texts, role=role, instruction=instruction, parts=parts)()
 
-    def _tokens(self, texts: Sequence[str], role: Role) -> Rows:
-        ids = tokenize(self._tokenizer, self.spec, texts, role, "")["input_ids"]
+    def _tokens(self, texts: Sequence[str], role: Role, instruction: str) -> Rows:
+        ids = tokenize(self._tokenizer, self.spec, texts, role, instruction)["input_ids"]
         if self._padded:
             ids = [each + [self._tokenizer.pad_token_id] * (self._padded - len(each)) for each in ids]
         return Rows({"input_ids": ids})

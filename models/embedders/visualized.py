@@ -21,6 +21,7 @@ from flagbench.models.backbone.backend import use_backend
 from flagbench.models.backbone.batching import Batch
 from flagbench.models.backbone.eva import EvaTower
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained, read_tensors, tensors_of
+from flagbench.models.backbone.room import check_room
 from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Loading, Part, Role
 from flagbench.models.embedders.dense import DenseEncoder
@@ -92,7 +93,7 @@ class VisualizedEncoder(DenseEncoder):
         images, words = (
             zip(*(one_image(texts[row], self.spec.name) for row in seeing), strict=True) if seeing else ((), ())
         )
-        of_images = self._prepare_images(images, [instruction + each for each in words], role)
+        of_images = self._prepare_images(images, words, role, instruction)
 
         def run() -> Embeddings:
             vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
@@ -103,14 +104,16 @@ class VisualizedEncoder(DenseEncoder):
         return run
 
     def _prepare_images(
-        self, images: Sequence[Image], texts: Sequence[str], role: Role
+        self, images: Sequence[Image], texts: Sequence[str], role: Role, instruction: str
     ) -> Callable[[], NDArray[np.float32]]:
         """Images with the texts beside them, each of which may be empty: pixels and tokens here, the model in what is
         returned.
         """
-        patches = self._tower.sizes.patches
+        patches, length = self._tower.sizes.patches, min(self.spec.max_length(role), self._room)
+        if any(texts):
+            check_room(self._tokenizer, self.spec, length, instruction)
         encoded = self._tokenizer(
-            list(texts), truncation=True, max_length=min(self.spec.max_length(role), self._room), padding=False
+            [instruction + each for each in texts], truncation=True, max_length=length, padding=False
         ) if texts else {"input_ids": []}  # fmt: skip
         # The patches stand behind [CLS]; whose tokens hold their places does not matter.
         rows = Rows({"input_ids": [[ids[0]] * (1 + patches) + ids[1:] for ids in encoded["input_ids"]]})

@@ -26,7 +26,7 @@ from flagbench.models.generators.prefix import Prefix, grows
 from flagbench.models.generators.tokens import TokenizerTokens
 from flagbench.models.prompts import Loss, Prompt, Window
 from flagbench.models.spec import ModelSpec
-from flagbench.models.text import TextSettings
+from flagbench.models.text import MARKS, TextSettings
 
 
 class TextLanguageModel(LanguageModel):
@@ -184,6 +184,10 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> TextLanguageMode
     if own.rope_theta:
         check_base(model, own.rope_theta, spec.name)
     tokens = TokenizerTokens(tokenizer)
+    if own.chat in MARKS and MARKS[own.chat] not in tokenizer.get_vocab():
+        raise BadInput(
+            f"--chat-template {own.chat} writes {MARKS[own.chat]}, which is no token of {spec.name}: use its own, auto"
+        )
     tokenizer.chat_template = own.jinja(_template(tokenizer)) or None
     return TextLanguageModel(spec, model, TextInputs(tokenizer, spec.name), loading, tokens)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, printable
+from flagbench.files import as_number
 from flagbench.models.loading.checkpoint_settings import prompts, similarity
 from flagbench.models.loading.folder import FIX, MODULES, is_there, module_rows, read_json, transformer_folder
 from flagbench.models.loading.modules import MODEL_CONFIG, OWN_TYPE, boolean, transformer_file, whole
@@ -184,10 +185,10 @@ def _channels(path: Path, settings: Mapping[str, Any], *, siglip: bool) -> tuple
         return found["mean"], found["std"]
     for name, default in (("mean", _SIGLIP if siglip else CLIP_MEAN), ("std", _SIGLIP if siglip else CLIP_STD)):
         values = settings.get(f"image_{name}", default)
-        numbers = isinstance(values, list | tuple) and all(isinstance(each, int | float) for each in values)
-        if not numbers or len(values) != 3 or (name == "std" and not all(values)):
+        numbers = [as_number(each) for each in values] if isinstance(values, list | tuple) else []
+        if len(numbers) != 3 or None in numbers or (name == "std" and not all(numbers)):
             raise BadInput(f"{path}: image_{name} is not three numbers, one for each colour: {FIX}")
-        found[name] = tuple(map(float, values))
+        found[name] = tuple(number for number in numbers if number is not None)
     return found["mean"], found["std"]
 
 
@@ -214,6 +215,7 @@ def _sides(path: Path, key: str, value: object) -> tuple[int, int]:
 
 def _number(path: Path, settings: Mapping[str, Any], key: str, default: float) -> float:
     value = settings.get(key, default)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+    number = as_number(value)
+    if number is None or number <= 0:
         raise BadInput(f"{path}: {key} = {printable(repr(value)):.80} is not a number above 0: {FIX}")
-    return float(value)
+    return number

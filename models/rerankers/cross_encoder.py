@@ -11,10 +11,11 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from flagbench import BadInput
+from flagbench import BadInput, counted
 from flagbench.models.backbone.batching import Batch, Batcher
 from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.backbone.room import refuse_without_room
 from flagbench.models.backbone.rows import Rows
 from flagbench.models.contract import Backend, Capability, Loading
 from flagbench.models.inputs import TEXT
@@ -36,6 +37,9 @@ class CrossEncoder:
         self._model = model
         self._tokenizer = tokenizer
         self._template = PairTemplate(tokenizer)
+        special = self._template.special_tokens
+        what = f"{counted(special, 'special token')} and one of a query"
+        refuse_without_room(spec, spec.passage_max_length, special + 1, what)
         self._batcher = Batcher(tokenizer, loading, model=model)
         self._chooses_padding = model.config.get_text_config().pad_token_id is None
         self._last_layer = LastLayer(model)

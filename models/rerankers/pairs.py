@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flagbench.models.backbone.room import refuse_without_room
 from flagbench.models.rerankers.settings import PromptSettings
 from flagbench.models.spec import ModelSpec
 
@@ -82,8 +83,13 @@ def pair_ids(
         pairs: ``(query, passage)``.
         bos_though_pad: Begin with bos also where it is the padding token, as the layerwise classes do.
     """
-    query_ids = ids_by_text(tokenizer, [QUERY_MARK + query for query, _ in pairs])
-    passage_ids = ids_by_text(tokenizer, [PASSAGE_MARK + passage for _, passage in pairs])
+    query_ids = ids_by_text(tokenizer, [QUERY_MARK, *(QUERY_MARK + query for query, _ in pairs)])
+    passage_ids = ids_by_text(tokenizer, [PASSAGE_MARK, *(PASSAGE_MARK + passage for _, passage in pairs)])
+    for marked, mark, length in (
+        (query_ids, QUERY_MARK, spec.query_max_length),
+        (passage_ids, PASSAGE_MARK, spec.passage_max_length),
+    ):
+        refuse_without_room(spec, length, len(marked[mark]), f"the tokens of {mark!r} in front")
     separator = _ids(tokenizer, [SEPARATOR])[0]
     prompt = separator + _ids(tokenizer, [spec.own_as(PromptSettings).prompt])[0]
     bos = tokenizer.bos_token_id

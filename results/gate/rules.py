@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from flagbench import BadInput, UnknownName, printable
-from flagbench.files import read_text
+from flagbench.files import as_number, read_text
 from flagbench.results.compare.compare import ALPHA
 
 Check = Literal[
@@ -165,7 +164,7 @@ def _setting(key: str, value: Any, where: str) -> float | bool:
 
 def _number(key: str, value: Any, where: str) -> float:
     least, most, unit = _NUMBERS[key]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not least <= value <= most:
-        raise _Wrong(f"{where}{key} must be a number from {least:g} to {most:g} ({unit}), not {value!r}")
-    return float(value)
+    number = as_number(value)
+    if number is None or not least <= number <= most:
+        raise _Wrong(f"{where}{key} must be a number from {least:g} to {most:g} ({unit}), not {value!r:.60}")
+    return number

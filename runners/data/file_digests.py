@@ -1,23 +1,26 @@
 """Digests of the bytes of data files, kept for as long as the file system says that a file is unchanged.
 
 Reading gigabytes to see that nothing has changed would take longer than a finished run. So the digest of a large file
-is kept under its device, inode, size and times, in a small database of the user's cache. The time of change is among
-them, which no program sets: a file that was written anew under its old size and date has another.
+is kept under its device, inode, size and times, in a small database of the user's cache, and so are those of the small
+files of a folder, all of them in one row. The time of change is among them, which no program sets: a file that was
+written anew under its old size and date has another.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import mimetypes
 import os
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import BadData, BadInput
 from flagbench.files import MIB, open_file, shown_files
+from flagbench.models.inputs import MOST_BYTES
 from flagbench.results.identity import settings_digest
 from flagbench.runners.request import cache_folder
 
@@ -29,7 +32,8 @@ DATABASE = "file-digests.sqlite"
 
 _FIX = "copy the data again, or change its rights"
 _BLOCK = 1 << 18
-_SMALL = MIB  # read sooner than looked up
+_SMALL = MIB  # one alone is read sooner than looked up
+_MOST_KEPT = 100_000  # small files of a folder, beyond which they are read each time
 # File systems keep times in steps, of 2 s at most (FAT): a file that changed a moment ago may change again within one.
 _STEP_NS = 2_000_000_000
 
@@ -44,7 +48,36 @@ def of_folder(folder: Path) -> str:
         BadData: As ``of_file`` and ``shown_files``.
     """
     paths = [path for path in shown_files(folder, "remove it", error=BadData) if path.is_file()]
-    return settings_digest({"files": [[path.relative_to(folder).as_posix(), of_file(path)] for path in paths]})
+    key = f"small files of {folder}"
+    before, after = _small_files(_with_database(lambda database: _find(database, key))), {}
+    files: list[list[str]] = []
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        state = _state_of(path)
+        kept = before.get(name)
+        if state[2] >= _SMALL:
+            digest = of_file(path)
+        elif kept is not None and tuple(kept[:-1]) == state:
+            digest, after[name] = kept[-1], kept
+        else:
+            now, digest = time.time_ns(), of_file(path)
+            if _is_settled(path, state, now):
+                after[name] = [*state, digest]
+        files.append([name, digest])
+    if after != before and len(after) <= _MOST_KEPT:
+        _with_database(lambda database: _keep(database, key, json.dumps(after)))
+    return settings_digest({"files": files})
+
+
+def _small_files(kept: str | None) -> dict[str, list[Any]]:
+    """States and digests of small files by name, as a row of the database has them; none where it has none."""
+    try:
+        found = json.loads(kept or "{}")
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: its for name, its in found.items() if isinstance(its, list) and its and isinstance(its[-1], str)}
 
 
 def marks_of_folder(folder: Path) -> str:
@@ -55,27 +88,31 @@ def marks_of_folder(folder: Path) -> str:
 
 
 def of_file(path: Path) -> str:
-    """A digest of a file's bytes; of a video, which is too large to be read for that, see ``of_ends``.
+    """A digest of a file's bytes; of a video, or an image that is too large to be read at all, see ``of_ends``.
 
     Raises:
         BadData: It is no regular file, or may not be read.
     """
     try:
         state = _state(path)
-        is_video = (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
-        make = of_ends if is_video else _read
+        make = of_ends if _is_known_by_its_ends(path, state[2]) else _read
         if state[2] < _SMALL:
             return make(path)
-        key = " ".join(map(str, (*state, *(["ends"] if is_video else []))))
+        key = " ".join(map(str, (*state, *(["ends"] if make is of_ends else []))))
         known = _with_database(lambda database: _find(database, key))
         if known is not None:
             return known
         now, digest = time.time_ns(), make(path)
-        if _state(path) == state and now - max(state[3:]) > _STEP_NS:
+        if _is_settled(path, state, now):
             _with_database(lambda database: _keep(database, key, digest))
         return digest
     except OSError as error:
         raise BadData(f"{path} cannot be read ({error.strerror}): {_FIX}") from error
+
+
+def _is_known_by_its_ends(path: Path, size: int) -> bool:
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    return kind.startswith("video/") or (kind.startswith("image/") and size > MOST_BYTES)
 
 
 def of_ends(path: Path) -> str:
@@ -94,6 +131,18 @@ def of_ends(path: Path) -> str:
             file.seek(max(begin, 0))
             digest.update(file.read(_BLOCK))
     return digest.hexdigest()
+
+
+def _is_settled(path: Path, state: _State, now: int) -> bool:
+    """Whether a file that was read is still the one it was before, and would show a change by now."""
+    return _state(path) == state and now - max(state[3:]) > _STEP_NS
+
+
+def _state_of(path: Path) -> _State:
+    try:
+        return _state(path)
+    except OSError as error:
+        raise BadData(f"{path} cannot be read ({error.strerror}): {_FIX}") from error
 
 
 def _state(path: Path) -> _State:

@@ -31,6 +31,8 @@ _MAY_BE_BEHIND = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
 def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table:
     """Rows whose images in files are named by the paths of these, which lie in the folder of the dataset.
 
+    A column of bytes is one of images that are called nothing: so do writers that know no ``datasets``.
+
     Args:
         table: Rows.
         folder: Of the dataset, absolute.
@@ -41,6 +43,9 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
         BadData: A row names what is no regular file there, or a link that leads out.
     """
     for place, field in enumerate(table.schema):
+        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            table = table.set_column(place, field.name, _without_names(table.column(place).combine_chunks()))
+            continue
         if not is_images(field.type):
             continue
         column = table.column(place).combine_chunks()
@@ -59,6 +64,11 @@ def in_folder(table: pa.Table, folder: Path, where: str, begin: int) -> pa.Table
             kept = pa.StructArray.from_arrays(parts, ["bytes", "path"], mask=column.is_null())
             table = table.set_column(place, field.name, kept)
     return table
+
+
+def _without_names(stored: pa.Array) -> pa.StructArray:
+    parts = [stored.cast(pa.binary()), pa.nulls(len(stored), pa.string())]
+    return pa.StructArray.from_arrays(parts, ["bytes", "path"], mask=stored.is_null())
 
 
 def _path(folder: Path, name: str) -> str | None:

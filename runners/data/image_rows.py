@@ -6,6 +6,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -29,9 +30,11 @@ class ImageRows(Dataset):  # type: ignore[misc]
 
     Attributes:
         where: Task and part of its data, for messages.
+        called: Names that columns had in the data, by those that they got since; those that are not there have kept it.
     """
 
     where: str = ""
+    called: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def of(cls, rows: Dataset | pa.Table, where: str = "", features: Features | None = None) -> Self:
@@ -72,7 +75,7 @@ class ImageRows(Dataset):  # type: ignore[misc]
 
     def images_in(self, column: str) -> Sequence[Image | None]:
         """The images of a column, of which none is read."""
-        where = f"{self.where}, column {column}" if self.where else ""
+        where = f"{self.where}, column {self.called.get(column, column)}" if self.where else ""
         every = ImageColumn(self.data.table.column(column), where)
         chosen = self.chosen
         return every if chosen is None else Picked(every, chosen)
@@ -96,7 +99,14 @@ class ImageRows(Dataset):  # type: ignore[misc]
 
     def select(self, *arguments: Any, **named: Any) -> Self:
         """Chosen rows; no image moves."""
-        return type(self).of(super().select(*arguments, **named), self.where)
+        return self._as(super().select(*arguments, **named))
+
+    def rename_column(self, original_column_name: str, new_column_name: str, *arguments: Any, **named: Any) -> Self:
+        """The same rows with another name of a column, as mteb renames each that it encodes."""
+        made = self._as(super().rename_column(original_column_name, new_column_name, *arguments, **named))
+        named_so = self.called.get(original_column_name, original_column_name)
+        made.called = {**self.called, new_column_name: named_so}
+        return made
 
     def map(self, *arguments: Any, **named: Any) -> Self:
         """Mapped rows, on disk, made in this process: another would be sent all that the function knows."""
@@ -108,7 +118,13 @@ class ImageRows(Dataset):  # type: ignore[misc]
                 "new_fingerprint": secrets.token_hex(8),  # without it datasets hashes all that the function knows
             }
             # The mapping outlives the name of the file.
-            return type(self).of(super().map(*arguments, **named), self.where)
+            return self._as(super().map(*arguments, **named))
+
+    def _as(self, rows: Dataset) -> Self:
+        """Rows made of these."""
+        made = type(self).of(rows, self.where)
+        made.called = {**self.called}
+        return made
 
 
 def is_of_images(rows: Any) -> bool:

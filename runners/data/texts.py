@@ -126,7 +126,7 @@ class ImageColumn(_Rows[Image | None]):
         path = self._paths[number][at].as_py() if self._there[number][at] else None
         where = f"{self._where}, row {row} (counted from 0)" if self._where else ""
         if self._kept[number][at]:
-            return Image(_Cell(self._stored[number], at), name=Path(path).name if path else "", where=where)
+            return Image(_Cell(self._stored[number], at), name=path or "", where=where)
         return Image(Path(path), where=where) if path else None
 
 
@@ -152,6 +152,8 @@ def _valid(values: pa.Array) -> NDArray[np.bool_]:
 class ItemColumn(_Rows[Input]):
     """Items of one image each, read from disk when asked for; a row without an image is its text.
 
+    Beside an image a blank text is none.
+
     Args:
         images: A column as ``ImageColumn`` takes it, or the images.
         texts: In step with the images; None for none.
@@ -167,7 +169,7 @@ class ItemColumn(_Rows[Input]):
     def _row(self, row: int) -> Input:
         text = self._texts[row] if self._texts is not None else ""
         image = self._images[row]
-        return Item(text, (image,)) if image is not None else text
+        return Item(text if text.strip() else "", (image,)) if image is not None else text
 
 
 class Picked(_Rows[T]):

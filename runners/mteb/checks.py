@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from flagbench.runners.data.image_checks import check_images
 from flagbench.runners.data.image_rows import ImageRows
 from flagbench.runners.data.retrieval import check_candidates, check_labels, check_pairs, oddities
 from flagbench.runners.data.rows import InMemoryRows
+from flagbench.runners.data.texts import is_images
 from flagbench.runners.mteb.content import (
     content_columns,
     label_column,
@@ -131,6 +132,7 @@ def check_limits(row: Task, task: Any, source: str) -> None:
         place = Place(f"{row.name}: {source}", f"split {part_name(split, subset)}")
         if isinstance(rows, Mapping):
             _check_texts(place, rows, task, empty=False)
+            _check_has_either(place, rows, task)
         elif hasattr(rows, "column_names"):
             table, labels = _table(rows, task), label_column(row, task)
             for column in text_columns(task):
@@ -161,9 +163,28 @@ def check_columns_of(row: Task, task: Any, source: str) -> None:
                 raise BadData(f"{row.name}: {source} has no candidates to re-rank (config top_ranked) in {part}")
             for name in ("corpus", "queries"):
                 columns = ["id", *modalities_of(task, name)]
-                check_columns(Place(f"{row.name}: {source}", f"{part}, {name}"), rows[name].column_names, columns)
+                place = Place(f"{row.name}: {source}", f"{part}, {name}")
+                check_columns(place, rows[name].column_names, columns)
+                _check_holds_images(place, rows[name], [column for column in columns if column == "image"])
         elif hasattr(rows, "column_names"):
-            check_columns(Place(f"{row.name}: {source}", part), rows.column_names, wanted)
+            place = Place(f"{row.name}: {source}", part)
+            check_columns(place, rows.column_names, wanted)
+            _check_holds_images(place, rows, image_columns(task))
+
+
+def _check_holds_images(place: Place, rows: Any, columns: Sequence[str]) -> None:
+    """See that columns are of the type of images.
+
+    Raises:
+        BadData: One is not.
+    """
+    for column in columns:
+        kind = rows.data.schema.field(column).type
+        if not is_images(kind):
+            raise BadData(
+                f"{place.source} has values of type {kind} instead of images in {place.part}, column {column}; write "
+                "each as its bytes, or as datasets does (cast the column to datasets.Image)"
+            )
 
 
 def image_columns(task: Any) -> list[str]:
@@ -194,6 +215,21 @@ def _check_images_searched(place: Place, rows: Mapping[str, Any], task: Any) -> 
         if "image" in has and isinstance(rows[name], ImageRows):
             part = Place(place.source, f"{place.part}, {name}")
             check_images(part, "image", rows[name].images_in("image"), absent="text" in has)
+
+
+def _check_has_either(place: Place, rows: Mapping[str, Any], task: Any) -> None:
+    """See that each query and passage has a text or an image, where it may have either."""
+    for name in ("queries", "corpus"):
+        its = rows[name]
+        if not ({"text", "image"} <= {*modalities_of(task, name)} and isinstance(its, ImageRows)):
+            continue
+        texts = its.select_columns(["text"]).with_format("arrow")[:].column("text")
+        if not _is_text(texts):
+            continue
+        said = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(texts), ""), False).to_numpy()
+        images = its.images_in("image")
+        if (row := next((row for row in (~said).nonzero()[0].tolist() if images[row] is None), None)) is not None:
+            raise place.refuse(f"neither a text nor an image ({name})", "text", row)
 
 
 def _scores(task: Any, place: Place, split: str, table: pa.Table, labels: str) -> None:

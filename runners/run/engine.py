@@ -127,7 +127,9 @@ class _Engine:
         for model in filter(None, (plan.model, plan.reranker)):
             devices = plan.devices if model.checkpoint else ("cpu",)
             load = functools.partial(self._load_model, model, devices)
-            tokens = functools.partial(model.tokens, trust_remote_code=plan.request.trust_remote_code)
+            tokens = None
+            if model.spec.ability == "generate":
+                tokens = functools.partial(model.tokens, trust_remote_code=plan.request.trust_remote_code)
             self._models.append(Deferred(model.spec, joint_device(devices), load, tokens))
         reranker = cast("Scorer", self._models[1]) if plan.reranker else None
         first = self._models[0]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
@@ -28,7 +28,8 @@ _PROTOCOLS: Mapping[str, str] = {
     "fashioniq": "FashionIQ: a query's own image stays among the candidates; its captions are joined by ', and '",
     "circo": "CIRCO: a query's own image stays among the candidates; map_at_k is over min(relevant, k)",
     "webqa": "WebQA: recall_at_k is over all relevant candidates; hit_rate is the authors' Easy_Recall",
-    "mbeir": "M-BEIR: hit_rate_at_k is its Recall@k; no instruction is put before a query unless the model has one",
+    "mbeir": "M-BEIR: hit_rate_at_k is its Recall@k; texts get a capital and a full stop, as UniIR has them; no "
+    "instruction is put before a query unless the model has one",
 }
 """What moves a score and is not the model's, by layout."""
 
@@ -112,10 +113,28 @@ class _Composed(Benchmark):
         check(row_of(task.name), self.source(task, snapshots), options_of(request, ComposedOptions))
 
     def evidence(self, request: RunRequest) -> Sequence[str]:
-        """See Benchmark: the protocol of each data set."""
-        return [
-            _PROTOCOLS[layout] for layout in dict.fromkeys(row_of(task.name).layout for task in self.select(request))
-        ]
+        """See Benchmark: the protocol of each data set, and files with texts that are read in place of annotations."""
+        tasks = self.select(request)
+        protocols = [_PROTOCOLS[layout] for layout in dict.fromkeys(row_of(task.name).layout for task in tasks)]
+        return [*protocols, *self._read_ready(tasks, request)]
+
+    def _read_ready(self, tasks: Sequence[Task], request: RunRequest) -> Iterator[str]:
+        from flagbench.runners.data.snapshots import Snapshots
+        from flagbench.suites.composed.loading import ready
+
+        snapshots = Snapshots(request.data)
+        for task in tasks if request.data else ():
+            try:
+                files = ready(row_of(task.name), self.source(task, snapshots))
+            except BadInput:  # the data is absent, which is said where it is needed
+                continue
+            if files:
+                yield f"{task.name}: queries and candidates are FlagEmbedding's, read from {' and '.join(files)}"
+
+    def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
+        """See Benchmark: a text of CIRCO that is not chosen is its caption."""
+        settings = super().option_settings(request)
+        return {**settings, "circo_text": settings["circo_text"] or "caption"}
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

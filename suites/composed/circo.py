@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from flagbench import BadData
 from flagbench.suites.composed import triplets
 from flagbench.suites.composed.collection import FIX, Collection, Entry, Reading
 from flagbench.suites.composed.options import ComposedOptions
@@ -29,7 +30,12 @@ def needed(part: str, options: ComposedOptions) -> list[list[str]]:
         part: Of the data.
         options: Which candidates, where there are several.
     """
-    return [[f"annotations/{part}.json", _INFO], *([_READY] if part == "test" else [])]
+    return [[f"annotations/{part}.json", _INFO], *([ready(part)] if ready(part) else [])]
+
+
+def ready(part: str) -> list[str]:
+    """FlagEmbedding's files of a part, which are read in place of the annotations; none where there are none."""
+    return _READY if part == "test" else []
 
 
 def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Collection:
@@ -43,8 +49,13 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
     Raises:
         BadData: A file is absent or cannot be read.
     """
-    if not labelled and all(map(reading.has, _READY)):
+    if ready(reading.part) and all(map(reading.has, ready(reading.part))):
         queries, corpus = map(reading.file, _READY)
+        if options.circo_text:
+            raise BadData(
+                f"{queries} has the texts of the queries, and --circo-text makes them from annotations: drop it, or "
+                f"take {queries.name} and {corpus.name} out of the folder"
+            )
         return triplets.read(reading, queries, corpus, (_IMAGES,), labelled=False)
     names: dict[str, str] = {}
     passages = reading.kept(_candidates(reading, names), "candidates")

@@ -27,7 +27,7 @@ Report = Callable[[str], None]
 FIX = "fix the data"
 """The end of a line about a fault."""
 
-_LARGEST = 512 * MIB  # of a file of annotations: that of COCO's images has 123,403 of them
+LARGEST = 512 * MIB  # of a file of annotations: that of COCO's images has 123,403 of them
 _SCHEMA = pa.schema([("id", pa.large_string()), ("text", pa.large_string()), ("image", IMAGE)])
 _SHOWN = 80
 
@@ -116,7 +116,7 @@ class Reading:
         Raises:
             BadData: It is neither, or cannot be read.
         """
-        value = read_json(path, FIX, largest=_LARGEST, error=BadData)
+        value = read_json(path, FIX, largest=LARGEST, error=BadData)
         if not isinstance(value, kind) or not value:
             what = "a list with something in it" if kind is list else "an object with something in it"
             raise BadData(f"{path} is not {what}: {FIX}")
@@ -169,7 +169,7 @@ class Reading:
         return None
 
     def kept(self, entries: Iterable[Entry], what: str) -> Texts:
-        """Queries or candidates whose images are there, each id once.
+        """Queries or candidates, each id once; one whose image is a fault, which is reported, is left without it.
 
         Args:
             entries: All of them.
@@ -187,15 +187,15 @@ class Reading:
             if entry.id in ids:
                 self.report(f"{entry.where} has the id '{entry.id:.{_SHOWN}}', which is listed twice: {FIX}")
                 continue
-            if not entry.text.strip() and not entry.image:
-                self.report(f"{entry.where} has neither a text nor an image: {FIX}")
-                continue
+            ids[entry.id] = None  # also of a fault that is reported: who names it names one that is there
+            stored = None
             try:
-                stored = stored_image(self.folder, entry.image, decode=self.decode)
+                if not entry.text.strip() and not entry.image:
+                    self.report(f"{entry.where} has neither a text nor an image: {FIX}")
+                else:
+                    stored = stored_image(self.folder, entry.image, decode=self.decode)
             except BadData as error:
                 self.report(f"{entry.where} has {error}: {FIX}")
-                continue
-            ids[entry.id] = None
             yield entry.id, entry.text, stored
 
     def known(self, where: str, ids: Iterable[str], passages: Mapping[str, Any]) -> bool:

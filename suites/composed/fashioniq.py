@@ -25,11 +25,11 @@ def needed(part: str, options: ComposedOptions) -> list[list[str]]:
         part: Of the data.
         options: Which candidates, where there are several.
     """
-    return [[f"captions/cap.{part}.val.json", f"image_splits/split.{part}.val.json"], _ready(part)]
+    return [[f"captions/cap.{part}.val.json", f"image_splits/split.{part}.val.json"], ready(part)]
 
 
-def _ready(category: str) -> list[str]:
-    """FlagEmbedding's files."""
+def ready(category: str) -> list[str]:
+    """FlagEmbedding's files of a category, which are read in place of the annotations."""
     return [f"fashioniq_{category}_{name}.jsonl" for name in ("query_val", "corpus")]
 
 
@@ -45,9 +45,8 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
         BadData: A file is absent or cannot be read.
     """
     category = reading.part
-    ready = _ready(category)
-    if all(map(reading.has, ready)):
-        queries, corpus = map(reading.file, ready)
+    if all(map(reading.has, ready(category))):
+        queries, corpus = map(reading.file, ready(category))
         return triplets.read(reading, queries, corpus, (), labelled=labelled)
     split = reading.file(f"image_splits/split.{category}.val.json")
 

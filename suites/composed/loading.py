@@ -17,7 +17,7 @@ from flagbench.runners.data.verdict import Content, judge
 from flagbench.runners.search.ranking import Texts
 from flagbench.runners.task import Task
 from flagbench.suites.composed import circo, cirr, fashioniq, mbeir, webqa
-from flagbench.suites.composed.collection import FIX, Collection, Reading
+from flagbench.suites.composed.collection import FIX, LARGEST, Collection, Reading
 from flagbench.suites.composed.options import ComposedOptions
 from flagbench.suites.composed.registry import Row, row_of
 
@@ -72,12 +72,28 @@ def check(row: Row, source: Source, options: ComposedOptions) -> None:
 
     Raises:
         AbsentData: One is not.
+        BadData: One is larger than what is read.
     """
     folder = source.card().resolve()
     ways: Sequence[Sequence[str]] = _LAYOUTS[row.layout].needed(row.part, options)
     lacking = [[name for name in files if not (folder / name).is_file()] for files in ways]
     if all(lacking):
         raise AbsentData(f"{row.name}: {folder} has no {lacking[0][0]}: put the data there as its authors publish it")
+    for name in next(files for files, absent in zip(ways, lacking, strict=True) if not absent):
+        size = (folder / name).stat().st_size
+        if name.endswith(".json") and size > LARGEST:  # said at once, before its bytes are read for a digest
+            raise BadData(f"{folder / name} has {size:,} bytes, and at most {LARGEST:,} are read: {FIX}")
+
+
+def ready(row: Row, source: Source) -> list[str]:
+    """The files of FlagEmbedding that a task is read from in place of its authors' annotations; empty for none.
+
+    Raises:
+        AbsentData: The folder is not there.
+    """
+    its: Sequence[str] = getattr(_LAYOUTS[row.layout], "ready", lambda part: [])(row.part)
+    folder = source.card().resolve()
+    return [*its] if all((folder / name).is_file() for name in its) else []
 
 
 def read(

@@ -3,7 +3,8 @@
 ``query/test/mbeir_<part>_test.jsonl`` has the queries, ``qrels/test/mbeir_<part>_test_qrels.txt`` the labels,
 ``cand_pool/local/mbeir_<part>_cand_pool.jsonl`` the candidates of the part (of MSCOCO ``..._test_cand_pool.jsonl``),
 and ``cand_pool/global/mbeir_union_test_cand_pool.jsonl`` those of all; names of images are relative to the folder.
-No instruction of UniIR is put before a query: that is a setting of the model (``--query-instruction``).
+Texts of both are made into sentences, as UniIR does. No instruction of UniIR is put before a query: that is a setting
+of the model (``--query-instruction``).
 """
 
 from __future__ import annotations
@@ -55,7 +56,12 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
         _entries(reading, f"query/test/mbeir_{part}_test.jsonl", "qid", "query_"),
         "queries",
     )
-    return Collection(queries, passages, _labels(reading, dict.fromkeys(queries.ids), dict.fromkeys(passages.ids)))
+    qrels = _labels(reading, dict.fromkeys(queries.ids), dict.fromkeys(passages.ids))
+    return Collection(queries, passages, qrels, notes=_unlabelled(len(queries.ids) - len(qrels), len(queries.ids)))
+
+
+def _unlabelled(lacking: int, queries: int) -> tuple[str, ...]:
+    return (f"{lacking:,} of {queries:,} queries have no relevant candidate: not counted",) if lacking else ()
 
 
 def _entries(reading: Reading, name: str, id_column: str, prefix: str) -> Iterator[Entry]:
@@ -63,7 +69,17 @@ def _entries(reading: Reading, name: str, id_column: str, prefix: str) -> Iterat
         id_ = reading.name(where, row, id_column)
         text, image = (reading.text(where, row, f"{prefix}{what}", empty=True) for what in ("txt", "img_path"))
         if id_ is not None and text is not None and image is not None:
-            yield Entry(id_, where, text, image)
+            yield Entry(id_, where, as_sentence(text), image)
+
+
+def as_sentence(text: str) -> str:
+    """A text as UniIR gives it to a model (``format_string`` in ``src/data/preprocessing/utils.py``): a sentence.
+
+    Without carriage returns, blanks and double quotes around it, with a capital, and with a full stop where it ends in
+    none, in no question mark and in no exclamation mark.
+    """
+    bare = text.replace("\r", "").strip().strip('"')
+    return f"{bare[0].upper()}{bare[1:]}{'' if bare.endswith(('.', '?', '!')) else '.'}" if bare else ""
 
 
 def _labels(reading: Reading, queries: dict[str, None], passages: dict[str, None]) -> dict[str, dict[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from flagbench.suites.llm_embedder.bundle import BundleFiles
 
 _FAULTS_SHOWN = 50
+_DRAWN = ("popqa", "nq")
+"""Tasks with solved examples that are drawn, by how they are scored."""
 
 
 class _LlmEmbedder(Benchmark):
@@ -54,14 +56,15 @@ class _LlmEmbedder(Benchmark):
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
+        known = self.published().kinds
         found = [
-            [row.name, row.group, row.queries, row.corpus or "-", row.main_score, "no" if row.unverified else "yes"]
+            [row.name, row.group, row.queries, row.corpus or "-", row.main_score, _published(row, known)]
             for row in map(_row, tasks)
         ]
         closing = f"files of the bundle of {BUNDLE}; QReCC's corpus is the dataset namespace-Pt/qrecc-corpus"
         if unverified := [f"{row.name}: {row.unverified}" for row in map(_row, tasks) if row.unverified]:
             closing += f". Unverified: {'; '.join(unverified)}"
-        return Listing(["task", "group", "queries", "corpus", "main score", "verifiable"], found, closing)
+        return Listing(["task", "group", "queries", "corpus", "main score", "published"], found, closing)
 
     def option_settings(self, request: RunRequest) -> Mapping[str, Any]:
         """See Benchmark: the reader with all its settings, and what it is given."""
@@ -72,8 +75,11 @@ class _LlmEmbedder(Benchmark):
         return {"reader": reader, "knowledge": options.knowledge, "seed": options.seed}
 
     def task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """See Benchmark: a reader is that of the tasks that need one."""
-        return options if _row(task).group == READER else {}
+        """See Benchmark: a reader is that of the tasks that need one, and a seed that of those that draw."""
+        row = _row(task)
+        if row.group != READER:
+            return {}
+        return {name: value for name, value in options.items() if name != "seed" or row.how in _DRAWN}
 
     def mini_data(self) -> Path:
         """See Benchmark."""
@@ -166,6 +172,13 @@ class _LlmEmbedder(Benchmark):
 
 def _row(task: Task) -> Row:
     return row_of(task.name)
+
+
+def _published(row: Row, known: Collection[str]) -> str:
+    """Whether scores of a task are published, for people."""
+    if row.unverified:
+        return "unverified"
+    return "yes" if row.name in known else "no"
 
 
 def _device(request: RunRequest) -> str:

@@ -22,7 +22,7 @@ from flagbench.runners.generation.rouge import rouge_l
 from flagbench.suites.llm_embedder.cutting import whole_text
 from flagbench.suites.llm_embedder.kinds import BY_OPTIONS, POSITIVE, TASKS
 from flagbench.suites.llm_embedder.reader import per_token
-from flagbench.suites.llm_embedder.reading_task import Reading, Scored
+from flagbench.suites.llm_embedder.reader_task import ReaderTask, Scored
 
 CONTEXT = 1_024
 MAX_NEW_TOKENS = 64
@@ -33,7 +33,7 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def score(task: Reading) -> Scored:
+def score(task: ReaderTask) -> Scored:
     """Retrieve examples, and score the items of all thirty tasks.
 
     Args:
@@ -83,7 +83,7 @@ def prompt(tokens: Tokens, query: str, shots: Sequence[str]) -> str:
     return "\n".join([*before[:fitting], query])
 
 
-def _options(task: Reading, rows: Mapping[str, Mapping[str, Any]], texts: Mapping[str, str]) -> dict[str, str]:
+def _options(task: ReaderTask, rows: Mapping[str, Mapping[str, Any]], texts: Mapping[str, str]) -> dict[str, str]:
     """The number of the option of the smallest mean loss, by item."""
     tokens = task.reader.tokens
     options = {f"{id_}/{number}": option for id_, row in rows.items() for number, option in enumerate(row["options"])}

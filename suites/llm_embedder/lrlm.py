@@ -22,7 +22,7 @@ from flagbench.models.contract import Tokens
 from flagbench.models.prompts import Window
 from flagbench.runners.search.ranking import Texts
 from flagbench.suites.llm_embedder.cutting import CONTEXT
-from flagbench.suites.llm_embedder.reading_task import Reading, Scored, best_rows, scored_losses
+from flagbench.suites.llm_embedder.reader_task import ReaderTask, Scored, best_rows, scored_losses
 
 CHUNK = 128
 TARGETS = 1_024
@@ -88,7 +88,7 @@ class Chunks:
         return Window(tuple(ids[-CONTEXT:].tolist()), TARGETS)
 
 
-def score(task: Reading) -> Scored:
+def score(task: ReaderTask) -> Scored:
     """Retrieve, and score the texts of a task.
 
     Args:
@@ -122,7 +122,7 @@ def score(task: Reading) -> Scored:
     return scored_losses({id_: nats / tokens for id_, (nats, tokens) in sums.items()}, _notes(made, chunks))
 
 
-def _retrieved(task: Reading, chunks: Mapping[str, Chunks]) -> dict[str, list[int]]:
+def _retrieved(task: ReaderTask, chunks: Mapping[str, Chunks]) -> dict[str, list[int]]:
     """Numbers of the chunks that are found, by text and number of the chunk that they are searched with."""
 
     def texts(of: Mapping[str, Sequence[int]]) -> Texts:

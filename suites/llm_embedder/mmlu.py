@@ -16,10 +16,10 @@ from flagbench.models.prompts import Window
 from flagbench.suites.llm_embedder.cutting import CONTEXT, around
 from flagbench.suites.llm_embedder.kinds import LETTERS, subjects
 from flagbench.suites.llm_embedder.reader import per_token
-from flagbench.suites.llm_embedder.reading_task import Reading, Scored
+from flagbench.suites.llm_embedder.reader_task import ReaderTask, Scored
 
 
-def score(task: Reading) -> Scored:
+def score(task: ReaderTask) -> Scored:
     """Retrieve, have a letter taken for each question, and score them.
 
     Args:

@@ -11,10 +11,10 @@ from flagbench.models.prompts import Window
 from flagbench.runners.search.ranking import Texts
 from flagbench.suites.llm_embedder.cutting import CONTEXT, whole_text
 from flagbench.suites.llm_embedder.reader import per_token
-from flagbench.suites.llm_embedder.reading_task import Reading, Scored, best_rows, scored_losses
+from flagbench.suites.llm_embedder.reader_task import ReaderTask, Scored, best_rows, scored_losses
 
 
-def score(task: Reading) -> Scored:
+def score(task: ReaderTask) -> Scored:
     """Retrieve, and score the answers of a task.
 
     Args:
@@ -38,7 +38,7 @@ def score(task: Reading) -> Scored:
     return scored_losses({id_: per_token(loss) for id_, loss in losses.items()}, [said] if cut else [])
 
 
-def _retrieved(task: Reading, history: dict[str, list[str]]) -> dict[str, list[int]]:
+def _retrieved(task: ReaderTask, history: dict[str, list[str]]) -> dict[str, list[int]]:
     """Numbers of the turns that are found, by dialogue."""
     queries = {each.id: each.row["query"].strip() for each in task.data.asked if history[each.id]}
     found: dict[str, list[int]] = {}

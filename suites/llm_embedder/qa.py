@@ -16,7 +16,7 @@ from typing import Any
 
 from flagbench.models.contract import Tokens
 from flagbench.suites.llm_embedder.cutting import CONTEXT, around, behind_cut
-from flagbench.suites.llm_embedder.reading_task import Reading, Scored
+from flagbench.suites.llm_embedder.reader_task import ReaderTask, Scored
 
 _POPQA_POOL = 15
 """Rows of a relation of which one is drawn as an example: the first of the questions themselves."""
@@ -27,7 +27,7 @@ _NQ_TOKENS = 32
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def score_popqa(task: Reading) -> Scored:
+def score_popqa(task: ReaderTask) -> Scored:
     """Retrieve, have the questions of PopQA answered, and score them.
 
     Args:
@@ -53,7 +53,7 @@ def score_popqa(task: Reading) -> Scored:
     return Scored(accuracy, {"accuracy": accuracy}, {"accuracy": right}, answers=answers)
 
 
-def score_nq(task: Reading) -> Scored:
+def score_nq(task: ReaderTask) -> Scored:
     """Retrieve, have the questions of NQ answered, and score them.
 
     Args:
@@ -77,7 +77,7 @@ def score_nq(task: Reading) -> Scored:
 
 
 def _answered(
-    task: Reading,
+    task: ReaderTask,
     asking: str,
     shots: Callable[[str, Mapping[str, Any]], Iterator[str]],
     *,

@@ -81,7 +81,7 @@ class Reader:
         self._progress.stage("scoring texts", len(ids))
         self._progress.advance(len(ids) - len(left))
         new = 0
-        for number, loss in self._model.losses(window(id_) for id_ in left):
+        for number, loss in self._model.losses(_scorable(id_, window(id_)) for id_ in left):
             if number != new or new >= len(left):
                 raise ModelFault(f"{self._model.spec.name} scored text {number} instead of text {new} of {len(left)}")
             self._journal.add(left[number], {"answer": json.dumps([loss.nats, loss.tokens])})
@@ -95,9 +95,18 @@ class Reader:
     def _read(self, ids: Sequence[str]) -> Iterator[tuple[str, Loss]]:
         for id_ in ids:
             nats, tokens = json.loads(str(self._journal.done[id_]["answer"]))
-            if not tokens:
-                raise BadData(f"{id_} has no token that the reader can score: leave it out of the data")
             yield id_, Loss(nats, tokens)
+
+
+def _scorable(id_: str, window: Window) -> Window:
+    """A window with a token to score that another one precedes.
+
+    Raises:
+        BadData: It has none.
+    """
+    if not window.targets or len(window.ids) < 2:
+        raise BadData(f"item {id_:.80} has no token that the reader can score: leave it out of the data")
+    return window
 
 
 def per_token(loss: Loss) -> float:

@@ -24,12 +24,12 @@ from flagbench.suites.llm_embedder import icl, lrlm, mmlu, msc, qa
 from flagbench.suites.llm_embedder.loading import ReaderData
 from flagbench.suites.llm_embedder.options import LlmEmbedderOptions
 from flagbench.suites.llm_embedder.reader import Reader
-from flagbench.suites.llm_embedder.reading_task import Reading, Scored
+from flagbench.suites.llm_embedder.reader_task import ReaderTask, Scored
 from flagbench.suites.llm_embedder.registry import SPLIT, Row, row_of
 
 _SUBSET = "default"
 
-_SCORED: Mapping[str, Callable[[Reading], Scored]] = {
+_SCORED: Mapping[str, Callable[[ReaderTask], Scored]] = {
     "lrlm": lrlm.score,
     "msc": msc.score,
     "icl": icl.score,
@@ -96,7 +96,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     started = time.perf_counter()
     with _loaded(content, progress) as model, Journal.open(evaluated.journal, evaluated.digest) as journal:
         reader = Reader(model, journal, progress)
-        task = Reading(row, content.data, retriever, reader, options.knowledge == "model", options.seed)
+        task = ReaderTask(row, content.data, retriever, reader, options.knowledge == "model", options.seed)
         scored = _SCORED[row.how](task)
     seconds = time.perf_counter() - started
     return Outcome(

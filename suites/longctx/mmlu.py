@@ -12,9 +12,8 @@ These are one row in the published file; where they are not, a note says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeGuard
 
@@ -22,10 +21,12 @@ from flagbench import BadData, counted, first_few
 from flagbench.models.contract import Tokens
 from flagbench.models.prompts import Prompt, Text
 from flagbench.runners.data.content import of_columns
+from flagbench.runners.data.row_files import RowFile
 from flagbench.runners.data.sources import Source
 from flagbench.runners.data.verdict import Content as Part
 from flagbench.runners.data.verdict import judge
-from flagbench.suites.longctx.bundle import FIX, Report, bundle_file, bundle_rows, refuse, text_of
+from flagbench.suites.longctx.bundle import bundle_file
+from flagbench.suites.longctx.layouts import checked_rows, refused
 from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.prompts import filled, prompts
 from flagbench.suites.longctx.registry import Row, protocol_of
@@ -146,19 +147,18 @@ def asking(row: Row, protocol: str) -> Asking:
     return Asking("options")
 
 
-def read(row: Row, source: Source, options: LongContextOptions, fault: Report | None = None) -> Content:
+def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:
     """See Kind."""
-    report = fault or refuse
-    path = bundle_file(source, f"{row.part}/test.json")
-    found = {"test": _questions(path, report)}
+    file = bundle_file(source, f"{row.part}/test.json")
+    found = {"test": _questions(file, fault)}
     if not found["test"]:
-        raise BadData(f"{path} has no question: put the bundle's file there")
+        raise BadData(f"{file.path} has no question: put the bundle's file there")
     examples: dict[str, list[Question]] = {}
     if options.shots:
-        found["dev"] = _questions(bundle_file(source, f"{row.part}/dev.json"), report)
+        found["dev"] = _questions(bundle_file(source, f"{row.part}/dev.json"), fault)
         for _, each in found["dev"]:
             examples.setdefault(each.subject, []).append(each)
-    questions, notes = _matched(path, found["test"], report)
+    questions, notes = _matched(file, found["test"], fault or refused)
     lines = [f"questions: {len(questions):,} instead of {row.rows:,}"] if len(questions) != row.rows else []
     verdict = judge({part: _content(its) for part, its in found.items()}, lines, [source], "main", None)
     kept = questions[: options.rows]
@@ -241,31 +241,28 @@ def _with_choices(question: Question, query: str) -> str:
     return filled(prompts("mmlu")["sample"], query=query, **choices)
 
 
-def _questions(path: Path, report: Report) -> list[tuple[Any, Question]]:
+def _questions(file: RowFile, fault: Callable[[str], None] | None) -> list[tuple[Any, Question]]:
     """The questions of a file, each with its ``query_id``."""
     found = []
-    for number, (where, row) in enumerate(bundle_rows(path)):
-        query, subject = text_of(where, row, "query", report), text_of(where, row, "subject", report)
-        if query is None or subject is None:
+    for number, checked in enumerate(checked_rows(file, fault)):
+        query, subject = checked.text("query"), checked.text("subject")
+        choices, answer = checked.texts("choices"), checked.count("answer")
+        if query is None or subject is None or choices is None or answer is None:
             continue
-        if subject not in SUBJECTS:
-            report(f"{where} has the subject {subject!r:.60}, which MMLU has not: {FIX}")
-            continue
-        choices, answer = row.get("choices"), row.get("answer")
-        if not isinstance(choices, list) or len(choices) != len(LETTERS) or not all(map(_is_text, choices)):
-            report(f"{where} has {choices!r:.60} instead of a list of four texts in choices: {FIX}")
-        elif not _is_whole(answer) or answer not in range(len(LETTERS)):
-            report(f"{where} has {answer!r:.60} instead of a whole number from 0 to 3 in answer: {FIX}")
+        if not query.strip():
+            checked.fault("'query' is empty")
+        elif subject not in SUBJECTS:
+            checked.fault(f"the subject {subject!r:.60} is none of MMLU")
+        elif len(choices) != len(LETTERS) or answer >= len(LETTERS):
+            checked.fault(f"{len(choices)} choices with the answer {answer}, instead of 4 with one from 0 to 3")
         else:
-            found.append((row.get("query_id"), Question(str(number), subject, query, tuple(choices), answer)))
+            found.append((checked.row.get("query_id"), Question(str(number), subject, query, choices, answer)))
     return found
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value
-
-
-def _matched(path: Path, found: Sequence[tuple[Any, Question]], report: Report) -> tuple[list[Asked], list[str]]:
+def _matched(
+    file: RowFile, found: Sequence[tuple[Any, Question]], report: Callable[[str], None]
+) -> tuple[list[Asked], list[str]]:
     """The questions with the rows that they are scored by, and a note where these are others."""
     by_id = {query_id: each for query_id, each in found if _is_whole(query_id)}
     made = []
@@ -273,7 +270,9 @@ def _matched(path: Path, found: Sequence[tuple[Any, Question]], report: Report) 
         if scored_by := by_id.get(int(each.id)):
             made.append(Asked(each, scored_by))
         else:
-            report(f"{path} has no row with the query_id {each.id}, by which its row {each.id} is scored: {FIX}")
+            report(
+                f"{file.path} has no row with the query_id {each.id}, by which row {each.id} is scored: fix the data"
+            )
     others = sum(each.scored_by is not each.question for each in made)
     note = f"{counted(others, 'question')} scored by another row, whose query_id is the row's number, as published"
     return made, [note] if others else []

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -25,7 +25,8 @@ from flagbench.models.contract import Tokens, Window
 from flagbench.runners.data.content import of_columns
 from flagbench.runners.data.sources import Source
 from flagbench.runners.data.verdict import judge
-from flagbench.suites.longctx.bundle import Report, bundle_file, bundle_rows, refuse, text_of
+from flagbench.suites.longctx.bundle import bundle_file
+from flagbench.suites.longctx.layouts import checked_rows
 from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.registry import Row, protocol_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Metrics, Sample
@@ -114,17 +115,18 @@ def asking(row: Row, protocol: str) -> Asking:
     return Asking("losses")
 
 
-def read(row: Row, source: Source, options: LongContextOptions, fault: Report | None = None) -> Content:
+def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:
     """See Kind: the published number of texts, from the first on, or all where that is not known."""
-    report = fault or refuse
-    path = bundle_file(source, f"lm/{row.part}.json")
+    file = bundle_file(source, f"lm/{row.part}.json")
     texts: list[LongText] = []
-    for number, (where, values) in enumerate(itertools.islice(bundle_rows(path), row.rows or None)):
-        text = text_of(where, values, "text", report)
-        if text is not None:
+    for number, checked in enumerate(itertools.islice(checked_rows(file, fault), row.rows or None)):
+        text = checked.text("text")
+        if text is not None and not text.strip():
+            checked.fault("'text' is empty")
+        elif text is not None:
             texts.append(LongText(str(number), text))
     if not texts:
-        raise BadData(f"{path} has no text: put one there, a JSON object with the key text in each line")
+        raise BadData(f"{file.path} has no text: put one there, a JSON object with the key text in each line")
     lines = [f"texts: {len(texts):,} instead of {row.rows:,}"] if row.rows and len(texts) != row.rows else []
     found = {row.part: of_columns({"text": [each.text for each in texts]}, ordered=True)}
     verdict = judge(found, lines if row.rows else None, [source], "main", None)

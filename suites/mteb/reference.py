@@ -19,7 +19,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from flagbench import BadInput
-from flagbench.files import read_json
+from flagbench.files import as_number, read_json
 from flagbench.results.averages import Averages, tasks_of, weights
 from flagbench.results.published.scores import PublishedTable, Updated, read_scores
 from flagbench.results.shapes import Text, check_shape, fields_among_others
@@ -240,6 +240,7 @@ def _main(entry: Mapping[str, Any], metric: str) -> float | None:
         value = entry.get(_FORMER_NAMES.get(metric, metric))
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -1 <= value <= 1:
+    score = as_number(value)
+    if score is None or not -1 <= score <= 1:
         raise ValueError(f"{metric} of {entry['hf_subset']:.40} is {json.dumps(value):.40}, no number from -1 to 1")
-    return float(value)
+    return score

@@ -36,6 +36,9 @@ NAMES: Mapping[str, Sequence[str]] = {
 IMAGES: Mapping[str, str] = {"text": "image", "sentence1": "image1", "sentence2": "image2"}
 """What may stand beside a text, or instead of it, by the text."""
 
+TEXTS = frozenset({*IMAGES, "sentences", "query", "positives", "negatives"})
+"""Columns of texts that a model gets."""
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -6,25 +6,20 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path, PurePath
 
-from flagbench import BadInput
-from flagbench.files import inside
-from flagbench.runners.data.row_files import RowFile
-from flagbench.suites.own.columns import IMAGES, NAMES
+from flagbench import BadData, BadInput
+from flagbench.runners.data.pictures import picture_at
+from flagbench.suites.own.columns import IMAGES, NAMES, TEXTS
 from flagbench.suites.own.file_groups import Groups
 from flagbench.suites.own.task_file import NAME
 
 _ROWS = 8  # of a file, and items of a list, that are looked at
-_TEXTS_ALONE: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("query", "positives", "negatives"),
-        "lay images to re-rank out as corpus, queries, qrels and top_ranked, of which the first two may have a column "
-        "image",
-    ),
-    "sentences": "lay images to cluster out as rows with an image and a label each",
-}
-"""What may stand beside no image, with the layout that has images for the same task."""
-
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+_SEARCHED = "give a corpus, queries, qrels and candidates to re-rank, whose columns image name them"
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("query", "positives", "negatives"), _SEARCHED),
+    "sentences": "give each image a row of its own, with the columns image and label",
+}
+"""Of columns that have no image beside them: the layout that takes images in their place."""
 
 
 def warnings(folder: Path, groups: Groups, columns: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -37,8 +32,14 @@ def warnings(folder: Path, groups: Groups, columns: Mapping[str, Mapping[str, st
     """
     for holds, its in columns.items():
         files = next((files for (each, _), files in groups.items() if each == holds), ())
-        for text in (*IMAGES, *_TEXTS_ALONE):
-            if text in its and IMAGES.get(text) not in its and files and _name_images(folder, files[0], its[text]):
+        for text in [each for each in its if each in TEXTS] if files else ():
+            if IMAGES.get(text) in its:
+                continue
+            try:
+                values = [row.get(its[text]) for _, row in islice(files[0].rows(), _ROWS)]
+            except BadInput:  # a fault of a row, which reading names
+                continue
+            if values and all(_names_images(folder, value) for value in values):
                 yield (
                     f"WARNING: column {its[text]} of {files[0].path.name} names image files, and they are read as "
                     f"texts: {_fix(holds, text, its[text])}"
@@ -46,23 +47,22 @@ def warnings(folder: Path, groups: Groups, columns: Mapping[str, Mapping[str, st
 
 
 def _fix(holds: str, text: str, column: str) -> str:
-    if text in _TEXTS_ALONE:
-        return _TEXTS_ALONE[text]
-    group, name = f"columns.{holds}" if holds != "rows" else "columns", NAMES[IMAGES[text]][0]
-    return f'name the column {name}, or say {group}.{name} = "{column}" in {NAME}'
+    """What makes images of the names in a column."""
+    if text in _ELSEWHERE:
+        return _ELSEWHERE[text]
+    image = NAMES[IMAGES[text]][0]
+    group = f"columns.{holds}" if holds != "rows" else "columns"
+    return f'name the column {image}, or say {group}.{image} = "{column}" in {NAME}'
 
 
-def _name_images(folder: Path, file: RowFile, column: str) -> bool:
-    """Whether the first texts of a column, alone or in lists, all name image files that are there."""
-    try:
-        cells = [row.get(column) for _, row in islice(file.rows(), _ROWS)]
-        values = [value for cell in cells for value in (cell[:_ROWS] if isinstance(cell, list) else [cell])]
-        return bool(values) and all(_is_image(folder, value) for value in values)
-    except BadInput:  # a fault of a row, which reading names
-        return False
-
-
-def _is_image(folder: Path, value: object) -> bool:
+def _names_images(folder: Path, value: object) -> bool:
+    """Whether a value of a row is the name of an image that is there, or a list of them."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(each, str) and _names_images(folder, each) for each in value[:_ROWS])
     if not isinstance(value, str) or PurePath(value).suffix.lower() not in _ENDINGS:
         return False
-    return inside(folder, value, "remove it").is_file()
+    try:
+        picture_at(folder, value)
+    except BadData:
+        return False
+    return True

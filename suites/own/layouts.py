@@ -15,6 +15,7 @@ from flagbench.runners.data.row_files import RowFile, check_whole
 from flagbench.suites.own.columns import (
     IMAGES,
     LAYOUTS,
+    TEXTS,
     Layout,
     check_keys,
     check_read,
@@ -26,7 +27,6 @@ from flagbench.suites.own.file_groups import Groups, groups_of
 from flagbench.suites.own.image_names import warnings
 from flagbench.suites.own.task_file import NAME, TaskFile, read_task_file
 
-_TEXTS = {*IMAGES, "sentences", "query", "positives", "negatives"}
 _TRAIN = "train"
 _NAME = re.compile(r"[^\s.+=@-][^/\\,;:*?|<>&\"']*(?<!\s)")
 _LONGEST_NAME = 150  # bytes: it is the beginning of names of files
@@ -195,7 +195,7 @@ def _checked_name(folder: Path, name: str) -> str:
 
 
 def _modalities(columns: Mapping[str, str]) -> tuple[Modality, ...]:
-    has = {"text": columns.keys() & _TEXTS, "image": columns.keys() & set(IMAGES.values())}
+    has = {"text": columns.keys() & TEXTS, "image": columns.keys() & set(IMAGES.values())}
     return tuple(each for each in MODALITIES if has[each])
 
 

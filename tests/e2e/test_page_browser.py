@@ -17,6 +17,7 @@ import pytest
 
 from flagbench.results.compare.compare import compare
 from flagbench.results.figures import PERCENT
+from flagbench.results.grids import Axis
 from flagbench.results.page import Language
 from flagbench.results.page.render import figure, gain
 from flagbench.results.runs import find_all
@@ -24,7 +25,7 @@ from flagbench.runners.search.pictures import picture_of
 from tests.e2e.commands import here
 from tests.e2e.test_report import serving
 from tests.pictures import image
-from tests.unit.page_runs import many_tasks, page_run, page_task, worst_of
+from tests.unit.page_runs import GRID, many_tasks, page_run, page_task, run_with_grid, worst_of
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -244,6 +245,28 @@ def test_no_screen_is_too_narrow(
     assert ask(browser, "return document.documentElement.lang") == {"en": "en", "zh": "zh-CN"}[lang]
     assert ask(browser, "return document.querySelector('h2').innerText") == {"en": "Summary", "zh": "概览"}[lang]
     assert lowest_contrast(browser) >= 4.5
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
+def test_a_grid_is_read_at_any_width(browser: Chrome, tmp_path: Path, scheme: str, width: int) -> None:
+    grid = replace(GRID, columns=Axis("length", [4096 * (at + 1) for at in range(30)]))
+    grid = replace(grid, values=[[at / 29 for at in range(30)]] * 2, samples=[[1] * 30] * 2, share=False)
+    look(browser, scheme)
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened(browser, tmp_path, run_with_grid(tmp_path / "out", "org/one", grid))
+    assert ask(browser, "const page = document.documentElement; return page.scrollWidth - page.clientWidth") == 0
+    # The depths stay where they are, but for the space between cells, while the lengths move by.
+    depth = "document.querySelector('.heat tbody th').getBoundingClientRect().left"
+    moved = "document.querySelector('.heat').parentElement"
+    before = ask(browser, f"return {depth}")
+    ask(browser, f"{moved}.scrollLeft = 10000")
+    assert ask(browser, f"return {moved}.scrollLeft") > 200
+    assert ask(browser, f"return {depth}") == pytest.approx(before, abs=2)
+    grounds = (
+        "[...document.querySelectorAll('.heat tbody td[title]')].map(cell => getComputedStyle(cell).backgroundColor)"
+    )
+    assert ask(browser, f"return new Set({grounds}).size") == 10
 
 
 def lowest_contrast(browser: Chrome) -> float:

@@ -8,11 +8,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flagbench.results.grids import Axis, Grid
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.store import RunStore
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import Example, Examples, Passage
+
+GRID = Grid(
+    task="A",
+    split="flagembedding",
+    metric="accuracy",
+    share=True,
+    rows=Axis("depth", [0, 50]),
+    columns=Axis("length", [1000, 20000, 40000]),
+    values=[[1.0, 0.5, None], [0.0, 0.25, 1.0]],
+    samples=[[1, 2, 0], [3, 4, 1]],
+)
 
 KINDS = ("Retrieval", "Reranking", "STS", "Classification", "Clustering")
 
@@ -84,6 +96,19 @@ def page_run(
         (store.folder / "model_meta.json").write_text(json.dumps(meta), encoding="utf-8")
     store.release()
     return store.folder
+
+
+def run_with_grid(output: Path, model: str, grid: Grid = GRID) -> Path:
+    """A run with a grid beside its results."""
+    folder = page_run(output, model, page_task(grid.task))
+    file = folder / Grid.file(grid.task)
+    file.parent.mkdir(parents=True)
+    file.write_text(grid.to_json(), encoding="utf-8")
+    record = folder / "flagbench" / "run.json"
+    document = json.loads(record.read_text(encoding="utf-8"))
+    document["tasks"][grid.task]["files"].append(Grid.file(grid.task))
+    record.write_text(json.dumps(document), encoding="utf-8")
+    return folder
 
 
 def worst_of(task: str, queries: int = 20, characters: int = 600, passages: int = 5) -> Examples:

@@ -210,6 +210,7 @@ def test_the_answer_must_equal_a_candidate_to_the_blank(write: Callable[[str, An
         (_entry(duration=...), "duration is not a number of seconds"),
         (_entry(duration="9"), "duration is not a number of seconds"),
         (_entry(duration=True), "duration is not a number of seconds"),
+        (_entry(duration=10**400), "duration is not a number of seconds"),
         (_entry(duration=0), "duration is not a number of seconds"),
         (_entry(scoring_points="x"), "scoring_points are not a list of texts"),
         (_entry(scoring_points=[]), "scoring_points are not a list of texts"),

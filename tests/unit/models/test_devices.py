@@ -19,6 +19,7 @@ from flagbench.models.device import (
     MOST_WORKERS,
     device_name,
     devices_line,
+    free_memory,
     joint_device,
     limit_threads,
     resolve_device,
@@ -263,3 +264,55 @@ def test_torch_is_asked_only_where_it_may_see_a_gpu(
     version: str, drivers: list[str], wanted: str, asked: bool, found: str, build: Callable[[str], Path]
 ) -> None:
     assert _asked(wanted, drivers, build(version)) == (asked, found)
+
+
+# Memory
+
+
+class Files:
+    """Files of Linux that say what memory there is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **texts: str) -> None:
+        names = {
+            "meminfo": "/proc/meminfo",
+            "limit": "/sys/fs/cgroup/memory.max",
+            "current": "/sys/fs/cgroup/memory.current",
+            "stat": "/sys/fs/cgroup/memory.stat",
+        }
+        found = {names[name]: text for name, text in texts.items()}
+
+        def read(path: Path, **_: Any) -> str:
+            if str(path) not in found:
+                raise FileNotFoundError(path)
+            return found[str(path)]
+
+        monkeypatch.setattr(Path, "read_text", read)
+
+
+MEMINFO = "MemTotal:       2048 kB\nMemAvailable:    1000 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "free"),
+    [
+        ({}, 0),
+        ({"meminfo": "MemTotal: 5 kB\n"}, 0),
+        ({"meminfo": MEMINFO}, 1_024_000),
+        ({"meminfo": MEMINFO, "limit": "max\n"}, 1_024_000),
+        ({"meminfo": MEMINFO, "limit": "9000000\n", "current": "100", "stat": ""}, 1_024_000),
+        ({"meminfo": MEMINFO, "limit": "5000\n", "current": "4000\n", "stat": "a 1\ninactive_file 500\n"}, 1_500),
+        ({"meminfo": MEMINFO, "limit": "5000\n", "current": "6000\n", "stat": "inactive_file 500\n"}, 0),
+        ({"meminfo": MEMINFO, "limit": "5000\n"}, 5_000),
+    ],
+)
+def test_what_is_free_on_the_host(monkeypatch: pytest.MonkeyPatch, texts: dict[str, str], free: int) -> None:
+    Files(monkeypatch, **texts)
+    assert free_memory("cpu") == free
+
+
+def test_what_is_free_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 900))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 50)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
+    assert free_memory("cuda:0") == 130
+    assert free_memory("mps") == 0

@@ -110,6 +110,17 @@ def test_an_image_goes_to_another_process_as_its_bytes(tmp_path: Path) -> None:
     assert pickle.loads(sent) == Item("a", (RED,))
 
 
+def test_a_damaged_image_is_called_the_same_in_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(drawn("red")[:40])
+    for here in (Image(path, where="T: test, row 1"), Image(path), Image(path.read_bytes(), name=f"{path}, row 3")):
+        there = pickle.loads(pickle.dumps(here))
+        assert (here.called, here.name) == (there.called, there.name)
+        assert str(path) in there.called
+        assert there.where == here.where
+    assert Image(b"", name="in/parts, row 3").name == "parts, row 3"
+
+
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_more_bytes_than_are_read_are_refused(on_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = drawn("red")

@@ -107,6 +107,12 @@ def test_a_page_has_units(two: list[Run]) -> None:
     assert next(shown.all("td", data_official=None)).words.startswith("–")
 
 
+def test_a_page_of_one_run_has_no_average_over_one_of_its_tasks(two: list[Run]) -> None:
+    shown = read_page(page(groups(two[:1], {}), "en"))
+    assert list(shown.all("dd", data_average=None)) == []
+    assert "−2.9500 nats" in shown.words
+
+
 @pytest.mark.parametrize(
     ("check", "code", "said"),
     [

@@ -73,8 +73,6 @@ def test_losses_are_those_of_one_pass(model: Any, monkeypatch: pytest.MonkeyPatc
     for module in (prefix, losses):
         monkeypatch.setattr(module, "PREFILL", 50)
     ids = model.tokens.encode(NOISE * 8)[:160]
-    with torch.inference_mode():
-        rows = model._model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
     for window, targets in ((ids, 160), (ids[40:], 30), (ids[:90], 1)):
         with torch.inference_mode():
             rows = model._model(torch.tensor([window])).logits[0].double().log_softmax(-1)
@@ -82,7 +80,7 @@ def test_losses_are_those_of_one_pass(model: Any, monkeypatch: pytest.MonkeyPatc
         wanted = -sum(float(rows[at - 1, window[at]]) for at in places)
         ((_, found),) = model.losses([Window(tuple(window), targets)])
         assert found.tokens == len(places)
-        assert abs(found.nats - wanted) <= 1e-5 * max(1.0, wanted)
+        assert abs(found.nats - wanted) <= 1e-5 * max(10, found.tokens)
 
 
 def test_answers_are_those_of_transformers(model: Any) -> None:
@@ -118,9 +116,9 @@ def test_a_grid_is_answered_as_without_what_was_read_before(model: Any) -> None:
     for kept in (False, True):
         model._prefix.forget()
         model._prefix._kept = kept
-        begun = time.perf_counter()
+        begun = time.process_time()
         found[kept] = answers_of(model, prompts, 8)
-        seconds[kept] = (time.perf_counter() - begun) / len(prompts)
+        seconds[kept] = (time.process_time() - begun) / len(prompts)
     print(f"\n{seconds[False]:.2f} s a sample without, {seconds[True]:.2f} s with what was read before")
 
     assert found[True] == found[False]

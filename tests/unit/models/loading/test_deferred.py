@@ -13,7 +13,8 @@ from flagbench import BadInput
 from flagbench.models.contract import Parallel
 from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.registry import published
-from flagbench.models.prompts import Prompt
+from flagbench.models.prompts import Loss, Prompt, Window
+from flagbench.models.text import TextSettings
 
 SPEC = published()["flagbench/random"]
 
@@ -52,6 +53,15 @@ class Whole:
             return []
         return [np.array([len(prompt.system), len(letters)]) for prompt, letters in zip(prompts, options, strict=True)]
 
+    tokens = "its own"
+    positions = 5
+
+    def losses(self, windows: Iterable[Window]) -> Iterator[tuple[int, Loss]]:
+        yield from ((number, Loss(0.5, window.targets)) for number, window in enumerate(windows))
+
+    def fitting(self, tokens: int) -> str:
+        return f"{tokens} fit"
+
     def close(self) -> None:
         raise AssertionError("who loaded it closes it")
 
@@ -80,6 +90,24 @@ def test_it_is_loaded_once_and_asked_as_it_is() -> None:
     (model,) = loads
     assert model.asked == [(["a"], {"role": "query"}), (["p"], "zh")]
     assert deferred.error is None
+
+
+def test_the_tokenizer_and_the_positions_of_a_language_model_need_no_weights() -> None:
+    reads: list[Any] = []
+    spec = replace(SPEC, ability="generate", own=TextSettings(positions=77))
+    tokens: Any = lambda: reads.append("read") or "read alone"  # noqa: E731
+    deferred = Deferred(spec, "cpu", lambda: pytest.fail("it was loaded"), tokens)
+    assert (deferred.tokens, deferred.tokens, deferred.positions) == ("read alone", "read alone", 77)
+    assert reads == ["read"]
+
+
+def test_the_tokenizer_of_a_loaded_model_is_its_own() -> None:
+    loaded: Any = Deferred(SPEC, "cpu", Whole, lambda: pytest.fail("it was read again"))  # type: ignore[arg-type]
+    assert loaded.batch_size == 3
+    alone: Any = Deferred(SPEC, "cpu", Whole)  # type: ignore[arg-type]
+    for deferred in (loaded, alone):
+        assert (deferred.tokens, deferred.positions, deferred.fitting(9)) == ("its own", 5, "9 fit")
+        assert list(deferred.losses([Window((1, 2), 1), Window((1, 2), 2)])) == [(0, Loss(0.5, 1)), (1, Loss(0.5, 2))]
 
 
 def test_a_model_that_runs_alone_has_one_lane() -> None:

@@ -79,6 +79,18 @@ def test_the_file_of_a_processor_and_what_is_said_of_it(tmp_path: Path) -> None:
         ),
         (PLAIN | {"do_resize": "yes"}, "{p}: do_resize = 'yes' is neither true nor false: copy the checkpoint again"),
         (PLAIN | {"rescale_factor": 0}, "{p}: rescale_factor = 0 is not a number above 0: copy the checkpoint again"),
+        (
+            PLAIN | {"rescale_factor": 10**400},
+            f"{{p}}: rescale_factor = {10**79} is not a number above 0: copy the checkpoint again",
+        ),
+        *(
+            (
+                PLAIN | {f"image_{name}": [1, 1, value]},
+                f"{{p}}: image_{name} is not three numbers, one for each colour: copy the checkpoint again",
+            )
+            for name in ("mean", "std")
+            for value in (10**400, True, "1")
+        ),
         (PLAIN | {"size": {"longest_edge": 32}}, "{p}: size with longest_edge is not supported"),
         (PLAIN | {"crop_size": {"height": 32}}, "{p}: crop_size with height is not supported"),
         (

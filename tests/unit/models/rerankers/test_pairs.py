@@ -197,5 +197,5 @@ def test_pairs_are_in_their_order_and_each_text_is_tokenised_once() -> None:
     rows = pair_ids(tokenizer, spec, pairs)
     assert [row.ids for row in rows] == [reference(*each, spec) for each in pairs]
     texts = [text for call in tokenizer.calls for text in call]
-    assert sorted(text for text in texts if text.startswith("A: ")) == ["A: one", "A: q", "A: r"]
-    assert sorted(text for text in texts if text.startswith("B: ")) == ["B: one", "B: q", "B: two"]
+    assert sorted(text for text in texts if text.startswith("A: ")) == ["A: ", "A: one", "A: q", "A: r"]
+    assert sorted(text for text in texts if text.startswith("B: ")) == ["B: ", "B: one", "B: q", "B: two"]

@@ -80,6 +80,7 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         (_RULE + '[[rule]]\ntasks = ["A"]\n', "rule 2: it has no check"),
         (_RULE + "name = 1\n", "rule 1: name must be a text"),
         (_RULE + 'name = "falls"\nmin-score = "60"\n', "rule 1 (falls): min-score must be a number from -100 to 100"),
+        (_RULE + f"min-score = {10**400}\n", "rule 1: min-score must be a number from -100 to 100"),
         ('[[rule]]\ntasks = "A"\nmax-drop = 1\n', "tasks must be a list of names"),
         ("[[rule]]\ntasks = []\nmax-drop = 1\n", "tasks must be a list of names"),
         ("[[rule]]\ntasks = [1]\nmax-drop = 1\n", "tasks must be a list of names"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,33 +14,9 @@ from flagbench.results.page import grids
 from flagbench.results.page.view import groups, leaderboards, look
 from flagbench.results.runs import find_all, find_run
 from tests.conftest import ROOT
-from tests.unit.page_runs import page_run, page_task
+from tests.unit.page_runs import GRID, page_run, page_task, run_with_grid
 from tests.unit.page_tree import Element
 from tests.unit.page_views import KNOWN, made, section
-
-GRID = Grid(
-    task="A",
-    split="flagembedding",
-    metric="accuracy",
-    share=True,
-    rows=Axis("depth", [0, 50]),
-    columns=Axis("length", [1000, 20000, 40000]),
-    values=[[1.0, 0.5, None], [0.0, 0.25, 1.0]],
-    samples=[[1, 2, 0], [3, 4, 1]],
-)
-
-
-def run(output: Path, model: str, grid: Grid = GRID) -> Path:
-    """A run with a grid beside its results."""
-    folder = page_run(output, model, page_task(grid.task))
-    file = folder / Grid.file(grid.task)
-    file.parent.mkdir(parents=True)
-    file.write_text(grid.to_json(), encoding="utf-8")
-    record = folder / "flagbench" / "run.json"
-    document = json.loads(record.read_text(encoding="utf-8"))
-    document["tasks"][grid.task]["files"].append(Grid.file(grid.task))
-    record.write_text(json.dumps(document), encoding="utf-8")
-    return folder
 
 
 def cells(table: Element) -> list[list[str]]:
@@ -51,7 +26,7 @@ def cells(table: Element) -> list[list[str]]:
 
 
 def test_each_number_is_in_its_place(tmp_path: Path) -> None:
-    tree, _ = made([run(tmp_path, "org/one")])
+    tree, _ = made([run_with_grid(tmp_path, "org/one")])
     table = section(tree, "grids-1").one("table", class_="heat")
     assert cells(table) == [
         ["depth in % ↓ tokens →", "1,000", "20,000", "40,000", "Mean"],
@@ -71,7 +46,7 @@ def test_each_number_is_in_its_place(tmp_path: Path) -> None:
 
 def test_runs_have_a_table_each_and_their_names(tmp_path: Path) -> None:
     plain = replace(GRID, metric="rouge_l", share=False, columns=Axis("pages", GRID.columns.values))
-    tree, _ = made([run(tmp_path, "org/one"), run(tmp_path, "org/two", plain)], "zh")
+    tree, _ = made([run_with_grid(tmp_path, "org/one"), run_with_grid(tmp_path, "org/two", plain)], "zh")
     captions = [each.one("caption").words for each in tree.all("table", class_="heat")]
     assert captions == ["A · org/one accuracy（flagembedding）", "A · org/two rouge_l（flagembedding）"]
     table = list(tree.all("table", class_="heat"))[1]
@@ -86,7 +61,7 @@ def test_runs_without_grids_have_no_such_section(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
-    runs = find_all([run(tmp_path, "org/one"), run(tmp_path, "org/two")])
+    runs = find_all([run_with_grid(tmp_path, "org/one"), run_with_grid(tmp_path, "org/two")])
     found = grids.of_members(runs, grids.by_run(runs, room=6))
     assert [(each.task, [(its.at, its.grid == GRID) for its in each.runs]) for each in found] == [
         ("A", [(0, True), (1, False)])
@@ -96,20 +71,20 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
 
 def test_a_page_says_where_a_grid_is_that_it_has_no_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grids.by_run, "__defaults__", (5,))
-    tree, _ = made([run(tmp_path, "org/one")])
+    tree, _ = made([run_with_grid(tmp_path, "org/one")])
     assert "A does not fit into this page; see flagbench/grids/A.json in the folder of the run." in (
         section(tree, "grids-1").words
     )
 
 
 def test_boards_have_the_grids_of_their_runs(tmp_path: Path) -> None:
-    (board,) = leaderboards(find_all([run(tmp_path, "org/one")]), KNOWN)
+    (board,) = leaderboards(find_all([run_with_grid(tmp_path, "org/one")]), KNOWN)
     assert [each.task for each in board.grids] == ["A"]
 
 
 @pytest.mark.parametrize("change", ["gone", "torn", "other"])
 def test_a_damaged_grid_keeps_its_run_off_the_page(change: str, tmp_path: Path) -> None:
-    folder = run(tmp_path, "org/one")
+    folder = run_with_grid(tmp_path, "org/one")
     file = folder / Grid.file("A")
     if change == "gone":
         file.unlink()

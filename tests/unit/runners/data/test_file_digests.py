@@ -75,6 +75,50 @@ def test_a_large_file_that_is_unchanged_is_read_once(tmp_path: Path, opened: lis
     assert of_file(tmp_path / "renamed.parquet") == first[0]
 
 
+@pytest.mark.usefixtures("later")
+def test_small_files_of_a_folder_are_read_once_until_they_change(tmp_path: Path, opened: list[str]) -> None:
+    folder = tmp_path / "set"
+    (folder / "images").mkdir(parents=True)
+    for number in range(5):
+        (folder / "images" / f"{number}.png").write_bytes(b"%d" % number)
+    first = of_folder(folder)
+    assert len(opened) == 5
+    assert of_folder(folder) == first
+    assert len(opened) == 5
+    changed = folder / "images" / "3.png"
+    date = changed.stat().st_mtime_ns
+    changed.write_bytes(b"9")
+    os.utime(changed, ns=(date, date))  # of the same size and date
+    second = of_folder(folder)
+    assert second != first
+    assert opened[5:] == ["3.png"]
+    (folder / "images" / "3.png").unlink()
+    assert of_folder(folder) not in (first, second)
+    (folder / "images" / "3.png").write_bytes(b"3")
+    assert of_folder(folder) == first
+    assert opened[6:] == ["3.png"]
+
+
+def test_small_files_that_changed_a_moment_ago_are_read_again(tmp_path: Path, opened: list[str]) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.jsonl").write_bytes(b"a")
+    assert of_folder(tmp_path / "set") == of_folder(tmp_path / "set")
+    assert opened == ["a.jsonl"] * 2
+
+
+@pytest.mark.parametrize("kept", ["[]", "{", '{"a.jsonl": []}', '{"a.jsonl": 7}', '{"a.jsonl": [1, 2]}'])
+@pytest.mark.usefixtures("later")
+def test_a_row_of_small_files_that_is_none_counts_nothing(tmp_path: Path, opened: list[str], kept: str) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(b"a")
+    first = of_folder(folder)
+    key = f"small files of {folder}"
+    file_digests._with_database(lambda database: file_digests._keep(database, key, kept))
+    assert of_folder(folder) == first
+    assert opened == ["a.jsonl"] * 2
+
+
 def test_a_file_that_changed_a_moment_ago_is_read_again(tmp_path: Path, opened: list[str]) -> None:
     """It may change again before the clock of the file system has moved on."""
     path = _large(tmp_path / "corpus.parquet")
@@ -103,6 +147,16 @@ def test_without_a_database_files_are_read_each_time(
 
 def _no_home(path: Path) -> Path:
     raise RuntimeError("Could not determine home directory.")
+
+
+def test_an_image_that_nothing_reads_is_not_read_for_its_digest(tmp_path: Path, opened: list[str]) -> None:
+    path = tmp_path / "endless.png"
+    path.write_bytes(b"\x89PNG")
+    os.truncate(path, 20 << 30)
+    seen = {of_file(path)}
+    os.truncate(path, 21 << 30)
+    seen.add(of_file(path))
+    assert (len(seen), opened) == (2, [])
 
 
 def test_a_video_is_known_by_its_size_head_middle_and_tail(tmp_path: Path, opened: list[str]) -> None:

@@ -138,6 +138,14 @@ def test_an_image_goes_to_workers_with_its_name_and_place(rows: ImageRows) -> No
     assert (sent, sent.name, sent.where) == (image("lime"), "lime.png", "T: test, column img, row 1 (counted from 0)")
 
 
+def test_an_image_is_called_by_the_column_that_the_data_has(rows: ImageRows) -> None:
+    where = "T: test, column img, row 0 (counted from 0)"
+    renamed = rows.rename_column("img", "image").select([0, 2])
+    again = renamed.map(lambda row: {"more": row["label"]}).rename_column("image", "picture")
+    assert [each["image"][0].where for each in (renamed,)] == [where] == [again["picture"][0].where]
+    assert rows.rename_column("label", "target")["img"][0].where == where
+
+
 # From files.
 
 
@@ -209,6 +217,15 @@ def test_a_path_without_bytes_is_of_the_folder(tmp_path: Path) -> None:
         line = rf"split 'test' has the image '{name}' in column img, row 1 .*not a regular file in .*; fix the data$"
         with pytest.raises(BadData, match=line):
             read_with(name)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_a_column_of_bytes_is_one_of_images(kind: pa.DataType, tmp_path: Path) -> None:
+    stored = pa.array([drawn("red"), None, drawn("blue")], kind)
+    pq.write_table(pa.table({"img": stored, "label": ["a", "b", "c"]}), tmp_path / "test-00000-of-00001.parquet")
+    found = Folder(tmp_path).read_with_images(None, "test")
+    assert list(found["img"]) == [image("red"), None, image("blue")]
+    assert found["label"] == ["a", "b", "c"]
 
 
 def test_files_of_the_hubs_cache_are_links_to_blobs_of_their_repository(tmp_path: Path) -> None:

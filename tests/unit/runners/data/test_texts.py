@@ -100,6 +100,7 @@ def test_a_column_of_images_gives_items(tmp_path: Path) -> None:
     images = pa.chunked_array([pa.array(rows[:1], kind), pa.array(rows[1:], kind)])
     red, blue = image("red"), Image(path)
     assert list(ItemColumn(images, ["a", "", "c", ""])) == [Item("a", (red,)), Item("", (blue,)), "c", ""]
+    assert list(ItemColumn(images, [" ", "\n", " ", ""])) == [Item("", (red,)), Item("", (blue,)), " ", ""]
     alone = ItemColumn(images)
     assert list(alone[:3]) == [Item("", (red,)), Item("", (blue,)), ""]
     assert len(alone) == 4

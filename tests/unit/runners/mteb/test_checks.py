@@ -13,7 +13,10 @@ from datasets import Dataset
 from flagbench import BadData
 from flagbench.cmteb.benchmark import CMTEB
 from flagbench.runners.data.checks import Place
+from flagbench.runners.data.image_rows import ImageRows
+from flagbench.runners.data.pictures import IMAGE
 from flagbench.runners.mteb.checks import as_read, check_columns_of, check_limits, check_values, remarks
+from tests.pictures import drawn
 
 ROW = next(task for task in CMTEB.tasks() if task.name == "STSB")
 PLACE = Place("Some: a folder", "config corpus, split dev")
@@ -240,3 +243,29 @@ def test_large_texts_are_texts() -> None:
     )
     found = as_read(PLACE, Dataset(table), [], official=False)
     assert columns_of(found) == {"_id": ["1", "2"], "title": ["t", ""]}
+
+
+def _searched(text: list[str], images: pa.Array, check: Any) -> str:
+    """What is wrong with queries of texts and images."""
+    rows = retrieval()
+    rows["queries"] = ImageRows.of(pa.table({"id": ["q1", "q2"], "text": text, "image": images}))
+    of_both = SimpleNamespace(get_modalities=lambda prompt_type: ["text", "image"][: 1 + (prompt_type == "query")])
+    return checked("Retrieval", rows, check=check, metadata=of_both)
+
+
+def test_a_query_has_a_text_or_an_image() -> None:
+    picture = {"bytes": drawn("red"), "path": None}
+    pictures = pa.array([picture, None], IMAGE)
+    for check in (check_limits, check_columns_of):
+        assert _searched(["", "what"], pictures, check) == ""
+    for blank in ("", " \n"):
+        assert _searched(["which", blank], pictures, check_limits).startswith(
+            "neither a text nor an image (queries) in split test, column text, row 1 (counted from 0)"
+        )
+
+
+def test_a_column_of_images_that_has_texts_is_refused() -> None:
+    assert _searched(["which", "what"], pa.array(["a.png", "b.png"]), check_columns_of) == (
+        "values of type string instead of images in split test, queries, column image; write each as its bytes, or as "
+        "datasets does (cast the column to datasets.Image)"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,11 +15,13 @@ import pytest
 from flagbench import AbsentData, BadData, BadInput
 from flagbench.models.inputs import Item, line
 from flagbench.runners.data.sources import Folder
+from flagbench.runners.request import RunRequest
 from flagbench.suites.composed.benchmark import COMPOSED
 from flagbench.suites.composed.collection import Collection
 from flagbench.suites.composed.loading import check, load, read
 from flagbench.suites.composed.make_mini import COLOURS, drawings
-from flagbench.suites.composed.options import ComposedOptions
+from flagbench.suites.composed.mbeir import as_sentence
+from flagbench.suites.composed.options import CIRCO_TEXTS, ComposedOptions
 from flagbench.suites.composed.registry import row_of, rows
 
 MINI = COMPOSED.mini_data()
@@ -101,6 +104,10 @@ def test_circo_reads_flagembeddings_files(tmp_path: Path) -> None:
     shutil.copytree(MINI / "miccunifi/CIRCO/COCO2017_unlabeled/unlabeled2017", images)
     (tmp_path / "circo_query.jsonl").write_text('{"id": 0, "q_img": "000000000001.png", "q_text": "so"}\n')
     (tmp_path / "circo_corpus.jsonl").write_text('{"content": 7, "image": "000000000007.png"}\n')
+    for chosen in CIRCO_TEXTS:
+        line = rf"{re.escape(str(tmp_path))}/circo_query\.jsonl has the texts .*--circo-text .* drop it, or take"
+        with pytest.raises(BadData, match=line):
+            collection("CIRCOTest", tmp_path, options=ComposedOptions(circo_text=chosen))
     found = collection("CIRCOTest", tmp_path)
     assert inputs(found.queries) == {"0": "so [image 000000000001.png]"}
     assert inputs(found.passages) == {"7": "[image 000000000007.png]"}
@@ -120,9 +127,70 @@ def test_m_beir_searches_its_own_candidates_or_all() -> None:
     local = collection("MBEIRFashionIQTask7")
     union = collection("MBEIRFashionIQTask7", options=ComposedOptions(pool="union"))
     assert set(union.passages.ids) - set(local.passages.ids) == {"0:1"}
-    assert inputs(local.queries)["7:1"] == "more lime [image red.png]"
+    assert inputs(local.queries)["7:1"] == "More lime. [image red.png]"
     assert local.qrels == union.qrels
     assert len(local.qrels or {}) == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("more lime", "More lime."),
+        (' "is it red?"\r\n', "Is it red?"),
+        ("Ends well!", "Ends well!"),
+        ("é.", "É."),
+        ("  ", ""),
+        ('""', ""),
+    ],
+)
+def test_texts_of_m_beir_are_sentences_as_in_uniir(text: str, sentence: str) -> None:
+    assert as_sentence(text) == sentence
+
+
+def test_queries_of_m_beir_without_a_label_are_counted(tmp_path: Path) -> None:
+    folder = shutil.copytree(MINI / "TIGER-Lab/M-BEIR", tmp_path / "M-BEIR")
+    path = folder / "qrels/test/mbeir_fashioniq_task7_test_qrels.txt"
+    assert collection("MBEIRFashionIQTask7", folder).notes == ()
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[2:]))
+    (line,) = collection("MBEIRFashionIQTask7", folder).notes
+    assert line == f"2 of {PAIRS} queries have no relevant candidate: not counted"
+
+
+def test_a_candidate_whose_image_is_broken_is_no_missing_one(tmp_path: Path) -> None:
+    folder = shutil.copytree(MINI / "XiaoxiaoGuo/fashion-iq", tmp_path / "fashion-iq")
+    (folder / "images/red.png").write_bytes(b"no image")
+    faults: list[str] = []
+    read(row_of("FashionIQDress"), Folder(folder), OPTIONS, faults.append)
+    assert faults
+    assert all("the image 'images/red.png' (" in fault for fault in faults)
+
+
+def test_annotations_that_are_larger_than_what_is_read_are_refused_at_once(tmp_path: Path) -> None:
+    folder = shutil.copytree(MINI / "Cuberick-Orion/CIRR", tmp_path / "CIRR")
+    captions = folder / "captions/cap.rc2.val.json"
+    os.truncate(captions, 20 << 30)
+    with pytest.raises(BadData, match=rf"{re.escape(str(captions))} has 21,474,836,480 bytes, and at most"):
+        check(row_of("CIRR"), Folder(folder), OPTIONS)
+
+
+def test_files_with_texts_are_said(tmp_path: Path) -> None:
+    folder = tmp_path / "XiaoxiaoGuo/fashion-iq"
+    folder.mkdir(parents=True)
+    request = RunRequest(model="", data=tmp_path, benchmark="composed", tasks=("FashionIQDress", "CIRR"))
+    before = COMPOSED.evidence(request)
+    for name in ("query_val", "corpus"):
+        (folder / f"fashioniq_dress_{name}.jsonl").write_text("{}\n")
+    assert [*COMPOSED.evidence(request)] == [
+        *before,
+        "FashionIQDress: queries and candidates are FlagEmbedding's, read from fashioniq_dress_query_val.jsonl and "
+        "fashioniq_dress_corpus.jsonl",
+    ]
+
+
+@pytest.mark.parametrize("chosen", [None, "caption", "concept"])
+def test_a_run_keeps_which_text_of_circo_it_read(chosen: Any) -> None:
+    request = RunRequest(model="", benchmark="composed", options=ComposedOptions(circo_text=chosen))
+    assert COMPOSED.option_settings(request)["circo_text"] == (chosen or "caption")
 
 
 def test_every_miniature_data_set_is_read_with_its_counts_and_its_content() -> None:

@@ -88,6 +88,17 @@ def test_groups_and_names_choose_tasks() -> None:
         LLM_EMBEDDER.select(replace(named, options=LlmEmbedderOptions(groups=("retrieval",))))
 
 
+def test_lists_say_what_is_published() -> None:
+    listing = LLM_EMBEDDER.listing(LLM_EMBEDDER.tasks())
+    found = {row[0]: row[-1] for row in listing.rows}
+    assert found == {
+        **dict.fromkeys(("ToolBench", "QReCC", "LRLM", "MSC", "ICL", "MMLU"), "yes"),
+        "NQRetrieval": "no",
+        **dict.fromkeys(("PopQA", "NQ"), "unverified"),
+    }
+    assert "PopQA: the published value depends on solved examples that were drawn without a seed" in listing.closing
+
+
 def test_published_perplexities_are_log_likelihoods_here() -> None:
     table = LLM_EMBEDDER.published()
     assert table is not None
@@ -125,5 +136,6 @@ def test_a_reader_is_a_setting_of_tasks_that_it_reads_for(monkeypatch: pytest.Mo
     options = LLM_EMBEDDER.option_settings(request)
     assert options["reader"]["name"] == "team/reader"
     assert (options["seed"], options["knowledge"]) == (4, "model")
-    assert LLM_EMBEDDER.task_options(row_of("MSC").task, options) == options
+    assert LLM_EMBEDDER.task_options(row_of("PopQA").task, options) == options
+    assert LLM_EMBEDDER.task_options(row_of("MSC").task, options).keys() == {"reader", "knowledge"}
     assert LLM_EMBEDDER.task_options(row_of("ToolBench").task, options) == {}

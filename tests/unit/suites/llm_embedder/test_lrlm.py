@@ -23,8 +23,8 @@ from flagbench.runners.search.retriever import Retriever
 from flagbench.suites.llm_embedder import lrlm
 from flagbench.suites.llm_embedder.loading import ReaderData
 from flagbench.suites.llm_embedder.lrlm import CHUNK, Chunks
+from flagbench.suites.llm_embedder.reader_task import ReaderTask
 from flagbench.suites.llm_embedder.reading import Asked
-from flagbench.suites.llm_embedder.reading_task import Reading
 from flagbench.suites.llm_embedder.registry import row_of
 
 PAD = 0
@@ -62,7 +62,7 @@ class TinyReader:
 
 
 class Journalled:
-    """A reader of Reading without a journal."""
+    """A reader of ReaderTask without a journal."""
 
     def __init__(self, model: TinyReader) -> None:
         self.tokens, self._model = model.tokens, model
@@ -118,7 +118,7 @@ def llama() -> Any:
     return model
 
 
-def reading(llama: Any, texts: list[str], *, knowledge: bool = True) -> Reading:
+def reading(llama: Any, texts: list[str], *, knowledge: bool = True) -> ReaderTask:
     from dataclasses import replace
 
     from flagbench.models.loading.registry import published
@@ -128,7 +128,7 @@ def reading(llama: Any, texts: list[str], *, knowledge: bool = True) -> Reading:
     retriever = Retriever.of(EvaluatedModel(adapter), Silent())
     asked = [Asked(str(number), "", {"text": text}) for number, text in enumerate(texts)]
     reader: Any = Journalled(TinyReader(llama, Numbers()))
-    return Reading(row_of("LRLM"), ReaderData(asked, Texts([], [])), retriever, reader, knowledge, 0)
+    return ReaderTask(row_of("LRLM"), ReaderData(asked, Texts([], [])), retriever, reader, knowledge, 0)
 
 
 def authors(llama: Any, text: str) -> float:

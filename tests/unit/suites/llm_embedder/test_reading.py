@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from flagbench import BadData, ModelFault
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import resolve_model
 from flagbench.runners.benchmark import EvaluatedModel, Outcome
@@ -22,7 +23,7 @@ from flagbench.suites.llm_embedder.benchmark import LLM_EMBEDDER
 from flagbench.suites.llm_embedder.make_mini import RELATIONS, TOWNS
 from flagbench.suites.llm_embedder.options import LlmEmbedderOptions
 from flagbench.suites.llm_embedder.registry import READER, row_of, rows
-from tests.unit.suites.llm_embedder.scripted_reader import ScriptedReader
+from tests.unit.suites.llm_embedder.scripted_reader import ScriptedReader, Words
 
 MINI = LLM_EMBEDDER.mini_data()
 _FACTS = [
@@ -210,6 +211,28 @@ def test_a_killed_run_goes_on_where_it_was(read: Callable[..., Outcome], tmp_pat
     assert len(again.read) == len(TOWNS) - 3
     assert outcome.texts["read"] == len(TOWNS) - 3
     assert main(outcome) == pytest.approx(-0.1)
+
+
+def test_an_item_without_a_token_to_score_is_named(read: Callable[..., Outcome]) -> None:
+    class Nothing(Words):
+        def encode(self, text: str, *, specials: bool = False) -> list[int]:
+            return [] if text.startswith("We ate") else super().encode(text, specials=specials)
+
+    reader = ScriptedReader()
+    reader.tokens = Nothing()
+    with pytest.raises(BadData, match="item 0 has no token that the reader can score"):
+        read("MSC", reader)
+
+
+@pytest.mark.parametrize("wrong", ["order", "fewer", "more"])
+def test_a_reader_that_scores_other_texts_is_a_fault_of_the_model(wrong: str, read: Callable[..., Outcome]) -> None:
+    class Odd(ScriptedReader):
+        def losses(self, windows: Any) -> Any:
+            found = list(super().losses(windows))
+            yield from {"order": found[::-1], "fewer": found[:-1], "more": [*found, (len(found), found[0][1])]}[wrong]
+
+    with pytest.raises(ModelFault, match="team/reader scored"):
+        read("MSC", Odd())
 
 
 def test_all_tasks_of_the_group_run_with_vectors_too(read: Callable[..., Outcome]) -> None:

@@ -100,7 +100,7 @@ def test_row_is_scored_by_the_row_whose_query_id_is_its_number(tmp_path: Path) -
 
 def test_row_without_a_row_to_score_it_by_is_a_fault(tmp_path: Path) -> None:
     source = bundle(tmp_path, {"mmlu/test.json": [ASTRONOMY, {**GEOGRAPHY, "query_id": 7}]})
-    with pytest.raises(BadData, match="has no row with the query_id 1, by which its row 1 is scored"):
+    with pytest.raises(BadData, match="has no row with the query_id 1, by which row 1 is scored"):
         mmlu.read(ROW, source, OPTIONS)
 
 
@@ -158,19 +158,19 @@ def test_miniature_data_is_read_and_scored_as_a_naive_count_does() -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"subject": "cooking"}, "has the subject 'cooking', which MMLU has not"),
-        ({"choices": ["a", "b", "c"]}, r"has \['a', 'b', 'c'\] instead of a list of four texts"),
-        ({"choices": ["a", "b", "c", 4]}, "instead of a list of four texts in choices"),
-        ({"answer": 4}, "has 4 instead of a whole number from 0 to 3 in answer"),
-        ({"answer": "B"}, "has 'B' instead of a whole number"),
-        ({"answer": True}, "has True instead of a whole number"),
-        ({"answer": 1.0}, "has 1.0 instead of a whole number"),
-        ({"query": ""}, "has '' instead of a text in query"),
+        ({"subject": "cooking"}, "the subject 'cooking' is none of MMLU"),
+        ({"choices": ["a", "b", "c"]}, "3 choices with the answer 1, instead of 4"),
+        ({"choices": ["a", "b", "c", 4]}, "'choices' is not a list of texts"),
+        ({"answer": 4}, "4 choices with the answer 4, instead of 4 with one from 0 to 3"),
+        ({"answer": "B"}, "'answer' is not a whole number"),
+        ({"answer": True}, "'answer' is not a whole number"),
+        ({"answer": 1.0}, "'answer' is not a whole number"),
+        ({"query": " "}, "'query' is empty"),
     ],
 )
 def test_faulty_row_is_named(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     source = bundle(tmp_path, {"mmlu/test.json": [ASTRONOMY, {**GEOGRAPHY, **change}]})
-    with pytest.raises(BadData, match=rf"test\.json, line 2 .*{fault}"):
+    with pytest.raises(BadData, match=rf"test\.json, line 2: {fault}"):
         mmlu.read(ROW, source, OPTIONS)
     faults: list[str] = []
     assert mmlu.ids(mmlu.read(ROW, source, OPTIONS, faults.append)) == ["0"]

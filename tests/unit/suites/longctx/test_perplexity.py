@@ -162,16 +162,16 @@ def test_text_with_a_line_separator_is_one_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ('{"text": ""}', "has '' instead of a text in text"),
-        ('{"text": 3}', "has 3 instead of a text in text"),
-        ("{}", "has None instead of a text in text"),
-        ("[1]", "is not an object"),
-        ("{", "is not JSON"),
+        ('{"text": ""}', ": 'text' is empty"),
+        ('{"text": 3}', ": 'text' is not a text"),
+        ("{}", ": it has no 'text'"),
+        ("[1]", " is not an object"),
+        ("{", " is not JSON"),
     ],
 )
 def test_faulty_row_is_named(tmp_path: Path, line: str, fault: str) -> None:
     source = bundle(tmp_path, {"lm/pg19.json": [{"text": "fine"}, line]})
-    with pytest.raises(BadData, match=rf"pg19\.json, line 2 {fault}"):
+    with pytest.raises(BadData, match=rf"pg19\.json, line 2{fault}"):
         perplexity.read(ROW, source, OPTIONS)
 
 

@@ -52,7 +52,7 @@ def scored_losses(losses: Mapping[str, float], notes: Iterable[str] = ()) -> Sco
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReaderTask:
     """A task with all that it is scored with.
 
     Attributes:
