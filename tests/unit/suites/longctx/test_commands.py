@@ -113,7 +113,7 @@ def test_grids_are_written_by_flagembeddings_rules_alone(run: SimpleNamespace, t
 
 def test_what_no_evaluation_reads_is_not_submitted(run: SimpleNamespace, tmp_path: Path) -> None:
     answered(run, "MMLU", [Answer("0", "astronomy", ("A",), numbers=(-1.0, -2.0, -2.0, -2.0))])
-    with pytest.raises(BadInput, match="nothing else is submitted"):
+    with pytest.raises(BadInput, match="nothing else has a layout of its authors"):
         call("submit", "--output", tmp_path / "files")
 
 
