@@ -159,7 +159,7 @@ def test_a_small_file_of_a_huge_picture_is_refused(side: int) -> None:
 def test_what_pillow_warns_of_and_reads_is_no_fault() -> None:
     """Warnings are errors here; on a terminal they would stand among the lines of a run."""
     stored = BytesIO()
-    Pillow.new("P", (4, 4), 1).save(stored, "PNG", transparency=bytes([0, 128, 255]))
+    Pillow.effect_noise((4, 4), 90).convert("P").save(stored, "PNG", transparency=bytes([0, 128, 255]))
     with pytest.warns(UserWarning, match="Transparency"):
         Pillow.open(BytesIO(stored.getvalue())).convert("RGB")
     assert Image(stored.getvalue()).decoded().size == (4, 4)

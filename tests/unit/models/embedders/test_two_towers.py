@@ -45,9 +45,7 @@ def test_an_end_that_no_text_has_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["text_config", "vision_config"])
 def test_more_layers_than_tensors_are_refused_before_they_are_built(part: str, tmp_path: Path) -> None:
     folder = changed(write_clip(tmp_path / "clip"), part, num_hidden_layers=10_000_000)
-    with pytest.raises(
-        BadInput, match=r"its config\.json says 10,000,000 layers, and its weights are \d+ tensors; copy"
-    ):
+    with pytest.raises(BadInput, match=r"says 10,000,000 layers, and its weights are \d+ tensors; copy"):
         load(folder)
 
 
