@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -110,6 +111,9 @@ class Image:
         except ImportError:
             raise BadInput("Pillow reads images and is not installed: pip install 'flagbench[images]'") from None
         data = self.read()
+        # Of damaged files that it reads all the same, and of sizes, which are refused here; threads decode, so that it
+        # cannot be for a while only.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             picture: Any = PIL.Image.open(BytesIO(data))
             pixels = picture.width * picture.height

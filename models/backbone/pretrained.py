@@ -22,7 +22,7 @@ from flagbench.models.backbone.tokenizer import check_ids, prepend_lowercase, re
 from flagbench.models.contract import Backend, Loading
 from flagbench.models.loading.folder import FIX, weight_files
 from flagbench.models.loading.video_packages import use_torchvision
-from flagbench.models.loading.weight_shapes import unpickled
+from flagbench.models.loading.weight_shapes import shapes_in, unpickled
 from flagbench.models.spec import DType, ModelSpec
 
 DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -95,6 +95,7 @@ def _read(
         adjust(architecture)
         # A config.json may name kernels, which transformers fetches and runs; those of attention are set below.
         architecture._experts_implementation = None
+        _check_layers(directory, architecture, weights)
         tokenizer = read_tokenizer(directory, loading, config=architecture)
         with _without_bars(quiet=bool(in_gguf)):
             found = auto_class.from_pretrained(
@@ -132,6 +133,30 @@ def _read(
             "that belongs to them"
         )
     return tokenizer, model
+
+
+def _check_layers(
+    directory: Path, architecture: transformers.PretrainedConfig, weights: Mapping[str, torch.Tensor] | None
+) -> None:
+    """See that a model has no more layers than tensors, before millions of them are built.
+
+    Raises:
+        BadInput: It has.
+    """
+    if weights is not None:
+        tensors = len(weights)
+    else:
+        files = weight_files(directory, allow_pickle=True)
+        if not files or any(file.suffix != ".safetensors" for file in files):  # a pickle has no header
+            return
+        tensors = sum(len(shapes_in(file)) for file in files)
+    parts = (architecture, *(getattr(architecture, f"{part}_config", None) for part in ("text", "vision")))
+    layers = max((its for part in parts if isinstance(its := getattr(part, "num_hidden_layers", 0), int)), default=0)
+    if layers > tensors:
+        raise BadInput(
+            f"{directory}: its config.json says {layers:,} layers, and its weights are {tensors:,} tensors; copy the "
+            "checkpoint again"
+        )
 
 
 def read_tensors(directory: Path, prefix: str, *, allow_pickle: bool) -> dict[str, torch.Tensor]:

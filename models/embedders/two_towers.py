@@ -33,6 +33,9 @@ from flagbench.models.spec import ModelSpec
 _CLASSES = {"clip": transformers.CLIPModel, "siglip": transformers.SiglipModel}
 """By the model_type of config.json; code that a checkpoint brings beside it is not run."""
 
+_LARGEST_ID = 2
+"""As eos_token_id of a CLIP: the token with the largest id is taken, as before transformers 4.31."""
+
 # SigLIP was trained with every text padded to its full length, and looks at the last place (mteb's siglip_models.py).
 _PADDED = "siglip"
 
@@ -150,6 +153,22 @@ def _probe(model: Any) -> torch.Tensor:
     return torch.cat([_features(model.get_text_features(input_ids=ids)), _features(model.get_image_features(given))])
 
 
+def _check_end(directory: Path, config: Any, tokenizer: Any) -> None:
+    """See that texts hold the token that CLIP takes as their vector; of one that has none it takes the first.
+
+    Raises:
+        BadInput: They do not.
+    """
+    end = getattr(config.text_config, "eos_token_id", None)
+    if config.model_type != "clip" or end == _LARGEST_ID:
+        return
+    if end not in tokenizer("")["input_ids"]:
+        raise BadInput(
+            f"{directory}: config.json says eos_token_id = {end} of its texts, whose vector is that of this token, and "
+            "its tokenizer ends no text with it: copy the checkpoint again"
+        )
+
+
 def load(spec: ModelSpec, directory: Path, loading: Loading) -> TwoTowers:
     """Read tokenizer and weights.
 
@@ -171,4 +190,5 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> TwoTowers:
     own = dataclasses.replace(loading, trust_remote_code=False)
     tokenizer, model, backend = read_pretrained(_CLASSES[kind], spec, directory, own, probe=_probe)
     tokenizer.padding_side = "right"
+    _check_end(directory, model.config, tokenizer)
     return TwoTowers(spec, model, tokenizer, preparation=prepared, loading=loading, backend=backend)

@@ -244,8 +244,15 @@ def _as_family(
     """
     family, directory = str(overrides.family), checkpoint.transformer
     spec, evidence = _of_family(checkpoint, config, family, "as asked for")
+    if kind == "two-towers":
+        if spec.adapter == kind:
+            return spec, evidence
+        raise BadInput(
+            f"--family {family}: {directory} is a {_class_of(config)} by its config.json, which is of family "
+            f"{two_tower_family(config)}: drop --family"
+        )
     wanted = _RERANKERS.get(family)
-    if (wanted and kind != wanted) or (not wanted and kind not in {"encoder", "causal"}):
+    if spec.adapter == "two-towers" or (kind != wanted if wanted else kind not in {"encoder", "causal"}):
         raise BadInput(
             f"--family {family}: {directory} is a {_class_of(config)} by its config.json; name another family"
         )

@@ -156,6 +156,15 @@ def test_a_small_file_of_a_huge_picture_is_refused(side: int) -> None:
         Image(stored.getvalue()).decoded()
 
 
+def test_what_pillow_warns_of_and_reads_is_no_fault() -> None:
+    """Warnings are errors here; on a terminal they would stand among the lines of a run."""
+    stored = BytesIO()
+    Pillow.effect_noise((4, 4), 90).convert("P").save(stored, "PNG", transparency=bytes([0, 128, 255]))
+    with pytest.warns(UserWarning, match="Transparency"):
+        Pillow.open(BytesIO(stored.getvalue())).convert("RGB")
+    assert Image(stored.getvalue()).decoded().size == (4, 4)
+
+
 @pytest.mark.parametrize("data", [b"", b"no image", drawn("red")[:45]], ids=["empty", "text", "cut"])
 def test_what_is_no_image_is_refused_when_decoded(data: bytes) -> None:
     with pytest.raises(BadData, match=r"^the image [0-9a-f]{8} cannot be decoded: "):
