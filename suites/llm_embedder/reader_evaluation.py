@@ -12,6 +12,7 @@ from typing import Any, cast
 from flagbench import BadInput
 from flagbench.models.contract import Closable, TextGenerator
 from flagbench.models.loading.overrides import Overrides
+from flagbench.models.loading.registry import published_as
 from flagbench.models.loading.resolve import Model
 from flagbench.models.text_models import resolve_text_generator
 from flagbench.results.values import Values
@@ -66,8 +67,12 @@ def find_reader(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
     Raises:
         BadInput: There is no such model, or it is none that reads texts.
     """
+    name = options_of(request, LlmEmbedderOptions).reader
+    row = published_as(name)
+    if row is not None and (row.ability != "generate" or not row.has_files):
+        raise BadInput(f"--reader {name}: it writes no texts of its own; name a causal language model")
     return resolve_text_generator(
-        options_of(request, LlmEmbedderOptions).reader,
+        name,
         None,
         Overrides(),
         trust_remote_code=request.trust_remote_code,

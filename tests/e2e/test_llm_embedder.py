@@ -187,5 +187,10 @@ def test_what_cannot_run_is_one_line(tmp_path: Path) -> None:
     assert "reads --data DIR: unpack llm-embedder.tar.gz" in line or "3 of 3 tasks have no usable data" in line
     line = one_line(here("evaluate", MODEL, "--benchmark", "llm-embedder", "--mini", "--groups", "reader"))
     assert "need a language model that reads what is retrieved: name one with --reader" in line
+    asked = ("evaluate", MODEL, "--benchmark", "llm-embedder", "--mini", "--tasks", "MSC", "--reader")
+    for name in ("bm25", "BAAI/bge-m3", "flagbench/first-letter"):
+        said = f"--reader {name}: it writes no texts of its own; name a causal language model"
+        assert said in one_line(here(*asked, name))
+    assert "no such model directory" in one_line(here(*asked, tmp_path / "absent"))
     line = one_line(here("evaluate", MODEL, "--benchmark", "llm-embedder", "--data", tmp_path, "--tasks", "QReCC"))
     assert "has no llm-embedder/convsearch/qrecc/test.concat.json" in line
