@@ -48,7 +48,8 @@ def of_folder(folder: Path) -> str:
         BadData: As ``of_file`` and ``shown_files``.
     """
     paths = [path for path in shown_files(folder, "remove it", error=BadData) if path.is_file()]
-    key = f"small files of {folder}"
+    # As SQLite takes it: a folder may have a name that is no UTF-8.
+    key = f"small files of {str(folder)!a}"
     before, after = _small_files(_with_database(lambda database: _find(database, key))), {}
     files: list[list[str]] = []
     for path in paths:

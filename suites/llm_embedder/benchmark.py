@@ -12,7 +12,6 @@ from flagbench import BadInput, first_few
 from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick_of_groups
-from flagbench.runners.text_model import text_model
 from flagbench.suites.llm_embedder.options import LlmEmbedderOptions
 from flagbench.suites.llm_embedder.registry import BUNDLE, READER, Row, row_of, rows
 
@@ -87,6 +86,7 @@ class _LlmEmbedder(Benchmark):
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """See Benchmark: LLM-Embedder gets the instructions of each task."""
+        from flagbench.runners.text_model import text_model
         from flagbench.suites.llm_embedder.instructions import of_any_family, with_instructions
 
         _check_reader(request, [_row(task) for task in self.select(request)])

@@ -16,7 +16,6 @@ from flagbench.runners.mteb.benchmark import ThroughMteb, drawable
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.task import Task, pick
-from flagbench.runners.text_model import text_model
 from flagbench.suites.own.columns import IMAGES
 from flagbench.suites.own.layouts import DataSet, find, refuse
 from flagbench.suites.own.options import OwnOptions
@@ -111,6 +110,8 @@ class _Own(ThroughMteb):
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """See Benchmark: with the instructions of the data sets."""
+        from flagbench.runners.text_model import text_model
+
         model = text_model(request, on_cpu)
         ours = [
             (f"{data.name}-query" if data.kind in RANKED else data.name, data.said.instruction)

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path, PurePath
 
 from flagbench import BadData, BadInput
-from flagbench.runners.data.pictures import picture_at
 from flagbench.suites.own.columns import IMAGES, NAMES, TEXTS
 from flagbench.suites.own.file_groups import Groups
 from flagbench.suites.own.task_file import NAME
@@ -61,6 +60,8 @@ def _names_images(folder: Path, value: object) -> bool:
         return bool(value) and all(isinstance(each, str) and _names_images(folder, each) for each in value[:_ROWS])
     if not isinstance(value, str) or PurePath(value).suffix.lower() not in _ENDINGS:
         return False
+    from flagbench.runners.data.pictures import picture_at  # takes numpy, which help does without
+
     try:
         picture_at(folder, value)
     except BadData:

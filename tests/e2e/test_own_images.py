@@ -259,7 +259,9 @@ def test_an_image_that_is_cut_off_within_parquet_is_named_by_file_and_row(kind: 
     pq.write_table(pa.table({**others, "image": pa.array(images, pa.binary())}), folder / f"{name}.parquet")
     result = here("evaluate", MODEL, "--benchmark", "own", "--data-set", folder, "--output", tmp_path / "out")
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith(f"flagbench: the image {name}.parquet, row 1 cannot be decoded: ")
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("flagbench: the image ")
+    assert f"/set/{name}.parquet, row 1 cannot be decoded: " in line
 
 
 def test_what_was_recognised_is_said_and_a_model_of_texts_is_refused(

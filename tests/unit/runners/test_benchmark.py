@@ -139,7 +139,7 @@ def test_the_model_gets_what_was_asked_for_it(
         asked.append((name, revision, overrides, options))
         return "a model"
 
-    monkeypatch.setattr("flagbench.models.loading.resolve.resolve_model", resolve_model)
+    monkeypatch.setattr("flagbench.runners.text_model.resolve_model", resolve_model)
     on_cpu: Callable[[], bool] = lambda: True  # noqa: E731
     request = RunRequest(
         model=model,
