@@ -87,10 +87,14 @@ class RowFile:
         """A file of JSON lines in a zip archive, which is not unpacked; None where the archive has none of this name.
 
         Raises:
-            BadData: The archive cannot be read.
+            BadData: The archive cannot be read, or has two files of this name.
         """
         with _archive(path) as archive:
-            there = member in archive.NameToInfo
+            there = sum(info.filename == member for info in archive.infolist())
+        if there > 1:
+            raise BadData(
+                f"{path} has {there} files named {member}, and which one counts is not known: remove all but one"
+            )
         return cls(path, "jsonl", PurePosixPath(member).stem, member=member) if there else None
 
     def columns(self) -> list[str]:

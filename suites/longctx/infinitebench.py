@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput
 from flagbench.models.prompts import Prompt, Text
-from flagbench.suites.longctx import layouts
+from flagbench.suites.longctx import layouts, scope
 from flagbench.suites.longctx.metrics.infinitebench import score as score_of
+from flagbench.suites.longctx.options import TEMPLATES
 from flagbench.suites.longctx.prompts import filled, prompts
 from flagbench.suites.longctx.registry import protocol_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Metrics, Sample
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 _LETTERS = "ABCD"
 _WITH_OPTIONS = frozenset({"longbook_choice_eng", "code_debug"})
 _OF_NUMBERS = frozenset({"math_find", "math_calc", "code_run"})
+_OF_LISTS = frozenset({"longbook_qa_eng", "longbook_qa_chn", "longdialogue_qa_eng", "math_calc"})
+_CONTEXT_LENGTH = 128_000
+_OF_THE_80K_MODEL = (80_000,)
 _CALL = re.compile(r"func_[0-9]+\(-?[0-9]+\)")
 _TARGET = re.compile(r"The .+ of")
 
@@ -98,7 +102,11 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
         ordered=True,
     )
     verdict = judge({"rows": content}, layouts.differences(row, len(questions)), [source], "main", None)
-    return Content(row, protocol, options, verdict, questions)
+    lines, notes = _settings(protocol, options)
+    kept = len(questions[: options.rows])
+    return Content(
+        row, protocol, options, scope.as_asked(verdict, kept, len(questions), "rows", lines), questions, notes
+    )
 
 
 def ids(content: Content) -> Sequence[str]:
@@ -153,14 +161,25 @@ def checked_label(task: str, label: Any) -> Any:
     if not values or not all(isinstance(each, wanted) and not isinstance(each, bool) for each in values):
         kind = "numbers" if task in _OF_NUMBERS else "texts"
         raise BadData(f"what is right is not one of {kind}, or a list of them")
+    if task in _OF_LISTS and not isinstance(label, list):
+        raise BadData("what is right is not a list")
     if task in _WITH_OPTIONS and not (len(values) == 2 and values[1] in tuple(_LETTERS)):
         raise BadData("what is right is not a text and its letter")
     return label
 
 
+def _settings(protocol: str, options: LongContextOptions) -> tuple[list[str], list[str]]:
+    """Lines for settings by which no score is published, and notes for those by which scores of some models are."""
+    wanted = options.context_length
+    if protocol == "official":
+        return scope.context_length(wanted, _cut(True, options.template, None).most)
+    lines, notes = scope.context_length(wanted, _CONTEXT_LENGTH, _OF_THE_80K_MODEL)
+    return [*lines, *scope.setting("--template", options.template, TEMPLATES[0])], notes
+
+
 def _cut(official: bool, template: str, most: int | None) -> Cut:
     if not official:
-        return Cut(most or 128_000, specials=False)
+        return Cut(most or _CONTEXT_LENGTH, specials=False)
     if template == "gpt4":
         return Cut(most or 127_000, specials=False, joined=True, longer_end=True)
     return Cut(most or 131_072, specials=True, joined=True)

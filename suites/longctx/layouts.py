@@ -22,6 +22,7 @@ BUNDLE = "namespace-Pt/projects"
 _FIX = "fix the data"
 _SUITE_OF_BUNDLE = {"longbench": "longbench", "infinitebench": "infbench"}
 _ARCHIVE = "data.zip"
+_MOST = 10**15  # of a count
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ class Checked:
         return None
 
     def count(self, name: str) -> int | None:
-        """The whole number of a column."""
+        """The whole number of a column, from 0 on."""
         value = self.row.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST:
             return value
-        self.fault(f"'{name}' is not a whole number")
+        self.fault(f"'{name}' is not a whole number from 0 to 10**15")
         return None
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData
 from flagbench.models.prompts import Prompt, Text
-from flagbench.suites.longctx import layouts
+from flagbench.suites.longctx import layouts, scope
 from flagbench.suites.longctx.metrics.longbench import CHINESE, paragraph_of
 from flagbench.suites.longctx.metrics.longbench import score as score_of
 from flagbench.suites.longctx.metrics.segmentation import check_jieba
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flagbench.suites.longctx.registry import Row
 
 CONTEXT_LENGTH = 31_500
+_OF_SMALLER_MODELS = (3_500, 7_500, 15_500)
 BUCKETS = ("0-4k", "4-8k", "8k+")
 """Subsets of LongBench-E: rows of fewer than 4,000 words (characters in Chinese), of fewer than 8,000, and the rest."""
 
@@ -104,7 +105,12 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
         ordered=True,
     )
     verdict = judge({"rows": content}, layouts.differences(row, len(questions)), [source], "main", None)
-    return Content(row, protocol_of(row, options.protocol), options, verdict, questions)
+    protocol = protocol_of(row, options.protocol)
+    lines, notes = _settings(protocol, options)
+    kept = len(questions[: options.rows])
+    return Content(
+        row, protocol, options, scope.as_asked(verdict, kept, len(questions), "rows", lines), questions, notes
+    )
 
 
 def ids(content: Content) -> Sequence[str]:
@@ -162,6 +168,16 @@ def _question(row: Row, number: str, checked: layouts.Checked) -> Question | Non
             checked.fault(str(error))
             return None
     return Question(number, given, context, answers, classes, length)
+
+
+def _settings(protocol: str, options: LongContextOptions) -> tuple[list[str], list[str]]:
+    """Lines for settings by which no score is published, and notes for those by which scores of some models are."""
+    lines, notes = scope.context_length(options.context_length, CONTEXT_LENGTH, _OF_SMALLER_MODELS)
+    if options.newline_ends == "every-task" and protocol == "official":
+        lines.append("a newline ends the answers of every task, which is not so in this protocol")
+    elif options.newline_ends == "every-task":
+        notes.append("a newline ends the answers of every task, as published for models with several ends (Llama-3)")
+    return lines, notes
 
 
 def _bucket(length: int | None) -> str:

@@ -31,6 +31,7 @@ from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.prompts import filled, prompts
 from flagbench.suites.longctx.registry import Row, protocol_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Metrics, Sample
+from flagbench.suites.longctx.scope import as_asked, setting
 
 LETTERS = ("A", "B", "C", "D")
 ACCURACY = "accuracy"
@@ -162,6 +163,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     lines = [f"questions: {len(questions):,} instead of {row.rows:,}"] if len(questions) != row.rows else []
     verdict = judge({part: _content(its) for part, its in found.items()}, lines, [source], "main", None)
     kept = questions[: options.rows]
+    verdict = as_asked(verdict, len(kept), len(questions), "questions", setting("--shots", options.shots, 0))
     if len(kept) < len(questions):
         notes.append(f"the first {len(kept):,} of {counted(len(questions), 'question')}")
     asked = [replace(each, examples=tuple(examples.get(each.question.subject, ())[: options.shots])) for each in kept]

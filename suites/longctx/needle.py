@@ -35,6 +35,7 @@ from flagbench.suites.longctx.cells import Layout, Room, asked, cell_id, cells, 
 from flagbench.suites.longctx.haystack import Haystack, Repeated, read_haystack, until, verdict_of
 from flagbench.suites.longctx.prompts import prompts
 from flagbench.suites.longctx.sample import Answer, Asking, Cell, Content, Metrics, Sample
+from flagbench.suites.longctx.scope import as_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     grid = cells(layout(protocol), options)
     verdict = verdict_of(row, protocol, haystack, unlike(layout(protocol), options))
     kept = asked(grid, options.rows)
+    verdict = as_asked(verdict, len(kept), len(grid), "cells")
     longest = max(cell.length for cell in grid)
     notes = [f"needles are hidden in {haystack.where}" + ", repeated where it is too short" * haystack.own]
     if protocol == "official":

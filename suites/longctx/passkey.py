@@ -24,6 +24,7 @@ from flagbench.runners.data.verdict import Content as Digest
 from flagbench.suites.longctx.cells import Layout, Room, asked, cell_id, cells, generated_verdict, spread, unlike
 from flagbench.suites.longctx.prompts import filled, prompts
 from flagbench.suites.longctx.sample import Answer, Asking, Cell, Content, Metrics, Sample
+from flagbench.suites.longctx.scope import as_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
         ),
         "texts": of_columns({"text": [parts[name] for name in sorted(parts)]}, ordered=True),
     }
-    verdict = generated_verdict(source, content, lines)
+    verdict = as_asked(generated_verdict(source, content, lines), len(keys), len(grid), "cells")
     return Content(row, protocol_of(row, options.protocol), options, verdict, keys)
 
 

@@ -30,6 +30,7 @@ from flagbench.suites.longctx.layouts import checked_rows
 from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.registry import Row, protocol_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Metrics, Sample
+from flagbench.suites.longctx.scope import as_asked, setting
 
 LOG_LIKELIHOOD = "log_likelihood"
 """Of a text: the mean over its scored tokens of the natural logarithm of their probability."""
@@ -131,6 +132,9 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     found = {row.part: of_columns({"text": [each.text for each in texts]}, ordered=True)}
     verdict = judge(found, lines if row.rows else None, [source], "main", None)
     kept = texts[: options.rows]
+    settings = setting("--context-length", options.context_length or _LENGTH, _LENGTH)
+    settings += setting("--stride", _STRIDE if options.stride is None else options.stride, _STRIDE)
+    verdict = as_asked(verdict, len(kept), len(texts), "texts", settings)
     notes = [f"the first {len(kept):,} of {counted(len(texts), 'text')}"] if len(kept) < len(texts) else []
     return Content(row, protocol_of(row, options.protocol), options, verdict, kept, notes)
 

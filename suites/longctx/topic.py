@@ -30,6 +30,7 @@ from flagbench.runners.data.verdict import DataVerdict, judge, read_official
 from flagbench.suites.longctx.haystack import OFFICIAL
 from flagbench.suites.longctx.prompts import prompts
 from flagbench.suites.longctx.sample import Answer, Asking, Cell, Content, Metrics, Sample
+from flagbench.suites.longctx.scope import as_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,8 +97,9 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
             f"{source.where} has no records of {first_few(missing)} {row.part}: choose others with --{row.part}"
         )
     notes = [f"the data has no records of {first_few(missing)} {row.part}"] if missing else []
-    verdict = _verdict(row, layout, source, found, chosen)
     records = [record for number in numbers for record in found[number][: options.rows]]
+    there = sum(len(found[number]) for number in numbers)
+    verdict = as_asked(_verdict(row, layout, source, found, chosen), len(records), there, "records")
     return Content(row, protocol, options, verdict, records, notes)
 
 

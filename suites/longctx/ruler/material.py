@@ -210,6 +210,7 @@ def _is_row(row: Any, number: int, faults: _Faults) -> bool:
         and isinstance(row.get("question"), str)
         and _is_text(row.get("answer"))
         and isinstance(context, list)
+        and context
         and all(
             isinstance(each, list)
             and len(each) == 2

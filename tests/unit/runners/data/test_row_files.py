@@ -270,6 +270,15 @@ def test_files_of_an_archive_are_read_where_they_lie(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["data.zip"]
 
 
+def test_an_archive_with_two_files_of_one_name_is_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path / "data.zip", {"a.jsonl": "{}\n", "b.jsonl": "{}\n"})
+    with zipfile.ZipFile(path, "a") as opened, pytest.warns(UserWarning, match="Duplicate name"):
+        opened.writestr("a.jsonl", '{"a": 1}\n')
+    with pytest.raises(BadData, match=r"data\.zip has 2 files named a\.jsonl.*remove all but one"):
+        RowFile.in_archive(path, "a.jsonl")
+    assert RowFile.in_archive(path, "b.jsonl") is not None
+
+
 def test_archives_that_are_none_or_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = "".join(f'{{"a": "{number:06}"}}\n' for number in range(5_000))
     path = archive(tmp_path / "data.zip", {"a.jsonl": lines})

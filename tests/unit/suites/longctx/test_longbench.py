@@ -221,6 +221,7 @@ def test_some_rows_are_the_first() -> None:
         ("qasper", row_with(answers="a"), "'answers' is not a list of texts"),
         ("qasper", row_with(answers=[]), "'answers' is not a list of texts"),
         ("qasper", row_with(length=True), "'length' is not a whole number"),
+        ("qasper", row_with(length=10**30), "'length' is not a whole number"),
         ("trec", row_with(), "'all_classes' is not a list of texts"),
         ("passage_retrieval_en", row_with(), "does not name a paragraph"),
     ],

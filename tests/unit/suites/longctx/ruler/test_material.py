@@ -77,6 +77,8 @@ def test_faulty_rows_are_told_or_raised(tmp_path: Path) -> None:
     path = _write(tmp_path, "hotpotqa.json", content)
     with pytest.raises(BadData, match=rf"{path}: row 1 \(counted from 0\) has no question"):
         _read(tmp_path, "qa_2")
+    content[1]["context"] = []  # nothing to ask about
+    _write(tmp_path, "hotpotqa.json", content)
     told: list[str] = []
     library = _read(tmp_path, "qa_2", told.append).library
     assert library is not None
