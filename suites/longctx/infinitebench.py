@@ -158,11 +158,11 @@ def checked_label(task: str, label: Any) -> Any:
     if task == "math_calc":
         values = values[0] if len(values) == 1 and isinstance(values[0], list) else values
     wanted = int | float if task in _OF_NUMBERS else str
+    kind = "numbers" if task in _OF_NUMBERS else "texts"
     if not values or not all(isinstance(each, wanted) and not isinstance(each, bool) for each in values):
-        kind = "numbers" if task in _OF_NUMBERS else "texts"
         raise BadData(f"what is right is not one of {kind}, or a list of them")
     if task in _OF_LISTS and not isinstance(label, list):
-        raise BadData("what is right is not a list")
+        raise BadData(f"what is right is not a list of {kind}")
     if task in _WITH_OPTIONS and not (len(values) == 2 and values[1] in tuple(_LETTERS)):
         raise BadData("what is right is not a text and its letter")
     return label

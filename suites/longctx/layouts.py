@@ -63,7 +63,7 @@ class Checked:
     def count(self, name: str) -> int | None:
         """The whole number of a column, from 0 on."""
         value = self.row.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST:
             return value
         self.fault(f"'{name}' is not a whole number from 0 to 10**15")
         return None
