@@ -113,7 +113,7 @@ def test_a_row_of_small_files_that_is_none_counts_nothing(tmp_path: Path, opened
     folder.mkdir()
     (folder / "a.jsonl").write_bytes(b"a")
     first = of_folder(folder)
-    key = f"small files of {ascii(str(folder))}"
+    key = f"small files of {str(folder)!a}"
     file_digests._with_database(lambda database: file_digests._keep(database, key, kept))
     assert of_folder(folder) == first
     assert opened == ["a.jsonl"] * 2
