@@ -9,13 +9,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 from typing_extensions import TypedDict
 
 from flagbench.results.migrations import SCHEMA_VERSION, current
-from flagbench.results.shapes import CLOSED, Count, Number, Text, Truth, check_shape
+from flagbench.results.shapes import CLOSED, ROUNDED, Count, Number, Text, Truth, check_shape
 from flagbench.results.shares import wilson
+from flagbench.results.values import Part
 
 MOST = 200
 """Rows, and columns, of a grid."""
@@ -130,6 +132,28 @@ class Grid:
             raise ValueError(f"it is not a grid of scores ({error})") from error
         return grid
 
+    def contradicts(self, scores: Mapping[str, float], values: Mapping[str, Part]) -> bool:
+        """Tell whether the means of a grid are not those of the values per query, or else of the scores.
+
+        Columns are held against subsets where these are named by them, or else all samples against all values.
+
+        Args:
+            scores: Of the grid's split, by subset.
+            values: Of the same split, by subset; empty where none were kept.
+        """
+        kept = {name: list(part.get(self.metric, {}).values()) for name, part in values.items()}
+        columns = {str(value): self.column(at) for at, value in enumerate(self.columns.values)}
+        columns = {name: mean for name, mean in columns.items() if mean.value is not None}
+        if kept and columns.keys() != {name for name, its in kept.items() if its}:
+            numbers = [value for its in kept.values() for value in its]
+            places = [(row, column) for row in range(len(self.values)) for column in range(len(self.columns.values))]
+            return _unlike(self._mean(places), sum(numbers) / len(numbers) if numbers else None, len(numbers))
+        if kept:
+            return any(_unlike(mean, fmean(kept[name]), len(kept[name])) for name, mean in columns.items())
+        if columns.keys() != scores.keys():
+            return False
+        return any(_unlike(mean, scores[name], mean.samples) for name, mean in columns.items())
+
     def _mean(self, places: Iterable[tuple[int, int]]) -> Mean:
         counts = [(self.values[row][column], self.samples[row][column]) for row, column in places]
         known = [(value, samples) for value, samples in counts if value is not None]
@@ -157,6 +181,12 @@ class Grid:
                     raise ValueError("a cell has a value without samples, or samples without a value")
                 if self.share and value is not None and not 0 <= value <= 1:
                     raise ValueError(f"{value:g} is no share")
+
+
+def _unlike(mean: Mean, expected: float | None, samples: int) -> bool:
+    if mean.value is None or expected is None:
+        return mean.value is not expected
+    return mean.samples != samples or not abs(mean.value - expected) <= ROUNDED
 
 
 class _File(TypedDict):

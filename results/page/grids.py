@@ -23,12 +23,18 @@ class Shown:
     Attributes:
         at: Place of the run among those of its group.
         file: Where it lies in the folder of the run.
-        grid: The grid; None where it does not fit into the page.
+        grid: The grid; None where it is not shown.
+        unlike: Whether it contradicts the score beside it, and is not shown for that; else it does not fit.
     """
 
     at: int
     file: str
     grid: Grid | None
+    unlike: bool = False
+
+
+class Unlike:
+    """In the place of a grid that contradicts the score beside it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class TaskGrids:
     runs: tuple[Shown, ...]
 
 
-def by_run(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Grid | None]:
+def by_run(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Grid | type[Unlike] | None]:
     """The grids by the identity of the run and task: the first that fit, and None for the others.
 
     Args:
@@ -54,7 +60,7 @@ def by_run(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Grid 
     Raises:
         BadInput: A file is gone or damaged.
     """
-    found: dict[tuple[int, str], Grid | None] = {}
+    found: dict[tuple[int, str], Grid | type[Unlike] | None] = {}
     for run in runs:
         if run.kept is not None:  # a saved baseline keeps none
             continue
@@ -62,27 +68,34 @@ def by_run(runs: Sequence[Run], room: int = ROOM) -> dict[tuple[int, str], Grid 
             if Grid.file(task) not in record.files:
                 continue
             grid = _read(run, task)
+            values = run.values(task)
+            parts = values.parts.get(grid.split, {}) if values else {}
+            if (values and not parts) or grid.contradicts(record.scores.get(grid.split, {}), parts):
+                found[id(run), task] = Unlike
+                continue
             cells = len(grid.rows.values) * len(grid.columns.values)
             found[id(run), task] = grid if cells <= room else None
             room -= cells if cells <= room else 0
     return found
 
 
-def of_members(members: Sequence[Run], kept: Mapping[tuple[int, str], Grid | None]) -> tuple[TaskGrids, ...]:
+def of_members(
+    members: Sequence[Run], kept: Mapping[tuple[int, str], Grid | type[Unlike] | None]
+) -> tuple[TaskGrids, ...]:
     """The grids of some runs, by task."""
     tasks = dict.fromkeys(task for run in members for task in run.record.tasks)
     made = (
         TaskGrids(
             task,
-            tuple(
-                Shown(at, Grid.file(task), kept[id(run), task])
-                for at, run in enumerate(members)
-                if (id(run), task) in kept
-            ),
+            tuple(_shown(at, task, kept[id(run), task]) for at, run in enumerate(members) if (id(run), task) in kept),
         )
         for task in tasks
     )
     return tuple(each for each in made if each.runs)
+
+
+def _shown(at: int, task: str, kept: Grid | type[Unlike] | None) -> Shown:
+    return Shown(at, Grid.file(task), kept if isinstance(kept, Grid) else None, unlike=kept is Unlike)
 
 
 def shade(value: float) -> int:

@@ -102,12 +102,22 @@ class _LongContext(Benchmark):
         return (Saved.file(task.name),)
 
     def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
-        """See Benchmark: predictions are handed in where a task has all its samples."""
+        """See Benchmark: predictions are handed in where the tasks of the run have all their samples."""
+        from flagbench.results.runs import find_run
         from flagbench.suites.longctx.submission import SUBMITTED
+        from flagbench.suites.longctx.submission.shortage import shortage
 
         folder = shlex.quote(str(plan.store.folder))
         whole = not plan.request.mini and _options(plan.request).rows is None
         submitted = whole and any(row_of(name).group in SUBMITTED for name in done)
+        if submitted and plan.store.folder.is_dir():  # tasks of an earlier run too: all are handed in together
+            tasks = find_run(plan.store.folder).record.tasks
+            submitted = not any(
+                shortage(row, protocol, record.texts.get("asked", 0), record)
+                for row in rows()
+                if (record := tasks.get(row.name)) is not None
+                for protocol in record.scores
+            )
         return [f"flagbench {verb} {self.name} {folder}" for verb in ("score", *(["submit"] * submitted))]
 
     def mini_data(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flagbench.results.runs import Run
     from flagbench.suites.longctx.sample import Answer
     from flagbench.suites.longctx.saved import Saved
+    from flagbench.suites.longctx.scored import Scored
 
 
 def add_score(parser: argparse.ArgumentParser) -> None:
@@ -45,18 +46,19 @@ def add_submit(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_submit)
 
 
-def _answers(path: Path) -> tuple[Run, Sequence[Saved]]:
+def _answers(path: Path) -> tuple[Run, Sequence[Scored]]:
+    """A run and its answers, scored again: no other ones than those of its scores are shown, judged or handed in."""
     from flagbench.results.runs import find_run
-    from flagbench.suites.longctx.saved import saved_of
+    from flagbench.suites.longctx.scored import scored_of
 
     run = find_run(path)
     if run.record.benchmark != "longctx":
         raise BadInput(f"{path} is a run of {run.record.benchmark}, not of longctx: give one of that")
-    saved = saved_of(run)
-    if not saved:
+    scored = scored_of(run)
+    if not scored:
         folder = shlex.quote(str(run.folder))
         raise BadInput(f"no task of {folder} has answers: flagbench show {folder} says why")
-    return run, saved
+    return run, scored
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -64,13 +66,13 @@ def _score(options: argparse.Namespace) -> int:
     from rich.text import Text
 
     from flagbench.suites.longctx.heat_map import show
-    from flagbench.suites.longctx.tables import Scored, tables
+    from flagbench.suites.longctx.tables import tables
 
-    run, saved = _answers(options.path)
+    run, scored = _answers(options.path)
+    saved = [each.saved for each in scored]
     model = loaded_judge(options)
     if model is not None and options.dry_run:
         return judge_run(run.folder, saved, model, dry_run=True)
-    scored = list(map(Scored, saved))
     out = console()
     for each in scored:
         if (grid := each.grid) is not None:
@@ -90,9 +92,10 @@ def _score(options: argparse.Namespace) -> int:
 
 def _submit(options: argparse.Namespace) -> int:
     from flagbench.results.store import write_atomic
-    from flagbench.suites.longctx.submission import SUBMITTED
+    from flagbench.suites.longctx.submission.shortage import shortage
 
-    run, saved = _answers(options.path)
+    run, scored = _answers(options.path)
+    saved = [each.saved for each in scored]
     files = _files(run, saved)
     if not files:
         raise BadInput(
@@ -100,9 +103,9 @@ def _submit(options: argparse.Namespace) -> int:
             "else has a layout of its authors"
         )
     short = [
-        f"{each.row.name} has {len(each.answers):,} of {each.row.rows:,} answers"
+        said
         for each in saved
-        if each.row.group in SUBMITTED and len(each.answers) != each.row.rows
+        if (said := shortage(each.row, each.protocol, len(each.answers), run.record.tasks[each.row.name]))
     ]
     if short and not options.allow_partial:
         raise BadInput(
@@ -136,7 +139,7 @@ def _files(run: Run, saved: Sequence[Saved]) -> dict[str, str]:
     for protocol in dict.fromkeys(each.protocol for each in saved):
         its = [each for each in saved if each.protocol == protocol]
         of_longbench = _answers_of(its, "LongBench")
-        scores = {name: dict(_only(run.record.tasks[name].scores)) for name in of_longbench}
+        scores = {name: dict(run.record.tasks[name].scores[protocol]) for name in of_longbench}
         found = {
             "LongBench": longbench.files(model, of_longbench, scores),
             "InfiniteBench": infinitebench.files(model, _answers_of(its, "InfiniteBench")),
@@ -153,8 +156,3 @@ def _answers_of(saved: Sequence[Saved], benchmark: str) -> dict[str, Sequence[An
     from flagbench.suites.longctx.submission import SUBMITTED
 
     return {each.row.name: each.answers for each in saved if SUBMITTED.get(each.row.group) == benchmark}
-
-
-def _only(scores: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
-    """The scores of the one split that a task has."""
-    return next(iter(scores.values()))

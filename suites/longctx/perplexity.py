@@ -178,8 +178,14 @@ def perplexity(metrics: Mapping[str, Mapping[str, float]]) -> float:
 
     Args:
         metrics: What ``score`` gave, or the same values of a saved run.
+
+    Returns:
+        Infinity where it is beyond all floats.
     """
-    return math.exp(-fmean(metrics[LOG_LIKELIHOOD].values()))
+    try:
+        return math.exp(-fmean(metrics[LOG_LIKELIHOOD].values()))
+    except OverflowError:
+        return math.inf
 
 
 def remark(metrics: Mapping[str, Mapping[str, float]]) -> str:

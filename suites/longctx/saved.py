@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from flagbench import BadData
 from flagbench.files import MIB, inside, read_json
-from flagbench.results.shapes import Finite, Text, check_shape, fields_among_others
+from flagbench.results.shapes import Count, Finite, Text, check_shape, fields_among_others
 from flagbench.suites.longctx.registry import Row, row_of, rows
 from flagbench.suites.longctx.sample import Answer, Cell
 
@@ -29,7 +29,7 @@ class _AnswerFields(TypedDict):
     id: Text
     subset: Text
     references: list[Text]
-    cell: NotRequired[list[int] | None]
+    cell: NotRequired[list[Count] | None]
     facts: NotRequired[dict[str, Any]]
     text: NotRequired[Text]
     numbers: NotRequired[list[Finite]]

@@ -5,38 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from flagbench.results.grids import Grid
 from flagbench.suites.longctx import mmlu, perplexity
-from flagbench.suites.longctx.evaluation import by_subset
-from flagbench.suites.longctx.grid import grid_of
 from flagbench.suites.longctx.printed import Printed, published_tables
-from flagbench.suites.longctx.registry import kind_of
 from flagbench.suites.longctx.ruler.scores import headings, over_tasks, table_row
-from flagbench.suites.longctx.sample import Metrics
-from flagbench.suites.longctx.saved import Saved
-
-
-class Scored:
-    """A task of a run, scored.
-
-    Attributes:
-        saved: Its answers.
-        metrics: Values of all its metrics by id.
-        scores: The main score by subset, 0 to 1 unless it is a log-likelihood.
-    """
-
-    def __init__(self, saved: Saved) -> None:
-        row = saved.row
-        self.saved = saved
-        self.metrics: Metrics = kind_of(row).score(row, saved.protocol, saved.answers)
-        values = by_subset(self.metrics, saved.answers)
-        self.scores = {name: fmean(its[row.main_score].values()) for name, its in values.items() if its}
-
-    @property
-    def grid(self) -> Grid | None:
-        """Its grid; None where its samples have no place in one."""
-        row = self.saved.row
-        return grid_of(row, self.saved.protocol, self.saved.answers, self.metrics.get(row.main_score, {}))
+from flagbench.suites.longctx.scored import Scored
 
 
 def tables(model: str, tasks: Sequence[Scored]) -> Iterator[Printed]:

@@ -152,7 +152,7 @@ def test_pages_and_tables_have_the_run(done: Path, tmp_path: Path) -> None:
 
 def test_files_for_other_evaluations_need_all_samples(done: Path, tmp_path: Path) -> None:
     submit = ("submit", "longctx", done, "--output", tmp_path / "files")
-    assert "LongBench-trec has 2 of 200 answers" in one_line(here(*submit))
+    assert "Needle has 4 of 100 answers" in one_line(here(*submit))
     assert not (tmp_path / "files").exists()
     partial = here(*submit, "--allow-partial")
     assert partial.returncode == 0, partial.stderr

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from flagbench import BadData
 from flagbench.suites.longctx.registry import row_of
 from flagbench.suites.longctx.ruler.scores import cleaned, string_match
 from flagbench.suites.longctx.sample import Answer
@@ -25,9 +26,18 @@ def files(model: str, answers: Mapping[str, Sequence[Answer]]) -> dict[str, str]
 
     Returns:
         Texts by path: ``<model>/<length>/pred/<task>.jsonl``, and the tables of each length beside them.
+
+    Raises:
+        BadData: A saved answer is none of the task's.
     """
     found: dict[int, dict[str, list[Answer]]] = {}
     for name, its in answers.items():
+        for each in its:
+            if not all(type(each.facts.get(fact)) is int for fact in ("number", "tokens")):
+                raise BadData(
+                    f"the answer '{each.id:.40}' of {name} does not say its number, or how long its prompt was: run "
+                    "the task again"
+                )
         for length, of_length in by_length(its).items():
             found.setdefault(length, {})[name] = of_length
     made: dict[str, str] = {}

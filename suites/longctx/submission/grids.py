@@ -13,10 +13,16 @@ from typing import Any
 
 from flagbench import BadData
 from flagbench.suites.longctx.passkey import first_digits
-from flagbench.suites.longctx.registry import row_of
+from flagbench.suites.longctx.registry import Row, row_of
 from flagbench.suites.longctx.sample import Answer
 
 _FOLDERS = {"needle": "needle", "passkey": "passkey", "topic": "topic_retrieval"}
+_PROTOCOLS = ("flagembedding", "qlora")
+
+
+def has_file(row: Row, protocol: str) -> bool:
+    """Tell whether FlagEmbedding's evaluations write a file of a task by the rules of a protocol."""
+    return row.kind in _FOLDERS and protocol in _PROTOCOLS
 
 
 def files(model: str, protocol: str, answers: Mapping[str, Sequence[Answer]]) -> Mapping[str, str]:
@@ -33,12 +39,10 @@ def files(model: str, protocol: str, answers: Mapping[str, Sequence[Answer]]) ->
     Raises:
         BadData: A saved answer is none of the task's.
     """
-    if protocol not in ("flagembedding", "qlora"):
-        return {}
     made = {}
     for name, its in answers.items():
         row = row_of(name)
-        if row.kind in _FOLDERS:
+        if has_file(row, protocol):
             results = _by_mean(its) if row.kind == "topic" else _by_cell(name, its, digits=row.kind == "passkey")
             made[f"{_FOLDERS[row.kind]}/{model}/results.json"] = json.dumps(results)
     return made

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flagbench import BadData
 from flagbench.suites.longctx.longbench import BUCKETS, task_of
 from flagbench.suites.longctx.registry import Row, row_of
 from flagbench.suites.longctx.sample import Answer
@@ -34,6 +35,9 @@ def files(
 
     Returns:
         Texts by path.
+
+    Raises:
+        BadData: A saved answer is none of the task's.
     """
     made: dict[str, str] = {}
     results: dict[str, dict[str, Any]] = {}
@@ -48,12 +52,11 @@ def files(
 
 
 def _line(answer: Answer) -> str:
-    content = {
-        "pred": answer.text,
-        "answers": list(answer.references),
-        "all_classes": answer.facts.get("all_classes"),
-        "length": answer.facts.get("length"),
-    }
+    classes, length = answer.facts.get("all_classes"), answer.facts.get("length")
+    texts = classes is None or (isinstance(classes, list) and all(isinstance(each, str) for each in classes))
+    if not texts or not (length is None or type(length) is int):
+        raise BadData(f"the answer '{answer.id:.40}' has no classes or no length of its row: run the task again")
+    content = {"pred": answer.text, "answers": list(answer.references), "all_classes": classes, "length": length}
     return line(content)
 
 

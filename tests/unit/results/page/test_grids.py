@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,14 @@ from flagbench.results.grids import Axis, Grid
 from flagbench.results.page import grids
 from flagbench.results.page.view import groups, leaderboards, look
 from flagbench.results.runs import find_all, find_run
+from flagbench.results.values import Values
 from tests.conftest import ROOT
 from tests.unit.page_runs import GRID, page_run, page_task, run_with_grid
 from tests.unit.page_tree import Element
 from tests.unit.page_views import KNOWN, made, section
+
+IDS = (("0", "3", "4", "5"), ("1", "2", "6", "7", "8", "9"), ("10",))
+"""Samples of the columns of the grid."""
 
 
 def cells(table: Element) -> list[list[str]]:
@@ -75,6 +80,42 @@ def test_a_page_says_where_a_grid_is_that_it_has_no_room_for(tmp_path: Path, mon
     assert "A does not fit into this page; see flagbench/grids/A.json in the folder of the run." in (
         section(tree, "grids-1").words
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1, 0.5, 0.5, 0, 0, 0, 0.25, 0.25, 0.25, 0.25, 1], False),
+        ([0, 0.5, 0.5, 0, 0, 0, 0.25, 0.25, 0.25, 0.25, 1], True),
+        ([1, 0.5], True),
+    ],
+)
+def test_a_grid_that_contradicts_the_score_beside_it_is_left_out(
+    values: list[float], said: bool, tmp_path: Path
+) -> None:
+    folder = run_with_grid(tmp_path, "org/one")
+    by_id = {str(at): value for at, value in enumerate(values)}
+    one, two, three = ({id_: by_id[id_] for id_ in ids if id_ in by_id} for ids in (IDS[0], IDS[1], IDS[2]))
+    for parts in ({"1000": one, "20000": two, "40000": three}, {"default": by_id}):
+        kept = {name: {"accuracy": its} for name, its in parts.items()}
+        file = folder / Values.file("A")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(Values("A", {"flagembedding": kept}).to_json(), encoding="utf-8")
+        record = folder / "flagbench" / "run.json"
+        document = json.loads(record.read_text(encoding="utf-8"))
+        files = document["tasks"]["A"]["files"]
+        document["tasks"]["A"]["files"] = [*dict.fromkeys([*files, Values.file("A")])]
+        record.write_text(json.dumps(document), encoding="utf-8")
+        (run,) = find_all([folder])
+        ((its,),) = [each.runs for each in grids.of_members([run], grids.by_run([run]))]
+        assert (its.grid is None, its.unlike) == (said, said)
+
+
+def test_columns_are_held_against_scores_where_there_are_no_values() -> None:
+    scores = {"1000": 0.25, "20000": 1 / 3, "40000": 1.0}
+    assert not GRID.contradicts(scores, {})
+    assert GRID.contradicts(scores | {"1000": 0.75}, {})
+    assert not GRID.contradicts({"default": 0.75}, {})
 
 
 def test_boards_have_the_grids_of_their_runs(tmp_path: Path) -> None:

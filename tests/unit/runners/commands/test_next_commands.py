@@ -14,6 +14,7 @@ from flagbench.airbench.options import AirBenchOptions
 from flagbench.mlvu.options import MlvuOptions
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.request import RunRequest
+from flagbench.suites.longctx.options import LongContextOptions
 
 _FOLDER = Path("out dir/org__m/r")
 
@@ -104,6 +105,28 @@ def test_a_version_whose_test_sets_are_all_there_is_offered_by_itself() -> None:
 @pytest.mark.parametrize(("sets", "expected"), [(("dev",), ["score"]), (("test",), ["score", "submit"])])
 def test_mlvu(sets: tuple[Any, ...], expected: list[str]) -> None:
     assert verbs(offered("mlvu", MlvuOptions(sets=sets))) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"LongBench-trec": 200}, ["score", "submit"]),
+        ({"LongBench-trec": 13}, ["score"]),
+        ({"LongBench-trec": 200, "Passkey": 4}, ["score"]),
+        ({"LongBench-trec": 200, "Passkey": 200, "PG19": 4}, ["score", "submit"]),
+    ],
+)
+def test_long_contexts_offer_what_is_not_refused(
+    asked: dict[str, int], expected: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tasks = {
+        name: SimpleNamespace(texts={"asked": count}, scores={"flagembedding": {"default": 1.0}}, data={})
+        for name, count in asked.items()
+    }
+    found = SimpleNamespace(record=SimpleNamespace(tasks=tasks))
+    monkeypatch.setattr("flagbench.results.runs.find_run", lambda path: found)
+    monkeypatch.setitem(globals(), "_FOLDER", tmp_path)
+    assert verbs(offered("longctx", LongContextOptions(), tasks=("LongBench-trec",))) == expected
 
 
 @pytest.mark.parametrize("benchmark", ["cmteb"])
