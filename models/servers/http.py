@@ -172,9 +172,7 @@ class Client:
             return []
         status = reply.status
         if 300 <= status < 400:
-            raise BadInput(
-                f"{self.url} answers {status}, and sends requests elsewhere: give the url that answers itself"
-            )
+            raise BadInput(f"{self.url} answers {status}, and sends requests elsewhere: correct the url")
         if status >= 500:
             raise BadInput(f"{self.url} answers {status}: wait until the server is ready, or correct the url")
         if status in (401, 403):
@@ -247,7 +245,7 @@ class Client:
         """A refusal that no repetition fixes."""
         status, message = reply.status, reply.message()
         key = f"the key in {self._key_name} is not taken" if self._key else f"it wants a key: set {KEYS[0]}"
-        moved = "it sends requests elsewhere, where none is sent after them: give the url that answers itself"
+        moved = "it sends requests elsewhere, where none is sent after them: correct the url"
         fix = key if status in (401, 403) else moved if 300 <= status < 400 else self._fix(status, message)
         raise BadInput(f"{self._name}: {self.url} answers {status}: {message}; {fix}")
 

@@ -194,7 +194,7 @@ def test_a_server_without_completions_says_so(serve: Any) -> None:
 
 def test_a_server_that_sends_elsewhere_is_not_followed(serve: Any) -> None:
     server, model = serve([Reply("moved", status=308)])
-    with pytest.raises(BadInput, match=r"answers 308: .*; it sends requests elsewhere.*answers itself"):
+    with pytest.raises(BadInput, match=r"answers 308: .*; it sends requests elsewhere.*correct the url"):
         answers_of(model, [prompt("a")])
     assert len(server.questions) == 1
 
