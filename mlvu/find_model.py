@@ -98,7 +98,8 @@ def server_model(
         BadInput: One of them is not possible.
     """
     from flagbench.models.servers.chat_model import api_model
+    from flagbench.models.servers.http import key_line
 
     spec = api_model(name, base, settings, images=images, extra=extra, revision=revision or "server")
-    evidence = (f"server: {base}, which does not say which weights it runs", "key: from the environment")
+    evidence = (f"server: {base}, which does not say which weights it runs", key_line())
     return ServerModel(spec, evidence, None, limits=limits)

@@ -364,6 +364,17 @@ class Closable(Protocol):
 
 
 @runtime_checkable
+class Remarked(Protocol):
+    """An adapter that is loaded, though something about it is odd.
+
+    Attributes:
+        odd: What that is, in one line; empty for nothing.
+    """
+
+    odd: str
+
+
+@runtime_checkable
 class Parallel(Closable, Protocol):
     """An adapter whose prepared calls may run at the same time, each in a thread of its own."""
 

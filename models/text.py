@@ -180,7 +180,8 @@ class TextServerSettings(OwnSettings):
     tokenizer: str = ""
     counted: str = flag(
         "",
-        "tokenizer that lengths of prompts to a server are counted with, that of the model there",
+        "tokenizer that lengths of prompts to a server are counted with, that of the model there; needed with "
+        "--api-base where lengths are counted",
         name="--tokenizer",
         shown="none",
         metavar="NAME|FOLDER",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import transformers
 from flagbench import BadInput
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Loading
-from flagbench.models.generators.language_model import Batch, LanguageModel, begins_itself
+from flagbench.models.generators.language_model import Batch, LanguageModel, begins_itself, check_generation_config
+from flagbench.models.generators.tokens import swells
 from flagbench.models.loading.video_kinds import takes_system
 from flagbench.models.prompts import Prompt
 from flagbench.models.spec import ModelSpec
@@ -49,7 +50,7 @@ class TextInputs:
         """The text of a prompt, up to where the model goes on.
 
         Raises:
-            BadInput: It has something to see, or the chat template fails.
+            BadInput: It has something to see, or the chat template fails, or makes far more of it than it is.
         """
         if prompt.seen:
             raise BadInput(f"{self._name} reads texts alone, and a question has pictures: take a model that sees")
@@ -63,7 +64,7 @@ class TextInputs:
         if prompt.prefill:
             text = self._continued([*messages, {"role": "assistant", "content": prompt.prefill}])
             if text.endswith(prompt.prefill):
-                return text
+                return self._bounded(text, messages)
         try:
             rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except Exception as error:  # a template is code of the checkpoint
@@ -71,7 +72,7 @@ class TextInputs:
             raise BadInput(
                 f"the chat template of {self._name} cannot be used ({line}): mend it, or remove it"
             ) from error
-        return str(rendered) + prompt.prefill
+        return self._bounded(str(rendered), messages) + prompt.prefill
 
     def batch(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> Batch:
         """The model's inputs.
@@ -96,6 +97,15 @@ class TextInputs:
         made = self.tokenizer.pad({"input_ids": rows}, padding=True, return_tensors="pt")
         return {key: made[key] for key in ("input_ids", "attention_mask")}
 
+    def _bounded(self, rendered: str, messages: Sequence[Mapping[str, str]]) -> str:
+        """What a chat template made of messages, unless it is much more than they are."""
+        if swells(rendered, messages):
+            raise BadInput(
+                f"the chat template of {self._name} cannot be used (it makes {len(rendered):,} characters of "
+                f"{sum(len(each['content']) for each in messages):,}): mend it, or remove it"
+            )
+        return rendered
+
     def _continued(self, messages: list[dict[str, str]]) -> str:
         """An unfinished message of the assistant at the end; empty where the template lets none be continued."""
         try:
@@ -115,6 +125,7 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> LanguageModel:
     Raises:
         BadInput: The files do not make a model.
     """
+    check_generation_config(directory)
     # oneDNN's layers are compared with torch where vectors are made, not over the tokens of an answer.
     plain = replace(loading, backend="torch")
     tokenizer, model, _ = read_pretrained(transformers.AutoModelForCausalLM, spec, directory, plain)

@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -14,10 +15,11 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from flagbench import BadInput, ModelFault
+from flagbench import BadInput, ModelFault, printable
 from flagbench.models.backbone.batching import out_of_memory
 from flagbench.models.backbone.pretrained import DTYPES
 from flagbench.models.contract import Capability, Loading
+from flagbench.models.loading.folder import FIX, read_json
 from flagbench.models.loading.positions import positions_of
 from flagbench.models.prompts import Clip, Prompt, batches
 from flagbench.models.spec import ModelSpec
@@ -90,6 +92,9 @@ class LanguageModel:
             model: On its device, in evaluation mode.
             inputs: Makes what it takes.
             loading: Device and batch size.
+
+        Raises:
+            BadInput: Its settings end answers with something else than ids of tokens.
         """
         self.spec = spec
         self.device = loading.device
@@ -104,7 +109,8 @@ class LanguageModel:
         # Of the checkpoint's own settings only these: others (sampling, a penalty of repetition) are not greedy.
         own = model.generation_config
         end = own.eos_token_id if own.eos_token_id is not None else inputs.tokenizer.eos_token_id
-        self._ends = frozenset([end] if isinstance(end, int) else end or ())
+        self._ends = frozenset(_ids(end, "eos_token_id", spec.name))
+        _ids(own.bos_token_id, "bos_token_id", spec.name)
         model.generation_config = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
             bos_token_id=own.bos_token_id, eos_token_id=end, pad_token_id=inputs.tokenizer.pad_token_id, do_sample=False
         )
@@ -300,6 +306,31 @@ class _Watch(transformers.LogitsProcessor):
         odd = torch.isnan(scores).any()
         self.found = odd if self.found is None else self.found | odd
         return scores
+
+
+def check_generation_config(directory: Path) -> None:
+    """See that a checkpoint's generation_config.json can be read: transformers goes on without one that cannot.
+
+    Raises:
+        BadInput: It is no regular file, or not a JSON object.
+    """
+    read_json(directory / "generation_config.json")
+
+
+def _ids(value: Any, field: str, name: str) -> list[int]:
+    """The ids of tokens that a setting has: one, several, or none.
+
+    Raises:
+        BadInput: It has something else.
+    """
+    found = value if isinstance(value, list) else [] if value is None else [value]
+    for each in found:
+        if isinstance(each, bool) or not isinstance(each, int):
+            raise BadInput(
+                f"{name}: its generation_config.json or config.json says {field} = {printable(value):.80}, and not the "
+                f"number of a token, or a list of such: {FIX}"
+            )
+    return found
 
 
 def _ended(tokens: list[int], ends: frozenset[int]) -> list[int]:

@@ -9,7 +9,7 @@ from flagbench import BadInput
 from flagbench.models.device import free_memory
 from flagbench.models.generators.prefix import PREFILL
 
-GIB = 1 << 30
+GIB, _MIB = 1 << 30, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,22 @@ def fitting(memory: Memory, tokens: int, device: str, *, held: int = 0, name: st
     Raises:
         BadInput: It does not fit; the line names the length that would.
     """
-    weights = f"{name}: {memory.weights / GIB:,.1f} GiB of weights"
+    weights = f"{name}: {_size(memory.weights)} of weights"
     if not memory.token:
         return f"{weights}; what a prompt takes is not known"
     needed, free = memory.prompt(tokens), free_memory(device)
-    line = f"{weights}, {needed / GIB:,.1f} GiB for a prompt of {tokens:,} tokens"
+    line = f"{weights}, {_size(needed)} for a prompt of {tokens:,} tokens"
     if not free:
         return f"{line}; what is free on {device} is not known"
     free += held * memory.token
     if needed > free:
         raise BadInput(
-            f"{line}, and {free / GIB:,.1f} GiB are free on {device}: up to {memory.longest(free):,} tokens fit; use "
+            f"{line}, and {_size(free)} are free on {device}: up to {memory.longest(free):,} tokens fit; use "
             "shorter prompts, a device with more memory, or a smaller --dtype"
         )
-    return f"{line}, {free / GIB:,.1f} GiB free on {device}"
+    return f"{line}, {_size(free)} free on {device}"
+
+
+def _size(count: int) -> str:
+    """Bytes in GiB, and what is less than one in MiB."""
+    return f"{count / GIB:,.1f} GiB" if count >= GIB else f"{count / _MIB:,.1f} MiB"

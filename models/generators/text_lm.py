@@ -19,7 +19,7 @@ from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.backbone.rope import check_base, set_base
 from flagbench.models.contract import Loading
 from flagbench.models.generators.causal_lm import TextInputs
-from flagbench.models.generators.language_model import Batch, LanguageModel, Stopping
+from flagbench.models.generators.language_model import Batch, LanguageModel, Stopping, check_generation_config
 from flagbench.models.generators.losses import whole_loss, window_loss
 from flagbench.models.generators.memory import Memory, fitting
 from flagbench.models.generators.prefix import Prefix, grows
@@ -162,6 +162,7 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> TextLanguageMode
         ModelFault: It does not turn its positions by the base that was asked for.
     """
     own = spec.own_as(TextSettings)
+    check_generation_config(directory)
 
     def adjust(config: Any) -> None:
         if own.rope_theta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,24 @@ from typing import Any
 import transformers
 
 from flagbench import BadInput, in_one_line
+from flagbench.files import MIB
 from flagbench.models.backbone.tokenizer import read_tokenizer
 from flagbench.models.contract import Loading
 from flagbench.models.spec import ModelSpec
 
 _MESSAGE = "A message."
+_OWN_TEXT, _TIMES = MIB, 16
+"""Characters that a template may write of its own, and how often it may repeat a message."""
+
+
+def swells(rendered: str, messages: Sequence[Mapping[str, str]]) -> bool:
+    """Tell whether a chat template makes much more of messages than they and a text of its own.
+
+    Args:
+        rendered: What it made of them.
+        messages: With their text as ``content``.
+    """
+    return len(rendered) > _OWN_TEXT + _TIMES * sum(len(each["content"]) for each in messages)
 
 
 class TokenizerTokens:
@@ -53,6 +66,8 @@ class TokenizerTokens:
         try:
             text = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
         except Exception:  # a template is code of the checkpoint
+            return begin
+        if swells(text, chat):
             return begin
         begun = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
         return len(self.encode(text)) - len(alone) + (0 if begun else begin)

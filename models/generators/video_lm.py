@@ -9,7 +9,7 @@ import transformers
 
 from flagbench.models.backbone.pretrained import read_pretrained
 from flagbench.models.contract import Loading
-from flagbench.models.generators.language_model import LanguageModel
+from flagbench.models.generators.language_model import LanguageModel, check_generation_config
 from flagbench.models.generators.video_inputs import VideoInputs, read_processor
 from flagbench.models.loading.folder import read_json
 from flagbench.models.spec import ModelSpec
@@ -26,6 +26,7 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> LanguageModel:
     Raises:
         BadInput: The files do not make a model, or a package that its processor needs is missing.
     """
+    check_generation_config(directory)
     processor = read_processor(directory, loading, str(read_json(directory / "config.json").get("model_type")))
     inputs = VideoInputs(processor, spec.name)
     # oneDNN's layers are compared with torch on texts alone, which does not try the part that sees.

@@ -42,6 +42,7 @@ class ApiModel:
     Attributes:
         batch_size: 1: a request holds one prompt.
         lanes: Prompts that are asked at the same time.
+        odd: What is odd about the server, in one line; empty where nothing is known of it.
 
     Raises:
         BadInput: The key cannot be sent.
@@ -55,6 +56,7 @@ class ApiModel:
     def __init__(self, spec: ModelSpec, rate_limit: RateLimit = RATE_LIMIT, clock: Clock = CLOCK) -> None:
         self.spec = spec
         self.lanes = rate_limit.concurrency
+        self.odd = ""
         self._wire = self._settings(spec)
         self._client = Client(str(self._wire["url"]), spec.name, rate_limit=rate_limit, clock=clock, fix=self._fix)
 
@@ -133,13 +135,13 @@ class ApiModel:
 
 
 def connected(model: Connected) -> Connected:
-    """A model whose server has answered; else its connections are closed.
+    """A model whose server has answered, and what is odd about it; else its connections are closed.
 
     Raises:
         BadInput: No server answers there, it does not take the key, or it is not ready.
     """
     try:
-        model.check()
+        model.odd = model.check()
     except BaseException:
         model.close()
         raise

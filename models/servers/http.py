@@ -171,7 +171,9 @@ class Client:
         except TooLarge:
             return []
         status = reply.status
-        if status >= 500 or 300 <= status < 400:
+        if 300 <= status < 400:
+            raise BadInput(f"{self.url} answers {status}, and sends requests elsewhere: correct the url")
+        if status >= 500:
             raise BadInput(f"{self.url} answers {status}: wait until the server is ready, or correct the url")
         if status in (401, 403):
             self._refuse(reply)
@@ -243,7 +245,8 @@ class Client:
         """A refusal that no repetition fixes."""
         status, message = reply.status, reply.message()
         key = f"the key in {self._key_name} is not taken" if self._key else f"it wants a key: set {KEYS[0]}"
-        fix = key if status in (401, 403) else self._fix(status, message)
+        moved = "it sends requests elsewhere, where none is sent after them: correct the url"
+        fix = key if status in (401, 403) else moved if 300 <= status < 400 else self._fix(status, message)
         raise BadInput(f"{self._name}: {self.url} answers {status}: {message}; {fix}")
 
 
@@ -269,6 +272,16 @@ def environment_key() -> tuple[str, Secret]:
                 raise BadInput(f"{name} holds characters that no key has; set it anew")
             return name, Secret(value)
     return "", Secret("")
+
+
+def key_line() -> str:
+    """Where the key comes from, in one line, without the key.
+
+    Raises:
+        BadInput: It cannot be sent.
+    """
+    name, _ = environment_key()
+    return f"key: from {name}" if name else f"key: none ({KEYS[0]} is not set)"
 
 
 def plain_url(url: str) -> str:

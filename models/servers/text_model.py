@@ -23,7 +23,7 @@ from flagbench.models.servers.chat import messages, read_completion
 from flagbench.models.servers.chat_model import OWN_FIELDS, ApiModel, check_server, connected, request_body
 from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.exchange import Reply
-from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Clock, RateLimit, plain_url
+from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Clock, RateLimit, key_line, plain_url
 from flagbench.models.spec import ModelSpec
 from flagbench.models.text import TextServerSettings
 
@@ -74,7 +74,7 @@ class TextApiModel(ApiModel):
             BadInput: None was named.
         """
         if self._tokens is None:
-            raise _uncounted(self.spec)
+            raise uncounted(self.spec)
         return self._tokens
 
     def losses(self, windows: Iterable[Window]) -> Iterator[tuple[int, Loss]]:
@@ -150,7 +150,7 @@ class TextServerModel(Model):
             BadInput: None was named, or its files are none.
         """
         if self.counted is None:
-            raise _uncounted(self.spec)
+            raise uncounted(self.spec)
         return self.counted.tokens(trust_remote_code=trust_remote_code)
 
 
@@ -197,7 +197,7 @@ def server_model(
         counted = tokenizer_model(own.counted)
         identity = counted.tokens(trust_remote_code=trust_remote_code).identity
         spec = replace(spec, own=replace(own, tokenizer=identity))
-    evidence = (f"server: {server.url}, which does not say which weights it runs", "key: from the environment", *said)
+    evidence = (f"server: {server.url}, which does not say which weights it runs", key_line(), *said)
     return TextServerModel(spec, evidence, None, rate_limit=server.rate_limit or RATE_LIMIT, counted=counted)
 
 
@@ -206,7 +206,8 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> TextApiModel:
     return TextApiModel(spec)
 
 
-def _uncounted(spec: ModelSpec) -> BadInput:
+def uncounted(spec: ModelSpec) -> BadInput:
+    """What is said of a server whose tokens cannot be counted."""
     return BadInput(
         f"{spec.name}: lengths are counted in tokens, and a server has no tokenizer to ask: name the model's with "
         "--tokenizer NAME or FOLDER"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput, printable
+from flagbench import BadInput, first_few, printable
 from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, names
 from flagbench.runners.commands.outputs import written
 from flagbench.runners.registry import find_benchmark
@@ -128,6 +128,12 @@ def published_table(record: RunRecord) -> PublishedTable:
     benchmark = find_benchmark(record.benchmark)
     table = benchmark.published_for(record)
     if table is None:
+        others = benchmark.published_with([task.name for task in benchmark.tasks()])
+        if others is not None and record.tasks:
+            raise BadInput(
+                f"{benchmark.title} has no published scores of {first_few(record.tasks)}, so this run cannot be "
+                "compared with them: evaluate tasks that have some"
+            )
         made = type(benchmark).update_published is not Benchmark.update_published
         hint = ": flagbench reference update makes a table of them" if made else ""
         raise BadInput(f"{benchmark.title} has no published scores, so a run of it cannot be compared with them{hint}")

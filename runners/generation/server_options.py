@@ -67,7 +67,10 @@ class ServerOptions(ServerLimits):
     """
 
     api_base: str | None = flag(
-        None, "address of an OpenAI-compatible server that runs MODEL", shown="none", metavar="URL"
+        None,
+        "address of an OpenAI-compatible server that runs MODEL; its key is read from FLAGBENCH_API_KEY",
+        shown="none",
+        metavar="URL",
     )
     api_extra: str = flag("", "additional fields of every request to the server, as JSON", shown="none", metavar="JSON")
 

@@ -13,7 +13,7 @@ from typing import cast
 
 from flagbench import BadData, FlagbenchError
 from flagbench.files import check_name
-from flagbench.models.contract import Adapter, Scorer
+from flagbench.models.contract import Adapter, Remarked, Scorer
 from flagbench.models.device import joint_device
 from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.resolve import LoadedModels, Model
@@ -148,7 +148,10 @@ class _Engine:
             backend=request.backend,
         )
         with uncollected(frozen=False):  # torch and transformers are imported here
-            return self._take(model, devices, load)
+            adapter = self._take(model, devices, load)
+        if isinstance(adapter, Remarked) and adapter.odd:
+            self._progress.line(f"warning: {adapter.odd}")
+        return adapter
 
     def _take(self, model: Model, devices: Sequence[str], load: Callable[..., Adapter]) -> Adapter:
         request = self._plan.request

@@ -39,6 +39,10 @@ _WITHOUT_HUB = frozenset({"needle", "ruler"})
 """Kinds whose texts no repository of the hub has as files."""
 
 
+_WITHOUT_TEXT = frozenset({"perplexity", "mmlu"})
+"""Kinds that are answered by probabilities, which no server gives, however its tokens are counted."""
+
+
 class _LongContext(Benchmark):
     """Needles, passkeys, topics, LongBench, InfiniteBench, RULER, perplexity and MMLU over any language model."""
 
@@ -55,7 +59,7 @@ class _LongContext(Benchmark):
         "flagbench evaluate Qwen/Qwen2.5-7B-Instruct --benchmark longctx --groups ruler --lengths 4096,8192",
         "flagbench evaluate ./SmolLM2-135M-Instruct.Q4_1.gguf --benchmark longctx --tasks Passkey --lengths 256,512",
         "flagbench evaluate my-model --benchmark longctx --groups longbench --data ./data --api-base "
-        "http://localhost:8000/v1",
+        "http://localhost:8000/v1 --tokenizer ./my-model",
     )
 
     def tasks(self) -> tuple[Task, ...]:
@@ -126,14 +130,14 @@ class _LongContext(Benchmark):
 
     def model(self, request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         """See Benchmark: a language model that writes texts, here or behind a server."""
-        from flagbench.models.servers.text_model import Server
+        from flagbench.models.servers.text_model import Server, TextServerModel, uncounted
         from flagbench.models.text_models import resolve_text_generator
 
         options = _options(request)
         server = Server(options.api_base, options.extra(), options.rate_limit()) if options.api_base else None
         if server and (request.overrides.dtype or request.overrides.adapters or request.batch_size):
             raise BadInput("--dtype, --adapter and --batch-size are the server's affair: drop them, or --api-base")
-        return resolve_text_generator(
+        found = resolve_text_generator(
             request.model,
             request.revision,
             request.overrides,
@@ -142,6 +146,10 @@ class _LongContext(Benchmark):
             allow_pickle=request.allow_pickle,
             on_cpu=on_cpu,
         )
+        counts = any(task.kind not in _WITHOUT_TEXT for task in self.select(request))
+        if isinstance(found, TextServerModel) and found.counted is None and counts:
+            raise uncounted(found.spec)
+        return found
 
     def source(self, task: Task, snapshots: Snapshots) -> Source:
         """See Benchmark: generated tasks have none, and those that the hub has nothing for do without."""

@@ -69,7 +69,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
         search=None,
         seconds={"answer": answered - started, "score": time.perf_counter() - answered},
         texts={"asked": len(questions.ids), "answered": new},
-        note="; ".join([*_means(row, metrics), *_remarks(row, metrics, main)]),
+        note="; ".join([*_means(row, metrics), *_remarks(row, metrics, main), *_empty(asking, answers)]),
     )
 
 
@@ -176,3 +176,10 @@ def _remarks(row: Row, metrics: Metrics, main: Mapping[str, float]) -> Iterator[
         yield perplexity.remark(metrics)
     if row.kind == "mmlu":
         yield mmlu.remark(main)
+
+
+def _empty(asking: Asking, answers: Sequence[Answer]) -> Iterator[str]:
+    """How many answers have no text, where texts were asked for and some have none."""
+    empty = sum(not each.text.strip() for each in answers)
+    if empty and asking.asked not in ("losses", "options"):
+        yield f"{empty:,} of {len(answers):,} answers {'is' if empty == 1 else 'are'} empty"

@@ -63,6 +63,13 @@ def test_a_server_that_knows_the_rule_finds_every_key(server: FakeServer, tiny: 
     assert len(server.good) == SAMPLES
 
 
+def test_a_server_of_another_model_is_warned_of(server: FakeServer, tiny: Path, tmp_path: Path) -> None:
+    server.models = ["other"]
+    result = here(*command(server, tiny, tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"warning: \S+ does not list m; it has other", result.stdout + result.stderr)
+
+
 def test_a_troubled_server_loses_no_answer(server: FakeServer, tiny: Path, tmp_path: Path) -> None:
     assert here(*command(server, tiny, tmp_path / "whole")).returncode == 0
     first = sorted(server.good)

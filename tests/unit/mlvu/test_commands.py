@@ -153,7 +153,7 @@ def test_a_judge_on_a_server_sees_nothing_and_is_asked_so_often(
     assert (model.spec.name, model.spec.revision) == ("api/j", "server")
     assert model.evidence == (
         f"server: {URL}, which does not say which weights it runs",
-        "key: from the environment",
+        "key: none (FLAGBENCH_API_KEY is not set)",
     )
     seen = VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu").as_dict()
     assert seen.items() <= model.spec.as_dict().items()

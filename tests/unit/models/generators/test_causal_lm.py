@@ -18,7 +18,7 @@ from flagbench.models.loading.resolve import resolve_generator
 from flagbench.models.prompts import Image, Prompt, Text
 from flagbench.models.video import VideoSettings
 from tests.answering import answers_of, asking
-from tests.causal_checkpoints import CHAT, Naive, loaded, write_causal
+from tests.causal_checkpoints import CHAT, Naive, loaded, loaded_text, write_causal
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -144,6 +144,35 @@ def test_an_answer_ends_with_any_token_that_the_checkpoint_ends_answers_with(tmp
     assert answers_of(model, PROMPTS[:2], 12) == [
         naive.words.decode(row[:end], skip_special_tokens=True) for row, end in zip(whole, cut, strict=True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("eos_token_id", "</s>"), ("eos_token_id", [1, "x"]), ("bos_token_id", "<s>")]
+)
+def test_ids_of_a_generation_config_that_are_none_are_named(tmp_path, field, value):
+    folder = write_causal(tmp_path / "m", "llama")
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(BadInput, match=f"says {field} = .*, and not the number of a token"):
+        loaded(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"eos_token_id": 1'])
+@pytest.mark.parametrize("load", [loaded, loaded_text])
+def test_a_damaged_generation_config_is_refused(tmp_path, load, text):
+    folder = write_causal(tmp_path / "m", "llama")
+    (folder / "generation_config.json").write_text(text)
+    with pytest.raises(BadInput, match=r"generation_config\.json .*JSON"):
+        load(folder)
+
+
+@pytest.mark.parametrize("prefill", ["", "It is"])
+def test_a_chat_template_that_swells_is_refused(tmp_path, prefill):
+    loop = "{% for _ in range(1100) %}{% for _ in range(1000) %}x{% endfor %}{% endfor %}"
+    folder = write_causal(tmp_path / "m", "llama", loop + CHAT)
+    with pytest.raises(BadInput, match=r"the chat template of .* cannot be used \(it makes 1,100,\d+ characters of"):
+        answers_of(loaded(folder), [Prompt("", (Text("a"),), prefill=prefill)], 2)
+    assert loaded_text(folder).tokens.around == 0
 
 
 def answers_ended(model, prompts, most, **length):

@@ -330,6 +330,8 @@ def test_memory_is_compared_with_what_is_free(monkeypatch: pytest.MonkeyPatch) -
     )
     assert "free" in fitting(FITS, 3585, "cuda:0", held=1, name="m")
     assert fitting(FITS, 1 << 30, "cpu", name="m").endswith("what is free on cpu is not known")
+    small = fitting(Memory(weights=3 << 20, token=1 << 10, piece=1 << 19), 512, "cuda:0", name="m")
+    assert small == "m: 3.0 MiB of weights, 1.0 MiB for a prompt of 512 tokens, 4.0 GiB free on cuda:0"
 
 
 def test_a_prompt_that_does_not_fit_is_refused_before_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,8 +164,8 @@ def test_a_server_without_a_usable_list_is_well(serve: Any, listed: Reply) -> No
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        (300, "{url} answers 300: wait until the server is ready, or correct the url"),
-        (399, "{url} answers 399: wait until the server is ready, or correct the url"),
+        (300, "{url} answers 300, and sends requests elsewhere: correct the url"),
+        (399, "{url} answers 399, and sends requests elsewhere: correct the url"),
         (503, "{url} answers 503: wait until the server is ready, or correct the url"),
         (401, "api/m: {url} answers 401: no; it wants a key: set FLAGBENCH_API_KEY"),
         (403, "api/m: {url} answers 403: no; it wants a key: set FLAGBENCH_API_KEY"),

@@ -192,6 +192,21 @@ def test_a_server_without_completions_says_so(serve: Any) -> None:
         answers_of(model, [prompt("a", "plain")])
 
 
+def test_a_server_that_sends_elsewhere_is_not_followed(serve: Any) -> None:
+    server, model = serve([Reply("moved", status=308)])
+    with pytest.raises(BadInput, match=r"answers 308: .*; it sends requests elsewhere.*correct the url"):
+        answers_of(model, [prompt("a")])
+    assert len(server.questions) == 1
+
+
+@pytest.mark.parametrize("variable", KEYS)
+def test_where_the_key_is_from_is_said(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "key: none (FLAGBENCH_API_KEY is not set)" in resolved().evidence
+    monkeypatch.setenv(variable, SECRET)
+    assert f"key: from {variable}" in resolved().evidence
+    assert SECRET not in "".join(resolved().evidence)
+
+
 def test_as_many_are_asked_at_a_time_as_the_server_may_be() -> None:
     limits = RateLimit(concurrency=3)
     found = server_model("m", None, Server(URL, {}, limits), Overrides(), trust_remote_code=False)

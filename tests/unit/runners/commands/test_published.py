@@ -61,6 +61,14 @@ def test_a_run_of_a_benchmark_without_published_scores(command: list[str], tmp_p
         published_table(find_run(run).record)
 
 
+def test_a_run_without_the_tasks_that_have_published_scores(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "out", "org/m", made_task("Passkey"), benchmark="longctx")
+    with pytest.raises(
+        BadInput, match="Long contexts has no published scores of Passkey, so this run cannot be compared"
+    ):
+        published_table(find_run(run).record)
+
+
 @pytest.mark.parametrize("command", ["rank", "verify"])
 def test_a_file_that_is_there_is_kept_unless_it_may_be_replaced(command: str, tmp_path: Path) -> None:
     run = write_run(

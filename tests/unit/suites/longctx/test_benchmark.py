@@ -110,6 +110,12 @@ class TestSettings:
         with pytest.raises(BadInput, match="the server's affair"):
             LONG_CONTEXT.model(asked, lambda: True)
 
+    def test_texts_from_a_server_need_a_tokenizer_before_any_data(self) -> None:
+        asked = with_options(api_base="http://localhost:8000/v1")
+        with pytest.raises(BadInput, match="a server has no tokenizer to ask: name the model's with --tokenizer"):
+            LONG_CONTEXT.model(asked, lambda: True)
+        assert LONG_CONTEXT.model(replace(asked, tasks=("MMLU",)), lambda: True).spec.name == "api/m"
+
 
 class TestSources:
     def test_generated_tasks_have_none(self, tmp_path: Path) -> None:

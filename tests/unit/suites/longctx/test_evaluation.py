@@ -89,6 +89,18 @@ def test_all_files_say_the_same(tmp_path: Path) -> None:
     assert outcome.note == "fuzz 1.0000"
 
 
+@pytest.mark.parametrize(("empty", "said"), [(1, "1 of 6 answers is empty"), (3, "3 of 6 answers are empty")])
+def test_empty_answers_are_counted(tmp_path: Path, empty: int, said: str) -> None:
+    class Mute(Script):
+        """Has nothing to say to the first questions."""
+
+        def answers(self, prompts: Iterable[Prompt], **more: Any) -> Iterator[tuple[int, str]]:
+            for number, text in super().answers(prompts, **more):
+                yield number, " \n" if number < empty else text
+
+    assert run(Mute(), tmp_path / "journal").note.endswith(f"; {said}")
+
+
 @pytest.mark.parametrize("answered", [1, 3, 5])
 def test_a_run_that_was_killed_asks_the_rest_alone(tmp_path: Path, answered: int) -> None:
     whole = run(Script(), tmp_path / "whole")
