@@ -131,6 +131,7 @@ def _score(options: argparse.Namespace) -> int:
 
 def _judge_model(options: argparse.Namespace) -> Any:
     """The judge, loaded; for a dry run only its name and settings."""
+    from flagbench.models.contract import Remarked
     from flagbench.models.video import VideoSettings
 
     blind = VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu")
@@ -157,7 +158,10 @@ def _judge_model(options: argparse.Namespace) -> Any:
         )
     if options.dry_run:
         return _Named(found.spec)
-    return found.load(device=device, batch_size=None, trust_remote_code=False, allow_pickle=False)
+    judge = found.load(device=device, batch_size=None, trust_remote_code=False, allow_pickle=False)
+    if isinstance(judge, Remarked) and judge.odd:
+        say(console(stderr=True), f"warning   {judge.odd}")
+    return judge
 
 
 class _Named:

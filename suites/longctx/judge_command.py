@@ -73,6 +73,7 @@ def loaded_judge(options: argparse.Namespace) -> Any:
     Raises:
         BadInput: Flags contradict one another, or there is no such model.
     """
+    from flagbench.models.contract import Remarked
     from flagbench.models.device import resolve_device
     from flagbench.models.loading.overrides import Overrides
     from flagbench.models.servers.text_model import Server
@@ -99,7 +100,10 @@ def loaded_judge(options: argparse.Namespace) -> Any:
     )
     if options.dry_run:
         return _Named(found.spec)
-    return found.load(device=device, batch_size=None, trust_remote_code=False, allow_pickle=False)
+    judge = found.load(device=device, batch_size=None, trust_remote_code=False, allow_pickle=False)
+    if isinstance(judge, Remarked) and judge.odd:
+        say(console(stderr=True), f"warning   {judge.odd}")
+    return judge
 
 
 class _Named:

@@ -25,6 +25,7 @@ from flagbench.models.servers.http import RateLimit
 from flagbench.models.video import VideoSettings
 from flagbench.results.data_state import DataState
 from flagbench.runners.generation.server_options import ServerLimits
+from tests.fake_server import FakeServer
 
 URL = "http://127.0.0.1:9/v1"
 _OPTIONS = ("one", "two", "three", "four", "five", "six")
@@ -157,6 +158,19 @@ def test_a_judge_on_a_server_sees_nothing_and_is_asked_so_often(
     )
     seen = VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu").as_dict()
     assert seen.items() <= model.spec.as_dict().items()
+
+
+def test_a_judge_that_its_server_does_not_list_is_warned_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = FakeServer()
+    server.models = ["other"]
+    try:
+        commands._judge_model(options(commands.add_score, "x", "--judge", "j", "--judge-base", server.url)).close()
+    finally:
+        server.close()
+    assert "does not list j; it has other" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_judge_of_files_is_loaded_as_a_model_that_reads_texts(
