@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, first_few
+from flagbench.files import inside
 from flagbench.runners.arguments import add_run_argument, any_path
 from flagbench.runners.terminal import console, say
 from flagbench.suites.longctx.judge_command import add_judge, judge_run, loaded_judge
@@ -112,14 +113,15 @@ def _submit(options: argparse.Namespace) -> int:
             f"{options.path} cannot be submitted: {first_few(short, 2, '; ')}; evaluate all samples, or use "
             "--allow-partial"
         )
-    if not options.overwrite and (there := [name for name in files if (options.output / name).exists()]):
-        raise BadInput(f"{options.output / there[0]} exists already: use --overwrite, or another --output")
+    fix = "give the model another name, or remove the link"
+    texts = {inside(options.output, name, fix): text for name, text in files.items()}
+    if not options.overwrite and (there := [path for path in texts if path.exists()]):
+        raise BadInput(f"{there[0]} exists already: use --overwrite, or another --output")
     out = console()
     say(out, f"results   {run.folder}")
     for line in short:
         say(out, f"PARTIAL   {line}")
-    for name, text in files.items():
-        path = options.output / name
+    for path, text in texts.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -123,6 +123,14 @@ def test_what_no_evaluation_reads_is_not_submitted(run: SimpleNamespace, tmp_pat
         call("submit", "--output", tmp_path / "files")
 
 
+def test_a_models_name_leads_nowhere_else(run: SimpleNamespace, tmp_path: Path) -> None:
+    answered(run, "LongBench-trec", whole("LongBench-trec"))
+    run.record.model = ".."
+    with pytest.raises(BadInput, match="give the model another name"):
+        call("submit", "--output", tmp_path / "files")
+    assert not (tmp_path / "files").exists()
+
+
 def test_files_that_exist_stay_unless_told_otherwise(run: SimpleNamespace, tmp_path: Path) -> None:
     answered(run, "LongBench-trec", whole("LongBench-trec"))
     call("submit", "--output", tmp_path / "files")
