@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,8 +131,8 @@ def _score(options: argparse.Namespace) -> int:
 
 def _judge_model(options: argparse.Namespace) -> Any:
     """The judge, loaded; for a dry run only its name and settings."""
-    from flagbench.models.contract import Remarked
     from flagbench.models.video import VideoSettings
+    from flagbench.runners.generation.judge import load_judge
 
     blind = VideoSettings(frames=0, prompt="no-prefill", sampler="mlvu")
     if options.judge_base:
@@ -156,22 +156,7 @@ def _judge_model(options: argparse.Namespace) -> Any:
             allow_pickle=False,
             on_cpu=lambda: device == "cpu",
         )
-    if options.dry_run:
-        return _Named(found.spec)
-    judge = found.load(device=device, batch_size=None, trust_remote_code=False, allow_pickle=False)
-    if isinstance(judge, Remarked) and judge.odd:
-        say(console(stderr=True), f"warning   {judge.odd}")
-    return judge
-
-
-class _Named:
-    """Stands for a judge that is not asked anything."""
-
-    def __init__(self, spec: Any) -> None:
-        self.spec = spec
-
-    def answers(self, prompts: Iterable[Any], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
-        raise BadInput("a dry run asks nothing")
+    return load_judge(found, device, dry_run=options.dry_run)
 
 
 def _items(saved: Sequence[Saved], of: Set) -> list[JudgeItem]:

@@ -8,11 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from flagbench import BadInput
 from flagbench.files import parse_json, read_bytes
+from flagbench.models.contract import Remarked
 from flagbench.models.prompts import Prompt
+from flagbench.runners.terminal import console, say
+
+if TYPE_CHECKING:
+    from flagbench.models.loading.resolve import Model
+    from flagbench.models.spec import ModelSpec
 
 Item = TypeVar("Item")
 Grade = TypeVar("Grade")
@@ -137,3 +143,41 @@ class GradeFile:
         except OSError as error:
             raise BadInput(f"cannot write {self._path}: {error.strerror}; free space or name another file") from error
         self._torn = False
+
+
+class NamedJudge:
+    """Stands for a judge that is not asked anything, as for a dry run.
+
+    Attributes:
+        spec: As the judge's.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
+        """See ``Answering``: never.
+
+        Raises:
+            BadInput: Always.
+        """
+        raise BadInput("a dry run asks nothing")
+
+
+def load_judge(model: Model, device: str, *, dry_run: bool) -> Any:
+    """Load a judge, and say what is odd about it.
+
+    Args:
+        model: As it was found.
+        device: Where it runs.
+        dry_run: It is not loaded, and has a name and settings alone.
+
+    Raises:
+        BadInput: It cannot be loaded.
+    """
+    if dry_run:
+        return NamedJudge(model.spec)
+    judge = model.load(device=device, batch_size=None, trust_remote_code=False, allow_pickle=False)
+    if isinstance(judge, Remarked) and judge.odd:
+        say(console(stderr=True), f"warning   {judge.odd}")
+    return judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -18,8 +18,6 @@ from flagbench.runners.generation.server_options import ServerLimits
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
-    from flagbench.models.prompts import Prompt
-    from flagbench.models.spec import ModelSpec
     from flagbench.results.grids import Grid
     from flagbench.runners.generation.judge import Answering
     from flagbench.suites.longctx.judging import JudgeItem
@@ -73,11 +71,11 @@ def loaded_judge(options: argparse.Namespace) -> Any:
     Raises:
         BadInput: Flags contradict one another, or there is no such model.
     """
-    from flagbench.models.contract import Remarked
     from flagbench.models.device import resolve_device
     from flagbench.models.loading.overrides import Overrides
     from flagbench.models.servers.text_model import Server
     from flagbench.models.text_models import resolve_text_generator
+    from flagbench.runners.generation.judge import load_judge
 
     if not options.judge:
         if options.judge_base or options.dry_run:
@@ -98,22 +96,7 @@ def loaded_judge(options: argparse.Namespace) -> Any:
         allow_pickle=False,
         on_cpu=lambda: device == "cpu",
     )
-    if options.dry_run:
-        return _Named(found.spec)
-    judge = found.load(device=device, batch_size=None, trust_remote_code=False, allow_pickle=False)
-    if isinstance(judge, Remarked) and judge.odd:
-        say(console(stderr=True), f"warning   {judge.odd}")
-    return judge
-
-
-class _Named:
-    """Stands for a judge that is not asked anything."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
-
-    def answers(self, prompts: Iterable[Prompt], *, max_new_tokens: int) -> Iterator[tuple[int, str]]:
-        raise BadInput("a dry run asks nothing")
+    return load_judge(found, device, dry_run=options.dry_run)
 
 
 class Judge:
