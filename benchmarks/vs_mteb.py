@@ -16,7 +16,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import FLAGBENCH, Timings, bare_products, demo_model, in_turns, median, seconds_of, show, spread
+from measure import (
+    FLAGBENCH,
+    Timings,
+    bare_products,
+    cmteb_texts,
+    demo_model,
+    in_turns,
+    median,
+    processor_chunks,
+    seconds_of,
+    show,
+    spread,
+)
 
 GROUPS = {
     "pairs": ("cmteb", ["LCQMC", "AFQMC", "PAWSX", "STSB", "Ocnli"]),
@@ -50,15 +62,10 @@ def floor(model: str, data: str, names: list[str]) -> None:
     """Seconds of the matrix products of a forward pass over the group's distinct texts, batched as FlagBench does."""
     import time
 
-    import numpy as np
     from transformers import AutoConfig, AutoTokenizer
 
-    from flagbench.cmteb import benchmark
     from flagbench.models.backbone.batching import Batcher
     from flagbench.models.contract import Loading
-    from flagbench.runners.data.snapshots import Snapshots
-    from flagbench.runners.encoding.encode import _CHUNK_CPU, _chunks
-    from flagbench.runners.task import read_tasks
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     batcher, products = (
@@ -68,16 +75,12 @@ def floor(model: str, data: str, names: list[str]) -> None:
 
     known: set[str] = set()
     seconds = 0.0
-    rows = {task.name: task for task in read_tasks(Path(benchmark.__file__).with_name("tasks.toml"))}
     for name in names:
-        table = Snapshots(Path(data)).source(rows[name].dataset, "main").read(None, rows[name].splits[0])
-        for column in [name for name in table.column_names if isinstance(table[name][0], str)]:
-            texts = [text for text in dict.fromkeys(table[column]) if text not in known]
-            known.update(texts)
-            lengths = np.array([len(text) for text in texts])
-            for chunk in _chunks(np.arange(len(texts)), lengths, *_CHUNK_CPU):
-                encoded = tokenizer([texts[row] for row in chunk], truncation=True, max_length=256)
-                seconds += sum(each for _, each in batcher.run(encoded, products))
+        texts = [text for text in cmteb_texts(Path(data), name) if text not in known]
+        known.update(texts)
+        for chunk in processor_chunks(texts):
+            encoded = tokenizer(chunk, truncation=True, max_length=256)
+            seconds += sum(each for _, each in batcher.run(encoded, products))
     print(json.dumps(seconds))
 
 
