@@ -109,7 +109,9 @@ def searches(model: str) -> bool:
 
 
 class LoadedModels:
-    """Loaded models that the next run may use too: one reranker behind several encoders, several cutoff layers."""
+    """Loaded models that the next run may use too: one reranker behind several encoders, several cutoff layers,
+    several views of the same vectors.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[ModelSpec, Adapter] = {}
@@ -138,7 +140,7 @@ class LoadedModels:
         """
         weights = _same_weights(model.spec)
         adapter = self._kept.get(weights)
-        if adapter is not None and adapter.spec == model.spec:
+        if adapter is not None and adapter.spec.as_encoded == model.spec.as_encoded:
             return adapter
         if isinstance(adapter, LayeredScorer):
             return adapter.reading(model.spec)
@@ -147,8 +149,8 @@ class LoadedModels:
 
 
 def _same_weights(spec: ModelSpec) -> ModelSpec:
-    """The spec without what distinguishes the cutoff layers of one pass."""
-    return replace(spec, name="", query_mix=None, own=spec.own.of_weights() if spec.own else None)
+    """The spec without what distinguishes the cutoff layers of one pass, and the views of one encoding."""
+    return replace(spec.as_encoded, name="", own=spec.own.of_weights() if spec.own else None)
 
 
 def resolve_model(

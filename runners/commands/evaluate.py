@@ -48,7 +48,7 @@ def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
 
 
 def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
-    from flagbench.runners.commands.options import add_model_options
+    from flagbench.runners.commands.options import add_model_options, add_series_options
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
@@ -60,6 +60,7 @@ def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     _add_where(parser.add_argument_group("where"))
     _add_devices(parser.add_argument_group("devices"))
     add_model_options(parser)
+    add_series_options(parser)
     add_benchmark_flags(parser, arguments, benchmark)
 
 
@@ -170,17 +171,17 @@ def _examples(benchmark: Benchmark, command: str) -> str:
 
 
 def requests_of(options: argparse.Namespace) -> list[RunRequest]:
-    """A request for each model and cutoff layer.
+    """A request for each model and point of a series.
 
     Raises:
         BadInput: Options contradict one another.
     """
-    from flagbench.runners.commands.options import overrides_of
+    from flagbench.runners.commands.options import points_of
     from flagbench.runners.commands.selection import selection_of
     from flagbench.runners.rankings.sources import RunFiles
     from flagbench.runners.request import RunRequest, default_store
 
-    overrides = overrides_of(options)
+    points = points_of(options)
     if options.no_store and options.store_size:
         raise BadInput("--store-size is the size of the embedding cache, and --no-store turns it off: drop one of them")
     store = None if options.no_store else options.store or default_store()
@@ -199,7 +200,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             ray_address=options.ray_address,
             batch_size=options.batch_size,
             backend=options.backend,
-            overrides=replace(overrides, cutoff=cutoff),
+            overrides=overrides,
             reranker=options.reranker,
             reranker_max_length=options.reranker_max_length,
             rerank_top_k=options.rerank_top_k,
@@ -214,7 +215,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             store_fp16=options.store_fp16,
         )
         for model in options.models
-        for cutoff in range(overrides.results)
+        for overrides in points
     ]
 
 

@@ -42,6 +42,7 @@ from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.search.hits import TIES, Corpus, Run, comparable, first, rescore, retrieve
 from flagbench.runners.search.index import IndexInfo, SearchWorker, StreamSearch
 from flagbench.runners.search.lexical import LexicalScores, LexicalSearch, Ranked, best, weighted_union
+from flagbench.runners.search.quantised import rank_quantised
 
 # Passage multi-vectors that are kept from the first forward pass. Of the others, those of candidates are encoded a
 # second time, chunk by chunk: the 118,605 passages of T2Retrieval would be about 100 GB.
@@ -97,6 +98,10 @@ def rank(
         if candidates is None:
             return _Retrieval(encoder, queries, passages, top_k, search_worker).run()
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
+    if spec.view is not None and spec.view.quantised:
+        return rank_quantised(
+            encoder, spec.view, queries, passages, candidates, top_k=top_k, search_worker=search_worker
+        )
     query = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
     query = comparable(query, spec.similarity)
     query = adjusted(query) if adjusted else query

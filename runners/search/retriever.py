@@ -55,7 +55,8 @@ class Retriever:
         adapter = evaluated.adapter
         if adapter.capabilities & {"search", "replay"}:
             return cls(None, evaluated, progress)
-        return cls(TextEncoder(cast("Encoder", adapter), progress, evaluated.cache), evaluated, progress)
+        encoder = TextEncoder(cast("Encoder", adapter), progress, evaluated.cache, evaluated.notes)
+        return cls(encoder, evaluated, progress)
 
     @property
     def counts(self) -> EncodeCounts:
