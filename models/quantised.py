@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput
+from flagbench.models.view import too_many
 
 if TYPE_CHECKING:
     from flagbench.models.spec import ModelSpec
@@ -42,17 +43,11 @@ def truncated(vectors: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float
     if not dims:
         return vectors
     if dims > vectors.shape[1]:
-        raise BadInput(too_many(spec, vectors.shape[1]))
+        raise BadInput(f"--dims {dims}: {too_many(spec.as_encoded.name, vectors.shape[1])}")
     kept = np.ascontiguousarray(vectors[:, :dims])
     if spec.gives_unit_vectors:
         kept /= np.maximum(np.linalg.norm(kept, axis=1, keepdims=True), _TINY)
     return kept
-
-
-def too_many(spec: ModelSpec, numbers: int) -> str:
-    """What is said of a view that keeps more numbers than the vectors of a model have."""
-    dims = spec.view.dims if spec.view else 0
-    return f"--dims {dims}: the vectors of {spec.as_encoded.name} have {numbers:,} numbers; give no more, or full"
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ class View:
         return sizes.get(self.vectors, -(-numbers // 8))
 
 
+def too_many(model: str, numbers: int) -> str:
+    """What is said of more numbers than the vectors of a model have."""
+    return f"the vectors of {model} have {numbers:,} numbers; give no more, or full"
+
+
 def views_of(
     dims: Sequence[int], vectors: Sequence[Precision], rescore_multiplier: int | None = None
 ) -> tuple[View | None, ...]:

@@ -16,6 +16,7 @@ from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.folder import MODULES, is_there, read_config
 from flagbench.models.loading.image_kinds import visualized_evidence
 from flagbench.models.loading.kinds import sees_images
+from flagbench.models.loading.matryoshka import dims_evidence
 from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published_as
@@ -194,6 +195,7 @@ def resolve_model(
         check_module_weights(checkpoint.settings_folder, found.spec, allow_pickle=allow_pickle)
     of_images = visualized_evidence(checkpoint, found.spec, allow_pickle=allow_pickle)
     spec, evidence = with_tokenizer(found.spec, checkpoint)
+    evidence += dims_evidence(checkpoint, spec)
     return Model(spec, (*found.evidence, *of_images, *evidence), checkpoint, found.cutoffs)
 
 

@@ -248,6 +248,7 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import blanks, render, rows
         from flagbench.runners.commands.interrupt import ends_at_once
+        from flagbench.runners.commands.points import points_table, size, vectors_line
         from flagbench.runners.commands.show import show_outcomes, show_start
         from flagbench.runners.progress import progress_for
         from flagbench.runners.run import plan
@@ -262,7 +263,10 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
         import_ahead(plans)
     out, err = console(), console(stderr=True)
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
+    sizes: dict[str, str] = {}
     outcomes = []
+    if _encodes_again(plans):
+        say(err, "--no-store: each point encodes its texts anew; with the embedding cache they are encoded once")
     with LoadedModels() as loaded:
         for each in plans:
             show_start(each, err)
@@ -271,13 +275,24 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)
+            sizes[label] = size(finished.records)
             outcomes.append((each, finished))
     title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
     if any(record.status != "error" for _, finished in outcomes for record in finished.records):
-        out.print(render(title, columns))
+        viewed = any(each.model.spec.view for each in plans)
+        out.print(points_table(title, columns, sizes) if viewed and len(plans) > 1 else render(title, columns))
+        if viewed and len(plans) == 1:
+            say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
         say(err, *blanks(columns))
     show_outcomes(outcomes, err)
     return max(finished.exit_code for _, finished in outcomes)
+
+
+def _encodes_again(plans: Sequence[Plan]) -> bool:
+    """Whether several plans are of the same vectors, which nothing keeps from one to the next."""
+    specs = [plan.model.spec for plan in plans if plan.request.store is None]
+    viewed = [spec.as_encoded for spec in specs if spec.view]
+    return any(each in viewed[:at] or each in specs for at, each in enumerate(viewed))
 
 
 def _check_different(plans: Sequence[Plan]) -> None:

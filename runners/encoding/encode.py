@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from flagbench.models.quantised import truncated
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.chunk_progress import ChunkProgress
-from flagbench.runners.encoding.notes import VectorNotes
+from flagbench.runners.encoding.notes import EncodeCounts, VectorNotes
 from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.encoding.work import chunks_of, work_of
 from flagbench.runners.progress import Progress
@@ -42,27 +42,6 @@ _TEXTS: Mapping[Role, str] = {"query": "query texts", "passage": "passage texts"
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass
-class EncodeCounts:
-    """Counts of inputs encoded so far.
-
-    Attributes:
-        texts: Texts asked for.
-        distinct: Distinct ones among those of each call.
-        encoded: Texts that went through the model; the others were cached.
-        seconds: Wall time of reading the cache and of encoding.
-    """
-
-    texts: int = 0
-    distinct: int = 0
-    encoded: int = 0
-    seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, int]:
-        """The numbers of texts, as recorded in the result."""
-        return {"asked": self.texts, "distinct": self.distinct, "encoded": self.encoded}
 
 
 class Distinct(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a task's result says of the vectors that it was made with. Imported by the interface of benchmarks: no numpy."""
+"""What a task's result says of the inputs that were encoded and of their vectors. Imported by the interface of benchmarks: no numpy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,27 @@ if TYPE_CHECKING:
     from flagbench.results.record import Vectors
 
 _MILLION = 1_000_000
+
+
+@dataclass
+class EncodeCounts:
+    """Counts of inputs encoded so far.
+
+    Attributes:
+        texts: Texts asked for.
+        distinct: Distinct ones among those of each call.
+        encoded: Texts that went through the model; the others were cached.
+        seconds: Wall time of reading the cache and of encoding.
+    """
+
+    texts: int = 0
+    distinct: int = 0
+    encoded: int = 0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, int]:
+        """The numbers of texts, as recorded in the result."""
+        return {"asked": self.texts, "distinct": self.distinct, "encoded": self.encoded}
 
 
 @dataclass

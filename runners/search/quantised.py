@@ -49,7 +49,6 @@ def rank_quantised(
     queries: Texts,
     passages: Texts,
     candidates: Mapping[str, Sequence[str]] | None,
-    *,
     top_k: int,
     search_worker: Callable[[], SearchWorker] | None = None,
 ) -> tuple[Run, IndexInfo]:

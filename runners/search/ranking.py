@@ -99,9 +99,7 @@ def rank(
             return _Retrieval(encoder, queries, passages, top_k, search_worker).run()
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
     if spec.view is not None and spec.view.quantised:
-        return rank_quantised(
-            encoder, spec.view, queries, passages, candidates, top_k=top_k, search_worker=search_worker
-        )
+        return rank_quantised(encoder, spec.view, queries, passages, candidates, top_k, search_worker)
     query = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
     query = comparable(query, spec.similarity)
     query = adjusted(query) if adjusted else query
@@ -146,8 +144,7 @@ class _Retrieval:
         self._query = query = encoder.encode_parts(
             queries.texts, role=_QUERY, instruction=queries.instruction, parts=spec.parts
         )
-        second = LexicalScores(_part(query.sparse)) if self._late and "sparse" in spec.parts else None
-        self._second = second
+        self._second = second = LexicalScores(_part(query.sparse)) if self._late and "sparse" in spec.parts else None
         self._dense = None
         if "dense" in spec.parts:
             vectors = comparable(_part(query.dense), spec.similarity)
