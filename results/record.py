@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -18,6 +18,7 @@ from flagbench.results.shapes import (
     Count,
     Digest,
     FileName,
+    Finite,
     Number,
     Seconds,
     Text,
@@ -86,6 +87,24 @@ class Average(TypedDict):
     tasks: list[Text]
 
 
+class VectorRanges(TypedDict):
+    """Ranges of the bytes of vectors: how many parts of the data have their own, and the hash and the ends of all."""
+
+    parts: Count
+    digest: Digest
+    lowest: Finite
+    highest: Finite
+
+
+class Vectors(TypedDict):
+    """Vectors that a task's scores were made with."""
+
+    dimensions: Count
+    precision: Text
+    bytes_per_million: Count
+    ranges: NotRequired[VectorRanges]
+
+
 @dataclass(frozen=True)
 class TaskRecord:
     """One task of a run.
@@ -116,6 +135,8 @@ class TaskRecord:
         average: Average that the task is in, where the data of the run decides that and no benchmark alone:
             ``benchmark``, ``label``, and ``tasks``, the names of all that it is the mean of; None where it is in no
             such average.
+        vectors: Vectors that the model made: ``dimensions``, ``precision``, ``bytes_per_million`` of them, and for
+            bytes the ``ranges``; None where it made no dense ones.
     """
 
     __pydantic_config__ = CLOSED
@@ -139,6 +160,7 @@ class TaskRecord:
     later_error: Text = ""
     environment: Mapping[str, Any] | None = None
     average: Average | None = None
+    vectors: Vectors | None = None
 
     @property
     def main_score(self) -> str:
@@ -240,7 +262,7 @@ class RunRecord:
         return cls(**interned.inside(data | {"evidence": tuple(data["evidence"])}), tasks=tasks)
 
 
-_ALIKE = ("name", "kind", "status", "data", "search", "texts", "backend", "sample", "environment", "average")
+_ALIKE = ("name", "kind", "status", "data", "search", "texts", "backend", "sample", "environment", "average", "vectors")
 """Fields of a task that other tasks, or the same one of other runs, have alike."""
 
 
