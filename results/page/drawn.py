@@ -15,7 +15,7 @@ from flagbench.results.runs import Run
 from flagbench.results.series.curves import Drawn, draw
 
 if TYPE_CHECKING:
-    from flagbench.results.page.view import Benchmark
+    from flagbench.results.page.benchmark import Benchmark
 
 
 def drawn_of(

@@ -196,6 +196,8 @@ def axis_of(key: str, values: Iterable[Value], known_as: str) -> Axis:
     prefix = "reranker " if known_as.startswith("reranker ") else ""
     known_as = known_as.removeprefix(prefix)
     name, unit = _NAMES.get(known_as, (printable(known_as).replace("_", " "), ""))
+    if known_as.startswith(WEIGHT):
+        name = known_as.rpartition("@")[0] or known_as  # the revision is the same for all
     counted = not any(isinstance(value, str) for value in given)
     return Axis(key, f"{name} of the reranker" if prefix else name, unit, tuple(sorted(given, key=place)), counted)
 
