@@ -171,6 +171,50 @@ def bootstrap_interval(
     for begin in range(0, resamples, rows):
         count = min(rows, resamples - begin)
         means[begin : begin + count] = given[rng.integers(len(given), size=(count, len(given)))].mean(axis=1)
+    return interval_of(means, level=level)
+
+
+def bootstrap_means(values: ArrayLike, *, resamples: int = RESAMPLES, seed: Seed = 0) -> NDArray[np.float64]:
+    """Means of several systems over the same resampled queries.
+
+    As every system has the queries of one draw, the differences of its means to another's are those that
+    ``bootstrap_interval`` finds of the differences.
+
+    Args:
+        values: ``[systems, n]``, in the same order of queries.
+        resamples: How many draws.
+        seed: Of the draws.
+
+    Returns:
+        ``float64[systems, resamples]``.
+
+    Raises:
+        ValueError: There is no value given, or one is not finite.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    if given.ndim != 2 or not given.size:
+        raise ValueError(f"values of shape {given.shape}: rows of one or more are needed")
+    if not np.isfinite(given).all():
+        raise ValueError("a value is not finite")
+    systems, n = given.shape
+    rng = np.random.default_rng(seed)
+    rows = max(1, _BLOCK // n)
+    means = np.empty((systems, resamples))
+    for begin in range(0, resamples, rows):
+        count = min(rows, resamples - begin)
+        drawn = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
+        means[:, begin : begin + count] = given @ times.T / n
+    return means
+
+
+def interval_of(means: NDArray[np.float64], *, level: float = LEVEL) -> tuple[float, float]:
+    """Percentile interval of resampled means.
+
+    Args:
+        means: ``[resamples]``.
+        level: Share of them within it.
+    """
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

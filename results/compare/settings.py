@@ -12,7 +12,7 @@ from flagbench.results.identity import RANKING
 from flagbench.results.kinds import RANKED
 from flagbench.results.record import RunRecord, TaskRecord
 
-_WHO = frozenset({"name", "revision", "family", "licence"})
+WHO = frozenset({"name", "revision", "family", "licence"})
 """They name a model, and set nothing."""
 
 _WORDS = {
@@ -61,10 +61,10 @@ def settings_differ(first: RunRecord, second: RunRecord) -> str:
         other = second.tasks.get(name)
         if other and "model" in task.settings and "model" in other.settings:
             unlike.setdefault((_identity(task, "instruction"), _identity(other, "instruction")), (task, other))
-    changes: dict[str, None] = {}
+    found: dict[str, None] = {}
     for task, other in unlike.values():
-        changes |= dict.fromkeys(_changes(task.settings, other.settings))
-    return _line(changes)
+        found |= dict.fromkeys(_changes(task.settings, other.settings))
+    return _line(found)
 
 
 def settings_mixed(tasks: Iterable[TaskRecord], spec: Mapping[str, Any] | None = None) -> str:
@@ -87,13 +87,13 @@ def settings_mixed(tasks: Iterable[TaskRecord], spec: Mapping[str, Any] | None =
     unlike: dict[Hashable, TaskRecord] = {}
     for task in known:
         unlike.setdefault((task.kind in RANKED, _identity(task)), task)
-    changes: dict[str, None] = {}
+    found: dict[str, None] = {}
     for task in list(unlike.values())[1:]:
-        changes |= dict.fromkeys(_changes_between(known[0], task))
+        found |= dict.fromkeys(_changes_between(known[0], task))
     prompts = _prompts(spec or {})
     for task in known if prompts is not None else ():
-        changes |= dict.fromkeys(_other_instructions(task, prompts or ()))
-    return _line(changes)
+        found |= dict.fromkeys(_other_instructions(task, prompts or ()))
+    return _line(found)
 
 
 def _identity(task: TaskRecord, *others: str) -> Hashable:
@@ -115,8 +115,8 @@ def _prompts(spec: Mapping[str, Any]) -> Prompts | None:
     return None
 
 
-def _line(changes: Iterable[str]) -> str:
-    text = ", ".join(changes)
+def _line(phrases: Iterable[str]) -> str:
+    text = ", ".join(phrases)
     return f"settings differ: {text}" if text else ""
 
 
@@ -172,7 +172,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
 def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
     if _same(before, after) or not (isinstance(before, Mapping) and isinstance(after, Mapping)):
         return
-    one, other = ({key: value for key, value in each.items() if key not in _WHO} for each in (before, after))
+    one, other = ({key: value for key, value in each.items() if key not in WHO} for each in (before, after))
     kinds = [each.get("ability") for each in (one, other)]
     if None not in kinds and kinds[0] != kinds[1]:
         first, second = (_KINDS.get(str(kind), _value(kind)) for kind in kinds)
@@ -209,6 +209,11 @@ def _each(before: Any, after: Any, whose: str, what: str) -> Iterator[str]:
             yield from _each(one or {}, other or {}, f"{whose}{_word(key)} ", what)
         elif _value(one) != _value(other):
             yield f"{whose}{_word(key)}{what} {_value(one)} → {_value(other)}"
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """A phrase for each setting that differs, such as ``pooling cls → mean``."""
+    return _each(before, after, "", "")
 
 
 def _word(key: Any) -> str:

@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.compare import ALPHA, Cell, Comparison, Line
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 _FORMULAS = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "\N{FULLWIDTH HYPHEN-MINUS}")
 
 
-def to_json(comparison: Comparison) -> str:
-    """All that was found, as JSON; scores and differences as they are recorded, which is not in percent."""
+def to_json(comparison: Comparison, more: Mapping[str, Any] | None = None) -> str:
+    """All that was found, as JSON; scores and differences as they are recorded, which is not in percent.
+
+    Args:
+        comparison: The runs.
+        more: Objects beside what is known of the comparison, by their keys.
+    """
     runs = [
         {part: getattr(run.record, part) for part in ("benchmark", "model", "revision")}
         | {"label": run.label, "folder": str(run.folder), "missing": missing}
@@ -47,6 +52,7 @@ def to_json(comparison: Comparison) -> str:
         "settings": [{"label": run.label, "line": line} for run, line in _settings(comparison)],
         "settings_between_tasks": [{"label": run.label, "line": line} for run, line in _mixed(comparison)],
         "method": method | {"resamples": RESAMPLES, "correction": "Holm", "alpha": ALPHA, "seed": comparison.seed},
+        **(more or {}),
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 

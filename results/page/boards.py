@@ -16,7 +16,7 @@ from flagbench.results.recorded_averages import Recorded, home_of, recorded_aver
 from flagbench.results.runs import Run
 
 if TYPE_CHECKING:
-    from flagbench.results.page.view import Benchmark
+    from flagbench.results.page.benchmark import Benchmark
 
 FULL, MINI = "full", "mini"
 

@@ -10,7 +10,7 @@ from flagbench.results.compare.compare import Average, Comparison
 from flagbench.results.record import TaskRecord
 
 if TYPE_CHECKING:
-    from flagbench.results.page.view import Benchmark
+    from flagbench.results.page.benchmark import Benchmark
 
 
 def of_one_kind(comparison: Comparison, benchmarks: Mapping[str, Benchmark]) -> Comparison:

@@ -15,7 +15,7 @@ from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
 
 if TYPE_CHECKING:
-    from flagbench.results.page.view import Benchmark
+    from flagbench.results.page.benchmark import Benchmark
 
 
 @dataclass(frozen=True)

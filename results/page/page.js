@@ -7,6 +7,8 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("button.open").forEach((button) => {
     button.addEventListener("click", () => toggle(button, button.getAttribute("aria-expanded") !== "true"));
   });
+  document.querySelectorAll(".along").forEach(chosen);
+  document.querySelectorAll("svg.curves").forEach(stepped);
   openNamed();
   window.addEventListener("hashchange", openNamed);
   if (document.documentElement.dataset.version) follow(document.documentElement.dataset.version);
@@ -77,6 +79,31 @@ function filtered(section) {
   if (form.elements.search.value || form.elements.state.value) show(); // a browser may have kept them
 }
 
+/* Of several tasks along a setting one is shown at a time. */
+function chosen(series) {
+  const select = series.querySelector("select[name=measure]");
+  if (!select) return;
+  const show = () => series.querySelectorAll(".measure").forEach((each) => (each.hidden = each.id !== select.value));
+  select.addEventListener("change", show);
+  select.form.addEventListener("submit", (event) => event.preventDefault());
+  show();
+}
+
+/* A plot is one stop of the tab key; the arrows go from point to point. */
+function stepped(plot) {
+  const points = [...plot.querySelectorAll(".pt")];
+  const enter = (at) => points.forEach((point, place) => point.setAttribute("tabindex", place === at ? "0" : "-1"));
+  enter(Math.max(0, points.findIndex((point) => point.classList.contains("best"))));
+  points.forEach((point) => point.addEventListener("focus", () => enter(points.indexOf(point))));
+  plot.addEventListener("keydown", (event) => {
+    const at = points.indexOf(document.activeElement);
+    const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: points.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    points[Math.min(Math.max(to, 0), points.length - 1)].focus();
+  });
+}
+
 function toggle(button, opened) {
   button.setAttribute("aria-expanded", String(opened));
   button.closest("tbody").classList.toggle("opened", opened);
@@ -103,7 +130,7 @@ function follow(version) {
   };
   const reading = () =>
     document.querySelector(".opened, details[open]") !== null ||
-    [...document.querySelectorAll("form.tools")].some((form) => form.elements.search.value || form.elements.state.value);
+    [...document.querySelectorAll("form.tools")].some((form) => [...form.elements].some((field) => (field.type === "search" ? field.value : field.selectedIndex > 0)));
   reload.addEventListener("click", () => location.reload());
   const ask = async () => {
     try {

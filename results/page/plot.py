@@ -76,8 +76,8 @@ def plot(measure: str, points: Sequence[tuple[int, float | None, float | None]])
         return None
     logs = [math.log10(x) for _, x, _ in known]
     scores = [y for *_, y in known]
-    low, high = _padded(logs, 0.35)
-    bottom, top = _padded(scores, 0.02)
+    low, high = padded(logs, 0.35)
+    bottom, top = padded(scores, 0.02)
 
     def across(log: float) -> float:
         return round(LEFT + (log - low) / (high - low) * (WIDTH - LEFT - RIGHT), 1)
@@ -89,27 +89,33 @@ def plot(measure: str, points: Sequence[tuple[int, float | None, float | None]])
     return Plot(
         measure,
         tuple(dots),
-        tuple(Tick(across(math.log10(value)), value) for value in _logarithmic(low, high)),
-        tuple(Tick(up(value), value) for value in _even(bottom, top)),
+        tuple(Tick(across(math.log10(value)), value) for value in logarithmic(low, high)),
+        tuple(Tick(up(value), value) for value in even(bottom, top)),
         tuple(number for number, x, y in points if not x or y is None),
     )
 
 
-def _padded(values: Sequence[float], least: float) -> tuple[float, float]:
+def padded(values: Sequence[float], least: float) -> tuple[float, float]:
+    """The ends of an axis with some room around values.
+
+    Args:
+        values: One or more.
+        least: Room on either side, where a share of their spread is not more.
+    """
     pad = max(least, (max(values) - min(values)) * 0.12)
     return min(values) - pad, max(values) + pad
 
 
-def _even(low: float, high: float) -> list[float]:
-    """Round values, about ``_TICKS`` of them."""
+def even(low: float, high: float) -> list[float]:
+    """Round values between two, about ``_TICKS`` of them."""
     raw = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(raw))
     step = next((times * power for times in _STEPS if times * power >= raw), 10 * power)
     return [round(at * step, 10) for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _logarithmic(low: float, high: float) -> list[float]:
-    """Powers of ten, and what lies between them where these are few."""
+def logarithmic(low: float, high: float) -> list[float]:
+    """Powers of ten between two logarithms, and what lies between them where these are few."""
     powers = range(math.floor(low), math.ceil(high) + 1)
     for times in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
         found = [float(each) * 10.0**power for power in powers for each in times]

@@ -17,11 +17,13 @@ import flagbench
 from flagbench.results.compare.compare import ALPHA
 from flagbench.results.figures import Scale, percent
 from flagbench.results.kinds import JUDGED, unit_of
-from flagbench.results.page import Language, facts, plot
+from flagbench.results.page import Language, curve_plot, facts, plot
+from flagbench.results.page.curves import NAMED
 from flagbench.results.page.grids import AXES, shade
 from flagbench.results.page.view import Group
 from flagbench.results.page.words import words
 from flagbench.results.readable import Unreadable
+from flagbench.results.series.text import in_bytes, shown
 from flagbench.results.statistics import LEVEL
 
 _HERE = Path(__file__).parent
@@ -33,6 +35,16 @@ _IMAGE = re.compile(r"\[image ([^\[\]]+)\]\s*$")
 """Where the line of an input has the name of its image (``models/inputs.py``)."""
 
 _MINUS = "\N{MINUS SIGN}"
+
+_SHAPES = (
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    "M-3.5-3.5h7v7h-7z",
+    "M0-5L4.5 3.5h-9z",
+    "M0-5L5 0L0 5L-5 0z",
+    "M0 5L4.5-3.5h-9z",
+    "M-4.5-1.5h3v-3h3v3h3v3h-3v3h-3v-3h-3z",
+)
+"""Outlines of the points of curves, which tell them apart where colours do not."""
 
 _BARS = 4
 """Runs whose means by type are drawn; of more they are a table that can be sorted."""
@@ -138,6 +150,10 @@ def _environment(language: Language) -> Environment:
         "alpha": ALPHA,
         "level": f"{LEVEL:.0%}",
         "plot": plot,
+        "scatter": plot,
+        "curve_plot": curve_plot,
+        "shapes": _SHAPES,
+        "axes_named": NAMED,
         "bars": _BARS,
         "axes": AXES,
     }
@@ -158,6 +174,9 @@ def _environment(language: Language) -> Environment:
         "breaks": _breaks,
         "image_name": lambda text: found[1] if (found := _IMAGE.search(text)) else "",
         "short": _short,
+        "place": shown,
+        "in_bytes": in_bytes,
+        "cut": lambda text, most: text if len(text) <= most else f"{text[: most - 1]}…",
         "duration": says.duration,
         "kind": says.kind,
         "p": lambda p: f"{p:.4f}" if p >= 0.0001 else "<0.0001",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from flagbench import printable
-from flagbench.results.averages import Averages, Parts, tasks_of
 from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
-from flagbench.results.data_state import in_mini
 from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
+from flagbench.results.page.benchmark import Benchmark as Benchmark
 from flagbench.results.page.boards import Board, boards
+from flagbench.results.page.curves import DrawnView, view_of
+from flagbench.results.page.drawn import drawn_of
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
 from flagbench.results.page.officials import Official, officials
 from flagbench.results.page.plot import Plot, plot
@@ -21,7 +22,6 @@ from flagbench.results.page.sharing import sharing
 from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
-from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
 
 DELTAS_UP_TO = 4
@@ -29,44 +29,6 @@ DELTAS_UP_TO = 4
 
 SHOWN = 50
 """Runs whose tasks and settings are shown; of more, the summary has a line each."""
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """Facts about a benchmark that a page needs.
-
-    Attributes:
-        title: For people.
-        averages: Of the benchmark.
-        mini_averages: The same of its miniature data, which need not have all tasks.
-        mini: The last folders of the path of its miniature data; empty for none.
-        parts: Splits and subsets of a task that count in the averages, where it can run over others.
-    """
-
-    title: str
-    averages: Averages
-    mini_averages: Averages = field(default_factory=dict)
-    mini: tuple[str, ...] = ()
-    parts: Parts = field(default_factory=dict)
-
-    def takes(self, record: TaskRecord) -> bool:
-        """Tell whether a task ran over the splits and subsets that count here."""
-        wanted, over = self.parts.get(record.name), record.scores.items()
-        return wanted is None or record.status == "error" or {(s, each) for s, its in over for each in its} == wanted
-
-    def averages_of(self, run: Run) -> Averages:
-        """The averages of the data that a run is over, of the miniature data where all of its tasks are; and those that
-        it records.
-        """
-        names = {name for names in tasks_of(self.averages).values() for name in names}
-        its = [record for name, record in run.record.tasks.items() if name in names and record.status != "error"]
-        known = self.mini_averages if its and all(map(self.is_mini, its)) else self.averages
-        recorded = recorded_averages(run.record.tasks.values())
-        return {**known, **recorded.get(run.record.benchmark, {})}
-
-    def is_mini(self, record: TaskRecord) -> bool:
-        """Tell whether a task ran over the miniature data."""
-        return in_mini(record, self.mini)
 
 
 @dataclass(frozen=True)
@@ -164,6 +126,7 @@ class Group:
         number: From 1, over all groups of a page.
         grids: Scores by length and depth, of the runs shown.
         board: The leaderboard that these runs are on; None where they are only put side by side.
+        drawn: The series among all of its runs; None where there are none.
     """
 
     titles: tuple[str, ...]
@@ -178,6 +141,7 @@ class Group:
     number: int
     grids: tuple[grids.TaskGrids, ...] = ()
     board: Board | None = None
+    drawn: DrawnView | None = None
 
     @property
     def mini(self) -> int:
@@ -265,7 +229,8 @@ def groups(
     for members in sharing(runs):
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
         group = _group(len(made), comparison, of_members(members, kept), benchmarks)
-        made.append(replace(group, grids=grids.of_members(members[:SHOWN], mapped)))
+        drawn = view_of(group.number, drawn_of(members, benchmarks, seed=seed, by_query=tests), members)
+        made.append(replace(group, grids=grids.of_members(members[:SHOWN], mapped), drawn=drawn))
     return made
 
 
@@ -288,7 +253,8 @@ def leaderboards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> li
         comparison = side_by_side(first, allow_differences=True, by_query=False)
         group = _group(len(made), comparison, of_members(first, kept), benchmarks, board)
         title = " ".join(filter(None, (board.title, board.label)))
-        made.append(replace(group, titles=(title,), types=(), grids=grids.of_members(first, mapped)))
+        drawn = view_of(group.number, drawn_of(board.runs, benchmarks, by_query=False), board.runs)
+        made.append(replace(group, titles=(title,), types=(), grids=grids.of_members(first, mapped), drawn=drawn))
     return made
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flagbench import BadInput
 from flagbench.runners.arguments import add_runs_argument, any_path
 from flagbench.runners.terminal import console, encodable, say
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flagbench.results.compare.compare import Comparison
+    from flagbench.results.series.curves import Drawn
 
 _FILE_WIDTH = 200
 
@@ -29,7 +31,14 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         help="format of the output (default table)",
     )
     parser.add_argument("--output", type=any_path, metavar="FILE", help="file to write (default: print)")
-    parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
+    parser.add_argument(
+        "--csv",
+        type=any_path,
+        metavar="FILE",
+        help="file for the scores of runs that differ in one setting, a row for each of its values and each task "
+        "(default none)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
     parser.add_argument(
         "--allow-differences",
         action="store_true",
@@ -48,41 +57,62 @@ def seed(text: str) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from flagbench.results.compare.compare import compare
+    from flagbench.results.page.drawn import drawn_of
     from flagbench.results.page.miniature import of_one_kind
     from flagbench.results.readable import check_values, find_readable
+    from flagbench.results.series.text import to_csv
     from flagbench.results.store import check_target, write_atomic
     from flagbench.runners.commands.report import benchmarks, left_out
 
     target: Path | None = options.output
     check_target("--output", target, overwrite=options.overwrite)
+    check_target("--csv", options.csv, overwrite=options.overwrite)
     runs, unreadable = find_readable(options.runs, check_values)
     left_out(unreadable)
     comparison = compare(runs, allow_differences=options.allow_differences, seed=options.seed)
-    comparison = of_one_kind(comparison, benchmarks(runs))
+    known = benchmarks(runs)
+    drawn = drawn_of(runs, known, seed=options.seed)
+    if options.csv is not None:
+        if not drawn.curves:
+            reason = "".join(f" ({line})" for line in drawn.layout.undrawn[:1])
+            raise BadInput(
+                f"--csv {options.csv} is for runs of one model that differ in one setting, and none of these do"
+                f"{reason}: name such runs, or use --format csv for the comparison"
+            )
+        write_atomic(options.csv, encodable(to_csv(drawn, runs)))
+        say(console(stderr=True), f"written   {options.csv}")
+    comparison = of_one_kind(comparison, known)
     if target is not None:
-        write_atomic(target, _text(comparison, options.format))
+        write_atomic(target, _text(comparison, drawn, options.format))
         say(console(), f"written   {target}")
     elif options.format == "table":
-        _print(comparison, console())
+        _print(comparison, drawn, console())
     else:
-        sys.stdout.write(_text(comparison, options.format))
+        sys.stdout.write(_text(comparison, drawn, options.format))
     return 0
 
 
-def _text(comparison: Comparison, format_: str) -> str:
+def _text(comparison: Comparison, drawn: Drawn, format_: str) -> str:
     from flagbench.results.compare.text import to_csv, to_json, to_markdown
+    from flagbench.results.series import text as series
 
     if format_ == "table":
         file = io.StringIO()
-        _print(comparison, console(file=file, width=_FILE_WIDTH))
-        text = file.getvalue()
-    else:
-        text = {"markdown": to_markdown, "csv": to_csv, "json": to_json}[format_](comparison)
-    return encodable(str(text))
+        _print(comparison, drawn, console(file=file, width=_FILE_WIDTH))
+        return encodable(file.getvalue())
+    if format_ == "markdown":
+        parts = [to_markdown(comparison), series.to_markdown(drawn, comparison.runs)]
+        return encodable("\n".join(filter(None, parts)))
+    return encodable(
+        to_csv(comparison)
+        if format_ == "csv"
+        else to_json(comparison, {"series": series.document(drawn, comparison.runs)})
+    )
 
 
-def _print(comparison: Comparison, out: Console) -> None:
+def _print(comparison: Comparison, drawn: Drawn, out: Console) -> None:
     from flagbench.results.compare.text import render
+    from flagbench.results.series import text as series
 
-    for part in render(comparison):
+    for part in (*render(comparison), *series.render(drawn, comparison.runs)):
         out.print(part, soft_wrap=not hasattr(part, "columns"))

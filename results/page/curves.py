@@ -1,0 +1,132 @@
+"""Series as a page shows them: a plot, a table and a file of CSV for each, as much as fits into a page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from flagbench.results.page.curve_plot import CurvePlot, cost_plot, curve_plot
+from flagbench.results.runs import Run
+from flagbench.results.series.axes import Axis
+from flagbench.results.series.curves import Curves, Drawn, Measure
+from flagbench.results.series.setups import MIX, STEP, VECTORS
+from flagbench.results.series.text import to_csv
+
+ROOM = 3_000
+"""Points that the plots of a page may have."""
+
+_ROWS = 24
+"""Rows of a table that is shown; one of more is opened."""
+
+NAMED: Mapping[str, str] = {
+    STEP: "axis_step",
+    "dims": "axis_dims",
+    VECTORS: "axis_vectors",
+    MIX: "axis_query_mix",
+    "cutoff_layer": "axis_cutoff_layer",
+    "passage_max_length": "axis_max_length",
+    "reranker cutoff_layer": "axis_reranker_layer",
+    "reranker top_k": "axis_top_k",
+}
+"""Axes that have a name in the language of the page, by their keys."""
+
+
+@dataclass(frozen=True)
+class MeasureView:
+    """One task or average of a series.
+
+    Attributes:
+        key: Unlike those of others of the page.
+        measure: It.
+        plot: Its curves; None without a score.
+        cost: Its scores against bytes; None where these are not recorded.
+        opened: Whether its table is shown.
+    """
+
+    key: str
+    measure: Measure
+    plot: CurvePlot | None
+    cost: CurvePlot | None
+    opened: bool
+
+
+@dataclass(frozen=True)
+class CurvesView:
+    """One series.
+
+    Attributes:
+        number: From 1, within the group.
+        axis: That is drawn across.
+        other: The second one; None where there is none.
+        measures: Those that fit.
+        left: How many do not.
+        file: CSV of what is shown, in Base64.
+        tested: Whether points were tested.
+    """
+
+    number: int
+    axis: Axis
+    other: Axis | None
+    measures: tuple[MeasureView, ...]
+    left: int
+    file: str
+    tested: bool
+
+
+@dataclass(frozen=True)
+class DrawnView:
+    """The series of a group.
+
+    Attributes:
+        series: Each of them.
+        undrawn: A line on each set of runs that differ in too much.
+        left_out: Label of each run that is on no curve, and why.
+        runs: That points refer to.
+        seed: Of the tests.
+    """
+
+    series: tuple[CurvesView, ...]
+    undrawn: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+    runs: Sequence[Run]
+    seed: int
+
+
+def view_of(group: int, drawn: Drawn, runs: Sequence[Run], room: int = ROOM) -> DrawnView | None:
+    """The series of some runs; None where there is nothing to say of any.
+
+    Args:
+        group: Number of the group, for ids.
+        drawn: The series.
+        runs: That its points refer to.
+        room: Points that all plots may have together; each series has one all the same.
+    """
+    if not drawn.curves and not drawn.layout.undrawn:
+        return None
+    made = []
+    for number, curves in enumerate(drawn.curves, 1):
+        points = sum(len(curve.points) for curve in curves.measures[0].curves)
+        shown = curves.measures[: max(1, room // len(drawn.curves) // points)]
+        made.append(_view(group, number, replace(curves, measures=shown), len(curves.measures), drawn, runs))
+    return DrawnView(tuple(made), drawn.layout.undrawn, drawn.layout.left_out, runs, drawn.seed)
+
+
+def _view(group: int, number: int, curves: Curves, count: int, drawn: Drawn, runs: Sequence[Run]) -> CurvesView:
+    text = to_csv(replace(drawn, curves=(curves,)), runs)
+    return CurvesView(
+        number=number,
+        axis=curves.series.axis,
+        other=curves.series.other,
+        measures=tuple(_measures(f"curve-{group}-{number}", curves)),
+        left=count - len(curves.measures),
+        file=base64.b64encode(text.encode("utf-8", "replace")).decode(),
+        tested=drawn.by_query,
+    )
+
+
+def _measures(key: str, curves: Curves) -> Iterator[MeasureView]:
+    for number, measure in enumerate(curves.measures, 1):
+        rows = sum(len(curve.points) for curve in measure.curves)
+        plot = curve_plot(measure, curves.series.axis)
+        yield MeasureView(f"{key}-{number}", measure, plot, cost_plot(measure), rows <= _ROWS)

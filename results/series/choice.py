@@ -1,0 +1,109 @@
+"""The best of some settings, and the smallest that is not significantly worse than it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagbench import counted
+from flagbench.results.compare.compare import ALPHA, EQUAL
+from flagbench.results.series.scores import Scores
+from flagbench.results.statistics import holm, interval_of, sign_flip_test, smallest_p
+
+
+@dataclass(frozen=True)
+class Against:
+    """A run against the best one, over the items of both.
+
+    Attributes:
+        difference: Of its score to the best one's.
+        low: Lower end of the interval of the difference.
+        high: Upper end.
+        p: Two-sided p-value of sign flips.
+        adjusted: The same after Holm's correction for all runs that are held against this best one.
+        worse: Whether it is significantly worse.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    adjusted: float
+    worse: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen of some runs.
+
+    Attributes:
+        best: Place of the run with the highest score, the smallest of equal ones; None without scores.
+        smallest: Place of the first run, in the order of the settings, that is not significantly worse; None where
+            that is inconclusive.
+        why: Why it is; empty where it is not.
+        tests: Of each other run that could be tested, by its place.
+    """
+
+    best: int | None
+    smallest: int | None
+    why: str
+    tests: Mapping[int, Against]
+
+
+Means = Mapping[int, NDArray[np.float64]]
+"""Scores over resampled items, ``float64[resamples]``, by place of the run: of those whose values are known."""
+
+
+def choose(scores: Scores, order: Sequence[int], means: Means) -> Choice:
+    """Choose among runs.
+
+    Every run but the best is tested against it, by sign flips over the items that they share; Holm's correction is for
+    these tests together.
+
+    Args:
+        scores: Theirs.
+        order: Places of the runs, the smallest setting first; those without a score are passed over.
+        means: See ``Scores.means``.
+    """
+    scored = [at for at in order if at in scores.scores]
+    if not scored:
+        return Choice(None, None, "no run has a score", {})
+    most = max(scores.scores[at] for at in scored)
+    best = next(at for at in scored if scores.scores[at] >= most - EQUAL)
+    others = [at for at in scored if at != best and at in means] if best in means else []
+    tests = _tests(scores, best, others, means)
+    smallest, why = _smallest(scores, scored, best, tests)
+    return Choice(best, smallest, why, tests)
+
+
+def _tests(scores: Scores, best: int, others: Sequence[int], means: Means) -> dict[int, Against]:
+    if not others:
+        return {}
+    seed = scores.strata[0].seed
+    ps = [sign_flip_test(scores.differences(best, at), seed=seed).p for at in others]
+    tests: dict[int, Against] = {}
+    for at, p, adjusted in zip(others, ps, holm(ps).tolist(), strict=True):
+        delta = scores.scores[at] - scores.scores[best]
+        low, high = interval_of(means[at] - means[best])
+        tests[at] = Against(delta, low, high, p, adjusted, adjusted <= ALPHA and delta < -EQUAL)
+    return tests
+
+
+def _smallest(scores: Scores, scored: Sequence[int], best: int, tests: Mapping[int, Against]) -> tuple[int | None, str]:
+    """The first run that is not significantly worse than the best, unless one before it is not known to be worse."""
+    if scored[0] == best:
+        return best, ""
+    if tests and smallest_p(scores.items) * len(tests) > ALPHA:
+        items = counted(scores.items, "item")
+        return None, f"over {items} no difference of {counted(len(tests), 'test')} could be significant"
+    for at in scored:
+        if at == best:
+            return at, ""
+        if at not in tests:
+            return None, scores.unkept.get(at) or scores.unkept.get(best) or "nothing was tested"
+        if not tests[at].worse:
+            return at, ""
+    return best, ""

@@ -1,0 +1,252 @@
+"""Scores of runs on tasks and averages, and the values of items behind them, as far as they compare."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagbench import first_few, printable
+from flagbench.results.averages import Weights, alike, average
+from flagbench.results.figures import joint_scale, of_one_scale
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import Run, difference, other_queries, shared_metric
+from flagbench.results.statistics import bootstrap_means
+from flagbench.results.values import Values
+
+Apart = Callable[[Iterable[TaskRecord]], bool]
+"""Tells whether tasks are over data of which there is no common mean."""
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """The items of one task.
+
+    Attributes:
+        rows: ``float64[n]`` by place of the run, in the same order of items.
+        weight: Of the task in the score.
+        seed: Of its draws.
+    """
+
+    rows: Mapping[int, NDArray[np.float64]]
+    weight: float
+    seed: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A task or an average, over the runs of a series.
+
+    Attributes:
+        label: Name of the task or the average.
+        kind: Type of the task; empty for an average.
+        metric: Main score.
+        tasks: Names of its tasks, one for a task.
+        scores: By place of the run.
+        gaps: Why a run has none, likewise.
+        strata: Values of items, whose weighted means are the scores: of runs that kept them for all tasks.
+        unkept: Why a run with a score has no values.
+        weights: Of its tasks.
+    """
+
+    label: str
+    kind: str
+    metric: str
+    tasks: tuple[str, ...]
+    scores: Mapping[int, float]
+    gaps: Mapping[int, str]
+    strata: tuple[Stratum, ...] = ()
+    unkept: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def valued(self) -> tuple[int, ...]:
+        """Places of the runs whose values are known."""
+        return tuple(at for at in self.scores if self.strata and all(at in each.rows for each in self.strata))
+
+    @property
+    def items(self) -> int:
+        """How many items its values are of."""
+        return sum(len(next(iter(each.rows.values()))) for each in self.strata if each.rows)
+
+    def means(self) -> dict[int, NDArray[np.float64]]:
+        """Scores over resampled items, the same ones for all runs and drawn task by task: ``float64[resamples]`` by
+        place of the run, of those whose values are known.
+        """
+        runs = self.valued
+        if not runs:
+            return {}
+        total: NDArray[np.float64] | float = 0.0
+        for each in self.strata:
+            total = total + each.weight * bootstrap_means([each.rows[at] for at in runs], seed=each.seed)
+        return dict(zip(runs, np.asarray(total), strict=True))
+
+    def differences(self, first: int, second: int) -> NDArray[np.float64]:
+        """Values of the second run less those of the first, scaled so that their mean is the difference of scores."""
+        items = self.items
+        return np.concatenate(
+            [
+                (each.rows[second] - each.rows[first]) * (each.weight * items / len(each.rows[first]))
+                for each in self.strata
+            ]
+        )
+
+
+def task_scores(task: str, runs: Mapping[int, Run], *, seed: int, by_query: bool) -> Scores | None:
+    """The scores of runs on a task; None where no run has one.
+
+    Of runs over different data the most that are over the same are compared; the others are gaps.
+
+    Args:
+        task: Name.
+        runs: By their places.
+        seed: Of draws.
+        by_query: Read the values of items.
+    """
+    gaps: dict[int, str] = {}
+    whole: dict[int, TaskRecord] = {}
+    for at, run in runs.items():
+        record = run.record.tasks.get(task)
+        if record is None or record.status != "success" or record.score is None:
+            gaps[at] = _absent(record)
+        else:
+            whole[at] = record
+    values = {at: runs[at].values(task) if by_query else None for at in whole}
+    if not whole:
+        return None
+    first, unlike = _comparable(whole, values)
+    gaps |= unlike
+    whole = {at: record for at, record in whole.items() if at not in unlike}
+    rows, unkept = _rows(first, whole, values) if by_query else ({}, {})
+    stratum = Stratum(rows, 1.0, (seed, zlib.crc32(task.encode("utf-8", "surrogatepass"))))
+    return Scores(
+        label=task,
+        kind=whole[first].kind,
+        metric=whole[first].main_score,
+        tasks=(task,),
+        scores={at: record.score for at, record in whole.items() if record.score is not None},
+        gaps=gaps,
+        strata=(stratum,) if rows else (),
+        unkept=unkept,
+    )
+
+
+def _absent(record: TaskRecord | None) -> str:
+    if record is None:
+        return "not run"
+    if record.status == "error":
+        return f"failed: {printable(record.error)}" if record.error else "failed"
+    return "over a part of its data" if record.status == "partial" else "no score"
+
+
+def _comparable(records: Mapping[int, TaskRecord], values: Mapping[int, Values | None]) -> tuple[int, dict[int, str]]:
+    """The first of the most runs that compare, and how each of the others differs from it."""
+    classes: list[list[int]] = []
+    for at, record in records.items():
+        for members in classes:
+            if not _unlike(records[members[0]], record, values[members[0]], values[at]):
+                members.append(at)
+                break
+        else:
+            classes.append([at])
+    most = max(classes, key=len)
+    first = most[0]
+    return first, {
+        at: _unlike(records[first], records[at], values[first], values[at]) for at in records if at not in most
+    }
+
+
+def _unlike(first: TaskRecord, second: TaskRecord, one: Values | None, other: Values | None) -> str:
+    for phrase in (*difference(first, second), *other_queries(first, second, one, other)):
+        return f"not comparable: {printable(phrase)}"
+    before, after = (record.settings.get("instruction") or {} for record in (first, second))
+    return "another instruction" if before != after else ""
+
+
+def _rows(
+    first: int, records: Mapping[int, TaskRecord], values: Mapping[int, Values | None]
+) -> tuple[dict[int, NDArray[np.float64]], dict[int, str]]:
+    """The values of each run in one order of items, and why a run has none."""
+    rows: dict[int, NDArray[np.float64]] = {}
+    unkept: dict[int, str] = {}
+    order: list[str] = []
+    metric: str | None = None
+    base = first
+    for at in (first, *(each for each in records if each != first)):
+        its = values[at]
+        if its is None:
+            unkept[at] = "no values per item are kept"
+            continue
+        of = (records[at], its)
+        against = (records[base], values[base] or its) if order else of
+        shared = shared_metric((against[0], of[0]), (against[1], of[1]))
+        if shared is None or (metric and shared != metric):
+            unkept[at] = "the score is not the mean of the values per item"
+            continue
+        known = its.of(shared)
+        if not order:
+            base, metric, order = at, shared, list(known)
+        if not order or known.keys() != set(order):
+            unkept[at] = "its values are of other items"
+            continue
+        rows[at] = np.array([known[id_] for id_ in order], dtype=np.float64)
+    return rows, unkept
+
+
+def averages_of(
+    tasks: Sequence[Scores], runs: Mapping[int, Run], means: Mapping[str, Weights], apart: Apart
+) -> Iterator[Scores]:
+    """The averages over tasks: those that are given, one for each type, and last of all that of all tasks.
+
+    The latter two are over the tasks that more than half of the runs have; a run that lacks one of them is a gap.
+
+    Args:
+        tasks: Their scores.
+        runs: By their places.
+        means: Weights of tasks by the label of an average.
+        apart: See ``Apart``.
+    """
+    known = {each.label: each for each in tasks}
+    common = of_one_scale([each for each in tasks if 2 * len(each.scores) > len(runs)], lambda each: each.metric)
+    kinds = list(dict.fromkeys(each.kind for each in common))
+    groups: dict[str, Weights] = {label: of for label, of in means.items() if known.keys() >= of.keys()}
+    if len(kinds) > 1:
+        of_kind = {kind: alike(each.label for each in common if each.kind == kind) for kind in kinds}
+        groups |= {f"{kind} mean": of for kind, of in of_kind.items() if len(of) > 1}
+    every = alike(each.label for each in common)
+    if len(every) > 1 and every not in groups.values():
+        groups["average"] = every
+    for label, of in groups.items():
+        made = _average(label, of, known, runs, apart)
+        if len(of) > 1 and made.scores:
+            yield made
+
+
+def _average(label: str, of: Weights, known: Mapping[str, Scores], runs: Mapping[int, Run], apart: Apart) -> Scores:
+    parts = [known[name] for name in of]
+    scale = joint_scale(each.metric for each in parts)
+    scores: dict[int, float] = {}
+    gaps: dict[int, str] = {}
+    for at, run in runs.items():
+        lacking = [each.label for each in parts if at not in each.scores]
+        if lacking:
+            gaps[at] = f"lacks {first_few(map(printable, lacking), 3)}"
+        elif not scale:
+            gaps[at] = "its tasks have scores of different units"
+        elif apart(run.record.tasks[name] for name in of):
+            gaps[at] = "over miniature and other data"
+        else:
+            scores[at] = average(of, {each.label: each.scores[at] for each in parts})
+    kept = all(each.strata for each in parts)
+    strata = tuple(
+        Stratum(stratum.rows, of[each.label], stratum.seed) for each in parts for stratum in each.strata if kept
+    )
+    unkept = {
+        at: f"{each.label}: {each.unkept.get(at, 'no values per item are kept')}"
+        for at in scores
+        for each in reversed(parts)
+        if not each.strata or at not in each.strata[0].rows
+    }
+    return Scores(label, "", parts[0].metric, tuple(of), scores, gaps, strata, unkept)
