@@ -1,4 +1,6 @@
-"""FlagBench's own name: the version, and the one tree of errors of all packages.
+"""FlagBench's own name: what a Python program uses, the version, and the one tree of errors of all packages.
+
+``evaluate``, ``load``, ``Run`` and ``FlagBenchCallback`` are imported when they are first used.
 
 The tree, caught once in ``runners/commands/cli.py`` and shown as one line::
 
@@ -7,15 +9,31 @@ The tree, caught once in ``runners/commands/cli.py`` and shown as one line::
     │   ├── UnknownName       a name that no registry knows, with the nearest known ones
     │   ├── BadData           a dataset that is absent, incomplete or malformed
     │   └── NoHub             the hub gives no answer, so that asking it for more is in vain
-    └── ModelFault            a model that ran and gave something unusable (NaN, wrong shape)
+    ├── ModelFault            a model that ran and gave something unusable (NaN, wrong shape)
+    └── FailedTasks           tasks of an evaluation that a program called failed; has the scores of the others
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flagbench.callbacks import FlagBenchCallback as FlagBenchCallback
+    from flagbench.runners.python.evaluate import evaluate as evaluate
+    from flagbench.runners.python.run import Run as Run
+    from flagbench.runners.python.run import load as load
 
 __version__ = "0.1.0"
+
+_OF_PYTHON = {
+    "FlagBenchCallback": "flagbench.callbacks",
+    "Run": "flagbench.runners.python.run",
+    "evaluate": "flagbench.runners.python.evaluate",
+    "load": "flagbench.runners.python.run",
+}
+"""Names that a program uses, and the modules that have them."""
 
 _OFFERED = 3
 _ALIKE = 0.5  # of difflib's ratio, which is 1 for the same
@@ -132,3 +150,29 @@ class NoHub(BadInput):
 
 class ModelFault(FlagbenchError):
     """A model that ran and gave something unusable."""
+
+
+class FailedTasks(FlagbenchError):
+    """Tasks of an evaluation failed.
+
+    Args:
+        failed: Why, by task.
+        run: The run, with the scores of the other tasks; None where it left no result.
+    """
+
+    def __init__(self, failed: Mapping[str, str], run: Run | None) -> None:
+        self.failed, self.run = dict(failed), run
+        super().__init__(f"{counted(len(failed), 'task')} failed: {first_few(failed.values(), 3, '; ')}")
+
+
+def __getattr__(name: str) -> Any:
+    """The names of ``_OF_PYTHON``: importing FlagBench imports no more than is used."""
+    if name not in _OF_PYTHON:
+        raise AttributeError(f"module 'flagbench' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_OF_PYTHON[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OF_PYTHON})

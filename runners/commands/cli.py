@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import flagbench
 from flagbench import BadInput, FlagbenchError, in_one_line, printable
@@ -27,17 +27,24 @@ from flagbench.runners.commands.reference import add_reference
 from flagbench.runners.commands.report import add_report, add_serve
 from flagbench.runners.commands.tasks import add_tasks
 
+if TYPE_CHECKING:
+    from flagbench.runners.commands.outcome import Outcome
+
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None, outcome: Outcome | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 0, 1 for failed tasks, 2 for bad input.
 
     An output stream that cannot be written, other than a pipe that its reader has closed, is exit code 2; not where
     the exit code is what the command is for, as a gate's verdict is.
+
+    Args:
+        arguments: Of the command line; None for those of the process.
+        outcome: Takes note of what came of it, for the program that started the command; None where there is none.
     """
     with streams() as out:
-        code, verdict = _run(arguments)
+        code, verdict = _run(arguments, outcome)
         out.flush()
         if out.fault and not isinstance(out.fault, BrokenPipeError):
             print(f"flagbench: standard output cannot be written ({out.fault.strerror})", file=sys.stderr)
@@ -46,10 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _run(arguments: Sequence[str] | None) -> tuple[int, bool]:
+def _run(arguments: Sequence[str] | None, outcome: Outcome | None) -> tuple[int, bool]:
     """The exit code, and whether it is what the command is for."""
     try:
         options = _parser().parse_args(arguments)
+        options.outcome = outcome
         store = bool(getattr(options, "store", None) or getattr(options, "no_store", False))
         with nullcontext("") if getattr(options, "own_cache", False) else usable_home(store=store) as lost:
             if lost and getattr(options, "caches", False):
@@ -59,6 +67,8 @@ def _run(arguments: Sequence[str] | None) -> tuple[int, bool]:
         return left.code if isinstance(left.code, int) else 0, False
     except FlagbenchError as error:
         print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
+        if outcome:
+            outcome.error = error
         return error.exit_code, False
     except KeyboardInterrupt:
         print(INTERRUPTED_LINE, file=sys.stderr)

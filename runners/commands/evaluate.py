@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import LoadedModels
     from flagbench.results.table import Row
     from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.commands.outcome import Outcome
     from flagbench.runners.progress import Bars, Lines, Progress
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.finished import Finished
@@ -225,15 +226,16 @@ def _evaluate(options: argparse.Namespace) -> int:
     check_price(options)
     if options.dry_run:
         return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
-    return run_requests(lambda: requests_of(options), _subject(options))
+    return run_requests(lambda: requests_of(options), _subject(options), getattr(options, "outcome", None))
 
 
-def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> int:
+def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str, outcome: Outcome | None = None) -> int:
     """Plan and run requests, and show what comes of them.
 
     Args:
         requests: Makes them; their imports take a while.
         subject: What is evaluated on what, for a line.
+        outcome: Takes note of each run, for the program that started the command; None where there is none.
 
     Returns:
         The exit code.
@@ -277,6 +279,8 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
             columns[label] = rows(finished.records, each.averages)
             sizes[label] = size(finished.records)
             outcomes.append((each, finished))
+            if outcome:
+                outcome.add(each.store.folder, finished)
     title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
     if any(record.status != "error" for _, finished in outcomes for record in finished.records):
         viewed = any(each.model.spec.view for each in plans)

@@ -48,7 +48,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.task:
         _show_task(_task_of(run, options.task), options.format)
         return 0
-    parts = _rows(run)
+    parts = tables_of(run)
     if options.format == "table":
         _show_run(run, parts, console())
     else:
@@ -94,9 +94,12 @@ Shown = tuple["list[Row]", "list[Row]", str]
 """Tasks, averages, and the name of what they are of."""
 
 
-def _rows(run: Run) -> list[Shown]:
+def tables_of(run: Run) -> list[Shown]:
     """Tasks and averages, as at the end of the run that evaluated them last; those over miniature data by themselves,
     and named so.
+
+    Args:
+        run: With the tasks that are shown.
     """
     from flagbench.results.averages import tasks_of
     from flagbench.results.page.boards import MINI, averages_over, parts_of

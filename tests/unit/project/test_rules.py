@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import ROOT
 
 ROOMS = ("airbench", "cmteb", "flagbench", "mlvu", "models", "results", "runners", "suites")
-# A worker's process leaves Ctrl-C to its parent, and ends with it.
-OWNS_A_PROCESS = {"runners/workers/processes.py"}
+# A worker's process leaves Ctrl-C to its parent, and ends with it; one that a program started gets it passed on.
+OWNS_A_PROCESS = {"runners/workers/processes.py", "runners/python/process.py"}
 LINES = 400
 
 

@@ -104,7 +104,7 @@ def test_the_averages_are_those_within_that_of_the_board(
     assert [(row["task"], row["score"]) for row in found] == [("B", 0.25), ("A", 0.75), ("Avg", 0.5), ("B mean", 0.25)]
     assert shown(capsys, run).splitlines()[1].strip() == "The Benchmark"
     known["named"] = replace(known["named"], parts={"A": frozenset({("test", "default")})})
-    means = {row.label: row.score for row in finished._rows(find_run(run))[0][1]}
+    means = {row.label: row.score for row in finished.tables_of(find_run(run))[0][1]}
     assert means == {"Avg": None, "B mean": 0.25}, "A ran over other splits than those that count"
 
 

@@ -1,0 +1,1 @@
+"""FlagBench from Python: an evaluation as a call, and its results as values."""
