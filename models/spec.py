@@ -61,6 +61,8 @@ class ModelSpec:
         base: Model that adapters are merged into, ``name@revision``.
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
+        mixture: Weight and ``name@revision`` of each model whose weights are summed; empty, which is not written, for
+            one model.
         query_mix: What queries of retrieval are mixed with; None, which is not written, for nothing.
         own: Settings that only models of its adapter have; None where there are none, or a run has yet to give them.
     """
@@ -84,6 +86,7 @@ class ModelSpec:
     base: str = ""
     adapters: tuple[str, ...] = ()
     licence: str = ""
+    mixture: tuple[tuple[float, str], ...] = ()
     query_mix: QueryMix | None = None
     own: OwnSettings | None = None
 
@@ -164,8 +167,9 @@ class ModelSpec:
         del values["own"], values["query_mix"]
         if self.query_mix:
             values["query_mix"] = self.query_mix.as_dict()
-        if not self.tokenizer:
-            del values["tokenizer"]
+        for name in ("tokenizer", "mixture"):
+            if not values[name]:
+                del values[name]
         plain: dict[str, Any] = json.loads(json.dumps(values | dict(own)))
         return plain
 

@@ -35,6 +35,7 @@ class Overrides:
         cutoff: Of which of the results of one pass this is, counted from 0.
         own: Values of flags that only some models have, by field of the settings that declare them.
         adapters: Folders or hub ids of PEFT adapters.
+        any_weights: Weights of a mixture may be negative, and their sum another than 1.
         query_mix: File with what was generated for queries, which their vectors are mixed with.
         query_mix_weights: Of the generation, and of the query.
     """
@@ -51,6 +52,7 @@ class Overrides:
     cutoff: int = 0
     own: Mapping[str, Any] = field(default_factory=dict)
     adapters: tuple[str, ...] = ()
+    any_weights: bool = False
     query_mix: Path | None = None
     query_mix_weights: tuple[float, float] | None = None
 
@@ -73,7 +75,13 @@ def of_reranker(overrides: Overrides, max_length: int | None) -> Overrides:
         max_length: Tokens of its pairs, None for its default.
     """
     own = _own_of(overrides, rerankers=True)
-    return Overrides(max_length=max_length, dtype=overrides.dtype, cutoff=overrides.cutoff, own=own)
+    return Overrides(
+        max_length=max_length,
+        dtype=overrides.dtype,
+        cutoff=overrides.cutoff,
+        own=own,
+        any_weights=overrides.any_weights,
+    )
 
 
 def _own_of(overrides: Overrides, *, rerankers: bool) -> dict[str, Any]:
@@ -155,7 +163,7 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
         elif spec.adapter == "text-lm":
             what = "answers questions"
         kept = kept | (spec.own.takes if spec.own else frozenset())
-        beside = _given(overrides, [each.name for each in fields(overrides) if each.name != "own"])
+        beside = _given(overrides, [each.name for each in fields(overrides) if each.name not in {"own", "any_weights"}])
         if others := [name for name in [*beside, *overrides.own] if name not in kept | own]:
             raise BadInput(
                 f"{_flag(others[0])} does not apply to {spec.name}, which {what} and has no such setting: drop it"
