@@ -14,6 +14,7 @@ import os
 import stat
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NoReturn
@@ -167,6 +168,31 @@ def user_path(text: str | Path) -> Path:
         if cause.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise BadInput(f"{str(text)!r:.80} cannot be the name of a file ({_reason(cause)})") from cause
     return path
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """FlagBench's folder in the user's cache.
+
+    Raises:
+        BadInput: There is no home to have a cache in.
+    """
+    cache = Path(environment.get("XDG_CACHE_HOME", ""))
+    # Its specification has a relative XDG_CACHE_HOME ignored.
+    return at_home((cache if cache.is_absolute() else Path("~/.cache")) / "flagbench")
+
+
+def at_home(folder: Path) -> Path:
+    """A folder of the user's; ``~`` is their home.
+
+    Raises:
+        BadInput: There is none.
+    """
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise BadInput(
+            f"{folder}: no such home folder; name a folder for the embedding cache with --store or $FLAGBENCH_STORE"
+        ) from error
 
 
 @lru_cache(maxsize=1 << 12)  # runs have files of the same names

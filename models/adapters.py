@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,9 +21,11 @@ from flagbench.models.own import OwnSettings
 
 if TYPE_CHECKING:
     from flagbench.models.contract import Adapter, Loading, Tokens
+    from flagbench.models.loading.mixture import MixedCheckpoint
     from flagbench.models.spec import ModelSpec
 
 Loader = Callable[["ModelSpec", Path, "Loading"], "Adapter"]
+Mixer = Callable[["MixedCheckpoint", "ModelSpec", "Loading"], AbstractContextManager[Path]]
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ ADAPTERS: Mapping[str, Row] = {
 }
 
 
+_MIXER = "flagbench.models.mixing.folder:mixed_folder"
+
+
 def modalities(adapter: str) -> frozenset[Modality]:
     """Modalities that models of an adapter take."""
     return ADAPTERS[adapter].modalities
@@ -107,6 +113,11 @@ def tokens_loader(adapter: str) -> Callable[[ModelSpec, Path, Loading], Tokens] 
     """
     place = _row(adapter).tokens
     return cast("Callable[[ModelSpec, Path, Loading], Tokens]", _named(place)) if place else None
+
+
+def mixer() -> Mixer:
+    """The function that mixes the weights of models in a folder, which is gone after its use."""
+    return cast("Mixer", _named(_MIXER))
 
 
 def settings_of(adapter: str) -> type[OwnSettings] | None:

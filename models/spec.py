@@ -62,6 +62,8 @@ class ModelSpec:
         base: Model that adapters are merged into, ``name@revision``.
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
+        mixture: Weight and ``name@revision`` of each model whose weights are summed; empty, which is not written, for
+            one model.
         query_mix: What queries of retrieval are mixed with; None, which is not written, for nothing.
         view: What is kept of its vectors; None, which is not written, for all of them.
         own: Settings that only models of its adapter have; None where there are none, or a run has yet to give them.
@@ -86,6 +88,7 @@ class ModelSpec:
     base: str = ""
     adapters: tuple[str, ...] = ()
     licence: str = ""
+    mixture: tuple[tuple[float, str], ...] = ()
     query_mix: QueryMix | None = None
     view: View | None = None
     own: OwnSettings | None = None
@@ -182,8 +185,9 @@ class ModelSpec:
             values["query_mix"] = self.query_mix.as_dict()
         if self.view:
             values["view"] = self.view.as_dict()
-        if not self.tokenizer:
-            del values["tokenizer"]
+        for name in ("tokenizer", "mixture"):
+            if not values[name]:
+                del values[name]
         plain: dict[str, Any] = json.loads(json.dumps(values | dict(own)))
         return plain
 

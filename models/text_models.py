@@ -29,7 +29,7 @@ def resolve_text_generator(
     """Find a language model of texts and work out its settings; no weights are read, and no server is asked.
 
     Args:
-        model: Folder, GGUF, hub id, or the name of a model behind a server.
+        model: Folder, GGUF, hub id, mixture, or the name of a model behind a server.
         revision: Commit on the hub; None for the pinned one, else ``main``. Of a server what the user says.
         overrides: What the user says of it, the flags of ``models/text.py`` among it.
         server: Runs the model; None for a model of one's own.
@@ -50,18 +50,20 @@ def resolve_text_generator(
         does = "answers by letters" if row.ability == "generate" else "is no language model that writes texts"
         raise BadInput(f"{model} {does}: take a causal language model, or name a server with --api-base")
     # Here, as they take transformers, which no other model needs before it is loaded.
-    from flagbench.models.loading.checkpoint import Checkpoint, locate
+    from flagbench.models.loading.checkpoint import Checkpoint
     from flagbench.models.loading.gguf import gguf_of, locate_gguf
+    from flagbench.models.loading.mixture import find_checkpoint
+    from flagbench.models.loading.mixture_terms import is_mixture
     from flagbench.models.loading.text_kinds import detect_text_lm
     from flagbench.models.loading.tokenizer_file import with_tokenizer
 
-    file: Path | None = gguf_of(model)
+    file: Path | None = None if is_mixture(model) else gguf_of(model)
     if file is not None:
         if overrides.adapters:
             raise BadInput(f"--adapter is merged into weights of full precision, and {file} is quantised: drop it")
         checkpoint: Checkpoint = locate_gguf(file, revision)
     else:
-        checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
+        checkpoint = find_checkpoint(model, revision, overrides, allow_pickle=allow_pickle)
     found = detect_text_lm(checkpoint, row, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
     if file is not None:
         return Model(found.spec, found.evidence, checkpoint)

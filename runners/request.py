@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from flagbench import BadInput
+from flagbench.files import at_home
+from flagbench.files import cache_folder as cache_folder
 from flagbench.models.contract import Backend
 from flagbench.models.loading.overrides import Overrides
 
@@ -127,27 +129,7 @@ def default_store(environment: Mapping[str, str] = os.environ) -> Path:
         BadInput: There is no home to have a cache in.
     """
     named = environment.get("FLAGBENCH_STORE")
-    return _at_home(Path(named)) if named else cache_folder(environment) / "store"
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """FlagBench's folder in the user's cache.
-
-    Raises:
-        BadInput: There is no home to have a cache in.
-    """
-    cache = Path(environment.get("XDG_CACHE_HOME", ""))
-    # Its specification has a relative XDG_CACHE_HOME ignored.
-    return _at_home((cache if cache.is_absolute() else Path("~/.cache")) / "flagbench")
-
-
-def _at_home(folder: Path) -> Path:
-    try:
-        return folder.expanduser()
-    except RuntimeError as error:
-        raise BadInput(
-            f"{folder}: no such home folder; name a folder for the embedding cache with --store or $FLAGBENCH_STORE"
-        ) from error
+    return at_home(Path(named)) if named else cache_folder(environment) / "store"
 
 
 def parse_size(text: str) -> int:

@@ -10,6 +10,7 @@ from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.detect import Detection
 from flagbench.models.loading.folder import read_config
 from flagbench.models.loading.kinds import kind_of
+from flagbench.models.loading.mixture import as_mixture
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.video_kinds import chat_template, class_of, takes_system, with_dtype
 from flagbench.models.spec import ModelSpec
@@ -68,6 +69,8 @@ def detect_causal_lm(
     )
     if settings is not None:
         evidence.append("frames: none, the question alone")
+    spec, lines = as_mixture(spec, checkpoint)
+    evidence += lines
     spec, dtype = with_dtype(spec, overrides, on_cpu)
     spec, override_evidence = override(spec, overrides)
     return Detection(spec, (*evidence, *dtype, *override_evidence))

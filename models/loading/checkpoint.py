@@ -27,6 +27,7 @@ from flagbench.models.loading.folder import (
     patterns,
     read_config,
     read_json,
+    revision_of,
     settings_patterns,
     shards,
     transformer_folder,
@@ -188,7 +189,7 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
             _check_settings(directory)
         check_weights(directory, allow_pickle=allow_pickle)
         states = file_states(directory, allow_pickle=allow_pickle)
-        revision = hash_files(directory, allow_pickle=allow_pickle)
+        revision = revision_of(directory, states, allow_pickle=allow_pickle)
         return Checkpoint(directory, local_name(directory), revision, local=True, states=states)
     if model.endswith(".pth") and is_there(user_path(model)):
         raise BadInput(

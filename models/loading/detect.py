@@ -24,6 +24,7 @@ from flagbench.models.loading.checkpoint_settings import (
 from flagbench.models.loading.folder import MODULES, is_there, read_config, read_json, transformer_folder
 from flagbench.models.loading.image_kinds import as_image_model, two_tower_family
 from flagbench.models.loading.kinds import Kind, check_encoder, family_by_files, kind_of, scored_otherwise
+from flagbench.models.loading.mixture import as_mixture
 from flagbench.models.loading.modules import (
     MODEL_CONFIG,
     check_activation,
@@ -134,6 +135,8 @@ def detect(
             adapters=tuple(adapter.label for adapter in checkpoint.adapters),
         )
         evidence.append(f"adapters: {', '.join(spec.adapters)}, merged into {spec.base}")
+    spec, lines = as_mixture(spec, checkpoint)
+    evidence += lines
     spec, override_evidence = override(spec, overrides)
     evidence = [line for line in evidence if not _overruled(line, override_evidence)] + override_evidence
     cutoffs: tuple[Cutoff, ...] = ()

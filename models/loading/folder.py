@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
@@ -205,6 +206,21 @@ def hash_files(directory: Path, *, allow_pickle: bool) -> str:
             name = path.relative_to(directory).as_posix()
             digest.update(f"{name}\0".encode() + hashlib.file_digest(cast("BufferedReader", file), "sha256").digest())
     return digest.hexdigest()[:40]
+
+
+@lru_cache(maxsize=256)
+def revision_of(directory: Path, states: FileStates, *, allow_pickle: bool) -> str:
+    """The hash of a folder's files, which are read once while they stay as they are: a mixture may be one of many.
+
+    Args:
+        directory: The folder.
+        states: As ``file_states`` tells them, before this is asked.
+        allow_pickle: Whether pickles count as weights.
+
+    Raises:
+        BadInput: As ``files_read``.
+    """
+    return hash_files(directory, allow_pickle=allow_pickle)
 
 
 def file_states(directory: Path, *, allow_pickle: bool) -> FileStates:

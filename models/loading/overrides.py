@@ -36,6 +36,7 @@ class Overrides:
         cutoff: Of which of the results of one pass this is, counted from 0.
         own: Values of flags that only some models have, by field of the settings that declare them.
         adapters: Folders or hub ids of PEFT adapters.
+        any_weights: Weights of a mixture may be negative, and their sum another than 1.
         query_mix: File with what was generated for queries, which their vectors are mixed with.
         query_mix_weights: Of the generation, and of the query.
         view: What is kept of the vectors: of which of the points of a series this is. None where nothing was said.
@@ -53,6 +54,7 @@ class Overrides:
     cutoff: int = 0
     own: Mapping[str, Any] = field(default_factory=dict)
     adapters: tuple[str, ...] = ()
+    any_weights: bool = False
     query_mix: Path | None = None
     query_mix_weights: tuple[float, float] | None = None
     view: View | None = None
@@ -86,7 +88,13 @@ def of_reranker(overrides: Overrides, max_length: int | None) -> Overrides:
         max_length: Tokens of its pairs, None for its default.
     """
     own = _own_of(overrides, rerankers=True)
-    return Overrides(max_length=max_length, dtype=overrides.dtype, cutoff=overrides.cutoff, own=own)
+    return Overrides(
+        max_length=max_length,
+        dtype=overrides.dtype,
+        cutoff=overrides.cutoff,
+        own=own,
+        any_weights=overrides.any_weights,
+    )
 
 
 def _own_of(overrides: Overrides, *, rerankers: bool) -> dict[str, Any]:
@@ -196,7 +204,7 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
         elif spec.adapter == "text-lm":
             what = "answers questions"
         kept = kept | (spec.own.takes if spec.own else frozenset())
-        beside = _given(overrides, [each.name for each in fields(overrides) if each.name != "own"])
+        beside = _given(overrides, [each.name for each in fields(overrides) if each.name not in {"own", "any_weights"}])
         if others := [name for name in [*beside, *overrides.own] if name not in kept | own]:
             flag = _flag(others[0], overrides)
             raise BadInput(f"{flag} does not apply to {spec.name}, which {what} and has no such setting: drop it")

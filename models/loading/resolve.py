@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.models.adapters import loader, tokens_loader
+from flagbench.models.adapters import loader, mixer, tokens_loader
 from flagbench.models.contract import Backend, Closable, Cutoff, LayeredScorer, Loading
-from flagbench.models.loading.checkpoint import Checkpoint, check_elsewhere, check_heads, locate, with_weights
+from flagbench.models.loading.checkpoint import Checkpoint, check_elsewhere, check_heads, with_weights
 from flagbench.models.loading.detect import Detection, detect
-from flagbench.models.loading.folder import MODULES, is_there, read_config
+from flagbench.models.loading.folder import MODULES, is_there, read_config, transformer_folder
 from flagbench.models.loading.image_kinds import visualized_evidence
 from flagbench.models.loading.kinds import sees_images
 from flagbench.models.loading.matryoshka import dims_evidence
+from flagbench.models.loading.mixture import MixedCheckpoint, find_checkpoint, sources_of
 from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published_as
@@ -67,6 +68,9 @@ class Model:
         Raises:
             BadInput: The files do not make a model, or have changed since it was found.
         """
+        if isinstance(self.checkpoint, MixedCheckpoint):
+            plain = Loading(device, batch_size, trust_remote_code, allow_pickle, cutoffs=self.cutoffs, backend=backend)
+            return self._load_mixture(self.checkpoint, plain)
         directory = with_weights(self.checkpoint, allow_pickle=allow_pickle) if self.checkpoint else Path()
         adapters = tuple(adapter.transformer for adapter in self.checkpoint.adapters) if self.checkpoint else ()
         modules = self.checkpoint.settings_folder if self.checkpoint else None
@@ -78,6 +82,12 @@ class Model:
         if self.checkpoint:
             self.checkpoint.check_unchanged(allow_pickle=allow_pickle)
         return adapter
+
+    def _load_mixture(self, checkpoint: MixedCheckpoint, loading: Loading) -> Adapter:
+        """Mix the weights in a temporary folder, and read them from there."""
+        with mixer()(checkpoint, self.spec, loading) as folder:
+            directory = folder / transformer_folder(folder)
+            return loader(self.spec.adapter)(self.spec, directory, replace(loading, modules=folder))
 
     def tokens(self, *, trust_remote_code: bool) -> Tokens:
         """Read the tokenizer of a language model of texts, and no weights.
@@ -167,7 +177,7 @@ def resolve_model(
     """Find a model and work out its settings; no weights are read.
 
     Args:
-        model: Folder, hub id, or the short name of a built-in model.
+        model: Folder, hub id, mixture, or the short name of a built-in model.
         revision: Commit on the hub, None for the pinned one.
         overrides: What the user says of it.
         trust_remote_code: Code that the checkpoint brings may run.
@@ -184,15 +194,16 @@ def resolve_model(
         raise BadInput(f"{model} answers questions{on} and gives no vectors or scores of texts: {_ASKS}")
     if row is not None and not row.has_files:
         return _built_in(model, row, revision, overrides)
-    checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
+    checkpoint = find_checkpoint(model, revision, overrides, allow_pickle=allow_pickle)
     _refuse_video_lm(checkpoint, overrides)
     found: Detection = detect(
         checkpoint, overrides, trust_remote_code=trust_remote_code, as_reranker=as_reranker, on_cpu=on_cpu
     )
-    check_heads(checkpoint.directory, found.spec.parts, allow_pickle=allow_pickle)
-    check_elsewhere(checkpoint, allow_pickle=allow_pickle)
-    if checkpoint.local:
-        check_module_weights(checkpoint.settings_folder, found.spec, allow_pickle=allow_pickle)
+    for source in sources_of(checkpoint):
+        check_heads(source.directory, found.spec.parts, allow_pickle=allow_pickle)
+        check_elsewhere(source, allow_pickle=allow_pickle)
+        if source.local:
+            check_module_weights(source.settings_folder, found.spec, allow_pickle=allow_pickle)
     of_images = visualized_evidence(checkpoint, found.spec, allow_pickle=allow_pickle)
     spec, evidence = with_tokenizer(found.spec, checkpoint)
     evidence += dims_evidence(checkpoint, spec)
@@ -240,7 +251,7 @@ def resolve_generator(
     from flagbench.models.loading.causal_kinds import detect_causal_lm, writes_texts
     from flagbench.models.loading.video_kinds import detect_video_lm
 
-    checkpoint = locate(model, revision, adapters=overrides.adapters, allow_pickle=allow_pickle)
+    checkpoint = find_checkpoint(model, revision, overrides, allow_pickle=allow_pickle)
     seen = settings or VideoSettings(frames=0, sampler="none")
     if not seen.frames and writes_texts(read_config(checkpoint.transformer)):
         found = detect_causal_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)

@@ -14,6 +14,7 @@ from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.detect import Detection
 from flagbench.models.loading.folder import read_config
 from flagbench.models.loading.gguf import GgufCheckpoint
+from flagbench.models.loading.mixture import as_mixture
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.positions import positions_of, rope_base_of
 from flagbench.models.loading.registry import published
@@ -70,6 +71,8 @@ def detect_text_lm(
         labels = tuple(adapter.label for adapter in checkpoint.adapters)
         spec = replace(spec, name=last.name, revision=last.revision, base=checkpoint.label, adapters=labels)
         evidence.append(f"adapters: {', '.join(labels)}, merged into {spec.base}")
+    spec, lines = as_mixture(spec, checkpoint)
+    evidence += lines
     spec, dtype = with_dtype(spec, overrides, on_cpu)
     spec, said = override(spec, overrides)
     spec, settled = _settled(spec, stated)

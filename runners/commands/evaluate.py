@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadData, BadInput, in_one_line, printable
 from flagbench.runners.arguments import add_store_option, any_path, positive, run_path, size
+from flagbench.runners.commands.mix_series import add_mix, mixed_models
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import WIDE, console, say
@@ -30,6 +31,10 @@ INTERRUPTED_LINE = (
     "flagbench: interrupted; finished tasks and cached vectors are kept, the same command goes on from there"
 )
 
+MODEL_HELP = (
+    "folder of a checkpoint, hub id org/name, or mixture of models: cocktail:0.6*org/name+0.4*./folder, or "
+    'cocktail:FILE.toml with a line "model" = weight for each'
+)
 _SECONDS_TO_STOP = 1.0  # of bars
 
 
@@ -55,8 +60,9 @@ def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     benchmark = benchmark_of(arguments)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _examples(benchmark, parser.prog.split()[-1])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
     what = add_selection_flags(parser, arguments)
+    add_mix(what)
     _add_what(what, benchmark)
     _add_where(parser.add_argument_group("where"))
     _add_devices(parser.add_argument_group("devices"))
@@ -215,7 +221,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             store_bytes=options.store_size or RunRequest.store_bytes,
             store_fp16=options.store_fp16,
         )
-        for model in options.models
+        for model in mixed_models(options.models, options.mix, any_weights=options.any_weights)
         for overrides in points
     ]
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
+from flagbench.runners.commands.evaluate import MODEL_HELP
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
 
@@ -21,7 +22,7 @@ def add_models(parser: Parser) -> None:
 def _add_show(parser: Parser, _: Sequence[str]) -> None:
     from flagbench.runners.commands.options import add_model_options
 
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
     add_model_options(parser)
     parser.set_defaults(run=_show)
 

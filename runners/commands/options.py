@@ -7,6 +7,7 @@ import argparse
 from flagbench import BadInput
 from flagbench.flags import add_flag, given
 from flagbench.models.adapters import own_settings, owned_flags
+from flagbench.models.loading.mixture_terms import is_mixture
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.spec import DTYPES, POOLINGS, is_name
 from flagbench.models.view import PRECISIONS, RESCORE_MULTIPLIER, View, views_of
@@ -59,6 +60,11 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="DIR",
         help="folder of a PEFT adapter to merge; may be repeated (default none)",
+    )
+    model.add_argument(
+        "--any-weights",
+        action="store_true",
+        help="allow a mixture weights that are negative, and a sum other than 1 (default off)",
     )
     model.add_argument(
         "--trust-remote-code", action="store_true", help="run Python code that the checkpoint brings (default off)"
@@ -121,6 +127,10 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
         raise BadInput("--name and --revision belong to one model, and several were given")
     if options.name is not None and not is_name(options.name):
         raise BadInput(f"--name {options.name}: expected the form org/name")
+    reranker = getattr(options, "reranker", None) or ""
+    mixes = getattr(options, "mix", None) or any(map(is_mixture, (*options.models, reranker)))
+    if options.any_weights and not mixes:
+        raise BadInput("--any-weights is about the weights of a mixture, and no model is one: drop it")
     return Overrides(
         pooling=options.pooling,
         normalize=options.normalize,
@@ -133,6 +143,7 @@ def overrides_of(options: argparse.Namespace) -> Overrides:
         name=options.name,
         own={name: value for kind in own_settings() for name, value in given(options, kind).items()},
         adapters=tuple(options.adapter),
+        any_weights=options.any_weights,
         query_mix=options.query_mix,
         query_mix_weights=options.query_mix_weights,
     )
