@@ -227,7 +227,9 @@ def _revision(folder: Path, rows: Sequence[Task], by_subset: Collection[str], un
     return _Revision(folder.name, scores, frozenset(versions))
 
 
-def _scores(result: Mapping[str, Any], row: Task, faults: list[str], *, apart: bool) -> Iterator[tuple[Cell, float]]:
+def _scores(
+    result: Mapping[str, Any], row: Task, faults: list[str], *, apart: bool = False
+) -> Iterator[tuple[Cell, float]]:
     """The scores of a task by split, where every subset has one.
 
     Args:
