@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from statistics import fmean
 from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from flagbench.files import parse_json
+from flagbench.results.averages import score_of
 from flagbench.results.interning import Interned
 from flagbench.results.migrations import RUN, SCHEMA_VERSION, current
 from flagbench.results.shapes import (
@@ -170,8 +170,7 @@ class TaskRecord:
     @property
     def score(self) -> float | None:
         """The task's score: the mean over splits and subsets, as MTEB takes it; None without scores."""
-        values = [score for by_subset in self.scores.values() for score in by_subset.values()]
-        return fmean(values) if values else None
+        return score_of(self.name, self.scores)
 
     def check(self) -> None:
         """See that the record can be written and read again: it comes from a benchmark, which may be anybody's.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few
-from flagbench.results.averages import Averages, average, weights
+from flagbench.results.averages import Averages, Slice, Weights, average, lacking, weights, whole_scores
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT, Scale, joint_scale, scale_of
@@ -57,10 +57,6 @@ def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], 
         averages: Of the benchmark.
     """
     tasks = [_task_row(record) for record in records]
-    whole = {record.name for record in records if record.status == "success"}
-    by_name = {row.label: row for row in tasks if row.label in whole}
-    drawn = {record.name for record in records if record.sample}
-    states = {record.name: DataState.of(record.data) for record in records}
     metrics = {record.name: record.main_score for record in records}
     means = []
     for label in averages:
@@ -69,7 +65,7 @@ def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], 
         if scale is None:
             means.append(Row(label, "", None, False, "its tasks have scores of different units"))
             continue
-        mean = replace(_mean(label, of, by_name, drawn, states), scale=scale)
+        mean = replace(_mean(label, of, records), scale=scale)
         if mixed := settings_mixed(record for record in records if record.name in of):
             mean = replace(mean, score=None, error=None, note="; ".join(filter(None, (mean.note, mixed))))
         means.append(mean)
@@ -90,20 +86,29 @@ def _task_row(record: TaskRecord) -> Row:
     return Row(record.name, record.kind, record.score, comparable, note, error, scale_of(record.main_score))
 
 
-def _mean(
-    label: str, of: Mapping[str, float], by_name: Mapping[str, Row], drawn: Set[str], states: Mapping[str, DataState]
-) -> Row:
-    present = [by_name[name] for name in of if name in by_name and by_name[name].score is not None]
-    comparable = all(row.comparable for row in present)
-    if len(present) < len(of):
-        return Row(label, "", None, comparable, f"{len(present)} of {counted(len(of), 'task')}")
-    note = "" if comparable else DataState.worst(states[row.label] for row in present).words
-    score = average(of, {row.label: row.score for row in present if row.score is not None})
-    sampled = [row for row in present if row.label in drawn]
-    known = [of[row.label] * row.error for row in sampled if row.error is not None]
-    # Tasks are drawn from independently of one another; one of an unknown error leaves that of the mean unknown.
-    error = math.hypot(*known) if known and len(known) == len(sampled) else None
-    return Row(label, "", score, comparable, note, error)
+def _mean(label: str, of: Weights, records: Sequence[TaskRecord]) -> Row:
+    scores = whole_scores(of, records)
+    absent = lacking(of, scores)
+    present = [record for record in records if record.name in of and record.name not in absent]
+    comparable = all(_task_row(record).comparable for record in present)
+    if absent:
+        return Row(label, "", None, comparable, f"{len(of) - len(absent)} of {counted(len(of), 'task')}")
+    note = "" if comparable else DataState.worst(DataState.of(record.data) for record in present).words
+    return Row(label, "", average(of, scores), comparable, note, _error(of, present))
+
+
+def _error(of: Weights, records: Sequence[TaskRecord]) -> float | None:
+    """What the drawing of samples adds to an average. Tasks are drawn from independently of one another; one of an
+    unknown error, or of which parts count, leaves that of the mean unknown.
+    """
+    sampled = [record for record in records if record.sample]
+    parts = {member.task for member in of.members if isinstance(member, Slice)}
+    known = [
+        of[record.name] * record.sample["error"]
+        for record in sampled
+        if record.sample and record.sample["error"] is not None and record.name not in parts
+    ]
+    return math.hypot(*known) if known and len(known) == len(sampled) else None
 
 
 def blanks(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:

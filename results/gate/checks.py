@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flagbench import counted, printable
-from flagbench.results.averages import Weights, alike, average
+from flagbench import counted, first_few, printable
+from flagbench.results.averages import Weights, alike, average, lacking, scores_in
 from flagbench.results.compare.compare import EQUAL, Line
 from flagbench.results.figures import PERCENT, Scale, joint_scale
 from flagbench.results.gate.known import TooFew, Unknown
@@ -34,6 +34,7 @@ class Subject:
         lines: The task or tasks, with the baseline's cell first.
         baseline: Its record.
         candidate: Its record, with all splits of every task.
+        compared: The same with the splits that are compared with the baseline's.
         smallest: The least p after Holm's correction that its test could give, beside the gate's other tests.
         weights: Of the tasks in an average; empty where they are alike.
     """
@@ -43,8 +44,9 @@ class Subject:
     lines: tuple[Line, ...]
     baseline: RunRecord
     candidate: RunRecord
+    compared: RunRecord
     smallest: float = 0.0
-    weights: Weights = field(default_factory=dict)
+    weights: Weights = field(default_factory=Weights)
 
     @property
     def scale(self) -> Scale:
@@ -58,9 +60,17 @@ class Subject:
             raise Unknown("its tasks have scores of different units, which have no mean")
         return scale
 
-    def mean(self, scores: Mapping[str, float | None]) -> float:
-        """The mean of scores of its tasks."""
-        return average(self.weights or alike(scores), {task: score or 0.0 for task, score in scores.items()})
+    def mean(self, record: RunRecord) -> float:
+        """The mean of the scores of its tasks in a run.
+
+        Raises:
+            Unknown: The run has no scores of a part of a task that counts.
+        """
+        of = self.weights or alike(line.task for line in self.lines)
+        scores = scores_in(of, {line.task: record.tasks[line.task].scores for line in self.lines})
+        if absent := lacking(of, scores):
+            raise Unknown(f"there are no scores of {first_few(absent)} by subset, of which only some count")
+        return average(of, scores)
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,7 @@ def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> Chec
 
 def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     scale = subject.scale
-    score = subject.mean({line.task: subject.candidate.tasks[line.task].score for line in subject.lines})
+    score = subject.mean(subject.candidate)
     holds = scale.factor * (score + EQUAL) >= limit
     return _result(subject, holds, f"{scale.figure(score)}, at least {limit:g} is required", score)
 
@@ -187,8 +197,7 @@ def _result(subject: Subject, holds: bool, said: str, candidate: float, baseline
 
 def _scores(subject: Subject) -> tuple[float, float]:
     """The means of both runs' scores."""
-    before, after = (subject.mean({line.task: line.cells[at].score for line in subject.lines}) for at in (0, 1))
-    return before, after
+    return subject.mean(subject.baseline), subject.mean(subject.compared)
 
 
 def _same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:

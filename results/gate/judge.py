@@ -141,6 +141,7 @@ def judge(
     comparison = compare([baseline, published_part or candidate], allow_differences=True, seed=seed, tests=tests)
     lines = {line.task: line for line in comparison.lines}
     smallest = _smallest(comparison)
+    records = (baseline.record, candidate.record, (published_part or candidate).record)
     judged = [*dict.fromkeys(name for its in chosen for names in its.values() for name in names)]
     accepted = _accepted(published_part, judged)
     pair = Pair(baseline, candidate, published=published_part is not None, accepted=accepted)
@@ -150,7 +151,7 @@ def judge(
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
-            subject = Subject(name, kind, its, baseline.record, candidate.record, smallest.get(name, 0.0), names)
+            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names)
             lacking = _lacking(subject, means if name not in tasks else Means())
             for check in rule.checks:
                 verdict, few = _verdict(check, rule, subject, pair, rules.alpha, lacking)

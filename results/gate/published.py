@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from flagbench.results.averages import Scores
 from flagbench.results.data_state import DataState
-from flagbench.results.published.scores import Published, PublishedTable
+from flagbench.results.published.scores import WHOLE, Published, PublishedTable
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
-
-_WHOLE = "default"
 
 
 def as_baseline(
@@ -31,33 +29,35 @@ def as_baseline(
     """
     ours = candidate.record
     tasks = {
-        task: _published(task, table.kinds[task], splits, ours.tasks.get(task))
-        for task, splits in published.scores.items()
+        task: _published(task, table.kinds[task], published.by_subset(task), ours.tasks.get(task))
+        for task in published.scores
     }
     versions = {"versions": {"mteb": published.mteb}} if published.mteb else {}
     record = RunRecord(ours.benchmark, published.model, published.revision, {}, (), versions, tasks)
     comparable = {
-        name: _against_published(its, published.scores[name], table, accept_counts) if name in published.scores else its
+        name: _against_published(its, published.by_subset(name), table, accept_counts) if name in tasks else its
         for name, its in ours.tasks.items()
     }
     baseline = Run(Path(f"published:{published.model}"), record, f"{published.model} (published)", {})
     return baseline, replace(candidate, record=replace(ours, tasks=comparable))
 
 
-def _published(task: str, kind: str, scores: Mapping[str, float], ours: TaskRecord | None) -> TaskRecord:
+def _published(task: str, kind: str, scores: Scores, ours: TaskRecord | None) -> TaskRecord:
     """A task as if it had run on the published rows, by the rules of ours."""
     settings = {"task": ours.settings.get("task", {})} if ours else {}
-    by_split = {split: {_WHOLE: score} for split, score in scores.items()}
     data = {"status": str(DataState.OFFICIAL), "differences": []}
-    return TaskRecord(task, kind, "success", settings, "", by_split, data)
+    return TaskRecord(task, kind, "success", settings, "", scores, data)
 
 
-def _against_published(
-    ours: TaskRecord, published: Mapping[str, float], table: PublishedTable, accept_counts: bool
-) -> TaskRecord:
-    """A task with the splits that are published, each as one number, and with what its data lacks to be official."""
+def _against_published(ours: TaskRecord, published: Scores, table: PublishedTable, accept_counts: bool) -> TaskRecord:
+    """A task with the splits that are published, each as one number where no subset has one of its own, and with what
+    its data lacks to be official.
+    """
     over = {split: by_subset for split, by_subset in ours.scores.items() if split in published and by_subset}
-    scores = {split: {_WHOLE: fmean(by_subset.values())} for split, by_subset in over.items()}
+    scores = {
+        split: by_subset if by_subset.keys() == published[split].keys() else {WHOLE: fmean(by_subset.values())}
+        for split, by_subset in over.items()
+    }
     state = DataState.of(ours.data)
     lines: list[str] = []
     if aside := state.set_aside(accept_counts=accept_counts):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flagbench import printable
-from flagbench.results.averages import Averages, Weights, alike, average, tasks_of, weights
+from flagbench.results.averages import Averages, Weights, alike, average, lacking, tasks_of, weights, whole_scores
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT, Scale, joint_scale
@@ -178,7 +178,7 @@ def _board(
     kinds = {task: run.record.tasks[task].kind for run in runs for task in run.record.tasks}
     columns = tuple(_columns(of, label, averages if label else {}, kinds))
     metrics = {name: record.main_score for run in runs for name, record in run.record.tasks.items()}
-    over = of if label or len(set(metrics.values())) == 1 else {}
+    over = of if label or len(set(metrics.values())) == 1 else Weights()
 
     def scale(tasks: Weights) -> Scale:
         return joint_scale(metrics[name] for name in tasks if name in metrics) or PERCENT
@@ -208,28 +208,25 @@ def _columns(of: Weights, label: str, averages: Averages, kinds: Mapping[str, st
     if len(of_kind) > 1:
         yield from of_kind.items()
     elif 1 < len(of) <= _MOST_COLUMNS:
-        yield from ((task, {task: 1.0}) for task in of)
+        yield from ((task, alike([task])) for task in of)
 
 
 def _standing(run: Run, tasks: Weights, over: Weights, columns: Sequence[Weights]) -> Standing:
     """A run on a board of some tasks, with the average over those that have one."""
-    whole = {
-        name: record.score
-        for name, record in run.record.tasks.items()
-        if record.status == "success" and record.score is not None
-    }
+    ran = run.record.tasks
 
     def mean(of: Weights) -> float | None:
-        if not of or not whole.keys() >= of.keys():
+        whole = whole_scores(of, ran.values())
+        if not of or lacking(of, whole):
             return None
-        records = [run.record.tasks[name] for name in of]
+        records = [ran[name] for name in of]
         if settings_mixed(records, run.record.spec) or not joint_scale(record.main_score for record in records):
             return None
         return average(of, whole)
 
-    its = [name for name in tasks if name in whole]
-    mixed = settings_mixed((run.record.tasks[name] for name in its), run.record.spec)
-    return Standing(mean(over), tuple(map(mean, columns)), len(its), mixed)
+    scored = whole_scores(alike(tasks), ran.values())
+    mixed = settings_mixed((ran[name] for name in tasks if name in scored), run.record.spec)
+    return Standing(mean(over), tuple(map(mean, columns)), len(scored), mixed)
 
 
 def _order(placed: tuple[Standing, Run]) -> tuple[bool, float, int, float, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flagbench import printable
-from flagbench.results.averages import alike, average, weights
+from flagbench.results.averages import alike, average, lacking, weights, whole_scores
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.figures import PERCENT, Scale, joint_scale
 from flagbench.results.page.boards import FULL, averages_over, parts_of
@@ -53,14 +53,11 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
         tasks = parts[name, label, profile]
         averages = averages_over(name, profile, benchmarks, recorded)
         of = weights(averages, label) if label in averages else alike(tasks)
-        whole = {
-            each: record.score
-            for each, record in tasks.items()
-            if record.status == "success" and record.score is not None
-        }
-        missing = tuple(each for each in of if each not in whole)
-        mixed = settings_mixed((tasks[each] for each in of if each in whole), run.record.spec)
-        scale = joint_scale(tasks[each].main_score for each in of if each in whole)
+        whole = whole_scores(of, tasks.values())
+        missing = tuple(lacking(of, whole))
+        its = [tasks[each] for each in of if each not in missing]
+        mixed = settings_mixed(its, run.record.spec)
+        scale = joint_scale(record.main_score for record in its)
         score = None if missing or mixed or not scale else average(of, whole)
         named = benchmarks[name].title if name in benchmarks else printable(name)
         title = " ".join([named, *([] if profile == FULL else [profile]), label])

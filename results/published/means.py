@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import first_few
-from flagbench.results.averages import Weights, average
+from flagbench.results.averages import Member, Weights, average
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.record import RunRecord, TaskRecord
@@ -64,7 +64,7 @@ def _mean(label: str, mean: PublishedMean, tasks: Sequence[TaskRecord], record: 
         why = f"no score of {first_few(failed)}" if failed else f"between its tasks: {mixed}"
         return TaskRecord(label, KIND, "error", settings, "", error=why)
     found = {task.name: _score(task, mean) for task in tasks}
-    known = {name: score for name, score in found.items() if score is not None}
+    known: dict[Member, float] = {name: score for name, score in found.items() if score is not None}
     return TaskRecord(
         label,
         KIND,

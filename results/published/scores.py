@@ -10,12 +10,18 @@ from statistics import fmean
 from typing import Any
 
 from flagbench import UnknownName
-from flagbench.results.averages import Weights
+from flagbench.results.averages import Member, Scores, Slice, Weights, score_of, task_of
 from flagbench.results.published.means import PublishedMean
 from flagbench.results.record import TaskRecord
 
 OTHER_REVISION = "published over another revision of the data"
 """Said of a task whose published scores were made over rows that may be others than the run's."""
+
+WHOLE = "default"
+"""The subset of a score that is of all subsets."""
+
+SUBSET = "subset"
+"""What the line of a score file begins with that holds subsets."""
 
 _LABELS = 3  # columns before the scores: model, revision, versions
 
@@ -29,12 +35,15 @@ class Published:
         revision: Revisions that were evaluated, joined by ``+``.
         made_by: Program that made the results, with its versions joined by ``+``; empty where that is not known.
         scores: Main score (0 to 1) by task and split; tasks without one are absent.
+        subsets: The same by task, split and subset, of tasks of which a benchmark's averages count parts, as far as it
+            is published.
     """
 
     model: str
     revision: str
     made_by: str
     scores: Mapping[str, Mapping[str, float]]
+    subsets: Mapping[str, Scores] = field(default_factory=dict)
 
     @property
     def mteb(self) -> str:
@@ -46,6 +55,18 @@ class Published:
         """The mean over the splits that are published, None without any."""
         by_split = self.scores.get(task)
         return fmean(by_split.values()) if by_split else None
+
+    def score_of(self, member: Member) -> float | None:
+        """The score of a task or of a part of one; None where it is not published."""
+        if isinstance(member, Slice):
+            return score_of(member, self.subsets.get(member.task, {}))
+        return self.score(member)
+
+    def by_subset(self, task: str) -> Scores:
+        """The scores of a task by split and subset; ``WHOLE`` is all subsets of a split of which no more is known."""
+        by_split = self.scores[task]
+        subsets = self.subsets.get(task, {})
+        return {split: subsets.get(split) or {WHOLE: score} for split, score in by_split.items()}
 
 
 @dataclass(frozen=True)
@@ -74,13 +95,13 @@ class PublishedTable:
         kinds: Type by task, in the benchmark's order.
         splits: Splits by task.
         models: Published scores, by model.
-        groups: Tasks by the name of the mean that is taken over them.
+        groups: Tasks, or parts of them, by the name of the mean that is taken over them.
         headings: Short names of groups, for narrow tables.
         doubts: Known reasons why runs differ from these scores.
         subsets: Subsets by task that its scores are means over; of a task that is not here that is not looked at.
         average: Name of the average that stands for the benchmark, where it is not the mean of all tasks.
         weights: Weights of the tasks in it; empty where all count alike.
-        aggregates: Tasks of which several count as one, by its name.
+        aggregates: Tasks of which several, or parts, count as one, by its name.
         metrics: Main score by task, as its name; of a task that is not here that is not looked at.
         revisions: Revisions of the data by task that the scores were made over; absent where they are not published.
         means: What each of ``kinds`` is of that is no task, but a mean of which no more is published (``with_means``).
@@ -92,22 +113,25 @@ class PublishedTable:
     kinds: Mapping[str, str]
     splits: Mapping[str, tuple[str, ...]]
     models: Mapping[str, Published]
-    groups: Mapping[str, Sequence[str]]
+    groups: Mapping[str, Sequence[Member]]
     headings: Mapping[str, str] = field(default_factory=dict)
     doubts: Sequence[Doubt] = ()
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     average: str = ""
-    weights: Weights = field(default_factory=dict)
-    aggregates: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    weights: Weights = field(default_factory=Weights)
+    aggregates: Mapping[str, Sequence[Member]] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     means: Mapping[str, PublishedMean] = field(default_factory=dict)
 
     @property
-    def counted(self) -> list[tuple[str, ...]]:
-        """What counts as one task: those of each aggregate together, and all others."""
-        inside = {task: tuple(its) for its in self.aggregates.values() for task in its}
-        return list(dict.fromkeys(inside.get(task, (task,)) for task in self.kinds))
+    def counted(self) -> list[tuple[Member, ...]]:
+        """What counts as one task: the members of each aggregate together, and all other tasks."""
+        inside: dict[str, list[tuple[Member, ...]]] = {}
+        for its in self.aggregates.values():
+            for member in its:
+                inside.setdefault(task_of(member), []).append(tuple(its))
+        return list(dict.fromkeys(each for task in self.kinds for each in inside.get(task, [(task,)])))
 
     def is_published(self, task: str) -> bool:
         """Whether a model has a score of a task."""
@@ -161,7 +185,8 @@ class ScoreFile:
     """A CSV file of published scores, read.
 
     Its first three lines hold the tasks, their types and their splits, and each further line a model: its name, its
-    revision, the versions of what made its scores, and the scores. Lines that begin with ``#`` are comments.
+    revision, the versions of what made its scores, and the scores. A fourth line that begins with ``subset`` holds the
+    subsets of tasks that have a column for each. Lines that begin with ``#`` are comments.
 
     Attributes:
         kinds: Type by task, in the file's order.
@@ -194,17 +219,32 @@ def read_scores(path: Path, maker: str) -> ScoreFile:
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.reader(line for line in file if not line.startswith("#")))
     tasks, kinds, splits = (line[_LABELS:] for line in lines[:3])
+    subsets = [""] * len(tasks)
+    rows = lines[3:]
+    if rows and rows[0][0] == SUBSET:
+        subsets, rows = rows[0][_LABELS:], rows[1:]
+    columns = list(zip(tasks, splits, subsets, strict=True))
     models = {}
-    for model, revision, versions, *cells in lines[3:]:
+    for model, revision, versions, *cells in rows:
         scores: dict[str, dict[str, float]] = {}
-        for task, split, score in zip(tasks, splits, cells, strict=True):
-            if score:
+        parts: dict[str, dict[str, dict[str, float]]] = {}
+        for (task, split, subset), score in zip(columns, cells, strict=True):
+            if score and subset:
+                parts.setdefault(task, {}).setdefault(split, {})[subset] = float(score)
+            elif score:
                 scores.setdefault(task, {})[split] = float(score)
-        models[model] = Published(model, revision, f"{maker} {versions}" if versions else "", scores)
+        for task, by_split in parts.items():
+            scores[task] = {split: mean_of_subsets(its.values()) for split, its in by_split.items()}
+        models[model] = Published(model, revision, f"{maker} {versions}" if versions else "", scores, parts)
     by_task: dict[str, tuple[str, ...]] = {}
-    for task, split in zip(tasks, splits, strict=True):
-        by_task[task] = (*by_task.get(task, ()), split)
+    for task, split, _ in columns:
+        by_task[task] = tuple(dict.fromkeys((*by_task.get(task, ()), split)))
     return ScoreFile(dict(zip(tasks, kinds, strict=True)), by_task, models)
+
+
+def mean_of_subsets(scores: Iterable[float]) -> float:
+    """The score of a split as it is published, of 6 decimals."""
+    return round(fmean(scores), 6)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
-from flagbench.results.averages import average
+from flagbench.results.averages import Member, average, score_of, task_of
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
@@ -86,7 +86,7 @@ class Ranking:
 
     def ranked(self, group: str) -> int:
         """The number of ranked tasks of a group."""
-        return sum(task in self.tasks for task in self.table.groups[group])
+        return sum(task_of(member) in self.tasks for member in self.table.groups[group])
 
     def around(self, count: int) -> Sequence[Entry]:
         """The run with as many models above and below."""
@@ -149,13 +149,15 @@ def rank(record: RunRecord, table: PublishedTable, *, accept_counts: bool = Fals
             f"the tasks of this run have no average to be ranked by: {mixed}; evaluate all of them with the same "
             "settings"
         )
-    ours = {task: _rounded(record.tasks[task].score) for task in tasks}
+    counted = _counted(table, tasks)
+    members = [member for its in counted for member in its]
+    ours = {member: _rounded(score_of(member, record.tasks[task_of(member)].scores)) for member in members}
     rivals = {
-        name: {task: _rounded(each.score(task)) for task in tasks}
+        name: {member: _rounded(each.score_of(member)) for member in members}
         for name, each in table.models.items()
-        if name != record.model and all(task in each.scores for task in tasks)
+        if name != record.model and all(each.score_of(member) is not None for member in members)
     }
-    entries, own = _entries(record.model, ours, rivals, table)
+    entries, own = _entries(record.model, ours, rivals, table, counted)
     return Ranking(
         model=record.model,
         table=table,
@@ -188,18 +190,24 @@ def places(values: Sequence[float]) -> list[int]:
     return [1 + sum(other > value for other in values) for value in values]
 
 
+def _counted(table: PublishedTable, tasks: Collection[str]) -> list[tuple[Member, ...]]:
+    """What counts as one task of those that are ranked: an aggregate is one, of as many of its parts as are ranked."""
+    found = [tuple(member for member in its if task_of(member) in tasks) for its in table.counted]
+    return [its for its in found if its]
+
+
 def _entries(
-    model: str, ours: Mapping[str, float], rivals: Mapping[str, Mapping[str, float]], table: PublishedTable
+    model: str,
+    ours: Mapping[Member, float],
+    rivals: Mapping[str, Mapping[Member, float]],
+    table: PublishedTable,
+    counted: Sequence[tuple[Member, ...]],
 ) -> tuple[list[Entry], Entry]:
-    """The run and the models, the best mean first, and the run; all have scores for the same tasks."""
+    """The run and the models, the best mean first, and the run; all have scores for the same members."""
     names = [model, *rivals]
     scores = [ours, *rivals.values()]
-    # An aggregate is one task, of as many of its parts as are ranked.
-    counted = [
-        tuple(task for task in its if task in ours) for its in table.counted if any(task in ours for task in its)
-    ]
-    columns = [[fmean(each[task] for task in its) for its in counted] for each in scores]
-    whole = ours.keys() == table.kinds.keys() and bool(table.weights)
+    columns = [[fmean(each[member] for member in its) for its in counted] for each in scores]
+    whole = {task_of(member) for member in ours} == table.kinds.keys() and bool(table.weights)
     means = [
         round(average(table.weights, each) if whole else fmean(column), _MEAN_DECIMALS)
         for each, column in zip(scores, columns, strict=True)
@@ -216,9 +224,9 @@ def _entries(
     return sorted(made, key=lambda entry: entry.place), made[0]
 
 
-def _places_of(groups: Mapping[str, Collection[str]], tasks: Sequence[str]) -> dict[str, list[int]]:
-    """Places of each group's tasks among the ranked ones; groups without any are left out."""
-    found = {group: [at for at, task in enumerate(tasks) if task in its] for group, its in groups.items()}
+def _places_of(groups: Mapping[str, Collection[Member]], ranked: Sequence[Member]) -> dict[str, list[int]]:
+    """Places of each group's members among the ranked ones; groups without any are left out."""
+    found = {group: [at for at, member in enumerate(ranked) if member in its] for group, its in groups.items()}
     return {group: numbers for group, numbers in found.items() if numbers}
 
 

@@ -15,7 +15,7 @@ from flagbench.files import user_path
 from flagbench.models.device import devices_line
 from flagbench.models.loading.resolve import Model
 from flagbench.models.spec import joint_name
-from flagbench.results.averages import Averages
+from flagbench.results.averages import Averages, task_of
 from flagbench.results.data_state import in_mini
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import Average, RunRecord, TaskRecord
@@ -122,7 +122,7 @@ class Plan:
         if not found:
             return None
         label = max(found, key=lambda each: len(self.averages[each]))
-        return Average(benchmark=self.benchmark.name, label=label, tasks=list(self.averages[label]))
+        return Average(benchmark=self.benchmark.name, label=label, tasks=list(map(task_of, self.averages[label])))
 
 
 def resolve(request: RunRequest) -> Plan:

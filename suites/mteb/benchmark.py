@@ -251,13 +251,18 @@ class _Named(_Mteb):
 
     def published(self) -> PublishedTable | None:
         """See Benchmark: the table that was made of the results repository, else the one that comes with FlagBench."""
+        from flagbench.results.averages import in_parts
         from flagbench.suites.mteb.published.images import table as of_images
         from flagbench.suites.mteb.reference import table, with_averages
 
         rows = self.tasks()
         made = table(self.name, rows)
-        shipped = super().published() if self.name == "MTEB(cmn, v1)" else of_images(self.name, self.title, rows)
-        return with_averages(made or shipped, self._definition.averages, self._definition.aggregates)
+        averages = self._definition.averages
+        if made is None and self.name == "MTEB(cmn, v1)":
+            made = super().published()
+        elif made is None:
+            made = of_images(self.name, self.title, rows, in_parts(averages))
+        return with_averages(made, averages, self._definition.aggregates)
 
     def published_with(self, tasks: Collection[str]) -> PublishedTable | None:
         """See Benchmark."""
@@ -265,11 +270,12 @@ class _Named(_Mteb):
 
     def update_published(self, checkout: Path) -> Updated | None:
         """See Benchmark."""
+        from flagbench.results.averages import in_parts
         from flagbench.suites.mteb.reference import update
 
         if not self._definition.averages:
             return None
-        return update(checkout, self.name, self.tasks())
+        return update(checkout, self.name, self.tasks(), in_parts(self._definition.averages))
 
     def _asked(self, request: RunRequest) -> list[Entry]:
         """The tasks of the names and types that a request has; of an aggregate its parts.
@@ -277,8 +283,11 @@ class _Named(_Mteb):
         Raises:
             UnknownName: The benchmark has no task of a name, or of a type.
         """
+        from flagbench.results.averages import task_of
+
         every, aggregates = self._definition.entries, self._definition.aggregates
-        known = {entry.row.name: (entry.row.name,) for entry in every} | dict(aggregates)
+        known: dict[str, tuple[str, ...]] = {entry.row.name: (entry.row.name,) for entry in every}
+        known |= {name: tuple(task_of(member) for member in its) for name, its in aggregates.items()}
         names = [known_name("task", name, known, f"of {self.title}: {self._hint}") for name in request.tasks]
         parts = tuple(each for name in names for each in known[name])
         chosen = pick(self.tasks(), names=parts, kinds=request.types, group="mteb", hint=self._hint)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from flagbench.results.averages import Averages
+from flagbench.results.averages import Averages, Member, Slice
+from flagbench.runners.task import Task
 from flagbench.suites.mteb.catalogue import Entry, entries
 
 
@@ -22,8 +22,9 @@ class Definition:
         entries: Its tasks; of an aggregate its parts.
         notes: What its users must know of it, a line each.
         title_separator: What stands between a passage's title and its text.
-        averages: Tasks, or other averages, that each average is made of, by its label; aggregates are among them.
-        aggregates: The parts of each aggregate, by its name.
+        averages: Tasks, parts of tasks, or other averages, that each average is made of, by its label; aggregates are
+            among them.
+        aggregates: The tasks of each aggregate, or the parts of them, by its name.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Definition:
     notes: tuple[str, ...] = ()
     title_separator: str = " "
     averages: Averages = field(default_factory=dict)
-    aggregates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aggregates: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
 
 
 _SHORT = {"rteb": "RTEB(beta)"}
@@ -71,30 +72,40 @@ def _definition(name: str) -> Definition:
         benchmark = mteb.get_benchmark(name)
         tasks = _ranked(benchmark)
         made = {task.metadata.name: tuple(entries(task)) for task in tasks}
+        found = _each_once(entry for its in made.values() for entry in its)
+        whole = {entry.row.name: entry.row for entry in found}
         aggregates = {
-            task.metadata.name: tuple(entry.row.name for entry in made[task.metadata.name])
+            task.metadata.name: tuple(_member(entry.row, whole) for entry in made[task.metadata.name])
             for task in tasks
             if task.is_aggregate
         }
-        counted = Counter(entry.row.name for its in made.values() for entry in its)
-        split = [name for name, its in made.items() if any(counted[entry.row.name] > 1 for entry in its)]
+        split = [name for name, its in aggregates.items() if any(isinstance(each, Slice) for each in its)]
         return Definition(
             name,
             name,
-            _each_once(entry for its in made.values() for entry in its),
+            found,
             (*_hidden(len(benchmark.tasks) - len(tasks)), *_split(split)),
-            averages=_averages(benchmark, tasks, aggregates, split),
+            averages=_averages(benchmark, tasks, aggregates),
             aggregates=aggregates,
         )
 
 
+def _member(row: Task, whole: Mapping[str, Task]) -> Member:
+    """A task of a benchmark, or the part of it that one of its aggregates or groups is of."""
+    every = whole[row.name]
+    if (set(row.splits), set(row.subsets)) == (set(every.splits), set(every.subsets)):
+        return row.name
+    return Slice(row.name, frozenset((split, subset) for split in row.splits for subset in row.subsets))
+
+
 def _each_once(found: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The entries, one for each task, with the subsets of all that were of it."""
+    """The entries, one for each task, with the splits and subsets of all that were of it."""
     made: dict[str, Entry] = {}
     for entry in found:
         before = made.get(entry.row.name, entry)
+        splits = tuple(dict.fromkeys((*before.row.splits, *entry.row.splits)))
         subsets = tuple(dict.fromkeys((*before.row.subsets, *entry.row.subsets)))
-        made[entry.row.name] = replace(entry, row=replace(entry.row, subsets=subsets))
+        made[entry.row.name] = replace(entry, row=replace(entry.row, splits=splits, subsets=subsets))
     return tuple(made.values())
 
 
@@ -104,15 +115,15 @@ def _hidden(tasks: int) -> tuple[str, ...]:
 
 def _split(names: Sequence[str]) -> tuple[str, ...]:
     """What is said of aggregates that share a task, of which each counts some languages."""
-    shared = f"{', '.join(names)} are each of some languages of a task that is scored here as a whole"
-    return (f"{shared}: no average that they are part of is taken",) if names else ()
+    shared = f"{', '.join(names)} are each of some languages of a task that is evaluated as a whole"
+    return (f"{shared}: each counts in averages as the mean over its own languages",) if names else ()
 
 
-def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages, split: Sequence[str]) -> Averages:
+def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages) -> Averages:
     """The averages of a benchmark of mteb, as its leaderboard takes them; the last is the one that stands for it.
 
-    An aggregate is the mean of its parts, a benchmark with one type of tasks has no mean over types, and means that are
-    not over whole tasks (over subsets, over splits) are not taken.
+    An aggregate is the mean of its parts, a benchmark with one type of tasks has no mean over types, and means over
+    subsets are not taken.
     """
     wanted = [getattr(each, "value", each) for each in benchmark.aggregations]
     if "mean_subset" in wanted:  # its means by type are over subsets as well
@@ -121,8 +132,7 @@ def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages, split:
     for task in tasks:
         kinds.setdefault(f"{task.metadata.type} mean", []).append(task.metadata.name)
     several = len(kinds) > 1
-    made: dict[str, Sequence[str]] = {**aggregates}
-    lost = set(split)
+    made: dict[str, Sequence[Member]] = {**aggregates}
     if "task_types" in wanted and several:
         made |= kinds
     for each in wanted:
@@ -132,9 +142,7 @@ def _averages(benchmark: Any, tasks: Sequence[Any], aggregates: Averages, split:
         made["Mean (TaskType)"] = list(kinds)
     if "mean_task" in wanted:
         made["Mean (Task)"] = [name for its in kinds.values() for name in its]
-    while gone := [label for label, its in made.items() if label not in lost and lost & set(its)]:
-        lost |= set(gone)
-    return {label: its for label, its in made.items() if label not in lost}
+    return made
 
 
 def _ranked(benchmark: Any) -> list[Any]:
@@ -143,14 +151,19 @@ def _ranked(benchmark: Any) -> list[Any]:
     return public if public and type(benchmark).__name__ == "RtebBenchmark" else list(benchmark.tasks)
 
 
-def _groups(grouping: Any) -> Iterator[tuple[str, list[str]]]:
-    """The groups of a grouping that are of whole tasks."""
+def _groups(grouping: Any) -> Iterator[tuple[str, list[Member]]]:
+    """The groups of a grouping: a task of which mteb itself has more splits or subsets than the group counts as the
+    mean over those of the group alone.
+    """
     for group in grouping.groups:
-        tasks = list(group.tasks)
-        if all(set(task.hf_subsets) == set(task.metadata.hf_subsets) for task in tasks) and all(
-            set(task.eval_splits) == set(task.metadata.eval_splits) for task in tasks
-        ):
-            yield group.label, [task.metadata.name for task in tasks]
+        yield group.label, [_in_group(task) for task in group.tasks]
+
+
+def _in_group(task: Any) -> Member:
+    metadata = task.metadata
+    if (set(task.hf_subsets), set(task.eval_splits)) == (set(metadata.hf_subsets), set(metadata.eval_splits)):
+        return str(metadata.name)
+    return Slice(metadata.name, frozenset((split, subset) for split in task.eval_splits for subset in task.hf_subsets))
 
 
 def in_order(found: Sequence[Entry]) -> tuple[Entry, ...]:

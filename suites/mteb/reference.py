@@ -10,7 +10,7 @@ import datetime
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -20,8 +20,8 @@ from typing_extensions import TypedDict
 
 from flagbench import BadInput
 from flagbench.files import as_number, read_json
-from flagbench.results.averages import Averages, tasks_of, weights
-from flagbench.results.published.scores import PublishedTable, Updated, read_scores
+from flagbench.results.averages import Averages, Member, Weights, in_parts, task_of, weights
+from flagbench.results.published.scores import SUBSET, PublishedTable, Updated, read_scores
 from flagbench.results.shapes import Text, check_shape, fields_among_others
 from flagbench.results.store import write_atomic
 from flagbench.runners.request import cache_folder
@@ -37,7 +37,8 @@ _FORMER_NAMES = {
 }
 """What older versions of mteb called a main score; results of ImageCoDe had no name for theirs."""
 
-Cell = tuple[str, str]
+Cell = tuple[str, str, str]
+"""A task, a split and a subset; an empty one stands for all that the benchmark states."""
 
 
 @fields_among_others
@@ -96,40 +97,50 @@ def table(name: str, rows: Sequence[Task]) -> PublishedTable | None:
 
 
 def with_averages(
-    table: PublishedTable | None, averages: Averages, aggregates: Mapping[str, Sequence[str]]
+    table: PublishedTable | None, averages: Averages, aggregates: Mapping[str, Sequence[Member]]
 ) -> PublishedTable | None:
     """A table of published scores with the averages that its benchmark takes.
 
     Args:
         table: The table; None for none.
         averages: Those of the benchmark; without any the table is left as it is.
-        aggregates: The parts of each aggregate, by its name.
+        aggregates: The tasks of each aggregate, or the parts of them, by its name.
     """
     if table is None or not averages:
         return table
-    own = next((label for label in ("Mean (Task)", "Mean (TaskType)") if label in averages), "")
-    over = tasks_of(averages)
-    kinds = {label.removesuffix(" mean"): its for label, its in over.items() if label.endswith(" mean")}
+    over = {label: weights(averages, label) for label in averages}
+    if not _has_subsets(table, in_parts(averages)):
+        over = {label: of for label, of in over.items() if all(isinstance(member, str) for member in of.members)}
+        aggregates = {name: [task_of(member) for member in its] for name, its in aggregates.items()}
+    own = next((label for label in ("Mean (Task)", "Mean (TaskType)") if label in over), "")
+    kinds = {label.removesuffix(" mean"): tuple(of.members) for label, of in over.items() if label.endswith(" mean")}
     return replace(
         table,
         groups=kinds or table.groups,
         average=own,
-        weights=weights(averages, own) if own else {},
+        weights=over[own] if own else Weights(),
         aggregates=aggregates,
     )
 
 
-def update(checkout: Path, name: str, rows: Sequence[Task]) -> Updated:
+def _has_subsets(table: PublishedTable, tasks: Collection[str]) -> bool:
+    """Whether the scores of some tasks are known by subset wherever they are published."""
+    return all(task in each.subsets for each in table.models.values() for task in tasks if task in each.scores)
+
+
+def update(checkout: Path, name: str, rows: Sequence[Task], by_subset: Collection[str] = ()) -> Updated:
     """Make the table anew.
 
     A cell is a task and split: the mean of the main score over the subsets that the benchmark states, of 6 decimals;
-    blank where one of them was not published. Of several revisions of a model that with the most scores comes first,
-    and the others fill in what it lacks, as mteb joins them.
+    blank where one of them was not published. Tasks of which parts count have a cell for each subset. Of several
+    revisions of a model that with the most scores comes first, and the others fill in what it lacks, as mteb joins
+    them.
 
     Args:
         checkout: Of the results repository.
         name: Of the benchmark.
         rows: Its tasks.
+        by_subset: Those of which parts count in its averages.
 
     Raises:
         BadInput: There are no results of its tasks.
@@ -137,11 +148,16 @@ def update(checkout: Path, name: str, rows: Sequence[Task]) -> Updated:
     folder = checkout / "results"
     if not folder.is_dir():
         raise BadInput(f"{checkout} has no folder results/: name a checkout of https://github.com/{REPOSITORY}")
-    cells = [(row.name, split) for row in rows for split in row.splits]
+    cells = [
+        (row.name, split, subset)
+        for row in rows
+        for split in row.splits
+        for subset in (row.subsets if row.name in by_subset else ("",))
+    ]
     lines: list[list[str]] = []
     unread: list[str] = []
     for model in sorted(each for each in folder.iterdir() if each.is_dir()):
-        revisions = [_revision(each, rows, unread) for each in sorted(model.iterdir()) if each.is_dir()]
+        revisions = [_revision(each, rows, by_subset, unread) for each in sorted(model.iterdir()) if each.is_dir()]
         line = _line(model.name.replace("__", "/", 1), [each for each in revisions if each.scores], cells)
         if line and (line[0].startswith("#") or not all(cell.isprintable() for cell in line)):
             unread.append(
@@ -163,9 +179,11 @@ def _csv(name: str, rows: Sequence[Task], cells: Sequence[Cell], lines: Sequence
     out.write(f"# Published scores of {name}, from {REPOSITORY} on GitHub. Made by flagbench reference update.\n")
     write = csv.writer(out, lineterminator="\n").writerow
     kinds = {row.name: row.kind for row in rows}
-    write(["model", "revision", "mteb", *(task for task, _ in cells)])
-    write(["type", "", "", *(kinds[task] for task, _ in cells)])
-    write(["split", "", "", *(split for _, split in cells)])
+    write(["model", "revision", "mteb", *(task for task, _, _ in cells)])
+    write(["type", "", "", *(kinds[task] for task, _, _ in cells)])
+    write(["split", "", "", *(split for _, split, _ in cells)])
+    if any(subset for _, _, subset in cells):
+        write([SUBSET, "", "", *(subset for _, _, subset in cells)])
     for line in lines:
         write(line)
     return out.getvalue()
@@ -186,7 +204,7 @@ def _line(model: str, revisions: Sequence[_Revision], cells: Sequence[Cell]) -> 
     return [model, "+".join(used), "+".join(sorted(versions)), *scores]
 
 
-def _revision(folder: Path, rows: Sequence[Task], unread: list[str]) -> _Revision:
+def _revision(folder: Path, rows: Sequence[Task], by_subset: Collection[str], unread: list[str]) -> _Revision:
     scores: dict[Cell, float] = {}
     versions: set[str] = set()
     for row in rows:
@@ -202,31 +220,38 @@ def _revision(folder: Path, rows: Sequence[Task], unread: list[str]) -> _Revisio
             unread.append(f"{path} holds no scores of {row.name} ({error}): it is left out")
         else:
             faults: list[str] = []
-            found = dict(_scores(result, row, faults))
+            found = dict(_scores(result, row, faults, apart=row.name in by_subset))
             unread += [f"{path}: {fault}" for fault in faults]
             scores |= found
             versions |= {version} if found and (version := result["mteb_version"]) else set()
     return _Revision(folder.name, scores, frozenset(versions))
 
 
-def _scores(result: Mapping[str, Any], row: Task, faults: list[str]) -> Iterator[tuple[Cell, float]]:
+def _scores(
+    result: Mapping[str, Any], row: Task, faults: list[str], *, apart: bool = False
+) -> Iterator[tuple[Cell, float]]:
     """The scores of a task by split, where every subset has one.
 
     Args:
         result: Of the task; splits, subsets and metrics that its benchmark does not take may hold anything.
         row: The task.
         faults: Gets a line about each split that a score which is none leaves out.
+        apart: Whether each subset has a score of its own, and not the split.
     """
     for split in row.splits:
         known = {each["hf_subset"]: each for each in result["scores"].get(split, ())}
         try:
-            found = [_main(known[subset], row.main_score) for subset in row.subsets if subset in known]
+            found = {subset: _main(known[subset], row.main_score) for subset in row.subsets if subset in known}
         except ValueError as error:
             faults.append(f"{error}: its {split} is left out")
             continue
-        values = [value for value in found if value is not None]
-        if len(values) == len(row.subsets):
-            yield (row.name, split), fmean(values)
+        values = {subset: value for subset, value in found.items() if value is not None}
+        if len(values) < len(row.subsets):
+            continue
+        if apart:
+            yield from (((row.name, split, subset), value) for subset, value in values.items())
+        else:
+            yield (row.name, split, ""), fmean(values.values())
 
 
 def _main(entry: Mapping[str, Any], metric: str) -> float | None:

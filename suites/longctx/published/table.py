@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from flagbench.results.averages import alike, weights
+from flagbench.results.averages import Weights, alike, weights
 from flagbench.results.published.means import KIND, PublishedMean
 from flagbench.results.published.scores import Published, PublishedTable, read_scores
 from flagbench.results.record import RunRecord
@@ -108,7 +108,7 @@ def _of_scores(of: _Source) -> PublishedTable:
         groups=file.by_kind,
         subsets=dict.fromkeys(tasks, ("default",)),
         average=of.average,
-        weights={of.average: 1.0} if of.average else {},
+        weights=alike([of.average]) if of.average else Weights(),
         metrics={task: row_of(task).main_score for task in tasks},
         means=means,
     )

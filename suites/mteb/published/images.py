@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from statistics import fmean
 
-from flagbench.results.published.scores import Published, PublishedTable, by_kind
+from flagbench.results.published.scores import Published, PublishedTable, by_kind, mean_of_subsets
 from flagbench.runners.task import Task
 
 _LABELS = 6  # columns before the scores: task, type, split, subset, metric, revisions of the data
@@ -38,7 +37,9 @@ class _Scores:
     data: Mapping[str, tuple[str, ...]]
 
 
-def table(name: str, title: str, rows: Sequence[Task] | None = None) -> PublishedTable | None:
+def table(
+    name: str, title: str, rows: Sequence[Task] | None = None, by_subset: Collection[str] = ()
+) -> PublishedTable | None:
     """The published scores of a benchmark; None where none of its tasks is among them.
 
     The score of a split is the mean over the subsets that the benchmark states.
@@ -47,6 +48,7 @@ def table(name: str, title: str, rows: Sequence[Task] | None = None) -> Publishe
         name: Of the benchmark.
         title: As people write it.
         rows: Its tasks; None for all that have published scores, over all of their subsets.
+        by_subset: Tasks whose scores are kept by subset as well.
     """
     file = _read()
     wanted = _every(file) if rows is None else {row.name: (row.kind, row.splits, row.subsets) for row in rows}
@@ -55,13 +57,18 @@ def table(name: str, title: str, rows: Sequence[Task] | None = None) -> Publishe
     models = {}
     for model, (revision, versions) in file.labels.items():
         scores: dict[str, dict[str, float]] = {}
+        kept: dict[str, dict[str, dict[str, float]]] = {}
         for task, (_, splits, subsets) in wanted.items():
             parts = file.parts.get(task, {})
             for split in splits:
-                found = [parts.get((split, subset), {}).get(model) for subset in subsets]
-                if None not in found:
-                    scores.setdefault(task, {})[split] = round(fmean(value for value in found if value is not None), 6)
-        models[model] = Published(model, revision, f"mteb {versions}", scores)
+                known = {subset: parts.get((split, subset), {}).get(model) for subset in subsets}
+                found = {subset: score for subset, score in known.items() if score is not None}
+                if len(found) < len(subsets):
+                    continue
+                scores.setdefault(task, {})[split] = mean_of_subsets(found.values())
+                if task in by_subset:
+                    kept.setdefault(task, {})[split] = found
+        models[model] = Published(model, revision, f"mteb {versions}", scores, kept)
     return PublishedTable(
         benchmark=name,
         title=title,

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from flagbench.results.averages import alike, average, tasks_of, weights
+from flagbench.results.averages import (
+    Member,
+    Slice,
+    Weights,
+    alike,
+    average,
+    in_parts,
+    lacking,
+    scores_in,
+    tasks_of,
+    weights,
+)
 
 AVERAGES = {
     "twelve": ["a1", "a2", "a3"],
@@ -35,3 +46,39 @@ def test_tasks_of_averages() -> None:
     assert tasks_of(AVERAGES)["types"] == ("a1", "a2", "a3", "b", "c")
     assert alike(["a", "b", "a"]) == {"a": 0.5, "b": 0.5}
     assert alike([]) == {}
+
+
+ENGLISH = Slice("s", frozenset({("test", "en")}))
+OTHERS = Slice("s", frozenset({("test", "de"), ("test", "fr"), ("dev", "de")}))
+IN_PARTS: dict[str, list[Member]] = {"eng": [ENGLISH, "w"], "multi": [OTHERS], "types": ["eng", "multi"]}
+OF_S = {"test": {"en": 0.8, "de": 0.1, "fr": 0.3}, "dev": {"en": 0.0, "de": 0.2}}
+
+
+def test_a_part_of_a_task_counts_as_one_number() -> None:
+    scores = {"s": OF_S, "w": {"test": {"default": 0.5, "more": 0.7}}, "z": {}}
+    by_hand = {"eng": (0.8 + 0.6) / 2, "multi": 0.2, "types": ((0.8 + 0.6) / 2 + 0.2) / 2}
+    for label, wanted in by_hand.items():
+        of = weights(IN_PARTS, label)
+        found = scores_in(of, scores)
+        assert average(of, found) == pytest.approx(wanted, abs=1e-12)
+        assert lacking(of, found) == []
+    assert weights(IN_PARTS, "types").members == {ENGLISH: 0.25, "w": 0.25, OTHERS: 0.5}
+    assert dict(weights(IN_PARTS, "types")) == {"s": 0.75, "w": 0.25}
+    assert tasks_of(IN_PARTS) == {"eng": ("s", "w"), "multi": ("s",), "types": ("s", "w")}
+    assert in_parts(IN_PARTS) == {"s"}
+    assert in_parts(AVERAGES) == set()
+
+
+def test_a_part_that_lacks_a_score_has_none() -> None:
+    of = weights(IN_PARTS, "types")
+    for scores in ({"test": OF_S["test"]}, {"test": {"default": 0.5}}, {}):
+        found = scores_in(of, {"s": scores, "w": {"test": {"default": 0.5}}})
+        assert OTHERS not in found
+        assert lacking(of, found) == ["s"]
+    assert scores_in(weights(IN_PARTS, "eng"), {"s": {"test": {"en": 0.4}}}) == {ENGLISH: 0.4}
+
+
+def test_weights_that_differ_in_their_parts_differ() -> None:
+    assert alike([ENGLISH]) != alike([OTHERS])
+    assert alike([ENGLISH]) != alike(["s"])
+    assert alike([ENGLISH, OTHERS]) == Weights({ENGLISH: 0.5, OTHERS: 0.5})

@@ -11,7 +11,7 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.cmteb.published.table import table
-from flagbench.results.averages import weights
+from flagbench.results.averages import Slice, weights
 from flagbench.results.data_state import DataState
 from flagbench.results.gate.judge import Report, Verdict, judge
 from flagbench.results.gate.means import Means
@@ -394,6 +394,27 @@ def test_an_average_of_the_benchmark_asks_for_all_of_its_tasks(tmp_path: Path) -
     # A mean over what both have, of the same name, is the gate's own; and patterns are of these alone.
     assert [each.candidate for each in judged("STS mean", run, "min-score = 1")] == [pytest.approx(0.9)]
     assert {each.subject for each in judged("*", run)} == {"Retrieval mean", "STS mean", "average"}
+
+
+def test_an_average_over_parts_of_a_task_is_judged_by_these(tmp_path: Path) -> None:
+    """A drop in the languages that do not count is none, and a published score over all of them shows nothing."""
+    part = Slice("S", frozenset({("test", "en")}))
+    means = Means({"Eng": weights({"Eng": [part, "A"]}, "Eng")})
+    file = tmp_path / "gate.toml"
+    file.write_text('[[rule]]\naverages = ["Eng"]\nmax-drop = 1\n', encoding="utf-8")
+
+    def run(**scores: float) -> Run:
+        return run_of(made_task("S", {"test": scores}), made_task("A", 0.4))
+
+    base, of_all = run(en=0.8, de=0.9), run(all=0.9)
+    for before, candidate, outcome, mean in (
+        (base, run(en=0.79, de=0.1), "pass", 0.595),
+        (base, run(en=0.7, de=0.9), "FAIL", 0.55),
+        (of_all, of_all, "inconclusive", None),
+    ):
+        (verdict,) = judge(read_rules(file), *labelled([before, candidate]), means=means).verdicts
+        assert (verdict.outcome, verdict.candidate) == (outcome, pytest.approx(mean) if mean else None)
+    assert verdict.said == "there are no scores of S by subset, of which only some count"
 
 
 def test_averages_sum_times_and_answers(tmp_path: Path) -> None:

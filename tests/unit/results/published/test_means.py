@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flagbench.results.averages import Weights
 from flagbench.results.data_state import DataState
 from flagbench.results.gate.judge import judge
 from flagbench.results.gate.published import as_baseline
@@ -34,8 +35,8 @@ TABLE = PublishedTable(
     },
     groups={KIND: _LABELS},
     means={
-        "Pair": PublishedMean({"A": 0.5, "B": 0.5}, "rules"),
-        "Long": PublishedMean({"A": 0.25, "B": 0.75}, "rules", "8K"),
+        "Pair": PublishedMean(Weights({"A": 0.5, "B": 0.5}), "rules"),
+        "Long": PublishedMean(Weights({"A": 0.25, "B": 0.75}), "rules", "8K"),
     },
 )
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from flagbench import BadInput
 from flagbench.cmteb.published.table import table as published_table
+from flagbench.results.averages import Weights
 from flagbench.results.published.scores import Published, PublishedTable
 from flagbench.results.published.standing import Ranking, borda, places, rank, remarks, render
 from flagbench.results.record import RunRecord, TaskRecord
@@ -44,7 +45,7 @@ def test_an_aggregate_counts_as_one_task_and_a_benchmark_has_its_own_mean() -> N
     table = replace(
         SMALL,
         average="Mean (TaskType)",
-        weights={"A": 0.1, "B": 0.3, "C": 0.6},
+        weights=Weights({"A": 0.1, "B": 0.3, "C": 0.6}),
         aggregates={"AB": ("A", "B")},
     )
     ranking = rank(whole(), table)

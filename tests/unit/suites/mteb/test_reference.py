@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from flagbench import BadInput
+from flagbench.results.published.standing import rank
+from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.task import Task
 from flagbench.suites.mteb.reference import _line, _Revision, _scores, place
@@ -180,7 +183,7 @@ def test_old_names_of_main_scores_of_tasks_with_images() -> None:
     ):
         row = Task("A", "Any2AnyRetrieval", "a/b", "main", ("test",), metric, "mteb")
         scores = {"test": [entry(**{"main_score": 0.25, **former})]}
-        assert dict(_scores({"scores": scores}, row, pytest.fail)) == {("A", "test"): 0.25}
+        assert dict(_scores({"scores": scores}, row, pytest.fail)) == {("A", "test", ""): 0.25}
     row = Task("A", "Any2AnyRetrieval", "a/b", "main", ("test",), "ndcg_at_10", "mteb")
     assert dict(_scores({"scores": {"test": [entry(main_score=0.25)]}}, row, pytest.fail)) == {}
 
@@ -199,11 +202,11 @@ def test_what_is_no_checkout_and_a_damaged_table_are_one_line(checkout: Path, tm
         benchmark.published()
 
 
-_CELLS = [("A", "test"), ("B", "test"), ("C", "test")]
+_CELLS = [("A", "test", ""), ("B", "test", ""), ("C", "test", "")]
 
 
 def revision(label: str, versions: str, **scores: float) -> _Revision:
-    return _Revision(label, {(task, "test"): score for task, score in scores.items()}, frozenset(versions.split()))
+    return _Revision(label, {(task, "test", ""): score for task, score in scores.items()}, frozenset(versions.split()))
 
 
 @pytest.mark.parametrize(
@@ -232,13 +235,74 @@ def test_a_main_score_is_the_mean_over_the_subsets_under_its_name_or_its_former_
     row = Task("A", "Reranking", "o/d", "1", ("test", "dev"), "map_at_1000", "mteb", ("zh", "en"))
     zh, en, fr = (entry(name, map_at_1000=score) for name, score in (("zh", 0.5), ("en", -1), ("fr", 0.9)))
 
-    def found(**scores: Any) -> dict[tuple[str, str], float]:
+    def found(**scores: Any) -> dict[tuple[str, str, str], float]:
         return dict(_scores({"mteb_version": "2", "scores": scores}, row, pytest.fail))
 
-    assert found(test=[fr, en, zh], dev=[zh]) == {("A", "test"): -0.25}
-    assert found(test=[entry("zh", map=0.5), entry("en", map=0.7, map_at_1000=0.1)]) == {("A", "test"): 0.3}
+    assert found(test=[fr, en, zh], dev=[zh]) == {("A", "test", ""): -0.25}
+    assert found(test=[entry("zh", map=0.5), entry("en", map=0.7, map_at_1000=0.1)]) == {("A", "test", ""): 0.3}
     for odd in ({"test": [zh]}, {"test": []}, {"other": [zh, en]}):
         assert found(**odd) == {}
+
+
+def test_a_task_of_which_parts_count_has_a_score_for_each_subset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model is ranked by the parts; without them, as in a table that was made before, there is no average."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    benchmark = find_benchmark("MIEB(Multilingual)")
+    name, rows = "STS17MultilingualVisualSTS", benchmark.tasks()
+    for model, english in (("good", 0.9), ("bad", 0.1)):
+        for row in rows:
+            scores = {
+                split: [entry(each, **{row.main_score: english if each == "en-en" else 0.5}) for each in row.subsets]
+                for split in row.splits
+            }
+            write(tmp_path, f"org__{model}/r", row.name, scores, "2.20.0")
+    made = benchmark.update_published(tmp_path)
+    assert made is not None
+    assert (made.models, made.whole) == (2, 2)
+    table = benchmark.published()
+    assert table is not None
+    assert table.average == "Mean (TaskType)"
+    (row,) = [row for row in rows if row.name == name]
+    its = table.of_model("org/good")
+    assert its.subsets[name] == {"test": {each: 0.9 if each == "en-en" else 0.5 for each in row.subsets}}
+    assert its.score(name) == pytest.approx((0.9 + 10 * 0.5) / 11, abs=1e-6)
+    own = {row.name: {split: dict.fromkeys(row.subsets, 0.5) for split in row.splits} for row in rows}
+    tasks = {
+        row.name: TaskRecord(row.name, row.kind, "success", {}, "", own[row.name], {"status": "official"})
+        for row in rows
+    }
+    run = RunRecord(benchmark.name, "me/mine", "r", {}, (), {}, tasks)
+    ranking = rank(run, table)
+    assert [entry.model for entry in ranking.entries] == ["org/good", "me/mine", "org/bad"]
+    kinds = {entry.model: entry.means for entry in ranking.entries}
+    # VisualSTS(eng) is the mean of seven tasks, of which that of the one subset is one.
+    assert kinds["org/good"]["VisualSTS(eng)"] == pytest.approx(0.5 + 0.4 / 7, abs=1e-9)
+    assert kinds["org/good"]["VisualSTS(multi)"] == 0.5
+    assert ranking.ours.points == sum(2 / 2 for _ in table.counted)
+    lines = made.path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [at for at, task in enumerate(next(csv.reader(lines[1:2]))) if "MultilingualVisualSTS" not in task]
+    with made.path.open("w", encoding="utf-8", newline="") as file:
+        write_line = csv.writer(file).writerow
+        for line in csv.reader(line for line in lines[1:] if not line.startswith("subset")):
+            write_line([line[at] for at in kept])
+    former = benchmark.published()
+    assert former is not None
+    assert (former.average, len(former.kinds)) == ("Mean (TaskType)", len(rows) - 2)
+    with made.path.open("w", encoding="utf-8", newline="") as file:
+        write_line = csv.writer(file).writerow
+        for label, line in zip(
+            (name, "VisualSTS(multi)", "test", "0.5", "0.5"),
+            (line for line in csv.reader(lines[1:]) if line[0] != "subset"),
+            strict=True,
+        ):
+            write_line([*(line[at] for at in kept), label])
+    former = benchmark.published()
+    assert former is not None
+    assert (former.average, dict(former.weights)) == ("", {})
+    assert not {"VisualSTS(eng)", "VisualSTS(multi)"} & former.groups.keys()
+    assert (name,) in former.counted
 
 
 def test_a_table_is_called_as_its_benchmark() -> None:
