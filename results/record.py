@@ -116,6 +116,8 @@ class TaskRecord:
         average: Average that the task is in, where the data of the run decides that and no benchmark alone:
             ``benchmark``, ``label``, and ``tasks``, the names of all that it is the mean of; None where it is in no
             such average.
+        file_digests: SHA-256 of the text of each of its files, in hex; records of before have none, and nor have files
+            that an earlier FlagBench wrote.
     """
 
     __pydantic_config__ = CLOSED
@@ -139,6 +141,7 @@ class TaskRecord:
     later_error: Text = ""
     environment: Mapping[str, Any] | None = None
     average: Average | None = None
+    file_digests: Mapping[FileName, Digest] = field(default_factory=dict)
 
     @property
     def main_score(self) -> str:
