@@ -78,6 +78,14 @@ def settings_digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
+def text_digest(text: str) -> str:
+    """SHA-256, in hex, of the text of a file of results, as the record beside it has it.
+
+    A text that no file can hold has one as well: writing it is what fails.
+    """
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def former(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """Today's settings as they were written then; None where an adapter is younger, so that nobody wrote any.
 

@@ -137,6 +137,8 @@ class TaskRecord:
             such average.
         vectors: Vectors that the model made: ``dimensions``, ``precision``, ``bytes_per_million`` of them, and for
             bytes the ``ranges``; None where it made no dense ones.
+        file_digests: SHA-256 of the text of each of its files, in hex; records of before have none, and nor have files
+            that an earlier FlagBench wrote.
     """
 
     __pydantic_config__ = CLOSED
@@ -161,6 +163,7 @@ class TaskRecord:
     environment: Mapping[str, Any] | None = None
     average: Average | None = None
     vectors: Vectors | None = None
+    file_digests: Mapping[FileName, Digest] = field(default_factory=dict)
 
     @property
     def main_score(self) -> str:

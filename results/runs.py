@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, counted, first_few, in_one_line, printable
-from flagbench.files import inside, read_text
+from flagbench.files import LARGEST_TEXT, inside, parse_json, read_text
 from flagbench.results.baseline import Baseline
 from flagbench.results.data_state import DataState
+from flagbench.results.identity import text_digest
 from flagbench.results.interning import Interned
 from flagbench.results.kinds import unit_of
 from flagbench.results.record import RunRecord, TaskRecord
@@ -58,25 +59,78 @@ class Run:
             # An earlier FlagBench saved no values that contradict the score, nor those of some of its parts alone.
             parts = sum(map(len, its.scores.values()))
             return Values(task, {}) if parts == 1 else None
-        text = self.text(name, f"evaluate {task} again")
+        again = f"evaluate {task} again"
+        text = self.text(name, again)
         try:
-            return Values.from_json(text, self.record.tasks[task].scores)
+            values = Values.from_json(text, self.record.tasks[task].scores)
         except ValueError as error:
             raise BadInput(
-                f"{self.folder / name} cannot be read ({in_one_line(error)}); evaluate {task} again with --overwrite"
+                f"{self.folder / name} cannot be read ({in_one_line(error)}); {again} with --overwrite"
             ) from error
+        self.check_unchanged(name, text, f"{again} with --overwrite")
+        return values
 
-    def text(self, name: str, fix: str) -> str:
+    def text(self, name: str, fix: str, *, largest: int = LARGEST_TEXT, error: type[BadInput] = BadInput) -> str:
         """The text of a file in the folder of the run.
 
         Args:
             name: Relative to the folder, as in the record.
             fix: What to do about one that cannot be read, as the end of a sentence.
+            largest: More bytes than this are not read.
+            error: The kind of error that is raised.
 
         Raises:
             BadInput: It is not there, no file or no text, or lies outside of the folder.
         """
-        return read_text(inside(self.folder, name, fix), fix)
+        return read_text(inside(self.folder, name, fix, error=error), fix, largest=largest, error=error)
+
+    def check_unchanged(self, name: str, text: str, fix: str, *, error: type[BadInput] = BadInput) -> None:
+        """See that a file in the folder is the one that was written together with the record.
+
+        A record of before says nothing of it.
+
+        Args:
+            name: See ``text``.
+            text: Of the file.
+            fix: See ``text``.
+            error: See ``text``.
+
+        Raises:
+            BadInput: It is another.
+        """
+        tasks = [task for task in self.record.tasks.values() if name in task.files and name in task.file_digests]
+        if tasks and text_digest(text) not in (task.file_digests[name] for task in tasks):
+            path = self.folder / name
+            raise error(f"{path} is not as it was written, its SHA-256 is another than run.json has for it: {fix}")
+
+    def json(
+        self,
+        name: str,
+        fix: str,
+        *,
+        largest: int = LARGEST_TEXT,
+        halves: bool = False,
+        error: type[BadInput] = BadInput,
+    ) -> Any:
+        """The value in a JSON file in the folder of the run.
+
+        Args:
+            name: See ``text``.
+            fix: See ``text``.
+            largest: See ``text``.
+            halves: See ``parse_json``.
+            error: See ``text``.
+
+        Raises:
+            BadInput: As ``text`` and ``check_unchanged``; it is not what ``parse_json`` reads.
+        """
+        text = self.text(name, fix, largest=largest, error=error)
+        try:
+            value = parse_json(text, halves=halves)
+        except ValueError as cause:
+            raise error(f"{self.folder / name} {cause}: {fix}") from cause
+        self.check_unchanged(name, text, fix, error=error)
+        return value
 
 
 def find_runs(path: Path) -> list[Run]:
@@ -262,50 +316,6 @@ def shared_metric(records: tuple[TaskRecord, TaskRecord], values: tuple[Values, 
         if all(_makes(its, metric, record) for its, record in zip(values, records, strict=True)):
             return metric
     return None
-
-
-def contradiction(run: Run, task: str) -> str:
-    """Say how a task's scores are not those of the values per query beside them; empty where nothing contradicts them.
-
-    A task that left no values is believed, and so is a split or subset that they are not of, as they are of those that
-    ran last. Values that are of none of its scores are no proof of them.
-
-    Raises:
-        BadInput: The file of values is gone or damaged.
-    """
-    return contradicted(run.record.tasks[task], run.values(task))
-
-
-def contradicted(record: TaskRecord, values: Values | None) -> str:
-    """The same of a record and the values beside it, where they are read already."""
-    if values is None or record.score is None:
-        return ""
-    main = record.settings.get("task", {}).get("main_score")
-    metrics = [main] if main in values.metrics else values.metrics
-    said = [_unlike(values, metric, record) for metric in metrics]
-    if not said:
-        return "there are no values per query, though the record names a file of them"
-    return "" if "" in said else said[0]
-
-
-def _unlike(values: Values, metric: str, record: TaskRecord) -> str:
-    """How the values of a metric do not make the scores of the parts that they are of; empty where they do."""
-    means = values.means(metric)
-    scores = [
-        (split, subset, score)
-        for split, by_subset in record.scores.items()
-        for subset, score in by_subset.items()
-        if subset in values.parts.get(split, ())
-    ]
-    if not scores:
-        return "the values per query beside its score are of other splits or subsets"
-    for split, subset, score in scores:
-        mean = means.get(split, {}).get(subset)
-        if mean is None:
-            return f"the values per query beside the score of {split} are none"
-        if abs(mean - score) > _ROUNDED:
-            return f"the score of {split} is {score:.6g}, and the mean of its values per query is {mean:.6g}"
-    return ""
 
 
 def _makes(values: Values, metric: str, record: TaskRecord) -> bool:

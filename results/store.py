@@ -20,7 +20,7 @@ from typing import Any
 
 from flagbench import BadInput, in_one_line
 from flagbench.files import check_links, check_name, inside, read_text
-from flagbench.results.identity import former, settings_digest
+from flagbench.results.identity import former, settings_digest, text_digest
 from flagbench.results.record import RunRecord, TaskRecord
 
 _UNFINISHED = ".unfinished"
@@ -203,6 +203,8 @@ class RunStore:
         Raises:
             BadInput: The disk is full or the folder cannot be written.
         """
+        digests = {name: text_digest(files[name]) for name in record.files if name in files}
+        record = replace(record, file_digests={**record.file_digests, **digests})
         before = run.tasks.get(record.name)
         stands = before is not None and before.status != "error"
         if not files and before and stands and self._stands(before):
@@ -221,6 +223,7 @@ class RunStore:
                 files=tuple(dict.fromkeys((*before.files, *record.files))),
                 scores={**before.scores, **record.scores},
             )
+            record = replace(record, file_digests={**before.file_digests, **record.file_digests})
             if not record.data.get("labels") and before.data.get("labels"):  # of a split that did not run again
                 record = replace(record, data={**record.data, "labels": before.data["labels"]})
         if files:

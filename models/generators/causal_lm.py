@@ -11,6 +11,7 @@ import transformers
 
 from flagbench import BadInput
 from flagbench.models.backbone.pretrained import read_pretrained
+from flagbench.models.chat_templates import bounded
 from flagbench.models.contract import Loading
 from flagbench.models.generators.language_model import Batch, LanguageModel, begins_itself, check_generation_config
 from flagbench.models.generators.tokens import swells
@@ -66,7 +67,8 @@ class TextInputs:
             if text.endswith(prompt.prefill):
                 return self._bounded(text, messages)
         try:
-            rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            with bounded():
+                rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except Exception as error:  # a template is code of the checkpoint
             line = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BadInput(
@@ -109,7 +111,8 @@ class TextInputs:
     def _continued(self, messages: list[dict[str, str]]) -> str:
         """An unfinished message of the assistant at the end; empty where the template lets none be continued."""
         try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True))
+            with bounded():
+                return str(self.tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True))
         except Exception:  # a template is code of the checkpoint; what is wrong is said when all is rendered
             return ""
 

@@ -14,6 +14,7 @@ import transformers
 from flagbench import BadInput, in_one_line
 from flagbench.files import MIB
 from flagbench.models.backbone.tokenizer import read_tokenizer
+from flagbench.models.chat_templates import bounded
 from flagbench.models.contract import Loading
 from flagbench.models.spec import ModelSpec
 
@@ -64,7 +65,8 @@ class TokenizerTokens:
             return begin
         chat = [{"role": "user", "content": _MESSAGE}]
         try:
-            text = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+            with bounded():
+                text = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
         except Exception:  # a template is code of the checkpoint
             return begin
         if swells(text, chat):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput, ModelFault
 from flagbench.models.backbone.tokenizer import as_in_file, with_padding
+from flagbench.models.chat_templates import EndlessTemplate, bounded
 from flagbench.models.contract import Loading
 from flagbench.models.generators.language_model import Batch, begins_itself
 from flagbench.models.loading.video_kinds import takes_system
@@ -72,7 +73,15 @@ class VideoInputs:
             text = self._unwrapped(self._continued([*messages, begun]))
             if text.endswith(prompt.prefill):
                 return text
-        rendered: str = self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        try:
+            with bounded():
+                rendered: str = self._processor.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True
+                )
+        except EndlessTemplate as error:
+            raise BadInput(
+                f"the chat template of {self._name} cannot be used ({error}): mend it, or remove it"
+            ) from error
         return self._unwrapped(rendered) + prompt.prefill
 
     def _content(self, prompt: Prompt) -> list[dict[str, str]]:
@@ -89,8 +98,9 @@ class VideoInputs:
         from jinja2 import TemplateError
 
         try:
-            return str(self._processor.apply_chat_template(messages, tokenize=False, continue_final_message=True))
-        except (ValueError, TemplateError):
+            with bounded():
+                return str(self._processor.apply_chat_template(messages, tokenize=False, continue_final_message=True))
+        except (ValueError, TemplateError, EndlessTemplate):
             return ""
 
     def _unwrapped(self, text: str) -> str:

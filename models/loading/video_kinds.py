@@ -9,6 +9,7 @@ from typing import Any
 
 from flagbench import BadInput
 from flagbench.files import read_text
+from flagbench.models.chat_templates import EndlessTemplate, bounded
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.detect import Detection
 from flagbench.models.loading.folder import FIX, is_there, read_config, read_json
@@ -100,6 +101,9 @@ def takes_system(template: str, *, as_text: bool = False) -> bool:
     Args:
         template: Jinja, as a checkpoint has it.
         as_text: Its messages hold a text, and not a list of parts.
+
+    Raises:
+        BadInput: It does not end.
     """
     from jinja2 import TemplateError
     from transformers.utils.chat_template_utils import render_jinja_template
@@ -110,9 +114,12 @@ def takes_system(template: str, *, as_text: bool = False) -> bool:
         for role, text in probes.items()
     ]
     try:
-        found: Any = render_jinja_template(
-            conversations=[conversation], chat_template=template, add_generation_prompt=True
-        )
+        with bounded():
+            found: Any = render_jinja_template(
+                conversations=[conversation], chat_template=template, add_generation_prompt=True
+            )
+    except EndlessTemplate as error:
+        raise BadInput(f"the model's chat template cannot be used ({error}): mend it, or remove it") from error
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
         return False
     (rendered,), _ = found

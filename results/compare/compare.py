@@ -9,11 +9,12 @@ from typing import Literal
 
 from flagbench import BadInput, printable
 from flagbench.results.compare.settings import settings_differ, settings_mixed
+from flagbench.results.contradictions import contradicted
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT, Scale, of_one_scale, scale_of
 from flagbench.results.record import TaskRecord
 from flagbench.results.recorded_averages import recorded_averages
-from flagbench.results.runs import Run, contradicted, difference, other_queries, surely_alike
+from flagbench.results.runs import Run, difference, other_queries, surely_alike
 from flagbench.results.statistics import holm
 from flagbench.results.tested import Tested, tested
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from flagbench import BadInput, first_few, printable
 from flagbench.results.compare.compare import Cell, Line
 from flagbench.results.compare.settings import settings_mixed
+from flagbench.results.contradictions import contradiction
 from flagbench.results.data_state import DataState
 from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.results.runs import Run, contradiction, surely_alike
+from flagbench.results.runs import Run, surely_alike
 
 
 class Unknown(Exception):

@@ -107,7 +107,9 @@ def _read(run: Run, task: str) -> Grid:
     name = Grid.file(task)
     text = run.text(name, f"evaluate {task} again")
     try:
-        return Grid.from_json(text)
+        found = Grid.from_json(text)
     except ValueError as error:
         what = in_one_line(error)
         raise BadInput(f"{run.folder / name} is damaged ({what}); evaluate {task} again with --overwrite") from error
+    run.check_unchanged(name, text, f"evaluate {task} again with --overwrite")
+    return found

@@ -102,10 +102,12 @@ def _read(run: Run, task: str) -> Examples:
     name = Examples.file(task)
     text = run.text(name, f"evaluate {task} again")
     try:
-        return Examples.from_json(text)
+        found = Examples.from_json(text)
     except ValueError as error:
         what = in_one_line(error)
         raise BadInput(f"{run.folder / name} is damaged ({what}); evaluate {task} again with --overwrite") from error
+    run.check_unchanged(name, text, f"evaluate {task} again with --overwrite")
+    return found
 
 
 def _shortened(query: Example, step: tuple[int, int, int]) -> Example:

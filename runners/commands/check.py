@@ -135,7 +135,8 @@ def _means(runs: Sequence[Run]) -> Means:
 
 
 def _baseline(options: argparse.Namespace) -> int:
-    from flagbench.results.runs import contradicted, find_run, saved
+    from flagbench.results.contradictions import contradicted
+    from flagbench.results.runs import find_run, saved
 
     _check_targets({"--output": options.output}, {}, overwrite=options.overwrite)
     baseline = saved(find_run(options.path))

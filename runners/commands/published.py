@@ -106,7 +106,8 @@ def read_run(path: Path) -> RunRecord:
     Raises:
         BadInput: There is none, or its values per query contradict a score.
     """
-    from flagbench.results.runs import contradiction, find_run
+    from flagbench.results.contradictions import contradiction
+    from flagbench.results.runs import find_run
     from flagbench.results.values import Values
 
     run = find_run(path)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from typing_extensions import TypedDict
 
 from flagbench import BadData
-from flagbench.files import inside, read_json
 from flagbench.results.shapes import Number, Text, check_shape, fields_among_others
 from flagbench.suites.composed.registry import MEANS, rows
 
@@ -38,12 +37,11 @@ def read_metrics(run: Run) -> dict[str, Mapping[str, float]]:
         record = run.record.tasks.get(row.name)
         if record is None or record.status != "success" or not row.labelled:
             continue
-        path = inside(run.folder, f"{row.name}.json", _FIX, error=BadData)
-        values = read_json(path, _FIX, error=BadData)
+        values = run.json(f"{row.name}.json", _FIX, error=BadData)
         try:
             check_shape(_File, values)
         except ValueError as error:
-            raise BadData(f"{path} holds no result ({error}): {_FIX}") from error
+            raise BadData(f"{run.folder / row.name}.json holds no result ({error}): {_FIX}") from error
         found[row.name] = values["metrics"]
     return found
 

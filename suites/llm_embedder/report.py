@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NotRequired
 from typing_extensions import TypedDict
 
 from flagbench import BadData
-from flagbench.files import inside, read_json
 from flagbench.results.figures import scale_of
 from flagbench.results.shapes import Number, Text, check_shape, fields_among_others
 from flagbench.suites.llm_embedder.registry import rows
@@ -42,12 +41,11 @@ def read_results(run: Run) -> dict[str, Result]:
         record = run.record.tasks.get(row.name)
         if record is None or record.status != "success":
             continue
-        path = inside(run.folder, f"{row.name}.json", _FIX, error=BadData)
-        values = read_json(path, _FIX, error=BadData)
+        values = run.json(f"{row.name}.json", _FIX, error=BadData)
         try:
             check_shape(Result, values)
         except ValueError as error:
-            raise BadData(f"{path} holds no result ({error}): {_FIX}") from error
+            raise BadData(f"{run.folder / row.name}.json holds no result ({error}): {_FIX}") from error
         found[row.name] = values
     return found
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NotRequired
 from typing_extensions import TypedDict
 
 from flagbench import BadData
-from flagbench.files import MIB, inside, read_json
+from flagbench.files import MIB
 from flagbench.results.shapes import Count, Finite, Text, check_shape, fields_among_others
 from flagbench.suites.longctx.registry import Row, row_of, rows
 from flagbench.suites.longctx.sample import Answer, Cell
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flagbench.results.runs import Run
 
 _BENCHMARK = "longctx"
-_FIX = "evaluate the task again, or copy the file again"
+_FIX = "evaluate the task again with --overwrite, or copy the file again"
 _LARGEST = 1024 * MIB
 
 
@@ -114,8 +114,8 @@ def read_saved(run: Run, task: str) -> Saved:
     Raises:
         BadData: The file is damaged, or absent.
     """
-    path = inside(run.folder, Saved.file(task), _FIX, error=BadData)
-    values = read_json(path, _FIX, largest=_LARGEST, halves=True, error=BadData)
+    path = run.folder / Saved.file(task)
+    values = run.json(Saved.file(task), _FIX, largest=_LARGEST, halves=True, error=BadData)
     try:
         check_shape(_File, values)
         if values["benchmark"] != _BENCHMARK or values["task"] != task:

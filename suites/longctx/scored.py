@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadData, BadInput, in_one_line
 from flagbench.results.grids import Grid
 from flagbench.suites.longctx import mmlu
+from flagbench.suites.longctx.cells import cell_id
 from flagbench.suites.longctx.evaluation import by_subset
 from flagbench.suites.longctx.grid import grid_of
 from flagbench.suites.longctx.registry import kind_of
@@ -18,9 +19,10 @@ from flagbench.suites.longctx.saved import Saved, saved_of
 if TYPE_CHECKING:
     from flagbench.results.runs import Run
 
-_FIX = "evaluate the task again"
+_FIX = "evaluate the task again with --overwrite"
 _EQUAL = 1e-6
 _WITH_REFERENCES = frozenset({"needle", "passkey", "topic", "lines", "ruler", "mmlu"})
+_NAMED_BY_CELL = frozenset({"needle", "passkey"})
 _MOST_DIGITS = 15
 
 
@@ -89,6 +91,8 @@ def _check_answers(saved: Saved) -> None:
     for each in saved.answers:
         if row.kind in _WITH_REFERENCES and not each.references:
             raise ValueError(f"{each.id!r:.80} has no right answer")
+        if row.kind in _NAMED_BY_CELL and (each.cell is None or cell_id(each.cell) != each.id):
+            raise ValueError(f"{each.id!r:.80} is not in the cell that it is named by")
         length = each.subset.isascii() and each.subset.isdigit() and len(each.subset) <= _MOST_DIGITS
         if row.kind == "ruler" and not length:
             raise ValueError(f"{each.id!r:.80} is of the length {each.subset!r:.80}, which is no number")

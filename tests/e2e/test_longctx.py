@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -222,3 +223,51 @@ class TestSavedAnswers:
 
     def test_a_folder_without_runs_is_one_line(self, tmp_path: Path) -> None:
         assert one_line(here("score", "longctx", tmp_path))
+
+
+def _swap_cells(values: Any) -> None:
+    first, second = values["answers"][:2]
+    first["cell"], second["cell"] = second["cell"], first["cell"]
+    first["id"], second["id"] = second["id"], first["id"]
+
+
+def _swap_values(values: Any) -> None:
+    its = values["values"]["flagembedding"]["1024"]["accuracy"]
+    values["values"]["flagembedding"]["1024"]["accuracy"] = dict(reversed(its.items()))
+
+
+def _turn_over(values: Any) -> None:
+    values["values"].reverse()
+    values["samples"].reverse()
+    values["values"][0][0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "command"),
+    [
+        ("LongContext/Passkey.json", _swap_cells, "score longctx {output}"),
+        ("LongContext/Passkey.json", _swap_cells, "submit longctx {output} --allow-partial --output {output}/files"),
+        ("flagbench/per_query/Passkey.json", _swap_values, "verify {output}"),
+        (
+            "flagbench/per_query/Passkey.json",
+            _swap_values,
+            "check --baseline {done} --candidate {output} --rules {rules}",
+        ),
+        ("flagbench/grids/Passkey.json", _turn_over, "report {output} --html {output}/page.html"),
+    ],
+)
+def test_depths_that_change_their_places_are_noticed(
+    done: Path, tmp_path: Path, file: str, change: Callable[[Any], None], command: str
+) -> None:
+    """The means of the lengths stay as they are."""
+    output, rules = tmp_path / "changed", tmp_path / "rules.toml"
+    shutil.copytree(done, output)
+    (record,) = output.glob("*/*/flagbench/run.json")  # of another day, or check would say that it is the same run
+    record.write_text(record.read_text(encoding="utf-8").replace('"finished": "', '"finished": "later than '))
+    rules.write_text("[[rule]]\ntasks = ['Passkey']\nmax-drop = 0.0\n", encoding="utf-8")
+    (path,) = output.glob(f"*/*/{file}")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change(values)
+    path.write_text(json.dumps(values) + "\n", encoding="utf-8")
+    result = here(*command.format(done=done, output=output, rules=rules).split())
+    assert "is not as it was written, its SHA-256 is another than run.json has for it" in one_line(result)

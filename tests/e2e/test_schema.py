@@ -64,7 +64,7 @@ def as_version_1(folder: Path) -> None:
     path = folder / "flagbench" / "run.json"
     record = json.loads(path.read_text(encoding="utf-8")) | {"schema_version": 1}
     for name, task in record["tasks"].items():
-        del task["sample"]
+        del task["sample"], task["file_digests"]
         values = folder / Values.file(name)
         if values.is_file():
             ((split, by_subset),) = json.loads(values.read_text(encoding="utf-8"))["values"].items()
@@ -88,7 +88,7 @@ def test_a_run_goes_on_in_a_folder_of_version_1(tmp_path: Path) -> None:
     written = json.loads(path.read_text(encoding="utf-8"))
     assert (written["schema_version"], len(written["tasks"])) == (SCHEMA_VERSION, 2)
     before = json.loads(old)["tasks"][AIR]
-    today = {"sample": None, "later_error": "", "data": before["data"] | {"content": {}}}  # none was recorded then
+    today = {"sample": None, "later_error": "", "file_digests": {}, "data": before["data"] | {"content": {}}}
     assert written["tasks"][AIR] == before | today
     (run,) = find_runs(tmp_path)
     assert run.values(AIR) == values

@@ -11,8 +11,9 @@ import pytest
 from flagbench import BadInput
 from flagbench.results.compare.compare import compare
 from flagbench.results.compare.text import to_json
+from flagbench.results.contradictions import contradiction
 from flagbench.results.migrations import SCHEMA_VERSION
-from flagbench.results.runs import contradiction, find_all, find_runs, saved
+from flagbench.results.runs import find_all, find_runs, saved
 from flagbench.results.store import write_atomic
 from tests.unit.results.test_runs import made_task, write_run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flagbench.results.runs import contradicted
+from flagbench.results.contradictions import contradicted
 from flagbench.results.values import Values
 from tests.unit.results.test_runs import made_task
 

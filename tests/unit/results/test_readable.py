@@ -10,9 +10,10 @@ import pytest
 
 from flagbench import BadInput
 from flagbench.results.compare.compare import side_by_side
+from flagbench.results.contradictions import contradiction
 from flagbench.results.readable import check_values, find_readable
 from flagbench.results.record import RunRecord
-from flagbench.results.runs import Run, contradiction, find_all, find_run, labelled
+from flagbench.results.runs import Run, find_all, find_run, labelled
 from flagbench.results.values import Values
 from tests.unit.results.test_runs import made_task, write_run
 

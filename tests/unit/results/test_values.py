@@ -6,8 +6,9 @@ from statistics import fmean
 
 import pytest
 
+from flagbench.results.contradictions import contradicted
 from flagbench.results.record import TaskRecord
-from flagbench.results.runs import contradicted, shared_metric
+from flagbench.results.runs import shared_metric
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import CHARACTERS, Example, Examples, Passage, beginning
 

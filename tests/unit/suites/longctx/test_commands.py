@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from flagbench import BadData, BadInput
+from flagbench.results.runs import Run
 from flagbench.results.values import Values
 from flagbench.suites.longctx.commands import add_score, add_submit
 from flagbench.suites.longctx.registry import row_of
@@ -21,11 +22,17 @@ from flagbench.suites.longctx.saved import Saved
 RIGHT = Answer("0", "default", ("A",), facts={"all_classes": ["A", "B"], "length": 9}, text="A")
 
 
+class _Run(SimpleNamespace):
+    """As much of a run as is asked for, whose files are read as those of any."""
+
+    text, json, check_unchanged = Run.text, Run.json, Run.check_unchanged
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A run without results, which is found whatever path is given."""
     record = SimpleNamespace(benchmark="longctx", model="org/m", tasks={})
-    made = SimpleNamespace(folder=tmp_path / "run", record=record, values=lambda task: None)
+    made = _Run(folder=tmp_path / "run", record=record, values=lambda task: None)
     monkeypatch.setattr("flagbench.results.runs.find_run", lambda path: made)
     return made
 
@@ -40,7 +47,7 @@ def answered(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(saved.to_json(), encoding="utf-8")
     scores = {saved.protocol: dict.fromkeys((each.subset for each in answers), score)}
-    run.record.tasks[task] = SimpleNamespace(status="success", scores=scores, data={"status": "counts agree"})
+    run.record.tasks[task] = SimpleNamespace(status="success", scores=scores, data={"status": "counts agree"}, files=())
 
 
 def call(command: str, *flags: str | Path) -> int:
@@ -187,6 +194,8 @@ def test_a_score_by_other_rules_is_refused(run: SimpleNamespace) -> None:
     [
         ("Passkey", [Answer("512/0", "512", (), Cell(512, 0), text="1")]),
         ("Needle", [Answer("512/0", "512", (), Cell(512, 0), text="1")]),
+        ("Passkey", [Answer("512/0", "512", ("12345",), Cell(512, 50), text="12345")]),
+        ("Needle", [Answer("512/0", "512", ("A.",), None, text="A.")]),
         ("TopicRetrieval", [Answer("5/0", "5", (), Cell(5, 0), text="1")]),
         ("ruler_vt", [Answer("4096/0", "4096", (), text="1")]),
         ("ruler_vt", [Answer("4096/0", "abc", ("1",), text="1")]),
@@ -206,7 +215,7 @@ def test_answers_that_cannot_be_scored_are_named(
     run: SimpleNamespace, command: str, task: str, answers: list[Answer]
 ) -> None:
     answered(run, task, answers)
-    with pytest.raises(BadData, match=rf"{task}\.json .*evaluate the task again$") as raised:
+    with pytest.raises(BadData, match=rf"{task}\.json .*evaluate the task again with --overwrite$") as raised:
         call(command)
     assert "\n" not in str(raised.value)
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from flagbench import BadData
+from flagbench.results.record import RunRecord
 from flagbench.results.runs import Run
 from flagbench.suites.longctx.registry import row_of
 from flagbench.suites.longctx.sample import Answer, Cell
@@ -26,8 +27,8 @@ ANSWERS = (
 
 def run_of(folder: Path, tasks: dict[str, str]) -> Run:
     """As much of a run as is read: its folder, and the status of each task."""
-    record = SimpleNamespace(tasks={name: SimpleNamespace(status=status) for name, status in tasks.items()})
-    return cast("Run", SimpleNamespace(folder=folder, record=record))
+    records = {name: SimpleNamespace(status=status, files=()) for name, status in tasks.items()}
+    return Run(folder, cast("RunRecord", SimpleNamespace(tasks=records)), "run")
 
 
 def write(folder: Path, saved: Saved) -> Path:
@@ -87,7 +88,7 @@ def test_what_is_no_file_of_answers_is_named(
     with pytest.raises(BadData, match="holds no answers to Passkey") as raised:
         read_saved(run_of(tmp_path, {}), "Passkey")
     assert said in str(raised.value)
-    assert str(raised.value).endswith("evaluate the task again, or copy the file again")
+    assert str(raised.value).endswith("evaluate the task again with --overwrite, or copy the file again")
     assert "\n" not in str(raised.value)
 
 

@@ -1,0 +1,52 @@
+"""Scores of a task that the values per query beside them do not make: nothing is believed on their word."""
+
+from __future__ import annotations
+
+from flagbench.results.record import TaskRecord
+from flagbench.results.runs import Run
+from flagbench.results.shapes import ROUNDED as _ROUNDED
+from flagbench.results.values import Values
+
+
+def contradiction(run: Run, task: str) -> str:
+    """Say how a task's scores are not those of the values per query beside them; empty where nothing contradicts them.
+
+    A task that left no values is believed, and so is a split or subset that they are not of, as they are of those that
+    ran last. Values that are of none of its scores are no proof of them.
+
+    Raises:
+        BadInput: The file of values is gone or damaged.
+    """
+    return contradicted(run.record.tasks[task], run.values(task))
+
+
+def contradicted(record: TaskRecord, values: Values | None) -> str:
+    """The same of a record and the values beside it, where they are read already."""
+    if values is None or record.score is None:
+        return ""
+    main = record.settings.get("task", {}).get("main_score")
+    metrics = [main] if main in values.metrics else values.metrics
+    said = [_unlike(values, metric, record) for metric in metrics]
+    if not said:
+        return "there are no values per query, though the record names a file of them"
+    return "" if "" in said else said[0]
+
+
+def _unlike(values: Values, metric: str, record: TaskRecord) -> str:
+    """How the values of a metric do not make the scores of the parts that they are of; empty where they do."""
+    means = values.means(metric)
+    scores = [
+        (split, subset, score)
+        for split, by_subset in record.scores.items()
+        for subset, score in by_subset.items()
+        if subset in values.parts.get(split, ())
+    ]
+    if not scores:
+        return "the values per query beside its score are of other splits or subsets"
+    for split, subset, score in scores:
+        mean = means.get(split, {}).get(subset)
+        if mean is None:
+            return f"the values per query beside the score of {split} are none"
+        if abs(mean - score) > _ROUNDED:
+            return f"the score of {split} is {score:.6g}, and the mean of its values per query is {mean:.6g}"
+    return ""
