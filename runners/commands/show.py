@@ -142,7 +142,7 @@ def _show_steps(plan: Plan, measured: Measured | None, console: Console) -> None
     console.print(_table(title, [*headings, "time", "state"], rows))
     say(console, f"in all    {totals(plan.benchmark, tasks, known)}")
     if left := [step.task for step in plan.steps if step.state != "finished"]:
-        say(console, f"time      {times(left, known, measured, counts)}")
+        say(console, f"time      {times(left, known, measured, counts, shown)}")
 
 
 def _say_left_out(plan: Plan, console: Console, before: str) -> None:
