@@ -71,7 +71,7 @@ class DataState(StrEnum):
 
 
 def footnotes(states: Iterable[DataState], where: str = "") -> list[str]:
-    """The lines below scores that are marked with ``*``: one for each state that keeps them from published ones.
+    """The line below scores that are marked with ``*``: what keeps them from published ones, in one for one mark.
 
     Args:
         states: Of the data of all that was scored.
@@ -79,11 +79,8 @@ def footnotes(states: Iterable[DataState], where: str = "") -> list[str]:
     """
     present = set(states)
     more = f" ({where})" if where else ""
-    return [
-        f"* {state.words}{more}: scores are not comparable with published ones"
-        for state in DataState
-        if state in present and state.marked
-    ]
+    words = [state.words for state in DataState if state in present and state.marked]
+    return [f"* {', or '.join(words)}{more}: scores are not comparable with published ones"] if words else []
 
 
 ACCEPT_COUNTS = "--accept-counts compares it"

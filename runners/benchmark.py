@@ -127,6 +127,10 @@ class Outcome:
     sample: Mapping[str, Any] | None = None
 
 
+ALL_ROWS = "all rows"
+"""What ``Benchmark.looked_at`` says of most data."""
+
+
 class Benchmark(ABC):
     """One benchmark: which tasks it has, and how one of them is loaded and scored.
 
@@ -274,6 +278,14 @@ class Benchmark(ABC):
 
         return text_model(request, on_cpu)
 
+    def check_sizes(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:  # noqa: B027 - a default
+        """See that no file of the data is too large to be read, before a digest reads all of its bytes; by default that
+        is not looked at.
+
+        Raises:
+            BadInput: One is, or the data is absent.
+        """
+
     @abstractmethod
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See whether the data is there, without reading rows.
@@ -295,6 +307,10 @@ class Benchmark(ABC):
         looked for.
         """
         yield from ()
+
+    def looked_at(self, task: Task, snapshots: Snapshots) -> str:
+        """Which rows of a task ``faults`` looks at, in words; empty where it looks at none."""
+        return "" if type(self).faults is Benchmark.faults else ALL_ROWS
 
     def remarks(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Sequence[str]:
         """Remarks on oddities of a task's data, a line each, for ``flagbench validate``; none where that takes long."""

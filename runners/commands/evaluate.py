@@ -368,17 +368,19 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _faulty_rows(resolved: Plan) -> bool:
     """Show all faults of the rows of a plan, of a benchmark that looks for them; True where there are any."""
-    from flagbench.runners.benchmark import Benchmark
+    from flagbench.runners.benchmark import ALL_ROWS
 
     faulty = False
+    looked: dict[str, None] = {}
     for step in resolved.steps:
         with notice(f"checking the rows of {step.task.name}"):
             lines = list(resolved.benchmark.faults(step.task, resolved.snapshots, resolved.request))
         for line in lines:
             print(f"flagbench: {printable(line)}", file=sys.stderr)
         faulty = faulty or bool(lines)
-    if resolved.steps and not faulty and type(resolved.benchmark).faults is not Benchmark.faults:
-        say(console(), "rows      no faults")
+        looked[resolved.benchmark.looked_at(step.task, resolved.snapshots)] = None
+    if not faulty and (which := " and ".join(filter(None, looked))):
+        say(console(), "rows      no faults" + (f" in {which}" if which != ALL_ROWS else ""))
     return faulty
 
 

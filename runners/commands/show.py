@@ -73,18 +73,24 @@ def show_start(plan: Plan, console: Console) -> None:
 
 def show_outcomes(outcomes: Sequence[tuple[Plan, Finished]], console: Console) -> None:
     """Print the notes needed to read the results of one or several models, where these are, and the failures last."""
-    say(console, *dict.fromkeys(line for plan, finished in outcomes for line in _notes(plan, finished)))
+    say(console, *_notes(outcomes))
     for plan, finished in outcomes:
         _show_outcome(plan, finished, console)
 
 
-def _notes(plan: Plan, finished: Finished) -> list[str]:
-    if any(record.sample for record in finished.records):
-        return [
-            f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items adds "
-            "(flagbench/run.json has what was drawn)"
-        ]
-    return footnotes((DataState.of(each.data) for each in finished.records if each.status != "error"), "see run.json")
+def _notes(outcomes: Sequence[tuple[Plan, Finished]]) -> list[str]:
+    """A line for each profile, and one for the mark of all scores over other data than the official one."""
+    lines: dict[str, None] = {}
+    states: list[DataState] = []
+    for plan, finished in outcomes:
+        if any(record.sample for record in finished.records):
+            drawn = (
+                f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items"
+            )
+            lines[f"{drawn} adds (flagbench/run.json has what was drawn)"] = None
+        else:
+            states += [DataState.of(each.data) for each in finished.records if each.status != "error"]
+    return [*lines, *footnotes(states, "see run.json")]
 
 
 def _show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
@@ -142,7 +148,7 @@ def _show_steps(plan: Plan, measured: Measured | None, console: Console) -> None
     console.print(_table(title, [*headings, "time", "state"], rows))
     say(console, f"in all    {totals(plan.benchmark, tasks, known)}")
     if left := [step.task for step in plan.steps if step.state != "finished"]:
-        say(console, f"time      {times(left, known, measured, counts)}")
+        say(console, f"time      {times(left, known, measured, counts, shown)}")
 
 
 def _say_left_out(plan: Plan, console: Console, before: str) -> None:

@@ -76,12 +76,26 @@ def totals(benchmark: Benchmark, tasks: Sequence[Task], known: Mapping[str, Volu
     return ", ".join(parts) or f"neither {counts_of(benchmark, tasks)} nor size are known"
 
 
-def times(tasks: Sequence[Task], known: Mapping[str, Volume], measured: Measured | None, counts: str) -> str:
-    """The time to expect of tasks that are to run, and what it is reckoned from."""
+def times(
+    tasks: Sequence[Task], known: Mapping[str, Volume], measured: Measured | None, counts: str, shown: str = ""
+) -> str:
+    """The time to expect of tasks that are to run, and what it is reckoned from.
+
+    Args:
+        tasks: Those.
+        known: The volume of each, by its name.
+        measured: The speed of the model; None where it is not known.
+        counts: What the volumes count.
+        shown: The same for people, by ``counts_of``; empty for no other words.
+    """
+    shown = shown or counts
+    if all(known[task.name].texts is None for task in tasks):
+        return f"{UNKNOWN}: how many {shown} there are is not known before they are read"
     if measured is None:
-        return f"{UNKNOWN}, until a task of this model is finished here: its record says how many {counts} a second"
+        return f"{UNKNOWN}, until a task of this model is finished here: its record says how many {shown} a second"
     figure = f"{measured.per_second:,.0f}" if measured.per_second >= _ROUND else f"{measured.per_second:.3g}"
-    speed = f"{figure} {measured.unit} a second, as {measured.source} says"
+    unit = shown if measured.unit == counts else measured.unit
+    speed = f"{figure} {unit} a second, as {measured.source} says"
     seconds = [each for task in tasks if (each := _seconds(known[task.name], measured, counts)) is not None]
     if not seconds:
         return f"{UNKNOWN}, at {speed}"

@@ -170,6 +170,26 @@ class Source(ABC):
 
         return read_or_refuse(folder, rows, files)
 
+    def first_with_images(self, config: str | None, split: str, count: int) -> pa.Table:
+        """The first rows of a split with images, in memory, as ``read_with_images`` has all of them; no more are read.
+
+        Raises:
+            BadData: As ``read_with_images``.
+        """
+        import pyarrow as pa
+
+        from flagbench.runners.data.image_checks import in_folder
+
+        folder, stream, files = self._stream(config, split)
+
+        def first() -> pa.Table:
+            tables = list(tables_with_images(stream().take(count), count))
+            if not tables:
+                raise BadData(f"{folder}: split '{split}' of config '{config or 'default'}' has no rows")
+            return in_folder(pa.concat_tables(tables), folder, f"{folder}: split '{split}'", 0)
+
+        return read_or_refuse(folder, first, files)
+
     def read_texts(self, config: str | None, split: str, columns: Sequence[str]) -> dict[str, TextColumn]:
         """Columns of strings of a split, for splits of any size: the rows lie in a temporary file.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from flagbench.runners.request import PROFILES, RunRequest
 from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
+    from flagbench.runners.data.sources import Source
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
 
@@ -108,17 +109,9 @@ def check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) ->
     """
     source = snapshots.source(task.dataset, task.revision)
     source.card()
-    plain = not separate_configs and task.subsets == ("default",)
-    present = [] if plain else source.configs()
+    present = _configs(task, source, separate_configs=separate_configs)
     for subset in task.subsets:
-        prefix = "" if subset == "default" else f"{subset}-"
-        if separate_configs:
-            qrels = f"{prefix}qrels" if prefix or "default" not in present else "default"
-            queries = "query" if "query" in present else f"{prefix}queries"
-            candidates = [f"{prefix}top_ranked"] if task.kind in RERANKED and task.kind != "VisionCentricQA" else []
-            needed = [f"{prefix}corpus", queries, qrels, *candidates]
-        else:
-            needed = [subset] if subset != "default" else []
+        needed = _needed(task, subset, present, separate_configs=separate_configs)
         for config in needed:
             if config not in present:
                 fault = AbsentData if snapshots.root and subset != "default" else BadData  # a part was downloaded
@@ -127,8 +120,45 @@ def check_layout(task: Task, snapshots: Snapshots, *, separate_configs: bool) ->
             continue
         for config in needed or [""]:
             splits = source.splits(config or None)
-            wanted = [*task.splits, *(["train"] if task.kind in CLASSIFIED else [])]
+            wanted = _splits(task)
             lone = separate_configs and len(splits) == 1  # mteb takes the only split of a config whatever its name
             for split in wanted if not lone else []:
                 if split not in splits:
                     raise BadData(f"{task.name}: {source.where} has no split '{split}' (it has {', '.join(splits)})")
+
+
+def parts_with_images(task: Task, source: Source, *, separate_configs: bool) -> Iterator[tuple[str | None, str]]:
+    """The configs and splits of a task that its images are in.
+
+    Args:
+        task: Whose.
+        source: Its data.
+        separate_configs: See ``check_layout``.
+    """
+    present = _configs(task, source, separate_configs=separate_configs)
+    for subset in task.subsets:
+        needed = _needed(task, subset, present, separate_configs=separate_configs)
+        for config in needed[:2] or [""]:  # judgements and candidates are ids
+            splits = source.splits(config or None)
+            for split in [each for each in _splits(task) if each in splits] or splits[:1]:
+                yield config or None, split
+
+
+def _configs(task: Task, source: Source, *, separate_configs: bool) -> Sequence[str]:
+    plain = not separate_configs and task.subsets == ("default",)
+    return [] if plain else source.configs()
+
+
+def _needed(task: Task, subset: str, present: Sequence[str], *, separate_configs: bool) -> list[str]:
+    """The configs of a subset: corpus and queries first where they are apart."""
+    if not separate_configs:
+        return [subset] if subset != "default" else []
+    prefix = "" if subset == "default" else f"{subset}-"
+    qrels = f"{prefix}qrels" if prefix or "default" not in present else "default"
+    queries = "query" if "query" in present else f"{prefix}queries"
+    candidates = [f"{prefix}top_ranked"] if task.kind in RERANKED and task.kind != "VisionCentricQA" else []
+    return [f"{prefix}corpus", queries, qrels, *candidates]
+
+
+def _splits(task: Task) -> list[str]:
+    return [*task.splits, *(["train"] if task.kind in CLASSIFIED else [])]

@@ -170,6 +170,7 @@ def resolve(request: RunRequest) -> Plan:
         for flag, folder in (("--output", store.run_file.parent), ("--store", request.store)):
             if folder is not None and source.holds(folder):
                 raise BadInput(f"{flag} {folder} is in the data of {task.name}, which it would change: choose another")
+        benchmark.check_sizes(task, snapshots, request)
         beside = {"task": task_settings(benchmark, task)}
         if its := benchmark.task_options(task, options):
             beside["options"] = kept_options(benchmark, its)

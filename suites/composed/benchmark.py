@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
-from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome
+from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Loaded, Outcome, Volume
 from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick_of_groups
@@ -112,6 +112,10 @@ class _Composed(Benchmark):
 
         check(row_of(task.name), self.source(task, snapshots), options_of(request, ComposedOptions))
 
+    def check_sizes(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
+        """See Benchmark: ``check`` reads no rows, and looks at the sizes of annotations."""
+        self.check(task, snapshots, request)
+
     def evidence(self, request: RunRequest) -> Sequence[str]:
         """See Benchmark: the protocol of each data set, and files with texts that are read in place of annotations."""
         tasks = self.select(request)
@@ -135,6 +139,13 @@ class _Composed(Benchmark):
         """See Benchmark: a text of CIRCO that is not chosen is its caption."""
         settings = super().option_settings(request)
         return {**settings, "circo_text": settings["circo_text"] or "caption"}
+
+    def volume(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Volume:
+        """See Benchmark: without a folder the published counts, of a folder its size."""
+        row = row_of(task.name)
+        if snapshots.root is None:
+            return Volume(row.queries + row.passages if row.queries and row.passages else None)
+        return super().volume(task, snapshots, request)
 
     def load(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Loaded:
         """See Benchmark."""

@@ -103,6 +103,7 @@ def _candidates(reading: Reading, names: dict[str, str]) -> Iterator[Entry]:
             reading.report(f"{where} is not an object: {FIX}")
             continue
         id_, name = reading.name(where, row, "id"), reading.text(where, row, "file_name")
-        if id_ is not None and name is not None:
-            names[id_] = f"{_IMAGES}/{name}"
-            yield Entry(id_, where, image=names[id_])
+        if id_ is None:
+            continue
+        names[id_] = f"{_IMAGES}/{name}" if name is not None else ""
+        yield Entry(id_, where, image=names[id_], faulty=name is None)

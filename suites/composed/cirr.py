@@ -47,7 +47,9 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
         BadData: A file is absent or cannot be read.
     """
     files = _files(reading)
-    passages = reading.kept((Entry(name, where, image=image) for name, (where, image) in files.items()), "candidates")
+    passages = reading.kept(
+        (Entry(name, where, image=image, faulty=not image) for name, (where, image) in files.items()), "candidates"
+    )
     there = dict.fromkeys(passages.ids)
     qrels: dict[str, dict[str, int]] = {}
     excluded: dict[str, str] = {}
@@ -86,7 +88,7 @@ def _file(reading: Reading, folder: str, name: str) -> Path:
 
 
 def _files(reading: Reading) -> Mapping[str, tuple[str, str]]:
-    """Place and file of each image."""
+    """Place and file of each image; the file is empty for a fault, which is reported."""
     path = _file(reading, "image_splits", "split")
     above = path.parents[1].relative_to(reading.folder).as_posix()
     found = {}
@@ -94,6 +96,7 @@ def _files(reading: Reading) -> Mapping[str, tuple[str, str]]:
         where = f"{path}, {name:.80}"
         if not isinstance(at, str) or not at.strip():
             reading.report(f"{where} has {at!r:.60} instead of the path of an image: {FIX}")
+            found[name] = (where, "")
             continue
         found[name] = (where, reading.one_of(f"{above}/img_raw/{at}", f"{above}/{at}", at))
     return found

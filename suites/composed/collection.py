@@ -41,12 +41,14 @@ class Entry:
         where: File and row, for messages.
         text: Empty for none.
         image: Name of the file, relative to the folder of the data; empty for none.
+        faulty: Whether a fault of it is reported already: it is there, and no more is made of it.
     """
 
     id: str
     where: str
     text: str = ""
     image: str = ""
+    faulty: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,9 @@ class Reading:
             ids[entry.id] = None  # also of a fault that is reported: who names it names one that is there
             stored = None
             try:
-                if not entry.text.strip() and not entry.image:
+                if entry.faulty:
+                    pass
+                elif not entry.text.strip() and not entry.image:
                     self.report(f"{entry.where} has neither a text nor an image: {FIX}")
                 else:
                     stored = stored_image(self.folder, entry.image, decode=self.decode)

@@ -68,7 +68,11 @@ def _entries(reading: Reading, name: str, id_column: str, prefix: str) -> Iterat
     for where, row in reading.objects(reading.file(name)):
         id_ = reading.name(where, row, id_column)
         text, image = (reading.text(where, row, f"{prefix}{what}", empty=True) for what in ("txt", "img_path"))
-        if id_ is not None and text is not None and image is not None:
+        if id_ is None:
+            continue
+        if text is None or image is None:
+            yield Entry(id_, where, faulty=True)
+        else:
             yield Entry(id_, where, as_sentence(text), image)
 
 

@@ -32,8 +32,8 @@ def read(reading: Reading, queries: Path, corpus: Path, images: Sequence[str], *
     def candidates() -> Iterator[Entry]:
         for where, row in reading.objects(corpus):
             id_, at = reading.name(where, row, "content"), reading.text(where, row, "image")
-            if id_ is not None and at is not None:
-                yield Entry(id_, where, image=image(at))
+            if id_ is not None:
+                yield Entry(id_, where, faulty=True) if at is None else Entry(id_, where, image=image(at))
 
     passages = reading.kept(candidates(), "candidates")
     there = dict.fromkeys(passages.ids)

@@ -46,7 +46,11 @@ def read(reading: Reading, options: ComposedOptions, *, labelled: bool) -> Colle
             for where, row in reading.objects(reading.file(_CORPORA[kind])):
                 id_, text = reading.name(where, row, "content"), reading.text(where, row, "text", empty=kind == "mm_it")
                 image = reading.name(where, row, "image") if kind == "mm_it" else ""
-                if id_ is not None and text is not None and image is not None:
+                if id_ is None:
+                    continue
+                if text is None or image is None:
+                    yield Entry(id_, where, faulty=True)
+                else:
                     yield Entry(id_, where, text, _image(reading, image))
 
     passages = reading.kept(candidates(), "candidates")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput, first_few, known_name
 from flagbench.runners.benchmark import Benchmark, Listing
 from flagbench.runners.data.snapshots import Snapshots
-from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable
+from flagbench.runners.mteb.benchmark import ThroughMteb, check_layout, drawable, parts_with_images
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick
 from flagbench.suites.mteb.options import MtebOptions
@@ -99,15 +99,39 @@ class _Mteb(ThroughMteb):
 
     def check(self, task: Task, snapshots: Snapshots, request: RunRequest) -> None:
         """See Benchmark."""
+        separate = self._separate_configs(task)
+        if separate is None:
+            snapshots.source(task.dataset, task.revision).card()
+        else:
+            check_layout(task, snapshots, separate_configs=separate)
+
+    def _separate_configs(self, task: Task) -> bool | None:
+        """Whether corpus and queries of a task are configs of their own; None where it reads its repo in a way of its
+        own.
+        """
         from mteb.abstasks import AbsTask, AbsTaskRetrieval
 
-        loader = type(self.mteb_task(task)).load_data
-        if loader is AbsTaskRetrieval.load_data:
-            check_layout(task, snapshots, separate_configs=True)
-        elif loader is AbsTask.load_data:
-            check_layout(task, snapshots, separate_configs=False)
-        else:  # the task reads its repo in a way of its own
-            snapshots.source(task.dataset, task.revision).card()
+        known = {AbsTaskRetrieval.load_data: True, AbsTask.load_data: False}
+        return known.get(type(self.mteb_task(task)).load_data)
+
+    def looked_at(self, task: Task, snapshots: Snapshots) -> str:
+        """See Benchmark: images in a folder, for what is on the hub is not fetched for that."""
+        if snapshots.root is None or "image" not in task.modalities or self._separate_configs(task) is None:
+            return ""
+        from flagbench.runners.mteb.image_faults import ROWS
+
+        return f"the images of the first {ROWS:,} rows of each split"
+
+    def faults(self, task: Task, snapshots: Snapshots, request: RunRequest) -> Iterator[str]:
+        """See Benchmark."""
+        if not self.looked_at(task, snapshots):
+            return
+        from flagbench.runners.data.fault_list import first_faults
+        from flagbench.runners.mteb.image_faults import report_broken
+
+        source = self.source(task, snapshots)
+        parts = parts_with_images(task, source, separate_configs=bool(self._separate_configs(task)))
+        yield from first_faults(task.name, lambda report: report_broken(source, parts, report))
 
     def evidence(self, request: RunRequest) -> Sequence[str]:
         """See Benchmark: which tasks --subsets leaves whole, and what stands before queries of tasks with images."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from flagbench.runners.data.pictures import IMAGE, kept
+from flagbench.runners.data.texts import ImageColumn, is_images
 from flagbench.suites.own.columns import IMAGES
 from flagbench.suites.own.contents import Contents
 from flagbench.suites.own.layouts import DataSet
@@ -73,14 +74,27 @@ def whole(data: DataSet, split: str, its: pa.Table, report: Report) -> pa.Table:
     flat = values.flatten() if pa.types.is_list(values.type) else values
     if len(flat.unique()) < 2:
         report(f"{data.folder}: {split} has one {last.rstrip('s')} alone, and two different ones are needed: {FIX}")
-    elif its.column_names[:-1] == ["sentence1", "sentence2"] and data.kind == "STS" and len(set(_unlike(its))) < 2:
-        report(f"{data.folder}: all pairs of {split} are alike (two equal texts, or the same two): {FIX}")
+    elif data.kind == "STS" and _all_alike(its):
+        what = "images" if any(is_images(field.type) for field in its.schema) else "texts"
+        report(f"{data.folder}: all pairs of {split} are alike (two equal {what}, or the same two): {FIX}")
     return its
 
 
-def _unlike(its: pa.Table) -> Iterator[frozenset[str]]:
-    """The pairs by what a model can tell apart: those of two equal texts all have the similarity 1."""
-    for one, other in zip(its["sentence1"].to_pylist(), its["sentence2"].to_pylist(), strict=True):
+def _all_alike(its: pa.Table) -> bool:
+    """Whether a model can tell no pairs apart; images are read until two pairs differ."""
+    pairs = _pairs_by_content(its)
+    first = next(pairs)
+    return all(pair == first for pair in pairs)
+
+
+def _pairs_by_content(its: pa.Table) -> Iterator[frozenset[Any]]:
+    """The pairs by what a model can tell apart: those of two equal texts or images all have the similarity 1."""
+    sides: list[list[Sequence[Any]]] = [[], []]
+    for name in its.column_names[:-1]:
+        column = its.column(name)
+        sides[name.endswith("2")].append(ImageColumn(column) if is_images(column.type) else column.to_pylist())
+    for row in range(len(its)):
+        one, other = (tuple(value for each in side if (value := each[row])) for side in sides)
         yield frozenset((one, other)) if one != other else frozenset()
 
 

@@ -200,9 +200,10 @@ def test_a_mean_says_the_worst_that_is_known_of_its_data() -> None:
         ("", True),  # the user's own data is compared with nothing that is published
     ]
     assert footnotes([DataState.COUNTS_AGREE, DataState.OWN, DataState.DIFFERS, DataState.DIFFERS], "see below") == [
-        f"* {words} (see below): scores are not comparable with published ones"
-        for words in ("not the official data", "only the counts agree with the official data")
+        "* not the official data, or only the counts agree with the official data (see below): scores are not "
+        "comparable with published ones"
     ]
+    assert footnotes([DataState.OWN, DataState.OFFICIAL]) == []
     assert DataState.worst([]) is DataState.OFFICIAL
 
 

@@ -103,6 +103,12 @@ def test_the_time_of_all_tasks_and_what_it_is_reckoned_from() -> None:
     assert times(rows, known, None, "frames") == (
         "—, until a task of this model is finished here: its record says how many frames a second"
     )
+    images = times(rows, both, measured(2), "texts", "texts and images")
+    assert images == f"about 1 h, at 2 texts and images a second, as {SOURCE} says; {CACHED}"
+    unknown = {"A": Volume(None, 5), "B": Volume(None)}
+    for speed in (None, measured(2)):
+        said = times(rows, unknown, speed, "texts", "texts and images")
+        assert said == "—: how many texts and images there are is not known before they are read"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from flagbench import AbsentData, BadData, BadInput, NoHub
 from flagbench.runners.data import cards, sources, streams
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder, HubRepo, Snapshot
+from tests.pictures import drawn
 
 _COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -251,6 +252,20 @@ def test_the_file_that_does_not_go_with_those_before_it_is_named(
         with pytest.raises(BadData) as caught:
             read()
         assert str(caught.value) == expected
+
+
+def test_the_row_of_a_folder_of_pictures_that_names_none_is_told(tmp_path: Path) -> None:
+    """And not that its rows have other columns than the pictures beside them."""
+    for name in ("a", "b"):
+        (tmp_path / "test").mkdir(exist_ok=True)
+        (tmp_path / f"test/{name}.png").write_bytes(drawn("red"))
+    rows = [{"file_name": "a.png", "label": 1}, {"file_name": None, "label": 2}]
+    file = tmp_path / "test/metadata.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(BadData) as caught:
+        Folder(tmp_path).read_with_images(None, "test")
+    said = "has nothing instead of the name of a file in file_name; name it, or remove the row"
+    assert str(caught.value) == f"{file}, line 2 {said}"
 
 
 def test_a_column_of_another_type_in_parquet_is_named_and_one_that_is_widened_is_read(tmp_path: Path) -> None:

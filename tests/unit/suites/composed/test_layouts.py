@@ -14,8 +14,10 @@ import pytest
 
 from flagbench import AbsentData, BadData, BadInput
 from flagbench.models.inputs import Item, line
+from flagbench.runners.data import file_digests
 from flagbench.runners.data.sources import Folder
 from flagbench.runners.request import RunRequest
+from flagbench.runners.run.plan import resolve
 from flagbench.suites.composed.benchmark import COMPOSED
 from flagbench.suites.composed.collection import Collection
 from flagbench.suites.composed.loading import check, load, read
@@ -171,6 +173,47 @@ def test_annotations_that_are_larger_than_what_is_read_are_refused_at_once(tmp_p
     os.truncate(captions, 20 << 30)
     with pytest.raises(BadData, match=rf"{re.escape(str(captions))} has 21,474,836,480 bytes, and at most"):
         check(row_of("CIRR"), Folder(folder), OPTIONS)
+
+
+def test_a_plan_refuses_them_before_it_reads_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(MINI / "Cuberick-Orion/CIRR", tmp_path / "Cuberick-Orion/CIRR")
+    os.truncate(folder / "captions/cap.rc2.val.json", 20 << 30)
+    monkeypatch.setattr(file_digests, "of_folder", lambda _: pytest.fail("the bytes were read"))
+    request = RunRequest("flagbench/random", "composed", tasks=("CIRR",), data=tmp_path, output=tmp_path / "out")
+    with pytest.raises(BadData, match="has 21,474,836,480 bytes, and at most"):
+        resolve(request)
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "change"),
+    [
+        ("WebQA", "text_corpus.jsonl", {"text": 7}),
+        ("WebQA", "mm_it_corpus.jsonl", {"image": ["x"]}),
+        ("MBEIRFashionIQTask7", "cand_pool/local/mbeir_fashioniq_task7_cand_pool.jsonl", {"img_path": 7}),
+        ("CIRR", "image_splits/split.rc2.val.json", 7),
+        ("CIRCO", "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json", {"file_name": 7}),
+    ],
+)
+def test_a_candidate_with_a_faulty_text_is_no_missing_one(task: str, file: str, change: Any, tmp_path: Path) -> None:
+    """Of each candidate there is one line, and none of the queries that name it."""
+    row = row_of(task)
+    folder = shutil.copytree(MINI / row.dataset, tmp_path / "data")
+    path = folder / file
+    if path.suffix == ".jsonl":
+        changed = [json.dumps({**json.loads(line), **change}) for line in path.read_text("utf-8").splitlines()]
+        count = len(changed)
+        path.write_text("\n".join(changed), encoding="utf-8")
+    else:
+        its = json.loads(path.read_text("utf-8"))
+        if task == "CIRR":
+            its, count = dict.fromkeys(its, change), len(its)
+        else:
+            its["images"], count = [{**each, **change} for each in its["images"]], len(its["images"])
+        path.write_text(json.dumps(its), encoding="utf-8")
+    faults: list[str] = []
+    read(row, Folder(folder), OPTIONS, faults.append)
+    assert not [fault for fault in faults if "not among them" in fault]
+    assert len([fault for fault in faults if " instead of " in fault]) == count
 
 
 def test_files_with_texts_are_said(tmp_path: Path) -> None:

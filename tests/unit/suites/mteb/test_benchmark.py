@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mteb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mteb.abstasks import AbsTaskRetrieval
 from mteb.get_tasks import _TASKS_REGISTRY
 
 from flagbench import BadInput, UnknownName
 from flagbench.runners.data.snapshots import Snapshots
+from flagbench.runners.mteb import image_faults
 from flagbench.runners.request import RunRequest
 from flagbench.runners.task import Task
 from flagbench.suites.mteb.benchmark import MTEB
@@ -100,3 +105,50 @@ def test_a_task_that_reads_its_rows_in_a_way_of_its_own_needs_its_repo_alone(tmp
     (tmp_path / row.dataset).mkdir(parents=True)
     (tmp_path / row.dataset / "any.txt").touch()
     MTEB.check(row, Snapshots(tmp_path), request)
+
+
+def _broken(stored: Path, column: str, rows: Sequence[int]) -> None:
+    """Cut images of a parquet file off, whose heads stay sound."""
+    table = pq.read_table(stored)
+    its = table.column(column).to_pylist()
+    for row in rows:
+        its[row] = {**its[row], "bytes": its[row]["bytes"][:-32]}
+    field = table.schema.field(column)
+    table = table.set_column(table.column_names.index(column), field, pa.array(its, field.type))
+    pq.write_table(table, stored)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "column", "part"),
+    [
+        ("CIFAR10", "cifar10/data/test", "img", "split test"),
+        ("CIFAR10", "cifar10/data/train", "img", "split train"),
+        ("TUBerlinT2IRetrieval", "tu-berlin/corpus/test", "image", "config corpus, split test"),
+        ("CIRRIT2IRetrieval", "mbeir_cirr_task7/queries/test", "image", "config queries, split test"),
+    ],
+)
+def test_broken_images_are_named_before_a_run(
+    name: str, file: str, column: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mini = MTEB.mini_data()
+    assert mini is not None
+    request = of_mteb(name)
+    (row,) = MTEB.select(request)
+    folder = shutil.copytree(mini / row.dataset, tmp_path / row.dataset)
+    snapshots = Snapshots(tmp_path)
+    assert list(MTEB.faults(row, snapshots, request)) == []
+    assert MTEB.looked_at(row, snapshots) == "the images of the first 1,000 rows of each split"
+    _broken(tmp_path / f"mteb/{file}-00000-of-00001.parquet", column, (2, 4))
+    found = list(MTEB.faults(row, snapshots, request))
+    assert [re.search(r"row (\d+)", each)[1] for each in found] == ["2", "4"]  # type: ignore[index]
+    where = f"folder {folder}, {part}, column {column}, row "
+    assert all(where in each and each.endswith("; fix the data") for each in found)
+    monkeypatch.setattr(image_faults, "ROWS", 4)
+    assert len(list(MTEB.faults(row, snapshots, request))) == 1
+
+
+def test_no_rows_are_looked_at_without_images_or_a_folder() -> None:
+    (texts,), (images,) = (MTEB.select(of_mteb(name)) for name in ("SciFact", "CIFAR10"))
+    for row, snapshots in ((texts, Snapshots(MTEB.mini_data())), (images, Snapshots(None))):
+        assert MTEB.looked_at(row, snapshots) == ""
+        assert list(MTEB.faults(row, snapshots, of_mteb(row.name))) == []

@@ -210,6 +210,31 @@ UNSOUND: Mapping[str, tuple[Callable[[Path], Any], Change, str]] = {
         )(f),
         "test.jsonl, line 3 has nothing instead of an image in column image2",
     ),
+    "pairs of equal images": (
+        pairs,
+        lambda f: [
+            write("copy.png", drawn("red"))(f),
+            write(
+                "test.jsonl",
+                [
+                    {"image1": "red.png", "image2": "copy.png", "score": 0},
+                    {"image1": "blue.png", "image2": "blue.png", "score": 1},
+                ],
+            )(f),
+        ],
+        r"all pairs of test are alike \(two equal images, or the same two\)",
+    ),
+    "one pair of images alone": (
+        pairs,
+        lambda f: write(
+            "test.jsonl",
+            [
+                {"image1": "red.png", "image2": "blue.png", "score": 0},
+                {"image1": "blue.png", "image2": "red.png", "score": 1},
+            ],
+        )(f),
+        "all pairs of test are alike",
+    ),
     "a column that no file has": (
         pictures,
         write("task.toml", '[columns]\nimage = "picture"\n'),
