@@ -16,7 +16,7 @@ from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.generation.server_options import ServerOptions
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick_of_groups
-from flagbench.suites.longctx.options import LongContextOptions
+from flagbench.suites.longctx.options import OF_ALL, OF_KIND, SPREAD, LongContextOptions
 from flagbench.suites.longctx.registry import GENERATED, kind_of, protocol_of, row_of, rows
 
 if TYPE_CHECKING:
@@ -92,6 +92,14 @@ class _LongContext(Benchmark):
         found = super().option_settings(replace(request, options=_options(request)))
         of_servers = {each.field for each in flags_of(ServerOptions)}
         return {name: value for name, value in found.items() if name not in of_servers}
+
+    def task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See Benchmark: those that its kind does not read are as if they were not given."""
+        its = {*OF_ALL, *OF_KIND[task.kind]}
+        defaults = {each.field: each.default for each in flags_of(LongContextOptions)}
+        found = {name: value if name in its else defaults[name] for name, value in options.items()}
+        # Earlier versions asked the first depths, under the same options.
+        return found | ({"rows_chosen": "spread"} if found["rows"] is not None and task.kind in SPREAD else {})
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: those that the sources print, which the tasks of the run make up."""
