@@ -48,7 +48,7 @@ def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
 
 
 def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
-    from flagbench.runners.commands.options import add_model_options
+    from flagbench.runners.commands.options import add_model_options, hide_flags_of_rankings
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
@@ -60,6 +60,8 @@ def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     _add_where(parser.add_argument_group("where"))
     _add_devices(parser.add_argument_group("devices"))
     add_model_options(parser)
+    if benchmark.abilities <= {"generate"} and "--help-all" not in arguments:
+        hide_flags_of_rankings(parser)
     add_benchmark_flags(parser, arguments, benchmark)
 
 

@@ -6,10 +6,21 @@ import argparse
 
 from flagbench import BadInput
 from flagbench.flags import add_flag, given
-from flagbench.models.adapters import own_settings, owned_flags
+from flagbench.models.adapters import generator_settings, own_settings, owned_flags
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.spec import DTYPES, POOLINGS, is_name
 from flagbench.runners.arguments import any_path, mix_weights, positive
+
+_OF_RANKINGS = frozenset(
+    {
+        *("candidate_run", "reranker", "reranker_max_length", "rerank_top_k", "save_predictions"),
+        *("store_size", "store_fp16", "backend"),
+        *("pooling", "normalize", "max_length", "lowercase", "query_instruction", "passage_instruction"),
+        *("query_mix", "query_mix_weights"),
+    }
+)
+"""Flags that models which answer prompts have no use for; those of a group of which one alone may be given stay, as
+argparse cannot leave out a whole one."""
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -69,6 +80,17 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         group = command.add_argument_group(kind.title)
         for each in flags:
             add_flag(group, each)
+
+
+def hide_flags_of_rankings(parser: argparse.ArgumentParser) -> None:
+    """Leave out of help what only models that embed, score or rank have a use for.
+
+    The flags are understood all the same, and refused where the model is.
+    """
+    owned = {each.field for kind, flags in owned_flags().items() if kind not in generator_settings() for each in flags}
+    for action in parser._actions:
+        if action.dest in owned or action.dest in _OF_RANKINGS:
+            action.help = argparse.SUPPRESS
 
 
 def overrides_of(options: argparse.Namespace) -> Overrides:

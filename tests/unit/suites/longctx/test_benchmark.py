@@ -129,13 +129,20 @@ class TestSettings:
         plain = LONG_CONTEXT.option_settings(with_options(lengths=(300,)))
         more = LONG_CONTEXT.option_settings(with_options(lengths=(300,), stride=5, shots=3, haystack=Path("own")))
         assert plain != more
-        assert LONG_CONTEXT.task_options(task, more) == LONG_CONTEXT.task_options(task, plain) == plain
+        its = LONG_CONTEXT.task_options(task, more)
+        assert its == LONG_CONTEXT.task_options(task, plain)
+        # Those with a name as their default stay, with that: runs of before have them.
+        shared = {"protocol": None, "rows": None, "template": "mistral", "newline_ends": "as-published"}
+        assert its == {"lengths": (300,), "depths": (), "seed": None, **shared}
+        assert LONG_CONTEXT.former_task_options(task, plain) == plain
 
     def test_a_part_that_is_spread_is_told_from_the_first_samples(self) -> None:
         passkey, lines = LONG_CONTEXT.select(request("Passkey", "LongEvalLines"))
         options = LONG_CONTEXT.option_settings(with_options(rows=3))
-        assert LONG_CONTEXT.task_options(passkey, options) == options | {"rows_chosen": "spread"}
-        assert LONG_CONTEXT.task_options(lines, options) == options
+        assert LONG_CONTEXT.task_options(passkey, options)["rows_chosen"] == "spread"
+        assert LONG_CONTEXT.former_task_options(passkey, options) is None
+        assert "rows_chosen" not in LONG_CONTEXT.task_options(lines, options)
+        assert LONG_CONTEXT.former_task_options(lines, options) == options
 
     def test_the_server_is_no_part_of_a_results_options(self) -> None:
         asked = with_options(api_base="http://localhost:8000/v1", concurrency=9, api_extra="{}")
