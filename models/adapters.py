@@ -146,6 +146,14 @@ def owned_flags() -> Mapping[type[OwnSettings], tuple[Flag, ...]]:
     return {kind: tuple(flags) for kind, flags in declared.items() if flags}
 
 
+@cache
+def generator_settings() -> frozenset[type[OwnSettings]]:
+    """Those classes of settings that models have which answer prompts, here or on a server."""
+    places = ("flagbench.models.generators.", "flagbench.models.servers.", "flagbench.models.baselines.letters")
+    found = [settings_of(adapter) for adapter, row in ADAPTERS.items() if row.load.startswith(places)]
+    return frozenset(base for kind in found if kind for base in kind.__mro__ if issubclass(base, OwnSettings))
+
+
 def _row(adapter: str) -> Row:
     if adapter not in ADAPTERS:
         raise UnknownName("adapter", adapter, ADAPTERS)

@@ -90,10 +90,8 @@ class Run:
         A record of before says nothing of it.
 
         Args:
-            name: See ``text``.
+            name, fix, error: See ``text``.
             text: Of the file.
-            fix: See ``text``.
-            error: See ``text``.
 
         Raises:
             BadInput: It is another.
@@ -115,11 +113,8 @@ class Run:
         """The value in a JSON file in the folder of the run.
 
         Args:
-            name: See ``text``.
-            fix: See ``text``.
-            largest: See ``text``.
+            name, fix, largest, error: See ``text``.
             halves: See ``parse_json``.
-            error: See ``text``.
 
         Raises:
             BadInput: As ``text`` and ``check_unchanged``; it is not what ``parse_json`` reads.
@@ -244,7 +239,9 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
             yield f"{name} {values[0]} against {values[1]}"
     one, other = (record.settings.get("options", {}) for record in (first, second))
     for name in dict.fromkeys([*one, *other]):
-        if one.get(name) != other.get(name):
+        # One that moves no score of the task was kept all the same once, with nothing as its value.
+        idle = (name not in one or name not in other) and not (one.get(name) or other.get(name))
+        if one.get(name) != other.get(name) and not idle:
             yield f"option {name} {one.get(name)} against {other.get(name)}"
     one, other = (record.settings.get("task", {}).get("options", {}) for record in (first, second))
     for name in dict.fromkeys([*one, *other]):

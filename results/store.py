@@ -317,9 +317,11 @@ def replacing(path: Path) -> Iterator[Path]:
         BadInput: The disk is full or the folder cannot be written.
     """
     name = ""
+    handle: int | None = None
     try:
+        clear_abandoned(path.parent, f".{path.name}.")
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
-        os.close(handle)
+        hold(handle)
         yield Path(name)
         with Path(name).open("rb") as file:
             os.fsync(file.fileno())
@@ -331,3 +333,41 @@ def replacing(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise BadInput(f"cannot write {path}: {error.strerror}; free space or choose another --output") from error
         raise
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def hold(handle: int) -> None:
+    """Mark an unfinished file or folder as that of a living process, which it is until the handle is closed."""
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def clear_abandoned(folder: Path, prefix: str) -> None:
+    """Remove unfinished files and folders that a killed process left.
+
+    Args:
+        folder: Where they lie.
+        prefix: That their names begin with; they end in ``.unfinished``.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    for path in folder.iterdir():
+        if not (path.name.startswith(prefix) and path.name.endswith(_UNFINISHED)) or path.is_symlink():
+            continue
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:  # it is gone, or another user's
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError:  # somebody is writing it
+            continue
+        finally:
+            os.close(handle)

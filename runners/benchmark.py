@@ -222,6 +222,12 @@ class Benchmark(ABC):
         """Those of ``option_settings`` that move the score of a task; by default all of them."""
         return options
 
+    def former_task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What an earlier version gave as ``task_options`` where the score is the same, so that its results stand;
+        None where that is nothing else.
+        """
+        return None
+
     def outputs(self, task: Task, model: ModelSpec, reranker: ModelSpec | None) -> tuple[str, ...]:
         """Names of the files that the task leaves in the folder of the run; by default ``<Task>.json``."""
         return (f"{task.name}.json",)

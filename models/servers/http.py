@@ -256,7 +256,7 @@ def seconds_to_wait(retry_after: str) -> float:
         if retry_after.strip().isdecimal():
             return float(retry_after)
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

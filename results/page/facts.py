@@ -22,6 +22,9 @@ _SHOWN = 800
 _MOST = 1e15
 """Larger numbers are none of a model, a time or a count."""
 
+_OF_VECTORS = frozenset({"pooling", "normalize", "similarity", "lowercase"})
+"""Settings that every spec has, and that models which answer prompts have no use for."""
+
 _PAIRS = 6
 """Pairs of a list that are settings of their own; more of them are one text."""
 
@@ -161,7 +164,18 @@ def own_mean(run: Run) -> tuple[float | None, int, Scale]:
 
 def settings(runs: Sequence[Run]) -> list[Setting]:
     """The effective settings of models and rerankers; those that differ come first."""
-    return _side_by_side([{**mapping(run.record.spec), "reranker": run.record.reranker} for run in runs])
+    return _side_by_side([{**_spec(run), "reranker": run.record.reranker} for run in runs])
+
+
+def answers(run: Run) -> bool:
+    """Tell whether a run is of a model that answers prompts, and has no vectors."""
+    return mapping(run.record.spec).get("ability") == "generate"
+
+
+def _spec(run: Run) -> Mapping[str, Any]:
+    """The settings of a model; of one that answers prompts without those that are about vectors."""
+    spec = mapping(run.record.spec)
+    return {name: value for name, value in spec.items() if name not in _OF_VECTORS} if answers(run) else spec
 
 
 def environments(runs: Sequence[Run]) -> list[Setting]:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 import flagbench
 from flagbench.results.compare.compare import ALPHA
+from flagbench.results.effective_length import effective_length_of
 from flagbench.results.figures import Scale, percent
 from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, curve_plot, facts, plot
@@ -163,6 +164,8 @@ def _environment(language: Language) -> Environment:
         "verdict": facts.verdict,
         "verdicts_known": facts.VERDICTS,
         "judged": JUDGED,
+        "without_vectors": lambda views: all(facts.answers(view.run) for view in views),
+        "effective": effective_length_of,
         "unit_of": unit_of,
     }
     made.filters |= {

@@ -230,7 +230,10 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
         if each.verdict != "OK" and not state.comparable():
             by_state.setdefault(state, []).append(each.task)
     for state, rows in by_state.items():
-        yield f"first: the data of {first_few(rows, 3)}: {state.words}; fix the data before anything else"
+        if state is DataState.COUNTS_AGREE:
+            yield f"{state.words} in {first_few(rows, 3)}: rows of other content would be a cause as well"
+        else:
+            yield f"first: the data of {first_few(rows, 3)}: {state.words}; fix the data before anything else"
     off = [each for each in compared if each.verdict in ("near", "FAIL")]
     if not off:
         return
@@ -254,7 +257,7 @@ def _hints(record: RunRecord, against: Published, doubts: Sequence[Doubt], check
         for doubt in doubts
         if against.made_by.startswith(doubt.made_by) and kinds == doubt.kinds
     ]
-    if not guesses and not by_state:
+    if not guesses and by_state.keys() <= {DataState.COUNTS_AGREE}:
         guesses = ["no usual pattern; compare the settings in run.json with those that the model's card states"]
     yield from (f"guess: {guess}" for guess in guesses)
 

@@ -54,7 +54,11 @@ def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
 
 
 def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
-    from flagbench.runners.commands.options import add_model_options, add_series_options
+    from flagbench.runners.commands.options import (
+        add_model_options,
+        add_series_options,
+        hide_flags_of_rankings,
+    )
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
@@ -68,6 +72,8 @@ def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     _add_devices(parser.add_argument_group("devices"))
     add_model_options(parser)
     add_series_options(parser)
+    if benchmark.abilities <= {"generate"} and "--help-all" not in arguments:
+        hide_flags_of_rankings(parser)
     add_benchmark_flags(parser, arguments, benchmark)
 
 

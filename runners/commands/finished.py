@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +144,8 @@ def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
         out.print(render(title, {record.model: (tasks, averages)}))
     if record.spec.get("view") and (line := vectors_line(list(record.tasks.values()))):
         say(out, line)
+    for line in _effective_lengths(run):
+        say(out, line)
     states = [DataState.of(task.data) for task in record.tasks.values() if task.status != "error"]
     for line in footnotes(states, "see run.json"):
         say(out, line)
@@ -153,6 +155,17 @@ def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     for task in record.tasks.values():
         if task.status == "error" or task.later_error:
             say(out, f"flagbench: {task.name}: {task.error or task.later_error}")
+
+
+def _effective_lengths(run: Run) -> Iterator[str]:
+    """A line for each task whose scores are by length."""
+    from flagbench.results.effective_length import effective_length_of
+    from flagbench.results.grids import Grid
+    from flagbench.results.page.grids import by_run
+
+    for (_, task), grid in by_run([run]).items():
+        if isinstance(grid, Grid) and (found := effective_length_of(grid)):
+            yield f"{task}: effective length at RULER's threshold of 85.6: {found.said(grid.columns.values[0])}"
 
 
 def _task_of(run: Run, name: str) -> TaskRecord:

@@ -6,12 +6,23 @@ import argparse
 
 from flagbench import BadInput
 from flagbench.flags import add_flag, given
-from flagbench.models.adapters import own_settings, owned_flags
+from flagbench.models.adapters import generator_settings, own_settings, owned_flags
 from flagbench.models.loading.mixture_terms import is_mixture
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.spec import DTYPES, POOLINGS, is_name
 from flagbench.models.view import PRECISIONS, RESCORE_MULTIPLIER, View, views_of
 from flagbench.runners.arguments import any_path, dimensions, mix_weights, positive, precisions
+
+_OF_RANKINGS = frozenset(
+    {
+        *("candidate_run", "reranker", "reranker_max_length", "rerank_top_k", "save_predictions"),
+        *("store_size", "store_fp16", "backend"),
+        *("pooling", "normalize", "max_length", "lowercase", "query_instruction", "passage_instruction"),
+        *("query_mix", "query_mix_weights", "dims", "vectors", "rescore_multiplier"),
+    }
+)
+"""Flags that models which answer prompts have no use for; those of a group of which one alone may be given stay, as
+argparse cannot leave out a whole one."""
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -115,6 +126,17 @@ def _views_of(options: argparse.Namespace) -> tuple[View | None, ...]:
     if options.rescore_multiplier and "binary+rescore" not in vectors:
         raise BadInput("--rescore-multiplier is that of --vectors binary+rescore: add it, or drop the multiplier")
     return views_of(options.dims or (), vectors, options.rescore_multiplier)
+
+
+def hide_flags_of_rankings(parser: argparse.ArgumentParser) -> None:
+    """Leave out of help what only models that embed, score or rank have a use for.
+
+    The flags are understood all the same, and refused where the model is.
+    """
+    owned = {each.field for kind, flags in owned_flags().items() if kind not in generator_settings() for each in flags}
+    for action in parser._actions:
+        if action.dest in owned or action.dest in _OF_RANKINGS:
+            action.help = argparse.SUPPRESS
 
 
 def overrides_of(options: argparse.Namespace) -> Overrides:

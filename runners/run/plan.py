@@ -178,10 +178,13 @@ def resolve(request: RunRequest) -> Plan:
             beside["rankings"] = {"digest": model.tasks[task.name].digest}
         settings = {**model_settings(model.spec, task), **second, **kept, **drawn, **beside}
         before = source.former_settings()
+        former = settings | {"data": before} if before else None
+        if then := benchmark.former_task_options(task, options):
+            former = settings | {"data": source.settings(), "options": kept_options(benchmark, then)}
         made = Step(
             task,
             settings | {"data": source.settings()},
-            settings | {"data": before} if before else None,
+            former,
             outputs=benchmark.outputs(task, model.spec, reranker.spec if reranker else None),
             labels=[labels.settings() for labels in benchmark.label_sources(task, snapshots)],
         )

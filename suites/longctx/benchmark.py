@@ -16,7 +16,7 @@ from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.generation.server_options import ServerOptions
 from flagbench.runners.request import RunRequest, options_of
 from flagbench.runners.task import Task, pick_of_groups
-from flagbench.suites.longctx.options import LongContextOptions
+from flagbench.suites.longctx.options import OF_ALL, OF_KIND, SPREAD, LongContextOptions
 from flagbench.suites.longctx.registry import GENERATED, kind_of, protocol_of, row_of, rows
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ _WITHOUT_HUB = frozenset({"needle", "ruler"})
 
 _WITHOUT_TEXT = frozenset({"perplexity", "mmlu"})
 """Kinds that are answered by probabilities, which no server gives, however its tokens are counted."""
+
+_SPREAD = {"rows_chosen": "spread"}
+"""Among the options of a task of which a part is asked that earlier versions took from the beginning."""
 
 
 class _LongContext(Benchmark):
@@ -92,6 +95,18 @@ class _LongContext(Benchmark):
         found = super().option_settings(replace(request, options=_options(request)))
         of_servers = {each.field for each in flags_of(ServerOptions)}
         return {name: value for name, value in found.items() if name not in of_servers}
+
+    def task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See Benchmark: those that its kind does not read are as if they were not given, or left out."""
+        its = {*OF_ALL, *OF_KIND[task.kind]}
+        defaults = {each.field: each.default for each in flags_of(LongContextOptions)}
+        kept = {name: value if name in its else defaults[name] for name, value in options.items()}
+        found = {name: value for name, value in kept.items() if name in its or value}
+        return found | (_SPREAD if _spread(task, options) else {})
+
+    def former_task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """See Benchmark: once all of them, and the first depths under the same ones."""
+        return None if _spread(task, options) else options
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: those that the sources print, which the tasks of the run make up."""
@@ -224,6 +239,11 @@ class _LongContext(Benchmark):
     ) -> Content:
         row = row_of(task.name)
         return kind_of(row).read(row, self.source(task, snapshots), _options(request), fault)
+
+
+def _spread(task: Task, options: Mapping[str, Any]) -> bool:
+    """Whether a part of a grid is asked."""
+    return options["rows"] is not None and task.kind in SPREAD
 
 
 def _options(request: RunRequest) -> LongContextOptions:

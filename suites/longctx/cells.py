@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,11 +87,36 @@ def cells(published: Layout, options: LongContextOptions) -> tuple[Cell, ...]:
 
 
 def asked(grid: Sequence[Cell], rows: int | None) -> frozenset[Cell]:
-    """The cells that are asked of a grid: the first so many of each length; all where ``rows`` is None."""
+    """The cells that are asked of a grid: so many of each length, at even distances; all where ``rows`` is None.
+
+    The depths of one length lie between those of the others, so that all together are spread over all depths, and
+    deeper places are not those of longer contexts: the first depth of a length is by van der Corput's sequence.
+    """
     by_length: dict[int, list[Cell]] = {}
     for cell in grid:
         by_length.setdefault(cell.length, []).append(cell)
-    return frozenset(cell for its in by_length.values() for cell in its[:rows])
+    if rows is None:
+        return frozenset(grid)
+    return frozenset(
+        its[int((at + _van_der_corput(number)) * len(its) / rows)] if rows < len(its) else its[at]
+        for number, its in enumerate(by_length.values(), 1)
+        for at in range(min(rows, len(its)))
+    )
+
+
+def _van_der_corput(number: int) -> float:
+    """A number of a sequence that fills 0 to 1 evenly, however far it goes: one half, one quarter, three quarters, …"""
+    found, part = 0.0, 0.5
+    while number:
+        found, number, part = found + part * (number % 2), number // 2, part / 2
+    return found
+
+
+def spread_note(kept: Collection[Cell], grid: Sequence[Cell]) -> list[str]:
+    """A note where only a part of a grid is asked."""
+    if len(kept) == len(grid):
+        return []
+    return [f"{len(kept):,} of {len(grid):,} cells, spread over the depths"]
 
 
 def cell_id(cell: Cell) -> str:

@@ -1,33 +1,16 @@
-"""From answers to grids of scores, and how long a context may be until a model is no longer good enough."""
+"""From answers to grids of scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from flagbench.results.grids import MOST, Axis, Grid
 from flagbench.suites.longctx.registry import Row
 from flagbench.suites.longctx.sample import Answer
 
-THRESHOLD = 0.856
-"""RULER's score of Llama-2-7B-chat at 4K tokens, which the others' are compared with (README of NVIDIA/RULER)."""
-
 _SHARES = frozenset({"accuracy"})
 _COUNTED = {"needle": "length", "passkey": "length", "topic": "topics", "lines": "lines"}
-
-
-@dataclass(frozen=True)
-class EffectiveLength:
-    """The longest context that a model is good enough at.
-
-    Attributes:
-        length: The longest one tried that reaches the threshold, as all shorter ones do; None where none does.
-        longer: Whether it is the longest of all, so that a longer one may do.
-    """
-
-    length: int | None
-    longer: bool
 
 
 def grid_of(row: Row, protocol: str, answers: Sequence[Answer], values: Mapping[str, float]) -> Grid | None:
@@ -61,27 +44,3 @@ def grid_of(row: Row, protocol: str, answers: Sequence[Answer], values: Mapping[
         values=[[fmean(each) if each else None for each in line] for line in table],
         samples=[[len(each) for each in line] for line in table],
     )
-
-
-def by_length(grid: Grid) -> dict[int, float]:
-    """The score of each length: the mean over all samples of it."""
-    means = {length: grid.column(at).value for at, length in enumerate(grid.columns.values)}
-    return {length: mean for length, mean in means.items() if mean is not None}
-
-
-def effective_length(scores: Mapping[int, float], threshold: float = THRESHOLD) -> EffectiveLength:
-    """The effective length of a model by RULER's rule: the longest whose score reaches a threshold.
-
-    A length counts only where all shorter ones reach it too. Of the models that RULER lists none falls below the
-    threshold and reaches it again, so its table is the same with either reading.
-
-    Args:
-        scores: By length, 0 to 1.
-        threshold: See ``THRESHOLD``. Scores are rounded to three decimals before, as RULER prints them.
-    """
-    reached: int | None = None
-    for length in sorted(scores):
-        if round(scores[length], 3) < threshold:
-            return EffectiveLength(reached, longer=False)
-        reached = length
-    return EffectiveLength(reached, longer=reached is not None)

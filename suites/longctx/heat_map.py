@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flagbench.results.effective_length import effective_length_of
 from flagbench.results.figures import percent
 from flagbench.results.grids import Grid, Mean
-from flagbench.suites.longctx.grid import by_length, effective_length
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,11 +96,6 @@ def _below(grid: Grid, *, wide: bool) -> Sequence[str]:
         lines.append("signs: tenths, 0 for less than 10 percent and # for 100")
     if grid.share:
         lines.append("in brackets: 95% intervals of the shares (Wilson's)")
-    if grid.columns.name == "length":
-        found = effective_length(by_length(grid))
-        if found.length is None:
-            said = f"below {grid.columns.values[0]:,}"
-        else:
-            said = f"{'at least ' if found.longer else ''}{found.length:,}"
-        lines.append(f"effective length at RULER's threshold of 85.6: {said} tokens")
+    if found := effective_length_of(grid):
+        lines.append(f"effective length at RULER's threshold of 85.6: {found.said(grid.columns.values[0])}")
     return lines

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted
 from flagbench.models.prompts import Prompt, Text
-from flagbench.suites.longctx.cells import Layout, Room, asked, cell_id, cells, spread, unlike
+from flagbench.suites.longctx.cells import Layout, Room, asked, cell_id, cells, spread, spread_note, unlike
 from flagbench.suites.longctx.haystack import Haystack, Repeated, read_haystack, until, verdict_of
 from flagbench.suites.longctx.prompts import prompts
 from flagbench.suites.longctx.sample import Answer, Asking, Cell, Content, Metrics, Sample
@@ -89,6 +89,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     verdict = as_asked(verdict, len(kept), len(grid), "cells")
     longest = max(cell.length for cell in grid)
     notes = [f"needles are hidden in {haystack.where}" + ", repeated where it is too short" * haystack.own]
+    notes += spread_note(kept, grid)
     if protocol == "official":
         notes.append(
             "the original test is scored by a judge (flagbench score longctx --judge); rouge_l is no part of it"

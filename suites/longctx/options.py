@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,6 +20,26 @@ NewlineEnds = Literal["as-published", "every-task"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 TEMPLATES: tuple[Template, ...] = get_args(Template)
 NEWLINE_ENDS: tuple[NewlineEnds, ...] = get_args(NewlineEnds)
+
+
+OF_ALL = ("protocol", "rows")
+"""Options that all kinds of tasks read."""
+
+OF_KIND: Mapping[str, tuple[str, ...]] = {
+    "needle": ("lengths", "depths", "haystack"),
+    "passkey": ("lengths", "depths", "seed"),
+    "topic": ("topics",),
+    "lines": ("lines",),
+    "longbench": ("context_length", "newline_ends"),
+    "infinitebench": ("context_length", "template"),
+    "ruler": ("lengths", "seed", "haystack"),
+    "perplexity": ("context_length", "stride"),
+    "mmlu": ("shots",),
+}
+"""Options that the tasks of a kind read beside these; all others move no score of theirs."""
+
+SPREAD = frozenset({"needle", "passkey"})
+"""Kinds of which a part (``rows``) is spread over the depths."""
 
 
 def whole(text: str) -> int:
@@ -54,6 +75,7 @@ class LongContextOptions(ServerOptions):
         topics: Topics of the records that are asked for the first one; empty for the protocol's own.
         lines: Lines of the records that are asked for the number in one; empty for the protocol's own.
         rows: Samples of each task, or of each of its lengths; None for all that there are, or as many as published.
+            Those of needles and passkeys are spread over the depths, all others are the first ones.
         shots: Examples before a question of MMLU.
         stride: Tokens between windows of perplexity, 0 for one window; None for the protocol's own.
         seed: Of everything that is drawn; None for the protocol's own.
@@ -95,7 +117,8 @@ class LongContextOptions(ServerOptions):
     )
     rows: int | None = flag(
         None,
-        "samples of each task, or of each length of RULER; scores are of a part then",
+        "samples of each task, or of each length of grids and of RULER, those of needles and passkeys spread over the "
+        "depths; scores are of a part then",
         shown="all",
         metavar="N",
         parse=positive,

@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING
 
 from flagbench.models.prompts import Prompt, Text
 from flagbench.runners.data.verdict import Content as Digest
-from flagbench.suites.longctx.cells import Layout, Room, asked, cell_id, cells, generated_verdict, spread, unlike
+from flagbench.suites.longctx.cells import (
+    Layout,
+    Room,
+    asked,
+    cell_id,
+    cells,
+    generated_verdict,
+    spread,
+    spread_note,
+    unlike,
+)
 from flagbench.suites.longctx.prompts import filled, prompts
 from flagbench.suites.longctx.sample import Answer, Asking, Cell, Content, Metrics, Sample
 from flagbench.suites.longctx.scope import as_asked
@@ -84,7 +94,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
         "texts": of_columns({"text": [parts[name] for name in sorted(parts)]}, ordered=True),
     }
     verdict = as_asked(generated_verdict(source, content, lines), len(keys), len(grid), "cells")
-    return Content(row, protocol_of(row, options.protocol), options, verdict, keys)
+    return Content(row, protocol_of(row, options.protocol), options, verdict, keys, spread_note(kept, grid))
 
 
 def keys_of(grid: Sequence[Cell], seed: int) -> tuple[Key, ...]:

@@ -22,7 +22,7 @@ from flagbench.results.data_state import DataState
 from flagbench.results.kinds import RANKED
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
-from flagbench.results.store import RunStore
+from flagbench.results.store import RunStore, clear_abandoned, hold
 from flagbench.runners.mteb.version import tasks_registry
 from flagbench.suites.mteb.submitted_model import Identity, describe
 
@@ -30,6 +30,7 @@ REPOSITORY = "https://github.com/embeddings-benchmark/results"
 CMTEB = "MTEB(cmn, v1)"
 
 _META = "model_meta.json"
+_UNFINISHED = ".submission."
 _RUN_SETTINGS = "run_settings.jsonl"
 _ROUNDED = 1e-6
 """mteb writes scores with six decimals."""
@@ -283,7 +284,10 @@ def write(checked: Checked, output: Path, *, overwrite: bool = False) -> Path:
         )
     nearest = next(each for each in (output, *output.absolute().parents) if each.is_dir())
     try:
-        unfinished = Path(tempfile.mkdtemp(dir=nearest, prefix=".submission.", suffix=".unfinished"))
+        clear_abandoned(nearest, _UNFINISHED)
+        unfinished = Path(tempfile.mkdtemp(dir=nearest, prefix=_UNFINISHED, suffix=".unfinished"))
+        handle = os.open(unfinished, os.O_RDONLY)
+        hold(handle)
         try:
             made = folder_of(checked.identity, unfinished)
             made.mkdir(parents=True)
@@ -292,6 +296,7 @@ def write(checked: Checked, output: Path, *, overwrite: bool = False) -> Path:
             _replace(made, target, unfinished / "before")
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+            os.close(handle)
     except OSError as error:
         raise BadInput(f"cannot write {target}: {error.strerror}; use another --output") from error
     return target

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from flagbench.results.identity import settings_digest
 from tests.causal_checkpoints import write_causal
 from tests.e2e.commands import here, one_line
 from tests.e2e.test_airbench import tasks_of
@@ -271,3 +272,61 @@ def test_depths_that_change_their_places_are_noticed(
     path.write_text(json.dumps(values) + "\n", encoding="utf-8")
     result = here(*command.format(done=done, output=output, rules=rules).split())
     assert "is not as it was written, its SHA-256 is another than run.json has for it" in one_line(result)
+
+
+def test_results_of_before_stand(tiny: Path, done: Path, tmp_path: Path) -> None:
+    """Once all options were kept with every task: what was made under them is not made again, and compares."""
+    output = tmp_path / "before"
+    shutil.copytree(done, output)
+    (path,) = output.glob("*/*/flagbench/run.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    task = record["tasks"]["MMLU"]
+    every = {
+        "protocol": None,
+        "context_length": 500,
+        "lengths": [1024, 2048],
+        "depths": [0, 50, 100],
+        "topics": [],
+        "lines": [],
+        "rows": 2,
+        "shots": 0,
+        "stride": 300,
+        "seed": None,
+        "template": "mistral",
+        "newline_ends": "as-published",
+        "haystack": None,
+    }
+    assert task["settings"]["options"].items() <= every.items()
+    task["settings"]["options"] = every
+    task["digest"] = settings_digest(task["settings"])
+    path.write_text(json.dumps(record), encoding="utf-8")
+    again = evaluate(tiny, output, "--tasks", "MMLU", *SMALL)
+    assert "MMLU: finished before with the same settings, skipped" in again.stderr
+    other = evaluate(tiny, output, "--tasks", "MMLU", "--shots", "1")
+    assert "finished before" not in other.stderr
+
+
+def test_tasks_with_other_options_have_a_mean(done: Path) -> None:
+    """What only one of them reads keeps no average from them."""
+    result = here("show", done)
+    assert "settings differ" not in result.stdout
+
+
+def test_effective_lengths_are_shown_and_nothing_of_vectors(done: Path, tmp_path: Path) -> None:
+    shown = here("show", done).stdout
+    assert "Passkey: effective length at RULER's threshold of 85.6: below 1,024 tokens" in shown
+    assert "TopicRetrieval: effective" not in shown
+    page = tmp_path / "page.html"
+    assert here("report", done, "--html", page).returncode == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("Effective length at RULER&#39;s threshold of 85.6: below 1,024 tokens.") == 2
+    assert not any(word in text for word in ("Vector length", "cosine", "<code>normalize", "similarity"))
+
+
+def test_help_has_the_flags_that_apply() -> None:
+    texts = [here("evaluate", "--benchmark", "longctx", flag).stdout for flag in ("--help", "--help-all")]
+    for flag in ("--pooling", "--query-mix", "--reranker", "--compress-ratio", "--dense-candidates", "--store-fp16"):
+        assert [flag in text for text in texts] == [False, True], flag
+    for flag in ("--chat-template", "--dtype", "--adapter", "--lengths", "--api-base"):
+        assert [flag in text for text in texts] == [True, True], flag
+    assert "--pooling" in here("evaluate", "--benchmark", "cmteb", "--help").stdout

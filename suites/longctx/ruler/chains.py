@@ -53,7 +53,7 @@ def draw(task: Chain, room: Room) -> Iterator[Drawn]:
     import numpy as np
 
     dice = _Dice(room.generator(), np.random.RandomState(room.seed))
-    shown = replace(room, length=_EXAMPLE_LENGTH, answer=0)
+    shown = replace(room, length=_EXAMPLE_LENGTH, answer=0, example=True)
     make_shown = _maker(task, dice, shown=True)
     pieces = most_by_estimate(make_shown, shown, _EXAMPLE_STEP)
     made = next(fitted(make_shown, shown, pieces, _EXAMPLE_STEP)).draft

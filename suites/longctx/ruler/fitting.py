@@ -48,6 +48,7 @@ class Room:
         answer: Tokens of an answer at most.
         seed: Of all that is drawn.
         count: Number of tokens of a text, without special ones.
+        example: Whether it is that of the worked example before a question, whose length no user chooses.
     """
 
     task: str
@@ -56,6 +57,7 @@ class Room:
     answer: int
     seed: int
     count: Callable[[str], int]
+    example: bool = False
 
     @property
     def limit(self) -> int:
@@ -72,6 +74,11 @@ class Room:
 
     def too_small(self) -> BadInput:
         """What is raised where not even the smallest sample has room."""
+        if self.example:
+            return BadInput(
+                f"the worked example of {self.task} has {self.length:,} tokens by its rules, and does not fit into "
+                "them with this tokenizer, which cuts texts too finely: the task cannot be asked"
+            )
         return BadInput(f"{self.task} does not fit into {self.length:,} tokens: choose longer --lengths")
 
 

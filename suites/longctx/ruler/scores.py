@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from flagbench.suites.longctx.grid import effective_length
+from flagbench.results.effective_length import effective_length
 
 ALL = "string_match_all"
 PART = "string_match_part"

@@ -21,7 +21,15 @@ from flagbench import BadInput
 from flagbench.models.loading.registry import published
 from flagbench.results.identity import settings_digest
 from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.results.store import RunStore, check_target, predictions_file, write_atomic
+from flagbench.results.store import (
+    RunStore,
+    check_target,
+    clear_abandoned,
+    hold,
+    predictions_file,
+    replacing,
+    write_atomic,
+)
 from flagbench.runners.mteb.bridge import model_meta, quiet
 
 
@@ -623,3 +631,33 @@ def test_a_file_to_write_is_looked_at_before_the_work(tmp_path: Path) -> None:
         with pytest.raises(BadInput) as caught:
             check_target("--json", path, overwrite=overwrite)
         assert str(caught.value).startswith(said)
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next_write(tmp_path: Path) -> None:
+    """Of the same file alone, and not what another process is writing."""
+    (tmp_path / ".a.json.left.unfinished").write_text("half", encoding="utf-8")
+    (tmp_path / ".b.json.left.unfinished").write_text("half", encoding="utf-8")
+    with replacing(tmp_path / "a.json") as living:
+        write_atomic(tmp_path / "a.json", "other")
+        assert living.exists()
+        living.write_text("whole", encoding="utf-8")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", ".b.json.left.unfinished"}
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == "whole"
+
+
+def test_an_abandoned_folder_is_cleared_and_a_link_is_not(tmp_path: Path) -> None:
+    for name in (".submission.1.unfinished", ".submission.2.unfinished", "submission"):
+        (tmp_path / name / "more").mkdir(parents=True)
+    (tmp_path / ".submission.3.unfinished").symlink_to(tmp_path / "submission")
+    handle = os.open(tmp_path / ".submission.2.unfinished", os.O_RDONLY)
+    hold(handle)
+    clear_abandoned(tmp_path, ".submission.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".submission.2.unfinished",
+        ".submission.3.unfinished",
+        "submission",
+    ]
+    os.close(handle)
+    clear_abandoned(tmp_path, ".submission.")
+    assert not (tmp_path / ".submission.2.unfinished").exists()
+    assert (tmp_path / "submission" / "more").exists()

@@ -291,6 +291,7 @@ def test_a_url_is_written_down_in_one_form(given, written):
         ),
         (formatdate(0, usegmt=True), 0.0),
         ("Thu, 01 Jan 1970 00:00:99 GMT", 0.0),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999999", 0.0),
     ],
 )
 def test_seconds_of_a_retry_after(header, seconds):

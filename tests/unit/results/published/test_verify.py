@@ -100,6 +100,18 @@ def test_what_is_missing_fails_and_what_is_not_published_is_not_judged() -> None
     assert verify(record, against({"S1": 0.5}), TABLE).passed
 
 
+def test_data_whose_counts_agree_is_not_to_be_fixed() -> None:
+    """Who takes it by --accept-counts is told that its content may be another, and still what else may be."""
+    ran = run_of(task("S1", 0.4, data={"status": "counts agree"}), task("S2", 0.5))
+    found = verify(ran, against({"S1": 0.5, "S2": 0.5}), TABLE, accept_counts=True)
+    assert verdicts(found) == {"S1": "FAIL", "S2": "OK"}
+    assert found.hints[0] == (
+        "only the counts agree with the official data in S1: rows of other content would be a cause as well"
+    )
+    assert any(hint.startswith("guess: ") for hint in found.hints)
+    assert "fix the data" not in "".join(found.hints)
+
+
 def test_the_last_line_names_the_flags_that_would_decide() -> None:
     """Each by itself and both; none where a task failed, or where they would not change the verdict."""
     counts, other = ({"data": {"status": status}} for status in ("counts agree", "differs"))

@@ -9,15 +9,18 @@ from typing import Any, cast
 import pytest
 
 from flagbench import BadInput
+from flagbench.flags import flags_of
 from flagbench.models.loading.overrides import Overrides
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Folder
+from flagbench.runners.generation.server_options import ServerOptions
 from flagbench.runners.request import RunRequest
 from flagbench.suites.longctx.benchmark import LONG_CONTEXT
 from flagbench.suites.longctx.generated import Generated
-from flagbench.suites.longctx.options import LongContextOptions
-from flagbench.suites.longctx.registry import row_of, rows
+from flagbench.suites.longctx.options import OF_ALL, OF_KIND, LongContextOptions
+from flagbench.suites.longctx.registry import asking_of, kind_of, row_of, rows
 from flagbench.suites.longctx.topic import Record
+from tests.unit.suites.longctx.word_tokens import WordTokens
 
 
 def request(*tasks: str, mini: bool = False, options: LongContextOptions | None = None) -> RunRequest:
@@ -92,7 +95,55 @@ class TestMiniature:
             assert not list(LONG_CONTEXT.faults(task, snapshots, asked))
 
 
+class _Watched(LongContextOptions):
+    """Options that note which of them are read."""
+
+    def __getattribute__(self, name: str) -> Any:
+        READ.add(name)
+        return super().__getattribute__(name)
+
+
+READ: set[str] = set()
+
+
+class _Tokens(WordTokens):
+    around = 0
+
+
 class TestSettings:
+    @pytest.mark.parametrize("name", [next(row.name for row in rows() if row.kind == kind) for kind in OF_KIND])
+    def test_a_task_reads_no_other_options_than_those_of_its_kind(self, name: str) -> None:
+        row = row_of(name)
+        options = _Watched(lengths=(1024,), depths=(50,), rows=1)
+        source = LONG_CONTEXT.source(row.task(row.protocols[0]), Snapshots(LONG_CONTEXT.mini_data()))
+        READ.clear()
+        kind = kind_of(row)
+        content = kind.read(row, source, options)
+        list(kind.samples(content, _Tokens(), kind.ids(content)[:1]))
+        asking_of(row, content.protocol, options)
+        flags = {each.field for each in flags_of(LongContextOptions)} - {each.field for each in flags_of(ServerOptions)}
+        assert READ & flags <= {*OF_ALL, *OF_KIND[row.kind]}
+
+    def test_options_that_a_task_does_not_read_are_no_settings_of_it(self) -> None:
+        (task,) = LONG_CONTEXT.select(request("Passkey"))
+        plain = LONG_CONTEXT.option_settings(with_options(lengths=(300,)))
+        more = LONG_CONTEXT.option_settings(with_options(lengths=(300,), stride=5, shots=3, haystack=Path("own")))
+        assert plain != more
+        its = LONG_CONTEXT.task_options(task, more)
+        assert its == LONG_CONTEXT.task_options(task, plain)
+        # Those with a name as their default stay, with that: runs of before have them.
+        shared = {"protocol": None, "rows": None, "template": "mistral", "newline_ends": "as-published"}
+        assert its == {"lengths": (300,), "depths": (), "seed": None, **shared}
+        assert LONG_CONTEXT.former_task_options(task, plain) == plain
+
+    def test_a_part_that_is_spread_is_told_from_the_first_samples(self) -> None:
+        passkey, lines = LONG_CONTEXT.select(request("Passkey", "LongEvalLines"))
+        options = LONG_CONTEXT.option_settings(with_options(rows=3))
+        assert LONG_CONTEXT.task_options(passkey, options)["rows_chosen"] == "spread"
+        assert LONG_CONTEXT.former_task_options(passkey, options) is None
+        assert "rows_chosen" not in LONG_CONTEXT.task_options(lines, options)
+        assert LONG_CONTEXT.former_task_options(lines, options) == options
+
     def test_the_server_is_no_part_of_a_results_options(self) -> None:
         asked = with_options(api_base="http://localhost:8000/v1", concurrency=9, api_extra="{}")
         settings = LONG_CONTEXT.option_settings(asked)

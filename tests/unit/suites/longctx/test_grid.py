@@ -7,8 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
+from flagbench.results.effective_length import EffectiveLength, by_length, effective_length, effective_length_of
 from flagbench.results.grids import Axis, Grid
-from flagbench.suites.longctx.grid import by_length, effective_length, grid_of
+from flagbench.suites.longctx.grid import grid_of
 from flagbench.suites.longctx.heat_map import show
 from flagbench.suites.longctx.registry import row_of
 from flagbench.suites.longctx.sample import Answer, Cell
@@ -120,3 +121,14 @@ def test_cells_without_samples_are_dashes() -> None:
         [[0, 1], *made.samples[1:]],
     )
     assert printed(empty)[2].split()[1] == "-"
+
+
+def test_effective_lengths_are_of_lengths_alone() -> None:
+    grid = Grid("A", "s", "m", False, Axis("depth", [0]), Axis("length", [4, 8]), [[0.9, 0.5]], [[1, 1]])
+    found = effective_length_of(grid)
+    assert found is not None
+    assert (found.length, found.longer, found.said(4)) == (4, False, "4 tokens")
+    topics = Grid("A", "s", "m", False, Axis("depth", [0]), Axis("topics", [4, 8]), [[0.9, 0.5]], [[1, 1]])
+    assert effective_length_of(topics) is None
+    assert EffectiveLength(None, longer=False).said(1024) == "below 1,024 tokens"
+    assert EffectiveLength(2048, longer=True).said(1024) == "at least 2,048 tokens"

@@ -293,3 +293,21 @@ def test_fewer_questions_than_published_are_all_asked(source: Source) -> None:
     assert len(_samples(content)) == 30
     assert content.verdict.status is DataState.DIFFERS
     assert any("only 30 questions" in note for note in content.notes)
+
+
+def test_an_example_that_does_not_fit_is_no_affair_of_the_lengths(source: Source) -> None:
+    class _Letters:
+        """A tokenizer that has a token for each character: no example of 500 tokens has room for its lines."""
+
+        identity, around = "letters", 0
+
+        def encode(self, text: str, *, specials: bool = False) -> list[int]:
+            return [ord(character) for character in text]
+
+        def decode(self, ids: Sequence[int], *, skip_specials: bool = True) -> str:
+            return "".join(map(chr, ids))
+
+    content = _content("vt", source, lengths=(9000,))
+    with pytest.raises(BadInput, match="the worked example of ruler_vt has 500 tokens by its rules") as refused:
+        list(kind.samples(content, _Letters(), kind.ids(content)[:1]))
+    assert "--lengths" not in str(refused.value)
