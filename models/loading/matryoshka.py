@@ -13,7 +13,7 @@ from flagbench.models.spec import ModelSpec
 from flagbench.models.view import too_many
 
 _CONFIGS = ("config.json", "config_sentence_transformers.json")
-# What files say of it: vLLM's keys of config.json, which jina-embeddings-v3 has as well, and sentence-transformers' own.
+# vLLM's keys of config.json, of which jina-embeddings-v3 has one as well, and sentence-transformers' own.
 _KEYS = ("is_matryoshka", "matryoshka_dimensions", "truncate_dim")
 # sentence-transformers names the loss among the tags of the card that it writes.
 _CARD, _TAG = "README.md", b"MatryoshkaLoss"

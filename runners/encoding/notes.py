@@ -1,4 +1,4 @@
-"""What a task's result says of the inputs that were encoded and of their vectors. Imported by the interface of benchmarks: no numpy."""
+"""What a task's result says of its inputs and of their vectors. Imported by the interface of benchmarks: no numpy."""
 
 from __future__ import annotations
 

@@ -147,10 +147,8 @@ class _Retrieval:
         self._second = second = LexicalScores(_part(query.sparse)) if self._late and "sparse" in spec.parts else None
         self._dense = None
         if "dense" in spec.parts:
-            vectors = comparable(_part(query.dense), spec.similarity)
-            self._dense = StreamSearch(
-                vectors, top_k + TIES, second=second, search_worker=search_worker, device=encoder.adapter.device
-            )
+            vectors, device = comparable(_part(query.dense), spec.similarity), encoder.adapter.device
+            self._dense = StreamSearch(vectors, top_k + TIES, second=second, search_worker=search_worker, device=device)
         self._lexical = (
             LexicalSearch(_part(query.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
         )
