@@ -112,10 +112,7 @@ def test_a_process_that_is_left_behind_holds_nobody(shown: io.StringIO) -> None:
     began = time.monotonic()
     assert run_command(["evaluate", "--", "leaves a process"], progress=True).runs
     assert time.monotonic() - began < 30
-    with pytest.raises(ProcessLookupError):  # the group of the process, of which one is left
-        while True:
-            os.killpg(int(shown.getvalue().split()[-1]), signal.SIGKILL)
-            time.sleep(0.05)
+    os.killpg(int(shown.getvalue().split()[-1]), signal.SIGKILL)  # the group of the process, of which one is left
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
@@ -167,9 +164,7 @@ def test_a_call_in_a_thread_ends_as_any_other(shown: io.StringIO) -> None:
     assert isinstance(found[1], BadData)
 
 
-def test_the_process_is_none_of_those_that_train_together(
-    shown: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_process_is_none_of_those_that_train_together(shown: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "TORCHELASTIC_RUN_ID", "ACCELERATE_USE_FSDP"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
