@@ -47,7 +47,7 @@ WAITING = """
 import sys
 import flagbench
 try:
-    flagbench.evaluate("flagbench/random", mini=True, output="out", retrieval="dense")
+    flagbench.evaluate("flagbench/random", mini=True, output="out")
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """

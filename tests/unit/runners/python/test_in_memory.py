@@ -70,6 +70,7 @@ def test_the_name_is_what_the_model_was_loaded_by(tiny_bert: Path, tmp_path: Pat
         assert found.name == "in-memory/tiny"
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("wrap", [torch.nn.DataParallel, partial(torch.compile, backend="eager")])
 def test_a_wrapped_model_is_the_model_within(wrap: Any, tiny_bert: Path) -> None:
     model = AutoModel.from_pretrained(tiny_bert)

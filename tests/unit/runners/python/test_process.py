@@ -34,7 +34,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def replace_stderr(monkeypatch: pytest.MonkeyPatch, stream: object) -> None:
     """Only for the module: what pytest captures by is put back as a test begins."""
-    monkeypatch.setattr(process, "sys", SimpleNamespace(stderr=stream, executable=sys.executable))
+    monkeypatch.setattr(process, "sys", SimpleNamespace(stderr=stream, __stderr__=None, executable=sys.executable))
 
 
 def gone(pid: int) -> bool:
@@ -175,8 +175,21 @@ def test_the_process_is_none_of_those_that_train_together(shown: io.StringIO, mo
     assert os.environ["RANK"] == "1"
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["terminal", "notebook"])
+def test_only_a_terminal_has_bars(own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setenv("FORCE_COLOR", "yes")  # as notebooks have it
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    replace_stderr(monkeypatch, terminal)
+    process.sys.__stderr__ = terminal if own else None  # type: ignore[misc]
+    run_command(["evaluate", "--", "shows its environment"], progress=True)
+    assert ("FORCE_COLOR=1 " in terminal.getvalue() + " ") is own
+    assert "FORCE_COLOR=yes" not in terminal.getvalue()
+
+
 def test_a_program_without_an_interpreter_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "")
+    monkeypatch.setattr(process, "sys", SimpleNamespace(executable=""))
     with pytest.raises(BadInput, match="no Python to start"):
         run_command(["evaluate", "--", "goes well"], progress=False)
 
