@@ -143,8 +143,12 @@ class FlagBenchCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
 
     @contextlib.contextmanager
     def _written(self, args: Any, state: Any, model: Any, tokenizer: Any) -> Iterator[Path]:
-        """While it lasts, the model in memory lies in a folder on the disk of the checkpoints."""
-        folder = Path(args.output_dir) / f"flagbench-model-{state.global_step}"
+        """While it lasts, the model in memory lies in a folder that is called as its checkpoint would be: names tell
+        the instructions of a published model.
+        """
+        output = Path(args.output_dir).resolve()
+        above = output / "flagbench-model"
+        folder = above / output.name / f"checkpoint-{state.global_step}"
         trainer = self._trainer() if self._trainer else None
         try:
             if not self._is_sharded(args):
@@ -158,7 +162,7 @@ class FlagBenchCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
             yield folder
         finally:
             if state.is_world_process_zero:
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(above, ignore_errors=True)
 
     def _evaluate(
         self, args: Any, state: Any, written: contextlib.AbstractContextManager[Path], model: Any

@@ -30,7 +30,9 @@ def console(*, stderr: bool = False, file: IO[str] | None = None, width: int = _
         file: What is written instead of a stream.
         width: In columns, where the output is not a terminal, which has its own.
     """
-    made: Console = _printing()(stderr=stderr, file=file, highlight=False)
+    # In a notebook rich would show in the cell, too, what is printed to a file, and FORCE_COLOR is set there.
+    forced = None if file is None else file.isatty()
+    made: Console = _printing()(stderr=stderr, file=file, highlight=False, force_jupyter=False, force_terminal=forced)
     if not made.is_terminal:
         made.width = width
     return made

@@ -57,9 +57,10 @@ def written(model: Any, tokenizer: Any, output: Path) -> Iterator[Written]:
     except OSError as error:
         raise BadInput(f"the model cannot be written for its evaluation: {error}; set TMPDIR to a folder") from error
     with folder as name:
-        target = Path(name) / "model"
+        # A folder that is called as a published checkpoint gets the instructions of that.
+        target = Path(name) / _called(model)
         write(model, tokenizer, target)
-        yield Written(target, f"in-memory/{_called(model)}", device_of(model))
+        yield Written(target, f"in-memory/{target.name}", device_of(model))
 
 
 def write(model: Any, tokenizer: Any, target: Path) -> None:

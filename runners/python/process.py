@@ -29,6 +29,9 @@ _CHILD = "flagbench.runners.commands.child"
 _INTERRUPTED = 130
 _SECONDS_BETWEEN_LOOKS = 0.2
 _KEPT = 4000  # characters of what it said last, for the message about one that broke
+_OF_TERMINALS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Variables that notebooks set as well, of which rich makes a terminal."""
+
 _OF_TRAINING = (
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"),
     *("ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT"),
@@ -183,7 +186,10 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
     home = Path(flagbench.__file__).parent.parent
     if not _is_installed(home):  # found beside the user's script, or on a path of the user's
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [kept.get("PYTHONPATH"), str(home)]))
-    if sys.stderr is not None and sys.stderr.isatty():  # bars and colours, as the command has them there
+    # Bars, as the command has them there. What notebooks have for sys.stderr calls itself a terminal, and is none.
+    for name in _OF_TERMINALS:
+        kept.pop(name, None)
+    if sys.stderr is not None and sys.stderr is sys.__stderr__ and sys.stderr.isatty():
         kept["COLUMNS"] = str(shutil.get_terminal_size().columns)
         if "NO_COLOR" not in kept:
             kept["FORCE_COLOR"] = "1"

@@ -42,7 +42,9 @@ def test_keywords_are_flags(keywords: dict[str, Any], line: str) -> None:
 
 def test_the_flags_of_a_benchmark_are_keywords() -> None:
     made = arguments_of("org/m", "longctx", {"lengths": [1000, 2000], "rows": 3})
-    assert parsed(made) == parsed(["evaluate", "org/m", *"--benchmark longctx --lengths 1000,2000 --rows 3".split()])
+    assert parsed(made) == parsed(
+        ["evaluate", "org/m", *["--benchmark", "longctx", "--lengths", "1000,2000", "--rows", "3"]]
+    )
 
 
 def test_a_model_may_be_called_as_a_flag() -> None:
