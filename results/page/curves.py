@@ -10,7 +10,6 @@ from flagbench.results.page.curve_plot import CurvePlot, cost_plot, curve_plot
 from flagbench.results.runs import Run
 from flagbench.results.series.axes import Axis
 from flagbench.results.series.curves import Curves, Drawn, Measure
-from flagbench.results.series.setups import MIX, STEP, VECTORS
 from flagbench.results.series.text import to_csv
 
 ROOM = 3_000
@@ -20,16 +19,16 @@ _ROWS = 24
 """Rows of a table that is shown; one of more is opened."""
 
 NAMED: Mapping[str, str] = {
-    STEP: "axis_step",
-    "dims": "axis_dims",
-    VECTORS: "axis_vectors",
-    MIX: "axis_query_mix",
-    "cutoff_layer": "axis_cutoff_layer",
-    "passage_max_length": "axis_max_length",
-    "reranker cutoff_layer": "axis_reranker_layer",
-    "reranker top_k": "axis_top_k",
+    "training step": "axis_step",
+    "dimensions": "axis_dims",
+    "vectors": "axis_vectors",
+    "weight of the generation": "axis_query_mix",
+    "cutoff layer": "axis_cutoff_layer",
+    "cutoff layer of the reranker": "axis_reranker_layer",
+    "max length": "axis_max_length",
+    "passages re-ranked": "axis_top_k",
 }
-"""Axes that have a name in the language of the page, by their keys."""
+"""Axes that have a name in the language of the page, by their names."""
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,8 @@ def axis_of(key: str, values: Iterable[Value], known_as: str) -> Axis:
     if known_as.startswith(WEIGHT):
         name = known_as.rpartition("@")[0] or known_as  # the revision is the same for all
     counted = not any(isinstance(value, str) for value in given)
-    return Axis(key, f"{name} of the reranker" if prefix else name, unit, tuple(sorted(given, key=place)), counted)
+    whose = " of the reranker" if prefix and known_as != "top_k" else ""
+    return Axis(key, f"{name}{whose}", unit, tuple(sorted(given, key=place)), counted)
 
 
 def _series(
