@@ -135,10 +135,12 @@ def _undrawn(labels: Sequence[str], axes: Sequence[Axis]) -> str:
 
 def _unlike(first: Setup, other: Setup) -> str:
     """Why a run is on no curve of another one."""
-    if first.common.get("model") != other.common.get("model"):
+    model = first.common.get("model")
+    end = isinstance(model, list) and other.source in model
+    if model != other.common.get("model") and not end:
         return "it is of another model"
-    phrases = list(changes(first.common, other.common))
-    return f"other settings: {first_few(phrases, 3)}" if phrases else "it has the settings of another run"
+    phrases = list(changes({**first.common, "model": ""}, {**other.common, "model": ""}))
+    return f"other settings: {first_few(phrases, 3)}"
 
 
 def _joined(buckets: list[list[Member]]) -> Iterator[list[Member]]:

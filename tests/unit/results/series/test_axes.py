@@ -145,6 +145,13 @@ def test_mixtures_go_from_one_model_to_the_other(tmp_path: Path, ends: bool) -> 
         assert values_by_name(layout, runs)["local/tuned"] == (0.0, None)
 
 
+def test_an_end_of_a_mixture_with_other_settings_says_which(tmp_path: Path) -> None:
+    name, spec = mixture(0.0)
+    layout, _ = laid(tmp_path, mixture(0.2), mixture(0.7), mixture(1.0), (name, spec | {"pooling": "mean"}))
+    assert dict(layout.left_out) == {"local/tuned": "other settings: pooling cls → mean"}
+    assert layout.series[0].axis.values == (0.2, 0.7, 1.0)
+
+
 def test_a_mixture_of_three_has_two_weights_to_choose(tmp_path: Path) -> None:
     specs = []
     for at, (one, two) in enumerate([(0.2, 0.3), (0.2, 0.5), (0.4, 0.3), (0.4, 0.5)]):
