@@ -14,6 +14,7 @@ from flagbench.models.modules import Module, ModuleSettings, modules_of
 from flagbench.models.own import OwnSettings
 from flagbench.models.query_mix import SUFFIX, QueryMix
 from flagbench.models.ranking import Ranking
+from flagbench.models.view import View
 
 Pooling = Literal["cls", "mean", "lasttoken", "last8", "max", "mean_sqrt_len_tokens", "weightedmean"]
 Similarity = Literal["cosine", "dot"]
@@ -62,6 +63,7 @@ class ModelSpec:
         adapters: PEFT adapters, ``name@hash``, in the order in which they are merged.
         licence: SPDX id of the checkpoint, empty when unknown.
         query_mix: What queries of retrieval are mixed with; None, which is not written, for nothing.
+        view: What is kept of its vectors; None, which is not written, for all of them.
         own: Settings that only models of its adapter have; None where there are none, or a run has yet to give them.
     """
 
@@ -85,6 +87,7 @@ class ModelSpec:
     adapters: tuple[str, ...] = ()
     licence: str = ""
     query_mix: QueryMix | None = None
+    view: View | None = None
     own: OwnSettings | None = None
 
     @property
@@ -110,6 +113,19 @@ class ModelSpec:
     def truncate_dim(self) -> int:
         """First numbers of each vector that are kept; 0 for all."""
         return self.own.truncate_dim if isinstance(self.own, ModuleSettings) else 0
+
+    @property
+    def gives_unit_vectors(self) -> bool:
+        """Whether its vectors are L2-normalised, by the settings of all embedders or by its last module."""
+        last = self.modules[-1:]
+        return self.normalize or (bool(last) and last[0].kind == "Normalize" and not self.truncate_dim)
+
+    @property
+    def as_encoded(self) -> ModelSpec:
+        """The same model without what is applied to its vectors behind the embedding cache, and that in its name."""
+        name = self.name.removesuffix(self.view.suffix) if self.view else self.name
+        name = name.removesuffix(SUFFIX) if self.query_mix else name
+        return replace(self, name=name, query_mix=None, view=None)
 
     def own_as(self, kind: type[Own]) -> Own:
         """The settings that only models of its adapter have.
@@ -152,18 +168,20 @@ class ModelSpec:
 
         Left out is what only names the model, ranks its vectors, or is about texts of another role.
         """
-        beside = {"licence", "similarity", "prompts", "query_max_length", "passage_max_length", "query_mix"}
-        values = self._plain(self.own.of_vectors() if self.own else {})
+        beside = {"licence", "similarity", "prompts", "query_max_length", "passage_max_length"}
+        encoded = self.as_encoded
+        values = encoded._plain(self.own.of_vectors() if self.own else {})
         settings = {key: value for key, value in values.items() if key not in beside}
-        name = self.name.removesuffix(SUFFIX) if self.query_mix else self.name
-        name = self.own.name_of_vectors(name) if self.own else name
+        name = self.own.name_of_vectors(encoded.name) if self.own else encoded.name
         return settings | {"name": name, "max_length": self.max_length(role)}
 
     def _plain(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        values = asdict(replace(self, own=None, query_mix=None))
-        del values["own"], values["query_mix"]
+        values = asdict(replace(self, own=None, query_mix=None, view=None))
+        del values["own"], values["query_mix"], values["view"]
         if self.query_mix:
             values["query_mix"] = self.query_mix.as_dict()
+        if self.view:
+            values["view"] = self.view.as_dict()
         if not self.tokenizer:
             del values["tokenizer"]
         plain: dict[str, Any] = json.loads(json.dumps(values | dict(own)))

@@ -147,7 +147,7 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
         labels = dict.fromkeys(row.label for parts in columns.values() for row in parts[part])
         for label in labels:
             found = [next((row for row in parts[part] if row.label == label), None) for parts in columns.values()]
-            cells = [_cell(row) for row in found]
+            cells = [cell(row) for row in found]
             kind = next(row.kind for row in found if row)
             first = found[0]
             table.add_row(
@@ -158,7 +158,8 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
     return table
 
 
-def _cell(row: Row | None) -> str:
+def cell(row: Row | None) -> str:
+    """A score in a table; empty where there is none."""
     if row is None or row.score is None:
         return ""
     error = "" if row.error is None else f" ± {row.scale.figure(row.error)}"

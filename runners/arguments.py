@@ -10,6 +10,7 @@ from flagbench.files import user_path
 from flagbench.flags import positive as positive
 from flagbench.flags import real
 from flagbench.models.query_mix import are_weights
+from flagbench.models.view import PRECISIONS, Precision
 from flagbench.runners.request import parse_size
 
 
@@ -82,6 +83,28 @@ def mix_weights(text: str) -> tuple[float, float]:
     if not are_weights((generation, query)):
         raise argparse.ArgumentTypeError(f"expected two numbers that are not negative, as 0.2,0.8, not '{text:.40}'")
     return generation, query
+
+
+def dimensions(text: str) -> tuple[int, ...]:
+    """Numbers of dimensions with commas between them, each once; ``full`` is 0."""
+    said = [each.strip() for each in text.split(",")]
+    numbers = [0 if each == "full" else positive(each) for each in said]
+    if twice := next((each for at, each in enumerate(said) if numbers[at] in numbers[:at]), ""):
+        raise argparse.ArgumentTypeError(f"{twice} is listed twice")
+    return tuple(numbers)
+
+
+def precisions(text: str) -> tuple[Precision, ...]:
+    """Precisions of vectors with commas between them, each once."""
+    found: list[Precision] = []
+    for each in map(str.strip, text.split(",")):
+        known = next((precision for precision in PRECISIONS if precision == each), None)
+        if known is None:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(PRECISIONS)}, not '{each:.40}'")
+        if known in found:
+            raise argparse.ArgumentTypeError(f"{each} is listed twice")
+        found.append(known)
+    return tuple(found)
 
 
 def add_run_argument(command: argparse.ArgumentParser, *, several: str = "with one run") -> None:

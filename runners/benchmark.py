@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.data.sources import Source
 from flagbench.runners.data.verdict import DataVerdict as DataVerdict
 from flagbench.runners.data.volume import Volume as Volume
+from flagbench.runners.encoding.notes import VectorNotes
 from flagbench.runners.progress import Progress
 from flagbench.runners.request import Profile, RunRequest, options_of
 from flagbench.runners.task import Task, cells, pick
@@ -86,6 +87,7 @@ class EvaluatedModel:
         journal: File for the answers of a running task, so that a killed run goes on; none is written when None.
         digest: Of all settings that move the task's score: a journal of another is not read.
         search_worker: Gives the workers that search a corpus; None where this process searches.
+        notes: Takes what is known of the vectors of the task that runs.
     """
 
     adapter: Adapter
@@ -95,6 +97,7 @@ class EvaluatedModel:
     journal: Path | None = None
     digest: str = ""
     search_worker: Callable[[], SearchWorker] | None = None
+    notes: VectorNotes = field(default_factory=VectorNotes)
 
 
 @dataclass(frozen=True)

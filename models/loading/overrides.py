@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from flagbench.models.modules import ModuleSettings
 from flagbench.models.own import flag_evidence
 from flagbench.models.query_mix import SUFFIX, WEIGHTS, QueryMix, are_weights
 from flagbench.models.spec import DType, ModelSpec, Pooling, query_share
+from flagbench.models.view import View
 
 _QUERY_SELECTORS = ("Retrieval-query", "Reranking-query")
 _PASSAGE_SELECTORS = ("Retrieval-passage", "Reranking-passage")
 
 # Flags of encoders alone.
-_ENCODER = ("pooling", "normalize", "lowercase", "passage_instruction", "query_mix", "query_mix_weights")
+_ENCODER = ("pooling", "normalize", "lowercase", "passage_instruction", "query_mix", "query_mix_weights", "view")
 # What may be said of models that are no encoders or rerankers, and what they do instead.
 _FEW_FLAGS: Mapping[str, tuple[set[str], str]] = {
     "search": ({"name"}, "counts words"),
@@ -37,6 +38,7 @@ class Overrides:
         adapters: Folders or hub ids of PEFT adapters.
         query_mix: File with what was generated for queries, which their vectors are mixed with.
         query_mix_weights: Of the generation, and of the query.
+        view: What is kept of the vectors: of which of the points of a series this is. None where nothing was said.
     """
 
     pooling: Pooling | None = None
@@ -53,11 +55,22 @@ class Overrides:
     adapters: tuple[str, ...] = ()
     query_mix: Path | None = None
     query_mix_weights: tuple[float, float] | None = None
+    view: View | None = None
 
     @property
     def results(self) -> int:
         """Number of results of one pass: one per cutoff layer."""
         return max(kind.results(self.own) for kind in own_settings())
+
+    def points(self, views: Sequence[View | None]) -> Iterator[Overrides]:
+        """The same for each result that one pass of the model gives: each cutoff layer with each view.
+
+        Args:
+            views: What is kept of the vectors, in order; None alone where nothing was said.
+        """
+        for cutoff in range(self.results):
+            for view in views:
+                yield replace(self, cutoff=cutoff, view=view)
 
 
 def without_reranker(overrides: Overrides) -> Overrides:
@@ -117,8 +130,10 @@ def override(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str
     if changed.own is not None:
         changed, lines = changed.own.apply(changed, overrides.own)
         evidence += lines
-    changed, lines = _mixed(changed, overrides)
-    return changed, evidence + lines
+    for applied in (_mixed, _viewed):
+        changed, lines = applied(changed, overrides)
+        evidence += lines
+    return changed, evidence
 
 
 def _mixed(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]:
@@ -143,6 +158,32 @@ def _mixed(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]
     return replace(spec, name=name, query_mix=mix), [line]
 
 
+def _viewed(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]]:
+    """A spec that keeps a part of its vectors, if that is asked for, which is a part of the model's name."""
+    view = overrides.view
+    if view is None:
+        return spec, []
+    flag = view_flag(view)
+    if spec.ranking.retrieval != "dense":
+        raise BadInput(
+            f"{flag} is of dense vectors, and --retrieval {spec.ranking.retrieval} ranks by others: drop one"
+        )
+    if view.plain:
+        return spec, []
+    if view.quantised and spec.query_mix:
+        raise BadInput(f"--query-mix mixes float vectors, and --vectors {view.vectors} has none: drop one")
+    again = ", normalised again" if view.dims and spec.gives_unit_vectors else ""
+    line = f"vectors: {view.shown()}{again}, of the same encoding as all of the model's"
+    return replace(spec, name=spec.name + view.suffix, view=view), [line]
+
+
+def view_flag(view: View) -> str:
+    """The flag that a view was asked for with."""
+    if view.plain:
+        return "--dims or --vectors"
+    return "--dims" if view.dims else "--vectors"
+
+
 def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
     declared = {each.field for flags in owned_flags().values() for each in flags}
     for name in overrides.own.keys() - declared:
@@ -157,21 +198,20 @@ def _refuse_strange_flags(spec: ModelSpec, overrides: Overrides) -> None:
         kept = kept | (spec.own.takes if spec.own else frozenset())
         beside = _given(overrides, [each.name for each in fields(overrides) if each.name != "own"])
         if others := [name for name in [*beside, *overrides.own] if name not in kept | own]:
-            raise BadInput(
-                f"{_flag(others[0])} does not apply to {spec.name}, which {what} and has no such setting: drop it"
-            )
+            flag = _flag(others[0], overrides)
+            raise BadInput(f"{flag} does not apply to {spec.name}, which {what} and has no such setting: drop it")
         return
     if spec.ability != "encode":
         for name in _given(overrides, _ENCODER):
-            raise _strange(spec, name, "an embedding model")
+            raise _strange(spec, _flag(name, overrides), "an embedding model")
     for name in _given(overrides, spec.own.without_effect if spec.own else ()):
-        raise _strange(spec, name, "a model that heeds it")
+        raise _strange(spec, _flag(name, overrides), "a model that heeds it")
     if overrides.pooling is not None and spec.pooling is None and not isinstance(spec.own, ModuleSettings):
-        raise _strange(spec, "pooling", "a model of one pooling")
+        raise _strange(spec, "--pooling", "a model of one pooling")
     for kind, flags in owned_flags().items():
         for each in flags:
             if each.field in overrides.own and each.field not in own:
-                raise _strange(spec, each.field, kind.owner)
+                raise _strange(spec, each.name, kind.owner)
 
 
 def _given(overrides: Overrides, names: Iterable[str]) -> list[str]:
@@ -179,11 +219,13 @@ def _given(overrides: Overrides, names: Iterable[str]) -> list[str]:
     return [name for name in names if getattr(overrides, name) != getattr(defaults, name)]
 
 
-def _strange(spec: ModelSpec, name: str, whose: str) -> BadInput:
+def _strange(spec: ModelSpec, flag: str, whose: str) -> BadInput:
     what = "a reranker" if spec.ability == "score" else "an embedding model"
-    return BadInput(f"{_flag(name)} is for {whose}, and {spec.name} is {what} of family {spec.family}: drop it")
+    return BadInput(f"{flag} is for {whose}, and {spec.name} is {what} of family {spec.family}: drop it")
 
 
-def _flag(name: str) -> str:
+def _flag(name: str, overrides: Overrides) -> str:
+    if name == "view" and overrides.view is not None:
+        return view_flag(overrides.view)
     declared = {each.field: each.name for flags in owned_flags().values() for each in flags}
     return declared.get(name, f"--{name.replace('_', '-')}")

@@ -16,6 +16,7 @@ from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.folder import MODULES, is_there, read_config
 from flagbench.models.loading.image_kinds import visualized_evidence
 from flagbench.models.loading.kinds import sees_images
+from flagbench.models.loading.matryoshka import dims_evidence
 from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import published_as
@@ -109,7 +110,9 @@ def searches(model: str) -> bool:
 
 
 class LoadedModels:
-    """Loaded models that the next run may use too: one reranker behind several encoders, several cutoff layers."""
+    """Loaded models that the next run may use too: one reranker behind several encoders, several cutoff layers,
+    several views of the same vectors.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[ModelSpec, Adapter] = {}
@@ -138,7 +141,7 @@ class LoadedModels:
         """
         weights = _same_weights(model.spec)
         adapter = self._kept.get(weights)
-        if adapter is not None and adapter.spec == model.spec:
+        if adapter is not None and adapter.spec.as_encoded == model.spec.as_encoded:
             return adapter
         if isinstance(adapter, LayeredScorer):
             return adapter.reading(model.spec)
@@ -147,8 +150,8 @@ class LoadedModels:
 
 
 def _same_weights(spec: ModelSpec) -> ModelSpec:
-    """The spec without what distinguishes the cutoff layers of one pass."""
-    return replace(spec, name="", query_mix=None, own=spec.own.of_weights() if spec.own else None)
+    """The spec without what distinguishes the cutoff layers of one pass, and the views of one encoding."""
+    return replace(spec.as_encoded, name="", own=spec.own.of_weights() if spec.own else None)
 
 
 def resolve_model(
@@ -192,6 +195,7 @@ def resolve_model(
         check_module_weights(checkpoint.settings_folder, found.spec, allow_pickle=allow_pickle)
     of_images = visualized_evidence(checkpoint, found.spec, allow_pickle=allow_pickle)
     spec, evidence = with_tokenizer(found.spec, checkpoint)
+    evidence += dims_evidence(checkpoint, spec)
     return Model(spec, (*found.evidence, *of_images, *evidence), checkpoint, found.cutoffs)
 
 

@@ -48,7 +48,7 @@ def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
 
 
 def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
-    from flagbench.runners.commands.options import add_model_options
+    from flagbench.runners.commands.options import add_model_options, add_series_options
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
@@ -60,6 +60,7 @@ def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     _add_where(parser.add_argument_group("where"))
     _add_devices(parser.add_argument_group("devices"))
     add_model_options(parser)
+    add_series_options(parser)
     add_benchmark_flags(parser, arguments, benchmark)
 
 
@@ -170,17 +171,17 @@ def _examples(benchmark: Benchmark, command: str) -> str:
 
 
 def requests_of(options: argparse.Namespace) -> list[RunRequest]:
-    """A request for each model and cutoff layer.
+    """A request for each model and point of a series.
 
     Raises:
         BadInput: Options contradict one another.
     """
-    from flagbench.runners.commands.options import overrides_of
+    from flagbench.runners.commands.options import points_of
     from flagbench.runners.commands.selection import selection_of
     from flagbench.runners.rankings.sources import RunFiles
     from flagbench.runners.request import RunRequest, default_store
 
-    overrides = overrides_of(options)
+    points = points_of(options)
     if options.no_store and options.store_size:
         raise BadInput("--store-size is the size of the embedding cache, and --no-store turns it off: drop one of them")
     store = None if options.no_store else options.store or default_store()
@@ -199,7 +200,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             ray_address=options.ray_address,
             batch_size=options.batch_size,
             backend=options.backend,
-            overrides=replace(overrides, cutoff=cutoff),
+            overrides=overrides,
             reranker=options.reranker,
             reranker_max_length=options.reranker_max_length,
             rerank_top_k=options.rerank_top_k,
@@ -214,7 +215,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             store_fp16=options.store_fp16,
         )
         for model in options.models
-        for cutoff in range(overrides.results)
+        for overrides in points
     ]
 
 
@@ -247,6 +248,7 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import blanks, render, rows
         from flagbench.runners.commands.interrupt import ends_at_once
+        from flagbench.runners.commands.points import points_table, size, vectors_line
         from flagbench.runners.commands.show import show_outcomes, show_start
         from flagbench.runners.progress import progress_for
         from flagbench.runners.run import plan
@@ -261,7 +263,10 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
         import_ahead(plans)
     out, err = console(), console(stderr=True)
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
+    sizes: dict[str, str] = {}
     outcomes = []
+    if _encodes_again(plans):
+        say(err, "--no-store: each point encodes its texts anew; with the embedding cache they are encoded once")
     with LoadedModels() as loaded:
         for each in plans:
             show_start(each, err)
@@ -270,13 +275,24 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)
+            sizes[label] = size(finished.records)
             outcomes.append((each, finished))
     title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
     if any(record.status != "error" for _, finished in outcomes for record in finished.records):
-        out.print(render(title, columns))
+        viewed = any(each.model.spec.view for each in plans)
+        out.print(points_table(title, columns, sizes) if viewed and len(plans) > 1 else render(title, columns))
+        if viewed and len(plans) == 1:
+            say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
         say(err, *blanks(columns))
     show_outcomes(outcomes, err)
     return max(finished.exit_code for _, finished in outcomes)
+
+
+def _encodes_again(plans: Sequence[Plan]) -> bool:
+    """Whether several plans are of the same vectors, which nothing keeps from one to the next."""
+    specs = [plan.model.spec for plan in plans if plan.request.store is None]
+    viewed = [spec.as_encoded for spec in specs if spec.view]
+    return any(each in viewed[:at] or each in specs for at, each in enumerate(viewed))
 
 
 def _check_different(plans: Sequence[Plan]) -> None:

@@ -131,6 +131,7 @@ def _rows(run: Run) -> list[Shown]:
 def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     from flagbench.results.data_state import DataState, footnotes
     from flagbench.results.table import render
+    from flagbench.runners.commands.points import vectors_line
 
     record = run.record
     say(out, record.model_at)
@@ -138,6 +139,8 @@ def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
         say(out, f"  {line}")
     for tasks, averages, title in parts:
         out.print(render(title, {record.model: (tasks, averages)}))
+    if record.spec.get("view") and (line := vectors_line(list(record.tasks.values()))):
+        say(out, line)
     states = [DataState.of(task.data) for task in record.tasks.values() if task.status != "error"]
     for line in footnotes(states, "see run.json"):
         say(out, line)

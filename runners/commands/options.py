@@ -9,7 +9,8 @@ from flagbench.flags import add_flag, given
 from flagbench.models.adapters import own_settings, owned_flags
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.spec import DTYPES, POOLINGS, is_name
-from flagbench.runners.arguments import any_path, mix_weights, positive
+from flagbench.models.view import PRECISIONS, RESCORE_MULTIPLIER, View, views_of
+from flagbench.runners.arguments import any_path, dimensions, mix_weights, positive, precisions
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -69,6 +70,45 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         group = command.add_argument_group(kind.title)
         for each in flags:
             add_flag(group, each)
+
+
+def add_series_options(command: argparse.ArgumentParser) -> None:
+    """Add what makes a series of results of one encoding to a parser."""
+    series = command.add_argument_group("series: a result for each point, all of one encoding of the texts")
+    series.add_argument(
+        "--dims",
+        type=dimensions,
+        metavar="A,B",
+        help="first numbers kept of each vector: 64,128,full (default full)",
+    )
+    series.add_argument(
+        "--vectors",
+        type=precisions,
+        metavar="A,B",
+        help=f"precisions of the vectors, of {', '.join(PRECISIONS)} (default fp32)",
+    )
+    series.add_argument(
+        "--rescore-multiplier",
+        type=positive,
+        metavar="N",
+        help=f"passages that binary+rescore rescores for each that is kept (default {RESCORE_MULTIPLIER})",
+    )
+
+
+def points_of(options: argparse.Namespace) -> list[Overrides]:
+    """The model settings of each result that is asked of a model.
+
+    Raises:
+        BadInput: They contradict one another.
+    """
+    return list(overrides_of(options).points(_views_of(options)))
+
+
+def _views_of(options: argparse.Namespace) -> tuple[View | None, ...]:
+    vectors = options.vectors or ()
+    if options.rescore_multiplier and "binary+rescore" not in vectors:
+        raise BadInput("--rescore-multiplier is that of --vectors binary+rescore: add it, or drop the multiplier")
+    return views_of(options.dims or (), vectors, options.rescore_multiplier)
 
 
 def overrides_of(options: argparse.Namespace) -> Overrides:

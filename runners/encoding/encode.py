@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -22,9 +22,11 @@ from flagbench import ModelFault
 from flagbench.models.contract import DENSE, Adapter, Encoder, Parallel, Part, Role, Scorer
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable, readable_pair
+from flagbench.models.quantised import truncated
 from flagbench.runners.data.texts import Picked
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.chunk_progress import ChunkProgress
+from flagbench.runners.encoding.notes import EncodeCounts, VectorNotes
 from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.encoding.work import chunks_of, work_of
 from flagbench.runners.progress import Progress
@@ -40,27 +42,6 @@ _TEXTS: Mapping[Role, str] = {"query": "query texts", "passage": "passage texts"
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass
-class EncodeCounts:
-    """Counts of inputs encoded so far.
-
-    Attributes:
-        texts: Texts asked for.
-        distinct: Distinct ones among those of each call.
-        encoded: Texts that went through the model; the others were cached.
-        seconds: Wall time of reading the cache and of encoding.
-    """
-
-    texts: int = 0
-    distinct: int = 0
-    encoded: int = 0
-    seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, int]:
-        """The numbers of texts, as recorded in the result."""
-        return {"asked": self.texts, "distinct": self.distinct, "encoded": self.encoded}
 
 
 class Distinct(NamedTuple):
@@ -80,26 +61,41 @@ class Distinct(NamedTuple):
 class TextEncoder:
     """An encoder with the embedding cache, de-duplication, length-sorted chunks, progress and a check for NaN.
 
+    Of dense vectors the first numbers are given alone where the view of the model's settings keeps no others; the
+    cache has all of them.
+
     Attributes:
         adapter: The model.
         counts: What was encoded so far.
-        dimension: Length of a vector; None before the first text.
+        notes: What is known of the vectors.
     """
 
-    def __init__(self, adapter: Encoder, progress: Progress, cache: EmbeddingCache | None = None) -> None:
+    def __init__(
+        self,
+        adapter: Encoder,
+        progress: Progress,
+        cache: EmbeddingCache | None = None,
+        notes: VectorNotes | None = None,
+    ) -> None:
         """Set up.
 
         Args:
             adapter: The model.
             progress: The progress to report to.
             cache: The embedding cache; no cache when None.
+            notes: Takes what is known of the vectors; None for new ones.
         """
         self.adapter = adapter
         self.counts = EncodeCounts()
-        self.dimension: int | None = None
+        self.notes = VectorNotes() if notes is None else notes
         self._progress = progress
         self._cache = cache
         self._symmetric = 0
+
+    @property
+    def dimension(self) -> int | None:
+        """Length of a vector, as far as it is kept; None before the first text."""
+        return self.notes.dimension
 
     def encode(self, texts: Sequence[Input], *, role: Role, instruction: str = "") -> NDArray[np.float32]:
         """Dense vectors of inputs, ``float32[n, d]`` in their order; see ``encode_parts``."""
@@ -201,9 +197,8 @@ class TextEncoder:
                 if embeddings is None:
                     missing = rows
                     break
-                self._see(embeddings)
                 self._progress.advance(len(rows))
-                yield rows, embeddings
+                yield rows, self._viewed(embeddings)
 
         costs = np.fromiter((cost(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
         chunks = chunks_of(missing, costs, *(_CHUNK_CPU if small else _CHUNK_GPU))
@@ -224,7 +219,7 @@ class TextEncoder:
                 embeddings = cached.put(keys[chunk], embeddings) if keep else cached.rounded(embeddings)
             self.counts.encoded += len(chunk)
             told.pop(int(chunk[0])).finish()
-            yield chunk, embeddings
+            yield chunk, self._viewed(embeddings)
 
     def _stage(self, role: Role) -> str:
         """What a stage is called; those of texts of one role, such as the two columns of pairs, are numbered."""
@@ -249,9 +244,13 @@ class TextEncoder:
 
         return checked
 
-    def _see(self, embeddings: Embeddings) -> None:
-        if embeddings.dense is not None:
-            self.dimension = embeddings.dense.shape[1]
+    def _viewed(self, embeddings: Embeddings) -> Embeddings:
+        """What is kept of the vectors."""
+        if embeddings.dense is None:
+            return embeddings
+        dense = truncated(embeddings.dense, self.adapter.spec)
+        self.notes.dimension = dense.shape[1]
+        return embeddings if dense is embeddings.dense else replace(embeddings, dense=dense)
 
     def _checked(self, embeddings: Embeddings, texts: Sequence[Input]) -> Embeddings:
         if len(embeddings) != len(texts):
@@ -264,7 +263,6 @@ class TextEncoder:
                 f"{self.adapter.spec.name} gave NaN or infinite values for {broken} of {len(texts)} texts (first: "
                 f"'{first}'); its weights are broken, or {self.adapter.spec.dtype} overflows (try --dtype fp32)"
             )
-        self._see(embeddings)
         return embeddings
 
 

@@ -26,6 +26,7 @@ from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.data.texts import ItemColumn, TextColumn, TitledTexts
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.encode import TextEncoder, score_pairs
+from flagbench.runners.mteb.quantised import Quantiser
 from flagbench.runners.mteb.rows_to_encode import modules_of_mteb, rows_of
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.hits import Run
@@ -145,26 +146,35 @@ class SearchBridge:
 
 
 class EncoderBridge(SearchBridge):
-    """mteb's EncoderProtocol beside its SearchProtocol."""
+    """mteb's EncoderProtocol beside its SearchProtocol.
+
+    Attributes:
+        quantiser: Quantises the vectors of tasks that do not search; None to give floats.
+    """
 
     def __init__(self, encoder: TextEncoder, evaluated: EvaluatedModel, progress: Progress) -> None:
         super().__init__(Retriever(encoder, evaluated, progress), evaluated)
         self._encoder = encoder
         self._spec = encoder.adapter.spec
+        self.quantiser: Quantiser | None = None
 
-    def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **_: Any) -> NDArray[np.float32]:
+    def encode(
+        self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, hf_subset: str = "default", **_: Any
+    ) -> NDArray[np.float32]:
         """Embed the inputs of an mteb DataLoader, in its order.
 
         Args:
             inputs: DataLoader of mteb's ``create_dataloader``, not shuffled.
             task_metadata: Name and type of the task choose the instruction.
             prompt_type: Role of the inputs; None for symmetric tasks.
+            hf_subset: Subset of the task.
 
         Returns:
             ``float32[n, d]``.
         """
         role = _ROLES[prompt_type.value if prompt_type is not None else None]
-        return self._encode(_loader_inputs(inputs), task_metadata, role)
+        encode = functools.partial(self._encode, _loader_inputs(inputs), task_metadata, role)
+        return self.quantiser.vectors(encode, hf_subset) if self.quantiser else encode()
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """Similarity matrix ``[n, m]`` of two sets of vectors."""

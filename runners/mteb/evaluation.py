@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import tempfile
 import time
@@ -17,6 +18,7 @@ from flagbench.runners.encoding.encode import TextEncoder
 from flagbench.runners.mteb.bridge import CrossEncoderBridge, EncoderBridge, SearchBridge, quiet
 from flagbench.runners.mteb.items import Items
 from flagbench.runners.mteb.probe import use_one_thread
+from flagbench.runners.mteb.quantised import Quantiser
 from flagbench.runners.mteb.reexports import by_name
 from flagbench.runners.mteb.rows_to_encode import as_rows
 from flagbench.runners.progress import Progress
@@ -58,18 +60,22 @@ def evaluate(
     timer, started = TimingStack(), time.perf_counter()
     scores: dict[str, dict[str, Any]] = {}
     items, sample = Items(row, task, loaded.sample, title_separator), loaded.sample
+    quantiser = _quantiser(loaded, evaluated, bridge)
     with quiet(), as_rows(), items.gathering(predictions) as folder:
         for split in row.splits:
-            scores[split] = dict(
-                task.evaluate(
-                    bridge,
-                    split,
-                    subsets_to_run=list(row.subsets),
-                    encode_kwargs={"batch_size": 32, "show_progress_bar": False},
-                    prediction_folder=folder,
-                    timer=timer,
-                )
+            score = functools.partial(
+                task.evaluate,
+                bridge,
+                split,
+                subsets_to_run=list(row.subsets),
+                encode_kwargs={"batch_size": 32, "show_progress_bar": False},
             )
+            if quantiser:
+                quantiser.begin_split()
+                if quantiser.rehearses:
+                    with quantiser.rehearsal():
+                        score(prediction_folder=None, timer=TimingStack())
+            scores[split] = dict(score(prediction_folder=folder, timer=timer))
             items.scored(split, scores[split])
     seconds = time.perf_counter() - started
     main = _main_scores(row, scores)
@@ -107,9 +113,21 @@ def _bridge(
     if adapter.capabilities & {"search", "replay"}:
         return None, SearchBridge(Retriever.of(evaluated, progress), evaluated)
     if "encode" in adapter.capabilities:
-        encoder = TextEncoder(cast("Encoder", adapter), progress, evaluated.cache)
+        encoder = TextEncoder(cast("Encoder", adapter), progress, evaluated.cache, evaluated.notes)
         return encoder, EncoderBridge(encoder, evaluated, progress)
     return None, CrossEncoderBridge(cast("Scorer", adapter), progress, evaluated.cache)
+
+
+def _quantiser(
+    loaded: Loaded, evaluated: EvaluatedModel, bridge: SearchBridge | CrossEncoderBridge
+) -> Quantiser | None:
+    """What quantises the vectors of a task without a search, put into the bridge; None where nothing is to be."""
+    view = evaluated.adapter.spec.view
+    if not isinstance(bridge, EncoderBridge) or view is None or not view.quantised:
+        return None
+    joint = bool(getattr(loaded.content, "parallel_subsets", False))
+    bridge.quantiser = Quantiser(view, loaded.task.kind, evaluated.notes, joint=joint)
+    return bridge.quantiser
 
 
 def _query_ids(task: Any) -> dict[tuple[str, str], list[str]]:

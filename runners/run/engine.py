@@ -24,6 +24,7 @@ from flagbench.results.runs import difference
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
+from flagbench.runners.encoding.notes import VectorNotes
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.rankings.model import RankedModel
@@ -175,10 +176,11 @@ class _Engine:
         journal, digest = plan.store.journal(step.task.name, step.settings, step.former_settings)
         if plan.request.overwrite:
             journal.unlink(missing_ok=True)
-        evaluated = replace(self._evaluated, journal=journal, digest=digest)
+        notes = VectorNotes()
+        evaluated = replace(self._evaluated, journal=journal, digest=digest, notes=notes)
         try:
             outcome = plan.benchmark.evaluate(loaded, evaluated, self._progress, predictions)
-            record = self._record(step, loaded, outcome, load_seconds)
+            record = self._record(step, loaded, outcome, load_seconds, notes)
             files = _checked({**outcome.files, **outcome.shared})
         except (Exception, SystemExit) as error:
             if any(error is model.error for model in self._models):
@@ -187,7 +189,9 @@ class _Engine:
         self._traceback_file(step).unlink(missing_ok=True)
         return record, files
 
-    def _record(self, step: Step, loaded: Loaded, outcome: Outcome, load_seconds: float) -> TaskRecord:
+    def _record(
+        self, step: Step, loaded: Loaded, outcome: Outcome, load_seconds: float, notes: VectorNotes
+    ) -> TaskRecord:
         """What is kept of an outcome.
 
         Raises:
@@ -210,6 +214,7 @@ class _Engine:
             note="; ".join(filter(None, (*loaded.notes, outcome.note))),
             sample=outcome.sample,
             average=self._plan.recorded_average(step.task.name),
+            vectors=notes.as_dict(self._plan.model.spec),
         )
         record.check()
         return record

@@ -42,6 +42,7 @@ from flagbench.runners.encoding.wanted import Wanted
 from flagbench.runners.search.hits import TIES, Corpus, Run, comparable, first, rescore, retrieve
 from flagbench.runners.search.index import IndexInfo, SearchWorker, StreamSearch
 from flagbench.runners.search.lexical import LexicalScores, LexicalSearch, Ranked, best, weighted_union
+from flagbench.runners.search.quantised import rank_quantised
 
 # Passage multi-vectors that are kept from the first forward pass. Of the others, those of candidates are encoded a
 # second time, chunk by chunk: the 118,605 passages of T2Retrieval would be about 100 GB.
@@ -97,6 +98,8 @@ def rank(
         if candidates is None:
             return _Retrieval(encoder, queries, passages, top_k, search_worker).run()
         return _Rescoring(encoder, queries, passages).run(candidates, top_k)
+    if spec.view is not None and spec.view.quantised:
+        return rank_quantised(encoder, spec.view, queries, passages, candidates, top_k, search_worker)
     query = encoder.encode(queries.texts, role=_QUERY, instruction=queries.instruction)
     query = comparable(query, spec.similarity)
     query = adjusted(query) if adjusted else query
@@ -141,14 +144,11 @@ class _Retrieval:
         self._query = query = encoder.encode_parts(
             queries.texts, role=_QUERY, instruction=queries.instruction, parts=spec.parts
         )
-        second = LexicalScores(_part(query.sparse)) if self._late and "sparse" in spec.parts else None
-        self._second = second
+        self._second = second = LexicalScores(_part(query.sparse)) if self._late and "sparse" in spec.parts else None
         self._dense = None
         if "dense" in spec.parts:
-            vectors = comparable(_part(query.dense), spec.similarity)
-            self._dense = StreamSearch(
-                vectors, top_k + TIES, second=second, search_worker=search_worker, device=encoder.adapter.device
-            )
+            vectors, device = comparable(_part(query.dense), spec.similarity), encoder.adapter.device
+            self._dense = StreamSearch(vectors, top_k + TIES, second=second, search_worker=search_worker, device=device)
         self._lexical = (
             LexicalSearch(_part(query.sparse), top_k + TIES) if "sparse" in spec.parts and not self._late else None
         )

@@ -15,7 +15,8 @@ from flagbench import BadData, counted
 from flagbench.models.contract import Encoder, Replayer, Searcher
 from flagbench.models.inputs import TEXT, Input, readable, text_of
 from flagbench.runners.benchmark import EvaluatedModel
-from flagbench.runners.encoding.encode import EncodeCounts, TextEncoder, score_pairs
+from flagbench.runners.encoding.encode import TextEncoder, score_pairs
+from flagbench.runners.encoding.notes import EncodeCounts
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.hits import Below, Run, cut, rerank
 from flagbench.runners.search.index import IndexInfo
@@ -55,7 +56,8 @@ class Retriever:
         adapter = evaluated.adapter
         if adapter.capabilities & {"search", "replay"}:
             return cls(None, evaluated, progress)
-        return cls(TextEncoder(cast("Encoder", adapter), progress, evaluated.cache), evaluated, progress)
+        encoder = TextEncoder(cast("Encoder", adapter), progress, evaluated.cache, evaluated.notes)
+        return cls(encoder, evaluated, progress)
 
     @property
     def counts(self) -> EncodeCounts:
