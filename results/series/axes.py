@@ -146,8 +146,11 @@ def _unlike(first: Setup, other: Setup) -> str:
 def _joined(buckets: list[list[Member]]) -> Iterator[list[Member]]:
     """Members that are at the end of an axis: the models of a mixture themselves, and queries that are not mixed."""
     homes: dict[int, list[tuple[int, Mapping[str, Value]]]] = {}
+    commons = [members[0][1].common for members in buckets]
+    mixed = [at for at, common in enumerate(commons) if isinstance(common.get("model"), list) or MIX in common]
     for at, members in enumerate(buckets):
-        for home, others in enumerate(buckets):
+        for home in mixed:
+            others = buckets[home]
             if home != at and (ends := _ends(members[0][1], others[0][1])) is not None:
                 homes.setdefault(at, []).append((home, ends))
     joined = [list(members) for members in buckets]
