@@ -107,15 +107,16 @@ class CurvePlot:
 
 
 def curve_plot(measure: Measure, axis: Axis) -> CurvePlot | None:
-    """Scores along an axis; None without a score.
+    """Scores along an axis; None where fewer than two points have one.
 
     Args:
         measure: The scores.
         axis: Of their settings.
     """
     curves = measure.curves[:LINES]
-    up = _up(point for curve in curves for point in curve.points)
-    if up is None:
+    scored = [point for curve in curves for point in curve.points if point.score is not None]
+    up = _up(scored)
+    if up is None or len(scored) < 2:
         return None
     places = _Across(axis.values)
     connected = any(not isinstance(value, str) for value in axis.values)
@@ -191,15 +192,9 @@ class _Up:
         return round(HEIGHT - BOTTOM - (score - self._low) / (self._high - self._low) * (HEIGHT - TOP - BOTTOM), 1)
 
 
-def _up(points: Iterator[Point] | Sequence[Point]) -> _Up | None:
+def _up(points: Sequence[Point]) -> _Up | None:
     """The axis that all scores and intervals of points are within; None without a score."""
-    known = [
-        value
-        for point in points
-        if point.score is not None
-        for value in (point.score, point.low, point.high)
-        if value is not None
-    ]
+    known = [value for point in points for value in (point.score, point.low, point.high) if value is not None]
     return _Up(*padded(known, 0.005)) if known else None
 
 
@@ -246,7 +241,7 @@ def _across(axis: Axis, places: _Across) -> Iterator[Label]:
     values = axis.values
     if axis.counted and places.linear and len(values) > _LABELLED:
         yield from _apart(
-            [Label(places.at(number), shown(number)) for number in even(float(values[0]), float(values[-1]))]
+            [Label(places.at(number), shown(number)) for number in even(float(values[0]), float(values[-1]), _LABELLED)]
         )
         return
     labels = [Label(places(value), shown(value)) for value in values]

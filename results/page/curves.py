@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flagbench.results.page.curve_plot import CurvePlot, cost_plot, curve_plot
+from flagbench.results.page.words import Words
 from flagbench.results.runs import Run
 from flagbench.results.series.axes import Axis
-from flagbench.results.series.curves import Curves, Drawn, Measure
-from flagbench.results.series.setups import MIX, STEP, VECTORS
-from flagbench.results.series.text import to_csv
+from flagbench.results.series.curves import Curves, Drawn, Measure, Point
+from flagbench.results.series.setups import Value
+from flagbench.results.series.text import in_bytes, shown, to_csv
 
 ROOM = 3_000
 """Points that the plots of a page may have."""
@@ -20,16 +21,16 @@ _ROWS = 24
 """Rows of a table that is shown; one of more is opened."""
 
 NAMED: Mapping[str, str] = {
-    STEP: "axis_step",
-    "dims": "axis_dims",
-    VECTORS: "axis_vectors",
-    MIX: "axis_query_mix",
-    "cutoff_layer": "axis_cutoff_layer",
-    "passage_max_length": "axis_max_length",
-    "reranker cutoff_layer": "axis_reranker_layer",
-    "reranker top_k": "axis_top_k",
+    "training step": "axis_step",
+    "dimensions": "axis_dims",
+    "vectors": "axis_vectors",
+    "weight of the generation": "axis_query_mix",
+    "cutoff layer": "axis_cutoff_layer",
+    "cutoff layer of the reranker": "axis_reranker_layer",
+    "max length": "axis_max_length",
+    "passages re-ranked": "axis_top_k",
 }
-"""Axes that have a name in the language of the page, by their keys."""
+"""Axes that have a name in the language of the page, by their names."""
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,33 @@ def _measures(key: str, curves: Curves) -> Iterator[MeasureView]:
         rows = sum(len(curve.points) for curve in measure.curves)
         plot = curve_plot(measure, curves.series.axis)
         yield MeasureView(f"{key}-{number}", measure, plot, cost_plot(measure), rows <= _ROWS)
+
+
+def axis_name(says: Words, axis: Axis) -> str:
+    """The name of an axis in the language of the page, or that of its setting."""
+    return says(NAMED[axis.name]) if axis.name in NAMED else axis.name
+
+
+def label_of(says: Words, measure: Measure) -> str:
+    """The name of a task or an average."""
+    if not measure.averaged:
+        return measure.label
+    if measure.label == "average":
+        return says("average_of", count=measure.tasks)
+    return f"{measure.label} ({says('tasks_of', count=measure.tasks)})"
+
+
+def setting_of(says: Words, view: CurvesView, point: Point, other: Value | None) -> str:
+    """The setting of a point, such as ``dimensions 64, vectors int8``."""
+    across = f"{axis_name(says, view.axis)} {shown(point.value)}"
+    return f"{across}{says('comma')}{axis_name(says, view.other)} {shown(other)}" if view.other else across
+
+
+def value_of(measure: Measure, point: Point) -> str:
+    """Score, interval and bytes of a point, as far as they are known."""
+    scale = measure.scale
+    parts = [scale.figure(point.score)]
+    if point.low is not None and point.high is not None:
+        parts.append(f"[{scale.figure(point.low)}, {scale.figure(point.high)}]")
+    text = " ".join(parts).replace("-", "\N{MINUS SIGN}")
+    return f"{text} · {in_bytes(point.size)}" if point.size else text

@@ -106,9 +106,15 @@ def padded(values: Sequence[float], least: float) -> tuple[float, float]:
     return min(values) - pad, max(values) + pad
 
 
-def even(low: float, high: float) -> list[float]:
-    """Round values between two, about ``_TICKS`` of them."""
-    raw = (high - low) / _TICKS
+def even(low: float, high: float, about: int = _TICKS) -> list[float]:
+    """Round values between two, of which one is larger.
+
+    Args:
+        low: The smaller one.
+        high: The larger one.
+        about: How many there are at most, but for one.
+    """
+    raw = (high - low) / about
     power = 10.0 ** math.floor(math.log10(raw))
     step = next((times * power for times in _STEPS if times * power >= raw), 10 * power)
     return [round(at * step, 10) for at in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from flagbench.results.effective_length import effective_length_of
 from flagbench.results.figures import Scale, percent
 from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, curve_plot, facts, plot
-from flagbench.results.page.curves import NAMED
+from flagbench.results.page.curves import axis_name, label_of, setting_of, value_of
 from flagbench.results.page.grids import AXES, shade
 from flagbench.results.page.view import Group
 from flagbench.results.page.words import words
@@ -154,7 +154,10 @@ def _environment(language: Language) -> Environment:
         "scatter": plot,
         "curve_plot": curve_plot,
         "shapes": _SHAPES,
-        "axes_named": NAMED,
+        "axis_name": partial(axis_name, says),
+        "label_of": partial(label_of, says),
+        "setting_of": partial(setting_of, says),
+        "value_of": value_of,
         "bars": _BARS,
         "axes": AXES,
     }

@@ -135,17 +135,22 @@ def _undrawn(labels: Sequence[str], axes: Sequence[Axis]) -> str:
 
 def _unlike(first: Setup, other: Setup) -> str:
     """Why a run is on no curve of another one."""
-    if first.common.get("model") != other.common.get("model"):
+    model = first.common.get("model")
+    end = isinstance(model, list) and other.source in model
+    if model != other.common.get("model") and not end:
         return "it is of another model"
-    phrases = list(changes(first.common, other.common))
-    return f"other settings: {first_few(phrases, 3)}" if phrases else "it has the settings of another run"
+    phrases = list(changes({**first.common, "model": ""}, {**other.common, "model": ""}))
+    return f"other settings: {first_few(phrases, 3)}"
 
 
 def _joined(buckets: list[list[Member]]) -> Iterator[list[Member]]:
     """Members that are at the end of an axis: the models of a mixture themselves, and queries that are not mixed."""
     homes: dict[int, list[tuple[int, Mapping[str, Value]]]] = {}
+    commons = [members[0][1].common for members in buckets]
+    mixed = [at for at, common in enumerate(commons) if isinstance(common.get("model"), list) or MIX in common]
     for at, members in enumerate(buckets):
-        for home, others in enumerate(buckets):
+        for home in mixed:
+            others = buckets[home]
             if home != at and (ends := _ends(members[0][1], others[0][1])) is not None:
                 homes.setdefault(at, []).append((home, ends))
     joined = [list(members) for members in buckets]
@@ -199,7 +204,8 @@ def axis_of(key: str, values: Iterable[Value], known_as: str) -> Axis:
     if known_as.startswith(WEIGHT):
         name = known_as.rpartition("@")[0] or known_as  # the revision is the same for all
     counted = not any(isinstance(value, str) for value in given)
-    return Axis(key, f"{name} of the reranker" if prefix else name, unit, tuple(sorted(given, key=place)), counted)
+    whose = " of the reranker" if prefix and known_as != "top_k" else ""
+    return Axis(key, f"{name}{whose}", unit, tuple(sorted(given, key=place)), counted)
 
 
 def _series(

@@ -69,8 +69,8 @@ def choose(scores: Scores, order: Sequence[int], means: Means) -> Choice:
         means: See ``Scores.means``.
     """
     scored = [at for at in order if at in scores.scores]
-    if not scored:
-        return Choice(None, None, "no run has a score", {})
+    if len(scored) < 2:
+        return Choice(scored[0] if scored else None, None, "fewer than two settings have a score", {})
     most = max(scores.scores[at] for at in scored)
     best = next(at for at in scored if scores.scores[at] >= most - EQUAL)
     others = [at for at in scored if at != best and at in means] if best in means else []

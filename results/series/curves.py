@@ -166,8 +166,8 @@ def draw(
         of = {at: runs[at] for at in series.places}
         names = dict.fromkeys(name for run in of.values() for name in run.record.tasks)
         tasks = [its for name in names if (its := task_scores(name, of, seed=seed, by_query=by_query))]
-        averages = list(averages_of(tasks, of, means, apart))
-        measures = [_measure(each, series, of) for each in (*reversed(averages), *tasks)]
+        averages = sorted(averages_of(tasks, of, means, apart), key=lambda each: -len(each.tasks))
+        measures = [_measure(each, series, of) for each in (*averages, *tasks)]
         if measures:
             made.append(Curves(series, tuple(measures)))
     return Drawn(tuple(made), layout, seed, by_query)

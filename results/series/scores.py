@@ -198,7 +198,7 @@ def _rows(
 def averages_of(
     tasks: Sequence[Scores], runs: Mapping[int, Run], means: Mapping[str, Weights], apart: Apart
 ) -> Iterator[Scores]:
-    """The averages over tasks: those that are given, one for each type, and last of all that of all tasks.
+    """The averages over tasks: those that are given, that of all tasks, and one for each type.
 
     The latter two are over the tasks that more than half of the runs have; a run that lacks one of them is a gap.
 
@@ -212,12 +212,12 @@ def averages_of(
     common = of_one_scale([each for each in tasks if 2 * len(each.scores) > len(runs)], lambda each: each.metric)
     kinds = list(dict.fromkeys(each.kind for each in common))
     groups: dict[str, Weights] = {label: of for label, of in means.items() if known.keys() >= of.keys()}
-    if len(kinds) > 1:
-        of_kind = {kind: alike(each.label for each in common if each.kind == kind) for kind in kinds}
-        groups |= {f"{kind} mean": of for kind, of in of_kind.items() if len(of) > 1}
     every = alike(each.label for each in common)
     if len(every) > 1 and every not in groups.values():
         groups["average"] = every
+    if len(kinds) > 1:
+        of_kind = {kind: alike(each.label for each in common if each.kind == kind) for kind in kinds}
+        groups |= {f"{kind} mean": of for kind, of in of_kind.items() if len(of) > 1}
     for label, of in groups.items():
         made = _average(label, of, known, runs, apart)
         if len(of) > 1 and made.scores:

@@ -76,12 +76,14 @@ def setup_of(run: Run) -> Setup | str:
     for whose, prefix in (("model", ""), ("reranker", "reranker ")):
         settings = task.settings.get(whose)
         if isinstance(settings, Mapping):
-            _model(settings, prefix, common, places)
+            who = {"name": run.record.model, "revision": run.record.revision}
+            _model({**who, **settings}, prefix, common, places)
     for part in ("store", "profile"):
         common[part] = task.settings.get(part)
     common["options"] = _options(known)
     model = task.settings["model"]
-    source = printable(f"{model.get('name', '')}@{model.get('revision', '')}")
+    name, revision = model.get("name", run.record.model), model.get("revision", run.record.revision)
+    source = printable(f"{name}@{revision}")
     return Setup({key: value for key, value in common.items() if value not in (None, {})}, places, source)
 
 

@@ -170,7 +170,7 @@ def _points(series: Series, measure: Measure, curve: Curve) -> tuple[str, list[s
         row += [_interval(point, measure), _difference(point, measure)] if valued else []
         rows.append([*row, *([in_bytes(point.size)] if sized else []), ", ".join(marks)])
     headings = [series.axis.name, "score", *([f"{LEVEL:.0%} interval", "Δ to best"] if valued else [])]
-    return title_of(series, measure, curve), [*headings, *(["per million"] if sized else []), ""], rows
+    return title_of(series, measure, curve), [*headings, *(["size"] if sized else []), ""], rows
 
 
 def _interval(point: Point, measure: Measure) -> str:
@@ -219,14 +219,14 @@ def _cheapest(curves: Curves) -> str:
     (number, place), smallest = measure.cheapest.best, measure.cheapest.smallest
     best = measure.curves[number]
     line = (
-        f"{printable(measure.label)} against bytes of the vectors of a million passages: best with "
+        f"size: of the vectors of a million passages; {printable(measure.label)} is best with "
         f"{setting_of(curves.series, best, place)} ({in_bytes(best.points[place].size)}); "
     )
     if smallest is None:
-        return f"{line}the fewest bytes that are not significantly worse: inconclusive, {measure.cheapest.why}"
+        return f"{line}the smallest size that is not significantly worse: inconclusive, {measure.cheapest.why}"
     curve, point = measure.curves[smallest[0]], measure.curves[smallest[0]].points[smallest[1]]
     return (
-        f"{line}the fewest bytes that are not significantly worse: {setting_of(curves.series, curve, smallest[1])} "
+        f"{line}the smallest size that is not significantly worse: {setting_of(curves.series, curve, smallest[1])} "
         f"({in_bytes(point.size)})"
     )
 

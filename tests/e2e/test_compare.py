@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.commands import here, loaded_by, one_line
 from tests.unit.results.test_runs import made_task, write_run
+from tests.unit.series_runs import dims_run
 
 _VALUES = {"ndcg_at_10": {f"q{number}": 0.1 for number in range(10)}}
 _BETTER = {"ndcg_at_10": {f"q{number}": 0.4 for number in range(10)}}
@@ -93,6 +94,36 @@ def test_bad_input_is_one_line(output: Path, tmp_path: Path) -> None:
         ((), "RUN"),
     ):
         assert said in one_line(compare(*arguments))
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    """Three numbers of dimensions of one model."""
+    folder = tmp_path / "series"
+    for dims, mean in ((64, 0.4), (128, 0.6), (None, 0.6)):
+        dims_run(folder, dims, "fp32", {"A": mean, "B": mean - 0.1})
+    return folder
+
+
+def test_runs_that_differ_in_one_setting_are_a_series(series: Path, tmp_path: Path) -> None:
+    target = tmp_path / "points.csv"
+    result = compare(series, "--csv", target)
+    assert (result.returncode, result.stderr) == (0, f"written   {target}\n")
+    assert "average of 2 tasks by dimensions" in result.stdout
+    assert any("128" in line and "best, smallest" in line for line in result.stdout.splitlines())
+    rows = list(csv.DictReader(io.StringIO(target.read_text(encoding="utf-8"))))
+    assert [(row["task"], row["value"]) for row in rows[:3]] == [("average", each) for each in ("64", "128", "full")]
+    assert "exists already: use --overwrite" in one_line(compare(series, "--csv", target))
+    found = json.loads(compare(series, "--format", "json").stdout)
+    (curves,) = found["series"]["series"]
+    assert curves["axis"]["values"] == [64, 128, "full"]
+    assert "**average of 2 tasks by dimensions**" in compare(series, "--format", "markdown").stdout
+
+
+def test_csv_of_runs_that_are_no_series_is_refused(output: Path, tmp_path: Path) -> None:
+    said = one_line(compare(output, "--csv", tmp_path / "points.csv"))
+    assert "is for runs of one model that differ in one setting, and none of these do" in said
+    assert not (tmp_path / "points.csv").exists()
 
 
 def test_differences_can_be_allowed(output: Path, tmp_path: Path) -> None:

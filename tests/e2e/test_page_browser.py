@@ -26,6 +26,7 @@ from tests.e2e.commands import here
 from tests.e2e.test_report import serving
 from tests.pictures import image
 from tests.unit.page_runs import GRID, many_tasks, page_run, page_task, run_with_grid, worst_of
+from tests.unit.series_runs import dims_run
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -409,3 +410,82 @@ def test_the_line_on_absent_full_runs_keeps_its_distance_from_the_navigation(bro
         below = "return document.querySelector('main > p').getBoundingClientRect().top - "
         assert ask(browser, below + "document.querySelector('main > nav').getBoundingClientRect().bottom") >= 16
         browser.get("about:blank")
+
+
+@pytest.fixture(scope="module")
+def along(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two precisions of vectors of three numbers of dimensions, on two tasks."""
+    output = tmp_path_factory.mktemp("along")
+    return [
+        dims_run(output, dims, vectors, {"A": 0.6 - lost - less, "B": 0.5 - lost})
+        for dims, lost in ((64, 0.1), (128, 0.02), (None, 0.0))
+        for vectors, less in (("int8", 0.0), ("binary", 0.05))
+    ]
+
+
+def measures(browser: Chrome) -> list[str]:
+    """The tasks and averages whose curves are to be seen."""
+    script = """return [...document.querySelectorAll("[data-measure]")]
+        .filter((each) => each.getClientRects().length).map((each) => each.dataset.measure)"""
+    return list(ask(browser, script))
+
+
+def said(browser: Chrome) -> list[str]:
+    """What is said of points above the plots."""
+    script = """return [...document.querySelectorAll(".said")]
+        .filter((each) => each.getClientRects().length).map((each) => each.textContent)"""
+    return list(ask(browser, script))
+
+
+def test_one_curve_is_shown_and_others_are_chosen(browser: Chrome, tmp_path: Path, along: list[Path]) -> None:
+    opened(browser, tmp_path, *along)
+    assert measures(browser) == ["average"]
+    click(browser, "select[name=measure] option:nth-child(3)")
+    assert measures(browser) == ["B"]
+
+
+def test_points_of_a_curve_by_keys(browser: Chrome, tmp_path: Path, along: list[Path]) -> None:
+    """A plot is one stop of the tab key, at its best point; arrows go on from there, and what is said goes along."""
+    from selenium.webdriver.common.keys import Keys
+
+    opened(browser, tmp_path, *along)
+    stops = "return [...document.querySelectorAll('.curves')].map((e) => e.querySelectorAll('[tabindex=\"0\"]').length)"
+    assert set(ask(browser, stops)) == {1}
+    first = browser.find_element("css selector", ".curves .pt[tabindex='0']")
+    assert "best" in str(first.get_attribute("class")).split()
+    assert said(browser) == []
+    ask(browser, "arguments[0].focus()", first)
+    for key, start in (
+        (Keys.HOME, "dimensions 64, vectors binary"),
+        (Keys.ARROW_RIGHT, "dimensions 128, vectors binary"),
+    ):
+        browser.switch_to.active_element.send_keys(key)
+        (text,) = said(browser)
+        assert text.startswith(start)
+    assert set(ask(browser, stops)) == {1}
+    inside = """const text = document.activeElement.querySelector(".said text").getBoundingClientRect();
+        const plot = document.activeElement.ownerSVGElement.getBoundingClientRect();
+        return text.left >= plot.left && text.right <= plot.right + 1 && text.top >= plot.top"""
+    assert ask(browser, inside)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_curves_fit_into_the_window(browser: Chrome, tmp_path: Path, along: list[Path], width: int) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened(browser, tmp_path, *along)
+    assert ask(browser, "return document.documentElement.scrollWidth") <= width
+    assert ask(browser, "return document.querySelector('.curves').getBoundingClientRect().width") > 300
+
+
+def test_the_file_of_points_is_saved(browser: Chrome, tmp_path: Path, along: list[Path]) -> None:
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(saved)})
+    opened(browser, tmp_path, *along)
+    click(browser, "a[download]")
+    file = saved / "curves-1-1.csv"
+    until(browser, lambda _: file.exists())
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + 3 * 6
+    assert lines[0].startswith("axis,value,second_axis")

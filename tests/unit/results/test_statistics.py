@@ -13,7 +13,14 @@ import pytest
 import scipy.stats
 
 from flagbench.results import statistics
-from flagbench.results.statistics import bootstrap_interval, holm, paired, sign_flip_test
+from flagbench.results.statistics import (
+    bootstrap_interval,
+    bootstrap_means,
+    holm,
+    interval_of,
+    paired,
+    sign_flip_test,
+)
 
 
 def _enumerated(differences: list[int]) -> Fraction:
@@ -187,6 +194,23 @@ def test_interval_is_that_of_all_resamples(seed: int) -> None:
     differences = [0] * 9 + [1] * 4 + [2]
     ends = tuple(_all_resamples(differences, share) for share in (0.025, 0.975))
     assert bootstrap_interval(differences, seed=seed) == ends
+
+
+@pytest.mark.parametrize("items", [1, 2, 50, 3000])
+def test_means_of_several_systems_are_over_one_draw(items: int) -> None:
+    """Their own intervals, and that of a difference, are those that ``bootstrap_interval`` finds."""
+    rows = np.random.default_rng(items).normal(size=(3, items))
+    means = bootstrap_means(rows, seed=(1, 2))
+    for row, its in zip(rows, means, strict=True):
+        assert interval_of(its) == pytest.approx(bootstrap_interval(row, seed=(1, 2)), abs=1e-12)
+    expected = bootstrap_interval(rows[2] - rows[0], seed=(1, 2))
+    assert interval_of(means[2] - means[0]) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("bad", [[], [[]], [0.5], [[0.5], [float("nan")]], [[float("inf"), 1.0]]])
+def test_what_are_no_rows_of_numbers_is_refused(bad: list[Any]) -> None:
+    with pytest.raises(ValueError, match=r"rows of one or more are needed|not finite"):
+        bootstrap_means(bad)
 
 
 def test_interval_of_two_queries_is_that_of_all_resamples() -> None:
