@@ -87,7 +87,9 @@ class Model:
         """Mix the weights in a temporary folder, and read them from there."""
         with mixer()(checkpoint, self.spec, loading) as folder:
             directory = folder / transformer_folder(folder)
-            return loader(self.spec.adapter)(self.spec, directory, replace(loading, modules=folder))
+            adapter = loader(self.spec.adapter)(self.spec, directory, replace(loading, modules=folder))
+        checkpoint.check_unchanged(allow_pickle=loading.allow_pickle)
+        return adapter
 
     def tokens(self, *, trust_remote_code: bool) -> Tokens:
         """Read the tokenizer of a language model of texts, and no weights.

@@ -76,18 +76,21 @@ def clear(root: Path) -> None:
 def _held(folder: Path, checkpoint: MixedCheckpoint, spec: ModelSpec, loading: Loading) -> int:
     """The lock on a folder that is there, made by this process or another; shared with those that read it."""
     while True:
-        handle = _lock(folder)
+        handle = _lock(folder, fcntl.LOCK_SH)
+        if folder.is_dir():
+            return handle
+        os.close(handle)
+        handle = _lock(folder, fcntl.LOCK_EX)
+        part = folder.with_name(folder.name + _PART)
         try:
             if not folder.is_dir():
-                part = folder.with_name(folder.name + _PART)
                 shutil.rmtree(part, ignore_errors=True)
                 write_checkpoint(checkpoint, spec, part, loading)
                 part.rename(folder)
             # Between the two locks another process may get it, and remove the folder.
             fcntl.flock(handle, fcntl.LOCK_SH)
         except BaseException:
-            shutil.rmtree(folder.with_name(folder.name + _PART), ignore_errors=True)
-            _lock_file(folder).unlink(missing_ok=True)
+            _remove(folder)
             os.close(handle)
             raise
         if folder.is_dir():
@@ -99,11 +102,11 @@ def _lock_file(folder: Path) -> Path:
     return folder.with_name(folder.name + _LOCK)
 
 
-def _lock(folder: Path) -> int:
-    """An exclusive lock on a folder, which is waited for."""
+def _lock(folder: Path, kind: int) -> int:
+    """A lock on a folder, shared or exclusive, which is waited for."""
     while True:
         handle = os.open(_lock_file(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, kind)
         if _is_its_file(handle, folder):
             return handle
         os.close(handle)  # removed while it was waited for

@@ -1,5 +1,5 @@
 """The command line: ``flagbench evaluate | validate | tasks | score | fuse | submit | show | compare | check |
-baseline | rank | verify | report | serve | models | cache``."""
+baseline | rank | verify | report | serve | models | cocktail | cache``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flagbench import BadInput, FlagbenchError, in_one_line, printable
 from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
+from flagbench.runners.commands.cocktail import add_cocktail
 from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.data import add_data
 from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
@@ -102,5 +103,8 @@ def _parser() -> Parser:
     add_report(commands.add_parser("report", help="write runs as one self-contained HTML page"))
     add_serve(commands.add_parser("serve", help="show all runs under a folder as a local leaderboard"))
     add_models(commands.add_parser("models", help="list the families and the published checkpoints, or show one model"))
+    commands.add_parser(
+        "cocktail", help="mix models: weights by hand or from examples, saved as a checkpoint", fill=add_cocktail
+    )
     add_cache(commands.add_parser("cache", help="list, clear or verify the embedding cache"))
     return parser
