@@ -42,6 +42,7 @@ def models_of(
     """
     if request.rankings is None:
         model = benchmark.model(request, device.is_cpu)
+        _check_one_place(request, model)
         _check_ability(model, benchmark, tasks)
         _check_modalities(model, tasks)
         _check_vectors(request, model)
@@ -133,6 +134,18 @@ def _check_modalities(model: Model, tasks: tuple[Task, ...]) -> None:
     """Refuse tasks whose inputs the model cannot read. What is asked of a model that answers is no input of it."""
     if model.spec.ability != "generate":
         check_modalities(tasks, model.spec.name, modalities(model.spec.adapter))
+
+
+def _check_one_place(request: RunRequest, model: Model) -> None:
+    """Refuse several workers for a model that answers prompts: it goes on from what it read for the one before."""
+    if model.spec.ability != "generate":
+        return
+    flag = "--engine ray" if request.engine == "ray" else f"--devices {request.devices}" if request.devices else ""
+    if flag:
+        raise BadInput(
+            f"{flag}: {model.spec.name} answers questions in one process, and only texts and pairs are shared out "
+            "among workers: use --device, or run it on a server (--api-base), which may have several devices"
+        )
 
 
 def _check_vectors(request: RunRequest, model: Model) -> None:

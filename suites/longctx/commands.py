@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score longctx``."""
     add_run_argument(parser)
+    parser.add_argument(
+        "--json", type=any_path, metavar="FILE", help="file for all scores and tables as JSON (default: none)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
     add_judge(parser)
     parser.set_defaults(run=_score)
 
@@ -66,20 +72,25 @@ def _score(options: argparse.Namespace) -> int:
     from rich.table import Table
     from rich.text import Text
 
+    from flagbench.results.store import check_target, write_atomic
     from flagbench.suites.longctx.heat_map import show
+    from flagbench.suites.longctx.scored import as_values
     from flagbench.suites.longctx.tables import tables
 
+    check_target("--json", options.json, overwrite=options.overwrite)
     run, scored = _answers(options.path)
     saved = [each.saved for each in scored]
     model = loaded_judge(options)
     if model is not None and options.dry_run:
-        return judge_run(run.folder, saved, model, dry_run=True)
+        judge_run(run.folder, saved, model, dry_run=True)
+        return 0
     out = console()
     for each in scored:
         if (grid := each.grid) is not None:
             show(grid, out)
             out.print()
-    for printed in tables(run.record.model, scored):
+    shown = list(tables(run.record.model, scored))
+    for printed in shown:
         out.print(Text(printed.title, style="bold"))
         table = Table(box=None)
         for at, heading in enumerate(printed.headings):
@@ -88,7 +99,18 @@ def _score(options: argparse.Namespace) -> int:
             table.add_row(*map(Text, row))
         out.print(table)
         out.print()
-    return judge_run(run.folder, saved, model) if model is not None else 0
+    judged = judge_run(run.folder, saved, model) if model is not None else {}
+    if options.json is not None:
+        values = {
+            "model": run.record.model,
+            "revision": run.record.revision,
+            "tasks": [as_values(each) for each in scored],
+            "tables": [asdict(each) for each in shown],
+            "judged": judged,
+        }
+        write_atomic(options.json, json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+        say(out, f"written   {options.json}")
+    return 0
 
 
 def _submit(options: argparse.Namespace) -> int:

@@ -210,14 +210,17 @@ def lines(saved: Saved, judged: Judged) -> Sequence[str]:
     return made
 
 
-def judge_run(folder: Path, saved: Sequence[Saved], model: Any, *, dry_run: bool = False) -> int:
-    """Grade the answers of a run, and print what came of it; the exit code.
+def judge_run(folder: Path, saved: Sequence[Saved], model: Any, *, dry_run: bool = False) -> dict[str, dict[str, Any]]:
+    """Grade the answers of a run, and print what came of it.
 
     Args:
         folder: Of the run, which keeps the grades.
         saved: Its tasks.
         model: The judge; it is closed.
         dry_run: Say what would be asked, and ask nothing.
+
+    Returns:
+        By task the name of the judge, ``grades`` by sample, and what was wrong with those that ``failed``.
 
     Raises:
         BadInput: No task has a judge, or as ``Judge.grade``.
@@ -234,7 +237,8 @@ def judge_run(folder: Path, saved: Sequence[Saved], model: Any, *, dry_run: bool
         judge = Judge(model, inside(folder, FILE, "remove the link"))
         if dry_run:
             say(out, *map(judge.planned, its))
-            return 0
+            return {}
+        found: dict[str, dict[str, Any]] = {}
         for each in its:
             with progress_for(console(stderr=True), 1) as progress:
                 progress.task(each.row.name)
@@ -243,10 +247,15 @@ def judge_run(folder: Path, saved: Sequence[Saved], model: Any, *, dry_run: bool
             if (grid := judged_grid(each, judged)) is not None:
                 show(grid, out)
             say(out, *lines(each, judged))
+            found[each.row.name] = {
+                "judge": judged.judge,
+                "grades": dict(judged.grades),
+                "failed": dict(judged.failed),
+            }
     finally:
         if isinstance(model, Closable):
             model.close()
-    return 0
+    return found
 
 
 def is_judged(saved: Saved) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flagbench import BadData, BadInput, in_one_line
+from flagbench.results.effective_length import effective_length_of
 from flagbench.results.grids import Grid
 from flagbench.suites.longctx import mmlu
 from flagbench.suites.longctx.cells import cell_id
@@ -58,6 +60,23 @@ def scored_of(run: Run) -> Sequence[Scored]:
             has its score by.
     """
     return [_checked(run, each) for each in saved_of(run)]
+
+
+def as_values(scored: Scored) -> dict[str, Any]:
+    """A task as plain values: its scores by subset as they are recorded, the means of all metrics over its samples, and
+    the effective length where it has a grid of lengths.
+    """
+    row, grid = scored.saved.row, scored.grid
+    found = effective_length_of(grid) if grid else None
+    return {
+        "task": row.name,
+        "protocol": scored.saved.protocol,
+        "main_score": row.main_score,
+        "samples": len(scored.saved.answers),
+        "scores": scored.scores,
+        "metrics": {name: fmean(by_id.values()) for name, by_id in scored.metrics.items() if by_id},
+        "effective_length": asdict(found) if found else None,
+    }
 
 
 def _checked(run: Run, saved: Saved) -> Scored:

@@ -330,3 +330,25 @@ def test_help_has_the_flags_that_apply() -> None:
     for flag in ("--chat-template", "--dtype", "--adapter", "--lengths", "--api-base"):
         assert [flag in text for text in texts] == [True, True], flag
     assert "--pooling" in here("evaluate", "--benchmark", "cmteb", "--help").stdout
+
+
+def test_scores_as_json_are_those_of_the_record(done: Path, tmp_path: Path) -> None:
+    file = tmp_path / "scores.json"
+    assert here("score", "longctx", done, "--json", file).returncode == 0
+    values = json.loads(file.read_text(encoding="utf-8"))
+    recorded = {name: task["scores"] for name, task in tasks_of(done).items()}
+    assert {each["task"]: {each["protocol"]: each["scores"]} for each in values["tasks"]} == recorded
+    lengths = {each["task"]: each["effective_length"] for each in values["tasks"]}
+    assert lengths["Passkey"] == {"length": None, "longer": False}
+    assert lengths["MMLU"] is None
+    assert {each["title"] for each in values["tables"]} >= {"RULER, official", "MMLU, flagembedding"}
+    assert "exists already: use --overwrite" in one_line(here("score", "longctx", done, "--json", file))
+    assert here("score", "longctx", done, "--json", file, "--overwrite").returncode == 0
+
+
+@pytest.mark.parametrize("flags", [("--devices", "cpu:2"), ("--engine", "ray", "--device", "cpu")])
+def test_a_model_that_answers_has_one_place(tiny: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    result = evaluate(tiny, tmp_path, "--tasks", "Passkey", *flags)
+    line = one_line(result)
+    assert line.startswith(f"flagbench: {' '.join(flags[:2])}: local/tiny answers questions in one process")
+    assert not any(tmp_path.iterdir())

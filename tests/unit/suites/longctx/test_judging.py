@@ -222,10 +222,13 @@ def test_flags_of_a_judge_need_one() -> None:
 def test_a_run_is_judged_and_its_maps_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = Scripted(lambda text: "[[10]]" if "right\n[The End" in text else "[[1]]")
     answers = [saved(["right", "wrong"]), Saved(row_of("Passkey"), "qlora", (Answer("1/0", "1", ("1",)),))]
-    assert judge_run(tmp_path, answers, model, dry_run=True) == 0
+    assert judge_run(tmp_path, answers, model, dry_run=True) == {}
     assert capsys.readouterr().out == "Needle: 2 calls of o/judge; 0 answers are judged already\n"
     assert model.asked == []
-    assert judge_run(tmp_path, answers, model) == 0
+    found = judge_run(tmp_path, answers, model)
+    assert found.keys() == {"Needle"}
+    assert (found["Needle"]["judge"], sorted(found["Needle"]["grades"].values())) == ("o/judge", [1, 10])
+    assert found["Needle"]["failed"] == {}
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "Needle (qlora), judged by o/judge in percent"
     assert printed[2].split() == ["1,000", "100", "10", "55.0"]
