@@ -22,7 +22,7 @@ from flagbench.runners.python import in_memory
 from flagbench.runners.python.arguments import arguments_of
 from flagbench.runners.python.evaluate import evaluate
 from flagbench.runners.python.run import Run
-from flagbench.runners.registry import DEFAULT
+from flagbench.runners.registry import DEFAULT, either, find_benchmark
 
 _LOG = logging.getLogger("flagbench")
 _PREFIX = "eval_flagbench_"
@@ -63,13 +63,15 @@ class FlagBenchCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
                 and ``device`` that of the model.
 
         Raises:
-            BadInput: A flag is none, or ``every`` is another.
+            BadInput: A flag is none, ``every`` is another, or the benchmark has no such profile.
         """
         if every not in ("save", "eval", "epoch") and not (type(every) is int and every > 0):
             raise BadInput(f"every is 'save', 'eval', 'epoch' or a number of steps, not {every!r:.60}")
         self._benchmark, self._every, self._strict, self._progress = benchmark, every, strict, progress
         self._flags = flags | {"profile": profile}
         arguments_of("model", benchmark, self._flags)
+        if (profile or "full") not in (known := find_benchmark(benchmark).profiles):
+            raise BadInput(f"{benchmark} has no profile '{profile}': use profile={either(map(repr, known))}")
         self._trainer: weakref.ref[Any] | None = None
         self._scores: tuple[int, dict[str, float]] | None = None
         self.runs: dict[int, Run] = {}

@@ -22,16 +22,19 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def console(*, stderr: bool = False, file: IO[str] | None = None, width: int = _WIDTH_WITHOUT_TERMINAL) -> Console:
+def console(
+    *, stderr: bool = False, file: IO[str] | None = None, width: int = _WIDTH_WITHOUT_TERMINAL, text: bool = False
+) -> Console:
     """A console that prints no character which moves a cursor, wherever the text is from.
 
     Args:
         stderr: For the error stream.
         file: What is written instead of a stream.
         width: In columns, where the output is not a terminal, which has its own.
+        text: What is written is a text of its own, without colours, whatever the environment says of terminals.
     """
-    # In a notebook rich would show in the cell, too, what is printed to a file, and FORCE_COLOR is set there.
-    forced = None if file is None else file.isatty()
+    # In a notebook rich would show in the cell, too, what is printed to a file.
+    forced = False if text else None
     made: Console = _printing()(stderr=stderr, file=file, highlight=False, force_jupyter=False, force_terminal=forced)
     if not made.is_terminal:
         made.width = width

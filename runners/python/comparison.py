@@ -92,7 +92,7 @@ def compared(runs: Sequence[RunOnDisk], *, allow_differences: bool, seed: int) -
     comparison = compare(found, allow_differences=allow_differences, seed=seed)
     comparison = of_one_kind(comparison, benchmarks(found))
     file = io.StringIO()
-    out = console(file=file, width=_WIDTH)
+    out = console(file=file, width=_WIDTH, text=True)
     for part in render(comparison):
         out.print(part, soft_wrap=not hasattr(part, "columns"))
     return RunComparison(comparison, "\n".join(line.rstrip() for line in file.getvalue().splitlines()))

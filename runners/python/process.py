@@ -189,7 +189,8 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
     # Bars, as the command has them there. What notebooks have for sys.stderr calls itself a terminal, and is none.
     for name in _OF_TERMINALS:
         kept.pop(name, None)
-    if sys.stderr is not None and sys.stderr is sys.__stderr__ and sys.stderr.isatty():
+    stream = sys.__stderr__
+    if stream is not None and sys.stderr is stream and stream.isatty():
         kept["COLUMNS"] = str(shutil.get_terminal_size().columns)
         if "NO_COLOR" not in kept:
             kept["FORCE_COLOR"] = "1"

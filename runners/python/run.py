@@ -124,7 +124,7 @@ class Run:
         from flagbench.runners.terminal import console
 
         file = io.StringIO()
-        out = console(file=file, width=_WIDTH)
+        out = console(file=file, width=_WIDTH, text=True)
         for tasks, means, title in self._tables():
             out.print(render(title, {self.model: (tasks, means)}))
         lines = [line.rstrip() for line in file.getvalue().splitlines()]

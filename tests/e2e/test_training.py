@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from transformers import AutoModel, AutoTokenizer, Trainer, TrainerCallback, Tra
 
 import flagbench
 from flagbench import FlagBenchCallback
+from tests.conftest import ROOT
 from tests.e2e.commands import here
 
 LINE = ("--benchmark", "cmteb", "--mini", "--tasks", "STSB")
@@ -127,3 +131,44 @@ def test_sentence_transformers_trainer_finds_its_best_model_by_a_score(tiny_bert
     for one, two in zip(trainer.model.parameters(), saved.parameters(), strict=True):
         assert torch.equal(one, two)
     assert not math.isnan(trainer.state.best_metric)
+
+
+TOGETHER = """
+import sys
+from pathlib import Path
+import flagbench
+from datasets import Dataset
+from transformers import AutoModel, AutoTokenizer, TrainingArguments
+from tests.e2e.test_training import MINI, PAIRS, STEPS, Nearness
+model, output = sys.argv[1:]
+tokenizer = AutoTokenizer.from_pretrained(model)
+rows = [tokenizer(text, padding="max_length", max_length=16, truncation=True) for pair in PAIRS for text in pair]
+steps = STEPS | {"max_steps": 4, "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2}
+arguments = TrainingArguments(
+    output_dir=output, remove_unused_columns=False, ddp_backend="gloo",
+    metric_for_best_model="eval_flagbench_mean", load_best_model_at_end=True, **steps,
+)
+data = Dataset.from_list(rows)
+network = AutoModel.from_pretrained(model, add_pooling_layer=False)
+trainer = Nearness(network, arguments, train_dataset=data, eval_dataset=data, processing_class=tokenizer)
+callback = flagbench.FlagBenchCallback(every="eval", **MINI).attach(trainer)
+trainer.train()
+found = [trainer.state.best_metric, *(run.scores["STSB"] for run in callback.runs.values())]
+Path(output, f"rank-{arguments.process_index}").write_text(" ".join(map(str, found)))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_agree_on_the_best_model(tiny_bert: Path, tmp_path: Path) -> None:
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, tiny_bert, tmp_path / "run"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    best, *scores = map(float, (tmp_path / "run" / "rank-0").read_text().split())
+    assert len(scores) == 2
+    assert best == max(scores)
+    assert (tmp_path / "run" / "rank-1").read_text() == str(best)  # which evaluated nothing

@@ -260,6 +260,7 @@ def test_what_never_comes_is_said(
         ({"max_lenght": 3}, "did you mean max_length"),
         ({"benchmark": "cmtebb"}, "unknown benchmark"),
         ({"profile": "tiny"}, "invalid choice"),
+        ({"benchmark": "longctx"}, "longctx has no profile 'quick': use profile='full'"),
         ({"every": 0}, "every is 'save', 'eval', 'epoch' or a number of steps, not 0"),
         ({"every": "step"}, "not 'step'"),
         ({"every": True}, "not True"),

@@ -67,8 +67,10 @@ def test_scores_and_averages_are_those_that_show_prints() -> None:
     assert any(score is None for score in found.averages.values())
 
 
-def test_the_text_of_a_run_is_that_of_show() -> None:
-    lines = repr(flagbench.load(RANDOM)).splitlines()
+def test_the_text_of_a_run_is_that_of_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as notebook:
+        notebook.setenv("FORCE_COLOR", "1")  # as notebooks have it
+        lines = repr(flagbench.load(RANDOM)).splitlines()
     table = [line.rstrip() for line in here("show", RANDOM).stdout.splitlines()]
     tables = [line for line in table if line[:1] in "┏┃┡│├└"]
     assert [line for line in lines if line[:1] in "┏┃┡│├└"] == tables
