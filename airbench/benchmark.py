@@ -90,7 +90,8 @@ class _AirBench(Benchmark):
             wanted = {row.task_name for row in known if row.version == version and "test" in row.splits}
             if wanted and wanted <= {row.task_name for row in rows if "test" in row.splits}:
                 name, model = shlex.quote(plan.name), plan.model.checkpoint
-                local = plan.reranker is not None or model is None or model.local
+                mixed = bool(plan.model.spec.mixture)
+                local = plan.reranker is not None or model is None or model.local or mixed
                 who = "--anonymous" if local else f"--model-url https://huggingface.co/{name}"
                 found.append(
                     f"flagbench submit air-bench {folder} --benchmark-version {version} --model-name {name} {who}{data}"

@@ -257,6 +257,8 @@ def resolve_generator(
     seen = settings or VideoSettings(frames=0, sampler="none")
     if not seen.frames and writes_texts(read_config(checkpoint.transformer)):
         found = detect_causal_lm(checkpoint, settings, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
+    elif isinstance(checkpoint, MixedCheckpoint):
+        raise BadInput(f"{checkpoint.name} sees videos, and such models are not mixed: name one model")
     else:
         found = detect_video_lm(checkpoint, seen, overrides, trust_remote_code=trust_remote_code, on_cpu=on_cpu)
     spec, evidence = with_tokenizer(replace(found.spec, own=settings), checkpoint)
