@@ -55,11 +55,16 @@ class View:
         rescored = {"rescore_multiplier": self.rescore_multiplier} if self.rescore_multiplier else {}
         return {"dims": self.dims or "full", "vectors": self.vectors, **rescored}
 
-    def shown(self) -> str:
-        """The view in a line for people."""
-        parts = [f"first {self.dims} numbers"] if self.dims else []
-        rescored = f" of {self.rescore_multiplier} passages for each that is kept" if self.rescore_multiplier else ""
-        return ", ".join([*parts, *([f"{self.vectors} vectors{rescored}"] if self.quantised else [])])
+    def shown(self, *, unit: bool) -> str:
+        """The view in a line for people.
+
+        Args:
+            unit: Whether the model normalises its vectors.
+        """
+        parts = [f"first {self.dims} numbers{', normalised again' if unit else ''}"] if self.dims else []
+        rescored = f", {self.rescore_multiplier} passages rescored for each that is kept"
+        parts += [self.vectors + (rescored if self.rescore_multiplier else "")] if self.quantised else []
+        return "; ".join(parts)
 
     def bytes_of(self, numbers: int) -> int:
         """Bytes of a passage's vector of so many numbers, as an index keeps it."""

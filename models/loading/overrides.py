@@ -172,8 +172,7 @@ def _viewed(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]
         return spec, []
     if view.quantised and spec.query_mix:
         raise BadInput(f"--query-mix mixes float vectors, and --vectors {view.vectors} has none: drop one")
-    again = ", normalised again" if view.dims and spec.gives_unit_vectors else ""
-    line = f"vectors: {view.shown()}{again}, of the same encoding as all of the model's"
+    line = f"vectors: {view.shown(unit=spec.gives_unit_vectors)}, of the model's one encoding"
     return replace(spec, name=spec.name + view.suffix, view=view), [line]
 
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from flagbench.results.record import TaskRecord
 
 _TASKS = 4
-"""Tasks that have a column each; the averages stand for more of them."""
+"""Tasks that have a column each; the averages stand for more of them, and those of no point are left out."""
+
+_WIDEST = 60
 
 
 def size(records: Iterable[TaskRecord]) -> str:
@@ -47,9 +49,9 @@ def points_table(
     from rich.table import Table
 
     table = Table(title=escape(title), title_justify="left", title_style="bold")
-    table.add_column("point", overflow="fold")
+    table.add_column("point", overflow="fold", ratio=1, min_width=min(_WIDEST, max(map(len, columns))))
     tasks = dict.fromkeys(row.label for rows, _ in columns.values() for row in rows)
-    means = dict.fromkeys(row.label for _, rows in columns.values() for row in rows)
+    means = dict.fromkeys(row.label for _, rows in columns.values() for row in rows if row.score is not None)
     shown = [*(tasks if len(tasks) <= _TASKS or not means else ()), *means]
     for label in shown:
         table.add_column(escape(label), justify="right")

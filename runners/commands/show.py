@@ -354,6 +354,7 @@ def settings_line(spec: ModelSpec) -> str:
         *(["lower-cased"] if spec.lowercase else []),
         *([f"{spec.attention} attention"] if spec.attention else []),
         *own,
+        *([spec.view.shown(unit=spec.gives_unit_vectors)] if spec.view else []),
     ]
     return ", ".join(parts)
 

@@ -9,6 +9,7 @@ from typing import Any
 from flagbench.models.embedders.settings import ExpertSettings
 from flagbench.models.query_mix import QueryMix
 from flagbench.models.spec import ModelSpec
+from flagbench.models.view import View
 
 SPEC = ModelSpec(
     name="org/model",
@@ -43,6 +44,7 @@ OTHER_VALUES: Mapping[str, Any] = {
     "base": f"org/base@{'1' * 40}",
     "adapters": ("org/adapter@" + "2" * 40,),
     "licence": "mit",
+    "view": View(64, "int8"),
     "query_mix": QueryMix((0.2, 0.8), "0" * 16, Path("generations.jsonl")),
     "own": ExpertSettings("coding"),
 }

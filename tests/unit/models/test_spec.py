@@ -108,7 +108,7 @@ def test_the_values_say_every_setting(name):
     assert {key for key in before | after if before.get(key) != after.get(key)} == {name}
 
 
-NOT_OF_VECTORS = {"licence", "similarity", "prompts", "query_mix"}
+NOT_OF_VECTORS = {"licence", "similarity", "prompts", "query_mix", "view"}
 
 
 @pytest.mark.parametrize("role", ["query", "passage", "symmetric"])
@@ -145,7 +145,7 @@ def test_as_dict_is_plain_json_with_every_setting():
     values = with_prompts(("query", "问：")).as_dict()
 
     assert json.loads(json.dumps(values)) == values
-    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"own", "tokenizer", "query_mix"}
+    assert values.keys() == {field.name for field in fields(ModelSpec)} - {"own", "tokenizer", "query_mix", "view"}
     assert replace(SPEC, tokenizer="tokenizer.json").as_dict()["tokenizer"] == "tokenizer.json"
     assert values["prompts"] == [["query", "问："]]
 

@@ -10,6 +10,7 @@ from flagbench.models.embedders.settings import parse_weights
 from flagbench.models.loading.detect import detect
 from flagbench.models.loading.overrides import Overrides, of_reranker, override, without_reranker
 from flagbench.models.loading.registry import family_names, family_spec, published
+from flagbench.models.view import View
 from tests.saying import also_saying, saying, with_settings
 from tests.unit.checkpoint_files import BERT, has_line, said
 
@@ -73,6 +74,7 @@ def test_every_override_has_a_test():
     elsewhere = {"query_instruction", "passage_instruction", "retrieval", "weights", "candidates"}  # below
     elsewhere |= {"cutoff_layers", "cutoff", "head_index", "compress_layers", "compress_ratio"}  # test_layers.py
     elsewhere |= {"query_mix", "query_mix_weights"}  # test_query_mix.py
+    elsewhere |= {"view"}  # test_views.py
     elsewhere |= {"examples", "family", "adapters"}  # test_few_shot.py, test_detect.py, test_checkpoint.py
     elsewhere |= {
         "rope_theta",
@@ -424,6 +426,7 @@ ALL = saying(
     adapters=("adapter",),
     query_mix=Path("generations.jsonl"),
     query_mix_weights=(0.5, 0.5),
+    view=View(64, "int8"),
     rope_theta=2e8,
     chat="llama-3",
     beacon_ratio="8",

@@ -1,0 +1,136 @@
+"""Series on the command line: the flags, what they refuse, one encoding for all points, and the table of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flagbench.models.view import View
+from flagbench.results.record import TaskRecord
+from flagbench.runners.commands import cli
+from flagbench.runners.commands.evaluate import requests_of
+from flagbench.runners.commands.points import size, vectors_line
+
+RUN = ("--benchmark", "cmteb", "--mini", "--tasks", "STSB,EcomRetrieval,Ocnli")
+
+
+def ended(*words: str) -> object:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    return caught.value.code
+
+
+def parsed(*flags: str) -> Any:
+    return cli._parser().parse_args(["evaluate", "flagbench/random", *RUN, *flags])
+
+
+def test_each_point_of_each_model_is_a_request() -> None:
+    options = parsed("--dims", "64, full", "--vectors", "int8,fp32")
+    options.models = ["flagbench/random", "flagbench/other"]
+    requests = requests_of(options)
+    points = [View(64, "int8"), View(64), View(0, "int8"), View()]
+    assert [(each.model, each.overrides.view) for each in requests] == [
+        (model, view) for model in options.models for view in points
+    ]
+    assert [each.overrides.view for each in requests_of(parsed())] == [None]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--dims", "0"), "expected a whole number above 0, not '0'"),
+        (("--dims", "64,-1"), "expected a whole number above 0, not '-1'"),
+        (("--dims", "64,"), "expected a whole number above 0, not ''"),
+        (("--dims", "half"), "expected a whole number above 0, not 'half'"),
+        (("--dims", "64,128,64"), "64 is listed twice"),
+        (("--dims", "full,full"), "full is listed twice"),
+        (("--vectors", "int4"), "expected some of fp32, int8, binary, binary+rescore, not 'int4'"),
+        (("--vectors", "int8,int8"), "int8 is listed twice"),
+        (("--vectors", ""), "expected some of fp32, int8, binary, binary+rescore, not ''"),
+        (("--rescore-multiplier", "2"), "--rescore-multiplier is that of --vectors binary+rescore"),
+        (("--dims", "385"), "--dims 385: the vectors of flagbench/random have 384 numbers; give no more, or full"),
+    ],
+)
+def test_what_is_no_series_is_refused_in_a_line(
+    flags: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["evaluate", "flagbench/random", *RUN, *flags, "--output", str(tmp_path / "out"), "--no-store"]
+    assert ended(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in folder.glob("*/*/flagbench/run.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        found[record["model"].removeprefix("flagbench/random")] = record
+    return found
+
+
+def test_all_points_are_of_one_encoding_and_the_plain_one_is_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series, plain, store = tmp_path / "series", tmp_path / "plain", str(tmp_path / "store")
+    flags = ("--dims", "64,full", "--vectors", "fp32,int8,binary,binary+rescore", "--rescore-multiplier", "2")
+    assert ended("evaluate", "flagbench/random", *RUN, *flags, "--store", store, "--output", str(series)) == 0
+    shown = capsys.readouterr().out
+    assert ended("evaluate", "flagbench/random", *RUN, "--no-store", "--output", str(plain)) == 0
+    found = records(series)
+    assert set(found) == {
+        f"{dims}{vectors}" for dims in ("", "-dims64") for vectors in ("", "-int8", "-binary", "-binary+rescore")
+    }
+    encoded = {name: sum(task["texts"]["encoded"] for task in its["tasks"].values()) for name, its in found.items()}
+    assert [name for name, count in encoded.items() if count] == ["-dims64"], "the first point alone runs the model"
+    (without,) = records(plain).values()
+    for name, task in without["tasks"].items():
+        its = found[""]["tasks"][name]
+        assert (its["digest"], its["scores"]) == (task["digest"], task["scores"])
+    taken = {
+        name: {each["vectors"]["bytes_per_million"] for each in its["tasks"].values()} for name, its in found.items()
+    }
+    assert taken == {
+        "": {1_536_000_000},
+        "-int8": {384_000_000},
+        "-binary": {48_000_000},
+        "-binary+rescore": {48_000_000},
+        "-dims64": {256_000_000},
+        "-dims64-int8": {64_000_000},
+        "-dims64-binary": {8_000_000},
+        "-dims64-binary+rescore": {8_000_000},
+    }
+    settings = found["-dims64-binary+rescore"]["tasks"]["STSB"]["settings"]["model"]
+    assert settings["view"] == {"dims": 64, "vectors": "binary+rescore", "rescore_multiplier": 2}
+    ranges = found["-int8"]["tasks"]["EcomRetrieval"]["vectors"]["ranges"]
+    assert ranges["parts"] == 1
+    assert -1 < ranges["lowest"] < 0 < ranges["highest"] < 1
+    rows = [[cell.strip() for cell in line.split("│")] for line in shown.splitlines() if line.startswith("│")]
+    assert ["flagbench/random-dims64-int8", "64 MB"] in [[row[1], row[-2]] for row in rows]
+    assert ended("show", str(next(series.glob("*-dims64-int8/*")))) == 0
+    assert "vectors: 64 numbers, int8; a million take 64 MB" in capsys.readouterr().out
+
+
+def test_without_a_store_it_is_said_that_each_point_encodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "flagbench/random", *RUN[:-1], "STSB", "--no-store", "--output", str(tmp_path)]
+    assert ended(*words, "--dims", "8,16") == 0
+    assert "--no-store: each point encodes its texts anew" in capsys.readouterr().err
+    assert ended(*words, "--dims", "32") == 0
+    one = capsys.readouterr()
+    assert "encodes its texts anew" not in one.err
+    assert "vectors: 32 numbers, fp32; a million take 128 MB" in one.out
+
+
+def record(bytes_per_million: int | None) -> TaskRecord:
+    vectors: Any = {"dimensions": 8, "precision": "int8", "bytes_per_million": bytes_per_million}
+    return TaskRecord("A", "STS", "success", {}, "", {"t": {"d": 0.5}}, vectors=vectors if bytes_per_million else None)
+
+
+def test_a_size_is_that_of_all_tasks_or_none() -> None:
+    assert size([record(8_000_000), record(8_000_000)]) == "8 MB"
+    assert vectors_line([record(8_000_000)]) == "vectors: 8 numbers, int8; a million take 8 MB"
+    for several in ([], [record(8_000_000), record(None)], [record(8), record(9)]):
+        assert size(several) == ""
+        assert vectors_line(several) == ""
