@@ -174,7 +174,7 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
         own.append(_locate(adapter, None, allow_pickle=allow_pickle))
         if not is_adapter(own[-1].transformer):
             raise BadInput(f"--adapter {adapter}: no PEFT adapter, for it has no {ADAPTER_CONFIG}")
-    _check_settings(base.directory)
+    check_settings(base.directory)
     return replace(base, adapters=tuple(own))
 
 
@@ -185,7 +185,7 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
             raise BadInput(f"--revision is for models on the hub, and {model} is a local folder: drop one of the two")
         directory = path.resolve()
         if not is_adapter(directory / transformer_folder(directory)):
-            _check_settings(directory)
+            check_settings(directory)
         check_weights(directory, allow_pickle=allow_pickle)
         states = file_states(directory, allow_pickle=allow_pickle)
         revision = hash_files(directory, allow_pickle=allow_pickle)
@@ -384,7 +384,12 @@ def has_tokenizer(directory: Path) -> bool:
     return any(is_there(directory / name) for name in _TOKENIZER_FILES)
 
 
-def _check_settings(directory: Path) -> None:
+def check_settings(directory: Path) -> None:
+    """Look at a whole model's config and tokenizer.
+
+    Raises:
+        BadInput: One of them is not there, or what they say is not supported.
+    """
     rows = module_rows(directory)
     folder = directory / transformer_folder(directory)
     config = read_config(folder)

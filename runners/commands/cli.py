@@ -1,4 +1,4 @@
-"""The command line: ``flagbench evaluate | validate | tasks | score | fuse | submit | show | compare | check |
+"""The command line: ``flagbench evaluate | validate | watch | tasks | score | fuse | submit | show | compare | check |
 baseline | rank | verify | report | serve | models | cache``."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
 from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.data import add_data
-from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
+from flagbench.runners.commands.evaluate import add_evaluate, add_validate
 from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.fuse import add_fuse
 from flagbench.runners.commands.home import usable_home
@@ -25,7 +25,9 @@ from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.published import add_rank, add_verify
 from flagbench.runners.commands.reference import add_reference
 from flagbench.runners.commands.report import add_report, add_serve
+from flagbench.runners.commands.run_plan import INTERRUPTED_LINE
 from flagbench.runners.commands.tasks import add_tasks
+from flagbench.runners.commands.watch import add_watch
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
@@ -75,6 +77,7 @@ def _parser() -> Parser:
     commands.add_parser(
         "validate", help="resolve everything without loading weights, and show what would run", fill=add_validate
     )
+    commands.add_parser("watch", help="evaluate each new checkpoint of a training run as it appears", fill=add_watch)
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
     commands.add_parser("data", help="show how data stands to the official data, with its digests", fill=add_data)
     commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from flagbench import BadData, BadInput, in_one_line, printable
@@ -17,44 +15,51 @@ from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import WIDE, console, say
 
 if TYPE_CHECKING:
-    from flagbench.models.loading.resolve import LoadedModels
     from flagbench.results.table import Row
     from flagbench.runners.benchmark import Benchmark
-    from flagbench.runners.progress import Bars, Lines, Progress
     from flagbench.runners.request import RunRequest
-    from flagbench.runners.run.finished import Finished
     from flagbench.runners.run.plan import Plan
-
-INTERRUPTED_LINE = (
-    "flagbench: interrupted; finished tasks and cached vectors are kept, the same command goes on from there"
-)
-
-_SECONDS_TO_STOP = 1.0  # of bars
 
 
 def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
     """Add the flags of ``flagbench evaluate``."""
     from flagbench.runners.commands.dry_run import add_dry_run
 
-    _add_flags(parser, arguments)
+    _add_models(parser, arguments)
+    add_flags(parser, arguments)
     add_dry_run(parser)
     parser.set_defaults(run=_evaluate, caches=True)
 
 
 def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
     """Add the flags of ``flagbench validate``."""
-    _add_flags(parser, arguments)
+    _add_models(parser, arguments)
+    add_flags(parser, arguments)
     parser.set_defaults(run=_validate)
 
 
-def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
+def _add_models(parser: Parser, arguments: Sequence[str]) -> None:
+    from flagbench.runners.commands.selection import benchmark_of
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _examples(benchmark_of(arguments), parser.prog.split()[-1])
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
+
+
+def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
+    """Add all that an evaluation is asked for with, but the models: ``requests_of`` reads it.
+
+    Args:
+        parser: Of a command.
+        arguments: Of the command: they choose the benchmark, whose own flags are among them.
+
+    Raises:
+        UnknownName: There is no such benchmark.
+    """
     from flagbench.runners.commands.options import add_model_options
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _examples(benchmark, parser.prog.split()[-1])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
     what = add_selection_flags(parser, arguments)
     _add_what(what, benchmark)
     _add_where(parser.add_argument_group("where"))
@@ -246,11 +251,10 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
     with notice(f"looking at model, tasks and data: {subject}") as show, uncollected():
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import blanks, render, rows
-        from flagbench.runners.commands.interrupt import ends_at_once
-        from flagbench.runners.commands.show import show_outcomes, show_start
-        from flagbench.runners.progress import progress_for
+        from flagbench.runners.commands.run_plan import run_plan
+        from flagbench.runners.commands.show import show_outcomes
         from flagbench.runners.run import plan
-        from flagbench.runners.run.finished import finished_before, unfinished
+        from flagbench.runners.run.finished import unfinished
 
         plans: list[Plan] = []
         for request in requests():
@@ -264,9 +268,7 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
     outcomes = []
     with LoadedModels() as loaded:
         for each in plans:
-            show_start(each, err)
-            with progress_for(err, len(unfinished(each))) as progress, ends_at_once(partial(_last_words, progress)):
-                finished = finished_before(each, progress) or _run(each, progress, loaded)
+            finished = run_plan(each, loaded)
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)
@@ -291,20 +293,6 @@ def _check_different(plans: Sequence[Plan]) -> None:
             first, second = other.request.model, last.request.model
             what = f"{first} is named twice" if first == second else f"{first} and {second} are both {last.name}"
             raise BadInput(f"{what}: name different models")
-
-
-def _run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
-    from flagbench.runners.run import engine  # what only a run takes: imported ahead
-
-    return engine.run(plan, progress, loaded)
-
-
-def _last_words(progress: Lines | Bars, _: object) -> None:
-    """Say what an interrupted run leaves, on a terminal without bars; at once, also where these cannot be stopped."""
-    stopping = threading.Thread(target=progress.close, daemon=True)
-    stopping.start()
-    stopping.join(_SECONDS_TO_STOP)
-    print(f"\r{INTERRUPTED_LINE}", file=sys.stderr, flush=True)
 
 
 def _validate(options: argparse.Namespace) -> int:
