@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flagbench.runners.run.plan import Plan
 
 _FAILED = 1
+_ERROR_STREAM = 2  # its descriptor
 
 
 def watch(options: argparse.Namespace) -> int:
@@ -67,7 +68,8 @@ class _Watch:
         self._faults: dict[str, str] = {}
         self._tried: dict[Path, Files | None] = {}
         self._since: dict[Path, tuple[Files | None, float]] = {}
-        self._last_step, self._began = -1, time.monotonic()
+        self._last_step = -1
+        self._began = self._looked = time.monotonic()
         self._said = ""
         for entry in self._ledger.entries:
             with suppress(BadInput):  # its results are gone
@@ -93,7 +95,7 @@ class _Watch:
 
         What is whole has nothing that it lacks, but its files may still be written.
         """
-        now = time.monotonic()
+        now = self._looked = time.monotonic()
         there = look(self._runs)
         gone = self._since.keys() - {each.folder for each in there}
         self._last_step = max([self._last_step, *(step_of(each.name) for each in gone)])
@@ -114,7 +116,7 @@ class _Watch:
     def _still(self, each: Sighting) -> bool:
         """Whether the files of a checkpoint have not changed over one poll."""
         files, since = self._since[each.folder]
-        return files is not None and time.monotonic() - since >= self._options.poll
+        return files is not None and self._looked - since >= self._options.poll
 
     def _is_late(self) -> bool:
         until = self._options.until
@@ -278,7 +280,7 @@ def _run_command(command: Sequence[str], found: Sighting, run: Run, score: float
             [*command, told["CHECKPOINT"], told["SCORE"]],
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
+            stdout=_ERROR_STREAM,
             check=False,
         )
     except OSError as error:
