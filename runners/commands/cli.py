@@ -15,7 +15,7 @@ from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
 from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.data import add_data
-from flagbench.runners.commands.evaluate import add_evaluate, add_validate
+from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.fuse import add_fuse
 from flagbench.runners.commands.home import usable_home
@@ -23,10 +23,12 @@ from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.published import add_rank, add_verify
+from flagbench.runners.commands.recorded_arguments import expanded
 from flagbench.runners.commands.reference import add_reference
 from flagbench.runners.commands.report import add_report, add_serve
 from flagbench.runners.commands.run_plan import INTERRUPTED_LINE
 from flagbench.runners.commands.tasks import add_tasks
+from flagbench.runners.commands.validate import add_validate
 from flagbench.runners.commands.watch import add_watch
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -72,10 +74,16 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"flagbench {flagbench.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser(
-        "evaluate", help="score one or more models and write leaderboard-ready results", fill=add_evaluate
+        "evaluate",
+        help="score one or more models and write leaderboard-ready results",
+        fill=add_evaluate,
+        expand=expanded,
     )
     commands.add_parser(
-        "validate", help="resolve everything without loading weights, and show what would run", fill=add_validate
+        "validate",
+        help="resolve everything without loading weights, and show what would run",
+        fill=add_validate,
+        expand=expanded,
     )
     commands.add_parser("watch", help="evaluate each new checkpoint of a training run as it appears", fill=add_watch)
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)

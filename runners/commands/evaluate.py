@@ -1,20 +1,23 @@
-"""``flagbench evaluate`` and ``flagbench validate``. Imported for every --help: nothing heavy here."""
+"""``flagbench evaluate``, and the flags that it shares with others. Imported for every --help: nothing heavy here."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from flagbench import BadData, BadInput, in_one_line, printable
+from flagbench import BadInput
 from flagbench.runners.arguments import add_store_option, any_path, positive, run_path, size
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.terminal import WIDE, console, say
+from flagbench.runners.commands.recorded_arguments import add_recorded, unlike
+from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flagbench.results.table import Row
     from flagbench.runners.benchmark import Benchmark
     from flagbench.runners.request import RunRequest
@@ -25,25 +28,29 @@ def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
     """Add the flags of ``flagbench evaluate``."""
     from flagbench.runners.commands.dry_run import add_dry_run
 
-    _add_models(parser, arguments)
+    add_models(parser, arguments)
     add_flags(parser, arguments)
     add_dry_run(parser)
     parser.set_defaults(run=_evaluate, caches=True)
 
 
-def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
-    """Add the flags of ``flagbench validate``."""
-    _add_models(parser, arguments)
-    add_flags(parser, arguments)
-    parser.set_defaults(run=_validate)
+def add_models(parser: Parser, arguments: Sequence[str]) -> None:
+    """Add the models to a parser, and where they and their flags may come from.
 
-
-def _add_models(parser: Parser, arguments: Sequence[str]) -> None:
+    Args:
+        parser: Of a command.
+        arguments: Of the command.
+    """
     from flagbench.runners.commands.selection import benchmark_of
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _examples(benchmark_of(arguments), parser.prog.split()[-1])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name")
+    models = parser.add_argument(
+        "models", nargs="+", metavar="MODEL", help="folder of a checkpoint, or hub id org/name"
+    )
+    if not parser.complete:
+        models.nargs = "*"
+    add_recorded(parser)
 
 
 def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
@@ -224,20 +231,51 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if others := getattr(options, "others", ()):
+        _check_apart([options, *others])
+    return max(_evaluate_one(each) for each in (options, *others))
+
+
+def _check_apart(runs: Sequence[argparse.Namespace]) -> None:
+    """See that several runs can be carried out, and that none replaces the results of another, before the first begins.
+
+    Raises:
+        BadInput: One cannot, or two are of the same tasks and in the same folder.
+    """
+    from flagbench.runners.run import plan
+
+    tasks: dict[tuple[Path, str], str] = {}
+    with notice("looking at models, tasks and data of all runs"):
+        for request in (request for options in runs for request in requests_of(options)):
+            made = plan.resolve(request)
+            for step in made.steps:
+                place = (made.store.run_file, step.task.name)
+                if place in tasks:
+                    raise BadInput(
+                        f"two runs are of {made.name} on {step.task.name}, so that the second replaces the first: give "
+                        "them different output folders"
+                    )
+                tasks[place] = made.name
+
+
+def _evaluate_one(options: argparse.Namespace) -> int:
     from flagbench.runners.commands.dry_run import check_price, show_dry_run
 
     check_price(options)
     if options.dry_run:
         return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
-    return run_requests(lambda: requests_of(options), _subject(options))
+    return run_requests(lambda: requests_of(options), _subject(options), partial(unlike, options.like))
 
 
-def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> int:
+def run_requests(
+    requests: Callable[[], Sequence[RunRequest]], subject: str, remarks: Callable[[Plan], Iterable[str]] = lambda _: ()
+) -> int:
     """Plan and run requests, and show what comes of them.
 
     Args:
         requests: Makes them; their imports take a while.
         subject: What is evaluated on what, for a line.
+        remarks: Lines on a plan, before it runs.
 
     Returns:
         The exit code.
@@ -259,7 +297,7 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
         plans: list[Plan] = []
         for request in requests():
             plans.append(plan.resolve(request))
-            _check_different(plans)
+            check_different(plans)
         if any(map(unfinished, plans)):
             show(f"getting ready to score: {subject}")
         import_ahead(plans)
@@ -268,6 +306,7 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
     outcomes = []
     with LoadedModels() as loaded:
         for each in plans:
+            say(err, *remarks(each))
             finished = run_plan(each, loaded)
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
@@ -281,7 +320,7 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str) -> 
     return max(finished.exit_code for _, finished in outcomes)
 
 
-def _check_different(plans: Sequence[Plan]) -> None:
+def check_different(plans: Sequence[Plan]) -> None:
     """See that the last of some plans is of another model than those before it, however it is spelled.
 
     Raises:
@@ -293,55 +332,6 @@ def _check_different(plans: Sequence[Plan]) -> None:
             first, second = other.request.model, last.request.model
             what = f"{first} is named twice" if first == second else f"{first} and {second} are both {last.name}"
             raise BadInput(f"{what}: name different models")
-
-
-def _validate(options: argparse.Namespace) -> int:
-    from flagbench.runners.commands.show import show_plan
-    from flagbench.runners.registry import find_benchmark
-    from flagbench.runners.run import plan
-    from flagbench.runners.run.expected import measured
-
-    code = 0
-    plans: list[Plan] = []
-    for request in (replace(each, lenient=True) for each in requests_of(options)):
-        benchmark = find_benchmark(request.benchmark)
-        with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
-            unread = benchmark.unrecognised(request)
-            resolved = None if unread and not benchmark.select(request) else plan.resolve(request)
-        for each in unread:
-            code = max(code, each.exit_code)
-            print(f"flagbench: {in_one_line(each)}", file=sys.stderr)
-        if resolved is None:
-            continue
-        plans.append(resolved)
-        _check_different(plans)
-        show_plan(resolved, console(width=WIDE), measured(resolved))
-        for task, error in resolved.faults:
-            code = max(code, error.exit_code)
-            reason = in_one_line(error).removeprefix(f"{task.name}: ")
-            print(f"flagbench: {task.name} cannot run: {reason}", file=sys.stderr)
-        if resolved.faults:
-            every = len(resolved.steps) + len(resolved.faults)
-            print(f"flagbench: {plan.without_data(resolved.faults, every)}", file=sys.stderr)
-        if _faulty_rows(resolved):
-            code = BadData.exit_code
-    return code
-
-
-def _faulty_rows(resolved: Plan) -> bool:
-    """Show all faults of the rows of a plan, of a benchmark that looks for them; True where there are any."""
-    from flagbench.runners.benchmark import Benchmark
-
-    faulty = False
-    for step in resolved.steps:
-        with notice(f"checking the rows of {step.task.name}"):
-            lines = list(resolved.benchmark.faults(step.task, resolved.snapshots, resolved.request))
-        for line in lines:
-            print(f"flagbench: {printable(line)}", file=sys.stderr)
-        faulty = faulty or bool(lines)
-    if resolved.steps and not faulty and type(resolved.benchmark).faults is not Benchmark.faults:
-        say(console(), "rows      no faults")
-    return faulty
 
 
 def _subject(options: argparse.Namespace) -> str:
