@@ -14,6 +14,7 @@ from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.recorded_arguments import add_recorded, unlike
 from flagbench.runners.terminal import console, say
+from flagbench.runners.trackers.target import add_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from flagbench.runners.benchmark import Benchmark
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.plan import Plan
+    from flagbench.runners.trackers.target import Target
 
 
 def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
@@ -69,7 +71,9 @@ def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     benchmark = benchmark_of(arguments)
     what = add_selection_flags(parser, arguments)
     _add_what(what, benchmark)
-    _add_where(parser.add_argument_group("where"))
+    where = parser.add_argument_group("where")
+    _add_where(where)
+    add_log(where)
     _add_devices(parser.add_argument_group("devices"))
     add_model_options(parser)
     add_benchmark_flags(parser, arguments, benchmark)
@@ -264,11 +268,23 @@ def _evaluate_one(options: argparse.Namespace) -> int:
     check_price(options)
     if options.dry_run:
         return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
-    return run_requests(lambda: requests_of(options), _subject(options), partial(unlike, options.like))
+    logged = partial(_logged, options.log)
+    return run_requests(lambda: requests_of(options), _subject(options), partial(unlike, options.like), logged)
+
+
+def _logged(targets: Sequence[Target], plan: Plan) -> None:
+    """Give the scores of a plan to trackers, if there are any."""
+    if targets:
+        from flagbench.runners.commands.log_runs import log_plan
+
+        log_plan(plan, targets)
 
 
 def run_requests(
-    requests: Callable[[], Sequence[RunRequest]], subject: str, remarks: Callable[[Plan], Iterable[str]] = lambda _: ()
+    requests: Callable[[], Sequence[RunRequest]],
+    subject: str,
+    remarks: Callable[[Plan], Iterable[str]] = lambda _: (),
+    after: Callable[[Plan], None] = lambda _: None,
 ) -> int:
     """Plan and run requests, and show what comes of them.
 
@@ -276,6 +292,7 @@ def run_requests(
         requests: Makes them; their imports take a while.
         subject: What is evaluated on what, for a line.
         remarks: Lines on a plan, before it runs.
+        after: Called with each plan that has run.
 
     Returns:
         The exit code.
@@ -308,6 +325,7 @@ def run_requests(
         for each in plans:
             say(err, *remarks(each))
             finished = run_plan(each, loaded)
+            after(each)
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)

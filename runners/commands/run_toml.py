@@ -13,6 +13,7 @@ from flagbench.files import MIB, read_text
 from flagbench.runners.arguments import any_path, folder, run_path
 from flagbench.runners.commands.parser import Parser, flags_in, value_of
 from flagbench.runners.commands.recorded_arguments import Given, given_by, say_that_it_wins, written
+from flagbench.runners.trackers.target import without_secrets
 
 _LARGEST = MIB
 _RUNS, _MODELS = "run", "models"
@@ -78,7 +79,8 @@ def _arguments(path: Path, table: Mapping[str, Any], parser: Parser, arguments: 
             given.parser.parse_args(words)
         except (ValueError, BadInput) as error:
             said = in_one_line(error).removeprefix(f"argument {action.option_strings[0]}: ").split(" (see flagbench")[0]
-            raise BadInput(f"{path}: {key} = {table[key]!r:.60}: {said}") from error
+            shown = without_secrets(repr(table[key]))
+            raise BadInput(f"{path}: {key} = {shown:.60}: {said}") from error
         found += words if action in kept else []
     return [*_models(path, table, given), *found, *arguments]
 

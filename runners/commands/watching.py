@@ -18,6 +18,7 @@ from flagbench.files import user_path
 from flagbench.results.compare.series import Placed, placed, scale_over, weights_over
 from flagbench.results.runs import Run, find_run
 from flagbench.runners.commands.evaluate import requests_of
+from flagbench.runners.commands.log_runs import log_plan
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.watch_table import conclusion, series_table
 from flagbench.runners.data.snapshots import Snapshots
@@ -189,8 +190,10 @@ class _Watch:
         """Keep the results of a checkpoint, and say how it stands."""
         self._results[found.name] = find_run(made.store.run_file)
         folder = made.store.folder.relative_to(self._output).as_posix()
-        self._ledger = self._ledger.with_entry(Entry(found.step, found.name, folder))
+        earlier = next((each for each in self._ledger.entries if each.name == found.name and each.run == folder), None)
+        self._ledger = self._ledger.with_entry(earlier or Entry(found.step, found.name, folder))
         self._ledger.write(self._file)
+        self._log(found, made)
         series = self._placed(tests=False)
         its, best = series[found.name], next((name for name, each in series.items() if each.best), "")
         if its.score is None:
@@ -207,6 +210,13 @@ class _Watch:
             self._ledger.write(self._file)  # before the command, which may take any time
             if self._options.on_best:
                 _run_command(self._options.on_best, found, its.run, scale.factor * its.score)
+
+    def _log(self, found: Sighting, made: Plan) -> None:
+        """Give the scores of a checkpoint to trackers, unless they have them from an earlier watch."""
+        entry = next(each for each in self._ledger.entries if each.name == found.name)
+        if self._options.log and not entry.logged and log_plan(made, self._options.log):
+            self._ledger = self._ledger.with_entry(replace(entry, logged=True))
+            self._ledger.write(self._file)
 
     def _placed(self, *, tests: bool) -> dict[str, Placed]:
         """The checkpoints with results, by step."""
