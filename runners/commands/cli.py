@@ -1,5 +1,5 @@
 """The command line: ``flagbench evaluate | validate | watch | tasks | score | fuse | submit | show | compare | check |
-baseline | rank | verify | report | serve | models | cache``."""
+baseline | rank | verify | report | serve | models | completion | cache``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
 from flagbench.runners.commands.compare import add_compare
+from flagbench.runners.commands.completion import add_completion, complete, is_asked
 from flagbench.runners.commands.data import add_data
 from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.finished import add_show
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     An output stream that cannot be written, other than a pipe that its reader has closed, is exit code 2; not where
     the exit code is what the command is for, as a gate's verdict is.
     """
+    if is_asked():
+        complete(_parser())
     with streams() as out:
         code, verdict = _run(arguments)
         out.flush()
@@ -103,5 +106,6 @@ def _parser() -> Parser:
     add_report(commands.add_parser("report", help="write runs as one self-contained HTML page"))
     add_serve(commands.add_parser("serve", help="show all runs under a folder as a local leaderboard"))
     add_models(commands.add_parser("models", help="list the families and the published checkpoints, or show one model"))
+    add_completion(commands.add_parser("completion", help="print the script that completes commands in a shell"))
     add_cache(commands.add_parser("cache", help="list, clear or verify the embedding cache"))
     return parser

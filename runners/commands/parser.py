@@ -37,6 +37,28 @@ class Parser(argparse.ArgumentParser):
         """A parser of the same command, without its flags until it parses."""
         return Parser(prog=self.prog, fill=self._fill)
 
+    def command(self, name: str) -> Parser | None:
+        """The parser of a command of this one; None where there is none of this name."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction) and name in action.choices:
+                found: Parser = action.choices[name]
+                return found
+        return None
+
+    def fill_for(self, arguments: Sequence[str]) -> None:
+        """Add the flags without parsing.
+
+        Args:
+            arguments: Of the command, as far as they are known.
+
+        Raises:
+            BadInput: They name what there is not.
+        """
+        self._expand = None
+        if self._fill:
+            self._fill(self, arguments)
+            self._fill = None
+
     def error(self, message: str) -> NoReturn:
         """Refuse wrong usage.
 
