@@ -40,7 +40,7 @@ def _completion(options: argparse.Namespace) -> int:
         import argcomplete
     except ImportError as error:
         raise BadInput(_MISSING) from error
-    sys.stdout.write(argcomplete.shellcode(["flagbench"], shell=options.shell))  # type: ignore[attr-defined]
+    sys.stdout.write(argcomplete.shellcode(["flagbench"], shell=options.shell))
     return 0
 
 
@@ -61,7 +61,7 @@ def complete(parser: Parser) -> None:
         words = _words(os.environ.get("COMP_LINE", ""), os.environ.get("COMP_POINT", ""))
         _prepare_inner(parser, words[1:])
         try:
-            argcomplete.autocomplete(parser, always_complete_options=False)  # type: ignore[attr-defined]
+            argcomplete.autocomplete(parser, always_complete_options=False)
         except Exception:  # a traceback would stand in the middle of what is typed
             sys.exit(1)
 

@@ -12,8 +12,8 @@ from flagbench.models.adapters import owned_flags
 from flagbench.results.data_state import in_mini
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_run
+from flagbench.runners.commands.given import Given, given_by, written
 from flagbench.runners.commands.parser import Parser, flags_in, value_of
-from flagbench.runners.commands.recorded_arguments import Given, given_by, written
 from flagbench.runners.registry import find_benchmark
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 from flagbench import BadInput, UnknownName, in_one_line
 from flagbench.files import MIB, read_text
 from flagbench.runners.arguments import any_path, folder, run_path
+from flagbench.runners.commands.given import Given, given_by, say_that_it_wins, written
 from flagbench.runners.commands.parser import Parser, flags_in, value_of
-from flagbench.runners.commands.recorded_arguments import Given, given_by, say_that_it_wins, written
 from flagbench.runners.trackers.target import without_secrets
 
 _LARGEST = MIB
