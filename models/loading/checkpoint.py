@@ -324,8 +324,7 @@ def check_weights(directory: Path, *, allow_pickle: bool) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    read = files_read(directory, allow_pickle=allow_pickle)
-    folder = directory / transformer_folder(directory)
+    read, folder = files_read(directory, allow_pickle=allow_pickle), directory / transformer_folder(directory)
     tensors = weight_files(folder, allow_pickle=False)
     named = shards(folder, allow_pickle=allow_pickle and not tensors)
     if missing := [name for name in named if not is_there(folder / name)]:
@@ -371,8 +370,7 @@ def check_elsewhere(checkpoint: Checkpoint, *, allow_pickle: bool) -> None:
     Raises:
         BadInput: They are a pickle, and there is no leave to read one.
     """
-    its = checkpoint.weights
-    if its and not allow_pickle:
+    if (its := checkpoint.weights) and not allow_pickle:
         raise BadInput(
             f"the weights of {checkpoint.name} ({its.file} of {its.repo}) are a pickle, which can run code when read; "
             "pass --allow-pickle if you trust its author (only tensors are read from it)"
@@ -390,8 +388,7 @@ def check_settings(directory: Path) -> None:
     Raises:
         BadInput: One of them is not there, or what they say is not supported.
     """
-    rows = module_rows(directory)
-    folder = directory / transformer_folder(directory)
+    rows, folder = module_rows(directory), directory / transformer_folder(directory)
     config = read_config(folder)
     if rows and rows[0].kind not in {"Transformer", "CLIPModel"} and not config:
         raise BadInput(f"{directory}/{MODULES} begins with a module '{rows[0].kind}', which is not supported")

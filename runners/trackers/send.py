@@ -115,7 +115,7 @@ def main() -> None:
     try:
         _SENDERS[asked["kind"]](asked["place"], Point(**asked["point"]))
     except Exception as error:  # clients have no root for what they raise
-        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        raise SystemExit(f"{type(error).__name__}: {' '.join(str(error).split())}") from None
 
 
 if __name__ == "__main__":

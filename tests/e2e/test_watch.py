@@ -6,6 +6,7 @@ import gc
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,8 @@ import pytest
 from flagbench.models.loading.resolve import LoadedModels
 from flagbench.runners.commands import watching
 from tests.checkpoints import add_sentence_transformers, write_bert
-from tests.e2e.commands import here, one_line
+from tests.conftest import ROOT
+from tests.e2e.commands import MAIN, here, one_line
 
 _STEPS = (100, 200, 300)
 
@@ -219,3 +221,48 @@ def test_nothing_to_watch(tmp_path: Path) -> None:
     made = _watch(tmp_path, "--until", "0.1s")
     assert (made.returncode, made.stdout) == (1, "")
     assert made.stderr.splitlines()[-1].startswith(f"flagbench: no checkpoint in {tmp_path}")
+
+
+def test_an_interrupt_while_it_waits_ends_it_in_one_line(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            MAIN,
+            "watch",
+            str(tmp_path),
+            "--mini",
+            "--tasks",
+            "STSB",
+            "--output",
+            str(tmp_path / "o"),
+        ],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith(f"waiting in {tmp_path}: no new checkpoint (0 evaluated)")
+    process.send_signal(signal.SIGINT)
+    said = process.stderr.read()
+    assert (process.wait(), said.count("\n")) == (130, 1)
+    assert said.startswith("flagbench: interrupted")
+    process.stderr.close()
+
+
+def test_trackers_get_each_checkpoint_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (runs.parent / "mlflow").mkdir()
+    (runs.parent / "mlflow" / "__init__.py").write_text("raise OSError('no server')")
+    monkeypatch.syspath_prepend(str(runs.parent))
+    failed = _watch(runs, "--once", "--log", "mlflow:http://me:hunter2@host")
+    assert failed.returncode == 0  # the scores are there, whatever a tracker does
+    assert failed.stderr.count("did not take the scores of bge-ft/checkpoint-") == 3
+    assert "hunter2" not in failed.stderr + failed.stdout
+    sent: list[tuple[int, list[str]]] = []
+    monkeypatch.setattr(
+        "flagbench.runners.commands.log_runs.log",
+        lambda point, *_: sent.append((point.step, list(point.scores))) is None,
+    )
+    for _ in range(2):
+        assert _watch(runs, "--once", "--log", "mlflow:http://me:hunter2@host").returncode == 0
+    assert sent == [(step, ["STSB"]) for step in _STEPS]
