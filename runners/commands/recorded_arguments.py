@@ -1,6 +1,4 @@
-"""Arguments that a file brings: a run file (``--config``), or a finished run (``--like``). Imported for every --help:
-nothing heavy here.
-"""
+"""Arguments that ``--config FILE`` and ``--like RUN`` bring. Imported for every --help: nothing heavy here."""
 
 from __future__ import annotations
 
@@ -27,8 +25,8 @@ def add_recorded(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=any_path,
         metavar="FILE",
-        help="run file: TOML with models and flags by their long names, and a table [[run]] for each of several runs "
-        "(default none)",
+        help="settings file: TOML with models and flags by their long names, and a table [[run]] for each of several "
+        "runs (default none)",
     )
     group.add_argument(
         "--like",
@@ -51,7 +49,7 @@ def expanded(parser: Parser, arguments: Sequence[str]) -> Sequence[Sequence[str]
     if {"--config", "--like"} <= set(flags):
         raise BadInput("--config and --like both bring settings: drop one of them")
     if "--config" in flags:
-        from flagbench.runners.commands.run_toml import arguments_of
+        from flagbench.runners.commands.settings_file import arguments_of
 
         return arguments_of(any_path(value_of("--config", arguments, "")), parser, arguments)
     from flagbench.runners.commands.like import arguments_like

@@ -26,7 +26,7 @@ from flagbench.runners.registry import find_benchmark
 from flagbench.runners.run.plan import data_root
 from flagbench.runners.terminal import console, say
 from flagbench.runners.watch.checkpoints import Files, Sighting, look, not_whole, step_of
-from flagbench.runners.watch.ledger import Entry, ledger_file, read_ledger
+from flagbench.runners.watch.ledger import Entry, digest_of, ledger_file, read_ledger
 
 if TYPE_CHECKING:
     from flagbench.results.averages import Weights
@@ -74,7 +74,9 @@ class _Watch:
         self._said = ""
         for entry in self._ledger.entries:
             with suppress(BadInput):  # its results are gone
-                self._results[entry.name] = find_run(self._output / entry.run)
+                run = find_run(self._output / entry.run)
+                if digest_of(run.record, self._of) == entry.digest:
+                    self._results[entry.name] = run
 
     def run(self) -> int:
         """Look and evaluate until the end, and show what came of it."""
@@ -188,10 +190,11 @@ class _Watch:
 
     def _keep(self, found: Sighting, made: Plan) -> None:
         """Keep the results of a checkpoint, and say how it stands."""
-        self._results[found.name] = find_run(made.store.run_file)
+        run = self._results[found.name] = find_run(made.store.run_file)
         folder = made.store.folder.relative_to(self._output).as_posix()
-        earlier = next((each for each in self._ledger.entries if each.name == found.name and each.run == folder), None)
-        self._ledger = self._ledger.with_entry(earlier or Entry(found.step, found.name, folder))
+        entry = Entry(found.step, found.name, folder, digest_of(run.record, self._of))
+        logged = replace(entry, logged=True) in self._ledger.entries
+        self._ledger = self._ledger.with_entry(replace(entry, logged=logged))
         self._ledger.write(self._file)
         self._log(found, made)
         series = self._placed(tests=False)

@@ -73,7 +73,8 @@ def not_whole(checkpoint: Sighting) -> str:
         check_whole(checkpoint.folder)
     except (BadInput, OSError) as error:
         said = in_one_line(error).replace(f"{checkpoint.folder}/", "").replace(str(checkpoint.folder), checkpoint.name)
-        return said.split("; ")[0].split(": ")[0]  # without the fix: the trainer may still be at it
+        # Without the fix: the trainer may still be at it.
+        return said.removeprefix(f"{checkpoint.name} ").split("; ")[0].split(": ")[0]
     return ""
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from flagbench import BadInput, in_one_line
 from flagbench.files import read_json
-from flagbench.results.shapes import CLOSED, Count, FileName, Text, Truth, check_shape
+from flagbench.results.record import RunRecord
+from flagbench.results.shapes import CLOSED, Count, Digest, FileName, Text, Truth, check_shape
 from flagbench.results.store import write_atomic
 from flagbench.runners.request import RunRequest
 
@@ -34,6 +35,7 @@ class Entry:
         step: Of the training.
         name: Of its folder, below the one that is watched.
         run: Folder of its results, below the results folder.
+        digest: Of the settings of the tasks that decide: results that were replaced since are of others.
         logged: Whether a tracker has its scores.
     """
 
@@ -42,7 +44,14 @@ class Entry:
     step: Count
     name: FileName
     run: FileName
+    digest: Digest
     logged: Truth = False
+
+
+def digest_of(record: RunRecord, tasks: Iterable[str]) -> str:
+    """Hash of the settings of some tasks of a run, as far as it has them."""
+    digests = [(name, record.tasks[name].digest) for name in sorted(tasks) if name in record.tasks]
+    return hashlib.sha256(json.dumps(digests).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,14 @@ def test_a_watch_goes_on_with_finished_ones_and_with_those_that_were_deleted(run
     assert not told.exists()  # the best was said to be it before
 
 
+def test_results_that_were_replaced_since_are_none_of_a_deleted_checkpoint(runs: Path) -> None:
+    assert len(_rows(_watch(runs, "--once").stdout)) == 3
+    replaced = ("--max-length", "8", "--mini", "--tasks", "STSB", "--no-store", "--output", runs.parent / "out")
+    assert here("evaluate", runs / "checkpoint-200", *replaced).returncode == 0
+    shutil.rmtree(runs / "checkpoint-200")
+    assert [row[0] for row in _rows(_watch(runs, "--once").stdout)] == ["100", "300"]
+
+
 def test_the_command_for_a_new_best_gets_folder_and_score_and_may_fail(runs: Path) -> None:
     code = (
         "import os, sys; print(sys.argv[1:], os.environ['FLAGBENCH_STEP'], os.environ['FLAGBENCH_CHECKPOINT'], "
@@ -113,7 +121,7 @@ def test_a_bad_checkpoint_and_one_that_is_not_whole_are_lines(runs: Path) -> Non
     assert made.returncode == 1
     rows = {row[0]: row[4] for row in _rows(made.stdout) if row[0]}
     assert rows["300"] == "best"
-    assert rows["100"].startswith("not whole: checkpoint-100 has no tokenizer")
+    assert rows["100"].startswith("not whole: has no tokenizer")
     assert rows["200"]
     (line,) = [line for line in made.stderr.splitlines() if line.startswith("flagbench: ")]
     assert line.startswith("flagbench: checkpoint-200: ")

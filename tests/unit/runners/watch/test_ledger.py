@@ -22,9 +22,9 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     ledger = read_ledger(path, tmp_path, "cmteb")
     assert ledger == Ledger(str(tmp_path), "cmteb")
     for step in (200, 100):
-        ledger = ledger.with_entry(Entry(step, f"checkpoint-{step}", f"a__checkpoint-{step}/v1"))
+        ledger = ledger.with_entry(Entry(step, f"checkpoint-{step}", f"a__checkpoint-{step}/v1", "d1"))
     ledger = replace(
-        ledger.with_entry(Entry(200, "checkpoint-200", "a__checkpoint-200/v2", True)), best="checkpoint-200"
+        ledger.with_entry(Entry(200, "checkpoint-200", "a__checkpoint-200/v2", "d2", True)), best="checkpoint-200"
     )
     ledger.write(path)
     found = read_ledger(path, tmp_path, "cmteb")
@@ -38,11 +38,11 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        {"step": -1, "name": "checkpoint-1", "run": "a"},
-        {"step": 1, "name": "checkpoint-1", "run": "../../elsewhere"},
-        {"step": 1, "name": "/checkpoint-1", "run": "a"},
+        {"step": -1, "name": "checkpoint-1", "run": "a", "digest": "d"},
+        {"step": 1, "name": "checkpoint-1", "run": "../../elsewhere", "digest": "d"},
+        {"step": 1, "name": "/checkpoint-1", "run": "a", "digest": "d"},
         {"step": 1, "name": "checkpoint-1"},
-        {"step": 1, "name": "checkpoint-1", "run": "a", "more": 1},
+        {"step": 1, "name": "checkpoint-1", "run": "a", "digest": "d", "more": 1},
     ],
 )
 def test_a_damaged_one_is_refused(tmp_path: Path, entry: dict[str, Any]) -> None:

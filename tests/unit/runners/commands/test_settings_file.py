@@ -1,4 +1,4 @@
-"""Run files: each key is a flag, the command line wins, and what is wrong is named with file and key."""
+"""Settings files: each key is a flag, the command line wins, and what is wrong is named with file and key."""
 
 from __future__ import annotations
 

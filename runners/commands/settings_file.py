@@ -1,4 +1,4 @@
-"""Run files: the arguments of ``flagbench evaluate`` as TOML, which lies beside what it evaluates."""
+"""Settings files: the arguments of ``flagbench evaluate`` as TOML, which lies beside what it evaluates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAYBE_PATHS = {"MODEL", "DIR", "FILE", "RUN"}
 
 
 def arguments_of(path: Path, parser: Parser, arguments: Sequence[str]) -> list[list[str]]:
-    """The arguments of each run of a run file, with those of the command line, which win.
+    """The arguments of each run of a settings file, with those of the command line, which win.
 
     Args:
         path: The file.
