@@ -80,18 +80,27 @@ class _Watch:
 
     def run(self) -> int:
         """Look and evaluate until the end, and show what came of it."""
-        while True:
-            ready, waiting = self._look()
-            if self._is_late():
-                break
+        ready, waiting = self._look()
+        while not self._is_late():
             if ready:
                 self._evaluate(ready)
             elif self._is_over(waiting):
                 break
             else:
-                self._wait(waiting)
+                self._wait(self._state(waiting))
+            ready, waiting = self._look_again()
         self._faults |= {each.name: f"not whole: {reason}" for each, reason in waiting.items() if reason}
         return self._show()
+
+    def _look_again(self) -> tuple[Sighting | None, dict[Sighting, str]]:
+        """As ``_look``, of a folder that has been there: a disk of a network may be away for a while."""
+        while True:
+            try:
+                return self._look()
+            except BadInput as error:
+                if self._is_late():
+                    return None, {}
+                self._wait(f"waiting: {in_one_line(error)}")
 
     def _look(self) -> tuple[Sighting | None, dict[Sighting, str]]:
         """The first checkpoint that is to be evaluated, and all that are not yet, with what they lack.
@@ -131,8 +140,8 @@ class _Watch:
         ended = self._options.once or (until and until.reached(self._last_step, time.monotonic() - self._began))
         return bool(ended) and all(self._still(each) or each.files is None for each in waiting)
 
-    def _wait(self, waiting: Mapping[Sighting, str]) -> None:
-        text = self._state(waiting)
+    def _wait(self, text: str) -> None:
+        """Say what is waited for, where it is another than before, and wait for a poll."""
         if sys.stderr.isatty():
             with notice(text):
                 time.sleep(self._options.poll)

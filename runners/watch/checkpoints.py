@@ -24,7 +24,7 @@ class Sighting:
     Attributes:
         step: Of the training, from its name.
         folder: ``RUNS/checkpoint-N``.
-        files: Its files; None where some vanished while they were looked at.
+        files: Its files; None where some vanished while they were looked at, or may not be read.
     """
 
     step: int
@@ -68,7 +68,7 @@ def step_of(name: str) -> int:
 def not_whole(checkpoint: Sighting) -> str:
     """Say what a checkpoint lacks; empty where it is whole."""
     if checkpoint.files is None:
-        return "its files are changing"
+        return "its files are changing, or may not be read"
     try:
         check_whole(checkpoint.folder)
     except (BadInput, OSError) as error:
@@ -81,10 +81,8 @@ def not_whole(checkpoint: Sighting) -> str:
 def _files(folder: Path) -> Files | None:
     try:
         return tuple(sorted(_below(folder, folder)))
-    except FileNotFoundError:
+    except OSError:  # it is being deleted, or may not be read
         return None
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be read ({error.strerror}): change its rights") from error
 
 
 def _below(root: Path, folder: Path) -> Iterator[tuple[str, int, int]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from flagbench import BadInput
 from flagbench.models.loading.resolve import LoadedModels
 from flagbench.runners.commands import watching
 from tests.checkpoints import add_sentence_transformers, write_bert
@@ -274,3 +275,17 @@ def test_trackers_get_each_checkpoint_once(runs: Path, monkeypatch: pytest.Monke
     for _ in range(2):
         assert _watch(runs, "--once", "--log", "mlflow:http://me:hunter2@host").returncode == 0
     assert sent == [(step, ["STSB"]) for step in _STEPS]
+
+
+def test_a_folder_that_is_away_for_a_while_is_waited_for(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, looks = watching.look, iter([False, True, True])
+
+    def look(folder: Path) -> Any:
+        if next(looks, False):
+            raise BadInput(f"{folder} cannot be read as a folder (Stale file handle)")
+        return real(folder)
+
+    monkeypatch.setattr(watching, "look", look)
+    made = _watch(runs, "--once")
+    assert (made.returncode, len(_rows(made.stdout))) == (0, 3)
+    assert made.stderr.count("Stale file handle") == 1  # one line for both
