@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import re
@@ -176,3 +177,11 @@ def _taken_by_group() -> int:
     except (OSError, ValueError):
         return 0
     return taken - (int(files[1]) if files else 0)
+
+
+def release_memory() -> None:
+    """Give back the memory of models that nothing holds any more: objects in cycles, and what torch keeps on GPUs."""
+    gc.collect()
+    torch = sys.modules.get("torch")  # where nothing has imported it, it holds nothing
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -175,7 +175,7 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
         own.append(_locate(adapter, None, allow_pickle=allow_pickle))
         if not is_adapter(own[-1].transformer):
             raise BadInput(f"--adapter {adapter}: no PEFT adapter, for it has no {ADAPTER_CONFIG}")
-    _check_settings(base.directory)
+    check_settings(base.directory)
     return replace(base, adapters=tuple(own))
 
 
@@ -186,7 +186,7 @@ def _locate(model: str, revision: str | None, *, allow_pickle: bool) -> Checkpoi
             raise BadInput(f"--revision is for models on the hub, and {model} is a local folder: drop one of the two")
         directory = path.resolve()
         if not is_adapter(directory / transformer_folder(directory)):
-            _check_settings(directory)
+            check_settings(directory)
         check_weights(directory, allow_pickle=allow_pickle)
         states = file_states(directory, allow_pickle=allow_pickle)
         revision = revision_of(directory, states, allow_pickle=allow_pickle)
@@ -325,8 +325,7 @@ def check_weights(directory: Path, *, allow_pickle: bool) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    read = files_read(directory, allow_pickle=allow_pickle)
-    folder = directory / transformer_folder(directory)
+    read, folder = files_read(directory, allow_pickle=allow_pickle), directory / transformer_folder(directory)
     tensors = weight_files(folder, allow_pickle=False)
     named = shards(folder, allow_pickle=allow_pickle and not tensors)
     if missing := [name for name in named if not is_there(folder / name)]:
@@ -372,8 +371,7 @@ def check_elsewhere(checkpoint: Checkpoint, *, allow_pickle: bool) -> None:
     Raises:
         BadInput: They are a pickle, and there is no leave to read one.
     """
-    its = checkpoint.weights
-    if its and not allow_pickle:
+    if (its := checkpoint.weights) and not allow_pickle:
         raise BadInput(
             f"the weights of {checkpoint.name} ({its.file} of {its.repo}) are a pickle, which can run code when read; "
             "pass --allow-pickle if you trust its author (only tensors are read from it)"
@@ -385,9 +383,13 @@ def has_tokenizer(directory: Path) -> bool:
     return any(is_there(directory / name) for name in _TOKENIZER_FILES)
 
 
-def _check_settings(directory: Path) -> None:
-    rows = module_rows(directory)
-    folder = directory / transformer_folder(directory)
+def check_settings(directory: Path) -> None:
+    """Look at a whole model's config and tokenizer.
+
+    Raises:
+        BadInput: One of them is not there, or what they say is not supported.
+    """
+    rows, folder = module_rows(directory), directory / transformer_folder(directory)
     config = read_config(folder)
     if rows and rows[0].kind not in {"Transformer", "CLIPModel"} and not config:
         raise BadInput(f"{directory}/{MODULES} begins with a module '{rows[0].kind}', which is not supported")

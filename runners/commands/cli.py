@@ -1,5 +1,5 @@
-"""The command line: ``flagbench evaluate | validate | tasks | score | fuse | submit | show | compare | check |
-baseline | rank | verify | report | serve | models | cocktail | cache``."""
+"""The command line: ``flagbench evaluate | validate | watch | tasks | score | fuse | submit | show | compare | check |
+baseline | rank | verify | report | serve | models | cocktail | completion | cache``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
 from flagbench.runners.commands.cocktail import add_cocktail
 from flagbench.runners.commands.compare import add_compare
+from flagbench.runners.commands.completion import add_completion, complete, is_asked
 from flagbench.runners.commands.data import add_data
-from flagbench.runners.commands.evaluate import INTERRUPTED_LINE, add_evaluate, add_validate
+from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.fuse import add_fuse
 from flagbench.runners.commands.home import usable_home
@@ -24,9 +25,13 @@ from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.published import add_rank, add_verify
+from flagbench.runners.commands.recorded_arguments import expanded
 from flagbench.runners.commands.reference import add_reference
 from flagbench.runners.commands.report import add_report, add_serve
+from flagbench.runners.commands.run_plan import INTERRUPTED_LINE
 from flagbench.runners.commands.tasks import add_tasks
+from flagbench.runners.commands.validate import add_validate
+from flagbench.runners.commands.watch import add_watch
 
 if TYPE_CHECKING:
     from flagbench.runners.commands.outcome import Outcome
@@ -44,6 +49,8 @@ def main(arguments: Sequence[str] | None = None, outcome: Outcome | None = None)
         arguments: Of the command line; None for those of the process.
         outcome: Takes note of what came of it, for the program that started the command; None where there is none.
     """
+    if is_asked():
+        complete(_parser())
     with streams() as out:
         code, verdict = _run(arguments, outcome)
         out.flush()
@@ -81,11 +88,18 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"flagbench {flagbench.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser(
-        "evaluate", help="score one or more models and write leaderboard-ready results", fill=add_evaluate
+        "evaluate",
+        help="score one or more models and write leaderboard-ready results",
+        fill=add_evaluate,
+        expand=expanded,
     )
     commands.add_parser(
-        "validate", help="resolve everything without loading weights, and show what would run", fill=add_validate
+        "validate",
+        help="resolve everything without loading weights, and show what would run",
+        fill=add_validate,
+        expand=expanded,
     )
+    commands.add_parser("watch", help="evaluate each new checkpoint of a training run as it appears", fill=add_watch)
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
     commands.add_parser("data", help="show how data stands to the official data, with its digests", fill=add_data)
     commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))
@@ -106,5 +120,6 @@ def _parser() -> Parser:
     commands.add_parser(
         "cocktail", help="mix models: weights by hand or from examples, saved as a checkpoint", fill=add_cocktail
     )
+    add_completion(commands.add_parser("completion", help="print the script that completes commands in a shell"))
     add_cache(commands.add_parser("cache", help="list, clear or verify the embedding cache"))
     return parser

@@ -1,59 +1,75 @@
-"""``flagbench evaluate`` and ``flagbench validate``. Imported for every --help: nothing heavy here."""
+"""``flagbench evaluate``, and the flags that it shares with others. Imported for every --help: nothing heavy here."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flagbench import BadData, BadInput, in_one_line, printable
+from flagbench import BadInput
 from flagbench.runners.arguments import add_store_option, any_path, positive, run_path, size
 from flagbench.runners.commands.mix_series import add_mix, mixed_models
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
-from flagbench.runners.terminal import WIDE, console, say
+from flagbench.runners.commands.recorded_arguments import add_recorded, unlike
+from flagbench.runners.terminal import console, say
+from flagbench.runners.trackers.target import add_log
 
 if TYPE_CHECKING:
-    from flagbench.models.loading.resolve import LoadedModels
+    from pathlib import Path
+
     from flagbench.results.table import Row
     from flagbench.runners.benchmark import Benchmark
     from flagbench.runners.commands.outcome import Outcome
-    from flagbench.runners.progress import Bars, Lines, Progress
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.finished import Finished
     from flagbench.runners.run.plan import Plan
-
-INTERRUPTED_LINE = (
-    "flagbench: interrupted; finished tasks and cached vectors are kept, the same command goes on from there"
-)
+    from flagbench.runners.trackers.target import Target
 
 MODEL_HELP = (
     "folder of a checkpoint, hub id org/name, or mixture of models: cocktail:0.6*org/name+0.4*./folder, or "
     'cocktail:FILE.toml with a line "model" = weight for each'
 )
-_SECONDS_TO_STOP = 1.0  # of bars
 
 
 def add_evaluate(parser: Parser, arguments: Sequence[str]) -> None:
     """Add the flags of ``flagbench evaluate``."""
     from flagbench.runners.commands.dry_run import add_dry_run
 
-    _add_flags(parser, arguments)
+    add_models(parser, arguments)
+    add_flags(parser, arguments)
     add_dry_run(parser)
     parser.set_defaults(run=_evaluate, caches=True)
 
 
-def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
-    """Add the flags of ``flagbench validate``."""
-    _add_flags(parser, arguments)
-    parser.set_defaults(run=_validate)
+def add_models(parser: Parser, arguments: Sequence[str]) -> None:
+    """Add the models to a parser, and where they and their flags may come from.
+
+    Args:
+        parser: Of a command.
+        arguments: Of the command.
+    """
+    from flagbench.runners.commands.selection import benchmark_of
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _examples(benchmark_of(arguments), parser.prog.split()[-1])
+    models = parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
+    if not parser.complete:
+        models.nargs = "*"
+    add_recorded(parser)
 
 
-def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
+def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
+    """Add all that an evaluation is asked for with, but the models: ``requests_of`` reads it.
+
+    Args:
+        parser: Of a command.
+        arguments: Of the command: they choose the benchmark, whose own flags are among them.
+
+    Raises:
+        UnknownName: There is no such benchmark.
+    """
     from flagbench.runners.commands.options import (
         add_model_options,
         add_series_options,
@@ -62,13 +78,12 @@ def _add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _examples(benchmark, parser.prog.split()[-1])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
     what = add_selection_flags(parser, arguments)
     add_mix(what)
     _add_what(what, benchmark)
-    _add_where(parser.add_argument_group("where"))
+    where = parser.add_argument_group("where")
+    _add_where(where)
+    add_log(where)
     _add_devices(parser.add_argument_group("devices"))
     add_model_options(parser)
     add_series_options(parser)
@@ -233,21 +248,68 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if others := getattr(options, "others", ()):
+        _check_apart([options, *others])
+    return max(_evaluate_one(each) for each in (options, *others))
+
+
+def _check_apart(runs: Sequence[argparse.Namespace]) -> None:
+    """See that several runs can be carried out, and that none replaces the results of another, before the first begins.
+
+    Raises:
+        BadInput: One cannot, or two are of the same tasks and in the same folder.
+    """
+    from flagbench.runners.run import plan
+
+    tasks: dict[tuple[Path, str], str] = {}
+    with notice("looking at models, tasks and data of all runs"):
+        for request in (request for options in runs for request in requests_of(options)):
+            made = plan.resolve(request)
+            for step in made.steps:
+                place = (made.store.run_file, step.task.name)
+                if place in tasks:
+                    raise BadInput(
+                        f"two runs are of {made.name} on {step.task.name}, so that the second replaces the first: give "
+                        "them different output folders"
+                    )
+                tasks[place] = made.name
+
+
+def _evaluate_one(options: argparse.Namespace) -> int:
     from flagbench.runners.commands.dry_run import check_price, show_dry_run
 
     check_price(options)
     if options.dry_run:
         return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
-    return run_requests(lambda: requests_of(options), _subject(options), getattr(options, "outcome", None))
+    after = partial(_keep, options)
+    return run_requests(lambda: requests_of(options), _subject(options), partial(unlike, options.like), after)
 
 
-def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str, outcome: Outcome | None = None) -> int:
+def _keep(options: argparse.Namespace, plan: Plan, finished: Finished) -> None:
+    """Tell the program that started the command of a run, and trackers of its scores, where there are any."""
+    outcome: Outcome | None = getattr(options, "outcome", None)
+    if outcome:
+        outcome.add(plan.store.folder, finished)
+    targets: Sequence[Target] = options.log
+    if targets:
+        from flagbench.runners.commands.log_runs import log_plan
+
+        log_plan(plan, targets)
+
+
+def run_requests(
+    requests: Callable[[], Sequence[RunRequest]],
+    subject: str,
+    remarks: Callable[[Plan], Iterable[str]] = lambda _: (),
+    after: Callable[[Plan, Finished], None] = lambda *_: None,
+) -> int:
     """Plan and run requests, and show what comes of them.
 
     Args:
         requests: Makes them; their imports take a while.
         subject: What is evaluated on what, for a line.
-        outcome: Takes note of each run, for the program that started the command; None where there is none.
+        remarks: Lines on a plan, before it runs.
+        after: Called with each plan that has run, and what came of it.
 
     Returns:
         The exit code.
@@ -261,17 +323,16 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str, out
     with notice(f"looking at model, tasks and data: {subject}") as show, uncollected():
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import blanks, render, rows
-        from flagbench.runners.commands.interrupt import ends_at_once
         from flagbench.runners.commands.points import points_table, size, vectors_line
-        from flagbench.runners.commands.show import show_outcomes, show_start
-        from flagbench.runners.progress import progress_for
+        from flagbench.runners.commands.run_plan import run_plan
+        from flagbench.runners.commands.show import show_outcomes
         from flagbench.runners.run import plan
-        from flagbench.runners.run.finished import finished_before, unfinished
+        from flagbench.runners.run.finished import unfinished
 
         plans: list[Plan] = []
         for request in requests():
             plans.append(plan.resolve(request))
-            _check_different(plans)
+            check_different(plans)
         if any(map(unfinished, plans)):
             show(f"getting ready to score: {subject}")
         import_ahead(plans)
@@ -283,16 +344,14 @@ def run_requests(requests: Callable[[], Sequence[RunRequest]], subject: str, out
         say(err, "--no-store: each point encodes its texts anew; with the embedding cache they are encoded once")
     with LoadedModels() as loaded:
         for each in plans:
-            show_start(each, err)
-            with progress_for(err, len(unfinished(each))) as progress, ends_at_once(partial(_last_words, progress)):
-                finished = finished_before(each, progress) or _run(each, progress, loaded)
+            say(err, *remarks(each))
+            finished = run_plan(each, loaded)
+            after(each, finished)
             twins = sum(other.name == each.name for other in plans) > 1
             label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
             columns[label] = rows(finished.records, each.averages)
             sizes[label] = size(finished.records)
             outcomes.append((each, finished))
-            if outcome:
-                outcome.add(each.store.folder, finished)
     title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
     if any(record.status != "error" for _, finished in outcomes for record in finished.records):
         viewed = any(each.model.spec.view for each in plans)
@@ -311,7 +370,7 @@ def _encodes_again(plans: Sequence[Plan]) -> bool:
     return any(each in viewed[:at] or each in specs for at, each in enumerate(viewed))
 
 
-def _check_different(plans: Sequence[Plan]) -> None:
+def check_different(plans: Sequence[Plan]) -> None:
     """See that the last of some plans is of another model than those before it, however it is spelled.
 
     Raises:
@@ -323,71 +382,6 @@ def _check_different(plans: Sequence[Plan]) -> None:
             first, second = other.request.model, last.request.model
             what = f"{first} is named twice" if first == second else f"{first} and {second} are both {last.name}"
             raise BadInput(f"{what}: name different models")
-
-
-def _run(plan: Plan, progress: Progress, loaded: LoadedModels) -> Finished:
-    from flagbench.runners.run import engine  # what only a run takes: imported ahead
-
-    return engine.run(plan, progress, loaded)
-
-
-def _last_words(progress: Lines | Bars, _: object) -> None:
-    """Say what an interrupted run leaves, on a terminal without bars; at once, also where these cannot be stopped."""
-    stopping = threading.Thread(target=progress.close, daemon=True)
-    stopping.start()
-    stopping.join(_SECONDS_TO_STOP)
-    print(f"\r{INTERRUPTED_LINE}", file=sys.stderr, flush=True)
-
-
-def _validate(options: argparse.Namespace) -> int:
-    from flagbench.runners.commands.show import show_plan
-    from flagbench.runners.registry import find_benchmark
-    from flagbench.runners.run import plan
-    from flagbench.runners.run.expected import measured
-
-    code = 0
-    plans: list[Plan] = []
-    for request in (replace(each, lenient=True) for each in requests_of(options)):
-        benchmark = find_benchmark(request.benchmark)
-        with notice(f"looking at model, tasks and data: {request.model} on {request.benchmark}"):
-            unread = benchmark.unrecognised(request)
-            resolved = None if unread and not benchmark.select(request) else plan.resolve(request)
-        for each in unread:
-            code = max(code, each.exit_code)
-            print(f"flagbench: {in_one_line(each)}", file=sys.stderr)
-        if resolved is None:
-            continue
-        plans.append(resolved)
-        _check_different(plans)
-        show_plan(resolved, console(width=WIDE), measured(resolved))
-        for task, error in resolved.faults:
-            code = max(code, error.exit_code)
-            reason = in_one_line(error).removeprefix(f"{task.name}: ")
-            print(f"flagbench: {task.name} cannot run: {reason}", file=sys.stderr)
-        if resolved.faults:
-            every = len(resolved.steps) + len(resolved.faults)
-            print(f"flagbench: {plan.without_data(resolved.faults, every)}", file=sys.stderr)
-        if _faulty_rows(resolved):
-            code = BadData.exit_code
-    return code
-
-
-def _faulty_rows(resolved: Plan) -> bool:
-    """Show all faults of the rows of a plan, of a benchmark that looks for them; True where there are any."""
-    from flagbench.runners.benchmark import ALL_ROWS
-
-    faulty = False
-    looked: dict[str, None] = {}
-    for step in resolved.steps:
-        with notice(f"checking the rows of {step.task.name}"):
-            lines = list(resolved.benchmark.faults(step.task, resolved.snapshots, resolved.request))
-        for line in lines:
-            print(f"flagbench: {printable(line)}", file=sys.stderr)
-        faulty = faulty or bool(lines)
-        looked[resolved.benchmark.looked_at(step.task, resolved.snapshots)] = None
-    if not faulty and (which := " and ".join(filter(None, looked))):
-        say(console(), "rows      no faults" + (f" in {which}" if which != ALL_ROWS else ""))
-    return faulty
 
 
 def _subject(options: argparse.Namespace) -> str:

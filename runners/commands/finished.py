@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench.runners.arguments import add_run_argument
 from flagbench.runners.terminal import WIDE, console, encodable, say
+from flagbench.runners.trackers.target import add_log
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from flagbench.results.record import TaskRecord
     from flagbench.results.runs import Run
     from flagbench.results.table import Row
+    from flagbench.runners.trackers.target import Target
 
 _HEADINGS = ("task", "type", "score", "note")
 _EMPTY = ("", "None", "{}")
@@ -34,6 +36,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="format of the output (default table)",
     )
+    add_log(parser)
     parser.set_defaults(run=_show)
 
 
@@ -41,6 +44,8 @@ def _show(options: argparse.Namespace) -> int:
     from flagbench.results.runs import find_run, find_runs
 
     runs = find_runs(options.path)
+    if options.log:
+        _log(runs, options.log)
     if len(runs) > 1 and not options.task:
         _list(runs, options.format)
         return 0
@@ -55,6 +60,17 @@ def _show(options: argparse.Namespace) -> int:
         rows = [row for tasks, _, _ in parts for row in tasks] + [row for _, means, _ in parts for row in means]
         sys.stdout.write(encodable(_WRITTEN[options.format](run, rows)))
     return 0
+
+
+def _log(runs: Sequence[Run], targets: Sequence[Target]) -> None:
+    """Give the scores of runs to trackers."""
+    from flagbench.runners.commands.log_runs import log_run
+    from flagbench.runners.commands.report import benchmarks
+
+    known = benchmarks(runs)
+    for run in runs:
+        facts = known.get(run.record.benchmark)
+        log_run(run, facts.averages_of(run) if facts else {}, targets)
 
 
 def _list(runs: Sequence[Run], format_: str) -> None:

@@ -11,19 +11,53 @@ from flagbench.runners.terminal import encodable
 
 Fill = Callable[["Parser", Sequence[str]], None]
 
+Expand = Callable[["Parser", Sequence[str]], Sequence[Sequence[str]]]
+
 
 class Parser(argparse.ArgumentParser):
     """Wrong usage is bad input like any other: one line, exit code 2.
 
     Args:
         fill: Adds the flags, which may depend on the arguments; called once, before they are parsed.
+        expand: Makes the arguments of one or several runs of the command of those that were given, which may name a
+            file; None where they are those of one.
         options: As ``argparse`` has them.
+
+    Attributes:
+        complete: False where a part of the arguments alone is parsed, so that none is required.
     """
 
-    def __init__(self, *, fill: Fill | None = None, **options: Any) -> None:
+    def __init__(self, *, fill: Fill | None = None, expand: Expand | None = None, **options: Any) -> None:
         # An abbreviation of a flag is another flag in the next release.
         super().__init__(**{"allow_abbrev": False, **options})
-        self._fill = fill
+        self._fill, self._expand = fill, expand
+        self.complete = True
+
+    def twin(self) -> Parser:
+        """A parser of the same command, without its flags until it parses."""
+        return Parser(prog=self.prog, fill=self._fill)
+
+    def command(self, name: str) -> Parser | None:
+        """The parser of a command of this one; None where there is none of this name."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction) and name in action.choices:
+                found: Parser = action.choices[name]
+                return found
+        return None
+
+    def fill_for(self, arguments: Sequence[str]) -> None:
+        """Add the flags without parsing.
+
+        Args:
+            arguments: Of the command, as far as they are known.
+
+        Raises:
+            BadInput: They name what there is not.
+        """
+        self._expand = None
+        if self._fill:
+            self._fill(self, arguments)
+            self._fill = None
 
     def error(self, message: str) -> NoReturn:
         """Refuse wrong usage.
@@ -34,11 +68,18 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"{message} (see {self.prog} --help)")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, after the flags are there.
+        """As argparse does, after the flags are there; further runs of the command are ``others`` of the first.
 
         Raises:
             UnknownName: A flag is none of this command's.
         """
+        if self._expand:
+            expand, self._expand = self._expand, None
+            args, *others = expand(self, args or ())
+            twins = [self.twin() for _ in others]
+            found, rest = self.parse_known_args(args, namespace)
+            found.others = [twin.parse_args(each) for twin, each in zip(twins, others, strict=True)]
+            return found, rest
         if self._fill:
             fill, self._fill = self._fill, None
             fill(self, args or ())

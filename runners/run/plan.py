@@ -140,7 +140,7 @@ def resolve(request: RunRequest) -> Plan:
         raise BadInput("--ray-address needs --engine ray")
     _check_profile(request, benchmark)
     tasks = benchmark.select(request)
-    snapshots = Snapshots(_data_root(request, benchmark))
+    snapshots = Snapshots(data_root(request, benchmark))
     device = RequestedDevice(request)
     model, reranker = models_of(request, benchmark, tasks, device)
     device.check_runs(filter(None, (model, reranker)))
@@ -231,7 +231,12 @@ def _output(request: RunRequest) -> Path:
     return output if request.profile == "full" else output / request.profile
 
 
-def _data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
+def data_root(request: RunRequest, benchmark: Benchmark) -> Path | None:
+    """The folder of snapshots of a request; None for the hub.
+
+    Raises:
+        BadInput: There is none, or the benchmark has no miniature data.
+    """
     if request.mini:
         if request.data:
             raise BadInput("--mini brings its own data: drop --mini or --data")

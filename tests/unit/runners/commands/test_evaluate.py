@@ -12,7 +12,7 @@ import pytest
 from flagbench import BadData, BadInput
 from flagbench.results.record import TaskRecord
 from flagbench.results.store import RunStore
-from flagbench.runners.commands import cli, evaluate
+from flagbench.runners.commands import cli, run_plan
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.run import engine, plan
 from flagbench.runners.run.finished import Finished
@@ -169,9 +169,9 @@ class _Bars:
 def test_last_words_come_on_a_line_of_their_own_after_the_bars_or_without_them(
     hangs: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "_SECONDS_TO_STOP", 0.05 if hangs else 60.0)
+    monkeypatch.setattr(run_plan, "_SECONDS_TO_STOP", 0.05 if hangs else 60.0)
     bars = _Bars(hangs)
-    evaluate._last_words(bars, None)  # type: ignore[arg-type]
+    run_plan._last_words(bars, None)  # type: ignore[arg-type]
     assert (bars.begun, bars.closed) == (True, not hangs)
     bars.go_on.set()
     line = "flagbench: interrupted; finished tasks and cached vectors are kept, the same command goes on from there"

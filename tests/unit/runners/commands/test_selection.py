@@ -19,10 +19,11 @@ from flagbench.flags import flag, flags_of
 from flagbench.runners import registry
 from flagbench.runners.benchmark import Benchmark
 from flagbench.runners.commands import selection
-from flagbench.runners.commands.evaluate import add_evaluate, add_validate, requests_of
+from flagbench.runners.commands.evaluate import add_evaluate, requests_of
 from flagbench.runners.commands.options import add_model_options
 from flagbench.runners.commands.parser import Parser, value_of
 from flagbench.runners.commands.tasks import add_tasks
+from flagbench.runners.commands.validate import add_validate
 from flagbench.runners.registry import OWN, either, find_benchmark
 from flagbench.suites.longctx.options import whole
 

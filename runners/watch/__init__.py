@@ -1,0 +1,1 @@
+"""Watching a training run: which of its checkpoints are there whole, and what was made of them."""

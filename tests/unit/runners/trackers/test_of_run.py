@@ -1,0 +1,46 @@
+"""The point of a run: scores as recorded, standard errors against statistics, the step from the name."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from statistics import stdev
+
+import pytest
+
+from flagbench.results.runs import find_run
+from flagbench.runners.trackers.of_run import point_of
+from tests.unit.results.compare.test_compare import with_values
+from tests.unit.results.test_runs import made_task, write_run
+
+_A = [10, 20, 30, 40, 50, 10, 20, 30, 40, 50, 90, 95]
+_B = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+
+
+def test_scores_standard_errors_and_step(tmp_path: Path) -> None:
+    tasks = [with_values("A", _A), with_values("B", _B), made_task("C", 0.25), made_task("D", 0.5)]
+    run = find_run(write_run(tmp_path, "ft/checkpoint-2000", *tasks))
+    point = point_of(run, {"AB": ("A", "B"), "Avg": ("A", "B", "C")}, ["A", "B", "C"])
+    a, b = sum(_A) / 1200, sum(_B) / 1200
+    assert (point.series, point.step, point.model) == ("ft", 2000, "ft/checkpoint-2000")
+    assert point.scores == pytest.approx({"A": a, "B": b, "C": 0.25, "AB": (a + b) / 2, "Avg": (a + b + 0.25) / 3})
+    of_a, of_b = (stdev(each) / 100 / math.sqrt(12) for each in (_A, _B))
+    assert point.errors == pytest.approx({"A": of_a, "B": of_b, "AB": math.hypot(of_a / 2, of_b / 2)})
+    assert json.loads(point.record)["model"] == "ft/checkpoint-2000"
+
+
+def test_a_model_without_a_step_is_a_series_of_its_own(tmp_path: Path) -> None:
+    run = find_run(
+        write_run(tmp_path, "org/checkpoint-best", made_task("A", 0.5), made_task("B", None, status="error"))
+    )
+    point = point_of(run, {})
+    assert (point.series, point.step, point.scores, point.errors) == ("org/checkpoint-best", 0, {"A": 0.5}, {})
+
+
+def test_the_digest_is_of_all_of_it(tmp_path: Path) -> None:
+    one, again, two = (
+        point_of(find_run(write_run(tmp_path / name, "a/b", made_task("A", score))), {})
+        for name, score in (("x", 0.5), ("y", 0.5), ("z", 0.6))
+    )
+    assert one.digest == again.digest != two.digest
