@@ -250,7 +250,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 def _evaluate(options: argparse.Namespace) -> int:
     if others := getattr(options, "others", ()):
         _check_apart([options, *others])
-    return max(_evaluate_one(each) for each in (options, *others))
+    return max(_evaluate_one(each, options.outcome) for each in (options, *others))
 
 
 def _check_apart(runs: Sequence[argparse.Namespace]) -> None:
@@ -275,22 +275,20 @@ def _check_apart(runs: Sequence[argparse.Namespace]) -> None:
                 tasks[place] = made.name
 
 
-def _evaluate_one(options: argparse.Namespace) -> int:
+def _evaluate_one(options: argparse.Namespace, outcome: Outcome | None) -> int:
     from flagbench.runners.commands.dry_run import check_price, show_dry_run
 
     check_price(options)
     if options.dry_run:
         return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
-    after = partial(_keep, options)
+    after = partial(_keep, outcome, options.log)
     return run_requests(lambda: requests_of(options), _subject(options), partial(unlike, options.like), after)
 
 
-def _keep(options: argparse.Namespace, plan: Plan, finished: Finished) -> None:
+def _keep(outcome: Outcome | None, targets: Sequence[Target], plan: Plan, finished: Finished) -> None:
     """Tell the program that started the command of a run, and trackers of its scores, where there are any."""
-    outcome: Outcome | None = getattr(options, "outcome", None)
     if outcome:
         outcome.add(plan.store.folder, finished)
-    targets: Sequence[Target] = options.log
     if targets:
         from flagbench.runners.commands.log_runs import log_plan
 
