@@ -75,6 +75,7 @@ def test_every_override_has_a_test():
     elsewhere |= {"cutoff_layers", "cutoff", "head_index", "compress_layers", "compress_ratio"}  # test_layers.py
     elsewhere |= {"query_mix", "query_mix_weights"}  # test_query_mix.py
     elsewhere |= {"view"}  # test_views.py
+    elsewhere |= {"any_weights"}  # test_mixture_terms.py
     elsewhere |= {"examples", "family", "adapters"}  # test_few_shot.py, test_detect.py, test_checkpoint.py
     elsewhere |= {
         "rope_theta",
@@ -427,6 +428,7 @@ ALL = saying(
     query_mix=Path("generations.jsonl"),
     query_mix_weights=(0.5, 0.5),
     view=View(64, "int8"),
+    any_weights=True,
     rope_theta=2e8,
     chat="llama-3",
     beacon_ratio="8",
@@ -448,6 +450,7 @@ def test_the_flags_of_rerankers_are_not_the_encoders():
 
 def test_the_reranker_has_its_own_flags_its_own_length_and_the_dtype_of_both():
     expected = saying(
+        any_weights=True,
         max_length=64,
         dtype="bf16",
         prompt="Is it?",
