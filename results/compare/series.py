@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, first_few, printable
-from flagbench.results.averages import Averages, Weights, alike, average, weights
+from flagbench.results.averages import Averages, Weights, alike, average, lacking, weights, whole_scores
 from flagbench.results.compare.compare import ALPHA, EQUAL
 from flagbench.results.figures import Scale, joint_scale
 from flagbench.results.record import TaskRecord
@@ -108,15 +108,10 @@ def placed(runs: Sequence[Run], of: Weights, *, tests: bool = True, seed: int = 
 
 
 def _scored(run: Run, of: Weights) -> Placed:
-    tasks = run.record.tasks
-    whole = {
-        name: record.score
-        for name in of
-        if (record := tasks.get(name)) and record.status == "success" and record.score is not None
-    }
-    if lacking := [name for name in of if name not in whole]:
-        return Placed(run, None, f"{first_few(map(printable, lacking), 3)} without a score over all of its data")
-    return Placed(run, average(of, whole))
+    scores = whole_scores(of, run.record.tasks.values())
+    if absent := lacking(of, scores):
+        return Placed(run, None, f"{first_few(map(printable, absent), 3)} without a score over all of its data")
+    return Placed(run, average(of, scores))
 
 
 def _tested(first: Run, second: Run, of: Weights, seed: int) -> Paired | str:

@@ -12,7 +12,7 @@ from flagbench.results.runs import Run
 from flagbench.results.series.axes import Axis
 from flagbench.results.series.curves import Curves, Drawn, Measure, Point
 from flagbench.results.series.setups import Value
-from flagbench.results.series.text import in_bytes, shown, to_csv
+from flagbench.results.series.text import shown, to_csv
 
 ROOM = 3_000
 """Points that the plots of a page may have."""
@@ -154,10 +154,9 @@ def setting_of(says: Words, view: CurvesView, point: Point, other: Value | None)
 
 
 def value_of(measure: Measure, point: Point) -> str:
-    """Score, interval and bytes of a point, as far as they are known."""
+    """Score and interval of a point, as far as they are known."""
     scale = measure.scale
     parts = [scale.figure(point.score)]
     if point.low is not None and point.high is not None:
         parts.append(f"[{scale.figure(point.low)}, {scale.figure(point.high)}]")
-    text = " ".join(parts).replace("-", "\N{MINUS SIGN}")
-    return f"{text} · {in_bytes(point.size)}" if point.size else text
+    return " ".join(parts).replace("-", "\N{MINUS SIGN}")

@@ -29,7 +29,7 @@ from flagbench.runners.watch.checkpoints import Files, Sighting, look, not_whole
 from flagbench.runners.watch.ledger import Entry, digest_of, ledger_file, read_ledger
 
 if TYPE_CHECKING:
-    from flagbench.results.averages import Weights
+    from flagbench.results.averages import Weights, alike
     from flagbench.results.figures import Scale
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.plan import Plan
@@ -289,7 +289,7 @@ def _weights(request: RunRequest, metric_task: str | None) -> Weights:
         raise AbsentData("the data of none of these tasks is there: say where it lies with --data")
     if metric_task is None:
         return weights_over(names, benchmark.averages(request))
-    return {known_name("task", metric_task, names, f"--metric-task names one that runs: {first_few(names)}"): 1.0}
+    return alike([known_name("task", metric_task, names, f"--metric-task names one that runs: {first_few(names)}")])
 
 
 def _run_command(command: Sequence[str], found: Sighting, run: Run, score: float) -> None:

@@ -217,6 +217,20 @@ def test_points_are_reached_by_keys_and_read_aloud(tmp_path: Path) -> None:
         assert dot.attributes["aria-label"].startswith(said[0])
 
 
+@pytest.mark.parametrize("count", [3, 41])
+def test_marks_are_where_points_are_whatever_their_size(tmp_path: Path, count: int) -> None:
+    for at in range(count):
+        series_run(tmp_path, f"run/checkpoint-{at}", spec_of(revision=f"{at:016x}"), {"A": [at / 50] * 2}, kept=False)
+    tree, _ = made([tmp_path])
+    dots = list(section(tree, "curves-1").all("g", role="img"))
+    assert len(dots) == count
+    for dot in dots:
+        hit = next(dot.all("circle")).attributes
+        place = f"translate({hit['cx']} {hit['cy']})"
+        small = count > 40 and not (dot.has("best") or dot.has("smallest"))
+        assert dot.one("path").attributes["transform"] == place + (" scale(0.4)" if small else "")
+
+
 def test_the_file_is_the_csv_of_what_is_shown(tmp_path: Path) -> None:
     tree, runs = made(dims(tmp_path))
     (link,) = (each for each in section(tree, "curves-1").all("a") if "download" in each.attributes)
