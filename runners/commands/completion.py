@@ -37,10 +37,10 @@ def add_completion(parser: argparse.ArgumentParser) -> None:
 
 def _completion(options: argparse.Namespace) -> int:
     try:
-        import argcomplete
+        from argcomplete.shell_integration import shellcode
     except ImportError as error:
         raise BadInput(_MISSING) from error
-    sys.stdout.write(argcomplete.shellcode(["flagbench"], shell=options.shell))
+    sys.stdout.write(shellcode(["flagbench"], shell=options.shell))
     return 0
 
 
