@@ -268,7 +268,7 @@ def _evaluate_one(options: argparse.Namespace) -> int:
     check_price(options)
     if options.dry_run:
         return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
-    logged = partial(_logged, options.log)
+    logged = partial(_logged, options.log or ())
     return run_requests(lambda: requests_of(options), _subject(options), partial(unlike, options.like), logged)
 
 
