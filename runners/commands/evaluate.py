@@ -281,7 +281,7 @@ def _evaluate_one(options: argparse.Namespace, outcome: Outcome | None) -> int:
     check_price(options)
     if options.dry_run:
         return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
-    after = partial(_keep, outcome, options.log)
+    after = partial(_keep, outcome, options.log or ())
     return run_requests(lambda: requests_of(options), _subject(options), partial(unlike, options.like), after)
 
 

@@ -59,7 +59,6 @@ def add_log(parser: argparse._ActionsContainer) -> None:
         "--log",
         type=target,
         action="append",
-        default=[],
         metavar="TRACKER",
         help="tracker that gets the scores: tensorboard:DIR, mlflow:URI or wandb:PROJECT; may be repeated "
         "(default none)",
