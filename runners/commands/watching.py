@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from flagbench import AbsentData, BadInput, FlagbenchError, counted, first_few, in_one_line, known_name, printable
 from flagbench.files import user_path
-from flagbench.results.compare.series import Placed, placed, scale_over, weights_over
+from flagbench.results.averages import Weights, alike
 from flagbench.results.runs import Run, find_run
+from flagbench.results.series.placed import Placed, placed, scale_over, weights_over
 from flagbench.runners.commands.evaluate import requests_of
 from flagbench.runners.commands.log_runs import log_plan
 from flagbench.runners.commands.notice import notice
@@ -29,7 +30,6 @@ from flagbench.runners.watch.checkpoints import Files, Sighting, look, not_whole
 from flagbench.runners.watch.ledger import Entry, digest_of, ledger_file, read_ledger
 
 if TYPE_CHECKING:
-    from flagbench.results.averages import Weights, alike
     from flagbench.results.figures import Scale
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.plan import Plan
