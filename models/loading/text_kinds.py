@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, in_one_line
+from flagbench.models.loading.adapter_bases import merged
 from flagbench.models.loading.causal_kinds import check_kind, form_line, writes_texts
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.detect import Detection
@@ -66,11 +67,8 @@ def detect_text_lm(
     )
     evidence = [f"family: {stated.model_type} ({stated.kind}), from {stated.source}"]
     evidence += [f"settings: models.toml, {row.name}"] if row else []
-    if checkpoint.adapters:
-        last = checkpoint.adapters[-1]
-        labels = tuple(adapter.label for adapter in checkpoint.adapters)
-        spec = replace(spec, name=last.name, revision=last.revision, base=checkpoint.label, adapters=labels)
-        evidence.append(f"adapters: {', '.join(labels)}, merged into {spec.base}")
+    spec, lines = merged(spec, checkpoint)
+    evidence += lines
     spec, lines = as_mixture(spec, checkpoint)
     evidence += lines
     spec, dtype = with_dtype(spec, overrides, on_cpu)
