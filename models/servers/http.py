@@ -167,6 +167,8 @@ class Client:
         try:
             reply = self._exchange.send("GET", "models", None, _PROBE, Stop())
         except Again as error:
+            if isinstance(error, TimedOut) and error.begun:  # one answers, and what it is asked next says more
+                return []
             raise BadInput(f"no server answers at {self.url} ({error}): start it, or correct the url") from None
         except TooLarge:
             return []
@@ -207,9 +209,10 @@ class Client:
             except Again as error:
                 tried, timeouts = tried + 1, timeouts + isinstance(error, TimedOut)
                 if tried == self._rate_limit.attempts or timeouts == self._rate_limit.timeouts:
-                    more = "a longer time-out" if isinstance(error, TimedOut) else "more attempts"
+                    longer = error.flag if isinstance(error, TimedOut) else ""
+                    fix = f"or allow more seconds with {longer}" if longer else "and run again when it answers"
                     message = f"{self._name}: no answer after {tried} attempts, the last: {error}"
-                    raise ModelFault(f"{message}; see the server's log, or allow {more}") from None
+                    raise ModelFault(f"{message}; see the server's log, {fix}") from None
                 wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tried - 1)) * (0.5 + self._clock.chance() / 2)
                 self._pace.hold(error.after)
                 self._clock.wait(stop, max(wait, error.after))
@@ -229,7 +232,7 @@ class Client:
             largest = self._rate_limit.largest_reply
             raise ModelFault(
                 f"{self._name}: an answer is larger than {largest / MIB:,.3g} MiB, the most that is read of one; "
-                "see what the server sends, or allow more"
+                "see what the server sends, or allow more with --reply-size"
             ) from None
         status = reply.status
         if status in (408, 429) or status >= 500:
