@@ -23,12 +23,14 @@ def hashed(texts: Sequence[str]) -> NDArray[np.float32]:
     return np.array(rows, dtype=np.float32)
 
 
-def overlap(query: str, texts: Sequence[str]) -> list[float]:
-    """How many characters two texts share."""
-    return [len(set(query) & set(text)) + len(text) / 1000 for text in texts]
+def hashed_scores(query: str, texts: Sequence[str]) -> list[float]:
+    """A number for each pair, by its characters alone."""
+    return [float(hashed([f"{query}\n{text}"])[0, 0]) for text in texts]
 
 
-def answer_of(embed: Embed = hashed, score: Score = overlap, change: Change | None = None) -> Callable[[Any], Reply]:
+def answer_of(
+    embed: Embed = hashed, score: Score = hashed_scores, change: Change | None = None
+) -> Callable[[Any], Reply]:
     """What a good server answers to a request of any interface.
 
     Args:

@@ -82,6 +82,7 @@ class Connected:
         spec: Its settings.
         odd: What is odd about the server, in one line; empty where nothing is known of it.
         info: What the server says of itself.
+        dimension: Numbers of a vector; 0 before the first.
     """
 
     device = "server"
@@ -103,7 +104,7 @@ class Connected:
         self.own = spec.own_as(ServedSettings)
         self.odd = ""
         self.info = Info()
-        self._length = 0
+        self.dimension = 0
         self.lanes = self.connection.rate_limit.concurrency
         self.client = Client(self.own.url, spec.name, rate_limit=self.connection.rate_limit, clock=clock, fix=self._fix)
 
@@ -137,10 +138,10 @@ class Connected:
         Raises:
             BadInput: No server answers there, it does not take the key, is not ready, or has another model.
         """
-        if self.own.kind == "tei":
+        if self.own.interface == "tei":
             self.info = Info.of(self.client.get("info"))
             self._check_info()
-        elif self.own.kind == "openai":
+        elif self.own.interface == "openai":
             served = self.client.listed()
             if served and self.own.model not in served:
                 self.odd = f"{self.client.url} does not list {self.own.model}; it has {one_line(', '.join(served))}"
@@ -170,10 +171,10 @@ class Connected:
         Raises:
             ModelFault: They are not.
         """
-        self._length = self._length or given
-        if given != self._length:
+        self.dimension = self.dimension or given
+        if given != self.dimension:
             raise ModelFault(
-                f"{self.spec.name}: the server gives vectors of {given} numbers, and gave {self._length} before: are "
+                f"{self.spec.name}: the server gives vectors of {given} numbers, and gave {self.dimension} before: are "
                 "there several models behind the address?"
             )
 
@@ -181,7 +182,7 @@ class Connected:
         """Advice against a refusal."""
         if status == 404:
             return (
-                f"is '{self.own.model}' its name there (--api-model), is --api-kind {self.own.kind} its interface, and "
+                f"is '{self.own.model}' its name there (--api-model), is --api-kind {self.own.interface} its interface, and "
                 "does the url end as it should?"
             )
-        return f"does it take the fields of --api-kind {self.own.kind}, and of --api-extra?"
+        return f"does it take the fields of --api-kind {self.own.interface}, and of --api-extra?"

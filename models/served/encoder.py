@@ -72,7 +72,7 @@ class ServedEncoder(Connected):
         """See the contract."""
         found = list(self.stream(texts, role=role, instruction=instruction, parts=parts))
         if not found:
-            return Embeddings(dense=np.empty((0, 0), dtype=np.float32))
+            return Embeddings(dense=np.empty((0, self.dimension), dtype=np.float32))
         order = np.argsort(np.concatenate([rows for rows, _ in found]), kind="stable")
         return Embeddings.stack([embeddings for _, embeddings in found]).take(order)
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from flagbench import BadInput
+from flagbench.models.contract import Tokens
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import family_spec, published_as
 from flagbench.models.loading.resolve import Model
+from flagbench.models.loading.tokenizer_model import tokenizer_model
 from flagbench.models.served.connection import Connected, Connection, Info
 from flagbench.models.served.encoder import ServedEncoder
 from flagbench.models.served.scorer import ServedScorer
@@ -73,9 +75,11 @@ class ServedModel(Model):
 
     Attributes:
         connection: How it is asked.
+        counted: Reads the tokenizer that a dry run counts tokens with; None for none.
     """
 
     connection: Connection = field(default_factory=Connection)
+    counted: Model | None = None
 
     def load(self, *, batch_size: int | None = None, **_: Any) -> ServedEncoder | ServedScorer:
         """Connect, and see that the server is there.
@@ -90,6 +94,16 @@ class ServedModel(Model):
         kind: Callable[..., ServedEncoder | ServedScorer]
         kind = ServedScorer if self.spec.ability == "score" else ServedEncoder
         return connected(kind(self.spec, connection))
+
+    def tokens(self, *, trust_remote_code: bool) -> Tokens:
+        """The tokenizer that a dry run counts tokens with.
+
+        Raises:
+            BadInput: None was named, or its files are none.
+        """
+        if self.counted is None:
+            raise BadInput(f"{self.spec.name}: a server has no tokenizer to ask: name the model's with --tokenizer")
+        return self.counted.tokens(trust_remote_code=trust_remote_code)
 
 
 def connected(model: T) -> T:
@@ -129,7 +143,7 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
     info = _info(url, address) if address.kind == "tei" else Info()
     ability = _ability(name, address.kind, row, info, as_reranker=as_reranker)
     own = ServedSettings(
-        kind=address.kind,
+        interface=address.kind,
         model=asked,
         extra=json.dumps(dict(address.extra), sort_keys=True),
         dimensions=address.dimensions or 0,
@@ -159,7 +173,9 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
         dense_layers=(),
         own=own,
     )
-    spec, said = override(spec, replace(overrides, family=None))
+    given = {name: value for name, value in overrides.own.items() if name != "counted"}
+    counted = tokenizer_model(str(overrides.own["counted"])) if overrides.own.get("counted") else None
+    spec, said = override(spec, replace(overrides, family=None, own=given))
     retrieval = spec.own_as(ServedSettings).retrieval
     if retrieval not in ("dense", "sparse"):
         raise BadInput(f"--retrieval {retrieval} needs several parts of one embedding, and a server gives one: drop it")
@@ -174,7 +190,7 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
         key_line(),
         *said,
     )
-    return ServedModel(spec, tuple(filter(None, evidence)), None, connection=address.connection)
+    return ServedModel(spec, tuple(filter(None, evidence)), None, connection=address.connection, counted=counted)
 
 
 def _refuse_others(overrides: Overrides) -> None:

@@ -24,7 +24,7 @@ class ServedSettings(M3Settings):
     """All of a request that can move a vector, beside the text; and how passages are ranked.
 
     Attributes:
-        kind: Interface of the server.
+        interface: Of the server.
         model: The model's name there.
         extra: More fields of every request, a JSON object.
         dimensions: Numbers of a vector that the server is asked for; 0 for all that it has.
@@ -37,7 +37,7 @@ class ServedSettings(M3Settings):
     of_a_run: ClassVar[bool] = True
     probed: ClassVar[bool] = True
 
-    kind: Kind
+    interface: Kind
     model: str
     extra: str = "{}"
     dimensions: int = 0
@@ -45,21 +45,23 @@ class ServedSettings(M3Settings):
     url: str = field(default="", compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The request under one name, and the ranking where the server has a choice of it."""
-        ranked = {"retrieval": self.retrieval} if self.kind == "tei" else {}
+        """The request under one name, and the ranking."""
+        ranked = {name: getattr(self, name) for name in ("retrieval", "weights", "candidates")}
         return self.of_vectors() | ranked
 
     def of_vectors(self) -> dict[str, Any]:
         """The request under one name."""
-        names = ("kind", "model", "extra", "dimensions", "instructions")
+        names = ("interface", "model", "extra", "dimensions", "instructions")
         return {"served": {name: getattr(self, name) for name in names}}
 
     def without_use(self) -> frozenset[str]:
         """The ranking, but for a server of sparse vectors."""
-        return frozenset({"weights", "candidates"} if self.kind == "tei" else {"retrieval", "weights", "candidates"})
+        return frozenset(
+            {"weights", "candidates"} if self.interface == "tei" else {"retrieval", "weights", "candidates"}
+        )
 
     def shown(self) -> tuple[str, ...]:
         """The interface, and what is not as it is without a word."""
         cut = (f"{self.dimensions} dimensions of the server",) if self.dimensions else ()
         added = ("instructions added by the server",) if self.instructions == "server" else ()
-        return (f"behind a server ({self.kind})", *super().shown(), *cut, *added)
+        return (f"behind a server ({self.interface})", *super().shown(), *cut, *added)

@@ -52,7 +52,7 @@ _SHOWN = 40
 
 def embed_path(own: ServedSettings) -> str:
     """Path of the embeddings of a server, below its address."""
-    if own.kind == "tei":
+    if own.interface == "tei":
         return "embed_sparse" if own.retrieval == "sparse" else "embed"
     return "embeddings"
 
@@ -65,7 +65,7 @@ def embed_body(own: ServedSettings, texts: Sequence[str], *, as_base64: bool) ->
         texts: With their instructions.
         as_base64: Ask for vectors in base64, where the server has a choice.
     """
-    if own.kind == "tei":
+    if own.interface == "tei":
         # It normalises unless told not to; what the family does is done here.
         shape = {} if own.retrieval == "sparse" else {"normalize": False}
         asked = {"inputs": list(texts), "truncate": True, **shape}
@@ -80,20 +80,20 @@ def embed_body(own: ServedSettings, texts: Sequence[str], *, as_base64: bool) ->
 
 def rerank_path(own: ServedSettings) -> str:
     """Path of the scores of a server, below its address."""
-    return "score" if own.kind == "vllm" else "rerank"
+    return "score" if own.interface == "vllm" else "rerank"
 
 
 def rerank_body(own: ServedSettings, query: str, passages: Sequence[str]) -> bytes:
     """The JSON of a request for the scores of passages, all of them."""
-    if own.kind == "tei":
+    if own.interface == "tei":
         # Logits: a sigmoid of single precision makes many of the best scores equal.
         asked: dict[str, Any] = {"query": query, "texts": list(passages), "raw_scores": True, "truncate": True}
         asked["return_text"] = False
-    elif own.kind == "vllm":
+    elif own.interface == "vllm":
         asked = {"model": own.model, "text_1": query, "text_2": list(passages)}
     else:
         asked = {"model": own.model, "query": query, "documents": list(passages), "top_n": len(passages)}
-        if own.kind == "jina":
+        if own.interface == "jina":
             asked["return_documents"] = False
     return json.dumps(asked | json.loads(own.extra)).encode()
 
@@ -115,7 +115,7 @@ def read_dense(reply: Reply, own: ServedSettings, count: int, name: str) -> tupl
         ModelFault: It is not one vector of finite numbers for each text, all of one length.
     """
     answer = _answer(reply)
-    values = answer if own.kind == "tei" else _ordered(_field(answer, "data", name), count, "embedding", name)
+    values = answer if own.interface == "tei" else _ordered(_field(answer, "data", name), count, "embedding", name)
     rows = [_numbers(each, name) for each in _counted(values, count, "vectors", "texts", name)]
     lengths = sorted({len(row) for row in rows})
     if len(lengths) != 1 or not lengths[0]:
@@ -165,9 +165,9 @@ def read_scores(reply: Reply, own: ServedSettings, count: int, name: str) -> tup
         ModelFault: It is not one finite score for each passage.
     """
     answer = _answer(reply)
-    if own.kind == "tei":
+    if own.interface == "tei":
         values = _ordered(answer, count, "score", name)
-    elif own.kind == "vllm":
+    elif own.interface == "vllm":
         values = _ordered(_field(answer, "data", name), count, "score", name)
     else:
         values = _ordered(_field(answer, "results", name), count, "relevance_score", name)

@@ -253,3 +253,86 @@ def test_a_killed_run_goes_on_and_asks_again_for_what_was_on_its_way_alone(
     twice = [text for text, times in asked(server).items() if times > 1]
     assert len(twice) <= 2 * 4
     assert max(asked(server).values()) == 2
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    """The rows of a table, by their first cell."""
+    lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│" in line]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_a_dry_run_counts_what_the_run_then_sends(server: FakeServer, tiny: Path, tmp_path: Path) -> None:
+    flags = ("--store", tmp_path / "store", "--batch-size", "8", "--query-instruction", "q: ", "--tokenizer", tiny)
+    dry = run(server, tmp_path / "out", *flags, "--dry-run", "--price", "1000000")
+    assert dry.returncode == 0, dry.stderr
+    assert not server.questions
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "store").exists()
+    assert run(server, tmp_path / "out", *flags).returncode == 0
+    bodies = [texts for body in server.questions if (texts := texts_of(body)) != list(TEXTS)]
+    texts = [text for body in bodies for text in body]
+    counted = cells(dry.stdout)["in all"]
+    tokenizer = resolve_tokens(tiny)
+    tokens = sum(len(tokenizer(text)) for text in texts)
+    assert counted == [
+        *(f"{each:,}" for each in (len(texts), 0, len(bodies), sum(map(len, texts)), tokens)),
+        f"{tokens:,.4f}",
+    ]
+    again = run(server, tmp_path / "other", *flags, "--dry-run")
+    assert cells(again.stdout)["in all"] == ["0", f"{len(texts):,}", "0", "0", "0"]
+    assert "2 tasks with a result: not asked again" in run(server, tmp_path / "out", *flags, "--dry-run").stdout
+
+
+def resolve_tokens(folder: Path) -> Callable[[str], list[int]]:
+    """The ids of a text as the tokenizer's own library has them."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return lambda text: tokenizer(text)["input_ids"]
+
+
+def test_a_dry_run_counts_the_pairs_of_a_reranker(tiny: Path, tmp_path: Path) -> None:
+    server = FakeServer(answer=answer_of())
+    task = ("--mini", "--tasks", "CovidRetrieval", "--rerank-top-k", "5", "--store", tmp_path / "store")
+    flags = (*task, "--reranker", "r", "--reranker-api-base", server.url, "--output", tmp_path / "out")
+    dry = here("evaluate", tiny, *flags, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert not server.questions
+    assert here("evaluate", tiny, *flags).returncode == 0
+    server.close()
+    bodies = [body for body in server.questions if body["query"] != TEXTS[0]]
+    assert cells(dry.stdout)["in all"][:3] == [str(sum(len(texts_of(body)) for body in bodies)), "0", str(len(bodies))]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--price", "0.02"), "--price is what --dry-run reckons with"),
+        (("--dry-run", "--price", "0.02"), "name the model's --tokenizer"),
+        (("--dry-run", "--price", "0.02,0.1"), "has one price"),
+        (("--revision", "abc"), "--api-revision"),
+        (("--reranker-api-base", "http://localhost:1"), "name that with --reranker"),
+        (("--api-extra", "[]"), "not a JSON object"),
+        (("--engine", "ray"), "a server runs it already"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(
+    server: FakeServer, tmp_path: Path, flags: tuple[str, ...], said: str
+) -> None:
+    result = run(server, tmp_path / "out", *flags)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert not server.questions
+
+
+def test_flags_about_a_server_need_one(tmp_path: Path) -> None:
+    result = here("evaluate", "m", *TASKS, "--api-kind", "tei", "--output", tmp_path)
+    assert result.returncode == 2
+    assert "name it with --api-base" in result.stderr
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    result = here("evaluate", "m", *TASKS, "--api-base", "http://127.0.0.1:9/v1", "--output", tmp_path)
+    assert result.returncode == 2
+    assert "no server answers at http://127.0.0.1:9/v1" in result.stderr
+    assert "Traceback" not in result.stderr
