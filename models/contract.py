@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 from flagbench.models.prompts import Loss as Loss
 from flagbench.models.prompts import Tokens as Tokens
@@ -381,42 +381,6 @@ class Parallel(Closable, Protocol):
     @property
     def lanes(self) -> int:
         """The largest number."""
-        ...
-
-
-@runtime_checkable
-class Probed(Protocol):
-    """An adapter whose model may change behind its settings, as one behind a server does."""
-
-    def probe(self, texts: Sequence[str]) -> Embeddings:
-        """What it gives for some fixed texts, without an instruction: their vectors, or a score of each."""
-        ...
-
-
-@runtime_checkable
-class Noted(Protocol):
-    """An adapter that results are to say something of.
-
-    Attributes:
-        notes: That, a line each.
-    """
-
-    notes: Sequence[str]
-
-
-@runtime_checkable
-class Streaming(Protocol):
-    """An encoder or a scorer that gives parts of its results as they come, in any order.
-
-    Attributes:
-        stream: ``stream(texts, role=, instruction=, parts=)`` of an encoder yields rows ``int64[k]`` and their
-            ``Embeddings``, ``stream(pairs, instruction=)`` of a scorer rows and ``float32[k]``. Each row comes once;
-            what came before an error is yielded before it. None where the adapter that another stands for has none.
-    """
-
-    @property
-    def stream(self) -> Callable[..., Iterator[tuple[NDArray[np.int64], Any]]] | None:
-        """See above."""
         ...
 
 

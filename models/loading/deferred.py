@@ -7,18 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flagbench.models.adapters import modalities
-from flagbench.models.contract import (
-    Adapter,
-    Capability,
-    Loss,
-    Noted,
-    Parallel,
-    PassageIndex,
-    Streaming,
-    Tokens,
-    Window,
-)
+from flagbench.models.contract import Adapter, Capability, Loss, Parallel, PassageIndex, Tokens, Window
 from flagbench.models.inputs import Modality
+from flagbench.models.remote import Noted, Streaming
 from flagbench.models.spec import ModelSpec
 from flagbench.models.text import TextSettings
 

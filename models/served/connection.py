@@ -182,7 +182,7 @@ class Connected:
         """Advice against a refusal."""
         if status == 404:
             return (
-                f"is '{self.own.model}' its name there (--api-model), is --api-kind {self.own.interface} its interface, and "
-                "does the url end as it should?"
+                f"is '{self.own.model}' its name there (--api-model), is its interface {self.own.interface} "
+                "(--api-kind), and does the url end as it should?"
             )
         return f"does it take the fields of --api-kind {self.own.interface}, and of --api-extra?"

@@ -37,7 +37,7 @@ class ServedEncoder(Connected):
     def stream(
         self, texts: Sequence[Input], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
     ) -> Iterator[tuple[NDArray[np.int64], Embeddings]]:
-        """Embed texts, and give each reply away as it comes; see ``Streaming`` of the contract."""
+        """Embed texts, and give each reply away as it comes; see ``Streaming``."""
         if parts != self.parts:
             raise BadInput(f"{self.spec.name} gives {' and '.join(sorted(self.parts))} vectors alone")
         requests: Requests[Embeddings] = Requests(self.texts)

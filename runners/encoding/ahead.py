@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench.models.contract import Adapter, Parallel, Streaming
+from flagbench.models.contract import Adapter, Parallel
+from flagbench.models.remote import Streaming
 
 R = TypeVar("R")
 

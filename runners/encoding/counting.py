@@ -110,7 +110,7 @@ class Counting:
 
     @property
     def stream(self) -> Callable[..., Iterator[tuple[NDArray[np.int64], Any]]]:
-        """See ``Streaming`` of the contract."""
+        """See ``Streaming``."""
         return self._pairs if self.spec.ability == "score" else self._embed
 
     def prepare(self, inputs: Sequence[Any], **arguments: Any) -> Callable[[], Any]:

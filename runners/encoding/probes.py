@@ -13,8 +13,9 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from flagbench import BadInput
-from flagbench.models.contract import Adapter, Probed
+from flagbench.models.contract import Adapter
 from flagbench.models.embeddings import Embeddings
+from flagbench.models.remote import Probed
 from flagbench.models.spec import ModelSpec
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.wanted import Wanted
