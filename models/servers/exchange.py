@@ -73,6 +73,15 @@ class Reply:
         """
         return self._secret.hide_in_json(json.loads(self._body))
 
+    def numbers(self) -> Any:
+        """The value of the body, for what is read of it as numbers: its texts may hold the key, and are not shown.
+
+        Raises:
+            ValueError: It is not JSON.
+            RecursionError: It is nested too deeply.
+        """
+        return json.loads(self._body)
+
     def message(self) -> str:
         """The server's error message, in one line."""
         try:

@@ -73,6 +73,7 @@ def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.options import (
         add_model_options,
         add_series_options,
+        add_served_options,
         hide_flags_of_rankings,
     )
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
@@ -87,6 +88,7 @@ def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     _add_devices(parser.add_argument_group("devices"))
     add_model_options(parser)
     add_series_options(parser)
+    add_served_options(parser, benchmark)
     if benchmark.abilities <= {"generate"} and "--help-all" not in arguments:
         hide_flags_of_rankings(parser)
     add_benchmark_flags(parser, arguments, benchmark)
@@ -204,7 +206,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
     Raises:
         BadInput: Options contradict one another.
     """
-    from flagbench.runners.commands.options import points_of
+    from flagbench.runners.commands.options import points_of, served_of
     from flagbench.runners.commands.selection import selection_of
     from flagbench.runners.rankings.sources import RunFiles
     from flagbench.runners.request import RunRequest, default_store
@@ -232,6 +234,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             reranker=options.reranker,
             reranker_max_length=options.reranker_max_length,
             rerank_top_k=options.rerank_top_k,
+            served=served_of(options, options.benchmark),
             rankings=RunFiles(options.candidate_run) if options.candidate_run else None,
             trust_remote_code=options.trust_remote_code,
             allow_pickle=options.allow_pickle,

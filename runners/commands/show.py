@@ -345,6 +345,9 @@ def settings_line(spec: ModelSpec) -> str:
         dtype = [spec.dtype] if spec.has_files else []
         # Only a run says how it sees videos.
         return ", ".join([*(own or ["answers without seeing"]), *dtype])
+    if spec.own is not None and spec.own.probed:
+        what = "pair scores" if spec.ability == "score" else spec.similarity
+        return ", ".join([what, *(["normalised"] if spec.normalize else []), *own])
     if spec.ability == "score":
         tokens = f"{spec.passage_max_length} tokens a pair, {spec.query_max_length} a query"
         return ", ".join(["pair scores", tokens, spec.dtype, *own])
