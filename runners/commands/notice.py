@@ -31,7 +31,9 @@ def notice(text: str) -> Iterator[Callable[[str], None]]:
 
     def show(line: str) -> None:
         columns = shutil.get_terminal_size().columns
-        print(f"{_ERASED}{printable(line)[: columns - 1]}", end="", file=sys.stderr, flush=True)
+        whole = printable(line)
+        cut = whole if len(whole) < columns else f"{whole[: columns - 2]}…"
+        print(f"{_ERASED}{cut}", end="", file=sys.stderr, flush=True)
 
     show(text)
     try:

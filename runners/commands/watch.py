@@ -57,8 +57,8 @@ def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
         "--on-best",
         type=_command,
         metavar="COMMAND",
-        help="command to run for each new best checkpoint, with its folder and its score as last arguments "
-        "(default none)",
+        help="command to run for each new best checkpoint, with its folder as last argument; its score is the variable "
+        "FLAGBENCH_SCORE (default none)",
     )
     add_flags(parser, arguments)
     parser.set_defaults(run=_watch, caches=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import AbsentData, BadInput, FlagbenchError, counted, first_few, in_one_line, known_name, printable
 from flagbench.files import user_path
-from flagbench.results.averages import Weights, alike
+from flagbench.results.averages import alike
 from flagbench.results.runs import Run, find_run
 from flagbench.results.series.placed import Placed, placed, scale_over, weights_over
 from flagbench.runners.commands.evaluate import requests_of
@@ -30,6 +30,7 @@ from flagbench.runners.watch.checkpoints import Files, Sighting, look, not_whole
 from flagbench.runners.watch.ledger import Entry, digest_of, ledger_file, read_ledger
 
 if TYPE_CHECKING:
+    from flagbench.results.averages import Weights
     from flagbench.results.figures import Scale
     from flagbench.runners.request import RunRequest
     from flagbench.runners.run.plan import Plan
@@ -156,7 +157,7 @@ class _Watch:
         what = lacking if lacking else "no new checkpoint" if self._runs.is_dir() else "there is no such folder yet"
         best = f", the best {self._ledger.best}" if self._ledger.best else ""
         until = f"; {self._options.until}" if self._options.until else ""
-        return f"waiting in {self._options.runs}: {what} ({len(self._results):,} evaluated{best}{until})"
+        return f"waiting in {self._options.runs} ({len(self._results):,} evaluated{best}{until}): {what}"
 
     def _evaluate(self, found: Sighting) -> None:
         """Evaluate a checkpoint; whatever it does to itself is a line."""
@@ -294,12 +295,17 @@ def _weights(request: RunRequest, metric_task: str | None) -> Weights:
 
 def _run_command(command: Sequence[str], found: Sighting, run: Run, score: float) -> None:
     """Run the command of --on-best to its end; how it fails is a line."""
-    told = {"CHECKPOINT": str(found.folder), "STEP": str(found.step), "SCORE": f"{score:.4f}", "RUN": str(run.folder)}
+    told = {
+        "CHECKPOINT": str(found.folder),
+        "STEP": str(found.step),
+        "SCORE": f"{score:.4f}",
+        "RUN": str(run.folder.absolute()),
+    }
     environment = {f"FLAGBENCH_{name}": value for name, value in told.items()}
     try:
         # Standard output is for the table.
         ended = subprocess.run(
-            [*command, told["CHECKPOINT"], told["SCORE"]],
+            [*command, told["CHECKPOINT"]],
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=_ERROR_STREAM,

@@ -100,18 +100,27 @@ def test_results_that_were_replaced_since_are_none_of_a_deleted_checkpoint(runs:
     assert [row[0] for row in _rows(_watch(runs, "--once").stdout)] == ["100", "300"]
 
 
-def test_the_command_for_a_new_best_gets_folder_and_score_and_may_fail(runs: Path) -> None:
+def test_the_command_for_a_new_best_gets_the_folder_and_may_fail(runs: Path) -> None:
     code = (
         "import os, sys; print(sys.argv[1:], os.environ['FLAGBENCH_STEP'], os.environ['FLAGBENCH_CHECKPOINT'], "
+        "abs(float(os.environ['FLAGBENCH_SCORE'])) <= 100, os.path.isabs(os.environ['FLAGBENCH_RUN']), "
         f"file=open({str(runs.parent / 'told')!r}, 'a')); sys.exit(3)"
     )
     made = _watch(runs, "--once", "--on-best", shlex.join([sys.executable, "-c", code]))
     assert made.returncode == 0
     bests = [line.split(":")[0] for line in made.stderr.splitlines() if line.endswith("the best so far")]
     told = (runs.parent / "told").read_text().splitlines()
-    assert [line.split()[2] for line in told] == [name.removeprefix("checkpoint-") for name in bests]
-    assert all(f"'{runs / name}'" in line for name, line in zip(bests, told, strict=True))
+    assert told == [f"['{runs / name}'] {name.removeprefix('checkpoint-')} {runs / name} True True" for name in bests]
     assert made.stderr.count(f"flagbench: --on-best {sys.executable} ended with exit code 3") == len(bests)
+
+
+def test_the_example_of_the_help_keeps_the_best_checkpoint(runs: Path) -> None:
+    kept = runs.parent / "best"
+    kept.mkdir()
+    made = _watch(runs, "--once", "--metric-task", "STSB", "--on-best", f"cp -r -t {shlex.quote(str(kept))}")
+    assert (made.returncode, "exit code" in made.stderr) == (0, False)
+    best = next(line for line in made.stdout.splitlines() if line.startswith("the best is ")).split()[3].rstrip(":")
+    assert (kept / best / "config.json").read_bytes() == (runs / best / "config.json").read_bytes()
 
 
 def test_a_bad_checkpoint_and_one_that_is_not_whole_are_lines(runs: Path) -> None:
@@ -251,7 +260,7 @@ def test_an_interrupt_while_it_waits_ends_it_in_one_line(tmp_path: Path) -> None
         text=True,
     )
     assert process.stderr is not None
-    assert process.stderr.readline().startswith(f"waiting in {tmp_path}: no new checkpoint (0 evaluated)")
+    assert process.stderr.readline().startswith(f"waiting in {tmp_path} (0 evaluated): no new checkpoint")
     process.send_signal(signal.SIGINT)
     said = process.stderr.read()
     assert (process.wait(), said.count("\n")) == (130, 1)

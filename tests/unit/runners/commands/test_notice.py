@@ -48,6 +48,7 @@ def test_it_has_one_line_and_moves_no_cursor(terminal: _Terminal) -> None:
     with notice("a\x1b[2Jb\n" + 60 * "c"):
         assert len(terminal.shown) == 39
         assert terminal.shown.startswith("a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}ccc")
+        assert terminal.shown.endswith("c…")
 
 
 def test_elsewhere_what_is_done_next_stays(capsys: pytest.CaptureFixture[str]) -> None:
