@@ -84,7 +84,7 @@ def placed(runs: Sequence[Run], of: Weights, *, tests: bool = True, seed: int = 
     chosen = choose(scores, range(len(runs)), scores.means())
     made = []
     for at, run in enumerate(runs):
-        if at not in scores.scores:
+        if chosen.best is None or at not in scores.scores:
             made.append(Placed(run, None, scores.gaps[at]))
         elif at == chosen.best:
             made.append(Placed(run, scores.scores[at], best=True))
