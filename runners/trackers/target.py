@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
@@ -38,6 +38,17 @@ class Target:
 def without_secrets(text: str) -> str:
     """A text without the passwords of the URIs in it."""
     return _SECRET.sub("…", text)
+
+
+def in_folder(text: str, path: Callable[[str], str]) -> str:
+    """A target as it is typed, whose place is changed where that is a folder.
+
+    Args:
+        text: As ``target`` takes it.
+        path: Gives the folder that stands for one.
+    """
+    kind, colon, place = text.partition(":")
+    return f"{kind}:{path(place)}" if colon and _PLACES.get(cast("Kind", kind)) == "DIR" else text
 
 
 def target(text: str) -> Target:
