@@ -297,7 +297,12 @@ def _weights(request: RunRequest, metric_task: str | None) -> Weights:
 
 def _run_command(command: Sequence[str], found: Sighting, run: Run, score: float) -> None:
     """Run the command of --on-best to its end; how it fails is a line."""
-    told = {"CHECKPOINT": str(found.folder), "STEP": str(found.step), "SCORE": f"{score:.4f}", "RUN": str(run.folder)}
+    told = {
+        "CHECKPOINT": str(found.folder),
+        "STEP": str(found.step),
+        "SCORE": f"{score:.4f}",
+        "RUN": str(run.folder.absolute()),
+    }
     environment = {f"FLAGBENCH_{name}": value for name, value in told.items()}
     try:
         # Standard output is for the table.

@@ -300,6 +300,15 @@ def test_an_average_of_several_main_scores_has_none_of_them(tmp_path: Path) -> N
         assert (measure.metric, measure.scale) == (wanted, PERCENT)
 
 
+def test_points_of_one_size_have_no_smallest_size(tmp_path: Path) -> None:
+    recorded = {"dimensions": 8, "precision": "fp32", "bytes_per_million": 32 * 10**6}
+    values = {"A": draws(0.5, 20, 1)}
+    lengths(tmp_path, [values, values], changed={"A": {"vectors": recorded}})
+    measure = measure_of(drawn_of(tmp_path), "A")
+    assert [point.size for curve in measure.curves for point in curve.points] == [32e6, 32e6]
+    assert measure.cheapest is None
+
+
 def test_no_average_is_over_data_that_is_apart(tmp_path: Path) -> None:
     values = {task: draws(0.5, 20, 1) for task in ("A", "B")}
     lengths(tmp_path, [values, values])
