@@ -14,8 +14,8 @@ Kind = Literal["tensorboard", "mlflow", "wandb"]
 _PACKAGES: Mapping[Kind, str] = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 _PLACES: Mapping[Kind, str] = {"tensorboard": "DIR", "mlflow": "URI", "wandb": "PROJECT"}
 
-_SECRET = re.compile(r"(?<=://)[^/\s@]*@|(?<=[?&;])[^=&\s]*=[^&\s]*")
-"""The user's name and password of a URI, and what it asks for."""
+_SECRET = re.compile(r"(?<=://)[^'\"]*@|(?<=[?&;#])[^=&'\"]*=[^&'\"]*")
+"""The user's name and password of a URI, to the last @, for they may hold any character, and what it asks for."""
 
 
 @dataclass(frozen=True)

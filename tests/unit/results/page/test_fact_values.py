@@ -63,9 +63,9 @@ def test_vectors_are_those_of_all_scores_or_unknown(tmp_path: Path) -> None:
     assert of.vectors(run) == Vectors(1024, "binary", 128 * 10**6)
     assert of.vectors(_run(tmp_path, "two", one, page_task("B", vectors=floats))) is None
     assert of.vectors(_run(tmp_path, "three", one, page_task("B"))) is None
-    root = read_page(page(groups([run], {})))
-    assert root.one("data-precision").text() == "binary"
-    assert root.one("data-vectors").text() == "128 MB"
+    tree = read_page(page(groups([run], {}), "en"))
+    assert tree.one(data_precision=None).text == "binary"
+    assert tree.one(data_vectors=None).text == "128 MB"
 
 
 def test_time_and_means_of_a_run(tmp_path: Path) -> None:
