@@ -86,10 +86,10 @@ class Measure:
     Attributes:
         label: Name.
         kind: Type of the task; empty for an average.
-        metric: Main score.
+        metric: Main score; empty for an average of several that are all in percent.
         tasks: How many it is over.
         curves: One for each value of the second setting, else one.
-        cheapest: By bytes; None unless two points or more record them.
+        cheapest: By bytes; None unless points record them that differ.
     """
 
     label: str
@@ -180,7 +180,7 @@ def _measure(scores: Scores, series: Series, runs: Mapping[int, Run]) -> Measure
         _curve(scores, series, other, means, sizes) for other in (series.other.values if series.other else (None,))
     )
     made = Measure(scores.label, scores.kind, scores.metric, len(scores.tasks), curves)
-    if len(sizes) < 2:
+    if len(set(sizes.values())) < 2:
         return made
     chosen = choose(scores, sorted(sizes, key=lambda at: (sizes[at], -scores.scores[at])), means)
     return Measure(**{**vars(made), "cheapest": _cheapest(chosen, curves)})

@@ -82,13 +82,14 @@ def placed(runs: Sequence[Run], of: Weights, *, tests: bool = True, seed: int = 
     """
     scores = scores_over(of, dict(enumerate(runs)), seed=seed, by_query=tests, apart=lambda _: False)
     chosen = choose(scores, range(len(runs)), scores.means())
+    best = chosen.best
     made = []
     for at, run in enumerate(runs):
-        if chosen.best is None or at not in scores.scores:
+        if best is None or at not in scores.scores:
             made.append(Placed(run, None, scores.gaps[at]))
-        elif at == chosen.best:
+        elif at == best:
             made.append(Placed(run, scores.scores[at], best=True))
         else:
-            why = chosen.too_few if at in chosen.tests else scores.untested(at, chosen.best)
+            why = chosen.too_few if at in chosen.tests else scores.untested(at, best)
             made.append(Placed(run, scores.scores[at], against=chosen.tests.get(at), inconclusive=why))
     return made

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flagbench import first_few, printable
 from flagbench.results.averages import Cell, Slice, Weights, alike, average, lacking, scores_in, shares
-from flagbench.results.figures import joint_scale, of_one_scale
+from flagbench.results.figures import PERCENT, joint_scale, of_one_scale, scale_of
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, difference, other_queries, shared_metric
 from flagbench.results.statistics import bootstrap_means
@@ -43,7 +43,7 @@ class Scores:
     Attributes:
         label: Name of the task or the average.
         kind: Type of the task; empty for an average.
-        metric: Main score.
+        metric: Main score; empty for an average of several that are all in percent.
         tasks: Names of its tasks, one for a task.
         scores: By place of the run.
         gaps: Why a run has none, likewise.
@@ -281,13 +281,19 @@ def _average(label: str, of: Weights, known: Mapping[str, Scores], runs: Mapping
     return Scores(
         label=label,
         kind="",
-        metric=parts[0].metric if parts else "",
+        metric=_metric(parts),
         tasks=tuple(of),
         scores=scores,
         gaps=gaps,
         strata=tuple(_stratum(each, of, runs) for each in parts) if kept else (),
         unkept=unkept,
     )
+
+
+def _metric(parts: Sequence[Scores]) -> str:
+    """The main score of tasks; of several that are all in percent none."""
+    metrics = list(dict.fromkeys(each.metric for each in parts))
+    return metrics[0] if metrics and (len(metrics) == 1 or scale_of(metrics[0]) is not PERCENT) else ""
 
 
 def _stratum(task: Scores, of: Weights, runs: Mapping[int, Run]) -> Stratum:

@@ -161,7 +161,7 @@ def title_of(series: Series, measure: Measure, curve: Curve | None = None) -> st
 
 
 def _points(series: Series, measure: Measure, curve: Curve) -> tuple[str, list[str], list[list[str]]]:
-    sized = any(point.size is not None for point in curve.points)
+    sized = measure.cheapest is not None and any(point.size is not None for point in curve.points)
     valued = any(point.low is not None for point in curve.points)
     rows = []
     for place, point in enumerate(curve.points):
@@ -227,8 +227,13 @@ def _cheapest(curves: Curves) -> str:
     curve, point = measure.curves[smallest[0]], measure.curves[smallest[0]].points[smallest[1]]
     return (
         f"{line}the smallest size that is not significantly worse: {setting_of(curves.series, curve, smallest[1])} "
-        f"({in_bytes(point.size)})"
+        f"({in_bytes(point.size)}{_behind(point.score, best.points[place].score, measure)})"
     )
+
+
+def _behind(score: float | None, most: float | None, measure: Measure) -> str:
+    """By how much a score is below the best."""
+    return "" if score is None or most is None or score == most else f", {measure.scale.gain(score - most)} to the best"
 
 
 def _notes(drawn: Drawn, runs: Sequence[Run]) -> list[str]:

@@ -57,6 +57,7 @@ def add_models(parser: Parser, arguments: Sequence[str]) -> None:
     models = parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
     if not parser.complete:
         models.nargs = "*"
+    add_mix(parser.add_argument_group("series of mixtures"))
     add_recorded(parser)
 
 
@@ -80,7 +81,6 @@ def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
 
     benchmark = benchmark_of(arguments)
     what = add_selection_flags(parser, arguments)
-    add_mix(what)
     _add_what(what, benchmark)
     where = parser.add_argument_group("where")
     _add_where(where)
@@ -211,7 +211,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
     from flagbench.runners.rankings.sources import RunFiles
     from flagbench.runners.request import RunRequest, default_store
 
-    points = points_of(options)
+    points, mix = points_of(options), getattr(options, "mix", None)  # which a watch has not
     if options.no_store and options.store_size:
         raise BadInput("--store-size is the size of the embedding cache, and --no-store turns it off: drop one of them")
     store = None if options.no_store else options.store or default_store()
@@ -245,7 +245,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             store_bytes=options.store_size or RunRequest.store_bytes,
             store_fp16=options.store_fp16,
         )
-        for model in mixed_models(options.models, options.mix, any_weights=options.any_weights)
+        for model in mixed_models(options.models, mix, any_weights=options.any_weights)
         for overrides in points
     ]
 

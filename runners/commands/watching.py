@@ -265,7 +265,10 @@ class _Watch:
         """
         requests = requests_of(argparse.Namespace(**{**vars(self._options), "models": [str(checkpoint)]}))
         if len(requests) > 1:
-            raise BadInput("a watch keeps one result of each checkpoint: name one layer with --cutoff-layers")
+            raise BadInput(
+                "a watch keeps one result of each checkpoint: name one of --cutoff-layers, one of --dims and one of "
+                "--vectors"
+            )
         return requests[0]
 
 

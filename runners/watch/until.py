@@ -8,6 +8,9 @@ from pathlib import Path
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _PART = r"[0-9]{1,9}(?:\.[0-9]{1,6})?(?:min|[smhd])"
+_MISSPELT = re.compile(r"[0-9][0-9.,_]*[a-zA-Z]*")
+"""What begins as a step or a time, and is none."""
+
 _DURATION = re.compile(rf"(?:{_PART})+")
 
 
@@ -49,7 +52,7 @@ def parse_until(text: str) -> Until:
     """``2000`` is a step, ``1h30m`` a time, and all else a file.
 
     Raises:
-        ValueError: It is empty or longer than a number of steps is.
+        ValueError: It is empty, longer than a number of steps is, or a number with a unit that is none.
     """
     if text.isascii() and text.isdigit():
         if len(text) > len(str(10**15)):
@@ -58,6 +61,6 @@ def parse_until(text: str) -> Until:
     if _DURATION.fullmatch(text):
         parts = re.findall(r"([0-9.]+)([a-z]+)", text)
         return Until(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
-    if not text:
-        raise ValueError("expected a step, a time such as 2h30m, or a file, not ''")
+    if not text or _MISSPELT.fullmatch(text):
+        raise ValueError(f"expected a step, a time such as 2h30m, or a file, not '{text}'; write a file as ./{text}")
     return Until(file=Path(text).expanduser())

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from flagbench.results.averages import Averages, Slice, Weights, weights
+from flagbench.results.figures import PERCENT
 from flagbench.results.runs import find_all
 from flagbench.results.series.curves import Curve, Drawn, Measure, Point, draw
 from flagbench.results.statistics import RESAMPLES
@@ -281,6 +282,31 @@ def test_averages_are_of_types_and_of_benchmarks(tmp_path: Path) -> None:
     scores = {task: fmean(each) for task, each in values.items()}
     point = measure_of(drawn, "Bench Avg").curves[0].points[0]
     assert point.score == pytest.approx(sum(weight * scores[task] for task, weight in of.items()))
+
+
+def test_an_average_of_several_main_scores_has_none_of_them(tmp_path: Path) -> None:
+    values = {task: draws(0.5, 20, at) for at, task in enumerate("AB")}
+    for metrics, wanted in ((("ndcg_at_10", "map"), ""), (("map", "map"), "map")):
+        output = tmp_path / (wanted or "several")
+        changed = {
+            task: {"settings": {"model": spec_of(), "task": {"name": task, "main_score": metric}}}
+            for task, metric in zip("AB", metrics, strict=True)
+        }
+        for length in (8, 16):
+            spec = spec_of(query_max_length=length)
+            its = {task: {"settings": {**each["settings"], "model": spec}} for task, each in changed.items()}
+            series_run(output, f"org/m{length}", spec, values, changed=its)
+        measure = measure_of(drawn_of(output, by_query=False), "average")
+        assert (measure.metric, measure.scale) == (wanted, PERCENT)
+
+
+def test_points_of_one_size_have_no_smallest_size(tmp_path: Path) -> None:
+    recorded = {"dimensions": 8, "precision": "fp32", "bytes_per_million": 32 * 10**6}
+    values = {"A": draws(0.5, 20, 1)}
+    lengths(tmp_path, [values, values], changed={"A": {"vectors": recorded}})
+    measure = measure_of(drawn_of(tmp_path), "A")
+    assert [point.size for curve in measure.curves for point in curve.points] == [32e6, 32e6]
+    assert measure.cheapest is None
 
 
 def test_no_average_is_over_data_that_is_apart(tmp_path: Path) -> None:
