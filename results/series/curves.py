@@ -139,6 +139,20 @@ class Drawn:
     seed: int
     by_query: bool
 
+    @property
+    def placed(self) -> frozenset[int]:
+        """Places of the runs that are on a curve."""
+        return frozenset(at for curves in self.curves for at in curves.series.places)
+
+    @property
+    def best(self) -> int | None:
+        """Place of the best run of the first measure of the only series; None where there are several, or none."""
+        if len(self.curves) != 1:
+            return None
+        curves = self.curves[0].measures[0].curves
+        found = [point for curve in curves for point in curve.points if point.score is not None]
+        return max(found, key=lambda point: point.score or 0.0).run if found else None
+
 
 def draw(
     runs: Sequence[Run],

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _FILE_WIDTH = 200
 
+_BY_ITEM = 4
+"""Runs of a series, of more than these tests by task and run are left to the other formats."""
+
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench compare``."""
@@ -111,8 +114,10 @@ def _text(comparison: Comparison, drawn: Drawn, format_: str) -> str:
 
 
 def _print(comparison: Comparison, drawn: Drawn, out: Console) -> None:
-    from flagbench.results.compare.text import render
+    from flagbench.results.compare.screen import render
     from flagbench.results.series import text as series
 
-    for part in (*render(comparison), *series.render(drawn, comparison.runs)):
+    curved = all(run in drawn.placed for run in range(len(comparison.runs)))
+    shown = render(comparison, out.width, by_item=not curved or len(comparison.runs) <= _BY_ITEM)
+    for part in (*shown, *series.render(drawn, comparison.runs)):
         out.print(part, soft_wrap=not hasattr(part, "columns"))

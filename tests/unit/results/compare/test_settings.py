@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from flagbench.results.compare.compare import side_by_side
+from flagbench.results.compare.screen import render
 from flagbench.results.compare.settings import settings_differ
-from flagbench.results.compare.text import render, to_json, to_markdown
+from flagbench.results.compare.text import to_json, to_markdown
 from flagbench.results.gate.ci import to_junit
 from flagbench.results.gate.judge import judge
 from flagbench.results.gate.outputs import notes
