@@ -161,7 +161,7 @@ def title_of(series: Series, measure: Measure, curve: Curve | None = None) -> st
 
 
 def _points(series: Series, measure: Measure, curve: Curve) -> tuple[str, list[str], list[list[str]]]:
-    sized = any(point.size is not None for point in curve.points)
+    sized = measure.cheapest is not None and any(point.size is not None for point in curve.points)
     valued = any(point.low is not None for point in curve.points)
     rows = []
     for place, point in enumerate(curve.points):
@@ -227,8 +227,23 @@ def _cheapest(curves: Curves) -> str:
     curve, point = measure.curves[smallest[0]], measure.curves[smallest[0]].points[smallest[1]]
     return (
         f"{line}the smallest size that is not significantly worse: {setting_of(curves.series, curve, smallest[1])} "
-        f"({in_bytes(point.size)})"
+        f"({in_bytes(point.size)}){_price(measure, point)}"
     )
+
+
+def _price(measure: Measure, point: Point) -> str:
+    """What the smallest size costs of the score, as far as the items tell; empty for the best itself."""
+    chosen, scale = measure.cheapest, measure.scale
+    if chosen is None or chosen.against is None:
+        return ""
+    test = chosen.against
+    line = (
+        f": {scale.figure(point.score)}, {scale.gain(test.difference)} to the best, {LEVEL:.0%} interval "
+        f"{scale.gain(test.low)} to {scale.gain(test.high)}, p (Holm) {test.adjusted:.4f}"
+    )
+    if test.low >= 0:
+        return line
+    return f"{line}; {counted(chosen.items, 'item')} do not rule out a loss of {scale.figure(-test.low)}"
 
 
 def _notes(drawn: Drawn, runs: Sequence[Run]) -> list[str]:
