@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from flagbench.results.compare.compare import Comparison
-from flagbench.results.compare.text import TEXTS, notes_of, tables_of
+from flagbench.results.compare.text import NO_WORDS, TEXTS, Words, notes_of, tables_of
 from flagbench.results.fitting import Column, blocks, shortened, table, width_of, with_names
 
 if TYPE_CHECKING:
@@ -29,12 +29,15 @@ _AROUND = 5
 _WIDE = 200
 
 
-def render(comparison: Comparison, width: int = _WIDE, *, by_item: bool = True) -> list[Table | Text]:
+def render(
+    comparison: Comparison, width: int = _WIDE, words: Words = NO_WORDS, *, by_item: bool = True
+) -> list[Table | Text]:
     """The content of ``to_markdown``, for a terminal. Of many runs the columns have numbers, and no names.
 
     Args:
         comparison: The runs.
         width: Columns of the terminal.
+        words: What is known of all runs.
         by_item: Show the tests of each run and task.
     """
     from rich.text import Text
@@ -56,7 +59,7 @@ def render(comparison: Comparison, width: int = _WIDE, *, by_item: bool = True) 
         made.append(table(shown, columns, width, _ends(groups)))
         if without:
             left_out.append(f"left out, as the terminal is narrow: {', '.join(without)}; --format csv has all columns")
-    return [*made, *map(Text, [*([] if named else legend), *notes_of(comparison), *left_out])]
+    return [*made, *map(Text, [*([] if named else legend), *notes_of(comparison, words), *left_out])]
 
 
 def _columns(headings: Sequence[str], groups: Sequence[Sequence[Sequence[str]]]) -> list[Column]:

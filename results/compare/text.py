@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flagbench import counted, first_few, printable
@@ -24,6 +24,23 @@ TEXTS = ("task", "type", "run", "metric")
 
 # What formulas begin with: https://owasp.org/www-community/attacks/CSV_Injection.
 _FORMULAS = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "\N{FULLWIDTH HYPHEN-MINUS}")
+
+
+@dataclass(frozen=True)
+class Words:
+    """What notes say of runs that are one series.
+
+    Attributes:
+        reference: Why the first run is it, behind its name; empty where it was named first.
+        settings: The line on all settings that differ, instead of one for each run; empty for these.
+    """
+
+    reference: str = ""
+    settings: str = ""
+
+
+NO_WORDS = Words()
+"""Of runs of which nothing of the kind is known."""
 
 
 def to_json(comparison: Comparison, more: Mapping[str, Any] | None = None) -> str:
@@ -82,8 +99,13 @@ def of_spreadsheet(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """Tables and notes; scores in percent where they have no unit behind them."""
+def to_markdown(comparison: Comparison, words: Words = NO_WORDS) -> str:
+    """Tables and notes; scores in percent where they have no unit behind them.
+
+    Args:
+        comparison: The runs.
+        words: What is known of them all.
+    """
     parts = []
     for title, headings, groups in tables_of(comparison):
         lines = [
@@ -91,7 +113,7 @@ def to_markdown(comparison: Comparison) -> str:
         ]
         rule = f"| {' | '.join('---' if name in TEXTS else '---:' for name in headings)} |"
         parts.append("\n".join([f"**{escaped(title)}**", "", lines[0], rule, *lines[1:], ""]))
-    notes = "\n".join(f"- {escaped(note)}" for note in notes_of(comparison))
+    notes = "\n".join(f"- {escaped(note)}" for note in notes_of(comparison, words))
     return "\n".join([*parts, notes]) + "\n"
 
 
@@ -159,8 +181,13 @@ def _mixed(comparison: Comparison) -> list[tuple[Run, str]]:
     return [(run, line) for run, line in zip(comparison.runs, comparison.mixed, strict=True) if line]
 
 
-def notes_of(comparison: Comparison) -> list[str]:
-    """Notes below the tables, one line each."""
+def notes_of(comparison: Comparison, words: Words = NO_WORDS) -> list[str]:
+    """Notes below the tables, one line each.
+
+    Args:
+        comparison: The runs.
+        words: What is known of them all.
+    """
     runs = comparison.runs
     tests = [cell.test for line in comparison.lines for cell in line.cells if cell.test]
     tasks_by_note: dict[str, list[str]] = {}
@@ -176,8 +203,13 @@ def notes_of(comparison: Comparison) -> list[str]:
                 tasks_by_note.setdefault(f"{run.label}: tested on {unit_of(line.kind)} {counts}", []).append(line.task)
         for note in line.notes:
             tasks_by_note.setdefault(note, []).append(line.task)
-    notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are items that are better, equal and worse" if tests else "")]
-    for run, changes in _settings(comparison):
+    notes = [
+        f"Δ is to {runs[0].label}{words.reference}"
+        + ("; + / = / - are items that are better, equal and worse" if tests else "")
+    ]
+    if words.settings:
+        notes.append(words.settings)
+    for run, changes in _settings(comparison) if not words.settings else ():
         notes.append(changes if len(runs) == 2 else f"{run.label}: {changes}")
     for run, changes in ((run, mteb_differs(runs[0].record, run.record)) for run in runs[1:]):
         notes += [changes if len(runs) == 2 else f"{run.label}: {changes}"] if changes else []

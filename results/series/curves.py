@@ -157,6 +157,12 @@ class Drawn:
         found = [point for curve in curves for point in curve.points if point.score is not None]
         return max(found, key=lambda point: point.score or 0.0).run if found else None
 
+    @property
+    def settings(self) -> str:
+        """The settings that the runs of the only series differ in, such as ``dimensions and vectors``."""
+        (curves,) = self.curves
+        return " and ".join(axis.name for axis in (curves.series.axis, curves.series.other) if axis)
+
 
 def draw(
     runs: Sequence[Run],

@@ -10,6 +10,7 @@ from flagbench.runners.terminal import in_units
 if TYPE_CHECKING:
     from flagbench.results.record import TaskRecord
 
+
 def size(records: Iterable[TaskRecord]) -> str:
     """The bytes of a million vectors that scores were made with; empty where that is not recorded, or not of all."""
     found = {record.vectors["bytes_per_million"] if record.vectors else None for record in records if record.scores}

@@ -66,6 +66,32 @@ def test_each_setting_that_differs(model: dict[str, Any], settings: dict[str, An
     assert line == (f"settings differ: {words}" if words else "")
 
 
+_HALF = [[0.5, "org/a@" + "1" * 40], [0.5, "org/b@" + "2" * 40]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({}, {"view": {"dims": 64, "vectors": "fp32"}}, "dimensions all → 64"),
+        ({"view": {"dims": "full", "vectors": "int8"}}, {}, "vectors int8 → fp32"),
+        ({"view": {"dims": 64}}, {"view": {"vectors": "binary"}}, "dimensions 64 → all, vectors fp32 → binary"),
+        (
+            {"mixture": _HALF},
+            {"mixture": [[0.25, _HALF[0][1]], [0.75, _HALF[1][1]]]},
+            "weights 0.5 org/a + 0.5 org/b → 0.25 org/a + 0.75 org/b",
+        ),
+        ({}, {"mixture": _HALF}, "weights of no mixture → 0.5 org/a + 0.5 org/b"),
+        (
+            {"mixture": _HALF},
+            {"mixture": [_HALF[0], [0.5, "org/b@" + "3" * 40]]},
+            "weights 0.5 org/a@11111111 + 0.5 org/b@22222222 → 0.5 org/a@11111111 + 0.5 org/b@33333333",
+        ),
+    ],
+)
+def test_views_and_mixtures_are_said_in_words(first: dict[str, Any], second: dict[str, Any], words: str) -> None:
+    assert settings_differ(run(**first).record, run(**second).record) == f"settings differ: {words}"
+
+
 def test_settings_of_rerankers() -> None:
     records = [
         run(settings={"reranker": {"name": name, "top_k": k}}).record for name, k in (("org/r", 9), ("org/s", 5))
