@@ -49,7 +49,7 @@ def parse_until(text: str) -> Until:
     """``2000`` is a step, ``1h30m`` a time, and all else a file.
 
     Raises:
-        ValueError: It is empty or longer than a number of steps is.
+        ValueError: It is empty, longer than a number of steps is, or begins as a time and is none.
     """
     if text.isascii() and text.isdigit():
         if len(text) > len(str(10**15)):
@@ -58,6 +58,8 @@ def parse_until(text: str) -> Until:
     if _DURATION.fullmatch(text):
         parts = re.findall(r"([0-9.]+)([a-z]+)", text)
         return Until(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    if text[:1].isascii() and text[:1].isdigit() and not set(text) & {"/", "."}:
+        raise ValueError(f"'{text:.40}' is no step and no time such as 2h30m; as a file write ./{text:.40}")
     if not text:
         raise ValueError("expected a step, a time such as 2h30m, or a file, not ''")
     return Until(file=Path(text).expanduser())

@@ -14,7 +14,12 @@ from flagbench.runners.commands.mix_series import mix_points, mixed_models
 def test_points_are_exact_in_decimal_digits() -> None:
     assert mix_points("0:1:0.1") == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     assert mix_points("0.5:0.5:1") == (0.5,)
-    assert mix_points("0:1:0.4") == (0.0, 0.4, 0.8)
+    assert mix_points("0:0.8:0.4") == (0.0, 0.4, 0.8)
+
+
+def test_an_end_that_no_step_reaches_is_not_left_out_silently() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"'0:1:0\.3' steps over its end 1: choose a STEP"):
+        mix_points("0:1:0.3")
 
 
 @pytest.mark.parametrize("text", ["", "0:1", "0:1:0", "0:1:-1", "1:0:0.1", "nan:1:0.1", "0:inf:1", "0:1:1e-9", "a:b:c"])
