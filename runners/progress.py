@@ -213,10 +213,10 @@ class Bars:
 
 
 def progress_for(console: Console, tasks: int) -> Lines | Bars:
-    """Bars on a terminal, lines elsewhere.
+    """Bars on a terminal, lines elsewhere, and where there is nothing to wait for.
 
     Args:
         console: Where to write.
         tasks: How many tasks will run.
     """
-    return Bars(console, tasks) if console.is_terminal else Lines(console, tasks)
+    return Bars(console, tasks) if console.is_terminal and tasks else Lines(console, tasks)

@@ -43,6 +43,9 @@ _FULL = {"store": "full precision", "profile": "full"}
 _COMPARED = ("model", "reranker", *_FULL, "options")
 """Settings of a task that are compared with those of another."""
 
+_REVISION = 8
+"""Characters of a revision."""
+
 _SHOWN = 40
 """Characters of a text, such as an instruction."""
 
@@ -187,11 +190,55 @@ def _model(before: Any, after: Any, whose: str) -> Iterator[str]:
     if one.get("adapter") != other.get("adapter"):  # each has settings of its own, which the other has no use for
         shared = one.keys() & other.keys()
         one, other = ({key: value for key, value in each.items() if key in shared} for each in (one, other))
+    yield from _views(one.get("view"), other.get("view"), whose)
+    yield from _mixtures(one.get("mixture"), other.get("mixture"), whose)
+    one, other = (_without(each, ("view", "mixture")) for each in (one, other))
     lengths = {tuple(str(each.get(name)) for each in (one, other)) for name in _BOTH}
     if len(lengths) == 1:  # as --max-length sets both
         yield from _each({"max length": one.get(_BOTH[0])}, {"max length": other.get(_BOTH[0])}, whose, "")
         one, other = ({key: value for key, value in each.items() if key not in _BOTH} for each in (one, other))
     yield from _each(one, other, whose, "")
+
+
+def _views(before: Any, after: Any, whose: str) -> Iterator[str]:
+    """What is kept of vectors; without a view it is all numbers in full precision."""
+    one, other = (
+        {
+            "dimensions": "all" if view.get("dims") in (None, 0, "full") else view["dims"],
+            "vectors": view.get("vectors") or "fp32",
+            **{key: value for key, value in view.items() if key not in ("dims", "vectors")},
+        }
+        for view in (each if isinstance(each, Mapping) else {} for each in (before, after))
+    )
+    yield from _each(one, other, whose, "")
+
+
+def _mixtures(before: Any, after: Any, whose: str) -> Iterator[str]:
+    """The weights of mixtures, such as ``0.25 org/a + 0.75 org/b``; revisions where they are not the same."""
+    if not _same(before, after):
+        sources = [{str(source) for _, source in pairs} for pairs in (_pairs(before), _pairs(after)) if pairs]
+        revisions = any(its != sources[0] for its in sources)
+        one, other = (_sum(each, revisions=revisions) for each in (before, after))
+        if one != other:
+            yield f"{whose}weights {one} → {other}"
+
+
+def _pairs(mixture: Any) -> list[tuple[Any, Any]]:
+    pairs = mixture if isinstance(mixture, list | tuple) else []
+    fit = all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs)
+    return [(weight, source) for weight, source in pairs] if fit else []
+
+
+def _sum(mixture: Any, *, revisions: bool) -> str:
+    pairs = _pairs(mixture)
+    if not pairs:
+        return "of no mixture" if mixture in (None, [], ()) else _value(mixture)
+    terms = []
+    for weight, source in pairs:
+        name, at, revision = str(source).rpartition("@")
+        its = f"{name or revision}{at}{revision[:_REVISION]}" if revisions and at else name or revision
+        terms.append(f"{_value(weight)} {printable(its)}")
+    return " + ".join(terms)
 
 
 def _same(before: Any, after: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Runs side by side as text: JSON, CSV, Markdown, and tables for a terminal."""
+"""Runs side by side as text: JSON, CSV, Markdown, and what tables of a terminal show (``screen.py``)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.compare import ALPHA, Cell, Comparison, Line
@@ -19,12 +19,28 @@ from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
 from flagbench.results.tested import Tested
 from flagbench.results.versions import mteb_differs
 
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
+TEXTS = ("task", "type", "run", "metric")
+"""Headings of columns of words."""
 
 # What formulas begin with: https://owasp.org/www-community/attacks/CSV_Injection.
 _FORMULAS = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "\N{FULLWIDTH HYPHEN-MINUS}")
+
+
+@dataclass(frozen=True)
+class Words:
+    """What notes say of runs that are one series.
+
+    Attributes:
+        reference: Why the first run is it, behind its name; empty where it was named first.
+        settings: The line on all settings that differ, instead of one for each run; empty for these.
+    """
+
+    reference: str = ""
+    settings: str = ""
+
+
+NO_WORDS = Words()
+"""Of runs of which nothing of the kind is known."""
 
 
 def to_json(comparison: Comparison, more: Mapping[str, Any] | None = None) -> str:
@@ -83,57 +99,25 @@ def of_spreadsheet(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """Tables and notes; scores in percent where they have no unit behind them."""
+def to_markdown(comparison: Comparison, words: Words = NO_WORDS) -> str:
+    """Tables and notes; scores in percent where they have no unit behind them.
+
+    Args:
+        comparison: The runs.
+        words: What is known of them all.
+    """
     parts = []
-    for title, headings, groups in _tables(comparison):
+    for title, headings, groups in tables_of(comparison):
         lines = [
             f"| {' | '.join(map(escaped, row))} |" for row in (headings, *(row for rows in groups for row in rows))
         ]
-        rule = f"| {' | '.join('---' if name in _TEXTS else '---:' for name in headings)} |"
+        rule = f"| {' | '.join('---' if name in TEXTS else '---:' for name in headings)} |"
         parts.append("\n".join([f"**{escaped(title)}**", "", lines[0], rule, *lines[1:], ""]))
-    notes = "\n".join(f"- {escaped(note)}" for note in _notes(comparison))
+    notes = "\n".join(f"- {escaped(note)}" for note in notes_of(comparison, words))
     return "\n".join([*parts, notes]) + "\n"
 
 
-def render(comparison: Comparison) -> list[Table | Text]:
-    """The content of ``to_markdown``, for a terminal. Of many runs the columns have numbers, and no names."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made: list[Table | Text] = []
-    legend: list[str] = []
-    if len(comparison.runs) > _MOST_NAMED:
-        legend = [f"#{number} is {run.label}" for number, run in enumerate(comparison.runs, 1)]
-        numbered = (replace(run, label=f"#{number}") for number, run in enumerate(comparison.runs, 1))
-        comparison = replace(comparison, runs=tuple(numbered))
-    for title, headings, groups in _tables(comparison):
-        # Text is shown as it is: a name may look like rich's markup.
-        table = Table(title=Text(title), title_justify="left", title_style="bold")
-        for name in headings:
-            table.add_column(Text(name), justify="left" if name in _TEXTS else "right", overflow="fold")
-        for rows in groups:
-            for row in rows:
-                table.add_row(*(Text(cell, style=_style(name, cell)) for name, cell in zip(headings, row, strict=True)))
-            table.add_section()
-        made.append(table)
-    return [*made, *map(Text, [*legend, *_notes(comparison)])]
-
-
-_TEXTS = ("task", "type", "run", "metric")
-_MOST_NAMED = 4
-"""Runs whose names head the columns of a terminal."""
-_CHANGES = ("Δ", "mean Δ")
-
-
-def _style(heading: str, cell: str) -> str:
-    """Losses are red and gains green; what rounds to nothing is neither."""
-    if heading not in _CHANGES or not cell.strip("+-.0†"):
-        return ""
-    return "red" if cell.startswith("-") else "green"
-
-
-def _tables(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[list[str]]]]]:
+def tables_of(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[list[str]]]]]:
     """Title, headings and groups of rows of the scores, and of the tests where there are any."""
     first, *others = [run.label for run in comparison.runs]
     tasks = [
@@ -197,8 +181,13 @@ def _mixed(comparison: Comparison) -> list[tuple[Run, str]]:
     return [(run, line) for run, line in zip(comparison.runs, comparison.mixed, strict=True) if line]
 
 
-def _notes(comparison: Comparison) -> list[str]:
-    """Notes below the tables, one line each."""
+def notes_of(comparison: Comparison, words: Words = NO_WORDS) -> list[str]:
+    """Notes below the tables, one line each.
+
+    Args:
+        comparison: The runs.
+        words: What is known of them all.
+    """
     runs = comparison.runs
     tests = [cell.test for line in comparison.lines for cell in line.cells if cell.test]
     tasks_by_note: dict[str, list[str]] = {}
@@ -214,8 +203,13 @@ def _notes(comparison: Comparison) -> list[str]:
                 tasks_by_note.setdefault(f"{run.label}: tested on {unit_of(line.kind)} {counts}", []).append(line.task)
         for note in line.notes:
             tasks_by_note.setdefault(note, []).append(line.task)
-    notes = [f"Δ is to {runs[0].label}" + ("; + / = / - are items that are better, equal and worse" if tests else "")]
-    for run, changes in _settings(comparison):
+    notes = [
+        f"Δ is to {runs[0].label}{words.reference}"
+        + ("; + / = / - are items that are better, equal and worse" if tests else "")
+    ]
+    if words.settings:
+        notes.append(words.settings)
+    for run, changes in _settings(comparison) if not words.settings else ():
         notes.append(changes if len(runs) == 2 else f"{run.label}: {changes}")
     for run, changes in ((run, mteb_differs(runs[0].record, run.record)) for run in runs[1:]):
         notes += [changes if len(runs) == 2 else f"{run.label}: {changes}"] if changes else []

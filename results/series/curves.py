@@ -72,11 +72,15 @@ class Cheapest:
         smallest: The same of the one with the fewest bytes that is not significantly worse; None where that is
             inconclusive.
         why: Why it is; empty where it is not.
+        against: The smallest against the best; None where it is the best itself.
+        items: How many items these two are compared over.
     """
 
     best: tuple[int, int]
     smallest: tuple[int, int] | None
     why: str = ""
+    against: Against | None = None
+    items: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Measure:
         metric: Main score; empty for an average of several that are all in percent.
         tasks: How many it is over.
         curves: One for each value of the second setting, else one.
-        cheapest: By bytes; None unless points record them that differ.
+        cheapest: By bytes; None unless two points or more record some that are not equal.
     """
 
     label: str
@@ -139,6 +143,26 @@ class Drawn:
     seed: int
     by_query: bool
 
+    @property
+    def placed(self) -> frozenset[int]:
+        """Places of the runs that are on a curve."""
+        return frozenset(at for curves in self.curves for at in curves.series.places)
+
+    @property
+    def best(self) -> int | None:
+        """Place of the best run of the first measure of the only series; None where there are several, or none."""
+        if len(self.curves) != 1:
+            return None
+        curves = self.curves[0].measures[0].curves
+        found = [point for curve in curves for point in curve.points if point.score is not None]
+        return max(found, key=lambda point: point.score or 0.0).run if found else None
+
+    @property
+    def settings(self) -> str:
+        """The settings that the runs of the only series differ in, such as ``dimensions and vectors``."""
+        (curves,) = self.curves
+        return " and ".join(axis.name for axis in (curves.series.axis, curves.series.other) if axis)
+
 
 def draw(
     runs: Sequence[Run],
@@ -180,10 +204,10 @@ def _measure(scores: Scores, series: Series, runs: Mapping[int, Run]) -> Measure
         _curve(scores, series, other, means, sizes) for other in (series.other.values if series.other else (None,))
     )
     made = Measure(scores.label, scores.kind, scores.metric, len(scores.tasks), curves)
-    if len(set(sizes.values())) < 2:
+    if len({*sizes.values()}) < 2:
         return made
     chosen = choose(scores, sorted(sizes, key=lambda at: (sizes[at], -scores.scores[at])), means)
-    return Measure(**{**vars(made), "cheapest": _cheapest(chosen, curves)})
+    return Measure(**{**vars(made), "cheapest": _cheapest(chosen, curves, scores.items)})
 
 
 def _curve(scores: Scores, series: Series, other: Value | None, means: Means, sizes: Mapping[int, float]) -> Curve:
@@ -215,7 +239,7 @@ def _point(
     )
 
 
-def _cheapest(chosen: Choice, curves: Sequence[Curve]) -> Cheapest | None:
+def _cheapest(chosen: Choice, curves: Sequence[Curve], items: int) -> Cheapest | None:
     places = {
         point.run: (number, place)
         for number, curve in enumerate(curves)
@@ -224,7 +248,9 @@ def _cheapest(chosen: Choice, curves: Sequence[Curve]) -> Cheapest | None:
     }
     if chosen.best is None:
         return None
-    return Cheapest(places[chosen.best], None if chosen.smallest is None else places[chosen.smallest], chosen.why)
+    least = chosen.smallest
+    against = None if least is None else chosen.tests.get(least)
+    return Cheapest(places[chosen.best], None if least is None else places[least], chosen.why, against, items)
 
 
 def _size(scores: Scores, run: Run) -> float | None:

@@ -227,13 +227,23 @@ def _cheapest(curves: Curves) -> str:
     curve, point = measure.curves[smallest[0]], measure.curves[smallest[0]].points[smallest[1]]
     return (
         f"{line}the smallest size that is not significantly worse: {setting_of(curves.series, curve, smallest[1])} "
-        f"({in_bytes(point.size)}{_behind(point.score, best.points[place].score, measure)})"
+        f"({in_bytes(point.size)}){_price(measure, point)}"
     )
 
 
-def _behind(score: float | None, most: float | None, measure: Measure) -> str:
-    """By how much a score is below the best."""
-    return "" if score is None or most is None or score == most else f", {measure.scale.gain(score - most)} to the best"
+def _price(measure: Measure, point: Point) -> str:
+    """What the smallest size costs of the score, as far as the items tell; empty for the best itself."""
+    chosen, scale = measure.cheapest, measure.scale
+    if chosen is None or chosen.against is None:
+        return ""
+    test = chosen.against
+    line = (
+        f": {scale.figure(point.score)}, {scale.gain(test.difference)} to the best, {LEVEL:.0%} interval "
+        f"{scale.gain(test.low)} to {scale.gain(test.high)}, p (Holm) {test.adjusted:.4f}"
+    )
+    if test.low >= 0:
+        return line
+    return f"{line}; {counted(chosen.items, 'item')} do not rule out a loss of {scale.figure(-test.low)}"
 
 
 def _notes(drawn: Drawn, runs: Sequence[Run]) -> list[str]:

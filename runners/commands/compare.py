@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flagbench.results.compare.compare import Comparison
+    from flagbench.results.compare.text import Words
+    from flagbench.results.page.benchmark import Benchmark
+    from flagbench.results.runs import Run
     from flagbench.results.series.curves import Drawn
 
 _FILE_WIDTH = 200
+
+_BY_ITEM = 4
+"""Runs of a series, of more than these tests by task and run are left to the other formats."""
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +64,7 @@ def seed(text: str) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from flagbench.results.compare.compare import compare
+    from flagbench.results.compare.text import Words
     from flagbench.results.page.drawn import drawn_of
     from flagbench.results.page.miniature import of_one_kind
     from flagbench.results.readable import check_values, find_readable
@@ -69,8 +77,10 @@ def _compare(options: argparse.Namespace) -> int:
     check_target("--csv", options.csv, overwrite=options.overwrite)
     runs, unreadable = find_readable(options.runs, check_values)
     left_out(unreadable)
-    comparison = compare(runs, allow_differences=options.allow_differences, seed=options.seed)
     known = benchmarks(runs)
+    if len(options.runs) == 1:
+        runs = _best_first(runs, known)
+    comparison = compare(runs, allow_differences=options.allow_differences, seed=options.seed)
     drawn = drawn_of(runs, known, seed=options.seed)
     if options.csv is not None:
         if not drawn.curves:
@@ -82,26 +92,52 @@ def _compare(options: argparse.Namespace) -> int:
         write_atomic(options.csv, encodable(to_csv(drawn, runs)))
         say(console(stderr=True), f"written   {options.csv}")
     comparison = of_one_kind(comparison, known)
+    words = Words()
+    if _is_series(drawn, runs):
+        best = len(options.runs) == 1 and drawn.best == 0
+        words = Words(
+            ", the best of the series" if best else "",
+            f"the runs differ in {drawn.settings} alone" if len(runs) > 2 else "",
+        )
     if target is not None:
-        write_atomic(target, _text(comparison, drawn, options.format))
+        write_atomic(target, _text(comparison, drawn, options.format, words))
         say(console(), f"written   {target}")
     elif options.format == "table":
-        _print(comparison, drawn, console())
+        _print(comparison, drawn, console(), words)
     else:
-        sys.stdout.write(_text(comparison, drawn, options.format))
+        sys.stdout.write(_text(comparison, drawn, options.format, words))
     return 0
 
 
-def _text(comparison: Comparison, drawn: Drawn, format_: str) -> str:
+def _best_first(runs: list[Run], known: Mapping[str, Benchmark]) -> list[Run]:
+    """The runs of a folder, where nobody said what the others are compared with: of one series its best, and the others
+    along the axis.
+    """
+    from flagbench.results.page.drawn import drawn_of
+
+    drawn = drawn_of(runs, known, by_query=False)
+    if not _is_series(drawn, runs) or drawn.best is None:
+        return runs
+    points = (point.run for curve in drawn.curves[0].measures[0].curves for point in curve.points)
+    order = dict.fromkeys([drawn.best, *(at for at in points if at is not None)])
+    return [runs[at] for at in order]
+
+
+def _is_series(drawn: Drawn, runs: Sequence[Run]) -> bool:
+    """Whether all runs are on the curves of one series."""
+    return len(drawn.curves) == 1 and len(drawn.placed) == len(runs)
+
+
+def _text(comparison: Comparison, drawn: Drawn, format_: str, words: Words) -> str:
     from flagbench.results.compare.text import to_csv, to_json, to_markdown
     from flagbench.results.series import text as series
 
     if format_ == "table":
         file = io.StringIO()
-        _print(comparison, drawn, console(file=file, width=_FILE_WIDTH))
+        _print(comparison, drawn, console(file=file, width=_FILE_WIDTH), words)
         return encodable(file.getvalue())
     if format_ == "markdown":
-        parts = [to_markdown(comparison), series.to_markdown(drawn, comparison.runs)]
+        parts = [to_markdown(comparison, words), series.to_markdown(drawn, comparison.runs)]
         return encodable("\n".join(filter(None, parts)))
     return encodable(
         to_csv(comparison)
@@ -110,9 +146,11 @@ def _text(comparison: Comparison, drawn: Drawn, format_: str) -> str:
     )
 
 
-def _print(comparison: Comparison, drawn: Drawn, out: Console) -> None:
-    from flagbench.results.compare.text import render
+def _print(comparison: Comparison, drawn: Drawn, out: Console, words: Words) -> None:
+    from flagbench.results.compare.screen import render
     from flagbench.results.series import text as series
 
-    for part in (*render(comparison), *series.render(drawn, comparison.runs)):
+    curved = _is_series(drawn, comparison.runs) and len(comparison.runs) > _BY_ITEM
+    shown = render(comparison, out.width, words, by_item=not curved)
+    for part in (*shown, *series.render(drawn, comparison.runs)):
         out.print(part, soft_wrap=not hasattr(part, "columns"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -324,7 +325,8 @@ def run_requests(
     with notice(f"looking at model, tasks and data: {subject}") as show, uncollected():
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import blanks, render, rows
-        from flagbench.runners.commands.points import points_table, size, vectors_line
+        from flagbench.results.tables import side_by_side
+        from flagbench.runners.commands.points import size, vectors_line
         from flagbench.runners.commands.run_plan import run_plan
         from flagbench.runners.commands.show import show_outcomes
         from flagbench.runners.run import plan
@@ -335,7 +337,7 @@ def run_requests(
             plans.append(plan.resolve(request))
             check_different(plans)
         if any(map(unfinished, plans)):
-            show(f"getting ready to score: {subject}")
+            show(f"getting ready to score: {subject}{f', {len(plans):,} runs' if len(plans) > 1 else ''}")
         import_ahead(plans)
     out, err = console(), console(stderr=True)
     columns: dict[str, tuple[list[Row], list[Row]]] = {}
@@ -356,12 +358,23 @@ def run_requests(
     title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
     if any(record.status != "error" for _, finished in outcomes for record in finished.records):
         viewed = any(each.model.spec.view for each in plans)
-        out.print(points_table(title, columns, sizes) if viewed and len(plans) > 1 else render(title, columns))
+        several = side_by_side(title, columns, out.width, sizes if viewed else None) if len(plans) > 1 else ()
+        for part in several or [render(title, columns)]:
+            out.print(part, soft_wrap=not hasattr(part, "columns"))
         if viewed and len(plans) == 1:
             say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
         say(err, *blanks(columns))
     show_outcomes(outcomes, err)
+    points = [each for each, finished in outcomes if _is_point(each, finished)]
+    if points and len(plans) > 1:
+        say(err, f"then: flagbench compare {shlex.quote(str(points[0].request.output))}")
     return max(finished.exit_code for _, finished in outcomes)
+
+
+def _is_point(plan: Plan, finished: Finished) -> bool:
+    """Whether a plan is a point of a curve that ``flagbench compare`` draws."""
+    scored = any(record.status != "error" for record in finished.records)
+    return scored and bool(plan.model.spec.view or plan.model.spec.mixture)
 
 
 def _encodes_again(plans: Sequence[Plan]) -> bool:

@@ -15,6 +15,8 @@ from flagbench.runners.trackers.target import add_log
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     from flagbench.results.record import TaskRecord
     from flagbench.results.runs import Run
@@ -86,18 +88,33 @@ def _list(runs: Sequence[Run], format_: str) -> None:
     if format_ != "table":
         sys.stdout.write(encodable((_csv if format_ == "csv" else _markdown)(_RUN_HEADINGS, texts)))
         return
-    from rich.table import Table
+    given = {str(run.folder) for run in runs if run.record.spec.get("ability") == "replay"}  # they have no revision
+    out = console(width=WIDE)
+    cells = [[row[0], "" if row[5] in given else row[1][:8], *row[2:]] for row in texts]
+    for part in _listed(cells, out.width):
+        out.print(part, soft_wrap=not hasattr(part, "columns"))
+    say(out, f"then: flagbench show {shlex.quote(texts[0][5])}")
+
+
+def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
+    """The table of runs; where its folders have no room, they are lines below it, from which they can be copied."""
     from rich.text import Text
 
-    table = Table(title=f"{len(rows)} runs", title_justify="left")
-    for name in _RUN_HEADINGS:
-        table.add_column(name, overflow="fold")
-    given = {str(run.folder) for run in runs if run.record.spec.get("ability") == "replay"}  # they have no revision
-    for row in texts:
-        table.add_row(*map(Text, [row[0], "" if row[5] in given else row[1][:8], *row[2:]]))
-    out = console(width=WIDE)
-    out.print(table)
-    say(out, f"then: flagbench show {shlex.quote(texts[0][5])}")
+    from flagbench.results.fitting import Column, shortened, table, width_of
+
+    title = f"{len(rows)} runs"
+    columns = [
+        Column(name, cells, left=True) for name, cells in zip(_RUN_HEADINGS, zip(*rows, strict=True), strict=True)
+    ]
+    if width_of(columns) <= width:
+        return [table(title, columns, width)]
+    model, *others, finished, folder = columns
+    numbers = Column("", tuple(f"#{number}" for number in range(1, len(rows) + 1)), left=True)
+    minutes = Column(finished.heading, tuple(time[:16].replace("T", " ") for time in finished.cells), left=True)
+    room = model.width - (width_of([numbers, model, *others, minutes]) - width)
+    model = Column(model.heading, tuple(shortened(name, room) for name in model.cells), left=True)
+    lines = [f"#{number} is {where}" for number, where in enumerate(folder.cells, 1)]
+    return [table(title, [numbers, model, *others, minutes], width), *map(Text, lines)]
 
 
 def _cells(run: Run) -> tuple[str, str, str, int, str, str]:

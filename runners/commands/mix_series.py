@@ -16,10 +16,10 @@ _LARGEST = 1000
 
 
 def mix_points(text: str) -> tuple[float, ...]:
-    """The weights ``START:STOP:STEP``, exact in decimal digits, STOP among them where a step ends there.
+    """The weights ``START:STOP:STEP``, exact in decimal digits.
 
     Raises:
-        argparse.ArgumentTypeError: They are none, or too many.
+        argparse.ArgumentTypeError: They are none, or too many, or no step ends at STOP.
     """
     try:
         start, stop, step = (Decimal(part.strip()) for part in text.split(":"))
@@ -31,6 +31,10 @@ def mix_points(text: str) -> tuple[float, ...]:
     if stop - start > step * (_MOST - 1):  # before a quotient that may have a million digits
         raise argparse.ArgumentTypeError(f"'{text:.40}' is more than {_MOST:,} points: take a larger step")
     count = int((stop - start) / step) + 1
+    if (stop - start) % step:
+        raise argparse.ArgumentTypeError(
+            f"'{text:.40}' steps over its end {stop:g}: choose a STEP that STOP - START is a multiple of"
+        )
     return tuple(float(start + step * place) for place in range(count))
 
 

@@ -40,8 +40,9 @@ def run_plan(plan: Plan, loaded: LoadedModels) -> Finished:
     from flagbench.runners.run.finished import finished_before, unfinished
 
     err = console(stderr=True)
-    show_start(plan, err)
-    with progress_for(err, len(unfinished(plan))) as progress, ends_at_once(partial(_last_words, progress)):
+    tasks = len(unfinished(plan))
+    show_start(plan, err, finished=not tasks)
+    with progress_for(err, tasks) as progress, ends_at_once(partial(_last_words, progress)):
         return finished_before(plan, progress) or _run(plan, progress, loaded)
 
 

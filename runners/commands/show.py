@@ -43,12 +43,17 @@ _CELLS_SHOWN = 28
 _ROLES_OF_PAIRS: tuple[Role, ...] = ("query", "passage")
 
 
-def show_start(plan: Plan, console: Console) -> None:
-    """Print the model and its effective settings, before the first task."""
+def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
+    """Print the model and its effective settings, before the first task; where all are finished, no evidence of them,
+    which was said as they ran.
+    """
     spec = plan.model.spec
     # Rankings that were given have no revision, and are on no device.
     at = "" if spec.ability == "replay" else f" at {spec.revision} on {plan.device}"
     say(console, f"{spec.name}{at}: {settings_line(spec)}")
+    if finished:
+        _say_left_out(plan, console, "  ")
+        return
     for line in plan.model.evidence:
         say(console, f"  {line}")
     if plan.reranker:

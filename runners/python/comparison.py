@@ -82,7 +82,7 @@ def compared(runs: Sequence[RunOnDisk], *, allow_differences: bool, seed: int) -
     Raises:
         BadInput: See ``compare``.
     """
-    from flagbench.results.compare.text import render
+    from flagbench.results.compare.screen import render
     from flagbench.results.page.miniature import of_one_kind
     from flagbench.results.runs import labelled
     from flagbench.runners.commands.report import benchmarks
@@ -93,6 +93,6 @@ def compared(runs: Sequence[RunOnDisk], *, allow_differences: bool, seed: int) -
     comparison = of_one_kind(comparison, benchmarks(found))
     file = io.StringIO()
     out = console(file=file, width=_WIDTH, text=True)
-    for part in render(comparison):
+    for part in render(comparison, _WIDTH):
         out.print(part, soft_wrap=not hasattr(part, "columns"))
     return RunComparison(comparison, "\n".join(line.rstrip() for line in file.getvalue().splitlines()))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _PART = r"[0-9]{1,9}(?:\.[0-9]{1,6})?(?:min|[smhd])"
-_MISSPELT = re.compile(r"[0-9][0-9.,_]*[a-zA-Z]*")
 """What begins as a step or a time, and is none."""
 
 _DURATION = re.compile(rf"(?:{_PART})+")
@@ -52,7 +51,7 @@ def parse_until(text: str) -> Until:
     """``2000`` is a step, ``1h30m`` a time, and all else a file.
 
     Raises:
-        ValueError: It is empty, longer than a number of steps is, or a number with a unit that is none.
+        ValueError: It is empty, longer than a number of steps is, or begins as a time and is none.
     """
     if text.isascii() and text.isdigit():
         if len(text) > len(str(10**15)):
@@ -61,6 +60,8 @@ def parse_until(text: str) -> Until:
     if _DURATION.fullmatch(text):
         parts = re.findall(r"([0-9.]+)([a-z]+)", text)
         return Until(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
-    if not text or _MISSPELT.fullmatch(text):
-        raise ValueError(f"expected a step, a time such as 2h30m, or a file, not '{text}'; write a file as ./{text}")
+    if text[:1].isascii() and text[:1].isdigit() and not set(text) & {"/", "."}:
+        raise ValueError(f"'{text:.40}' is no step and no time such as 2h30m; as a file write ./{text:.40}")
+    if not text:
+        raise ValueError("expected a step, a time such as 2h30m, or a file, not ''")
     return Until(file=Path(text).expanduser())

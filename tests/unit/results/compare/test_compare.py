@@ -17,7 +17,8 @@ from rich.console import Console
 
 from flagbench import BadInput
 from flagbench.results.compare.compare import Comparison, Line, compare, side_by_side
-from flagbench.results.compare.text import render, to_csv, to_json, to_markdown
+from flagbench.results.compare.screen import render
+from flagbench.results.compare.text import to_csv, to_json, to_markdown
 from flagbench.results.runs import Run, find_all
 from tests.unit.results.test_runs import made_task, write_run
 

@@ -14,8 +14,9 @@ from flagbench import BadInput
 from flagbench.mlvu.registry import averaged
 from flagbench.mlvu.report import RunScores
 from flagbench.results.compare.compare import side_by_side
+from flagbench.results.compare.screen import render
 from flagbench.results.compare.settings import settings_mixed
-from flagbench.results.compare.text import render, to_json, to_markdown
+from flagbench.results.compare.text import to_json, to_markdown
 from flagbench.results.figures import PERCENT
 from flagbench.results.gate.judge import judge
 from flagbench.results.gate.outputs import notes

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from flagbench.results.compare.compare import side_by_side
+from flagbench.results.compare.screen import render
 from flagbench.results.compare.settings import settings_differ
-from flagbench.results.compare.text import render, to_json, to_markdown
+from flagbench.results.compare.text import to_json, to_markdown
 from flagbench.results.gate.ci import to_junit
 from flagbench.results.gate.judge import judge
 from flagbench.results.gate.outputs import notes
@@ -63,6 +64,32 @@ def run(folder: str = "a", *, score: float = 0.5, settings: Mapping[str, Any] | 
 def test_each_setting_that_differs(model: dict[str, Any], settings: dict[str, Any], words: str) -> None:
     line = settings_differ(run().record, run(settings=settings, **model).record)
     assert line == (f"settings differ: {words}" if words else "")
+
+
+_HALF = [[0.5, "org/a@" + "1" * 40], [0.5, "org/b@" + "2" * 40]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({}, {"view": {"dims": 64, "vectors": "fp32"}}, "dimensions all → 64"),
+        ({"view": {"dims": "full", "vectors": "int8"}}, {}, "vectors int8 → fp32"),
+        ({"view": {"dims": 64}}, {"view": {"vectors": "binary"}}, "dimensions 64 → all, vectors fp32 → binary"),
+        (
+            {"mixture": _HALF},
+            {"mixture": [[0.25, _HALF[0][1]], [0.75, _HALF[1][1]]]},
+            "weights 0.5 org/a + 0.5 org/b → 0.25 org/a + 0.75 org/b",
+        ),
+        ({}, {"mixture": _HALF}, "weights of no mixture → 0.5 org/a + 0.5 org/b"),
+        (
+            {"mixture": _HALF},
+            {"mixture": [_HALF[0], [0.5, "org/b@" + "3" * 40]]},
+            "weights 0.5 org/a@11111111 + 0.5 org/b@22222222 → 0.5 org/a@11111111 + 0.5 org/b@33333333",
+        ),
+    ],
+)
+def test_views_and_mixtures_are_said_in_words(first: dict[str, Any], second: dict[str, Any], words: str) -> None:
+    assert settings_differ(run(**first).record, run(**second).record) == f"settings differ: {words}"
 
 
 def test_settings_of_rerankers() -> None:

@@ -9,7 +9,8 @@ import pytest
 from rich.table import Table
 
 from flagbench.results.compare.compare import Comparison, compare
-from flagbench.results.compare.text import render, to_csv, to_json, to_markdown
+from flagbench.results.compare.screen import render
+from flagbench.results.compare.text import to_csv, to_json, to_markdown
 from tests.unit.results.compare.test_compare import printed, runs_of, with_values
 from tests.unit.results.test_runs import made_task
 

@@ -16,7 +16,12 @@ def test_points_are_exact_in_decimal_digits() -> None:
     assert mix_points("0.5:0.5:1") == (0.5,)
     assert len(mix_points("0:1:0.001")) == 1001
     assert mix_points("1:1:1e-9999999") == (1.0,)
-    assert mix_points("0:1:0.4") == (0.0, 0.4, 0.8)
+    assert mix_points("0:0.8:0.4") == (0.0, 0.4, 0.8)
+
+
+def test_an_end_that_no_step_reaches_is_not_left_out_silently() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"'0:1:0\.3' steps over its end 1: choose a STEP"):
+        mix_points("0:1:0.3")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from flagbench.runners.watch.until import Until, parse_until
         ("done", Until(file=Path("done"))),
         ("runs/12h.txt", Until(file=Path("runs/12h.txt"))),
         ("./10km", Until(file=Path("10km"))),
-        ("10 m", Until(file=Path("10 m"))),
+        ("./10 m", Until(file=Path("10 m"))),
         ("٣", Until(file=Path("٣"))),
     ],
 )
@@ -54,3 +54,10 @@ def test_each_ends_by_its_own(tmp_path: Path) -> None:
 )
 def test_in_words(until: Until, said: str) -> None:
     assert str(until) == said
+
+
+@pytest.mark.parametrize("text", ["10km", "10 m", "2H", "5_000"])
+def test_what_begins_as_a_time_is_no_file_unless_it_says_so(text: str) -> None:
+    with pytest.raises(ValueError, match=rf"'{text}' is no step and no time such as 2h30m; as a file write \./{text}"):
+        parse_until(text)
+    assert parse_until(f"./{text}") == Until(file=Path(text))

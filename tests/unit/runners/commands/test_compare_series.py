@@ -1,0 +1,55 @@
+"""``flagbench compare`` of a series: the best is the reference, and one line says what differs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flagbench.runners.commands import cli
+from tests.unit.series_runs import dims_run
+
+_WIDTH = 80
+
+
+def _shown(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    options = cli._parser().parse_args(["compare", *map(str, arguments)])
+    assert options.run(options) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """Six runs; that of 128 numbers in full precision is best, and first in no order of names."""
+    for dims, lost in ((64, 0.2), (128, 0.0), (None, 0.05)):
+        for vectors, less in (("fp32", 0.0), ("binary", 0.1)):
+            dims_run(tmp_path / "out", dims, vectors, {"A": 0.6 - lost - less, "B": 0.5 - lost - less})
+    return tmp_path / "out"
+
+
+def test_a_series_in_a_folder_is_compared_with_its_best(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = _shown(capsys, output, "--format", "markdown")
+    assert "- Δ is to org/model-dims128, the best of the series;" in text
+    assert text.count("the runs differ in dimensions and vectors alone") == 1
+    assert "settings differ" not in text
+    headings = next(line for line in text.splitlines() if line.startswith("| task | type |"))
+    assert re.findall(r"org/model[-\w]*", headings)[0] == "org/model-dims128"
+
+
+def test_the_run_that_is_named_first_stays_the_reference(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (plain,) = output.glob("org__model/*")
+    others = output.glob("org__model-*/*")
+    text = _shown(capsys, plain, *others, "--format", "markdown")
+    assert "- Δ is to org/model;" in text
+
+
+def test_a_terminal_of_80_columns_has_the_curves_and_no_test_of_each_run(
+    output: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagbench.runners.terminal._WIDTH_WITHOUT_TERMINAL", _WIDTH)
+    text = _shown(capsys, output)
+    assert "item by item" not in text
+    assert "Δ to best" in text
+    for name in ("org/model-dims64-binary", "org/model-dims128"):
+        assert name in text
