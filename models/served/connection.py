@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from flagbench import BadInput, ModelFault
-from flagbench.models.served.requests import MOST_TEXTS
+from flagbench.models.served.requests import MOST_TEXTS, Requests
 from flagbench.models.served.settings import ServedSettings
 from flagbench.models.servers.exchange import one_line
 from flagbench.models.servers.http import CLOCK, RATE_LIMIT, Client, Clock, RateLimit, Refused
@@ -108,10 +109,10 @@ class Connected:
         self.lanes = self.connection.rate_limit.concurrency
         self.client = Client(self.own.url, spec.name, rate_limit=self.connection.rate_limit, clock=clock, fix=self._fix)
 
-    @property
-    def texts(self) -> int:
-        """Texts of a request."""
-        return self.connection.texts or min(MOST_TEXTS, self.info.texts or MOST_TEXTS)
+    @cached_property
+    def requests(self) -> Requests[Any]:
+        """What is sent of many texts; what a server refused once is not tried again."""
+        return Requests(self.connection.texts or min(MOST_TEXTS, self.info.texts or MOST_TEXTS))
 
     @property
     def usage(self) -> Counter[str]:

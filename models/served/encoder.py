@@ -40,7 +40,7 @@ class ServedEncoder(Connected):
         """Embed texts, and give each reply away as it comes; see ``Streaming``."""
         if parts != self.parts:
             raise BadInput(f"{self.spec.name} gives {' and '.join(sorted(self.parts))} vectors alone")
-        requests: Requests[Embeddings] = Requests(self.texts)
+        requests: Requests[Embeddings] = self.requests
 
         def sent(row: int) -> str:
             return instruction + text_of(readable(texts[row], TEXT, self.spec.name))

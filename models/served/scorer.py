@@ -42,7 +42,7 @@ class ServedScorer(Connected):
         first: dict[str, int] = {}
         groups = [first.setdefault(query, len(first)) for query, _ in plain]
         order = np.argsort(groups, kind="stable").tolist()
-        requests: Requests[NDArray[np.float32]] = Requests(self.texts)
+        requests: Requests[NDArray[np.float32]] = self.requests
 
         def ask(rows: Sequence[int], stop: Stop) -> NDArray[np.float32] | None:
             query = instruction + plain[order[rows[0]]][0]

@@ -173,6 +173,9 @@ def test_a_request_that_is_too_large_is_halved(status: int) -> None:
     np.testing.assert_allclose(model.encode(TEXTS, role="passage").dense, unit(hashed(TEXTS)), atol=1e-6)
     good = [text for body in server.questions if len(body["input"]) <= 5 for text in body["input"]]
     assert sorted(good) == sorted(TEXTS)
+    sent = len(server.questions)
+    model.encode(TEXTS, role="passage")
+    assert all(len(body["input"]) <= 5 for body in server.questions[sent:])  # it is known by now
     model.close()
     server.close()
 
