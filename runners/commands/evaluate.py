@@ -254,7 +254,8 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 def _evaluate(options: argparse.Namespace) -> int:
     if others := getattr(options, "others", ()):
         _check_apart([options, *others])
-    return max(_evaluate_one(each, options.outcome) for each in (options, *others))
+    outcome = getattr(options, "outcome", None)
+    return max(_evaluate_one(each, outcome) for each in (options, *others))
 
 
 def _check_apart(runs: Sequence[argparse.Namespace]) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _PART = r"[0-9]{1,9}(?:\.[0-9]{1,6})?(?:min|[smhd])"
-"""What begins as a step or a time, and is none."""
-
 _DURATION = re.compile(rf"(?:{_PART})+")
 
 
