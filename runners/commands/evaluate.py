@@ -253,12 +253,12 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
 
 def _evaluate(options: argparse.Namespace) -> int:
     if others := getattr(options, "others", ()):
-        _check_apart([options, *others])
+        check_apart([options, *others])
     outcome = getattr(options, "outcome", None)
     return max(_evaluate_one(each, outcome) for each in (options, *others))
 
 
-def _check_apart(runs: Sequence[argparse.Namespace]) -> None:
+def check_apart(runs: Sequence[argparse.Namespace]) -> None:
     """See that several runs can be carried out, and that none replaces the results of another, before the first begins.
 
     Raises:

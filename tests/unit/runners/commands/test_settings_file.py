@@ -11,6 +11,7 @@ from flagbench import BadInput
 from flagbench.models.loading.mixture_terms import terms_of
 from flagbench.runners.commands import cli
 from flagbench.runners.trackers.target import in_folder
+from tests.e2e.commands import here
 
 
 def _parsed(command: str, *arguments: str | Path) -> list[argparse.Namespace]:
@@ -176,3 +177,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     assert "latin.toml" in _refused(tmp_path / "latin.toml")
     assert "required: MODEL" in _refused(_file(tmp_path, "mini = true"))
     assert "drop one of them" in _refused(_file(tmp_path, ""), "--like", "x")
+
+
+def test_runs_that_replace_one_another_are_refused_by_validate_as_well(tmp_path: Path) -> None:
+    text = 'models = "flagbench/random"\nmini = true\ntasks = "STSB"\n[[run]]\n[[run]]\nmax-length = 8\n'
+    made = here("validate", "--config", _file(tmp_path, text))
+    assert (made.returncode, "the second replaces the first" in made.stderr) == (2, True)
+    apart = text.replace("[[run]]\nmax", '[[run]]\noutput = "other"\nmax')
+    assert here("validate", "--config", _file(tmp_path, apart)).returncode == 0
