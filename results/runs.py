@@ -277,7 +277,8 @@ def _other_data(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
     if None not in commits and commits[0] != commits[1]:
         yield f"data at commit {commits[0]} against {commits[1]}"
     states = [DataState.of(record.data) for record in (first, second)]
-    if (DataState.DIFFERS in states or DataState.UNKNOWN in states) and states[0] != states[1]:
+    vague = {DataState.DIFFERS, DataState.GENERATED, DataState.UNKNOWN}
+    if not vague.isdisjoint(states) and states[0] != states[1]:
         yield f"data: {states[0].words} against {states[1].words}"
     lines = [list(record.data.get("differences") or ()) for record in (first, second)]
     for one, other in zip(*(part + [None] * (max(map(len, lines)) - len(part)) for part in lines), strict=True):

@@ -160,9 +160,12 @@ class Group:
     def unofficial(self) -> str:
         """How the data stands that keeps scores from published ones, as the key of a sentence; empty for none."""
         marked = [task.verdict for task in self.tasks if task.verdict not in ("official", "own", "")]
-        if set(marked) != {"differs"}:
-            return "not_official" if marked else ""
-        return "none_official" if len(marked) == sum(bool(task.verdict) for task in self.tasks) else "some_differ"
+        every = len(marked) == sum(bool(task.verdict) for task in self.tasks)
+        if set(marked) == {"generated"}:
+            return "all_generated" if every else "some_generated"
+        if not {"differs", "generated"}.issuperset(marked):
+            return "not_official"
+        return ("none_official" if every else "some_differ") if marked else ""
 
     @property
     def scale(self) -> Scale:

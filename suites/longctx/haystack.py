@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import AbsentData, BadData
 from flagbench.files import MIB, inside, read_json, read_text, shown_files
+from flagbench.results.data_state import IN_OWN_TEXT
 from flagbench.runners.data.sources import Folder, Snapshot
 from flagbench.runners.data.verdict import Content as Digest
 from flagbench.runners.data.verdict import DataVerdict, judge, read_official
@@ -97,7 +98,7 @@ def own_haystack(language: str = "en") -> Haystack:
     Args:
         language: ``en`` or ``zh``.
     """
-    return Haystack(_texts(MINI / "haystack" / language), "FlagBench's own text", own=True)
+    return Haystack(_texts(MINI / "haystack" / language), IN_OWN_TEXT, own=True)
 
 
 def _essays(folder: Path) -> Path:

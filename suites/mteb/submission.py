@@ -37,6 +37,7 @@ _ROUNDED = 1e-6
 _NO_TASK = "not of mteb"
 _OTHER_DATA = {
     DataState.DIFFERS: f"what is {DataState.DIFFERS.words}",
+    DataState.GENERATED: f"data {DataState.GENERATED.words}",
     DataState.OWN: f"{DataState.OWN.words} of this name",
 }
 """Data under a task's name that is certainly not the task's."""

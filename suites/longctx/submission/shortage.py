@@ -28,7 +28,7 @@ def shortage(row: Row, protocol: str, answers: int, record: TaskRecord) -> str:
     elif not has_file(row, protocol):
         return ""
     elif row.kind == "topic":
-        if DataState.of(record.data) is not DataState.DIFFERS:
+        if DataState.of(record.data) not in (DataState.DIFFERS, DataState.GENERATED):
             return ""
         first = next(iter(record.data.get("differences") or ()), "its data is not the published data")
         return f"{row.name}: {first}"
