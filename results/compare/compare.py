@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
-from flagbench import BadInput, printable
+from flagbench import BadInput, first_few, printable
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.contradictions import contradicted
 from flagbench.results.data_state import DataState
@@ -165,7 +165,7 @@ def compare(
         raise BadInput(f"{runs[0].label if runs else 'nothing'} is one run only: name two runs or more to compare")
     names = list(dict.fromkeys(name for run in runs for name in run.record.tasks))
     if not any(sum(name in run.record.tasks for run in runs) > 1 for name in names):
-        ran = "; ".join(f"{run.label} ran {printable(run.record.benchmark)}" for run in runs)
+        ran = "; ".join(f"{run.label} ran {first_few(map(printable, run.record.tasks)) or 'nothing'}" for run in runs)
         raise BadInput(f"the runs have no task in common ({ran}): name runs of the same tasks")
     return side_by_side(runs, allow_differences=allow_differences, seed=seed, tests=tests)
 

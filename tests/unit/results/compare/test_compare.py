@@ -244,7 +244,10 @@ def test_one_run_only(tmp_path: Path) -> None:
 
 
 def test_nothing_in_common(tmp_path: Path) -> None:
-    assert "no task in common" in refused(runs_of(tmp_path, one=[made_task("A")], two=[made_task("B")]))
+    said = refused(runs_of(tmp_path, one=[made_task("A"), made_task("C")], two=[made_task("B")]))
+    assert "the runs have no task in common (" in said
+    assert " ran A, C; " in said
+    assert said.endswith(" ran B): name runs of the same tasks")
 
 
 @pytest.mark.parametrize(
