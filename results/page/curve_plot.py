@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flagbench.results.page.plot import LEFT, RIGHT, WIDTH, even, logarithmic, padded
+from flagbench.results.page.plot import LEFT, RIGHT, WIDTH, even, logarithmic, of_scores, padded
 from flagbench.results.series.axes import Axis
 from flagbench.results.series.curves import Curve, Measure, Point
 from flagbench.results.series.setups import Value
@@ -195,7 +195,7 @@ class _Up:
 def _up(points: Sequence[Point]) -> _Up | None:
     """The axis that all scores and intervals of points are within; None without a score."""
     known = [value for point in points for value in (point.score, point.low, point.high) if value is not None]
-    return _Up(*padded(known, 0.005)) if known else None
+    return _Up(*of_scores(known, 0.005)) if known else None
 
 
 class _Across:

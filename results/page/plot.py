@@ -77,7 +77,7 @@ def plot(measure: str, points: Sequence[tuple[int, float | None, float | None]])
     logs = [math.log10(x) for _, x, _ in known]
     scores = [y for *_, y in known]
     low, high = padded(logs, 0.35)
-    bottom, top = padded(scores, 0.02)
+    bottom, top = of_scores(scores, 0.02)
 
     def across(log: float) -> float:
         return round(LEFT + (log - low) / (high - low) * (WIDTH - LEFT - RIGHT), 1)
@@ -104,6 +104,17 @@ def padded(values: Sequence[float], least: float) -> tuple[float, float]:
     """
     pad = max(least, (max(values) - min(values)) * 0.12)
     return min(values) - pad, max(values) + pad
+
+
+def of_scores(values: Sequence[float], least: float) -> tuple[float, float]:
+    """The ends of an axis of scores, which does not go below zero where no score does.
+
+    Args:
+        values: One or more.
+        least: See ``padded``.
+    """
+    bottom, top = padded(values, least)
+    return (max(0.0, bottom) if min(values) >= 0 else bottom), top
 
 
 def even(low: float, high: float, about: int = _TICKS) -> list[float]:

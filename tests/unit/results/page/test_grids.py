@@ -47,6 +47,8 @@ def test_each_number_is_in_its_place(tmp_path: Path) -> None:
     titles = [cell.attributes["title"] for cell in table.all("td") if "title" in cell.attributes]
     assert titles[0] == "100, samples: 1 · 95% [21, 100]"
     assert [each.words for each in tree.all("a", href="#grids-1")] == ["By length and depth"]
+    places = [each.attributes["id"] for each in tree.all("h2") if "id" in each.attributes]
+    assert places[:3] == ["summary-1", "grids-1", "tasks-1"], "the maps are what a run over them is for"
 
 
 def test_runs_have_a_table_each_and_their_names(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_ticks_across(low: float, high: float, values: list[float]) -> None:
         (0.1, 0.4, [0.1, 0.2, 0.3, 0.4]),
         (0.0, 0.9, [0.0, 0.5, 1.0]),
         (-0.1, 0.1, [-0.1, -0.05, 0.0, 0.05, 0.1]),
+        (0.0, 0.0, [0.0, 0.005, 0.01, 0.015, 0.02]),  # no score is below zero, and no tick
     ],
 )
 def test_ticks_up(low: float, high: float, values: list[float]) -> None:
