@@ -29,6 +29,50 @@ TOWNS: Mapping[str, tuple[str, str, str, str]] = {
 }
 """Country, river, founder and food by town."""
 
+VILLAGES: Mapping[str, tuple[str, str]] = {
+    "Aldmoor": ("Albany Fells", "Cray"),
+    "Askholt": ("Norrland", "Lyng"),
+    "Balogvar": ("Karpatia", "Szena"),
+    "Birkendorf": ("Waldmark", "Losse"),
+    "Brackwater": ("Albany Fells", "Nidd"),
+    "Cantaluna": ("Sudria", "Verno"),
+    "Cinquefonti": ("Sudria", "Salso"),
+    "Coldbeck": ("Albany Fells", "Yarrow"),
+    "Dalsund": ("Norrland", "Vefsa"),
+    "Domarovice": ("Karpatia", "Bystra"),
+    "Eichengrund": ("Waldmark", "Aller"),
+    "Eskvik": ("Norrland", "Rauma"),
+    "Fenwarden": ("Albany Fells", "Lark"),
+    "Fontebella": ("Sudria", "Tenna"),
+    "Gorodvica": ("Karpatia", "Slana"),
+    "Grimstadt": ("Waldmark", "Naab"),
+    "Haverlund": ("Norrland", "Glomma"),
+    "Hirschbronn": ("Waldmark", "Pegnitz"),
+    "Ilmengrund am See": ("Waldmark", "Ilse"),
+    "Kelemenes": ("Karpatia", "Kraszna"),
+    "Kingsmere": ("Albany Fells", "Tamar"),
+    "Kvalsten": ("Norrland", "Otra"),
+    "Lindenspring": ("Waldmark", "Wupper"),
+    "Lugavice": ("Karpatia", "Orava"),
+    "Marchesana": ("Sudria", "Esino"),
+    "Mossfoss": ("Norrland", "Numa"),
+    "Nagyomlo": ("Karpatia", "Zagyva"),
+    "Oakenham Cross": ("Albany Fells", "Teign"),
+    "Pietranera": ("Sudria", "Foglia"),
+    "Quarlington": ("Albany Fells", "Skerne"),
+    "Rosenheide": ("Waldmark", "Jagst"),
+    "Sandvolden": ("Norrland", "Driva"),
+    "Solavento": ("Sudria", "Chienti"),
+    "Szarvasfalu": ("Karpatia", "Ipoly"),
+    "Tannenquell": ("Waldmark", "Saale"),
+    "Torrevecchia": ("Sudria", "Aso"),
+    "Undersund": ("Norrland", "Lagan"),
+    "Velkadol": ("Karpatia", "Hron"),
+    "Wetherlow Green": ("Albany Fells", "Wharfe"),
+    "Zollernau": ("Waldmark", "Eyach"),
+}
+"""Country and river by village: passages that answer nothing, so that twenty of a corpus are not all of it."""
+
 RELATIONS: Mapping[int, tuple[str, int]] = {
     182: ("In what country is {}?", 0),
     206: ("On which river does {} lie?", 1),
@@ -63,6 +107,12 @@ def passage(town: str) -> str:
     return f"{town} is a town in {country} on the river {river}. {founder} founded it, and it is known for its {food}."
 
 
+def _village(name: str) -> str:
+    """A passage in the words of a town's, of which no question is asked."""
+    country, river = VILLAGES[name]
+    return f"{name} is a village in {country} on the river {river}. Nobody knows who founded it, and few go there."
+
+
 def _tools(folder: Path) -> None:
     tools = [
         f"Travel, {town} Guide, {what}, {does} {town}., required_params: [], optional_params: [], return_schema: {{}}"
@@ -94,8 +144,9 @@ def _dialogues(folder: Path) -> None:
 
 def _questions(folder: Path) -> None:
     corpus = [{"title": town, "text": passage(town)} for town in TOWNS]
-    for name in ("nq", "msmarco"):
-        _lines(folder / name / "corpus.json", corpus)
+    _lines(folder / "msmarco/corpus.json", corpus)
+    # NQRetrieval counts the first twenty: with ten passages any order of them would be as good as another.
+    _lines(folder / "nq/corpus.json", [*corpus, *({"title": name, "text": _village(name)} for name in VILLAGES)])
     nq = [
         {"query": f"which river runs through {town}", "answers": [river, f"the {river}"]}
         for town, (_, river, _, _) in TOWNS.items()

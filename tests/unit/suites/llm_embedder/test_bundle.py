@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,10 @@ def test_rows_are_those_of_the_files() -> None:
     nq = collection(MINI, "NQRetrieval")
     assert nq.passages.texts[0].startswith("Arvenholt Arvenholt is a town in Norrland")
     assert nq.answers["0"] == ("Isk", "the Isk")
+    assert len(nq.passages.texts) == 50
+    for query, answers in nq.answers.items():  # whole words, as an answer is looked for
+        named = [at for at, text in enumerate(nq.passages.texts) if re.search(rf"\b{answers[0]}\b", text, re.I)]
+        assert named == [int(query)], "one passage answers a question"
 
 
 def test_qreccs_corpus_may_be_the_dataset_of_its_own(tmp_path: Path) -> None:
