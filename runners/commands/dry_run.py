@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted
@@ -138,7 +138,23 @@ def _show(plan: Plan, found: Sequence[tuple[str, Demand]], price: Price | None) 
         say(out, f"{counted(total.answered, 'sample')} that an unfinished run has answers to: not asked again")
     if done:
         say(out, f"{counted(done, 'task')} with a result: not asked again")
+    for line in _too_long(plan, found):
+        say(out, line)
     say(out, "prompts are counted without the tokens that a chat template adds; nothing was asked, nothing was written")
+
+
+def _too_long(plan: Plan, found: Sequence[tuple[str, Demand]]) -> Iterator[str]:
+    """A line for each task that asks for more tokens than the model has positions for, where both are known."""
+    from flagbench.models.text import TextSettings
+
+    spec = plan.model.spec
+    positions = spec.own.positions if isinstance(spec.own, TextSettings) else 0
+    for name, demand in found:
+        if 0 < positions < demand.longest:
+            yield (
+                f"{spec.name} has {positions:,} positions, and a question of {name} takes {demand.longest:,} with its "
+                "answer: the run will be refused; ask shorter ones"
+            )
 
 
 def _cells(name: str, demand: Demand, price: Price | None) -> list[str]:

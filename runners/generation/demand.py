@@ -17,6 +17,7 @@ class Demand:
         prompt_tokens: Of all requests, without those that a chat template puts around a prompt.
         answer_tokens: Of all answers, at most.
         answered: Samples that a run before this one has answers to.
+        longest: Tokens of the longest request, those of its answer included; 0 where these are not counted.
     """
 
     samples: int = 0
@@ -24,15 +25,17 @@ class Demand:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     answered: int = 0
+    longest: int = 0
 
     def __add__(self, other: Demand) -> Demand:
-        """Both together."""
+        """Both together; the longest is the longer of the two."""
         return Demand(
             self.samples + other.samples,
             self.requests + other.requests,
             self.prompt_tokens + other.prompt_tokens,
             self.answer_tokens + other.answer_tokens,
             self.answered + other.answered,
+            max(self.longest, other.longest),
         )
 
 

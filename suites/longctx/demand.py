@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from flagbench.models.contract import Tokens
 from flagbench.models.prompts import Prompt
@@ -26,19 +26,27 @@ def demand(content: Content, tokens: Tokens, answered: Collection[str], progress
     ids = kind.ids(content)
     left = [each for each in ids if each not in answered]
     progress.stage(f"counting {content.row.name}", len(left))
-    requests = read = 0
+    requests = read = longest = 0
     for sample in kind.samples(content, tokens, set(left)):
         requests += len(sample.windows) or 1
-        read += _tokens(sample, tokens)
+        found = requests_of(sample, tokens)
+        read += sum(found)
+        longest = max([longest, *found])
         progress.advance(1)
-    return Demand(len(left), requests, read, len(left) * asking.max_new_tokens, len(ids) - len(left))
+    longest += asking.max_new_tokens if left else 0
+    return Demand(len(left), requests, read, len(left) * asking.max_new_tokens, len(ids) - len(left), longest)
 
 
-def _tokens(sample: Sample, tokens: Tokens) -> int:
-    """Tokens that the model reads for a sample."""
+def requests_of(sample: Sample, tokens: Tokens) -> Sequence[int]:
+    """Tokens that the model reads for each request of a sample, without those of a chat template.
+
+    Args:
+        sample: With its prompt or its windows.
+        tokens: Of the model.
+    """
     if sample.prompt is None:
-        return sum(len(window.ids) for window in sample.windows)
-    return sum(len(tokens.encode(text)) for text in _texts(sample.prompt) if text)
+        return [len(window.ids) for window in sample.windows]
+    return [sum(len(tokens.encode(text)) for text in _texts(sample.prompt) if text)]
 
 
 def _texts(prompt: Prompt) -> tuple[str, ...]:

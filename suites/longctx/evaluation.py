@@ -17,6 +17,7 @@ from flagbench.runners.generation.ask import ask, read_texts, weigh
 from flagbench.runners.generation.journal import Journal
 from flagbench.runners.progress import Progress
 from flagbench.suites.longctx import mmlu, perplexity
+from flagbench.suites.longctx.demand import requests_of
 from flagbench.suites.longctx.grid import grid_of
 from flagbench.suites.longctx.registry import Row, asking_of, kind_of
 from flagbench.suites.longctx.sample import Answer, Asking, Content, Kind, Metrics, Sample
@@ -47,7 +48,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     started = time.perf_counter()
     with Journal.open(evaluated.journal, evaluated.digest) as journal:
         asking = asking_of(row, content.protocol, content.options)
-        _say_memory(model, content, asking, [name for name in questions.ids if name not in journal.done], progress)
+        _check_longest(model, content, asking, [name for name in questions.ids if name not in journal.done], progress)
         progress.stage(f"answering {row.name}", len(questions.ids))
         new = _ask(model, asking, questions, journal, progress)
         answers = [_answer(name, journal.done[name]) for name in questions.ids]
@@ -73,17 +74,32 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     )
 
 
-def _say_memory(
+def _check_longest(
     model: TextGenerator, content: Content, asking: Asking, left: Sequence[str], progress: Progress
 ) -> None:
-    """Say what the longest context that is left takes of the memory, before the first is read.
+    """See that the model has positions for the longest context that is left, and say what that takes of the memory,
+    before the first is read.
 
     Raises:
-        BadInput: It does not fit.
+        BadInput: It has not, or it does not fit.
     """
-    if content.row.kind in _BY_LENGTH and left:
-        longest = max(int(name.partition("/")[0]) for name in left)
-        progress.line(model.fitting(longest + asking.max_new_tokens))
+    if content.row.kind not in _BY_LENGTH or not left:
+        return
+    name = max(left, key=_length)
+    longest, new = _length(name), asking.max_new_tokens
+    if 0 < model.positions < longest + new:  # a length may be that of the answer too, and a prompt be shorter than it
+        for sample in kind_of(content.row).samples(content, model.tokens, {name}):
+            if (tokens := max(requests_of(sample, model.tokens)) + new) > model.positions:
+                raise BadInput(
+                    f"{model.spec.name} has {model.positions:,} positions, and a question of {content.row.name} takes "
+                    f"{tokens:,}, {new:,} of them for the answer: use --lengths with smaller numbers"
+                )
+    progress.line(model.fitting(longest + new))
+
+
+def _length(name: str) -> int:
+    """The tokens of a context, with which the id of its sample begins."""
+    return int(name.partition("/")[0])
 
 
 def by_subset(metrics: Metrics, answers: Sequence[Answer]) -> dict[str, dict[str, dict[str, float]]]:

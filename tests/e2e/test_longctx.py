@@ -118,6 +118,17 @@ def test_a_dry_run_counts_without_asking(tiny: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_a_dry_run_says_what_has_no_positions(tmp_path: Path) -> None:
+    model = write_causal(tmp_path / "short", "llama")  # of 512 positions, and a byte is a token
+    flags = ("--tasks", "Passkey", "--lengths", "400,600", "--dry-run")
+    counted = evaluate(model, tmp_path / "none", *flags)
+    assert counted.returncode == 0, counted.stderr
+    said = " ".join(counted.stdout.split())
+    assert "local/short has 512 positions, and a question of Passkey takes 650 with its answer: the run will be" in said
+    fitting = evaluate(model, tmp_path / "none", "--tasks", "Passkey", "--lengths", "400", "--dry-run")
+    assert "positions" not in fitting.stdout
+
+
 def test_the_miniature_data_needs_no_flags(tiny: Path, tmp_path: Path) -> None:
     result = evaluate(tiny, tmp_path / "none", "--dry-run")
     assert result.returncode == 0, result.stderr

@@ -8,7 +8,7 @@ from flagbench.runners.generation.demand import Demand, Price
 
 
 def test_demands_add_up() -> None:
-    assert Demand(1, 2, 3, 4, 5) + Demand(10, 20, 30, 40, 50) == Demand(11, 22, 33, 44, 55)
+    assert Demand(1, 2, 3, 4, 5, 60) + Demand(10, 20, 30, 40, 50, 6) == Demand(11, 22, 33, 44, 55, 60)
     assert sum((Demand(1, 1, 1, 1, 1) for _ in range(3)), Demand()) == Demand(3, 3, 3, 3, 3)
 
 

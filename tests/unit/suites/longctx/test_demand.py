@@ -26,8 +26,8 @@ def test_windows_are_requests_that_write_nothing(tmp_path: Path) -> None:
     source = bundle(tmp_path, {"lm/pg19.json": [{"text": "a b c d e f g h i j"}, {"text": "k l"}]})
     content = perplexity.read(row_of("PG19"), source, replace(OPTIONS, context_length=8, stride=4))
     # 1 + 7 and 1 + 6 tokens of the first text, 1 + 2 of the second.
-    assert demand(content, WordTokens(), (), Silent()) == Demand(2, 3, 8 + 7 + 3, 0)
-    assert demand(content, WordTokens(), {"0"}, Silent()) == Demand(1, 1, 3, 0, answered=1)
+    assert demand(content, WordTokens(), (), Silent()) == Demand(2, 3, 8 + 7 + 3, 0, longest=8)
+    assert demand(content, WordTokens(), {"0"}, Silent()) == Demand(1, 1, 3, 0, answered=1, longest=3)
     assert demand(content, WordTokens(), {"0", "1", "of another run"}, Silent()) == Demand(answered=2)
 
 
@@ -37,7 +37,8 @@ def test_prompts_are_counted_as_they_are_asked(tmp_path: Path) -> None:
     content = mmlu.read(row_of("MMLU"), source, OPTIONS)
     head = "The following are multiple choice questions (with answers) about astronomy."
     words = f"{head} One two? A. a B. b C. c D. d Answer:"
-    assert demand(content, WordTokens(), {"2"}, Silent()) == Demand(2, 2, 2 * len(words.split()), 0, answered=1)
+    each = len(words.split())
+    assert demand(content, WordTokens(), {"2"}, Silent()) == Demand(2, 2, 2 * each, 0, answered=1, longest=each)
 
 
 def test_all_texts_of_a_prompt_count_and_answers_at_their_longest(
@@ -63,4 +64,4 @@ def test_all_texts_of_a_prompt_count_and_answers_at_their_longest(
     monkeypatch.setattr(module, "asking_of", Kind.asking)
     source = bundle(tmp_path, {"lm/pg19.json": [{"text": "a"}]})
     content = perplexity.read(row_of("PG19"), source, OPTIONS)
-    assert demand(content, WordTokens(), (), Silent()) == Demand(2, 2, 2 * (2 + 3 + 3 + 1), 100)
+    assert demand(content, WordTokens(), (), Silent()) == Demand(2, 2, 2 * (2 + 3 + 3 + 1), 100, longest=9 + 50)

@@ -34,6 +34,7 @@ class Script:
     capabilities = frozenset({"generate"})
     device = "cpu"
     spec = published()["flagbench/first-letter"]
+    positions = 0
 
     def __init__(self, dies_after: int | None = None) -> None:
         self.tokens = tokens_of("byte-level BPE")
@@ -129,6 +130,20 @@ def test_memory_is_spoken_of_before_the_first_answer_and_for_what_is_left(tmp_pa
     assert lines.said == ["room for 950 tokens"]  # 900 and an answer of 50
     run(model, tmp_path / "journal")
     assert model.fitted == [950], "nothing is left to read"
+
+
+@pytest.mark.parametrize(("positions", "refused"), [(949, True), (950, False), (0, False)])
+def test_positions_are_checked_before_memory_is_spoken_of(tmp_path: Path, positions: int, refused: bool) -> None:
+    model, lines = Script(), Lines()
+    model.positions = positions  # a context of 900 tokens and an answer of 50
+    evaluated = EvaluatedModel(cast("Any", model), journal=tmp_path / "journal", digest="d")
+    if not refused:
+        evaluate(loaded(), evaluated, lines)
+        assert len(model.asked) == len(CELLS)
+        return
+    with pytest.raises(BadInput, match="has 949 positions, and a question of Passkey takes 950, 50 of them for the"):
+        evaluate(loaded(), evaluated, lines)
+    assert [model.asked, model.fitted, lines.said] == [[], [], []]
 
 
 def test_a_model_that_answers_no_prompts_is_refused() -> None:
