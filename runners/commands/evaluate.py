@@ -366,16 +366,17 @@ def run_requests(
             say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
         say(err, *blanks(columns))
     show_outcomes(outcomes, err)
-    points = [each for each, finished in outcomes if _is_point(each, finished)]
-    if points and len(plans) > 1:
-        say(err, f"then: flagbench compare {shlex.quote(str(points[0].request.output))}")
+    if len(plans) > 1 and (compared := _compared(outcomes)):
+        say(err, f"then: flagbench compare {shlex.join(map(str, compared))}")
     return max(finished.exit_code for _, finished in outcomes)
 
 
-def _is_point(plan: Plan, finished: Finished) -> bool:
-    """Whether a plan is a point of a curve that ``flagbench compare`` draws."""
-    scored = any(record.status != "error" for record in finished.records)
-    return scored and bool(plan.model.spec.view or plan.model.spec.mixture)
+def _compared(outcomes: Sequence[tuple[Plan, Finished]]) -> Sequence[Path]:
+    """What ``flagbench compare`` puts side by side: the folder of a curve's points, or those of two models or more."""
+    scored = [each for each, finished in outcomes if any(record.status != "error" for record in finished.records)]
+    if points := [each for each in scored if each.model.spec.view or each.model.spec.mixture]:
+        return [points[0].request.output]
+    return [each.store.folder for each in scored] if len(scored) > 1 else []
 
 
 def _encodes_again(plans: Sequence[Plan]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,18 @@ def test_words_find_the_towns_and_a_second_run_has_nothing_to_do(tmp_path: Path)
     page = tmp_path / "page.html"
     assert here("report", tmp_path, "--html", page).returncode == 0
     assert "LLM-Embedder" in page.read_text(encoding="utf-8")
+
+
+def test_two_models_end_with_what_puts_them_side_by_side(tmp_path: Path) -> None:
+    flags = ("--benchmark", "llm-embedder", "--mini", "--tasks", "QReCC", "--output", tmp_path / "two runs")
+    ran = here("evaluate", MODEL, "bm25", *flags)
+    command = shlex.split(ran.stderr.splitlines()[-1])
+    assert command[:3] == ["then:", "flagbench", "compare"]
+    compared = here(*command[2:])
+    assert compared.returncode == 0, compared.stderr
+    assert "Δ is to flagbench/random" in " ".join(compared.stdout.split())
+    single = here("evaluate", "bm25", *flags)
+    assert "flagbench compare" not in single.stderr
 
 
 def test_a_reranker_orders_what_was_retrieved(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -123,9 +124,13 @@ def _killed(server: FakeServer, tiny: Path, output: Path, answered: int) -> bool
     return killed
 
 
-def _slow(body: dict[str, Any]) -> str:
-    time.sleep(0.1)
+def _later(body: dict[str, Any], seconds: float) -> str:
+    time.sleep(seconds)
     return _key(body)
+
+
+def _slow(body: dict[str, Any]) -> str:
+    return _later(body, 0.1)
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(server: FakeServer, tiny: Path, tmp_path: Path) -> None:
@@ -155,6 +160,42 @@ def test_a_run_that_is_killed_again_and_again_asks_no_prompt_twice(
     assert len(server.good) - SAMPLES <= CONCURRENCY * kills
     assert here(*command(server, tiny, tmp_path / "whole")).returncode == 0
     assert kept(tmp_path / "killed") == kept(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_that_is_killed_at_any_instant_loses_and_repeats_nothing(
+    server: FakeServer, tiny: Path, tmp_path: Path, seed: int
+) -> None:
+    """Whatever the instant is: between two answers, while one is written down, or before the first is asked."""
+    draw = random.Random(seed)
+    server.answer = lambda body: _later(body, draw.uniform(0, 0.05))
+    grid = ("--tasks", "Passkey", "--lengths", "600,900,1200", "--depths", ",".join(map(str, range(0, 100, 5))))
+    flags = (*grid, "--rows", "20")
+    samples, kills = 60, 0
+    for _ in range(12):
+        before = len(server.questions)
+        process = subprocess.Popen(
+            [sys.executable, "-c", MAIN, *command(server, tiny, tmp_path / "killed", *flags)], cwd=ROOT
+        )
+        while process.poll() is None and len(server.questions) == before and draw.random() > 0.0003:
+            time.sleep(0.005)  # most die while they ask, and some while they load
+        time.sleep(draw.uniform(0, 0.15))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        if process.wait() == 0:
+            break
+    assert kills >= 3
+    server.answer = _key
+    last = here(*command(server, tiny, tmp_path / "killed", *flags))
+    assert last.returncode == 0, last.stderr
+    assert len(set(server.good)) == samples
+    # What was on its way at a kill alone is asked again.
+    assert len(server.good) - samples <= CONCURRENCY * kills
+    assert here(*command(server, tiny, tmp_path / "whole", *flags)).returncode == 0
+    assert kept(tmp_path / "killed") == kept(tmp_path / "whole")
+    assert tasks_of(tmp_path / "killed")["Passkey"]["scores"] == tasks_of(tmp_path / "whole")["Passkey"]["scores"]
 
 
 def test_two_messages_of_the_original_needle_test_are_two_messages(
