@@ -101,6 +101,9 @@ class Values:
             metric: Name.
             shares: Of the splits and subsets that count, which have values, in that mean; they add up to 1. None for
                 all of them alike.
+
+        Returns:
+            Empty where no split and subset has the metric.
         """
         parts = {
             (split, subset): part[metric]
@@ -108,7 +111,7 @@ class Values:
             for subset, part in by_subset.items()
             if part.get(metric)
         }
-        if len(parts) == 1:
+        if len(parts) <= 1:
             return dict(*parts.values())
         if shares is None:
             shares = dict.fromkeys(parts, 1 / len(parts))
