@@ -110,7 +110,11 @@ def _text(name: str, value: Any) -> str:
 
 
 def _check_one_run(options: argparse.Namespace) -> None:
-    from flagbench.runners.commands.options import overrides_of
+    from flagbench.runners.commands.options import overrides_of, points_of
 
     if (runs := overrides_of(options).results) > 1:
         raise BadInput(f"these settings make {runs} runs, one for each layer, and a call makes one: name one layer")
+    if (runs := len(points_of(options))) > 1:
+        raise BadInput(f"dims and vectors make {runs} runs, one for each point, and a call makes one: call it for each")
+    if options.mix:
+        raise BadInput("mix makes a run for each of its points, and a call makes one: name a mixture, as cocktail:…")

@@ -91,3 +91,17 @@ def test_a_value_is_found_again() -> None:
     made = arguments_of("org/m", "cmteb", {"output": "a=b"})
     assert value_in(made, "--output") == "a=b"
     assert value_in(made, "--data") is None
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"dims": [64, 128]}, "dims and vectors make 2 runs, one for each point"),
+        ({"dims": [64, "full"], "vectors": ["int8", "fp32"]}, "dims and vectors make 4 runs, one for each point"),
+        ({"mix": "0:1:0.5"}, "mix makes a run for each of its points"),
+    ],
+)
+def test_a_series_is_refused_before_a_process_is_started(keywords: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        arguments_of("org/m", "cmteb", keywords)
+    assert arguments_of("org/m", "cmteb", {"dims": 64})[2] == "--dims=64"
