@@ -50,6 +50,7 @@ def find_model(request: RunRequest, settings: VideoSettings, on_cpu: Callable[[]
         BadInput: There is no such model, it sees no videos, or flags contradict one another.
     """
     options = options_of(request, MlvuOptions)
+    options.check_server()
     if not options.api_base:
         return resolve_generator(
             request.model,

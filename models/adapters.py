@@ -84,6 +84,8 @@ ADAPTERS: Mapping[str, Row] = {
         tokens="flagbench.models.generators.tokens:load",
     ),
     "text-api": Row("flagbench.models.servers.text_model:load", "flagbench.models.text:TextServerSettings"),
+    "served": Row("flagbench.models.served.encoder:load", "flagbench.models.served.settings:ServedSettings"),
+    "served-reranker": Row("flagbench.models.served.scorer:load", "flagbench.models.served.settings:ServedSettings"),
     "api": Row("flagbench.models.servers.chat_model:load", "flagbench.models.servers.settings:ServerSettings"),
 }
 

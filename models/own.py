@@ -29,6 +29,8 @@ class OwnSettings:
         ability: Of these models; the flags of a reranker's are for the reranker where an encoder is before it.
         of_a_run: A run gives them: rows of models.toml have none.
         without_effect: Settings that all models have and these do not heed, as ``Overrides`` names them.
+        probed: Its models may change behind their settings, as a server's do: a run compares what they give for a few
+            texts with what they gave before.
         takes: Settings of other models that these heed although those of their ability do not, named likewise.
     """
 
@@ -36,6 +38,7 @@ class OwnSettings:
     title: ClassVar[str] = ""
     ability: ClassVar[str] = "encode"
     of_a_run: ClassVar[bool] = False
+    probed: ClassVar[bool] = False
     without_effect: ClassVar[frozenset[str]] = frozenset()
     takes: ClassVar[frozenset[str]] = frozenset()
 

@@ -145,8 +145,8 @@ class ModelSpec:
 
     @property
     def has_files(self) -> bool:
-        """True with a checkpoint behind it; the fake models, BM25, the letters and rankings have none."""
-        return not self.family.startswith(BUILT_IN)
+        """True with a checkpoint behind it; the fake models, BM25, the letters, rankings and servers have none."""
+        return not self.family.startswith(BUILT_IN) and not (isinstance(self.own, OwnSettings) and self.own.probed)
 
     def instruction(self, task: str, kind: str, role: Role) -> str:
         """The text to put in front of a text of this role; empty for none.

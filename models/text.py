@@ -70,6 +70,8 @@ class TextSettings(OwnSettings):
         prefix_cache: Keys and values of the last prompt are kept for what the next has in common with it.
         template: Text of the chat template that a file has; empty without one.
         positions: Tokens that it has positions for; 0 where that is unknown.
+        chat_alone: A chat is what its template writes, without the token that the tokenizer begins all other texts
+            with; False, which is not written, where that makes no difference.
     """
 
     owner: ClassVar[str] = "a language model of texts"
@@ -108,10 +110,12 @@ class TextSettings(OwnSettings):
     )
     template: str = field(default="", compare=False, repr=False)
     positions: int = field(default=0, compare=False)
+    chat_alone: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Under one name."""
-        return {"text": {name: getattr(self, name) for name in self.names()}}
+        its = {name: getattr(self, name) for name in self.names()}
+        return {"text": {name: value for name, value in its.items() if name != "chat_alone" or value}}
 
     def jinja(self, own: str) -> str:
         """The chat template, empty for none.
@@ -143,7 +147,8 @@ class TextSettings(OwnSettings):
         rope = (f"rope base {self.rope_theta:,.12g}",) if self.rope_theta else ()
         chat = (f"chat template {self.chat}",) if self.chat != AUTO else ()
         beacon = (f"beacon ratio {self.beacon_ratio}",) if self.beacon_ratio else ()
-        return ("generated answers", *rope, *chat, *beacon)
+        alone = ("no beginning of texts before chats",) if self.chat_alone else ()
+        return ("generated answers", *rope, *chat, *beacon, *alone)
 
     def _with_chat(self, wanted: str) -> TextSettings:
         if wanted in (AUTO, NONE, *TEMPLATES):

@@ -110,6 +110,29 @@ def in_parts(averages: Averages) -> frozenset[str]:
     return frozenset(member.task for its in averages.values() for member in its if isinstance(member, Slice))
 
 
+def shares(of: Weights, task: str, scores: Scores) -> dict[Cell, float] | None:
+    """What each split and subset of a task adds to an average, as a share of what the task adds to it.
+
+    Args:
+        of: The weights.
+        task: Name of one of its tasks.
+        scores: Of the task.
+
+    Returns:
+        Shares that add up to 1; None where the task counts as a whole, and so all of its parts alike.
+    """
+    if all(isinstance(member, str) for member in of.members if task_of(member) == task):
+        return None
+    every = frozenset((split, subset) for split, by_subset in scores.items() for subset in by_subset)
+    found: dict[Cell, float] = {}
+    for member, weight in of.members.items():
+        if task_of(member) == task:
+            cells = member.cells if isinstance(member, Slice) else every
+            for cell in sorted(cells):
+                found[cell] = found.get(cell, 0.0) + weight / len(cells) / of[task]
+    return found
+
+
 def score_of(member: Member, scores: Scores) -> float | None:
     """The score of a task, or of a part of it: the mean over splits and subsets, as MTEB takes it.
 

@@ -237,6 +237,8 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
         values = [record.settings.get("task", {}).get(part) for record in (first, second)]
         if values[0] != values[1]:
             yield f"{name} {values[0]} against {values[1]}"
+    if set(first.scores) != set(second.scores):
+        yield f"splits {_names(first.scores)} against {_names(second.scores)}"
     one, other = (record.settings.get("options", {}) for record in (first, second))
     for name in dict.fromkeys([*one, *other]):
         # One that moves no score of the task was kept all the same once, with nothing as its value.
@@ -255,8 +257,6 @@ def difference(first: TaskRecord, second: TaskRecord) -> Iterator[str]:
     drawn = [_drawn(record) for record in (first, second)]
     if drawn[0] != drawn[1]:
         yield f"{drawn[0]} against {drawn[1]}"
-    if set(first.scores) != set(second.scores):
-        yield f"splits {_names(first.scores)} against {_names(second.scores)}"
     for split in [split for split in first.scores if split in second.scores]:
         one, other = first.scores[split], second.scores[split]
         if set(one) != set(other):

@@ -92,10 +92,15 @@ class Values:
         }
         return Values(self.task, parts)
 
-    def of(self, metric: str) -> dict[str, float]:
+    def of(self, metric: str, shares: Mapping[tuple[str, str], float] | None = None) -> dict[str, float]:
         """All values of a metric, by an id that is unlike those of other splits and subsets.
 
         Where there are several of these, values are weighted, so that the mean of all is the mean of their means.
+
+        Args:
+            metric: Name.
+            shares: Of the splits and subsets that count, which have values, in that mean; they add up to 1. None for
+                all of them alike.
         """
         parts = {
             (split, subset): part[metric]
@@ -105,9 +110,12 @@ class Values:
         }
         if len(parts) == 1:
             return dict(*parts.values())
-        total = sum(map(len, parts.values()))
+        if shares is None:
+            shares = dict.fromkeys(parts, 1 / len(parts))
+        total = sum(len(parts[cell]) for cell in shares)
         return {
-            f"{split}/{subset}/{id_}": value * total / (len(parts) * len(by_id))
-            for (split, subset), by_id in parts.items()
+            f"{split}/{subset}/{id_}": value * (share * total / len(by_id))
+            for (split, subset), share in shares.items()
+            for by_id in (parts[split, subset],)
             for id_, value in by_id.items()
         }

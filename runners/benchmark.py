@@ -20,6 +20,7 @@ from flagbench.runners.data.volume import Volume as Volume
 from flagbench.runners.encoding.notes import VectorNotes
 from flagbench.runners.progress import Progress
 from flagbench.runners.request import Profile, RunRequest, options_of
+from flagbench.runners.task import Listing as Listing
 from flagbench.runners.task import Task, cells, pick
 
 if TYPE_CHECKING:
@@ -39,21 +40,6 @@ TEXT_ABILITIES: frozenset[Ability] = frozenset({"encode", "score", "search"})
 
 RETRIEVAL_ABILITIES: frozenset[Ability] = TEXT_ABILITIES | {"replay"}
 """Of benchmarks whose retrieval goes through ``runners/search/retriever.py``: rankings made before as well."""
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A table of tasks.
-
-    Attributes:
-        headings: Of its columns.
-        rows: A cell for each heading.
-        closing: A line below it, empty for none.
-    """
-
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    closing: str = ""
 
 
 @dataclass(frozen=True)

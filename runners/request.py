@@ -18,6 +18,7 @@ from flagbench.models.loading.overrides import Overrides
 
 if TYPE_CHECKING:
     from flagbench.runners.rankings.model import RankingsSource
+    from flagbench.runners.served import ServedOptions
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:([KMGTP])(I?))?B", re.IGNORECASE)
 
@@ -61,6 +62,7 @@ class RunRequest:
         rerank_top_k: Passages re-ranked per query.
         rankings: Rankings that were made before, in the place of a search: the model, a reranker, re-ranks them, or
             where there is none they are scored as they are. None for a search by the model.
+        served: The servers that run the model and the reranker; None where both run here.
         trust_remote_code: Code that a checkpoint brings may run.
         allow_pickle: Pickle weights may be read.
         overwrite: Evaluate finished tasks again.
@@ -93,6 +95,7 @@ class RunRequest:
     reranker_max_length: int | None = None
     rerank_top_k: int = 100
     rankings: RankingsSource | None = None
+    served: ServedOptions | None = None
     trust_remote_code: bool = False
     allow_pickle: bool = False
     overwrite: bool = False

@@ -41,6 +41,21 @@ class Task:
     modalities: tuple[Modality, ...] = ("text",)
 
 
+@dataclass(frozen=True)
+class Listing:
+    """A table of tasks.
+
+    Attributes:
+        headings: Of its columns.
+        rows: A cell for each heading.
+        closing: A line below it, empty for none.
+    """
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    closing: str = ""
+
+
 T = TypeVar("T", bound=Task)
 
 

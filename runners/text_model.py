@@ -18,13 +18,15 @@ def text_model(request: RunRequest, on_cpu: Callable[[], bool]) -> Model:
         on_cpu: Says whether it will run on the processor.
 
     Raises:
-        BadInput: There is no such model, or its files or flags contradict one another.
+        BadInput: There is no such model, or its files, its server or flags contradict one another.
     """
     overrides = request.overrides
     if request.reranker:
         overrides = without_reranker(overrides)
         # Of a searcher before a reranker, the dtype is the reranker's alone.
         overrides = replace(overrides, dtype=None) if searches(request.model) else overrides
+    if request.served and request.served.api_base:
+        return request.served.model(request.model, overrides)
     return resolve_model(
         request.model,
         request.revision,

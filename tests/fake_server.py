@@ -96,7 +96,7 @@ class FakeServer:
     def _left(self, body: dict[str, Any], reply: Reply) -> None:
         with self._lock:
             self._at_once -= 1
-            if reply.status == 200 and reply.raw is None and not reply.drop:
+            if reply.status == 200 and reply.raw is None and not reply.drop and "messages" in body:
                 self.good.append(user_text(body))
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -30,12 +30,13 @@ class TextInputs:
         system: Whether the template has a place for the system text; else it goes in front of the user's.
     """
 
-    def __init__(self, tokenizer: Any, name: str) -> None:
+    def __init__(self, tokenizer: Any, name: str, *, chat_alone: bool = False) -> None:
         """Look at a tokenizer.
 
         Args:
             tokenizer: As transformers reads it.
             name: Of the model, for messages.
+            chat_alone: A chat is what its template writes, without the tokens that begin other texts.
         """
         self.tokenizer = tokenizer
         tokenizer.padding_side = "left"
@@ -45,6 +46,7 @@ class TextInputs:
         self.chat = bool(template)
         self.system = self.chat and takes_system(template, as_text=True)
         self._begin = _begin(tokenizer)
+        self._chat_alone = chat_alone and self.chat
         self._name = name
 
     def render(self, prompt: Prompt) -> str:
@@ -92,7 +94,7 @@ class TextInputs:
         rows = []
         for prompt, text in zip(prompts, texts, strict=True):
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            begun = prompt.form == "chat" and begins_itself(self.tokenizer, text)
+            begun = prompt.form == "chat" and (self._chat_alone or begins_itself(self.tokenizer, text))
             rows.append(ids if begun else [*self._begin, *ids])
         if not all(rows):
             raise BadInput(f"{self._name} has nothing to read: a question is an empty text")

@@ -184,13 +184,14 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> TextLanguageMode
         raise
     if own.rope_theta:
         check_base(model, own.rope_theta, spec.name)
-    tokens = TokenizerTokens(tokenizer)
+    tokens = TokenizerTokens(tokenizer, chat_alone=own.chat_alone)
     if own.chat in MARKS and MARKS[own.chat] not in tokenizer.get_vocab():
         raise BadInput(
             f"--chat-template {own.chat} writes {MARKS[own.chat]}, which is no token of {spec.name}: use its own, auto"
         )
     tokenizer.chat_template = own.jinja(_template(tokenizer)) or None
-    return TextLanguageModel(spec, model, TextInputs(tokenizer, spec.name), loading, tokens)
+    inputs = TextInputs(tokenizer, spec.name, chat_alone=own.chat_alone)
+    return TextLanguageModel(spec, model, inputs, loading, tokens)
 
 
 def set_ratio(config: Any, ratio: str) -> None:

@@ -17,6 +17,7 @@ from flagbench.models.backbone.tokenizer import read_tokenizer
 from flagbench.models.chat_templates import bounded
 from flagbench.models.contract import Loading
 from flagbench.models.spec import ModelSpec
+from flagbench.models.text import TextSettings
 
 _MESSAGE = "A message."
 _OWN_TEXT, _TIMES = MIB, 16
@@ -36,13 +37,15 @@ def swells(rendered: str, messages: Sequence[Mapping[str, str]]) -> bool:
 class TokenizerTokens:
     """See ``Tokens`` of the contract."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, *, chat_alone: bool = False) -> None:
         """Look at a tokenizer.
 
         Args:
             tokenizer: As transformers reads it; it is not changed.
+            chat_alone: A chat is what its template writes (``TextSettings``).
         """
         self._tokenizer = tokenizer
+        self._chat_alone = chat_alone
 
     @cached_property
     def identity(self) -> str:
@@ -71,7 +74,7 @@ class TokenizerTokens:
             return begin
         if swells(text, chat):
             return begin
-        begun = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
+        begun = self._chat_alone or (tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token))
         return len(self.encode(text)) - len(alone) + (0 if begun else begin)
 
     def encode(self, text: str, *, specials: bool = False) -> list[int]:
@@ -97,7 +100,8 @@ def load(spec: ModelSpec, directory: Path, loading: Loading) -> TokenizerTokens:
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        return TokenizerTokens(read_tokenizer(directory, loading))
+        chat_alone = isinstance(spec.own, TextSettings) and spec.own.chat_alone
+        return TokenizerTokens(read_tokenizer(directory, loading), chat_alone=chat_alone)
     except BadInput:
         raise
     except Exception as error:  # transformers has no root for what it raises on damaged or foreign files

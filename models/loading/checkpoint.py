@@ -13,6 +13,7 @@ from pathlib import Path
 from flagbench import BadInput, UnknownName
 from flagbench.files import user_path
 from flagbench.models.contract import Part
+from flagbench.models.loading.adapter_bases import ADAPTER_CONFIG, check_added, is_adapter
 from flagbench.models.loading.folder import (
     M3_COLBERT_HEAD,
     M3_SPARSE_HEAD,
@@ -37,8 +38,6 @@ from flagbench.models.loading.hub import download
 from flagbench.models.loading.registry import published, registry
 from flagbench.models.spec import ModelSpec
 from flagbench.models.visual import VisualizedSettings
-
-ADAPTER_CONFIG = "adapter_config.json"
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -162,7 +161,7 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
 
     Raises:
         BadInput: No such folder, hub id or revision; no config, tokenizer or readable weights in a local folder; an
-            adapter whose base cannot be found.
+            adapter whose base cannot be found, or is another model; or the same adapter twice.
     """
     base = _locate(model, revision, allow_pickle=allow_pickle)
     own: list[Checkpoint] = []
@@ -172,9 +171,11 @@ def locate(model: str, revision: str | None, *, adapters: Sequence[str] = (), al
         own.insert(0, base)
         base = _base_of(base, allow_pickle=allow_pickle)
     for adapter in adapters:
-        own.append(_locate(adapter, None, allow_pickle=allow_pickle))
-        if not is_adapter(own[-1].transformer):
+        added = _locate(adapter, None, allow_pickle=allow_pickle)
+        if not is_adapter(added.transformer):
             raise BadInput(f"--adapter {adapter}: no PEFT adapter, for it has no {ADAPTER_CONFIG}")
+        check_added(base, own, added)
+        own.append(added)
     check_settings(base.directory)
     return replace(base, adapters=tuple(own))
 
@@ -238,24 +239,6 @@ def _folder(name: str) -> Path | None:
         return path if path.is_dir() else None
     except PermissionError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}): take a folder that you may read") from error
-
-
-def is_adapter(directory: Path) -> bool:
-    """Tell whether a folder holds a PEFT adapter.
-
-    Raises:
-        BadInput: It holds a whole model as well, into which transformers would merge the adapter unasked.
-    """
-    if not is_there(directory / ADAPTER_CONFIG):
-        return False
-    weights = [path.name for path in weight_files(directory, allow_pickle=True)]
-    own = [name for name in weights if not name.startswith("adapter_model.")]
-    if own or (is_there(directory / "config.json") and not weights):
-        raise BadInput(
-            f"{directory} holds a whole model ({own[0] if own else 'config.json'}) and a PEFT adapter: "
-            "put the adapter into a folder of its own"
-        )
-    return True
 
 
 def _base_of(adapter: Checkpoint, *, allow_pickle: bool) -> Checkpoint:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench.models.adapters import modalities
 from flagbench.models.contract import Adapter, Capability, Loss, Parallel, PassageIndex, Tokens, Window
 from flagbench.models.inputs import Modality
+from flagbench.models.remote import Noted, Streaming
 from flagbench.models.spec import ModelSpec
 from flagbench.models.text import TextSettings
 
@@ -83,6 +84,18 @@ class Deferred:
     def backend(self) -> str:
         """Matrix backend; empty while it is not loaded."""
         return str(self.adapter.backend) if "adapter" in vars(self) else ""
+
+    @property
+    def stream(self) -> Callable[..., Any] | None:
+        """Gives parts of results as they come, where the model does; loads the model."""
+        adapter = self.adapter
+        return adapter.stream if isinstance(adapter, Streaming) else None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What results are to say of the model; nothing while it is not loaded."""
+        adapter = vars(self).get("adapter")
+        return adapter.notes if isinstance(adapter, Noted) else ()
 
     def prepare(self, texts: Sequence[Any], **arguments: Any) -> Callable[[], Any]:
         """See the contract of encoders and scorers; loads the model."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from flagbench import BadInput
 from flagbench.models.contract import Cutoff
+from flagbench.models.loading.adapter_bases import merged
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.checkpoint_settings import (
     CLS_TYPES,
@@ -125,16 +126,8 @@ def detect(
     if overrides.dtype is None and spec.dtype != "fp32" and on_cpu():
         evidence.append(f"dtype: fp32 on the processor, as FlagEmbedding does ({spec.dtype} on a GPU)")
         spec = replace(spec, dtype="fp32")
-    if checkpoint.adapters:
-        last = checkpoint.adapters[-1]
-        spec = replace(
-            spec,
-            name=last.name,
-            revision=last.revision,
-            base=checkpoint.label,
-            adapters=tuple(adapter.label for adapter in checkpoint.adapters),
-        )
-        evidence.append(f"adapters: {', '.join(spec.adapters)}, merged into {spec.base}")
+    spec, lines = merged(spec, checkpoint)
+    evidence += lines
     spec, lines = as_mixture(spec, checkpoint)
     evidence += lines
     spec, override_evidence = override(spec, overrides)

@@ -9,7 +9,7 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def terms_of(model: str, *, any_weights: bool) -> tuple[Term, ...]:
     text = model.removeprefix(PREFIX).strip()
     if not text:
         raise BadInput(f"{PREFIX} names no models: {_FORM}, or name a file {PREFIX}FILE.toml")
-    terms = list(_in_text(text, model)) if "*" in text and not text.endswith(".toml") else list(_in_file(text))
+    terms = list(_in_file(text) if _is_file(text) else _in_text(text, model))
     check_terms(terms, any_weights=any_weights)
     return tuple(terms)
 
@@ -109,6 +109,36 @@ def named_twice(terms: Sequence[Term]) -> str:
     return first_few((printable(model) for model, count in counts.items() if count > 1), 3)
 
 
+def with_models(model: str, named: Callable[[str], str]) -> str:
+    """A mixture, or the name of the file of one, with other names of what it is made of.
+
+    Args:
+        model: As ``is_mixture`` knows it; one that cannot be read is returned as it is.
+        named: Gives the name that stands for another: of each model, or of the file.
+
+    Raises:
+        BadInput: A name has both kinds of quotation marks in it.
+    """
+    text = model.removeprefix(PREFIX).strip()
+    if _is_file(text):
+        return f"{PREFIX}{named(_unquoted(text))}"
+    try:
+        terms = list(_in_text(text, model))
+    except BadInput:
+        return model
+    changed = [Term(term.weight, named(term.model)) for term in terms]
+    return model if changed == terms else written(changed)
+
+
+def _is_file(text: str) -> bool:
+    """Whether what stands behind the prefix names a file of weights."""
+    return "*" not in text or text.endswith(".toml")
+
+
+def _unquoted(text: str) -> str:
+    return text.strip("\"'")
+
+
 def written(terms: Sequence[Term]) -> str:
     """A mixture as a user would type it.
 
@@ -135,7 +165,7 @@ def _in_text(text: str, model: str) -> Iterator[Term]:
             rest = f"{printable(text[at:])!r:.60}" if text[at:].strip() else "what comes after +"
             raise BadInput(f"{printable(model):.80}: {rest} is no term: {_FORM}")
         number, name, end = (each.strip() for each in match.groups())
-        yield Term(_weight(number, name), name.strip("\"'"))
+        yield Term(_weight(number, name), _unquoted(name))
         at, goes_on = match.end(), end == "+"
 
 
@@ -150,7 +180,7 @@ def _weight(text: str, model: str) -> float:
 
 
 def _in_file(name: str) -> Iterator[Term]:
-    path: Path = user_path(name.strip("\"'"))
+    path: Path = user_path(_unquoted(name))
     if path.suffix != ".toml":
         raise BadInput(f"{PREFIX}{printable(name):.80} has no weights: {_FORM}, or name a file that ends in .toml")
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, in_one_line
+from flagbench.models.loading.adapter_bases import merged
 from flagbench.models.loading.causal_kinds import check_kind, form_line, writes_texts
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.detect import Detection
@@ -18,9 +19,10 @@ from flagbench.models.loading.mixture import as_mixture
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.positions import positions_of, rope_base_of
 from flagbench.models.loading.registry import published
+from flagbench.models.loading.text_beginning import begins_without
 from flagbench.models.loading.video_kinds import chat_template, class_of, with_dtype
 from flagbench.models.spec import ModelSpec
-from flagbench.models.text import AUTO, TextSettings
+from flagbench.models.text import AUTO, TEMPLATES, TextSettings
 
 BEACON_MIX = "adapt-1024"
 """Activation Beacon's ratio in its authors' evaluation (``--beacon_ratio_mix``; research/Long_LLM/activation_beacon,
@@ -66,18 +68,16 @@ def detect_text_lm(
     )
     evidence = [f"family: {stated.model_type} ({stated.kind}), from {stated.source}"]
     evidence += [f"settings: models.toml, {row.name}"] if row else []
-    if checkpoint.adapters:
-        last = checkpoint.adapters[-1]
-        labels = tuple(adapter.label for adapter in checkpoint.adapters)
-        spec = replace(spec, name=last.name, revision=last.revision, base=checkpoint.label, adapters=labels)
-        evidence.append(f"adapters: {', '.join(labels)}, merged into {spec.base}")
+    spec, lines = merged(spec, checkpoint)
+    evidence += lines
     spec, lines = as_mixture(spec, checkpoint)
     evidence += lines
     spec, dtype = with_dtype(spec, overrides, on_cpu)
     spec, said = override(spec, overrides)
     spec, settled = _settled(spec, stated)
     _check_adapters(spec, checkpoint)
-    return Detection(spec, (*evidence, *dtype, *said, *settled, _template_line(spec, checkpoint)))
+    spec, form = _with_form(spec, checkpoint)
+    return Detection(spec, (*evidence, *dtype, *said, *settled, *form))
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,19 @@ def _check_adapters(spec: ModelSpec, checkpoint: Checkpoint) -> None:
             )
 
 
-def _template_line(spec: ModelSpec, checkpoint: Checkpoint) -> str:
+def _with_form(spec: ModelSpec, checkpoint: Checkpoint) -> tuple[ModelSpec, list[str]]:
+    """How a chat becomes tokens, and the evidence.
+
+    As transformers' ``apply_chat_template`` has it, nothing stands before what a template writes. FlagEmbedding's own
+    copies of templates were run behind the token that begins texts, and so is a GGUF, as by llama.cpp.
+    """
     own = spec.own_as(TextSettings)
-    if own.chat != AUTO:
-        return form_line(own.jinja(""))
-    if isinstance(checkpoint, GgufCheckpoint):
-        return "prompt: by the chat template of the GGUF, where it has one"
-    return form_line(chat_template(checkpoint.tokenizer_folder))
+    if own.chat == AUTO and isinstance(checkpoint, GgufCheckpoint):
+        return spec, ["prompt: by the chat template of the GGUF, where it has one"]
+    template = own.jinja(chat_template(checkpoint.tokenizer_folder) if own.chat == AUTO else "")
+    lines = [form_line(template)]
+    copied = own.chat in TEMPLATES or isinstance(checkpoint, GgufCheckpoint)
+    if not copied and begins_without(checkpoint.tokenizer_folder, template):
+        own = replace(own, chat_alone=True)
+        lines.append("prompt: no token that begins texts before a chat, since the template writes none")
+    return replace(spec, own=own), lines

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from flagbench import BadInput
 from flagbench.files import read_bytes
-from flagbench.models.loading.checkpoint import check_settings, check_weights, is_adapter
+from flagbench.models.loading.adapter_bases import is_adapter
+from flagbench.models.loading.checkpoint import check_settings, check_weights
 from flagbench.models.loading.folder import FIX, files_read, transformer_folder, weight_files
 
 

@@ -12,7 +12,8 @@ import torch
 
 from flagbench import BadInput
 from flagbench.models.contract import Loading
-from flagbench.models.loading.checkpoint import ADAPTER_CONFIG, Checkpoint, with_weights
+from flagbench.models.loading.adapter_bases import ADAPTER_CONFIG
+from flagbench.models.loading.checkpoint import Checkpoint, with_weights
 from flagbench.models.loading.folder import FIX, files_read, is_there, module_rows, transformer_folder
 from flagbench.models.loading.mixture import HEADS, MixedCheckpoint, source_label
 from flagbench.models.loading.mixture_weights import Stored, Sum, has_weights, stored_at, stored_in, survey

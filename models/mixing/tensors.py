@@ -19,6 +19,9 @@ from flagbench.models.loading.weight_shapes import unpickled
 BLOCK = 32 << 20
 """Bytes of fp32 of the largest block: what is read of a file is let go of with the block."""
 
+_LARGEST = torch.finfo(torch.float32).max
+"""With a larger weight no sum is taken in fp32."""
+
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -121,7 +124,8 @@ def _block(each: Sum, weights: Sequence[float], rows: slice | None) -> torch.Ten
             )
         return first
     wanted = _DTYPES[each.first.dtype]
-    exact = torch.float64 if wanted == torch.float64 else torch.float32
+    wide = wanted == torch.float64 or any(abs(weight) > _LARGEST for weight in weights)
+    exact = torch.float64 if wide else torch.float32
     total: torch.Tensor | None = None
     for weight, part in zip(weights, each.parts, strict=True):
         if not weight or part is None:
@@ -130,12 +134,26 @@ def _block(each: Sum, weights: Sequence[float], rows: slice | None) -> torch.Ten
         total = numbers * weight if total is None else total.add_(numbers, alpha=weight)
     assert total is not None
     made = total.to(wanted)
-    if wanted != exact and bool((total.isfinite() & ~made.isfinite()).any()):
+    if not bool(made.isfinite().all()):
+        _check_parts(each, weights, rows, made)
+    return made
+
+
+def _check_parts(each: Sum, weights: Sequence[float], rows: slice | None, made: torch.Tensor) -> None:
+    """See that what is not finite in a sum is so in a part of it.
+
+    Raises:
+        BadInput: The number format cannot hold the sum.
+    """
+    lost = ~made.isfinite()
+    for weight, part in zip(weights, each.parts, strict=True):
+        if weight and part is not None:
+            lost &= _read(part, rows).isfinite()
+    if bool(lost.any()):
         raise BadInput(
             f"{printable(each.key):.120} of the mixture is too large for {each.first.dtype}, the number format of the "
-            "first model: name one in another format first"
+            "first model: take smaller weights, or name a model in a wider format first"
         )
-    return made
 
 
 def _read(stored: Stored, rows: slice | None) -> torch.Tensor:

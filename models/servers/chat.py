@@ -76,6 +76,17 @@ def _image_part(pixels: NDArray[np.uint8]) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
 
 
+def _first(choices: Any) -> Any:
+    """The choice of index 0, wherever it stands; the first where they have none.
+
+    Raises:
+        LookupError: There is none.
+        StopIteration: None of them is that.
+    """
+    numbered = [each for each in choices if each.get("index") is not None]
+    return next(each for each in numbered if each["index"] == 0) if numbered else choices[0]
+
+
 def read_completion(reply: Reply, *, plain: bool = False) -> tuple[str, dict[str, int]]:
     """The answer, and the counts that come with it; an ``Again`` where it is not what the protocol says.
 
@@ -85,11 +96,11 @@ def read_completion(reply: Reply, *, plain: bool = False) -> tuple[str, dict[str
     """
     try:
         payload = reply.json()
-        choice = payload["choices"][0]
+        choice = _first(payload["choices"])
         # A model that reasons up to the limit has no content, and one that declines says so beside it.
         text = choice["text"] if plain else choice["message"].get("content") or choice["message"].get("refusal") or ""
         cut, usage = choice.get("finish_reason") == "length", payload.get("usage")
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, StopIteration, RecursionError):
         raise Again(f"what came is not a {'' if plain else 'chat '}completion: {reply.message()}") from None
     if not isinstance(text, str):
         raise Again(f"the answer is not a text but a {type(text).__name__}")

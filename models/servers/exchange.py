@@ -33,7 +33,16 @@ class Again(Exception):
 
 
 class TimedOut(Again):
-    """A request took longer than it may."""
+    """A request took longer than it may.
+
+    Attributes:
+        begun: Whether its answer had begun.
+        flag: What allows more; empty where nothing does.
+    """
+
+    def __init__(self, why: str, *, begun: bool = False, flag: str = "") -> None:
+        super().__init__(why)
+        self.begun, self.flag = begun, flag
 
 
 class TooLarge(Exception):
@@ -63,6 +72,15 @@ class Reply:
             RecursionError: It is nested too deeply.
         """
         return self._secret.hide_in_json(json.loads(self._body))
+
+    def numbers(self) -> Any:
+        """The value of the body, for what is read of it as numbers: its texts may hold the key, and are not shown.
+
+        Raises:
+            ValueError: It is not JSON.
+            RecursionError: It is nested too deeply.
+        """
+        return json.loads(self._body)
 
     def message(self) -> str:
         """The server's error message, in one line."""
@@ -140,7 +158,7 @@ class Exchange:
             self._running.close()
 
     async def _send(self, method: str, path: str, content: bytes | None, timeout: float) -> Reply:
-        begun, why = False, f"no answer came in {timeout:g} s"
+        begun, why, flag = False, f"no answer came in {timeout:g} s", "--request-timeout"
         json_sent = {"Content-Type": "application/json"} if content is not None else None
         try:
             with anyio.move_on_after(timeout) as scope:
@@ -148,13 +166,12 @@ class Exchange:
                     body = _Body(self._largest, response.headers.get("content-encoding", ""))
                     async for chunk in response.aiter_raw():
                         if not begun:
-                            begun, why = (
-                                True,
-                                f"an answer that had begun did not end in the {timeout:g} s of its request",
-                            )
+                            begun = True
+                            why = f"an answer that had begun did not end in the {timeout:g} s of its request"
                             if (end := anyio.current_time() + self._body_timeout) < scope.deadline:
                                 scope.deadline = end
                                 why = f"an answer that had begun did not end in {self._body_timeout:g} s"
+                                flag = "--body-timeout"
                         if not body.takes(chunk):
                             break
                     if body.too_large and response.status_code == 200:
@@ -168,7 +185,7 @@ class Exchange:
             raise TimedOut(f"no connection came about in {_CONNECT:g} s") from None
         except httpx2.RequestError as error:
             raise Again(f"the connection failed ({reason(error, self._secret)})") from None
-        raise TimedOut(why)
+        raise TimedOut(why, begun=begun, flag=flag)
 
 
 class _Body:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import httpx2
 
@@ -31,6 +31,19 @@ KEYS = ("FLAGBENCH_API_KEY", "OPENAI_API_KEY")
 _FIRST_WAIT, _LONGEST_WAIT, _LONGEST_ASKED_FOR, _PROBE = 1.0, 60.0, 600.0, 10.0  # seconds
 
 T = TypeVar("T")
+
+
+class Refused(BadInput):
+    """A server refuses a request, and no repetition fixes that.
+
+    Attributes:
+        status: Status code of the reply.
+        said: Its message, in one line.
+    """
+
+    def __init__(self, text: str, status: int, said: str) -> None:
+        super().__init__(text)
+        self.status, self.said = status, said
 
 
 @dataclass(frozen=True)
@@ -165,11 +178,30 @@ class Client:
             BadInput: No server answers there, it does not take the key, or it is not ready.
         """
         try:
-            reply = self._exchange.send("GET", "models", None, _PROBE, Stop())
+            return sorted(str(each["id"]) for each in self.get("models")["data"])
+        except (TypeError, LookupError):
+            return []
+
+    def get(self, path: str) -> Any:
+        """Ask for what a server says of itself: one request, never repeated.
+
+        Args:
+            path: Below the url.
+
+        Returns:
+            The JSON value; None where there is none, whatever the server says instead.
+
+        Raises:
+            BadInput: No server answers there, it does not take the key, or it is not ready.
+        """
+        try:
+            reply = self._exchange.send("GET", path, None, _PROBE, Stop())
         except Again as error:
+            if isinstance(error, TimedOut) and error.begun:  # one answers, and what it is asked next says more
+                return []
             raise BadInput(f"no server answers at {self.url} ({error}): start it, or correct the url") from None
         except TooLarge:
-            return []
+            return None
         status = reply.status
         if 300 <= status < 400:
             raise BadInput(f"{self.url} answers {status}, and sends requests elsewhere: correct the url")
@@ -178,9 +210,9 @@ class Client:
         if status in (401, 403):
             self._refuse(reply)
         try:
-            return sorted(str(each["id"]) for each in reply.json()["data"])
-        except (ValueError, TypeError, LookupError, RecursionError):
-            return []
+            return reply.json()
+        except (ValueError, RecursionError):
+            return None
 
     def post(self, path: str, body: bytes, read: Callable[[Reply], T], stop: Stop) -> T | None:
         """Send JSON, again while the failure may pass.
@@ -195,7 +227,7 @@ class Client:
             What was read; None when all stopped before it came.
 
         Raises:
-            BadInput: The server refuses the request.
+            Refused: The server refuses the request.
             ModelFault: No usable answer after all attempts, or one that is too large.
         """
         tried = timeouts = 0
@@ -207,9 +239,10 @@ class Client:
             except Again as error:
                 tried, timeouts = tried + 1, timeouts + isinstance(error, TimedOut)
                 if tried == self._rate_limit.attempts or timeouts == self._rate_limit.timeouts:
-                    more = "a longer time-out" if isinstance(error, TimedOut) else "more attempts"
+                    longer = error.flag if isinstance(error, TimedOut) else ""
+                    fix = f"or allow more seconds with {longer}" if longer else "and run again when it answers"
                     message = f"{self._name}: no answer after {tried} attempts, the last: {error}"
-                    raise ModelFault(f"{message}; see the server's log, or allow {more}") from None
+                    raise ModelFault(f"{message}; see the server's log, {fix}") from None
                 wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tried - 1)) * (0.5 + self._clock.chance() / 2)
                 self._pace.hold(error.after)
                 self._clock.wait(stop, max(wait, error.after))
@@ -229,7 +262,7 @@ class Client:
             largest = self._rate_limit.largest_reply
             raise ModelFault(
                 f"{self._name}: an answer is larger than {largest / MIB:,.3g} MiB, the most that is read of one; "
-                "see what the server sends, or allow more"
+                "see what the server sends, or allow more with --reply-size"
             ) from None
         status = reply.status
         if status in (408, 429) or status >= 500:
@@ -247,7 +280,7 @@ class Client:
         key = f"the key in {self._key_name} is not taken" if self._key else f"it wants a key: set {KEYS[0]}"
         moved = "it sends requests elsewhere, where none is sent after them: correct the url"
         fix = key if status in (401, 403) else moved if 300 <= status < 400 else self._fix(status, message)
-        raise BadInput(f"{self._name}: {self.url} answers {status}: {message}; {fix}")
+        raise Refused(f"{self._name}: {self.url} answers {status}: {message}; {fix}", status, message)
 
 
 def seconds_to_wait(retry_after: str) -> float:

@@ -70,6 +70,31 @@ class Setting:
     differs: bool
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors that all scores of a run were made with.
+
+    Attributes:
+        dimensions: Numbers of one.
+        precision: Of each number.
+        size: Bytes of a million of them.
+    """
+
+    dimensions: int
+    precision: str
+    size: int
+
+
+def vectors(run: Run) -> Vectors | None:
+    """The vectors behind the scores of a run; None where its tasks do not record them, or not alike."""
+    scored = [record for record in run.record.tasks.values() if record.scores]
+    found = {
+        Vectors(its["dimensions"], its["precision"], its["bytes_per_million"]) if (its := record.vectors) else None
+        for record in scored
+    }
+    return found.pop() if len(found) == 1 else None
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """A JSON object; an empty one for all else."""
     return value if isinstance(value, Mapping) else {}

@@ -50,6 +50,7 @@ class RunView:
         verdicts: Number of tasks by data verdict.
         speed: How fast its model was.
         size: How large it is.
+        vectors: Those that its scores were made with; None where that is not recorded.
         device: Where it ran.
         seconds: Wall time.
         finished: When.
@@ -69,6 +70,7 @@ class RunView:
     verdicts: Mapping[str, int]
     speed: facts.Speed | None
     size: facts.Size
+    vectors: facts.Vectors | None
     device: str
     seconds: float | None
     finished: str
@@ -321,6 +323,7 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
         verdicts=Counter(filter(None, verdicts)),
         speed=facts.speed(run),
         size=facts.size(run),
+        vectors=facts.vectors(run),
         device=device if isinstance(device, str) else "",
         seconds=facts.seconds(run),
         finished=facts.finished(run),

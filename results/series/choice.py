@@ -45,12 +45,14 @@ class Choice:
             that is inconclusive.
         why: Why it is; empty where it is not.
         tests: Of each other run that could be tested, by its place.
+        too_few: Why none of these tests could find a difference; empty where one could.
     """
 
     best: int | None
     smallest: int | None
     why: str
     tests: Mapping[int, Against]
+    too_few: str = ""
 
 
 Means = Mapping[int, NDArray[np.float64]]
@@ -75,8 +77,12 @@ def choose(scores: Scores, order: Sequence[int], means: Means) -> Choice:
     best = next(at for at in scored if scores.scores[at] >= most - EQUAL)
     others = [at for at in scored if at != best and at in means] if best in means else []
     tests = _tests(scores, best, others, means)
-    smallest, why = _smallest(scores, scored, best, tests)
-    return Choice(best, smallest, why, tests)
+    too_few = ""
+    if tests and smallest_p(scores.items) * len(tests) > ALPHA:
+        items = counted(scores.items, "item")
+        too_few = f"over {items} no difference of {counted(len(tests), 'test')} could be significant"
+    smallest, why = _smallest(scores, scored, best, tests, too_few)
+    return Choice(best, smallest, why, tests, too_few)
 
 
 def _tests(scores: Scores, best: int, others: Sequence[int], means: Means) -> dict[int, Against]:
@@ -92,18 +98,19 @@ def _tests(scores: Scores, best: int, others: Sequence[int], means: Means) -> di
     return tests
 
 
-def _smallest(scores: Scores, scored: Sequence[int], best: int, tests: Mapping[int, Against]) -> tuple[int | None, str]:
+def _smallest(
+    scores: Scores, scored: Sequence[int], best: int, tests: Mapping[int, Against], too_few: str
+) -> tuple[int | None, str]:
     """The first run that is not significantly worse than the best, unless one before it is not known to be worse."""
     if scored[0] == best:
         return best, ""
-    if tests and smallest_p(scores.items) * len(tests) > ALPHA:
-        items = counted(scores.items, "item")
-        return None, f"over {items} no difference of {counted(len(tests), 'test')} could be significant"
+    if too_few:
+        return None, too_few
     for at in scored:
         if at == best:
             return at, ""
         if at not in tests:
-            return None, scores.unkept.get(at) or scores.unkept.get(best) or "nothing was tested"
+            return None, scores.untested(at, best)
         if not tests[at].worse:
             return at, ""
     return best, ""

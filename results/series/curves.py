@@ -90,7 +90,7 @@ class Measure:
     Attributes:
         label: Name.
         kind: Type of the task; empty for an average.
-        metric: Main score.
+        metric: Main score; empty for an average of several that are all in percent.
         tasks: How many it is over.
         curves: One for each value of the second setting, else one.
         cheapest: By bytes; None unless two points or more record some that are not equal.

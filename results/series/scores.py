@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import first_few, printable
-from flagbench.results.averages import Weights, alike, average
-from flagbench.results.figures import joint_scale, of_one_scale
+from flagbench.results.averages import Cell, Slice, Weights, alike, average, lacking, scores_in, shares
+from flagbench.results.figures import PERCENT, joint_scale, of_one_scale, scale_of
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, difference, other_queries, shared_metric
 from flagbench.results.statistics import bootstrap_means
@@ -43,7 +43,7 @@ class Scores:
     Attributes:
         label: Name of the task or the average.
         kind: Type of the task; empty for an average.
-        metric: Main score.
+        metric: Main score; empty for an average of several that are all in percent.
         tasks: Names of its tasks, one for a task.
         scores: By place of the run.
         gaps: Why a run has none, likewise.
@@ -70,6 +70,10 @@ class Scores:
     def items(self) -> int:
         """How many items its values are of."""
         return sum(len(next(iter(each.rows.values()))) for each in self.strata if each.rows)
+
+    def untested(self, first: int, second: int) -> str:
+        """Why two runs with scores have no test."""
+        return self.unkept.get(first) or self.unkept.get(second) or "nothing was tested"
 
     def means(self) -> dict[int, NDArray[np.float64]]:
         """Scores over resampled items, the same ones for all runs and drawn task by task: ``float64[resamples]`` by
@@ -166,9 +170,12 @@ def _unlike(first: TaskRecord, second: TaskRecord, one: Values | None, other: Va
 
 
 def _rows(
-    first: int, records: Mapping[int, TaskRecord], values: Mapping[int, Values | None]
+    first: int,
+    records: Mapping[int, TaskRecord],
+    values: Mapping[int, Values | None],
+    parts: Mapping[Cell, float] | None = None,
 ) -> tuple[dict[int, NDArray[np.float64]], dict[int, str]]:
-    """The values of each run in one order of items, and why a run has none."""
+    """The values of each run in one order of items, and why a run has none; ``parts`` are their shares."""
     rows: dict[int, NDArray[np.float64]] = {}
     unkept: dict[int, str] = {}
     order: list[str] = []
@@ -185,7 +192,7 @@ def _rows(
         if shared is None or (metric and shared != metric):
             unkept[at] = "the score is not the mean of the values per item"
             continue
-        known = its.of(shared)
+        known = its.of(shared, parts)
         if not order:
             base, metric, order = at, shared, list(known)
         if not order or known.keys() != set(order):
@@ -220,33 +227,86 @@ def averages_of(
         groups |= {f"{kind} mean": of for kind, of in of_kind.items() if len(of) > 1}
     for label, of in groups.items():
         made = _average(label, of, known, runs, apart)
-        if len(of) > 1 and made.scores:
+        if made.scores and not _is_task(of):
             yield made
 
 
+def scores_over(of: Weights, runs: Mapping[int, Run], *, seed: int, by_query: bool, apart: Apart) -> Scores:
+    """The scores of runs in one average, or on one task.
+
+    Args:
+        of: Weights of its tasks.
+        runs: By their places.
+        seed: Of draws.
+        by_query: Read the values of items.
+        apart: See ``Apart``.
+
+    Raises:
+        BadInput: A file of values is gone or damaged.
+    """
+    known = {name: its for name in of if (its := task_scores(name, runs, seed=seed, by_query=by_query))}
+    if _is_task(of) and known:
+        return next(iter(known.values()))
+    return _average("mean", of, known, runs, apart)
+
+
+def _is_task(of: Weights) -> bool:
+    """Whether an average is the score of one task, whole."""
+    return len(of.members) == 1 and not any(isinstance(member, Slice) for member in of.members)
+
+
 def _average(label: str, of: Weights, known: Mapping[str, Scores], runs: Mapping[int, Run], apart: Apart) -> Scores:
-    parts = [known[name] for name in of]
+    parts = [known[name] for name in of if name in known]
     scale = joint_scale(each.metric for each in parts)
     scores: dict[int, float] = {}
     gaps: dict[int, str] = {}
     for at, run in runs.items():
-        lacking = [each.label for each in parts if at not in each.scores]
-        if lacking:
-            gaps[at] = f"lacks {first_few(map(printable, lacking), 3)}"
+        whole = [each.label for each in parts if at in each.scores]
+        found = scores_in(of, {name: run.record.tasks[name].scores for name in whole})
+        if absent := lacking(of, found):
+            gaps[at] = f"lacks {first_few(map(printable, absent), 3)}"
         elif not scale:
             gaps[at] = "its tasks have scores of different units"
         elif apart(run.record.tasks[name] for name in of):
             gaps[at] = "over miniature and other data"
         else:
-            scores[at] = average(of, {each.label: each.scores[at] for each in parts})
-    kept = all(each.strata for each in parts)
-    strata = tuple(
-        Stratum(stratum.rows, of[each.label], stratum.seed) for each in parts for stratum in each.strata if kept
-    )
+            scores[at] = average(of, found)
+    kept = bool(scores) and all(each.strata for each in parts)
     unkept = {
         at: f"{each.label}: {each.unkept.get(at, 'no values per item are kept')}"
         for at in scores
         for each in reversed(parts)
         if not each.strata or at not in each.strata[0].rows
     }
-    return Scores(label, "", parts[0].metric, tuple(of), scores, gaps, strata, unkept)
+    return Scores(
+        label=label,
+        kind="",
+        metric=_metric(parts),
+        tasks=tuple(of),
+        scores=scores,
+        gaps=gaps,
+        strata=tuple(_stratum(each, of, runs) for each in parts) if kept else (),
+        unkept=unkept,
+    )
+
+
+def _metric(parts: Sequence[Scores]) -> str:
+    """The main score of tasks; of several that are all in percent none."""
+    metrics = list(dict.fromkeys(each.metric for each in parts))
+    return metrics[0] if metrics and (len(metrics) == 1 or scale_of(metrics[0]) is not PERCENT) else ""
+
+
+def _stratum(task: Scores, of: Weights, runs: Mapping[int, Run]) -> Stratum:
+    """The items of a task that count in an average, each as much as its part does.
+
+    Raises:
+        BadInput: A file of values is gone or damaged.
+    """
+    (stratum,) = task.strata
+    records = {at: runs[at].record.tasks[task.label] for at in stratum.rows}
+    first = next(iter(records))
+    rows = stratum.rows
+    if (of_parts := shares(of, task.label, records[first].scores)) is not None:
+        values = {at: runs[at].values(task.label) for at in records}
+        rows, _ = _rows(first, records, values, of_parts)
+    return Stratum(rows, of[task.label], stratum.seed)

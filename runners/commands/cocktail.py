@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,8 @@ def _cocktail(options: argparse.Namespace) -> int:
     out = console()
     for place, (weight, label) in enumerate(mixture.spec.mixture):
         say(out, f"{weight:.6f}  {label}" + (f"  loss {losses[place]:.6f}" if losses else ""))
-    say(out, f"evaluate it with: flagbench evaluate {json.dumps(written(terms), ensure_ascii=False)}")
+    allowed = [f"--{name.replace('_', '-')}" for name in _ALLOWED if getattr(options, name)]
+    say(out, f"evaluate it with: flagbench evaluate {shlex.join([written(terms), *allowed])}")
     if options.save is not None:
         with notice("mixing the weights"):
             save_mixture(mixture, options.save, loading, how)
@@ -132,6 +134,9 @@ def _cocktail(options: argparse.Namespace) -> int:
     _write_json(options.json, mixture, losses, kind, str(options.save) if options.save else None, out)
     return 0
 
+
+_ALLOWED = ("any_weights", "trust_remote_code", "allow_pickle")
+"""Flags without which ``flagbench evaluate`` would refuse what was mixed with them."""
 
 _LOSS = {
     "encoder": "encoders (LM-Cocktail)",

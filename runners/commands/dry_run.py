@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput, counted
 from flagbench.flags import real
 from flagbench.runners.commands.notice import notice
+from flagbench.runners.commands.sent import show_sent
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -30,22 +31,23 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--price",
         type=price,
-        metavar="IN,OUT",
-        help="money for a million tokens of prompts and for a million of answers, with --dry-run (default none)",
+        metavar="IN[,OUT]",
+        help="money for a million tokens of prompts and for a million of answers, with --dry-run; of an embedder or a "
+        "reranker behind a server one number (default none)",
     )
 
 
-def price(text: str) -> tuple[float, float]:
-    """Two prices with a comma between them."""
+def price(text: str) -> tuple[float, ...]:
+    """A price, or two with a comma between them."""
     try:
-        prompts, answers = (real(each) for each in text.split(","))
+        found = tuple(real(each) for each in text.split(","))
     except ValueError:
-        prompts = answers = -1.0
-    if not (0 <= prompts <= _LARGEST_PRICE and 0 <= answers <= _LARGEST_PRICE):
+        found = ()
+    if not (1 <= len(found) <= 2 and all(0 <= each <= _LARGEST_PRICE for each in found)):
         raise argparse.ArgumentTypeError(
-            f"expected two prices with a comma between them, such as 0.5,1.5, not '{text}'"
+            f"expected two prices with a comma between them, such as 0.5,1.5, or one for an embedder, not '{text}'"
         )
-    return prompts, answers
+    return found
 
 
 def check_price(options: argparse.Namespace) -> None:
@@ -58,13 +60,13 @@ def check_price(options: argparse.Namespace) -> None:
         raise BadInput("--price is what --dry-run reckons with: add --dry-run, or drop it")
 
 
-def show_dry_run(requests: Callable[[], Sequence[RunRequest]], subject: str, prices: tuple[float, float] | None) -> int:
+def show_dry_run(requests: Callable[[], Sequence[RunRequest]], subject: str, prices: tuple[float, ...] | None) -> int:
     """Count and show what requests would ask of their models.
 
     Args:
         requests: Makes them; their imports take a while.
         subject: What would be evaluated on what, for a line.
-        prices: Of a million tokens of prompts, and of answers; None to say nothing of money.
+        prices: Of a million tokens of prompts, and of answers where there are any; None to say nothing of money.
 
     Returns:
         The exit code.
@@ -77,19 +79,40 @@ def show_dry_run(requests: Callable[[], Sequence[RunRequest]], subject: str, pri
         from flagbench.runners.progress import progress_for
         from flagbench.runners.registry import find_benchmark
         from flagbench.runners.run import plan
-        from flagbench.runners.run.dry_run import check_counts, demands
+        from flagbench.runners.run.dry_run import check_counts, demands, is_served, sent_by
         from flagbench.runners.run.finished import unfinished
 
         made = requests()
-        for name in dict.fromkeys(request.benchmark for request in made):
+        for name in dict.fromkeys(request.benchmark for request in made if request.served is None):
             check_counts(find_benchmark(name))
         plans = [plan.resolve(request) for request in made]
+        for each in plans:
+            if not is_served(each):
+                check_counts(each.benchmark)
+            _check_number(prices, served=is_served(each))
     err = console(stderr=True)
     for each in plans:
         with progress_for(err, len(unfinished(each))) as progress:
-            found = [(step.task.name, demand) for step, demand in demands(each, progress)]
-        _show(each, found, Price(*prices) if prices else None)
+            if is_served(each):
+                sent = [(step.task.name, found) for step, found in sent_by(each, progress)]
+            else:
+                found = [(step.task.name, demand) for step, demand in demands(each, progress)]
+        if is_served(each):
+            show_sent(each, sent, prices[0] if prices else None)
+        else:
+            _show(each, found, Price(*prices) if prices else None)
     return 0
+
+
+def _check_number(prices: tuple[float, ...] | None, *, served: bool) -> None:
+    """See that there are as many prices as what is asked has.
+
+    Raises:
+        BadInput: There are not.
+    """
+    if prices is not None and len(prices) != (1 if served else 2):
+        many = "one price, that of its input, such as 0.02" if served else "two prices, such as 0.5,1.5"
+        raise BadInput(f"--price: {'an embedder or reranker' if served else 'a model that answers'} has {many}")
 
 
 def _show(plan: Plan, found: Sequence[tuple[str, Demand]], price: Price | None) -> None:

@@ -58,6 +58,7 @@ def add_models(parser: Parser, arguments: Sequence[str]) -> None:
     models = parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
     if not parser.complete:
         models.nargs = "*"
+    add_mix(parser.add_argument_group("series of mixtures"))
     add_recorded(parser)
 
 
@@ -74,13 +75,13 @@ def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.options import (
         add_model_options,
         add_series_options,
+        add_served_options,
         hide_flags_of_rankings,
     )
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
     what = add_selection_flags(parser, arguments)
-    add_mix(what)
     _add_what(what, benchmark)
     where = parser.add_argument_group("where")
     _add_where(where)
@@ -88,6 +89,7 @@ def add_flags(parser: Parser, arguments: Sequence[str]) -> None:
     _add_devices(parser.add_argument_group("devices"))
     add_model_options(parser)
     add_series_options(parser)
+    add_served_options(parser, benchmark)
     if benchmark.abilities <= {"generate"} and "--help-all" not in arguments:
         hide_flags_of_rankings(parser)
     add_benchmark_flags(parser, arguments, benchmark)
@@ -205,12 +207,12 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
     Raises:
         BadInput: Options contradict one another.
     """
-    from flagbench.runners.commands.options import points_of
+    from flagbench.runners.commands.options import points_of, served_of
     from flagbench.runners.commands.selection import selection_of
     from flagbench.runners.rankings.sources import RunFiles
     from flagbench.runners.request import RunRequest, default_store
 
-    points = points_of(options)
+    points, mix = points_of(options), getattr(options, "mix", None)  # which a watch has not
     if options.no_store and options.store_size:
         raise BadInput("--store-size is the size of the embedding cache, and --no-store turns it off: drop one of them")
     store = None if options.no_store else options.store or default_store()
@@ -233,6 +235,7 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             reranker=options.reranker,
             reranker_max_length=options.reranker_max_length,
             rerank_top_k=options.rerank_top_k,
+            served=served_of(options, options.benchmark),
             rankings=RunFiles(options.candidate_run) if options.candidate_run else None,
             trust_remote_code=options.trust_remote_code,
             allow_pickle=options.allow_pickle,
@@ -243,18 +246,19 @@ def requests_of(options: argparse.Namespace) -> list[RunRequest]:
             store_bytes=options.store_size or RunRequest.store_bytes,
             store_fp16=options.store_fp16,
         )
-        for model in mixed_models(options.models, options.mix, any_weights=options.any_weights)
+        for model in mixed_models(options.models, mix, any_weights=options.any_weights)
         for overrides in points
     ]
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     if others := getattr(options, "others", ()):
-        _check_apart([options, *others])
-    return max(_evaluate_one(each, options.outcome) for each in (options, *others))
+        check_apart([options, *others])
+    outcome = getattr(options, "outcome", None)
+    return max(_evaluate_one(each, outcome) for each in (options, *others))
 
 
-def _check_apart(runs: Sequence[argparse.Namespace]) -> None:
+def check_apart(runs: Sequence[argparse.Namespace]) -> None:
     """See that several runs can be carried out, and that none replaces the results of another, before the first begins.
 
     Raises:
@@ -282,7 +286,7 @@ def _evaluate_one(options: argparse.Namespace, outcome: Outcome | None) -> int:
     check_price(options)
     if options.dry_run:
         return show_dry_run(lambda: requests_of(options), _subject(options), options.price)
-    after = partial(_keep, outcome, options.log)
+    after = partial(_keep, outcome, options.log or ())
     return run_requests(lambda: requests_of(options), _subject(options), partial(unlike, options.like), after)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput, first_few
+from flagbench import BadInput, first_few, printable
 from flagbench.flags import flags_of
 from flagbench.models.adapters import owned_flags
+from flagbench.models.view import PRECISIONS, View
 from flagbench.results.data_state import in_mini
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_run
@@ -64,7 +65,12 @@ def _model(run: Run, given: Given) -> list[str]:
         return []
     from flagbench.models.loading.registry import published
 
-    name = str(spec.get("name", run.record.model))
+    name = _name(run.record)
+    if sources := [str(each[1]) for each in spec.get("mixture", ()) if isinstance(each, list) and len(each) > 1]:
+        raise BadInput(
+            f"{run.folder} is of a mixture of {first_few(map(printable, sources), 3)}: give it as MODEL, as cocktail: "
+            "with weights and models"
+        )
     if spec.get("ability") == "replay":
         raise BadInput(f"{run.folder} is of rankings that were made before: flagbench score takes them, not --like")
     known = published().get(name)
@@ -81,6 +87,34 @@ def _model(run: Run, given: Given) -> list[str]:
     return [name, f"--revision={spec.get('revision', run.record.revision)}"]
 
 
+def _name(record: RunRecord) -> str:
+    """The name of the model, without what a view of its vectors adds to it."""
+    return str(record.spec.get("name", record.model)).removesuffix(_view(record).suffix)
+
+
+def _view(record: RunRecord) -> View:
+    """What was kept of the vectors."""
+    said = record.spec.get("view")
+    said = said if isinstance(said, Mapping) else {}
+    dims, vectors, multiplier = (said.get(key) for key in ("dims", "vectors", "rescore_multiplier"))
+    return View(
+        dims if isinstance(dims, int) else 0,
+        next((each for each in PRECISIONS if each == vectors), "fp32"),
+        multiplier if isinstance(multiplier, int) else 0,
+    )
+
+
+def _of_view(record: RunRecord, given: Given) -> dict[str, Any]:
+    """Dimensions and precision of the vectors."""
+    view = _view(record)
+    values: dict[str, Any] = {"dims": [view.dims]} if view.dims else {}
+    if view.quantised:
+        values["vectors"] = [view.vectors]
+        if view.rescore_multiplier and "--vectors" not in flags_in(given.arguments):
+            values["rescore-multiplier"] = view.rescore_multiplier
+    return values
+
+
 def _values(run: Run, benchmark: Benchmark, given: Given) -> dict[str, Any]:
     """Values of flags by their long names, without dashes before them."""
     record = run.record
@@ -95,7 +129,7 @@ def _values(run: Run, benchmark: Benchmark, given: Given) -> dict[str, Any]:
     profile = first.settings.get("profile") or (first.sample or {}).get("profile")
     values |= {"profile": profile} if isinstance(profile, str) else {}
     values |= {"store-fp16": True} if first.settings.get("store") == "fp16" else {}
-    values |= _of_model(record)
+    values |= _of_model(record) | _of_view(record, given)
     values |= _of_reranker(run, given)
     if "rankings" in first.settings and not given.options.candidate_run:
         raise BadInput(f"the record of {run.folder} does not say where the candidates lie: give them with --candidates")
@@ -138,6 +172,7 @@ def _of_model(record: RunRecord) -> dict[str, Any]:
     spec = record.spec
     asked = {line.split(": ", 1)[0] for line in record.evidence if line.endswith(_ASKED)}
     values = {name: spec[name] for name in _SAME if name in asked and name in spec}
+    values |= {"name": _name(record)} if "name" in values else {}
     if "passage_max_length" in asked:
         values["max-length"] = spec.get("passage_max_length")
     prompts = {str(each[0]): each[1] for each in spec.get("prompts", ()) if isinstance(each, list) and len(each) > 1}

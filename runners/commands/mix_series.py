@@ -28,9 +28,9 @@ def mix_points(text: str) -> tuple[float, ...]:
     finite = all(each.is_finite() and abs(each) <= _LARGEST for each in (start, stop, step))
     if not finite or start > stop or step <= 0:
         raise argparse.ArgumentTypeError(f"expected START:STOP:STEP, as 0:1:0.1, not '{text:.40}'")
+    if stop - start > step * (_MOST - 1):  # before a quotient that may have a million digits
+        raise argparse.ArgumentTypeError(f"'{text:.40}' is more than {_MOST:,} points: take a larger step")
     count = int((stop - start) / step) + 1
-    if count > _MOST:
-        raise argparse.ArgumentTypeError(f"'{text:.40}' is {count:,} points, and {_MOST:,} are the most")
     if (stop - start) % step:
         raise argparse.ArgumentTypeError(
             f"'{text:.40}' steps over its end {stop:g}: choose a STEP that STOP - START is a multiple of"

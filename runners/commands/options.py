@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 
 from flagbench import BadInput
-from flagbench.flags import add_flag, given
+from flagbench.flags import add_flag, flags_of, given
 from flagbench.models.adapters import generator_settings, own_settings, owned_flags
 from flagbench.models.loading.mixture_terms import is_mixture
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.spec import DTYPES, POOLINGS, is_name
 from flagbench.models.view import PRECISIONS, RESCORE_MULTIPLIER, View, views_of
 from flagbench.runners.arguments import any_path, dimensions, mix_weights, positive, precisions
+from flagbench.runners.benchmark import TEXT_ABILITIES, Benchmark
+from flagbench.runners.registry import find_benchmark
+from flagbench.runners.served import ServedOptions
 
 _OF_RANKINGS = frozenset(
     {
@@ -110,6 +113,33 @@ def add_series_options(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"passages that binary+rescore rescores for each that is kept (default {RESCORE_MULTIPLIER})",
     )
+
+
+def takes_served(benchmark: Benchmark) -> bool:
+    """Whether the models of a benchmark may be embedders and rerankers behind a server."""
+    return not TEXT_ABILITIES.isdisjoint(benchmark.abilities)
+
+
+def add_served_options(command: argparse.ArgumentParser, benchmark: Benchmark) -> None:
+    """Add the flags of servers to a parser, where the benchmark has no flags of its own for those of other models."""
+    if takes_served(benchmark):
+        group = command.add_argument_group("embedders and rerankers behind a server (docs/served.md)")
+        for each in flags_of(ServedOptions):
+            add_flag(group, each)
+
+
+def served_of(options: argparse.Namespace, benchmark: str) -> ServedOptions | None:
+    """The servers given; None for none.
+
+    Raises:
+        BadInput: There are several models, and a server runs one.
+    """
+    if not takes_served(find_benchmark(benchmark)):
+        return None
+    values = given(options, ServedOptions)
+    if values and values.keys() & {"api_base"} and len(options.models) > 1:
+        raise BadInput("--api-base is the server of one model, and several were given: run them one by one")
+    return ServedOptions(**values) if values else None
 
 
 def points_of(options: argparse.Namespace) -> list[Overrides]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, UnknownName, in_one_line
 from flagbench.files import MIB, read_text
+from flagbench.models.loading.mixture_terms import is_mixture, with_models
 from flagbench.runners.arguments import any_path, folder, run_path
 from flagbench.runners.commands.given import Given, given_by, say_that_it_wins, written
 from flagbench.runners.commands.parser import Parser, flags_in, value_of
-from flagbench.runners.trackers.target import without_secrets
+from flagbench.runners.trackers.target import in_folder, target, without_secrets
 
 _LARGEST = MIB
 _RUNS, _MODELS = "run", "models"
@@ -123,6 +125,8 @@ def _from(home: Path, action: argparse.Action, value: Any) -> Any:
         return value
     if action.type in _PATHS:
         return _path(home, value)
+    if action.type is target:
+        return in_folder(value, partial(_path, home))
     return _maybe_path(home, value) if action.metavar in _MAYBE_PATHS else value
 
 
@@ -131,6 +135,8 @@ def _path(home: Path, text: str) -> str:
 
 
 def _maybe_path(home: Path, text: str) -> str:
-    """A path where there is such a file, or where the text can be nothing else."""
+    """A path where there is such a file, or where the text can be nothing else; in a mixture, each of its models."""
+    if is_mixture(text):
+        return with_models(text, partial(_maybe_path, home))
     path = _path(home, text)
     return path if text.startswith((".", "~", "/")) or Path(path).exists() else text

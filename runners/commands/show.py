@@ -17,6 +17,7 @@ from flagbench.models.adapters import ADAPTERS, modalities
 from flagbench.models.contract import Role
 from flagbench.models.inputs import TEXT, joined
 from flagbench.models.loading.registry import family_names, family_spec, published, registry
+from flagbench.models.served.settings import ServedSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.kinds import RANKED
@@ -350,6 +351,9 @@ def settings_line(spec: ModelSpec) -> str:
         dtype = [spec.dtype] if spec.has_files else []
         # Only a run says how it sees videos.
         return ", ".join([*(own or ["answers without seeing"]), *dtype])
+    if isinstance(spec.own, ServedSettings):
+        what = "pair scores" if spec.ability == "score" else spec.similarity
+        return ", ".join([what, *(["normalised"] if spec.normalize else []), *own])
     if spec.ability == "score":
         tokens = f"{spec.passage_max_length} tokens a pair, {spec.query_max_length} a query"
         return ", ".join(["pair scores", tokens, spec.dtype, *own])

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flagbench import BadData, in_one_line, printable
-from flagbench.runners.commands.evaluate import add_flags, add_models, check_different, requests_of
+from flagbench.runners.commands.evaluate import add_flags, add_models, check_apart, check_different, requests_of
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.recorded_arguments import unlike
@@ -27,7 +27,11 @@ def add_validate(parser: Parser, arguments: Sequence[str]) -> None:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    return max(_validate_one(each) for each in (options, *getattr(options, "others", ())))
+    runs = (options, *getattr(options, "others", ()))
+    code = max(map(_validate_one, runs))
+    if len(runs) > 1 and not code:
+        check_apart(runs)
+    return code
 
 
 def _validate_one(options: argparse.Namespace) -> int:

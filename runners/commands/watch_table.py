@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flagbench import printable
-from flagbench.results.compare.series import Placed
 from flagbench.results.figures import Scale
+from flagbench.results.series.placed import Placed
 from flagbench.runners.watch.checkpoints import step_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def series_table(title: str, series: Mapping[str, Placed], faults: Mapping[str, 
     for name in sorted({*series, *faults}, key=step_of):
         its, fault = series.get(name), faults.get(name, "")
         gap = "" if its is None or its.best or its.score is None else scale.gain(its.score - (best or 0.0))
-        p = f"{its.adjusted:.4f}" if its is not None and its.paired is not None else ""
+        p = f"{its.against.adjusted:.4f}" if its is not None and its.against is not None else ""
         cells = [f"{step_of(name):,}", scale.figure(its.score) if its else "", gap, p]
         table.add_row(*cells, Text(printable("; ".join(filter(None, (_said(its), fault))))[:_NOTE]))
     return table
@@ -51,7 +51,7 @@ def _said(its: Placed | None) -> str:
     if its.best:
         return "best"
     if its.worse is None:
-        return f"not tested: {its.untested}"
+        return f"inconclusive: {its.inconclusive}"
     return "worse" if its.worse else "not significantly worse"
 
 

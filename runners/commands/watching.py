@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from flagbench import AbsentData, BadInput, FlagbenchError, counted, first_few, in_one_line, known_name, printable
 from flagbench.files import user_path
 from flagbench.results.averages import alike
-from flagbench.results.compare.series import Placed, placed, scale_over, weights_over
 from flagbench.results.runs import Run, find_run
+from flagbench.results.series.placed import Placed, placed, scale_over, weights_over
 from flagbench.runners.commands.evaluate import requests_of
 from flagbench.runners.commands.log_runs import log_plan
 from flagbench.runners.commands.notice import notice
@@ -265,7 +265,10 @@ class _Watch:
         """
         requests = requests_of(argparse.Namespace(**{**vars(self._options), "models": [str(checkpoint)]}))
         if len(requests) > 1:
-            raise BadInput("a watch keeps one result of each checkpoint: name one layer with --cutoff-layers")
+            raise BadInput(
+                "a watch keeps one result of each checkpoint: name one of --cutoff-layers, one of --dims and one of "
+                "--vectors"
+            )
         return requests[0]
 
 

@@ -41,6 +41,10 @@ class EmbeddingCache:
         settings = spec.as_dict() if role == "pair" else spec.vector_settings(role)
         return CachedEmbeddings(self.store, settings, role, instruction, half=self.half and role != "pair")
 
+    def probes(self, spec: ModelSpec) -> CachedEmbeddings:
+        """Open what is kept of a few fixed texts that tell whether a model has changed, in full precision."""
+        return CachedEmbeddings(self.store, spec.vector_settings("symmetric"), "probe", "", half=False)
+
 
 class CachedEmbeddings:
     """The cached embeddings of one model, role and instruction. Scores of pairs are dense vectors of one number."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -19,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import ModelFault
-from flagbench.models.contract import DENSE, Adapter, Encoder, Parallel, Part, Role, Scorer
+from flagbench.models.contract import DENSE, Encoder, Part, Role, Scorer
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import Input, Pair, cost, line, pair_key, readable, readable_pair
 from flagbench.models.quantised import truncated
 from flagbench.runners.data.texts import Picked
+from flagbench.runners.encoding.ahead import ahead, lanes_of, stream_of
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.chunk_progress import ChunkProgress
 from flagbench.runners.encoding.notes import EncodeCounts, VectorNotes
@@ -41,7 +40,6 @@ _TEXTS: Mapping[Role, str] = {"query": "query texts", "passage": "passage texts"
 """Inputs by their role, in the name of a stage."""
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Distinct(NamedTuple):
@@ -202,10 +200,22 @@ class TextEncoder:
 
         costs = np.fromiter((cost(texts[int(row)]) for row in missing), dtype=np.int64, count=len(missing))
         chunks = chunks_of(missing, costs, *(_CHUNK_CPU if small else _CHUNK_GPU))
-        lanes = _lanes(self.adapter) if len(missing) else 1
+        lanes = lanes_of(self.adapter) if len(missing) else 1
         if len(missing):
             work = work_of(costs, self.adapter.spec.max_length(role))
             self._progress.stage(self._stage(role), len(missing), float(work.sum()))
+        if len(missing) and (stream := stream_of(self.adapter)) is not None:
+            rows = missing[np.argsort(-costs, kind="stable")]
+            replies = stream(Picked(texts, rows), role=role, instruction=instruction, parts=wanted.parts)
+            for places, embeddings in clock.timing(replies):
+                chunk = rows[places]
+                embeddings = self._checked(embeddings, [texts[int(row)] for row in chunk])
+                if cached and keys is not None:
+                    embeddings = cached.put(keys[chunk], embeddings) if keep else cached.rounded(embeddings)
+                self.counts.encoded += len(chunk)
+                self._progress.advance(len(chunk), float(work[np.searchsorted(missing, chunk)].sum()))
+                yield chunk, self._viewed(embeddings)
+            return
         told: dict[int, ChunkProgress] = {}
 
         def prepare(rows: NDArray[np.int64]) -> Callable[[], Embeddings]:
@@ -214,7 +224,7 @@ class TextEncoder:
             told[int(rows[0])] = part
             return functools.partial(part.run, call)
 
-        for chunk, embeddings in clock.timing(_ahead(chunks, prepare, lanes)):
+        for chunk, embeddings in clock.timing(ahead(chunks, prepare, lanes)):
             if cached and keys is not None:
                 embeddings = cached.put(keys[chunk], embeddings) if keep else cached.rounded(embeddings)
             self.counts.encoded += len(chunk)
@@ -309,10 +319,20 @@ def score_pairs(
             progress.advance(len(found))
 
     costs = np.array([sum(map(cost, distinct[row])) for row in missing], dtype=np.int64)
-    lanes = _lanes(scorer) if len(missing) else 1
+    lanes = lanes_of(scorer) if len(missing) else 1
     if len(missing):
         work = work_of(costs, scorer.spec.passage_max_length)
         progress.stage("scoring pairs", len(missing), float(work.sum()))
+    if len(missing) and (stream := stream_of(scorer)) is not None:
+        rows_sent = missing[np.argsort(-costs, kind="stable")]
+        for places_sent, values in stream([distinct[row] for row in rows_sent], instruction=instruction):
+            chunk = rows_sent[places_sent]
+            values = _usable(values, len(chunk), scorer)
+            if cached and keys is not None:
+                cached.put(keys[chunk], Embeddings(dense=values[:, None]))
+            scores[chunk] = values
+            progress.advance(len(chunk), float(work[np.searchsorted(missing, chunk)].sum()))
+        return scores[places]
     told: dict[int, ChunkProgress] = {}
 
     def prepare(chosen: NDArray[np.int64]) -> Callable[[], NDArray[np.float32]]:
@@ -322,7 +342,7 @@ def score_pairs(
         return lambda: _usable(part.run(run), len(chosen), scorer)
 
     chunks = chunks_of(missing, costs, *(_CHUNK_CPU if scorer.device == "cpu" else _CHUNK_GPU))
-    for chunk, values in _ahead(chunks, prepare, lanes):
+    for chunk, values in ahead(chunks, prepare, lanes):
         if cached and keys is not None:
             cached.put(keys[chunk], Embeddings(dense=values[:, None]))
         scores[chunk] = values
@@ -340,41 +360,6 @@ def _usable(scores: NDArray[np.float32], pairs: int, scorer: Scorer) -> NDArray[
             f"broken, or {scorer.spec.dtype} overflows (try --dtype fp32)"
         )
     return scores
-
-
-def _lanes(adapter: Adapter) -> int:
-    """Number of prepared calls of an adapter that may run at the same time. A deferred one loads here."""
-    return adapter.lanes if isinstance(adapter, Parallel) else 1
-
-
-def _ahead(
-    chunks: Iterable[NDArray[np.int64]], prepare: Callable[[NDArray[np.int64]], Callable[[], R]], lanes: int
-) -> Iterator[tuple[NDArray[np.int64], R]]:
-    """Results of chunks, in their order.
-
-    A thread prepares the next chunk while this one runs; an adapter of several lanes runs so many at the same time,
-    each in a thread that waits for it.
-    """
-
-    def begin(chunk: NDArray[np.int64]) -> Callable[[], R]:
-        run = prepare(chunk)
-        if lanes == 1:
-            return run
-        result = run()
-        return lambda: result
-
-    pool = ThreadPoolExecutor(lanes, thread_name_prefix="prepare")
-    coming: deque[tuple[NDArray[np.int64], Future[Callable[[], R]]]] = deque()
-    try:
-        for chunk in chunks:
-            coming.append((chunk, pool.submit(begin, chunk)))
-            if len(coming) > lanes:
-                first, future = coming.popleft()
-                yield first, future.result()()
-        for first, future in coming:
-            yield first, future.result()()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 class _Clock:

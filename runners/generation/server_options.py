@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput
 from flagbench.files import MIB, parse_json
-from flagbench.flags import flag
+from flagbench.flags import flag, flags_of
 from flagbench.runners.arguments import positive, seconds, size
 
 if TYPE_CHECKING:
@@ -73,6 +73,19 @@ class ServerOptions(ServerLimits):
         metavar="URL",
     )
     api_extra: str = flag("", "additional fields of every request to the server, as JSON", shown="none", metavar="JSON")
+
+    def check_server(self) -> None:
+        """See that there is a server where flags say how it is asked.
+
+        Raises:
+            BadInput: There is none.
+        """
+        flags = [each for each in flags_of(ServerOptions) if each.field != "api_base"]
+        given = [each.name for each in flags if getattr(self, each.field) != each.default]
+        if given and not self.api_base:
+            raise BadInput(
+                f"{', '.join(given)}: there is no server that this is for; name one with --api-base, or drop it"
+            )
 
     def extra(self) -> dict[str, Any]:
         """The fields of ``--api-extra``.

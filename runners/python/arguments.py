@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from flagbench import BadInput, UnknownName
 from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.parser import Parser
+from flagbench.runners.commands.recorded_arguments import expanded
 
 _PROGRAM = "flagbench evaluate"
 _SHOWN = f"see {_PROGRAM} --help"
@@ -43,8 +46,8 @@ def arguments_of(model: str, benchmark: str, keywords: Mapping[str, Any]) -> lis
             raise UnknownName("keyword", name, flags, _SHOWN)
     made = [argument for name, value in given.items() for argument in _made(name, value, flags[name])]
     arguments = [*chosen, *made, "--", _text("model", model)]
-    options = parser.parse_args(arguments)
-    _check_one_run(options)
+    parser.parse_args(arguments)
+    _check_one_run(arguments)
     return ["evaluate", *arguments]
 
 
@@ -109,12 +112,20 @@ def _text(name: str, value: Any) -> str:
     return text
 
 
-def _check_one_run(options: argparse.Namespace) -> None:
-    from flagbench.runners.commands.options import overrides_of, points_of
+def _check_one_run(arguments: list[str]) -> None:
+    """See that a command line makes one run.
 
-    if (runs := overrides_of(options).results) > 1:
-        raise BadInput(f"these settings make {runs} runs, one for each layer, and a call makes one: name one layer")
-    if (runs := len(points_of(options))) > 1:
-        raise BadInput(f"dims and vectors make {runs} runs, one for each point, and a call makes one: call it for each")
-    if options.mix:
-        raise BadInput("mix makes a run for each of its points, and a call makes one: name a mixture, as cocktail:…")
+    Raises:
+        BadInput: It makes several: a series of models, layers or vectors, or the tables of a settings file.
+    """
+    from flagbench.runners.commands.evaluate import requests_of
+
+    parser = Parser(prog=_PROGRAM, fill=add_evaluate, expand=expanded)
+    with contextlib.redirect_stderr(io.StringIO()):  # the process says again what wins over a file
+        options = parser.parse_args(arguments)
+    runs = sum(len(requests_of(each)) for each in (options, *getattr(options, "others", ())))
+    if runs > 1:
+        raise BadInput(
+            f"these settings make {runs:,} runs, and a call makes one: name one layer, one of dims, one of vectors and "
+            "no mix, and call once for each"
+        )

@@ -20,7 +20,9 @@ class RequestedDevice:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """As torch names them."""
-        models = (self._request.model, self._request.reranker)
+        served = self._request.served
+        here = not (served and served.api_base), not (served and served.reranker_api_base)
+        models = [each for each, runs in zip((self._request.model, self._request.reranker), here, strict=True) if runs]
         if not any(has_files(name) for name in models if name):
             return ("cpu",)
         several = self._request.devices

@@ -25,6 +25,7 @@ from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.notes import VectorNotes
+from flagbench.runners.encoding.probes import check_probes
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.rankings.model import RankedModel
@@ -71,6 +72,7 @@ class _Engine:
 
     def run(self) -> Finished:
         plan = self._plan
+        probes = self._probes()
         plan.store.prepare()
         earlier = plan.store.read()  # by now another run may have added to it
         spec = plan.model.spec
@@ -82,7 +84,7 @@ class _Engine:
             revision=revision,
             spec=spec.as_dict(),
             reranker=second.as_dict() | {"top_k": plan.request.rerank_top_k} if second else None,
-            evidence=tuple(map(encodable, plan.model.evidence)),
+            evidence=tuple(map(encodable, (*plan.model.evidence, *probes))),
             environment=describe(plan.devices),
             tasks={},
         )
@@ -105,6 +107,16 @@ class _Engine:
             self._progress.line(_summary(result))
         plan.store.remove_empty()
         return Finished(tuple(done), self._exit_code)
+
+    def _probes(self) -> list[str]:
+        """See that models which may have changed are those that cached vectors are of; a line for each that has not.
+
+        Also where all vectors are cached: which are must not decide whether a change is seen.
+        """
+        if all(step.state == "finished" for step in self._plan.steps):
+            return []
+        own = [(model, model.spec.own) for model in self._models]
+        return [check_probes(model, model.adapter, self._cache) for model, its in own if its and its.probed]
 
     def _tasks_before(self, earlier: RunRecord | None) -> dict[str, TaskRecord]:
         """The tasks of earlier runs; what is finished is in the averages that this run has."""
@@ -211,7 +223,7 @@ class _Engine:
             finished=_now(),
             backend="+".join(model.backend for model in self._models if model.backend),
             files=tuple(outcome.files),
-            note="; ".join(filter(None, (*loaded.notes, outcome.note))),
+            note="; ".join(filter(None, (*loaded.notes, outcome.note, *_notes_of(self._models)))),
             sample=outcome.sample,
             average=self._plan.recorded_average(step.task.name),
             vectors=notes.as_dict(self._plan.model.spec),
@@ -294,6 +306,11 @@ def _cache(plan: Plan, progress: Progress) -> EmbeddingCache | None:
     store = Store(request.store, cap_bytes=request.store_bytes, warn=progress.line)
     store.trim()
     return EmbeddingCache(store, half=request.store_fp16)
+
+
+def _notes_of(models: Sequence[Deferred]) -> list[str]:
+    """What results are to say of models, each once."""
+    return list(dict.fromkeys(note for model in models for note in model.notes))
 
 
 def _summary(record: TaskRecord) -> str:

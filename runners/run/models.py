@@ -40,6 +40,8 @@ def models_of(
     Raises:
         BadInput: There is no such model, it is of a kind that a task cannot take, or flags contradict one another.
     """
+    if request.served:
+        _check_served(request)
     if request.rankings is None:
         model = benchmark.model(request, device.is_cpu)
         _check_one_place(request, model)
@@ -55,6 +57,16 @@ def models_of(
     ranked = request.rankings.resolve(tasks)
     _check_vectors(request, ranked)
     return ranked, _of_candidates(request, tasks, device) if request.model else None
+
+
+def _check_served(request: RunRequest) -> None:
+    """Refuse what is said of servers that there are none of, and what cannot run beside one."""
+    assert request.served is not None
+    request.served.check(request.reranker)
+    if request.served.api_base and request.revision:
+        raise BadInput("--revision is a commit of the hub: say with --api-revision which one the server of MODEL has")
+    if (request.served.api_base or request.served.reranker_api_base) and request.engine == "ray":
+        raise BadInput("--engine ray runs a model on a cluster, and a server runs it already: drop one of them")
 
 
 def _check_kinds(benchmark: Benchmark, tasks: Sequence[Task], reranker: str) -> None:
@@ -73,15 +85,18 @@ def _of_candidates(request: RunRequest, tasks: tuple[Task, ...], device: Request
     overrides = request.overrides
     if request.reranker_max_length:
         overrides = replace(overrides, max_length=request.reranker_max_length)
-    model = resolve_model(
-        request.model,
-        request.revision,
-        overrides,
-        trust_remote_code=request.trust_remote_code,
-        allow_pickle=request.allow_pickle,
-        as_reranker=True,
-        on_cpu=device.is_cpu,
-    )
+    if request.served and request.served.api_base:
+        model: Model = request.served.model(request.model, overrides, as_reranker=True)
+    else:
+        model = resolve_model(
+            request.model,
+            request.revision,
+            overrides,
+            trust_remote_code=request.trust_remote_code,
+            allow_pickle=request.allow_pickle,
+            as_reranker=True,
+            on_cpu=device.is_cpu,
+        )
     if model.spec.ability != "score":
         does = f"{model.spec.name} {_DOES[model.spec.ability]}"
         raise BadInput(f"{does}, and --candidates are re-ranked by a reranker: name one as MODEL, or drop --candidates")
@@ -158,15 +173,19 @@ def _check_vectors(request: RunRequest, model: Model) -> None:
 
 def _reranker(request: RunRequest, model: Model, tasks: tuple[Task, ...], device: RequestedDevice) -> Model:
     """The reranker asked for, with the flags that are a reranker's."""
-    reranker = resolve_model(
-        str(request.reranker),
-        None,
-        of_reranker(request.overrides, request.reranker_max_length),
-        trust_remote_code=request.trust_remote_code,
-        allow_pickle=request.allow_pickle,
-        as_reranker=True,
-        on_cpu=device.is_cpu,
-    )
+    overrides = of_reranker(request.overrides, request.reranker_max_length)
+    if request.served and request.served.reranker_api_base:
+        reranker: Model = request.served.reranker(str(request.reranker), overrides)
+    else:
+        reranker = resolve_model(
+            str(request.reranker),
+            None,
+            overrides,
+            trust_remote_code=request.trust_remote_code,
+            allow_pickle=request.allow_pickle,
+            as_reranker=True,
+            on_cpu=device.is_cpu,
+        )
     if reranker.spec.ability != "score":
         kind = "an embedding model" if reranker.spec.ability == "encode" else "a search without a model"
         raise BadInput(f"--reranker {request.reranker}: {kind}, not a reranker; name it as MODEL")

@@ -47,7 +47,7 @@ def _sent(point: Point, target: Target) -> str:
     path = os.pathsep.join(each or os.curdir for each in sys.path)
     try:
         made = subprocess.run(
-            [sys.executable, "-m", "flagbench.runners.trackers.send"],
+            [sys.executable, "-P", "-m", "flagbench.runners.trackers.send"],
             input=text,
             capture_output=True,
             text=True,

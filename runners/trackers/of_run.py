@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from flagbench.results.averages import Averages, weights
+from flagbench.results.averages import Averages, Cell, Weights, shares, weights
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, shared_metric
 from flagbench.results.table import rows
@@ -37,8 +37,10 @@ def point_of(run: Run, averages: Averages, names: Collection[str] | None = None)
     for label in averages:
         of = weights(averages, label)
         if label in scores and of.keys() <= errors.keys():
-            # Tasks have items of their own, so that their errors are independent of one another.
-            errors[label] = math.hypot(*(weight * errors[task] for task, weight in of.items()))
+            its = [_error_in(of, task, run, errors[task]) for task in of]
+            if None not in its:
+                # Tasks have items of their own, so that their errors are independent of one another.
+                errors[label] = math.hypot(*(error for error in its if error is not None))
     match = _OF_STEP.fullmatch(record.model)
     return Point(
         series=match[1] if match else record.model,
@@ -53,15 +55,26 @@ def point_of(run: Run, averages: Averages, names: Collection[str] | None = None)
     )
 
 
-def _error(run: Run, record: TaskRecord) -> float | None:
-    """The standard error of a task's score, from the values of its items; None where these do not make it."""
+def _error_in(of: Weights, task: str, run: Run, error: float) -> float | None:
+    """What the standard error of a task, or of the parts of it that count, adds to that of an average."""
+    record = run.record.tasks[task]
+    counted = shares(of, task, record.scores)
+    its = error if counted is None else _error(run, record, counted)
+    return None if its is None else of[task] * its
+
+
+def _error(run: Run, record: TaskRecord, of: Mapping[Cell, float] | None = None) -> float | None:
+    """The standard error of a task's score, from the values of its items; None where these do not make it.
+
+    It is that of a part of the task where ``of`` has the shares of its splits and subsets.
+    """
     if record.status != "success":
         return None
     values = run.values(record.name)
     metric = shared_metric((record, record), (values, values)) if values else None
     if values is None or metric is None:
         return None
-    its = list(values.of(metric).values())
+    its = list(values.of(metric, of).values())
     if len(its) < 2:
         return None
     mean = math.fsum(its) / len(its)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
@@ -14,8 +14,8 @@ Kind = Literal["tensorboard", "mlflow", "wandb"]
 _PACKAGES: Mapping[Kind, str] = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 _PLACES: Mapping[Kind, str] = {"tensorboard": "DIR", "mlflow": "URI", "wandb": "PROJECT"}
 
-_SECRET = re.compile(r"(?<=://)[^/\s@]*@|(?<=[?&;])[^=&\s]*=[^&\s]*")
-"""The user's name and password of a URI, and what it asks for."""
+_SECRET = re.compile(r"(?<=://)[^'\"]*@|(?<=[?&;#])[^=&'\"]*=[^&'\"]*")
+"""The user's name and password of a URI, to the last @, for they may hold any character, and what it asks for."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,17 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub("…", text)
 
 
+def in_folder(text: str, path: Callable[[str], str]) -> str:
+    """A target as it is typed, whose place is changed where that is a folder.
+
+    Args:
+        text: As ``target`` takes it.
+        path: Gives the folder that stands for one.
+    """
+    kind, colon, place = text.partition(":")
+    return f"{kind}:{path(place)}" if colon and _PLACES.get(cast("Kind", kind)) == "DIR" else text
+
+
 def target(text: str) -> Target:
     """``tensorboard:DIR``, ``mlflow:URI`` or ``wandb:PROJECT``, whose package is installed."""
     kind, _, place = text.partition(":")
@@ -59,7 +70,6 @@ def add_log(parser: argparse._ActionsContainer) -> None:
         "--log",
         type=target,
         action="append",
-        default=[],
         metavar="TRACKER",
         help="tracker that gets the scores: tensorboard:DIR, mlflow:URI or wandb:PROJECT; may be repeated "
         "(default none)",

@@ -15,9 +15,10 @@ from flagbench.runners.benchmark import Benchmark, EvaluatedModel, Listing, Load
 from flagbench.runners.data.fault_list import first_faults
 from flagbench.runners.generation.server_options import ServerOptions
 from flagbench.runners.request import RunRequest, options_of
-from flagbench.runners.task import Task, pick_of_groups
-from flagbench.suites.longctx.options import OF_ALL, OF_KIND, SPREAD, LongContextOptions
-from flagbench.suites.longctx.registry import GENERATED, kind_of, protocol_of, row_of, rows
+from flagbench.runners.task import Task
+from flagbench.suites.longctx.options import SPREAD, LongContextOptions
+from flagbench.suites.longctx.registry import GENERATED, kind_of, row_of, rows
+from flagbench.suites.longctx.selection import left_out, resolved, select
 
 if TYPE_CHECKING:
     from flagbench.models.contract import Adapter, TextGenerator
@@ -70,12 +71,12 @@ class _LongContext(Benchmark):
         return tuple(row.task(row.protocols[0]) for row in rows())
 
     def select(self, request: RunRequest) -> tuple[Task, ...]:
-        """See Benchmark: without names the tasks of the groups asked for, or of the first."""
-        options, hint = _options(request), f"see flagbench tasks --benchmark {self.name}"
-        chosen = pick_of_groups(
-            self.tasks(), names=request.tasks, kinds=request.types, groups=options.groups, hint=hint
-        )
-        return tuple(row.task(protocol_of(row, options.protocol)) for row in (row_of(task.name) for task in chosen))
+        """See Benchmark: without names those of the groups asked for, or of the first, that have the protocol."""
+        return select(request)
+
+    def left_out(self, request: RunRequest) -> Sequence[str]:
+        """See Benchmark: tasks of a group that lack the protocol asked for."""
+        return left_out(request)
 
     def listing(self, tasks: Sequence[Task]) -> Listing:
         """See Benchmark."""
@@ -97,16 +98,13 @@ class _LongContext(Benchmark):
         return {name: value for name, value in found.items() if name not in of_servers}
 
     def task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """See Benchmark: those that its kind does not read are as if they were not given, or left out."""
-        its = {*OF_ALL, *OF_KIND[task.kind]}
-        defaults = {each.field: each.default for each in flags_of(LongContextOptions)}
-        kept = {name: value if name in its else defaults[name] for name, value in options.items()}
-        found = {name: value for name, value in kept.items() if name in its or value}
-        return found | (_SPREAD if _spread(task, options) else {})
+        """See Benchmark: those that change something, and whether a part of a grid is spread over it."""
+        found = resolved(task, options)
+        return {**found, **(_SPREAD if _spread(task, found) else {})}
 
     def former_task_options(self, task: Task, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """See Benchmark: once all of them, and the first depths under the same ones."""
-        return None if _spread(task, options) else options
+        """See Benchmark: once all of them as they were given, and the first depths under the same ones."""
+        return None if _spread(task, resolved(task, options)) else options
 
     def averages(self, request: RunRequest) -> Mapping[str, Sequence[str]]:
         """See Benchmark: those that the sources print, which the tasks of the run make up."""
@@ -149,6 +147,7 @@ class _LongContext(Benchmark):
         from flagbench.models.text_models import resolve_text_generator
 
         options = _options(request)
+        options.check_server()
         server = Server(options.api_base, options.extra(), options.rate_limit()) if options.api_base else None
         if server and (request.overrides.dtype or request.overrides.adapters or request.batch_size):
             raise BadInput("--dtype, --adapter and --batch-size are the server's affair: drop them, or --api-base")
@@ -242,7 +241,7 @@ class _LongContext(Benchmark):
 
 
 def _spread(task: Task, options: Mapping[str, Any]) -> bool:
-    """Whether a part of a grid is asked."""
+    """Whether a part of a grid is asked, by the resolved options of its task."""
     return options["rows"] is not None and task.kind in SPREAD
 
 

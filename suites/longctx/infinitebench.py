@@ -67,6 +67,11 @@ def asking(row: Row, protocol: str) -> Asking:
     return Asking("text", int(prompts("infinitebench")["max_new_tokens"][row.part]))
 
 
+def published(row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+    """See Kind."""
+    return {"context_length": _cut(protocol == "official", template, None).most}
+
+
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:
     """See Kind.
 

@@ -76,6 +76,12 @@ def asking(row: Row, protocol: str) -> Asking:
     return Asking("text", limit, ("\n",) if task in _NEWLINE else ())
 
 
+def published(row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+    """See Kind."""
+    its: dict[str, Any] = {"context_length": CONTEXT_LENGTH}
+    return its | ({"newline_ends": "every-task"} if asking(row, protocol).ends else {})
+
+
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:
     """See Kind.
 
@@ -106,7 +112,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     )
     verdict = judge({"rows": content}, layouts.differences(row, len(questions)), [source], "main", None)
     protocol = protocol_of(row, options.protocol)
-    lines, notes = _settings(protocol, options)
+    lines, notes = _settings(row, protocol, options)
     kept = len(questions[: options.rows])
     return Content(
         row, protocol, options, scope.as_asked(verdict, kept, len(questions), "rows", lines), questions, notes
@@ -170,12 +176,14 @@ def _question(row: Row, number: str, checked: layouts.Checked) -> Question | Non
     return Question(number, given, context, answers, classes, length)
 
 
-def _settings(protocol: str, options: LongContextOptions) -> tuple[list[str], list[str]]:
+def _settings(row: Row, protocol: str, options: LongContextOptions) -> tuple[list[str], list[str]]:
     """Lines for settings by which no score is published, and notes for those by which scores of some models are."""
     lines, notes = scope.context_length(options.context_length, CONTEXT_LENGTH, _OF_SMALLER_MODELS)
-    if options.newline_ends == "every-task" and protocol == "official":
+    if options.newline_ends != "every-task" or asking(row, protocol).ends:
+        return lines, notes
+    if protocol == "official":
         lines.append("a newline ends the answers of every task, which is not so in this protocol")
-    elif options.newline_ends == "every-task":
+    else:
         notes.append("a newline ends the answers of every task, as published for models with several ends (Llama-3)")
     return lines, notes
 

@@ -36,6 +36,7 @@ from flagbench.suites.longctx.scope import as_asked, setting
 LETTERS = ("A", "B", "C", "D")
 ACCURACY = "accuracy"
 ALL = "All"
+_SHOTS = 0
 
 CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "STEM": (
@@ -148,6 +149,11 @@ def asking(row: Row, protocol: str) -> Asking:
     return Asking("options")
 
 
+def published(row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+    """See Kind."""
+    return {"shots": _SHOTS}
+
+
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:
     """See Kind."""
     file = bundle_file(source, f"{row.part}/test.json")
@@ -163,7 +169,7 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     lines = [f"questions: {len(questions):,} instead of {row.rows:,}"] if len(questions) != row.rows else []
     verdict = judge({part: _content(its) for part, its in found.items()}, lines, [source], "main", None)
     kept = questions[: options.rows]
-    verdict = as_asked(verdict, len(kept), len(questions), "questions", setting("--shots", options.shots, 0))
+    verdict = as_asked(verdict, len(kept), len(questions), "questions", setting("--shots", options.shots, _SHOTS))
     if len(kept) < len(questions):
         notes.append(f"the first {len(kept):,} of {counted(len(questions), 'question')}")
     asked = [replace(each, examples=tuple(examples.get(each.question.subject, ())[: options.shots])) for each in kept]

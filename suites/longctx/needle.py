@@ -25,9 +25,9 @@ published.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, counted
 from flagbench.models.prompts import Prompt, Text
@@ -75,6 +75,12 @@ def layout(protocol: str) -> Layout:
 def asking(row: Row, protocol: str) -> Asking:
     """See ``Kind``."""
     return Asking("text", _MAX_NEW_TOKENS.get(protocol, _OTHER_MAX_NEW_TOKENS))
+
+
+def published(row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+    """See ``Kind``."""
+    its = layout(protocol)
+    return {"lengths": its.lengths, "depths": its.depths}
 
 
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:

@@ -68,7 +68,8 @@ class LongContextOptions(ServerOptions):
 
     Attributes:
         groups: Groups of tasks; empty for the first.
-        protocol: Whose rules make prompts and scores; None for the first that each task has.
+        protocol: Whose rules make prompts and scores, of a group those tasks that have it; None for the first that each
+            task has.
         context_length: Tokens of a prompt at most, where the protocol cuts; None for the protocol's own.
         lengths: Tokens of a grid's contexts, or of RULER's; empty for the protocol's own.
         depths: Places in a grid, in percent; empty for the protocol's own.
@@ -92,7 +93,8 @@ class LongContextOptions(ServerOptions):
     protocol: Protocol | None = flag(
         None,
         "whose rules make prompts and scores: flagembedding (Activation Beacon's), qlora (Llama-3-8B-80K-QLoRA's), "
-        "official (the benchmark's authors') or flagbench (where none of these is as it should be)",
+        "official (the benchmark's authors') or flagbench (where none of these is as it should be); of a group, the "
+        "tasks that have it",
         shown="the first that a task has",
         choices=PROTOCOLS,
     )

@@ -15,9 +15,9 @@ Llama-3-8B-80K-QLoRA) has ways of its own, all of which are kept:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flagbench.models.prompts import Prompt, Text
 from flagbench.runners.data.verdict import Content as Digest
@@ -67,6 +67,11 @@ class Key:
 def asking(row: Row, protocol: str) -> Asking:
     """See ``Kind``."""
     return Asking("text", _MAX_NEW_TOKENS)
+
+
+def published(row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+    """See ``Kind``."""
+    return {"lengths": PUBLISHED.lengths, "depths": PUBLISHED.depths, "seed": SEED}
 
 
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:

@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from flagbench import BadData, BadInput, counted
 from flagbench.models.contract import Tokens, Window
@@ -114,6 +115,11 @@ def beginning(tokens: Tokens) -> list[int]:
 def asking(row: Row, protocol: str) -> Asking:
     """See Kind."""
     return Asking("losses")
+
+
+def published(row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+    """See Kind."""
+    return {"context_length": _LENGTH, "stride": _STRIDE, "rows": row.rows or None}
 
 
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:

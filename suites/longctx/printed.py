@@ -15,6 +15,8 @@ Scores = Mapping[str, Mapping[str, float]]
 """From 0 to 1, by task and subset."""
 
 _DEFAULT = "default"
+_OF_ROUNDED = ", means of rounded scores"
+"""Behind a title: the means may differ in the last digit from those of a run, which are of scores as they are."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def _longbench(protocol: str, scores: Mapping[str, float]) -> Printed:
     rows = [[row_of(name).part, str(value)] for name, value in rounded.items()]
     rows += [[name, str(round(sum(its) / len(its), 2))] for name, its in by_category.items()]
     rows.append(["avg", str(round(sum(rounded.values()) / len(rounded), 2))])
-    return Printed(f"LongBench, {protocol}", ["task", "score"], rows)
+    return Printed(f"LongBench, {protocol}{_OF_ROUNDED}", ["task", "score"], rows)
 
 
 def _longbench_official(scores: Mapping[str, float]) -> Printed:
@@ -96,7 +98,7 @@ def _infinitebench(protocol: str, scores: Mapping[str, float]) -> Printed:
     rounded = {name: round(score, 4) for name, score in scores.items()}
     rows = [[row_of(name).part, str(value)] for name, value in rounded.items()]
     rows.append(["avg", str(round(sum(rounded.values()) / len(rounded), 4))])
-    return Printed(f"InfiniteBench, {protocol}", ["task", "score"], rows)
+    return Printed(f"InfiniteBench, {protocol}{_OF_ROUNDED}", ["task", "score"], rows)
 
 
 def _infinitebench_official(scores: Mapping[str, float]) -> Printed:

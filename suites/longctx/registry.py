@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from flagbench import BadInput, first_few
 from flagbench.runners.task import Task, read_rows
 
 if TYPE_CHECKING:
@@ -106,16 +105,7 @@ def protocol_of(row: Row, wanted: str | None) -> str:
 
     Args:
         row: The task.
-        wanted: As the user named it; None for the task's first.
-
-    Raises:
-        BadInput: The task has no such protocol.
+        wanted: As the user named it, one that the task has (``selection.select`` sees to it); None for its first.
     """
-    if not wanted:
-        return row.protocols[0]
-    if wanted not in row.protocols:
-        raise BadInput(
-            f"{row.name} has no protocol '{wanted}', it has {first_few(row.protocols)}: choose one of these with "
-            "--protocol, or other tasks with --tasks"
-        )
-    return wanted
+    assert not wanted or wanted in row.protocols
+    return wanted or row.protocols[0]

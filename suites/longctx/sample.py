@@ -132,6 +132,16 @@ class Kind(Protocol):
         """How its samples are asked by the rules of a protocol (one of ``Row.protocols``)."""
         ...
 
+    def published(self, row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+        """Options whose values the protocol has of its own, by their fields: who gives these changes nothing.
+
+        Args:
+            row: The task.
+            protocol: One of ``Row.protocols``.
+            template: Whose prompts InfiniteBench has.
+        """
+        ...
+
     def read(
         self, row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None
     ) -> Content:

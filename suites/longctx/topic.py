@@ -81,14 +81,20 @@ def asking(row: Row, protocol: str) -> Asking:
     return Asking("text", 100 if row.kind == "lines" else 50)
 
 
+def published(row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+    """See ``Kind``."""
+    return {row.part: _NUMBERS[_layout(row, protocol)]}
+
+
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:
     """See ``Kind``."""
     from flagbench.suites.longctx.registry import protocol_of
 
     protocol = protocol_of(row, options.protocol)
-    layout = "bundle" if protocol != "official" else row.part
+    layout = _layout(row, protocol)
     chosen = options.lines if row.kind == "lines" else options.topics
     numbers = chosen or _NUMBERS[layout]
+    chosen = () if numbers == _NUMBERS[layout] else numbers
     reader = _Reader(layout, fault)
     found = reader.bundle(source, numbers) if layout == "bundle" else reader.longeval(source, numbers)
     missing = [number for number in numbers if not found[number]]
@@ -101,6 +107,11 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     there = sum(len(found[number]) for number in numbers)
     verdict = as_asked(_verdict(row, layout, source, found, chosen), len(records), there, "records")
     return Content(row, protocol, options, verdict, records, notes)
+
+
+def _layout(row: Row, protocol: str) -> str:
+    """Whose files it has: FlagEmbedding's bundle, or LongEval's topics or lines."""
+    return row.part if protocol == "official" else "bundle"
 
 
 class _Reader:
@@ -197,7 +208,7 @@ def _verdict(
         for number, records in found.items()
     }
     lines = []
-    if chosen and chosen != _NUMBERS[layout]:
+    if chosen:
         lines.append(f"the numbers of {row.part} are not the published ones, {first_few(_NUMBERS[layout], 10)}")
     if layout == "bundle":
         return judge(content, lines or None, [source], "main", None)

@@ -14,16 +14,18 @@ import torch
 from numpy.typing import ArrayLike
 from safetensors.torch import load_file, save_file
 
-from flagbench.models.contract import Part
+from flagbench.models.contract import Closable, Part
 from flagbench.models.embeddings import Embeddings
 from flagbench.models.loading.overrides import Overrides
 from flagbench.models.loading.resolve import Model, resolve_model
+from flagbench.models.served.resolve import Address, served_model
 from flagbench.models.spec import DType
-from flagbench.runners.workers.pool import Pool
 from flagbench.runners.workers.processes import pool_on
 from tests import filled
 from tests.checkpoints import add_sentence_transformers, write_bert, write_byte_qwen2, write_json
 from tests.contract import scripted_images
+from tests.embedding_server import serving
+from tests.fake_server import FakeServer
 from tests.saying import saying
 from tests.visual_checkpoints import write_clip, write_hub_code, write_siglip, write_visualized
 
@@ -35,8 +37,11 @@ HALVES: Mapping[DType, float] = {"bf16": 2e-2, "fp16": 5e-3}
 OF_FILES = "modules"
 """The adapter that no family has: a checkpoint's own files ask for it."""
 
+SERVED = ("served", "served-reranker")
+"""Adapters of models behind a server, that no family has either."""
+
 _TRUSTED = {"bge-vl-mllm"}  # families that are nothing without code of their own
-_POOLS: list[Pool] = []
+_POOLS: list[Closable] = []
 
 Text = dict[Part, np.ndarray]
 """The parts of one text: ``dense [d]``, ``sparse [V]``, ``multi_vector [t, d]``."""
@@ -73,6 +78,18 @@ def _bert_of_other_modules(folder: Path) -> Path:
     return folder
 
 
+@functools.cache
+def _server() -> FakeServer:
+    """One for all tests, which ends with the process."""
+    return serving()
+
+
+def _served(kind: Any, **_: Any) -> Any:
+    model = served_model("m", Address(_server().url, kind), Overrides()).load()
+    _POOLS.append(model)
+    return model
+
+
 _LENGTH = 128  # of decoders that would take 512 tokens: quicker, and with more to cut
 _COMPRESSED = saying(max_length=_LENGTH, compress_ratio=2, compress_layers=(3,))
 
@@ -94,6 +111,8 @@ ENCODERS: Mapping[str, Kind] = {
     "bge-vl": Kind(functools.partial(write_clip, architecture="MMRet_CLIP"), "bge-vl"),
     "hub-code": Kind(write_hub_code, "bge-vl-mllm", Overrides(family="bge-vl-mllm")),
     "colours": Kind("scripted", "fake", load=scripted_images.load_encoder),
+    "served": Kind("scripted", "served", load=functools.partial(_served, "openai")),
+    "served by text-embeddings-inference": Kind("scripted", "served", load=functools.partial(_served, "tei")),
     "fake in workers": Kind("flagbench/random", "fake", workers=2),
     "colours in workers": Kind("scripted", "fake", workers=2, load=scripted_images.load_encoder),
 }
@@ -109,6 +128,8 @@ SCORERS: Mapping[str, Kind] = {
     "cost-wise-gemma": Kind(filled.write_filled_cost_wise_gemma, "lightweight-reranker", _COMPRESSED),
     "matroyshka": Kind(filled.write_filled_matroyshka, "matroyshka-reranker", _COMPRESSED),
     "colours": Kind("scripted", "fake-reranker", load=scripted_images.load_scorer),
+    "served": Kind("scripted", "served", load=functools.partial(_served, "cohere")),
+    "served by vLLM": Kind("scripted", "served", load=functools.partial(_served, "vllm")),
     "fake-reranker in workers": Kind("flagbench/random-reranker", "fake-reranker", workers=2),
     "colours in workers": Kind("scripted", "fake-reranker", workers=2, load=scripted_images.load_scorer),
 }
@@ -141,12 +162,13 @@ def loaded(model: str, kind: Kind, batch_size: int | None = None, dtype: DType |
         load, spec = functools.partial(found.load, batch_size=batch_size, **leaves(kind.overrides)), found.spec
     if not kind.workers:
         return load(device="cpu")
-    _POOLS.append(pool_on(["cpu"] * kind.workers, spec, load))
-    return _POOLS[-1]
+    pool = pool_on(["cpu"] * kind.workers, spec, load)
+    _POOLS.append(pool)
+    return pool
 
 
 def close_workers() -> None:
-    """End the workers of all adapters that ``loaded`` gave."""
+    """End the workers and the connections of all adapters that ``loaded`` gave."""
     while _POOLS:
         _POOLS.pop().close()
 

@@ -48,14 +48,15 @@ TEXTS = [
 FEW = ["a", "two words", "我们在"]
 INSTRUCTIONS = {"icl": "<instruct>Ask.\n<query>q\n<response>r\n\n<instruct>Ask.\n<query>"}
 MEANS = ("bert-mean", "fake", "colours", "fake in workers", "colours in workers")
+SERVED = ["served", "served by text-embeddings-inference"]
 POOLINGS = dict.fromkeys(MEANS, "mean") | {
     "bert-cls": "cls",
     "m3": "cls",
     "llara": "last8",
     **dict.fromkeys(("visualized", "visualized-m3"), "cls"),
-    **dict.fromkeys(("bert of other modules", "clip", "siglip", "bge-vl", "hub-code")),
+    **dict.fromkeys(("bert of other modules", "clip", "siglip", "bge-vl", "hub-code", *SERVED)),
 }
-DIMENSIONS = {"fake": 384, "fake in workers": 384, "bert of other modules": 48}
+DIMENSIONS = {"fake": 384, "fake in workers": 384, "bert of other modules": 48, **dict.fromkeys(SERVED, 16)}
 WITH_FILES = [name for name, kind in ENCODERS.items() if not isinstance(kind.source, str) and not kind.workers]
 ONE_IMAGE = ["visualized", "visualized-m3", "clip", "siglip", "bge-vl", "hub-code"]
 OF_IMAGES = ["fake", "fake in workers", "colours", "colours in workers", *ONE_IMAGE]
@@ -107,7 +108,7 @@ def test_every_adapter_of_the_registry_is_here(names):
 
 def test_it_says_what_it_is(encoder, kind):
     assert encoder.capabilities == {"encode"}
-    assert encoder.device == "cpu"
+    assert encoder.device == ("server" if kind in SERVED else "cpu")
     assert encoder.spec.ability == "encode"
     assert encoder.modalities == (BOTH if kind in OF_IMAGES else TEXT)
     assert ENCODERS[kind].load or encoder.modalities == modalities(encoder.spec.adapter)

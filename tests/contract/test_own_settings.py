@@ -20,6 +20,7 @@ from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import parse, published, published_as
 from flagbench.models.modules import Module, ModuleSettings
 from flagbench.models.own import OwnSettings
+from flagbench.models.served.settings import ServedSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.models.text import TextServerSettings, TextSettings
 from flagbench.runners.commands.options import add_model_options, overrides_of
@@ -83,6 +84,15 @@ OF_TEXTS: Mapping[str, tuple[Any, Any, str]] = {
     "tokenizer": ("", "0123456789abcdef", ""),
     "counted": ("", "folder", "folder"),
 }
+# Of embedders and rerankers behind a server.
+OF_SERVERS: Mapping[str, tuple[Any, Any, str]] = {
+    **{name: VALUES[name] for name in ("retrieval", "weights", "candidates")},
+    "interface": ("openai", "tei", ""),
+    "model": ("a", "b", ""),
+    "extra": ("{}", '{"task": "x"}', ""),
+    "dimensions": (0, 8, ""),
+    "instructions": ("client", "server", ""),
+}
 KINDS = own_settings()
 SETTINGS = [(kind, name) for kind in KINDS for name in kind.names()]
 FLAGS = [(kind, each) for kind, flags in owned_flags().items() for each in flags]
@@ -92,6 +102,8 @@ COMMON = {each.name for each in fields(ModelSpec)}
 
 
 def values_of(kind: type[OwnSettings]) -> Mapping[str, tuple[Any, Any, str]]:
+    if kind is ServedSettings:
+        return OF_SERVERS
     if kind.ability != "generate":
         return VALUES
     return OF_TEXTS if kind in (TextSettings, TextServerSettings) else OF_VIDEOS
@@ -114,9 +126,9 @@ def named(each: Any) -> str | None:
 
 def test_every_setting_of_every_adapter_is_here() -> None:
     assert {kind for adapter in ADAPTERS if (kind := settings_of(adapter))} <= set(KINDS)
-    assert {name for kind, name in SETTINGS if kind.ability != "generate"} | {"examples", "cutoff_layers"} == set(
-        VALUES
-    )
+    others = {name for kind, name in SETTINGS if kind.ability != "generate" and kind is not ServedSettings}
+    assert others | {"examples", "cutoff_layers"} == set(VALUES)
+    assert set(ServedSettings.names()) == set(OF_SERVERS)
     generating = {(kind, name) for kind, name in SETTINGS if kind.ability == "generate"}
     assert {name for kind, name in generating if values_of(kind) is OF_VIDEOS} == set(OF_VIDEOS)
     flags = {"prefix_cache", "counted"}  # of which nothing is kept

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,21 @@ def test_weights_from_examples_are_printed_with_losses(models: tuple[str, str], 
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("loss ") == 2
     assert "flagbench evaluate" in result.stdout
+
+
+def test_the_command_that_is_named_is_taken_as_it_is(models: tuple[str, str], tmp_path: Path) -> None:
+    """By a shell, with a folder's name that it would change, and with the flags that the weights need."""
+    odd = tmp_path / "$(id) model"
+    odd.symlink_to(models[1])
+    result = here("cocktail", models[0], odd, "--weights", "0.5,1", "--any-weights", "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("evaluate it with: ")]
+    program, *arguments = shlex.split(line.removeprefix("evaluate it with: "))
+    assert (program, arguments) == (
+        "flagbench",
+        ["evaluate", f"cocktail:0.5*{models[0]}+1.0*'{odd}'".replace("'", '"'), "--any-weights"],
+    )
+    assert "$" not in re.sub(r"'[^']*'", "", line)
 
 
 @pytest.mark.parametrize(

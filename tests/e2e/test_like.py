@@ -39,6 +39,8 @@ def _again(run: Path, *arguments: str | Path) -> list[str]:
         (("--pooling", "max", "--no-normalize", "--max-length", "24", "--lowercase"), "STSB"),
         (("--query-instruction", "q: ", "--passage-instruction", "", "--name", "team/x"), "T2Reranking"),
         (("--family", "bge-zh", "--max-length", "24", "--profile", "quick"), "STSB"),
+        (("--dims", "8", "--vectors", "int8", "--name", "team/x"), "STSB"),
+        (("--vectors", "binary+rescore", "--rescore-multiplier", "3"), "STSB"),
     ],
 )
 def test_settings_that_were_asked_for_are_those_of_the_record(
@@ -51,6 +53,21 @@ def test_settings_that_were_asked_for_are_those_of_the_record(
     lines = _again(run, model)
     assert f"as {run}: model, data, settings and versions are the same" in lines
     assert f"{tasks}: finished before with the same settings, skipped" in lines
+
+
+def test_a_point_of_a_published_model_is_found_by_the_models_own_name(tmp_path: Path) -> None:
+    run = _run(tmp_path / "out", "flagbench/random", "--dims", "8", "--mini", "--tasks", "STSB")
+    assert f"as {run}: model, data, settings and versions are the same" in _again(run)
+
+
+def test_a_mixture_is_to_be_given(tmp_path: Path) -> None:
+    models = [write_bert(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "two"))]
+    mixture = f"cocktail:0.5*{models[0]}+0.5*{models[1]}"
+    run = _run(tmp_path / "out", mixture, "--mini", "--tasks", "STSB")
+    made = here("evaluate", "--like", run, "--output", tmp_path / "out", "--no-store")
+    assert made.returncode == 2
+    assert "is of a mixture of local/one@" in one_line(made)
+    assert f"as {run}: model, data, settings and versions are the same" in _again(run, mixture)
 
 
 def test_own_data_and_options_are_found_where_they_were(tmp_path: Path) -> None:

@@ -130,9 +130,9 @@ def test_scores_are_printed_as_their_sources_do(done: Path) -> None:
     for title in (
         "Passkey (flagembedding), accuracy in percent",
         "Needle (flagembedding), rouge_l in percent",
-        "LongBench, flagembedding",
+        "LongBench, flagembedding, means of rounded scores",
         "LongBench-E, official",
-        "InfiniteBench, flagembedding",
+        "InfiniteBench, flagembedding, means of rounded scores",
         "RULER, official",
         "MMLU, flagembedding",
         "PG19, flagembedding",
@@ -180,7 +180,7 @@ def test_files_for_other_evaluations_need_all_samples(done: Path, tmp_path: Path
     ("flags", "said"),
     [
         (["--tasks", "Passkey", "--protocol", "longbench"], "invalid choice: 'longbench'"),
-        (["--tasks", "Passkey", "--protocol", "official"], "Passkey has no protocol 'official'"),
+        (["--tasks", "Passkey", "--protocol", "official"], "Passkey (flagembedding, qlora) has no protocol 'official'"),
         (["--tasks", "Passkey", "--depths", "0,101"], "from 0 to 100, not '101'"),
         (["--tasks", "Passkey", "--lengths", "0"], "--lengths"),
         (["--tasks", "LongBench-trec", "--context-length", "0"], "--context-length"),
@@ -300,7 +300,7 @@ def test_results_of_before_stand(tiny: Path, done: Path, tmp_path: Path) -> None
     task["settings"]["options"] = every
     task["digest"] = settings_digest(task["settings"])
     path.write_text(json.dumps(record), encoding="utf-8")
-    again = evaluate(tiny, output, "--tasks", "MMLU", *SMALL)
+    again = evaluate(tiny, output, "--tasks", "PG19,MMLU", *SMALL)
     assert "MMLU: finished before with the same settings, skipped" in again.stderr
     other = evaluate(tiny, output, "--tasks", "MMLU", "--shots", "1")
     assert "finished before" not in other.stderr

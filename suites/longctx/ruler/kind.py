@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,11 @@ _OWN_WORDS_UP_TO = 65536
 def asking(row: Row, protocol: str) -> Asking:
     """See Kind."""
     return Asking("text", max_new_tokens=row.max_new_tokens)
+
+
+def published(row: Row, protocol: str, template: str) -> Mapping[str, Any]:
+    """See Kind."""
+    return {"lengths": LENGTHS, "rows": SAMPLES, "seed": SEED}
 
 
 def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[[str], None] | None = None) -> Content:

@@ -13,6 +13,7 @@ from flagbench.results.averages import (
     in_parts,
     lacking,
     scores_in,
+    shares,
     tasks_of,
     weights,
 )
@@ -76,6 +77,16 @@ def test_a_part_that_lacks_a_score_has_none() -> None:
         assert OTHERS not in found
         assert lacking(of, found) == ["s"]
     assert scores_in(weights(IN_PARTS, "eng"), {"s": {"test": {"en": 0.4}}}) == {ENGLISH: 0.4}
+
+
+def test_shares_of_the_parts_of_a_task_by_hand() -> None:
+    cells = {("test", "en"): 0.25, ("test", "de"): 0.5 / 3, ("test", "fr"): 0.5 / 3, ("dev", "de"): 0.5 / 3}
+    types = weights(IN_PARTS, "types")
+    assert shares(types, "s", OF_S) == pytest.approx({cell: weight / 0.75 for cell, weight in cells.items()})
+    assert shares(types, "w", {"test": {"default": 0.5}}) is None
+    both = alike(["s", ENGLISH])
+    by_hand = {(split, subset): 0.1 for split, its in OF_S.items() for subset in its}
+    assert shares(both, "s", OF_S) == pytest.approx(by_hand | {("test", "en"): 0.6})
 
 
 def test_weights_that_differ_in_their_parts_differ() -> None:

@@ -15,6 +15,7 @@ from flagbench import BadInput, ModelFault
 from flagbench.models.generators import losses, memory, prefix, text_lm
 from flagbench.models.generators.memory import Memory, fitting
 from flagbench.models.prompts import Loss, Prompt, Text, Window
+from flagbench.models.text import TextSettings
 from tests.answering import answers_of, asking
 from tests.causal_checkpoints import CHAT, Naive, found_text, loaded_text, write_causal
 
@@ -272,6 +273,33 @@ def test_the_tokenizer_can_be_had_without_weights(folder: Path, naive: Naive) ->
     assert tokens.decode(tokens.encode(NOISE)) == NOISE
     assert tokens.identity == loaded.identity
     assert len(tokens.identity) == 16
+
+
+@pytest.mark.parametrize("template", [CHAT, "<s>" + CHAT, "{{ bos_token }}" + CHAT])
+def test_a_chat_is_read_as_transformers_splits_it(tmp_path: Path, template: str) -> None:
+    model = loaded_text(write_causal(tmp_path / "m", "llama", template, begin=True))
+    prompt = asking("", NOISE)
+    batch = model.inputs.batch([prompt], [model.inputs.render(prompt)])
+    words = transformers.AutoTokenizer.from_pretrained(str(tmp_path / "m"))
+    messages = [{"role": "user", "content": NOISE}]
+    expected = words.apply_chat_template(messages, tokenize=True, add_generation_prompt=True, return_dict=True)
+    assert batch["input_ids"][0].tolist() == expected["input_ids"]
+    text = model.spec.as_dict()["text"]
+    assert ("chat_alone" in text) == (template == CHAT)  # what is read as before has the settings of before
+    assert model.tokens.around == len(expected["input_ids"]) - len(model.tokens.encode(NOISE))
+
+
+def test_other_prompts_and_flagembeddings_template_keep_the_beginning(tmp_path: Path) -> None:
+    folder = write_causal(tmp_path / "m", "llama", CHAT, begin=True)
+    model = loaded_text(folder)
+    begin = model.inputs.tokenizer.convert_tokens_to_ids("<s>")
+    plain = Prompt("", (Text(NOISE),), form="plain")
+    twice = Prompt("", (Text(NOISE),), form="twice")
+    for prompt in (plain, twice):
+        ids = model.inputs.batch([prompt], [model.inputs.render(prompt)])["input_ids"][0].tolist()
+        assert ids[0] == begin
+    own = found_text(folder, chat="llama-3").spec.own_as(TextSettings)
+    assert not own.chat_alone
 
 
 def test_the_tokens_around_a_message_are_those_that_it_is_asked_with(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """PEFT adapters as checkpoints (models/loading/checkpoint.py)."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -9,8 +10,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from flagbench import BadInput
-from flagbench.models.loading.checkpoint import is_adapter, locate, with_weights
+from flagbench.models.loading.adapter_bases import is_adapter, merged
+from flagbench.models.loading.checkpoint import locate, with_weights
 from flagbench.models.loading.registry import published
+from flagbench.models.spec import ModelSpec
 from tests.checkpoints import write_json
 from tests.unit.checkpoint_files import COMMIT, write_model
 
@@ -18,9 +21,10 @@ HEX40 = re.compile("[0-9a-f]{40}")
 
 
 def write_adapter(folder, base, **settings):
-    """What PEFT saves, with weights that fit nothing."""
+    """What PEFT saves, with weights that fit nothing and are each folder's own."""
     write_json(folder / "adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": base, **settings})
-    save_file({"lora_A": np.arange(8, dtype=np.float32)}, folder / "adapter_model.safetensors")
+    weights = np.arange(8, dtype=np.float32) + sum(map(ord, folder.name))
+    save_file({"lora_A": weights}, folder / "adapter_model.safetensors")
     return folder
 
 
@@ -329,3 +333,49 @@ def test_the_weights_of_an_adapter_on_the_hub_are_looked_at_before_they_are_read
     (folder / "adapter_model.safetensors").write_bytes(b"")
     with pytest.raises(BadInput, match="damaged or truncated"):
         with_weights(found, allow_pickle=False)
+
+
+# The base that an adapter names, and that which it is given for
+
+
+def test_an_adapter_is_not_merged_twice(tmp_path, base, adapter):
+    copy = shutil.copytree(adapter, tmp_path / "copy")
+    for model, given in ((base, (adapter, adapter)), (base, (adapter, copy)), (adapter, (adapter,))):
+        message = refusal(model, adapters=tuple(map(str, given)))
+        assert message.endswith("would be merged twice: give it once")
+        assert "@" in message
+
+
+def lines(model, *adapters):
+    found = locate(str(model), None, adapters=tuple(map(str, adapters)))
+    spec, said = merged(ModelSpec("m", "main", "detected", "dense", "encode", 512, 512), found)
+    assert (spec.base, spec.adapters) == (found.label, tuple(each.label for each in found.adapters))
+    return said
+
+
+def test_a_base_of_the_same_shape_by_another_name_is_a_line(tmp_path, adapter, base):
+    other = write_model(tmp_path / "other")
+    (line,) = lines(base, adapter)
+    assert line.startswith("adapters: local/mine@")
+    _, line = lines(other, adapter)
+    assert line == f"adapters: local/mine names another base, {base}; see that local/other is one and the same"
+    # A name of the hub, or a path of another machine, whose last part is the folder's.
+    for name in ("org/base", "/gone/base/"):
+        assert len(lines(base, write_adapter(tmp_path / "its", name))) == 1
+    assert len(lines(base, write_adapter(tmp_path / "its", "org/large"))) == 2
+
+
+def test_a_base_of_another_shape_is_refused(tmp_path, adapter, base):
+    other = write_model(tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    write_json(other / "config.json", config | {"model_type": "qwen2", "hidden_size": 5})
+    message = refusal(other, adapters=(str(adapter),))
+    assert message.startswith(f"{adapter} is an adapter of {base}, which is another model than local/other@")
+    assert "model_type" in message
+    assert "hidden_size" in message
+
+
+def test_an_adapter_on_an_adapter_is_no_other_base(tmp_path, base, adapter):
+    top = write_adapter(tmp_path / "top", str(adapter))
+    assert len(lines(top)) == 1
+    assert len(lines(base, adapter, top)) == 1

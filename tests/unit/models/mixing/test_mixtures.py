@@ -127,6 +127,17 @@ def test_the_first_models_number_format_is_kept(berts: tuple[Path, Path]) -> Non
         tensors(found((0.5, one), (0.5, two)))
 
 
+def test_a_sum_that_the_number_format_cannot_hold_is_refused(berts: tuple[Path, Path]) -> None:
+    """In fp32 as well, whatever the order; what is not finite in a model stays so."""
+    one, two = berts
+    for weights in ((1e39, 0.5), (0.5, 1e39), (0.5, -1e300)):
+        with pytest.raises(BadInput, match="too large for F32"):
+            tensors(found(*zip(weights, berts, strict=True), any_weights=True))
+    key = "encoder.layer.0.output.dense.weight"
+    change(one, lambda weights: weights[key].fill_(-torch.inf))
+    assert torch.isneginf(tensors(found((0.5, one), (0.5, two)))[key]).all()
+
+
 def test_shards_and_pickles_are_read(berts: tuple[Path, Path], tmp_path: Path) -> None:
     one, two = (load_file(folder / "model.safetensors") for folder in berts)
     keys = sorted(one)

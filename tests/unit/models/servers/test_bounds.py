@@ -51,23 +51,34 @@ def test_a_reply_of_a_byte_now_and_then_times_out_and_is_asked_for_again(server:
 
 
 @pytest.mark.parametrize(
-    ("reply", "limits", "says"),
+    ("reply", "limits", "says", "flag"),
     [
-        (Reply(raw=b" " * 10_000, drip=0.01), {"body_timeout": 0.1}, "had begun did not end in 0.1 s"),
-        (Reply(raw=b" " * 10_000, drip=0.01), {"timeout": 0.2}, "had begun did not end in the 0.2 s of its request"),
-        (Reply("no", status=400, drip=0.01), {"body_timeout": 0.1}, "had begun did not end in 0.1 s"),
-        (Reply(hold=True), {"timeout": 0.1}, "no answer came in 0.1 s"),
+        (Reply(raw=b" " * 10_000, drip=0.01), {"body_timeout": 0.1}, "did not end in 0.1 s", "--body-timeout"),
+        (Reply(raw=b" " * 10_000, drip=0.01), {"timeout": 0.2}, "not end in the 0.2 s of its", "--request-timeout"),
+        (Reply("no", status=400, drip=0.01), {"body_timeout": 0.1}, "did not end in 0.1 s", "--body-timeout"),
+        (Reply(hold=True), {"timeout": 0.1}, "no answer came in 0.1 s", "--request-timeout"),
     ],
 )
-def test_time_outs_end_after_three(server: FakeServer, reply: Reply, limits: dict[str, float], says: str) -> None:
+def test_time_outs_end_after_three(
+    server: FakeServer, reply: Reply, limits: dict[str, float], says: str, flag: str
+) -> None:
     server.script = [reply] * 9
 
-    with pytest.raises(ModelFault, match=f"3 attempts, the last: .*{says}.*allow a longer time-out"):
+    with pytest.raises(ModelFault, match=f"3 attempts, the last: .*{says}.*allow more seconds with {flag}$"):
         answer(server, **limits)
     late = time.monotonic() + 5  # a busy machine may read the last question when nobody waits for it any more
     while len(server.questions) < 3 and time.monotonic() < late:
         time.sleep(0.01)
     assert len(server.questions) == 3
+
+
+def test_a_list_of_models_that_does_not_end_is_one_of_none(server: FakeServer) -> None:
+    server.models = Reply(raw=b" " * 10_000, drip=0.01)
+    model = ApiModel(api_model("m", server.url, VIDEO), RateLimit(body_timeout=0.1), CLOCK)
+    try:
+        assert model.check() == ""
+    finally:
+        model.close()
 
 
 def test_a_compressed_answer_is_read(server: FakeServer) -> None:

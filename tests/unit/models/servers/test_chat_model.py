@@ -364,6 +364,7 @@ PASSING = [
     Reply(raw=b"[]"),
     Reply(raw=b"null"),
     Reply(raw=b'{"choices": []}'),
+    Reply(raw=b'{"choices": [{"index": 7, "message": {"content": "x"}}]}'),
     Reply(raw=b'{"choices": [{"message": "x"}]}'),
     Reply(raw=b"[" * 100_000),
     Reply(raw=completion({"a": 1})),

@@ -101,7 +101,7 @@ def test_the_last_of_all_attempts_is_told_with_the_fix_for_it(serve: Any) -> Non
     with pytest.raises(ModelFault) as caught:
         answers_of(model, [asking(user="q")], 9)
     assert str(caught.value) == (
-        "api/m: no answer after 2 attempts, the last: 503 boom; see the server's log, or allow more attempts"
+        "api/m: no answer after 2 attempts, the last: 503 boom; see the server's log, and run again when it answers"
     )
     assert len(server.questions) == 2
 
@@ -195,6 +195,12 @@ def answer(content: Any = "A", **more: Any) -> dict[str, Any]:
         (answer(finish_reason=None), "A", (0, 0, 0)),
         (answer(finish_reason="content_filter"), "A", (0, 0, 0)),
         ({"choices": [{"message": {"content": "first"}}, {"message": {"content": "second"}}]}, "first", (0, 0, 0)),
+        (
+            {"choices": [{"index": 1, "message": {"content": "B"}}, {"index": 0, "message": {"content": "A"}}]},
+            "A",
+            (0, 0, 0),
+        ),
+        ({"choices": [{"index": None, "message": {"content": "A"}}]}, "A", (0, 0, 0)),
         (answer() | {"usage": {"prompt_tokens": 7, "completion_tokens": 2}}, "A", (0, 7, 2)),
         (answer() | {"usage": {"prompt_tokens": "7", "completion_tokens": None}}, "A", (0, 0, 0)),
         (answer() | {"usage": [7, 2]}, "A", (0, 0, 0)),

@@ -10,7 +10,7 @@ import pytest
 
 from flagbench.results.figures import PERCENT
 from flagbench.results.page import facts as of
-from flagbench.results.page.facts import Setting, Size, Speed
+from flagbench.results.page.facts import Setting, Size, Speed, Vectors
 from flagbench.results.page.render import page
 from flagbench.results.page.view import groups
 from flagbench.results.runs import Run, find_all, find_runs
@@ -53,6 +53,19 @@ def test_size_is_what_the_file_beside_the_results_says(tmp_path: Path, meta: Any
     assert of.size(_run(tmp_path, "one", page_task("A"), meta=meta)) == size
     reranked = _run(tmp_path, "two", page_task("A"), meta=meta, reranker={"name": "org/r"})
     assert of.size(reranked) == Size(None, size.dimension)
+
+
+def test_vectors_are_those_of_all_scores_or_unknown(tmp_path: Path) -> None:
+    bits = {"dimensions": 1024, "precision": "binary", "bytes_per_million": 128 * 10**6}
+    floats = {"dimensions": 1024, "precision": "fp32", "bytes_per_million": 4096 * 10**6}
+    one, two = page_task("A", vectors=bits), page_task("B", vectors=bits)
+    run = _run(tmp_path, "one", one, two, page_task("F", None, status="error", error="no memory"))
+    assert of.vectors(run) == Vectors(1024, "binary", 128 * 10**6)
+    assert of.vectors(_run(tmp_path, "two", one, page_task("B", vectors=floats))) is None
+    assert of.vectors(_run(tmp_path, "three", one, page_task("B"))) is None
+    tree = read_page(page(groups([run], {}), "en"))
+    assert tree.one(data_precision=None).text == "binary"
+    assert tree.one(data_vectors=None).text == "128 MB"
 
 
 def test_time_and_means_of_a_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import zlib
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flagbench.results.averages import Averages, Slice, Weights, weights
+from flagbench.results.figures import PERCENT
 from flagbench.results.runs import find_all
 from flagbench.results.series.curves import Curve, Drawn, Measure, Point, draw
 from flagbench.results.statistics import RESAMPLES
+from flagbench.results.values import Values
 from tests.unit.series_runs import dims_run, draws, series_run, spec_of
 
 _ALPHA = 0.05
@@ -270,13 +274,39 @@ def test_averages_are_of_types_and_of_benchmarks(tmp_path: Path) -> None:
     kinds = {"C": "STS", "D": "STS"}
     values = {task: draws(mean, 20, 1) for task, mean in means.items()}
     lengths(tmp_path, [values, values], kinds=kinds)
-    weights = {"A": 0.5, "C": 0.25, "D": 0.25}
-    drawn = drawn_of(tmp_path, means={"Bench Avg": weights, "Absent": {"A": 0.5, "Z": 0.5}})
+    of = {"A": 0.5, "C": 0.25, "D": 0.25}
+    means_of = {"Bench Avg": Weights(of), "Absent": Weights({"A": 0.5, "Z": 0.5})}
+    drawn = drawn_of(tmp_path, means=means_of)
     labels = [measure.label for measure in drawn.curves[0].measures]
     assert labels == ["average", "Bench Avg", "Retrieval mean", "STS mean", "A", "B", "C", "D"]
     scores = {task: fmean(each) for task, each in values.items()}
     point = measure_of(drawn, "Bench Avg").curves[0].points[0]
-    assert point.score == pytest.approx(sum(weight * scores[task] for task, weight in weights.items()))
+    assert point.score == pytest.approx(sum(weight * scores[task] for task, weight in of.items()))
+
+
+def test_an_average_of_several_main_scores_has_none_of_them(tmp_path: Path) -> None:
+    values = {task: draws(0.5, 20, at) for at, task in enumerate("AB")}
+    for metrics, wanted in ((("ndcg_at_10", "map"), ""), (("map", "map"), "map")):
+        output = tmp_path / (wanted or "several")
+        changed = {
+            task: {"settings": {"model": spec_of(), "task": {"name": task, "main_score": metric}}}
+            for task, metric in zip("AB", metrics, strict=True)
+        }
+        for length in (8, 16):
+            spec = spec_of(query_max_length=length)
+            its = {task: {"settings": {**each["settings"], "model": spec}} for task, each in changed.items()}
+            series_run(output, f"org/m{length}", spec, values, changed=its)
+        measure = measure_of(drawn_of(output, by_query=False), "average")
+        assert (measure.metric, measure.scale) == (wanted, PERCENT)
+
+
+def test_points_of_one_size_have_no_smallest_size(tmp_path: Path) -> None:
+    recorded = {"dimensions": 8, "precision": "fp32", "bytes_per_million": 32 * 10**6}
+    values = {"A": draws(0.5, 20, 1)}
+    lengths(tmp_path, [values, values], changed={"A": {"vectors": recorded}})
+    measure = measure_of(drawn_of(tmp_path), "A")
+    assert [point.size for curve in measure.curves for point in curve.points] == [32e6, 32e6]
+    assert measure.cheapest is None
 
 
 def test_no_average_is_over_data_that_is_apart(tmp_path: Path) -> None:
@@ -312,3 +342,71 @@ def test_the_fewest_bytes_that_are_not_worse(tmp_path: Path) -> None:
 def test_bytes_that_are_not_recorded_are_not_compared(tmp_path: Path) -> None:
     lengths(tmp_path, [{"A": draws(0.4, 20, 1)}, {"A": draws(0.6, 20, 1)}])
     assert measure_of(drawn_of(tmp_path), "A").cheapest is None
+
+
+# Averages of parts of tasks.
+
+_PARTS = {"A": {"en": draws(0.5, 8, 1), "de": draws(0.3, 5, 2), "fr": draws(0.6, 3, 3)}, "B": {"default": [0.2, 0.6]}}
+
+
+def _in_subsets(output: Path, name: str, length: int, more: float) -> None:
+    """A run whose task A has three subsets; German alone gets better by ``more``."""
+    spec = spec_of(query_max_length=length, passage_max_length=length)
+    better = {"en": 0.0, "de": more, "fr": 0.0, "default": 0.0}
+    parts = {
+        task: {subset: [value + better[subset] for value in values] for subset, values in its.items()}
+        for task, its in _PARTS.items()
+    }
+    scores = {task: {"dev": {subset: fmean(values) for subset, values in its.items()}} for task, its in parts.items()}
+    folder = series_run(
+        output, name, spec, {"A": [0.0], "B": [0.0]}, changed={t: {"scores": scores[t]} for t in scores}
+    )
+    for task, its in parts.items():
+        by_id = {
+            subset: {"ndcg_at_10": {f"q{at}": value for at, value in enumerate(values)}}
+            for subset, values in its.items()
+        }
+        (folder / Values.file(task)).write_text(Values(task, {"dev": by_id}).to_json(), encoding="utf-8")
+    record = folder / "flagbench" / "run.json"
+    document = json.loads(record.read_text(encoding="utf-8"))
+    for task in document["tasks"].values():
+        task["file_digests"] = {}
+    record.write_text(json.dumps(document), encoding="utf-8")
+
+
+def test_an_average_of_parts_is_scored_and_tested_over_their_items_alone(tmp_path: Path) -> None:
+    """English is not in ``Others``: its items move neither the score, nor the interval, nor the test."""
+    for at, more in enumerate((0.0, 0.05, 0.15), 1):
+        _in_subsets(tmp_path, f"org/m{at}", 10 * at, more)
+    german, french = (Slice("A", frozenset({("dev", subset)})) for subset in ("de", "fr"))
+    averages: Averages = {"Others": [german, french, "B"], "German": [german]}
+    means = {label: weights(averages, label) for label in averages}
+    drawn = drawn_of(tmp_path, means=means, seed=3)
+    third, (first, second, last) = 1 / 3, curve_of(tmp_path, "Others", means=means, seed=3).points
+    de, fr = (_PARTS["A"][subset] for subset in ("de", "fr"))
+    for point, more in ((first, 0.0), (second, 0.05), (last, 0.15)):
+        assert point.score == pytest.approx(fmean([fmean(de) + more, fmean(fr), 0.4]))
+    assert first.items == 10
+    both = [value * third * 8 / 5 * 1.5 for value in de] + [value * third * 8 / 3 * 1.5 for value in fr]
+    seeds = [(3, zlib.crc32(task.encode())) for task in ("A", "B")]
+    assert [first.low, first.high] == pytest.approx(
+        naive_interval([(2 * third, both), (third, _PARTS["B"]["default"])], seeds)
+    )
+    assert first.against is not None
+    assert first.against.p == 2 / 2**5  # five items differ, each by as much
+    assert first.against.difference == pytest.approx(-0.15 / 3)
+    (of_german,) = measure_of(drawn, "German").curves
+    assert [point.items for point in of_german.points] == [5, 5, 5]
+    assert of_german.points[2].score == pytest.approx(fmean(de) + 0.15)
+
+
+def test_an_average_of_parts_without_values_or_scores_of_them(tmp_path: Path) -> None:
+    values = {"A": draws(0.5, 12, 1), "B": draws(0.6, 12, 2)}
+    lengths(tmp_path, [values, values], kept=False)
+    there, absent = (Slice("A", frozenset({("dev", subset)})) for subset in ("default", "xx"))
+    averages: Averages = {"There": [there, "B"], "Absent": [absent, "B"]}
+    drawn = drawn_of(tmp_path, means={label: weights(averages, label) for label in averages})
+    (curve,) = measure_of(drawn, "There").curves
+    assert [point.score for point in curve.points] == pytest.approx([(fmean(values["A"]) + fmean(values["B"])) / 2] * 2)
+    assert (curve.smallest, curve.points[1].low) == (0, None)  # equal scores: the smallest is the best
+    assert "Absent" not in {measure.label for curves in drawn.curves for measure in curves.measures}

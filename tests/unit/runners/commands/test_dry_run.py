@@ -99,10 +99,16 @@ def test_a_price_needs_a_dry_run(tmp_path: Path) -> None:
     assert "--price is what --dry-run reckons with" in one_line(done)
 
 
-@pytest.mark.parametrize("text", ["1", "1,2,3", "a,b", "-1,2", "1,", "nan,1", "inf,1", "1_0,2", ""])
+@pytest.mark.parametrize("text", ["1,2,3", "a,b", "-1,2", "1,", "nan,1", "inf,1", "1_0,2", ""])
 def test_prices_are_two_numbers(text: str) -> None:
     with pytest.raises(BadInput, match="expected two prices with a comma between them"):
         cli._parser().parse_args(["evaluate", "m", "--benchmark", "cmteb", "--dry-run", f"--price={text}"])
+
+
+def test_a_model_that_answers_has_two_prices(counted: None, tmp_path: Path) -> None:
+    done = here("evaluate", "flagbench/random", *_SELECT, "--output", tmp_path, "--dry-run", "--price", "1")
+    assert done.returncode == 2
+    assert "a model that answers has two prices" in done.stderr
 
 
 def test_prices_may_be_nothing() -> None:

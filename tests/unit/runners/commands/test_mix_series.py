@@ -14,6 +14,8 @@ from flagbench.runners.commands.mix_series import mix_points, mixed_models
 def test_points_are_exact_in_decimal_digits() -> None:
     assert mix_points("0:1:0.1") == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     assert mix_points("0.5:0.5:1") == (0.5,)
+    assert len(mix_points("0:1:0.001")) == 1001
+    assert mix_points("1:1:1e-9999999") == (1.0,)
     assert mix_points("0:0.8:0.4") == (0.0, 0.4, 0.8)
 
 
@@ -22,7 +24,23 @@ def test_an_end_that_no_step_reaches_is_not_left_out_silently() -> None:
         mix_points("0:1:0.3")
 
 
-@pytest.mark.parametrize("text", ["", "0:1", "0:1:0", "0:1:-1", "1:0:0.1", "nan:1:0.1", "0:inf:1", "0:1:1e-9", "a:b:c"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0:1",
+        "0:1:0",
+        "0:1:-1",
+        "1:0:0.1",
+        "nan:1:0.1",
+        "0:inf:1",
+        "0:1:1e-9",
+        "0:1:1e-999999",
+        "0:1:1e-9999999",
+        "0:1:0.000999",
+        "a:b:c",
+    ],
+)
 def test_what_is_no_series_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         mix_points(text)

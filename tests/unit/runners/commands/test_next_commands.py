@@ -40,7 +40,9 @@ def offered(
         store=SimpleNamespace(folder=_FOLDER),
         name="org/m",
         reranker=reranker,
-        model=SimpleNamespace(checkpoint=None if local is None else SimpleNamespace(local=local)),
+        model=SimpleNamespace(
+            checkpoint=None if local is None else SimpleNamespace(local=local), spec=SimpleNamespace(mixture=())
+        ),
     )
     return list(its.next_commands(cast("Any", plan), [task.name for task in tasks[failed:]]))
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadInput
+from flagbench.models.loading.mixture_terms import terms_of
 from flagbench.runners.commands import cli
+from flagbench.runners.trackers.target import in_folder
+from tests.e2e.commands import here
 
 
 def _parsed(command: str, *arguments: str | Path) -> list[argparse.Namespace]:
@@ -53,6 +56,34 @@ def test_each_key_is_a_flag(tmp_path: Path, command: str) -> None:
     assert found.adapter == ["org/lora", str(tmp_path / "lora")]
     assert found.weights == (1.0, 0.3, 1.0)
     assert (found.output, found.data, found.store) == (tmp_path / "results", Path("/data"), Path.home() / "store")
+
+
+def test_paths_in_mixtures_and_trackers_are_those_of_the_file(tmp_path: Path) -> None:
+    text = """
+    models = [
+        "cocktail:0.5*./a+0.25*org/b + 0.25*'c+d'",
+        "cocktail:mix.toml",
+        "cocktail:0.5*org/a+0.5*org/b",
+        "cocktail:1*",
+    ]
+    log = ["tensorboard:logs", "tensorboard:/logs"]
+    """
+    for name in ("a", "c+d"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mix.toml").touch()
+    (found,) = _parsed("evaluate", "--config", _file(tmp_path, text))
+    terms = terms_of(found.models[0], any_weights=False)
+    assert [(term.weight, term.model) for term in terms] == [
+        (0.5, str(tmp_path / "a")),
+        (0.25, "org/b"),
+        (0.25, str(tmp_path / "c+d")),
+    ]
+    assert found.models[1:] == [f"cocktail:{tmp_path / 'mix.toml'}", "cocktail:0.5*org/a+0.5*org/b", "cocktail:1*"]
+    assert [(each.kind, each.place) for each in found.log] == [
+        ("tensorboard", str(tmp_path / "logs")),
+        ("tensorboard", "/logs"),
+    ]
+    assert in_folder("mlflow:sqlite:///x.db", lambda _: "wrong") == "mlflow:sqlite:///x.db"
 
 
 def test_a_benchmark_brings_its_own_keys(tmp_path: Path) -> None:
@@ -146,3 +177,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     assert "latin.toml" in _refused(tmp_path / "latin.toml")
     assert "required: MODEL" in _refused(_file(tmp_path, "mini = true"))
     assert "drop one of them" in _refused(_file(tmp_path, ""), "--like", "x")
+
+
+def test_runs_that_replace_one_another_are_refused_by_validate_as_well(tmp_path: Path) -> None:
+    text = 'models = "flagbench/random"\nmini = true\ntasks = "STSB"\n[[run]]\n[[run]]\nmax-length = 8\n'
+    made = here("validate", "--config", _file(tmp_path, text))
+    assert (made.returncode, "the second replaces the first" in made.stderr) == (2, True)
+    apart = text.replace("[[run]]\nmax", '[[run]]\noutput = "other"\nmax')
+    assert here("validate", "--config", _file(tmp_path, apart)).returncode == 0

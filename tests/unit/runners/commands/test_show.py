@@ -389,7 +389,7 @@ def test_what_is_not_a_family_s_is_said_of_a_checkpoint_but_not_whose_it_is() ->
 def test_images_are_counted_as_such_and_a_list_of_models_says_which_take_them(console: Console) -> None:
     benchmark = find_benchmark("composed")
     show_tasks(benchmark, benchmark.tasks()[:1], RunRequest("", "composed"), console)
-    assert said(console)[-1] == "in all    neither texts and images nor size are known"
+    assert said(console)[-1] == "in all    6,478 texts and images"
     show_models(console)
     (row,) = [each for each in cells(console) if each[0] == "flagbench/random"]
     assert row[2] == "text and images"

@@ -73,6 +73,9 @@ def test_a_model_may_be_called_as_a_flag() -> None:
         ({"profile": "tiny"}, "argument --profile: invalid choice: 'tiny'"),
         ({"store": "x", "no_store": True}, "not allowed with argument"),
         ({"cutoff_layers": [8, 12]}, "these settings make 2 runs"),
+        ({"dims": [8, 16]}, "these settings make 2 runs"),
+        ({"dims": [8, 16], "vectors": "fp32,int8"}, "these settings make 4 runs"),
+        ({"mix": "0:1:0.5"}, "--mix is a series of mixtures of two models"),
         ({"name": "nameless"}, "expected the form org/name"),
     ],
 )
@@ -80,6 +83,12 @@ def test_wrong_keywords_are_refused(keywords: dict[str, Any], message: str) -> N
     with pytest.raises(BadInput) as raised:
         arguments_of("org/m", "cmteb", keywords)
     assert message in str(raised.value)
+
+
+def test_several_tables_of_a_settings_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs.toml").write_text("[[run]]\nmini = true\n[[run]]\nmax-length = 8\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="these settings make 2 runs"):
+        arguments_of("org/m", "cmteb", {"config": tmp_path / "runs.toml"})
 
 
 def test_an_unknown_benchmark_is_refused() -> None:
@@ -91,17 +100,3 @@ def test_a_value_is_found_again() -> None:
     made = arguments_of("org/m", "cmteb", {"output": "a=b"})
     assert value_in(made, "--output") == "a=b"
     assert value_in(made, "--data") is None
-
-
-@pytest.mark.parametrize(
-    ("keywords", "said"),
-    [
-        ({"dims": [64, 128]}, "dims and vectors make 2 runs, one for each point"),
-        ({"dims": [64, "full"], "vectors": ["int8", "fp32"]}, "dims and vectors make 4 runs, one for each point"),
-        ({"mix": "0:1:0.5"}, "mix makes a run for each of its points"),
-    ],
-)
-def test_a_series_is_refused_before_a_process_is_started(keywords: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadInput, match=said):
-        arguments_of("org/m", "cmteb", keywords)
-    assert arguments_of("org/m", "cmteb", {"dims": 64})[2] == "--dims=64"

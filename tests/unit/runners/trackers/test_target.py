@@ -29,6 +29,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         (f"mlflow:https://me:{_SECRET}@host/x", "mlflow:https://…host/x"),
         (f"mlflow:postgresql://me:{_SECRET}@host/db?password={_SECRET}&ssl=1", "mlflow:postgresql://…host/db?…&…"),
         ("wandb:team/project", "wandb:team/project"),
+        (f"mlflow:http://me:{_SECRET}/{_SECRET}@host/x", "mlflow:http://…host/x"),
+        (f"mlflow:http://me:a@{_SECRET}@host/x", "mlflow:http://…host/x"),
+        (f"mlflow:http://user name:{_SECRET}@host", "mlflow:http://…host"),
+        (f"mlflow:http://host/x#access_token={_SECRET}", "mlflow:http://host/x#…"),
+        (f"mlflow:http://host/x?password=b {_SECRET}", "mlflow:http://host/x?…"),
     ],
 )
 def test_kind_and_place(text: str, shown: str) -> None:

@@ -20,6 +20,7 @@ from flagbench.runners.watch.until import Until, parse_until
         ("1d12h5min", Until(seconds=129900)),
         ("done", Until(file=Path("done"))),
         ("runs/12h.txt", Until(file=Path("runs/12h.txt"))),
+        ("./10km", Until(file=Path("10km"))),
         ("./10 m", Until(file=Path("10 m"))),
         ("٣", Until(file=Path("٣"))),
     ],
@@ -28,7 +29,7 @@ def test_steps_times_and_files(text: str, until: Until) -> None:
     assert parse_until(text) == until
 
 
-@pytest.mark.parametrize("text", ["", "9" * 17])
+@pytest.mark.parametrize("text", ["", "9" * 17, "10km", "10k", "1_000", "2.5", "3H"])
 def test_neither(text: str) -> None:
     with pytest.raises(ValueError, match="expected a step"):
         parse_until(text)

@@ -59,9 +59,37 @@ class TestSelection:
         (task,) = LONG_CONTEXT.select(request("LongEvalLines"))
         assert task.splits == ("official",)
 
-    def test_a_protocol_that_a_task_has_not_is_refused(self) -> None:
-        with pytest.raises(BadInput, match="Passkey has no protocol 'official'"):
-            LONG_CONTEXT.select(replace(request("Passkey"), options=LongContextOptions(protocol="official")))
+    def test_a_protocol_that_named_tasks_have_not_is_refused_for_all_at_once(self) -> None:
+        asked = replace(request("Needle", "Passkey", "MMLU"), options=LongContextOptions(protocol="official"))
+        with pytest.raises(BadInput) as refused:
+            LONG_CONTEXT.select(asked)
+        assert str(refused.value).startswith(
+            "Passkey (flagembedding, qlora); MMLU (flagembedding) have no protocol 'official': choose one of these"
+        )
+
+    def test_groups_are_their_tasks_that_have_the_protocol(self) -> None:
+        assert names(with_options(protocol="qlora")) == ["Needle", "Passkey", "TopicRetrieval"]
+        asked = with_options(protocol="official", groups=("grid",))
+        assert names(asked) == ["Needle", "LongEvalTopics", "LongEvalLines"]
+        line = "Passkey, TopicRetrieval (flagembedding, qlora): no protocol official"
+        assert LONG_CONTEXT.left_out(asked) == [line]
+        assert not LONG_CONTEXT.left_out(with_options())
+
+    def test_a_group_without_the_protocol_is_refused(self) -> None:
+        with pytest.raises(BadInput, match=r"^MMLU \(flagembedding\) has no protocol 'qlora'"):
+            LONG_CONTEXT.select(with_options(protocol="qlora", groups=("grid", "mmlu")))
+
+    def test_options_that_no_task_reads_are_refused_in_one_line(self) -> None:
+        asked = replace(request("Passkey"), options=LongContextOptions(stride=5, shots=3, haystack=Path("own")))
+        with pytest.raises(BadInput) as refused:
+            LONG_CONTEXT.select(asked)
+        assert str(refused.value) == (
+            "no chosen task reads --shots (of mmlu); --stride (of lm); --haystack (of grid, ruler): drop what is not "
+            "read, or choose such tasks with --tasks or --groups"
+        )
+        assert names(with_options(groups=("grid", "mmlu"), shots=3))[-1] == "MMLU"
+        with pytest.raises(BadInput, match="--haystack"):
+            LONG_CONTEXT.select(replace(request("ruler_vt"), options=LongContextOptions(haystack=Path("own"))))
 
     def test_lines_before_a_run_name_the_protocols(self) -> None:
         lines = LONG_CONTEXT.evidence(request("Passkey", "LongEvalLines"))
@@ -127,7 +155,9 @@ class TestSettings:
     def test_options_that_a_task_does_not_read_are_no_settings_of_it(self) -> None:
         (task,) = LONG_CONTEXT.select(request("Passkey"))
         plain = LONG_CONTEXT.option_settings(with_options(lengths=(300,)))
-        more = LONG_CONTEXT.option_settings(with_options(lengths=(300,), stride=5, shots=3, haystack=Path("own")))
+        more = LONG_CONTEXT.option_settings(
+            with_options(groups=("grid", "lm", "mmlu"), lengths=(300,), stride=5, shots=3, haystack=Path("own"))
+        )
         assert plain != more
         its = LONG_CONTEXT.task_options(task, more)
         assert its == LONG_CONTEXT.task_options(task, plain)
@@ -135,6 +165,53 @@ class TestSettings:
         shared = {"protocol": None, "rows": None, "template": "mistral", "newline_ends": "as-published"}
         assert its == {"lengths": (300,), "depths": (), "seed": None, **shared}
         assert LONG_CONTEXT.former_task_options(task, plain) == plain
+
+    @pytest.mark.parametrize(
+        ("name", "given"),
+        [
+            ("Passkey", {"protocol": "flagembedding"}),
+            ("Passkey", {"seed": 123}),
+            ("Passkey", {"lengths": tuple(int(8192 + at * (131_072 - 8192) / 19) for at in range(20))}),
+            ("Passkey", {"depths": (0, 11, 22, 33, 44, 55, 66, 77, 88, 100)}),
+            ("Passkey", {"base_depths": (0, 50, 100), "rows": 3}),
+            ("TopicRetrieval", {"topics": (5, 10, 15, 20, 25, 30, 40, 50, 60, 70)}),
+            ("LongEvalLines", {"lines": (200, 300, 400, 500, 600, 680)}),
+            ("LongBench-trec", {"context_length": 31_500}),
+            ("LongBench-samsum", {"newline_ends": "every-task"}),
+            ("InfiniteBench-passkey", {"context_length": 128_000}),
+            ("InfiniteBench-passkey", {"base_protocol": "official", "context_length": 131_072}),
+            ("ruler_vt", {"seed": 42, "rows": 500, "lengths": (4096, 8192, 16384, 32768, 65536, 131072)}),
+            ("PG19", {"context_length": 100_000, "stride": 32_768, "rows": 100}),
+            ("MMLU", {"shots": 0}),
+        ],
+    )
+    def test_a_published_value_that_is_given_is_no_other_setting(self, name: str, given: dict[str, Any]) -> None:
+        def settings(**options: Any) -> tuple[Any, Any]:
+            (task,) = LONG_CONTEXT.select(replace(request(name), options=LongContextOptions(**options)))
+            return task, LONG_CONTEXT.task_options(task, LONG_CONTEXT.option_settings(with_options(**options)))
+
+        base = {field: given.pop(field) for field in [field for field in given if field.startswith("base_")]}
+        plain = {field.removeprefix("base_"): value for field, value in base.items()}
+        assert settings(**plain, **given) == settings(**plain)
+
+    @pytest.mark.parametrize(
+        ("name", "given"),
+        [
+            ("Passkey", {"protocol": "qlora"}),
+            ("Passkey", {"seed": 42}),
+            ("Passkey", {"depths": (0, 50, 100), "rows": 2}),
+            ("Needle", {"lengths": tuple(int(8192 + at * (131_072 - 8192) / 19) for at in range(20))}),
+            ("LongBench-trec", {"newline_ends": "every-task"}),
+            ("InfiniteBench-passkey", {"context_length": 131_072}),
+            ("ruler_vt", {"rows": 50}),
+        ],
+    )
+    def test_another_value_is_another_setting(self, name: str, given: dict[str, Any]) -> None:
+        def settings(**options: Any) -> Any:
+            (task,) = LONG_CONTEXT.select(replace(request(name), options=LongContextOptions(**options)))
+            return LONG_CONTEXT.task_options(task, LONG_CONTEXT.option_settings(with_options(**options)))
+
+        assert settings(**given) != settings()
 
     def test_a_part_that_is_spread_is_told_from_the_first_samples(self) -> None:
         passkey, lines = LONG_CONTEXT.select(request("Passkey", "LongEvalLines"))

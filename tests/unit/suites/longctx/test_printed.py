@@ -13,7 +13,7 @@ def test_flagembedding_takes_means_of_rounded_scores() -> None:
     # 12.345 and 12.355 percent, which floats round to 12.34 (the nearest below) and 12.36 (above).
     scores = {"LongBench-qasper": _one(0.123449), "LongBench-narrativeqa": _one(0.123449), "LongBench-lcc": _one(0.5)}
     (table,) = published_tables("flagembedding", scores)
-    assert table.title == "LongBench, flagembedding"
+    assert table.title == "LongBench, flagembedding, means of rounded scores"
     assert list(map(list, table.rows)) == [
         ["qasper", "12.34"],
         ["narrativeqa", "12.34"],

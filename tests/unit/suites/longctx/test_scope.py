@@ -111,6 +111,7 @@ def test_a_part_and_other_settings_are_no_published_scores(
     ("name", "options"),
     [
         ("LongBench-qasper", {"rows": 200, "context_length": 31_500}),
+        ("LongBench-qasper", {"newline_ends": "every-task"}),  # a newline ends its answers anyway
         ("InfiniteBench-longbook_sum_eng", {"rows": 500, "context_length": 128_000}),
         ("InfiniteBench-longbook_sum_eng", {"template": "gpt4", "protocol": "official"}),
         ("PG19", {"rows": 100, "stride": 32_768, "context_length": 100_000}),
@@ -126,7 +127,7 @@ def test_the_published_settings_may_be_given(tmp_path: Path, name: str, options:
     [
         ("LongBench-qasper", {"context_length": 3_500}, "3,500 tokens at most, as published for some models"),
         (
-            "LongBench-qasper",
+            "LongBench-gov_report",
             {"newline_ends": "every-task", "protocol": "qlora"},
             "a newline ends the answers of every",
         ),

@@ -7,11 +7,12 @@ from types import ModuleType
 
 import pytest
 
+from flagbench.results.effective_length import by_length, effective_length
 from flagbench.results.grids import Grid
 from flagbench.runners.data.sources import Snapshot
 from flagbench.suites.longctx import needle, passkey, topic
 from flagbench.suites.longctx.generated import Generated
-from flagbench.suites.longctx.grid import by_length, effective_length, grid_of
+from flagbench.suites.longctx.grid import grid_of
 from flagbench.suites.longctx.options import LongContextOptions
 from flagbench.suites.longctx.prompts import prompts
 from flagbench.suites.longctx.registry import protocol_of, row_of

@@ -1,0 +1,57 @@
+"""The table of a dry run of an embedder or a reranker behind a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flagbench import BadInput, counted
+from flagbench.runners.terminal import console, say
+
+if TYPE_CHECKING:
+    from flagbench.runners.encoding.counting import Sent
+    from flagbench.runners.run.plan import Plan
+
+_MILLION = 1_000_000
+
+
+def show_sent(plan: Plan, found: Sequence[tuple[str, Sent]], price: float | None) -> None:
+    """Show what a run would send, task by task and in all.
+
+    Args:
+        plan: Of the run.
+        found: By the name of each task that has no result.
+        price: Of a million tokens; None to say nothing of money.
+
+    Raises:
+        BadInput: There is a price, and tokens are not counted.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from flagbench.runners.encoding.counting import Sent
+
+    total = Sent()
+    for _, sent in found:
+        total.add(sent)
+    tokens = bool(total.tokens) or not total.texts
+    if price is not None and not tokens:
+        raise BadInput(
+            "--price is for a million tokens, and a server does not count them: name the model's --tokenizer"
+        )
+    out = console()
+    table = Table(title=Text(f"{plan.name} on {plan.benchmark.title}: dry run"), title_justify="left")
+    headings = ["task", "texts", "cached", "requests", "characters", *(["tokens"] if tokens else [])]
+    for heading in [*headings, *(["cost"] if price is not None else [])]:
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    rows = [*found, ("in all", total)]
+    for name, sent in rows:
+        if sent is total:
+            table.add_section()
+        counts = [sent.texts, sent.kept, sent.requests, sent.characters, *([sent.tokens] if tokens else [])]
+        cost = [f"{sent.tokens * price / _MILLION:,.4f}"] if price is not None else []
+        table.add_row(*map(Text, [name, *(f"{count:,}" for count in counts), *cost]))
+    out.print(table)
+    if done := len(plan.steps) - len(found):
+        say(out, f"{counted(done, 'task')} with a result: not asked again")
+    say(out, "no text was sent, nothing was written; a run sends some probes beside, and what fails is sent again")

@@ -1,0 +1,115 @@
+"""Whether a model behind a server has changed: what is noise, what is not, and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from flagbench import BadInput
+from flagbench.models.embeddings import Embeddings
+from flagbench.runners.encoding.cache import EmbeddingCache
+from flagbench.runners.encoding.probes import TEXTS, check_probes, difference
+from flagbench.runners.store.store import Store
+from tests.unit.spec_values import SPEC
+
+SCORER = replace(SPEC, ability="score")
+CHANCE = np.random.default_rng(3)
+DENSE = CHANCE.normal(size=(len(TEXTS), 768)).astype(np.float32)
+
+
+def half(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float16).astype(np.float32)
+
+
+def bf16(values: np.ndarray) -> np.ndarray:
+    """Rounded to the eight bits of bf16, to nearest."""
+    bits = values.astype(np.float32).view(np.uint32)
+    return ((bits + 0x8000) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+@pytest.mark.parametrize("change", [half, bf16, lambda values: values * 1.01])
+def test_rounding_is_noise(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    assert difference(SPEC, Embeddings(dense=DENSE), Embeddings(dense=change(DENSE))) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (DENSE + CHANCE.normal(size=DENSE.shape) / 20, "cosine 0.99"),
+        (DENSE[::-1], "cosine"),
+        (-DENSE, "cosine -1.00000"),
+        (DENSE * 1.05, "length"),
+        (DENSE[:, :512], "768 numbers and have 512"),
+        (np.zeros_like(DENSE), "cosine 0.00000"),
+    ],
+)
+def test_another_model_is_not_noise(now: np.ndarray, said: str) -> None:
+    found = difference(SPEC, Embeddings(dense=DENSE), Embeddings(dense=now.astype(np.float32)))
+    assert found is not None
+    assert said in found
+
+
+def test_one_text_that_differs_is_enough() -> None:
+    now = DENSE.copy()
+    now[2] = DENSE[1]
+    found = difference(SPEC, Embeddings(dense=DENSE), Embeddings(dense=now))
+    assert found is not None
+    assert TEXTS[2][:30] in found
+
+
+def test_scores_are_compared_by_their_difference() -> None:
+    before = np.array([[8.0], [0.9], [0.01], [-7.0]], dtype=np.float32)
+    noise = np.array([[0.1], [-0.02], [0.01], [0.1]], dtype=np.float32)
+    assert difference(SCORER, Embeddings(dense=before), Embeddings(dense=before + noise)) is None
+    found = difference(SCORER, Embeddings(dense=before), Embeddings(dense=1 / (1 + np.exp(-before))))
+    assert found is not None
+    assert "the score of" in found
+
+
+def test_sparse_vectors_of_other_widths_are_compared() -> None:
+    one = scipy.sparse.csr_array(np.array([[0, 1.0, 2.0]] * len(TEXTS), dtype=np.float32))
+    wide = scipy.sparse.csr_array(np.array([[0, 1.0, 2.0, 0.001]] * len(TEXTS), dtype=np.float32))
+    other = scipy.sparse.csr_array(np.array([[0, 1.0, 2.0, 1.0]] * len(TEXTS), dtype=np.float32))
+    assert difference(SPEC, Embeddings(sparse=one), Embeddings(sparse=wide)) is None
+    assert difference(SPEC, Embeddings(sparse=one), Embeddings(sparse=other)) is not None
+
+
+class Model:
+    """Gives what it is told."""
+
+    capabilities = frozenset({"encode"})
+    device = "server"
+    backend = "api"
+    spec = SPEC
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def probe(self, texts: object) -> Embeddings:
+        assert texts == TEXTS
+        return Embeddings(dense=self.values)
+
+
+def checked(values: np.ndarray, folder: Path | None) -> str:
+    cache = EmbeddingCache(Store(folder, cap_bytes=None, warn=pytest.fail), half=True) if folder else None
+    model = Model(values)
+    return check_probes(model, model, cache)  # type: ignore[arg-type]
+
+
+def test_the_first_are_kept_and_later_ones_compared_with_them(tmp_path: Path) -> None:
+    first = checked(DENSE, tmp_path)
+    assert first == "probes: 4 texts, of which the first gives " + " ".join(f"{each:.4f}" for each in DENSE[0, :4])
+    assert checked(half(DENSE), tmp_path).endswith("as when its first vectors were cached")
+    with pytest.raises(BadInput, match=r"another model than the one .*: '.*' has a vector of cosine .*--api-revision"):
+        checked(-DENSE, tmp_path)
+    assert checked(DENSE, tmp_path).endswith("as when its first vectors were cached")  # a refused one replaces nothing
+
+
+def test_without_a_cache_there_is_nothing_to_compare_with() -> None:
+    assert checked(DENSE, None).startswith("probes: 4 texts")
+    assert checked(-DENSE, None).startswith("probes: 4 texts")
