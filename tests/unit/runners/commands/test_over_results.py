@@ -59,7 +59,11 @@ _NO_SERIES = {"series": {"series": [], "undrawn": []}}
 def test_runs_are_compared_in_each_format(two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = compare(find_all(two), allow_differences=True, seed=3)
     given = ("compare", *two, "--allow-differences", "--seed", "3")
-    for format_, text in (("csv", to_csv(found)), ("json", to_json(found, _NO_SERIES)), ("markdown", to_markdown(found))):
+    for format_, text in (
+        ("csv", to_csv(found)),
+        ("json", to_json(found, _NO_SERIES)),
+        ("markdown", to_markdown(found)),
+    ):
         assert ran(*given, "--format", format_) == 0
         assert capsys.readouterr().out == text
         target = tmp_path / f"new.{format_}"
