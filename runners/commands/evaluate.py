@@ -327,7 +327,7 @@ def run_requests(
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import blanks, render, rows
         from flagbench.results.tables import side_by_side
-        from flagbench.runners.commands.points import size, vectors_line
+        from flagbench.runners.commands.points import is_point, size, vectors_line
         from flagbench.runners.commands.run_plan import run_plan
         from flagbench.runners.commands.show import show_outcomes
         from flagbench.runners.run import plan
@@ -366,16 +366,10 @@ def run_requests(
             say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
         say(err, *blanks(columns))
     show_outcomes(outcomes, err)
-    points = [each for each, finished in outcomes if _is_point(each, finished)]
+    points = [each for each, finished in outcomes if is_point(each, finished)]
     if points and len(plans) > 1:
         say(err, f"then: flagbench compare {shlex.quote(str(points[0].request.output))}")
     return max(finished.exit_code for _, finished in outcomes)
-
-
-def _is_point(plan: Plan, finished: Finished) -> bool:
-    """Whether a plan is a point of a curve that ``flagbench compare`` draws."""
-    scored = any(record.status != "error" for record in finished.records)
-    return scored and bool(plan.model.spec.view or plan.model.spec.mixture)
 
 
 def _encodes_again(plans: Sequence[Plan]) -> bool:

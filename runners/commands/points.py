@@ -1,4 +1,4 @@
-"""What the vectors of a run take. Imports nothing heavy."""
+"""Points of a series, and what their vectors take. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from flagbench.runners.terminal import in_units
 
 if TYPE_CHECKING:
     from flagbench.results.record import TaskRecord
+    from flagbench.runners.run.finished import Finished
+    from flagbench.runners.run.plan import Plan
 
 
 def size(records: Iterable[TaskRecord]) -> str:
@@ -25,3 +27,9 @@ def vectors_line(records: Sequence[TaskRecord]) -> str:
         return ""
     its = next(record.vectors for record in records if record.vectors)
     return f"vectors: {its['dimensions']:,} numbers, {its['precision']}; a million take {taken}"
+
+
+def is_point(plan: Plan, finished: Finished) -> bool:
+    """Whether a plan that ran is a point of a curve that ``flagbench compare`` draws."""
+    scored = any(record.status != "error" for record in finished.records)
+    return scored and bool(plan.model.spec.view or plan.model.spec.mixture)
