@@ -59,16 +59,8 @@ _NO_SERIES = {"series": {"series": [], "undrawn": [], "left_out": []}}
 def test_runs_are_compared_in_each_format(two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = compare(find_all(two), allow_differences=True, seed=3)
     given = ("compare", *two, "--allow-differences", "--seed", "3")
-<<<<<<< HEAD
     json_text = to_json(found, _NO_SERIES)
     for format_, text in (("csv", to_csv(found)), ("json", json_text), ("markdown", to_markdown(found))):
-=======
-    for format_, text in (
-        ("csv", to_csv(found)),
-        ("json", to_json(found, _NO_SERIES)),
-        ("markdown", to_markdown(found)),
-    ):
->>>>>>> screens
         assert ran(*given, "--format", format_) == 0
         assert capsys.readouterr().out == text
         target = tmp_path / f"new.{format_}"
