@@ -327,7 +327,7 @@ def run_requests(
         from flagbench.models.loading.resolve import LoadedModels
         from flagbench.results.table import blanks, render, rows
         from flagbench.results.tables import side_by_side
-        from flagbench.runners.commands.points import size, vectors_line
+        from flagbench.runners.commands.points import size, to_compare, vectors_line
         from flagbench.runners.commands.run_plan import run_plan
         from flagbench.runners.commands.show import show_outcomes
         from flagbench.runners.run import plan
@@ -366,17 +366,9 @@ def run_requests(
             say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
         say(err, *blanks(columns))
     show_outcomes(outcomes, err)
-    if len(plans) > 1 and (compared := _compared(outcomes)):
+    if len(plans) > 1 and (compared := to_compare(outcomes)):
         say(err, f"then: flagbench compare {shlex.join(map(str, compared))}")
     return max(finished.exit_code for _, finished in outcomes)
-
-
-def _compared(outcomes: Sequence[tuple[Plan, Finished]]) -> Sequence[Path]:
-    """What ``flagbench compare`` puts side by side: the folder of a curve's points, or those of two models or more."""
-    scored = [each for each, finished in outcomes if any(record.status != "error" for record in finished.records)]
-    if points := [each for each in scored if each.model.spec.view or each.model.spec.mixture]:
-        return [points[0].request.output]
-    return [each.store.folder for each in scored] if len(scored) > 1 else []
 
 
 def _encodes_again(plans: Sequence[Plan]) -> bool:

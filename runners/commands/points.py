@@ -1,4 +1,4 @@
-"""What the vectors of a run take. Imports nothing heavy."""
+"""Points of a series, and what their vectors take. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from flagbench.runners.terminal import in_units
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flagbench.results.record import TaskRecord
+    from flagbench.runners.run.finished import Finished
+    from flagbench.runners.run.plan import Plan
 
 
 def size(records: Iterable[TaskRecord]) -> str:
@@ -25,3 +29,15 @@ def vectors_line(records: Sequence[TaskRecord]) -> str:
         return ""
     its = next(record.vectors for record in records if record.vectors)
     return f"vectors: {its['dimensions']:,} numbers, {its['precision']}; a million take {taken}"
+
+
+def to_compare(outcomes: Sequence[tuple[Plan, Finished]]) -> Sequence[Path]:
+    """What ``flagbench compare`` puts side by side: the folder of a curve's points, or those of two models or more.
+
+    Args:
+        outcomes: Plans, with what came of them.
+    """
+    scored = [plan for plan, finished in outcomes if any(record.status != "error" for record in finished.records)]
+    if points := [plan for plan in scored if plan.model.spec.view or plan.model.spec.mixture]:
+        return [points[0].request.output]
+    return [plan.store.folder for plan in scored] if len(scored) > 1 else []

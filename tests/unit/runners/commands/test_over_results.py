@@ -52,7 +52,7 @@ def test_a_run_that_cannot_be_read_is_left_out_with_a_line(two: list[Path], caps
     assert "org/bad" not in shown.out
 
 
-_NO_SERIES = {"series": {"series": [], "undrawn": []}}
+_NO_SERIES = {"series": {"series": [], "undrawn": [], "left_out": []}}
 """Of runs that differ in what no curve can be drawn over."""
 
 
