@@ -9,6 +9,8 @@ from pathlib import Path
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _PART = r"[0-9]{1,9}(?:\.[0-9]{1,6})?(?:min|[smhd])"
 _DURATION = re.compile(rf"(?:{_PART})+")
+_MISSPELT = re.compile(r"[0-9][0-9.,_ ]*[a-zA-Z]*")
+"""What begins as a step or a time, and is none."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ def parse_until(text: str) -> Until:
     if _DURATION.fullmatch(text):
         parts = re.findall(r"([0-9.]+)([a-z]+)", text)
         return Until(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
-    if text[:1].isascii() and text[:1].isdigit() and not set(text) & {"/", "."}:
-        raise ValueError(f"'{text:.40}' is no step and no time such as 2h30m; as a file write ./{text:.40}")
-    if not text:
-        raise ValueError("expected a step, a time such as 2h30m, or a file, not ''")
+    if not text or _MISSPELT.fullmatch(text):
+        raise ValueError(
+            f"expected a step, a time such as 2h30m, or a file, not '{text:.40}'; a file may be written as ./{text:.40}"
+        )
     return Until(file=Path(text).expanduser())

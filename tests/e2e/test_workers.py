@@ -22,6 +22,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 TASKS = "STSB,CovidRetrieval,TNews"
 # When and how long; which part of the texts this run encoded; and where.
 _APART = {"evaluation_time", "date", "evaluation_phases", "seconds", "finished", "encoded", "environment"}
+_APART |= {"file_digests"}  # of files with such times in them
 
 
 @pytest.fixture(scope="module")
