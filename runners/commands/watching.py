@@ -16,6 +16,7 @@ from flagbench.files import user_path
 from flagbench.results.averages import alike
 from flagbench.results.runs import Run, find_run
 from flagbench.results.series.placed import Placed, placed, scale_over, weights_over
+from flagbench.runners.commands.best_command import Command
 from flagbench.runners.commands.evaluate import requests_of
 from flagbench.runners.commands.interrupt import ends_at_once
 from flagbench.runners.commands.log_runs import log_plan
@@ -27,7 +28,6 @@ from flagbench.runners.registry import find_benchmark
 from flagbench.runners.run.plan import data_root
 from flagbench.runners.terminal import console, say
 from flagbench.runners.watch.checkpoints import Files, Sighting, look, not_whole, step_of
-from flagbench.runners.watch.command import Command
 from flagbench.runners.watch.ledger import Entry, digest_of, ledger_file, read_ledger
 
 if TYPE_CHECKING:

@@ -121,7 +121,8 @@ def main() -> None:
                 _SENDERS[asked["kind"]](asked["place"], Point(**values))
             except Exception as error:  # clients have no root for what they raise
                 fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            print(json.dumps(fault), file=answers, flush=True)
+            answers.write(json.dumps(fault) + "\n")
+            answers.flush()
 
 
 if __name__ == "__main__":

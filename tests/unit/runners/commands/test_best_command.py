@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flagbench.runners.watch.command import Command
+from flagbench.runners.commands.best_command import Command
 
 
 def test_it_is_run_with_its_variables_and_its_exit_code_is_told(tmp_path: Path) -> None:
