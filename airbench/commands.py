@@ -157,7 +157,7 @@ def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
 
 def _submit(options: argparse.Namespace) -> int:
     from flagbench.airbench.search_results import NO_RERANKER
-    from flagbench.airbench.submission import Form, archive_name, check, check_target, choose, write_zip
+    from flagbench.airbench.submission import Form, archive_name, check, check_model, check_target, choose, write_zip
 
     candidate = choose(
         options.root, retriever=options.retriever, reranker=options.reranker, version=options.benchmark_version
@@ -171,6 +171,7 @@ def _submit(options: argparse.Namespace) -> int:
         anonymous=options.anonymous,
     )
     form.check(candidate.reranker)
+    check_model(candidate, form)
     target = options.output / archive_name(candidate, mini=options.mini)
     check_target(target, candidate.folder, overwrite=options.overwrite)
     if options.data is None and not options.mini:

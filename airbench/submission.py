@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flagbench import BadInput, FlagbenchError, UnknownName, first_few
+from flagbench import BadInput, FlagbenchError, UnknownName, first_few, printable
 from flagbench.airbench.loading import read_passage_ids, read_query_ids
 from flagbench.airbench.registry import Dataset, datasets
 from flagbench.airbench.search_results import (
@@ -24,6 +24,8 @@ from flagbench.airbench.search_results import (
     read,
 )
 from flagbench.files import open_file
+from flagbench.results.published.variant import part_of, sources_of
+from flagbench.results.runs import find_run
 from flagbench.results.store import replacing
 from flagbench.runners.data.snapshots import Snapshots
 
@@ -31,6 +33,7 @@ LEADERBOARD = "https://huggingface.co/spaces/AIR-Bench/leaderboard"
 MOST_HITS = 1000
 
 _FAULTS_SHOWN = 8
+_RECORD = Path("flagbench") / "run.json"
 _HEAD = 4096
 _VERSION = re.compile(rb'"benchmark_version"\s*:\s*"(AIR-Bench_[^"]*)"')
 
@@ -176,6 +179,33 @@ def _version_of(path: Path) -> str:
     known = {row.benchmark_version: row.version for row in datasets()}
     named = head.group(1).decode("utf-8", "replace") if head else ""
     return known[named] if named in known else read(path).version
+
+
+def check_model(candidate: Candidate, form: Form) -> None:
+    """See that a point of a series, or a mixture, has a name of its own; without run.json above it nothing says.
+
+    Args:
+        candidate: The results.
+        form: Under which name they are to be submitted.
+
+    Raises:
+        BadInput: The leaderboard would show them as the model itself.
+    """
+    folder = next((each for each in candidate.folder.parents if (each / _RECORD).is_file()), None)
+    if folder is None:
+        return
+    record = find_run(folder).record
+    specs = [spec for task in record.tasks.values() if isinstance(spec := task.settings.get("model"), Mapping)]
+    kept = next(filter(None, map(part_of, specs)), "")
+    sources = next(filter(None, map(sources_of, specs)), [])
+    named = form.model_name.strip().rsplit("/", 1)[-1]
+    own = record.model.rsplit("/", 1)[-1]
+    if (kept and named != own) or named in [source.rsplit("/", 1)[-1] for source in sources]:
+        what = kept or f"weights that are a mixture of {printable(' and '.join(sources)):.120}"
+        raise BadInput(
+            f"the results of {printable(record.model)} are of {what}, and --model-name {printable(named)} is the name "
+            f"of another model: give their own, such as {printable(own)}"
+        )
 
 
 def check(

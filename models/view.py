@@ -7,7 +7,7 @@ bit for each number (``models/quantised.py``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -70,6 +70,18 @@ class View:
         """Bytes of a passage's vector of so many numbers, as an index keeps it."""
         sizes = {"fp32": 4 * numbers, "int8": numbers}
         return sizes.get(self.vectors, -(-numbers // 8))
+
+
+def view_in(settings: Mapping[str, Any]) -> View:
+    """What was kept of the vectors of a model, by its settings as results record them; all where they do not say."""
+    said = settings.get("view")
+    said = said if isinstance(said, Mapping) else {}
+    dims, vectors, multiplier = (said.get(key) for key in ("dims", "vectors", "rescore_multiplier"))
+    return View(
+        dims if isinstance(dims, int) else 0,
+        next((each for each in PRECISIONS if each == vectors), "fp32"),
+        multiplier if isinstance(multiplier, int) else 0,
+    )
 
 
 def too_many(model: str, numbers: int) -> str:

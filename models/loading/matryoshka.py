@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flagbench import BadInput
 from flagbench.files import read_bytes
 from flagbench.models.loading.checkpoint import Checkpoint
 from flagbench.models.loading.folder import is_there, read_config, read_json
+from flagbench.models.loading.overrides import without_dims
 from flagbench.models.spec import ModelSpec
 from flagbench.models.view import too_many
 
@@ -22,28 +23,35 @@ _FAMILIES = frozenset({"qwen3-embedding"})
 _FIX = "copy the checkpoint again"
 
 
-def dims_evidence(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[str, ...]:
-    """What there is to say of a model of which the first numbers of each vector are kept, a line each.
+def with_dims(checkpoint: Checkpoint, spec: ModelSpec, evidence: Sequence[str]) -> tuple[ModelSpec, tuple[str, ...]]:
+    """A model of which the first numbers of each vector are kept, with what there is to say of that.
 
     Args:
         checkpoint: Its files.
         spec: Its settings; where they keep all numbers there is nothing to say.
+        evidence: Of its settings.
+
+    Returns:
+        The settings, which are those of all numbers where the first ones are all, and the evidence.
 
     Raises:
         BadInput: More numbers are kept than there are, where the files say how many these are.
     """
     dims = spec.view.dims if spec.view else 0
     if not dims:
-        return ()
+        return spec, tuple(evidence)
     width = _width(checkpoint, spec)
     if width is not None and dims > width:
         raise BadInput(f"--dims {dims}: {too_many(spec.as_encoded.name, width)}")
-    if source := _trained(checkpoint, spec):
-        return (f"Matryoshka training: yes, from {source}",)
-    return (
-        f"warning: --dims {dims}: nothing in the model's settings says that the first numbers of its vectors were "
-        "trained to be used alone (Matryoshka)",
+    if dims == width:
+        return without_dims(spec, evidence)
+    said = (
+        f"Matryoshka training: yes, from {source}"
+        if (source := _trained(checkpoint, spec))
+        else f"warning: --dims {dims}: nothing in the model's settings says that the first numbers of its vectors were "
+        "trained to be used alone (Matryoshka)"
     )
+    return spec, (*evidence, said)
 
 
 def _trained(checkpoint: Checkpoint, spec: ModelSpec) -> str:

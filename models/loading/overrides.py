@@ -180,8 +180,29 @@ def _viewed(spec: ModelSpec, overrides: Overrides) -> tuple[ModelSpec, list[str]
         return spec, []
     if view.quantised and spec.query_mix:
         raise BadInput(f"--query-mix mixes float vectors, and --vectors {view.vectors} has none: drop one")
-    line = f"vectors: {view.shown(unit=spec.gives_unit_vectors)}, of the model's one encoding"
-    return replace(spec, name=spec.name + view.suffix, view=view), [line]
+    changed = replace(spec, name=spec.name + view.suffix, view=view)
+    return changed, [_view_line(changed, view)]
+
+
+def _view_line(spec: ModelSpec, view: View) -> str:
+    return f"vectors: {view.shown(unit=spec.gives_unit_vectors)}, of the model's one encoding"
+
+
+def without_dims(spec: ModelSpec, evidence: Iterable[str]) -> tuple[ModelSpec, tuple[str, ...]]:
+    """A spec whose view keeps as many numbers as there are, as that of the point ``full`` that it is.
+
+    Args:
+        spec: With a view.
+        evidence: Of its settings.
+    """
+    if spec.view is None:
+        return spec, tuple(evidence)
+    whole = replace(spec.view, dims=0)
+    changed = replace(spec, name=spec.name.removesuffix(spec.view.suffix) + whole.suffix)
+    changed = replace(changed, view=None if whole.plain else whole)
+    lines = [line for line in evidence if line != _view_line(spec, spec.view)]
+    said = f"--dims {spec.view.dims}: these are all numbers of its vectors"
+    return changed, (*lines, said, *([] if whole.plain else [_view_line(changed, whole)]))
 
 
 def view_flag(view: View) -> str:

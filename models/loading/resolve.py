@@ -16,7 +16,7 @@ from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.folder import MODULES, is_there, read_config, transformer_folder
 from flagbench.models.loading.image_kinds import visualized_evidence
 from flagbench.models.loading.kinds import sees_images
-from flagbench.models.loading.matryoshka import dims_evidence
+from flagbench.models.loading.matryoshka import with_dims
 from flagbench.models.loading.mixture import MixedCheckpoint, find_checkpoint, sources_of
 from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
@@ -208,8 +208,8 @@ def resolve_model(
             check_module_weights(source.settings_folder, found.spec, allow_pickle=allow_pickle)
     of_images = visualized_evidence(checkpoint, found.spec, allow_pickle=allow_pickle)
     spec, evidence = with_tokenizer(found.spec, checkpoint)
-    evidence += dims_evidence(checkpoint, spec)
-    return Model(spec, (*found.evidence, *of_images, *evidence), checkpoint, found.cutoffs)
+    spec, evidence = with_dims(checkpoint, spec, (*found.evidence, *of_images, *evidence))
+    return Model(spec, evidence, checkpoint, found.cutoffs)
 
 
 def resolve_generator(

@@ -21,6 +21,7 @@ from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject,
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
 from flagbench.results.gate.means import Means
 from flagbench.results.gate.rules import Check, Rule, Rules
+from flagbench.results.published.variant import OTHER_SETTINGS, variant
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.statistics import holm, smallest_p
@@ -158,12 +159,15 @@ def judge(
                 verdicts.append(verdict)
                 too_few += few
     count = sum(line.cells[1].test is not None for line in comparison.lines)
-    notes = tuple(_notes([lines[name] for name in judged if name in lines], baseline, candidate, known))
+    notes = tuple(_notes([lines[name] for name in judged if name in lines], pair, known))
     return Report(rules, baseline, candidate, tuple(verdicts), count, seed, notes, accepted, too_few)
 
 
-def _notes(lines: Sequence[Line], baseline: Run, candidate: Run, known: Mapping[str, str]) -> Iterator[str]:
+def _notes(lines: Sequence[Line], pair: Pair, known: Mapping[str, str]) -> Iterator[str]:
     """The notes on what is judged, each with its tasks, and the settings that differ within a run."""
+    baseline, candidate = pair.baseline, pair.candidate
+    if pair.published and (words := variant(candidate.record, [line.task for line in lines])):
+        yield f"the candidate has {OTHER_SETTINGS}: {words}"
     tasks: dict[str, list[str]] = {}
     for line in lines:
         for note in dict.fromkeys([*line.notes, *([known[line.task]] if line.task in known else [])]):

@@ -20,6 +20,7 @@ from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import percent
 from flagbench.results.published.scores import OTHER_REVISION, PublishedTable
+from flagbench.results.published.variant import OTHER_SETTINGS, variant
 from flagbench.results.record import RunRecord, TaskRecord
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def rank(record: RunRecord, table: PublishedTable, *, accept_counts: bool = Fals
         accept_counts: Rank tasks as well over data of which only the counts agree with the official data.
 
     Raises:
-        BadInput: No task of the run can be ranked, or those that can ran with different settings.
+        BadInput: No task of the run can be ranked, those that can ran with different settings, or it is a point of a
+            series or a mixture under the name of a published model.
     """
     left_out = {task: why for task in table.kinds if (why := _why_not(record, task, table, accept_counts))}
     tasks = [task for task in table.kinds if task not in left_out]
@@ -148,6 +150,12 @@ def rank(record: RunRecord, table: PublishedTable, *, accept_counts: bool = Fals
         raise BadInput(
             f"the tasks of this run have no average to be ranked by: {mixed}; evaluate all of them with the same "
             "settings"
+        )
+    words = variant(record, tasks)
+    if words and record.model in table.models:
+        raise BadInput(
+            f"this run is no one of {record.model}, whose name it has and whose published scores it would replace: it "
+            f"has {words}; evaluate it under another --name"
         )
     counted = _counted(table, tasks)
     members = [member for its in counted for member in its]
@@ -277,7 +285,9 @@ def _nothing(record: RunRecord, table: PublishedTable, ran: Mapping[str, str]) -
 
 def _notes(record: RunRecord, tasks: Sequence[str], table: PublishedTable, rivals: Collection[str]) -> list[str]:
     unsure = [task for task in tasks if not DataState.of(record.tasks[task].data).comparable()]
-    notes = [f"{DataState.COUNTS_AGREE.words}: {first_few(unsure)}"] if unsure else []
+    words = variant(record, tasks)
+    notes = [f"this run has {OTHER_SETTINGS}: {words}"] if words else []
+    notes += [f"{DataState.COUNTS_AGREE.words}: {first_few(unsure)}"] if unsure else []
     elsewhere = table.other_revisions(record.tasks[task] for task in tasks)
     notes += [f"{OTHER_REVISION}: {first_few(elsewhere)}"] if elsewhere else []
     for task in tasks:

@@ -15,6 +15,7 @@ from flagbench.results.data_state import ACCEPT_COUNTS, DataState
 from flagbench.results.figures import scale_of
 from flagbench.results.kinds import FITTED, RANKED
 from flagbench.results.published.scores import Doubt, Published, PublishedTable
+from flagbench.results.published.variant import OTHER_SETTINGS, variant
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.versions import mteb_of, ties
 
@@ -138,7 +139,8 @@ def verify(
         accept_counts: Compare tasks as well over data of which only the counts agree with the official data.
 
     Raises:
-        BadInput: The tolerances are not in order, a task is unknown, or there is nothing to judge.
+        BadInput: The tolerances are not in order, a task is unknown, there is nothing to judge, or the run is a point
+            of a series or a mixture, which no published score is of.
     """
     if not (0 <= tolerance <= near < 1):
         raise BadInput(f"--tolerance {tolerance} and --near {near}: expected 0 <= tolerance <= near < 1")
@@ -153,6 +155,12 @@ def verify(
     chosen = {task: kind for task, kind in kinds.items() if not only or task in only}
     if not any(task in against.scores for task in chosen):
         raise BadInput(f"nothing is published of {against.model} for {', '.join(chosen)}: choose other --tasks")
+    if words := variant(record, chosen):
+        name = shlex.quote(f"published:{against.model}")
+        raise BadInput(
+            f"this run has {OTHER_SETTINGS}: {words}; so it reproduces none: evaluate {against.model} without "
+            f"that, or see how far from them it is with flagbench check --baseline {name}"
+        )
     others = {} if only else {name: its.kind for name, its in record.tasks.items() if name not in kinds}
     checked = [
         _of_the_same(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput, counted
 from flagbench.flags import real
 from flagbench.runners.commands.notice import notice
+from flagbench.runners.commands.points import join
 from flagbench.runners.commands.sent import show_sent
 from flagbench.runners.terminal import console, say
 
@@ -85,7 +86,9 @@ def show_dry_run(requests: Callable[[], Sequence[RunRequest]], subject: str, pri
         made = requests()
         for name in dict.fromkeys(request.benchmark for request in made if request.served is None):
             check_counts(find_benchmark(name))
-        plans = [plan.resolve(request) for request in made]
+        plans: list[Plan] = []
+        for request in made:
+            join(plans, plan.resolve(request))
         for each in plans:
             if not is_served(each):
                 check_counts(each.benchmark)

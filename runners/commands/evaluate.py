@@ -13,6 +13,7 @@ from flagbench.runners.arguments import add_store_option, any_path, positive, ru
 from flagbench.runners.commands.mix_series import add_mix, mixed_models
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
+from flagbench.runners.commands.points import join
 from flagbench.runners.commands.recorded_arguments import add_recorded, unlike
 from flagbench.runners.terminal import console, say
 from flagbench.runners.trackers.target import add_log
@@ -268,8 +269,13 @@ def check_apart(runs: Sequence[argparse.Namespace]) -> None:
 
     tasks: dict[tuple[Path, str], str] = {}
     with notice("looking at models, tasks and data of all runs"):
-        for request in (request for options in runs for request in requests_of(options)):
-            made = plan.resolve(request)
+        plans: list[Plan] = []
+        for options in runs:
+            its: list[Plan] = []
+            for request in requests_of(options):
+                join(its, plan.resolve(request))
+            plans += its
+        for made in plans:
             for step in made.steps:
                 place = (made.store.run_file, step.task.name)
                 if place in tasks:
@@ -335,8 +341,7 @@ def run_requests(
 
         plans: list[Plan] = []
         for request in requests():
-            plans.append(plan.resolve(request))
-            check_different(plans)
+            join(plans, plan.resolve(request))
         if any(map(unfinished, plans)):
             show(f"getting ready to score: {subject}{f', {len(plans):,} runs' if len(plans) > 1 else ''}")
         import_ahead(plans)
@@ -376,20 +381,6 @@ def _encodes_again(plans: Sequence[Plan]) -> bool:
     specs = [plan.model.spec for plan in plans if plan.request.store is None]
     viewed = [spec.as_encoded for spec in specs if spec.view]
     return any(each in viewed[:at] or each in specs for at, each in enumerate(viewed))
-
-
-def check_different(plans: Sequence[Plan]) -> None:
-    """See that the last of some plans is of another model than those before it, however it is spelled.
-
-    Raises:
-        BadInput: Its results would be in the folder of theirs.
-    """
-    *others, last = plans
-    for other in others:
-        if other.store.run_file == last.store.run_file:
-            first, second = other.request.model, last.request.model
-            what = f"{first} is named twice" if first == second else f"{first} and {second} are both {last.name}"
-            raise BadInput(f"{what}: name different models")
 
 
 def _subject(options: argparse.Namespace) -> str:

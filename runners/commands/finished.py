@@ -66,13 +66,12 @@ def _show(options: argparse.Namespace) -> int:
 
 def _log(runs: Sequence[Run], targets: Sequence[Target]) -> None:
     """Give the scores of runs to trackers."""
-    from flagbench.runners.commands.log_runs import log_run
+    from flagbench.runners.commands.log_runs import log_finished
     from flagbench.runners.commands.report import benchmarks
 
     known = benchmarks(runs)
-    for run in runs:
-        facts = known.get(run.record.benchmark)
-        log_run(run, facts.averages_of(run) if facts else {}, targets)
+    facts = [(run, known.get(run.record.benchmark)) for run in runs]
+    log_finished([(run, its.averages_of(run) if its else {}) for run, its in facts], targets)
 
 
 def _list(runs: Sequence[Run], format_: str) -> None:

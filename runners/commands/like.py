@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput, first_few, printable
 from flagbench.flags import flags_of
 from flagbench.models.adapters import owned_flags
-from flagbench.models.view import PRECISIONS, View
+from flagbench.models.view import view_in
 from flagbench.results.data_state import in_mini
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_run
@@ -89,24 +89,12 @@ def _model(run: Run, given: Given) -> list[str]:
 
 def _name(record: RunRecord) -> str:
     """The name of the model, without what a view of its vectors adds to it."""
-    return str(record.spec.get("name", record.model)).removesuffix(_view(record).suffix)
-
-
-def _view(record: RunRecord) -> View:
-    """What was kept of the vectors."""
-    said = record.spec.get("view")
-    said = said if isinstance(said, Mapping) else {}
-    dims, vectors, multiplier = (said.get(key) for key in ("dims", "vectors", "rescore_multiplier"))
-    return View(
-        dims if isinstance(dims, int) else 0,
-        next((each for each in PRECISIONS if each == vectors), "fp32"),
-        multiplier if isinstance(multiplier, int) else 0,
-    )
+    return str(record.spec.get("name", record.model)).removesuffix(view_in(record.spec).suffix)
 
 
 def _of_view(record: RunRecord, given: Given) -> dict[str, Any]:
     """Dimensions and precision of the vectors."""
-    view = _view(record)
+    view = view_in(record.spec)
     values: dict[str, Any] = {"dims": [view.dims]} if view.dims else {}
     if view.quantised:
         values["vectors"] = [view.vectors]

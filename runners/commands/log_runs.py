@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from flagbench import BadInput, first_few, in_one_line
 from flagbench.results.averages import Averages
 from flagbench.results.runs import Run, find_run
 from flagbench.runners.run.plan import Plan
 from flagbench.runners.terminal import console, say
-from flagbench.runners.trackers.log import log
+from flagbench.runners.trackers.log import log, log_all
 from flagbench.runners.trackers.of_run import point_of
+from flagbench.runners.trackers.point import Point
 from flagbench.runners.trackers.target import Target
 
 
@@ -43,15 +44,39 @@ def log_run(run: Run, averages: Averages, targets: Sequence[Target], names: Coll
         targets: The trackers.
         names: Of the tasks that count; None for all.
     """
-    err = console(stderr=True)
+    point = _point(run, averages, names)
+    if point is None or not log(point, targets, _warn):
+        return False
+    _say_logged(point, targets)
+    return True
+
+
+def log_finished(runs: Iterable[tuple[Run, Averages]], targets: Sequence[Target]) -> None:
+    """Give the scores of finished runs to trackers, all of them to a tracker in one process.
+
+    Args:
+        runs: They, with the averages of their benchmarks.
+        targets: The trackers.
+    """
+    points = [point for run, averages in runs if (point := _point(run, averages, None))]
+    for point, taken in zip(points, log_all(points, targets, _warn), strict=True):
+        if taken:
+            _say_logged(point, targets)
+
+
+def _point(run: Run, averages: Averages, names: Collection[str] | None) -> Point | None:
     try:
-        point = point_of(run, averages, names)
+        return point_of(run, averages, names)
     except BadInput as error:
-        say(err, f"flagbench: nothing is logged: {in_one_line(error)}")
-        return False
-    if not log(point, targets, lambda line: say(err, f"flagbench: {line}")):
-        return False
+        _warn(f"nothing is logged: {in_one_line(error)}")
+        return None
+
+
+def _warn(line: str) -> None:
+    say(console(stderr=True), f"flagbench: {line}")
+
+
+def _say_logged(point: Point, targets: Sequence[Target]) -> None:
     where = first_few(map(str, targets), 3)
     step = f", step {point.step:,}" if point.step else ""
-    say(err, f"logged    {len(point.scores):,} scores of {point.series}{step} to {where}")
-    return True
+    say(console(stderr=True), f"logged    {len(point.scores):,} scores of {point.series}{step} to {where}")

@@ -1,18 +1,50 @@
-"""Points of a series, and what their vectors take. Imports nothing heavy."""
+"""The points of a series: which of them are one, and what their vectors take. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flagbench import BadInput
 from flagbench.runners.terminal import in_units
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flagbench.results.record import TaskRecord
+    from flagbench.runners.request import RunRequest
     from flagbench.runners.run.finished import Finished
     from flagbench.runners.run.plan import Plan
+
+
+def join(plans: list[Plan], plan: Plan) -> bool:
+    """Add a plan to others, unless it is a point that is there already, as ``--dims 768,full`` of 768 numbers is.
+
+    Args:
+        plans: The others; changed.
+        plan: The last one.
+
+    Returns:
+        Whether it is added.
+
+    Raises:
+        BadInput: It is of another one's model, so that its results would be in the folder of theirs.
+    """
+    for other in plans:
+        if other.store.run_file != plan.store.run_file:
+            continue
+        if other.request != plan.request and _without_view(other) == _without_view(plan):
+            return False
+        first, second = other.request.model, plan.request.model
+        what = f"{first} is named twice" if first == second else f"{first} and {second} are both {plan.name}"
+        raise BadInput(f"{what}: name different models")
+    plans.append(plan)
+    return True
+
+
+def _without_view(plan: Plan) -> RunRequest:
+    return replace(plan.request, overrides=replace(plan.request.overrides, view=None))
 
 
 def size(records: Iterable[TaskRecord]) -> str:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flagbench import BadData, in_one_line, printable
-from flagbench.runners.commands.evaluate import add_flags, add_models, check_apart, check_different, requests_of
+from flagbench.runners.commands.evaluate import add_flags, add_models, check_apart, requests_of
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
+from flagbench.runners.commands.points import join
 from flagbench.runners.commands.recorded_arguments import unlike
 from flagbench.runners.terminal import WIDE, console, say
 
@@ -52,8 +53,8 @@ def _validate_one(options: argparse.Namespace) -> int:
             print(f"flagbench: {in_one_line(each)}", file=sys.stderr)
         if resolved is None:
             continue
-        plans.append(resolved)
-        check_different(plans)
+        if not join(plans, resolved):
+            continue
         show_plan(resolved, console(width=WIDE), measured(resolved))
         say(console(), *unlike(options.like, resolved))
         for task, error in resolved.faults:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,9 +16,12 @@ from flagbench.files import user_path
 from flagbench.results.averages import alike
 from flagbench.results.runs import Run, find_run
 from flagbench.results.series.placed import Placed, placed, scale_over, weights_over
+from flagbench.runners.commands.best_command import Command
 from flagbench.runners.commands.evaluate import requests_of
+from flagbench.runners.commands.interrupt import ends_at_once
 from flagbench.runners.commands.log_runs import log_plan
 from flagbench.runners.commands.notice import notice
+from flagbench.runners.commands.run_plan import INTERRUPTED_LINE
 from flagbench.runners.commands.watch_table import conclusion, series_table
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.registry import find_benchmark
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from flagbench.runners.run.plan import Plan
 
 _FAILED = 1
-_ERROR_STREAM = 2  # its descriptor
 
 
 def watch(options: argparse.Namespace) -> int:
@@ -53,7 +53,8 @@ def watch(options: argparse.Namespace) -> int:
     """
     with notice(f"looking at tasks and data: {options.runs} on {options.benchmark}"):
         made = _Watch(options)
-    return made.run()
+    with ends_at_once(made.last_words):
+        return made.run()
 
 
 class _Watch:
@@ -73,6 +74,7 @@ class _Watch:
         self._last_step = -1
         self._began = self._looked = time.monotonic()
         self._said = ""
+        self._command = Command()
         for entry in self._ledger.entries:
             with suppress(BadInput):  # its results are gone
                 run = find_run(self._output / entry.run)
@@ -92,6 +94,12 @@ class _Watch:
             ready, waiting = self._look_again()
         self._faults |= {each.name: f"not whole: {reason}" for each, reason in waiting.items() if reason}
         return self._show()
+
+    def last_words(self, _: object) -> None:
+        """Say what an interrupted watch leaves, and end the command of --on-best."""
+        line_of_notice = "\r" if sys.stderr.isatty() else ""
+        print(f"{line_of_notice}{INTERRUPTED_LINE}", file=sys.stderr, flush=True)
+        self._command.end()
 
     def _look_again(self) -> tuple[Sighting | None, dict[Sighting, str]]:
         """As ``_look``, of a folder that has been there: a disk of a network may be away for a while."""
@@ -222,7 +230,7 @@ class _Watch:
             self._ledger = replace(self._ledger, best=best)
             self._ledger.write(self._file)  # before the command, which may take any time
             if self._options.on_best:
-                _run_command(self._options.on_best, found, its.run, scale.factor * its.score)
+                _run_command(self._command, self._options.on_best, found, its.run, scale.factor * its.score)
 
     def _log(self, found: Sighting, made: Plan) -> None:
         """Give the scores of a checkpoint to trackers, unless they have them from an earlier watch."""
@@ -296,7 +304,7 @@ def _weights(request: RunRequest, metric_task: str | None) -> Weights:
     return alike([known_name("task", metric_task, names, f"--metric-task names one that runs: {first_few(names)}")])
 
 
-def _run_command(command: Sequence[str], found: Sighting, run: Run, score: float) -> None:
+def _run_command(command: Command, words: Sequence[str], found: Sighting, run: Run, score: float) -> None:
     """Run the command of --on-best to its end; how it fails is a line."""
     told = {
         "CHECKPOINT": str(found.folder),
@@ -304,18 +312,10 @@ def _run_command(command: Sequence[str], found: Sighting, run: Run, score: float
         "SCORE": f"{score:.4f}",
         "RUN": str(run.folder.absolute()),
     }
-    environment = {f"FLAGBENCH_{name}": value for name, value in told.items()}
     try:
-        # Standard output is for the table.
-        ended = subprocess.run(
-            [*command, told["CHECKPOINT"]],
-            env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=_ERROR_STREAM,
-            check=False,
-        )
+        code = command.run([*words, told["CHECKPOINT"]], {f"FLAGBENCH_{name}": value for name, value in told.items()})
     except OSError as error:
-        say(console(stderr=True), f"flagbench: --on-best {command[0]} cannot be run: {error.strerror}")
+        say(console(stderr=True), f"flagbench: --on-best {words[0]} cannot be run: {error.strerror}")
         return
-    if ended.returncode:
-        say(console(stderr=True), f"flagbench: --on-best {command[0]} ended with exit code {ended.returncode}")
+    if code:
+        say(console(stderr=True), f"flagbench: --on-best {words[0]} ended with exit code {code}")

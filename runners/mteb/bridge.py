@@ -180,7 +180,9 @@ class EncoderBridge(SearchBridge):
         """Similarity matrix ``[n, m]`` of two sets of vectors."""
         from mteb.similarity_functions import cos_sim, dot_score
 
-        return (cos_sim if self._spec.similarity == "cosine" else dot_score)(embeddings1, embeddings2)
+        if self._spec.similarity != "cosine":
+            return dot_score(embeddings1, embeddings2)
+        return self._exactly(cos_sim(embeddings1, embeddings2), embeddings1)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
         """Similarities ``[n]`` of vectors in step, by mteb's own functions: their rounding decides ties of equal texts,
@@ -188,8 +190,12 @@ class EncoderBridge(SearchBridge):
         """
         from mteb.similarity_functions import pairwise_cos_sim, pairwise_dot_score
 
-        function = pairwise_cos_sim if self._spec.similarity == "cosine" else pairwise_dot_score
-        return function(embeddings1, embeddings2)
+        if self._spec.similarity != "cosine":
+            return pairwise_dot_score(embeddings1, embeddings2)
+        return self._exactly(pairwise_cos_sim(embeddings1, embeddings2), embeddings1)
+
+    def _exactly(self, cosines: Any, embeddings: Any) -> Any:
+        return self.quantiser.similarities(cosines, embeddings) if self.quantiser else cosines
 
     def _encode(self, texts: Sequence[Input], task_metadata: Any, role: Role) -> NDArray[np.float32]:
         instruction = self._spec.instruction(task_metadata.name, task_metadata.type, role)

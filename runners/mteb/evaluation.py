@@ -8,6 +8,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -61,7 +62,8 @@ def evaluate(
     scores: dict[str, dict[str, Any]] = {}
     items, sample = Items(row, task, loaded.sample, title_separator), loaded.sample
     quantiser = _quantiser(loaded, evaluated, bridge)
-    with quiet(), as_rows(), items.gathering(predictions) as folder:
+    exactly = quantiser.scoring() if quantiser else nullcontext()
+    with quiet(), as_rows(), exactly, items.gathering(predictions) as folder:
         for split in row.splits:
             score = functools.partial(
                 task.evaluate,

@@ -12,9 +12,13 @@ Bits are 1 and -1, so their cosine ranks as the Hamming distance does; nothing i
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +27,7 @@ from flagbench.models.quantised import Ranges, signs
 from flagbench.models.view import View
 from flagbench.results.kinds import FITTED, RANKED
 from flagbench.runners.encoding.notes import VectorNotes
+from flagbench.runners.mteb.version import COSINES
 
 _CLUSTERED = frozenset({"Clustering", "ImageClustering"})
 
@@ -53,6 +58,27 @@ class Quantiser:
         self._rehearsing = False
         self._waiting: dict[str, deque[Vectors]] = {}
         self._ranges: dict[str, Ranges] = {}
+
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """While it lasts, mteb's evaluators get cosines of bits without the noise of floats, so that equal Hamming
+        distances tie, which a rank correlation of so few values depends on.
+        """
+        with ExitStack() as stack:
+            for module, name in {} if self._int8 else COSINES.items():
+                exact = _exact_distances if name == "paired_cosine_distances" else _exact_cosines
+                owner = importlib.import_module(module)
+                stack.enter_context(patch.object(owner, name, functools.partial(exact, getattr(owner, name))))
+            yield
+
+    def similarities(self, found: Any, embeddings: Any) -> Any:
+        """Cosines of quantised vectors, those of bits without the noise of floats.
+
+        Args:
+            found: Array or tensor of floats, of any shape.
+            embeddings: Some of the vectors that they are of, ``[n, d]`` or ``[d]``.
+        """
+        return found if self._int8 else _exact_cosines(lambda *_: found, embeddings)
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -95,3 +121,15 @@ class Quantiser:
         self._ranges[part] = own
         self._notes.ranges.append(own)
         return own.quantise(found)
+
+
+def _exact_cosines(cosines: Callable[..., Any], *vectors: Any) -> Any:
+    """Cosines of bits, each the one of a whole Hamming distance of ``h``: ``1 - 2 h / d``."""
+    half = vectors[0].shape[-1] / 2
+    return 1 - ((1 - cosines(*vectors)) * half).round() / half
+
+
+def _exact_distances(distances: Callable[..., Any], *vectors: Any) -> Any:
+    """Cosine distances of bits, each that of a whole Hamming distance of ``h``: ``2 h / d``."""
+    half = vectors[0].shape[-1] / 2
+    return (distances(*vectors) * half).round() / half

@@ -15,6 +15,13 @@ from flagbench import BadInput
 WANTED = "mteb>=2.21,<3"
 """As in pyproject.toml; ``_get_content_columns`` is there since 2.21.0."""
 
+COSINES: Mapping[str, str] = {
+    "mteb._evaluators.any_sts_evaluator": "paired_cosine_distances",
+    "mteb._evaluators.pair_classification_evaluator": "paired_cosine_distances",
+    "mteb._evaluators.text.summarization_evaluator": "cos_sim",
+}
+"""By module of mteb the function that its cosines of float vectors are from."""
+
 PARTS: Mapping[str, Sequence[str]] = {
     "mteb.abstasks.abstask:AbsTask": (
         "_calculate_descriptive_statistics_from_split",
@@ -26,6 +33,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "mteb.abstasks.task_metadata:TaskMetadata": ("descriptive_stats", "hf_subsets_to_langscripts", "_hf_task_type"),
     "mteb._create_dataloaders": ("_prepare_dataset", "create_dataloader"),
     "mteb._evaluators.retrieval_metrics": ("mrr",),
+    **{module: (name,) for module, name in COSINES.items()},
     "mteb.models.model_meta:ModelMeta": ("create_empty", "model_validate_json_resolved"),
 }
 """Names by the module, or the class of a module, that has them."""

@@ -27,6 +27,7 @@ from flagbench.runners.registry import benchmarks_that, find_benchmark
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run.devices import RequestedDevice
 from flagbench.runners.run.models import models_of
+from flagbench.runners.run.same_model import check_same_model
 from flagbench.runners.run.settings import changes, kept_options, model_settings, task_settings
 from flagbench.runners.task import Task
 
@@ -156,6 +157,7 @@ def resolve(request: RunRequest) -> Plan:
             "--store-fp16 is the format of the embedding cache, and --no-store turns it off: drop one of them"
         )
     earlier = store.read()
+    check_same_model(model.spec, earlier, store.folder)
     second: dict[str, Any] = (
         {"reranker": {**reranker.spec.as_dict(), "top_k": request.rerank_top_k}} if reranker else {}
     )

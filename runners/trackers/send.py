@@ -1,4 +1,4 @@
-"""Gives a point to a tracker: ``python -m flagbench.runners.trackers.send``, with both as JSON on standard input."""
+"""Gives points to a tracker: ``python -m flagbench.runners.trackers.send``, with all as JSON on standard input."""
 
 from __future__ import annotations
 
@@ -110,12 +110,19 @@ _SENDERS: Mapping[str, Callable[[str, Point], None]] = {
 
 
 def main() -> None:
-    """Send what standard input says; what goes wrong is one line, and exit code 1."""
+    """Send what standard input says; of each point a line of JSON, empty text or what went wrong."""
     asked = json.load(sys.stdin)
-    try:
-        _SENDERS[asked["kind"]](asked["place"], Point(**asked["point"]))
-    except Exception as error:  # clients have no root for what they raise
-        raise SystemExit(f"{type(error).__name__}: {' '.join(str(error).split())}") from None
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a client prints is no answer
+    with answers:
+        for values in asked["points"]:
+            fault = ""
+            try:
+                _SENDERS[asked["kind"]](asked["place"], Point(**values))
+            except Exception as error:  # clients have no root for what they raise
+                fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            answers.write(json.dumps(fault) + "\n")
+            answers.flush()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from flagbench import BadInput, printable
 from flagbench.files import read_text
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import BUILT_IN
+from flagbench.results.published.variant import part_of, sources_of
 from flagbench.results.record import RunRecord
 from flagbench.results.runs import Run
 
@@ -73,6 +74,7 @@ def identify(record: RunRecord, name: str | None, revision: str | None) -> Ident
         )
     if _declared(record, "family").startswith(BUILT_IN):
         raise BadInput(f"{its} is not a checkpoint of the hub, and MTEB's results repository takes no other results")
+    _refuse_other_model(record, name, revision)
     if _is_published(record.model, record.revision):
         if (name or record.model, revision or record.revision) != (record.model, record.revision):
             raise BadInput(
@@ -86,6 +88,31 @@ def identify(record: RunRecord, name: str | None, revision: str | None) -> Ident
     name, revision = name or record.model, revision or record.revision
     _check(name, revision)
     return Identity(name, revision, _is_published(name, revision))
+
+
+def _refuse_other_model(record: RunRecord, name: str | None, revision: str | None) -> None:
+    """Refuse a point of a series, and a mixture under the name of another model; see ``identify``."""
+    its = printable(record.model)
+    found = [record.spec, *(task.settings.get("model") for task in record.tasks.values())]
+    specs = [spec for spec in found if isinstance(spec, Mapping)]
+    if kept := next(filter(None, map(part_of, specs)), ""):
+        raise BadInput(
+            f"the run has {its}, of which it keeps {kept}, and would stand in MTEB's results repository as the model "
+            "itself: submit a run without that"
+        )
+    sources = next(filter(None, map(sources_of, specs)), [])
+    if not sources:
+        return
+    if not (name and revision):
+        raise BadInput(
+            f"the run has a mixture ({its}): write it with flagbench cocktail --save, and once it is on the hub give "
+            "its name there with --model-name org/name and --revision COMMIT"
+        )
+    if name in sources or _is_published(name, revision):
+        raise BadInput(
+            f"the run has a mixture of {printable(' and '.join(sources)):.120}, which {printable(name)} is not: give "
+            "the name that the mixture has on the hub with --model-name"
+        )
 
 
 def _is_published(name: str, revision: str) -> bool:

@@ -241,7 +241,8 @@ def test_nothing_to_watch(tmp_path: Path) -> None:
     assert made.stderr.splitlines()[-1].startswith(f"flagbench: no checkpoint in {tmp_path}")
 
 
-def test_an_interrupt_while_it_waits_ends_it_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_while_it_waits_ends_it_in_one_line(number: int, code: int, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [
             sys.executable,
@@ -261,11 +262,34 @@ def test_an_interrupt_while_it_waits_ends_it_in_one_line(tmp_path: Path) -> None
     )
     assert process.stderr is not None
     assert process.stderr.readline().startswith(f"waiting in {tmp_path} (0 evaluated): no new checkpoint")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said = process.stderr.read()
-    assert (process.wait(), said.count("\n")) == (130, 1)
+    assert (process.wait(), said.count("\n")) == (code, 1)
     assert said.startswith("flagbench: interrupted")
     process.stderr.close()
+
+
+def test_the_command_for_a_new_best_ends_with_the_watch(runs: Path) -> None:
+    """It holds the error stream, which a program that reads it waits for."""
+    there = runs.parent / "there"
+    command = shlex.join(["sh", "-c", f"echo $$ > {shlex.quote(str(there))}; sleep 120; true"])
+    flags = ["--once", "--poll", "0.05", "--mini", "--tasks", "STSB", "--no-store", "--on-best", command]
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "watch", str(runs), *flags, "--output", str(runs.parent / "out")],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 100
+    while not (there.exists() and there.read_text().strip()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert said.splitlines()[-1].startswith("flagbench: interrupted")
 
 
 def test_trackers_get_each_checkpoint_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

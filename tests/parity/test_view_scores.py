@@ -139,3 +139,21 @@ def test_scores_are_those_of_mteb_with_vectors_of_sentence_transformers(
     assert record is not None
     assert record["dimensions"] == (view.dims or 384)
     assert ("ranges" in record) == (view.vectors == "int8")
+
+
+@pytest.mark.parametrize("dims", [0, 30, 32, 48])
+def test_pairs_of_equal_hamming_distances_tie(dims: int) -> None:
+    """Spearman over whole distances, naively: the root of these dimensions is no number of floats."""
+    from scipy.stats import spearmanr
+
+    view = View(dims, "binary")
+    found = ours("LCQMC", view).scores["test"]["default"], ours("STSB", view).scores["test"]["default"]
+    for name, score in zip(("LCQMC", "STSB"), found, strict=True):
+        rows = Snapshots(MINI).source(loaded(name).task.dataset, loaded(name).task.revision).read(None, "test")
+        floats = [
+            FakeEncoder(SPEC).encode(list(rows[each]), role="symmetric").dense for each in ("sentence1", "sentence2")
+        ]
+        one, other = (np.asarray(each)[:, : dims or 384] > 0 for each in floats)
+        distances = (one != other).sum(axis=1)
+        assert len(set(distances.tolist())) < len(distances)
+        assert score == pytest.approx(spearmanr(-distances, rows["score"]).statistic, abs=1e-9)

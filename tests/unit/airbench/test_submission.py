@@ -16,7 +16,18 @@ from flagbench import BadData, BadInput, UnknownName
 from flagbench.airbench import commands
 from flagbench.airbench.registry import Dataset, datasets
 from flagbench.airbench.search_results import SearchResults
-from flagbench.airbench.submission import Candidate, Form, archive_name, check, check_target, choose, write_zip
+from flagbench.airbench.submission import (
+    Candidate,
+    Form,
+    archive_name,
+    check,
+    check_model,
+    check_target,
+    choose,
+    write_zip,
+)
+from flagbench.models.loading.registry import published
+from flagbench.models.view import View
 from flagbench.runners.data.snapshots import Snapshots
 from tests.unit.airbench_files import (
     DARWIN,
@@ -31,6 +42,7 @@ from tests.unit.airbench_files import (
     write_all,
     write_snapshots,
 )
+from tests.unit.submission_files import task_record, write_run
 
 
 def with_test(version: str = "24.05") -> list[Dataset]:
@@ -501,3 +513,15 @@ def test_results_of_fewer_queries_than_published_are_a_partial_submission(
     assert len(partial) == bool(short)
     assert all(row.task_name in "".join(partial) for row in rows if row.task_name in short)
     assert not any(row.task_name in "".join(partial) for row in rows if row.task_name not in short)
+
+
+def test_a_point_of_a_series_is_not_submitted_as_the_model_itself(tmp_path: Path) -> None:
+    spec = replace(published()["BAAI/bge-small-en-v1.5"], name="BAAI/bge-small-en-v1.5-dims64", view=View(dims=64))
+    run = write_run(tmp_path, [task_record("AFQMC", spec)], spec)
+    write_all(run / "search_results", some_datasets())
+    its = choose(run)
+    form = Form("bge-small-en-v1.5", "https://hub.co/m", "NoReranker", "", "AIR-Bench_24.05", False)
+    with pytest.raises(BadInput, match=r"are of the first 64 numbers of each vector \(--dims\), .* such as bge-small-"):
+        check_model(its, form)
+    check_model(its, replace(form, model_name="org/bge-small-en-v1.5-dims64"))
+    check_model(replace(its, folder=tmp_path / "copied" / "NoReranker"), form)

@@ -153,10 +153,21 @@ def test_the_card_of_sentence_transformers_says_so(tiny: Path) -> None:
 
 
 def test_no_more_numbers_than_the_files_say_there_are(tiny: Path) -> None:
-    assert found(tiny, View(32)).spec.name == "local/tiny-dims32"
     for view in (View(33), View(33, "int8")):
         with pytest.raises(BadInput, match=r"^--dims 33: the vectors of local/tiny have 32 numbers; give no more, or"):
             found(tiny, view)
+
+
+def test_as_many_numbers_as_there_are_is_the_model_itself(tiny: Path) -> None:
+    whole = found(tiny, View(32))
+    assert whole.spec == found(tiny, None).spec
+    assert [line for line in whole.evidence if "--dims" in line or "vectors" in line] == [
+        "--dims 32: these are all numbers of its vectors"
+    ]
+    quantised = found(tiny, View(32, "binary+rescore", 2))
+    assert quantised.spec == found(tiny, View(0, "binary+rescore", 2)).spec
+    assert quantised.spec.name == "local/tiny-binary+rescore"
+    assert found(tiny, View(31)).spec.name == "local/tiny-dims31"
 
 
 # One set of weights.

@@ -493,6 +493,17 @@ def test_a_published_model_as_the_baseline(tmp_path: Path) -> None:
     assert against_published(tmp_path, published_run(-0.006), rules).counts == {"FAIL": 32}
 
 
+def test_a_gate_against_published_scores_says_that_the_run_is_a_point(tmp_path: Path) -> None:
+    run = published_run()
+    settings = {"model": {"mixture": [[0.5, "o/a@r"], [0.5, "o/b@r"]]}}
+    tasks = {name: replace(its, settings={**its.settings, **settings}) for name, its in run.record.tasks.items()}
+    point = replace(run, record=replace(run.record, tasks=tasks))
+    rules = '[[rule]]\ntasks = ["*"]\nmax-drop = 0.5\n'
+    note = "the candidate has other settings than those of published scores: weights that are a mixture of o/a and o/b"
+    assert note in against_published(tmp_path, point, rules).notes
+    assert note not in against_published(tmp_path, run, rules).notes
+
+
 def test_what_published_scores_cannot_tell(tmp_path: Path) -> None:
     run = published_run()
     for check in ("no-significant-drop = true", "max-latency-ratio = 2\nany-machine = true"):

@@ -381,3 +381,17 @@ def test_counts_that_agree_are_ranked_where_the_user_takes_them_and_said_and_so_
     assert (
         rank(run, table, accept_counts=True).left_out["A"] == "scored over other subsets than the 2 that are published"
     )
+
+
+def viewed(record: RunRecord) -> RunRecord:
+    settings = {"model": {"view": {"dims": 8, "vectors": "fp32"}}}
+    return replace(record, tasks={name: replace(its, settings=settings) for name, its in record.tasks.items()})
+
+
+def test_a_point_of_a_series_is_ranked_with_a_note_and_replaces_no_published_model() -> None:
+    assert (
+        "this run has other settings than those of published scores: the first 8 numbers of each vector (--dims)"
+        in shown(rank(viewed(whole()), SMALL))
+    )
+    with pytest.raises(BadInput, match=r"this run is no one of o/best, .* evaluate it under another --name"):
+        rank(viewed(whole(model="o/best")), SMALL)

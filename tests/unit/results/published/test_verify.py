@@ -394,3 +394,38 @@ def test_a_success_does_not_outlive_a_later_failure() -> None:
     found = verify(record, against({"S1": 0.5, "S2": 0.5}), TABLE)
     assert {each.task: each.verdict for each in found.tasks} == {"S1": "FAIL", "S2": "OK"}
     assert "failed when it was last evaluated: no memory" in found.tasks[0].note or "no memory" in found.tasks[1].note
+
+
+POINT = {"model": {**SETTINGS["model"], "view": {"dims": 8, "vectors": "int8"}}}
+MIXTURE = {"model": {**SETTINGS["model"], "mixture": [[0.5, "o/model@abc"], [0.5, "o/other@def"]]}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (POINT, "the first 8 numbers of each vector (--dims) and vectors of int8 values (--vectors)"),
+        (MIXTURE, "weights that are a mixture of o/model and o/other"),
+    ],
+)
+def test_a_point_and_a_mixture_reproduce_nothing(settings: dict[str, Any], words: str) -> None:
+    """Also with the very scores that are published."""
+    record = run_of(task("S1", 0.5, settings=settings), task("S2", 0.5))
+    with pytest.raises(BadInput) as error:
+        verify(record, against({"S1": 0.5, "S2": 0.5}), TABLE)
+    assert str(error.value) == (
+        f"this run has other settings than those of published scores: {words}; so it reproduces none: evaluate "
+        "o/model without that, or see how far from them it is with flagbench check --baseline published:o/model"
+    )
+    assert verify(record, against({"S1": 0.5, "S2": 0.5}), TABLE, only=["S2"]).passed
+
+
+def test_a_view_that_keeps_all_is_the_model_itself() -> None:
+    whole = {"model": {**SETTINGS["model"], "view": {"dims": "full", "vectors": "fp32"}}}
+    assert verify(run_of(task("S1", 0.5, settings=whole)), against({"S1": 0.5}), TABLE).passed
+
+
+def test_mixed_queries_are_other_settings_where_there_are_queries() -> None:
+    mixed = {"model": {**SETTINGS["model"], "query_mix": {"weights": [1.0]}}}
+    assert verify(run_of(task("S1", 0.5, settings=mixed)), against({"S1": 0.5}), TABLE).passed
+    with pytest.raises(BadInput, match=r"queries that are mixed \(--query-mix\)"):
+        verify(run_of(task("R1", 0.5, settings=mixed)), against({"R1": 0.5}), TABLE)

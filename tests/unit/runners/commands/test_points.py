@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flagbench.results.record import TaskRecord
 from flagbench.runners.commands import cli
 from flagbench.runners.commands.evaluate import requests_of
 from flagbench.runners.commands.points import size, vectors_line
+from tests.checkpoints import add_sentence_transformers, write_bert
 
 RUN = ("--benchmark", "cmteb", "--mini", "--tasks", "STSB,EcomRetrieval,Ocnli")
 
@@ -134,3 +136,56 @@ def test_a_size_is_that_of_all_tasks_or_none() -> None:
     for several in ([], [record(8_000_000), record(None)], [record(8), record(9)]):
         assert size(several) == ""
         assert vectors_line(several) == ""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return add_sentence_transformers(write_bert(tmp_path / "tiny"))
+
+
+def test_all_numbers_by_count_and_by_name_are_one_point(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = [str(tiny), "--benchmark", "cmteb", "--mini", "--tasks", "STSB", "--dims", "32,full,8"]
+    assert ended("validate", *words, "--output", str(out)) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("--dims 32: these are all numbers of its vectors") == 1
+    assert ended("evaluate", *words, "--output", str(out), "--no-store", "--device", "cpu") == 0
+    assert sorted(path.name for path in out.iterdir()) == ["local__tiny", "local__tiny-dims8"]
+
+
+def test_a_folder_named_as_a_point_is_does_not_share_its_results(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy has the same revision as well."""
+    shutil.copytree(tiny, copy := tmp_path / "tiny-dims8")
+    out = tmp_path / "out"
+    words = ["--benchmark", "cmteb", "--mini", "--tasks", "STSB", "--output", str(out), "--no-store", "--device", "cpu"]
+    assert ended("evaluate", str(tiny), "--dims", "8", *words) == 0
+    (file,) = out.glob("local__tiny-dims8/*/flagbench/run.json")
+    before = file.read_bytes()
+    capsys.readouterr()
+    for command in ("validate", "evaluate"):
+        assert ended(command, str(copy), *words) == 2
+        assert (
+            f"{file.parent.parent} has results of local/tiny with --dims or --vectors, and the model local/tiny-dims8 "
+            "itself has the same name, local/tiny-dims8: give it another with --name, or choose another --output"
+        ) in " ".join(capsys.readouterr().err.split())
+    assert file.read_bytes() == before
+    assert ended("evaluate", str(copy), "--name", "my/copy", *words) == 0
+    assert ended("evaluate", str(tiny), "--dims", "8", *words) == 0, "the point itself is still at home there"
+
+
+def test_a_point_does_not_share_the_results_of_a_folder_named_as_it_is(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.rename(copy := tmp_path / "tiny-int8")
+    shutil.copytree(copy, tiny)
+    words = ["--benchmark", "cmteb", "--mini", "--tasks", "STSB", "--output", str(tmp_path / "out"), "--no-store"]
+    assert ended("evaluate", str(copy), *words, "--device", "cpu") == 0
+    capsys.readouterr()
+    assert ended("evaluate", str(tiny), "--vectors", "int8", *words, "--device", "cpu") == 2
+    assert "has results of the model local/tiny-int8 itself, and local/tiny with --dims or --vectors has" in " ".join(
+        capsys.readouterr().err.split()
+    )

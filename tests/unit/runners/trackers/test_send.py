@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flagbench.runners.trackers.log import log
+from flagbench.runners.trackers.log import log, log_all
 from flagbench.runners.trackers.point import Point
 from flagbench.runners.trackers.target import Kind, Target
 
@@ -127,3 +127,10 @@ def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found["project"], found["name"], found["step"]) == ("project", "org/ft cmteb", 100)
     assert (found["cmteb/STSB"], found["cmteb standard error/STSB"]) == (0.5, 0.125)
     assert found["config pooling"] == "cls"
+
+
+def test_tensorboard_takes_all_points_in_one_process(tmp_path: Path) -> None:
+    lines: list[str] = []
+    assert log_all([_FIRST, _SECOND], [Target("tensorboard", str(tmp_path))], lines.append) == [True, True], lines
+    (folder,) = tmp_path.iterdir()
+    assert {path.suffix for path in folder.iterdir()} == {f".{_FIRST.digest}", f".{_SECOND.digest}"}

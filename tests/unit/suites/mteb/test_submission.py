@@ -18,6 +18,7 @@ from mteb.results import TaskResult
 from flagbench import BadInput
 from flagbench.models.loading.registry import published
 from flagbench.models.spec import ModelSpec
+from flagbench.models.view import View
 from flagbench.results.data_state import DataState
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import find_run, find_runs
@@ -568,3 +569,29 @@ def test_the_name_of_the_folder_is_that_of_the_repository() -> None:
     identity = Identity("org/my.model-v1", "c" * 40, False)
     meta = ModelMeta.create_empty({"name": identity.name, "revision": identity.revision})
     assert folder_of(identity, Path("x")) == Path("x") / "results" / meta.model_name_as_path() / identity.revision
+
+
+# Points of a series, and mixtures.
+
+
+def test_a_point_is_not_submitted_as_the_model_itself(made: Callable[..., Path]) -> None:
+    spec = replace(SPEC, view=View(dims=64, vectors="int8"))
+    run = find_run(made("AFQMC", spec=spec))
+    assert refused(lambda: identify(run.record, None, None)) == (
+        f"the run has {NAME}, of which it keeps the first 64 numbers of each vector (--dims) and vectors of int8 "
+        "values (--vectors), and would stand in MTEB's results repository as the model itself: submit a run without "
+        "that"
+    )
+
+
+def test_a_mixture_is_submitted_under_its_own_name_alone(made: Callable[..., Path]) -> None:
+    mixture = ((0.5, f"{NAME}@{COMMIT}"), (0.5, "me/tuned@abc"))
+    spec = replace(SPEC, name="cocktail/x", revision="d" * 40, mixture=mixture)
+    run = find_run(made("AFQMC", spec=spec))
+    assert refused(lambda: identify(run.record, None, None)) == (
+        "the run has a mixture (cocktail/x): write it with flagbench cocktail --save, and once it is on the hub give "
+        "its name there with --model-name org/name and --revision COMMIT"
+    )
+    assert "which BAAI/bge-small-zh-v1.5 is not" in refused(lambda: identify(run.record, NAME, COMMIT))
+    assert "which me/tuned is not" in refused(lambda: identify(run.record, "me/tuned", "f" * 40))
+    assert identify(run.record, "me/mixed", "f" * 40) == Identity("me/mixed", "f" * 40, False)
