@@ -77,6 +77,7 @@ OF_TEXTS: Mapping[str, tuple[Any, Any, str]] = {
     "chat": ("auto", "llama-3", "llama-3"),
     "beacon_ratio": ("", "adapt-1024", "adapt-1024"),
     "prefix_cache": (True, True, ""),
+    "chat_alone": (False, True, ""),
     "url": ("http://a/v1", "http://b/v1", ""),
     "model": ("a", "b", ""),
     "extra": ("{}", '{"top_k": 1}', ""),

@@ -45,6 +45,7 @@ OTHER_VALUES: Mapping[str, Any] = {
     "adapters": ("org/adapter@" + "2" * 40,),
     "licence": "mit",
     "view": View(64, "int8"),
+    "mixture": ((0.6, "org/a@1"), (0.4, "org/b@2")),
     "query_mix": QueryMix((0.2, 0.8), "0" * 16, Path("generations.jsonl")),
     "own": ExpertSettings("coding"),
 }
