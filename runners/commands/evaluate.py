@@ -331,9 +331,7 @@ def run_requests(
 
     with notice(f"looking at model, tasks and data: {subject}") as show, uncollected():
         from flagbench.models.loading.resolve import LoadedModels
-        from flagbench.results.table import blanks, render, rows
-        from flagbench.results.tables import side_by_side
-        from flagbench.runners.commands.points import size, to_compare, vectors_line
+        from flagbench.runners.commands.points import to_compare
         from flagbench.runners.commands.run_plan import run_plan
         from flagbench.runners.commands.show import show_outcomes
         from flagbench.runners.run import plan
@@ -345,9 +343,7 @@ def run_requests(
         if any(map(unfinished, plans)):
             show(f"getting ready to score: {subject}{f', {len(plans):,} runs' if len(plans) > 1 else ''}")
         import_ahead(plans)
-    out, err = console(), console(stderr=True)
-    columns: dict[str, tuple[list[Row], list[Row]]] = {}
-    sizes: dict[str, str] = {}
+    err = console(stderr=True)
     outcomes = []
     if _encodes_again(plans):
         say(err, "--no-store: each point encodes its texts anew; with the embedding cache they are encoded once")
@@ -356,24 +352,38 @@ def run_requests(
             say(err, *remarks(each))
             finished = run_plan(each, loaded)
             after(each, finished)
-            twins = sum(other.name == each.name for other in plans) > 1
-            label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
-            columns[label] = rows(finished.records, each.averages)
-            sizes[label] = size(finished.records)
             outcomes.append((each, finished))
-    title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
     if any(record.status != "error" for _, finished in outcomes for record in finished.records):
-        viewed = any(each.model.spec.view for each in plans)
-        several = side_by_side(title, columns, out.width, sizes if viewed else None) if len(plans) > 1 else ()
-        for part in several or [render(title, columns)]:
-            out.print(part, soft_wrap=not hasattr(part, "columns"))
-        if viewed and len(plans) == 1:
-            say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
-        say(err, *blanks(columns))
+        _show_scores(outcomes)
     show_outcomes(outcomes, err)
     if len(plans) > 1 and (compared := to_compare(outcomes)):
         say(err, f"then: flagbench compare {shlex.join(map(str, compared))}")
     return max(finished.exit_code for _, finished in outcomes)
+
+
+def _show_scores(outcomes: Sequence[tuple[Plan, Finished]]) -> None:
+    """Show the scores of runs in one table, or in several where the terminal is narrow, a column for each run."""
+    from flagbench.results.table import blanks, render, rows
+    from flagbench.results.tables import side_by_side
+    from flagbench.runners.commands.points import size, vectors_line
+
+    plans = [plan for plan, _ in outcomes]
+    columns: dict[str, tuple[list[Row], list[Row]]] = {}
+    sizes: dict[str, str] = {}
+    for each, finished in outcomes:
+        twins = sum(other.name == each.name for other in plans) > 1
+        label = f"{each.name}@{each.model.spec.revision[:8]}" if twins else each.name
+        columns[label] = rows(finished.records, each.averages)
+        sizes[label] = size(finished.records)
+    title = plans[0].benchmark.title + (" mini" if plans[0].request.mini else "")
+    viewed = any(each.model.spec.view for each in plans)
+    out = console()
+    several = side_by_side(title, columns, out.width, sizes if viewed else None) if len(plans) > 1 else ()
+    for part in several or [render(title, columns)]:
+        out.print(part, soft_wrap=not hasattr(part, "columns"))
+    if viewed and len(plans) == 1:
+        say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
+    say(console(stderr=True), *blanks(columns))
 
 
 def _encodes_again(plans: Sequence[Plan]) -> bool:
