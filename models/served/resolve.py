@@ -19,7 +19,7 @@ from flagbench.models.served.scorer import ServedScorer
 from flagbench.models.served.settings import Kind, ServedSettings, Side
 from flagbench.models.served.wire import OWN_FIELDS
 from flagbench.models.servers.chat_model import check_server
-from flagbench.models.servers.http import Client, key_line, plain_url
+from flagbench.models.servers.http import Client, RateLimit, key_line, plain_url
 from flagbench.models.spec import Ability, ModelSpec
 
 _ABILITIES: Mapping[Kind, frozenset[Ability]] = {
@@ -248,6 +248,27 @@ def _lengths(spec: ModelSpec, info: Info) -> str:
         return f"lengths: the server cuts at {info.tokens:,} tokens (/info)"
     known = f"; the model's settings cut at {spec.passage_max_length:,} tokens" if spec.passage_max_length else ""
     return f"lengths: cut by the server, which does not say where{known}"
+
+
+def the_only_model(url: str, kind: Kind, rate_limit: RateLimit) -> str:
+    """The name of the only model that a server lists; empty where it lists none, or several.
+
+    Args:
+        url: Of the server.
+        kind: Its interface.
+        rate_limit: How often it is asked.
+
+    Raises:
+        BadInput: No server answers there, it does not take the key, or it is not ready.
+    """
+    if kind == "tei":  # which has one, and wants no name
+        return ""
+    client = Client(plain_url(url), "the model", rate_limit=rate_limit)
+    try:
+        names = client.listed()
+    finally:
+        client.close()
+    return names[0] if len(names) == 1 else ""
 
 
 def _info(url: str, address: Address) -> Info:

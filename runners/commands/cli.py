@@ -1,5 +1,5 @@
-"""The command line: ``flagbench evaluate | validate | watch | tasks | score | fuse | submit | show | compare | check |
-baseline | rank | verify | report | serve | models | cocktail | completion | cache``."""
+"""The command line: ``flagbench evaluate | validate | watch | tasks | score | fuse | submit | match | show | compare |
+check | baseline | rank | verify | report | serve | models | cocktail | completion | cache``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.fuse import add_fuse
 from flagbench.runners.commands.home import usable_home
+from flagbench.runners.commands.match import add_match
 from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
 from flagbench.runners.commands.parser import Parser
@@ -106,6 +107,9 @@ def _parser() -> Parser:
     commands.add_parser("fuse", help="fuse the rankings of several runs, and score them as one", fill=add_fuse)
     commands.add_parser(
         "submit", help="check the results of a run, and pack them for the leaderboard", fill=add_by_benchmark("submit")
+    )
+    commands.add_parser(
+        "match", help="compare a server with the checkpoint that it runs, and name the cause", fill=add_match
     )
     add_show(commands.add_parser("show", help="show a finished run, or all that is recorded of one of its tasks"))
     add_compare(commands.add_parser("compare", help="compare runs side by side, with significance tests"))
