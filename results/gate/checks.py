@@ -16,7 +16,7 @@ from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.record import MACHINE, RunRecord, TaskRecord
 
 Outcome = Literal["pass", "FAIL", "inconclusive"]
-Unit = Literal["score", "nats", "share of answers", "seconds per text"]
+Unit = Literal["score", "nats", "share of answers", "seconds per text", "seconds", "tokens per second", "bytes"]
 
 _WORDS = {"device_name": "device name"}
 
@@ -155,7 +155,7 @@ def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -
 
 def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     for line in subject.lines if not rule.any_machine else ():
-        _same_machine(*(its.environment_of(line.task) for its in (subject.baseline, subject.candidate)))
+        same_machine(*(its.environment_of(line.task) for its in (subject.baseline, subject.candidate)))
     before, after, count = 0.0, 0.0, 0
     for line in subject.lines:
         one, its = (_pace(line.task, record.tasks[line.task]) for record in (subject.baseline, subject.candidate))
@@ -200,7 +200,12 @@ def _scores(subject: Subject) -> tuple[float, float]:
     return subject.mean(subject.baseline), subject.mean(subject.compared)
 
 
-def _same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+def same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+    """See that two environments are of one kind of machine, as far as times depend on it.
+
+    Raises:
+        Unknown: They are not, or do not say.
+    """
     first, second = ({"OMP_NUM_THREADS": None, **each} for each in (first, second))
     for part in MACHINE:
         if part not in first or part not in second:

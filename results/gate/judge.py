@@ -21,6 +21,7 @@ from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject,
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
 from flagbench.results.gate.means import Means
 from flagbench.results.gate.rules import Check, Rule, Rules
+from flagbench.results.gate.speed import SPEED_CHECKS
 from flagbench.results.published.variant import OTHER_SETTINGS, variant
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
@@ -131,7 +132,7 @@ def judge(
         name: [run.record.tasks[name] for run in (baseline, candidate) if name in run.record.tasks]
         for name in dict.fromkeys([*baseline.record.tasks, *candidate.record.tasks])
     }
-    chosen = [_chosen(rules, rule, tasks, means.weights) for rule in rules.rules]
+    chosen = [_chosen(rules, rule, tasks, means.weights) if rule.select else {} for rule in rules.rules]
     tests = {
         name
         for rule, subjects in zip(rules.rules, chosen, strict=True)
@@ -149,6 +150,8 @@ def judge(
     verdicts: list[Verdict] = []
     too_few = 0
     for rule, subjects in zip(rules.rules, chosen, strict=True):
+        if not rule.select:
+            verdicts += [_verdict_of_speed(check, rule, baseline, candidate) for check in rule.checks]
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
@@ -229,6 +232,18 @@ def _verdict(
         said, few = str(unknown), isinstance(unknown, TooFew)
     numbers = (result.unit, result.baseline, result.candidate) if result else ("score", None, None)
     return Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers), few
+
+
+def _verdict_of_speed(check: Check, rule: Rule, baseline: Run, candidate: Run) -> Verdict:
+    """The verdict of a check of what ``flagbench speed`` measured of the candidate."""
+    limit = rule.checks[check]
+    try:
+        result = SPEED_CHECKS[check](baseline, candidate, rule, limit or 0.0)
+    except Unknown as unknown:
+        return Verdict(rule.label, check, limit, "speed", "", "inconclusive", str(unknown))
+    outcome: Outcome = "pass" if result.holds else "FAIL"
+    numbers = (result.unit, result.baseline, result.candidate)
+    return Verdict(rule.label, check, limit, "speed", "", outcome, result.said, *numbers)
 
 
 def _chosen(

@@ -130,4 +130,10 @@ def _number(number: float | None, unit: Unit) -> str:
         return ""
     if unit == "seconds per text":
         return f"{1000 * number:.3f} ms"
+    if unit == "seconds":
+        return f"{1000 * number:,.4g} ms"
+    if unit == "tokens per second":
+        return f"{number:,.0f} tokens/s"
+    if unit == "bytes":
+        return f"{number / 1e6:,.0f} MB"
     return (NATS if unit == "nats" else PERCENT).figure(number)

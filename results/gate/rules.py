@@ -20,7 +20,13 @@ Check = Literal[
     "min-score",
     "max-unparseable",
     "max-latency-ratio",
+    "max-latency-p99",
+    "min-tokens-per-second",
+    "max-peak-memory",
 ]
+
+OF_SPEED: tuple[Check, ...] = ("max-latency-p99", "min-tokens-per-second", "max-peak-memory")
+"""Checks of what ``flagbench speed`` measured, which is of a model and not of a task."""
 
 # What a number may be: least, most, and what it is.
 _NUMBERS: Mapping[str, tuple[float, float, str]] = {
@@ -29,14 +35,22 @@ _NUMBERS: Mapping[str, tuple[float, float, str]] = {
     "min-score": (-100, 100, "percent"),
     "max-unparseable": (0, 100, "percent of the answers"),
     "max-latency-ratio": (0.001, 1000, "the candidate's time by the baseline's"),
+    "max-latency-p99": (0.001, 1e9, "milliseconds of a request"),
+    "min-tokens-per-second": (0.001, 1e12, "tokens a second at the most that was measured"),
+    "max-peak-memory": (0.001, 1e9, "millions of bytes"),
+    "concurrency": (1, 1e6, "requests at the same time, as flagbench speed measured"),
     "min-effect": (0, 200, "points of the score in percent"),
     "alpha": (0.000001, 0.5, "the chance of a false alarm"),
 }
 _SWITCHES = ("no-significant-drop", "must-beat")
 _SELECTORS = ("tasks", "types", "averages")
 
-# Settings of one check, and whose.
-_SETTINGS: Mapping[str, Check] = {"min-effect": "no-significant-drop", "any-machine": "max-latency-ratio"}
+# Settings of some checks, and whose.
+_SETTINGS: Mapping[str, tuple[Check, ...]] = {
+    "min-effect": ("no-significant-drop",),
+    "any-machine": ("max-latency-ratio", *OF_SPEED),
+    "concurrency": ("max-latency-p99",),
+}
 
 CHECKS: tuple[Check, ...] = get_args(Check)
 
@@ -51,6 +65,7 @@ class Rule:
         checks: The checks, with limits in the file's unit; None for checks without one.
         min_effect: Points of a drop that is significant and small enough to pass.
         any_machine: Whether times of different machines are compared.
+        concurrency: Requests at the same time, of a latency that ``flagbench speed`` measured.
     """
 
     label: str
@@ -58,6 +73,7 @@ class Rule:
     checks: Mapping[Check, float | None]
     min_effect: float = 0.0
     any_machine: bool = False
+    concurrency: int = 1
 
 
 @dataclass(frozen=True)
@@ -120,8 +136,6 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     where = f"rule {number} ({name}): " if name else f"rule {number}: "
     _known(table, ("name", *_SELECTORS, *CHECKS, *_SETTINGS), where)
     select = {key: _names(key, table[key], where) for key in _SELECTORS if key in table}
-    if not select:
-        raise _Wrong(f"{where}it selects nothing: add tasks, types or averages")
     checks: dict[Check, float | None] = {}
     for check in CHECKS:
         if check in table and check in _SWITCHES:
@@ -132,14 +146,27 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
             checks[check] = _number(check, table[check], where)
     if not checks:
         raise _Wrong(f"{where}it has no check: add one or more of {', '.join(CHECKS)}")
+    of_speed = [check for check in checks if check in OF_SPEED]
+    if of_speed and (select or len(of_speed) < len(checks)):
+        raise _Wrong(f"{where}{of_speed[0]} applies to the model: give it a rule without tasks and other checks")
+    if not select and not of_speed:
+        raise _Wrong(f"{where}it selects nothing: add tasks, types or averages")
     if "averages" in select and "no-significant-drop" in checks:
         raise _Wrong(f"{where}no-significant-drop applies to tasks, whose queries are tested: drop averages")
     own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
     for key in own:
-        if _SETTINGS[key] not in checks:
-            raise _Wrong(f"{where}{key} belongs to {_SETTINGS[key]}, which this rule does not have")
+        if checks.keys().isdisjoint(_SETTINGS[key]):
+            whose = " and ".join(_SETTINGS[key])
+            raise _Wrong(f"{where}{key} belongs to {whose}, which this rule does not have")
     settings = {**defaults, **own}
-    return Rule(label, select, checks, settings.get("min-effect", 0.0), settings.get("any-machine", False))
+    return Rule(
+        label,
+        select,
+        checks,
+        settings.get("min-effect", 0.0),
+        settings.get("any-machine", False),
+        int(settings.get("concurrency", 1)),
+    )
 
 
 def _known(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
@@ -156,7 +183,10 @@ def _names(key: str, value: Any, where: str) -> tuple[str, ...]:
 
 def _setting(key: str, value: Any, where: str) -> float | bool:
     if key in _NUMBERS:
-        return _number(key, value, where)
+        number = _number(key, value, where)
+        if key == "concurrency" and number % 1:
+            raise _Wrong(f"{where}{key} must be a whole number, not {value!r:.60}")
+        return number
     if not isinstance(value, bool):
         raise _Wrong(f"{where}{key} must be true or false")
     return value

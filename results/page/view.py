@@ -13,6 +13,7 @@ from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
 from flagbench.results.page.benchmark import Benchmark as Benchmark
 from flagbench.results.page.boards import Board, boards
+from flagbench.results.page.cost import cost_plots
 from flagbench.results.page.curves import DrawnView, view_of
 from flagbench.results.page.drawn import drawn_of
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
@@ -23,6 +24,7 @@ from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
+from flagbench.results.speed import speed_of
 
 DELTAS_UP_TO = 4
 """Runs whose differences have columns of their own; of more, a task's details have them."""
@@ -122,7 +124,7 @@ class Group:
         tasks: As its lines, of the runs shown.
         average: Over the tasks that all runs have.
         types: The same by task type; empty where there is one type alone.
-        plots: Score against size and speed.
+        plots: Score against size, speed, and what ``flagbench speed`` measured.
         settings: Of the models of the runs shown.
         environments: Of the runs shown.
         number: From 1, over all groups of a page.
@@ -203,6 +205,7 @@ def look(run: Run, *, by_query: bool) -> None:
     Raises:
         BadInput: A file is gone or damaged.
     """
+    speed_of(run)
     worst([run])
     grids.by_run([run])
     if by_query:
@@ -285,6 +288,7 @@ def _group(
             for each in runs
         ]
         plots.append(plot(unit, speeds))
+    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs])
     return Group(
         titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in names),
         comparison=comparison,

@@ -1,5 +1,4 @@
-"""The command line: ``flagbench evaluate | validate | watch | tasks | score | fuse | submit | match | show | compare |
-check | baseline | rank | verify | report | serve | models | cocktail | completion | cache``."""
+"""The command line: ``flagbench COMMAND``."""
 
 from __future__ import annotations
 
@@ -30,6 +29,7 @@ from flagbench.runners.commands.recorded_arguments import expanded
 from flagbench.runners.commands.reference import add_reference
 from flagbench.runners.commands.report import add_report, add_serve
 from flagbench.runners.commands.run_plan import INTERRUPTED_LINE
+from flagbench.runners.commands.speed import add_speed
 from flagbench.runners.commands.tasks import add_tasks
 from flagbench.runners.commands.validate import add_validate
 from flagbench.runners.commands.watch import add_watch
@@ -101,6 +101,9 @@ def _parser() -> Parser:
         expand=expanded,
     )
     commands.add_parser("watch", help="evaluate each new checkpoint of a training run as it appears", fill=add_watch)
+    commands.add_parser(
+        "speed", help="measure latency, throughput and memory of a model, here or behind a server", fill=add_speed
+    )
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
     commands.add_parser("data", help="show how data stands to the official data, with its digests", fill=add_data)
     commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))
