@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flagbench.results.published.scores import PublishedTable, Updated
     from flagbench.results.record import RunRecord
     from flagbench.results.sample import Sample
+    from flagbench.runners.data.task_texts import TaskTexts
     from flagbench.runners.encoding.cache import EmbeddingCache
     from flagbench.runners.generation.demand import Demand
     from flagbench.runners.run.plan import Plan
@@ -361,6 +362,10 @@ class Benchmark(ABC):
             answered: Ids of samples that a run before this one has answers to.
             progress: The progress to report to.
         """
+        raise NotImplementedError
+
+    def texts(self, loaded: Loaded) -> Iterator[TaskTexts]:
+        """The texts that a task's scores are over, for ``flagbench leaks``, which others than these refuse."""
         raise NotImplementedError
 
     def published(self) -> PublishedTable | None:

@@ -20,6 +20,7 @@ from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.fuse import add_fuse
 from flagbench.runners.commands.home import usable_home
+from flagbench.runners.commands.leaks import add_leaks
 from flagbench.runners.commands.match import add_match
 from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
@@ -114,6 +115,7 @@ def _parser() -> Parser:
     commands.add_parser(
         "match", help="compare a server with the checkpoint that it runs, and name the cause", fill=add_match
     )
+    commands.add_parser("leaks", help="look for the texts of a benchmark in training data", fill=add_leaks)
     add_show(commands.add_parser("show", help="show a finished run, or all that is recorded of one of its tasks"))
     add_compare(commands.add_parser("compare", help="compare runs side by side, with significance tests"))
     add_check(commands.add_parser("check", help="regression gate: check a run against a baseline by rules"))
