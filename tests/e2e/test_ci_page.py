@@ -22,14 +22,16 @@ from tests.conftest import ROOT
 _PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    """The one block of the page in a language."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", _PAGE, flags=re.MULTILINE | re.DOTALL)
-    return str(found)
+def blocks(language: str) -> list[str]:
+    """The blocks of the page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", _PAGE, flags=re.MULTILINE | re.DOTALL)
 
 
 def test_the_rules_of_the_page_can_be_read(tmp_path: Path) -> None:
-    (tmp_path / "gate.toml").write_text(block("toml"), encoding="utf-8")
+    first, trend = blocks("toml")
+    (tmp_path / "trend.toml").write_text(trend, encoding="utf-8")
+    assert [rule.since for rule in read_rules(tmp_path / "trend.toml").rules] == ["v1.0"]
+    (tmp_path / "gate.toml").write_text(first, encoding="utf-8")
     rules = read_rules(tmp_path / "gate.toml")
     assert [rule.label for rule in rules.rules][:2] == ["no task falls far", "what falls is noise"]
     assert [rule.min_effect for rule in rules.rules] == [0.3, 0.5, 0.3, 0.3]
@@ -62,7 +64,7 @@ class Runner:
     """
 
     def __init__(self, root: Path) -> None:
-        self.workflow = yaml.safe_load(block("yaml"))
+        self.workflow = yaml.safe_load(blocks("yaml")[0])
         self.root = root
         commands = root / "bin"
         commands.mkdir()
@@ -130,7 +132,7 @@ def test_the_workflow(tmp_path: Path) -> None:
     assert {"LCQMC", "average"} <= failed
     assert "::error title=FAIL%3A LCQMC::rule 1, max-drop 1: -" in worse.log
     summary = (worse.folder / "summary.md").read_text(encoding="utf-8")
-    assert summary == (worse.folder / "gate.md").read_text(encoding="utf-8")
+    assert (worse.folder / "gate.md").read_text(encoding="utf-8") == f"{summary}\n<!-- flagbench check: gate.toml -->\n"
     assert "| FAIL | LCQMC |" in summary
     suites = ET.parse(worse.folder / "gate.xml").getroot()
     assert int(suites.get("failures", 0)) == len(failed)
