@@ -37,6 +37,7 @@ class Subject:
         compared: The same with the splits that are compared with the baseline's.
         smallest: The least p after Holm's correction that its test could give, beside the gate's other tests.
         weights: Of the tasks in an average; empty where they are alike.
+        against: What the baseline is called in a sentence.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Subject:
     compared: RunRecord
     smallest: float = 0.0
     weights: Weights = field(default_factory=Weights)
+    against: str = "baseline"
 
     @property
     def scale(self) -> Scale:
@@ -101,10 +103,12 @@ def _max_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Check
 def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
     if before <= EQUAL:
-        raise Unknown(f"the baseline's score is {subject.scale.figure(before)}: a relative drop is not defined")
+        raise Unknown(
+            f"the {subject.against}'s score is {subject.scale.figure(before)}: a relative drop is not defined"
+        )
     change = 100 * (after - before) / before
     holds = -change <= limit + 100 * EQUAL
-    said = f"{change:+.3f}% of the baseline's score, a drop of {limit:g}% is allowed"
+    said = f"{change:+.3f}% of the {subject.against}'s score, a drop of {limit:g}% is allowed"
     return _result(subject, holds, said, after, before)
 
 
@@ -170,7 +174,7 @@ def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float)
         before, after, count = before + one[0], after + its[0], count + its[1]
     if not count:
         raise Unknown("nothing was encoded, all was cached: evaluate both with --no-store")
-    said = f"{after / before:.3f} times the baseline's time per text, {limit:g} is allowed"
+    said = f"{after / before:.3f} times the {subject.against}'s time per text, {limit:g} is allowed"
     return CheckResult(after / before <= limit, said, after / count, before / count, "seconds per text")
 
 

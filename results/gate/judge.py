@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
@@ -46,6 +46,7 @@ class Verdict:
         unit: The unit of the two numbers.
         baseline: The baseline's number; None where it has none, or none was asked for.
         candidate: The candidate's.
+        since: The release that it was compared with; empty for the baseline.
     """
 
     rule: str
@@ -58,6 +59,7 @@ class Verdict:
     unit: Unit = "score"
     baseline: float | None = None
     candidate: float | None = None
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,13 @@ class Report:
         rules: The rules.
         baseline: The run that the candidate was compared with.
         candidate: The run that was judged.
-        verdicts: In the order of the rules.
+        verdicts: In the order of the rules, those against the baseline first.
         tests: The number of significance tests that were corrected together.
         seed: The seed of their draws.
         notes: Notes for the user, a line each.
         accepted: Tasks that were compared with published scores though only the counts of their data agree.
         too_few: How many of the inconclusive checks ask for a test that has too few items to ever fail.
+        releases: The other runs that it was compared with, by the name in the rules.
     """
 
     rules: Rules
@@ -85,6 +88,7 @@ class Report:
     notes: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
     too_few: int = 0
+    releases: Mapping[str, Run] = field(default_factory=dict)
 
     @property
     def settings(self) -> str:
@@ -111,8 +115,9 @@ def judge(
     means: Means | None = None,
     known: Mapping[str, str] = MappingProxyType({}),
     seed: int = 0,
+    since: str = "",
 ) -> Report:
-    """Judge a run.
+    """Judge a run by all of the rules.
 
     Args:
         rules: The rules.
@@ -123,6 +128,7 @@ def judge(
             that counts in it; patterns pass over them.
         known: By task what else is known of it, a note that moves no verdict.
         seed: The seed of the significance tests.
+        since: The release that the baseline is of, as sentences name it; see ``since.py``.
 
     Raises:
         BadInput: A rule names a task, a type or an average that neither run has, or the runs share no task.
@@ -146,7 +152,7 @@ def judge(
     records = (baseline.record, candidate.record, (published_part or candidate).record)
     judged = [*dict.fromkeys(name for its in chosen for names in its.values() for name in names)]
     accepted = _accepted(published_part, judged)
-    pair = Pair(baseline, candidate, published=published_part is not None, accepted=accepted)
+    pair = Pair(baseline, candidate, published=published_part is not None, accepted=accepted, since=since)
     verdicts: list[Verdict] = []
     too_few = 0
     for rule, subjects in zip(rules.rules, chosen, strict=True):
@@ -155,7 +161,7 @@ def judge(
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
-            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names)
+            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names, pair.names[0])
             lacking = _lacking(subject, means if name not in tasks else Means())
             for check in rule.checks:
                 verdict, few = _verdict(check, rule, subject, pair, rules.alpha, lacking)
@@ -179,7 +185,7 @@ def _notes(lines: Sequence[Line], pair: Pair, known: Mapping[str, str]) -> Itera
         yield f"{note}: {first_few(names)}"
     if versions := mteb_differs(baseline.record, candidate.record):
         yield versions
-    for run, whose in ((baseline, "baseline"), (candidate, "candidate")):
+    for run, whose in zip((baseline, candidate), pair.names, strict=True):
         if mixed := settings_mixed(run.record.tasks.values(), run.record.spec):
             yield f"between tasks of the {whose}: {mixed}"
 
@@ -231,7 +237,8 @@ def _verdict(
     except Unknown as unknown:
         said, few = str(unknown), isinstance(unknown, TooFew)
     numbers = (result.unit, result.baseline, result.candidate) if result else ("score", None, None)
-    return Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers), few
+    verdict = Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers)
+    return replace(verdict, since=pair.since), few
 
 
 def _verdict_of_speed(check: Check, rule: Rule, baseline: Run, candidate: Run) -> Verdict:

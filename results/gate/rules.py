@@ -43,6 +43,10 @@ _NUMBERS: Mapping[str, tuple[float, float, str]] = {
     "alpha": (0.000001, 0.5, "the chance of a false alarm"),
 }
 _SWITCHES = ("no-significant-drop", "must-beat")
+
+_ALONE: tuple[Check, ...] = ("min-score", "max-unparseable", *OF_SPEED)
+"""Those of the candidate alone, whatever it is compared with."""
+
 _SELECTORS = ("tasks", "types", "averages")
 
 # Settings of some checks, and whose.
@@ -66,6 +70,7 @@ class Rule:
         min_effect: Points of a drop that is significant and small enough to pass.
         any_machine: Whether times of different machines are compared.
         concurrency: Requests at the same time, of a latency that ``flagbench speed`` measured.
+        since: The release that it compares with; empty for the baseline.
     """
 
     label: str
@@ -74,6 +79,7 @@ class Rule:
     min_effect: float = 0.0
     any_machine: bool = False
     concurrency: int = 1
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         raise _Wrong(f"rule {number}: name must be a text in quotes")
     label = name or f"rule {number}"
     where = f"rule {number} ({name}): " if name else f"rule {number}: "
-    _known(table, ("name", *_SELECTORS, *CHECKS, *_SETTINGS), where)
+    _known(table, ("name", "since", *_SELECTORS, *CHECKS, *_SETTINGS), where)
     select = {key: _names(key, table[key], where) for key in _SELECTORS if key in table}
     checks: dict[Check, float | None] = {}
     for check in CHECKS:
@@ -153,6 +159,7 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         raise _Wrong(f"{where}it selects nothing: add tasks, types or averages")
     if "averages" in select and "no-significant-drop" in checks:
         raise _Wrong(f"{where}no-significant-drop applies to tasks, whose queries are tested: drop averages")
+    since = _since(table["since"], checks, where) if "since" in table else ""
     own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
     for key in own:
         if checks.keys().isdisjoint(_SETTINGS[key]):
@@ -166,7 +173,16 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         settings.get("min-effect", 0.0),
         settings.get("any-machine", False),
         int(settings.get("concurrency", 1)),
+        since,
     )
+
+
+def _since(value: Any, checks: Collection[Check], where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise _Wrong(f'{where}since must be the name of a release in quotes, such as since = "v1.0"')
+    if alone := [check for check in _ALONE if check in checks]:
+        raise _Wrong(f"{where}since compares with a release, and {alone[0]} with nothing: give it a rule of its own")
+    return value
 
 
 def _known(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
