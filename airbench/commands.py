@@ -147,6 +147,7 @@ def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
 
     for table in scores.render():
         out.print(table)
+    say(out, *scores.incomplete())
     for line in footnotes(each.state for each in scores.scored):
         say(out, line)
     if scores.left_out:

@@ -363,7 +363,7 @@ def run_requests(
 
 def _show_scores(outcomes: Sequence[tuple[Plan, Finished]]) -> None:
     """Show the scores of runs in one table, or in several where the terminal is narrow, a column for each run."""
-    from flagbench.results.table import blanks, render, rows
+    from flagbench.results.table import incomplete, render, rows
     from flagbench.results.tables import side_by_side
     from flagbench.runners.commands.points import size, vectors_line
 
@@ -379,11 +379,11 @@ def _show_scores(outcomes: Sequence[tuple[Plan, Finished]]) -> None:
     viewed = any(each.model.spec.view for each in plans)
     out = console()
     several = side_by_side(title, columns, out.width, sizes if viewed else None) if len(plans) > 1 else ()
-    for part in several or [render(title, columns)]:
-        out.print(part, soft_wrap=not hasattr(part, "columns"))
+    for part in several or [render(title, columns, out.width)]:
+        out.print(part)
     if viewed and len(plans) == 1:
         say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
-    say(console(stderr=True), *blanks(columns))
+    say(console(stderr=True), *incomplete(columns))
 
 
 def _encodes_again(plans: Sequence[Plan]) -> bool:

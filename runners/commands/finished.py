@@ -99,7 +99,7 @@ def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
     """The table of runs; where its folders have no room, they are lines below it, from which they can be copied."""
     from rich.text import Text
 
-    from flagbench.results.fitting import Column, shortened, table, width_of
+    from flagbench.results.fitting import Column, folded, table, width_of
 
     title = f"{len(rows)} runs"
     columns = [
@@ -111,7 +111,7 @@ def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
     numbers = Column("", tuple(f"#{number}" for number in range(1, len(rows) + 1)), left=True)
     minutes = Column(finished.heading, tuple(time[:16].replace("T", " ") for time in finished.cells), left=True)
     room = model.width - (width_of([numbers, model, *others, minutes]) - width)
-    model = Column(model.heading, tuple(shortened(name, room) for name in model.cells), left=True)
+    model = Column(model.heading, tuple(folded(name, room) for name in model.cells), left=True)
     lines = [f"#{number} is {where}" for number, where in enumerate(folder.cells, 1)]
     return [table(title, [numbers, model, *others, minutes], width), *map(Text, lines)]
 
@@ -165,7 +165,7 @@ def tables_of(run: Run) -> list[Shown]:
 
 def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     from flagbench.results.data_state import DataState, footnotes
-    from flagbench.results.table import render
+    from flagbench.results.table import incomplete, render
     from flagbench.runners.commands.points import vectors_line
 
     record = run.record
@@ -173,7 +173,9 @@ def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     for line in record.evidence:
         say(out, f"  {line}")
     for tasks, averages, title in parts:
-        out.print(render(title, {record.model: (tasks, averages)}))
+        out.print(render(title, {record.model: (tasks, averages)}, out.width))
+    for tasks, averages, _ in parts:
+        say(out, *incomplete({record.model: (tasks, averages)}))
     if record.spec.get("view") and (line := vectors_line(list(record.tasks.values()))):
         say(out, line)
     for line in _effective_lengths(run):
