@@ -11,11 +11,12 @@ LATENCY, TOKENS, CHARACTERS = "latency", "tokens", "characters"
 """Names of what is across: milliseconds at the median of one request alone, and tokens or characters a second."""
 
 
-def cost_plots(runs: Sequence[tuple[int, Speed | None, float | None]]) -> list[Plot]:
+def cost_plots(runs: Sequence[tuple[int, Speed | None, float | None]], names: Sequence[str]) -> list[Plot]:
     """A plot against each, of the runs that were measured like the first one: on the same texts and machine.
 
     Args:
         runs: Number, what was measured of its model (None where nothing was), and score of each.
+        names: Of their models, by number from 1.
 
     Returns:
         Those of two runs or more; requests that failed leave a run out.
@@ -27,8 +28,8 @@ def cost_plots(runs: Sequence[tuple[int, Speed | None, float | None]]) -> list[P
     alike = [(number, speed if speed and speed.like == first.like else None, score) for number, speed, score in clean]
     across = TOKENS if first.texts.unit == "tokens" else CHARACTERS
     made = (
-        plot(LATENCY, [(number, _alone(speed), score) for number, speed, score in alike]),
-        plot(across, [(number, _most(speed), score) for number, speed, score in alike]),
+        plot(LATENCY, [(number, _alone(speed), score) for number, speed, score in alike], names),
+        plot(across, [(number, _most(speed), score) for number, speed, score in alike], names),
     )
     return [each for each in made if each]
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from flagbench.results.page.labels import Label, placed, short_names
 
 WIDTH, HEIGHT = 420, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 14, 40
 """Of the plot's frame, in the units of the drawing."""
 
 _STEPS = (1, 2, 5)
-_TICKS = 5
+_TICKS, _MORE_TICKS, _FEW = 5, 7, 3
+"""Ticks of an axis, and how many there are where these would be fewer than a few."""
+
+_ROOMY, _EACH, _HIGHEST = 8, 12, 520
+"""Dots that have room in the usual height; how much higher a plot is for each that is more, and how high at most."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,13 @@ class Dot:
         number: Of the run.
         x: Where, in the units of the drawing.
         y: Likewise, from the top.
+        label: The name of its model beside it; its number where a name has no room.
     """
 
     number: int
     x: float
     y: float
+    label: Label
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Plot:
         across: Ticks of what is across, on a logarithmic axis.
         up: Ticks of the score, 0 to 1.
         unknown: Numbers of the runs that are left out.
+        height: Of the drawing, which is higher for many dots.
     """
 
     measure: str
@@ -59,14 +68,22 @@ class Plot:
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
     unknown: tuple[int, ...]
+    height: int = HEIGHT
 
 
-def plot(measure: str, points: Sequence[tuple[int, float | None, float | None]]) -> Plot | None:
+def plot(
+    measure: str,
+    points: Sequence[tuple[int, float | None, float | None]],
+    names: Sequence[str],
+    marked: Collection[int] = (),
+) -> Plot | None:
     """A scatter plot.
 
     Args:
         measure: See Plot.
         points: Number, what is across (above 0) and score of each run, None for what is not known.
+        names: Of the models of all runs, by number from 1.
+        marked: Numbers of the runs whose scores are marked as not comparable with published ones.
 
     Returns:
         None where fewer than two runs have both: one dot says nothing that its numbers do not.
@@ -74,24 +91,33 @@ def plot(measure: str, points: Sequence[tuple[int, float | None, float | None]])
     known = [(number, x, y) for number, x, y in points if x and y is not None]
     if len(known) < 2:
         return None
+    height = min(HEIGHT + _EACH * max(0, len(known) - _ROOMY), _HIGHEST)
     logs = [math.log10(x) for _, x, _ in known]
-    scores = [y for *_, y in known]
     low, high = padded(logs, 0.35)
-    bottom, top = of_scores(scores, 0.02)
+    bottom, top = of_scores([y for *_, y in known], 0.02)
 
     def across(log: float) -> float:
         return round(LEFT + (log - low) / (high - low) * (WIDTH - LEFT - RIGHT), 1)
 
     def up(score: float) -> float:
-        return round(HEIGHT - BOTTOM - (score - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM), 1)
+        return round(height - BOTTOM - (score - bottom) / (top - bottom) * (height - TOP - BOTTOM), 1)
 
-    dots = (Dot(number, across(log), up(y)) for (number, _, y), log in zip(known, logs, strict=True))
+    places = [(across(log), up(y)) for (_, _, y), log in zip(known, logs, strict=True)]
+    stars = ["*" if number in marked else "" for number, *_ in known]
+    short = short_names([names[number - 1] for number, *_ in known])
+    texts = [
+        [*(name + star for name in its), f"{number}{star}"]
+        for (number, *_), its, star in zip(known, short, stars, strict=True)
+    ]
+    labels = placed(places, texts, (LEFT, 0, WIDTH, height - BOTTOM))
+    scores = even(bottom, top)
     return Plot(
         measure,
-        tuple(dots),
+        tuple(Dot(number, *at, label) for (number, *_), at, label in zip(known, places, labels, strict=True)),
         tuple(Tick(across(math.log10(value)), value) for value in logarithmic(low, high)),
-        tuple(Tick(up(value), value) for value in even(bottom, top)),
+        tuple(Tick(up(value), value) for value in (scores if len(scores) >= _FEW else even(bottom, top, _MORE_TICKS))),
         tuple(number for number, x, y in points if not x or y is None),
+        height,
     )
 
 

@@ -21,6 +21,7 @@ from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, curve_plot, facts, plot
 from flagbench.results.page.curves import axis_name, label_of, setting_of, value_of
 from flagbench.results.page.grids import AXES, shade
+from flagbench.results.page.symbols import SHAPES, symbol
 from flagbench.results.page.view import Group
 from flagbench.results.page.words import words
 from flagbench.results.readable import Unreadable
@@ -36,16 +37,6 @@ _IMAGE = re.compile(r"\[image ([^\[\]]+)\]\s*$")
 """Where the line of an input has the name of its image (``models/inputs.py``)."""
 
 _MINUS = "\N{MINUS SIGN}"
-
-_SHAPES = (
-    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
-    "M-3.5-3.5h7v7h-7z",
-    "M0-5L4.5 3.5h-9z",
-    "M0-5L5 0L0 5L-5 0z",
-    "M0 5L4.5-3.5h-9z",
-    "M-4.5-1.5h3v-3h3v3h3v3h-3v3h-3v-3h-3z",
-)
-"""Outlines of the points of curves, which tell them apart where colours do not."""
 
 _BARS = 4
 """Runs whose means by type are drawn; of more they are a table that can be sorted."""
@@ -153,7 +144,8 @@ def _environment(language: Language) -> Environment:
         "plot": plot,
         "scatter": plot,
         "curve_plot": curve_plot,
-        "shapes": _SHAPES,
+        "shapes": SHAPES,
+        "symbol": symbol,
         "axis_name": partial(axis_name, says),
         "label_of": partial(label_of, says),
         "setting_of": partial(setting_of, says),

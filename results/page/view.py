@@ -279,18 +279,19 @@ def _group(
     runs = tuple(_run_view(place, comparison, average, benchmarks) for place in range(len(comparison.runs)))
     if board:
         runs = tuple(replace(view, score=its.average) for view, its in zip(runs, board.standings, strict=False))
-    names = dict.fromkeys(run.record.benchmark for run in comparison.runs)
+    benchmarks_of = dict.fromkeys(run.record.benchmark for run in comparison.runs)
     sizes = [(each.number, each.size.parameters, each.score) for each in runs]
-    plots = [plot("parameters", sizes)]
+    names = [view.run.label for view in runs]
+    plots = [plot("parameters", sizes, names)]
     for unit in ("texts", "answers"):
         speeds = [
             (each.number, each.speed.per_second if each.speed and each.speed.unit == unit else None, each.score)
             for each in runs
         ]
-        plots.append(plot(unit, speeds))
-    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs])
+        plots.append(plot(unit, speeds, names))
+    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs], names)
     return Group(
-        titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in names),
+        titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in benchmarks_of),
         comparison=comparison,
         runs=runs,
         tasks=tuple(

@@ -32,7 +32,7 @@ KNOWN = {
     "mlvu": Benchmark("MLVU", {"M-Avg (dev)": ["Q"]}),
 }
 _FACTS = ("href", "colspan", "rowspan", "scope", "value", "name", "title", "aria-label", "open", "hidden", "x", "y")
-_MEANINGS = {"gain", "loss", "even", "sure", "lacking", "differs", "full", "hit", "base", "bad", "warn", "none"}
+_MEANINGS = {"gain", "loss", "even", "sure", "lacking", "differs", "full", "hit", "bad", "warn", "none"}
 _INLINE = {"span", "small", "abbr", "b", "code", "bdi", "br", "wbr", "button"}
 _NOT_READ = {"script", "style", "meta", "link", "title"}
 
@@ -50,6 +50,8 @@ def _marks(element: Element) -> str:
 def _words(element: Element) -> str:
     if element.has("bar"):
         return f" [bar {element.one('rect', class_='fill').attributes['width']}]"
+    if element.has("swatch"):
+        return f"[{element.attributes['class'].split()[-1]}] "
     parts = [each if isinstance(each, str) else _words(each) for each in element.inside]
     text = " ".join("".join(parts).split())
     marks = _marks(element)
@@ -59,7 +61,7 @@ def _words(element: Element) -> str:
 def lines_of(element: Element, level: int = 0) -> Iterator[str]:
     """A line for each element that is no part of a line of text."""
     inside = [each for each in element.inside if isinstance(each, Element) and each.name not in _NOT_READ]
-    blocks = [each for each in inside if each.name not in _INLINE and not each.has("bar")]
+    blocks = [each for each in inside if each.name not in _INLINE and not each.has("bar") and not each.has("swatch")]
     text = "" if blocks and element.name != "label" else " ".join(_words(element).split())
     if element.name and (text or _marks(element) or element.name in ("table", "details", "nav", "figure")):
         yield f"{'  ' * level}{element.name}{_marks(element)} {text}".rstrip()
