@@ -14,9 +14,10 @@ from flagbench.results.figures import PERCENT, Scale, joint_scale
 from flagbench.results.gate.known import TooFew, Unknown
 from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.record import MACHINE, RunRecord, TaskRecord
+from flagbench.results.server_match import FILE, ServerMatch, outdated
 
 Outcome = Literal["pass", "FAIL", "inconclusive"]
-Unit = Literal["score", "nats", "share of answers", "seconds per text"]
+Unit = Literal["score", "nats", "share of answers", "seconds per text", "cosine"]
 
 _WORDS = {"device_name": "device name"}
 
@@ -37,6 +38,7 @@ class Subject:
         compared: The same with the splits that are compared with the baseline's.
         smallest: The least p after Holm's correction that its test could give, beside the gate's other tests.
         weights: Of the tasks in an average; empty where they are alike.
+        matched: The comparison of the candidate's server with its checkpoint; None where there is none.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Subject:
     compared: RunRecord
     smallest: float = 0.0
     weights: Weights = field(default_factory=Weights)
+    matched: ServerMatch | None = None
 
     @property
     def scale(self) -> Scale:
@@ -174,6 +177,24 @@ def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float)
     return CheckResult(after / before <= limit, said, after / count, before / count, "seconds per text")
 
 
+def _server_matches(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
+    report = subject.matched
+    if report is None:
+        raise Unknown(
+            "there is no report of flagbench match: write one with --json, and name it with --match or put it beside "
+            f"run.json as {FILE}"
+        )
+    if said := outdated(report, subject.candidate):
+        raise Unknown(said)
+    worst = report.worst if report.measure == "cosine" else 1 - report.worst
+    holds = worst >= limit and not report.lengths_differ
+    causes = "; ".join(cause.said for cause in report.causes) or report.unexplained
+    what = "least cosine" if report.measure == "cosine" else "1 less the largest difference of a score"
+    lengths = ", and vectors of other lengths" if report.lengths_differ else ""
+    said = f"{what} {worst:.6f}{lengths}, at least {limit:g} is required"
+    return CheckResult(holds, said + (f": {causes}" if causes and not holds else ""), worst, unit="cosine")
+
+
 CHECKS: Mapping[Check, Callable[[Subject, Rule, float, float], CheckResult]] = {
     "max-drop": _max_drop,
     "max-relative-drop": _max_relative_drop,
@@ -182,6 +203,7 @@ CHECKS: Mapping[Check, Callable[[Subject, Rule, float, float], CheckResult]] = {
     "min-score": _min_score,
     "max-unparseable": _max_unparseable,
     "max-latency-ratio": _max_latency_ratio,
+    "server-matches": _server_matches,
 }
 """Each takes the subject, the rule, the limit of this check (0 where it has none) and the level of significance.
 

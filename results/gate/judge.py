@@ -24,6 +24,7 @@ from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.published.variant import OTHER_SETTINGS, variant
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
+from flagbench.results.server_match import ServerMatch
 from flagbench.results.statistics import holm, smallest_p
 from flagbench.results.versions import mteb_differs
 
@@ -109,6 +110,7 @@ def judge(
     published_part: Run | None = None,
     means: Means | None = None,
     known: Mapping[str, str] = MappingProxyType({}),
+    matched: ServerMatch | None = None,
     seed: int = 0,
 ) -> Report:
     """Judge a run.
@@ -121,6 +123,7 @@ def judge(
         means: The averages that the benchmark itself takes. A rule that names one asks for all of its tasks, over all
             that counts in it; patterns pass over them.
         known: By task what else is known of it, a note that moves no verdict.
+        matched: The comparison of the candidate's server with its checkpoint; None for none.
         seed: The seed of the significance tests.
 
     Raises:
@@ -152,7 +155,7 @@ def judge(
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
-            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names)
+            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names, matched)
             lacking = _lacking(subject, means if name not in tasks else Means())
             for check in rule.checks:
                 verdict, few = _verdict(check, rule, subject, pair, rules.alpha, lacking)

@@ -130,4 +130,6 @@ def _number(number: float | None, unit: Unit) -> str:
         return ""
     if unit == "seconds per text":
         return f"{1000 * number:.3f} ms"
+    if unit == "cosine":
+        return f"{number:.6f}"
     return (NATS if unit == "nats" else PERCENT).figure(number)

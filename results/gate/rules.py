@@ -20,6 +20,7 @@ Check = Literal[
     "min-score",
     "max-unparseable",
     "max-latency-ratio",
+    "server-matches",
 ]
 
 # What a number may be: least, most, and what it is.
@@ -29,6 +30,7 @@ _NUMBERS: Mapping[str, tuple[float, float, str]] = {
     "min-score": (-100, 100, "percent"),
     "max-unparseable": (0, 100, "percent of the answers"),
     "max-latency-ratio": (0.001, 1000, "the candidate's time by the baseline's"),
+    "server-matches": (0, 1, "the least cosine of a server's vectors with the checkpoint's"),
     "min-effect": (0, 200, "points of the score in percent"),
     "alpha": (0.000001, 0.5, "the chance of a false alarm"),
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flagbench.results.gate.means import Means
     from flagbench.results.gate.rules import Rules
     from flagbench.results.runs import Run
+    from flagbench.results.server_match import ServerMatch
 
 _PUBLISHED = "published:"
 
@@ -61,6 +62,13 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("GITHUB_ACTIONS") == "true",
         help="print annotations, and append to the file $GITHUB_STEP_SUMMARY (default: within GitHub Actions)",
     )
+    parser.add_argument(
+        "--match",
+        type=any_path,
+        metavar="FILE",
+        help="report of flagbench match on the candidate's server, for the rule server-matches (default: match.json "
+        "beside its run.json)",
+    )
     add_accept_counts(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_check, verdict=True)
@@ -83,6 +91,7 @@ def _check(options: argparse.Namespace) -> int:
 
     targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
     inputs = {user_path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
+    inputs |= {options.match: "--match"} if options.match else {}
     _check_targets(targets, inputs, overwrite=options.overwrite)
     report = _report(read_rules(options.rules), options)
     made = {"--junit": to_junit, "--markdown": to_markdown, "--json": to_json}
@@ -106,6 +115,7 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
     from flagbench.results.runs import find_run, labelled
 
     candidate = find_run(options.candidate)
+    matched = _matched(rules, options.match, candidate)
     if options.baseline.startswith(_PUBLISHED):
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
@@ -113,14 +123,41 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
         baseline, part = as_baseline(model, table, candidate, accept_counts=options.accept_counts)
         known = table.other_revisions(candidate.record.tasks.values())
         means = _means([candidate])
-        return judge(rules, baseline, candidate, published_part=part, means=means, known=known, seed=options.seed)
+        return judge(
+            rules,
+            baseline,
+            candidate,
+            published_part=part,
+            means=means,
+            known=known,
+            matched=matched,
+            seed=options.seed,
+        )
     if options.accept_counts:
         raise BadInput(
             "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
         )
     baseline, candidate = labelled([find_run(user_path(options.baseline)), candidate])
     refuse_itself(baseline, candidate)
-    return judge(rules, baseline, candidate, means=_means([baseline, candidate]), seed=options.seed)
+    return judge(rules, baseline, candidate, means=_means([baseline, candidate]), matched=matched, seed=options.seed)
+
+
+def _matched(rules: Rules, file: Path | None, candidate: Run) -> ServerMatch | None:
+    """The report on the candidate's server; None where there is none, or no rule asks for it.
+
+    Raises:
+        BadInput: It cannot be read, or was given and no rule asks for it.
+    """
+    from flagbench.results.server_match import FILE, read_match
+
+    if not any("server-matches" in rule.checks for rule in rules.rules):
+        if file is not None:
+            raise BadInput(
+                f"--match is for the rule server-matches, which {rules.file} has none of: drop it, or add one"
+            )
+        return None
+    beside = candidate.folder / "flagbench" / FILE
+    return read_match(file or beside) if file is not None or beside.is_file() else None
 
 
 def _means(runs: Sequence[Run]) -> Means:
