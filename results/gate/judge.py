@@ -21,10 +21,12 @@ from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject,
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
 from flagbench.results.gate.means import Means
 from flagbench.results.gate.rules import Check, Rule, Rules
+from flagbench.results.gate.server import server_matches
 from flagbench.results.gate.speed import SPEED_CHECKS
 from flagbench.results.published.variant import OTHER_SETTINGS, variant
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
+from flagbench.results.server_match import ServerMatch
 from flagbench.results.statistics import holm, smallest_p
 from flagbench.results.versions import mteb_differs
 
@@ -114,6 +116,7 @@ def judge(
     published_part: Run | None = None,
     means: Means | None = None,
     known: Mapping[str, str] = MappingProxyType({}),
+    matched: ServerMatch | None = None,
     seed: int = 0,
     since: str = "",
 ) -> Report:
@@ -127,6 +130,7 @@ def judge(
         means: The averages that the benchmark itself takes. A rule that names one asks for all of its tasks, over all
             that counts in it; patterns pass over them.
         known: By task what else is known of it, a note that moves no verdict.
+        matched: The comparison of the candidate's server with its checkpoint; None for none.
         seed: The seed of the significance tests.
         since: The release that the baseline is of, as sentences name it; see ``since.py``.
 
@@ -157,7 +161,7 @@ def judge(
     too_few = 0
     for rule, subjects in zip(rules.rules, chosen, strict=True):
         if not rule.select:
-            verdicts += [_verdict_of_speed(check, rule, baseline, candidate) for check in rule.checks]
+            verdicts += [_verdict_of_model(check, rule, baseline, candidate, matched) for check in rule.checks]
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
@@ -241,16 +245,22 @@ def _verdict(
     return replace(verdict, since=pair.since), few
 
 
-def _verdict_of_speed(check: Check, rule: Rule, baseline: Run, candidate: Run) -> Verdict:
-    """The verdict of a check of what ``flagbench speed`` measured of the candidate."""
+def _verdict_of_model(
+    check: Check, rule: Rule, baseline: Run, candidate: Run, matched: ServerMatch | None
+) -> Verdict:
+    """The verdict of a check of the candidate in use: what ``flagbench speed`` and ``match`` found of it."""
     limit = rule.checks[check]
+    subject = "speed" if check in SPEED_CHECKS else "server"
     try:
-        result = SPEED_CHECKS[check](baseline, candidate, rule, limit or 0.0)
+        if check in SPEED_CHECKS:
+            result = SPEED_CHECKS[check](baseline, candidate, rule, limit or 0.0)
+        else:
+            result = server_matches(matched, candidate, limit or 0.0)
     except Unknown as unknown:
-        return Verdict(rule.label, check, limit, "speed", "", "inconclusive", str(unknown))
+        return Verdict(rule.label, check, limit, subject, "", "inconclusive", str(unknown))
     outcome: Outcome = "pass" if result.holds else "FAIL"
     numbers = (result.unit, result.baseline, result.candidate)
-    return Verdict(rule.label, check, limit, "speed", "", outcome, result.said, *numbers)
+    return Verdict(rule.label, check, limit, subject, "", outcome, result.said, *numbers)
 
 
 def _chosen(

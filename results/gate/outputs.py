@@ -140,4 +140,6 @@ def _number(number: float | None, unit: Unit) -> str:
         return f"{number:,.0f} tokens/s"
     if unit == "bytes":
         return f"{number / 1e6:,.0f} MB"
+    if unit == "cosine":
+        return f"{number:.6f}"
     return (NATS if unit == "nats" else PERCENT).figure(number)

@@ -49,8 +49,9 @@ def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
     which was said as they ran.
     """
     spec = plan.model.spec
-    # Rankings that were given have no revision, and are on no device.
-    at = "" if spec.ability == "replay" else f" at {spec.revision} on {plan.device}"
+    # Rankings that were given have no revision, and are on no device; a server's device is not known.
+    where = "the server" if _behind_a_server(spec) else plan.device
+    at = "" if spec.ability == "replay" else f" at {spec.revision} on {where}"
     say(console, f"{spec.name}{at}: {settings_line(spec)}")
     if finished:
         _say_left_out(plan, console, "  ")
@@ -75,6 +76,10 @@ def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
             f"  results of other settings move to {plan.store.run_file.parent / 'replaced'}; another --output "
             "keeps both",
         )
+
+
+def _behind_a_server(spec: ModelSpec) -> bool:
+    return spec.own is not None and spec.own.probed
 
 
 def show_outcomes(outcomes: Sequence[tuple[Plan, Finished]], console: Console) -> None:
@@ -113,7 +118,8 @@ def _show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
 def show_plan(plan: Plan, console: Console, measured: Measured | None = None) -> None:
     """Print everything that ``evaluate`` would do, and how long it may take by the speed of the model."""
     show_model(plan.model, console)
-    say(console, f"device    {plan.device}")
+    models = [plan.model.spec, *([plan.reranker.spec] if plan.reranker else [])]
+    say(console, f"device    {'the server' if all(map(_behind_a_server, models)) else plan.device}")
     if plan.reranker:
         say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
         for line in plan.reranker.evidence:

@@ -112,6 +112,7 @@ _RANGES = {
     "min-score": (-100, 100, "percent"),
     "max-unparseable": (0, 100, "percent of the answers"),
     "max-latency-ratio": (0.001, 1000, "the candidate's time by the baseline's"),
+    "server-matches": (0, 1, "the least cosine of a server's vectors with the checkpoint's"),
 }
 
 
