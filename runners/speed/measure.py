@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from flagbench import BadInput, ModelFault
-from flagbench.models.contract import Encoder, Scorer
+from flagbench.models.contract import Encoder, Remarked, Scorer
 from flagbench.models.device import peak_memory, watch_peak
 from flagbench.models.loading.tokenizer_model import tokenizer_model
 from flagbench.models.served.encoder import ServedEncoder
@@ -170,13 +170,16 @@ def _tokens(plan: Plan) -> Any:
 def _loaded(plan: Plan, progress: Progress) -> Any:
     request = plan.request
     progress.stage(f"loading {plan.model.spec.name}", 1)
-    return plan.model.load(
+    adapter: Any = plan.model.load(
         device=plan.devices[0],
         batch_size=request.batch_size,
         trust_remote_code=request.trust_remote_code,
         allow_pickle=request.allow_pickle,
         backend=request.backend,
     )
+    if isinstance(adapter, Remarked) and adapter.odd:
+        progress.line(f"warning: {adapter.odd}")
+    return adapter
 
 
 def _target(adapter: Any, workload: Workload, settings: Settings) -> Target:
