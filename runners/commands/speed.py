@@ -251,8 +251,10 @@ def _speed(options: argparse.Namespace) -> int:
         from flagbench.runners.progress import Lines
         from flagbench.runners.run import plan as plans
         from flagbench.runners.speed.measure import measure
+        from flagbench.runners.speed.workload import check_measurable
 
         plan = plans.resolve(_request(options))
+        check_measurable(plan)
         settings = _settings(options, plan)
         target = plan.store.folder / FILE
         if os.path.lexists(target) and not options.overwrite:

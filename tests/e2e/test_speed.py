@@ -62,13 +62,8 @@ def test_a_server_is_measured_one_by_one_and_many_at_a_time(server: Slow, tmp_pa
     result = here("speed", "m", *flags, "--query-instruction", "q: ")
     assert result.returncode == 0, result.stderr
     found = measured(tmp_path)
-    assert (found.model, found.loop, found.data, found.tasks, found.served) == (
-        "api/m",
-        "closed",
-        "mini",
-        ("STSB",),
-        True,
-    )
+    assert (found.model, found.loop, found.data, found.tasks) == ("api/m", "closed", "mini", ("STSB",))
+    assert found.served
     assert [(level.concurrency, level.batch, level.failed, level.retries) for level in found.levels] == [
         (1, 1, 0, 0),
         (4, 1, 0, 0),
@@ -128,7 +123,7 @@ def test_a_server_that_answers_nothing_leaves_nothing(tmp_path: Path) -> None:
     server = FakeServer(answer=lambda _: Reply("no", status=400))
     result = here("speed", "m", "--api-base", server.url, "--output", tmp_path / "out", *TASK, *SHORT)
     server.close()
-    assert result.returncode == 2 or result.returncode == 1
+    assert result.returncode != 0
     assert "answers no request of the warm-up" in result.stderr
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
@@ -168,7 +163,7 @@ def test_models_here_are_measured_in_batches_and_tokens(tmp_path: Path) -> None:
     ("model", "flags", "said"),
     [
         ("http://localhost:8000/v1", (), "say --api-base http://localhost:8000/v1"),
-        ("bm25", ("--types", "retrieval"), "speed is measured of vectors and scores, and bm25"),
+        ("bm25", ("--types", "retrieval"), "speed is measured of vectors and scores, and flagbench/bm25"),
         ("flagbench/random", ("--seconds", "1", "--repeats", "9"), "too few for 9 repeats of 3 levels: give 3 or more"),
         ("flagbench/random", ("--repeats", "1"), "expected a number from 2 to 100"),
         ("flagbench/random", ("--rate", "0"), "numbers of requests a second"),
@@ -185,17 +180,16 @@ def test_what_cannot_be_measured_is_refused(model: str, flags: tuple[str, ...], 
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("speed.json"))
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_nothing(server: Slow, tmp_path: Path, how: signal.Signals) -> None:
+def test_an_interrupt_leaves_nothing(server: Slow, tmp_path: Path) -> None:
     flags = ["--api-base", server.url, *TASK, "--output", str(tmp_path / "out"), "--seconds", "600"]
     command = [sys.executable, "-c", MAIN, "speed", "m", *flags]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ.copy(), stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
     while len(server.questions) < 5 and time.monotonic() < until:
         time.sleep(0.02)
-    process.send_signal(how)
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 128 + how
+    assert process.returncode == 130
     assert "interrupted; nothing was written" in said
     assert not (tmp_path / "out" / "api__m").exists()
 

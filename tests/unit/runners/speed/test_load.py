@@ -54,15 +54,21 @@ def test_a_closed_loop_sends_when_the_answer_has_come() -> None:
     times = [1.0, 2.0, 3.0, 4.0, 5.0]
     stretch = loaded(times, Load(1, None, 0.0, 14.0, here=True))
     assert stretch.latencies == pytest.approx(times)  # the last begins at 10 and ends at 15
-    assert stretch.per_second(lambda each: each.texts) == pytest.approx(4 / 14)
-    assert stretch.per_second(lambda each: each.units) == pytest.approx(40 / 14)
+    assert stretch.per_second(lambda each: each.texts) == pytest.approx(5 / 15)
+    assert stretch.per_second(lambda each: each.units) == pytest.approx(50 / 15)
+
+
+def test_a_call_that_takes_longer_than_its_time_is_measured_whole() -> None:
+    stretch = loaded([30.0], Load(1, None, 0.0, 2.0, here=True))
+    assert stretch.latencies == [30.0]
+    assert stretch.per_second(lambda each: each.texts) == pytest.approx(1 / 30)
 
 
 def test_what_is_sent_before_it_counts_has_no_latency_and_what_ends_later_counts() -> None:
     stretch = loaded([1.0] * 20, Load(1, None, 2.5, 7.0, here=True))
     assert len(stretch.answers) == 10
     assert len(stretch.latencies) == 7  # those that begin at 3 to 9
-    assert stretch.per_second(lambda each: each.texts) == pytest.approx(7 / 7)  # those that end at 3 to 9
+    assert stretch.per_second(lambda each: each.texts) == pytest.approx(8 / 7.5)  # those that end at 3 to 10
 
 
 def test_an_open_loop_counts_from_when_a_request_was_due() -> None:
@@ -107,7 +113,7 @@ def test_a_request_that_fails_has_no_latency_and_is_counted() -> None:
     stretch = run(itertools.repeat(One()), send, Load(1, None, 0.0, 9.0, here=True), hands.clock)
     assert [each.failure for each in stretch.counted if each.failure] == ["no such luck"] * 3
     assert len(stretch.latencies) == 6
-    assert stretch.per_second(lambda each: each.texts) == pytest.approx(5 / 9)  # the last ends at the end
+    assert stretch.per_second(lambda each: each.texts) == pytest.approx(6 / 9)
 
 
 def test_what_is_due_and_was_never_sent_is_no_answer() -> None:
