@@ -31,8 +31,8 @@ def test_the_most_is_the_level_with_the_most_tokens() -> None:
     found = speed(level(1, tokens=100.0), level(8, tokens=900.0), level(32, tokens=880.0))
     assert found.saturation.concurrency == 8
     assert not found.rising
-    assert speed(level(1, tokens=100.0), level(8, tokens=106.0)).rising
-    assert not speed(level(1, tokens=100.0), level(8, tokens=104.0)).rising
+    assert speed(level(1, tokens=100.0), level(8, tokens=112.0)).rising
+    assert not speed(level(1, tokens=100.0), level(8, tokens=110.0)).rising
 
 
 def test_the_peak_is_that_of_where_the_model_is() -> None:
