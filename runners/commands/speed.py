@@ -187,6 +187,9 @@ def _request(options: argparse.Namespace) -> RunRequest:
         raise BadInput(f"MODEL is the model's name, by which its settings are known: say --api-base {model}")
     if options.query_mix:
         raise BadInput("--query-mix mixes vectors that are there: it costs the model nothing, drop it")
+    overrides = overrides_of(options)
+    if overrides.results > 1:
+        raise BadInput("speed is measured of one model at a time, and several cutoff layers are as many: give one")
     served = served_of(options, options.benchmark)
     if served:
         served = replace(served, concurrency=max(_levels(options)))
@@ -200,7 +203,7 @@ def _request(options: argparse.Namespace) -> RunRequest:
         device=options.device,
         batch_size=options.batch_size,
         backend=options.backend,
-        overrides=overrides_of(options),
+        overrides=overrides,
         served=served,
         trust_remote_code=options.trust_remote_code,
         allow_pickle=options.allow_pickle,

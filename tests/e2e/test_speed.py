@@ -171,6 +171,7 @@ def test_models_here_are_measured_in_batches_and_tokens(tmp_path: Path) -> None:
         ("flagbench/random", ("--role", "query", *TASK, *SHORT), "there is no text of this role; drop --role"),
         ("flagbench/random-reranker", ("--role", "query", "--tasks", "T2Reranking"), "scores pairs: drop it"),
         ("flagbench/random", ("--query-mix", "a.jsonl"), "it costs the model nothing"),
+        ("flagbench/random", ("--cutoff-layers", "8,16"), "of one model at a time"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(model: str, flags: tuple[str, ...], said: str, tmp_path: Path) -> None:
