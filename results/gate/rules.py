@@ -168,7 +168,7 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
     for key in own:
         if checks.keys().isdisjoint(_SETTINGS[key]):
-            whose = " and ".join(_SETTINGS[key])
+            whose = ", ".join(_SETTINGS[key])
             raise _Wrong(f"{where}{key} belongs to {whose}, which this rule does not have")
     settings = {**defaults, **own}
     return Rule(
