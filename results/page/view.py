@@ -15,7 +15,7 @@ from flagbench.results.page.benchmark import Benchmark as Benchmark
 from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.cost import cost_plots
 from flagbench.results.page.curves import DrawnView, view_of
-from flagbench.results.page.drawn import drawn_of
+from flagbench.results.page.drawn import best_first, drawn_of
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
 from flagbench.results.page.officials import Official, officials
 from flagbench.results.page.plot import Plot, plot
@@ -219,6 +219,7 @@ def groups(
     allow_differences: bool = False,
     seed: int = 0,
     tests: bool = True,
+    ordered: bool = True,
 ) -> list[Group]:
     """Collect the content of a page of runs.
 
@@ -228,13 +229,15 @@ def groups(
         allow_differences: See ``compare``.
         seed: See ``compare``.
         tests: Test whether differences are more than chance.
+        ordered: Whether the first run is meant to be the first; else it is the best where all are one series.
 
     Raises:
         BadInput: Data differ and may not, or a file is damaged.
     """
     kept, mapped = by_run(runs), grids.by_run(runs)
     made: list[Group] = []
-    for members in sharing(runs):
+    for found in sharing(runs):
+        members = found if ordered else best_first(found, benchmarks)
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
         group = _group(len(made), comparison, of_members(members, kept), benchmarks)
         drawn = view_of(group.number, drawn_of(members, benchmarks, seed=seed, by_query=tests), members)

@@ -75,7 +75,8 @@ def _report(options: argparse.Namespace) -> int:
     check_target("--html", target, overwrite=options.overwrite)
     runs, unreadable = find_readable(options.runs, partial(look, by_query=True))
     left_out(unreadable)
-    shown = groups(runs, benchmarks(runs), allow_differences=options.allow_differences)
+    ordered = len(options.runs) > 1
+    shown = groups(runs, benchmarks(runs), allow_differences=options.allow_differences, ordered=ordered)
     text = page(shown, options.lang, unreadable=unreadable)
     write_atomic(target, text)
     say(console(), f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")

@@ -85,8 +85,13 @@ def _behind_a_server(spec: ModelSpec) -> bool:
 def show_outcomes(outcomes: Sequence[tuple[Plan, Finished]], console: Console) -> None:
     """Print the notes needed to read the results of one or several models, where these are, and the failures last."""
     say(console, *_notes(outcomes))
+    scored = [plan for plan, finished in outcomes if any(record.status != "error" for record in finished.records)]
+    if len(scored) > 1:  # the points of a series would fill a page
+        output = scored[0].store.folder.parents[1]
+        names = first_few(dict.fromkeys(plan.store.folder.parent.name for plan in scored), 2)
+        say(console, f"results in {output}: {names}; settings and timings in each one's flagbench/run.json")
     for plan, finished in outcomes:
-        _show_outcome(plan, finished, console)
+        _show_outcome(plan, finished, console, alone=len(scored) == 1)
 
 
 def _notes(outcomes: Sequence[tuple[Plan, Finished]]) -> list[str]:
@@ -104,9 +109,10 @@ def _notes(outcomes: Sequence[tuple[Plan, Finished]]) -> list[str]:
     return [*lines, *footnotes(states, "see run.json")]
 
 
-def _show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
+def _show_outcome(plan: Plan, finished: Finished, console: Console, *, alone: bool) -> None:
     if any(record.status != "error" for record in finished.records):
-        say(console, f"results in {plan.store.folder} (settings and timings in its {_RUN_FILE})")
+        if alone:
+            say(console, f"results in {plan.store.folder} (settings and timings in its {_RUN_FILE})")
         done = [record.name for record in finished.records if record.status != "error"]
         for command in plan.benchmark.next_commands(plan, done):
             say(console, f"then: {command}")
