@@ -53,7 +53,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Found:
     draw.shuffle(rows)
     collected = naive.retrieval(queries, passages, [(at, at) for at in range(200)])
     files = training_files([write(tmp_path_factory.mktemp("planted") / "train.jsonl", rows)])
-    return find(collected, files, NearDuplicates(collected, 0.7), Silent())
+    return find(collected, files, NearDuplicates(collected, 0.7), None, Silent())
 
 
 def ids(found: Found, role: str, kind: str) -> set[int]:
