@@ -164,17 +164,16 @@ def _found(
     from flagbench.runners.leaks.semantic import SemanticDuplicates
 
     faults: list[BadInput] = []
-    collected = collect(_texts(benchmark, request, progress, faults))
-    if not collected.parts:
-        raise faults[0] if faults else BadInput(f"{benchmark.title} has no texts in the tasks chosen: choose others")
-    progress.task("training data")
-    near = None
-    if not options.no_near:
-        progress.stage("indexing the texts of the tasks", 1)
-        near = NearDuplicates(collected, options.jaccard)
-    with encoder_of(options, progress) as encoder:
-        bound = options.cosine or COSINE
-        semantic = SemanticDuplicates(collected, encoder, bound) if encoder else None
+    with encoder_of(options, progress) as encoder:  # what is wrong with it is said before the data is read
+        collected = collect(_texts(benchmark, request, progress, faults))
+        if not collected.parts:
+            raise faults[0] if faults else BadInput(f"{benchmark.title} has no texts in these tasks: choose others")
+        progress.task("training data")
+        near = None
+        if not options.no_near:
+            progress.stage("indexing the texts of the tasks", 1)
+            near = NearDuplicates(collected, options.jaccard)
+        semantic = SemanticDuplicates(collected, encoder, options.cosine or COSINE) if encoder else None
         return find(collected, files, near, semantic, progress), faults
 
 

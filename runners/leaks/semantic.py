@@ -45,14 +45,14 @@ class SemanticDuplicates:
         self._bound = bound
         self._vectors: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
         texts = Picked(collected.texts, collected.first)
-        self._file = tempfile.TemporaryFile(prefix="flagbench-")  # noqa: SIM115 - the array lives on it
-        for rows, chunk in encoder.chunks(texts, role="symmetric", parts=DENSE):
-            dense = chunk.dense
-            assert dense is not None
-            if not self._vectors.size:
-                shape = (len(texts), dense.shape[1])
-                self._vectors = np.memmap(self._file, dtype=np.float32, mode="w+", shape=shape)
-            self._vectors[rows] = _unit(dense)
+        with tempfile.TemporaryFile(prefix="flagbench-") as file:  # the array outlives it
+            for rows, chunk in encoder.chunks(texts, role="symmetric", parts=DENSE):
+                dense = chunk.dense
+                assert dense is not None
+                if not self._vectors.size:
+                    shape = (len(texts), dense.shape[1])
+                    self._vectors = np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+                self._vectors[rows] = _unit(dense)
 
     def find(self, batch: Batch) -> Matches:
         """The texts of tasks that have a neighbour in a batch of training texts."""
