@@ -104,6 +104,11 @@ class Ledger:
         self.training_texts = 0
         self._seen: dict[int, str] = {}
 
+    def count(self, batch: Batch) -> None:
+        """Count the rows and texts of a batch."""
+        self.rows += batch.count
+        self.training_texts += len(batch.texts)
+
     def take(self, batch: Batch, found: Sequence[tuple[int, Matches]]) -> None:
         """Take a batch.
 
@@ -111,8 +116,6 @@ class Ledger:
             batch: Of training data.
             found: The number of a kind, and the matches of the kind.
         """
-        self.rows += batch.count
-        self.training_texts += len(batch.texts)
         places = np.concatenate([matches.places for _, matches in found])
         if not len(places):
             return

@@ -143,27 +143,35 @@ def compared(task: str, by_cell: Mapping[Cell, tuple[NDArray[np.float64], NDArra
         low, high = interval_of(np.mean(drawn, axis=0))
         base = replace(base, low=low, high=high)
     pairs = [(one, other) for one, other in zip(touched, others, strict=True) if min(len(one), len(other)) >= _FEWEST]
-    return _tested(base, pairs) if pairs else base
+    if not pairs:
+        return base
+    difference, half, p = welch(pairs)
+    if p is None:
+        return replace(base, difference=difference)
+    low, high = difference - half, difference + half
+    return replace(base, difference=difference, difference_low=low, difference_high=high, p=p)
 
 
-def _tested(base: Untouched, pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Untouched:
+def welch(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> tuple[float, float, float | None]:
+    """Welch's test of the mean over pairs of samples of the differences of their means.
+
+    Args:
+        pairs: Samples of two or more values.
+
+    Returns:
+        The difference, half of its interval, and the two-sided p-value; 0 and None where no value differs from others.
+    """
     from scipy import stats
 
     difference = float(np.mean([one.mean() - other.mean() for one, other in pairs]))
     variances = [(own.var(ddof=1) / len(own), len(own) - 1) for pair in pairs for own in pair]
     variance = sum(each for each, _ in variances)
     if variance == 0:
-        return replace(base, difference=difference)
+        return difference, 0.0, None
     freedom = variance**2 / sum(each**2 / count for each, count in variances)
     error = math.sqrt(variance) / len(pairs)
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    return replace(
-        base,
-        difference=difference,
-        difference_low=difference - half,
-        difference_high=difference + half,
-        p=float(2 * stats.t.sf(abs(difference) / error, freedom)),
-    )
+    return difference, half, float(2 * stats.t.sf(abs(difference) / error, freedom))
 
 
 def _mean(parts: Sequence[NDArray[np.float64]]) -> float | None:
