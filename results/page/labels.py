@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from flagbench.results.fitting import shortened
 
 SIZE = 11
 """Height of the letters, in the units of the drawing."""
@@ -21,6 +20,8 @@ _LONGEST, _SHORT = 28, 18
 
 _AROUND = 7.0
 """From the middle of a dot to its label, and half of what a dot takes."""
+
+_GAP = "…"
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -54,6 +55,14 @@ class _Box:
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return width * height if width > 0 and height > 0 else 0.0
+
+
+def shortened(text: str, most: int) -> str:
+    """A text without its middle, where it has more than so many characters."""
+    if len(text) <= most:
+        return text
+    end = (most - len(_GAP) + 1) // 2
+    return f"{text[: most - len(_GAP) - end]}{_GAP}{text[-end:]}"
 
 
 def short_names(names: Sequence[str]) -> list[tuple[str, ...]]:
