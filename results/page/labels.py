@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-
 SIZE = 11
 """Height of the letters, in the units of the drawing."""
 
