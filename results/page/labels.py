@@ -57,6 +57,14 @@ class _Box:
         return width * height if width > 0 and height > 0 else 0.0
 
 
+def shortened(text: str, most: int) -> str:
+    """A text without its middle, where it has more than so many characters."""
+    if len(text) <= most:
+        return text
+    end = (most - len(_GAP) + 1) // 2
+    return f"{text[: most - len(_GAP) - end]}{_GAP}{text[-end:]}"
+
+
 def short_names(names: Sequence[str]) -> list[tuple[str, ...]]:
     """Names of models without their organisation, where they stay apart without it; long ones without their middle.
 

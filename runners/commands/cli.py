@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import flagbench
 from flagbench import BadInput, FlagbenchError, in_one_line, printable
+from flagbench.runners.commands.board import add_board
 from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
@@ -125,6 +126,9 @@ def _parser() -> Parser:
     add_reference(commands.add_parser("reference", help="make the table of a benchmark's published scores"))
     add_report(commands.add_parser("report", help="write runs as one self-contained HTML page"))
     add_serve(commands.add_parser("serve", help="show all runs under a folder as a local leaderboard"))
+    add_board(
+        commands.add_parser("board", help="write leaderboards by release as a folder of pages, for any web server")
+    )
     add_models(commands.add_parser("models", help="list the families and the published checkpoints, or show one model"))
     commands.add_parser(
         "cocktail", help="mix models: weights by hand or from examples, saved as a checkpoint", fill=add_cocktail
