@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName, counted, printable
 from flagbench.files import open_to_add, user_path
-from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
+from flagbench.runners.arguments import add_accept_counts, add_examples, add_run_argument, any_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
 from flagbench.runners.commands.published import published_table
@@ -31,6 +31,11 @@ _PUBLISHED = "published:"
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench check``."""
+    add_examples(
+        parser,
+        "flagbench check --baseline baseline.json --candidate results --rules gate.toml",
+        "flagbench check --baseline baseline.json --candidate results --rules gate.toml --junit gate.xml --github",
+    )
     parser.add_argument(
         "--baseline",
         required=True,
@@ -68,6 +73,10 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench baseline``."""
+    add_examples(
+        parser,
+        "flagbench baseline results --output baseline.json",
+    )
     add_run_argument(parser)
     parser.add_argument(
         "--output", required=True, type=any_path, metavar="FILE", help="file to write, such as baseline.json"
