@@ -16,7 +16,9 @@ from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.record import MACHINE, RunRecord, TaskRecord
 
 Outcome = Literal["pass", "FAIL", "inconclusive"]
-Unit = Literal["score", "nats", "share of answers", "seconds per text", "seconds", "tokens per second", "bytes", "cosine"]
+Unit = Literal[
+    "score", "nats", "share of answers", "seconds per text", "seconds", "tokens per second", "bytes", "cosine"
+]
 
 _WORDS = {"device_name": "device name"}
 

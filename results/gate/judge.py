@@ -245,9 +245,7 @@ def _verdict(
     return replace(verdict, since=pair.since), few
 
 
-def _verdict_of_model(
-    check: Check, rule: Rule, baseline: Run, candidate: Run, matched: ServerMatch | None
-) -> Verdict:
+def _verdict_of_model(check: Check, rule: Rule, baseline: Run, candidate: Run, matched: ServerMatch | None) -> Verdict:
     """The verdict of a check of the candidate in use: what ``flagbench speed`` and ``match`` found of it."""
     limit = rule.checks[check]
     subject = "speed" if check in SPEED_CHECKS else "server"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName, counted, printable
 from flagbench.files import open_to_add, user_path
-from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, by_name, named_path
+from flagbench.runners.arguments import add_accept_counts, add_examples, add_run_argument, any_path, by_name, named_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
 from flagbench.runners.commands.published import published_table
@@ -32,6 +32,11 @@ _PUBLISHED = "published:"
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench check``."""
+    add_examples(
+        parser,
+        "flagbench check --baseline baseline.json --candidate results --rules gate.toml",
+        "flagbench check --baseline baseline.json --candidate results --rules gate.toml --junit gate.xml --github",
+    )
     parser.add_argument(
         "--baseline",
         required=True,
@@ -85,6 +90,10 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench baseline``."""
+    add_examples(
+        parser,
+        "flagbench baseline results --output baseline.json",
+    )
     add_run_argument(parser)
     parser.add_argument(
         "--output", required=True, type=any_path, metavar="FILE", help="file to write, such as baseline.json"
@@ -137,9 +146,7 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
     return judge_by_release(rules, judge_part)
 
 
-def _against_baseline(
-    rules: Rules, candidate: Run, matched: ServerMatch | None, options: argparse.Namespace
-) -> Report:
+def _against_baseline(rules: Rules, candidate: Run, matched: ServerMatch | None, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
     from flagbench.results.gate.published import as_baseline
     from flagbench.results.published.means import with_means

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.runners.arguments import add_runs_argument, any_path
+from flagbench.runners.arguments import add_examples, add_runs_argument, any_path
 from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ _BY_ITEM = 4
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench compare``."""
+    add_examples(
+        parser,
+        "flagbench compare results/org__a/main results/org__b/main",
+        "flagbench compare results/org__a/main results/org__b/main --format markdown --output compare.md",
+    )
     add_runs_argument(parser)
     parser.add_argument(
         "--format",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.arguments import add_examples, add_run_argument
 from flagbench.runners.terminal import WIDE, console, encodable, say
 from flagbench.runners.trackers.target import add_log
 
@@ -30,6 +30,12 @@ _RUN_HEADINGS = ("model", "revision", "benchmark", "tasks", "finished", "folder"
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench show``."""
+    add_examples(
+        parser,
+        "flagbench show results",
+        "flagbench show results/org__model/main --task STSB",
+        "flagbench show results --format csv",
+    )
     add_run_argument(parser, several="(several runs in it are listed)")
     parser.add_argument("--task", metavar="NAME", help="task to show with all that is recorded of it (default: all)")
     parser.add_argument(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, counted, first_few, printable
-from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, names
+from flagbench.runners.arguments import add_accept_counts, add_examples, add_run_argument, any_path, names
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.outputs import written
 from flagbench.runners.registry import find_benchmark
@@ -29,6 +29,11 @@ _NEIGHBOURS = 3
 
 def add_rank(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench rank``."""
+    add_examples(
+        parser,
+        "flagbench rank results",
+        "flagbench rank results/org__model/main --neighbours 5 --json rank.json",
+    )
     _add_common(parser)
     parser.add_argument(
         "--neighbours", type=_count, default=_NEIGHBOURS, metavar="N", help="models shown above and below (default 3)"
@@ -52,6 +57,11 @@ def add_rank(parser: argparse.ArgumentParser) -> None:
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench verify``."""
+    add_examples(
+        parser,
+        "flagbench verify results",
+        "flagbench verify results --against BAAI/bge-small-zh-v1.5 --tasks LCQMC,STSB",
+    )
     _add_common(parser)
     parser.add_argument("--against", metavar="MODEL", help="published model org/name (default: the run's own)")
     parser.add_argument(

@@ -55,7 +55,7 @@ def test_a_match_and_the_gate_on_it(tiny: Path, embed: Callable[..., Any], tmp_p
         own = ("--pooling", "cls") if name == "base" else ()
         assert here("evaluate", tiny, *task, *own).returncode == 0
     rules = tmp_path / "gate.toml"
-    rules.write_text('[[rule]]\nserver-matches = 0.9999\n')
+    rules.write_text("[[rule]]\nserver-matches = 0.9999\n")
     gate = ("check", "--baseline", tmp_path / "base", "--candidate", tmp_path / "out", "--rules", rules)
     assert here(*gate).returncode == 2
     checked = here(*gate, "--match", report)

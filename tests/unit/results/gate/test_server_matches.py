@@ -46,7 +46,7 @@ def verdict(
     tmp_path: Path, matched: ServerMatch | None, candidate: Run = LOCAL, limit: float = 0.9999
 ) -> tuple[Verdict, str]:
     file = tmp_path / "gate.toml"
-    file.write_text(f'[[rule]]\nserver-matches = {limit}\n')
+    file.write_text(f"[[rule]]\nserver-matches = {limit}\n")
     baseline = run_of("org/base", {"revision": "r0"})
     report = judge(read_rules(file), *labelled([baseline, candidate]), matched=matched)
     return report.verdicts[0], to_markdown(report)

@@ -83,7 +83,7 @@ def test_help_lists_every_command_in_the_order_of_their_use() -> None:
     assert commands == [
         *("evaluate", "validate", "watch", "speed", "tasks", "data", "score", "fuse", "submit", "match", "leaks"),
         *("show", "compare", "check", "baseline", "rank", "verify", "reference", "report", "serve", "board"),
-        *("models", "cocktail", "completion", "cache"),
+        *("models", "cocktail", "doctor", "completion", "cache"),
     ]
     assert "Evaluate FlagEmbedding models on the benchmarks they are judged by." in shown.stdout
 
