@@ -16,6 +16,8 @@ from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.cost import cost_plots
 from flagbench.results.page.curves import DrawnView, view_of
 from flagbench.results.page.drawn import best_first, drawn_of
+from flagbench.results.page.heat import Heat, heat_map
+from flagbench.results.page.marks import is_any_marked, marked_states, marked_tasks, tasks_behind
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
 from flagbench.results.page.officials import Official, officials
 from flagbench.results.page.plot import Plot, plot
@@ -56,6 +58,7 @@ class RunView:
         device: Where it ran.
         seconds: Wall time.
         finished: When.
+        marked: Its tasks whose scores published ones do not compare with.
     """
 
     number: int
@@ -76,6 +79,7 @@ class RunView:
     device: str
     seconds: float | None
     finished: str
+    marked: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ class Group:
         grids: Scores by length and depth, of the runs shown.
         board: The leaderboard that these runs are on; None where they are only put side by side.
         drawn: The series among all of its runs; None where there are none.
+        heat: Scores of many runs by type or task; None of few runs, and on a leaderboard, whose columns are these.
     """
 
     titles: tuple[str, ...]
@@ -146,6 +151,7 @@ class Group:
     grids: tuple[grids.TaskGrids, ...] = ()
     board: Board | None = None
     drawn: DrawnView | None = None
+    heat: Heat | None = None
 
     @property
     def mini(self) -> int:
@@ -159,15 +165,13 @@ class Group:
         return bool(scored) and all(task.mini for task in scored)
 
     @property
-    def unofficial(self) -> str:
-        """How the data stands that keeps scores from published ones, as the key of a sentence; empty for none."""
-        marked = [task.verdict for task in self.tasks if task.verdict not in ("official", "own", "")]
-        every = len(marked) == sum(bool(task.verdict) for task in self.tasks)
-        if set(marked) == {"generated"}:
-            return "all_generated" if every else "some_generated"
-        if not {"differs", "generated"}.issuperset(marked):
-            return "not_official"
-        return ("none_official" if every else "some_differ") if marked else ""
+    def states(self) -> tuple[str, ...]:
+        """The states of data behind the marks of scores (``marks.marked_states``)."""
+        return marked_states(self.board.runs if self.board else self.comparison.runs)
+
+    def is_marked(self, view: RunView, average: Average) -> bool:
+        """Tell whether an average of a run is over a score that is marked."""
+        return is_any_marked(view.marked, tasks_behind(self.comparison, average.label))
 
     @property
     def scale(self) -> Scale:
@@ -285,14 +289,16 @@ def _group(
     benchmarks_of = dict.fromkeys(run.record.benchmark for run in comparison.runs)
     sizes = [(each.number, each.size.parameters, each.score) for each in runs]
     names = [view.run.label for view in runs]
-    plots = [plot("parameters", sizes, names)]
+    behind = board.tasks if board else tasks_behind(comparison, average.label)
+    marked = {view.number for view in runs if is_any_marked(view.marked, behind)}
+    plots = [plot("parameters", sizes, names, marked)]
     for unit in ("texts", "answers"):
         speeds = [
             (each.number, each.speed.per_second if each.speed and each.speed.unit == unit else None, each.score)
             for each in runs
         ]
-        plots.append(plot(unit, speeds, names))
-    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs], names)
+        plots.append(plot(unit, speeds, names, marked))
+    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs], names, marked)
     return Group(
         titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in benchmarks_of),
         comparison=comparison,
@@ -307,6 +313,7 @@ def _group(
         environments=tuple(facts.environments(comparison.runs[:SHOWN])),
         number=at + 1,
         board=board,
+        heat=None if board else heat_map(comparison, types),
     )
 
 
@@ -338,6 +345,7 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
         device=device if isinstance(device, str) else "",
         seconds=facts.seconds(run),
         finished=facts.finished(run),
+        marked=marked_tasks(run),
     )
 
 

@@ -80,6 +80,7 @@ def _report(options: argparse.Namespace) -> int:
     from flagbench.results.page.view import groups, look
     from flagbench.results.readable import find_readable
     from flagbench.results.store import check_target, write_atomic
+    from flagbench.runners.commands.command_line import command_of
 
     target: Path = options.html
     check_target("--html", target, overwrite=options.overwrite)
@@ -87,7 +88,7 @@ def _report(options: argparse.Namespace) -> int:
     left_out(unreadable)
     ordered = len(options.runs) > 1
     shown = groups(runs, benchmarks(runs), allow_differences=options.allow_differences, ordered=ordered)
-    text = page(shown, options.lang, unreadable=unreadable)
+    text = page(shown, options.lang, unreadable=unreadable, command_of=command_of)
     write_atomic(target, text)
     say(console(), f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")
     return 0
