@@ -334,4 +334,5 @@ def test_the_peak_of_memory_is_that_since_it_is_watched() -> None:
     del held
     after, _ = peak_memory("cpu")
     assert after is not None
-    assert after >= during
+    assert after == pytest.approx(during, rel=0.02)  # pages are counted in batches
+    assert after > size
