@@ -99,7 +99,12 @@ def _parser() -> Parser:
         fill=add_validate,
         expand=expanded,
     )
-    commands.add_parser("watch", help="evaluate each new checkpoint of a training run as it appears", fill=add_watch)
+    commands.add_parser(
+        "watch",
+        help="evaluate each new checkpoint of a training run as it appears",
+        fill=add_watch,
+        expand=expanded,
+    )
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
     commands.add_parser("data", help="show how data stands to the official data, with its digests", fill=add_data)
     commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))

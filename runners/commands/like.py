@@ -56,13 +56,13 @@ def arguments_like(path: Path, parser: Parser, arguments: Sequence[str]) -> list
 
 
 def _model(run: Run, given: Given) -> list[str]:
-    """The model, and its revision on the hub.
+    """The model, and its revision on the hub; of a watch none, whose models are the checkpoints.
 
     Raises:
         BadInput: The record does not say where its files lie.
     """
     spec = run.record.spec
-    if given.options.models:
+    if given.of_watch or given.options.models:
         return []
     from flagbench.models.loading.registry import published
 
@@ -120,6 +120,8 @@ def _values(run: Run, benchmark: Benchmark, given: Given) -> dict[str, Any]:
     values |= {"store-fp16": True} if first.settings.get("store") == "fp16" else {}
     values |= _of_model(record) | _of_view(record, given)
     values |= _of_reranker(run, given)
+    if given.of_watch:
+        values.pop("name", None)  # each checkpoint has its own
     if "rankings" in first.settings and not given.options.candidate_run:
         raise BadInput(f"the record of {run.folder} does not say where the candidates lie: give them with --candidates")
     if "query_mix" in record.spec and not given.options.query_mix:
