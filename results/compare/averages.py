@@ -161,6 +161,10 @@ class AverageTests:
         """The tests, not yet corrected for being many; of an average of which a task has none, why."""
         found: dict[Key, Tested | str] = dict(self._without)
         for key, strata in self._strata.items():
+            label, _ = key
+            if len(self._queries[key]) < len(self._averages[label]):
+                found.setdefault(key, "not all of its tasks are there")
+                continue
             one, other = (sum(counts) for counts in zip(*self._queries[key], strict=True))
             found.setdefault(key, Tested("", (one, other), strata.result()))
         return found

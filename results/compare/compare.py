@@ -196,7 +196,10 @@ def side_by_side(
     groups = averaged(lines, runs)
     tallies = tuple(_tally(lines, at) for at in range(len(runs)))
     made = tuple(averages(groups, runs, found if asked is None else {}))
-    wanted = {label: tuple(found[label, at] for at in range(1, len(runs))) for label in asked or ()}
+    places = range(1, len(runs))
+    wanted = {
+        label: tuple(found.get((label, at), "neither run has its tasks") for at in places) for label in asked or ()
+    }
     return Comparison(tuple(runs), tuple(lines), made, tallies, seed, wanted)
 
 
@@ -243,7 +246,8 @@ def _line(
         wanted = tests is None or (task in tests and not differences)
         items: Shared | str = "not asked for"
         if wanted or means.over(task):
-            items = shared(task, pair, of_pair, seed)
+            apart = differences and tests is not None
+            items = "it is over other data" if apart else shared(task, pair, of_pair, seed)
             means.add(task, at, pair, of_pair, seed, items)
         result = tested(items) if wanted else "not asked for"
         before, after = cells[0].whole, cells[at].whole

@@ -132,8 +132,6 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
             checks[check] = _number(check, table[check], where)
     if not checks:
         raise _Wrong(f"{where}it has no check: add one or more of {', '.join(CHECKS)}")
-    if "averages" in select and "no-significant-drop" in checks:
-        raise _Wrong(f"{where}no-significant-drop applies to tasks, whose queries are tested: drop averages")
     own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
     for key in own:
         if _SETTINGS[key] not in checks:
