@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from flagbench.results.record import Interval, PartInterval, TaskRecord
     from flagbench.results.values import Values
 
+PLUS_MINUS = "± 95% interval for other items of the same kind; of a sample, for all of its data"
+"""The line below tables that says what stands behind a ±."""
+
 _Z = 1.959963984540054
 """Standard errors on each side of an interval of many items."""
 

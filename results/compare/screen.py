@@ -8,8 +8,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from flagbench.results.compare.compare import Comparison
-from flagbench.results.compare.text import NO_WORDS, PLUS_MINUS, TEXTS, Words, has_intervals, notes_of, tables_of
+from flagbench.results.compare.text import NO_WORDS, TEXTS, Words, has_intervals, notes_of, tables_of
 from flagbench.results.fitting import Column, blocks, shortened, table, width_of, with_names
+from flagbench.results.uncertainty import PLUS_MINUS
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -19,6 +19,7 @@ from flagbench.results.kinds import unit_of
 from flagbench.results.runs import Run
 from flagbench.results.statistics import PERMUTATIONS, RESAMPLES
 from flagbench.results.tested import Tested
+from flagbench.results.uncertainty import PLUS_MINUS
 from flagbench.results.versions import mteb_differs
 
 TEXTS = ("task", "average", "type", "run", "metric")
@@ -43,8 +44,6 @@ class Words:
 
 _ALWAYS = ("label", "tasks", "scores", "deltas")
 """Of an average: what an object of JSON has whether there is something of it or not."""
-
-PLUS_MINUS = "± 95% interval for other items of the same kind; of a sample, for all of its data"
 
 NO_WORDS = Words()
 """Of runs of which nothing of the kind is known."""

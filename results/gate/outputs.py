@@ -8,12 +8,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few, printable
-from flagbench.results.compare.text import PLUS_MINUS, escaped
+from flagbench.results.compare.text import escaped
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import NATS, PERCENT
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.runs import Run
+from flagbench.results.uncertainty import PLUS_MINUS
 
 if TYPE_CHECKING:
     from rich.table import Table
