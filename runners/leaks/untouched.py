@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from flagbench import BadInput
 from flagbench.results.figures import PERCENT
+from flagbench.results.intervals import student
 from flagbench.results.runs import Run
-from flagbench.results.statistics import LEVEL, bootstrap_means, holm, interval_of
+from flagbench.results.statistics import bootstrap_means, holm, interval_of
 from flagbench.results.values import Values
 from flagbench.runners.leaks.find import Found
 from flagbench.runners.leaks.report import kinds_of, parts_of
@@ -170,7 +171,7 @@ def welch(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> t
         return difference, 0.0, None
     freedom = variance**2 / sum(each**2 / count for each, count in variances)
     error = math.sqrt(variance) / len(pairs)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    half = student(freedom) * error
     return difference, half, float(2 * stats.t.sf(abs(difference) / error, freedom))
 
 
