@@ -62,6 +62,11 @@ def test_pairs_and_single_texts_of_cmteb() -> None:
     assert list(single.lists[0].ids) == list(map(str, range(48)))
 
 
+def test_clustering_is_scored_by_sets() -> None:
+    (part,) = texts_of("cmteb", "CLSClusteringS2S")
+    assert (part.scored, len(part.lists[0].texts)) == ("nothing", 135)
+
+
 def test_air_bench_has_pairs_where_labels_are_published() -> None:
     from flagbench.airbench.benchmark import mini_datasets
 
