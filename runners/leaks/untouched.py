@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput
+from flagbench.results.contradictions import contradiction
 from flagbench.results.figures import PERCENT
 from flagbench.results.intervals import student
 from flagbench.results.runs import Run
@@ -75,11 +76,13 @@ def untouched(run: Run, found: Found) -> list[Untouched]:
         found: What was found.
 
     Raises:
-        BadInput: Its values are of other items, or no task of it was looked for.
+        BadInput: Its values contradict a score or are of other items, or no task of it was looked for.
     """
     made = []
     for task in dict.fromkeys(part.task for part in found.collected.parts):
         values = run.values(task) if task in run.record.tasks else None
+        if said := contradiction(run, task) if values else "":
+            raise BadInput(f"{run.folder}, {task}: {said}; evaluate it with --overwrite")
         main = str(run.record.tasks[task].settings.get("task", {}).get("main_score")) if values else ""
         if values is None or main not in values.metrics:
             continue
