@@ -81,7 +81,8 @@ def test_help_lists_every_command_in_the_order_of_their_use() -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     commands = [line.split()[0] for line in shown.stdout.split("COMMAND\n")[-1].splitlines() if line[4:5].strip()]
     assert commands == [
-        *("evaluate", "validate", "watch", "tasks", "data", "score", "fuse", "submit", "show", "compare", "check"),
+        *("evaluate", "validate", "watch", "tasks", "data", "score", "fuse", "submit", "match"),
+        *("show", "compare", "check"),
         *("baseline", "rank", "verify", "reference", "report", "serve", "models", "cocktail", "completion", "cache"),
     ]
     assert "Evaluate FlagEmbedding models on the benchmarks they are judged by." in shown.stdout
