@@ -152,7 +152,7 @@ def judge(
         name: [run.record.tasks[name] for run in (baseline, candidate) if name in run.record.tasks]
         for name in dict.fromkeys([*baseline.record.tasks, *candidate.record.tasks])
     }
-    chosen = [_chosen(rules, rule, tasks, means.weights) if rule.select else {} for rule in rules.rules]
+    chosen = [chosen_by(rules, rule, tasks, means.weights) if rule.select else {} for rule in rules.rules]
     asked = {
         name: names
         for rule, subjects in zip(rules.rules, chosen, strict=True)
@@ -310,7 +310,7 @@ def _ends(subject: Subject, record: RunRecord, score: float | None) -> Ends | No
     return (found.low, found.high) if found else None
 
 
-def _chosen(
+def chosen_by(
     rules: Rules, rule: Rule, tasks: Mapping[str, Sequence[TaskRecord]], means: Mapping[str, Weights]
 ) -> dict[str, Weights]:
     """Select what a rule applies to: tasks by name, and the tasks of each average with their weights.

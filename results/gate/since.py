@@ -39,6 +39,11 @@ def check_releases(rules: Rules, releases: Collection[str]) -> None:
         )
 
 
+def compared_with(rules: Rules) -> int:
+    """How many runs a gate tests drops against: the baseline, and the releases that its rules name."""
+    return len({rule.since for rule in rules.rules if "no-significant-drop" in rule.checks})
+
+
 def judge_by_release(rules: Rules, judge_part: Callable[[Rules, str], Report]) -> Report:
     """Judge a run by all rules, each against what it compares with.
 
@@ -51,13 +56,13 @@ def judge_by_release(rules: Rules, judge_part: Callable[[Rules, str], Report]) -
     """
     names = sorted(dict.fromkeys(rule.since for rule in rules.rules), key=bool)
     by_name = {name: tuple(rule for rule in rules.rules if rule.since == name) for name in names}
-    tested = [name for name, its in by_name.items() if any("no-significant-drop" in rule.checks for rule in its)]
-    alpha = rules.alpha / max(1, len(tested))
+    tested = compared_with(rules)
+    alpha = rules.alpha / max(1, tested)
     parts = {name: judge_part(replace(rules, rules=its, alpha=alpha), name) for name, its in by_name.items()}
     whole = parts.pop("")
     notes = list(whole.notes)
-    if len(tested) > 1:
-        notes.append(f"alpha {rules.alpha:g} is shared: the tests against each of {len(tested)} runs have {alpha:g}")
+    if tested > 1:
+        notes.append(f"alpha {rules.alpha:g} is shared: the tests against each of {tested} runs have {alpha:g}")
     for name, part in parts.items():
         its = [part.settings] if part.settings else []
         notes += [f"since {name}: {note}" for note in [*its, *part.notes]]

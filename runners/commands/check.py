@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName, counted, printable
-from flagbench.files import open_to_add, user_path
+from flagbench.files import as_number, open_to_add, user_path
 from flagbench.runners.arguments import add_accept_counts, add_examples, add_run_argument, any_path, by_name, named_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
@@ -44,7 +44,9 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         help="baseline: run.json, the folder of a run, an --output folder with one run, a file of flagbench baseline, "
         "or published:org/model for its published scores of the run's benchmark",
     )
-    parser.add_argument("--candidate", required=True, type=any_path, metavar="CAND", help="run to check, as --baseline")
+    parser.add_argument(
+        "--candidate", type=any_path, metavar="CAND", help="run to check, as --baseline (may be left out with --power)"
+    )
     parser.add_argument(
         "--rules", required=True, type=any_path, metavar="FILE", help="TOML file with the rules (docs/ci.md)"
     )
@@ -88,6 +90,15 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show each check that passes, in Markdown unfolded (default: one line for all of them)",
     )
+    parser.add_argument(
+        "--power",
+        type=_points,
+        nargs="?",
+        const=0.0,
+        metavar="POINTS",
+        help="show the smallest drop that each rule sees with a power of 80%%, and which profile would see one of "
+        "POINTS; nothing is judged (default: off)",
+    )
     add_accept_counts(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_check, verdict=True)
@@ -114,10 +125,16 @@ def _check(options: argparse.Namespace) -> int:
     from flagbench.results.gate.rules import read_rules
 
     targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
-    inputs = {user_path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
+    inputs = {user_path(options.baseline): "--baseline", options.rules: "--rules"}
+    if options.candidate is not None:
+        inputs[options.candidate] = "--candidate"
     inputs |= {path: f"--release {name}" for name, path in by_name(options.release, "--release").items()}
     inputs |= {options.match: "--match"} if options.match else {}
     _check_targets(targets, inputs, overwrite=options.overwrite)
+    if options.power is not None:
+        return _power(read_rules(options.rules), options)
+    if options.candidate is None:
+        raise BadInput("--candidate is missing: name the run to check")
     report = _report(read_rules(options.rules), options)
     markdown = partial(to_comment, passes=options.all)
     made: dict[str, Callable[[Report], str]] = {"--junit": to_junit, "--markdown": markdown, "--json": to_json}
@@ -134,6 +151,50 @@ def _check(options: argparse.Namespace) -> int:
             partial(_append_summary, to_markdown(report, passes=options.all))
         )  # GitHub's extra: the verdict is not moved by it
     return written(writes, report.exit_code)
+
+
+def _points(text: str) -> float:
+    """A drop in points."""
+    value = as_number(float(text)) if text.replace(".", "", 1).isdigit() else None
+    if value is None or not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no drop: points from 0 to 100 are needed, such as 1.0")
+    return value
+
+
+def _power(rules: Rules, options: argparse.Namespace) -> int:
+    """Show what a gate can see."""
+    from flagbench.results.gate.known import refuse_itself
+    from flagbench.results.gate.power import power, render, to_json
+    from flagbench.results.runs import find_run, labelled
+    from flagbench.runners.sample_sizes import SIZES
+
+    if options.baseline.startswith(_PUBLISHED):
+        raise BadInput(
+            "--power needs a run as --baseline: published scores have no values, so their spread is not known"
+        )
+    if options.junit or options.markdown:
+        raise BadInput("--power judges nothing: leave out --junit and --markdown, --json has its figures")
+    paths = [user_path(options.baseline), *([options.candidate] if options.candidate else [])]
+    runs = labelled([find_run(path) for path in paths])
+    if len(runs) > 1:
+        refuse_itself(runs[0], runs[1])
+    kinds = {name: record.kind for name, record in runs[0].record.tasks.items()}
+    sizes = {
+        str(profile): {name: size.sets if kind == "Clustering" else size.items for name, kind in kinds.items()}
+        for profile, size in SIZES.items()
+    }
+    sights = power(rules, runs, _means(runs), sizes, options.power)
+    paired, out = len(runs) > 1, console()
+    table, lines = render(sights, wanted=options.power, paired=paired)
+    out.print(table)
+    say(out, *lines)
+    if any(rule.since for rule in rules.rules):
+        say(
+            out,
+            "rules with since are left out: give their release as --baseline, and these rules in a file of their own",
+        )
+    text = to_json(sights, wanted=options.power, paired=paired)
+    return written([partial(_write, options.json, text)] if options.json else [], 0)
 
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:

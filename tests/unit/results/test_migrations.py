@@ -120,6 +120,7 @@ def test_a_run_of_version_1_keeps_all_it_said(model: str) -> None:
         assert task.pop("average") is None
         assert task.pop("file_digests") == {}
         assert task.pop("vectors") is None
+        assert task.pop("interval") is None
         assert task.pop("environment") is None
         assert not task["search"] or task["search"].pop("actor_blocks") == 0
         assert not task["data"] or task["data"].pop("content") == {}
@@ -207,6 +208,7 @@ def test_a_folder_has_todays_layout_once_it_is_written_to(store: RunStore) -> No
         "environment": None,
         "file_digests": {},
         "vectors": None,
+        "interval": None,
         "data": then["data"] | {"content": {}},
     }
     (run,) = find_runs(store.folder)

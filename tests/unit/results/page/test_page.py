@@ -177,7 +177,7 @@ def test_what_drawing_adds_stands_beside_the_score(tmp_path: Path) -> None:
     assert scores_of(bodies["A"])[0].words == "50.00 ± 1.23"
     assert scores_of(bodies["B"])[0].words == "50.00"
     assert facts_of(bodies["A"])["Drawn"] == "500 of 10000, profile quick"
-    assert "± is what drawing" in tree.text
+    assert "± is the 95% interval" in tree.text
 
 
 def test_details_of_a_task(tmp_path: Path) -> None:

@@ -74,7 +74,10 @@ def test_a_run_of_whatever_benchmark_in_each_format(run: Path, capsys: pytest.Ca
     ]
     rows = list(csv.reader(shown(capsys, run, "--format", "csv").splitlines()))
     expected = [["B|x", "0.123456", words], ["A", "0.75", ""], ["C", "", "failed: no disk"]]
-    assert rows == [["task", "type", "score", "note"], *([name, "Retrieval", *rest] for name, *rest in expected)]
+    assert rows == [
+        ["task", "type", "score", "note", "low", "high"],
+        *([name, "Retrieval", *rest, "", ""] for name, *rest in expected),
+    ]
     assert shown(capsys, run, "--format", "markdown").splitlines()[2:] == [
         f"| B\\|x | Retrieval | 12.35 | {words} |",
         "| A | Retrieval | 75.00 |  |",
@@ -86,9 +89,9 @@ def test_a_run_of_whatever_benchmark_in_each_format(run: Path, capsys: pytest.Ca
     found = json.loads(text)
     assert (found["model"], found["revision"], found["benchmark"]) == ("org/模型", "v1", "nobodys")
     assert found["scores"] == [
-        {"task": "B|x", "type": "Retrieval", "score": 0.123456, "note": words},
-        {"task": "A", "type": "Retrieval", "score": 0.75, "note": ""},
-        {"task": "C", "type": "Retrieval", "score": None, "note": "failed: no disk"},
+        {"task": "B|x", "type": "Retrieval", "score": 0.123456, "note": words, "low": None, "high": None},
+        {"task": "A", "type": "Retrieval", "score": 0.75, "note": "", "low": None, "high": None},
+        {"task": "C", "type": "Retrieval", "score": None, "note": "failed: no disk", "low": None, "high": None},
     ]
 
 
@@ -165,16 +168,16 @@ def test_miniature_data_has_a_table_of_its_own(
     lines = shown(capsys, both).splitlines()
     assert [line.strip() for line in lines if line.startswith("The")] == ["The Benchmark", "The Benchmark mini"]
     assert [row[2:] for row in csv.reader(shown(capsys, both, "--format", "csv").splitlines()[1:])] == [
-        ["0.5", ""],
-        ["0.7", "not the official data"],
-        ["", "1 of 2 tasks"],
-        ["", "1 of 2 tasks"],
+        ["0.5", "", "", ""],
+        ["0.7", "not the official data", "", ""],
+        ["", "1 of 2 tasks", "", ""],
+        ["", "1 of 2 tasks", "", ""],
     ]
     small = [made_task(name, 0.5, data=mini) for name in "AB"]
     pure = write_run(tmp_path / "2", "org/m", *small, benchmark="own")
     assert "The Benchmark mini" in shown(capsys, pure)
     last = list(csv.reader(shown(capsys, pure, "--format", "csv").splitlines()))[-1]
-    assert last == ["Avg", "", "0.5", "not the official data"]
+    assert last == ["Avg", "", "0.5", "not the official data", "", ""]
 
 
 def test_a_log_likelihood_is_shown_in_nats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
