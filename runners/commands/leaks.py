@@ -79,6 +79,12 @@ def add_leaks(parser: Parser, arguments: Sequence[str]) -> None:
     )
     near.add_argument("--no-near", action="store_true", help="look for equal texts alone (default off)")
     add_model_flags(parser)
+    _add_outputs(parser)
+    add_benchmark_flags(parser, arguments, benchmark)
+    parser.set_defaults(run=_leaks)
+
+
+def _add_outputs(parser: Parser) -> None:
     what = parser.add_argument_group("what comes of it")
     what.add_argument(
         "--run",
@@ -99,8 +105,6 @@ def add_leaks(parser: Parser, arguments: Sequence[str]) -> None:
     )
     what.add_argument("--json", type=any_path, metavar="FILE", help="file for the counts as JSON (default none)")
     what.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
-    add_benchmark_flags(parser, arguments, benchmark)
-    parser.set_defaults(run=_leaks)
 
 
 def _leaks(options: argparse.Namespace) -> int:
