@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flagbench import BadInput, NoHub, in_one_line
 from flagbench.flags import real
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flagbench.runners.benchmark import Benchmark
     from flagbench.runners.data.task_texts import TaskTexts
     from flagbench.runners.leaks.find import Found
+    from flagbench.runners.leaks.training import TrainingFile
+    from flagbench.runners.leaks.untouched import Untouched
     from flagbench.runners.progress import Progress
     from flagbench.runners.request import RunRequest
 
@@ -77,6 +79,12 @@ def add_leaks(parser: Parser, arguments: Sequence[str]) -> None:
     )
     near.add_argument("--no-near", action="store_true", help="look for equal texts alone (default off)")
     add_model_flags(parser)
+    _add_outputs(parser)
+    add_benchmark_flags(parser, arguments, benchmark)
+    parser.set_defaults(run=_leaks)
+
+
+def _add_outputs(parser: Parser) -> None:
     what = parser.add_argument_group("what comes of it")
     what.add_argument(
         "--run",
@@ -97,8 +105,6 @@ def add_leaks(parser: Parser, arguments: Sequence[str]) -> None:
     )
     what.add_argument("--json", type=any_path, metavar="FILE", help="file for the counts as JSON (default none)")
     what.add_argument("--overwrite", action="store_true", help="replace these files if they exist (default off)")
-    add_benchmark_flags(parser, arguments, benchmark)
-    parser.set_defaults(run=_leaks)
 
 
 def _leaks(options: argparse.Namespace) -> int:
@@ -124,6 +130,7 @@ def _leaks(options: argparse.Namespace) -> int:
     with notice(f"looking at training data and tasks: {benchmark.title}"):
         from flagbench.runners.leaks.near import check_rensa
         from flagbench.runners.leaks.training import training_files
+        from flagbench.runners.leaks.untouched import untouched
 
         check_texts(benchmark)
         if not options.no_near:
@@ -135,9 +142,9 @@ def _leaks(options: argparse.Namespace) -> int:
         found, faults = _found(options, benchmark, request, files, progress)
     for fault in faults:
         say(err, f"flagbench: {in_one_line(fault)}")
-    untouched = _untouched(run, found) if run else None
-    _show(found, untouched, run.label if run else "", options, console())
-    _write(found, untouched, options)
+    rows = untouched(run, found) if run else None
+    _show(found, rows, run.label if run else "", options, console())
+    _write(found, rows, options)
     return BadInput.exit_code if faults and options.tasks else 0  # what is named has to be there
 
 
@@ -168,7 +175,11 @@ def check_texts(benchmark: Benchmark) -> None:
 
 
 def _found(
-    options: argparse.Namespace, benchmark: Benchmark, request: RunRequest, files: Sequence[Any], progress: Progress
+    options: argparse.Namespace,
+    benchmark: Benchmark,
+    request: RunRequest,
+    files: Sequence[TrainingFile],
+    progress: Progress,
 ) -> tuple[Found, list[BadInput]]:
     """What is found, and the faults of tasks whose data is not there, as a user has some of a benchmark's data."""
     from flagbench.runners.leaks.collected import collect
@@ -200,22 +211,19 @@ def _texts(
         progress.task(task.name)
         progress.stage("loading data", 1)
         try:
-            loaded = benchmark.load(task, snapshots, request)
+            texts = benchmark.texts(benchmark.load(task, snapshots, request))
         except NoHub:
             raise
         except BadInput as error:
             faults.append(error)
             continue
-        yield task.name, benchmark.texts(loaded)
+        yield task.name, texts
+        del texts  # with the rows of the task, before the next one is read
 
 
-def _untouched(run: Any, found: Found) -> Any:
-    from flagbench.runners.leaks.untouched import untouched
-
-    return untouched(run, found)
-
-
-def _show(found: Found, untouched: Any, label: str, options: argparse.Namespace, out: Console) -> None:
+def _show(
+    found: Found, untouched: Sequence[Untouched] | None, label: str, options: argparse.Namespace, out: Console
+) -> None:
     from flagbench.runners.leaks.near import Bands
     from flagbench.runners.leaks.report import examples, remarks, shares, table
 
@@ -245,7 +253,7 @@ def _show(found: Found, untouched: Any, label: str, options: argparse.Namespace,
         say(out, *verdicts(untouched))
 
 
-def _write(found: Found, untouched: Any, options: argparse.Namespace) -> None:
+def _write(found: Found, untouched: Sequence[Untouched] | None, options: argparse.Namespace) -> None:
     from flagbench.results.store import replacing, write_atomic
     from flagbench.runners.leaks.report import leak_as_dict, leaks, shares
 

@@ -125,8 +125,12 @@ class _Writing:
 
     def tables(self, tasks: Iterable[tuple[str, Iterable[TaskTexts]]]) -> Iterator[pa.Table]:
         for name, parts in tasks:
-            for part in parts:
-                yield from self._written(name, part)
+            yield from self._of_task(name, parts)
+            del parts  # with the rows of the task, before the next one is read
+
+    def _of_task(self, name: str, parts: Iterable[TaskTexts]) -> Iterator[pa.Table]:
+        for part in parts:
+            yield from self._written(name, part)
 
     def _written(self, task: str, part: TaskTexts) -> Iterator[pa.Table]:
         begins = []

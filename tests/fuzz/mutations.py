@@ -98,6 +98,7 @@ def damaged(content: bytes, name: str, draw: random.Random) -> bytes:
             LookupError,
             TypeError,
             OSError,
+            OverflowError,
             RecursionError,
             struct.error,
             pa.ArrowException,
