@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from flagbench import BadInput, printable
 from flagbench.files import as_number, read_json
+from flagbench.results.record import RunRecord
 
 VERSION = 1
 """Of the file. Another one is not read."""
@@ -119,6 +120,37 @@ class ServerMatch:
         """The text of its file."""
         values = {"version": VERSION, **asdict(self)}
         return json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def outdated(report: ServerMatch, record: RunRecord) -> str:
+    """Why a report says nothing of a run, in a sentence; empty where it does.
+
+    A run of a checkpoint must be of the one that was compared, a run of a served model of that server.
+
+    Args:
+        report: What was compared.
+        record: Of the run.
+    """
+    revision = str(record.spec.get("revision", record.revision))
+    if "served" not in record.spec:
+        if revision == report.revision:
+            return ""
+        return (
+            f"the report of flagbench match is of {report.name} at {report.revision}, and this run of {revision}: run "
+            "it again with this checkpoint"
+        )
+    line, served = report.served.line, report.served
+    if not any(each == line or each.startswith(f"{line},") for each in record.evidence):
+        return (
+            f"the report of flagbench match is of {served.model} at {served.url}, and this run of another server or "
+            "model: run it again with that one"
+        )
+    if revision != served.revision:
+        return (
+            f"the report of flagbench match is of revision {served.revision} on the server, and this run of "
+            f"{revision}: run it again"
+        )
+    return ""
 
 
 def read_match(path: Path) -> ServerMatch:

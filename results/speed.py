@@ -22,9 +22,6 @@ FILE = "flagbench/speed.json"
 FEWEST_FOR_P99 = 100
 """Requests; of fewer, a 99th percentile is not much else than the slowest of them."""
 
-_RISING = 1.05
-"""Where the last level is faster than those before by this much, a higher one may be faster still."""
-
 Loop = Literal["closed", "open"]
 Positive = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=1e12)]
 
@@ -135,6 +132,8 @@ class Speed:
         memory: Of this machine.
         served: Whether the model is behind a server, which the machine of ``environment`` only asks.
         environment: Versions, machine, device, threads.
+        other_load: Load of each processor of this machine in the minute before (its load average by their number); None
+            where that is not known.
         finished: UTC time, ISO 8601.
         schema_version: Of this layout.
     """
@@ -155,6 +154,7 @@ class Speed:
     memory: Memory
     served: Truth
     environment: Mapping[str, Any]
+    other_load: Positive | None
     finished: Text
     schema_version: int = SCHEMA_VERSION
 
@@ -165,10 +165,10 @@ class Speed:
 
     @property
     def rising(self) -> bool:
-        """Whether a higher level than the last may be faster still."""
+        """Whether a higher level than the last may be faster still: the last is, by its interval, the fastest."""
         *before, last = self.levels
         most = max((level.units_per_second.value for level in before), default=0.0)
-        return last.failed == 0 and last.units_per_second.value > _RISING * most
+        return last.failed == 0 and last.units_per_second.low > most
 
     @property
     def failed(self) -> int:

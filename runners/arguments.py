@@ -15,6 +15,12 @@ from flagbench.models.view import PRECISIONS, Precision
 from flagbench.runners.request import parse_size
 
 
+def add_examples(parser: argparse.ArgumentParser, *lines: str) -> None:
+    """End the help of a command with command lines."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n  ".join(["examples:", *lines])
+
+
 def names(text: str) -> tuple[str, ...]:
     """Names with commas between them."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -150,6 +150,10 @@ class Benchmark(ABC):
     def tasks(self) -> tuple[Task, ...]:
         """All rows."""
 
+    def task_named(self, name: str) -> str:
+        """The name of the task that is meant by one in any letters; empty where there is none."""
+        return next((task.name for task in self.tasks() if task.name.lower() == name.lower()), "")
+
     def named(self, name: str) -> Benchmark | None:
         """A benchmark within this one that has a name of its own; None, the default, where it has none of this name."""
         return None

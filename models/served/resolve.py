@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from flagbench import BadInput
 from flagbench.models.contract import Tokens
+from flagbench.models.loading.matryoshka import within
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import family_spec, published_as
 from flagbench.models.loading.resolve import Model
@@ -179,7 +180,7 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
     retrieval = spec.own_as(ServedSettings).retrieval
     if retrieval not in ("dense", "sparse"):
         raise BadInput(f"--retrieval {retrieval} needs several parts of one embedding, and a server gives one: drop it")
-    evidence = (
+    evidence: tuple[str, ...] = (
         f"server: {url} ({address.kind}), model {asked} there" + (f", weights in {info.dtype}" if info.dtype else ""),
         f"settings: {known}",
         said_of_instructions,
@@ -190,7 +191,8 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
         key_line(),
         *said,
     )
-    return ServedModel(spec, tuple(filter(None, evidence)), None, connection=address.connection, counted=counted)
+    spec, evidence = within(spec, tuple(filter(None, evidence)), address.dimensions)
+    return ServedModel(spec, evidence, None, connection=address.connection, counted=counted)
 
 
 def _refuse_others(overrides: Overrides) -> None:

@@ -23,10 +23,14 @@ Check = Literal[
     "max-latency-p99",
     "min-tokens-per-second",
     "max-peak-memory",
+    "server-matches",
 ]
 
 OF_SPEED: tuple[Check, ...] = ("max-latency-p99", "min-tokens-per-second", "max-peak-memory")
-"""Checks of what ``flagbench speed`` measured, which is of a model and not of a task."""
+"""Checks of what ``flagbench speed`` measured."""
+
+OF_MODEL: tuple[Check, ...] = (*OF_SPEED, "server-matches")
+"""Checks of a model in use, and of no task."""
 
 # What a number may be: least, most, and what it is.
 _NUMBERS: Mapping[str, tuple[float, float, str]] = {
@@ -38,13 +42,14 @@ _NUMBERS: Mapping[str, tuple[float, float, str]] = {
     "max-latency-p99": (0.001, 1e9, "milliseconds of a request"),
     "min-tokens-per-second": (0.001, 1e12, "tokens a second at the most that was measured"),
     "max-peak-memory": (0.001, 1e9, "millions of bytes"),
+    "server-matches": (0, 1, "the least cosine of a server's vectors with the checkpoint's"),
     "concurrency": (1, 1e6, "requests at the same time, as flagbench speed measured"),
     "min-effect": (0, 200, "points of the score in percent"),
     "alpha": (0.000001, 0.5, "the chance of a false alarm"),
 }
 _SWITCHES = ("no-significant-drop", "must-beat")
 
-_ALONE: tuple[Check, ...] = ("min-score", "max-unparseable", *OF_SPEED)
+_ALONE: tuple[Check, ...] = ("min-score", "max-unparseable", *OF_MODEL)
 """Those of the candidate alone, whatever it is compared with."""
 
 _SELECTORS = ("tasks", "types", "averages")
@@ -152,18 +157,16 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
             checks[check] = _number(check, table[check], where)
     if not checks:
         raise _Wrong(f"{where}it has no check: add one or more of {', '.join(CHECKS)}")
-    of_speed = [check for check in checks if check in OF_SPEED]
-    if of_speed and (select or len(of_speed) < len(checks)):
-        raise _Wrong(f"{where}{of_speed[0]} applies to the model: give it a rule without tasks and other checks")
-    if not select and not of_speed:
+    of_model = [check for check in checks if check in OF_MODEL]
+    if of_model and (select or len(of_model) < len(checks)):
+        raise _Wrong(f"{where}{of_model[0]} applies to the model: give it a rule without tasks and other checks")
+    if not select and not of_model:
         raise _Wrong(f"{where}it selects nothing: add tasks, types or averages")
-    if "averages" in select and "no-significant-drop" in checks:
-        raise _Wrong(f"{where}no-significant-drop applies to tasks, whose queries are tested: drop averages")
     since = _since(table["since"], checks, where) if "since" in table else ""
     own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
     for key in own:
         if checks.keys().isdisjoint(_SETTINGS[key]):
-            whose = " and ".join(_SETTINGS[key])
+            whose = ", ".join(_SETTINGS[key])
             raise _Wrong(f"{where}{key} belongs to {whose}, which this rule does not have")
     settings = {**defaults, **own}
     return Rule(

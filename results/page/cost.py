@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from flagbench.results.page.plot import Plot, plot
 from flagbench.results.speed import Speed
@@ -11,12 +11,15 @@ LATENCY, TOKENS, CHARACTERS = "latency", "tokens", "characters"
 """Names of what is across: milliseconds at the median of one request alone, and tokens or characters a second."""
 
 
-def cost_plots(runs: Sequence[tuple[int, Speed | None, float | None]], names: Sequence[str]) -> list[Plot]:
+def cost_plots(
+    runs: Sequence[tuple[int, Speed | None, float | None]], names: Sequence[str], marked: Collection[int]
+) -> list[Plot]:
     """A plot against each, of the runs that were measured like the first one: on the same texts and machine.
 
     Args:
         runs: Number, what was measured of its model (None where nothing was), and score of each.
         names: Of their models, by number from 1.
+        marked: Numbers of those whose scores are marked.
 
     Returns:
         Those of two runs or more; requests that failed leave a run out.
@@ -28,8 +31,8 @@ def cost_plots(runs: Sequence[tuple[int, Speed | None, float | None]], names: Se
     alike = [(number, speed if speed and speed.like == first.like else None, score) for number, speed, score in clean]
     across = TOKENS if first.texts.unit == "tokens" else CHARACTERS
     made = (
-        plot(LATENCY, [(number, _alone(speed), score) for number, speed, score in alike], names),
-        plot(across, [(number, _most(speed), score) for number, speed, score in alike], names),
+        plot(LATENCY, [(number, _alone(speed), score) for number, speed, score in alike], names, marked),
+        plot(across, [(number, _most(speed), score) for number, speed, score in alike], names, marked),
     )
     return [each for each in made if each]
 

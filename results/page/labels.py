@@ -21,6 +21,7 @@ _AROUND = 7.0
 """From the middle of a dot to its label, and half of what a dot takes."""
 
 _GAP = "…"
+"""In a name, what stands for its middle."""
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -76,7 +77,7 @@ def short_names(names: Sequence[str]) -> list[tuple[str, ...]]:
     last = [name.rpartition("/")[2] for name in names]
     twice = Counter(last)
     own = [end if twice[end] == 1 else name for name, end in zip(names, last, strict=True)]
-    columns = [[shortened(name, most) for name in own] for most in (_LONGEST, _SHORT)]
+    columns = [[_shortened(name, most) for name in own] for most in (_LONGEST, _SHORT)]
     counts = [Counter(column) for column in columns]
     return [
         tuple(dict.fromkeys(each for each, alike in zip(row, counts, strict=True) if alike[each] == 1))
@@ -146,3 +147,11 @@ def _box(label: Label) -> _Box:
 def _within(box: _Box, frame: tuple[float, float, float, float]) -> bool:
     left, top, right, bottom = frame
     return box.left >= left and box.top >= top and box.right <= right and box.bottom <= bottom
+
+
+def _shortened(name: str, most: int) -> str:
+    """A name without its middle, where it has more than so many characters."""
+    if len(name) <= most:
+        return name
+    end = (most - len(_GAP) + 1) // 2
+    return f"{name[: most - len(_GAP) - end]}{_GAP}{name[-end:]}"

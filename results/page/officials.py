@@ -11,6 +11,7 @@ from flagbench.results.averages import alike, average, lacking, weights, whole_s
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.figures import PERCENT, Scale, joint_scale
 from flagbench.results.page.boards import FULL, averages_over, parts_of
+from flagbench.results.page.marks import is_marked
 from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
 
@@ -30,6 +31,7 @@ class Official:
         missing: Those without a whole score.
         mixed: The line on settings that differ between its tasks; empty where none do.
         scale: How the score is shown.
+        marked: Whether published scores do not compare with it.
     """
 
     label: str
@@ -38,6 +40,7 @@ class Official:
     missing: tuple[str, ...]
     mixed: str = ""
     scale: Scale = PERCENT
+    marked: bool = False
 
 
 def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
@@ -61,5 +64,6 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
         score = None if missing or mixed or not scale else average(of, whole)
         named = benchmarks[name].title if name in benchmarks else printable(name)
         title = " ".join([named, *([] if profile == FULL else [profile]), label])
-        made.append(Official(title, score, len(of), missing, mixed, scale or PERCENT))
+        marked = score is not None and any(map(is_marked, its))
+        made.append(Official(title, score, len(of), missing, mixed, scale or PERCENT, marked))
     return made

@@ -7,6 +7,7 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("button.open").forEach((button) => {
     button.addEventListener("click", () => toggle(button, button.getAttribute("aria-expanded") !== "true"));
   });
+  document.querySelectorAll(".copied").forEach(copied);
   document.querySelectorAll(".along").forEach(chosen);
   document.querySelectorAll("svg.curves").forEach(stepped);
   openNamed();
@@ -101,6 +102,24 @@ function stepped(plot) {
     if (to === undefined) return;
     event.preventDefault();
     points[Math.min(Math.max(to, 0), points.length - 1)].focus();
+  });
+}
+
+/* A button copies the command beside it, or selects it where the browser does not let a page copy. */
+function copied(box) {
+  const button = box.querySelector("button");
+  const said = button.querySelector("span");
+  const before = said.textContent;
+  button.addEventListener("click", async () => {
+    const command = box.querySelector("pre");
+    try {
+      await navigator.clipboard.writeText(command.textContent);
+      said.textContent = button.dataset.done;
+    } catch {
+      getSelection().selectAllChildren(command);
+      said.textContent = button.dataset.select;
+    }
+    setTimeout(() => (said.textContent = before), 4000);
   });
 }
 

@@ -17,17 +17,21 @@ import flagbench
 from flagbench.results.compare.compare import ALPHA
 from flagbench.results.effective_length import effective_length_of
 from flagbench.results.figures import Scale, percent
+from flagbench.results.intervals import LEVEL
 from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, curve_plot, facts, history_plot, plot
+from flagbench.results.page.commands import CommandOf, no_command, version_of
 from flagbench.results.page.curves import axis_name, label_of, setting_of, value_of
+from flagbench.results.page.downloads import downloads
 from flagbench.results.page.grids import AXES, shade
+from flagbench.results.page.heat import LEAST, shaded
+from flagbench.results.page.marks import is_any_marked, marked_tasks
 from flagbench.results.page.place import ALONE, Site
 from flagbench.results.page.symbols import SHAPES, symbol
 from flagbench.results.page.view import Group
 from flagbench.results.page.words import words
 from flagbench.results.readable import Unreadable
 from flagbench.results.series.text import in_bytes, shown
-from flagbench.results.statistics import LEVEL
 
 _HERE = Path(__file__).parent
 
@@ -40,7 +44,10 @@ _IMAGE = re.compile(r"\[image ([^\[\]]+)\]\s*$")
 _MINUS = "\N{MINUS SIGN}"
 
 _BARS = 4
-"""Runs whose means by type are drawn; of more they are a table that can be sorted."""
+"""Runs whose means by type are drawn as bars; of more there is the heat map alone."""
+
+_CARDED = 6
+"""Runs whose scores and settings are cards on a phone; of more the table is moved sideways."""
 
 
 def page(
@@ -50,6 +57,7 @@ def page(
     unreadable: Sequence[Unreadable] = (),
     version: str = "",
     site: Site = ALONE,
+    command_of: CommandOf = no_command,
 ) -> str:
     """The page of some runs.
 
@@ -59,6 +67,7 @@ def page(
         unreadable: Runs that are named and not shown.
         version: State of these files as ``/version`` of the server names it; empty for a page that is a file.
         site: The pages that it is one of.
+        command_of: Gives the commands that are shown.
 
     Returns:
         HTML that needs no other file and no network, but for the version that a server is asked for; it may lead to
@@ -89,6 +98,7 @@ def page(
             style=Markup(style),
             policy=policy(served=bool(version)),
             placed=_placing(),
+            command_of=command_of,
             finished=max((each.finished for each in (site.index.shown if site.index else runs)), default=""),
         )
     )
@@ -155,11 +165,18 @@ def _environment(language: Language) -> Environment:
         "curve_plot": curve_plot,
         "shapes": SHAPES,
         "symbol": symbol,
+        "downloads": downloads,
+        "version_of": version_of,
+        "shaded": shaded,
+        "least": LEAST,
+        "is_any_marked": is_any_marked,
+        "marked_tasks": marked_tasks,
         "axis_name": partial(axis_name, says),
         "label_of": partial(label_of, says),
         "setting_of": partial(setting_of, says),
         "value_of": value_of,
         "bars": _BARS,
+        "carded": _CARDED,
         "axes": AXES,
     }
     made.globals |= {
@@ -176,9 +193,11 @@ def _environment(language: Language) -> Environment:
         "figure": figure,
         "whole": lambda score: percent(score, 0),
         "shade": shade,
+        "attr_at": lambda values, at: values[at],
         "gain": gain,
         "direction": direction,
         "breaks": _breaks,
+        "humps": _humps,
         "image_name": lambda text: found[1] if (found := _IMAGE.search(text)) else "",
         "short": _short,
         "place": shown,
@@ -221,6 +240,12 @@ def _breaks(name: str) -> Markup:
         for part in re.split("([/_@])", str(_fit(name)))
         if part
     )
+
+
+def _humps(name: str) -> Markup:
+    """A name that may be broken before capitals as well, as names of tasks in narrow columns."""
+    parts = re.split("(?<=[a-z0-9])(?=[A-Z])", str(_fit(name)))
+    return Markup("<wbr>").join(_breaks(part) for part in parts)
 
 
 def _short(number: float) -> str:

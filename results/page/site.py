@@ -17,6 +17,7 @@ from typing import Any
 
 from flagbench import BadInput, printable
 from flagbench.results.page import Language, facts
+from flagbench.results.page.commands import CommandOf, no_command
 from flagbench.results.page.history import History, Release, histories, score_of
 from flagbench.results.page.place import Index, Site
 from flagbench.results.page.render import page
@@ -45,7 +46,10 @@ _COLUMNS = (
 
 
 def pages(
-    releases: Sequence[Release], benchmarks: Mapping[str, Benchmark], language: Language
+    releases: Sequence[Release],
+    benchmarks: Mapping[str, Benchmark],
+    language: Language,
+    command_of: CommandOf = no_command,
 ) -> Iterator[tuple[str, str]]:
     """The files of a site, each with its path in it; the last one names all of them.
 
@@ -53,6 +57,7 @@ def pages(
         releases: The oldest first.
         benchmarks: By the name that records have.
         language: Of the fixed words.
+        command_of: Gives the commands that are shown.
 
     Raises:
         BadInput: Two releases have a run in common, or a file is damaged.
@@ -71,12 +76,13 @@ def pages(
     for release, address in zip(releases, boards, strict=True):
         site = Site(release.name or says("no_release"), f"../{_INDEX}", up)
         shown = leaderboards(release.runs, benchmarks)
-        yield address, page(shown, language, unreadable=release.unreadable, site=site)
+        yield address, page(shown, language, unreadable=release.unreadable, site=site, command_of=command_of)
         files.append(address)
     for release in releases:
         for run in release.runs:
             site = Site(" · ".join(filter(None, (run.label, release.name))), f"../{_INDEX}")
-            yield links[run.folder], page(groups([run], benchmarks, tests=False), language, site=site)
+            shown = groups([run], benchmarks, tests=False)
+            yield links[run.folder], page(shown, language, site=site, command_of=command_of)
             files.append(links[run.folder])
     rows = [row for history in made for row in _rows(history, links)]
     yield _CSV, _as_csv(rows)

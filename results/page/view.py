@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from flagbench import printable
-from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
+from flagbench.results.compare.averages import Average
+from flagbench.results.compare.compare import Comparison, Line, side_by_side
 from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
 from flagbench.results.page.benchmark import Benchmark as Benchmark
 from flagbench.results.page.boards import Board, boards
 from flagbench.results.page.cost import cost_plots
 from flagbench.results.page.curves import DrawnView, view_of
-from flagbench.results.page.drawn import drawn_of
+from flagbench.results.page.drawn import best_first, drawn_of
+from flagbench.results.page.heat import Heat, heat_map
+from flagbench.results.page.marks import is_any_marked, marked_states, marked_tasks, tasks_behind
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
 from flagbench.results.page.officials import Official, officials
 from flagbench.results.page.plot import Plot, plot
@@ -56,6 +59,7 @@ class RunView:
         device: Where it ran.
         seconds: Wall time.
         finished: When.
+        marked: Its tasks whose scores published ones do not compare with.
     """
 
     number: int
@@ -76,6 +80,7 @@ class RunView:
     device: str
     seconds: float | None
     finished: str
+    marked: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ class Group:
         grids: Scores by length and depth, of the runs shown.
         board: The leaderboard that these runs are on; None where they are only put side by side.
         drawn: The series among all of its runs; None where there are none.
+        heat: Scores of many runs by type or task; None of few runs, and on a leaderboard, whose columns are these.
     """
 
     titles: tuple[str, ...]
@@ -146,6 +152,7 @@ class Group:
     grids: tuple[grids.TaskGrids, ...] = ()
     board: Board | None = None
     drawn: DrawnView | None = None
+    heat: Heat | None = None
 
     @property
     def mini(self) -> int:
@@ -159,15 +166,13 @@ class Group:
         return bool(scored) and all(task.mini for task in scored)
 
     @property
-    def unofficial(self) -> str:
-        """How the data stands that keeps scores from published ones, as the key of a sentence; empty for none."""
-        marked = [task.verdict for task in self.tasks if task.verdict not in ("official", "own", "")]
-        every = len(marked) == sum(bool(task.verdict) for task in self.tasks)
-        if set(marked) == {"generated"}:
-            return "all_generated" if every else "some_generated"
-        if not {"differs", "generated"}.issuperset(marked):
-            return "not_official"
-        return ("none_official" if every else "some_differ") if marked else ""
+    def states(self) -> tuple[str, ...]:
+        """The states of data behind the marks of scores (``marks.marked_states``)."""
+        return marked_states(self.board.runs if self.board else self.comparison.runs)
+
+    def is_marked(self, view: RunView, average: Average) -> bool:
+        """Tell whether an average of a run is over a score that is marked."""
+        return is_any_marked(view.marked, tasks_behind(self.comparison, average.label))
 
     @property
     def scale(self) -> Scale:
@@ -219,6 +224,7 @@ def groups(
     allow_differences: bool = False,
     seed: int = 0,
     tests: bool = True,
+    ordered: bool = True,
 ) -> list[Group]:
     """Collect the content of a page of runs.
 
@@ -228,13 +234,15 @@ def groups(
         allow_differences: See ``compare``.
         seed: See ``compare``.
         tests: Test whether differences are more than chance.
+        ordered: Whether the first run is meant to be the first; else it is the best where all are one series.
 
     Raises:
         BadInput: Data differ and may not, or a file is damaged.
     """
     kept, mapped = by_run(runs), grids.by_run(runs)
     made: list[Group] = []
-    for members in sharing(runs):
+    for found in sharing(runs):
+        members = found if ordered else best_first(found, benchmarks)
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
         group = _group(len(made), comparison, of_members(members, kept), benchmarks)
         drawn = view_of(group.number, drawn_of(members, benchmarks, seed=seed, by_query=tests), members)
@@ -282,14 +290,16 @@ def _group(
     benchmarks_of = dict.fromkeys(run.record.benchmark for run in comparison.runs)
     sizes = [(each.number, each.size.parameters, each.score) for each in runs]
     names = [view.run.label for view in runs]
-    plots = [plot("parameters", sizes, names)]
+    behind = board.tasks if board else tasks_behind(comparison, average.label)
+    marked = {view.number for view in runs if is_any_marked(view.marked, behind)}
+    plots = [plot("parameters", sizes, names, marked)]
     for unit in ("texts", "answers"):
         speeds = [
             (each.number, each.speed.per_second if each.speed and each.speed.unit == unit else None, each.score)
             for each in runs
         ]
-        plots.append(plot(unit, speeds, names))
-    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs], names)
+        plots.append(plot(unit, speeds, names, marked))
+    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs], names, marked)
     return Group(
         titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in benchmarks_of),
         comparison=comparison,
@@ -304,6 +314,7 @@ def _group(
         environments=tuple(facts.environments(comparison.runs[:SHOWN])),
         number=at + 1,
         board=board,
+        heat=None if board else heat_map(comparison, types),
     )
 
 
@@ -335,6 +346,7 @@ def _run_view(at: int, comparison: Comparison, average: Average, benchmarks: Map
         device=device if isinstance(device, str) else "",
         seconds=facts.seconds(run),
         finished=facts.finished(run),
+        marked=marked_tasks(run),
     )
 
 

@@ -51,6 +51,7 @@ def add_board(parser: argparse.ArgumentParser) -> None:
 
 def _board(options: argparse.Namespace) -> int:
     from flagbench.results.page.site import pages
+    from flagbench.runners.commands.command_line import command_of
     from flagbench.runners.commands.report import benchmarks, left_out
 
     target: Path = options.output
@@ -62,7 +63,7 @@ def _board(options: argparse.Namespace) -> int:
     runs = [run for release in releases for run in release.runs]
     if not runs:
         raise BadInput(f"none of the runs can be read: {first_few(map(str, found))}")
-    files, size = write_site(target, pages(releases, benchmarks(runs), options.lang))
+    files, size = write_site(target, pages(releases, benchmarks(runs), options.lang, command_of))
     named = [release.name for release in releases if release.name]
     held = f"{counted(len(named), 'release')}, " if named else ""
     say(console(), f"written   {target}: {held}{counted(len(runs), 'run')}, {files} files, {size / 1000:,.0f} kB")

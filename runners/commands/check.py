@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName, counted, printable
 from flagbench.files import open_to_add, user_path
-from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, by_name, named_path
+from flagbench.runners.arguments import add_accept_counts, add_examples, add_run_argument, any_path, by_name, named_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
 from flagbench.runners.commands.published import published_table
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
     from flagbench.results.gate.means import Means
     from flagbench.results.gate.rules import Rules
     from flagbench.results.runs import Run
+    from flagbench.results.server_match import ServerMatch
 
 _PUBLISHED = "published:"
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench check``."""
+    add_examples(
+        parser,
+        "flagbench check --baseline baseline.json --candidate results --rules gate.toml",
+        "flagbench check --baseline baseline.json --candidate results --rules gate.toml --junit gate.xml --github",
+    )
     parser.add_argument(
         "--baseline",
         required=True,
@@ -70,6 +76,18 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("GITHUB_ACTIONS") == "true",
         help="print annotations, and append to the file $GITHUB_STEP_SUMMARY (default: within GitHub Actions)",
     )
+    parser.add_argument(
+        "--match",
+        type=any_path,
+        metavar="FILE",
+        help="report of flagbench match on the candidate's server, for the rule server-matches (default: match.json "
+        "beside its run.json)",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="show each check that passes, in Markdown unfolded (default: one line for all of them)",
+    )
     add_accept_counts(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_check, verdict=True)
@@ -77,6 +95,10 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench baseline``."""
+    add_examples(
+        parser,
+        "flagbench baseline results --output baseline.json",
+    )
     add_run_argument(parser)
     parser.add_argument(
         "--output", required=True, type=any_path, metavar="FILE", help="file to write, such as baseline.json"
@@ -94,18 +116,23 @@ def _check(options: argparse.Namespace) -> int:
     targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
     inputs = {user_path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
     inputs |= {path: f"--release {name}" for name, path in by_name(options.release, "--release").items()}
+    inputs |= {options.match: "--match"} if options.match else {}
     _check_targets(targets, inputs, overwrite=options.overwrite)
     report = _report(read_rules(options.rules), options)
-    made = {"--junit": to_junit, "--markdown": to_comment, "--json": to_json}
+    markdown = partial(to_comment, passes=options.all)
+    made: dict[str, Callable[[Report], str]] = {"--junit": to_junit, "--markdown": markdown, "--json": to_json}
     writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
-    table, lines = render(report)
-    out.print(table)
+    table, lines = render(report, passes=options.all)
+    if table.row_count:
+        out.print(table)
     for line in lines:
         out.print(line, soft_wrap=True)
     if options.github:
         print("\n".join(to_annotations(report)))
-        attempt(partial(_append_summary, to_markdown(report)))  # GitHub's extra: the verdict is not moved by it
+        attempt(
+            partial(_append_summary, to_markdown(report, passes=options.all))
+        )  # GitHub's extra: the verdict is not moved by it
     return written(writes, report.exit_code)
 
 
@@ -118,16 +145,17 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
     check_releases(rules, paths)
     candidate = find_run(options.candidate)
     releases = {name: find_run(path) for name, path in paths.items()}
+    matched = _matched(rules, options.match, candidate)
 
     def judge_part(part: Rules, since: str) -> Report:
         if since:
             return _against_run(part, releases[since], candidate, seed=options.seed, since=since)
-        return _against_baseline(part, candidate, options)
+        return _against_baseline(part, candidate, matched, options)
 
     return judge_by_release(rules, judge_part)
 
 
-def _against_baseline(rules: Rules, candidate: Run, options: argparse.Namespace) -> Report:
+def _against_baseline(rules: Rules, candidate: Run, matched: ServerMatch | None, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
     from flagbench.results.gate.published import as_baseline
     from flagbench.results.published.means import with_means
@@ -140,15 +168,32 @@ def _against_baseline(rules: Rules, candidate: Run, options: argparse.Namespace)
         baseline, part = as_baseline(model, table, candidate, accept_counts=options.accept_counts)
         known = table.other_revisions(candidate.record.tasks.values())
         means = _means([candidate])
-        return judge(rules, baseline, candidate, published_part=part, means=means, known=known, seed=options.seed)
+        return judge(
+            rules,
+            baseline,
+            candidate,
+            published_part=part,
+            means=means,
+            known=known,
+            matched=matched,
+            seed=options.seed,
+        )
     if options.accept_counts:
         raise BadInput(
             "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
         )
-    return _against_run(rules, find_run(user_path(options.baseline)), candidate, seed=options.seed)
+    return _against_run(rules, find_run(user_path(options.baseline)), candidate, matched=matched, seed=options.seed)
 
 
-def _against_run(rules: Rules, baseline: Run, candidate: Run, *, seed: int, since: str = "") -> Report:
+def _against_run(
+    rules: Rules,
+    baseline: Run,
+    candidate: Run,
+    *,
+    matched: ServerMatch | None = None,
+    seed: int,
+    since: str = "",
+) -> Report:
     """The verdicts against a run: the baseline, or the release of a name."""
     from flagbench.results.gate.judge import judge
     from flagbench.results.gate.known import refuse_itself
@@ -156,7 +201,26 @@ def _against_run(rules: Rules, baseline: Run, candidate: Run, *, seed: int, sinc
 
     baseline, candidate = labelled([baseline, candidate])
     refuse_itself(baseline, candidate, f"--release {since}" if since else "--baseline")
-    return judge(rules, baseline, candidate, means=_means([baseline, candidate]), seed=seed, since=since)
+    means = _means([baseline, candidate])
+    return judge(rules, baseline, candidate, means=means, matched=matched, seed=seed, since=since)
+
+
+def _matched(rules: Rules, file: Path | None, candidate: Run) -> ServerMatch | None:
+    """The report on the candidate's server; None where there is none, or no rule asks for it.
+
+    Raises:
+        BadInput: It cannot be read, or was given and no rule asks for it.
+    """
+    from flagbench.results.server_match import FILE, read_match
+
+    if not any("server-matches" in rule.checks for rule in rules.rules):
+        if file is not None:
+            raise BadInput(
+                f"--match is for the rule server-matches, which {rules.file} has none of: drop it, or add one"
+            )
+        return None
+    beside = candidate.folder / "flagbench" / FILE
+    return read_match(file or beside) if file is not None or beside.is_file() else None
 
 
 def _means(runs: Sequence[Run]) -> Means:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
 import flagbench
-from flagbench import BadInput, FlagbenchError, in_one_line, printable
+from flagbench import BadInput, FlagbenchError, UnknownName, in_one_line, printable
 from flagbench.runners.commands.board import add_board
 from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
@@ -17,6 +17,7 @@ from flagbench.runners.commands.cocktail import add_cocktail
 from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.completion import add_completion, complete, is_asked
 from flagbench.runners.commands.data import add_data
+from flagbench.runners.commands.doctor import add_doctor
 from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.fuse import add_fuse
@@ -77,6 +78,7 @@ def _run(arguments: Sequence[str] | None, outcome: Outcome | None) -> tuple[int,
     except SystemExit as left:  # after --help or --version
         return left.code if isinstance(left.code, int) else 0, False
     except FlagbenchError as error:
+        error = _elsewhere(error)
         print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
         if outcome:
             outcome.error = error
@@ -84,6 +86,20 @@ def _run(arguments: Sequence[str] | None, outcome: Outcome | None) -> tuple[int,
     except KeyboardInterrupt:
         print(INTERRUPTED_LINE, file=sys.stderr)
         return _INTERRUPTED, False
+
+
+def _elsewhere(error: FlagbenchError) -> FlagbenchError:
+    """The error, or one that says where the task is that a benchmark has not."""
+    if not isinstance(error, UnknownName) or error.kind not in ("task", "benchmark"):
+        return error
+    from flagbench.runners.registry import place_of_task
+
+    try:
+        benchmark, task = place_of_task(error.name)
+    except FlagbenchError:  # another fault, where this one is enough
+        return error
+    more = f" --tasks {task}" if error.kind == "benchmark" else ""
+    return BadInput(f"{task} is a task of {benchmark}: --benchmark {benchmark}{more}") if task else error
 
 
 def _parser() -> Parser:
@@ -102,7 +118,12 @@ def _parser() -> Parser:
         fill=add_validate,
         expand=expanded,
     )
-    commands.add_parser("watch", help="evaluate each new checkpoint of a training run as it appears", fill=add_watch)
+    commands.add_parser(
+        "watch",
+        help="evaluate each new checkpoint of a training run as it appears",
+        fill=add_watch,
+        expand=expanded,
+    )
     commands.add_parser(
         "speed", help="measure latency, throughput and memory of a model, here or behind a server", fill=add_speed
     )
@@ -133,6 +154,7 @@ def _parser() -> Parser:
     commands.add_parser(
         "cocktail", help="mix models: weights by hand or from examples, saved as a checkpoint", fill=add_cocktail
     )
+    add_doctor(commands.add_parser("doctor", help="see what this machine has and lacks, each with the fix"))
     add_completion(commands.add_parser("completion", help="print the script that completes commands in a shell"))
     add_cache(commands.add_parser("cache", help="list, clear or verify the embedding cache"))
     return parser

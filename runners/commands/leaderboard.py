@@ -21,6 +21,7 @@ from flagbench.results.page.render import page, policy
 from flagbench.results.page.view import Benchmark, leaderboards, look
 from flagbench.results.readable import readable
 from flagbench.results.runs import Run
+from flagbench.runners.commands.command_line import command_of
 
 _RECORD = Path("flagbench") / "run.json"
 _WAIT = 30
@@ -67,7 +68,8 @@ class Leaderboard:
 
     def _page(self, files: list[Path], version: str) -> str:
         runs, unreadable = readable(files, self.folder, partial(look, by_query=False))
-        return page(leaderboards(runs, self._benchmarks(runs)), self._language, unreadable=unreadable, version=version)
+        shown = leaderboards(runs, self._benchmarks(runs))
+        return page(shown, self._language, unreadable=unreadable, version=version, command_of=command_of)
 
 
 def record_files(root: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput, NoHub, in_one_line
 from flagbench.flags import real
 from flagbench.runners.arguments import any_path, folder, names
+from flagbench.runners.commands.leaks_model import COSINE, add_model_flags, check_model_flags, encoder_of
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console, say
@@ -32,6 +33,7 @@ _EXAMPLES = (
     "flagbench leaks train/*.jsonl --benchmark cmteb",
     "flagbench leaks train.jsonl.gz --benchmark cmteb --types retrieval --output leaked.jsonl",
     "flagbench leaks train.parquet --columns anchor,positive --benchmark own --data-set ./faq",
+    "flagbench leaks train.jsonl --benchmark cmteb --model BAAI/bge-m3 --cosine 0.95",
     "flagbench leaks train.jsonl --benchmark cmteb --run results/BAAI__bge-m3/5617a9f6",
 )
 
@@ -74,6 +76,7 @@ def add_leaks(parser: Parser, arguments: Sequence[str]) -> None:
         help=f"Jaccard similarity of near duplicates, at least, from 0.3 to 1 (default {_JACCARD})",
     )
     near.add_argument("--no-near", action="store_true", help="look for equal texts alone (default off)")
+    add_model_flags(parser)
     what = parser.add_argument_group("what comes of it")
     what.add_argument(
         "--run",
@@ -106,6 +109,7 @@ def _leaks(options: argparse.Namespace) -> int:
     from flagbench.runners.registry import find_benchmark
     from flagbench.runners.request import RunRequest
 
+    check_model_flags(options)
     benchmark = find_benchmark(options.benchmark)
     root = benchmark.mini_data() if options.mini else options.data
     if options.mini and root is None:
@@ -125,6 +129,7 @@ def _leaks(options: argparse.Namespace) -> int:
         if not options.no_near:
             check_rensa()
         files = training_files(options.training, options.columns)
+        _check_apart(options, [file.rows.path for file in files])
         tasks = benchmark.select(request)
     with progress_for(err, len(tasks) + 1) as progress:
         found, faults = _found(options, benchmark, request, files, progress)
@@ -134,6 +139,18 @@ def _leaks(options: argparse.Namespace) -> int:
     _show(found, untouched, run.label if run else "", options, console())
     _write(found, untouched, options)
     return BadInput.exit_code if faults and options.tasks else 0  # what is named has to be there
+
+
+def _check_apart(options: argparse.Namespace, training: Sequence[Path]) -> None:
+    """See that no file of training data would be replaced.
+
+    Raises:
+        BadInput: One would.
+    """
+    there = {path.resolve() for path in training}
+    for flag, path in (("--output", options.output), ("--json", options.json)):
+        if path and path.resolve() in there:
+            raise BadInput(f"{flag} {path} is training data, which it would replace: use another file")
 
 
 def check_texts(benchmark: Benchmark) -> None:
@@ -157,17 +174,20 @@ def _found(
     from flagbench.runners.leaks.collected import collect
     from flagbench.runners.leaks.find import find
     from flagbench.runners.leaks.near import NearDuplicates
+    from flagbench.runners.leaks.semantic import SemanticDuplicates
 
     faults: list[BadInput] = []
-    collected = collect(_texts(benchmark, request, progress, faults))
-    if not collected.parts:
-        raise faults[0] if faults else BadInput(f"{benchmark.title} has no texts in the tasks chosen: choose others")
-    progress.task("training data")
-    near = None
-    if not options.no_near:
-        progress.stage("indexing the texts of the tasks", 1)
-        near = NearDuplicates(collected, options.jaccard)
-    return find(collected, files, near, progress), faults
+    with encoder_of(options, progress) as encoder:  # what is wrong with it is said before the data is read
+        collected = collect(_texts(benchmark, request, progress, faults))
+        if not collected.parts:
+            raise faults[0] if faults else BadInput(f"{benchmark.title} has no texts in these tasks: choose others")
+        progress.task("training data")
+        near = None
+        if not options.no_near:
+            progress.stage("indexing the texts of the tasks", 1)
+            near = NearDuplicates(collected, options.jaccard)
+        semantic = SemanticDuplicates(collected, encoder, options.cosine or COSINE) if encoder else None
+        return find(collected, files, near, semantic, progress), faults
 
 
 def _texts(
@@ -202,7 +222,7 @@ def _show(found: Found, untouched: Any, label: str, options: argparse.Namespace,
     rows = shares(found)
     near = not options.no_near
     if any(row.leaked for row in rows):
-        out.print(table(rows, near=near, semantic=False))
+        out.print(table(rows, near=near, semantic=bool(options.model)))
     else:
         say(out, "nothing of these tasks was found in the training data")
     say(out, *remarks(found, rows))
@@ -213,6 +233,8 @@ def _show(found: Found, untouched: Any, label: str, options: argparse.Namespace,
             f"near: Jaccard similarity {cut.bound:g} or more, counted exactly; of pairs at that bound "
             f"{100 * cut.missed(cut.bound):.1g}% are missed, and fewer above it",
         )
+    if options.model:
+        say(out, f"semantic: a cosine of {options.cosine or COSINE:g} or more by {options.model}")
     if lines := list(examples(found, options.examples)):
         say(out, "", "examples", *lines)
     if untouched:
@@ -240,6 +262,8 @@ def _write(found: Found, untouched: Any, options: argparse.Namespace) -> None:
             "training_rows": found.ledger.rows,
             "training_texts": found.ledger.training_texts,
             "jaccard": None if options.no_near else options.jaccard,
+            "model": options.model,
+            "cosine": (options.cosine or COSINE) if options.model else None,
             "shares": [row.as_dict() for row in rows],
             "run": [row.as_dict() for row in untouched] if untouched else None,
         }

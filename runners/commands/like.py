@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from flagbench.flags import flags_of
 from flagbench.models.adapters import owned_flags
 from flagbench.models.view import view_in
 from flagbench.results.data_state import in_mini
+from flagbench.results.model_name import layer_in_name, own_name
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_run
 from flagbench.runners.commands.given import Given, given_by, written
@@ -27,6 +28,18 @@ _ASKED = ", as asked for"
 _SAME = ("pooling", "normalize", "lowercase", "dtype", "name")
 _SHOWN = 12
 """Differences that are named."""
+
+Lacks = Callable[[str, str], str]
+"""Gives what stands in the place of a value that a record lacks, of what that is (``DIR``) and why it is not known."""
+
+
+def refuse(_: str, why: str) -> str:
+    """Refuse a record that lacks what its run needs.
+
+    Raises:
+        BadInput: Always.
+    """
+    raise BadInput(why)
 
 
 def arguments_like(path: Path, parser: Parser, arguments: Sequence[str]) -> list[str]:
@@ -46,31 +59,47 @@ def arguments_like(path: Path, parser: Parser, arguments: Sequence[str]) -> list
     run = find_run(path)
     named = value_of("--benchmark", arguments, "") if "--benchmark" in flags_in(arguments) else run.record.benchmark
     given = given_by(parser, arguments, named)
-    values = _values(run, find_benchmark(named), given)
+    return [*arguments_of(run, named, given, str(path)), *arguments]
+
+
+def arguments_of(run: Run, benchmark: str, given: Given, source: str, lacks: Lacks = refuse) -> list[str]:
+    """The arguments of a finished run that the command line leaves to it.
+
+    Args:
+        run: It.
+        benchmark: Whose tasks of it are evaluated.
+        given: By the command line.
+        source: The run, for lines on what the command line wins over.
+        lacks: What is done about a value that the record lacks.
+
+    Raises:
+        BadInput: The run has no such task, or the record lacks what is needed.
+    """
+    values = _values(run, find_benchmark(benchmark), given, lacks)
     flags = {flag[2:]: action for flag, action in given.parser._option_string_actions.items() if flag[:2] == "--"}
     actions = {key: flags[key] for key in values if key in flags}
-    kept = list(given.without(list(actions.values()), str(path)))
+    kept = list(given.without(list(actions.values()), source))
     found = [word for key, action in actions.items() if action in kept for word in written(action, values[key])]
-    return [*_model(run, given), *found, *arguments]
+    return [*_model(run, given, lacks), *found]
 
 
-def _model(run: Run, given: Given) -> list[str]:
-    """The model, and its revision on the hub.
+def _model(run: Run, given: Given, lacks: Lacks) -> list[str]:
+    """The model, and its revision on the hub; of a watch none, whose models are the checkpoints.
 
     Raises:
         BadInput: The record does not say where its files lie.
     """
     spec = run.record.spec
-    if given.options.models:
+    if given.of_watch or given.options.models:
         return []
     from flagbench.models.loading.registry import published
 
     name = _name(run.record)
     if sources := [str(each[1]) for each in spec.get("mixture", ()) if isinstance(each, list) and len(each) > 1]:
-        raise BadInput(
+        why = (
             f"{run.folder} is of a mixture of {first_few(map(printable, sources), 3)}: give it as MODEL, as cocktail: "
-            "with weights and models"
         )
+        return [lacks("MODEL", f"{why}with weights and models")]
     if spec.get("ability") == "replay":
         raise BadInput(f"{run.folder} is of rankings that were made before: flagbench score takes them, not --like")
     known = published().get(name)
@@ -83,13 +112,14 @@ def _model(run: Run, given: Given) -> list[str]:
         or last == "model"
         or f"name: {name!r}{_ASKED}" in (run.record.evidence)
     ):
-        raise BadInput(f"the record of {run.folder} does not say where the files of {name} lie: give them as MODEL")
+        why = f"the record of {run.folder} does not say where the files of {name} lie: give them as MODEL"
+        return [lacks("MODEL", why)]
     return [name, f"--revision={spec.get('revision', run.record.revision)}"]
 
 
 def _name(record: RunRecord) -> str:
-    """The name of the model, without what a view of its vectors adds to it."""
-    return str(record.spec.get("name", record.model)).removesuffix(view_in(record.spec).suffix)
+    """The name of the model, without what its settings add to it."""
+    return own_name({"name": record.model, **record.spec}, layer=layer_in_name(record.evidence))
 
 
 def _of_view(record: RunRecord, given: Given) -> dict[str, Any]:
@@ -103,7 +133,7 @@ def _of_view(record: RunRecord, given: Given) -> dict[str, Any]:
     return values
 
 
-def _values(run: Run, benchmark: Benchmark, given: Given) -> dict[str, Any]:
+def _values(run: Run, benchmark: Benchmark, given: Given, lacks: Lacks) -> dict[str, Any]:
     """Values of flags by their long names, without dashes before them."""
     record = run.record
     tasks = _tasks(run, benchmark)
@@ -113,16 +143,19 @@ def _values(run: Run, benchmark: Benchmark, given: Given) -> dict[str, Any]:
     if mini is not None and in_mini(first, mini.parts[-2:]):
         values["mini"] = True
     elif first.settings.get("data", {}).get("source") == "folder":
-        values |= _data(run, first, benchmark, given)
+        values |= _data(run, first, benchmark, given, lacks)
     profile = first.settings.get("profile") or (first.sample or {}).get("profile")
     values |= {"profile": profile} if isinstance(profile, str) else {}
     values |= {"store-fp16": True} if first.settings.get("store") == "fp16" else {}
     values |= _of_model(record) | _of_view(record, given)
-    values |= _of_reranker(run, given)
+    values |= _of_reranker(run, given, lacks)
+    if given.of_watch:
+        values.pop("name", None)  # each checkpoint has its own
+    unsaid = f"the record of {run.folder} does not say where the"
     if "rankings" in first.settings and not given.options.candidate_run:
-        raise BadInput(f"the record of {run.folder} does not say where the candidates lie: give them with --candidates")
+        values["candidates"] = lacks("DIR", f"{unsaid} candidates lie: give them with --candidates")
     if "query_mix" in record.spec and not given.options.query_mix:
-        raise BadInput(f"the record of {run.folder} does not say where the generations lie: give them with --query-mix")
+        values["query-mix"] = lacks("FILE", f"{unsaid} generations lie: give them with --query-mix")
     return values | _of_benchmark(record, tasks, benchmark)
 
 
@@ -138,7 +171,7 @@ def _tasks(run: Run, benchmark: Benchmark) -> dict[str, TaskRecord]:
     return tasks
 
 
-def _data(run: Run, task: TaskRecord, benchmark: Benchmark, given: Given) -> dict[str, str]:
+def _data(run: Run, task: TaskRecord, benchmark: Benchmark, given: Given, lacks: Lacks) -> dict[str, str]:
     """The folder of the data, as the record names it."""
     own = "--data-set" in given.parser._option_string_actions
     flag = "--data-set" if own else "--data"
@@ -151,7 +184,8 @@ def _data(run: Run, task: TaskRecord, benchmark: Benchmark, given: Given) -> dic
     elif own and len(run.record.tasks) > 1:
         folder = folder.parent
     if not folder.is_absolute() or not folder.is_dir():
-        raise BadInput(f"the data of {run.folder} was in {folder}, which is not there: give it with {flag}")
+        why = f"the data of {run.folder} was in {folder}, which is not there: give it with {flag}"
+        return {flag[2:]: lacks(str(folder), why)}
     return {flag[2:]: str(folder)}
 
 
@@ -161,6 +195,8 @@ def _of_model(record: RunRecord) -> dict[str, Any]:
     asked = {line.split(": ", 1)[0] for line in record.evidence if line.endswith(_ASKED)}
     values = {name: spec[name] for name in _SAME if name in asked and name in spec}
     values |= {"name": _name(record)} if "name" in values else {}
+    if layer_in_name(record.evidence):
+        values["cutoff-layers"] = [spec.get("cutoff_layer")]
     if "passage_max_length" in asked:
         values["max-length"] = spec.get("passage_max_length")
     prompts = {str(each[0]): each[1] for each in spec.get("prompts", ()) if isinstance(each, list) and len(each) > 1}
@@ -174,21 +210,24 @@ def _of_model(record: RunRecord) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _of_reranker(run: Run, given: Given) -> dict[str, Any]:
+def _of_reranker(run: Run, given: Given, lacks: Lacks) -> dict[str, Any]:
     """The reranker behind the model."""
     spec = run.record.reranker
     if spec is None or "--reranker" in flags_in(given.arguments):
         return {} if spec is None else {"rerank-top-k": spec.get("top_k")}
     name = str(spec.get("name", ""))
     if name.startswith("local/"):
-        raise BadInput(f"the record of {run.folder} does not say where the files of {name} lie: give --reranker")
+        why = f"the record of {run.folder} does not say where the files of {name} lie: give --reranker"
+        name = lacks("RERANKER", why)
     from flagbench.models.loading.registry import published
 
-    values: dict[str, Any] = {"reranker": name, "rerank-top-k": spec.get("top_k")}
+    values: dict[str, Any] = {"rerank-top-k": spec.get("top_k")}
+    if name not in published() and (own := own_name(spec)) != name:  # a record has no evidence of its settings
+        name, values["cutoff-layers"] = own, [spec.get("cutoff_layer")]
     known = published().get(name)
     if known is None or known.passage_max_length != spec.get("passage_max_length"):
         values["reranker-max-length"] = spec.get("passage_max_length")
-    return values
+    return {"reranker": name, **values}
 
 
 def _of_benchmark(record: RunRecord, tasks: Mapping[str, TaskRecord], benchmark: Benchmark) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from flagbench.flags import add_flag, flags_of, given, positive, real
+from flagbench.models.adapters import generator_settings
 from flagbench.runners.arguments import any_path
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.outputs import written
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _NOT_HERE = ("api_base", "reranker_api_base", "reranker_api_kind", "reranker_api_model")
 """Flags of servers that have no use: the address is an argument, and there is one server."""
+
+_WITHOUT_USE = {"dtype", "query_mix", "query_mix_weights", "retrieval", "weights", "candidates", "counted"}
+"""Settings of models that move no vector, or that are looked for here."""
 
 _EXAMPLES = """examples:
   flagbench match http://localhost:8000/v1 ./checkpoint
@@ -71,6 +75,10 @@ def add_match(parser: Parser, _: Sequence[str]) -> None:
         if each.field not in _NOT_HERE:
             add_flag(server, each)
     add_model_options(parser)
+    generators = {each.field for kind in generator_settings() for each in flags_of(kind)}
+    for action in parser._actions:  # understood, and refused where they are given
+        if action.dest in generators | _WITHOUT_USE:
+            action.help = argparse.SUPPRESS
     parser.set_defaults(run=_match, verdict=True, caches=True)
 
 

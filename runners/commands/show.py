@@ -49,8 +49,9 @@ def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
     which was said as they ran.
     """
     spec = plan.model.spec
-    # Rankings that were given have no revision, and are on no device.
-    at = "" if spec.ability == "replay" else f" at {spec.revision} on {plan.device}"
+    # Rankings that were given have no revision, and are on no device; a server's device is not known.
+    where = "the server" if _behind_a_server(spec) else plan.device
+    at = "" if spec.ability == "replay" else f" at {spec.revision} on {where}"
     say(console, f"{spec.name}{at}: {settings_line(spec)}")
     if finished:
         _say_left_out(plan, console, "  ")
@@ -77,11 +78,20 @@ def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
         )
 
 
+def _behind_a_server(spec: ModelSpec) -> bool:
+    return spec.own is not None and spec.own.probed
+
+
 def show_outcomes(outcomes: Sequence[tuple[Plan, Finished]], console: Console) -> None:
     """Print the notes needed to read the results of one or several models, where these are, and the failures last."""
     say(console, *_notes(outcomes))
+    scored = [plan for plan, finished in outcomes if any(record.status != "error" for record in finished.records)]
+    if len(scored) > 1:  # the points of a series would fill a page
+        output = scored[0].store.folder.parents[1]
+        names = first_few(dict.fromkeys(plan.store.folder.parent.name for plan in scored), 2)
+        say(console, f"results in {output}: {names}; settings and timings in each one's flagbench/run.json")
     for plan, finished in outcomes:
-        _show_outcome(plan, finished, console)
+        _show_outcome(plan, finished, console, alone=len(scored) == 1)
 
 
 def _notes(outcomes: Sequence[tuple[Plan, Finished]]) -> list[str]:
@@ -99,9 +109,10 @@ def _notes(outcomes: Sequence[tuple[Plan, Finished]]) -> list[str]:
     return [*lines, *footnotes(states, "see run.json")]
 
 
-def _show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
+def _show_outcome(plan: Plan, finished: Finished, console: Console, *, alone: bool) -> None:
     if any(record.status != "error" for record in finished.records):
-        say(console, f"results in {plan.store.folder} (settings and timings in its {_RUN_FILE})")
+        if alone:
+            say(console, f"results in {plan.store.folder} (settings and timings in its {_RUN_FILE})")
         done = [record.name for record in finished.records if record.status != "error"]
         for command in plan.benchmark.next_commands(plan, done):
             say(console, f"then: {command}")
@@ -113,7 +124,8 @@ def _show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
 def show_plan(plan: Plan, console: Console, measured: Measured | None = None) -> None:
     """Print everything that ``evaluate`` would do, and how long it may take by the speed of the model."""
     show_model(plan.model, console)
-    say(console, f"device    {plan.device}")
+    models = [plan.model.spec, *([plan.reranker.spec] if plan.reranker else [])]
+    say(console, f"device    {'the server' if all(map(_behind_a_server, models)) else plan.device}")
     if plan.reranker:
         say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
         for line in plan.reranker.evidence:

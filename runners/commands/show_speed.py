@@ -19,6 +19,9 @@ _DATA = {"mini": "miniature data", "hub": "data of the hub", "folder": "data of 
 _BUSY = 0.7
 """Of a processor: a client in Python that is so busy adds to what it measures."""
 
+_LOADED = 0.5
+"""Load of each processor before the measurement, from which on a line says that others had work for them."""
+
 _AGAIN = 3
 """Times that a text is sent, of more than these a line says so."""
 
@@ -34,8 +37,8 @@ def show_speed(found: Speed, benchmark: str, console: Console) -> None:
     table = Table(title=Text(f"{found.model}: latency and throughput"), title_justify="left")
     rows = found.levels
     open_loop = found.loop == "open"
-    unit = found.texts.unit
-    for heading in [_load_heading(found), "requests", "p50", "p90", "p99", f"{found.texts.kind}/s", f"{unit}/s"]:
+    unit = "tokens/s" if found.texts.unit == "tokens" else "chars/s"
+    for heading in [_load_heading(found), "sent", "p50", "p90", "p99", f"{found.texts.kind}/s", unit]:
         table.add_column(heading, justify="right")
     for level in rows:
         load = f"{level.rate:g}" if open_loop else f"{level.concurrency:,}"
@@ -58,7 +61,7 @@ def lines(found: Speed, benchmark: str) -> Iterator[str]:
     yield f"load      {_load_line(found)}"
     yield f"intervals 95%, by bootstrap over {found.repeats} repeats of {found.seconds:.3g} s; warm-up is not counted"
     most = found.saturation
-    end = "; the last level is the fastest by far, so a higher one may be faster still" if found.rising else ""
+    end = "; the last level is the fastest, so that a higher one may be faster still" if found.rising else ""
     yield f"most      {most.units_per_second.value:,.0f} {found.texts.unit} a second, {_at(most)}{end}"
     yield f"memory    {_memory(found)}"
     environment = found.environment
@@ -94,8 +97,8 @@ def _at(level: Level) -> str:
 
 def _load_heading(found: Speed) -> str:
     if found.loop == "open":
-        return "requests/s"
-    return "at once" if found.served else "batch"
+        return "rate\n/s"
+    return "at\nonce" if found.served else "batch"
 
 
 def _load_line(found: Speed) -> str:
@@ -117,6 +120,8 @@ def _memory(found: Speed) -> str:
 
 
 def _warnings(found: Speed) -> Iterator[str]:
+    if found.other_load is not None and found.other_load > _LOADED:
+        yield f"this machine had other work (load {found.other_load:.1f} of each processor), which is in these figures"
     few = [_at(level) for level in found.levels if level.requests < FEWEST_FOR_P99]
     if few:
         yield f"fewer than {FEWEST_FOR_P99} requests, too few for a p99: {', '.join(few)}; allow more --seconds"
@@ -148,4 +153,7 @@ def _per_second(each: Estimate) -> str:
 
 
 def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= 0.9995 * size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"

@@ -187,6 +187,9 @@ def _request(options: argparse.Namespace) -> RunRequest:
         raise BadInput(f"MODEL is the model's name, by which its settings are known: say --api-base {model}")
     if options.query_mix:
         raise BadInput("--query-mix mixes vectors that are there: it costs the model nothing, drop it")
+    overrides = overrides_of(options)
+    if overrides.results > 1:
+        raise BadInput("speed is measured of one model at a time, and several cutoff layers are as many: give one")
     served = served_of(options, options.benchmark)
     if served:
         served = replace(served, concurrency=max(_levels(options)))
@@ -200,7 +203,7 @@ def _request(options: argparse.Namespace) -> RunRequest:
         device=options.device,
         batch_size=options.batch_size,
         backend=options.backend,
-        overrides=overrides_of(options),
+        overrides=overrides,
         served=served,
         trust_remote_code=options.trust_remote_code,
         allow_pickle=options.allow_pickle,
@@ -251,8 +254,10 @@ def _speed(options: argparse.Namespace) -> int:
         from flagbench.runners.progress import Lines
         from flagbench.runners.run import plan as plans
         from flagbench.runners.speed.measure import measure
+        from flagbench.runners.speed.workload import check_measurable
 
         plan = plans.resolve(_request(options))
+        check_measurable(plan)
         settings = _settings(options, plan)
         target = plan.store.folder / FILE
         if os.path.lexists(target) and not options.overwrite:
@@ -261,6 +266,7 @@ def _speed(options: argparse.Namespace) -> int:
     plan.store.prepare()
     try:
         # No bars: what draws them takes the time of what is measured.
+        say(err, f"{plan.name} on texts of {plan.benchmark.title}", *(f"  {line}" for line in plan.model.evidence))
         with Lines(err, len(plan.steps)) as progress, ends_at_once(partial(_last_words, plan)):
             found = measure(plan, settings, progress, _Said(plan))
             write_atomic(target, found.to_json())

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.runners.arguments import folder, seconds
+from flagbench.runners.arguments import add_examples, folder, seconds
 from flagbench.runners.commands.parser import Parser
+from flagbench.runners.commands.recorded_arguments import add_recorded
 
 if TYPE_CHECKING:
     from flagbench.runners.watch.until import Until
-
-_EXAMPLES = """examples:
-  flagbench watch output/bge-finetuned --benchmark {0} --until 10000
-  flagbench watch output/bge-finetuned --benchmark {0} --once
-  flagbench watch output/bge-finetuned --benchmark {0} --until 12h --on-best 'cp -r -t best'"""
 
 
 def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
@@ -27,11 +23,13 @@ def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.evaluate import add_flags
     from flagbench.runners.commands.selection import benchmark_of
 
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES.format(shlex.quote(benchmark_of(arguments).name))
-    parser.add_argument(
+    start = f"flagbench watch output/bge-finetuned --benchmark {shlex.quote(benchmark_of(arguments).name)}"
+    add_examples(parser, f"{start} --until 10000", f"{start} --once", f"{start} --until 12h --on-best 'cp -r -t best'")
+    runs = parser.add_argument(
         "runs", type=folder, metavar="RUNS", help="output folder of a training run, with its checkpoint-N folders"
     )
+    if not parser.complete:
+        runs.nargs = "?"
     group = parser.add_argument_group("watching")
     end = group.add_mutually_exclusive_group()
     end.add_argument(
@@ -60,6 +58,7 @@ def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
         help="command to run for each new best checkpoint, with its folder as last argument; its score is the variable "
         "FLAGBENCH_SCORE (default none)",
     )
+    add_recorded(parser)
     add_flags(parser, arguments)
     parser.set_defaults(run=_watch, caches=True)
 
@@ -85,6 +84,8 @@ def _command(text: str) -> tuple[str, ...]:
 
 
 def _watch(options: argparse.Namespace) -> int:
+    if getattr(options, "others", ()):
+        raise BadInput(f"{options.config} has several runs, and a watch is of one: drop all tables [[run]] but one")
     if options.name or options.revision:
         raise BadInput("--name and --revision belong to one model, and each checkpoint has its own: drop them")
     runs: Path = options.runs

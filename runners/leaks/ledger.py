@@ -71,7 +71,11 @@ class Strongest:
         best = order[np.unique(things[order], return_index=True)[1]]
         own = things[best]
         before = self.kinds[own] & (SWAPPED - 1)
-        better = (stands[best] > before) | ((stands[best] == before) & (similarities[best] > self.similarities[own]))
+        alike, known = similarities[best], self.similarities[own]
+        straight = (kinds[best] < SWAPPED) & (self.kinds[own] >= SWAPPED)  # the pair as it is, and not swapped alone
+        better = (stands[best] > before) | (
+            (stands[best] == before) & ((alike > known) | ((alike == known) & straight))
+        )
         taken: NDArray[np.int64] = best[better]
         own = things[taken]
         self.kinds[own] = kinds[taken]
@@ -104,6 +108,11 @@ class Ledger:
         self.training_texts = 0
         self._seen: dict[int, str] = {}
 
+    def count(self, batch: Batch) -> None:
+        """Count the rows and texts of a batch."""
+        self.rows += batch.count
+        self.training_texts += len(batch.texts)
+
     def take(self, batch: Batch, found: Sequence[tuple[int, Matches]]) -> None:
         """Take a batch.
 
@@ -111,8 +120,6 @@ class Ledger:
             batch: Of training data.
             found: The number of a kind, and the matches of the kind.
         """
-        self.rows += batch.count
-        self.training_texts += len(batch.texts)
         places = np.concatenate([matches.places for _, matches in found])
         if not len(places):
             return

@@ -61,11 +61,13 @@ class TrainingFile:
     rows: RowFile
     columns: tuple[str, ...]
 
-    def batches(self, number: int) -> Iterator[Batch]:
+    def batches(self, number: int, most_characters: int = _CHARACTERS, most_texts: int = _TEXTS) -> Iterator[Batch]:
         """Its texts, row by row.
 
         Args:
             number: Of the file.
+            most_characters: After so many a batch ends.
+            most_texts: After so many, or as many rows, a batch ends.
 
         Raises:
             BadData: It cannot be read, or has something other than texts in a column of them.
@@ -81,7 +83,7 @@ class TrainingFile:
                 columns.append(column)
                 characters += len(text)
             count += 1
-            if characters >= _CHARACTERS or len(texts) >= _TEXTS or count >= _TEXTS:
+            if characters >= most_characters or max(len(texts), count) >= most_texts:
                 yield Batch(number, texts, np.array(rows, np.int64), np.array(columns, np.int8), count)
                 texts, rows, columns, characters, count = [], [], [], 0, 0
         if count:

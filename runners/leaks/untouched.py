@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput
+from flagbench.results.contradictions import contradiction
 from flagbench.results.figures import PERCENT
+from flagbench.results.intervals import student
 from flagbench.results.runs import Run
-from flagbench.results.statistics import LEVEL, bootstrap_means, holm, interval_of
+from flagbench.results.statistics import bootstrap_means, holm, interval_of
 from flagbench.results.values import Values
 from flagbench.runners.leaks.find import Found
 from flagbench.runners.leaks.report import kinds_of, parts_of
@@ -74,11 +76,13 @@ def untouched(run: Run, found: Found) -> list[Untouched]:
         found: What was found.
 
     Raises:
-        BadInput: Its values are of other items, or no task of it was looked for.
+        BadInput: Its values contradict a score or are of other items, or no task of it was looked for.
     """
     made = []
     for task in dict.fromkeys(part.task for part in found.collected.parts):
         values = run.values(task) if task in run.record.tasks else None
+        if said := contradiction(run, task) if values else "":
+            raise BadInput(f"{run.folder}, {task}: {said}; evaluate it with --overwrite")
         main = str(run.record.tasks[task].settings.get("task", {}).get("main_score")) if values else ""
         if values is None or main not in values.metrics:
             continue
@@ -143,27 +147,35 @@ def compared(task: str, by_cell: Mapping[Cell, tuple[NDArray[np.float64], NDArra
         low, high = interval_of(np.mean(drawn, axis=0))
         base = replace(base, low=low, high=high)
     pairs = [(one, other) for one, other in zip(touched, others, strict=True) if min(len(one), len(other)) >= _FEWEST]
-    return _tested(base, pairs) if pairs else base
+    if not pairs:
+        return base
+    difference, half, p = welch(pairs)
+    if p is None:
+        return replace(base, difference=difference)
+    low, high = difference - half, difference + half
+    return replace(base, difference=difference, difference_low=low, difference_high=high, p=p)
 
 
-def _tested(base: Untouched, pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Untouched:
+def welch(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> tuple[float, float, float | None]:
+    """Welch's test of the mean over pairs of samples of the differences of their means.
+
+    Args:
+        pairs: Samples of two or more values.
+
+    Returns:
+        The difference, half of its interval, and the two-sided p-value; 0 and None where no value differs from others.
+    """
     from scipy import stats
 
     difference = float(np.mean([one.mean() - other.mean() for one, other in pairs]))
     variances = [(own.var(ddof=1) / len(own), len(own) - 1) for pair in pairs for own in pair]
     variance = sum(each for each, _ in variances)
     if variance == 0:
-        return replace(base, difference=difference)
+        return difference, 0.0, None
     freedom = variance**2 / sum(each**2 / count for each, count in variances)
     error = math.sqrt(variance) / len(pairs)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    return replace(
-        base,
-        difference=difference,
-        difference_low=difference - half,
-        difference_high=difference + half,
-        p=float(2 * stats.t.sf(abs(difference) / error, freedom)),
-    )
+    half = student(freedom) * error
+    return difference, half, float(2 * stats.t.sf(abs(difference) / error, freedom))
 
 
 def _mean(parts: Sequence[NDArray[np.float64]]) -> float | None:

@@ -112,6 +112,10 @@ def _samples(reference: Reference, longest: int | None, *, encodes: bool) -> lis
     short = short_texts(instructed=instructed) if encodes else short_pairs()
     if not reference.respecified:
         return short
+    short = [
+        replace(each, tokens=reference.tokens(reference.sent(each) if encodes else each.text, each.query))
+        for each in short
+    ]
     most = longest or min(limit + limit // 2, LONGEST)
     return [*short, *long_texts(limit, most, lambda text: reference.tokens(text, query), query)]
 
@@ -128,7 +132,7 @@ def _ask(reference: Reference, server: ServedEncoder | ServedScorer) -> Replies:
         pairs = [(reference.sent(samples[row]), samples[row].text) for row in rows]
         return server.score(pairs).astype(np.float64)[:, None]
 
-    whole = [row for row, sample in enumerate(samples) if sample.tokens <= limit]
+    whole = [row for row, sample in enumerate(samples) if not sample.long or sample.tokens <= limit]
     found = [sent(whole)]
     spread = reference.distances(sent(whole[:REPEATED]), found[0][:REPEATED]).max()
     replies = Replies(found[0], list(whole), float(spread))
@@ -218,7 +222,8 @@ def _unexplained(search: Search) -> str:
 
 
 def _notes(reference: Reference, replies: Replies) -> list[str]:
-    limit, longest = reference.spec.passage_max_length, max(sample.tokens for sample in reference.samples)
+    limit = reference.spec.passage_max_length
+    longest = max(sample.tokens for sample in reference.samples)
     notes = []
     if replies.refused:
         notes.append(f"the server refuses a text of {replies.refused:,} tokens: longer ones are not compared")

@@ -81,6 +81,7 @@ class Reference(ABC):
         self._load = load
         self._adapter = load(self.plain(spec))
         self._under: dict[ModelSpec, Any] = {self._adapter.spec: self._adapter}
+        self._formats: dict[DType, dict[int, NDArray[np.float64]]] = {}
         self._known: dict[tuple[Hypothesis, int], NDArray[np.float64]] = {}
 
     @property
@@ -133,9 +134,17 @@ class Reference(ABC):
         return np.stack([self._known[hypothesis, row] for row in rows])
 
     def in_format(self, rows: Sequence[int], dtype: DType) -> Values:
-        """What it gives as its settings are, with weights and arithmetic in another number format."""
-        adapter = self._load(replace(self.plain(self.spec), dtype=dtype))
-        return self._values(adapter, [self.samples[row] for row in rows], AS_SET)
+        """What it gives as its settings are, with weights and arithmetic in another number format.
+
+        Args:
+            rows: Of samples; later ones must be among the first.
+            dtype: The format.
+        """
+        if dtype not in self._formats:
+            adapter = self._load(replace(self.plain(self.spec), dtype=dtype))
+            values = self._values(adapter, [self.samples[row] for row in rows], AS_SET)
+            self._formats[dtype] = dict(zip(rows, values, strict=True))
+        return np.stack([self._formats[dtype][row] for row in rows])
 
     def _instruction(self, kind: str, sample: Sample) -> str:
         return self.spec.instruction("", kind, sample.role)

@@ -7,6 +7,7 @@ decide on all but the length; then long ones on that.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,6 @@ SPREAD = 8
 """How much noise may be above or below what half precision makes here: 2.8 times in the error. That of bf16 is 64 times
 that of fp16 (8 in the error), so that every noise up to that of bf16 is of one of them."""
 
-_SIEVE = 5  # short texts that a hypothesis is tried on before it is tried on all
 _EXHAUSTIVE = 96  # lengths that are tried one by one; of more, the neighbourhood of the best of a grid
 _USUAL = (32, 64, 128, 256, 384, 510, 512, 768, 1024, 2048, 4096, 8192)
 
@@ -70,16 +70,42 @@ class Search:
         """
         self.reference, self.served = reference, served
         self.asked_width, self.raw_lengths = asked_width, raw_lengths
-        self.short = [row for row in rows if not reference.samples[row].tokens]
-        self.long = [row for row in rows if reference.samples[row].tokens]
+        self.short = [row for row in rows if not reference.samples[row].long]
+        self.long = [row for row in rows if reference.samples[row].long]
         self._floor = max(FLOOR, floor)
-        groups = dict.fromkeys(reference.samples[row].group for row in self.short)
-        self._sieve = [next(row for row in self.short if reference.samples[row].group == name) for name in groups]
 
     def explain(self) -> Explanation | None:
-        """The hypothesis that explains all samples; None where none does."""
-        short = self.of_short
-        return self._with_length(short) if short else None
+        """The hypothesis that explains all samples; None where none does.
+
+        Where nothing explains the short ones, the longer half of them may be cut as well.
+        """
+        search: Search | None = self
+        if self.of_short is None:
+            search = self._of_shorter() if self.reference.respecified else None
+        short = search.of_short if search else None
+        return search._with_length(short) if search and short else None
+
+    @cached_property
+    def _sieve(self) -> list[int]:
+        """One short sample of each group, on which a hypothesis is tried before it is tried on all."""
+        first: dict[str, int] = {}
+        for row in self.short:
+            first.setdefault(self.reference.samples[row].group, row)
+        return list(first.values())
+
+    def _of_shorter(self) -> Search:
+        """The same, with the longer half of the short samples among the long ones."""
+
+        def tokens(row: int) -> int:
+            return self.reference.samples[row].tokens
+
+        rows = sorted(self.short, key=tokens)
+        half = len(rows) // 2
+        shorter = copy.copy(self)
+        for name in ("of_short", "noises", "_sieve"):
+            shorter.__dict__.pop(name, None)
+        shorter.short, shorter.long = rows[:half], sorted([*rows[half:], *self.long], key=tokens)
+        return shorter
 
     @cached_property
     def of_short(self) -> Explanation | None:
@@ -101,12 +127,12 @@ class Search:
         return None
 
     def distinct(self, hypotheses: Iterable[Hypothesis]) -> list[Hypothesis]:
-        """Those under which the checkpoint gives anything else for the short samples."""
-        plain = self.reference.values(self.short)
+        """Those under which the checkpoint gives anything else for a sample of each group."""
+        plain = self.reference.values(self._sieve)
         return [
             each
             for each in hypotheses
-            if (values := self.reference.values(self.short, each)).shape != plain.shape
+            if (values := self.reference.values(self._sieve, each)).shape != plain.shape
             or self.reference.distances(values, plain).max() > FLOOR
         ]
 

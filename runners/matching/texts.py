@@ -59,7 +59,8 @@ class Sample:
         role: Of the text.
         text: Without an instruction; of a pair the passage.
         query: Of a pair; None for a text.
-        tokens: As the checkpoint counts them, uncut; 0 for short ones, which nobody cuts.
+        tokens: As the checkpoint counts them, uncut; 0 where that is unknown.
+        long: It is there for its length.
     """
 
     group: str
@@ -67,6 +68,7 @@ class Sample:
     text: str
     query: str | None = None
     tokens: int = 0
+    long: bool = False
 
 
 def short_texts(*, instructed: bool) -> list[Sample]:
@@ -109,7 +111,7 @@ def long_texts(limit: int, longest: int, counts: Callable[[str], int], query: st
         text = _beginning(words, length, counts)
         tokens = counts(text)
         if tokens > had:
-            yield Sample("over the limit" if tokens > limit else "long", "passage", text, query, tokens)
+            yield Sample("over the limit" if tokens > limit else "long", "passage", text, query, tokens, long=True)
         had = max(had, tokens)
 
 

@@ -19,13 +19,15 @@ from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.resolve import LoadedModels, Model
 from flagbench.models.spec import joint_name
 from flagbench.results.figures import scale_of
-from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.results.runs import difference
+from flagbench.results.record import Interval, RunRecord, TaskRecord
+from flagbench.results.runs import difference, shared_metric
+from flagbench.results.uncertainty import measured
+from flagbench.results.values import Values
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.notes import VectorNotes
-from flagbench.runners.encoding.probes import check_probes
+from flagbench.runners.encoding.probes import MOVED, check_probes
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.rankings.model import RankedModel
@@ -116,7 +118,11 @@ class _Engine:
         if all(step.state == "finished" for step in self._plan.steps):
             return []
         own = [(model, model.spec.own) for model in self._models]
-        return [check_probes(model, model.adapter, self._cache) for model, its in own if its and its.probed]
+        lines = [check_probes(model, model.adapter, self._cache) for model, its in own if its and its.probed]
+        for line in lines:
+            if MOVED in line:
+                self._progress.line(f"warning: {line[line.index(MOVED) :]}")
+        return lines
 
     def _tasks_before(self, earlier: RunRecord | None) -> dict[str, TaskRecord]:
         """The tasks of earlier runs; what is finished is in the averages that this run has."""
@@ -228,6 +234,7 @@ class _Engine:
             average=self._plan.recorded_average(step.task.name),
             vectors=notes.as_dict(self._plan.model.spec),
         )
+        record = replace(record, interval=_interval(record, outcome.files))
         record.check()
         return record
 
@@ -254,6 +261,20 @@ class _Engine:
             finished=_now(),
             average=self._plan.recorded_average(step.task.name),
         )
+
+
+def _interval(record: TaskRecord, files: Mapping[str, str]) -> Interval | None:
+    """The interval of a task by the values of its items; None where it leaves none that make its score.
+
+    Raises:
+        ValueError: They are no values.
+    """
+    text = files.get(Values.file(record.name))
+    if text is None or record.score is None:
+        return None
+    values = Values.from_json(text, record.scores)
+    metric = shared_metric((record, record), (values, values))
+    return measured(values, metric, record.scores, record.main_score) if metric else None
 
 
 def _check_unchanged(plan: Plan, step: Step) -> None:

@@ -98,7 +98,7 @@ class Stretch:
 
     Attributes:
         start: When it began to count.
-        end: When it ended to.
+        end: When it ceased to count.
         answers: To all requests that were sent, also before it counted.
     """
 
@@ -122,7 +122,7 @@ class Stretch:
         Args:
             amount: Of an answer.
         """
-        ended = (each for each in self.answers if not each.failure and self.start <= each.ended < self.end)
+        ended = (each for each in self.answers if not each.failure and self.start <= each.ended <= self.end)
         return sum(map(amount, ended)) / (self.end - self.start)
 
 
@@ -182,6 +182,9 @@ def run(requests: Iterator[R], send: Callable[[R, Stop], float | None], load: Lo
     else:
         many = load.concurrency if load.rate is None else _workers(load)
         _in_threads(work, many, stop, lambda: end + load.grace - clock.now())
+    if load.here and load.rate is None:
+        # It is busy all the time: up to the end of its last call there is no moment that is not of one of them.
+        end = max([end, *(each.ended for each in answers)])
     return Stretch(start + load.lead, end, tuple(answers))
 
 

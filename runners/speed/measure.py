@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import functools
 import itertools
+import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from flagbench import BadInput, ModelFault
-from flagbench.models.contract import Encoder, Scorer
+from flagbench.models.contract import Encoder, Remarked, Scorer
 from flagbench.models.device import peak_memory, watch_peak
 from flagbench.models.loading.tokenizer_model import tokenizer_model
 from flagbench.models.served.encoder import ServedEncoder
@@ -20,8 +22,9 @@ from flagbench.models.served.resolve import ServedModel
 from flagbench.models.served.scorer import ServedScorer
 from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.exchange import Reply
+from flagbench.results.intervals import Clusters, student
 from flagbench.results.speed import Estimate, Level, Memory, Speed
-from flagbench.results.statistics import bootstrap_interval, pooled_quantiles
+from flagbench.results.statistics import pooled_quantiles
 from flagbench.runners.progress import Progress
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.plan import Plan
@@ -111,7 +114,7 @@ def measure(
         BadInput: There are no such texts, or the model cannot be loaded.
         ModelFault: It answers nothing, or too seldom to be measured.
     """
-    model = plan.model
+    model, other_load = plan.model, _other_load()
     found = collect(plan, progress, role=settings.role, seed=settings.seed)
     served = isinstance(model, ServedModel)
     progress.stage("counting tokens", 1)
@@ -121,11 +124,11 @@ def measure(
         workload = workload_of(found, model.spec, settings.role, tokens, cut)
         after(workload, None)
         target = _target(adapter, workload, settings)
+        prepared = [_prepared(target, settings, *each) for each in settings.levels]
         watch_peak(target.device)
         levels = []
-        for concurrency, rate in settings.levels:
-            progress.stage("measuring", 1)
-            levels.append(_level(target, settings, concurrency, rate))
+        for each in prepared:
+            levels.append(_level(target, settings, each))
             after(workload, levels[-1])
         host, gpu = (None, None) if served else peak_memory(target.device)
     finally:
@@ -140,18 +143,27 @@ def measure(
         data=_data(plan),
         texts=workload.texts,
         loop="open" if settings.rates else "closed",
-        seconds=_window(settings)[1],
+        seconds=_window(settings, here=not served)[1],
         repeats=settings.repeats,
         levels=tuple(levels),
         memory=Memory(host, gpu),
         served=served,
         environment=describe(plan.devices),
+        other_load=other_load,
         finished=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
     )
 
 
 def _data(plan: Plan) -> Literal["mini", "hub", "folder"]:
     return "mini" if plan.request.mini else "folder" if plan.request.data else "hub"
+
+
+def _other_load() -> float | None:
+    """Load of each processor in the last minute; None where that is not known."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return None
 
 
 def _tokens(plan: Plan) -> Any:
@@ -170,13 +182,16 @@ def _tokens(plan: Plan) -> Any:
 def _loaded(plan: Plan, progress: Progress) -> Any:
     request = plan.request
     progress.stage(f"loading {plan.model.spec.name}", 1)
-    return plan.model.load(
+    adapter: Any = plan.model.load(
         device=plan.devices[0],
         batch_size=request.batch_size,
         trust_remote_code=request.trust_remote_code,
         allow_pickle=request.allow_pickle,
         backend=request.backend,
     )
+    if isinstance(adapter, Remarked) and adapter.odd:
+        progress.line(f"warning: {adapter.odd}")
+    return adapter
 
 
 def _target(adapter: Any, workload: Workload, settings: Settings) -> Target:
@@ -235,23 +250,45 @@ def _own_calls(adapter: Any, workload: Workload, seed: int, size: int) -> list[C
     return list(map(embed, workload.requests(size, seed)))
 
 
-def _window(settings: Settings) -> tuple[float, float, float]:
-    """Seconds of the warm-up of a level, of each repeat as far as it counts, and of what comes before that in it."""
+def _window(settings: Settings, *, here: bool) -> tuple[float, float, float]:
+    """Seconds of the warm-up of a level, of each repeat as far as it counts, and of what comes before that in it.
+
+    One call after the other needs no time until as many as usual are on their way.
+    """
     level = settings.seconds / len(settings.levels)
     repeat = level * (1 - _WARM_UP) / settings.repeats
-    return level * _WARM_UP, repeat * (1 - _LEAD), repeat * _LEAD
+    lead = 0.0 if here and not settings.rates else repeat * _LEAD
+    return level * _WARM_UP, repeat - lead, lead
 
 
-def _level(target: Target, settings: Settings, concurrency: int, rate: float | None) -> Level:
-    """Measure one level.
+@dataclass(frozen=True)
+class _Prepared:
+    """A level that can be measured, as its model is warm.
+
+    Attributes:
+        concurrency: Of requests.
+        rate: Of an open loop.
+        size: Texts of a request.
+        stretch: Measures for so many seconds after some that do not count, with a seed.
+    """
+
+    concurrency: int
+    rate: float | None
+    size: int
+    stretch: Callable[[float, float, int], Stretch]
+
+
+def _prepared(target: Target, settings: Settings, concurrency: int, rate: float | None) -> _Prepared:
+    """Warm up for a level, and see that its time will do.
 
     Raises:
-        ModelFault: The model answers nothing, or too seldom.
+        BadInput: A repeat would be over before a request is.
+        ModelFault: The model answers nothing.
     """
     # A model in this process has one call at a time: what comes at the same time is one batch to it.
     size = concurrency if target.here and rate is None else settings.batch
     calls = itertools.cycle(target.calls(size))
-    warm_up, seconds, lead = _window(settings)
+    warm_up, seconds, _ = _window(settings, here=target.here)
 
     def stretch(seconds: float, lead: float, seed: int) -> Stretch:
         load = Load(concurrency, rate, lead, seconds, seed=seed, here=target.here)
@@ -260,41 +297,56 @@ def _level(target: Target, settings: Settings, concurrency: int, rate: float | N
     first = stretch(warm_up, 0.0, settings.seed)
     if first.answers and all(each.failure for each in first.answers):
         raise ModelFault(f"the model answers no request of the warm-up: {first.answers[0].failure}")
+    longest = max(first.latencies, default=0.0)
+    if longest > seconds and not target.here:
+        needed = math.ceil(settings.seconds * 2 * longest / seconds)
+        raise BadInput(
+            f"{_at(concurrency, rate)} a request takes up to {longest:.2g} s, and a repeat {seconds:.2g} s: give "
+            f"--seconds {needed}, fewer --repeats or fewer levels"
+        )
+    return _Prepared(concurrency, rate, size, stretch)
+
+
+def _level(target: Target, settings: Settings, level: _Prepared) -> Level:
+    """Measure one level.
+
+    Raises:
+        ModelFault: The model answers too seldom.
+    """
+    _, seconds, lead = _window(settings, here=target.here)
     before, busy, began = Counter(target.usage), time.process_time(), time.monotonic()
-    stretches = [stretch(seconds, lead, settings.seed + 1 + number) for number in range(settings.repeats)]
+    stretches = [level.stretch(seconds, lead, settings.seed + 1 + number) for number in range(settings.repeats)]
     share = (time.process_time() - busy) / (time.monotonic() - began)
     sent = target.usage - before
-    return _summary(stretches, concurrency, size, rate, max(0, sent["requests"] - sent["asked"]), share, settings.seed)
+    return _summary(stretches, level, max(0, sent["requests"] - sent["asked"]), share, settings.seed)
 
 
-def _summary(
-    stretches: Sequence[Stretch],
-    concurrency: int,
-    batch: int,
-    rate: float | None,
-    retries: int,
-    share: float,
-    seed: int,
-) -> Level:
+def _at(concurrency: int, rate: float | None) -> str:
+    return f"at {rate:g} requests a second" if rate is not None else f"with {concurrency} at the same time"
+
+
+def _summary(stretches: Sequence[Stretch], level: _Prepared, retries: int, share: float, seed: int) -> Level:
     counted = [answer for each in stretches for answer in each.counted]
     failures = [answer.failure for answer in counted if answer.failure]
     latencies = [its for each in stretches if (its := each.latencies)]
     if len(latencies) < 2:
-        what = f"at {rate:g} requests a second" if rate is not None else f"with {concurrency} at the same time"
+        why = f" ({failures[0]})" if failures else ": allow more --seconds"
         raise ModelFault(
-            f"{what}, {len(latencies)} of {len(stretches)} repeats have an answer, and an interval takes two"
-            + (f" ({failures[0]})" if failures else ": allow more --seconds")
+            f"{_at(level.concurrency, level.rate)}, {len(latencies)} of {len(stretches)} repeats have an answer, and "
+            f"an interval takes two{why}"
         )
     p50, p90, p99 = (_estimate(*each) for each in pooled_quantiles(latencies, _SHARES, seed=seed))
 
     def rate_of(amount: Callable[[Any], int]) -> Estimate:
         values = [each.per_second(amount) for each in stretches]
-        return _estimate(sum(values) / len(values), *bootstrap_interval(values, seed=seed))
+        its = Clusters.of(values)
+        half = 0.0 if its.error is None else student(len(its) - 1) * its.error
+        return _estimate(its.mean, its.mean - half, its.mean + half)
 
     return Level(
-        concurrency=concurrency,
-        batch=batch,
-        rate=rate,
+        concurrency=level.concurrency,
+        batch=level.size,
+        rate=level.rate,
         requests=len(counted) - len(failures),
         failed=len(failures),
         retries=retries,

@@ -68,6 +68,19 @@ class Workload:
         return made
 
 
+def check_measurable(plan: Plan) -> None:
+    """See that the model of a plan can be sent the texts of its tasks.
+
+    Raises:
+        BadInput: The model gives neither vectors nor scores, or a task has images.
+    """
+    spec = plan.model.spec
+    if spec.ability not in ("encode", "score"):
+        raise BadInput(f"speed is measured of vectors and scores, and {spec.name} gives neither: name another model")
+    if images := [step.task.name for step in plan.steps if "image" in step.task.modalities]:
+        raise BadInput(f"speed is measured on texts, and {first_few(images)} has images: choose others with --tasks")
+
+
 def collect(plan: Plan, progress: Progress, *, role: str, seed: int) -> Collecting:
     """Collect what the tasks of a plan ask of its model.
 
@@ -80,14 +93,9 @@ def collect(plan: Plan, progress: Progress, *, role: str, seed: int) -> Collecti
         seed: Of the draw of some of them.
 
     Raises:
-        BadInput: The model gives neither vectors nor scores, a task has images, its data cannot be used, or none of
-            them has such texts.
+        BadInput: The data of a task cannot be used, or none has such texts.
     """
     spec = plan.model.spec
-    if spec.ability not in ("encode", "score"):
-        raise BadInput(f"speed is measured of vectors and scores, and {spec.name} gives neither: name another model")
-    if images := [step.task.name for step in plan.steps if "image" in step.task.modalities]:
-        raise BadInput(f"speed is measured on texts, and {first_few(images)} has images: choose others with --tasks")
     found = Collecting(spec, _QUERIES if spec.ability == "score" else _TEXTS, role=role, seed=seed)
     for step in plan.steps:
         progress.task(step.task.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadInput
-from flagbench.results.gate.rules import Rules, read_rules
+from flagbench.results.gate.rules import OF_MODEL, Rules, read_rules
 
 _RULE = '[[rule]]\ntasks = ["A"]\nmax-drop = 1\n'
 
@@ -94,7 +94,6 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         ('[[rule]]\ntasks = ["A"]\nmust-beat = false\n', "must-beat can only be true"),
         (_RULE + "min-effect = 1\n", "min-effect belongs to no-significant-drop"),
         (_RULE + "any-machine = true\n", "any-machine belongs to max-latency-ratio"),
-        ('[[rule]]\naverages = ["average"]\nno-significant-drop = true\n', "applies to tasks"),
     ],
 )
 def test_what_it_cannot_mean(tmp_path: Path, text: str, said: str) -> None:
@@ -112,18 +111,20 @@ _RANGES = {
     "min-score": (-100, 100, "percent"),
     "max-unparseable": (0, 100, "percent of the answers"),
     "max-latency-ratio": (0.001, 1000, "the candidate's time by the baseline's"),
+    "server-matches": (0, 1, "the least cosine of a server's vectors with the checkpoint's"),
 }
 
 
 @pytest.mark.parametrize("check", _RANGES)
 def test_each_number_from_its_least_to_its_most(tmp_path: Path, check: str) -> None:
     least, most, unit = _RANGES[check]
+    select = "" if check in OF_MODEL else 'tasks = ["A"]\n'
     for good in (least, most):
-        (rule,) = rules_of(tmp_path, f'[[rule]]\ntasks = ["A"]\n{check} = {good}\n').rules
+        (rule,) = rules_of(tmp_path, f"[[rule]]\n{select}{check} = {good}\n").rules
         assert rule.checks == {check: good}
     for bad in (least - 0.0001, most + 0.0001):
         with pytest.raises(BadInput) as error:
-            rules_of(tmp_path, f'[[rule]]\ntasks = ["A"]\n{check} = {bad!r}\n')
+            rules_of(tmp_path, f"[[rule]]\n{select}{check} = {bad!r}\n")
         assert str(error.value) == (
             f"{tmp_path / 'gate.toml'}: rule 1: {check} must be a number from {least} to {most} ({unit}), not {bad!r}"
         )

@@ -147,14 +147,15 @@ def test_data_of_the_run_that_is_furthest_from_the_official_data_marks_a_task(tm
 
 @pytest.mark.parametrize(("count", "columns"), [(1, False), (2, True), (4, True), (5, False)])
 def test_differences_have_columns_for_a_few_runs(tmp_path: Path, count: int, columns: bool) -> None:
-    """And so do bars of the means by type, of one run as well."""
+    """And so have means by type bars, of one run as well; a heat map is of three runs or more."""
     folders = [
         page_run(tmp_path, f"org/m{at}", page_task("A", at / 10), page_task("B", 0.5, "STS")) for at in range(count)
     ]
     (group,) = groups(find_all(folders), {})
     assert group.deltas is columns
     tree = read_page(page([group], "en"))
-    assert bool(list(tree.all("table", class_="sortable matrix"))) is (count > 4)
+    assert bool(list(tree.all("table", class_="types"))) is columns or count == 1
+    assert bool(list(tree.all("table", class_="sortable shaded"))) is (count > 2)
     assert ("org/m0" in next(tree.all("title")).text) is (count == 1)
 
 

@@ -15,6 +15,8 @@ from flagbench.results.runs import Run, find_run
 from tests.unit.page_runs import page_run, page_task
 from tests.unit.page_views import facts_of, made, section, tasks_of
 
+_NAMES = ["a", "b", "c", "d", "e"]
+
 
 def test_speed_is_over_what_the_model_did(tmp_path: Path) -> None:
     stored = page_task("B", texts={"asked": 900, "distinct": 900, "encoded": 1}, seconds={"encode": 0.1})
@@ -43,7 +45,7 @@ def test_the_size_of_an_encoder_is_not_that_of_it_and_a_reranker(tmp_path: Path)
 
 
 def test_a_scatter_plot_has_the_runs_of_which_both_are_known() -> None:
-    found = plot("parameters", [(1, 1e6, 0.4), (2, None, 0.5), (3, 1e8, 0.6), (4, 1e7, 0.5), (5, 1e7, None)])
+    found = plot("parameters", [(1, 1e6, 0.4), (2, None, 0.5), (3, 1e8, 0.6), (4, 1e7, 0.5), (5, 1e7, None)], _NAMES)
     assert found is not None
     assert [dot.number for dot in found.dots] == [1, 3, 4]
     assert found.unknown == (2, 5)
@@ -55,12 +57,12 @@ def test_a_scatter_plot_has_the_runs_of_which_both_are_known() -> None:
     assert [tick.value for tick in found.across] == [1e6, 1e7, 1e8]
     assert [tick.at for tick in found.across] == [low.x, middle.x, high.x]
     assert {0.4, 0.5, 0.6} <= {tick.value for tick in found.up}
-    assert plot("parameters", [(1, 1e6, 0.4), (2, None, 0.5)]) is None
-    assert plot("parameters", [(1, 5.0, 0.4), (2, 5.0, 0.4)]) is not None
+    assert plot("parameters", [(1, 1e6, 0.4), (2, None, 0.5)], _NAMES) is None
+    assert plot("parameters", [(1, 5.0, 0.4), (2, 5.0, 0.4)], _NAMES) is not None
 
 
 def test_a_score_of_0_is_a_score() -> None:
-    found = plot("parameters", [(1, 1e6, 0.0), (2, 1e8, 0.5)])
+    found = plot("parameters", [(1, 1e6, 0.0), (2, 1e8, 0.5)], _NAMES)
     assert found is not None
     assert [dot.number for dot in found.dots] == [1, 2]
     assert found.unknown == ()

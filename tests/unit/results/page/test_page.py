@@ -76,7 +76,7 @@ def test_means_by_type_of_many_runs_are_a_table(tmp_path: Path) -> None:
         page_run(tmp_path, f"org/m{at}", page_task("A", at / 10), page_task("B", at / 20, "STS")) for at in range(1, 6)
     ]
     tree, _ = made(runs)
-    table = tree.one("table", class_="sortable matrix")
+    table = tree.one("table", class_="sortable shaded")
     assert [[cell.words for cell in row.all("td")] for row in table.all("tr")][1:] == [
         [f"{at * 10}.00", f"{at * 5}.00"] for at in range(1, 6)
     ]
@@ -193,7 +193,7 @@ def test_details_of_a_task(tmp_path: Path) -> None:
     assert (facts["Note"], facts["Data"]) == ("mind this", "not the official data")
     assert "dev num_samples: 10 instead of 20" in body.words
     parts = [[cell.words for cell in row.all("td")] for row in body.one("table").all("tr")]
-    assert parts[1:] == [["dev", "zh", "50.00"], ["dev", "en", "25.00"], ["test", "zh", "75.00"]]
+    assert parts[1:] == [["dev", "zh", "50.00*"], ["dev", "en", "25.00*"], ["test", "zh", "75.00*"]]
     assert body.attributes["data-states"] == "other"
 
 
@@ -343,9 +343,9 @@ def test_one_task_is_counted_in_the_singular(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("states", "minis", "said"),
     [
-        (("differs", "differs"), 2, ["All tasks ran over miniature data, a few", "The data is not the official data:"]),
-        (("differs", "official"), 1, ["Tasks over miniature data, a few examples each: 1 of 2.", "The data of some"]),
-        (("differs", "unknown"), 0, ["The data of some tasks is not known to be the official data"]),
+        (("differs", "differs"), 2, ["All tasks ran over miniature data, a few", "* not the official data: scores"]),
+        (("differs", "official"), 1, ["Tasks over miniature data, a few examples each: 1 of 2.", "* not the official"]),
+        (("differs", "unknown"), 0, ["* not the official data, or not known to be the official data: scores"]),
         (("official", "own"), 0, []),
     ],
 )

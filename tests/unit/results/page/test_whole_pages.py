@@ -34,6 +34,7 @@ KNOWN = {
 _FACTS = ("href", "colspan", "rowspan", "scope", "value", "name", "title", "aria-label", "open", "hidden", "x", "y")
 _MEANINGS = {"gain", "loss", "even", "sure", "lacking", "differs", "full", "hit", "bad", "warn", "none"}
 _INLINE = {"span", "small", "abbr", "b", "code", "bdi", "br", "wbr", "button"}
+_NOT_SAID = {"data-sort", "data-label"}
 _NOT_READ = {"script", "style", "meta", "link", "title"}
 
 
@@ -42,7 +43,9 @@ def _marks(element: Element) -> str:
     of = element.attributes
     said = [each for each in of.get("class", "").split() if each in _MEANINGS]
     said += [
-        f"{name}={of[name]}" for name in of if name in _FACTS or (name.startswith("data-") and name != "data-sort")
+        f"{name}={of[name].partition(';base64,')[0]}"
+        for name in of
+        if name in _FACTS or (name.startswith("data-") and name not in _NOT_SAID)
     ]
     return f"{{{' '.join(said)}}}" if said else ""
 
