@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from flagbench import BadInput, ModelFault
+from flagbench import BadInput, ModelFault, counted
+from flagbench.models.contract import Tokens
 from flagbench.models.served.requests import MOST_TEXTS, Requests
 from flagbench.models.served.settings import ServedSettings
 from flagbench.models.servers.exchange import one_line
@@ -84,6 +85,7 @@ class Connected:
         odd: What is odd about the server, in one line; empty where nothing is known of it.
         info: What the server says of itself.
         dimension: Numbers of a vector; 0 before the first.
+        tokenizer: The model's, by which the tokens that the server counts are checked; None where it is not known.
     """
 
     device = "server"
@@ -106,6 +108,7 @@ class Connected:
         self.odd = ""
         self.info = Info()
         self.dimension = 0
+        self.tokenizer: Tokens | None = None
         self.lanes = self.connection.rate_limit.concurrency
         self.client = Client(self.own.url, spec.name, rate_limit=self.connection.rate_limit, clock=clock, fix=self._fix)
 
@@ -116,18 +119,26 @@ class Connected:
 
     @property
     def usage(self) -> Counter[str]:
-        """Counts of the calls: ``requests`` (failed ones too), ``texts``, and ``prompt_tokens`` as the server says."""
+        """Counts of the calls: ``requests`` (failed ones too), ``texts``, ``prompt_tokens`` as the server says, and
+        where it says fewer than there are ``cut_requests`` and ``cut_tokens``.
+        """
         return self.client.usage
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a result says of the server."""
-        cut = self.info.tokens
-        if cut and cut < self.spec.passage_max_length:
-            return (
-                f"the server cuts texts at {cut:,} tokens, the model's settings at {self.spec.passage_max_length:,}",
+        cut, limit = self.info.tokens, self.spec.passage_max_length
+        said = (
+            [f"the server cuts texts at {cut:,} tokens, the model's settings at {limit:,}"]
+            if cut < limit and cut
+            else []
+        )
+        if requests := self.usage["cut_requests"]:
+            fewer = counted(self.usage["cut_tokens"], "token")
+            said.append(
+                f"the server cuts texts: in {counted(requests, 'request')} it counted {fewer} fewer than there are"
             )
-        return ()
+        return tuple(said)
 
     def close(self) -> None:
         """Give up what is on its way, and close the connections."""

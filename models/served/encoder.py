@@ -65,7 +65,7 @@ class ServedEncoder(Connected):
             texts: With their instructions; as many as a server takes.
         """
         body = embed_body(self.own, texts, as_base64=self.connection.as_base64)
-        return embed_path(self.own), body, functools.partial(self._read, count=len(texts))
+        return embed_path(self.own), body, functools.partial(self._read, texts=texts)
 
     def prepare(
         self, texts: Sequence[Input], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE
@@ -87,16 +87,26 @@ class ServedEncoder(Connected):
         """What it gives for some texts as they are."""
         return self.encode(texts, role="symmetric", parts=self.parts)
 
-    def _read(self, reply: Reply, count: int) -> Embeddings:
+    def _read(self, reply: Reply, texts: Sequence[str]) -> Embeddings:
+        count = len(texts)
         if self.own.retrieval == "sparse":
             self.client.count(texts=count)
             return Embeddings(sparse=read_sparse(reply, count, self.spec.name))
         vectors, tokens = read_dense(reply, self.own, count, self.spec.name)
         self.client.count(texts=count, prompt_tokens=tokens)
+        self._see_cut(texts, tokens)
         if self.spec.normalize:
             norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
             vectors = (vectors / np.maximum(norms, _SMALLEST_NORM)).astype(np.float32)
         return Embeddings(dense=vectors)
+
+    def _see_cut(self, texts: Sequence[str], tokens: int) -> None:
+        """Take note of a request of which the server counted fewer tokens than there are without special ones."""
+        if self.tokenizer is None or not tokens:
+            return
+        whole = sum(len(self.tokenizer.encode(text)) for text in texts)
+        if tokens < whole:
+            self.client.count(cut_requests=1, cut_tokens=whole - tokens)
 
 
 def load(spec: ModelSpec, directory: Path, loading: Loading) -> ServedEncoder:

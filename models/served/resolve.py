@@ -76,17 +76,21 @@ class ServedModel(Model):
 
     Attributes:
         connection: How it is asked.
-        counted: Reads the tokenizer that a dry run counts tokens with; None for none.
+        counted: Reads the tokenizer that a dry run counts tokens with, and by which a run sees that the server cuts;
+            None for none.
     """
 
     connection: Connection = field(default_factory=Connection)
     counted: Model | None = None
 
-    def load(self, *, batch_size: int | None = None, **_: Any) -> ServedEncoder | ServedScorer:
+    def load(
+        self, *, batch_size: int | None = None, trust_remote_code: bool = False, **_: Any
+    ) -> ServedEncoder | ServedScorer:
         """Connect, and see that the server is there.
 
         Args:
             batch_size: Texts of a request; None for the connection's.
+            trust_remote_code: Code that the tokenizer brings may run.
 
         Raises:
             BadInput: It is not, it does not take the key, or it has another model.
@@ -94,7 +98,10 @@ class ServedModel(Model):
         connection = replace(self.connection, texts=batch_size or self.connection.texts)
         kind: Callable[..., ServedEncoder | ServedScorer]
         kind = ServedScorer if self.spec.ability == "score" else ServedEncoder
-        return connected(kind(self.spec, connection))
+        tokenizer = self.tokens(trust_remote_code=trust_remote_code) if self.counted is not None else None
+        model = connected(kind(self.spec, connection))
+        model.tokenizer = tokenizer
+        return model
 
     def tokens(self, *, trust_remote_code: bool) -> Tokens:
         """The tokenizer that a dry run counts tokens with.

@@ -72,6 +72,7 @@ class _Watch:
         self._faults: dict[str, str] = {}
         self._tried: dict[Path, Files | None] = {}
         self._since: dict[Path, tuple[Files | None, float]] = {}
+        self._lacks: dict[Path, tuple[Files | None, str]] = {}
         self._last_step = -1
         self._began = self._looked = time.monotonic()
         self._said, self._said_unlike = "", False
@@ -130,10 +131,17 @@ class _Watch:
         for each in there:
             if each.folder in self._tried and self._tried[each.folder] == each.files:
                 continue
-            waiting[each] = not_whole(each)
+            waiting[each] = self._lacking(each)
             if not waiting[each] and self._still(each):
                 return each, waiting
         return None, waiting
+
+    def _lacking(self, each: Sighting) -> str:
+        """What a checkpoint lacks: of thousands, as long as their files are the same, it is looked up once."""
+        known = self._lacks.get(each.folder)
+        if known is None or each.files is None or known[0] != each.files:
+            known = self._lacks[each.folder] = (each.files, not_whole(each))
+        return known[1]
 
     def _still(self, each: Sighting) -> bool:
         """Whether the files of a checkpoint have not changed over one poll."""

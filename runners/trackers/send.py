@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -33,15 +34,22 @@ def _to_tensorboard(place: str, point: Point) -> None:
 
     folder = Path(place).expanduser() / re.sub(r"[^\w\-.]", "_", point.series)
     suffix = f".{point.digest}"
-    if folder.is_dir() and any(each.name.endswith(suffix) for each in folder.iterdir()):
+    if folder.is_dir() and any(each.name.endswith(suffix) for each in folder.glob("*tfevents*")):
         return
-    with SummaryWriter(str(folder), filename_suffix=suffix) as writer:
-        for name, value in _curves(point):
-            writer.add_scalar(name, value, point.step)
-        rows = "".join(f"| {key} | {value} |\n" for key, value in point.settings.items())
-        writer.add_text("settings", f"| setting | value |\n| --- | --- |\n{rows}", point.step)
-        indented = "".join(f"    {line}\n" for line in point.record.splitlines())
-        writer.add_text("run.json", indented, point.step)
+    with tempfile.TemporaryDirectory() as scratch:
+        with SummaryWriter(scratch, filename_suffix=suffix) as writer:
+            for name, value in _curves(point):
+                writer.add_scalar(name, value, point.step)
+            rows = "".join(f"| {key} | {value} |\n" for key, value in point.settings.items())
+            writer.add_text("settings", f"| setting | value |\n| --- | --- |\n{rows}", point.step)
+            indented = "".join(f"    {line}\n" for line in point.record.splitlines())
+            writer.add_text("run.json", indented, point.step)
+        (made,) = Path(scratch).glob("*tfevents*")
+        # A file that a kill left behind half would pass for a point that is there.
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / suffix
+        shutil.copyfile(made, part)
+        part.replace(folder / made.name)
 
 
 def _to_mlflow(place: str, point: Point) -> None:

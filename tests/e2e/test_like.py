@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import filled
 from tests.checkpoints import write_bert, write_json
 from tests.conftest import MINI
 from tests.e2e.commands import here, one_line
@@ -126,3 +127,26 @@ def test_what_a_record_lacks_is_named(tmp_path: Path, change: dict[str, str], sa
 def test_no_run_and_several_runs_are_refused(tmp_path: Path) -> None:
     assert "does not exist" in one_line(here("validate", "--like", tmp_path / "none"))
     assert "required: MODEL" not in one_line(here("validate", "--like", tmp_path))
+
+
+def test_a_ranking_and_a_cutoff_layer_are_no_part_of_the_models_name(tmp_path: Path) -> None:
+    m3 = filled.write_filled_m3(tmp_path / "m3")
+    flags = ("--mini", "--tasks", "CovidRetrieval", "--retrieval", "sparse", "--name", "team/x", "--allow-pickle")
+    run = _run(tmp_path / "out", m3, *flags)
+    assert run.parent.name == "team__x-sparse"
+    assert f"as {run}: model, data, settings and versions are the same" in _again(run, m3, "--allow-pickle")
+    reranker = filled.write_filled_minicpm(tmp_path / "minicpm")
+    flags = ("--mini", "--tasks", "T2Reranking", "--cutoff-layers", "2", "--name", "team/y")
+    run = _run(tmp_path / "two" / "out", reranker, *flags)
+    assert run.parent.name == "team__y-layer2"
+    assert f"as {run}: model, data, settings and versions are the same" in _again(run, reranker)
+
+
+def test_a_watch_evaluates_as_a_run_did(tmp_path: Path) -> None:
+    write_bert(tmp_path / "ft" / "checkpoint-1")
+    run = _run(tmp_path / "out", tmp_path / "ft" / "checkpoint-1", "--mini", "--tasks", "STSB", "--max-length", "24")
+    words = ("watch", tmp_path / "ft", "--once", "--poll", "0.05", "--like", run, "--output", tmp_path / "out")
+    made = here(*words, "--no-store")
+    assert made.returncode == 0, made.stderr
+    assert f"as {run}: model, data, settings and versions are the same" in made.stderr.splitlines()
+    assert "STSB: finished before with the same settings, skipped" in made.stderr

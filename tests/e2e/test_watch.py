@@ -322,3 +322,16 @@ def test_a_folder_that_is_away_for_a_while_is_waited_for(runs: Path, monkeypatch
     made = _watch(runs, "--once")
     assert (made.returncode, len(_rows(made.stdout))) == (0, 3)
     assert made.stderr.count("Stale file handle") == 1  # one line for both
+
+
+def test_what_many_folders_lack_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in range(1, 201):
+        (tmp_path / "runs" / f"checkpoint-{step}").mkdir(parents=True)
+        (tmp_path / "runs" / f"checkpoint-{step}" / "config.json").write_text("{}")
+    asked: list[str] = []
+    whole = watching.not_whole
+    monkeypatch.setattr(watching, "not_whole", lambda each: asked.append(each.name) or whole(each))
+    words = ("watch", tmp_path / "runs", "--mini", "--tasks", "STSB", "--output", tmp_path / "out", "--no-store")
+    made = here(*words, "--until", "0.5s", "--poll", "0.05")
+    assert made.returncode == 1
+    assert len(asked) == 200

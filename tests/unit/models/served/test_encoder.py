@@ -321,3 +321,35 @@ def test_text_embeddings_inference_says_what_it_is() -> None:
     with pytest.raises(BadInput, match="which scores pairs"):
         encoder(server, "BAAI/bge-m3", kind="tei")
     server.close()
+
+
+class Words:
+    """A tokenizer of words, without special ones."""
+
+    identity, around = "w", 0
+
+    def encode(self, text: str, *, specials: bool = False) -> list[int]:
+        return [0] * len(text.split())
+
+    def decode(self, ids: Any, *, skip_specials: bool = True) -> str:
+        return ""
+
+
+def test_a_server_that_counts_fewer_tokens_than_there_are_cuts(server: FakeServer) -> None:
+    def counting(kept: int) -> Callable[[Any], Any]:
+        def answer(body: Any) -> Reply:
+            value = json.loads(answer_of()(body).raw or b"")
+            value["usage"]["prompt_tokens"] = sum(min(len(text.split()), kept) for text in body["input"])
+            return Reply(raw=json.dumps(value).encode())
+
+        return answer
+
+    model = encoder(server, texts=2)
+    model.tokenizer = Words()
+    server.answer = counting(5)
+    model.encode(["one two three four five", "one"], role="passage")
+    assert model.notes == ()
+    server.answer = counting(3)
+    model.encode(["one two three four five", "one", "one two", "three", "a b c d"], role="passage")
+    model.close()
+    assert model.notes == ("the server cuts texts: in 2 requests it counted 3 tokens fewer than there are",)

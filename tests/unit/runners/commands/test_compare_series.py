@@ -37,6 +37,20 @@ def test_a_series_in_a_folder_is_compared_with_its_best(output: Path, capsys: py
     assert re.findall(r"org/model[-\w]*", headings)[0] == "org/model-dims128"
 
 
+def test_a_page_of_a_folder_is_compared_with_its_best_as_well(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(
+        "flagbench.results.page.render.page",
+        lambda shown, *_, **__: seen.append([each.run.record.model for each in shown[0].runs]) or "",
+    )
+    named = sorted(output.glob("*/*"))
+    for paths in ([output], named):
+        options = cli._parser().parse_args(["report", *map(str, paths), "--html", str(output / "page.html")])
+        options.overwrite = True
+        assert options.run(options) == 0
+    assert [shown[0] for shown in seen] == ["org/model-dims128", "org/model"]
+
+
 def test_the_run_that_is_named_first_stays_the_reference(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (plain,) = output.glob("org__model/*")
     others = output.glob("org__model-*/*")

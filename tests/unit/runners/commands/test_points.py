@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from flagbench import BadInput
+from flagbench.models.loading.overrides import Overrides
+from flagbench.models.served.resolve import Address, served_model
 from flagbench.models.view import View
 from flagbench.results.record import TaskRecord
 from flagbench.runners.commands import cli
@@ -153,6 +156,27 @@ def test_all_numbers_by_count_and_by_name_are_one_point(
     assert shown.count("--dims 32: these are all numbers of its vectors") == 1
     assert ended("evaluate", *words, "--output", str(out), "--no-store", "--device", "cpu") == 0
     assert sorted(path.name for path in out.iterdir()) == ["local__tiny", "local__tiny-dims8"]
+
+
+def test_all_numbers_of_a_model_without_files_are_the_model_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["flagbench/random", *RUN[:-1], "STSB", "--dims", "384,full,8", "--output", str(tmp_path)]
+    assert ended("evaluate", *words, "--no-store") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flagbench__random", "flagbench__random-dims8"]
+    assert capsys.readouterr().err.count(f"results in {tmp_path}: flagbench__random, flagbench__random-dims8; ") == 1
+
+
+def test_all_numbers_that_a_server_is_asked_for_are_the_model_itself() -> None:
+    def served(dims: int) -> Any:
+        address = Address("http://127.0.0.1:9/v1", dimensions=64)
+        return served_model("org/m", address, Overrides(view=View(dims)))
+
+    assert (served(64).spec.name, served(64).spec.view) == ("api/m", None)
+    assert "--dims 64: these are all numbers of its vectors" in served(64).evidence
+    assert (served(8).spec.name, served(8).spec.view) == ("api/m-dims8", View(8))
+    with pytest.raises(BadInput, match="--dims 65: the vectors of api/m have 64 numbers; give no more, or full"):
+        served(65)
 
 
 def test_a_folder_named_as_a_point_is_does_not_share_its_results(

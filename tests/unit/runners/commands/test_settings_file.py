@@ -11,7 +11,7 @@ from flagbench import BadInput
 from flagbench.models.loading.mixture_terms import terms_of
 from flagbench.runners.commands import cli
 from flagbench.runners.trackers.target import in_folder
-from tests.e2e.commands import here
+from tests.e2e.commands import here, one_line
 
 
 def _parsed(command: str, *arguments: str | Path) -> list[argparse.Namespace]:
@@ -185,3 +185,37 @@ def test_runs_that_replace_one_another_are_refused_by_validate_as_well(tmp_path:
     assert (made.returncode, "the second replaces the first" in made.stderr) == (2, True)
     apart = text.replace("[[run]]\nmax", '[[run]]\noutput = "other"\nmax')
     assert here("validate", "--config", _file(tmp_path, apart)).returncode == 0
+
+
+def test_a_watch_takes_its_folder_and_its_end_from_a_file(tmp_path: Path) -> None:
+    path = _file(tmp_path, 'runs = "ft"\nuntil = "done"\npoll = 0.5\nmetric-task = "STSB"\nmax-length = 64')
+    (found,) = _parsed("watch", "--config", path)
+    assert (found.runs, found.poll, found.metric_task, found.max_length) == (tmp_path / "ft", 0.5, "STSB", 64)
+    assert found.until.file == tmp_path / "done"
+    for written, step, seconds in (("2000", 2000, None), ('"2000"', 2000, None), ('"2h"', None, 7200)):
+        (found,) = _parsed("watch", "runs", "--config", _file(tmp_path, f"until = {written}"))
+        assert (found.runs, found.until.step, found.until.seconds) == (Path("runs"), step, seconds)
+
+
+def test_the_folder_of_a_watch_on_the_command_line_wins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = _parsed("watch", "mine", "--once", "--config", _file(tmp_path, 'runs = "ft"\nuntil = 3'))
+    assert (found.runs, found.once, found.until) == (Path("mine"), True, None)
+    said = capsys.readouterr().err
+    assert "flagbench: RUNS of the command line wins over run.toml" in said
+    assert "flagbench: --once of the command line wins over run.toml" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('models = ["a"]', "unknown key 'models'"),
+        ("runs = 3", "runs is not a folder: write that of a training run"),
+        ('runs = "x"\nuntil = "1x"', "until = '1x': expected a step, a time such as 2h30m, or a file"),
+        ("max-length = 64", "the following arguments are required: RUNS"),
+        ('runs = "x"\n[[run]]\n[[run]]', "has several runs, and a watch is of one: drop all tables [[run]] but one"),
+    ],
+)
+def test_what_is_no_watch_is_said(tmp_path: Path, text: str, said: str) -> None:
+    made = here("watch", "--config", _file(tmp_path, text))
+    assert made.returncode == 2
+    assert said in one_line(made)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flagbench.runners.trackers import send
 from flagbench.runners.trackers.log import log, log_all
 from flagbench.runners.trackers.point import Point
 from flagbench.runners.trackers.target import Kind, Target
@@ -82,6 +83,26 @@ def test_tensorboard(tmp_path: Path) -> None:
     of_settings, record = texts["settings/text_summary"], texts["run.json/text_summary"]
     assert "| pooling | cls |" in of_settings[0]
     assert [each.strip() for each in record] == ['{"model": "org/ft"}'] * 2
+
+
+def test_what_a_kill_left_of_a_point_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboardX", reason="the extra tensorboard is not installed")
+
+    def killed(source: Path, target: Path) -> None:
+        Path(target).write_bytes(Path(source).read_bytes()[:20])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", killed)
+        with pytest.raises(KeyboardInterrupt):
+            send._to_tensorboard(str(tmp_path), _FIRST)
+    (left,) = (tmp_path / "org_ft").iterdir()
+    assert "tfevents" not in left.name
+    send._to_tensorboard(str(tmp_path), _FIRST)
+    (whole,) = (tmp_path / "org_ft").iterdir()
+    assert "tfevents" in whole.name
+    assert whole.name.endswith(_FIRST.digest)
+    assert whole.stat().st_size > 20
 
 
 @pytest.mark.parametrize("scheme", ["sqlite:///", "file://"])
