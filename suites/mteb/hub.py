@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flagbench import BadInput, NoHub, in_one_line, printable
 from flagbench.suites.mteb.model_card import eval_results, scores_section
 from flagbench.suites.mteb.submission import Checked
 from flagbench.suites.mteb.submitted_model import Identity
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
 
 _README = "README.md"
 _BEGIN, _END = "<!-- flagbench scores -->", "<!-- end of flagbench scores -->"
@@ -121,14 +124,15 @@ def card_with(text: str, checked: Checked) -> str:
     wrong = f"the card of {name} cannot be read: mend the metadata at the top of its README.md"
     try:
         card = ModelCard(text, ignore_metadata_errors=False)
-        before = list(card.data.eval_results or [])
+        data = cast("ModelCardData", card.data)
+        before = list(data.eval_results or [])
     except Exception as error:  # whatever YAML, and what huggingface_hub makes of it, may raise
         raise BadInput(f"{wrong} ({in_one_line(error):.200})") from error
     ours = [each for entry in checked.entries for each in eval_results(entry)]
     places = {_place(each) for each in ours}
-    card.data.eval_results = [each for each in before if _place(each) not in places] + ours
-    card.data.model_name = card.data.model_name or name
-    card.data.tags = list(dict.fromkeys([*(card.data.tags or []), "mteb"]))
+    data.eval_results = [each for each in before if _place(each) not in places] + ours
+    data.model_name = data.model_name or name
+    data.tags = list(dict.fromkeys([*(data.tags or []), "mteb"]))
     part = f"{_BEGIN}\n{scores_section(checked)}\n{_END}"
     body = card.text
     marks = [mark for _, mark in sorted((body.find(mark), mark) for mark in (_BEGIN, _END) if mark in body)]

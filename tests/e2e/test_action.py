@@ -223,7 +223,7 @@ def test_a_model_that_is_worse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     found = json.loads(worse.text("a folder/gate.json"))
     failed = {each["subject"] for each in found["verdicts"] if each["outcome"] == "FAIL"}
     assert {"LCQMC", "average"} <= failed
-    assert "::error title=FAIL%3A LCQMC::rule 1, max-drop 1: -" in worse.log
+    assert "::error title=FAIL%3A LCQMC::rule 1, max-drop 1: " in worse.log
     assert worse.text("summary.md").startswith("### Regression gate: REGRESSION")
     assert int(ET.parse(worse.folder / "a folder" / "gate.xml").getroot().get("failures", 0)) == len(failed)
     get, patch = worse.asked.splitlines()

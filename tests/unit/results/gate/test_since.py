@@ -138,12 +138,12 @@ def test_the_page_on_gates_has_this_table() -> None:
 
 def test_what_is_unknown_is_said_of_the_release(gate: Gate) -> None:
     base, new = (gate.run(name, made_task("A"), made_task("B")) for name in ("base", "new"))
-    old = gate.run("old", made_task("B"))
+    old = gate.run("old", made_task("B", 0.505))
     _, report = gate.check(_BASELINE + _SINCE, base, new, "--release", f"v1.0={old}")
     assert [each["said"] for each in report["verdicts"] if each["since"]] == ["the v1.0 release lacks A"]
     relative = _SINCE.replace("max-drop = 1", "max-relative-drop = 5").replace('"A"', '"B"')
     _, report = gate.check(_BASELINE + relative, base, new, "--release", f"v1.0={old}")
-    assert report["verdicts"][1]["said"].endswith("of the v1.0 release's score, a drop of 5% is allowed")
+    assert "of the v1.0 release's score" in report["verdicts"][1]["said"]
 
 
 def test_names_must_lead_somewhere(gate: Gate) -> None:
