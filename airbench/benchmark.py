@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flagbench.models.spec import ModelSpec
     from flagbench.results.record import RunRecord
     from flagbench.runners.data.sources import Source
+    from flagbench.runners.data.task_texts import TaskTexts
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
 
@@ -172,6 +173,12 @@ class _AirBench(Benchmark):
         from flagbench.airbench.evaluation import evaluate
 
         return evaluate(loaded, evaluated, progress)
+
+    def texts(self, loaded: Loaded) -> Iterator[TaskTexts]:
+        """See Benchmark: labels of the test split are not published, so that it has no pairs."""
+        from flagbench.airbench.evaluation import texts
+
+        return texts(loaded.content)
 
 
 AIR_BENCH: Benchmark = _AirBench()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted, first_few
-from flagbench.runners.arguments import any_path, names
+from flagbench.runners.arguments import add_examples, any_path, names
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score air-bench``."""
+    add_examples(
+        parser,
+        "flagbench score air-bench results",
+        "flagbench score air-bench results --metrics ndcg_at_10,recall_at_10 --markdown scores.md",
+    )
     parser.add_argument(
         "paths", nargs="+", type=any_path, metavar="PATH", help="folder with search results, of any depth, or a .zip"
     )
@@ -61,15 +66,26 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit air-bench``."""
+    add_examples(
+        parser,
+        "flagbench submit air-bench results --model-name my-model --model-url https://huggingface.co/org/my-model",
+        "flagbench submit air-bench results --model-name my-model --anonymous --allow-partial",
+    )
     parser.add_argument("root", type=any_path, metavar="DIR", help="folder with search results, of any depth")
     form = parser.add_argument_group("the leaderboard's form")
     form.add_argument("--model-name", required=True, metavar="NAME", help="name of the retriever")
     form.add_argument(
-        "--model-url", default="", metavar="URL", help="address of the retriever; needed unless --anonymous"
+        "--model-url",
+        default="",
+        metavar="URL",
+        help="address of the retriever; needed unless --anonymous (default none)",
     )
     form.add_argument("--reranker-name", metavar="NAME", help="name of the reranker (default: that of its folder)")
     form.add_argument(
-        "--reranker-url", default="", metavar="URL", help="address of the reranker; needed with one, unless --anonymous"
+        "--reranker-url",
+        default="",
+        metavar="URL",
+        help="address of the reranker; needed with one, unless --anonymous (default none)",
     )
     form.add_argument("--anonymous", action="store_true", help="have the leaderboard hide the submission (default off)")
     choice = parser.add_argument_group("which results, where DIR holds several")
@@ -147,6 +163,7 @@ def _show_scores(scores: Scores, files: Sequence[Path], out: Console) -> None:
 
     for table in scores.render():
         out.print(table)
+    say(out, *scores.incomplete())
     for line in footnotes(each.state for each in scores.scored):
         say(out, line)
     if scores.left_out:

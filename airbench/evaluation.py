@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flagbench import ModelFault
@@ -10,7 +11,9 @@ from flagbench.airbench.loading import Content
 from flagbench.airbench.registry import Dataset
 from flagbench.airbench.scores import CUTOFFS
 from flagbench.airbench.search_results import NO_RERANKER, SearchResults
+from flagbench.models.inputs import text_of
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
+from flagbench.runners.data.task_texts import TaskTexts, retrieval_texts
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.evaluate import Part, RetrievalData, Scoring
 from flagbench.runners.search.evaluate import evaluate as search_and_score
@@ -75,6 +78,15 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
         texts=found.texts,
         note="; ".join([*found.notes, *([] if found.scores else [_UNPUBLISHED])]),
     )
+
+
+def texts(content: Content) -> Iterator[TaskTexts]:
+    """The queries and the corpus of each split, with the relevant pairs where labels are published."""
+    passages = (content.passages.ids, list(map(text_of, content.passages.texts)))
+    for split, queries in content.queries.items():
+        labels = (content.qrels or {}) if split == "dev" else {}
+        relevant = [(query, passage) for query, its in labels.items() for passage, grade in its.items() if grade > 0]
+        yield retrieval_texts(split, "default", (queries.ids, list(map(text_of, queries.texts))), passages, relevant)
 
 
 def _data(task: Task, content: Content) -> RetrievalData:

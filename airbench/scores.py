@@ -130,10 +130,19 @@ class Scores:
         return [
             render(
                 f"AIR-Bench {version}, dev split, {self.rule} rule (qa: nDCG@10, long-doc: Recall@10)",
-                {_label(system): self.rows(system, version) for system in _systems(self.of(version))},
+                self._columns(version),
             )
             for version in self.versions
         ]
+
+    def incomplete(self) -> list[str]:
+        """A line on the averages that lack datasets, for each version whose table lacks some."""
+        from flagbench.results.table import incomplete
+
+        return [line for version in self.versions for line in incomplete(self._columns(version))]
+
+    def _columns(self, version: str) -> dict[str, tuple[list[Row], list[Row]]]:
+        return {_label(system): self.rows(system, version) for system in _systems(self.of(version))}
 
     def rows(self, system: System, version: str) -> tuple[list[Row], list[Row]]:
         """The datasets and the averages of one model: its main metric, blank where an average misses a dataset."""

@@ -37,6 +37,7 @@ _OF_PYTHON = {
 
 _OFFERED = 3
 _ALIKE = 0.5  # of difflib's ratio, which is 1 for the same
+_LESS_ALIKE = 0.24  # than the nearest: what is less alike by more was not meant
 _SHORTEST_PART = 4  # a shorter one is in too many names
 
 
@@ -88,9 +89,14 @@ class UnknownName(BadInput):
         name: The name as given.
         known: All valid names; the nearest are offered.
         hint: Where the full list is to be seen.
+
+    Attributes:
+        kind: As given.
+        name: As given.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name = kind, name
         names = list(known)
         near = _nearest(name.lower(), names)
         parts = [f"unknown {kind} '{name}'"]
@@ -127,13 +133,20 @@ def known_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> st
 def _nearest(name: str, names: Iterable[str]) -> list[str]:
     """Up to three names that are like one in small letters, contain it, or are ``org/model`` with a model like it."""
     lowered = {candidate.lower(): candidate for candidate in names}
-    near = difflib.get_close_matches(name, lowered, n=_OFFERED, cutoff=_ALIKE)
+    near = _alike(name, lowered)
     if not near and len(name) >= _SHORTEST_PART:
         near = sorted((each for each in lowered if name in each), key=len)[:_OFFERED]
     if not near:
         parts = {each.rpartition("/")[2]: each for each in lowered}
-        near = [parts[each] for each in difflib.get_close_matches(name, parts, n=_OFFERED, cutoff=_ALIKE)]
+        near = [parts[each] for each in _alike(name, parts)]
     return [lowered[each] for each in near]
+
+
+def _alike(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that are like one, the nearest first, and none that is far less so."""
+    near = difflib.get_close_matches(name, list(names), n=_OFFERED, cutoff=_ALIKE)
+    ratios = [difflib.SequenceMatcher(None, each, name).ratio() for each in near]
+    return [each for each, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - _LESS_ALIKE]
 
 
 class BadData(BadInput):

@@ -96,7 +96,7 @@ def _flag(each: Field[Any]) -> Flag:
     switch = isinstance(each.default, bool) and declared["parse"] is None and not declared["choices"]
     shown = declared["shown"]
     if shown is None:
-        shown = "" if each.default in (None, "", (), False) else str(each.default)
+        shown = "" if each.default is False or each.default in (None, "", ()) else str(each.default)
     return Flag(
         field=each.name,
         name=declared["name"] or f"--{each.name.replace('_', '-')}",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flagbench import BadInput
 from flagbench.files import inside
 from flagbench.flags import add_flags, given
-from flagbench.runners.arguments import any_path
+from flagbench.runners.arguments import add_examples, any_path
 from flagbench.runners.generation.server_options import ServerLimits
 from flagbench.runners.terminal import console, say
 
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score mlvu``."""
+    add_examples(
+        parser,
+        "flagbench score mlvu results",
+        "flagbench score mlvu results --judge gpt-4o --judge-base https://api.openai.com/v1 --dry-run",
+        "flagbench score mlvu results --data hub-snapshots --json scores.json",
+    )
     parser.add_argument("paths", nargs="+", type=any_path, metavar="DIR", help="folder with results, of any depth")
     parser.add_argument(
         "--data",
@@ -59,6 +65,10 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit mlvu``."""
+    add_examples(
+        parser,
+        "flagbench submit mlvu results --output mlvu_test.json",
+    )
     parser.add_argument("root", type=any_path, metavar="DIR", help="folder of one run over the test set")
     parser.add_argument(
         "--output",

@@ -6,9 +6,11 @@ import gc
 import importlib.util
 import os
 import re
+import resource
 import runpy
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from flagbench import BadInput
@@ -177,6 +179,38 @@ def _taken_by_group() -> int:
     except (OSError, ValueError):
         return 0
     return taken - (int(files[1]) if files else 0)
+
+
+def watch_peak(device: str) -> None:
+    """Begin to watch the peaks of memory anew, where that can be done: see ``peak_memory``."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):  # no Linux, or not allowed: the peak is since the process began
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory(device: str) -> tuple[int | None, int | None]:
+    """Peaks of memory in bytes since ``watch_peak``.
+
+    Returns:
+        Of the process on the host, resident; None where that is not known. Of what torch's tensors take on a GPU; None
+        for any other device.
+    """
+    gpu = None
+    if device.startswith("cuda"):
+        import torch
+
+        gpu = int(torch.cuda.max_memory_allocated(device))
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE)
+    except (OSError, UnicodeError):
+        found = None
+    if found:
+        return int(found[1]) * 1024, gpu
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest * (1 if sys.platform == "darwin" else 1024) or None, gpu
 
 
 def release_memory() -> None:

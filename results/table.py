@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few
@@ -12,14 +12,19 @@ from flagbench.results.averages import Averages, Slice, Weights, average, lackin
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT, Scale, joint_scale, scale_of
+from flagbench.results.fitting import folded, widths
 from flagbench.results.record import TaskRecord
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table
 
 
 _NAMED = 8
-"""Blank averages that are named."""
+"""Incomplete averages that are named."""
+
+_LEAST = (16, 14, 12, 12)
+"""Columns of a terminal that the task, its type, the name of a run and notes take at least."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Row:
         error: Half the width of the 95% interval that drawing a sample adds to it; None where nothing was drawn, or it
             is not known.
         scale: How score and error are shown.
+        empty: A mean of which no task has a score.
     """
 
     label: str
@@ -44,6 +50,7 @@ class Row:
     note: str = ""
     error: float | None = None
     scale: Scale = PERCENT
+    empty: bool = field(default=False, compare=False)
 
 
 def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], list[Row]]:
@@ -92,7 +99,8 @@ def _mean(label: str, of: Weights, records: Sequence[TaskRecord]) -> Row:
     present = [record for record in records if record.name in of and record.name not in absent]
     comparable = all(_task_row(record).comparable for record in present)
     if absent:
-        return Row(label, "", None, comparable, f"{len(of) - len(absent)} of {counted(len(of), 'task')}")
+        note = f"{len(of) - len(absent)} of {counted(len(of), 'task')}"
+        return Row(label, "", None, comparable, note, empty=len(absent) == len(of))
     note = "" if comparable else DataState.worst(DataState.of(record.data) for record in present).words
     return Row(label, "", average(of, scores), comparable, note, _error(of, present))
 
@@ -111,56 +119,85 @@ def _error(of: Weights, records: Sequence[TaskRecord]) -> float | None:
     return math.hypot(*known) if known and len(known) == len(sampled) else None
 
 
-def blanks(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
-    """Why averages of runs side by side are blank, a line for those that lack alike. A single run's table has notes.
+def scored_means(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
+    """The averages that any of several runs has a score for: the others are not in tables.
+
+    Args:
+        columns: See ``render``.
+    """
+    every = (row for _, means in columns.values() for row in means)
+    return list(dict.fromkeys(row.label for row in every if row.score is not None))
+
+
+def incomplete(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
+    """Why averages have no score, a line for the runs that lack alike; those of which no task ran are not named.
 
     Args:
         columns: See ``render``.
     """
     runs_of: dict[str, list[str]] = {}
-    for label, (_, means) in columns.items() if len(columns) > 1 else ():
-        if why := first_few((f"{row.label} ({row.note})" for row in means if row.score is None), _NAMED):
+    for label, (_, means) in columns.items():
+        lacking = (f"{row.label} ({row.note})" for row in means if row.score is None and not row.empty)
+        if why := first_few(lacking, _NAMED):
             runs_of.setdefault(why, []).append(label)
     return [
-        f"{'' if len(labels) == len(columns) else f'{first_few(labels)}: '}blank means: {why}"
+        f"{'' if len(labels) == len(columns) else f'{first_few(labels)}: '}incomplete means: {why}"
         for why, labels in runs_of.items()
     ]
 
 
-def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> Table:
+def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]], width: int | None = None) -> Table:
     """A Rich table of one run or of several side by side. Scores are in percent where they have no unit behind them;
     ``*`` marks what is not comparable.
 
-    Behind a score that is of a sample stands how far it may be from that of all, after a ``±``.
+    Behind a score that is of a sample stands how far it may be from that of all, after a ``±``. Averages without a
+    score are left out: ``incomplete`` names them.
 
     Args:
         title: Heading.
         columns: ``rows`` of each run, by the run's label. Notes are shown for a single run only.
+        width: Columns of the terminal, for one run: notes and the run's name are folded before tasks are; None for as
+            many as it takes.
     """
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
-    table.add_column("task")
-    table.add_column("type")
-    for label in columns:
-        table.add_column(escape(label), justify="right")
     single = len(columns) == 1
-    if single:
-        table.add_column("note")
+    headings = ["task", "type", *columns, *(["note"] if single else [])]
+    parts = []
     for part in (0, 1):
-        labels = dict.fromkeys(row.label for parts in columns.values() for row in parts[part])
-        for label in labels:
-            found = [next((row for row in parts[part] if row.label == label), None) for parts in columns.values()]
-            cells = [cell(row) for row in found]
+        labels = dict.fromkeys(row.label for parts_of in columns.values() for row in parts_of[part])
+        lines = []
+        for label in labels if part == 0 else scored_means(columns):
+            found = [next((row for row in its[part] if row.label == label), None) for its in columns.values()]
             kind = next(row.kind for row in found if row)
-            first = found[0]
-            table.add_row(
-                escape(label), escape(kind), *cells, *([escape(first.note) if first else ""] if single else [])
-            )
-        if part == 0:
-            table.add_section()
+            note = [found[0].note if found[0] else ""] if single else []
+            lines.append([label, kind, *map(cell, found), *note])
+        parts.append(lines)
+    room = _widths(headings, [line for lines in parts for line in lines], width) if single and width else None
+    # Text is shown as it is: a name may look like rich's markup. Nothing is cut.
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    for at, heading in enumerate(headings):
+        shown = Text(folded(heading, room[at]) if room else heading)
+        justify: JustifyMethod = "right" if 1 < at < 2 + len(columns) else "left"
+        table.add_column(shown, justify=justify, overflow="fold", width=room[at] if room else None)
+    for lines in parts:
+        for line in lines:
+            cells = [folded(cell, room[at]) if room and at < 2 else cell for at, cell in enumerate(line)]
+            table.add_row(*map(Text, cells))
+        table.add_section()
     return table
+
+
+def _widths(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """The widths of the columns of a single run; None where rich has to find some. Tasks and types are folded last."""
+    from rich.cells import cell_len
+
+    cells = [max((cell_len(line[at]) for line in lines), default=0) for at in range(len(headings))]
+    desired = [max(cell_len(heading), its) for heading, its in zip(headings, cells, strict=True)]
+    task, kind, run, note = _LEAST
+    score = max(run, cells[2])
+    return widths(desired, [*desired[:2], score, note], width) or widths(desired, [task, kind, score, note], width)
 
 
 def cell(row: Row | None) -> str:

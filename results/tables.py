@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from flagbench.results.fitting import Column, apart, blocks, shortened, table, width_of, with_names
-from flagbench.results.table import Row, cell, render
+from flagbench.results.fitting import Column, blocks, folded, table, titles, width_of, with_names
+from flagbench.results.table import Row, cell, render, scored_means
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
 Columns = Mapping[str, tuple[Sequence[Row], Sequence[Row]]]
 """Tasks and averages of runs, by the labels of these."""
@@ -22,9 +21,7 @@ _AROUND = 5
 """Lines of a table beside its rows: title, frame and headings."""
 
 
-def side_by_side(
-    title: str, columns: Columns, width: int, sizes: Mapping[str, str] | None = None
-) -> list[Table | Text]:
+def side_by_side(title: str, columns: Columns, width: int, sizes: Mapping[str, str] | None = None) -> list[Table]:
     """Tables of several runs, each of which has room.
 
     Runs have a column each where those fit. Else they have a row each, or tables are split, whichever has fewer lines.
@@ -36,27 +33,18 @@ def side_by_side(
         sizes: What a million vectors of each run take, by its label, and empty where that is not known: the runs are
             points of a series, which have a row each; None where they are none.
     """
-    from rich.text import Text
-
     if sizes is None and width_of(_upright(columns, list(columns))) <= width:
         return [render(title, columns)]
-    name, turned = with_names("point" if sizes else "model", list(columns), _turned(columns, sizes), width)
-    legend: list[str] = []
-    if len({*name.cells}) < len(columns):
-        cells, legend = apart(list(columns), name.width)
-        name = Column(name.heading, tuple(cells), left=True)
-        turned = [[name, *others] for _, *others in turned]
+    _, turned = with_names("point" if sizes else "model", list(columns), _turned(columns, sizes), width)
     parts, ends = turned, {0}
     if sizes is None:
-        labels, numbers = apart(list(columns), width // 4)
-        task, kind, *runs = _upright(columns, labels)
-        task = Column(task.heading, tuple(shortened(each, width // 3) for each in task.cells), left=True)
+        task, kind, *runs = _upright(columns, [folded(label, width // 4) for label in columns])
+        task = Column(task.heading, tuple(folded(each, width // 3) for each in task.cells), left=True)
         upright = blocks([task, kind], [[run] for run in runs], width)
         if len(upright) * (len(task.cells) + _AROUND) <= len(turned) * (len(columns) + _AROUND):
-            parts, ends, legend = upright, {len(_labels(columns, 0))}, numbers
-    heads = [f"{title} ({at} of {len(parts)})" if len(parts) > 1 else title for at in range(1, len(parts) + 1)]
-    made: list[Table | Text] = [table(head, part, width, ends) for head, part in zip(heads, parts, strict=True)]
-    return [*made, *map(Text, legend)]
+            parts, ends = upright, {len(_labels(columns, 0))}
+    heads = titles(title, len(parts))
+    return [table(head, part, width, ends) for head, part in zip(heads, parts, strict=True)]
 
 
 def _labels(columns: Columns, part: int) -> list[str]:
@@ -67,7 +55,7 @@ def _labels(columns: Columns, part: int) -> list[str]:
 def _upright(columns: Columns, labels: Sequence[str]) -> list[Column]:
     """Task, type, and the scores of each run."""
     found = [{row.label: row for row in (*tasks, *means)} for tasks, means in columns.values()]
-    names = [*_labels(columns, 0), *_labels(columns, 1)]
+    names = [*_labels(columns, 0), *scored_means(columns)]
     kinds = {label: row.kind for each in found for label, row in each.items()}
     return [
         Column("task", tuple(names), left=True),
@@ -81,14 +69,10 @@ def _upright(columns: Columns, labels: Sequence[str]) -> list[Column]:
 
 def _turned(columns: Columns, sizes: Mapping[str, str] | None) -> list[list[Column]]:
     """A column for each task and each average that any run has, and for the sizes."""
-    tasks, means = _labels(columns, 0), list(dict.fromkeys(_scored_means(columns)))
+    tasks, means = _labels(columns, 0), scored_means(columns)
     shown = [*(tasks if sizes is None or len(tasks) <= _TASKS or not means else ()), *means]
     found = [{row.label: row for row in (*tasks, *means)} for tasks, means in columns.values()]
     made = [[Column(label, tuple(cell(each.get(label)) for each in found))] for label in shown]
     if sizes is not None:  # beside the last score, which is the average where there is one
         made[-1].append(Column("a million vectors", tuple(sizes[label] for label in columns)))
     return made
-
-
-def _scored_means(columns: Columns) -> Iterator[str]:
-    return (row.label for _, means in columns.values() for row in means if row.score is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from flagbench import BadInput
@@ -12,6 +13,12 @@ from flagbench.flags import real
 from flagbench.models.query_mix import are_weights
 from flagbench.models.view import PRECISIONS, Precision
 from flagbench.runners.request import parse_size
+
+
+def add_examples(parser: argparse.ArgumentParser, *lines: str) -> None:
+    """End the help of a command with command lines."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n  ".join(["examples:", *lines])
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -36,6 +43,14 @@ def any_path(text: str) -> Path:
         return user_path(text)
     except BadInput as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """A name and a file or folder, ``v1.0=PATH``."""
+    name, equals, path = text.partition("=")
+    if not (name.strip() and equals and path) or not name.isprintable():
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, such as v1.0=releases/v1.0.json, not '{text:.80}'")
+    return name.strip(), any_path(path)
 
 
 def folder(text: str) -> Path:
@@ -129,6 +144,24 @@ def add_runs_argument(command: argparse.ArgumentParser) -> None:
         help="results of evaluate: folder of a run, output folder or run.json; the others are compared with "
         "the first one",
     )
+
+
+def by_name(given: Sequence[tuple[str, Path]], flag: str) -> dict[str, Path]:
+    """What was given as ``NAME=PATH`` several times, by name.
+
+    Args:
+        given: As ``named_path`` reads each.
+        flag: Of the command line.
+
+    Raises:
+        BadInput: A name is there twice.
+    """
+    found: dict[str, Path] = {}
+    for name, path in given:
+        if name in found:
+            raise BadInput(f"{flag} names {name} twice: {found[name]} and {path}")
+        found[name] = path
+    return found
 
 
 def add_store_option(command: argparse._ActionsContainer) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flagbench.results.published.scores import PublishedTable, Updated
     from flagbench.results.record import RunRecord
     from flagbench.results.sample import Sample
+    from flagbench.runners.data.task_texts import TaskTexts
     from flagbench.runners.encoding.cache import EmbeddingCache
     from flagbench.runners.generation.demand import Demand
     from flagbench.runners.run.plan import Plan
@@ -148,6 +149,10 @@ class Benchmark(ABC):
     @abstractmethod
     def tasks(self) -> tuple[Task, ...]:
         """All rows."""
+
+    def task_named(self, name: str) -> str:
+        """The name of the task that is meant by one in any letters; empty where there is none."""
+        return next((task.name for task in self.tasks() if task.name.lower() == name.lower()), "")
 
     def named(self, name: str) -> Benchmark | None:
         """A benchmark within this one that has a name of its own; None, the default, where it has none of this name."""
@@ -361,6 +366,10 @@ class Benchmark(ABC):
             answered: Ids of samples that a run before this one has answers to.
             progress: The progress to report to.
         """
+        raise NotImplementedError
+
+    def texts(self, loaded: Loaded) -> Iterator[TaskTexts]:
+        """The texts that a task's scores are over, for ``flagbench leaks``, which others than these refuse."""
         raise NotImplementedError
 
     def published(self) -> PublishedTable | None:

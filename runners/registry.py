@@ -54,14 +54,14 @@ class Registered:
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The benchmark of this name; of ours also in other letters, and one that another makes of names.
+    """The benchmark of this name; of ours also as its title or in other letters, and one that another makes of names.
 
     Raises:
         UnknownName: There is none.
         BadInput: A package names it, and it cannot be loaded.
     """
-    if name.lower() in OWN:
-        return _own(name.lower())
+    if own := {_plain(each): each for each in OWN}.get(_plain(name)):
+        return _own(own)
     for entry in _entries():
         if entry.name == name:
             return _of_package(entry)
@@ -71,6 +71,14 @@ def find_benchmark(name: str) -> Benchmark:
             return found
         more += its.names()
     raise UnknownName("benchmark", name, [*names(), *more])
+
+
+def place_of_task(name: str) -> tuple[str, str]:
+    """The benchmark of ours that has a task of this name, in any letters, and the task's name; empty where none has."""
+    for each in sorted(OWN, key=lambda its: its in _WITH_NAMES):  # what takes long to look through is last
+        if found := _own(each).task_named(name):
+            return each, found
+    return "", ""
 
 
 def registered() -> Registered:
@@ -101,6 +109,10 @@ def either(names: Iterable[str]) -> str:
     """Names in one line, for messages: ``a``, ``a or b``, ``a, b or c``."""
     *first, last = list(names) or ["(none)"]
     return f"{', '.join(first)} or {last}" if first else last
+
+
+def _plain(name: str) -> str:
+    return "".join(each for each in name.lower() if each.isalnum())
 
 
 def _own(name: str) -> Benchmark:

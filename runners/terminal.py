@@ -61,15 +61,19 @@ def _printing() -> type[Console]:
     from rich.cells import cell_len
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
+    from rich.table import Table
 
     class Printing(Console):
         """Rich's console. Everything that it prints goes through ``render``: names from files are made printable here.
 
         Rich's own control codes, of progress bars, are segments of another kind. Tables are laid out by now, so that
-        what takes no room gets no sign in its place.
+        what takes no room gets no sign in its place. Texts that a table has no room for are folded, and never cut.
         """
 
         def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            if isinstance(renderable, Table):
+                for column in renderable.columns:
+                    column.overflow, column.no_wrap = "fold", False
             for segment in super().render(renderable, options):
                 if segment.control or segment.text.isprintable():
                     yield segment

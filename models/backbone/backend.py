@@ -118,9 +118,9 @@ def _pack(model: Any, probe: Probe) -> str:
     except (TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
         return f"it cannot be compared with torch ({type(error).__name__})"
     shared = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
-    for parent, name, layer in _layers(model, torch.nn.Linear):
-        if id(layer.weight) not in shared:
-            setattr(parent, name, PackedLinear(layer))
+    for parent, name in _layers(model, torch.nn.Linear):
+        if id(getattr(parent, name).weight) not in shared:
+            setattr(parent, name, PackedLinear(getattr(parent, name)))
     try:
         difference = float(((probe(model) - before).abs() / before.abs().clamp(min=1.0)).max())
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -129,15 +129,13 @@ def _pack(model: Any, probe: Probe) -> str:
         if difference <= TOLERANCE:
             return ""
         why = f"its states differ by {difference:.1e} from torch's"
-    for parent, name, layer in _layers(model, PackedLinear):
-        setattr(parent, name, layer.unpacked())
+    for parent, name in _layers(model, PackedLinear):
+        setattr(parent, name, getattr(parent, name).unpacked())
     return why
 
 
-def _layers(model: Any, kind: type[torch.nn.Module]) -> list[tuple[Any, str, Any]]:
+def _layers(model: Any, kind: type[torch.nn.Module]) -> list[tuple[Any, str]]:
+    """Where the layers of a kind are: not themselves, so that each is let go of once another is in its place."""
     return [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if type(child) is kind
+        (parent, name) for parent in model.modules() for name, child in parent.named_children() if type(child) is kind
     ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +34,7 @@ from flagbench.models.embeddings import Embeddings
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.folder import read_json
 from flagbench.models.loading.kinds import ENCODER_CLASSES
+from flagbench.models.loading.positions import longest_text
 from flagbench.models.modules import SENTENCE, TOKENS
 from flagbench.models.spec import ModelSpec, Pooling
 
@@ -40,6 +43,10 @@ Encoded = dict[str, list[list[int]]]
 
 Tokenize = Callable[[Any, ModelSpec, Sequence[str], Role, str], Encoded]
 """``(tokenizer, spec, texts, role, instruction)`` to the model's inputs, before padding."""
+
+
+UNCUT = 1 << 30
+"""Tokens of a text that no length cuts."""
 
 
 def tokenize(tokenizer: Any, spec: ModelSpec, texts: Sequence[str], role: Role, instruction: str) -> Encoded:
@@ -133,6 +140,31 @@ class DenseEncoder:
     ) -> Embeddings:
         """See the contract."""
         return self.prepare(texts, role=role, instruction=instruction, parts=parts)()
+
+    @property
+    def positions(self) -> int:
+        """See ``RespecifiedEncoder``."""
+        return longest_text(self._model)
+
+    def under(self, spec: ModelSpec) -> DenseEncoder:
+        """See ``RespecifiedEncoder``. Modules with weights are those that were read."""
+        other = copy.copy(self)
+        read = list(zip(self.spec.modules, self._steps, strict=True))
+        other.spec, other._pooling = spec, one_token(spec.modules)
+        other._steps = [
+            next((step for known, step in read if known == module), None)
+            or build([module], Path(), device=self.device, allow_pickle=False)[0]
+            for module in spec.modules
+        ]
+        other._whole_prompts = all(module.option("include_prompt", True) for module in spec.modules)
+        width = dimension(other._steps, int(self._model.config.hidden_size), -1, self.device, Path(spec.name))
+        other._dimension = min(width, spec.truncate_dim or width)
+        return other
+
+    def token_counts(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> list[int]:
+        """See ``RespecifiedEncoder``."""
+        uncut = replace(self.spec, query_max_length=UNCUT, passage_max_length=UNCUT)
+        return [len(ids) for ids in self._tokenize(self._tokenizer, uncut, texts, role, instruction)["input_ids"]]
 
     def _prompt_tokens(self, role: Role, instruction: str) -> int:
         """Tokens of the instruction alone, without a special one at its end (``Transformer._get_prompt_length``)."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from flagbench.models.backbone.last_layer import LastLayer
 from flagbench.models.backbone.pretrained import DTYPES, read_pretrained, tensors_of
 from flagbench.models.backbone.rows import MASK, Rows
 from flagbench.models.contract import DENSE, Backend, Capability, Loading, Part, Role
-from flagbench.models.embedders.dense import pooling_of, tokenize
+from flagbench.models.embedders.dense import UNCUT, pooling_of, tokenize
 from flagbench.models.embedders.modules import ONE_TOKEN, pool, token_of
 from flagbench.models.embeddings import Embeddings, MultiVectors
 from flagbench.models.inputs import TEXT
 from flagbench.models.loading.checkpoint import check_heads
 from flagbench.models.loading.folder import M3_COLBERT_HEAD, M3_SPARSE_HEAD
+from flagbench.models.loading.positions import longest_text
 from flagbench.models.spec import ModelSpec
 
 _Forwarded = tuple[torch.Tensor, torch.Tensor, dict[Part, torch.Tensor]]
@@ -88,6 +91,23 @@ class M3Encoder:
     ) -> Embeddings:
         """See the contract."""
         return self.prepare(texts, role=role, instruction=instruction, parts=parts)()
+
+    @property
+    def positions(self) -> int:
+        """See ``RespecifiedEncoder``."""
+        return longest_text(self._model)
+
+    def under(self, spec: ModelSpec) -> M3Encoder:
+        """See ``RespecifiedEncoder``."""
+        other = copy.copy(self)
+        other.spec, other._pooling = spec, pooling_of(spec)
+        other._one_token = self.parts == DENSE and other._pooling in ONE_TOKEN
+        return other
+
+    def token_counts(self, texts: Sequence[str], *, role: Role, instruction: str = "") -> list[int]:
+        """See ``RespecifiedEncoder``."""
+        uncut = replace(self.spec, query_max_length=UNCUT, passage_max_length=UNCUT)
+        return [len(ids) for ids in tokenize(self._tokenizer, uncut, texts, role, instruction)["input_ids"]]
 
     def _embed(self, encoded: Rows, texts: int, parts: frozenset[Part]) -> Embeddings:
         dense = np.zeros((texts, int(self._model.config.hidden_size)), dtype=np.float32)

@@ -3,13 +3,54 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from flagbench import BadInput, NoHub
 
 RepoType = Literal["model", "dataset"]
+
+PROBE_SECONDS = 3.0
+"""How long the hub may take to answer at all."""
+
+
+def offline() -> bool:
+    """Whether the user has set ``HF_HUB_OFFLINE``."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
+
+
+def endpoint() -> str:
+    """The address of the hub, or of the mirror that ``HF_ENDPOINT`` names."""
+    from huggingface_hub.constants import ENDPOINT
+
+    return ENDPOINT
+
+
+def answers() -> bool:
+    """Whether the hub, or its mirror, answers: asked once a minute at most, for ``PROBE_SECONDS``."""
+    return _answers(endpoint(), int(time.monotonic() // 60))
+
+
+@lru_cache(maxsize=1)
+def _answers(address: str, _: int) -> bool:
+    answered: list[int] = []
+
+    def ask() -> None:
+        from huggingface_hub import get_session
+
+        with suppress(Exception):  # whatever it is, there is no answer; one of any status is one
+            answered.append(get_session().head(address, timeout=PROBE_SECONDS).status_code)
+
+    # In a thread, as names are looked up for as long as the system's own settings say.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PROBE_SECONDS)
+    return bool(answered)
 
 
 def cached(repo: str, *, revision: str, file: str) -> Path | None:
@@ -40,14 +81,22 @@ def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequenc
 
     Raises:
         BadInput: The repo or revision does not exist, is gated, or is not in the cache while offline.
-        NoHub: The hub cannot be reached, and the files are not in the cache.
+        NoHub: The hub gives no answer, or an error of its own, and the files are not in the cache.
     """
     from huggingface_hub import errors as hub
     from huggingface_hub import snapshot_download
 
     where = f"{repo_type} {repo} at revision {revision}"
+    silent = not offline() and not answers()
     try:
-        return Path(snapshot_download(repo, repo_type=repo_type, revision=revision, allow_patterns=list(patterns)))
+        found = snapshot_download(
+            repo,
+            repo_type=repo_type,
+            revision=revision,
+            allow_patterns=list(patterns),
+            local_files_only=silent,  # which has no retries to wait for
+        )
+        return Path(found)
     except hub.GatedRepoError as error:
         raise BadInput(f"{where}: access is gated; accept its terms on the hub and set HF_TOKEN") from error
     except hub.RevisionNotFoundError as error:
@@ -61,12 +110,19 @@ def download(repo: str, *, repo_type: RepoType, revision: str, patterns: Sequenc
             f"{where}: {error.filename or 'the cache of the hub'} cannot be written; set HF_HOME to a folder that can"
         ) from error
     except (hub.LocalEntryNotFoundError, hub.HfHubHTTPError, OSError) as error:
-        offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
-        local = "give local files" + (" (--data DIR)" if repo_type == "dataset" else "")
-        if offline:
-            reason = f"HF_HUB_OFFLINE is set and it is not in the cache; unset HF_HUB_OFFLINE or {local}"
-            raise BadInput(f"{where}: {reason}") from error
-        raise NoHub(
-            f"{where}: the hub cannot be reached; look at the network or HF_ENDPOINT, set HF_HUB_OFFLINE=1 to read the "
-            f"cache alone, or {local}"
-        ) from error
+        raise _unreached(where, repo_type, error, silent=silent) from error
+
+
+def _unreached(where: str, repo_type: RepoType, error: Exception, *, silent: bool) -> BadInput:
+    """What is said where the hub did not give what is not in its cache."""
+    local = "give local files" + (" (--data DIR)" if repo_type == "dataset" else "")
+    if offline():
+        return BadInput(f"{where}: HF_HUB_OFFLINE is set and it is not in the cache; unset HF_HUB_OFFLINE or {local}")
+    named = "HF_ENDPOINT" in os.environ
+    mirror = "correct HF_ENDPOINT" if named else "set HF_ENDPOINT to a mirror"
+    hub = f"HF_ENDPOINT={endpoint()}" if named else endpoint()
+    if silent:
+        return NoHub(f"{where} is not in the cache, and {hub} gives no answer; {mirror}, or {local}")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    what = f"answers with HTTP {status}" if isinstance(status, int) else "stopped answering"
+    return NoHub(f"{where}: {hub} {what}; try again later, {mirror}, or {local}")

@@ -40,11 +40,9 @@ def with_dims(checkpoint: Checkpoint, spec: ModelSpec, evidence: Sequence[str]) 
     dims = spec.view.dims if spec.view else 0
     if not dims:
         return spec, tuple(evidence)
-    width = _width(checkpoint, spec)
-    if width is not None and dims > width:
-        raise BadInput(f"--dims {dims}: {too_many(spec.as_encoded.name, width)}")
-    if dims == width:
-        return without_dims(spec, evidence)
+    spec, evidence = within(spec, evidence, _width(checkpoint, spec))
+    if not (spec.view and spec.view.dims):
+        return spec, evidence
     said = (
         f"Matryoshka training: yes, from {source}"
         if (source := _trained(checkpoint, spec))
@@ -52,6 +50,26 @@ def with_dims(checkpoint: Checkpoint, spec: ModelSpec, evidence: Sequence[str]) 
         "trained to be used alone (Matryoshka)"
     )
     return spec, (*evidence, said)
+
+
+def within(spec: ModelSpec, evidence: Sequence[str], width: int | None) -> tuple[ModelSpec, tuple[str, ...]]:
+    """A model of which the first numbers of each vector are kept, where it is known how many there are.
+
+    Args:
+        spec: Its settings.
+        evidence: Of its settings.
+        width: Numbers of a vector; None where that is not known.
+
+    Returns:
+        As ``with_dims``.
+
+    Raises:
+        BadInput: More numbers are kept than there are.
+    """
+    dims = spec.view.dims if spec.view else 0
+    if width is not None and dims > width:
+        raise BadInput(f"--dims {dims}: {too_many(spec.as_encoded.name, width)}")
+    return without_dims(spec, evidence) if dims and dims == width else (spec, tuple(evidence))
 
 
 def _trained(checkpoint: Checkpoint, spec: ModelSpec) -> str:

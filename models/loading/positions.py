@@ -18,6 +18,20 @@ def positions_of(config: Any) -> int:
     return int(getattr(config, "max_position_embeddings", 0) or 0)
 
 
+def longest_text(model: Any) -> int:
+    """Tokens of the longest text that a loaded transformer can read; 0 where that is unknown.
+
+    RoBERTa and those after it count positions from behind that of padding (``create_position_ids_from_input_ids``), so
+    that two of their 514 are never used.
+
+    Args:
+        model: Of transformers.
+    """
+    positions = positions_of(model.config.get_text_config())
+    padding = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
+    return positions - padding - 1 if positions and isinstance(padding, int) else positions
+
+
 def rope_base_of(config: Any) -> float:
     """The base that a config of transformers states; 0 where it states none, or several."""
     parameters = getattr(config, "rope_parameters", None)

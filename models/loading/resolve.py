@@ -16,7 +16,7 @@ from flagbench.models.loading.detect import Detection, detect
 from flagbench.models.loading.folder import MODULES, is_there, read_config, transformer_folder
 from flagbench.models.loading.image_kinds import visualized_evidence
 from flagbench.models.loading.kinds import sees_images
-from flagbench.models.loading.matryoshka import with_dims
+from flagbench.models.loading.matryoshka import with_dims, within
 from flagbench.models.loading.mixture import MixedCheckpoint, find_checkpoint, sources_of
 from flagbench.models.loading.modules import check_module_weights
 from flagbench.models.loading.overrides import Overrides, override
@@ -272,7 +272,12 @@ def _built_in(model: str, row: ModelSpec, revision: str | None, overrides: Overr
         raise BadInput(f"{flag} is for models that are read from files, and {model} is not: drop it")
     spec, said = override(row, overrides)
     unseen = ("frames: none, it sees no videos",) if spec.ability == "generate" else ()
-    return Model(spec, (f"settings: models.toml, {row.name}", *unseen, *said), None)
+    evidence = (f"settings: models.toml, {row.name}", *unseen, *said)
+    if spec.adapter == "random" and spec.view:
+        from flagbench.models.baselines.random import DIMENSION
+
+        spec, evidence = within(spec, evidence, DIMENSION)
+    return Model(spec, evidence, None)
 
 
 def _refuse_video_lm(checkpoint: Checkpoint, overrides: Overrides) -> None:

@@ -42,7 +42,9 @@ class _Model:
     folder: Path
 
 
-def write_checkpoint(checkpoint: MixedCheckpoint, spec: ModelSpec, folder: Path, loading: Loading) -> None:
+def write_checkpoint(
+    checkpoint: MixedCheckpoint, spec: ModelSpec, folder: Path, loading: Loading, *, in_parts: bool = False
+) -> None:
     """Mix the weights of a mixture's models, and write them with the first one's other files.
 
     Args:
@@ -50,6 +52,7 @@ def write_checkpoint(checkpoint: MixedCheckpoint, spec: ModelSpec, folder: Path,
         spec: Its settings.
         folder: Where to; it is made.
         loading: What is allowed. Models with adapters are merged in memory one after the other; all else takes a block.
+        in_parts: Write the transformer's weights as ``write_sums`` does where they are loaded once, and not kept.
 
     Raises:
         BadInput: The models do not go together, some files cannot be read, or there is no room on the disk.
@@ -69,7 +72,7 @@ def write_checkpoint(checkpoint: MixedCheckpoint, spec: ModelSpec, folder: Path,
             for inner, sums in parts.items():
                 place = folder / (inner if inner.parts else transformer_folder(folder))
                 place.mkdir(parents=True, exist_ok=True)
-                write_sums(sums, weights, place / "model.safetensors")
+                write_sums(sums, weights, place, in_parts=in_parts and not inner.parts)
             for head in HEADS if allow else ():
                 _write_head(models, weights, head, folder)
         except OSError as error:

@@ -85,7 +85,7 @@ def _held(folder: Path, checkpoint: MixedCheckpoint, spec: ModelSpec, loading: L
         try:
             if not folder.is_dir():
                 shutil.rmtree(part, ignore_errors=True)
-                write_checkpoint(checkpoint, spec, part, loading)
+                write_checkpoint(checkpoint, spec, part, loading, in_parts=True)
                 part.rename(folder)
             # Between the two locks another process may get it, and remove the folder.
             fcntl.flock(handle, fcntl.LOCK_SH)

@@ -16,8 +16,11 @@ from flagbench.models.loading.folder import FIX
 from flagbench.models.loading.mixture_weights import Stored, Sum
 from flagbench.models.loading.weight_shapes import unpickled
 
-BLOCK = 32 << 20
-"""Bytes of fp32 of the largest block: what is read of a file is let go of with the block."""
+BLOCK = 2 << 20
+"""Bytes of fp32 of the largest block: what is read of a file is let go of with the block. Once a larger one was freed,
+glibc keeps all of up to its size that is freed later, such as the layers that are laid out anew."""
+
+_FILES, _SMALLEST_FILE = 64, 16 << 20
 
 _LARGEST = torch.finfo(torch.float32).max
 """With a larger weight no sum is taken in fp32."""
@@ -41,19 +44,52 @@ def bytes_of(sums: Sequence[Sum]) -> int:
     return sum(_size(each) for each in sums)
 
 
-def write_sums(sums: Sequence[Sum], weights: Sequence[float], path: Path) -> None:
-    """Write a mixture's tensors as one safetensors file.
+def write_sums(sums: Sequence[Sum], weights: Sequence[float], folder: Path, *, in_parts: bool = False) -> None:
+    """Write a mixture's tensors as safetensors.
 
     Args:
         sums: The tensors.
         weights: Of the models, in step with the parts of each.
-        path: The file, which is written anew.
+        folder: Where ``model.safetensors`` is written anew.
+        in_parts: Write several files and their index where the model is large. A model is mapped from its files, and
+            stays in memory as long as one of its tensors does: of several files those are let go of whose layers are
+            laid out anew.
 
     Raises:
         BadInput: A tensor that must be the same in all models is not; a sum is too large for the number format; a file
             cannot be read or written.
     """
     ordered = sorted(sums, key=lambda each: (-_DTYPES[each.first.dtype].itemsize, each.key))
+    parts: Sequence[Sequence[Sum]] = _parts(ordered) if in_parts else [ordered]
+    if len(parts) == 1:
+        _write(parts[0], weights, folder / "model.safetensors")
+        return
+    index: dict[str, str] = {}
+    for number, part in enumerate(parts, 1):
+        name = f"model-{number:05}-of-{len(parts):05}.safetensors"
+        _write(part, weights, folder / name)
+        index |= dict.fromkeys((each.key for each in part), name)
+    content = {"metadata": {"total_size": bytes_of(sums)}, "weight_map": index}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def _parts(sums: Sequence[Sum]) -> list[list[Sum]]:
+    """The tensors of each file: vectors, which stay as they are when layers are laid out anew, and then the others."""
+    most = max(_SMALLEST_FILE, bytes_of(sums) // _FILES)
+    if bytes_of(sums) <= most:
+        return [list(sums)]
+    parts: list[list[Sum]] = [[each for each in sums if len(each.first.shape) < 2]]
+    size = most
+    for each in (each for each in sums if len(each.first.shape) >= 2):
+        if size + _size(each) > most:
+            parts.append([])
+            size = 0
+        parts[-1].append(each)
+        size += _size(each)
+    return list(filter(None, parts))
+
+
+def _write(ordered: Sequence[Sum], weights: Sequence[float], path: Path) -> None:
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}  # transformers asks for it
     begins, end = {}, 0
     for each in ordered:

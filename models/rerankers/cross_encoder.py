@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from flagbench.models.backbone.room import refuse_without_room
 from flagbench.models.backbone.rows import Rows
 from flagbench.models.contract import Backend, Capability, Loading
 from flagbench.models.inputs import TEXT
+from flagbench.models.loading.positions import longest_text
 from flagbench.models.rerankers.pairs import PairTemplate, Row, ids_by_text
 from flagbench.models.spec import ModelSpec
 
@@ -56,6 +58,22 @@ class CrossEncoder:
     def score(self, pairs: Sequence[tuple[str, str]], *, instruction: str = "") -> NDArray[np.float32]:
         """See the contract."""
         return self.prepare(pairs, instruction=instruction)()
+
+    @property
+    def positions(self) -> int:
+        """See ``RespecifiedScorer``."""
+        return longest_text(self._model)
+
+    def under(self, spec: ModelSpec) -> CrossEncoder:
+        """See ``RespecifiedScorer``."""
+        other = copy.copy(self)
+        other.spec = spec
+        return other
+
+    def token_counts(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
+        """See ``RespecifiedScorer``."""
+        ids = ids_by_text(self._tokenizer, [text for pair in pairs for text in pair])
+        return [len(ids[query]) + len(ids[passage]) + self._template.special_tokens for query, passage in pairs]
 
     def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Row]:
         """Model inputs of pairs, by FlagEmbedding's rule under transformers 4 (``FlagReranker``, ``only_second``).

@@ -46,10 +46,8 @@ class ServedEncoder(Connected):
             return instruction + text_of(readable(texts[row], TEXT, self.spec.name))
 
         def ask(rows: Sequence[int], stop: Stop) -> Embeddings | None:
-            body = [sent(row) for row in rows]
-            read = functools.partial(self._read, count=len(rows))
-            request = embed_body(self.own, body, as_base64=self.connection.as_base64)
-            return self.client.post(embed_path(self.own), request, read, stop)
+            path, body, read = self.request([sent(row) for row in rows])
+            return self.client.post(path, body, read, stop)
 
         costs = [len(instruction) + cost(text) for text in texts]
         replies = requests.replies(
@@ -59,6 +57,15 @@ class ServedEncoder(Connected):
             if embeddings.dense is not None:
                 self.check_length(embeddings.dense.shape[1])
             yield np.array(rows, dtype=np.int64), embeddings
+
+    def request(self, texts: Sequence[str]) -> tuple[str, bytes, Callable[[Reply], Embeddings]]:
+        """One request, which is not sent: its path, its body, and what reads the reply to it.
+
+        Args:
+            texts: With their instructions; as many as a server takes.
+        """
+        body = embed_body(self.own, texts, as_base64=self.connection.as_base64)
+        return embed_path(self.own), body, functools.partial(self._read, count=len(texts))
 
     def prepare(
         self, texts: Sequence[Input], *, role: Role, instruction: str = "", parts: frozenset[Part] = DENSE

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from flagbench import BadInput
 from flagbench.models.contract import Tokens
+from flagbench.models.loading.matryoshka import within
 from flagbench.models.loading.overrides import Overrides, override
 from flagbench.models.loading.registry import family_spec, published_as
 from flagbench.models.loading.resolve import Model
@@ -19,7 +20,7 @@ from flagbench.models.served.scorer import ServedScorer
 from flagbench.models.served.settings import Kind, ServedSettings, Side
 from flagbench.models.served.wire import OWN_FIELDS
 from flagbench.models.servers.chat_model import check_server
-from flagbench.models.servers.http import Client, key_line, plain_url
+from flagbench.models.servers.http import Client, RateLimit, key_line, plain_url
 from flagbench.models.spec import Ability, ModelSpec
 
 _ABILITIES: Mapping[Kind, frozenset[Ability]] = {
@@ -179,7 +180,7 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
     retrieval = spec.own_as(ServedSettings).retrieval
     if retrieval not in ("dense", "sparse"):
         raise BadInput(f"--retrieval {retrieval} needs several parts of one embedding, and a server gives one: drop it")
-    evidence = (
+    evidence: tuple[str, ...] = (
         f"server: {url} ({address.kind}), model {asked} there" + (f", weights in {info.dtype}" if info.dtype else ""),
         f"settings: {known}",
         said_of_instructions,
@@ -190,7 +191,8 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
         key_line(),
         *said,
     )
-    return ServedModel(spec, tuple(filter(None, evidence)), None, connection=address.connection, counted=counted)
+    spec, evidence = within(spec, tuple(filter(None, evidence)), address.dimensions)
+    return ServedModel(spec, evidence, None, connection=address.connection, counted=counted)
 
 
 def _refuse_others(overrides: Overrides) -> None:
@@ -248,6 +250,27 @@ def _lengths(spec: ModelSpec, info: Info) -> str:
         return f"lengths: the server cuts at {info.tokens:,} tokens (/info)"
     known = f"; the model's settings cut at {spec.passage_max_length:,} tokens" if spec.passage_max_length else ""
     return f"lengths: cut by the server, which does not say where{known}"
+
+
+def the_only_model(url: str, kind: Kind, rate_limit: RateLimit) -> str:
+    """The name of the only model that a server lists; empty where it lists none, or several.
+
+    Args:
+        url: Of the server.
+        kind: Its interface.
+        rate_limit: How often it is asked.
+
+    Raises:
+        BadInput: No server answers there, it does not take the key, or it is not ready.
+    """
+    if kind == "tei":  # which has one, and wants no name
+        return ""
+    client = Client(plain_url(url), "the model", rate_limit=rate_limit)
+    try:
+        names = client.listed()
+    finally:
+        client.close()
+    return names[0] if len(names) == 1 else ""
 
 
 def _info(url: str, address: Address) -> Info:

@@ -46,8 +46,8 @@ class ServedScorer(Connected):
 
         def ask(rows: Sequence[int], stop: Stop) -> NDArray[np.float32] | None:
             query = instruction + plain[order[rows[0]]][0]
-            body = rerank_body(self.own, query, [plain[order[row]][1] for row in rows])
-            return self.client.post(rerank_path(self.own), body, functools.partial(self._read, count=len(rows)), stop)
+            path, body, read = self.request(query, [plain[order[row]][1] for row in rows])
+            return self.client.post(path, body, read, stop)
 
         costs = [sum(map(len, plain[row])) for row in order]
         batches = requests.batches(costs, [groups[row] for row in order])
@@ -56,6 +56,16 @@ class ServedScorer(Connected):
         )
         for rows, scores in replies:
             yield np.array([order[row] for row in rows], dtype=np.int64), scores
+
+    def request(self, query: str, passages: Sequence[str]) -> tuple[str, bytes, Callable[[Reply], NDArray[np.float32]]]:
+        """One request, which is not sent: its path, its body, and what reads the reply to it.
+
+        Args:
+            query: With its instruction.
+            passages: As many as a server takes.
+        """
+        read = functools.partial(self._read, count=len(passages))
+        return rerank_path(self.own), rerank_body(self.own, query, passages), read
 
     def prepare(self, pairs: Sequence[Pair], *, instruction: str = "") -> Callable[[], NDArray[np.float32]]:
         """See the contract: nothing is done before."""

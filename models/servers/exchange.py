@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import zlib
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -56,6 +57,7 @@ class Reply:
     Attributes:
         status: Status code.
         retry_after: The header of that name; empty for none.
+        arrived: When its last byte came, by ``time.monotonic``.
     """
 
     status: int
@@ -63,6 +65,7 @@ class Reply:
     _phrase: str = field(repr=False)
     _body: bytes = field(repr=False)
     _secret: Secret = field(repr=False)
+    arrived: float = 0.0
 
     def json(self) -> Any:
         """The value of the body.
@@ -174,13 +177,14 @@ class Exchange:
                                 flag = "--body-timeout"
                         if not body.takes(chunk):
                             break
+                    arrived = time.monotonic()
                     if body.too_large and response.status_code == 200:
                         raise TooLarge
                     headers = response.headers
                     retry_after, phrase = headers.get("retry-after", ""), response.reason_phrase
                     # Of one that is cut the key might be cut as well, and not be found.
                     content = b"" if body.too_large else bytes(body.content)
-                    return Reply(response.status_code, retry_after, phrase, content, self._secret)
+                    return Reply(response.status_code, retry_after, phrase, content, self._secret, arrived)
         except httpx2.TimeoutException:
             raise TimedOut(f"no connection came about in {_CONNECT:g} s") from None
         except httpx2.RequestError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flagbench.results.compare.compare import Comparison
 from flagbench.results.compare.text import NO_WORDS, TEXTS, Words, notes_of, tables_of
-from flagbench.results.fitting import Column, blocks, shortened, table, width_of, with_names
+from flagbench.results.fitting import Column, blocks, folded, table, width_of, with_names
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,22 +85,21 @@ def _scores(
     title: str, headings: Sequence[str], groups: Sequence[Sequence[Sequence[str]]], width: int, names: Sequence[str]
 ) -> tuple[list[Table], bool]:
     """The table of scores as it is, or in blocks, or with a row for each run, whichever has the fewest lines; and
-    whether it has the whole name of each run beside its number.
+    whether it has the name of each run beside its number.
     """
     columns = _columns(headings, groups)
     if width_of(columns) <= width:
         return [table(title, columns, width, _ends(groups))], False
     task, kind, first, *others = columns
-    lead = [replace(task, cells=tuple(shortened(cell, width // 3) for cell in task.cells)), kind]
+    lead = [replace(task, cells=tuple(folded(cell, width // 3) for cell in task.cells)), kind]
     upright = blocks(lead, [[first], *(others[at : at + 2] for at in range(0, len(others), 2))], width)
     pairs = _turned(groups, width)
     runs = [f"#{number} {name}" for number, name in enumerate(names, 1)]
-    run, turned = with_names("run", runs, pairs, width)
+    _, turned = with_names("run", runs, pairs, width)
     rows = sum(map(len, groups))
     if len(upright) * (rows + _AROUND) <= len(turned) * (len(names) + _AROUND):
         return [*_blocks(title, upright, width, _ends(groups))], False
-    whole = all(cell.endswith(f" {name}") for cell, name in zip(run.cells, names, strict=True))
-    return [*_blocks(title, turned, width, ())], whole
+    return [*_blocks(title, turned, width, ())], True
 
 
 def _turned(groups: Sequence[Sequence[Sequence[str]]], width: int) -> list[list[Column]]:
@@ -108,7 +107,7 @@ def _turned(groups: Sequence[Sequence[Sequence[str]]], width: int) -> list[list[
     made = []
     for task, _, first, *pairs in (row for rows in groups for row in rows):
         scores, changes = (first, *pairs[::2]), ("", *pairs[1::2])
-        of = shortened(task, width // 3)
+        of = folded(task, width // 3)
         delta = Column("Δ", changes, styles=tuple(_style("Δ", cell) for cell in changes))
         made.append([Column(of, scores), delta] if any(scores) else [replace(delta, heading=of)])
     return made
@@ -138,5 +137,5 @@ def _narrowed(title: str, columns: list[Column], width: int) -> tuple[str, list[
     over = width_of(columns) - width
     if over > 0:
         task, *others = columns
-        columns = [replace(task, cells=tuple(shortened(cell, task.width - over) for cell in task.cells)), *others]
+        columns = [replace(task, cells=tuple(folded(cell, task.width - over) for cell in task.cells)), *others]
     return title, columns, without

@@ -16,7 +16,9 @@ from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.record import MACHINE, RunRecord, TaskRecord
 
 Outcome = Literal["pass", "FAIL", "inconclusive"]
-Unit = Literal["score", "nats", "share of answers", "seconds per text"]
+Unit = Literal[
+    "score", "nats", "share of answers", "seconds per text", "seconds", "tokens per second", "bytes", "cosine"
+]
 
 _WORDS = {"device_name": "device name"}
 
@@ -37,6 +39,7 @@ class Subject:
         compared: The same with the splits that are compared with the baseline's.
         smallest: The least p after Holm's correction that its test could give, beside the gate's other tests.
         weights: Of the tasks in an average; empty where they are alike.
+        against: What the baseline is called in a sentence.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Subject:
     compared: RunRecord
     smallest: float = 0.0
     weights: Weights = field(default_factory=Weights)
+    against: str = "baseline"
 
     @property
     def scale(self) -> Scale:
@@ -101,10 +105,12 @@ def _max_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> Check
 def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
     if before <= EQUAL:
-        raise Unknown(f"the baseline's score is {subject.scale.figure(before)}: a relative drop is not defined")
+        raise Unknown(
+            f"the {subject.against}'s score is {subject.scale.figure(before)}: a relative drop is not defined"
+        )
     change = 100 * (after - before) / before
     holds = -change <= limit + 100 * EQUAL
-    said = f"{change:+.3f}% of the baseline's score, a drop of {limit:g}% is allowed"
+    said = f"{change:+.3f}% of the {subject.against}'s score, a drop of {limit:g}% is allowed"
     return _result(subject, holds, said, after, before)
 
 
@@ -155,7 +161,7 @@ def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -
 
 def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     for line in subject.lines if not rule.any_machine else ():
-        _same_machine(*(its.environment_of(line.task) for its in (subject.baseline, subject.candidate)))
+        same_machine(*(its.environment_of(line.task) for its in (subject.baseline, subject.candidate)))
     before, after, count = 0.0, 0.0, 0
     for line in subject.lines:
         one, its = (_pace(line.task, record.tasks[line.task]) for record in (subject.baseline, subject.candidate))
@@ -170,7 +176,7 @@ def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float)
         before, after, count = before + one[0], after + its[0], count + its[1]
     if not count:
         raise Unknown("nothing was encoded, all was cached: evaluate both with --no-store")
-    said = f"{after / before:.3f} times the baseline's time per text, {limit:g} is allowed"
+    said = f"{after / before:.3f} times the {subject.against}'s time per text, {limit:g} is allowed"
     return CheckResult(after / before <= limit, said, after / count, before / count, "seconds per text")
 
 
@@ -200,7 +206,12 @@ def _scores(subject: Subject) -> tuple[float, float]:
     return subject.mean(subject.baseline), subject.mean(subject.compared)
 
 
-def _same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+def same_machine(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+    """See that two environments are of one kind of machine, as far as times depend on it.
+
+    Raises:
+        Unknown: They are not, or do not say.
+    """
     first, second = ({"OMP_NUM_THREADS": None, **each} for each in (first, second))
     for part in MACHINE:
         if part not in first or part not in second:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
@@ -21,9 +21,12 @@ from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject,
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
 from flagbench.results.gate.means import Means
 from flagbench.results.gate.rules import Check, Rule, Rules
+from flagbench.results.gate.server import server_matches
+from flagbench.results.gate.speed import SPEED_CHECKS
 from flagbench.results.published.variant import OTHER_SETTINGS, variant
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
+from flagbench.results.server_match import ServerMatch
 from flagbench.results.statistics import holm, smallest_p
 from flagbench.results.versions import mteb_differs
 
@@ -45,6 +48,7 @@ class Verdict:
         unit: The unit of the two numbers.
         baseline: The baseline's number; None where it has none, or none was asked for.
         candidate: The candidate's.
+        since: The release that it was compared with; empty for the baseline.
     """
 
     rule: str
@@ -57,6 +61,7 @@ class Verdict:
     unit: Unit = "score"
     baseline: float | None = None
     candidate: float | None = None
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,13 @@ class Report:
         rules: The rules.
         baseline: The run that the candidate was compared with.
         candidate: The run that was judged.
-        verdicts: In the order of the rules.
+        verdicts: In the order of the rules, those against the baseline first.
         tests: The number of significance tests that were corrected together.
         seed: The seed of their draws.
         notes: Notes for the user, a line each.
         accepted: Tasks that were compared with published scores though only the counts of their data agree.
         too_few: How many of the inconclusive checks ask for a test that has too few items to ever fail.
+        releases: The other runs that it was compared with, by the name in the rules.
     """
 
     rules: Rules
@@ -84,6 +90,7 @@ class Report:
     notes: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
     too_few: int = 0
+    releases: Mapping[str, Run] = field(default_factory=dict)
 
     @property
     def settings(self) -> str:
@@ -109,9 +116,11 @@ def judge(
     published_part: Run | None = None,
     means: Means | None = None,
     known: Mapping[str, str] = MappingProxyType({}),
+    matched: ServerMatch | None = None,
     seed: int = 0,
+    since: str = "",
 ) -> Report:
-    """Judge a run.
+    """Judge a run by all of the rules.
 
     Args:
         rules: The rules.
@@ -121,7 +130,9 @@ def judge(
         means: The averages that the benchmark itself takes. A rule that names one asks for all of its tasks, over all
             that counts in it; patterns pass over them.
         known: By task what else is known of it, a note that moves no verdict.
+        matched: The comparison of the candidate's server with its checkpoint; None for none.
         seed: The seed of the significance tests.
+        since: The release that the baseline is of, as sentences name it; see ``since.py``.
 
     Raises:
         BadInput: A rule names a task, a type or an average that neither run has, or the runs share no task.
@@ -131,7 +142,7 @@ def judge(
         name: [run.record.tasks[name] for run in (baseline, candidate) if name in run.record.tasks]
         for name in dict.fromkeys([*baseline.record.tasks, *candidate.record.tasks])
     }
-    chosen = [_chosen(rules, rule, tasks, means.weights) for rule in rules.rules]
+    chosen = [_chosen(rules, rule, tasks, means.weights) if rule.select else {} for rule in rules.rules]
     tests = {
         name
         for rule, subjects in zip(rules.rules, chosen, strict=True)
@@ -145,14 +156,16 @@ def judge(
     records = (baseline.record, candidate.record, (published_part or candidate).record)
     judged = [*dict.fromkeys(name for its in chosen for names in its.values() for name in names)]
     accepted = _accepted(published_part, judged)
-    pair = Pair(baseline, candidate, published=published_part is not None, accepted=accepted)
+    pair = Pair(baseline, candidate, published=published_part is not None, accepted=accepted, since=since)
     verdicts: list[Verdict] = []
     too_few = 0
     for rule, subjects in zip(rules.rules, chosen, strict=True):
+        if not rule.select:
+            verdicts += [_verdict_of_model(check, rule, baseline, candidate, matched) for check in rule.checks]
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
-            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names)
+            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names, pair.names[0])
             lacking = _lacking(subject, means if name not in tasks else Means())
             for check in rule.checks:
                 verdict, few = _verdict(check, rule, subject, pair, rules.alpha, lacking)
@@ -176,7 +189,7 @@ def _notes(lines: Sequence[Line], pair: Pair, known: Mapping[str, str]) -> Itera
         yield f"{note}: {first_few(names)}"
     if versions := mteb_differs(baseline.record, candidate.record):
         yield versions
-    for run, whose in ((baseline, "baseline"), (candidate, "candidate")):
+    for run, whose in zip((baseline, candidate), pair.names, strict=True):
         if mixed := settings_mixed(run.record.tasks.values(), run.record.spec):
             yield f"between tasks of the {whose}: {mixed}"
 
@@ -228,7 +241,24 @@ def _verdict(
     except Unknown as unknown:
         said, few = str(unknown), isinstance(unknown, TooFew)
     numbers = (result.unit, result.baseline, result.candidate) if result else ("score", None, None)
-    return Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers), few
+    verdict = Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers)
+    return replace(verdict, since=pair.since), few
+
+
+def _verdict_of_model(check: Check, rule: Rule, baseline: Run, candidate: Run, matched: ServerMatch | None) -> Verdict:
+    """The verdict of a check of the candidate in use: what ``flagbench speed`` and ``match`` found of it."""
+    limit = rule.checks[check]
+    subject = "speed" if check in SPEED_CHECKS else "server"
+    try:
+        if check in SPEED_CHECKS:
+            result = SPEED_CHECKS[check](baseline, candidate, rule, limit or 0.0)
+        else:
+            result = server_matches(matched, candidate, limit or 0.0)
+    except Unknown as unknown:
+        return Verdict(rule.label, check, limit, subject, "", "inconclusive", str(unknown))
+    outcome: Outcome = "pass" if result.holds else "FAIL"
+    numbers = (result.unit, result.baseline, result.candidate)
+    return Verdict(rule.label, check, limit, subject, "", outcome, result.said, *numbers)
 
 
 def _chosen(

@@ -30,21 +30,33 @@ class Pair:
         candidate: The run that is judged, with all splits of every task.
         published: Whether the baseline is published scores, which have no rows and no values per query.
         accepted: Tasks that are compared with published scores though only the counts of their data agree.
+        since: The release that the baseline is of; empty where it is the gate's own baseline.
     """
 
     baseline: Run
     candidate: Run
     published: bool = False
     accepted: tuple[str, ...] = ()
+    since: str = ""
     _read: dict[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the two runs are called in a sentence."""
+        return baseline_name(self.since), "candidate"
+
     def contradiction(self, whose: str, task: str) -> str:
-        """As ``contradiction`` of the ``baseline`` or the ``candidate``, whose values are read once."""
-        if self.published and whose == "baseline":
+        """As ``contradiction`` of the run of one of the ``names``, whose values are read once."""
+        if self.published and whose != "candidate":
             return ""
         if (whose, task) not in self._read:
-            self._read[whose, task] = contradiction(self.baseline if whose == "baseline" else self.candidate, task)
+            self._read[whose, task] = contradiction(self.candidate if whose == "candidate" else self.baseline, task)
         return self._read[whose, task]
+
+
+def baseline_name(since: str) -> str:
+    """What a candidate is compared with, as a sentence has it: the baseline, or a release by its name."""
+    return f"{printable(since)} release" if since else "baseline"
 
 
 def check_known(lines: tuple[Line, ...], pair: Pair) -> None:
@@ -61,26 +73,26 @@ def check_known(lines: tuple[Line, ...], pair: Pair) -> None:
         Unknown: Something is not known; the line names the task.
         BadInput: A file of values is gone or damaged.
     """
-    for at, whose in enumerate(("baseline", "candidate")):
+    for at, whose in enumerate(pair.names):
         missing = [printable(line.task) for line in lines if line.cells[at].status == "missing"]
         if missing:
             raise Unknown(f"the {whose} lacks {first_few(missing)}")
-    for run, whose in ((pair.baseline, "baseline"), (pair.candidate, "candidate")):
+    for run, whose in zip((pair.baseline, pair.candidate), pair.names, strict=True):
         if mixed := settings_mixed((run.record.tasks[line.task] for line in lines), run.record.spec):
             raise Unknown(f"the tasks of the {whose} have no average: {mixed}")
     for line in lines:
-        for cell, whose in zip(line.cells, ("baseline", "candidate"), strict=True):
+        for cell, whose in zip(line.cells, pair.names, strict=True):
             _check_whole(line.task, cell, whose)
         if line.differences:
             raise Unknown(f"other data: {line.differences[0]}")
         before, after = (run.record.tasks[line.task] for run in (pair.baseline, pair.candidate))
         if not pair.published:
-            _check_alike(line.task, before, after)
+            _check_alike(line.task, before, after, pair.names)
         if after.later_error:
             raise Unknown(
                 f"{line.task} failed when the candidate was last evaluated, and its score is older: {after.later_error}"
             )
-        for whose in ("baseline", "candidate"):
+        for whose in pair.names:
             if said := pair.contradiction(whose, line.task):
                 raise Unknown(f"{line.task} in the {whose}: {said}")
 
@@ -94,27 +106,32 @@ def _check_whole(task: str, cell: Cell, whose: str) -> None:
         raise Unknown(f"{task} has no score in the {whose}" + (f": {cell.note}" if cell.note else ""))
 
 
-def _check_alike(task: str, before: TaskRecord, after: TaskRecord) -> None:
-    for record, whose in ((before, "baseline"), (after, "candidate")):
+def _check_alike(task: str, before: TaskRecord, after: TaskRecord, names: tuple[str, str]) -> None:
+    for record, whose in zip((before, after), names, strict=True):
         if record.data.get("status") not in list(DataState):
             raise Unknown(f"{task}: the {whose} does not record which data it is over; evaluate it again")
     if not surely_alike(before, after):
         raise Unknown(f"{task}: nothing recorded shows that both runs are over the same data; evaluate both again")
 
 
-def refuse_itself(baseline: Run, candidate: Run) -> None:
+def refuse_itself(baseline: Run, candidate: Run, flag: str = "--baseline") -> None:
     """Refuse to compare a run with itself, which would pass whatever the model is: a mistaken path, most likely.
 
     A run is itself under another path, through links, as a copy, and as the baseline that was saved of it, also where
     more tasks have been evaluated since.
+
+    Args:
+        baseline: What the candidate is compared with.
+        candidate: The run.
+        flag: That named the first.
 
     Raises:
         BadInput: They are one run.
     """
     if _place(baseline) == _place(candidate) or same_results(baseline.record, candidate.record):
         raise BadInput(
-            f"--baseline and --candidate are the same run of {printable(candidate.record.model)} ({candidate.folder}): "
-            "evaluate the candidate with an --output of its own"
+            f"{printable(flag)} and --candidate are the same run of {printable(candidate.record.model)} "
+            f"({candidate.folder}): evaluate the candidate with an --output of its own"
         )
 
 

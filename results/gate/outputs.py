@@ -75,6 +75,7 @@ def to_json(report: Report) -> str:
         "counts": {outcome: report.counts[outcome] for outcome in _ORDER},
         "baseline": _run(report.baseline),
         "candidate": _run(report.candidate),
+        "releases": {name: _run(run) for name, run in report.releases.items()},
         "verdicts": [asdict(verdict) for verdict in report.verdicts],
         "notes": report.notes,
         "settings": report.settings,
@@ -91,7 +92,8 @@ def in_order(report: Report) -> list[Verdict]:
 
 def check_line(verdict: Verdict) -> str:
     """A check as the rules have it."""
-    return verdict.check if verdict.limit is None else f"{verdict.check} {verdict.limit:g}"
+    line = verdict.check if verdict.limit is None else f"{verdict.check} {verdict.limit:g}"
+    return f"{line} since {printable(verdict.since)}" if verdict.since else line
 
 
 def notes(report: Report) -> list[str]:
@@ -105,6 +107,8 @@ def notes(report: Report) -> list[str]:
         )
     for whose, run in (("baseline", report.baseline), ("candidate", report.candidate)):
         lines.append(f"{whose}: {printable(f'{run.record.model_at}, {run.folder}')}")
+    for name, run in report.releases.items():
+        lines.append(printable(f"release {name}: {run.record.model_at}, {run.folder}"))
     return lines
 
 
@@ -130,4 +134,12 @@ def _number(number: float | None, unit: Unit) -> str:
         return ""
     if unit == "seconds per text":
         return f"{1000 * number:.3f} ms"
+    if unit == "seconds":
+        return f"{1000 * number:,.4g} ms"
+    if unit == "tokens per second":
+        return f"{number:,.0f} tokens/s"
+    if unit == "bytes":
+        return f"{number / 1e6:,.0f} MB"
+    if unit == "cosine":
+        return f"{number:.6f}"
     return (NATS if unit == "nats" else PERCENT).figure(number)

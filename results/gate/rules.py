@@ -20,7 +20,17 @@ Check = Literal[
     "min-score",
     "max-unparseable",
     "max-latency-ratio",
+    "max-latency-p99",
+    "min-tokens-per-second",
+    "max-peak-memory",
+    "server-matches",
 ]
+
+OF_SPEED: tuple[Check, ...] = ("max-latency-p99", "min-tokens-per-second", "max-peak-memory")
+"""Checks of what ``flagbench speed`` measured."""
+
+OF_MODEL: tuple[Check, ...] = (*OF_SPEED, "server-matches")
+"""Checks of a model in use, and of no task."""
 
 # What a number may be: least, most, and what it is.
 _NUMBERS: Mapping[str, tuple[float, float, str]] = {
@@ -29,14 +39,27 @@ _NUMBERS: Mapping[str, tuple[float, float, str]] = {
     "min-score": (-100, 100, "percent"),
     "max-unparseable": (0, 100, "percent of the answers"),
     "max-latency-ratio": (0.001, 1000, "the candidate's time by the baseline's"),
+    "max-latency-p99": (0.001, 1e9, "milliseconds of a request"),
+    "min-tokens-per-second": (0.001, 1e12, "tokens a second at the most that was measured"),
+    "max-peak-memory": (0.001, 1e9, "millions of bytes"),
+    "server-matches": (0, 1, "the least cosine of a server's vectors with the checkpoint's"),
+    "concurrency": (1, 1e6, "requests at the same time, as flagbench speed measured"),
     "min-effect": (0, 200, "points of the score in percent"),
     "alpha": (0.000001, 0.5, "the chance of a false alarm"),
 }
 _SWITCHES = ("no-significant-drop", "must-beat")
+
+_ALONE: tuple[Check, ...] = ("min-score", "max-unparseable", *OF_MODEL)
+"""Those of the candidate alone, whatever it is compared with."""
+
 _SELECTORS = ("tasks", "types", "averages")
 
-# Settings of one check, and whose.
-_SETTINGS: Mapping[str, Check] = {"min-effect": "no-significant-drop", "any-machine": "max-latency-ratio"}
+# Settings of some checks, and whose.
+_SETTINGS: Mapping[str, tuple[Check, ...]] = {
+    "min-effect": ("no-significant-drop",),
+    "any-machine": ("max-latency-ratio", *OF_SPEED),
+    "concurrency": ("max-latency-p99",),
+}
 
 CHECKS: tuple[Check, ...] = get_args(Check)
 
@@ -51,6 +74,8 @@ class Rule:
         checks: The checks, with limits in the file's unit; None for checks without one.
         min_effect: Points of a drop that is significant and small enough to pass.
         any_machine: Whether times of different machines are compared.
+        concurrency: Requests at the same time, of a latency that ``flagbench speed`` measured.
+        since: The release that it compares with; empty for the baseline.
     """
 
     label: str
@@ -58,6 +83,8 @@ class Rule:
     checks: Mapping[Check, float | None]
     min_effect: float = 0.0
     any_machine: bool = False
+    concurrency: int = 1
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,10 +145,8 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         raise _Wrong(f"rule {number}: name must be a text in quotes")
     label = name or f"rule {number}"
     where = f"rule {number} ({name}): " if name else f"rule {number}: "
-    _known(table, ("name", *_SELECTORS, *CHECKS, *_SETTINGS), where)
+    _known(table, ("name", "since", *_SELECTORS, *CHECKS, *_SETTINGS), where)
     select = {key: _names(key, table[key], where) for key in _SELECTORS if key in table}
-    if not select:
-        raise _Wrong(f"{where}it selects nothing: add tasks, types or averages")
     checks: dict[Check, float | None] = {}
     for check in CHECKS:
         if check in table and check in _SWITCHES:
@@ -132,14 +157,37 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
             checks[check] = _number(check, table[check], where)
     if not checks:
         raise _Wrong(f"{where}it has no check: add one or more of {', '.join(CHECKS)}")
+    of_model = [check for check in checks if check in OF_MODEL]
+    if of_model and (select or len(of_model) < len(checks)):
+        raise _Wrong(f"{where}{of_model[0]} applies to the model: give it a rule without tasks and other checks")
+    if not select and not of_model:
+        raise _Wrong(f"{where}it selects nothing: add tasks, types or averages")
     if "averages" in select and "no-significant-drop" in checks:
         raise _Wrong(f"{where}no-significant-drop applies to tasks, whose queries are tested: drop averages")
+    since = _since(table["since"], checks, where) if "since" in table else ""
     own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
     for key in own:
-        if _SETTINGS[key] not in checks:
-            raise _Wrong(f"{where}{key} belongs to {_SETTINGS[key]}, which this rule does not have")
+        if checks.keys().isdisjoint(_SETTINGS[key]):
+            whose = ", ".join(_SETTINGS[key])
+            raise _Wrong(f"{where}{key} belongs to {whose}, which this rule does not have")
     settings = {**defaults, **own}
-    return Rule(label, select, checks, settings.get("min-effect", 0.0), settings.get("any-machine", False))
+    return Rule(
+        label,
+        select,
+        checks,
+        settings.get("min-effect", 0.0),
+        settings.get("any-machine", False),
+        int(settings.get("concurrency", 1)),
+        since,
+    )
+
+
+def _since(value: Any, checks: Collection[Check], where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise _Wrong(f'{where}since must be the name of a release in quotes, such as since = "v1.0"')
+    if alone := [check for check in _ALONE if check in checks]:
+        raise _Wrong(f"{where}since compares with a release, and {alone[0]} with nothing: give it a rule of its own")
+    return value
 
 
 def _known(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
@@ -156,7 +204,10 @@ def _names(key: str, value: Any, where: str) -> tuple[str, ...]:
 
 def _setting(key: str, value: Any, where: str) -> float | bool:
     if key in _NUMBERS:
-        return _number(key, value, where)
+        number = _number(key, value, where)
+        if key == "concurrency" and number % 1:
+            raise _Wrong(f"{where}{key} must be a whole number, not {value!r:.60}")
+        return number
     if not isinstance(value, bool):
         raise _Wrong(f"{where}{key} must be true or false")
     return value

@@ -36,6 +36,27 @@ def drawn_of(
     return draw(runs, means, apart=partial(mixed, benchmarks=benchmarks), seed=seed, by_query=by_query)
 
 
+def is_series(drawn: Drawn, runs: Sequence[Run]) -> bool:
+    """Tell whether all runs are on the curves of one series."""
+    return len(drawn.curves) == 1 and len(drawn.placed) == len(runs)
+
+
+def best_first(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Run]:
+    """The runs of a folder, where nobody said what the others are compared with: of one series its best, and the others
+    along the axis; all else as they are.
+
+    Args:
+        runs: In any order.
+        benchmarks: By the name that records have.
+    """
+    drawn = drawn_of(runs, benchmarks, by_query=False)
+    if not is_series(drawn, runs) or drawn.best is None:
+        return list(runs)
+    points = (point.run for curve in drawn.curves[0].measures[0].curves for point in curve.points)
+    order = dict.fromkeys([drawn.best, *(at for at in points if at is not None)])
+    return [runs[at] for at in order]
+
+
 def benchmark_means(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> dict[str, Weights]:
     """The weights of tasks in each average of a benchmark that a run has a task of; of those that lie in one another,
     the largest.

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from flagbench.results.fitting import shortened
-
 SIZE = 11
 """Height of the letters, in the units of the drawing."""
 
@@ -21,6 +19,9 @@ _LONGEST, _SHORT = 28, 18
 
 _AROUND = 7.0
 """From the middle of a dot to its label, and half of what a dot takes."""
+
+_GAP = "…"
+"""In a name, what stands for its middle."""
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -44,6 +45,14 @@ class Label:
 
 _Box = tuple[float, float, float, float]
 """Left, top, right and bottom."""
+
+
+def shortened(text: str, most: int) -> str:
+    """A text without its middle, where it has more than so many characters."""
+    if len(text) <= most:
+        return text
+    end = (most - len(_GAP) + 1) // 2
+    return f"{text[: most - len(_GAP) - end]}{_GAP}{text[-end:]}"
 
 
 def short_names(names: Sequence[str]) -> list[tuple[str, ...]]:

@@ -18,13 +18,14 @@ from flagbench.results.compare.compare import ALPHA
 from flagbench.results.effective_length import effective_length_of
 from flagbench.results.figures import Scale, percent
 from flagbench.results.kinds import JUDGED, unit_of
-from flagbench.results.page import Language, curve_plot, facts, plot
+from flagbench.results.page import Language, curve_plot, facts, history_plot, plot
 from flagbench.results.page.commands import Command, CommandOf, no_command, version_of
 from flagbench.results.page.curves import axis_name, label_of, setting_of, value_of
 from flagbench.results.page.downloads import downloads
 from flagbench.results.page.grids import AXES, shade
 from flagbench.results.page.heat import LEAST, shaded
 from flagbench.results.page.marks import is_any_marked, marked_tasks
+from flagbench.results.page.place import ALONE, Site
 from flagbench.results.page.symbols import SHAPES, symbol
 from flagbench.results.page.view import Group, RunView
 from flagbench.results.page.words import words
@@ -55,6 +56,7 @@ def page(
     *,
     unreadable: Sequence[Unreadable] = (),
     version: str = "",
+    site: Site = ALONE,
     command_of: CommandOf = no_command,
 ) -> str:
     """The page of some runs.
@@ -64,14 +66,18 @@ def page(
         language: Of the fixed words.
         unreadable: Runs that are named and not shown.
         version: State of these files as ``/version`` of the server names it; empty for a page that is a file.
+        site: The pages that it is one of.
         command_of: Gives the commands that are shown.
 
     Returns:
-        HTML that needs no other file and no network, but for the version that a server is asked for.
+        HTML that needs no other file and no network, but for the version that a server is asked for; it may lead to
+        other pages of its site.
     """
     says = words(language)
     runs = [each for group in groups for each in group.runs]
-    if version:
+    if site.title:
+        title = site.title
+    elif version:
         title = says("title_board")
     elif len(runs) == 1:
         title = runs[0].run.label
@@ -87,12 +93,13 @@ def page(
             runs=runs,
             unreadable=unreadable,
             version=version,
+            site=site,
             script=Markup(script),
             style=Markup(style),
             policy=policy(served=bool(version)),
             placed=_placing(),
             command_of=command_of,
-            finished=max((each.finished for each in runs), default=""),
+            finished=max((each.finished for each in (site.index.shown if site.index else runs)), default=""),
         )
     )
 
@@ -144,6 +151,7 @@ def _environment(language: Language) -> Environment:
         finalize=_fit,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     says = words(language)
     made.globals |= {
@@ -153,6 +161,7 @@ def _environment(language: Language) -> Environment:
         "level": f"{LEVEL:.0%}",
         "plot": plot,
         "scatter": plot,
+        "history_plot": history_plot,
         "curve_plot": curve_plot,
         "shapes": SHAPES,
         "symbol": symbol,

@@ -13,8 +13,9 @@ from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
 from flagbench.results.page.benchmark import Benchmark as Benchmark
 from flagbench.results.page.boards import Board, boards
+from flagbench.results.page.cost import cost_plots
 from flagbench.results.page.curves import DrawnView, view_of
-from flagbench.results.page.drawn import drawn_of
+from flagbench.results.page.drawn import best_first, drawn_of
 from flagbench.results.page.heat import Heat, heat_map
 from flagbench.results.page.marks import is_any_marked, marked_states, marked_tasks, tasks_behind
 from flagbench.results.page.miniature import is_mini, mixed, of_one_kind
@@ -25,6 +26,7 @@ from flagbench.results.page.worst import Worst, by_run, of_members, worst
 from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
+from flagbench.results.speed import speed_of
 
 DELTAS_UP_TO = 4
 """Runs whose differences have columns of their own; of more, a task's details have them."""
@@ -126,7 +128,7 @@ class Group:
         tasks: As its lines, of the runs shown.
         average: Over the tasks that all runs have.
         types: The same by task type; empty where there is one type alone.
-        plots: Score against size and speed.
+        plots: Score against size, speed, and what ``flagbench speed`` measured.
         settings: Of the models of the runs shown.
         environments: Of the runs shown.
         number: From 1, over all groups of a page.
@@ -207,6 +209,7 @@ def look(run: Run, *, by_query: bool) -> None:
     Raises:
         BadInput: A file is gone or damaged.
     """
+    speed_of(run)
     worst([run])
     grids.by_run([run])
     if by_query:
@@ -220,6 +223,7 @@ def groups(
     allow_differences: bool = False,
     seed: int = 0,
     tests: bool = True,
+    ordered: bool = True,
 ) -> list[Group]:
     """Collect the content of a page of runs.
 
@@ -229,13 +233,15 @@ def groups(
         allow_differences: See ``compare``.
         seed: See ``compare``.
         tests: Test whether differences are more than chance.
+        ordered: Whether the first run is meant to be the first; else it is the best where all are one series.
 
     Raises:
         BadInput: Data differ and may not, or a file is damaged.
     """
     kept, mapped = by_run(runs), grids.by_run(runs)
     made: list[Group] = []
-    for members in sharing(runs):
+    for found in sharing(runs):
+        members = found if ordered else best_first(found, benchmarks)
         comparison = side_by_side(members, allow_differences=allow_differences, seed=seed, by_query=tests)
         group = _group(len(made), comparison, of_members(members, kept), benchmarks)
         drawn = view_of(group.number, drawn_of(members, benchmarks, seed=seed, by_query=tests), members)
@@ -292,6 +298,7 @@ def _group(
             for each in runs
         ]
         plots.append(plot(unit, speeds, names, marked))
+    plots += cost_plots([(each.number, speed_of(each.run), each.score) for each in runs], names, marked)
     return Group(
         titles=tuple(benchmarks[name].title if name in benchmarks else printable(name) for name in benchmarks_of),
         comparison=comparison,

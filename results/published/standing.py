@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,8 @@ class Ranking:
         ours: The run's entry.
         replaces: Whether the run replaces the published scores of its model.
         notes: Notes for the user.
+        zero_shot: What each model's training data has of the ranked tasks, in a word; empty where nobody asked.
+        trained: Models that are left out, as their training data has some of the ranked tasks.
     """
 
     model: str
@@ -75,6 +77,8 @@ class Ranking:
     ours: Entry
     replaces: bool
     notes: Sequence[str] = ()
+    zero_shot: Mapping[str, str] = field(default_factory=dict)
+    trained: Sequence[str] = ()
 
     @property
     def average(self) -> float | None:
@@ -118,15 +122,19 @@ class Ranking:
             "ranked_tasks": list(self.tasks),
             "left_out": dict(self.left_out),
             "notes": list(self.notes),
+            **({"left_out_as_trained": list(self.trained)} if self.zero_shot else {}),
             "ranking": [
                 {"model": e.model, "this_run": e is self.ours, "mean": e.mean, "place": e.place, "points": e.points}
                 | {"borda_place": e.borda, "types": dict(e.means)}
+                | ({"zero_shot": self.zero_shot[e.model]} if self.zero_shot else {})
                 for e in self.entries
             ],
         }
 
 
-def rank(record: RunRecord, table: PublishedTable, *, accept_counts: bool = False) -> Ranking:
+def rank(
+    record: RunRecord, table: PublishedTable, *, accept_counts: bool = False, without: Collection[str] = ()
+) -> Ranking:
     """Place a run among the published models.
 
     Only tasks of which the run has a comparable score are ranked, and only among models that have all of these. The run
@@ -136,6 +144,7 @@ def rank(record: RunRecord, table: PublishedTable, *, accept_counts: bool = Fals
         record: The run.
         table: The published scores.
         accept_counts: Rank tasks as well over data of which only the counts agree with the official data.
+        without: Models that it is not ranked among.
 
     Raises:
         BadInput: No task of the run can be ranked, those that can ran with different settings, or it is a point of a
@@ -163,7 +172,7 @@ def rank(record: RunRecord, table: PublishedTable, *, accept_counts: bool = Fals
     rivals = {
         name: {member: _rounded(each.score_of(member)) for member in members}
         for name, each in table.models.items()
-        if name != record.model and all(each.score_of(member) is not None for member in members)
+        if name != record.model and name not in without and all(each.score_of(member) is not None for member in members)
     }
     entries, own = _entries(record.model, ours, rivals, table, counted)
     return Ranking(
@@ -322,13 +331,22 @@ def render(ranking: Ranking, neighbours: int) -> list[Table]:
     title = "The models around it" if ranked == whole else f"The models around it, by these {ranked} tasks alone"
     near = Table(title=title, title_justify="left", title_style="bold")
     short = ranking.table.headings  # leaves space for the names of models
-    for heading in ("place", "model", "mean", "Borda", *(short.get(group, group) for group in ranking.ours.means)):
+    marks = ["zero-shot"] if ranking.zero_shot else []
+    for heading in (
+        "place",
+        "model",
+        *marks,
+        "mean",
+        "Borda",
+        *(short.get(group, group) for group in ranking.ours.means),
+    ):
         near.add_column(heading, justify="left" if heading == "model" else "right", overflow="fold")
     for entry in ranking.around(neighbours):
         mine = entry is ranking.ours
         near.add_row(
             str(entry.place),
             escape(entry.model) + (" (this run)" if mine else ""),
+            *([ranking.zero_shot[entry.model]] if ranking.zero_shot else []),
             *(percent(entry.mean), str(entry.borda), *map(percent, entry.means.values())),
             style="bold" if mine else "",
         )

@@ -12,6 +12,7 @@ from typing import Any
 from flagbench import printable
 from flagbench.results.compare.settings import WHO, settings_mixed
 from flagbench.results.kinds import RANKED
+from flagbench.results.model_name import own_name
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 
@@ -29,9 +30,6 @@ _STEP = re.compile(r"(?P<run>.+)/checkpoint-(?P<step>[0-9]{1,15})(?P<rest>.*)", 
 
 _HASHED = re.compile("[0-9a-f]{8,}")
 """A revision that says which weights these are, whatever they are called."""
-
-_SUFFIXES = re.compile(r"(-layer\d+)?(-query-mix)?(-dims\d+)?(-(int8|binary(\+rescore)?))?$")
-"""What a name says of settings that are recorded as well."""
 
 _NEAR = 1e-6
 
@@ -81,9 +79,8 @@ def setup_of(run: Run) -> Setup | str:
     for part in ("store", "profile"):
         common[part] = task.settings.get(part)
     common["options"] = _options(known)
-    model = task.settings["model"]
-    name, revision = model.get("name", run.record.model), model.get("revision", run.record.revision)
-    source = printable(f"{name}@{revision}")
+    model = {"name": run.record.model, "revision": run.record.revision, **task.settings["model"]}
+    source = printable(f"{own_name(model)}@{model['revision']}")
     return Setup({key: value for key, value in common.items() if value not in (None, {})}, places, source)
 
 
@@ -98,13 +95,14 @@ def _options(tasks: Sequence[TaskRecord]) -> dict[str, Any]:
 
 def _model(settings: Mapping[str, Any], prefix: str, common: dict[str, Any], places: dict[str, Value]) -> None:
     """Sort the settings of a model into those that are places and the others."""
+    plain = own_name(settings)
     settings = {key: value for key, value in settings.items() if key not in WHO - {"name", "revision"}}
-    name, revision = (str(settings.pop(part, "")) for part in ("name", "revision"))
+    revision = [str(settings.pop(part, "")) for part in ("name", "revision")][1]
     mixture, view, mix = (settings.pop(part, None) for part in ("mixture", "view", "query_mix"))
     if "cutoff_layer" in settings:
         settings.pop("head", None)  # of the layer
-    model: Any = revision if _HASHED.fullmatch(revision) else f"{_SUFFIXES.sub('', name, count=1)}@{revision}"
-    if step := _STEP.fullmatch(_SUFFIXES.sub("", name, count=1)):
+    model: Any = revision if _HASHED.fullmatch(revision) else f"{plain}@{revision}"
+    if step := _STEP.fullmatch(plain):
         model = f"{step['run']}/checkpoint-…{step['rest']}"
         places[f"{prefix}{STEP}"] = int(step["step"])
     if weights := _pairs(mixture):

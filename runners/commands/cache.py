@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from flagbench.runners.arguments import add_store_option
+from flagbench.runners.arguments import add_examples, add_store_option
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
 
@@ -18,6 +18,7 @@ def add_cache(parser: Parser) -> None:
         ("verify", _verify, "read every byte, and fix what is damaged"),
     ):
         action = actions.add_parser(name, help=help_)
+        add_examples(action, f"flagbench cache {name}", f"flagbench cache {name} --store /data/flagbench-store")
         add_store_option(action)
         action.set_defaults(run=run, own_cache=True)
 

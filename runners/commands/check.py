@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, UnknownName, counted, printable
 from flagbench.files import open_to_add, user_path
-from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path
+from flagbench.runners.arguments import add_accept_counts, add_examples, add_run_argument, any_path, by_name, named_path
 from flagbench.runners.commands.compare import seed
 from flagbench.runners.commands.outputs import attempt, written
 from flagbench.runners.commands.published import published_table
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
     from flagbench.results.gate.means import Means
     from flagbench.results.gate.rules import Rules
     from flagbench.results.runs import Run
+    from flagbench.results.server_match import ServerMatch
 
 _PUBLISHED = "published:"
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench check``."""
+    add_examples(
+        parser,
+        "flagbench check --baseline baseline.json --candidate results --rules gate.toml",
+        "flagbench check --baseline baseline.json --candidate results --rules gate.toml --junit gate.xml --github",
+    )
     parser.add_argument(
         "--baseline",
         required=True,
@@ -43,13 +49,22 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         "--rules", required=True, type=any_path, metavar="FILE", help="TOML file with the rules (docs/ci.md)"
     )
     parser.add_argument(
+        "--release",
+        action="append",
+        default=[],
+        type=named_path,
+        metavar="NAME=RUN",
+        help="release that rules with since = NAME compare with, as --baseline; as often as there are (default: none)",
+    )
+    parser.add_argument(
         "--junit", type=any_path, metavar="FILE", help="file for the verdicts as JUnit XML (default: none)"
     )
     parser.add_argument(
         "--markdown",
         type=any_path,
         metavar="FILE",
-        help="file for the verdicts as Markdown, for a pull request (default: none)",
+        help="file for the verdicts as Markdown: the one comment of a pull request, with a hidden last line by which "
+        "it is found again (default: none)",
     )
     parser.add_argument(
         "--json", type=any_path, metavar="FILE", help="file for the whole report as JSON (default: none)"
@@ -61,6 +76,13 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("GITHUB_ACTIONS") == "true",
         help="print annotations, and append to the file $GITHUB_STEP_SUMMARY (default: within GitHub Actions)",
     )
+    parser.add_argument(
+        "--match",
+        type=any_path,
+        metavar="FILE",
+        help="report of flagbench match on the candidate's server, for the rule server-matches (default: match.json "
+        "beside its run.json)",
+    )
     add_accept_counts(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_check, verdict=True)
@@ -68,6 +90,10 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 def add_baseline(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench baseline``."""
+    add_examples(
+        parser,
+        "flagbench baseline results --output baseline.json",
+    )
     add_run_argument(parser)
     parser.add_argument(
         "--output", required=True, type=any_path, metavar="FILE", help="file to write, such as baseline.json"
@@ -78,14 +104,17 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     from flagbench.results.gate.ci import to_annotations, to_junit
+    from flagbench.results.gate.comment import to_comment
     from flagbench.results.gate.outputs import render, to_json, to_markdown
     from flagbench.results.gate.rules import read_rules
 
     targets = {"--junit": options.junit, "--markdown": options.markdown, "--json": options.json}
     inputs = {user_path(options.baseline): "--baseline", options.candidate: "--candidate", options.rules: "--rules"}
+    inputs |= {path: f"--release {name}" for name, path in by_name(options.release, "--release").items()}
+    inputs |= {options.match: "--match"} if options.match else {}
     _check_targets(targets, inputs, overwrite=options.overwrite)
     report = _report(read_rules(options.rules), options)
-    made = {"--junit": to_junit, "--markdown": to_markdown, "--json": to_json}
+    made = {"--junit": to_junit, "--markdown": to_comment, "--json": to_json}
     writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
     table, lines = render(report)
@@ -99,13 +128,30 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report(rules: Rules, options: argparse.Namespace) -> Report:
+    """The verdicts by all rules: each is judged against the baseline, or the release that it names."""
+    from flagbench.results.gate.since import check_releases, judge_by_release
+    from flagbench.results.runs import find_run
+
+    paths = by_name(options.release, "--release")
+    check_releases(rules, paths)
+    candidate = find_run(options.candidate)
+    releases = {name: find_run(path) for name, path in paths.items()}
+    matched = _matched(rules, options.match, candidate)
+
+    def judge_part(part: Rules, since: str) -> Report:
+        if since:
+            return _against_run(part, releases[since], candidate, seed=options.seed, since=since)
+        return _against_baseline(part, candidate, matched, options)
+
+    return judge_by_release(rules, judge_part)
+
+
+def _against_baseline(rules: Rules, candidate: Run, matched: ServerMatch | None, options: argparse.Namespace) -> Report:
     from flagbench.results.gate.judge import judge
-    from flagbench.results.gate.known import refuse_itself
     from flagbench.results.gate.published import as_baseline
     from flagbench.results.published.means import with_means
-    from flagbench.results.runs import find_run, labelled
+    from flagbench.results.runs import find_run
 
-    candidate = find_run(options.candidate)
     if options.baseline.startswith(_PUBLISHED):
         table, name = published_table(candidate.record), options.baseline.removeprefix(_PUBLISHED)
         model = table.of_model(name, "--baseline published:MODEL names one of them")
@@ -113,14 +159,59 @@ def _report(rules: Rules, options: argparse.Namespace) -> Report:
         baseline, part = as_baseline(model, table, candidate, accept_counts=options.accept_counts)
         known = table.other_revisions(candidate.record.tasks.values())
         means = _means([candidate])
-        return judge(rules, baseline, candidate, published_part=part, means=means, known=known, seed=options.seed)
+        return judge(
+            rules,
+            baseline,
+            candidate,
+            published_part=part,
+            means=means,
+            known=known,
+            matched=matched,
+            seed=options.seed,
+        )
     if options.accept_counts:
         raise BadInput(
             "--accept-counts needs --baseline published:MODEL: the data of two runs is compared by its content"
         )
-    baseline, candidate = labelled([find_run(user_path(options.baseline)), candidate])
-    refuse_itself(baseline, candidate)
-    return judge(rules, baseline, candidate, means=_means([baseline, candidate]), seed=options.seed)
+    return _against_run(rules, find_run(user_path(options.baseline)), candidate, matched=matched, seed=options.seed)
+
+
+def _against_run(
+    rules: Rules,
+    baseline: Run,
+    candidate: Run,
+    *,
+    matched: ServerMatch | None = None,
+    seed: int,
+    since: str = "",
+) -> Report:
+    """The verdicts against a run: the baseline, or the release of a name."""
+    from flagbench.results.gate.judge import judge
+    from flagbench.results.gate.known import refuse_itself
+    from flagbench.results.runs import labelled
+
+    baseline, candidate = labelled([baseline, candidate])
+    refuse_itself(baseline, candidate, f"--release {since}" if since else "--baseline")
+    means = _means([baseline, candidate])
+    return judge(rules, baseline, candidate, means=means, matched=matched, seed=seed, since=since)
+
+
+def _matched(rules: Rules, file: Path | None, candidate: Run) -> ServerMatch | None:
+    """The report on the candidate's server; None where there is none, or no rule asks for it.
+
+    Raises:
+        BadInput: It cannot be read, or was given and no rule asks for it.
+    """
+    from flagbench.results.server_match import FILE, read_match
+
+    if not any("server-matches" in rule.checks for rule in rules.rules):
+        if file is not None:
+            raise BadInput(
+                f"--match is for the rule server-matches, which {rules.file} has none of: drop it, or add one"
+            )
+        return None
+    beside = candidate.folder / "flagbench" / FILE
+    return read_match(file or beside) if file is not None or beside.is_file() else None
 
 
 def _means(runs: Sequence[Run]) -> Means:

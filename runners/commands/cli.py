@@ -1,5 +1,4 @@
-"""The command line: ``flagbench evaluate | validate | watch | tasks | score | fuse | submit | show | compare | check |
-baseline | rank | verify | report | serve | models | cocktail | completion | cache``."""
+"""The command line: ``flagbench COMMAND``."""
 
 from __future__ import annotations
 
@@ -9,7 +8,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
 import flagbench
-from flagbench import BadInput, FlagbenchError, in_one_line, printable
+from flagbench import BadInput, FlagbenchError, UnknownName, in_one_line, printable
+from flagbench.runners.commands.board import add_board
 from flagbench.runners.commands.by_benchmark import add_by_benchmark
 from flagbench.runners.commands.cache import add_cache
 from flagbench.runners.commands.check import add_baseline, add_check
@@ -17,10 +17,13 @@ from flagbench.runners.commands.cocktail import add_cocktail
 from flagbench.runners.commands.compare import add_compare
 from flagbench.runners.commands.completion import add_completion, complete, is_asked
 from flagbench.runners.commands.data import add_data
+from flagbench.runners.commands.doctor import add_doctor
 from flagbench.runners.commands.evaluate import add_evaluate
 from flagbench.runners.commands.finished import add_show
 from flagbench.runners.commands.fuse import add_fuse
 from flagbench.runners.commands.home import usable_home
+from flagbench.runners.commands.leaks import add_leaks
+from flagbench.runners.commands.match import add_match
 from flagbench.runners.commands.models import add_models
 from flagbench.runners.commands.outputs import streams
 from flagbench.runners.commands.parser import Parser
@@ -29,6 +32,7 @@ from flagbench.runners.commands.recorded_arguments import expanded
 from flagbench.runners.commands.reference import add_reference
 from flagbench.runners.commands.report import add_report, add_serve
 from flagbench.runners.commands.run_plan import INTERRUPTED_LINE
+from flagbench.runners.commands.speed import add_speed
 from flagbench.runners.commands.tasks import add_tasks
 from flagbench.runners.commands.validate import add_validate
 from flagbench.runners.commands.watch import add_watch
@@ -74,6 +78,7 @@ def _run(arguments: Sequence[str] | None, outcome: Outcome | None) -> tuple[int,
     except SystemExit as left:  # after --help or --version
         return left.code if isinstance(left.code, int) else 0, False
     except FlagbenchError as error:
+        error = _elsewhere(error)
         print(f"flagbench: {in_one_line(error)}", file=sys.stderr)
         if outcome:
             outcome.error = error
@@ -81,6 +86,20 @@ def _run(arguments: Sequence[str] | None, outcome: Outcome | None) -> tuple[int,
     except KeyboardInterrupt:
         print(INTERRUPTED_LINE, file=sys.stderr)
         return _INTERRUPTED, False
+
+
+def _elsewhere(error: FlagbenchError) -> FlagbenchError:
+    """The error, or one that says where the task is that a benchmark has not."""
+    if not isinstance(error, UnknownName) or error.kind not in ("task", "benchmark"):
+        return error
+    from flagbench.runners.registry import place_of_task
+
+    try:
+        benchmark, task = place_of_task(error.name)
+    except FlagbenchError:  # another fault, where this one is enough
+        return error
+    more = f" --tasks {task}" if error.kind == "benchmark" else ""
+    return BadInput(f"{task} is a task of {benchmark}: --benchmark {benchmark}{more}") if task else error
 
 
 def _parser() -> Parser:
@@ -100,6 +119,9 @@ def _parser() -> Parser:
         expand=expanded,
     )
     commands.add_parser("watch", help="evaluate each new checkpoint of a training run as it appears", fill=add_watch)
+    commands.add_parser(
+        "speed", help="measure latency, throughput and memory of a model, here or behind a server", fill=add_speed
+    )
     commands.add_parser("tasks", help="list the tasks of a benchmark", fill=add_tasks)
     commands.add_parser("data", help="show how data stands to the official data, with its digests", fill=add_data)
     commands.add_parser("score", help="score the results of a run, without the model", fill=add_by_benchmark("score"))
@@ -107,6 +129,10 @@ def _parser() -> Parser:
     commands.add_parser(
         "submit", help="check the results of a run, and pack them for the leaderboard", fill=add_by_benchmark("submit")
     )
+    commands.add_parser(
+        "match", help="compare a server with the checkpoint that it runs, and name the cause", fill=add_match
+    )
+    commands.add_parser("leaks", help="look for the texts of a benchmark in training data", fill=add_leaks)
     add_show(commands.add_parser("show", help="show a finished run, or all that is recorded of one of its tasks"))
     add_compare(commands.add_parser("compare", help="compare runs side by side, with significance tests"))
     add_check(commands.add_parser("check", help="regression gate: check a run against a baseline by rules"))
@@ -116,10 +142,14 @@ def _parser() -> Parser:
     add_reference(commands.add_parser("reference", help="make the table of a benchmark's published scores"))
     add_report(commands.add_parser("report", help="write runs as one self-contained HTML page"))
     add_serve(commands.add_parser("serve", help="show all runs under a folder as a local leaderboard"))
+    add_board(
+        commands.add_parser("board", help="write leaderboards by release as a folder of pages, for any web server")
+    )
     add_models(commands.add_parser("models", help="list the families and the published checkpoints, or show one model"))
     commands.add_parser(
         "cocktail", help="mix models: weights by hand or from examples, saved as a checkpoint", fill=add_cocktail
     )
+    add_doctor(commands.add_parser("doctor", help="see what this machine has and lacks, each with the fix"))
     add_completion(commands.add_parser("completion", help="print the script that completes commands in a shell"))
     add_cache(commands.add_parser("cache", help="list, clear or verify the embedding cache"))
     return parser

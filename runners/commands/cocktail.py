@@ -17,7 +17,7 @@ from flagbench import BadInput, printable
 from flagbench.flags import add_flags, given, real
 from flagbench.models.loading.mixture_terms import Term, check_terms, written
 from flagbench.models.mixing.examples import KINDS, Kind, Rule
-from flagbench.runners.arguments import any_path, folder
+from flagbench.runners.arguments import add_examples, any_path, folder
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console, say
@@ -46,8 +46,7 @@ def _weights(text: str) -> tuple[float, ...]:
 
 def add_cocktail(parser: Parser, _: Sequence[str]) -> None:
     """Add the flags of ``flagbench cocktail``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n  ".join(["examples:", *_EXAMPLES])
+    add_examples(parser, *_EXAMPLES)
     parser.add_argument(
         "models",
         nargs="+",
@@ -55,12 +54,18 @@ def add_cocktail(parser: Parser, _: Sequence[str]) -> None:
         help="two or more folders of checkpoints or hub ids, the first one's files",
     )
     weights = parser.add_argument_group("weights").add_mutually_exclusive_group(required=True)
-    weights.add_argument("--weights", type=_weights, metavar="A,B", help="weight of each model, in their order")
+    weights.add_argument(
+        "--weights",
+        type=_weights,
+        metavar="A,B",
+        help="weight of each model, in their order (default: --from-examples)",
+    )
     weights.add_argument(
         "--from-examples",
         type=any_path,
         metavar="FILE",
-        help="examples that the models are weighed by, JSON or JSON lines with query, pos and neg, or input and output",
+        help="examples that the models are weighed by, JSON or JSON lines with query, pos and neg, or input and "
+        "output (default: --weights)",
     )
     parser.add_argument(
         "--any-weights", action="store_true", help="allow negative --weights, and a sum other than 1 (default off)"

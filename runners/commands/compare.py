@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.runners.arguments import add_runs_argument, any_path
+from flagbench.runners.arguments import add_examples, add_runs_argument, any_path
 from flagbench.runners.terminal import console, encodable, say
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from flagbench.results.compare.compare import Comparison
     from flagbench.results.compare.text import Words
-    from flagbench.results.page.benchmark import Benchmark
-    from flagbench.results.runs import Run
     from flagbench.results.series.curves import Drawn
 
 _FILE_WIDTH = 200
@@ -30,6 +27,11 @@ _BY_ITEM = 4
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench compare``."""
+    add_examples(
+        parser,
+        "flagbench compare results/org__a/main results/org__b/main",
+        "flagbench compare results/org__a/main results/org__b/main --format markdown --output compare.md",
+    )
     add_runs_argument(parser)
     parser.add_argument(
         "--format",
@@ -65,7 +67,7 @@ def seed(text: str) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from flagbench.results.compare.compare import compare
     from flagbench.results.compare.text import Words
-    from flagbench.results.page.drawn import drawn_of
+    from flagbench.results.page.drawn import best_first, drawn_of, is_series
     from flagbench.results.page.miniature import of_one_kind
     from flagbench.results.readable import check_values, find_readable
     from flagbench.results.series.text import to_csv
@@ -79,7 +81,7 @@ def _compare(options: argparse.Namespace) -> int:
     left_out(unreadable)
     known = benchmarks(runs)
     if len(options.runs) == 1:
-        runs = _best_first(runs, known)
+        runs = best_first(runs, known)
     comparison = compare(runs, allow_differences=options.allow_differences, seed=options.seed)
     drawn = drawn_of(runs, known, seed=options.seed)
     if options.csv is not None:
@@ -93,7 +95,7 @@ def _compare(options: argparse.Namespace) -> int:
         say(console(stderr=True), f"written   {options.csv}")
     comparison = of_one_kind(comparison, known)
     words = Words()
-    if _is_series(drawn, runs):
+    if is_series(drawn, runs):
         best = len(options.runs) == 1 and drawn.best == 0
         words = Words(
             ", the best of the series" if best else "",
@@ -107,25 +109,6 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write(_text(comparison, drawn, options.format, words))
     return 0
-
-
-def _best_first(runs: list[Run], known: Mapping[str, Benchmark]) -> list[Run]:
-    """The runs of a folder, where nobody said what the others are compared with: of one series its best, and the others
-    along the axis.
-    """
-    from flagbench.results.page.drawn import drawn_of
-
-    drawn = drawn_of(runs, known, by_query=False)
-    if not _is_series(drawn, runs) or drawn.best is None:
-        return runs
-    points = (point.run for curve in drawn.curves[0].measures[0].curves for point in curve.points)
-    order = dict.fromkeys([drawn.best, *(at for at in points if at is not None)])
-    return [runs[at] for at in order]
-
-
-def _is_series(drawn: Drawn, runs: Sequence[Run]) -> bool:
-    """Whether all runs are on the curves of one series."""
-    return len(drawn.curves) == 1 and len(drawn.placed) == len(runs)
 
 
 def _text(comparison: Comparison, drawn: Drawn, format_: str, words: Words) -> str:
@@ -148,9 +131,10 @@ def _text(comparison: Comparison, drawn: Drawn, format_: str, words: Words) -> s
 
 def _print(comparison: Comparison, drawn: Drawn, out: Console, words: Words) -> None:
     from flagbench.results.compare.screen import render
+    from flagbench.results.page.drawn import is_series
     from flagbench.results.series import text as series
 
-    curved = _is_series(drawn, comparison.runs) and len(comparison.runs) > _BY_ITEM
+    curved = is_series(drawn, comparison.runs) and len(comparison.runs) > _BY_ITEM
     shown = render(comparison, out.width, words, by_item=not curved)
     for part in (*shown, *series.render(drawn, comparison.runs)):
         out.print(part, soft_wrap=not hasattr(part, "columns"))

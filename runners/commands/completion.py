@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from flagbench import BadInput, FlagbenchError
+from flagbench.runners.arguments import add_examples
 from flagbench.runners.commands.parser import Parser, value_of
 from flagbench.runners.registry import DEFAULT, find_benchmark
 from flagbench.runners.registry import names as benchmark_names
@@ -25,6 +26,11 @@ _MISSING = "completion needs the package argcomplete: pip install argcomplete"
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench completion``."""
+    add_examples(
+        parser,
+        'eval "$(flagbench completion bash)"',
+        "flagbench completion fish > ~/.config/fish/completions/flagbench.fish",
+    )
     parser.add_argument(
         "shell",
         nargs="?",

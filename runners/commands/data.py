@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from flagbench.runners.arguments import folder
+from flagbench.runners.arguments import add_examples, folder
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console, encodable, say
 
@@ -18,6 +19,13 @@ def add_data(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
+    parser.joins = True
+    name = shlex.quote(benchmark.name)
+    add_examples(
+        parser,
+        f"flagbench data --benchmark {name} --data hub-snapshots",
+        f"flagbench data --benchmark {name} --mini --format json",
+    )
     where = add_selection_flags(parser, arguments).add_mutually_exclusive_group()
     where.add_argument(
         "--data", type=folder, metavar="DIR", help="folder with <org>/<repo>/ for each dataset (default: the hub)"

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.runners.arguments import add_store_option, any_path, positive, run_path, size
+from flagbench.runners.arguments import add_examples, add_store_option, any_path, positive, run_path, size
 from flagbench.runners.commands.mix_series import add_mix, mixed_models
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
@@ -54,8 +54,8 @@ def add_models(parser: Parser, arguments: Sequence[str]) -> None:
     """
     from flagbench.runners.commands.selection import benchmark_of
 
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _examples(benchmark_of(arguments), parser.prog.split()[-1])
+    add_examples(parser, *_examples(benchmark_of(arguments), parser.prog.split()[-1]))
+    parser.joins = "--api-base" not in arguments  # a server's model may have any name
     models = parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
     if not parser.complete:
         models.nargs = "*"
@@ -152,7 +152,7 @@ def _add_where(where: argparse._ArgumentGroup) -> None:
     )
     choice = where.add_mutually_exclusive_group()
     add_store_option(choice)
-    choice.add_argument("--no-store", action="store_true", help="run without the embedding cache")
+    choice.add_argument("--no-store", action="store_true", help="run without the embedding cache (default off)")
     where.add_argument(
         "--store-size", type=size, metavar="SIZE", help="largest size of the embedding cache (default 100GB)"
     )
@@ -191,15 +191,14 @@ def _add_devices(devices: argparse._ArgumentGroup) -> None:
     devices.add_argument("--backend", choices=BACKENDS, help="matrix backend (default: the fastest exact one)")
 
 
-def _examples(benchmark: Benchmark, command: str) -> str:
-    """The end of --help."""
+def _examples(benchmark: Benchmark, command: str) -> list[str]:
+    """Command lines for --help."""
     own = benchmark.examples or (
         f"flagbench evaluate org/model --benchmark {benchmark.name}",
         f"flagbench evaluate ./checkpoint-2000 --benchmark {benchmark.name} --output results",
         f"flagbench evaluate org/a org/b --benchmark {benchmark.name} --overwrite",
     )
-    lines = [line.replace("flagbench evaluate", f"flagbench {command}", 1) for line in own]
-    return "\n  ".join(["examples:", *lines])
+    return [line.replace("flagbench evaluate", f"flagbench {command}", 1) for line in own]
 
 
 def requests_of(options: argparse.Namespace) -> list[RunRequest]:
@@ -363,7 +362,7 @@ def run_requests(
 
 def _show_scores(outcomes: Sequence[tuple[Plan, Finished]]) -> None:
     """Show the scores of runs in one table, or in several where the terminal is narrow, a column for each run."""
-    from flagbench.results.table import blanks, render, rows
+    from flagbench.results.table import incomplete, render, rows
     from flagbench.results.tables import side_by_side
     from flagbench.runners.commands.points import size, vectors_line
 
@@ -379,11 +378,11 @@ def _show_scores(outcomes: Sequence[tuple[Plan, Finished]]) -> None:
     viewed = any(each.model.spec.view for each in plans)
     out = console()
     several = side_by_side(title, columns, out.width, sizes if viewed else None) if len(plans) > 1 else ()
-    for part in several or [render(title, columns)]:
-        out.print(part, soft_wrap=not hasattr(part, "columns"))
+    for part in several or [render(title, columns, out.width)]:
+        out.print(part)
     if viewed and len(plans) == 1:
         say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
-    say(console(stderr=True), *blanks(columns))
+    say(console(stderr=True), *incomplete(columns))
 
 
 def _encodes_again(plans: Sequence[Plan]) -> bool:

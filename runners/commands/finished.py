@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.arguments import add_examples, add_run_argument
 from flagbench.runners.terminal import WIDE, console, encodable, say
 from flagbench.runners.trackers.target import add_log
 
@@ -30,6 +30,12 @@ _RUN_HEADINGS = ("model", "revision", "benchmark", "tasks", "finished", "folder"
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench show``."""
+    add_examples(
+        parser,
+        "flagbench show results",
+        "flagbench show results/org__model/main --task STSB",
+        "flagbench show results --format csv",
+    )
     add_run_argument(parser, several="(several runs in it are listed)")
     parser.add_argument("--task", metavar="NAME", help="task to show with all that is recorded of it (default: all)")
     parser.add_argument(
@@ -99,7 +105,7 @@ def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
     """The table of runs; where its folders have no room, they are lines below it, from which they can be copied."""
     from rich.text import Text
 
-    from flagbench.results.fitting import Column, shortened, table, width_of
+    from flagbench.results.fitting import Column, folded, table, width_of
 
     title = f"{len(rows)} runs"
     columns = [
@@ -111,7 +117,7 @@ def _listed(rows: Sequence[Sequence[str]], width: int) -> list[Table | Text]:
     numbers = Column("", tuple(f"#{number}" for number in range(1, len(rows) + 1)), left=True)
     minutes = Column(finished.heading, tuple(time[:16].replace("T", " ") for time in finished.cells), left=True)
     room = model.width - (width_of([numbers, model, *others, minutes]) - width)
-    model = Column(model.heading, tuple(shortened(name, room) for name in model.cells), left=True)
+    model = Column(model.heading, tuple(folded(name, room) for name in model.cells), left=True)
     lines = [f"#{number} is {where}" for number, where in enumerate(folder.cells, 1)]
     return [table(title, [numbers, model, *others, minutes], width), *map(Text, lines)]
 
@@ -165,7 +171,7 @@ def tables_of(run: Run) -> list[Shown]:
 
 def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     from flagbench.results.data_state import DataState, footnotes
-    from flagbench.results.table import render
+    from flagbench.results.table import incomplete, render
     from flagbench.runners.commands.points import vectors_line
 
     record = run.record
@@ -173,7 +179,9 @@ def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     for line in record.evidence:
         say(out, f"  {line}")
     for tasks, averages, title in parts:
-        out.print(render(title, {record.model: (tasks, averages)}))
+        out.print(render(title, {record.model: (tasks, averages)}, out.width))
+    for tasks, averages, _ in parts:
+        say(out, *incomplete({record.model: (tasks, averages)}))
     if record.spec.get("view") and (line := vectors_line(list(record.tasks.values()))):
         say(out, line)
     for line in _effective_lengths(run):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from flagbench.flags import add_flags, given
-from flagbench.runners.arguments import any_path
+from flagbench.runners.arguments import add_examples, any_path
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.commands.run_files import add_data, add_naming, run_rankings
 
@@ -30,8 +30,7 @@ def add_fuse(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.rankings.options import FusionOptions
 
     benchmark = benchmark_of(arguments)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n  ".join(["examples:", *_EXAMPLES])
+    add_examples(parser, *_EXAMPLES)
     parser.add_argument(
         "runs",
         nargs="+",

@@ -50,15 +50,8 @@ class Leaderboard:
         self._made: tuple[str, str] = ("", "")
 
     def files(self) -> list[Path]:
-        """The run.json files, by path. Folders below that of a run are not looked into."""
-        found = []
-        for folder, inside, _ in os.walk(self.folder):
-            file = Path(folder) / _RECORD
-            if os.path.lexists(file):
-                found.append(file)
-                inside.clear()
-            inside[:] = [name for name in inside if not name.startswith(".") or _is_of_model(name)]
-        return sorted(found)
+        """The run.json files, by path."""
+        return record_files(self.folder)
 
     def version(self) -> str:
         """A name of the state of the files, which changes when one is added, removed or written."""
@@ -77,6 +70,18 @@ class Leaderboard:
         runs, unreadable = readable(files, self.folder, partial(look, by_query=False))
         shown = leaderboards(runs, self._benchmarks(runs))
         return page(shown, self._language, unreadable=unreadable, version=version, command_of=command_of)
+
+
+def record_files(root: Path) -> list[Path]:
+    """The run.json files below a folder, by path. Folders below that of a run are not looked into."""
+    found = []
+    for folder, inside, _ in os.walk(root):
+        file = Path(folder) / _RECORD
+        if os.path.lexists(file):
+            found.append(file)
+            inside.clear()
+        inside[:] = [name for name in inside if not name.startswith(".") or _is_of_model(name)]
+    return sorted(found)
 
 
 def _is_of_model(name: str) -> bool:

@@ -11,6 +11,7 @@ from flagbench.flags import flags_of
 from flagbench.models.adapters import owned_flags
 from flagbench.models.view import view_in
 from flagbench.results.data_state import in_mini
+from flagbench.results.model_name import layer_in_name, own_name
 from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, find_run
 from flagbench.runners.commands.given import Given, given_by, written
@@ -117,8 +118,8 @@ def _model(run: Run, given: Given, lacks: Lacks) -> list[str]:
 
 
 def _name(record: RunRecord) -> str:
-    """The name of the model, without what a view of its vectors adds to it."""
-    return str(record.spec.get("name", record.model)).removesuffix(view_in(record.spec).suffix)
+    """The name of the model, without what its settings add to it."""
+    return own_name({"name": record.model, **record.spec}, layer=layer_in_name(record.evidence))
 
 
 def _of_view(record: RunRecord, given: Given) -> dict[str, Any]:
@@ -192,6 +193,8 @@ def _of_model(record: RunRecord) -> dict[str, Any]:
     asked = {line.split(": ", 1)[0] for line in record.evidence if line.endswith(_ASKED)}
     values = {name: spec[name] for name in _SAME if name in asked and name in spec}
     values |= {"name": _name(record)} if "name" in values else {}
+    if layer_in_name(record.evidence):
+        values["cutoff-layers"] = [spec.get("cutoff_layer")]
     if "passage_max_length" in asked:
         values["max-length"] = spec.get("passage_max_length")
     prompts = {str(each[0]): each[1] for each in spec.get("prompts", ()) if isinstance(each, list) and len(each) > 1}
@@ -211,16 +214,18 @@ def _of_reranker(run: Run, given: Given, lacks: Lacks) -> dict[str, Any]:
     if spec is None or "--reranker" in flags_in(given.arguments):
         return {} if spec is None else {"rerank-top-k": spec.get("top_k")}
     name = str(spec.get("name", ""))
-    if name.startswith("local/"):
-        why = f"the record of {run.folder} does not say where the files of {name} lie: give --reranker"
-        name = lacks("RERANKER", why)
     from flagbench.models.loading.registry import published
 
-    values: dict[str, Any] = {"reranker": name, "rerank-top-k": spec.get("top_k")}
+    values: dict[str, Any] = {"rerank-top-k": spec.get("top_k")}
+    if name not in published() and (own := own_name(spec)) != name:  # a record has no evidence of its settings
+        name, values["cutoff-layers"] = own, [spec.get("cutoff_layer")]
     known = published().get(name)
     if known is None or known.passage_max_length != spec.get("passage_max_length"):
         values["reranker-max-length"] = spec.get("passage_max_length")
-    return values
+    if name.startswith("local/"):
+        why = f"the record of {run.folder} does not say where the files of {name} lie: give --reranker"
+        name = lacks("RERANKER", why)
+    return {"reranker": name, **values}
 
 
 def _of_benchmark(record: RunRecord, tasks: Mapping[str, TaskRecord], benchmark: Benchmark) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
+from flagbench.runners.arguments import add_examples
 from flagbench.runners.commands.evaluate import MODEL_HELP
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console
@@ -13,6 +14,7 @@ from flagbench.runners.terminal import console
 
 def add_models(parser: Parser) -> None:
     """Add the flags of ``flagbench models``."""
+    add_examples(parser, "flagbench models", "flagbench models show ./checkpoint-2000")
     parser.set_defaults(run=_models)
     parser.add_subparsers(metavar="show").add_parser(
         "show", help="show the family of a checkpoint, and every setting of it", fill=_add_show
@@ -22,6 +24,9 @@ def add_models(parser: Parser) -> None:
 def _add_show(parser: Parser, _: Sequence[str]) -> None:
     from flagbench.runners.commands.options import add_model_options
 
+    add_examples(
+        parser, "flagbench models show BAAI/bge-m3 --retrieval hybrid", "flagbench models show ./checkpoint-2000"
+    )
     parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
     add_model_options(parser)
     parser.set_defaults(run=_show)

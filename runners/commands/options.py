@@ -30,7 +30,7 @@ argparse cannot leave out a whole one."""
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """Add the settings of the model to a parser."""
-    model = command.add_argument_group("model settings (default: as published, or as the checkpoint's files say)")
+    model = command.add_argument_group("model settings (its own: as published, or as the checkpoint's files say)")
     model.add_argument(
         "--revision", metavar="COMMIT", help="commit of a model on the hub (default: the published one, else main)"
     )
@@ -38,17 +38,26 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--name", metavar="ORG/NAME", help="name of the model in results (default: its hub id or folder)"
     )
     model.add_argument(
-        "--family", metavar="NAME", help="family whose settings apply, of those that flagbench models lists"
+        "--family",
+        metavar="NAME",
+        help="family whose settings apply, of those that flagbench models lists (default: detected)",
     )
-    model.add_argument("--pooling", choices=POOLINGS, help="pooling of token vectors into one")
+    model.add_argument("--pooling", choices=POOLINGS, help="pooling of token vectors into one (default: its own)")
     model.add_argument(
-        "--normalize", action=argparse.BooleanOptionalAction, default=None, help="whether vectors are L2-normalised"
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether vectors are L2-normalised (default: its own)",
     )
-    model.add_argument("--max-length", type=positive, metavar="N", help="tokens kept per text")
+    model.add_argument("--max-length", type=positive, metavar="N", help="tokens kept per text (default: its own)")
     model.add_argument(
-        "--query-instruction", metavar="TEXT", help="text put before queries of retrieval and reranking tasks"
+        "--query-instruction",
+        metavar="TEXT",
+        help="text put before queries of retrieval and reranking tasks (default: its own)",
     )
-    model.add_argument("--passage-instruction", metavar="TEXT", help="text put before passages of those tasks")
+    model.add_argument(
+        "--passage-instruction", metavar="TEXT", help="text put before passages of those tasks (default: its own)"
+    )
     model.add_argument(
         "--query-mix",
         type=any_path,
@@ -63,7 +72,10 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         help="weights of the generation and of the query (default 0.2,0.8)",
     )
     model.add_argument(
-        "--lowercase", action=argparse.BooleanOptionalAction, default=None, help="whether texts are lower-cased"
+        "--lowercase",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether texts are lower-cased (default: its own)",
     )
     model.add_argument(
         "--dtype", choices=DTYPES, help="number format of the weights (default: the family's; fp32 on the processor)"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
 
 from flagbench import BadInput, UnknownName, printable
+from flagbench.runners.arguments import names
 from flagbench.runners.terminal import encodable
 
 Fill = Callable[["Parser", Sequence[str]], None]
@@ -25,6 +27,7 @@ class Parser(argparse.ArgumentParser):
 
     Attributes:
         complete: False where a part of the arguments alone is parsed, so that none is required.
+        joins: Whether names behind the first of a list, which no model has, are more of the list (``--tasks A B``).
     """
 
     def __init__(self, *, fill: Fill | None = None, expand: Expand | None = None, **options: Any) -> None:
@@ -32,6 +35,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, **options})
         self._fill, self._expand = fill, expand
         self.complete = True
+        self.joins = False
 
     def twin(self) -> Parser:
         """A parser of the same command, without its flags until it parses."""
@@ -67,6 +71,18 @@ class Parser(argparse.ArgumentParser):
         """
         raise BadInput(f"{message} (see {self.prog} --help)")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """See that a value is one of the choices; a command that is none is met with the nearest.
+
+        Raises:
+            UnknownName: There is no such command.
+            BadInput: It is none of the choices.
+        """
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            what = str(action.metavar).lower()
+            raise UnknownName(what if what.isalpha() else "command", value, action.choices, f"see {self.prog} --help")
+        super()._check_value(action, value)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, after the flags are there; further runs of the command are ``others`` of the first.
 
@@ -83,6 +99,8 @@ class Parser(argparse.ArgumentParser):
         if self._fill:
             fill, self._fill = self._fill, None
             fill(self, args or ())
+        if self.joins and args:
+            args = _joined(args, {flag for flag, its in self._option_string_actions.items() if its.type is names})
         found, rest = super().parse_known_args(args, namespace)
         if unknown := [each.split("=")[0] for each in rest if each.startswith("--")]:
             raise UnknownName("flag", unknown[0], self._option_string_actions, f"see {self.prog} --help")
@@ -101,6 +119,35 @@ class Parser(argparse.ArgumentParser):
                 if isinstance(text, str) and encodable(text) != text:
                     name = "/".join(action.option_strings) or action.metavar or action.dest
                     self.error(f"argument {name}: '{printable(text)}' is not UTF-8: write it so, or rename what it is")
+
+
+def _joined(arguments: Sequence[str], lists: Collection[str]) -> list[str]:
+    """The arguments with the names that follow the first of a list joined to it by commas.
+
+    Args:
+        arguments: Of a command.
+        lists: Flags whose values are names.
+    """
+    joined: list[str] = []
+    flag = ""
+    for argument in arguments:
+        if flag and joined[-1] != flag and _is_bare(argument):
+            joined[-1] = f"{joined[-1].rstrip(',')},{argument}"
+            continue
+        if argument in lists:
+            flag = argument
+        elif not flag or joined[-1] != flag:
+            flag = ""
+        joined.append(argument)
+    return joined
+
+
+def _is_bare(argument: str) -> bool:
+    """Whether an argument can be neither a flag nor a model: no path, no ``org/name`` and no name of a baseline."""
+    from flagbench.models.loading.registry import registry
+
+    path = any(sign in argument for sign in ("/", "\\", ":")) or argument.startswith((".", "~", "-"))
+    return not (path or os.path.lexists(argument) or argument in registry().short)
 
 
 def flags_in(arguments: Sequence[str]) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flagbench import BadInput, first_few, printable
-from flagbench.runners.arguments import add_accept_counts, add_run_argument, any_path, names
+from flagbench import BadInput, counted, first_few, printable
+from flagbench.runners.arguments import add_accept_counts, add_examples, add_run_argument, any_path, names
+from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.outputs import written
 from flagbench.runners.registry import find_benchmark
 from flagbench.runners.terminal import console, say
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flagbench.results.published.scores import PublishedTable
+    from flagbench.results.published.standing import Ranking
     from flagbench.results.record import RunRecord
 
 _NEIGHBOURS = 3
@@ -26,15 +29,39 @@ _NEIGHBOURS = 3
 
 def add_rank(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench rank``."""
+    add_examples(
+        parser,
+        "flagbench rank results",
+        "flagbench rank results/org__model/main --neighbours 5 --json rank.json",
+    )
     _add_common(parser)
     parser.add_argument(
         "--neighbours", type=_count, default=_NEIGHBOURS, metavar="N", help="models shown above and below (default 3)"
+    )
+    parser.add_argument(
+        "--zero-shot",
+        action="store_true",
+        help="leave out models whose declared training data has tasks that are ranked, and mark those that declare "
+        "nothing as unknown (default off)",
+    )
+    parser.add_argument(
+        "--training-data",
+        type=names,
+        default=(),
+        metavar="A,B",
+        help="data sets that the run's model was trained on, as mteb names its tasks, with --zero-shot (default: what "
+        "mteb knows of a model of this name)",
     )
     parser.set_defaults(run=_rank)
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench verify``."""
+    add_examples(
+        parser,
+        "flagbench verify results",
+        "flagbench verify results --against BAAI/bge-small-zh-v1.5 --tasks LCQMC,STSB",
+    )
     _add_common(parser)
     parser.add_argument("--against", metavar="MODEL", help="published model org/name (default: the run's own)")
     parser.add_argument(
@@ -66,7 +93,11 @@ def _rank(options: argparse.Namespace) -> int:
     record = read_run(options.path)
     check_target("--json", options.json, overwrite=options.overwrite)
     table = published_table(record)
+    if options.training_data and not options.zero_shot:
+        raise BadInput("--training-data is what --zero-shot compares with the tasks: add --zero-shot, or drop it")
     ranking = rank(with_means(record, table), table, accept_counts=options.accept_counts)
+    if options.zero_shot:
+        ranking = _zero_shot(ranking, with_means(record, table), options)
     out = console()
     for shown in render(ranking, options.neighbours):
         out.print(shown)
@@ -98,6 +129,27 @@ def _verify(options: argparse.Namespace) -> int:
     say(out, *remarks(verification))
     write = partial(_write, options.json, verification.as_dict(), out)
     return written([write], 0 if verification.passed else 1)
+
+
+def _zero_shot(ranking: Ranking, record: RunRecord, options: argparse.Namespace) -> Ranking:
+    """The same ranking among models that were not trained on its tasks, as far as they say."""
+    from flagbench.results.published.standing import rank
+    from flagbench.runners.mteb.training_sets import declared, trained_on
+
+    with notice("reading what models declare of their training data"):
+        found = dict(trained_on([entry.model for entry in ranking.entries], ranking.tasks))
+        if options.training_data:
+            found[ranking.model] = declared(options.training_data, ranking.tasks)
+    trained = sorted(name for name, tasks in found.items() if tasks and name != ranking.model)
+    left = rank(record, ranking.table, accept_counts=options.accept_counts, without=trained)
+    words = {name: "unknown" if tasks is None else "no" if tasks else "yes" for name, tasks in found.items()}
+    own = found[ranking.model]
+    notes = [f"{counted(len(trained), 'model')} left out, trained on some of the ranked tasks as declared to mteb"]
+    if own:
+        notes.append(f"this run's own model was trained on {first_few(sorted(own))}: its place is not zero-shot")
+    elif own is None:
+        notes.append(f"nothing is declared of {ranking.model}: --training-data names what it was trained on")
+    return replace(left, zero_shot=words, trained=trained, notes=[*left.notes, *notes])
 
 
 def read_run(path: Path) -> RunRecord:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from flagbench import BadInput, counted, printable
-from flagbench.runners.arguments import any_path
+from flagbench.runners.arguments import add_examples, any_path
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console, say
 
@@ -21,6 +21,7 @@ def add_reference(parser: Parser) -> None:
         "in $XDG_CACHE_HOME/flagbench/reference (by default ~/.cache/flagbench/reference), in the place of an earlier "
         "one.",
     )
+    add_examples(update, 'flagbench reference update ./results --benchmark "MTEB(eng, v2)"')
     update.add_argument(
         "checkout", type=any_path, metavar="DIR", help="checkout of the repository in which the results are published"
     )

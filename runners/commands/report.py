@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput
 from flagbench.results.page import LANGUAGES
-from flagbench.runners.arguments import add_runs_argument, any_path
+from flagbench.runners.arguments import add_examples, add_runs_argument, any_path
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ _PORTS = 1 << 16
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench report``."""
+    add_examples(
+        parser,
+        "flagbench report results --html report.html",
+        "flagbench report results/org__a/main results/org__b/main --html report.html --lang zh",
+    )
     add_runs_argument(parser)
     parser.add_argument("--html", type=any_path, required=True, metavar="FILE", help="file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
@@ -43,6 +48,11 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench serve``."""
+    add_examples(
+        parser,
+        "flagbench serve results",
+        "flagbench serve results --port 8080 --lang zh",
+    )
     parser.add_argument("folder", type=any_path, metavar="DIR", help="folder whose runs are shown, at any depth")
     parser.add_argument(
         "--port",
@@ -76,7 +86,8 @@ def _report(options: argparse.Namespace) -> int:
     check_target("--html", target, overwrite=options.overwrite)
     runs, unreadable = find_readable(options.runs, partial(look, by_query=True))
     left_out(unreadable)
-    shown = groups(runs, benchmarks(runs), allow_differences=options.allow_differences)
+    ordered = len(options.runs) > 1
+    shown = groups(runs, benchmarks(runs), allow_differences=options.allow_differences, ordered=ordered)
     text = page(shown, options.lang, unreadable=unreadable, command_of=command_of)
     write_atomic(target, text)
     say(console(), f"written   {target} ({len(text.encode()) / 1000:,.0f} kB)")

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flagbench.runners.arguments import any_path, names
+from flagbench.runners.arguments import add_examples, any_path, names
 from flagbench.runners.commands.parser import Parser
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ def add_run_file_score(parser: Parser, arguments: Sequence[str], benchmark: Benc
     """Add the flags of ``flagbench score`` for a benchmark whose retrieval tasks take rankings."""
     from flagbench.runners.commands.selection import add_benchmark_flags
 
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _examples(benchmark)
+    add_examples(parser, *_examples(benchmark))
     parser.add_argument(
         "path",
         type=any_path,
@@ -83,15 +82,14 @@ def model_name(text: str) -> str:
     return name
 
 
-def _examples(benchmark: Benchmark) -> str:
+def _examples(benchmark: Benchmark) -> list[str]:
     where = {"own": " --data-set ./faq"}.get(benchmark.name, " --tasks NAME")
     start = f"flagbench score {benchmark.name}"
-    lines = [
+    return [
         f"{start} bm25.trec{where}",
         f"{start} results.json.gz{where} --model-name team/two-towers",
         f"{start} ./predictions{where} --output results",
     ]
-    return "\n  ".join(["examples:", *lines])
 
 
 def _score(options: argparse.Namespace) -> int:

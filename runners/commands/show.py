@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from flagbench import counted, first_few
@@ -20,6 +18,7 @@ from flagbench.models.loading.registry import family_names, family_spec, publish
 from flagbench.models.served.settings import ServedSettings
 from flagbench.models.spec import ModelSpec
 from flagbench.results.data_state import DataState, footnotes
+from flagbench.results.fitting import Column, fitted
 from flagbench.results.kinds import RANKED
 from flagbench.runners.commands.volumes import UNKNOWN, cells, counts_of, time_cell, times, totals, volumes
 from flagbench.runners.task import splits_line
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from flagbench.runners.store.upkeep import SpaceInfo, Verified
     from flagbench.runners.task import Task
 
+_RUN_FILE = "flagbench/run.json"
 _INSTRUCTIONS_SHOWN = 4
 _SELECTORS_SHOWN = 4
 _CELLS_SHOWN = 28
@@ -49,8 +49,9 @@ def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
     which was said as they ran.
     """
     spec = plan.model.spec
-    # Rankings that were given have no revision, and are on no device.
-    at = "" if spec.ability == "replay" else f" at {spec.revision} on {plan.device}"
+    # Rankings that were given have no revision, and are on no device; a server's device is not known.
+    where = "the server" if _behind_a_server(spec) else plan.device
+    at = "" if spec.ability == "replay" else f" at {spec.revision} on {where}"
     say(console, f"{spec.name}{at}: {settings_line(spec)}")
     if finished:
         _say_left_out(plan, console, "  ")
@@ -77,11 +78,20 @@ def show_start(plan: Plan, console: Console, *, finished: bool = False) -> None:
         )
 
 
+def _behind_a_server(spec: ModelSpec) -> bool:
+    return spec.own is not None and spec.own.probed
+
+
 def show_outcomes(outcomes: Sequence[tuple[Plan, Finished]], console: Console) -> None:
     """Print the notes needed to read the results of one or several models, where these are, and the failures last."""
     say(console, *_notes(outcomes))
+    scored = [plan for plan, finished in outcomes if any(record.status != "error" for record in finished.records)]
+    if len(scored) > 1:  # the points of a series would fill a page
+        output = scored[0].store.folder.parents[1]
+        names = first_few(dict.fromkeys(plan.store.folder.parent.name for plan in scored), 2)
+        say(console, f"results in {output}: {names}; settings and timings in each one's flagbench/run.json")
     for plan, finished in outcomes:
-        _show_outcome(plan, finished, console)
+        _show_outcome(plan, finished, console, alone=len(scored) == 1)
 
 
 def _notes(outcomes: Sequence[tuple[Plan, Finished]]) -> list[str]:
@@ -99,9 +109,10 @@ def _notes(outcomes: Sequence[tuple[Plan, Finished]]) -> list[str]:
     return [*lines, *footnotes(states, "see run.json")]
 
 
-def _show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
+def _show_outcome(plan: Plan, finished: Finished, console: Console, *, alone: bool) -> None:
     if any(record.status != "error" for record in finished.records):
-        say(console, f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}")
+        if alone:
+            say(console, f"results in {plan.store.folder} (settings and timings in its {_RUN_FILE})")
         done = [record.name for record in finished.records if record.status != "error"]
         for command in plan.benchmark.next_commands(plan, done):
             say(console, f"then: {command}")
@@ -113,7 +124,8 @@ def _show_outcome(plan: Plan, finished: Finished, console: Console) -> None:
 def show_plan(plan: Plan, console: Console, measured: Measured | None = None) -> None:
     """Print everything that ``evaluate`` would do, and how long it may take by the speed of the model."""
     show_model(plan.model, console)
-    say(console, f"device    {plan.device}")
+    models = [plan.model.spec, *([plan.reranker.spec] if plan.reranker else [])]
+    say(console, f"device    {'the server' if all(map(_behind_a_server, models)) else plan.device}")
     if plan.reranker:
         say(console, f"reranker  {_reranker(plan.reranker.spec, plan.request.rerank_top_k)}")
         for line in plan.reranker.evidence:
@@ -151,7 +163,7 @@ def _show_steps(plan: Plan, measured: Measured | None, console: Console) -> None
     shown = counts_of(plan.benchmark, tasks)
     headings = ["task", "type", "splits", "main score", "instruction added to", "dataset", shown, "size"]
     title = f"{plan.benchmark.title}: {counted(len(rows), 'task')}"
-    console.print(_table(title, [*headings, "time", "state"], rows))
+    _print_table(console, title, [*headings, "time", "state"], rows)
     say(console, f"in all    {totals(plan.benchmark, tasks, known)}")
     if left := [step.task for step in plan.steps if step.state != "finished"]:
         say(console, f"time      {times(left, known, measured, counts, shown)}")
@@ -193,7 +205,7 @@ def show_tasks(benchmark: Benchmark, tasks: Sequence[Task], request: RunRequest,
     rows = [
         [*row, *(cells(known[task.name])[at] for at in added)] for row, task in zip(listing.rows, tasks, strict=True)
     ]
-    console.print(_table(f"{benchmark.title}: {counted(len(tasks), 'task')}", headings, rows))
+    _print_table(console, f"{benchmark.title}: {counted(len(tasks), 'task')}", headings, rows)
     say(console, f"in all    {totals(benchmark, tasks, known)}")
     if listing.closing:
         say(console, listing.closing)
@@ -205,7 +217,7 @@ def show_data(benchmark: Benchmark, found: Sequence[tuple[Task, DataVerdict]], c
     for task, verdict in found:
         lines = [[part, f"{its.rows:,}", its.digest] for part, its in verdict.content.items()] or [["", "", ""]]
         rows += [[task.name, verdict.status.words, *lines[0]], *(["", "", *line] for line in lines[1:])]
-    console.print(_table(f"{benchmark.title}: data", ["task", "data", "part", "rows", "digest"], rows))
+    _print_table(console, f"{benchmark.title}: data", ["task", "data", "part", "rows", "digest"], rows)
     for task, verdict in found:
         say(console, f"{task.name}: {verdict.source}")
 
@@ -214,15 +226,14 @@ def show_models(console: Console) -> None:
     """Print the families, and the published checkpoints with the settings that override their family's."""
     families = {name: family_spec(name, name=name, revision="") for name in family_names()}
     rows = [[name, settings_line(spec), _selectors(spec)] for name, spec in families.items()]
-    console.print(
-        _table("families (--family NAME for any checkpoint)", ["family", "settings", "instruction added to"], rows)
-    )
+    headings = ["family", "settings", "instruction added to"]
+    _print_table(console, "families (--family NAME for any checkpoint)", headings, rows)
     rows = [
         [spec.name, spec.family, _takes(spec), spec.revision[:8], _apart(spec, families.get(spec.family)), spec.licence]
         for spec in published().values()
     ]
     headings = ["model", "family", "inputs", "revision", "overrides", "licence"]
-    console.print(_table("published checkpoints", headings, rows))
+    _print_table(console, "published checkpoints", headings, rows)
     for short, name in registry().short.items():
         say(console, f"{short}: {name}, {settings_line(published()[name])}")
     for name, choices in registry().ask.items():
@@ -236,7 +247,7 @@ def show_store(root: Path, spaces: Sequence[SpaceInfo], console: Console) -> Non
         return
     rows = [[*_kept(info), f"{info.rows:,}", in_units(info.bytes), _minute(info.last_used)] for info in spaces]
     headings = ["model", "role", "instruction", "part", "texts", "size", "last used"]
-    console.print(_table("embedding cache", headings, rows))
+    _print_table(console, "embedding cache", headings, rows)
     shards = sum(info.shards for info in spaces)
     size = in_units(sum(info.bytes for info in spaces))
     say(console, f"in all    {sum(info.rows for info in spaces):,} texts, {size} in {counted(shards, 'file')}")
@@ -321,14 +332,12 @@ def _selectors(spec: ModelSpec, text: str | None = None) -> str:
     return ", ".join(found) or "none"
 
 
-def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table whose cells are shown as they are: square brackets are no markup."""
-    table = Table(title=escape(title), title_justify="left")
-    for heading in headings:  # names stay whole, and nothing is cut
-        table.add_column(heading, overflow="fold", no_wrap=heading == "task")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
+def _print_table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose cells are shown as they are; in a narrow terminal as several, so that nothing is cut."""
+    cells = zip(*rows, strict=True) if rows else ((),) * len(headings)
+    columns = [Column(name, tuple(its), left=True) for name, its in zip(headings, cells, strict=True)]
+    for part in fitted(title, columns, console.width):
+        console.print(part)
 
 
 def _reranker(spec: ModelSpec, top_k: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
+from flagbench.runners.arguments import add_examples
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import WIDE, console, say
 
@@ -22,16 +24,9 @@ def add_tasks(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
-    name = f" --benchmark {benchmark.name}"
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n  ".join(
-        [
-            "examples:",
-            f"flagbench tasks{name}",
-            f"flagbench tasks{name} --types retrieval",
-            f"flagbench tasks{name} --tasks A,B",
-        ]
-    )
+    parser.joins = True
+    start = f"flagbench tasks --benchmark {shlex.quote(benchmark.name)}"
+    add_examples(parser, start, f"{start} --tasks A,B", f"{start} --tasks A B")
     add_selection_flags(parser, arguments)
     parser.add_argument(
         "--mini", action="store_true", help="tasks of the miniature data that ships with FlagBench (default off)"

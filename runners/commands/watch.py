@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.runners.arguments import folder, seconds
+from flagbench.runners.arguments import add_examples, folder, seconds
 from flagbench.runners.commands.parser import Parser
 
 if TYPE_CHECKING:
     from flagbench.runners.watch.until import Until
-
-_EXAMPLES = """examples:
-  flagbench watch output/bge-finetuned --benchmark {0} --until 10000
-  flagbench watch output/bge-finetuned --benchmark {0} --once
-  flagbench watch output/bge-finetuned --benchmark {0} --until 12h --on-best 'cp -r -t best'"""
 
 
 def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
@@ -27,8 +22,8 @@ def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.evaluate import add_flags
     from flagbench.runners.commands.selection import benchmark_of
 
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES.format(shlex.quote(benchmark_of(arguments).name))
+    start = f"flagbench watch output/bge-finetuned --benchmark {shlex.quote(benchmark_of(arguments).name)}"
+    add_examples(parser, f"{start} --until 10000", f"{start} --once", f"{start} --until 12h --on-best 'cp -r -t best'")
     parser.add_argument(
         "runs", type=folder, metavar="RUNS", help="output folder of a training run, with its checkpoint-N folders"
     )

@@ -107,7 +107,7 @@ class RowFile:
             with _parquet(self.path) as file:
                 return list(file.schema_arrow.names)
         if self.kind in ("csv", "tsv"):
-            with self._lines() as lines:
+            with self.lines() as lines:
                 heading = next(self._cells(lines), (0, []))[1]
             if len(heading) == 1 and (other := next((each for each in ";\t|," if each in heading[0]), "")):
                 raise BadData(
@@ -129,7 +129,7 @@ class RowFile:
             with _parquet(self.path) as file:
                 return int(file.metadata.num_rows)
         if self.kind in ("jsonl", "words"):
-            with self._lines() as lines:
+            with self.lines() as lines:
                 return sum(bool(line.strip()) for _, line in lines)
         return sum(1 for _ in self.rows())
 
@@ -187,7 +187,7 @@ class RowFile:
         yield from enumerate(value)
 
     def _of_lines(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        with self._lines() as lines:
+        with self.lines() as lines:
             for number, line in lines:
                 if not line.strip():
                     continue
@@ -203,7 +203,7 @@ class RowFile:
                 yield number, row
 
     def _of_cells(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        with self._lines() as lines:
+        with self.lines() as lines:
             cells = self._cells(lines)
             _, heading = next(cells, (0, []))
             if twice := next((name for name in heading if heading.count(name) > 1), None):
@@ -247,7 +247,7 @@ class RowFile:
             raise BadData(f"{self.place(last)} is not {self.kind.upper()} ({error}): {_FIX}") from error
 
     @contextmanager
-    def _lines(self) -> Iterator[Iterator[tuple[int, str]]]:
+    def lines(self) -> Iterator[Iterator[tuple[int, str]]]:
         """Numbered lines of text, with their ends."""
         if self.member:
             with _member(self.path, self.member) as source:

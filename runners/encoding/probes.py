@@ -33,7 +33,17 @@ LEAST_COSINE = 1 - 3e-4
 """Of two vectors of one text. The batch that a text is in decides the order of sums: measured with all-MiniLM-L6-v2, of
 six layers, that moves the cosine by 4e-7 in fp16 and by 2e-5 in bf16, and a change from fp32 by 1e-6 and 6e-5; four
 times the layers are allowed for. Weights of int8, another pooling, an instruction or another checkpoint move it by 1e-3
-and more. So a server's number format, if it is a half one, may change unnoticed: its vectors are as much alike."""
+and more. Below, a change is a line beside the scores and no error: see ``STILL``."""
+
+STILL = 1e-7
+"""1 - cosine that is the same server: numbers that are cached in half precision lose some 4e-8. A server whose weights
+or arithmetic change to half precision moves by ten times that and more."""
+
+SPREAD = 8
+"""How much further than its own replies in other batches a server's vectors move where it has changed: 2.8 times the
+error, which goes with the root of 1 - cosine."""
+
+MOVED = "its vectors have moved"
 
 MOST_LENGTH = 0.02
 """Relative difference of the lengths of two vectors of one text, which the cosine does not see."""
@@ -74,7 +84,34 @@ def check_probes(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None)
             f"{spec.name} is another model than the one that cached vectors are of: {said}. Name what it is now with "
             "--api-revision, and its texts are embedded anew; or see what the server runs, or take another --store"
         )
-    return f"{line}; as when its first vectors were cached"
+    return f"{line}; {_moved(probed, before, now) or 'as when its first vectors were cached'}"
+
+
+def _moved(probed: Probed, before: Embeddings, now: Embeddings) -> str:
+    """How far vectors moved, in a line; empty where replies to the same texts in other batches differ as much.
+
+    Only a server that moved is asked again. Scores have no such measure: their noise is not known before they come.
+    """
+    away = _away(before, now)
+    if away <= STILL:
+        return ""
+    middle = len(TEXTS) // 2
+    again = Embeddings.stack([probed.probe(TEXTS[:middle]), probed.probe(TEXTS[middle:])])
+    spread = _away(now, again)
+    if away <= SPREAD * spread:
+        return ""
+    return (
+        f"{MOVED} by {away:.1e} (1 - cosine) since its first were cached, and its own replies differ by {spread:.1g}: "
+        "its number format or its kernels have changed"
+    )
+
+
+def _away(one: Embeddings, other: Embeddings) -> float:
+    """The largest 1 - cosine of vectors of one text; 0 for scores and sparse vectors, which have none to go by."""
+    if one.dense is None or other.dense is None or one.dense.shape[1] == 1:
+        return 0.0
+    units = [each / np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-12) for each in map(_rows, (one, other))]
+    return float(((units[0] - units[1]) ** 2).sum(axis=1).max() / 2)
 
 
 def difference(spec: ModelSpec, before: Embeddings, now: Embeddings) -> str | None:

@@ -16,6 +16,7 @@ from flagbench.runners.task import Task
 
 if TYPE_CHECKING:
     from flagbench.runners.data.sources import Source
+    from flagbench.runners.data.task_texts import TaskTexts
     from flagbench.runners.progress import Progress
     from flagbench.runners.run.plan import Plan
 
@@ -77,6 +78,12 @@ class ThroughMteb(Benchmark):
         from flagbench.runners.mteb.evaluation import evaluate
 
         return evaluate(loaded, evaluated, progress, predictions, self.title_separator)
+
+    def texts(self, loaded: Loaded) -> Iterator[TaskTexts]:
+        """See Benchmark."""
+        from flagbench.runners.mteb.texts import task_texts
+
+        return task_texts(loaded.task, loaded.content, self.title_separator)
 
     def next_commands(self, plan: Plan, done: Collection[str]) -> Sequence[str]:
         """See Benchmark: none, for a submission is of a model on the hub and of all tasks, which a run is seldom of."""

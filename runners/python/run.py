@@ -120,13 +120,14 @@ class Run:
 
     def __repr__(self) -> str:
         """The tables of ``flagbench show``, and where the results lie."""
-        from flagbench.results.table import render
-        from flagbench.runners.terminal import console
+        from flagbench.results.table import incomplete, render
+        from flagbench.runners.terminal import console, say
 
         file = io.StringIO()
         out = console(file=file, width=_WIDTH, text=True)
         for tasks, means, title in self._tables():
-            out.print(render(title, {self.model: (tasks, means)}))
+            out.print(render(title, {self.model: (tasks, means)}, _WIDTH))
+            say(out, *incomplete({self.model: (tasks, means)}))
         lines = [line.rstrip() for line in file.getvalue().splitlines()]
         return "\n".join([*lines, f"{self.record.model_at}, results in {self.path}"])
 

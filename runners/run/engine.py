@@ -25,7 +25,7 @@ from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.notes import VectorNotes
-from flagbench.runners.encoding.probes import check_probes
+from flagbench.runners.encoding.probes import MOVED, check_probes
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.rankings.model import RankedModel
@@ -116,7 +116,11 @@ class _Engine:
         if all(step.state == "finished" for step in self._plan.steps):
             return []
         own = [(model, model.spec.own) for model in self._models]
-        return [check_probes(model, model.adapter, self._cache) for model, its in own if its and its.probed]
+        lines = [check_probes(model, model.adapter, self._cache) for model, its in own if its and its.probed]
+        for line in lines:
+            if MOVED in line:
+                self._progress.line(f"warning: {line[line.index(MOVED) :]}")
+        return lines
 
     def _tasks_before(self, earlier: RunRecord | None) -> dict[str, TaskRecord]:
         """The tasks of earlier runs; what is finished is in the averages that this run has."""

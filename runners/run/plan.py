@@ -157,7 +157,7 @@ def resolve(request: RunRequest) -> Plan:
             "--store-fp16 is the format of the embedding cache, and --no-store turns it off: drop one of them"
         )
     earlier = store.read()
-    check_same_model(model.spec, earlier, store.folder)
+    check_same_model(model, earlier, store.folder)
     second: dict[str, Any] = (
         {"reranker": {**reranker.spec.as_dict(), "top_k": request.rerank_top_k}} if reranker else {}
     )

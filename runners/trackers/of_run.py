@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from flagbench.results.averages import Averages, Cell, Weights, shares, weights
-from flagbench.results.record import TaskRecord
+from flagbench.results.model_name import layer_in_name, own_name
+from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run, shared_metric
 from flagbench.results.table import rows
 from flagbench.runners.trackers.point import Point
@@ -41,10 +42,10 @@ def point_of(run: Run, averages: Averages, names: Collection[str] | None = None)
             if None not in its:
                 # Tasks have items of their own, so that their errors are independent of one another.
                 errors[label] = math.hypot(*(error for error in its if error is not None))
-    match = _OF_STEP.fullmatch(record.model)
+    series, step = _series_of(record)
     return Point(
-        series=match[1] if match else record.model,
-        step=int(match[2]) if match else 0,
+        series=series,
+        step=step,
         model=record.model,
         revision=record.revision,
         benchmark=record.benchmark,
@@ -53,6 +54,15 @@ def point_of(run: Run, averages: Averages, names: Collection[str] | None = None)
         settings=dict(_settings(record.spec)) | dict(_settings(record.reranker or {}, "reranker.")),
         record=record.to_json(),
     )
+
+
+def _series_of(record: RunRecord) -> tuple[str, int]:
+    """The training run of a checkpoint with what else is in its name, as ``--dims`` and rerankers are, and its step."""
+    own = own_name({"name": record.model, **record.spec}, layer=layer_in_name(record.evidence))
+    match = _OF_STEP.fullmatch(own)
+    if match is None or not record.model.startswith(own):
+        return record.model, 0
+    return match[1] + record.model.removeprefix(own), int(match[2])
 
 
 def _error_in(of: Weights, task: str, run: Run, error: float) -> float | None:

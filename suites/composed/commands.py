@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, first_few
-from flagbench.runners.arguments import add_run_argument, any_path
+from flagbench.runners.arguments import add_examples, add_run_argument, any_path
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score composed``."""
+    add_examples(
+        parser,
+        "flagbench score composed results",
+    )
     add_run_argument(parser)
     parser.set_defaults(run=_score)
 
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit composed``."""
+    add_examples(
+        parser,
+        "flagbench submit composed results --output submission",
+    )
     add_run_argument(parser)
     parser.add_argument(
         "--output", type=any_path, default=Path(), metavar="DIR", help="folder of the files (default: here)"

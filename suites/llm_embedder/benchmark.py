@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flagbench.models.loading.resolve import Model
     from flagbench.results.published.scores import PublishedTable
     from flagbench.runners.data.snapshots import Snapshots
+    from flagbench.runners.data.task_texts import TaskTexts
     from flagbench.runners.progress import Progress
     from flagbench.suites.llm_embedder.bundle import BundleFiles
 
@@ -157,6 +158,12 @@ class _LlmEmbedder(Benchmark):
         from flagbench.suites.llm_embedder.evaluation import evaluate
 
         return evaluate(loaded, evaluated, progress)
+
+    def texts(self, loaded: Loaded) -> Iterator[TaskTexts]:
+        """See Benchmark: of tasks that a reader answers there are none."""
+        from flagbench.suites.llm_embedder.evaluation import texts
+
+        return iter(()) if _row(loaded.task).group == READER else texts(loaded.content)
 
     def published(self) -> PublishedTable:
         """See Benchmark."""

@@ -6,12 +6,16 @@ import argparse
 import shlex
 
 from flagbench import BadInput
-from flagbench.runners.arguments import add_run_argument
+from flagbench.runners.arguments import add_examples, add_run_argument
 from flagbench.runners.terminal import console, say
 
 
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score llm-embedder``."""
+    add_examples(
+        parser,
+        "flagbench score llm-embedder results",
+    )
     add_run_argument(parser)
     parser.set_defaults(run=_score)
 

@@ -10,9 +10,11 @@ from statistics import fmean
 from typing import Any
 
 from flagbench import BadData
+from flagbench.models.inputs import text_of
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import Examples
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
+from flagbench.runners.data.task_texts import TaskTexts, retrieval_texts
 from flagbench.runners.progress import Progress
 from flagbench.runners.search.hits import Run
 from flagbench.runners.search.retriever import Retriever
@@ -55,6 +57,15 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
         texts=retriever.counts.as_dict(),
         note="; ".join(_notes(row, rankings, values)),
     )
+
+
+def texts(collection: Collection) -> Iterator[TaskTexts]:
+    """The queries and the corpus of a task, with the relevant pairs where labels name passages."""
+    queries, passages = collection.queries, collection.passages
+    relevant = [(query, passages.ids[row]) for query, its in collection.labels.items() for row in its]
+    of_queries = (queries.ids, list(map(text_of, queries.texts)))
+    of_passages = (passages.ids, list(map(text_of, passages.texts)))
+    yield retrieval_texts(SPLIT, _SUBSET, of_queries, of_passages, relevant)
 
 
 def ranked(row: Row, collection: Collection, retriever: Retriever) -> tuple[Run, dict[str, list[int]]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, first_few
 from flagbench.files import inside
-from flagbench.runners.arguments import add_run_argument, any_path
+from flagbench.runners.arguments import add_examples, add_run_argument, any_path
 from flagbench.runners.terminal import console, say
 from flagbench.suites.longctx.judge_command import add_judge, judge_run, loaded_judge
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 def add_score(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench score longctx``."""
+    add_examples(
+        parser,
+        "flagbench score longctx results",
+        "flagbench score longctx results --judge gpt-4o --judge-base https://api.openai.com/v1 --dry-run",
+    )
     add_run_argument(parser)
     parser.add_argument(
         "--json", type=any_path, metavar="FILE", help="file for all scores and tables as JSON (default: none)"
@@ -36,6 +41,10 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit longctx``."""
+    add_examples(
+        parser,
+        "flagbench submit longctx results --output longctx-submission",
+    )
     add_run_argument(parser)
     parser.add_argument(
         "--output",

@@ -44,6 +44,12 @@ class _Mteb(ThroughMteb):
         "flagbench evaluate BAAI/bge-visualized-m3 --benchmark mteb --types VisualSTS --allow-pickle --output results",
     )
 
+    def task_named(self, name: str) -> str:
+        """See Benchmark."""
+        from flagbench.runners.mteb.version import tasks_registry
+
+        return next((each for each in tasks_registry() if each.lower() == name.lower()), "")
+
     def named(self, name: str) -> Benchmark | None:
         """See Benchmark: those of mteb, and some of papers."""
         from flagbench.suites.mteb.named import find

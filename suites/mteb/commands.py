@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few, printable
-from flagbench.runners.arguments import add_run_argument, any_path
+from flagbench.runners.arguments import add_examples, add_run_argument, any_path
 from flagbench.runners.terminal import console, say
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ _ADDING_A_MODEL = "https://embeddings-benchmark.github.io/mteb/contributing/addi
 
 def add_submit(parser: argparse.ArgumentParser) -> None:
     """The options of ``flagbench submit mteb``."""
+    add_examples(
+        parser,
+        "flagbench submit mteb results --model-name org/model --revision 0123abc",
+        "flagbench submit mteb results/org__model/main --model-card card.md",
+    )
     add_run_argument(parser)
     model = parser.add_argument_group("model, for a checkpoint in a folder")
     model.add_argument(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +17,11 @@ from flagbench import BadInput, first_few, printable
 from flagbench.files import check_file, inside
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
+from flagbench.results.folders import put_in_place, unfinished_folder
 from flagbench.results.kinds import RANKED
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
-from flagbench.results.store import RunStore, clear_abandoned, hold
+from flagbench.results.store import RunStore
 from flagbench.runners.mteb.version import tasks_registry
 from flagbench.suites.mteb.submitted_model import Identity, describe
 
@@ -283,37 +282,16 @@ def write(checked: Checked, output: Path, *, overwrite: bool = False) -> Path:
         raise BadInput(
             f"{target} holds results of {first_few(map(printable, lost))}, which the run has not: use another --output"
         )
-    nearest = next(each for each in (output, *output.absolute().parents) if each.is_dir())
     try:
-        clear_abandoned(nearest, _UNFINISHED)
-        unfinished = Path(tempfile.mkdtemp(dir=nearest, prefix=_UNFINISHED, suffix=".unfinished"))
-        handle = os.open(unfinished, os.O_RDONLY)
-        hold(handle)
-        try:
+        with unfinished_folder(output, _UNFINISHED) as unfinished:
             made = folder_of(checked.identity, unfinished)
             made.mkdir(parents=True)
             _fill(made, checked)
             _read_back(checked, unfinished)
-            _replace(made, target, unfinished / "before")
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            os.close(handle)
+            put_in_place(made, target, unfinished / "before")
     except OSError as error:
         raise BadInput(f"cannot write {target}: {error.strerror}; use another --output") from error
     return target
-
-
-def _replace(made: Path, target: Path, before: Path) -> None:
-    """Put a folder in its place; what was there comes back if that fails."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        target.rename(before)
-    try:
-        made.rename(target)
-    except OSError:
-        if before.exists():
-            before.rename(target)
-        raise
 
 
 def _fill(folder: Path, checked: Checked) -> None:

@@ -36,7 +36,7 @@ def test_what_is_there_runs_and_what_is_not_is_said(command: str, data: Path, tm
     assert "LCQMC" in said
     assert "STSB" in said
     if command == "evaluate":
-        assert "2 of 31 tasks" in result.stdout
+        assert "Avg (2 of 31 tasks)" in result.stderr
 
 
 def test_data_that_is_wrong_is_not_left_out(data: Path, tmp_path: Path) -> None:

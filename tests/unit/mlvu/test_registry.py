@@ -170,8 +170,8 @@ def test_types_are_picked() -> None:
         ({"sets": ["tset"]}, "unknown set 'tset'; did you mean test?"),
         ({"sets": ["validation"]}, "unknown set 'validation'; known: dev, test"),
         ({"types": ["multichoice"]}, "unknown task type 'multichoice'; did you mean multiple-choice?"),
-        ({"tasks": ["plotQ"]}, "unknown task 'plotQ'; did you mean plotQA or 1_plotQA or "),
-        ({"tasks": ["MLVU-dev_sumary"]}, "unknown task 'MLVU-dev_sumary'; did you mean MLVU-dev_summary or "),
+        ({"tasks": ["plotQ"]}, "unknown task 'plotQ'; did you mean plotQA or 1_plotQA?"),
+        ({"tasks": ["MLVU-dev_sumary"]}, "unknown task 'MLVU-dev_sumary'; did you mean MLVU-dev_summary?"),
     ],
 )
 def test_an_unknown_value_is_named_with_the_nearest_ones(asked: dict[str, list[str]], message: str) -> None:

@@ -17,13 +17,14 @@ from flagbench.results.grids import MOST, Axis, Grid
 from flagbench.results.migrations import SCHEMA_VERSION
 from flagbench.results.record import RunRecord, Status, TaskRecord
 from flagbench.results.runs import find_runs
+from flagbench.results.speed import Estimate, Level, Memory, Speed, Texts
 from flagbench.results.values import Values
 from flagbench.results.worst_queries import CHARACTERS, COUNT, PASSAGES, Example, Examples, Passage
 from flagbench.runners.benchmark import DataVerdict
 from flagbench.runners.search.index import IndexInfo
 from tests.conftest import ROOT
 
-KINDS = ("run", "values", "worst_queries", "grid")
+KINDS = ("run", "values", "worst_queries", "grid", "speed")
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -94,6 +95,11 @@ def test_they_are_schemas_of_todays_version_that_say_what_each_field_is(kind: st
         ("worst_queries", ["properties", "queries", "items"], Example),
         ("worst_queries", ["$defs", "passage"], Passage),
         ("grid", ["$defs", "axis"], Axis),
+        ("speed", [], Speed),
+        ("speed", ["$defs", "level"], Level),
+        ("speed", ["$defs", "estimate"], Estimate),
+        ("speed", ["properties", "texts"], Texts),
+        ("speed", ["properties", "memory"], Memory),
     ],
 )
 def test_each_field_is_in_both(kind: str, path: list[Any], owner: type) -> None:
@@ -102,7 +108,7 @@ def test_each_field_is_in_both(kind: str, path: list[Any], owner: type) -> None:
         node = node[step]
     names = {field.name for field in fields(owner)}
     assert set(node["properties"]) == names
-    younger = {"labels", "average", "file_digests", "picture", "vectors"} | (
+    younger = {"labels", "average", "file_digests", "picture", "vectors", "failure"} | (
         {"environment"} if owner is TaskRecord else set()
     )  # than the layout
     assert set(node["required"]) == names - younger
@@ -200,5 +206,5 @@ def test_the_page_checks_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def _kind(text: str) -> str:
     document = json.loads(text)
-    marks = {"run": "tasks", "grid": "columns", "values": "values", "worst_queries": "queries"}
+    marks = {"speed": "levels", "run": "tasks", "grid": "columns", "values": "values", "worst_queries": "queries"}
     return next(kind for kind, mark in marks.items() if mark in document)

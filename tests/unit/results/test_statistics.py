@@ -19,6 +19,7 @@ from flagbench.results.statistics import (
     holm,
     interval_of,
     paired,
+    pooled_quantiles,
     sign_flip_test,
 )
 
@@ -284,3 +285,28 @@ def test_paired_counts_and_signs() -> None:
 def test_values_that_are_not_as_many_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be paired"):
         paired([1.0, 2.0], [1.0])
+
+
+def test_quantiles_of_groups_are_those_of_all_their_values() -> None:
+    rng = np.random.default_rng(5)
+    groups = [rng.lognormal(size=size) for size in (40, 70, 55)]
+    shares = [0.5, 0.9, 0.99]
+    found = pooled_quantiles(groups, shares, seed=1)
+    assert [value for value, *_ in found] == pytest.approx(np.quantile(np.concatenate(groups), shares))
+    every = [
+        np.quantile(np.concatenate([groups[each] for each in drawn]), shares)
+        for drawn in itertools.product(range(3), repeat=3)
+    ]
+    low, high = np.quantile(every, [0.025, 0.975], axis=0, method="inverted_cdf")
+    for at, (_, *ends) in enumerate(found):
+        assert ends == pytest.approx([low[at], high[at]])
+
+
+def test_the_interval_of_two_groups_reaches_from_one_to_the_other() -> None:
+    assert pooled_quantiles([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]], [0.5]) == [(2.0, 1.0, 3.0)]
+
+
+@pytest.mark.parametrize("groups", [[], [[]], [[1.0], []], [[float("nan")]]])
+def test_quantiles_of_nothing_are_refused(groups: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match=r"no values|a row of one or more|not finite"):
+        pooled_quantiles(groups, [0.5])

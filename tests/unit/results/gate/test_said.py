@@ -117,14 +117,17 @@ def test_notes_are_said_once_with_the_tasks_that_they_are_of(tmp_path: Path) -> 
 
 
 _RULE = '[[rule]]\ntasks = ["A"]\n'
-_CHECKS = "max-drop, max-relative-drop, no-significant-drop, must-beat, min-score, max-unparseable, max-latency-ratio"
+_CHECKS = (
+    "max-drop, max-relative-drop, no-significant-drop, must-beat, min-score, max-unparseable, max-latency-ratio, "
+    "max-latency-p99, min-tokens-per-second, max-peak-memory"
+)
 
 REFUSED: list[tuple[str, str]] = [
     ("", "there is no [[rule]]"),
     ("[rule]\nmax-drop = 1\n", "rules are tables of their own, [[rule]] with two brackets"),
     ("defaults = 1\n", "defaults must be a table, [defaults]"),
     ("[defaults]\nmax-drop = 1\n",
-     "[defaults]: unknown key 'max-drop'; known: any-machine, min-effect; docs/ci.md lists them"),
+     "[defaults]: unknown key 'max-drop'; known: any-machine, concurrency, min-effect; docs/ci.md lists them"),
     ("[defaults]\nany-machine = 1\n", "[defaults]: any-machine must be true or false"),
     ('[defaults]\nmin-effect = "1"\n',
      "[defaults]: min-effect must be a number from 0 to 200 (points of the score in percent), not '1'"),
@@ -139,7 +142,8 @@ REFUSED: list[tuple[str, str]] = [
     (f"{_RULE}min-score = 1\nmin-effect = 1\n",
      "rule 1: min-effect belongs to no-significant-drop, which this rule does not have"),
     (f"{_RULE}min-score = 1\nany-machine = true\n",
-     "rule 1: any-machine belongs to max-latency-ratio, which this rule does not have"),
+     "rule 1: any-machine belongs to max-latency-ratio, max-latency-p99, min-tokens-per-second, max-peak-memory, "
+     "which this rule does not have"),
     ('[[rule]]\naverages = ["a"]\nno-significant-drop = true\n',
      "rule 1: no-significant-drop applies to tasks, whose queries are tested: drop averages"),
     ("alpha = 0.6\n" + _RULE, "alpha must be a number from 1e-06 to 0.5 (the chance of a false alarm), not 0.6"),

@@ -14,6 +14,7 @@ from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT
 from flagbench.results.kinds import Unit
 from flagbench.results.page import LANGUAGES, Language
+from flagbench.results.page.cost import CHARACTERS, LATENCY, TOKENS
 from flagbench.results.page.facts import VERDICTS
 from flagbench.results.page.render import figure, gain
 from flagbench.results.page.words import Words, words
@@ -48,6 +49,7 @@ def test_every_string_is_used() -> None:
     texts = [file.read_text(encoding="utf-8") for file in _FOLDER.iterdir() if file.suffix in (".html", ".py")]
     said = set(re.findall(r"""["']([a-z_]+)["']""", " ".join(texts)))
     built = {f"{unit}_{end}" for unit in ("texts", "answers", "parameters") for end in ("axis", "per_second")}
+    built |= {f"{measure}_axis" for measure in (LATENCY, TOKENS, CHARACTERS)}
     built |= {f"{verdict}_{each}" for verdict in ("verdict", "verdicts") for each in (*VERDICTS, "")}
     built |= {f"items_{each}" for each in get_args(Unit)}
     assert strings()["en"].keys() - {"kinds"} <= said | built

@@ -261,3 +261,30 @@ def test_a_run_without_recorded_settings_is_on_no_curve(tmp_path: Path) -> None:
     failed = series_run(tmp_path, "org/failed", spec_of(), {"A": None})
     left = dict(find_series(find_all([*lengths, failed])).left_out)
     assert left == {"org/failed": "none of its tasks has a score and the settings that it was made with"}
+
+
+def test_a_model_that_is_called_as_a_point_is_another_one(tmp_path: Path) -> None:
+    """A served model has a revision that says nothing of its weights."""
+    spec = spec_of(revision="1")
+    whole, short = {"dims": "full", "vectors": "fp32"}, {"dims": 64, "vectors": "fp32"}
+    named = [
+        ("org/model", spec),
+        ("org/model-dims64", spec | {"view": short}),
+        ("org/model-int8", spec | {"view": whole}),
+    ]
+    layout, runs = laid(tmp_path, *named)
+    assert values_by_name(layout, runs).keys() == {"org/model", "org/model-dims64"}
+    ((label, reason),) = layout.left_out
+    assert (label.split("@")[0], reason) == ("org/model-int8", "it is of another model")
+
+
+def test_the_ends_of_mixtures_are_there_with_fewer_numbers_too(tmp_path: Path) -> None:
+    sources = [f"org/one@{REVISION}", f"org/two@{_OTHER}"]
+    view = {"dims": 64, "vectors": "fp32"}
+    runs = [
+        (f"cocktail/{share}-dims64", spec_of(view=view, mixture=[[share, sources[0]], [1 - share, sources[1]]]))
+        for share in (0.25, 0.75)
+    ]
+    runs.append(("org/two-dims64", spec_of(view=view, revision=_OTHER)))
+    layout, found = laid(tmp_path, *runs)
+    assert values_by_name(layout, found)["org/two-dims64"] == (0.0, None)

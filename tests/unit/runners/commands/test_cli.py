@@ -81,8 +81,9 @@ def test_help_lists_every_command_in_the_order_of_their_use() -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     commands = [line.split()[0] for line in shown.stdout.split("COMMAND\n")[-1].splitlines() if line[4:5].strip()]
     assert commands == [
-        *("evaluate", "validate", "watch", "tasks", "data", "score", "fuse", "submit", "show", "compare", "check"),
-        *("baseline", "rank", "verify", "reference", "report", "serve", "models", "cocktail", "completion", "cache"),
+        *("evaluate", "validate", "watch", "speed", "tasks", "data", "score", "fuse", "submit", "match", "leaks"),
+        *("show", "compare", "check", "baseline", "rank", "verify", "reference", "report", "serve", "board"),
+        *("models", "cocktail", "doctor", "completion", "cache"),
     ]
     assert "Evaluate FlagEmbedding models on the benchmarks they are judged by." in shown.stdout
 

@@ -284,7 +284,7 @@ def test_the_outcome_of_a_run(console: Console, request_: RunRequest) -> None:
     failed = [_record("error", error=f"no {what}", data={}) for what in ("disk", "memory")]
     show_outcomes([(plan, Finished((failed[0], _record(), failed[1]), 1))], console)
     assert [line for line in said(console) if not line.startswith("* ")] == [
-        f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}",
+        f"results in {plan.store.folder} (settings and timings in its flagbench/run.json)",
         "flagbench: no disk",
         "flagbench: no memory",
     ]
@@ -298,7 +298,7 @@ def test_the_outcome_of_failures_and_of_samples(console: Console, reranked: Plan
     assert said(console)[1:] == [
         "--profile quick: scores of samples; ± is half the 95% interval that drawing items adds "
         "(flagbench/run.json has what was drawn)",
-        f"results in {reranked.store.folder}, settings and timings in {reranked.store.run_file}",
+        f"results in {reranked.store.folder} (settings and timings in its flagbench/run.json)",
     ]
 
 

@@ -134,7 +134,7 @@ def test_each_state_of_the_data_is_said_once_the_worst_first_and_then_what_can_b
     ending = "(see run.json): scores are not comparable with published ones"
     assert said(console) == [
         f"* {DataState.DIFFERS.words}, or {DataState.UNKNOWN.words} {ending}",
-        f"results in {plan.store.folder}, settings and timings in {plan.store.run_file}",
+        f"results in {plan.store.folder} (settings and timings in its flagbench/run.json)",
         "then: flagbench score x",
         "then: flagbench submit x",
         "flagbench: no disk",
@@ -163,7 +163,9 @@ def test_a_note_on_several_models_comes_once_and_before_their_results(console: C
     lines = said(console)
     note = "* not the official data (see run.json): scores are not comparable with published ones"
     assert (lines[0], lines.count(note)) == (note, 1)
-    assert sum(line.startswith("results in ") for line in lines) == 2
+    folder = plan.store.folder
+    where = f"results in {folder.parents[1]}: {folder.parent.name}; settings and timings in each one's "
+    assert [line for line in lines if line.startswith("results in ")] == [f"{where}flagbench/run.json"]
 
 
 def test_every_column_has_its_heading(console: Console, request_: RunRequest) -> None:
@@ -274,13 +276,13 @@ def test_a_list_that_has_counts_of_its_own_gets_no_others(
     assert said(console)[-2:] == ["in all    60 texts, 4 kB", "and a [closing] line"]
 
 
-def test_names_of_tasks_stay_whole_and_other_cells_are_folded() -> None:
+def test_a_list_in_a_narrow_terminal_is_folded_and_split_and_nothing_is_cut() -> None:
     narrow = Console(file=io.StringIO(), width=40, highlight=False)
-    narrow.print(show._table("[t]", ["[h]", "task"], [["x" * 30 + " [b]", "y" * 20]]))
+    show._print_table(narrow, "[t]", ["[h]", "task"], [["x" * 30 + " [b]", "y" * 20]])
     lines = said(narrow)
     assert lines[0].strip() == "[t]"
-    assert any("y" * 20 in line for line in lines)
     assert sum(line.count("x") for line in lines) == 30
+    assert sum(line.count("y") for line in lines) == 20
     assert not any("…" in line for line in lines)
 
 

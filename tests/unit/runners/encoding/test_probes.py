@@ -113,3 +113,39 @@ def test_the_first_are_kept_and_later_ones_compared_with_them(tmp_path: Path) ->
 def test_without_a_cache_there_is_nothing_to_compare_with() -> None:
     assert checked(DENSE, None).startswith("probes: 4 texts")
     assert checked(-DENSE, None).startswith("probes: 4 texts")
+
+
+class Server(Model):
+    """Its vectors, and how far its replies to less than all texts lie from them."""
+
+    def __init__(self, values: np.ndarray, spread: float) -> None:
+        super().__init__(values)
+        self.spread, self.asked = spread, 0
+
+    def probe(self, texts: object) -> Embeddings:
+        assert isinstance(texts, tuple)
+        self.asked += 1
+        rows = [TEXTS.index(text) for text in texts]
+        noise = 0 if len(rows) == len(TEXTS) else self.spread * CHANCE.normal(size=(len(rows), 768))
+        return Embeddings(dense=(self.values[rows] + noise).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("moved", "spread", "said", "asked"),
+    [
+        (0.0, 0.0, "as when", 1),
+        (1e-4, 0.0, "as when", 1),  # 5e-9: another machine
+        (1e-2, 0.0, "have moved by 5", 3),  # 5e-5: bf16, of a server that is exact
+        (1e-2, 1e-2, "as when", 3),  # of one that is not
+        (1e-2, 1e-3, "have moved by 5", 3),
+    ],
+)
+def test_a_change_below_the_limit_is_measured_by_the_servers_own_replies(
+    tmp_path: Path, moved: float, spread: float, said: str, asked: int
+) -> None:
+    cache = EmbeddingCache(Store(tmp_path, cap_bytes=None, warn=pytest.fail), half=False)
+    before = Server(DENSE, 0)
+    check_probes(before, before, cache)  # type: ignore[arg-type]
+    now = Server(DENSE + (moved * CHANCE.normal(size=DENSE.shape)).astype(np.float32), spread)
+    assert said in check_probes(now, now, cache)  # type: ignore[arg-type]
+    assert now.asked == asked

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 
@@ -75,3 +76,22 @@ def test_the_digest_is_of_all_of_it(tmp_path: Path) -> None:
         for name, score in (("x", 0.5), ("y", 0.5), ("z", 0.6))
     )
     assert one.digest == again.digest != two.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "series", "step"),
+    [
+        ("ft/checkpoint-200-dims8-int8", {"view": {"dims": 8, "vectors": "int8"}}, "ft-dims8-int8", 200),
+        ("ft/checkpoint-200+reranker", {}, "ft+reranker", 200),
+        ("ft/checkpoint-200-int8", {}, "ft/checkpoint-200-int8", 0),
+    ],
+)
+def test_points_and_reranked_checkpoints_keep_their_step(
+    tmp_path: Path, name: str, spec: dict[str, Any], series: str, step: int
+) -> None:
+    folder = write_run(tmp_path, name, made_task("A", 0.5))
+    file = folder / "flagbench" / "run.json"
+    document = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(document | {"spec": {"name": name.split("+")[0], **spec}}), encoding="utf-8")
+    point = point_of(find_run(folder), {})
+    assert (point.series, point.step, point.model) == (series, step, name)

@@ -1,0 +1,57 @@
+"""Folders that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flagbench.results.store import clear_abandoned, hold
+
+
+@contextmanager
+def unfinished_folder(output: Path, prefix: str) -> Iterator[Path]:
+    """A new folder on the disk of an output, which is removed at the end; so are those that killed processes left.
+
+    Args:
+        output: Where something will be written; it need not be there.
+        prefix: Of the names of such folders, all of one kind.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    nearest = next(each for each in (output, *output.absolute().parents) if each.is_dir())
+    clear_abandoned(nearest, prefix)
+    unfinished = Path(tempfile.mkdtemp(dir=nearest, prefix=prefix, suffix=".unfinished"))
+    handle = os.open(unfinished, os.O_RDONLY)
+    hold(handle)
+    try:
+        yield unfinished
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        os.close(handle)
+
+
+def put_in_place(made: Path, target: Path, before: Path) -> None:
+    """Put a folder in its place; what was there comes back if that fails.
+
+    Args:
+        made: The folder.
+        target: Where it belongs.
+        before: Where the folder that is there now goes: on the same disk, and nothing is there.
+
+    Raises:
+        OSError: It cannot be put there.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        target.rename(before)
+    try:
+        made.rename(target)
+    except OSError:
+        if before.exists():
+            before.rename(target)
+        raise

@@ -1,0 +1,224 @@
+"""What ``flagbench match`` found: how far a server's vectors or scores are from a checkpoint's, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from flagbench import BadInput, printable
+from flagbench.files import as_number, read_json
+from flagbench.results.record import RunRecord
+
+VERSION = 1
+"""Of the file. Another one is not read."""
+
+FILE = "match.json"
+"""Name of the file beside the run.json that it belongs to."""
+
+Measure = Literal["cosine", "score"]
+
+_LARGEST = 1 << 20
+_FIX = "write it again with flagbench match --json"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The texts of one kind.
+
+    Attributes:
+        name: The kind.
+        count: Texts, or pairs.
+        worst: Least cosine, or largest difference of a score as a part of 1 + the score.
+        median: The same of the middle one.
+    """
+
+    name: str
+    count: int
+    worst: float
+    median: float
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that the server does otherwise, tested true.
+
+    Attributes:
+        kind: ``pooling``, ``cut``, and so on.
+        said: It in a sentence without a full stop.
+    """
+
+    kind: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model behind a server.
+
+    Attributes:
+        url: Address of the server.
+        interface: As ``--api-kind`` names it.
+        model: Its name there.
+        revision: Of its weights, where it is known; ``server`` where not.
+    """
+
+    url: str
+    interface: str
+    model: str
+    revision: str
+
+    @property
+    def line(self) -> str:
+        """The beginning of the line of evidence that a run of this model has."""
+        return f"server: {self.url} ({self.interface}), model {self.model} there"
+
+
+@dataclass(frozen=True)
+class ServerMatch:
+    """A comparison of a server with a checkpoint.
+
+    Attributes:
+        name: Of the checkpoint.
+        revision: Of the checkpoint.
+        served: The other side.
+        measure: What is compared.
+        tolerance: What a cosine may lack of 1, or a score differ by as a part of 1 + the score.
+        groups: By kind of text.
+        worst: Of all groups.
+        lengths_differ: Whether vectors have other lengths than the checkpoint's, or another number of dimensions.
+        same: Whether the server gives what the checkpoint gives, within the tolerance.
+        causes: Why it does not, or what is left to see within the tolerance; empty where nothing, or nothing known.
+        left: The worst of all where the checkpoint does as the causes say; None where there are none.
+        unexplained: What nothing explains, in a sentence; empty where all is explained.
+        notes: Remarks, a sentence each.
+        texts: Texts that were sent.
+        requests: In how many requests.
+        finished: When, in ISO 8601.
+    """
+
+    name: str
+    revision: str
+    served: Served
+    measure: Measure
+    tolerance: float
+    groups: tuple[Group, ...]
+    worst: float
+    lengths_differ: bool
+    same: bool
+    causes: tuple[Cause, ...] = ()
+    left: float | None = None
+    unexplained: str = ""
+    notes: tuple[str, ...] = ()
+    texts: int = 0
+    requests: int = 0
+    finished: str = field(default="", compare=False)
+
+    def to_json(self) -> str:
+        """The text of its file."""
+        values = {"version": VERSION, **asdict(self)}
+        return json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def outdated(report: ServerMatch, record: RunRecord) -> str:
+    """Why a report says nothing of a run, in a sentence; empty where it does.
+
+    A run of a checkpoint must be of the one that was compared, a run of a served model of that server.
+
+    Args:
+        report: What was compared.
+        record: Of the run.
+    """
+    revision = str(record.spec.get("revision", record.revision))
+    if "served" not in record.spec:
+        if revision == report.revision:
+            return ""
+        return (
+            f"the report of flagbench match is of {report.name} at {report.revision}, and this run of {revision}: run "
+            "it again with this checkpoint"
+        )
+    line, served = report.served.line, report.served
+    if not any(each == line or each.startswith(f"{line},") for each in record.evidence):
+        return (
+            f"the report of flagbench match is of {served.model} at {served.url}, and this run of another server or "
+            "model: run it again with that one"
+        )
+    if revision != served.revision:
+        return (
+            f"the report of flagbench match is of revision {served.revision} on the server, and this run of "
+            f"{revision}: run it again"
+        )
+    return ""
+
+
+def read_match(path: Path) -> ServerMatch:
+    """Read a file of ``flagbench match --json``.
+
+    Args:
+        path: The file.
+
+    Raises:
+        BadInput: It cannot be read, is damaged or of another version.
+    """
+    value = read_json(path, _FIX, largest=_LARGEST)
+    if not isinstance(value, dict) or value.get("version") != VERSION:
+        raise BadInput(f"{path} is no report of this version of flagbench match: {_FIX}")
+    try:
+        return _match(value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path} is damaged ({printable(str(error))}): {_FIX}") from error
+
+
+def _match(value: Mapping[str, Any]) -> ServerMatch:
+    served = Served(*(_typed(value["served"], each.name, str) for each in fields(Served)))
+    groups = tuple(
+        Group(
+            _typed(each, "name", str),
+            _typed(each, "count", int),
+            _number(each["worst"], "worst"),
+            _number(each["median"], "median"),
+        )
+        for each in _typed(value, "groups", list)
+    )
+    causes = tuple(
+        Cause(_typed(each, "kind", str), _typed(each, "said", str)) for each in _typed(value, "causes", list)
+    )
+    if value["measure"] not in ("cosine", "score") or not groups:
+        raise ValueError("nothing is measured in it")
+    worst = _number(value["worst"], "worst")
+    if worst != (min if value["measure"] == "cosine" else max)(group.worst for group in groups):
+        raise ValueError("its groups and the worst of them contradict one another")
+    return ServerMatch(
+        **{name: _typed(value, name, str) for name in ("name", "revision", "measure", "unexplained", "finished")},
+        **{name: _typed(value, name, bool) for name in ("lengths_differ", "same")},
+        **{name: _typed(value, name, int) for name in ("texts", "requests")},
+        served=served,
+        tolerance=_number(value["tolerance"], "tolerance"),
+        groups=groups,
+        worst=worst,
+        causes=causes,
+        left=None if value["left"] is None else _number(value["left"], "left"),
+        notes=tuple(_texts(value["notes"])),
+    )
+
+
+def _typed(value: Any, name: str, kind: type[Any]) -> Any:
+    found = value[name]
+    if type(found) is not kind:
+        raise TypeError(f"{name} is no {kind.__name__}")
+    return found
+
+
+def _number(value: Any, name: str) -> float:
+    number = as_number(value)
+    if number is None:
+        raise TypeError(f"{name} is no number")
+    return number
+
+
+def _texts(value: Any) -> Sequence[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError("notes are no texts")
+    return value

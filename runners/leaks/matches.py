@@ -1,0 +1,57 @@
+"""What is alike: a text of the training data and one of the tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagbench.runners.leaks.collected import Collected
+from flagbench.runners.leaks.normal import NormalTexts
+
+Kind = Literal["semantic", "near", "exact"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""From the weakest to the strongest; a kind's number is its place, from 1, and 0 is none."""
+
+
+def number_of(kind: Kind) -> int:
+    """The number of a kind."""
+    return KINDS.index(kind) + 1
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Texts that are alike.
+
+    Attributes:
+        places: ``int64[n]`` in a batch of training texts.
+        numbers: ``int64[n]`` of texts of tasks.
+        similarities: ``float32[n]``, 1 for equal ones.
+    """
+
+    places: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+
+
+def no_matches() -> Matches:
+    """None at all."""
+    return Matches(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def exact(collected: Collected, texts: NormalTexts, keys: NDArray[np.uint64]) -> Matches:
+    """The texts of a batch that are equal to texts of tasks.
+
+    Args:
+        collected: The texts of tasks.
+        texts: The batch.
+        keys: ``texts.keys()``.
+    """
+    if not len(collected.keys):
+        return no_matches()
+    found = np.minimum(np.searchsorted(collected.keys, keys), len(collected.keys) - 1)
+    places = np.flatnonzero((collected.keys[found] == keys) & (texts.lengths > 0))
+    return Matches(places, found[places].astype(np.int64), np.ones(len(places), dtype=np.float32))

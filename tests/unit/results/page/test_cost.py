@@ -1,0 +1,73 @@
+"""Scores against latency and throughput: whose, where the dots are, and what the page says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from flagbench import BadInput
+from flagbench.results.page import LANGUAGES
+from flagbench.results.page.cost import cost_plots
+from flagbench.results.page.plot import Plot
+from flagbench.results.page.render import page
+from flagbench.results.page.view import groups, look
+from flagbench.results.runs import find_all
+from flagbench.results.speed import Speed
+from tests.unit.page_runs import page_run, page_task
+from tests.unit.results.speeds import MACHINE, level, put, speed, texts
+
+FAST, SLOW = speed(level(p99=0.01, tokens=4_000.0)), speed(level(p99=0.08, tokens=500.0))
+
+
+def numbers(plots: list[Plot]) -> dict[str, tuple[list[int], tuple[int, ...]]]:
+    return {each.measure: ([dot.number for dot in each.dots], each.unknown) for each in plots}
+
+
+def test_runs_that_were_measured_alike_are_drawn() -> None:
+    shown = cost_plots([(1, FAST, 0.5), (2, None, 0.6), (3, SLOW, 0.7)])
+    assert numbers(shown) == {"latency": ([1, 3], (2,)), "tokens": ([1, 3], (2,))}
+    latency, tokens = shown
+    # Both axes are logarithmic: twice the ratio is twice the way.
+    assert (latency.dots[1].x - latency.dots[0].x) / math.log(8) == pytest.approx(
+        (tokens.dots[0].x - tokens.dots[1].x) / math.log(8), rel=0.02
+    )
+    assert latency.dots[0].x < latency.dots[1].x
+    assert latency.dots[0].y > latency.dots[1].y
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        speed(environment=MACHINE | {"processor": "another"}),
+        speed(tasks=("B",)),
+        speed(texts=texts(unit="characters")),
+        speed(served=True),
+        speed(level(failed=1, failure="no")),
+    ],
+)
+def test_a_run_that_was_measured_otherwise_is_left_out(other: Speed) -> None:
+    assert numbers(cost_plots([(1, FAST, 0.5), (2, other, 0.6), (3, SLOW, 0.7)]))["tokens"] == ([1, 3], (2,))
+    assert cost_plots([(1, FAST, 0.5), (2, other, 0.6)]) == []
+
+
+def test_without_a_measurement_there_is_no_plot() -> None:
+    assert cost_plots([(1, None, 0.5), (2, None, 0.6)]) == []
+    assert numbers(cost_plots([(1, speed(level(8)), 0.5), (2, speed(level(8)), 0.6)])).keys() == {"tokens"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_has_them(language: str, tmp_path: Path) -> None:
+    for name, found in (("one", FAST), ("two", SLOW)):
+        folder = page_run(tmp_path, f"org/{name}", page_task("A", 0.5))
+        put(folder, Speed.from_json(found.to_json().replace('"org/one"', f'"org/{name}"').replace('"r"', '"v1"')))
+    runs = find_all([tmp_path])
+    for run in runs:
+        look(run, by_query=True)
+    shown = page(groups(runs, {}), language)  # type: ignore[arg-type]
+    assert {"en": "tokens per second at saturation", "zh": "饱和时每秒 token 数"}[language] in shown
+    assert "flagbench speed" in shown
+    (runs[0].folder / "flagbench" / "speed.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"speed\.json cannot be read"):
+        look(runs[0], by_query=True)

@@ -1,0 +1,102 @@
+"""Leaks that are planted among other rows: found with their kinds, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from flagbench.runners.leaks.find import Found, find
+from flagbench.runners.leaks.near import NearDuplicates
+from flagbench.runners.leaks.report import leaks, shares
+from flagbench.runners.leaks.training import training_files
+from flagbench.runners.progress import Silent
+from tests.unit.runners.leaks import naive
+
+pytest.importorskip("rensa")
+
+MARKS = str.maketrans({"，": ",", "。": ".", "？": "?", "：": ":", "！": "!"})
+
+
+def sentence(draw: random.Random, signs: int) -> str:
+    """Of characters at random, with a mark after every eighth."""
+    made = "".join(chr(draw.randrange(0x4E00, 0x9FA5)) for _ in range(signs))
+    return "".join(made[at : at + 8] + draw.choice("，。？：") for at in range(0, signs, 8))
+
+
+def reworded(text: str) -> str:
+    """By a rule: a particle at the beginning, and another last word."""
+    return f"那么{text[:-4]}这样"
+
+
+def write(path: Path, rows: list[tuple[str, str]]) -> Path:
+    lines = [
+        {"query": query, "pos": [positive], "neg": ["无关的负例"], "pos_scores": [0.5]} for query, positive in rows
+    ]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """200 pairs of a task: 30 each are there as they are, with other marks, reworded, swapped; among 1,000 others."""
+    draw = random.Random(6)
+    queries, passages = [sentence(draw, 30) for _ in range(200)], [sentence(draw, 120) for _ in range(400)]
+    rows = [(sentence(draw, 30), sentence(draw, 120)) for _ in range(1_000)]
+    rows += [(queries[at], passages[at]) for at in range(30)]
+    rows += [(queries[at].translate(MARKS), f" {passages[at].translate(MARKS)}") for at in range(30, 60)]
+    rows += [(reworded(queries[at]), reworded(passages[at])) for at in range(60, 90)]
+    rows += [(passages[at], queries[at]) for at in range(90, 120)]
+    rows += [(queries[at], passages[at + 200]) for at in range(120, 150)]  # both are there, and no pair
+    draw.shuffle(rows)
+    collected = naive.retrieval(queries, passages, [(at, at) for at in range(200)])
+    files = training_files([write(tmp_path_factory.mktemp("planted") / "train.jsonl", rows)])
+    return find(collected, files, NearDuplicates(collected, 0.7), None, Silent())
+
+
+def ids(found: Found, role: str, kind: str) -> set[int]:
+    return {int(leak.id.split()[0][1:]) for leak in leaks(found) if leak.part.role == role and leak.kind == kind}
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "wanted"),
+    [
+        ("queries", "exact", {*range(60), *range(90, 150)}),
+        ("queries", "near", {*range(60, 90)}),
+        ("passages", "exact", {*range(60), *range(90, 120), *range(320, 350)}),
+        ("passages", "near", {*range(60, 90)}),
+        ("pairs", "exact", {*range(60), *range(90, 120)}),
+        ("pairs", "near", {*range(60, 90)}),
+    ],
+)
+def test_precision_and_recall_are_one(planted: Found, role: str, kind: str, wanted: set[int]) -> None:
+    assert ids(planted, role, kind) == wanted
+
+
+def test_swapped_pairs_are_said_to_be(planted: Found) -> None:
+    swapped = {int(leak.id.split()[0][1:]) for leak in leaks(planted) if leak.swapped}
+    assert swapped == {*range(90, 120)}
+
+
+def test_shares(planted: Found) -> None:
+    counts = {row.role: (row.items, row.exact, row.near, row.swapped) for row in shares(planted)}
+    assert counts == {"queries": (200, 120, 30, 0), "passages": (400, 120, 30, 0), "pairs": (200, 90, 30, 30)}
+
+
+def test_place_of_a_leak_is_a_line_of_the_file(planted: Found) -> None:
+    lines = planted.files[0].rows.path.read_text(encoding="utf-8").splitlines()
+    for leak in leaks(planted):
+        if leak.kind == "exact" and leak.number >= 0:
+            text = planted.collected.texts[int(planted.collected.first[leak.number])]
+            row = json.loads(lines[leak.place.row - 1])
+            there = [row["query"]] if leak.place.column == 0 else row["pos"]
+            assert naive.compared(text) in [naive.compared(each) for each in there]
+
+
+def test_near_ones_show_what_they_are_like(planted: Found) -> None:
+    near = [leak for leak in leaks(planted) if leak.kind == "near" and leak.number >= 0]
+    shown = [planted.ledger.training_text(leak.number) for leak in near]
+    assert len(shown) == 60
+    assert all(text and text.startswith("那么") for text in shown)
