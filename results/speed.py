@@ -132,6 +132,8 @@ class Speed:
         memory: Of this machine.
         served: Whether the model is behind a server, which the machine of ``environment`` only asks.
         environment: Versions, machine, device, threads.
+        other_load: Load of each processor of this machine in the minute before (its load average by their number); None
+            where that is not known.
         finished: UTC time, ISO 8601.
         schema_version: Of this layout.
     """
@@ -152,6 +154,7 @@ class Speed:
     memory: Memory
     served: Truth
     environment: Mapping[str, Any]
+    other_load: Positive | None
     finished: Text
     schema_version: int = SCHEMA_VERSION
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from flagbench import counted
 from flagbench.results.compare.compare import ALPHA, EQUAL
+from flagbench.results.series.flips import sign_flip_ps
 from flagbench.results.series.scores import Scores
-from flagbench.results.statistics import holm, interval_of, sign_flip_test, smallest_p
+from flagbench.results.statistics import holm, interval_of, smallest_p
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _tests(scores: Scores, best: int, others: Sequence[int], means: Means) -> di
     if not others:
         return {}
     seed = scores.strata[0].seed
-    ps = [sign_flip_test(scores.differences(best, at), seed=seed).p for at in others]
+    ps = sign_flip_ps([scores.differences(best, at) for at in others], seed=seed)
     tests: dict[int, Against] = {}
     for at, p, adjusted in zip(others, ps, holm(ps).tolist(), strict=True):
         delta = scores.scores[at] - scores.scores[best]

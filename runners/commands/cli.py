@@ -118,7 +118,12 @@ def _parser() -> Parser:
         fill=add_validate,
         expand=expanded,
     )
-    commands.add_parser("watch", help="evaluate each new checkpoint of a training run as it appears", fill=add_watch)
+    commands.add_parser(
+        "watch",
+        help="evaluate each new checkpoint of a training run as it appears",
+        fill=add_watch,
+        expand=expanded,
+    )
     commands.add_parser(
         "speed", help="measure latency, throughput and memory of a model, here or behind a server", fill=add_speed
     )

@@ -27,6 +27,11 @@ class Given:
     options: argparse.Namespace
     actions: frozenset[argparse.Action]
 
+    @property
+    def of_watch(self) -> bool:
+        """Whether it is that of a watch, which has a folder of checkpoints in the place of models."""
+        return not hasattr(self.options, "models")
+
     def without(self, actions: Sequence[argparse.Action], source: str) -> Iterator[argparse.Action]:
         """Those of some actions that the command line leaves to a file; of the others a line says that it wins.
 

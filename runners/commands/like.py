@@ -84,13 +84,13 @@ def arguments_of(run: Run, benchmark: str, given: Given, source: str, lacks: Lac
 
 
 def _model(run: Run, given: Given, lacks: Lacks) -> list[str]:
-    """The model, and its revision on the hub.
+    """The model, and its revision on the hub; of a watch none, whose models are the checkpoints.
 
     Raises:
         BadInput: The record does not say where its files lie.
     """
     spec = run.record.spec
-    if given.options.models:
+    if given.of_watch or given.options.models:
         return []
     from flagbench.models.loading.registry import published
 
@@ -149,6 +149,8 @@ def _values(run: Run, benchmark: Benchmark, given: Given, lacks: Lacks) -> dict[
     values |= {"store-fp16": True} if first.settings.get("store") == "fp16" else {}
     values |= _of_model(record) | _of_view(record, given)
     values |= _of_reranker(run, given, lacks)
+    if given.of_watch:
+        values.pop("name", None)  # each checkpoint has its own
     unsaid = f"the record of {run.folder} does not say where the"
     if "rankings" in first.settings and not given.options.candidate_run:
         values["candidates"] = lacks("DIR", f"{unsaid} candidates lie: give them with --candidates")

@@ -16,9 +16,10 @@ from flagbench.runners.arguments import any_path, folder, run_path
 from flagbench.runners.commands.given import Given, given_by, say_that_it_wins, written
 from flagbench.runners.commands.parser import Parser, flags_in, value_of
 from flagbench.runners.trackers.target import in_folder, target, without_secrets
+from flagbench.runners.watch.until import until_in
 
 _LARGEST = MIB
-_RUNS, _MODELS = "run", "models"
+_RUNS, _MODELS, _WATCHED = "run", "models", "runs"
 _NOT_HERE = {"config", "like", "help", "help-all"}
 _PATHS = (any_path, folder, run_path, Path)
 _MAYBE_PATHS = {"MODEL", "DIR", "FILE", "RUN"}
@@ -88,7 +89,9 @@ def _arguments(path: Path, table: Mapping[str, Any], parser: Parser, arguments: 
 
 
 def _models(path: Path, table: Mapping[str, Any], given: Given) -> list[str]:
-    """The models of the file, where the command line names none."""
+    """The models of the file, or the folder that is watched, where the command line names none."""
+    if given.of_watch:
+        return _watched(path, table, given)
     models = table.get(_MODELS, [])
     models = [models] if isinstance(models, str) else models
     if not isinstance(models, list) or not all(isinstance(each, str) and each for each in models):
@@ -102,6 +105,18 @@ def _models(path: Path, table: Mapping[str, Any], given: Given) -> list[str]:
     return [_maybe_path(path.parent, each) for each in models]
 
 
+def _watched(path: Path, table: Mapping[str, Any], given: Given) -> list[str]:
+    runs = table.get(_WATCHED)
+    if runs is None:
+        return []
+    if not isinstance(runs, str) or not runs:
+        raise BadInput(f"{path}: {_WATCHED} is not a folder: write that of a training run")
+    if given.options.runs:
+        say_that_it_wins("RUNS", path.name)
+        return []
+    return [_path(path.parent, runs)]
+
+
 def _actions(path: Path, table: Mapping[str, Any], parser: Parser) -> dict[str, argparse.Action]:
     """The flag of each key.
 
@@ -110,11 +125,12 @@ def _actions(path: Path, table: Mapping[str, Any], parser: Parser) -> dict[str, 
     """
     flags = {flag[2:]: action for flag, action in parser._option_string_actions.items() if flag.startswith("--")}
     flags = {name: action for name, action in flags.items() if name not in _NOT_HERE}
+    (beside,) = (action.dest for action in parser._actions if not action.option_strings)  # models or runs
     for key in table:
-        if key not in flags and key != _MODELS:
+        if key not in flags and key != beside:
             hint = f"in {path}; {parser.prog} --help lists the flags, which are the keys"
-            raise UnknownName("key", key, [*flags, _MODELS, _RUNS], hint)
-    return {key: flags[key] for key in table if key != _MODELS}
+            raise UnknownName("key", key, [*flags, beside, _RUNS], hint)
+    return {key: flags[key] for key in table if key != beside}
 
 
 def _from(home: Path, action: argparse.Action, value: Any) -> Any:
@@ -127,6 +143,8 @@ def _from(home: Path, action: argparse.Action, value: Any) -> Any:
         return _path(home, value)
     if action.type is target:
         return in_folder(value, partial(_path, home))
+    if action.dest == "until":
+        return until_in(value, partial(_path, home))
     return _maybe_path(home, value) if action.metavar in _MAYBE_PATHS else value
 
 

@@ -19,6 +19,9 @@ _DATA = {"mini": "miniature data", "hub": "data of the hub", "folder": "data of 
 _BUSY = 0.7
 """Of a processor: a client in Python that is so busy adds to what it measures."""
 
+_LOADED = 0.5
+"""Load of each processor before the measurement, from which on a line says that others had work for them."""
+
 _AGAIN = 3
 """Times that a text is sent, of more than these a line says so."""
 
@@ -117,6 +120,8 @@ def _memory(found: Speed) -> str:
 
 
 def _warnings(found: Speed) -> Iterator[str]:
+    if found.other_load is not None and found.other_load > _LOADED:
+        yield f"this machine had other work (load {found.other_load:.1f} of each processor), which is in these figures"
     few = [_at(level) for level in found.levels if level.requests < FEWEST_FOR_P99]
     if few:
         yield f"fewer than {FEWEST_FOR_P99} requests, too few for a p99: {', '.join(few)}; allow more --seconds"

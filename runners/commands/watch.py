@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.runners.arguments import add_examples, folder, seconds
 from flagbench.runners.commands.parser import Parser
+from flagbench.runners.commands.recorded_arguments import add_recorded
 
 if TYPE_CHECKING:
     from flagbench.runners.watch.until import Until
@@ -24,9 +25,11 @@ def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
 
     start = f"flagbench watch output/bge-finetuned --benchmark {shlex.quote(benchmark_of(arguments).name)}"
     add_examples(parser, f"{start} --until 10000", f"{start} --once", f"{start} --until 12h --on-best 'cp -r -t best'")
-    parser.add_argument(
+    runs = parser.add_argument(
         "runs", type=folder, metavar="RUNS", help="output folder of a training run, with its checkpoint-N folders"
     )
+    if not parser.complete:
+        runs.nargs = "?"
     group = parser.add_argument_group("watching")
     end = group.add_mutually_exclusive_group()
     end.add_argument(
@@ -55,6 +58,7 @@ def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
         help="command to run for each new best checkpoint, with its folder as last argument; its score is the variable "
         "FLAGBENCH_SCORE (default none)",
     )
+    add_recorded(parser)
     add_flags(parser, arguments)
     parser.set_defaults(run=_watch, caches=True)
 
@@ -80,6 +84,8 @@ def _command(text: str) -> tuple[str, ...]:
 
 
 def _watch(options: argparse.Namespace) -> int:
+    if getattr(options, "others", ()):
+        raise BadInput(f"{options.config} has several runs, and a watch is of one: drop all tables [[run]] but one")
     if options.name or options.revision:
         raise BadInput("--name and --revision belong to one model, and each checkpoint has its own: drop them")
     runs: Path = options.runs

@@ -21,6 +21,7 @@ from flagbench.runners.commands.evaluate import requests_of
 from flagbench.runners.commands.interrupt import ends_at_once
 from flagbench.runners.commands.log_runs import log_plan
 from flagbench.runners.commands.notice import notice
+from flagbench.runners.commands.recorded_arguments import unlike
 from flagbench.runners.commands.run_plan import INTERRUPTED_LINE
 from flagbench.runners.commands.watch_table import conclusion, series_table
 from flagbench.runners.data.snapshots import Snapshots
@@ -73,7 +74,7 @@ class _Watch:
         self._since: dict[Path, tuple[Files | None, float]] = {}
         self._last_step = -1
         self._began = self._looked = time.monotonic()
-        self._said = ""
+        self._said, self._said_unlike = "", False
         self._command = Command()
         for entry in self._ledger.entries:
             with suppress(BadInput):  # its results are gone
@@ -194,6 +195,8 @@ class _Watch:
         from flagbench.runners.run import plan
 
         made = plan.resolve(self._request(found.folder))
+        say(self._err, *unlike(None if self._said_unlike else self._options.like, made))
+        self._said_unlike = True
         import_ahead([made])
         try:
             with LoadedModels() as loaded:

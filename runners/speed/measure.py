@@ -6,6 +6,7 @@ import datetime
 import functools
 import itertools
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -112,7 +113,7 @@ def measure(
         BadInput: There are no such texts, or the model cannot be loaded.
         ModelFault: It answers nothing, or too seldom to be measured.
     """
-    model = plan.model
+    model, other_load = plan.model, _other_load()
     found = collect(plan, progress, role=settings.role, seed=settings.seed)
     served = isinstance(model, ServedModel)
     progress.stage("counting tokens", 1)
@@ -147,12 +148,21 @@ def measure(
         memory=Memory(host, gpu),
         served=served,
         environment=describe(plan.devices),
+        other_load=other_load,
         finished=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
     )
 
 
 def _data(plan: Plan) -> Literal["mini", "hub", "folder"]:
     return "mini" if plan.request.mini else "folder" if plan.request.data else "hub"
+
+
+def _other_load() -> float | None:
+    """Load of each processor in the last minute; None where that is not known."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return None
 
 
 def _tokens(plan: Plan) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,3 +66,16 @@ def parse_until(text: str) -> Until:
             f"expected a step, a time such as 2h30m, or a file, not '{text:.40}'; a file may be written as ./{text:.40}"
         )
     return Until(file=Path(text).expanduser())
+
+
+def until_in(text: str, path: Callable[[str], str]) -> str:
+    """An end as it is typed, whose path is changed where it is a file.
+
+    Args:
+        text: As ``parse_until`` takes it.
+        path: Gives the file that stands for one.
+    """
+    try:
+        return path(text) if parse_until(text).file else text
+    except ValueError:  # whoever parses it says so
+        return text

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,8 +23,10 @@ from flagbench.models.device import (
     free_memory,
     joint_device,
     limit_threads,
+    peak_memory,
     resolve_device,
     resolve_devices,
+    watch_peak,
 )
 from flagbench.runners.request import RunRequest
 from flagbench.runners.run import plan
@@ -316,3 +319,20 @@ def test_what_is_free_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
     assert free_memory("cuda:0") == 130
     assert free_memory("mps") == 0
+
+
+def test_the_peak_of_memory_is_that_since_it_is_watched() -> None:
+    size = 200_000_000
+    watch_peak("cpu")
+    before, gpu = peak_memory("cpu")
+    assert gpu is None
+    assert before is not None
+    held = np.ones(size // 8)
+    during, _ = peak_memory("cpu")
+    assert during is not None
+    assert during >= held.nbytes
+    del held
+    after, _ = peak_memory("cpu")
+    assert after is not None
+    assert after == pytest.approx(during, rel=0.02)  # pages are counted in batches
+    assert after > size

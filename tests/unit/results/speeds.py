@@ -57,6 +57,7 @@ def speed(*levels: Level, model: str = "org/one", revision: str = "r", **changes
         "memory": Memory(500_000_000, None),
         "served": False,
         "environment": MACHINE,
+        "other_load": 0.1,
         "finished": "2026-01-01T00:00:00+00:00",
     }
     return Speed(model=model, revision=revision, levels=levels or (level(),), **{**plain, **changes})

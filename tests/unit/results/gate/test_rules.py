@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flagbench import BadInput
-from flagbench.results.gate.rules import Rules, read_rules
+from flagbench.results.gate.rules import OF_MODEL, Rules, read_rules
 
 _RULE = '[[rule]]\ntasks = ["A"]\nmax-drop = 1\n'
 
@@ -74,7 +74,7 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         ("defaults = 1\n" + _RULE, "[defaults]"),
         ("[defaults]\nmin_effect = 1\n" + _RULE, "[defaults]: unknown key 'min_effect'; did you mean min-effect?"),
         ("[defaults]\nany-machine = 1\n" + _RULE, "any-machine must be true or false"),
-        (_RULE + "max-dorp = 1\n", "rule 1: unknown key 'max-dorp'; did you mean max-drop or max-peak-memory?"),
+        (_RULE + "max-dorp = 1\n", "rule 1: unknown key 'max-dorp'; did you mean max-drop?"),
         (_RULE + '"x\\n\\u001b" = 1\n', "unknown key"),
         (_RULE + "[[rule]]\nmax-drop = 1\n", "rule 2: it selects nothing"),
         (_RULE + '[[rule]]\ntasks = ["A"]\n', "rule 2: it has no check"),
@@ -119,12 +119,13 @@ _RANGES = {
 @pytest.mark.parametrize("check", _RANGES)
 def test_each_number_from_its_least_to_its_most(tmp_path: Path, check: str) -> None:
     least, most, unit = _RANGES[check]
+    select = "" if check in OF_MODEL else 'tasks = ["A"]\n'
     for good in (least, most):
-        (rule,) = rules_of(tmp_path, f'[[rule]]\ntasks = ["A"]\n{check} = {good}\n').rules
+        (rule,) = rules_of(tmp_path, f"[[rule]]\n{select}{check} = {good}\n").rules
         assert rule.checks == {check: good}
     for bad in (least - 0.0001, most + 0.0001):
         with pytest.raises(BadInput) as error:
-            rules_of(tmp_path, f'[[rule]]\ntasks = ["A"]\n{check} = {bad!r}\n')
+            rules_of(tmp_path, f"[[rule]]\n{select}{check} = {bad!r}\n")
         assert str(error.value) == (
             f"{tmp_path / 'gate.toml'}: rule 1: {check} must be a number from {least} to {most} ({unit}), not {bad!r}"
         )

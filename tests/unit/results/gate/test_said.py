@@ -119,7 +119,7 @@ def test_notes_are_said_once_with_the_tasks_that_they_are_of(tmp_path: Path) -> 
 _RULE = '[[rule]]\ntasks = ["A"]\n'
 _CHECKS = (
     "max-drop, max-relative-drop, no-significant-drop, must-beat, min-score, max-unparseable, max-latency-ratio, "
-    "max-latency-p99, min-tokens-per-second, max-peak-memory"
+    "max-latency-p99, min-tokens-per-second, max-peak-memory, server-matches"
 )
 
 REFUSED: list[tuple[str, str]] = [

@@ -21,12 +21,16 @@ from tests.unit.results.speeds import MACHINE, level, put, speed, texts
 FAST, SLOW = speed(level(p99=0.01, tokens=4_000.0)), speed(level(p99=0.08, tokens=500.0))
 
 
+def drawn(runs: list[tuple[int, Speed | None, float | None]]) -> list[Plot]:
+    return cost_plots(runs, [f"org/{number}" for number, *_ in runs], ())
+
+
 def numbers(plots: list[Plot]) -> dict[str, tuple[list[int], tuple[int, ...]]]:
     return {each.measure: ([dot.number for dot in each.dots], each.unknown) for each in plots}
 
 
 def test_runs_that_were_measured_alike_are_drawn() -> None:
-    shown = cost_plots([(1, FAST, 0.5), (2, None, 0.6), (3, SLOW, 0.7)])
+    shown = drawn([(1, FAST, 0.5), (2, None, 0.6), (3, SLOW, 0.7)])
     assert numbers(shown) == {"latency": ([1, 3], (2,)), "tokens": ([1, 3], (2,))}
     latency, tokens = shown
     # Both axes are logarithmic: twice the ratio is twice the way.
@@ -48,13 +52,13 @@ def test_runs_that_were_measured_alike_are_drawn() -> None:
     ],
 )
 def test_a_run_that_was_measured_otherwise_is_left_out(other: Speed) -> None:
-    assert numbers(cost_plots([(1, FAST, 0.5), (2, other, 0.6), (3, SLOW, 0.7)]))["tokens"] == ([1, 3], (2,))
-    assert cost_plots([(1, FAST, 0.5), (2, other, 0.6)]) == []
+    assert numbers(drawn([(1, FAST, 0.5), (2, other, 0.6), (3, SLOW, 0.7)]))["tokens"] == ([1, 3], (2,))
+    assert drawn([(1, FAST, 0.5), (2, other, 0.6)]) == []
 
 
 def test_without_a_measurement_there_is_no_plot() -> None:
-    assert cost_plots([(1, None, 0.5), (2, None, 0.6)]) == []
-    assert numbers(cost_plots([(1, speed(level(8)), 0.5), (2, speed(level(8)), 0.6)])).keys() == {"tokens"}
+    assert drawn([(1, None, 0.5), (2, None, 0.6)]) == []
+    assert numbers(drawn([(1, speed(level(8)), 0.5), (2, speed(level(8)), 0.6)])).keys() == {"tokens"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
