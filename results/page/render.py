@@ -24,7 +24,7 @@ from flagbench.results.page.curves import axis_name, label_of, setting_of, value
 from flagbench.results.page.downloads import downloads
 from flagbench.results.page.grids import AXES, shade
 from flagbench.results.page.heat import LEAST, shaded
-from flagbench.results.page.marks import is_any_marked, marked_tasks
+from flagbench.results.page.marks import is_any_marked, marked_states, marked_tasks
 from flagbench.results.page.place import ALONE, Site
 from flagbench.results.page.symbols import SHAPES, symbol
 from flagbench.results.page.view import Group, RunView
@@ -172,6 +172,7 @@ def _environment(language: Language) -> Environment:
         "least": LEAST,
         "is_any_marked": is_any_marked,
         "marked_tasks": marked_tasks,
+        "marked_states": marked_states,
         "axis_name": partial(axis_name, says),
         "label_of": partial(label_of, says),
         "setting_of": partial(setting_of, says),
