@@ -90,8 +90,11 @@ def _per_query(content: Content, answers: Mapping[str, str]) -> dict[str, str]:
         "official": {each.id: float(official(answers[each.id], each)) for each in given},
         "robust": {each.id: float(robust(answers[each.id], each) in each.golds) for each in given},
     }
-    name = content.row.task_name
-    return {Values.file(name): Values(name, {content.row.set: {content.question_set: values}}).to_json()}
+    videos = {each.id: each.video for each in given}
+    # Questions about one video are no independent draws.
+    name, several = content.row.task_name, len(set(videos.values())) < len(videos)
+    clusters = {str(content.row.set): {str(content.question_set): videos}} if several else {}
+    return {Values.file(name): Values(name, {content.row.set: {content.question_set: values}}, clusters).to_json()}
 
 
 def _notes(content: Content, scored: TaskScore | None) -> Iterator[str]:

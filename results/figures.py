@@ -34,6 +34,18 @@ class Scale:
         """
         return "" if score is None else " ".join(filter(None, (self._number(score, places), self.unit)))
 
+    def within(self, score: float | None, ends: tuple[float, float] | None, places: int = 2) -> str:
+        """A score with how far the farther end of its interval is, after a ``±``; as ``figure`` where that is unknown.
+
+        Args:
+            score: As it is recorded.
+            ends: Of the interval.
+            places: Decimals of both in percent.
+        """
+        if score is None or ends is None:
+            return self.figure(score, places)
+        return f"{self.figure(score, places)} ± {self.figure(max(score - ends[0], ends[1] - score), places)}"
+
     def gain(self, delta: float | None, places: int = 2) -> str:
         """A difference of scores with its sign and without its unit; empty for none.
 

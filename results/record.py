@@ -15,10 +15,12 @@ from flagbench.results.interning import Interned
 from flagbench.results.migrations import RUN, SCHEMA_VERSION, current
 from flagbench.results.shapes import (
     CLOSED,
+    ROUNDED,
     Count,
     Digest,
     FileName,
     Finite,
+    NotNegative,
     Number,
     Seconds,
     Text,
@@ -105,6 +107,22 @@ class Vectors(TypedDict):
     ranges: NotRequired[VectorRanges]
 
 
+class PartInterval(TypedDict):
+    """Uncertainty of a split and subset: standard error of its score, and the numbers of items and of clusters."""
+
+    error: NotNegative
+    items: Count
+    clusters: Count
+
+
+class Interval(TypedDict):
+    """The 95% interval of a score, and what is known of its splits and subsets."""
+
+    low: Number
+    high: Number
+    parts: Mapping[str, Mapping[str, PartInterval]]
+
+
 @dataclass(frozen=True)
 class TaskRecord:
     """One task of a run.
@@ -139,6 +157,8 @@ class TaskRecord:
             bytes the ``ranges``; None where it made no dense ones.
         file_digests: SHA-256 of the text of each of its files, in hex; records of before have none, and nor have files
             that an earlier FlagBench wrote.
+        interval: How far the score may be from that of other items of the same kind: ``results/uncertainty.py``. None
+            without values per item, and in records of before.
     """
 
     __pydantic_config__ = CLOSED
@@ -164,6 +184,7 @@ class TaskRecord:
     average: Average | None = None
     vectors: Vectors | None = None
     file_digests: Mapping[FileName, Digest] = field(default_factory=dict)
+    interval: Interval | None = None
 
     @property
     def main_score(self) -> str:
@@ -287,3 +308,6 @@ def _check_score(task: TaskRecord) -> None:
             check_range(metric, by_subset.values(), score_range(metric))
     except ValueError as error:
         raise ValueError(f"a score of task {task.name} is not possible: {error}") from error
+    ends, score = task.interval, task.score
+    if ends and not (score is not None and ends["low"] - ROUNDED <= score <= ends["high"] + ROUNDED):
+        raise ValueError(f"the interval of task {task.name} does not hold its score")

@@ -52,6 +52,9 @@ Truth = Annotated[bool, Strict()]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 """A score, a value of a query."""
 
+NotNegative = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=LARGEST)]
+"""A standard error."""
+
 Seconds = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=_MOST_SECONDS)]
 Count = Annotated[int, Strict(), Field(ge=0, le=_MOST_TEXTS)]
 Grade = Annotated[int, Strict(), Field(ge=-_MOST_TEXTS, le=_MOST_TEXTS)]

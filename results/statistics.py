@@ -1,6 +1,6 @@
-"""Significance tests of two systems on the same queries: a test, an interval, corrections for many tests.
+"""What significance is told by: sign flips, resamples, and the correction for many tests.
 
-All of it is paired: what goes in are the differences, query by query, of one system to the other.
+What goes in are differences of two systems, item by item, or the values of one. ``paired.py`` makes a verdict of them.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flagbench.results.intervals import LEVEL, Clusters
+
 PERMUTATIONS = 19_999
 """Sign patterns drawn; with the observed one among them the smallest p-value is 1 / 20,000."""
 
 RESAMPLES = 9_999
-LEVEL = 0.95
 
-_EXACT_UP_TO = 16
+EXACT_UP_TO = 16
 """With as many differences, or fewer, all sign patterns (65,536) are looked at instead of some."""
 
 _BLOCK = 1 << 20
 """Numbers in memory at a time."""
 
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 """Sums that are this near in relation to their terms are equal: the order of addition alone moves them apart."""
 
 Seed = int | Sequence[int]
@@ -44,67 +45,6 @@ class SignFlip:
     exact: bool
 
 
-@dataclass(frozen=True)
-class Paired:
-    """Two systems on the same queries.
-
-    Attributes:
-        queries: How many.
-        difference: Mean of the second system's values minus the first's.
-        low: Lower end of the interval of ``difference``.
-        high: Upper end.
-        p: See SignFlip.
-        permutations: See SignFlip.
-        exact: See SignFlip.
-        better: Queries on which the second is better.
-        same: Queries on which they are equal.
-        worse: Queries on which it is worse.
-    """
-
-    queries: int
-    difference: float
-    low: float
-    high: float
-    p: float
-    permutations: int
-    exact: bool
-    better: int
-    same: int
-    worse: int
-
-
-def paired(first: ArrayLike, second: ArrayLike, *, seed: Seed = 0) -> Paired:
-    """Compare two systems.
-
-    Args:
-        first: ``[n]`` values, one a query.
-        second: ``[n]`` values of the same queries, in the same order.
-        seed: Of the draws.
-
-    Raises:
-        ValueError: They are not as many, none, or not all finite.
-    """
-    before, after = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if before.shape != after.shape:
-        raise ValueError(f"{before.shape} values cannot be paired with {after.shape}")
-    differences = _checked(after - before)
-    test = sign_flip_test(differences, seed=seed)
-    low, high = bootstrap_interval(differences, seed=seed)
-    better, worse = int((differences > 0).sum()), int((differences < 0).sum())
-    return Paired(
-        queries=len(differences),
-        difference=float(differences.mean()),
-        low=low,
-        high=high,
-        p=test.p,
-        permutations=test.permutations,
-        exact=test.exact,
-        better=better,
-        same=len(differences) - better - worse,
-        worse=worse,
-    )
-
-
 def sign_flip_test(differences: ArrayLike, *, permutations: int = PERMUTATIONS, seed: Seed = 0) -> SignFlip:
     """Two-sided paired randomisation test of the mean difference (Fisher's; for retrieval: Smucker et al., CIKM 2007).
 
@@ -122,22 +62,64 @@ def sign_flip_test(differences: ArrayLike, *, permutations: int = PERMUTATIONS, 
     """
     given = _checked(differences)
     moving = given[given != 0]  # a difference of 0 has no sign to flip
-    far = abs(moving.sum()) - _ROUNDING * np.abs(moving).sum()
-    if len(moving) <= _EXACT_UP_TO:
+    far = abs(moving.sum()) - ROUNDING * np.abs(moving).sum()
+    if len(moving) <= EXACT_UP_TO:
         sums = np.zeros(1)
         for difference in moving:
             sums = np.concatenate([sums + difference, sums - difference])
         return SignFlip(float((np.abs(sums) >= far).mean()), len(sums), True)
+    as_far = int((np.abs(flipped_sums(moving, permutations=permutations, seed=seed)) >= far).sum())
+    return SignFlip((1 + as_far) / (1 + permutations), permutations, False)
+
+
+def flipped_sums(
+    values: NDArray[np.float64], *, permutations: int = PERMUTATIONS, seed: Seed = 0
+) -> NDArray[np.float64]:
+    """Sums of values of which each has its sign or the other one, as it is drawn.
+
+    Args:
+        values: ``float64[n]``.
+        permutations: Patterns drawn.
+        seed: Of the draws.
+
+    Returns:
+        ``float64[permutations]``.
+    """
+    sums = np.zeros(permutations)
+    if not len(values):
+        return sums
     rng = np.random.default_rng(seed)
-    width = -(-len(moving) // 8)
-    rows = max(1, _BLOCK // len(moving))
-    as_far = 0
+    width = -(-len(values) // 8)
+    rows = max(1, _BLOCK // len(values))
     for begin in range(0, permutations, rows):
         count = min(rows, permutations - begin)
         drawn = np.frombuffer(rng.bytes(count * width), dtype=np.uint8).reshape(count, width)
-        plus = np.unpackbits(drawn, axis=1, count=len(moving)).astype(np.float64)
-        as_far += int((np.abs(2 * (plus @ moving) - moving.sum()) >= far).sum())
-    return SignFlip((1 + as_far) / (1 + permutations), permutations, False)
+        plus = np.unpackbits(drawn, axis=1, count=len(values)).astype(np.float64)
+        sums[begin : begin + count] = 2 * (plus @ values) - values.sum()
+    return sums
+
+
+def resampled_means(of: Clusters, *, resamples: int = RESAMPLES, seed: Seed = 0) -> NDArray[np.float64]:
+    """Means over resampled items, or over the items of resampled clusters (Efron, 1979).
+
+    Args:
+        of: The items, one or more.
+        resamples: How many.
+        seed: Of the draws.
+
+    Returns:
+        ``float64[resamples]``.
+    """
+    rng = np.random.default_rng(seed)
+    c, single = len(of), of.items == len(of)
+    rows = max(1, _BLOCK // c)
+    means = np.empty(resamples)
+    for begin in range(0, resamples, rows):
+        count = min(rows, resamples - begin)
+        drawn = rng.integers(c, size=(count, c))
+        items = c if single else of.sizes[drawn].sum(axis=1)
+        means[begin : begin + count] = of.totals[drawn].sum(axis=1) / items
+    return means
 
 
 def smallest_p(items: int, *, permutations: int = PERMUTATIONS) -> float:
@@ -147,38 +129,14 @@ def smallest_p(items: int, *, permutations: int = PERMUTATIONS) -> float:
         items: Differences that are not 0, one or more.
         permutations: See ``sign_flip_test``.
     """
-    return 2.0 ** (1 - items) if items <= _EXACT_UP_TO else 1 / (1 + permutations)
-
-
-def bootstrap_interval(
-    differences: ArrayLike, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: Seed = 0
-) -> tuple[float, float]:
-    """Percentile interval of the mean difference over resampled queries (Efron, 1979).
-
-    Args:
-        differences: ``[n]``.
-        level: Share of the resampled means within the interval.
-        resamples: How many.
-        seed: Of the draws.
-
-    Raises:
-        ValueError: There is no difference given, or one is not finite.
-    """
-    given = _checked(differences)
-    rng = np.random.default_rng(seed)
-    rows = max(1, _BLOCK // len(given))
-    means = np.empty(resamples)
-    for begin in range(0, resamples, rows):
-        count = min(rows, resamples - begin)
-        means[begin : begin + count] = given[rng.integers(len(given), size=(count, len(given)))].mean(axis=1)
-    return interval_of(means, level=level)
+    return 2.0 ** (1 - items) if items <= EXACT_UP_TO else 1 / (1 + permutations)
 
 
 def bootstrap_means(values: ArrayLike, *, resamples: int = RESAMPLES, seed: Seed = 0) -> NDArray[np.float64]:
     """Means of several systems over the same resampled queries.
 
-    As every system has the queries of one draw, the differences of its means to another's are those that
-    ``bootstrap_interval`` finds of the differences.
+    As every system has the queries of one draw, the differences of its means to another's are the means of resampled
+    differences.
 
     Args:
         values: ``[systems, n]``, in the same order of queries.

@@ -22,6 +22,7 @@ from flagbench import BadInput, in_one_line
 from flagbench.files import check_links, check_name, inside, read_text
 from flagbench.results.identity import former, settings_digest, text_digest
 from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.uncertainty import merged
 
 _UNFINISHED = ".unfinished"
 _ELSEWHERE = "choose another --output"
@@ -223,7 +224,11 @@ class RunStore:
                 files=tuple(dict.fromkeys((*before.files, *record.files))),
                 scores={**before.scores, **record.scores},
             )
-            record = replace(record, file_digests={**before.file_digests, **record.file_digests})
+            record = replace(
+                record,
+                file_digests={**before.file_digests, **record.file_digests},
+                interval=merged(before, record),
+            )
             if not record.data.get("labels") and before.data.get("labels"):  # of a split that did not run again
                 record = replace(record, data={**record.data, "labels": before.data["labels"]})
         if files:

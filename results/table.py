@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flagbench import counted, first_few
-from flagbench.results.averages import Averages, Slice, Weights, average, lacking, weights, whole_scores
+from flagbench.results.averages import Averages, Weights, average, lacking, weights, whole_scores
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT, Scale, joint_scale, scale_of
 from flagbench.results.fitting import folded, widths
 from flagbench.results.record import TaskRecord
+from flagbench.results.uncertainty import Uncertainty, of_average, of_task
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -37,10 +37,11 @@ class Row:
         score: As it is recorded; None is blank.
         comparable: Whether the data behind it is the official data.
         note: Note on this number.
-        error: Half the width of the 95% interval that drawing a sample adds to it; None where nothing was drawn, or it
-            is not known.
+        error: How far the farther end of its 95% interval is: of a sample that of the score over all of the data, else
+            that for other items of the same kind. None where it is not known.
         scale: How score and error are shown.
         empty: A mean of which no task has a score.
+        ends: Of that interval.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Row:
     error: float | None = None
     scale: Scale = PERCENT
     empty: bool = field(default=False, compare=False)
+    ends: tuple[float, float] | None = None
 
 
 def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], list[Row]]:
@@ -74,7 +76,7 @@ def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], 
             continue
         mean = replace(_mean(label, of, records), scale=scale)
         if mixed := settings_mixed(record for record in records if record.name in of):
-            mean = replace(mean, score=None, error=None, note="; ".join(filter(None, (mean.note, mixed))))
+            mean = replace(mean, score=None, error=None, ends=None, note="; ".join(filter(None, (mean.note, mixed))))
         means.append(mean)
     return tasks, means
 
@@ -84,13 +86,19 @@ def _task_row(record: TaskRecord) -> Row:
         return Row(record.name, record.kind, None, False, f"failed: {record.error}")
     state = DataState.of(record.data)
     note = state.words if state.marked else ""
-    error = None
     if record.sample:
         note = f"{record.sample['items']:,} of {record.sample['of']:,} items: not comparable"
-        error = record.sample["error"]
     comparable = not state.marked and record.status == "success"
     note = "; ".join(filter(None, (note, record.note)))
-    return Row(record.name, record.kind, record.score, comparable, note, error, scale_of(record.main_score))
+    row = Row(record.name, record.kind, record.score, comparable, note, scale=scale_of(record.main_score))
+    return _with_ends(row, of_task(record))
+
+
+def _with_ends(row: Row, found: Uncertainty | None) -> Row:
+    """A row with the interval of its score."""
+    if found is None or row.score is None:
+        return row
+    return replace(row, error=found.half(row.score), ends=(found.low, found.high))
 
 
 def _mean(label: str, of: Weights, records: Sequence[TaskRecord]) -> Row:
@@ -102,21 +110,8 @@ def _mean(label: str, of: Weights, records: Sequence[TaskRecord]) -> Row:
         note = f"{len(of) - len(absent)} of {counted(len(of), 'task')}"
         return Row(label, "", None, comparable, note, empty=len(absent) == len(of))
     note = "" if comparable else DataState.worst(DataState.of(record.data) for record in present).words
-    return Row(label, "", average(of, scores), comparable, note, _error(of, present))
-
-
-def _error(of: Weights, records: Sequence[TaskRecord]) -> float | None:
-    """What the drawing of samples adds to an average. Tasks are drawn from independently of one another; one of an
-    unknown error, or of which parts count, leaves that of the mean unknown.
-    """
-    sampled = [record for record in records if record.sample]
-    parts = {member.task for member in of.members if isinstance(member, Slice)}
-    known = [
-        of[record.name] * record.sample["error"]
-        for record in sampled
-        if record.sample and record.sample["error"] is not None and record.name not in parts
-    ]
-    return math.hypot(*known) if known and len(known) == len(sampled) else None
+    score = average(of, scores)
+    return _with_ends(Row(label, "", score, comparable, note), of_average(of, score, present))
 
 
 def scored_means(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
@@ -150,7 +145,7 @@ def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]
     """A Rich table of one run or of several side by side. Scores are in percent where they have no unit behind them;
     ``*`` marks what is not comparable.
 
-    Behind a score that is of a sample stands how far it may be from that of all, after a ``±``. Averages without a
+    Behind a score stands its 95% interval, after a ``±``: see ``Row``. Averages without a
     score are left out: ``incomplete`` names them.
 
     Args:

@@ -1,16 +1,18 @@
-"""One run's task against another's, query by query."""
+"""One run's task against another's, query by query, and an average's over the items of all of its tasks."""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flagbench.results.averages import Cell
 from flagbench.results.runs import Run, shared_metric
 from flagbench.results.values import Values
 
 if TYPE_CHECKING:
-    from flagbench.results.statistics import Paired
+    from flagbench.results.paired import Differences, Paired
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,41 @@ class Tested:
     significant: bool = False
 
 
-def tested(
+@dataclass(frozen=True)
+class Shared:
+    """The items of a task that two runs have values of.
+
+    Attributes:
+        metric: The metric that the values are of.
+        queries: Queries with values in the first run and in the second.
+        differences: Over those that both have.
+    """
+
+    metric: str
+    queries: tuple[int, int]
+    differences: Differences
+
+
+def shared(
     task: str,
     runs: tuple[Run, Run],
     values: tuple[Values | None, Values | None],
     seed: int,
-) -> Tested | str:
-    """Test the second run against the first over the queries that both have.
+    shares: Mapping[Cell, float] | None = None,
+) -> Shared | str:
+    """Pair the items of a task.
 
     Args:
         task: Name.
         runs: The two.
         values: Theirs, by query.
         seed: Seed of all tests; each task's draws depend on its name as well, and on no other task.
+        shares: See ``Values.of``.
 
     Returns:
-        The test, or why there is none.
+        The items, or why there are none.
     """
-    from flagbench.results.statistics import paired
+    from flagbench.results.paired import Differences
 
     first, second = (run.record.tasks.get(task) for run in runs)
     if first is None or second is None or first.score is None or second.score is None:
@@ -61,10 +80,39 @@ def tested(
     metric = shared_metric((first, second), (one, other))
     if metric is None:
         return "the scores are not the means of the values by query"
-    before, after = one.of(metric), other.of(metric)
+    before, after = one.of(metric, shares), other.of(metric, shares)
     ids = [id_ for id_ in before if id_ in after]
     if not ids:
         return "no query is in both runs"
+    names = one.clusters_of(ids, metric) or other.clusters_of(ids, metric)
     seeds = (seed, zlib.crc32(task.encode("utf-8", "surrogatepass")))
-    found = paired([before[id_] for id_ in ids], [after[id_] for id_ in ids], seed=seeds)
-    return Tested(metric, (len(before), len(after)), found)
+    found = Differences([before[id_] for id_ in ids], [after[id_] for id_ in ids], clusters=names, seed=seeds)
+    return Shared(metric, (len(before), len(after)), found)
+
+
+def tested(its: Shared | str) -> Tested | str:
+    """The test of the second run against the first on a task; why there is none where its items are not paired.
+
+    Args:
+        its: See ``shared``.
+    """
+    from flagbench.results.paired import Strata
+
+    if isinstance(its, str):
+        return its
+    strata = Strata()
+    strata.add(its.differences)
+    return Tested(its.metric, its.queries, strata.result())
+
+
+def corrected(tests: Sequence[Tested], alpha: float) -> list[Tested]:
+    """The same tests, with Holm's correction for being many.
+
+    Args:
+        tests: All that are asked together.
+        alpha: Of all of them.
+    """
+    from flagbench.results.statistics import holm
+
+    ps = holm([test.paired.p for test in tests]).tolist()
+    return [replace(test, adjusted=p, significant=p <= alpha) for test, p in zip(tests, ps, strict=True)]

@@ -7,15 +7,17 @@ and subset and then over these, is the task's score.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, NotRequired, TypeVar
 
 from typing_extensions import TypedDict
 
 from flagbench.results.migrations import SCHEMA_VERSION, current, values_steps
 from flagbench.results.shapes import Number, Text, check_range, check_shape, query_range
+
+T = TypeVar("T")
 
 Part = Mapping[str, Mapping[str, float]]
 """Of one split and subset: value by metric and id."""
@@ -25,6 +27,7 @@ class _File(TypedDict):
     schema_version: int
     task: Text
     values: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Number]]]]
+    clusters: NotRequired[Mapping[str, Mapping[str, Mapping[str, Text]]]]
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,13 @@ class Values:
     Attributes:
         task: Name.
         parts: By split and subset, as the scores of a record are.
+        clusters: By split and subset, the cluster of each id: items of one are no independent draws, as questions about
+            one video are. Empty where each is a draw of its own, or nothing is known of that.
     """
 
     task: str
     parts: Mapping[str, Mapping[str, Part]]
+    clusters: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
 
     @staticmethod
     def file(task: str) -> str:
@@ -46,7 +52,9 @@ class Values:
 
     def to_json(self) -> str:
         """Text of the file."""
-        document = {"schema_version": SCHEMA_VERSION, "task": self.task, "values": self.parts}
+        document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "task": self.task, "values": self.parts}
+        if self.clusters:
+            document["clusters"] = self.clusters
         return json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -67,9 +75,13 @@ class Values:
                 for part in by_subset.values():
                     for metric, by_id in part.items():
                         check_range(metric, by_id.values(), query_range(metric))
+            for place, its in _placed(document.get("clusters", {})):
+                known = document["values"].get(place[0], {}).get(place[1], {}).values()
+                if lost := next((id_ for id_ in its if not any(id_ in by_id for by_id in known)), None):
+                    raise ValueError(f"{lost!r:.60} has a cluster and no value")
         except ValueError as error:
             raise ValueError(f"it is not a file of values by query ({error})") from error
-        return cls(document["task"], document["values"])
+        return cls(document["task"], document["values"], document.get("clusters", {}))
 
     @property
     def metrics(self) -> list[str]:
@@ -90,7 +102,7 @@ class Values:
             split: {subset: {metric: part[metric]} for subset, part in by_subset.items()}
             for split, by_subset in self.parts.items()
         }
-        return Values(self.task, parts)
+        return replace(self, parts=parts)
 
     def of(self, metric: str, shares: Mapping[tuple[str, str], float] | None = None) -> dict[str, float]:
         """All values of a metric, by an id that is unlike those of other splits and subsets.
@@ -122,3 +134,43 @@ class Values:
             for by_id in (parts[split, subset],)
             for id_, value in by_id.items()
         }
+
+    def clusters_in(self, split: str, subset: str, ids: Iterable[str]) -> list[str] | None:
+        """The cluster of each of some items of a split and subset; one without is a cluster of its own.
+
+        Args:
+            split, subset: The part.
+            ids: Of its items.
+
+        Returns:
+            None where no item of the part has one.
+        """
+        its = self.clusters.get(split, {}).get(subset)
+        # A name from the data begins with other letters than that of an item on its own.
+        return [f"of {its[id_]}" if id_ in its else f"item {id_}" for id_ in ids] if its else None
+
+    def clusters_of(self, ids: Sequence[str], metric: str) -> list[str] | None:
+        """The same of items by the ids that ``of`` gives them; those of different parts are in different clusters.
+
+        Args:
+            ids: Of the items.
+            metric: Name.
+        """
+        if not self.clusters:
+            return None
+        parts = [place for place, part in _placed(self.parts) if part.get(metric)]
+        several = len(parts) > 1
+        found: dict[str, str] = {}
+        for split, subset in parts:
+            names = list(self.parts[split][subset][metric])
+            before = f"{split}/{subset}/" if several else ""
+            clusters = self.clusters_in(split, subset, names) or [f"item {name}" for name in names]
+            found |= {f"{before}{name}": f"{before}{its}" for name, its in zip(names, clusters, strict=True)}
+        return [found[id_] for id_ in ids]
+
+
+def _placed(by_split: Mapping[str, Mapping[str, T]]) -> Iterator[tuple[tuple[str, str], T]]:
+    """The split and subset of each part, and the part."""
+    for split, by_subset in by_split.items():
+        for subset, part in by_subset.items():
+            yield (split, subset), part

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from statistics import fmean
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from flagbench import BadInput, first_few, printable
+from flagbench.results.averages import Weights
+from flagbench.results.compare.averages import Average, AverageTests, Key, averaged, averages, weights_of
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.contradictions import contradicted
 from flagbench.results.data_state import DataState
-from flagbench.results.figures import PERCENT, Scale, of_one_scale, scale_of
+from flagbench.results.figures import Scale, scale_of
 from flagbench.results.record import TaskRecord
-from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run, difference, other_queries, surely_alike
-from flagbench.results.statistics import holm
-from flagbench.results.tested import Tested, tested
+from flagbench.results.tested import Shared, Tested, corrected, shared, tested
+from flagbench.results.uncertainty import of_task
 
 ALPHA = 0.05
 """Of all tests of a comparison together."""
@@ -36,6 +36,7 @@ class Cell:
         test: Against the first run.
         untested: Why there is no test; empty where there is one, and for the first run.
         note: Note in the record on the score, or the error.
+        ends: Of the 95% interval of the score; None where it is not known.
     """
 
     status: Literal["success", "partial", "error", "missing"]
@@ -44,6 +45,7 @@ class Cell:
     test: Tested | None = None
     untested: str = ""
     note: str = ""
+    ends: tuple[float, float] | None = None
 
     @property
     def whole(self) -> float | None:
@@ -78,32 +80,6 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Average:
-    """A mean over tasks of which all runs have whole scores; of scores of several units, over those in percent.
-
-    Attributes:
-        label: Of which.
-        tasks: How many.
-        scores: One for each run, None without tasks, and where its tasks ran with different settings.
-        deltas: To the first run's, None for that, and where one of the two has no score.
-        note: Why a score is None where its tasks have no mean.
-        metric: Main score of its tasks, where these are not in percent; empty where they are.
-    """
-
-    label: str
-    tasks: int
-    scores: tuple[float | None, ...]
-    deltas: tuple[float | None, ...]
-    note: str = ""
-    metric: str = ""
-
-    @property
-    def scale(self) -> Scale:
-        """How its scores are shown."""
-        return scale_of(self.metric)
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Runs side by side.
 
@@ -114,6 +90,8 @@ class Comparison:
             folder), and last of all.
         tallies: Tasks won, tied and lost against the first run, for each run.
         seed: Of the tests.
+        asked: Tests of averages that were asked for by their weights, or why there is none, by label, for each run
+            after the first.
     """
 
     runs: tuple[Run, ...]
@@ -121,6 +99,7 @@ class Comparison:
     averages: tuple[Average, ...]
     tallies: tuple[tuple[int, int, int], ...]
     seed: int
+    asked: Mapping[str, tuple[Tested | str, ...]] = field(default_factory=dict)
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -148,7 +127,12 @@ class Comparison:
 
 
 def compare(
-    runs: Sequence[Run], *, allow_differences: bool = False, seed: int = 0, tests: Collection[str] | None = None
+    runs: Sequence[Run],
+    *,
+    allow_differences: bool = False,
+    seed: int = 0,
+    tests: Collection[str] | None = None,
+    averages: Mapping[str, Weights] | None = None,
 ) -> Comparison:
     """Put runs side by side.
 
@@ -157,6 +141,8 @@ def compare(
         allow_differences: Compare tasks even if their data, splits, subsets, items or main scores differ.
         seed: Of the permutations and the resamples.
         tests: Tasks to test, where they do not differ; None for all that can be.
+        averages: Averages to test, by the weights of their tasks, all together with the tasks. None for those of the
+            comparison, where all tasks are tested, which are corrected by themselves.
 
     Raises:
         BadInput: There is one run only, or no task in two of them, or a task differs, or a file is damaged.
@@ -167,7 +153,7 @@ def compare(
     if not any(sum(name in run.record.tasks for run in runs) > 1 for name in names):
         ran = "; ".join(f"{run.label} ran {first_few(map(printable, run.record.tasks)) or 'nothing'}" for run in runs)
         raise BadInput(f"the runs have no task in common ({ran}): name runs of the same tasks")
-    return side_by_side(runs, allow_differences=allow_differences, seed=seed, tests=tests)
+    return side_by_side(runs, allow_differences=allow_differences, seed=seed, tests=tests, asked=averages)
 
 
 def side_by_side(
@@ -177,6 +163,7 @@ def side_by_side(
     seed: int = 0,
     tests: Collection[str] | None = None,
     by_query: bool = True,
+    asked: Mapping[str, Weights] | None = None,
 ) -> Comparison:
     """The same of any runs: of one alone as well, and of some that share no task.
 
@@ -186,23 +173,53 @@ def side_by_side(
         seed: See ``compare``.
         tests: See ``compare``.
         by_query: Read the values by query; without them nothing is tested, which is quick.
+        asked: See ``averages`` of ``compare``.
 
     Raises:
         BadInput: A task differs, or a file is damaged.
     """
+    by_query = by_query and len(runs) > 1
+    names = list(dict.fromkeys(name for run in runs for name in run.record.tasks))
+    groups = averaged([_scored(name, runs) for name in names], runs)
+    own = weights_of(groups) if asked is None and tests is None and by_query else {}
+    means = AverageTests(own if asked is None else asked)
     lines = []
-    for name in dict.fromkeys(name for run in runs for name in run.record.tasks):
-        line = _line(name, runs, seed, tests if by_query else (), by_query=by_query and len(runs) > 1)
+    for name in names:
+        line = _line(name, runs, seed, tests if by_query else (), by_query=by_query, means=means)
         if line.differences and not allow_differences:
             raise BadInput(f"{line.differences[0]}; compare runs over the same data, or use --allow-differences")
         lines.append(line)
-    lines = _corrected(lines)
+    found = means.results()
+    together = found if asked is not None else {}
+    lines, together = _corrected(lines, together)
+    found = together if asked is not None else _corrected((), found)[1]
+    groups = averaged(lines, runs)
     tallies = tuple(_tally(lines, at) for at in range(len(runs)))
-    return Comparison(tuple(runs), tuple(lines), tuple(_averages(lines, runs)), tallies, seed)
+    made = tuple(averages(groups, runs, found if asked is None else {}))
+    places = range(1, len(runs))
+    wanted = {
+        label: tuple(found.get((label, at), "neither run has its tasks") for at in places) for label in asked or ()
+    }
+    return Comparison(tuple(runs), tuple(lines), made, tallies, seed, wanted)
 
 
-def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | None, *, by_query: bool) -> Line:
-    """One task of all runs."""
+def _scored(task: str, runs: Sequence[Run]) -> Line:
+    """One task of all runs without anything that compares them."""
+    records = [run.record.tasks.get(task) for run in runs]
+    known = next(record for record in records if record)
+    return Line(task, known.kind, known.main_score, tuple(map(_cell, records)))
+
+
+def _line(
+    task: str,
+    runs: Sequence[Run],
+    seed: int,
+    tests: Collection[str] | None,
+    *,
+    by_query: bool,
+    means: AverageTests,
+) -> Line:
+    """One task of all runs, whose items are given to the tests of averages as well."""
     records = [run.record.tasks.get(task) for run in runs]
     values = [run.values(task) if record and by_query else None for run, record in zip(runs, records, strict=True)]
     scored = [
@@ -225,10 +242,14 @@ def _line(task: str, runs: Sequence[Run], seed: int, tests: Collection[str] | No
             notes.append(f"{run.label}: {printable(said)}")
     cells = [_cell(record) for record in records]
     for at in range(1, len(runs)):
-        if tests is None or (task in tests and not differences):
-            result = tested(task, (runs[0], runs[at]), (values[0], values[at]), seed)
-        else:
-            result = "not asked for"
+        pair, of_pair = (runs[0], runs[at]), (values[0], values[at])
+        wanted = tests is None or (task in tests and not differences)
+        items: Shared | str = "not asked for"
+        if wanted or means.over(task):
+            apart = differences and tests is not None
+            items = "it is over other data" if apart else shared(task, pair, of_pair, seed)
+            means.add(task, at, pair, of_pair, seed, items)
+        result = tested(items) if wanted else "not asked for"
         before, after = cells[0].whole, cells[at].whole
         delta = after - before if before is not None and after is not None else None
         cells[at] = replace(
@@ -246,63 +267,25 @@ def _cell(record: TaskRecord | None) -> Cell:
         return Cell("missing")
     if record.status == "error":
         return Cell("error", note=record.error)
-    return Cell(record.status, record.score, note=record.note)
+    found = of_task(record)
+    return Cell(record.status, record.score, note=record.note, ends=(found.low, found.high) if found else None)
 
 
-def _corrected(lines: Sequence[Line]) -> list[Line]:
-    """The same lines, with Holm's correction over all tests in them."""
-    adjusted = iter(holm([cell.test.paired.p for line in lines for cell in line.cells if cell.test]).tolist())
-
-    def corrected(cell: Cell) -> Cell:
-        if cell.test is None:
-            return cell
-        p = next(adjusted)
-        return replace(cell, test=replace(cell.test, adjusted=p, significant=p <= ALPHA))
-
-    return [replace(line, cells=tuple(corrected(cell) for cell in line.cells)) for line in lines]
+def _corrected(
+    lines: Sequence[Line], averages: Mapping[Key, Tested | str]
+) -> tuple[list[Line], dict[Key, Tested | str]]:
+    """The same lines and averages, with Holm's correction over all tests in them."""
+    tests = [cell.test for line in lines for cell in line.cells if cell.test]
+    more = [test for test in averages.values() if isinstance(test, Tested)]
+    adjusted = iter(corrected([*tests, *more], ALPHA))
+    adjusted_lines = [
+        replace(line, cells=tuple(replace(cell, test=next(adjusted)) if cell.test else cell for cell in line.cells))
+        for line in lines
+    ]
+    return adjusted_lines, {key: next(adjusted) if isinstance(its, Tested) else its for key, its in averages.items()}
 
 
 def _tally(lines: Sequence[Line], at: int) -> tuple[int, int, int]:
     deltas = [line.cells[at].delta for line in lines]
     known = [0.0 if abs(delta) <= EQUAL else delta for delta in deltas if delta is not None]
     return sum(each > 0 for each in known), sum(each == 0 for each in known), sum(each < 0 for each in known)
-
-
-def _averages(lines: Sequence[Line], runs: Sequence[Run]) -> Iterator[Average]:
-    every = [line for line in lines if all(cell.whole is not None for cell in line.cells)]
-    shared = _of_one_scale(every)
-    kinds = list(dict.fromkeys(line.kind for line in every))
-    of_kind = {kind: _of_one_scale([line for line in every if line.kind == kind]) for kind in kinds}
-    groups = {f"{kind} mean": its for kind, its in of_kind.items() if len(kinds) > 1}
-    recorded = {label: _of_one_scale(its) for label, its in _recorded(every, runs)}
-    # One that the runs record and that is over all of them is the average of the comparison, under its own name.
-    whole = next((label for label, its in recorded.items() if len(its) == len(shared)), "average")
-    groups |= {label: its for label, its in recorded.items() if label != whole}
-    for label, its in {**groups, whole: shared}.items():
-        first, *others = (_mean(its, at, run) for at, run in enumerate(runs))
-        deltas = (None if first is None or score is None else score - first for score in others)
-        metric = next((line.main_score for line in its if line.scale is not PERCENT), "")
-        yield Average(label, len(its), (first, *others), (None, *deltas), metric=metric)
-
-
-def _of_one_scale(lines: Sequence[Line]) -> Sequence[Line]:
-    """The tasks that are averaged together."""
-    return of_one_scale(lines, lambda line: line.main_score)
-
-
-def _recorded(shared: Sequence[Line], runs: Sequence[Run]) -> Iterator[tuple[str, Sequence[Line]]]:
-    """The averages that every run records, where all runs have all of their tasks."""
-    by_run = [recorded_averages(run.record.tasks.values()) for run in runs]
-    there = {line.task: line for line in shared}
-    for benchmark, averages in by_run[0].items():
-        for label, tasks in averages.items():
-            everywhere = all(tasks in its.get(benchmark, {}).values() for its in by_run)
-            if everywhere and there.keys() >= set(tasks):
-                yield label, [there[task] for task in tasks]
-
-
-def _mean(lines: Sequence[Line], at: int, run: Run) -> float | None:
-    """The mean of a run over tasks; None without any, or where they ran with different settings."""
-    if not lines or settings_mixed((run.record.tasks[line.task] for line in lines), run.record.spec):
-        return None
-    return fmean(line.cells[at].score or 0.0 for line in lines)

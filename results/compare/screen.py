@@ -8,8 +8,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from flagbench.results.compare.compare import Comparison
-from flagbench.results.compare.text import NO_WORDS, TEXTS, Words, notes_of, tables_of
+from flagbench.results.compare.text import NO_WORDS, TEXTS, Words, has_intervals, notes_of, tables_of
 from flagbench.results.fitting import Column, blocks, folded, table, width_of, with_names
+from flagbench.results.uncertainty import PLUS_MINUS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,22 +45,30 @@ def render(
 
     names = [run.label for run in comparison.runs]
     (title, headings, groups), *_ = tables_of(comparison)
+    without: list[str] = []
+    intervals = has_intervals(comparison)
+    if intervals and width_of(_columns(headings, groups)) > width:
+        intervals, without = False, ["±"]
+        (title, headings, groups), *_ = tables_of(comparison, intervals=False)
     fits = width_of(_columns(headings, groups)) <= width
     legend: list[str] = []
     if len(names) > _MOST_NAMED or not fits:
         legend = [f"#{number} is {name}" for number, name in enumerate(names, 1)]
         numbered = (replace(run, label=f"#{number}") for number, run in enumerate(comparison.runs, 1))
         comparison = replace(comparison, runs=tuple(numbered))
-    (title, headings, groups), *tests = tables_of(comparison)
+    (title, headings, groups), *tests = tables_of(comparison, intervals=intervals)
     scores, named = _scores(title, headings, groups, width, names)
     made: list[Table | Text] = [*scores]
-    left_out: list[str] = []
     for title, headings, groups in tests if by_item else ():
-        shown, columns, without = _narrowed(title, _columns(headings, groups), width)
+        shown, columns, more = _narrowed(title, _columns(headings, groups), width)
         made.append(table(shown, columns, width, _ends(groups)))
-        if without:
-            left_out.append(f"left out, as the terminal is narrow: {', '.join(without)}; --format csv has all columns")
-    return [*made, *map(Text, [*([] if named else legend), *notes_of(comparison, words), *left_out])]
+        without += more
+    notes = [note for note in notes_of(comparison, words) if intervals or note != PLUS_MINUS]
+    if without:
+        notes.append(
+            f"left out, as the terminal is narrow: {', '.join(dict.fromkeys(without))}; --format csv has all columns"
+        )
+    return [*made, *map(Text, [*([] if named else legend), *notes])]
 
 
 def _columns(headings: Sequence[str], groups: Sequence[Sequence[Sequence[str]]]) -> list[Column]:

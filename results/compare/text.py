@@ -11,15 +11,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flagbench import counted, first_few, printable
-from flagbench.results.compare.compare import ALPHA, Cell, Comparison, Line
+from flagbench.results.compare.averages import Average
+from flagbench.results.compare.compare import ALPHA, Cell, Comparison
 from flagbench.results.figures import Scale
+from flagbench.results.intervals import LEVEL
 from flagbench.results.kinds import unit_of
 from flagbench.results.runs import Run
-from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
+from flagbench.results.statistics import PERMUTATIONS, RESAMPLES
 from flagbench.results.tested import Tested
+from flagbench.results.uncertainty import PLUS_MINUS
 from flagbench.results.versions import mteb_differs
 
-TEXTS = ("task", "type", "run", "metric")
+TEXTS = ("task", "average", "type", "run", "metric")
 """Headings of columns of words."""
 
 # What formulas begin with: https://owasp.org/www-community/attacks/CSV_Injection.
@@ -39,6 +42,9 @@ class Words:
     settings: str = ""
 
 
+_ALWAYS = ("label", "tasks", "scores", "deltas")
+"""Of an average: what an object of JSON has whether there is something of it or not."""
+
 NO_WORDS = Words()
 """Of runs of which nothing of the kind is known."""
 
@@ -56,12 +62,12 @@ def to_json(comparison: Comparison, more: Mapping[str, Any] | None = None) -> st
         | dict(zip(("won", "tied", "lost"), tally, strict=True))
         for run, missing, tally in zip(comparison.runs, comparison.missing, comparison.tallies, strict=True)
     ]
-    method = {"test": "sign flips", "permutations": PERMUTATIONS, "interval": "bootstrap percentile", "level": LEVEL}
+    method = {"test": "sign flips", "permutations": PERMUTATIONS, "interval": "BCa bootstrap", "level": LEVEL}
     document = {
         "runs": runs,
         "tasks": [asdict(line) for line in comparison.lines],
         "averages": [
-            {name: value for name, value in asdict(average).items() if value or name not in ("note", "metric")}
+            {name: value for name, value in asdict(average).items() if name in _ALWAYS or any(value)}
             for average in comparison.averages
         ],
         "differences": comparison.differences,
@@ -79,7 +85,7 @@ def to_csv(comparison: Comparison) -> str:
     writer = csv.writer(out, lineterminator="\n")
     tested = ("queries", "difference", "low", "high", "p", "better", "same", "worse")
     head = ("task", "type", "main_score", "run", "model", "revision", "status", "score", "delta", "metric")
-    writer.writerow([*head, *tested, "p_holm", "significant", "untested", "note"])
+    writer.writerow([*head, *tested, "p_holm", "significant", "untested", "note", "score_low", "score_high"])
     for line in comparison.lines:
         for run, cell in zip(comparison.runs, line.cells, strict=True):
             its = (line.task, line.kind, line.main_score, run.label, run.record.model, run.record.revision)
@@ -87,7 +93,7 @@ def to_csv(comparison: Comparison) -> str:
             found = [getattr(test.paired, part) for part in tested] if test else [""] * len(tested)
             verdict = (test.adjusted, str(test.significant).lower()) if test else ("", "")
             row = (*its, cell.status, cell.score, cell.delta, test.metric if test else "", *found, *verdict)
-            writer.writerow(map(of_spreadsheet, [*row, cell.untested, cell.note]))
+            writer.writerow(map(of_spreadsheet, [*row, cell.untested, cell.note, *(cell.ends or ("", ""))]))
     return out.getvalue()
 
 
@@ -117,34 +123,68 @@ def to_markdown(comparison: Comparison, words: Words = NO_WORDS) -> str:
     return "\n".join([*parts, notes]) + "\n"
 
 
-def tables_of(comparison: Comparison) -> Iterator[tuple[str, list[str], list[list[list[str]]]]]:
-    """Title, headings and groups of rows of the scores, and of the tests where there are any."""
+def tables_of(
+    comparison: Comparison, *, intervals: bool = True
+) -> Iterator[tuple[str, list[str], list[list[list[str]]]]]:
+    """Title, headings and groups of rows of the scores, and of the tests where there are any.
+
+    Args:
+        comparison: The runs.
+        intervals: Whether scores stand with their intervals.
+    """
     first, *others = [run.label for run in comparison.runs]
     tasks = [
-        [printable(line.task), printable(line.kind), *_flat(_cells(cell, line.scale) for cell in line.cells)]
+        [printable(line.task), printable(line.kind), *_flat(_cells(cell, line.scale, intervals) for cell in line.cells)]
         for line in comparison.lines
     ]
     means = [
-        [
-            f"{printable(each.label)} of {each.tasks} shared",
-            "",
-            *_flat(zip(map(each.scale.figure, each.scores), map(each.scale.gain, each.deltas), strict=True)),
-        ]
+        [f"{printable(each.label)} of {each.tasks} shared", "", *_flat(_of_average(each, intervals))]
         for each in comparison.averages
     ]
     tallies = ["tasks won / tied / lost", "", *_flat(("", " / ".join(map(str, each))) for each in comparison.tallies)]
     headings = ["task", "type", first, *(name for label in others for name in (label, "Δ"))]
     yield "scores in percent", headings, [tasks, [*means, tallies]]
+
+    def whose(run: Run) -> list[str]:
+        return [run.label] if len(others) > 1 else []
+
     rows = [
-        [printable(line.task), *([run.label] if len(others) > 1 else []), *_test_cells(cell.test, line)]
+        [
+            printable(line.task),
+            *([run.label] if len(others) > 1 else []),
+            *_test_cells(cell.test, line.kind, line.scale),
+        ]
         for line in comparison.lines
         for run, cell in zip(comparison.runs, line.cells, strict=True)
         if cell.test
     ]
+    averages = [
+        [printable(each.label), *whose(run), *_test_cells(test, "", each.scale)[1:]]
+        for each in comparison.averages
+        for run, test in zip(comparison.runs, each.tests, strict=False)
+        if test
+    ]
+    columns = [*(["run"] if len(others) > 1 else []), "metric", "items", "+ / = / -", "mean Δ"]
+    columns += [f"{LEVEL:.0%} interval", "p", "p (Holm)"]
     if rows:
-        columns = ["metric", "items", "+ / = / -", "mean Δ", f"{LEVEL:.0%} interval", "p", "p (Holm)"]
-        whose = ["run"] if len(others) > 1 else []
-        yield f"{', '.join(others)} against {first}, item by item", ["task", *whose, *columns], [rows]
+        yield f"{', '.join(others)} against {first}, item by item", ["task", *columns], [rows]
+    if averages:
+        columns.remove("metric")
+        yield f"{', '.join(others)} against {first}, over the items of all tasks", ["average", *columns], [averages]
+
+
+def has_intervals(comparison: Comparison) -> bool:
+    """Tell whether a score of them has an interval."""
+    return any(cell.ends for line in comparison.lines for cell in line.cells)
+
+
+def _of_average(each: Average, intervals: bool) -> Iterator[tuple[str, str]]:
+    """Score and difference of each run."""
+    for at, (score, delta) in enumerate(zip(each.scores, each.deltas, strict=True)):
+        test = each.tests[at] if each.tests else None
+        mark = "†" if test and test.significant and delta is not None else ""
+        ends = each.ends[at] if intervals and each.ends else None
+        yield each.scale.within(score, ends), each.scale.gain(delta) + mark
 
 
 def _flat(cells: Iterable[tuple[str, str]]) -> list[str]:
@@ -153,18 +193,19 @@ def _flat(cells: Iterable[tuple[str, str]]) -> list[str]:
     return [first, *(text for pair in others for text in pair)]
 
 
-def _cells(cell: Cell, scale: Scale) -> tuple[str, str]:
+def _cells(cell: Cell, scale: Scale, intervals: bool) -> tuple[str, str]:
     mark = "†" if cell.test and cell.test.significant and cell.delta is not None else ""
     named = {"missing": "", "error": "failed"}.get(cell.status, "no score")
-    text = scale.figure(cell.score) or named
+    text = scale.within(cell.score, cell.ends if intervals else None) or named
     return f"{text} (partial)" if cell.status == "partial" else text, scale.gain(cell.delta) + mark
 
 
-def _test_cells(test: Tested, line: Line) -> list[str]:
-    its, name, gain = test.paired, unit_of(line.kind), line.scale.gain
+def _test_cells(test: Tested, kind: str, scale: Scale) -> list[str]:
+    its, name, gain = test.paired, unit_of(kind), scale.gain
     items = f"{its.queries:,} {name}" if {its.queries} == set(test.queries) else f"{its.queries:,} shared {name}"
+    items += f" in {its.clusters:,} clusters" if its.clusters < its.queries else ""
     better = f"{its.better:,} / {its.same:,} / {its.worse:,}"
-    interval = f"{gain(its.low)} to {gain(its.high)}"
+    interval = "" if its.low is None else f"{gain(its.low)} to {gain(its.high)}"
     return [test.metric, items, better, gain(its.difference), interval, f"{its.p:.4f}", f"{test.adjusted:.4f}"]
 
 
@@ -203,6 +244,7 @@ def notes_of(comparison: Comparison, words: Words = NO_WORDS) -> list[str]:
                 tasks_by_note.setdefault(f"{run.label}: tested on {unit_of(line.kind)} {counts}", []).append(line.task)
         for note in line.notes:
             tasks_by_note.setdefault(note, []).append(line.task)
+    of_averages = [test for each in comparison.averages for test in each.tests if test]
     notes = [
         f"Δ is to {runs[0].label}{words.reference}"
         + ("; + / = / - are items that are better, equal and worse" if tests else "")
@@ -219,9 +261,17 @@ def notes_of(comparison: Comparison, words: Words = NO_WORDS) -> list[str]:
     if tests:
         notes.append(
             f"† significant: p (Holm) at most {ALPHA}, two-sided sign flips ({PERMUTATIONS:,} drawn, or all), Holm's "
-            f"correction for {counted(len(tests), 'test')}, seed {comparison.seed}; "
-            f"interval: bootstrap, {RESAMPLES:,} resamples"
+            f"correction for {counted(len(tests), 'test')}"
+            + (f", and for the {len(of_averages)} of averages" if of_averages else "")
+            + f", seed {comparison.seed}; interval: BCa bootstrap, {RESAMPLES:,} resamples (fewer than 30 items: "
+            "Student's t)"
         )
+    if has_intervals(comparison):
+        notes.append(PLUS_MINUS)
+    for each in comparison.averages:
+        for run, why in zip(runs, each.untested, strict=False):
+            if why:
+                tasks_by_note.setdefault(f"{run.label}: not tested, {why}", []).append(each.label)
     for text, tasks in tasks_by_note.items():
         notes.append(f"{text}: {first_few(map(printable, tasks))}")
     return [*notes, *comparison.differences]

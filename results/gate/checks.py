@@ -14,6 +14,7 @@ from flagbench.results.figures import PERCENT, Scale, joint_scale
 from flagbench.results.gate.known import TooFew, Unknown
 from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.record import MACHINE, RunRecord, TaskRecord
+from flagbench.results.tested import Tested
 
 Outcome = Literal["pass", "FAIL", "inconclusive"]
 Unit = Literal[
@@ -40,6 +41,7 @@ class Subject:
         smallest: The least p after Holm's correction that its test could give, beside the gate's other tests.
         weights: Of the tasks in an average; empty where they are alike.
         against: What the baseline is called in a sentence.
+        test: Of a drop; why there is none.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Subject:
     smallest: float = 0.0
     weights: Weights = field(default_factory=Weights)
     against: str = "baseline"
+    test: Tested | str = "not asked for"
 
     @property
     def scale(self) -> Scale:
@@ -99,7 +102,8 @@ class CheckResult:
 def _max_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     scale, (before, after) = subject.scale, _scores(subject)
     holds = scale.factor * (before - after - EQUAL) <= limit
-    return _result(subject, holds, f"{_points(after - before, scale)}, a drop of {limit:g} is allowed", after, before)
+    said = _allowed(_moved(after - before, scale, limit), f"{limit:g}")
+    return _result(subject, holds, said, after, before)
 
 
 def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
@@ -110,38 +114,39 @@ def _max_relative_drop(subject: Subject, rule: Rule, limit: float, alpha: float)
         )
     change = 100 * (after - before) / before
     holds = -change <= limit + 100 * EQUAL
-    said = f"{change:+.3f}% of the {subject.against}'s score, a drop of {limit:g}% is allowed"
-    return _result(subject, holds, said, after, before)
+    said = _way(change, f"{_amount(abs(change), 2, limit)}% of the {subject.against}'s score")
+    return _result(subject, holds, _allowed(said, f"{limit:g}%"), after, before)
 
 
 def _no_significant_drop(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
-    scale, (before, after) = subject.scale, _scores(subject)
-    cell = subject.lines[0].cells[1]
-    if cell.test is None:
-        raise Unknown(f"not tested: {cell.untested}")
+    scale, (before, after), test = subject.scale, _scores(subject), subject.test
+    if isinstance(test, str):
+        raise Unknown(f"not tested: {test}")
     if subject.smallest > alpha:
         raise TooFew(
-            f"too few items to judge: a test over {counted(cell.test.paired.queries, 'item')} cannot give a p (Holm) "
+            f"too few items to judge: a test over {counted(test.paired.clusters, 'item')} cannot give a p (Holm) "
             f"below {subject.smallest:.4f}, and significant is one of at most {alpha:g}"
         )
-    change, p = cell.test.paired.difference, cell.test.adjusted
-    broken = p <= alpha and change < 0 and scale.factor * (EQUAL - change) >= rule.min_effect
-    drop = f"a drop of {rule.min_effect:g} {scale.change} or more" if rule.min_effect else "a drop"
-    said = f"{_points(change, scale)}, p (Holm) {p:.4f}: {drop} fails where p is at most {alpha:g}"
-    return _result(subject, not broken, said, after, before)
+    change, p = test.paired.difference, test.adjusted
+    dropped, large = p <= alpha and change < 0, scale.factor * (EQUAL - change) >= rule.min_effect
+    said = f"{_moved(change, scale, rule.min_effect)}; {'' if p <= alpha else 'not '}significant ({_p(p, alpha)})"
+    if dropped and not large:
+        said += f", and a drop of {rule.min_effect:g} {scale.change} or more would fail"
+    return _result(subject, not (dropped and large), said, after, before)
 
 
 def _must_beat(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     before, after = _scores(subject)
-    said = f"{_points(after - before, subject.scale)}, more than 0 is required"
-    return _result(subject, after > before + EQUAL, said, after, before)
+    holds = after > before + EQUAL
+    said = _moved(after - before, subject.scale) + ("" if holds else "; it must rise")
+    return _result(subject, holds, said, after, before)
 
 
 def _min_score(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
     scale = subject.scale
     score = subject.mean(subject.candidate)
     holds = scale.factor * (score + EQUAL) >= limit
-    return _result(subject, holds, f"{scale.figure(score)}, at least {limit:g} is required", score)
+    return _result(subject, holds, f"{scale.figure(score)}; at least {limit:g} is required", score)
 
 
 def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -> CheckResult:
@@ -155,7 +160,7 @@ def _max_unparseable(subject: Subject, rule: Rule, limit: float, alpha: float) -
         unparsed += texts["unparsed"]
         answers += texts["asked"]
     share = unparsed / answers
-    said = f"{unparsed:,} of {answers:,} answers name no option ({100 * share:.2f}%), {limit:g}% is allowed"
+    said = f"{unparsed:,} of {answers:,} answers name no option ({100 * share:.2f}%); {limit:g}% is allowed"
     return CheckResult(100 * share <= limit + 100 * EQUAL, said, share, unit="share of answers")
 
 
@@ -176,7 +181,7 @@ def _max_latency_ratio(subject: Subject, rule: Rule, limit: float, alpha: float)
         before, after, count = before + one[0], after + its[0], count + its[1]
     if not count:
         raise Unknown("nothing was encoded, all was cached: evaluate both with --no-store")
-    said = f"{after / before:.3f} times the {subject.against}'s time per text, {limit:g} is allowed"
+    said = f"{after / before:.3f} times the {subject.against}'s time per text; {limit:g} is allowed"
     return CheckResult(after / before <= limit, said, after / count, before / count, "seconds per text")
 
 
@@ -235,5 +240,33 @@ def _pace(task: str, record: TaskRecord) -> tuple[float, int]:
     raise Unknown(f"{task}: how many texts were encoded is not recorded")
 
 
-def _points(change: float, scale: Scale) -> str:
-    return f"{scale.gain(change, 3)} {scale.change}"
+def _moved(change: float, scale: Scale, limit: float = 0.0) -> str:
+    """What became of a score, such as ``dropped 17.1 points``."""
+    points = scale.factor * change
+    return _way(points, f"{_amount(abs(points), 2 + scale.places, limit)} {scale.change}")
+
+
+def _way(change: float, amount: str) -> str:
+    if amount.startswith(("0 ", "0%")):
+        return "unchanged"
+    return f"{'dropped' if change < 0 else 'rose'} {amount}"
+
+
+def _amount(size: float, places: int, limit: float) -> str:
+    """A number without idle zeros; with a digit more where it would look like a limit that it is not."""
+    text = f"{size:.{places}f}"
+    if float(text) == limit and abs(size - limit) > EQUAL:
+        text = f"{size:.{places + 1}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _allowed(said: str, limit: str) -> str:
+    """What became of a score beside the drop that is allowed."""
+    return f"{said}; {limit} is allowed" if said.startswith("dropped") else f"{said}; a drop of {limit} is allowed"
+
+
+def _p(p: float, alpha: float) -> str:
+    """A p-value, with as many digits as tell it from the level."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if (round(p, 3) <= alpha) == (p <= alpha) else f"p = {p:.4f}"

@@ -17,10 +17,15 @@ _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 """Before the name of somebody, who would be told of each comment."""
 
 
-def to_comment(report: Report) -> str:
-    """The verdicts as Markdown, short enough for a comment, and the marker by which it is found again as last line."""
+def to_comment(report: Report, *, passes: bool = False) -> str:
+    """The verdicts as Markdown, short enough for a comment, and the marker by which it is found again as last line.
+
+    Args:
+        report: The gate.
+        passes: See ``to_markdown``.
+    """
     end = f"\n{marker(report)}\n"
-    text = _MENTION.sub("@\N{ZERO WIDTH SPACE}", to_markdown(report))
+    text = _MENTION.sub("@\N{ZERO WIDTH SPACE}", to_markdown(report, passes=passes))
     return _fitted(text, LARGEST - len(end)) + end
 
 

@@ -24,13 +24,17 @@ from flagbench.results.gate.rules import Check, Rule, Rules
 from flagbench.results.gate.server import server_matches
 from flagbench.results.gate.speed import SPEED_CHECKS
 from flagbench.results.published.variant import OTHER_SETTINGS, variant
-from flagbench.results.record import TaskRecord
+from flagbench.results.record import RunRecord, TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.server_match import ServerMatch
 from flagbench.results.statistics import holm, smallest_p
+from flagbench.results.tested import Tested
+from flagbench.results.uncertainty import of_average, of_task
 from flagbench.results.versions import mteb_differs
 
 _AVERAGE = "average"
+
+Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ class Verdict:
         baseline: The baseline's number; None where it has none, or none was asked for.
         candidate: The candidate's.
         since: The release that it was compared with; empty for the baseline.
+        baseline_ends: Of the 95% interval of the baseline's score; None where it is not known, or the number is none.
+        candidate_ends: Of the candidate's.
+        p: Of a test, after Holm's correction; None for a check without one.
     """
 
     rule: str
@@ -62,6 +69,9 @@ class Verdict:
     baseline: float | None = None
     candidate: float | None = None
     since: str = ""
+    baseline_ends: Ends | None = None
+    candidate_ends: Ends | None = None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -143,14 +153,19 @@ def judge(
         for name in dict.fromkeys([*baseline.record.tasks, *candidate.record.tasks])
     }
     chosen = [_chosen(rules, rule, tasks, means.weights) if rule.select else {} for rule in rules.rules]
-    tests = {
-        name
+    asked = {
+        name: names
         for rule, subjects in zip(rules.rules, chosen, strict=True)
-        for names in subjects.values()
-        for name in names
+        for name, names in subjects.items()
         if "no-significant-drop" in rule.checks
     }
-    comparison = compare([baseline, published_part or candidate], allow_differences=True, seed=seed, tests=tests)
+    comparison = compare(
+        [baseline, published_part or candidate],
+        allow_differences=True,
+        seed=seed,
+        tests={name for name in asked if name in tasks},
+        averages={name: names for name, names in asked.items() if name not in tasks},
+    )
     lines = {line.task: line for line in comparison.lines}
     smallest = _smallest(comparison)
     records = (baseline.record, candidate.record, (published_part or candidate).record)
@@ -165,13 +180,14 @@ def judge(
         for name, names in subjects.items():
             its = tuple(lines[each] for each in names if each in lines)
             kind = its[0].kind if name in tasks else ""
-            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names, pair.names[0])
+            test = _test(comparison, name, its)
+            subject = Subject(name, kind, its, *records, smallest.get(name, 0.0), names, pair.names[0], test)
             lacking = _lacking(subject, means if name not in tasks else Means())
             for check in rule.checks:
                 verdict, few = _verdict(check, rule, subject, pair, rules.alpha, lacking)
                 verdicts.append(verdict)
                 too_few += few
-    count = sum(line.cells[1].test is not None for line in comparison.lines)
+    count = len(_tests(comparison))
     notes = tuple(_notes([lines[name] for name in judged if name in lines], pair, known))
     return Report(rules, baseline, candidate, tuple(verdicts), count, seed, notes, accepted, too_few)
 
@@ -203,12 +219,27 @@ def _accepted(published_part: Run | None, names: Sequence[str]) -> tuple[str, ..
     )
 
 
+def _tests(comparison: Comparison) -> dict[str, Tested]:
+    """The tests of tasks and averages, by name."""
+    tasks = {line.task: line.cells[1].test for line in comparison.lines}
+    averages = {label: its[0] for label, its in comparison.asked.items()}
+    return {name: test for name, test in {**tasks, **averages}.items() if isinstance(test, Tested)}
+
+
+def _test(comparison: Comparison, name: str, lines: Sequence[Line]) -> Tested | str:
+    """The test of a task or an average; why there is none."""
+    if name in comparison.asked:
+        return comparison.asked[name][0]
+    cell = lines[0].cells[1] if lines else None
+    return (cell.test or cell.untested) if cell else "neither run has it"
+
+
 def _smallest(comparison: Comparison) -> dict[str, float]:
-    """The least p after Holm's correction that the test of each task could give.
+    """The least p after Holm's correction that the test of each task and average could give.
 
     An adjusted p never rises where another p falls, so each is at its least where all are.
     """
-    items = {line.task: test.paired.queries for line in comparison.lines if (test := line.cells[1].test)}
+    items = {name: test.paired.clusters for name, test in _tests(comparison).items()}
     return dict(zip(items, holm(list(map(smallest_p, items.values()))).tolist(), strict=True))
 
 
@@ -242,6 +273,12 @@ def _verdict(
         said, few = str(unknown), isinstance(unknown, TooFew)
     numbers = (result.unit, result.baseline, result.candidate) if result else ("score", None, None)
     verdict = Verdict(rule.label, check, limit, subject.name, subject.kind, outcome, said, *numbers)
+    if verdict.unit in ("score", "nats"):
+        whose = subject.candidate if check == "min-score" else subject.compared
+        ends = _ends(subject, subject.baseline, verdict.baseline), _ends(subject, whose, verdict.candidate)
+        verdict = replace(verdict, baseline_ends=ends[0], candidate_ends=ends[1])
+    if result and check == "no-significant-drop" and isinstance(subject.test, Tested):
+        verdict = replace(verdict, p=subject.test.adjusted)
     return replace(verdict, since=pair.since), few
 
 
@@ -259,6 +296,18 @@ def _verdict_of_model(check: Check, rule: Rule, baseline: Run, candidate: Run, m
     outcome: Outcome = "pass" if result.holds else "FAIL"
     numbers = (result.unit, result.baseline, result.candidate)
     return Verdict(rule.label, check, limit, subject, "", outcome, result.said, *numbers)
+
+
+def _ends(subject: Subject, record: RunRecord, score: float | None) -> Ends | None:
+    """The ends of the interval of a task's score, or an average's."""
+    names = [line.task for line in subject.lines]
+    if score is None or any(name not in record.tasks for name in names):
+        return None
+    if subject.kind and len(names) == 1:
+        found = of_task(record.tasks[names[0]])
+    else:
+        found = of_average(subject.weights or alike(names), score, [record.tasks[name] for name in names])
+    return (found.low, found.high) if found else None
 
 
 def _chosen(

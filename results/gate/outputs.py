@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flagbench import first_few, printable
+from flagbench import counted, first_few, printable
 from flagbench.results.compare.text import escaped
 from flagbench.results.data_state import DataState
 from flagbench.results.figures import NATS, PERCENT
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
+from flagbench.results.gate.rules import OF_MODEL
 from flagbench.results.runs import Run
+from flagbench.results.uncertainty import PLUS_MINUS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,31 +40,62 @@ def headline(report: Report) -> str:
     return f"{word}: {counts} of {len(report.verdicts)} checks of {against}{taken}"
 
 
-def render(report: Report) -> tuple[Table, Sequence[Text]]:
-    """A Rich table, what is broken first, and the lines below it."""
+def render(report: Report, *, passes: bool = True) -> tuple[Table, Sequence[Text]]:
+    """A Rich table, what is broken first, and the lines below it.
+
+    Args:
+        report: The gate.
+        passes: Have a row for each check that passes, and not a line for all of them.
+    """
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=Text(f"regression gate {report.rules.file}"), title_justify="left", title_style="bold")
     for name in _HEADINGS:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
-    for verdict in in_order(report):
+    for verdict in (each for each in in_order(report) if passes or each.outcome != "pass"):
         outcome, *others = _cells(verdict)
         # Text is shown as it is: a name may look like rich's markup.
         table.add_row(Text(outcome, style=_STYLES[verdict.outcome]), *map(Text, others))
     style = _STYLES[{0: "pass", 1: "FAIL", 2: "inconclusive"}[report.exit_code]]
-    return table, [*map(Text, notes(report)), Text(headline(report), style=style)]
+    folded = not passes and report.counts["pass"]
+    line = [Text(f"{passed(report)}; --all shows them", style="green")] if folded else []
+    return table, [*line, *map(Text, notes(report)), Text(headline(report), style=style)]
 
 
-def to_markdown(report: Report) -> str:
-    """A table of broken and inconclusive checks, and one of passed checks that unfolds; scores in percent."""
+def passed(report: Report) -> str:
+    """What passes, in a few words, such as ``12 tasks and 1 average pass``."""
+    its: dict[tuple[str, bool], list[bool]] = {}
+    alone = [verdict.outcome == "pass" for verdict in report.verdicts if verdict.check in OF_MODEL]
+    for verdict in report.verdicts:
+        if verdict.check not in OF_MODEL:
+            its.setdefault((verdict.subject, bool(verdict.kind)), []).append(verdict.outcome == "pass")
+    whole = [task for (_, task), each in its.items() if all(each)]
+    parts = [(whole.count(True), "task"), (whole.count(False), "average")]
+    more = sum(alone) + sum(sum(each) for each in its.values() if not all(each))
+    parts.append((more, "further check" if whole else "check"))
+    words = [counted(number, what) for number, what in parts if number]
+    single = sum(number for number, _ in parts) == 1
+    return (
+        f"{' and '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)} {'passes' if single else 'pass'}"
+    )
+
+
+def to_markdown(report: Report, *, passes: bool = False) -> str:
+    """A table of broken and inconclusive checks, and one of passed checks that unfolds; scores in percent.
+
+    Args:
+        report: The gate.
+        passes: Unfold it.
+    """
     off = [verdict for verdict in in_order(report) if verdict.outcome != "pass"]
-    passed = [verdict for verdict in report.verdicts if verdict.outcome == "pass"]
+    its = [verdict for verdict in report.verdicts if verdict.outcome == "pass"]
     parts = [f"### Regression gate: {escaped(headline(report))}"]
     if off:
         parts.append(_table(off))
-    if passed:
-        parts.append(f"<details><summary>{len(passed)} pass</summary>\n\n{_table(passed)}\n\n</details>")
+    if its:
+        state = " open" if passes else ""
+        parts.append(f"<details{state}><summary>{passed(report)}</summary>\n\n{_table(its)}\n\n</details>")
     parts.append("\n".join(f"- {escaped(note)}" for note in notes(report)))
     return "\n\n".join(parts) + "\n"
 
@@ -105,6 +138,8 @@ def notes(report: Report) -> list[str]:
             f"significance: two-sided sign flips item by item, Holm's correction over the gate's tests "
             f"({report.tests}), level {report.rules.alpha:g}, seed {report.seed}"
         )
+    if any(verdict.candidate_ends or verdict.baseline_ends for verdict in report.verdicts):
+        lines.append(PLUS_MINUS)
     for whose, run in (("baseline", report.baseline), ("candidate", report.candidate)):
         lines.append(f"{whose}: {printable(f'{run.record.model_at}, {run.folder}')}")
     for name, run in report.releases.items():
@@ -124,12 +159,13 @@ def _table(verdicts: Sequence[Verdict]) -> str:
 
 
 def _cells(verdict: Verdict) -> list[str]:
-    numbers = [_number(number, verdict.unit) for number in (verdict.baseline, verdict.candidate)]
+    pairs = (verdict.baseline, verdict.baseline_ends), (verdict.candidate, verdict.candidate_ends)
+    numbers = [_number(number, ends, verdict.unit) for number, ends in pairs]
     names = [printable(name) for name in (verdict.subject, verdict.rule)]
     return [verdict.outcome, *names, check_line(verdict), *numbers, printable(verdict.said)]
 
 
-def _number(number: float | None, unit: Unit) -> str:
+def _number(number: float | None, ends: tuple[float, float] | None, unit: Unit) -> str:
     if number is None:
         return ""
     if unit == "seconds per text":
@@ -142,4 +178,4 @@ def _number(number: float | None, unit: Unit) -> str:
         return f"{number / 1e6:,.0f} MB"
     if unit == "cosine":
         return f"{number:.6f}"
-    return (NATS if unit == "nats" else PERCENT).figure(number)
+    return (NATS if unit == "nats" else PERCENT).within(number, ends)

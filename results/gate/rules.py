@@ -162,8 +162,6 @@ def _rule(number: int, table: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         raise _Wrong(f"{where}{of_model[0]} applies to the model: give it a rule without tasks and other checks")
     if not select and not of_model:
         raise _Wrong(f"{where}it selects nothing: add tasks, types or averages")
-    if "averages" in select and "no-significant-drop" in checks:
-        raise _Wrong(f"{where}no-significant-drop applies to tasks, whose queries are tested: drop averages")
     since = _since(table["since"], checks, where) if "since" in table else ""
     own = {key: _setting(key, table[key], where) for key in _SETTINGS if key in table}
     for key in own:

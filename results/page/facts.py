@@ -15,6 +15,7 @@ from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT, Scale, joint_scale, of_one_scale
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
+from flagbench.results.uncertainty import of_task
 
 _SHOWN = 800
 """Characters of a setting."""
@@ -145,8 +146,9 @@ def size(run: Run) -> Size:
 
 
 def sampling_error(record: TaskRecord | None) -> float | None:
-    """Sampling error of the score, half the width of the 95% interval; None for all of the data."""
-    return number(mapping(record.sample).get("error")) if record else None
+    """How far the farther end of the score's 95% interval is; None where that is not known."""
+    found = of_task(record) if record else None
+    return number(found.half(record.score)) if found and record and record.score is not None else None
 
 
 VERDICTS = tuple(state.name.lower() for state in DataState)

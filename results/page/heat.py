@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flagbench.results.compare.compare import Average, Comparison
+from flagbench.results.compare.averages import Average
+from flagbench.results.compare.compare import Comparison
 from flagbench.results.figures import Scale
 from flagbench.results.page.marks import is_any_marked, marked_tasks, tasks_behind
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flagbench.results.compare.compare import Average, Comparison
+from flagbench.results.compare.averages import Average
+from flagbench.results.compare.compare import Comparison
 from flagbench.results.record import TaskRecord
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import flagbench
 from flagbench.results.compare.compare import ALPHA
 from flagbench.results.effective_length import effective_length_of
 from flagbench.results.figures import Scale, percent
+from flagbench.results.intervals import LEVEL
 from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, curve_plot, facts, history_plot, plot
 from flagbench.results.page.commands import Command, CommandOf, no_command, version_of
@@ -31,7 +32,6 @@ from flagbench.results.page.view import Group, RunView
 from flagbench.results.page.words import words
 from flagbench.results.readable import Unreadable
 from flagbench.results.series.text import in_bytes, shown
-from flagbench.results.statistics import LEVEL
 
 _HERE = Path(__file__).parent
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from flagbench import printable
-from flagbench.results.compare.compare import Average, Comparison, Line, side_by_side
+from flagbench.results.compare.averages import Average
+from flagbench.results.compare.compare import Comparison, Line, side_by_side
 from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
 from flagbench.results.page.benchmark import Benchmark as Benchmark

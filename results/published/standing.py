@@ -15,13 +15,14 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from flagbench import BadInput, first_few
-from flagbench.results.averages import Member, average, score_of, task_of
+from flagbench.results.averages import Member, Weights, average, score_of, task_of
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
-from flagbench.results.figures import percent
+from flagbench.results.figures import PERCENT, percent
 from flagbench.results.published.scores import OTHER_REVISION, PublishedTable
 from flagbench.results.published.variant import OTHER_SETTINGS, variant
 from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.uncertainty import Uncertainty, of_average
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -67,6 +68,8 @@ class Ranking:
         notes: Notes for the user.
         zero_shot: What each model's training data has of the ranked tasks, in a word; empty where nobody asked.
         trained: Models that are left out, as their training data has some of the ranked tasks.
+        within: The 95% interval of the run's mean; None where it is not known.
+        within_groups: The same of its means by group, of those where it is known.
     """
 
     model: str
@@ -79,6 +82,8 @@ class Ranking:
     notes: Sequence[str] = ()
     zero_shot: Mapping[str, str] = field(default_factory=dict)
     trained: Sequence[str] = ()
+    within: Uncertainty | None = None
+    within_groups: Mapping[str, Uncertainty] = field(default_factory=dict)
 
     @property
     def average(self) -> float | None:
@@ -88,6 +93,24 @@ class Ranking:
     def place_in(self, group: str) -> int:
         """The run's place by the mean of a group."""
         return 1 + sum(entry.means[group] > self.ours.means[group] for entry in self.entries)
+
+    @property
+    def places(self) -> tuple[int, int] | None:
+        """The places from the upper to the lower end of the interval of the run's mean; None without one."""
+        if self.within is None:
+            return None
+        means = [entry.mean for entry in self.entries if entry is not self.ours]
+        best, worst = (1 + sum(mean > end for mean in means) for end in (self.within.high, self.within.low))
+        return best, worst
+
+    @property
+    def tied(self) -> Sequence[str]:
+        """The models whose mean is within that interval, the best first."""
+        within = self.within
+        if within is None:
+            return ()
+        others = (entry for entry in self.entries if entry is not self.ours)
+        return [entry.model for entry in others if within.low <= entry.mean <= within.high]
 
     def ranked(self, group: str) -> int:
         """The number of ranked tasks of a group."""
@@ -105,7 +128,10 @@ class Ranking:
             "source": self.table.source,
             "average": self.average,
             "mean_of_ranked_tasks": self.ours.mean,
+            "interval": [self.within.low, self.within.high] if self.within else None,
             "place": self.ours.place,
+            "places_within": self.places,
+            "tied_with": list(self.tied),
             "borda_points": self.ours.points,
             "borda_place": self.ours.borda,
             "models": len(self.entries),
@@ -113,6 +139,7 @@ class Ranking:
             "types": {
                 group: {
                     "mean": mean,
+                    "interval": [its.low, its.high] if (its := self.within_groups.get(group)) else None,
                     "place": self.place_in(group),
                     "tasks": self.ranked(group),
                     "of_tasks": len(self.table.groups[group]),
@@ -175,6 +202,7 @@ def rank(
         if name != record.model and name not in without and all(each.score_of(member) is not None for member in members)
     }
     entries, own = _entries(record.model, ours, rivals, table, counted)
+    within, within_groups = _intervals(record, own, table, counted, ours)
     return Ranking(
         model=record.model,
         table=table,
@@ -184,6 +212,8 @@ def rank(
         ours=own,
         replaces=record.model in table.models,
         notes=_notes(record, tasks, table, rivals),
+        within=within,
+        within_groups=within_groups,
     )
 
 
@@ -224,7 +254,7 @@ def _entries(
     names = [model, *rivals]
     scores = [ours, *rivals.values()]
     columns = [[fmean(each[member] for member in its) for its in counted] for each in scores]
-    whole = {task_of(member) for member in ours} == table.kinds.keys() and bool(table.weights)
+    whole = _whole(ours, table)
     means = [
         round(average(table.weights, each) if whole else fmean(column), _MEAN_DECIMALS)
         for each, column in zip(scores, columns, strict=True)
@@ -239,6 +269,32 @@ def _entries(
     ]
     # The sort is stable, so that the run comes before the models that it ties with.
     return sorted(made, key=lambda entry: entry.place), made[0]
+
+
+def _whole(members: Collection[Member], table: PublishedTable) -> bool:
+    """Tell whether the mean is the benchmark's own, with its weights."""
+    return {task_of(member) for member in members} == table.kinds.keys() and bool(table.weights)
+
+
+def _intervals(
+    record: RunRecord,
+    own: Entry,
+    table: PublishedTable,
+    counted: Sequence[tuple[Member, ...]],
+    members: Collection[Member],
+) -> tuple[Uncertainty | None, dict[str, Uncertainty]]:
+    """The intervals of the run's mean, and of its means by group."""
+
+    def within(mean: float, its: Sequence[tuple[Member, ...]]) -> Uncertainty | None:
+        of = Weights({member: 1 / len(its) / len(each) for each in its for member in each})
+        return of_average(of, mean, record.tasks.values())
+
+    groups = _places_of(table.groups, [its[0] for its in counted])
+    found = {group: within(own.means[group], [counted[at] for at in numbers]) for group, numbers in groups.items()}
+    known = {group: its for group, its in found.items() if its}
+    if _whole(members, table):
+        return of_average(table.weights, own.mean, record.tasks.values()), known
+    return within(own.mean, counted), known
 
 
 def _places_of(groups: Mapping[str, Collection[Member]], ranked: Sequence[Member]) -> dict[str, list[int]]:
@@ -319,14 +375,17 @@ def render(ranking: Ranking, neighbours: int) -> list[Table]:
         table.add_column(heading, justify="left" if heading == "mean over" else "right")
     for group, mean in ranking.ours.means.items():
         of = _tasks(ranking.ranked(group), len(ranking.table.groups[group]))
-        table.add_row(f"{group}, {of}", percent(mean), f"{ranking.place_in(group)} of {others}")
+        score = _within(mean, ranking.within_groups.get(group))
+        table.add_row(f"{group}, {of}", score, f"{ranking.place_in(group)} of {others}")
     table.add_section()
     if ranked < whole:
         table.add_row(f"all {whole} tasks", "", "")
     label = f"all {whole} tasks" if ranked == whole else f"the {_tasks(ranked, whole)} ranked here"
     if ranked == whole and ranking.table.average:
         label = f"{ranking.table.average}, {label}"
-    table.add_row(label, percent(ranking.ours.mean), f"{ranking.ours.place} of {others}")
+    span = ranking.places
+    to = f" ({span[0]} to {span[1]})" if span and span[0] < span[1] else ""
+    table.add_row(label, _within(ranking.ours.mean, ranking.within), f"{ranking.ours.place} of {others}{to}")
     table.add_row("Borda count", f"{ranking.ours.points:,.1f}", f"{ranking.ours.borda} of {others}")
     title = "The models around it" if ranked == whole else f"The models around it, by these {ranked} tasks alone"
     near = Table(title=title, title_justify="left", title_style="bold")
@@ -357,6 +416,12 @@ def remarks(ranking: Ranking) -> list[str]:
     """Notes needed to read the tables, a line each."""
     ranked, whole = len(ranking.tasks), len(ranking.table.kinds)
     lines = [f"scores of the other {len(ranking.entries) - 1} models: {ranking.table.source}; not the live leaderboard"]
+    if ranking.within:
+        ends = f"{percent(ranking.within.low)} to {percent(ranking.within.high)}"
+        lines.append(
+            (f"tied with {first_few(ranking.tied)}: within" if ranking.tied else "no published mean is within")
+            + f" this run's 95% interval ({ends}); published scores have no values per item, so it is this run's alone"
+        )
     if ranking.replaces:
         lines.append(f"this run replaces the published scores of {ranking.model} itself")
     if ranked < whole:
@@ -369,6 +434,10 @@ def remarks(ranking: Ranking) -> list[str]:
         by_reason.setdefault(why, []).append(task)
     lines += [f"left out, {why}: {', '.join(tasks)}" for why, tasks in by_reason.items()]
     return [*lines, *ranking.notes]
+
+
+def _within(mean: float, found: Uncertainty | None) -> str:
+    return PERCENT.within(mean, (found.low, found.high) if found else None)
 
 
 def _tasks(some: int, whole: int) -> str:

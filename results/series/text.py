@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.compare import ALPHA
 from flagbench.results.compare.text import escaped, of_spreadsheet
+from flagbench.results.intervals import LEVEL
 from flagbench.results.runs import Run
 from flagbench.results.series.axes import Series
 from flagbench.results.series.curves import Curve, Curves, Drawn, Measure, Point
 from flagbench.results.series.setups import Value
-from flagbench.results.statistics import LEVEL, PERMUTATIONS, RESAMPLES
+from flagbench.results.statistics import PERMUTATIONS, RESAMPLES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -83,6 +83,11 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         help="report of flagbench match on the candidate's server, for the rule server-matches (default: match.json "
         "beside its run.json)",
     )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="show each check that passes, in Markdown unfolded (default: one line for all of them)",
+    )
     add_accept_counts(parser)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the significance tests (default 0)")
     parser.set_defaults(run=_check, verdict=True)
@@ -114,16 +119,20 @@ def _check(options: argparse.Namespace) -> int:
     inputs |= {options.match: "--match"} if options.match else {}
     _check_targets(targets, inputs, overwrite=options.overwrite)
     report = _report(read_rules(options.rules), options)
-    made = {"--junit": to_junit, "--markdown": to_comment, "--json": to_json}
+    markdown = partial(to_comment, passes=options.all)
+    made: dict[str, Callable[[Report], str]] = {"--junit": to_junit, "--markdown": markdown, "--json": to_json}
     writes = [partial(_write, target, made[flag](report)) for flag, target in targets.items() if target is not None]
     out = console()
-    table, lines = render(report)
-    out.print(table)
+    table, lines = render(report, passes=options.all)
+    if table.row_count:
+        out.print(table)
     for line in lines:
         out.print(line, soft_wrap=True)
     if options.github:
         print("\n".join(to_annotations(report)))
-        attempt(partial(_append_summary, to_markdown(report)))  # GitHub's extra: the verdict is not moved by it
+        attempt(
+            partial(_append_summary, to_markdown(report, passes=options.all))
+        )  # GitHub's extra: the verdict is not moved by it
     return written(writes, report.exit_code)
 
 

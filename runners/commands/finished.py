@@ -172,6 +172,7 @@ def tables_of(run: Run) -> list[Shown]:
 def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     from flagbench.results.data_state import DataState, footnotes
     from flagbench.results.table import incomplete, render
+    from flagbench.results.uncertainty import PLUS_MINUS
     from flagbench.runners.commands.points import vectors_line
 
     record = run.record
@@ -180,6 +181,8 @@ def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
         say(out, f"  {line}")
     for tasks, averages, title in parts:
         out.print(render(title, {record.model: (tasks, averages)}, out.width))
+    if any(row.ends for tasks, averages, _ in parts for row in (*tasks, *averages)):
+        say(out, PLUS_MINUS)
     for tasks, averages, _ in parts:
         say(out, *incomplete({record.model: (tasks, averages)}))
     if record.spec.get("view") and (line := vectors_line(list(record.tasks.values()))):
@@ -260,7 +263,11 @@ def _json(run: Run, rows: Sequence[Row]) -> str:
     import json
 
     record = run.record
-    scores = [{"task": row.label, "type": row.kind, "score": row.score, "note": row.note} for row in rows]
+    scores = [
+        {"task": row.label, "type": row.kind, "score": row.score, "note": row.note}
+        | dict(zip(("low", "high"), row.ends or (None, None), strict=True))
+        for row in rows
+    ]
     return (
         json.dumps(
             {"model": record.model, "revision": record.revision, "benchmark": record.benchmark, "scores": scores},
@@ -292,8 +299,11 @@ def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 _WRITTEN: Mapping[str, Callable[[Run, Sequence[Row]], str]] = {
     "json": _json,
-    "csv": lambda run, rows: _csv(_HEADINGS, [(row.label, row.kind, row.score, row.note) for row in rows]),
+    "csv": lambda run, rows: _csv(
+        (*_HEADINGS, "low", "high"),
+        [(row.label, row.kind, row.score, row.note, *(row.ends or ("", ""))) for row in rows],
+    ),
     "markdown": lambda run, rows: _markdown(
-        _HEADINGS, [(row.label, row.kind, row.scale.figure(row.score), row.note) for row in rows]
+        _HEADINGS, [(row.label, row.kind, row.scale.within(row.score, row.ends), row.note) for row in rows]
     ),
 }

@@ -129,6 +129,7 @@ def _leaks(options: argparse.Namespace) -> int:
         if not options.no_near:
             check_rensa()
         files = training_files(options.training, options.columns)
+        _check_apart(options, [file.rows.path for file in files])
         tasks = benchmark.select(request)
     with progress_for(err, len(tasks) + 1) as progress:
         found, faults = _found(options, benchmark, request, files, progress)
@@ -138,6 +139,18 @@ def _leaks(options: argparse.Namespace) -> int:
     _show(found, untouched, run.label if run else "", options, console())
     _write(found, untouched, options)
     return BadInput.exit_code if faults and options.tasks else 0  # what is named has to be there
+
+
+def _check_apart(options: argparse.Namespace, training: Sequence[Path]) -> None:
+    """See that no file of training data would be replaced.
+
+    Raises:
+        BadInput: One would.
+    """
+    there = {path.resolve() for path in training}
+    for flag, path in (("--output", options.output), ("--json", options.json)):
+        if path and path.resolve() in there:
+            raise BadInput(f"{flag} {path} is training data, which it would replace: use another file")
 
 
 def check_texts(benchmark: Benchmark) -> None:

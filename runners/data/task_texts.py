@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Role = Literal["queries", "passages", "texts"]
 
-Scored = Literal["queries", "pairs", "texts"]
+Scored = Literal["queries", "pairs", "texts", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class TaskTexts:
         lists: Of its texts.
         pairs: ``int64[n, 2]``: places in the first list and in the last one of two texts that belong together.
         pair_ids: Of each pair.
-        scored: Whose ids the values per query of a run have.
+        scored: Whose ids the values per query of a run have; ``nothing`` where it has them of other things.
     """
 
     split: str

@@ -71,7 +71,11 @@ class Strongest:
         best = order[np.unique(things[order], return_index=True)[1]]
         own = things[best]
         before = self.kinds[own] & (SWAPPED - 1)
-        better = (stands[best] > before) | ((stands[best] == before) & (similarities[best] > self.similarities[own]))
+        alike, known = similarities[best], self.similarities[own]
+        straight = (kinds[best] < SWAPPED) & (self.kinds[own] >= SWAPPED)  # the pair as it is, and not swapped alone
+        better = (stands[best] > before) | (
+            (stands[best] == before) & ((alike > known) | ((alike == known) & straight))
+        )
         taken: NDArray[np.int64] = best[better]
         own = things[taken]
         self.kinds[own] = kinds[taken]

@@ -121,22 +121,35 @@ class NearDuplicates:
             texts: The batch.
             keys: ``texts.keys()``.
         """
-        slots = (keys & np.uint64(_KNOWN - 1)).astype(np.int64)
-        asked = np.flatnonzero((texts.lengths > 0) & (self._known[slots] != keys))
+        asked = np.flatnonzero((texts.lengths > 0) & (self._known[self._slots(keys)] != keys))
         if not len(asked) or not len(self._collected.first):
             return no_matches()
-        some = texts.take(asked)
-        places, numbers = self._candidates(some)
+        # A row may have any number of texts, and so a batch.
+        parts = [asked[begin : begin + _TEXTS_A_BATCH] for begin in range(0, len(asked), _TEXTS_A_BATCH)]
+        found = [self._find(texts.take(part), keys[part], part) for part in parts]
+        return Matches(
+            np.concatenate([each.places for each in found]),
+            np.concatenate([each.numbers for each in found]),
+            np.concatenate([each.similarities for each in found]),
+        )
+
+    def _find(self, texts: NormalTexts, keys: NDArray[np.uint64], asked: NDArray[np.int64]) -> Matches:
+        """The same of some texts of a batch, with their places in it."""
+        places, numbers = self._candidates(texts)
         similarities = np.ones(len(places), dtype=np.float32)
-        others = np.flatnonzero(self._collected.keys[numbers] != keys[asked[places]])
+        others = np.flatnonzero(self._collected.keys[numbers] != keys[places])
         for begin in range(0, len(others), _PAIRS_A_BATCH):
             part = others[begin : begin + _PAIRS_A_BATCH]
-            similarities[part] = self._similarities(some, places[part], numbers[part])
+            similarities[part] = self._similarities(texts, places[part], numbers[part])
         alike = similarities >= self.cut.bound
         unlike = np.ones(len(asked), dtype=np.bool_)
         unlike[places[alike]] = False
-        self._known[slots[asked[unlike]]] = keys[asked[unlike]]
+        self._known[self._slots(keys[unlike])] = keys[unlike]
         return Matches(asked[places[alike]], numbers[alike], similarities[alike])
+
+    @staticmethod
+    def _slots(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        return (keys & np.uint64(_KNOWN - 1)).astype(np.int64)
 
     def _candidates(self, texts: NormalTexts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Places in a batch and numbers of texts with a band in common, each pair once."""

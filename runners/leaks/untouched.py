@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagbench import BadInput
+from flagbench.results.contradictions import contradiction
 from flagbench.results.figures import PERCENT
+from flagbench.results.intervals import student
 from flagbench.results.runs import Run
-from flagbench.results.statistics import LEVEL, bootstrap_means, holm, interval_of
+from flagbench.results.statistics import bootstrap_means, holm, interval_of
 from flagbench.results.values import Values
 from flagbench.runners.leaks.find import Found
 from flagbench.runners.leaks.report import kinds_of, parts_of
@@ -74,11 +76,13 @@ def untouched(run: Run, found: Found) -> list[Untouched]:
         found: What was found.
 
     Raises:
-        BadInput: Its values are of other items, or no task of it was looked for.
+        BadInput: Its values contradict a score or are of other items, or no task of it was looked for.
     """
     made = []
     for task in dict.fromkeys(part.task for part in found.collected.parts):
         values = run.values(task) if task in run.record.tasks else None
+        if said := contradiction(run, task) if values else "":
+            raise BadInput(f"{run.folder}, {task}: {said}; evaluate it with --overwrite")
         main = str(run.record.tasks[task].settings.get("task", {}).get("main_score")) if values else ""
         if values is None or main not in values.metrics:
             continue
@@ -170,7 +174,7 @@ def welch(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> t
         return difference, 0.0, None
     freedom = variance**2 / sum(each**2 / count for each, count in variances)
     error = math.sqrt(variance) / len(pairs)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    half = student(freedom) * error
     return difference, half, float(2 * stats.t.sf(abs(difference) / error, freedom))
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flagbench.models.inputs import text_of
-from flagbench.runners.data.task_texts import TaskTexts, TextList, no_pairs, retrieval_texts
+from flagbench.runners.data.task_texts import Scored, TaskTexts, TextList, retrieval_texts
 from flagbench.runners.data.texts import TextColumn
 from flagbench.runners.mteb.bridge import passage_inputs, query_inputs
 from flagbench.runners.mteb.content import splits_of, tables_of, text_columns
@@ -31,7 +31,9 @@ def task_texts(row: Task, task: Any, title_separator: str = " ") -> Iterator[Tas
         if isinstance(rows, Mapping) and "relevant_docs" in rows:
             yield _of_retrieval(split, subset, rows, task.metadata, title_separator)
         elif hasattr(rows, "column_names"):
-            yield _of_rows(split, subset, rows, [name for name in text_columns(task) if name in rows.column_names])
+            columns = [name for name in text_columns(task) if name in rows.column_names]
+            scored: Scored = "nothing" if row.kind == "Clustering" else "texts"  # which is scored by sets of rows
+            yield _of_rows(split, subset, rows, columns, scored)
 
 
 def _of_retrieval(split: str, subset: str, rows: Mapping[str, Any], about: Any, separator: str) -> TaskTexts:
@@ -49,7 +51,7 @@ def _of_retrieval(split: str, subset: str, rows: Mapping[str, Any], about: Any, 
     return retrieval_texts(split, subset, (ids[0], queries), (ids[1], passages), relevant)
 
 
-def _of_rows(split: str, subset: str, rows: Any, columns: Sequence[str]) -> TaskTexts:
+def _of_rows(split: str, subset: str, rows: Any, columns: Sequence[str], scored: Scored) -> TaskTexts:
     """Rows of one text are scored by themselves, and rows of two by both."""
     tables = list(tables_of(rows.select_columns(list(columns)))) if columns else []
     lists, count = [], 0
@@ -66,7 +68,6 @@ def _of_rows(split: str, subset: str, rows: Any, columns: Sequence[str]) -> Task
         texts = TextColumn(pc.fill_null(chunked, ""))
         lists.append(TextList("texts", ids, texts))
     if len(lists) != 2 or len(lists[0].texts) != len(lists[1].texts) or not count:
-        return TaskTexts(split, subset, lists, "texts")
+        return TaskTexts(split, subset, lists, scored)
     places = np.arange(count, dtype=np.int64)
-    pairs = np.stack([places, places], axis=1) if count else no_pairs()
-    return TaskTexts(split, subset, lists, "pairs", pairs, list(map(str, range(count))))
+    return TaskTexts(split, subset, lists, "pairs", np.stack([places, places], axis=1), list(map(str, range(count))))

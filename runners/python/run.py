@@ -70,6 +70,15 @@ class Run:
         """Averages as the leaderboard takes them, by label; None where tasks of one are not there."""
         return {row.label: row.score for _, means, _ in self._tables() for row in means}
 
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Ends of the 95% interval of each score and average, by task and label; those that are not known are absent.
+
+        They are for other items of the same kind, and of a sample for the score over all of its data.
+        """
+        rows = [row for tasks, means, _ in self._tables() for row in (*tasks, *means)]
+        return {row.label: row.ends for row in rows if row.ends is not None}
+
     def task(self, name: str) -> TaskRecord:
         """All that is recorded of a task: scores by split and subset, settings, data, seconds.
 
@@ -90,7 +99,7 @@ class Run:
 
     def to_pandas(self) -> pd.DataFrame:
         """The tasks as a table: a row for each, with the columns task, type, metric, score, error, status, comparable
-        and note; ``score`` as it is recorded, ``error`` half the 95% interval that a sample adds to it.
+        and note; ``score`` as it is recorded, ``error`` how far the farther end of its 95% interval is.
         """
         import pandas as pd
 

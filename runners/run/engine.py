@@ -19,8 +19,10 @@ from flagbench.models.loading.deferred import Deferred
 from flagbench.models.loading.resolve import LoadedModels, Model
 from flagbench.models.spec import joint_name
 from flagbench.results.figures import scale_of
-from flagbench.results.record import RunRecord, TaskRecord
-from flagbench.results.runs import difference
+from flagbench.results.record import Interval, RunRecord, TaskRecord
+from flagbench.results.runs import difference, shared_metric
+from flagbench.results.uncertainty import measured
+from flagbench.results.values import Values
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
@@ -232,6 +234,7 @@ class _Engine:
             average=self._plan.recorded_average(step.task.name),
             vectors=notes.as_dict(self._plan.model.spec),
         )
+        record = replace(record, interval=_interval(record, outcome.files))
         record.check()
         return record
 
@@ -258,6 +261,20 @@ class _Engine:
             finished=_now(),
             average=self._plan.recorded_average(step.task.name),
         )
+
+
+def _interval(record: TaskRecord, files: Mapping[str, str]) -> Interval | None:
+    """The interval of a task by the values of its items; None where it leaves none that make its score.
+
+    Raises:
+        ValueError: They are no values.
+    """
+    text = files.get(Values.file(record.name))
+    if text is None or record.score is None:
+        return None
+    values = Values.from_json(text, record.scores)
+    metric = shared_metric((record, record), (values, values))
+    return measured(values, metric, record.scores, record.main_score) if metric else None
 
 
 def _check_unchanged(plan: Plan, step: Step) -> None:

@@ -22,8 +22,9 @@ from flagbench.models.served.resolve import ServedModel
 from flagbench.models.served.scorer import ServedScorer
 from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.exchange import Reply
+from flagbench.results.intervals import Clusters, student
 from flagbench.results.speed import Estimate, Level, Memory, Speed
-from flagbench.results.statistics import bootstrap_interval, pooled_quantiles
+from flagbench.results.statistics import pooled_quantiles
 from flagbench.runners.progress import Progress
 from flagbench.runners.run.environment import describe
 from flagbench.runners.run.plan import Plan
@@ -338,7 +339,9 @@ def _summary(stretches: Sequence[Stretch], level: _Prepared, retries: int, share
 
     def rate_of(amount: Callable[[Any], int]) -> Estimate:
         values = [each.per_second(amount) for each in stretches]
-        return _estimate(sum(values) / len(values), *bootstrap_interval(values, seed=seed))
+        its = Clusters.of(values)
+        half = 0.0 if its.error is None else student(len(its) - 1) * its.error
+        return _estimate(its.mean, its.mean - half, its.mean + half)
 
     return Level(
         concurrency=level.concurrency,

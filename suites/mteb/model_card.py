@@ -54,15 +54,20 @@ def model_card(checked: Checked) -> str:
     name, licence = printable(checked.identity.name), checked.meta.license
     data = ModelCardData(
         model_name=name,
-        eval_results=[each for entry in checked.entries for each in _eval_results(entry)],
+        eval_results=[each for entry in checked.entries for each in eval_results(entry)],
         tags=["mteb"],
         license=str(licence) if licence else None,
     )
-    body = "\n".join([f"# {_escaped(name)}", "", *_scores(checked), "", *_settings(checked)])
+    body = f"# {_escaped(name)}\n\n{scores_section(checked)}"
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n"))
 
 
-def _eval_results(entry: Entry) -> Iterator[EvalResult]:
+def scores_section(checked: Checked) -> str:
+    """The tables of scores and settings as Markdown."""
+    return "\n".join([*_scores(checked), "", *_settings(checked)])
+
+
+def eval_results(entry: Entry) -> Iterator[EvalResult]:
     """The main score of each split and subset. Tasks may share a dataset, so that each metric names its task."""
     from huggingface_hub import EvalResult
 

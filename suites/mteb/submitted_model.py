@@ -145,6 +145,14 @@ def in_mteb(name: str) -> bool:
     return name in MODEL_REGISTRY
 
 
+def revision_in_mteb(name: str) -> str:
+    """The commit that mteb has a model at; empty where it has no such model."""
+    from mteb.models.model_implementations import MODEL_REGISTRY
+
+    meta = MODEL_REGISTRY.get(name)
+    return str(meta.revision or "") if meta is not None else ""
+
+
 def _known_meta(name: str, revision: str) -> Any | None:
     """mteb's own ModelMeta of a model at a commit; None where it has none."""
     from mteb.models.model_implementations import MODEL_REGISTRY

@@ -120,6 +120,7 @@ def test_nothing_is_found_and_torch_is_not_imported(tmp_path: Path) -> None:
         (["--mini", "--model", "flagbench/bm25"], "gives no dense vectors"),
         (["--columns", "body"], "has no column body (it has query, pos"),
         (["--mini", "--json", "{train}"], "exists already: use --overwrite, or another file"),
+        (["--mini", "--json", "{train}", "--overwrite"], "is training data, which it would replace"),
         (["--mini", "--run", "{train}"], "train.jsonl"),
     ],
 )

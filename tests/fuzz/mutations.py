@@ -97,6 +97,7 @@ def damaged(content: bytes, name: str, draw: random.Random) -> bytes:
             ValueError,
             LookupError,
             TypeError,
+            OSError,
             RecursionError,
             struct.error,
             pa.ArrowException,

@@ -137,6 +137,26 @@ def _as_parquet(folder: Path) -> None:
         card.write_text(card.read_text(encoding="utf-8").replace(".jsonl", ".parquet"), encoding="utf-8")
 
 
+def _training(folder: Path) -> None:
+    import gzip
+
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    rows = [{"query": f"问题 {number}", "pos": ["一个回答", "another"], "neg": ["别的"]} for number in range(40)]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    for name, content in (("a.jsonl", lines), ("b.jsonl.gz", gzip.compress(lines)), ("c.txt", lines)):
+        (folder / name).write_bytes(content)
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), folder / "d.parquet")
+
+
+def _of_training(folder: Path) -> list[list[str]]:
+    return [
+        ["leaks", str(folder / name), "--mini", "--tasks", "TNews", "--output", str(folder / f"{name}.out")]
+        for name in ("a.jsonl", "b.jsonl.gz", "c.txt", "d.parquet")
+    ]
+
+
 def _on_data(benchmark: str, *chosen: str, model: str = "flagbench/random") -> Commands:
     options = ("--benchmark", benchmark, "--data", "{folder}/data", *chosen)
     return lambda folder: _evaluate(model, *options)(folder)[1:]
@@ -166,6 +186,7 @@ TARGETS = {
         ("data/**/*.jsonl", "data/**/README.md"),
         _on_data("air-bench", "--types", "qa", "--domains", "wiki", "--languages", "zh", "--splits", "dev"),
     ),
+    "training": Target(_training, ("a.jsonl", "b.jsonl.gz", "c.txt", "d.parquet"), _of_training),
     "mlvu": Target(
         _copied(ROOT / "mlvu" / "mini", "MLVU"),
         ("data/**/*.json", "data/**/*.mp4"),

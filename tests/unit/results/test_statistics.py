@@ -13,13 +13,13 @@ import pytest
 import scipy.stats
 
 from flagbench.results import statistics
+from flagbench.results.intervals import Clusters
 from flagbench.results.statistics import (
-    bootstrap_interval,
     bootstrap_means,
     holm,
     interval_of,
-    paired,
     pooled_quantiles,
+    resampled_means,
     sign_flip_test,
 )
 
@@ -69,6 +69,11 @@ def _steps(values: list[float]) -> list[float]:
     return adjusted
 
 
+def _interval(differences: Any, *, level: float = 0.95, resamples: int = 9_999, seed: Any = 0) -> tuple[float, float]:
+    """The percentiles of resampled means."""
+    return interval_of(resampled_means(Clusters.of(differences), resamples=resamples, seed=seed), level=level)
+
+
 # The test.
 
 
@@ -98,7 +103,7 @@ def test_exact_p_is_scipy_s() -> None:
 def test_drawn_p_is_near_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
     differences = np.random.default_rng(5).normal(0.35, 1, size=16)
     exact = sign_flip_test(differences)
-    monkeypatch.setattr(statistics, "_EXACT_UP_TO", 0)
+    monkeypatch.setattr(statistics, "EXACT_UP_TO", 0)
     drawn = sign_flip_test(differences, permutations=20_000, seed=1)
     assert exact.exact
     assert not drawn.exact
@@ -136,24 +141,14 @@ _FIRST = np.random.default_rng(11).normal(0.1, 1, size=60)
     "of",
     [
         lambda seed: sign_flip_test(_FIRST, seed=seed).p,
-        lambda seed: bootstrap_interval(_FIRST, seed=seed),
-        lambda seed: paired(np.zeros(60), _FIRST, seed=seed).p,
-        lambda seed: paired(np.zeros(60), _FIRST, seed=seed).low,
-        lambda seed: paired(np.zeros(60), _FIRST, seed=seed).high,
+        lambda seed: _interval(_FIRST, seed=seed),
     ],
-    ids=["sign flips", "resamples", "sign flips of a pair", "resamples of a pair", "resamples of a pair, above"],
+    ids=["sign flips", "resamples"],
 )
 def test_the_same_seed_gives_the_same_and_another_one_does_not(of: Callable[[Any], Any]) -> None:
     found = [of(seed) for seed in (4, 4, 5, (4, 1), (4, 2))]
     assert found[0] == found[1]
     assert len(set(found)) == 4
-
-
-def test_a_pair_s_test_and_interval_are_those_of_its_differences() -> None:
-    found = paired(np.zeros(60), _FIRST, seed=6)
-    test = sign_flip_test(_FIRST, seed=6)
-    assert (found.p, found.permutations, found.exact) == (test.p, 19_999, False)
-    assert (found.low, found.high) == bootstrap_interval(_FIRST, level=0.95, resamples=9_999, seed=6)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +157,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tracemalloc.start()
     try:
         sign_flip_test(differences, permutations=2_000)
-        bootstrap_interval(differences, resamples=2_000)
+        _interval(differences, resamples=2_000)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -171,9 +166,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("bad", [[], [[1.0]], [1.0, float("nan")], [float("inf")]])
 def test_what_is_no_row_of_numbers_is_refused(bad: list[float]) -> None:
-    for of in (sign_flip_test, bootstrap_interval):
-        with pytest.raises(ValueError, match=r"finite|needed"):
-            of(bad)
+    with pytest.raises(ValueError, match=r"finite|needed"):
+        sign_flip_test(bad)
 
 
 # The interval.
@@ -185,7 +179,7 @@ def test_interval_is_scipy_s() -> None:
     theirs = scipy.stats.bootstrap(
         (differences,), np.mean, method="percentile", n_resamples=199_999, batch=9_999, rng=np.random.default_rng(1)
     ).confidence_interval
-    ours = bootstrap_interval(differences, resamples=199_999, seed=3)
+    ours = _interval(differences, resamples=199_999, seed=3)
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.003)
 
 
@@ -194,17 +188,17 @@ def test_interval_is_that_of_all_resamples(seed: int) -> None:
     """Means of whole numbers are steps: a share of resamples that ends within a step gives its very number."""
     differences = [0] * 9 + [1] * 4 + [2]
     ends = tuple(_all_resamples(differences, share) for share in (0.025, 0.975))
-    assert bootstrap_interval(differences, seed=seed) == ends
+    assert _interval(differences, seed=seed) == ends
 
 
 @pytest.mark.parametrize("items", [1, 2, 50, 3000])
 def test_means_of_several_systems_are_over_one_draw(items: int) -> None:
-    """Their own intervals, and that of a difference, are those that ``bootstrap_interval`` finds."""
+    """Their own intervals, and that of a difference, are the percentiles of their own resamples."""
     rows = np.random.default_rng(items).normal(size=(3, items))
     means = bootstrap_means(rows, seed=(1, 2))
     for row, its in zip(rows, means, strict=True):
-        assert interval_of(its) == pytest.approx(bootstrap_interval(row, seed=(1, 2)), abs=1e-12)
-    expected = bootstrap_interval(rows[2] - rows[0], seed=(1, 2))
+        assert interval_of(its) == pytest.approx(_interval(row, seed=(1, 2)), abs=1e-12)
+    expected = _interval(rows[2] - rows[0], seed=(1, 2))
     assert interval_of(means[2] - means[0]) == pytest.approx(expected, abs=1e-12)
 
 
@@ -216,19 +210,19 @@ def test_what_are_no_rows_of_numbers_is_refused(bad: list[Any]) -> None:
 
 def test_interval_of_two_queries_is_that_of_all_resamples() -> None:
     # The means of the four resamples are 0, 1/2 (twice) and 1: a quarter of them at either end.
-    assert bootstrap_interval([0.0, 1.0]) == (0, 1)
-    assert bootstrap_interval([0.0, 1.0], level=0.4) == (0.5, 0.5)
+    assert _interval([0.0, 1.0]) == (0, 1)
+    assert _interval([0.0, 1.0], level=0.4) == (0.5, 0.5)
 
 
 def test_interval_of_equal_differences_is_a_point() -> None:
-    assert bootstrap_interval([0.25] * 7) == (0.25, 0.25)
+    assert _interval([0.25] * 7) == (0.25, 0.25)
 
 
 def test_interval_holds_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(19)
     held = 0
     for seed in range(200):
-        low, high = bootstrap_interval(rng.normal(0.3, 1, size=60), resamples=500, seed=seed)
+        low, high = _interval(rng.normal(0.3, 1, size=60), resamples=500, seed=seed)
         held += low <= 0.3 <= high
     assert 0.90 <= held / 200 <= 0.99
 
@@ -269,22 +263,6 @@ def test_a_real_difference_is_found() -> None:
         p_values = [sign_flip_test(rng.normal(0.15, 0.25, 80), permutations=499, seed=pair).p for _ in range(5)]
         found += bool((holm(p_values) <= 0.05).all())
     assert found >= 45
-
-
-# Both systems.
-
-
-def test_paired_counts_and_signs() -> None:
-    result = paired([0.0, 0.5, 1.0, 0.25], [1.0, 0.5, 0.5, 0.75])
-    assert (result.better, result.same, result.worse, result.queries) == (2, 1, 1, 4)
-    assert result.difference == pytest.approx(0.25)
-    assert result.low <= result.difference <= result.high
-    assert (result.p, result.permutations, result.exact) == (float(_enumerated([4, -2, 2])), 8, True)
-
-
-def test_values_that_are_not_as_many_are_refused() -> None:
-    with pytest.raises(ValueError, match="cannot be paired"):
-        paired([1.0, 2.0], [1.0])
 
 
 def test_quantiles_of_groups_are_those_of_all_their_values() -> None:

@@ -64,14 +64,14 @@ _TESTS = """\
 | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 | A | org/two | ndcg_at_10 | 12 queries | 12 / 0 / 0 | +20.00 | +20.00 to +20.00 | 0.0005 | 0.0020 |
 | A | org/three | ndcg_at_10 | 8 shared queries | 0 / 0 / 8 | -5.00 | -5.00 to -5.00 | 0.0078 | 0.0234 |
-| B | org/two | ndcg_at_10 | 10 queries | 1 / 0 / 9 | -2.00 | -10.00 to +14.00 | 0.9824 | 1.0000 |
+| B | org/two | ndcg_at_10 | 10 queries | 1 / 0 / 9 | -2.00 | -20.10 to +16.10 | 0.9824 | 1.0000 |
 | B | org/three | ndcg_at_10 | 10 queries | 0 / 10 / 0 | +0.00 | +0.00 to +0.00 | 1.0000 | 1.0000 |
 """
 
 _NOTES = [
     "Δ is to org/one; + / = / - are items that are better, equal and worse",
     "† significant: p (Holm) at most 0.05, two-sided sign flips (19,999 drawn, or all), Holm's correction for 4 "
-    "tests, seed 7; interval: bootstrap, 9,999 resamples",
+    "tests, seed 7; interval: BCa bootstrap, 9,999 resamples (fewer than 30 items: Student's t)",
     "org/three: of a part of the data, not averaged: A",
     "org/three: tested on queries 8 shared of 12 and 8: A",
     "org/two: not tested, no values per item in org/one and org/two: C",
@@ -79,6 +79,8 @@ _NOTES = [
     "org/two: failed: D",
     "org/three: not run: D, E",
     "org/two: not run: E",
+    "org/two: not tested, C: no values per item in org/one and org/two: average",
+    "org/three: not tested, C: no values per item in org/one and org/three: average",
 ]
 
 _TITLES = ["scores in percent", "org/two, org/three against org/one, item by item"]
@@ -125,9 +127,13 @@ def test_csv_whole(three: Comparison) -> None:
     assert test.paired.difference == pytest.approx(mean)
     b_two = f"ndcg_at_10,10,{test.paired.difference},{test.paired.low},{test.paired.high},0.982421875,1,0,9,1.0,false"
     without = "," * 12  # no metric, no numbers of a test, no verdict
-    assert to_csv(three).splitlines() == [
+    head, *rows = to_csv(three).splitlines()
+    assert head == (
         "task,type,main_score,run,model,revision,status,score,delta,metric,"
-        "queries,difference,low,high,p,better,same,worse,p_holm,significant,untested,note",
+        "queries,difference,low,high,p,better,same,worse,p_holm,significant,untested,note,score_low,score_high"
+    )
+    assert all(row.endswith(",,") for row in rows)  # no score of these has an interval
+    assert [row[:-2] for row in rows] == [
         f"A,Retrieval,ndcg_at_10,org/one,org/one,v1,success,0.1,{without},",
         f"A,Retrieval,ndcg_at_10,org/two,org/two,v1,success,0.3,{gain},"
         f"ndcg_at_10,12,{gain},{gain},{gain},{2 / 2**12},12,0,0,{4 * 2 / 2**12},true,,",
@@ -165,13 +171,18 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
     assert found["method"] == {
         "test": "sign flips",
         "permutations": 19_999,
-        "interval": "bootstrap percentile",
+        "interval": "BCa bootstrap",
         "level": 0.95,
         "resamples": 9_999,
         "correction": "Holm",
         "alpha": 0.05,
         "seed": 7,
     }
+    assert found["averages"][2].pop("untested") == [
+        "",
+        "C: no values per item in org/one and org/two",
+        "C: no values per item in org/one and org/three",
+    ]
     assert found["averages"] == [
         {"label": label, "tasks": tasks, "scores": pytest.approx(scores), "deltas": [None, *deltas]}
         for label, tasks, scores, deltas in (
@@ -189,7 +200,7 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
         ["D", "Retrieval", "ndcg_at_10", [], []],
         ["E", "STS", "ndcg_at_10", [], []],
     ]
-    plain = {"status": "success", "score": None, "delta": None, "test": None, "untested": "", "note": ""}
+    plain = {"status": "success", "score": None, "delta": None, "test": None, "untested": "", "note": "", "ends": None}
     first, second, part = found["tasks"][0]["cells"]
     assert first == plain | {"score": 0.1}
     assert part | {"test": None} == plain | {"status": "partial", "score": 0.05, "note": "8 of 12"}
@@ -203,14 +214,19 @@ def test_json_whole(three: Comparison, tmp_path: Path) -> None:
             "paired": {
                 "queries": 12,
                 "difference": gain,
-                "low": gain,
-                "high": gain,
+                "low": pytest.approx(gain),
+                "high": pytest.approx(gain),
                 "p": 2 / 2**12,
                 "permutations": 2**12,
                 "exact": True,
                 "better": 12,
                 "same": 0,
                 "worse": 0,
+                "clusters": 12,
+                "moving": 12,
+                "error": 0.0,
+                "freedom": None,
+                "interval": "Student",
             },
             "adjusted": 4 * 2 / 2**12,
             "significant": True,

@@ -151,7 +151,8 @@ def test_a_significant_drop(tmp_path: Path) -> None:
     base, worse = with_values(tmp_path, "base", [0.5] * 10), with_values(tmp_path, "worse", [0.4] * 10)
     found = one(tmp_path, "no-significant-drop = true", base, worse)
     assert (found.outcome, found.candidate) == ("FAIL", pytest.approx(0.4))
-    assert "p (Holm) 0.0020" in found.said  # 2 / 2^10: all differences point one way
+    assert found.said == "dropped 10 points; significant (p = 0.002)"  # 2 / 2^10: all differences point one way
+    assert found.p == 2 / 2**10
     assert one(tmp_path, "no-significant-drop = true\nmin-effect = 11", base, worse).outcome == "pass"
     assert one(tmp_path, "no-significant-drop = true\nmin-effect = 10", base, worse).outcome == "FAIL"
     assert one(tmp_path, "no-significant-drop = true", worse, base).outcome == "pass"
@@ -180,7 +181,8 @@ def test_a_drop_is_significant_at_the_level_of_the_rules(
     rules = f'alpha = {alpha}\n[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n'
     report = judged(tmp_path, runs[0], runs[1], rules)
     assert [verdict.outcome for verdict in report.verdicts] == [outcome]
-    assert report.verdicts[0].said.endswith(f"at most {alpha:g}")
+    words = "; significant (p " if outcome == "FAIL" else f"significant is one of at most {alpha:g}"
+    assert words in report.verdicts[0].said
 
 
 def test_holm_is_over_the_tests_of_the_gate_alone(tmp_path: Path) -> None:
@@ -197,13 +199,41 @@ def test_holm_is_over_the_tests_of_the_gate_alone(tmp_path: Path) -> None:
         assert report.too_few == (4 if outcome == "inconclusive" else 0)
 
 
+def test_an_average_s_drop_is_tested_over_the_items_of_its_tasks(tmp_path: Path) -> None:
+    """Two tasks of which neither has a test that could fail by itself: 4 items each have 2 / 2^4, 8 have 2 / 2^8."""
+    runs = []
+    for score in (0.5, 0.4):
+        values = {"ndcg_at_10": {f"q{number}": score for number in range(4)}}
+        tasks = [made_task(name, score, values=values) for name in "AB"]
+        runs += find_runs(write_run(tmp_path / str(score), "org/m", *tasks))
+    alone = '[[rule]]\naverages = ["average"]\nno-significant-drop = true\n'
+    (verdict,) = judged(tmp_path, runs[0], runs[1], alone).verdicts
+    assert (verdict.outcome, verdict.said) == ("FAIL", "dropped 10 points; significant (p = 0.008)")
+    assert verdict.p == 2 / 2**8
+    assert judged(tmp_path, runs[1], runs[0], alone).exit_code == 0
+    both = judged(tmp_path, *runs, alone.replace("averages", 'tasks = ["A"]\naverages'))
+    assert both.tests == 2  # and corrected together: 2 / 2^8, twice
+    assert [(each.outcome, each.p) for each in both.verdicts] == [("inconclusive", None), ("FAIL", 2 * 2 / 2**8)]
+
+
+def test_an_average_of_which_a_task_has_no_values_is_not_tested(tmp_path: Path) -> None:
+    runs = []
+    for score in (0.5, 0.4):
+        values = {"ndcg_at_10": {f"q{number}": score for number in range(9)}}
+        tasks = [made_task("A", score, values=values), made_task("B", score)]
+        runs += find_runs(write_run(tmp_path / str(score), "org/m", *tasks))
+    (verdict,) = judged(tmp_path, *runs, '[[rule]]\naverages = ["average"]\nno-significant-drop = true\n').verdicts
+    assert verdict.outcome == "inconclusive"
+    assert verdict.said.startswith("not tested: B: no values per item in ")
+
+
 def test_the_seed_of_a_gate_draws_its_signs(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     runs = [with_values(tmp_path, name, rng.uniform(size=40).tolist()) for name in ("base", "other")]
     file = tmp_path / "gate.toml"
     file.write_text('[[rule]]\ntasks = ["A"]\nno-significant-drop = true\n', encoding="utf-8")
     reports = [judge(read_rules(file), *runs, seed=seed) for seed in (1, 1, 2, 3)]
-    said = [report.verdicts[0].said for report in reports]
+    said = [report.verdicts[0].p for report in reports]
     assert said[0] == said[1]
     assert len(set(said)) == 3
     assert [report.seed for report in reports] == [1, 1, 2, 3]

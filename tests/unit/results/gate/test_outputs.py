@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from flagbench.results.gate.checks import Outcome
 from flagbench.results.gate.ci import to_annotations, to_junit
 from flagbench.results.gate.judge import Report, judge
-from flagbench.results.gate.outputs import render, to_json, to_markdown
+from flagbench.results.gate.outputs import passed, render, to_json, to_markdown
 from flagbench.results.gate.rules import Rule, Rules
 from tests.unit.results.gate.test_gate import run_of
 from tests.unit.results.test_runs import made_task
@@ -59,7 +60,7 @@ def test_markdown_has_as_many_cells_in_each_row(report: Report) -> None:
     assert "\\&amp;" in text
     assert "<img" not in text.replace("\\<img", "")
     assert "| FAIL | A |" in text
-    assert text.index("<details><summary>1 pass</summary>") < text.index("| pass | C |")
+    assert text.index("<details><summary>1 task passes</summary>") < text.index("| pass | C |")
 
 
 def test_json_has_everything_in_full(report: Report) -> None:
@@ -70,6 +71,29 @@ def test_json_has_everything_in_full(report: Report) -> None:
     first = found["verdicts"][0]
     assert (first["check"], first["limit"], first["baseline"], first["candidate"]) == ("max-drop", 0.5, 0.5, 0.4)
     assert (found["baseline"]["model"], found["candidate"]["model"]) == ("org/a,b:c%", "org/two")
+
+
+def test_what_passes_is_a_line_unless_all_is_asked_for(report: Report) -> None:
+    table, (line, *_) = render(report, passes=False)
+    assert (table.row_count, line.plain) == (2, "1 task passes; --all shows them")
+    assert "<details open>" in to_markdown(report, passes=True)
+    assert "<details>" in to_markdown(report)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ([("A", "STS", "pass"), ("A", "STS", "pass"), ("B", "STS", "pass")], "2 tasks pass"),
+        ([("A", "STS", "pass"), ("average", "", "pass")], "1 task and 1 average pass"),
+        ([("A", "STS", "FAIL"), ("A", "STS", "pass"), ("B", "STS", "pass")], "1 task and 1 further check pass"),
+        ([("A", "STS", "FAIL"), ("A", "STS", "pass"), ("A", "STS", "pass")], "2 checks pass"),
+    ],
+)
+def test_what_passes_in_words(report: Report, outcomes: list[tuple[str, str, Outcome]], said: str) -> None:
+    verdicts = [
+        replace(report.verdicts[0], subject=name, kind=kind, outcome=outcome) for name, kind, outcome in outcomes
+    ]
+    assert passed(replace(report, verdicts=tuple(verdicts))) == said
 
 
 _ALL = ("A", "B")
@@ -144,14 +168,12 @@ def test_junit_is_well_formed_and_counts_right(report: Report) -> None:
     assert root.attrib == {"name": "flagbench check", "tests": "3", "failures": "1", "errors": "1"}
     assert [[child.tag for child in case] for case in suite] == [["failure"], ["error"], ["system-out"]]
     assert suite[0].attrib["name"] == "A: max-drop 0.5"
-    assert suite[0][0].attrib["message"] == "-10.000 points, a drop of 0.5 is allowed"
+    assert suite[0][0].attrib["message"] == "dropped 10 points; 0.5 is allowed"
 
 
 def test_annotations_are_one_command_each(report: Report) -> None:
     fail, inconclusive = to_annotations(report)
-    assert fail == (
-        f"::error title=FAIL%3A A::50%25 off: {_SHOWN}, max-drop 0.5: -10.000 points, a drop of 0.5 is allowed"
-    )
+    assert fail == (f"::error title=FAIL%3A A::50%25 off: {_SHOWN}, max-drop 0.5: dropped 10 points; 0.5 is allowed")
     assert inconclusive.startswith("::error title=inconclusive%3A <img src=x>|[red]`��[31m�%3A%3Aerror%3A%3A��&amp;::")
 
 
@@ -187,4 +209,4 @@ def test_what_would_end_a_command_or_its_title_is_escaped(tmp_path: Path) -> Non
     rules = Rules(tmp_path / "gate.toml", (Rule("a,b:c%", {"tasks": ("*",)}, {"max-drop": 0.5}),))
     runs = [run_of(made_task("50%: a, b", score)) for score in (0.5, 0.4)]
     (line,) = to_annotations(judge(rules, *runs))
-    assert line.startswith("::error title=FAIL%3A 50%25%3A a%2C b::a,b:c%25, max-drop 0.5: -10.000 points")
+    assert line.startswith("::error title=FAIL%3A 50%25%3A a%2C b::a,b:c%25, max-drop 0.5: dropped 10 points")

@@ -94,7 +94,6 @@ def test_what_is_not_said(tmp_path: Path) -> None:
         ('[[rule]]\ntasks = ["A"]\nmust-beat = false\n', "must-beat can only be true"),
         (_RULE + "min-effect = 1\n", "min-effect belongs to no-significant-drop"),
         (_RULE + "any-machine = true\n", "any-machine belongs to max-latency-ratio"),
-        ('[[rule]]\naverages = ["average"]\nno-significant-drop = true\n', "applies to tasks"),
     ],
 )
 def test_what_it_cannot_mean(tmp_path: Path, text: str, said: str) -> None:

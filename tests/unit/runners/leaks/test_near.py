@@ -111,6 +111,19 @@ def test_more_alike_than_are_looked_at_is_said() -> None:
     assert near.crowded == 1
 
 
+def test_a_row_of_many_texts_is_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(7)
+    tests = [text(draw, 12) for _ in range(40)]
+    made = normal([changed(draw, each, 1) for each in tests])
+    whole = NearDuplicates(naive.retrieval([], tests), 0.7).find(made, made.keys())
+    monkeypatch.setattr("flagbench.runners.leaks.near._TEXTS_A_BATCH", 7)
+    parts = NearDuplicates(naive.retrieval([], tests), 0.7).find(made, made.keys())
+    assert len(whole.places) >= 30
+    assert sorted(zip(whole.places, whole.numbers, strict=True)) == sorted(
+        zip(parts.places, parts.numbers, strict=True)
+    )
+
+
 def test_texts_like_none_are_not_looked_at_twice() -> None:
     near = NearDuplicates(naive.retrieval(["今天天气很好我们出去"], []), 0.7)
     made = normal(["完全没有关系的句子", "今天天气很好，我们出去！", "今天天气很好我们出去呀"])

@@ -156,6 +156,10 @@ def test_the_flags_and_their_defaults() -> None:
         "revision": None,
         "output": Path(),
         "model_card": None,
+        "model_meta": None,
+        "create_pr": False,
+        "push_card": False,
+        "dry_run": False,
         "allow_partial": False,
         "overwrite": False,
     }
