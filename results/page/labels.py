@@ -43,18 +43,8 @@ class Label:
     anchor: Anchor
 
 
-@dataclass(frozen=True)
-class _Box:
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def shared(self, other: _Box) -> float:
-        """The area that two have in common."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return width * height if width > 0 and height > 0 else 0.0
+_Box = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
 
 
 def shortened(text: str, most: int) -> str:
@@ -77,7 +67,7 @@ def short_names(names: Sequence[str]) -> list[tuple[str, ...]]:
     last = [name.rpartition("/")[2] for name in names]
     twice = Counter(last)
     own = [end if twice[end] == 1 else name for name, end in zip(names, last, strict=True)]
-    columns = [[_shortened(name, most) for name in own] for most in (_LONGEST, _SHORT)]
+    columns = [[shortened(name, most) for name in own] for most in (_LONGEST, _SHORT)]
     counts = [Counter(column) for column in columns]
     return [
         tuple(dict.fromkeys(each for each, alike in zip(row, counts, strict=True) if alike[each] == 1))
@@ -85,9 +75,7 @@ def short_names(names: Sequence[str]) -> list[tuple[str, ...]]:
     ]
 
 
-def placed(
-    dots: Sequence[tuple[float, float]], texts: Sequence[Sequence[str]], frame: tuple[float, float, float, float]
-) -> list[Label]:
+def placed(dots: Sequence[tuple[float, float]], texts: Sequence[Sequence[str]], frame: _Box) -> list[Label]:
     """A label for each dot: none lies on a dot or on another label, as long as there is room.
 
     The uppermost dots, which are the best, are given their names first. A number that has no room lies where it covers
@@ -98,26 +86,31 @@ def placed(
         texts: What may stand beside each, the best first; the last is its number.
         frame: Left, top, right and bottom of what labels may be in.
     """
-    taken = [_Box(x - _AROUND, y - _AROUND, x + _AROUND, y + _AROUND) for x, y in dots]
+    taken = [(x - _AROUND, y - _AROUND, x + _AROUND, y + _AROUND) for x, y in dots]
     order = sorted(range(len(dots)), key=lambda at: (dots[at][1], dots[at][0]))
     found: dict[int, Label] = {}
 
-    def place(at: int, text: str, *, forced: bool) -> None:
-        tried = [(label, _box(label)) for label in _around(text, *dots[at])]
-        inside = [each for each in tried if _within(each[1], frame)] or (tried if forced else [])
-        covered = [(sum(box.shared(other) for other in taken), place) for place, (_, box) in enumerate(inside)]
-        area, best = min(covered, default=(1.0, 0))
-        if area == 0 or forced:
-            found[at] = inside[best][0]
-            taken.append(inside[best][1])
+    def take(at: int, label: Label) -> None:
+        found[at] = label
+        taken.append(_box(label))
+
+    def place(at: int, text: str) -> None:
+        for label in _around(text, *dots[at]):
+            box = _box(label)
+            if _within(box, frame) and not any(_meet(box, other) for other in taken):
+                take(at, label)
+                return
 
     for at in order:
-        for text in texts[at][:-1]:
-            if at not in found:
-                place(at, text, forced=False)
+        for text in texts[at]:
+            if at not in found and text != texts[at][-1]:
+                place(at, text)
     for at in order:
         if at not in found:
-            place(at, texts[at][-1], forced=True)
+            place(at, texts[at][-1])
+        if at not in found:
+            around = [label for label in _around(texts[at][-1], *dots[at]) if _within(_box(label), frame)]
+            take(at, min(around, key=lambda label: _covered(_box(label), taken)))
     return [found[at] for at in range(len(dots))]
 
 
@@ -141,17 +134,21 @@ def _around(text: str, x: float, y: float) -> Iterator[Label]:
 def _box(label: Label) -> _Box:
     wide = width(label.text)
     left = label.x - {"start": 0.0, "middle": wide / 2, "end": wide}[label.anchor]
-    return _Box(left, label.y - SIZE + 2, left + wide, label.y + 2)
+    return left, label.y - SIZE + 2, left + wide, label.y + 2
 
 
-def _within(box: _Box, frame: tuple[float, float, float, float]) -> bool:
-    left, top, right, bottom = frame
-    return box.left >= left and box.top >= top and box.right <= right and box.bottom <= bottom
+def _within(box: _Box, frame: _Box) -> bool:
+    return box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
 
 
-def _shortened(name: str, most: int) -> str:
-    """A name without its middle, where it has more than so many characters."""
-    if len(name) <= most:
-        return name
-    end = (most - len(_GAP) + 1) // 2
-    return f"{name[: most - len(_GAP) - end]}{_GAP}{name[-end:]}"
+def _meet(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _covered(box: _Box, taken: Sequence[_Box]) -> float:
+    """The area of a box that others take."""
+    return sum(
+        (min(box[2], other[2]) - max(box[0], other[0])) * (min(box[3], other[3]) - max(box[1], other[1]))
+        for other in taken
+        if _meet(box, other)
+    )

@@ -20,15 +20,15 @@ from flagbench.results.figures import Scale, percent
 from flagbench.results.intervals import LEVEL
 from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, curve_plot, facts, history_plot, plot
-from flagbench.results.page.commands import CommandOf, no_command, version_of
+from flagbench.results.page.commands import Command, CommandOf, no_command, version_of
 from flagbench.results.page.curves import axis_name, label_of, setting_of, value_of
 from flagbench.results.page.downloads import downloads
 from flagbench.results.page.grids import AXES, shade
 from flagbench.results.page.heat import LEAST, shaded
-from flagbench.results.page.marks import is_any_marked, marked_tasks
+from flagbench.results.page.marks import is_any_marked, marked_states, marked_tasks
 from flagbench.results.page.place import ALONE, Site
 from flagbench.results.page.symbols import SHAPES, symbol
-from flagbench.results.page.view import Group
+from flagbench.results.page.view import Group, RunView
 from flagbench.results.page.words import words
 from flagbench.results.readable import Unreadable
 from flagbench.results.series.text import in_bytes, shown
@@ -167,10 +167,12 @@ def _environment(language: Language) -> Environment:
         "symbol": symbol,
         "downloads": downloads,
         "version_of": version_of,
+        "with_commands": _with_commands,
         "shaded": shaded,
         "least": LEAST,
         "is_any_marked": is_any_marked,
         "marked_tasks": marked_tasks,
+        "marked_states": marked_states,
         "axis_name": partial(axis_name, says),
         "label_of": partial(label_of, says),
         "setting_of": partial(setting_of, says),
@@ -210,6 +212,11 @@ def _environment(language: Language) -> Environment:
         "grouped": lambda number: f"{number:,}" if isinstance(number, int | float) else number,
     }
     return made
+
+
+def _with_commands(views: Sequence[RunView], command_of: CommandOf) -> list[tuple[RunView, Command]]:
+    """The runs that have a command, each with it."""
+    return [(view, command) for view in views if (command := command_of(view.run))]
 
 
 def figure(score: float | None, scale: Scale) -> str:

@@ -172,7 +172,7 @@ class Group:
 
     def is_marked(self, view: RunView, average: Average) -> bool:
         """Tell whether an average of a run is over a score that is marked."""
-        return is_any_marked(view.marked, tasks_behind(self.comparison, average.label))
+        return bool(view.marked) and is_any_marked(view.marked, tasks_behind(self.comparison, average.label))
 
     @property
     def scale(self) -> Scale:

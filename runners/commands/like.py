@@ -216,9 +216,6 @@ def _of_reranker(run: Run, given: Given, lacks: Lacks) -> dict[str, Any]:
     if spec is None or "--reranker" in flags_in(given.arguments):
         return {} if spec is None else {"rerank-top-k": spec.get("top_k")}
     name = str(spec.get("name", ""))
-    if name.startswith("local/"):
-        why = f"the record of {run.folder} does not say where the files of {name} lie: give --reranker"
-        name = lacks("RERANKER", why)
     from flagbench.models.loading.registry import published
 
     values: dict[str, Any] = {"rerank-top-k": spec.get("top_k")}
@@ -227,6 +224,9 @@ def _of_reranker(run: Run, given: Given, lacks: Lacks) -> dict[str, Any]:
     known = published().get(name)
     if known is None or known.passage_max_length != spec.get("passage_max_length"):
         values["reranker-max-length"] = spec.get("passage_max_length")
+    if name.startswith("local/"):
+        why = f"the record of {run.folder} does not say where the files of {name} lie: give --reranker"
+        name = lacks("RERANKER", why)
     return {"reranker": name, **values}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 import os
 import shutil
@@ -270,19 +271,107 @@ def test_a_grid_is_read_at_any_width(browser: Chrome, tmp_path: Path, scheme: st
 
 
 def lowest_contrast(browser: Chrome) -> float:
-    """The lowest contrast of any text to the page behind it, as WCAG computes it."""
+    """The lowest contrast of any text to what is behind it, as WCAG computes it."""
     script = """
         const light = (color) => {
             const [r, g, b] = color.match(/[0-9.]+/g).map(Number).map((v) => v / 255)
                 .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
             return 0.2126 * r + 0.7152 * g + 0.0722 * b;
         };
-        const paper = light(getComputedStyle(document.documentElement).backgroundColor);
+        const behind = (element) => {
+            const color = element ? getComputedStyle(element).backgroundColor : "rgb(255, 255, 255)";
+            return /, 0\\)$/.test(color) ? behind(element.parentElement) : color;
+        };
         const texts = [...document.querySelectorAll("main *")].filter((each) =>
             !each.closest("svg") && [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
-        return Math.min(...texts.map((each) => light(getComputedStyle(each).color))
-            .map((ink) => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)));"""
+        return Math.min(...texts.map((each) => [light(getComputedStyle(each).color), light(behind(each))])
+            .map(([ink, paper]) => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)));"""
     return float(ask(browser, script))
+
+
+def test_a_phone_has_cards_that_fit_and_are_sorted(browser: Chrome, tmp_path: Path) -> None:
+    """Each number has its heading beside it, all that is touched is large enough, and what is marked is seen to be."""
+    data = {"status": "differs", "differences": []}
+    folders = [
+        page_run(
+            tmp_path / "out",
+            f"org/model-with-a-long-name-{at}",
+            *(replace(task, data=data) for task in many_tasks(10, at)),
+            meta={"n_parameters": 10**at},
+        )
+        for at in range(7, 10)
+    ]
+    look(browser, "dark")
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened(browser, tmp_path, *folders)
+    sideways = """return [...document.querySelectorAll(".scroll")]
+        .filter((each) => each.scrollWidth > each.clientWidth + 1)
+        .map((each) => each.getAttribute("aria-labelledby"))"""
+    assert set(ask(browser, sideways)) <= {"types-1"}  # a heat map stays a table
+    card = browser.find_element("css selector", "[data-task=Task00] .row")
+    lines = card.text.split("\n")
+    assert lines[:2] == ["Task00", "Retrieval"]
+    assert len([line for line in lines if line.startswith(("+", "−"))]) == 2  # differences to the first run
+    script = """return [...document.querySelectorAll("[data-task=Task00] .score")].map((cell) =>
+        getComputedStyle(cell, "::before").content + cell.querySelector(".value").textContent
+        + cell.querySelector(".star").textContent)"""
+    scores = [read_score(folder, "Task00") for folder in folders]
+    labels = [f'"org/model-with-a-long-name-{at}"' for at in range(7, 10)]
+    assert ask(browser, script) == [
+        f"{label}{figure(its, PERCENT)}*" for label, its in zip(labels, scores, strict=True)
+    ]
+    small = """return [...document.querySelectorAll("nav a, thead button, button.open, summary, .get a, select, input")]
+        .filter((each) => !each.closest(".shaded"))
+        .filter((each) => each.getClientRects().length && each.getBoundingClientRect().height < 44)
+        .map((each) => each.textContent)"""
+    assert ask(browser, small) == []
+    click(browser, ".scores thead th:nth-child(3) button")
+    firsts = {name: read_score(folders[0], name) for name in (f"Task{at:02}" for at in range(10))}
+    assert visible_tasks(browser) == sorted(firsts, key=firsts.__getitem__, reverse=True)
+    assert lowest_contrast(browser) >= 4.5
+
+
+def read_score(folder: Path, task: str) -> float:
+    """The score of a task in a run's record."""
+    record = json.loads((folder / "flagbench" / "run.json").read_text(encoding="utf-8"))
+    return float(record["tasks"][task]["scores"]["dev"]["default"])
+
+
+def test_a_page_gives_its_scores_and_commands_away(browser: Chrome, tmp_path: Path) -> None:
+    """From a file and from a server: the files are saved, and the command is what is copied."""
+    settings = {"task": {"main_score": "ndcg_at_10"}, "data": {}}
+    task = page_task("T2Retrieval", 0.123456789, settings=settings)
+    spec = {"name": "org/one", "prompts": [["Retrieval-query", "it's  so: "]]}
+    evidence = ("query instruction: it, as asked for",)
+    runs = tmp_path / "out"
+    page_run(runs, "org/one", task, spec=spec, evidence=evidence, revision="abc")
+    command = (
+        "flagbench evaluate org/one --revision=abc --benchmark=cmteb --tasks=T2Retrieval "
+        """'--query-instruction=it'"'"'s  so: '"""
+    )
+    with serving(runs, "--lang", "zh") as (_, address):
+        for at, show in enumerate((lambda: opened(browser, tmp_path, runs), lambda: browser.get(address))):
+            saved = tmp_path / f"saved-{at}"
+            saved.mkdir()
+            show()
+            browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(saved)})
+            click(browser, "a[download$=csv]")
+            until(browser, lambda _, folder=saved: (folder / "scores-1.csv").exists())
+            (line,) = list(csv.DictReader((saved / "scores-1.csv").read_text(encoding="utf-8").splitlines()))
+            assert (line["task"], float(line["score"])) == ("T2Retrieval", 0.123456789)
+            assert ask(browser, "return document.querySelector('.copied pre').textContent") == command
+            ask(browser, "window.kept = []; navigator.clipboard.writeText = async (text) => window.kept.push(text)")
+            click(browser, ".copied button")
+            until(
+                browser,
+                lambda its: its.find_element("css selector", ".copied button span").text in ("Copied", "已复制"),
+            )
+            assert ask(browser, "return window.kept") == [command]
+            ask(browser, "navigator.clipboard.writeText = () => Promise.reject(new Error('refused'))")
+            click(browser, ".copied button")
+            until(browser, lambda its: ask(its, "return getSelection().toString()") == command)
+        browser.get("about:blank")
 
 
 def test_pictures_beside_the_worst_queries(browser: Chrome, tmp_path: Path) -> None:

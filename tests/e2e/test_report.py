@@ -172,7 +172,10 @@ def test_runs_of_evaluate(tmp_path: Path) -> None:
         shown = [each for each in body.all("td") if each.has("score") or each.has("delta")]
         first, second = line.cells
         expected = (
-            [figure(first.score, line.scale), figure(second.score, line.scale), gain(second.delta, line.scale)]
+            [
+                *(f"{figure(its.score, line.scale)}*" for its in line.cells),
+                gain(second.delta, line.scale),
+            ]  # miniature data
             if first.score
             else ["no score"] * 2
         )

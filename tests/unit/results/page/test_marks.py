@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from flagbench.results.data_state import DataState, footnotes
+from flagbench.results.page.commands import no_command
+from flagbench.results.page.history import Release
 from flagbench.results.page.marks import marked_states, marked_tasks
 from flagbench.results.page.render import page
+from flagbench.results.page.site import pages
 from flagbench.results.page.view import groups, leaderboards
 from flagbench.results.runs import Run, find_all
 from flagbench.results.table import cell, rows
@@ -99,3 +102,25 @@ def test_what_has_no_score_has_no_mark(tmp_path: Path) -> None:
     assert marked_states([run]) == ()
     tree, _ = made([run.folder])
     assert not list(tree.all("abbr"))
+
+
+def test_a_site_of_releases_is_marked_likewise(runs: list[Run]) -> None:
+    pages_of = dict(pages([Release("v1", tuple(runs))], KNOWN, "en", no_command))
+    tree = read_page(pages_of["index.html"])
+    scores = {
+        body.attributes["data-model"]: [cell.words.endswith("*") for cell in body.all("td", data_label="v1")]
+        for body in tree.all("tbody", data_model=None)
+    }
+    # A table for the average and one for each of its parts, in which but one of two scores is over such data.
+    assert scores["org/three"]
+    assert not any(scores["org/three"])
+    whole = [table for table in tree.all("table") if table.has("history")]
+    averages = [
+        (body.attributes["data-model"], next(body.all("td", data_label="v1")).words.endswith("*"))
+        for table in whole
+        if len(list(table.all("tbody"))) == 1
+        for body in table.all("tbody")
+    ]
+    assert ("org/one", True) in averages
+    assert ("org/two", True) in averages
+    assert len(list(tree.all("p", data_marked=None))) == 2
