@@ -38,6 +38,7 @@ _NEEDS = {
 
 _BLOCK = re.compile(r"^(?:<!-- (?P<mark>[^\n]+) -->\n)?```console\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_OF_MTEB = re.compile(r"\w+\(.+\)|beir")
 _END = re.compile(r"[|&;<>]+")
 
 
@@ -85,9 +86,10 @@ def test_every_command_can_be_typed(page: str) -> None:
                 assert command
                 command._expand, command.complete = None, False  # a settings file may name the models
             # A benchmark of mteb's has mteb's flags; to make it takes as long as all else here.
-            words = [
-                "mteb" if "(" in word and words[at - 1] == "--benchmark" else word for at, word in enumerate(words)
+            named = [
+                before == "--benchmark" and bool(_OF_MTEB.fullmatch(word)) for before, word in pairwise(["", *words])
             ]
+            words = ["mteb" if is_named else word for word, is_named in zip(words, named, strict=True)]
             try:
                 parser.parse_args(words)
             except BadInput as error:
