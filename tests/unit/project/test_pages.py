@@ -86,10 +86,7 @@ def test_every_command_can_be_typed(page: str) -> None:
                 assert command
                 command._expand, command.complete = None, False  # a settings file may name the models
             # A benchmark of mteb's has mteb's flags; to make it takes as long as all else here.
-            named = [
-                before == "--benchmark" and bool(_OF_MTEB.fullmatch(word)) for before, word in pairwise(["", *words])
-            ]
-            words = ["mteb" if is_named else word for word, is_named in zip(words, named, strict=True)]
+            words = ["mteb" if _OF_MTEB.fullmatch(word) else word for word in words]
             try:
                 parser.parse_args(words)
             except BadInput as error:
