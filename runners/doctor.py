@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+import flagbench
 from flagbench import BadInput, counted, first_few
 from flagbench.runners.terminal import in_units
 
@@ -222,9 +223,16 @@ def of_store(store: Path) -> Finding:
 
 def _child(source: str) -> dict[str, Any]:
     """What a Python process prints as JSON; its last line as ``fault`` where it fails."""
+    here = str(Path(flagbench.__file__).parent.parent)  # this FlagBench, where another is installed as well
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), here]))
     try:
         result = subprocess.run(
-            [sys.executable, "-c", source], capture_output=True, text=True, timeout=_SECONDS, check=False
+            [sys.executable, "-c", source],
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return {"fault": f"no end within {_SECONDS} s"}

@@ -191,7 +191,7 @@ def _power(rules: Rules, options: argparse.Namespace) -> int:
     if any(rule.since for rule in rules.rules):
         say(
             out,
-            "rules with since are left out: give their release as --baseline, and these rules in a file of their own",
+            "rules with since are left out: give their release as --baseline, with these rules in a file of its own",
         )
     text = to_json(sights, wanted=options.power, paired=paired)
     return written([partial(_write, options.json, text)] if options.json else [], 0)

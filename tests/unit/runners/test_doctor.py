@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 
 from flagbench.runners import doctor
 from flagbench.runners.commands import cli
-from tests.conftest import ROOT
 
 _H100 = ["NVIDIA H100 80GB HBM3", 85_000_000_000]
 _CPU: dict[str, Any] = {"version": "2.9.0+cpu", "cuda": None, "threads": 2, "mps": False, "gpus": []}
@@ -107,7 +105,7 @@ def test_a_library_that_breaks_is_a_line(
     """In the whole command: one library cannot be imported, another ends the process that imports it."""
     (tmp_path / "torch.py").write_text("raise ImportError('libcudart.so: cannot open')", encoding="utf-8")
     (tmp_path / "faiss.py").write_text("import os\nos.abort()", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(SystemExit) as left:
         cli.main(["doctor", "--output", str(tmp_path / "out"), "--json"])
     assert left.value.code == 1

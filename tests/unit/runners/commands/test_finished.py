@@ -134,7 +134,7 @@ def test_a_task_has_a_line_for_each_value(run: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.usefixtures("known")
 def test_a_failed_task_whose_entry_is_removed_is_forgotten(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The way that docs/guide.md names."""
+    """The way that docs/compare.md names."""
     assert "failed: no disk" in shown(capsys, run)
     file = run / "flagbench" / "run.json"
     record = json.loads(file.read_text(encoding="utf-8"))
