@@ -294,6 +294,6 @@ _WRITTEN: Mapping[str, Callable[[Run, Sequence[Row]], str]] = {
     "json": _json,
     "csv": lambda run, rows: _csv(_HEADINGS, [(row.label, row.kind, row.score, row.note) for row in rows]),
     "markdown": lambda run, rows: _markdown(
-        _HEADINGS, [(row.label, row.kind, row.scale.figure(row.score), row.note) for row in rows]
+        _HEADINGS, [(row.label, row.kind, row.scale.figure(row.score), row.note) for row in rows if not row.empty]
     ),
 }
