@@ -19,7 +19,6 @@ def add_data(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
-    parser.joins = True
     name = shlex.quote(benchmark.name)
     add_examples(
         parser,

@@ -304,6 +304,7 @@ _WRITTEN: Mapping[str, Callable[[Run, Sequence[Row]], str]] = {
         [(row.label, row.kind, row.score, row.note, *(row.ends or ("", ""))) for row in rows],
     ),
     "markdown": lambda run, rows: _markdown(
-        _HEADINGS, [(row.label, row.kind, row.scale.within(row.score, row.ends), row.note) for row in rows]
+        _HEADINGS,
+        [(row.label, row.kind, row.scale.within(row.score, row.ends), row.note) for row in rows if not row.empty],
     ),
 }

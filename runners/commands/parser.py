@@ -27,7 +27,8 @@ class Parser(argparse.ArgumentParser):
 
     Attributes:
         complete: False where a part of the arguments alone is parsed, so that none is required.
-        joins: Whether names behind the first of a list, which no model has, are more of the list (``--tasks A B``).
+        joins: Whether names behind the first of a list, which no model or folder has, are more of the list
+            (``--tasks A B``).
     """
 
     def __init__(self, *, fill: Fill | None = None, expand: Expand | None = None, **options: Any) -> None:
@@ -35,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, **options})
         self._fill, self._expand = fill, expand
         self.complete = True
-        self.joins = False
+        self.joins = True
 
     def twin(self) -> Parser:
         """A parser of the same command, without its flags until it parses."""

@@ -24,7 +24,6 @@ def add_tasks(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
-    parser.joins = True
     start = f"flagbench tasks --benchmark {shlex.quote(benchmark.name)}"
     add_examples(parser, start, f"{start} --tasks A,B", f"{start} --tasks A B")
     add_selection_flags(parser, arguments)

@@ -25,6 +25,7 @@ def add_watch(parser: Parser, arguments: Sequence[str]) -> None:
 
     start = f"flagbench watch output/bge-finetuned --benchmark {shlex.quote(benchmark_of(arguments).name)}"
     add_examples(parser, f"{start} --until 10000", f"{start} --once", f"{start} --until 12h --on-best 'cp -r -t best'")
+    parser.joins = False  # the folder may be one that is not there yet
     runs = parser.add_argument(
         "runs", type=folder, metavar="RUNS", help="output folder of a training run, with its checkpoint-N folders"
     )

@@ -69,6 +69,13 @@ def test_names_of_tasks_may_have_blanks_between_them(
     assert (found.models, found.tasks) == (models, tasks)
 
 
+def test_names_are_joined_where_else_tasks_are_named_and_not_where_a_folder_may_come_later() -> None:
+    found = _parsed(["verify", "./out", "--tasks", "A", "B"])
+    assert found.tasks == ("A", "B")
+    found = _parsed(["watch", "--tasks", "STSB", "runs"])
+    assert (found.tasks, str(found.runs)) == (("STSB",), "runs")
+
+
 def test_a_folder_behind_tasks_is_a_model(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "checkpoint").mkdir()
