@@ -13,7 +13,7 @@ from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT, Scale, joint_scale, scale_of
 from flagbench.results.fitting import folded, widths
 from flagbench.results.record import TaskRecord
-from flagbench.results.uncertainty import Uncertainty, of_average, of_task
+from flagbench.results.uncertainty import PLUS_MINUS, Uncertainty, of_average, of_task
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -139,6 +139,15 @@ def incomplete(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> li
         f"{'' if len(labels) == len(columns) else f'{first_few(labels)}: '}incomplete means: {why}"
         for why, labels in runs_of.items()
     ]
+
+
+def plus_minus(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
+    """The line that says what stands behind a ±, where something does.
+
+    Args:
+        columns: See ``render``.
+    """
+    return [PLUS_MINUS] if any(row.ends for parts in columns.values() for its in parts for row in its) else []
 
 
 def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]], width: int | None = None) -> Table:

@@ -87,7 +87,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _rank(options: argparse.Namespace) -> int:
     from flagbench.results.published.means import with_means
-    from flagbench.results.published.standing import rank, remarks, render
+    from flagbench.results.published.standing import rank
+    from flagbench.results.published.standing_text import remarks, render
     from flagbench.results.store import check_target
 
     record = read_run(options.path)

@@ -15,7 +15,8 @@ from flagbench import BadInput
 from flagbench.cmteb.published.table import table as published_table
 from flagbench.results.averages import Weights
 from flagbench.results.published.scores import Published, PublishedTable
-from flagbench.results.published.standing import Ranking, borda, places, rank, remarks, render
+from flagbench.results.published.standing import Ranking, borda, places, rank
+from flagbench.results.published.standing_text import remarks, render
 from flagbench.results.record import RunRecord, TaskRecord
 
 KINDS = {"A": "STS", "B": "STS", "C": "Retrieval"}
