@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Probed(Protocol):
-    """An adapter whose model may change behind its settings, as one behind a server does."""
+    """An adapter whose model may change behind its settings, as one behind a server does.
+
+    Attributes:
+        usage: Counts of what was asked of it: ``requests``, probes among them.
+    """
+
+    @property
+    def usage(self) -> Counter[str]:
+        """See above."""
+        ...
 
     def probe(self, texts: Sequence[str]) -> Embeddings:
         """What it gives for some fixed texts, without an instruction: their vectors, or a score of each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,11 @@ FILE = "match.json"
 Measure = Literal["cosine", "score"]
 
 _LARGEST = 1 << 20
+_NO_MATTER = frozenset(
+    {"name", "licence", "similarity", "dtype", "attention", "query_mix", "view", "served"}
+) | frozenset({"retrieval", "weights", "candidates"})
+"""Settings of a model that name it, rank its vectors, or are its number format, which a match looks for."""
+
 _FIX = "write it again with flagbench match --json"
 
 
@@ -89,7 +94,10 @@ class ServerMatch:
         groups: By kind of text.
         worst: Of all groups.
         lengths_differ: Whether vectors have other lengths than the checkpoint's, or another number of dimensions.
+        unsteady: Whether the server's own replies to one text are unlike each other.
         same: Whether the server gives what the checkpoint gives, within the tolerance.
+        settings: Of the checkpoint.
+        asked: Fields of the requests to the server, as settings have them.
         causes: Why it does not, or what is left to see within the tolerance; empty where nothing, or nothing known.
         left: The worst of all where the checkpoint does as the causes say; None where there are none.
         unexplained: What nothing explains, in a sentence; empty where all is explained.
@@ -108,6 +116,9 @@ class ServerMatch:
     worst: float
     lengths_differ: bool
     same: bool
+    unsteady: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
     left: float | None = None
     unexplained: str = ""
@@ -133,12 +144,12 @@ def outdated(report: ServerMatch, record: RunRecord) -> str:
     """
     revision = str(record.spec.get("revision", record.revision))
     if "served" not in record.spec:
-        if revision == report.revision:
-            return ""
-        return (
-            f"the report of flagbench match is of {report.name} at {report.revision}, and this run of {revision}: run "
-            "it again with this checkpoint"
-        )
+        if revision != report.revision:
+            return (
+                f"the report of flagbench match is of {report.name} at {report.revision}, and this run of {revision}: "
+                "run it again with this checkpoint"
+            )
+        return _other_settings(other_setting(report.settings, record.spec, but=_NO_MATTER))
     line, served = report.served.line, report.served
     if not any(each == line or each.startswith(f"{line},") for each in record.evidence):
         return (
@@ -150,7 +161,26 @@ def outdated(report: ServerMatch, record: RunRecord) -> str:
             f"the report of flagbench match is of revision {served.revision} on the server, and this run of "
             f"{revision}: run it again"
         )
-    return ""
+    asked = record.spec["served"]
+    return _other_settings(other_setting(report.asked, asked if isinstance(asked, Mapping) else {}))
+
+
+def other_setting(one: Mapping[str, Any], other: Mapping[str, Any], *, but: Set[str] = frozenset()) -> str:
+    """The first setting that both have and that differs, with both values; empty for none.
+
+    Args:
+        one: Settings by name.
+        other: The same of another.
+        but: Names that do not matter.
+    """
+    names = [name for name in sorted(one.keys() & other.keys() - but) if one[name] != other[name]]
+    return printable(f"{names[0]} {one[names[0]]!r:.60} against {other[names[0]]!r:.60}") if names else ""
+
+
+def _other_settings(differs: str) -> str:
+    if not differs:
+        return ""
+    return f"the report of flagbench match is of other settings than this run ({differs}): run it again with these"
 
 
 def read_match(path: Path) -> ServerMatch:
@@ -190,18 +220,40 @@ def _match(value: Mapping[str, Any]) -> ServerMatch:
     worst = _number(value["worst"], "worst")
     if worst != (min if value["measure"] == "cosine" else max)(group.worst for group in groups):
         raise ValueError("its groups and the worst of them contradict one another")
+    tolerance = _number(value["tolerance"], "tolerance")
+    _check_numbers(value["measure"], groups, tolerance)
+    within = worst >= 1 - tolerance if value["measure"] == "cosine" else worst <= tolerance
+    if value["same"] is not (within and value["lengths_differ"] is False and value["unsteady"] is False):
+        raise ValueError("its numbers and that it is the same contradict one another")
     return ServerMatch(
         **{name: _typed(value, name, str) for name in ("name", "revision", "measure", "unexplained", "finished")},
-        **{name: _typed(value, name, bool) for name in ("lengths_differ", "same")},
+        **{name: _typed(value, name, bool) for name in ("lengths_differ", "same", "unsteady")},
         **{name: _typed(value, name, int) for name in ("texts", "requests")},
         served=served,
-        tolerance=_number(value["tolerance"], "tolerance"),
+        settings=_typed(value, "settings", dict),
+        asked=_typed(value, "asked", dict),
+        tolerance=tolerance,
         groups=groups,
         worst=worst,
         causes=causes,
         left=None if value["left"] is None else _number(value["left"], "left"),
         notes=tuple(_texts(value["notes"])),
     )
+
+
+def _check_numbers(measure: Measure, groups: Sequence[Group], tolerance: float) -> None:
+    """See that numbers are of what they are called.
+
+    Raises:
+        ValueError: One cannot be.
+    """
+    if not 0 <= tolerance < 1 or any(group.count < 1 for group in groups):
+        raise ValueError("a tolerance is from 0 to 1, and a group has a text or more")
+    for group in groups:
+        if measure == "cosine" and not -1.0001 <= group.worst <= group.median <= 1:
+            raise ValueError(f"{group.worst:g} and {group.median:g} are no least and median cosine")
+        if measure == "score" and not 0 <= group.median <= group.worst:
+            raise ValueError(f"{group.worst:g} and {group.median:g} are no largest and median difference")
 
 
 def _typed(value: Any, name: str, kind: type[Any]) -> Any:

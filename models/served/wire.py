@@ -47,7 +47,6 @@ OWN_FIELDS = frozenset(
 """Fields of a request that no user may give."""
 
 _MOST_COLUMNS = 1 << 24  # of sparse vectors: far above any vocabulary
-_SHOWN = 40
 
 
 def embed_path(own: ServedSettings) -> str:
@@ -212,7 +211,9 @@ def _ordered(entries: Any, count: int, field: str, name: str) -> list[Any]:
 
 def _index(value: Any, count: int, name: str) -> int:
     if type(value) is not int or not 0 <= value < count:
-        raise ModelFault(f"{name}: the server gives {value!r:.{_SHOWN}} as an index below {count}; {_FIX}")
+        # A number of few digits alone is repeated: a server may put the key anywhere, and a key may be of digits.
+        shown = value if type(value) is int and abs(value) < 1 << 31 else f"a {type(value).__name__}"
+        raise ModelFault(f"{name}: the server gives {shown} as an index below {count}; {_FIX}")
     return value
 
 

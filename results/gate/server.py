@@ -28,9 +28,11 @@ def server_matches(matched: ServerMatch | None, candidate: Run, limit: float) ->
         raise Unknown(said)
     of_vectors = matched.measure == "cosine"
     worst = matched.worst if of_vectors else 1 - matched.worst
-    holds = worst >= limit and not matched.lengths_differ
+    holds = worst >= limit and not matched.lengths_differ and not matched.unsteady
     causes = "; ".join(cause.said for cause in matched.causes) or matched.unexplained
     what = "least cosine" if of_vectors else "1 less the largest difference of a score"
     lengths = ", and vectors of other lengths" if matched.lengths_differ else ""
     said = f"{what} {worst:.6f}{lengths}, at least {limit:g} is required"
-    return CheckResult(holds, said + (f": {causes}" if causes and not holds else ""), worst, unit="cosine")
+    # What was not compared is said of a pass too: it may be that the texts were too short to be cut.
+    beside = causes if not holds else "; ".join(matched.notes)
+    return CheckResult(holds, said + (f": {beside}" if beside else ""), worst, unit="cosine")

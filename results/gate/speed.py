@@ -13,6 +13,7 @@ from flagbench.results.gate.checks import CheckResult, same_machine
 from flagbench.results.gate.known import Unknown
 from flagbench.results.gate.rules import Check, Rule
 from flagbench.results.runs import Run
+from flagbench.results.server_match import other_setting
 from flagbench.results.speed import FEWEST_FOR_P99, Estimate, Speed, speed_of
 
 
@@ -55,6 +56,9 @@ def _max_peak_memory(baseline: Run, candidate: Run, rule: Rule, limit: float) ->
     return CheckResult(after.peak <= 1e6 * limit, said, float(after.peak), number, "bytes")
 
 
+_NO_MATTER = frozenset({"name", "licence", "similarity", "query_mix", "retrieval", "weights", "candidates"})
+"""Settings of a model that name it, or rank its vectors, which costs it nothing."""
+
 SPEED_CHECKS: Mapping[Check, Callable[[Run, Run, Rule, float], CheckResult]] = {
     "max-latency-p99": _max_latency_p99,
     "min-tokens-per-second": _min_tokens_per_second,
@@ -74,6 +78,8 @@ def _measured(baseline: Run, candidate: Run, rule: Rule) -> tuple[Speed | None, 
     if after is None:
         model = printable(candidate.record.model)
         raise Unknown(f"the candidate has no speed.json: measure {model} with flagbench speed")
+    if differs := other_setting(after.spec, candidate.record.spec, but=_NO_MATTER):
+        raise Unknown(f"speed.json is of other settings than the candidate's ({differs}): measure with these")
     if after.failed:
         raise Unknown(f"{after.failed:,} requests of the measurement failed: see the server, and measure again")
     if not rule.any_machine:

@@ -28,6 +28,9 @@ _NOT_HERE = ("api_base", "reranker_api_base", "reranker_api_kind", "reranker_api
 _WITHOUT_USE = {"dtype", "query_mix", "query_mix_weights", "retrieval", "weights", "candidates", "counted"}
 """Settings of models that move no vector, or that are looked for here."""
 
+_MOST_TOKENS = 131_072
+"""Of a text: no embedder or reranker keeps more."""
+
 _EXAMPLES = """examples:
   flagbench match http://localhost:8000/v1 ./checkpoint
   flagbench match http://localhost:8080 BAAI/bge-m3 --api-kind tei --json match.json
@@ -53,7 +56,7 @@ def add_match(parser: Parser, _: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--longest",
-        type=positive,
+        type=_longest,
         metavar="N",
         help="tokens of the longest text that is sent (default: half more than the checkpoint keeps, up to 2048)",
     )
@@ -80,6 +83,13 @@ def add_match(parser: Parser, _: Sequence[str]) -> None:
         if action.dest in generators | _WITHOUT_USE:
             action.help = argparse.SUPPRESS
     parser.set_defaults(run=_match, verdict=True, caches=True)
+
+
+def _longest(text: str) -> int:
+    value = positive(text)
+    if value > _MOST_TOKENS:
+        raise argparse.ArgumentTypeError(f"expected a number of tokens up to {_MOST_TOKENS:,}, not '{text:.40}'")
+    return value
 
 
 def _tolerance(text: str) -> float:

@@ -1,11 +1,13 @@
 """Whether a model behind a server is still the one that cached vectors are of: a few texts tell.
 
 A server keeps its name and address when its weights, their number format or its pooling change. So a few fixed texts
-are sent to it at the start of each run, and what comes is compared with what came when its first vectors were cached.
+are sent to it at the start of each run, and what comes is compared with what came when its first vectors were cached;
+and after each task that anything was asked for, for it may change while a run goes on.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -45,6 +47,9 @@ error, which goes with the root of 1 - cosine."""
 
 MOVED = "its vectors have moved"
 
+_MARK = ("a run that asked for what is here ended as the model had changed",)
+"""A text that is kept beside the probes where vectors of two models are in one place. None of it is ever sent."""
+
 MOST_LENGTH = 0.02
 """Relative difference of the lengths of two vectors of one text, which the cosine does not see."""
 
@@ -52,7 +57,22 @@ MOST_SCORE = 0.02
 """Difference of two scores of one pair, as a part of 1 + the score: of logits in half precision some thousandths."""
 
 
-def check_probes(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None) -> str:
+@dataclass(frozen=True)
+class Probes:
+    """What a model gave for the probes.
+
+    Attributes:
+        line: On them, for the evidence of a run: the first rounded values.
+        values: What it gave.
+        requests: That were sent to it by then.
+    """
+
+    line: str
+    values: Embeddings
+    requests: int
+
+
+def check_probes(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None) -> Probes:
     """Ask a model for the probes, compare them with those that are kept, and keep them where there are none.
 
     Args:
@@ -60,31 +80,68 @@ def check_probes(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None)
         probed: The model.
         cache: The embedding cache; None compares and keeps nothing.
 
-    Returns:
-        A line on them for the evidence of a run: the first rounded values.
-
     Raises:
-        BadInput: The model gives others now, or cannot be asked.
+        BadInput: The model gives others now, changed while an earlier run asked it, or cannot be asked.
         ModelFault: It gives nothing usable.
     """
     spec = adapter.spec
     now = probed.probe(TEXTS)
     line = f"probes: {len(TEXTS)} texts, of which the first gives {_shown(now)}"
     if cache is None:
-        return line
+        return Probes(line, now, probed.usage["requests"])
     kept = cache.probes(spec)
     keys = keys_of(TEXTS)
-    parts = Wanted(["sparse" if now.sparse is not None else "dense"])
+    parts = _parts(now)
+    if _read(list(kept.read(keys_of(_MARK), parts))) is not None:
+        raise BadInput(
+            f"{spec.name} became another model while an earlier run asked it, and cached vectors are of both: name "
+            "what it is now with --api-revision, and its texts are embedded anew; or take another --store"
+        )
     before = _read(list(kept.read(keys, parts)))
     if before is None:
         kept.put(keys, now)
-        return line
+        return Probes(line, now, probed.usage["requests"])
     if (said := difference(spec, before, now)) is not None:
         raise BadInput(
             f"{spec.name} is another model than the one that cached vectors are of: {said}. Name what it is now with "
             "--api-revision, and its texts are embedded anew; or see what the server runs, or take another --store"
         )
-    return f"{line}; {_moved(probed, before, now) or 'as when its first vectors were cached'}"
+    line = f"{line}; {_moved(probed, before, now) or 'as when its first vectors were cached'}"
+    return Probes(line, now, probed.usage["requests"])
+
+
+def check_still(adapter: Adapter, probed: Probed, cache: EmbeddingCache | None, before: Probes) -> Probes:
+    """Ask a model for the probes again where anything was asked of it since; what they are compared with next.
+
+    Vectors of a model that has changed are cached by then, and which is not known: so no later run uses them.
+
+    Args:
+        adapter: The model, or what stands for it.
+        probed: The model.
+        cache: The embedding cache; None for none.
+        before: What it gave when it was asked last.
+
+    Raises:
+        BadInput: It gives others now.
+    """
+    if probed.usage["requests"] == before.requests:
+        return before
+    now = probed.probe(TEXTS)
+    said = difference(adapter.spec, before.values, now)
+    if said is None:
+        return Probes(before.line, before.values, probed.usage["requests"])
+    changed = f"{adapter.spec.name} became another model while this run asked it: {said}"
+    if cache is None:
+        raise BadInput(f"{changed}. See what the server runs, and whether there are several behind the address")
+    cache.probes(adapter.spec).put(keys_of(_MARK), now.take(np.array([0])))
+    raise BadInput(
+        f"{changed}. Cached vectors are of both: see what the server runs, and name it with --api-revision, so that "
+        "its texts are embedded anew; or take another --store"
+    )
+
+
+def _parts(embeddings: Embeddings) -> Wanted:
+    return Wanted(["sparse" if embeddings.sparse is not None else "dense"])
 
 
 def _moved(probed: Probed, before: Embeddings, now: Embeddings) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
-from flagbench import BadData, FlagbenchError
+from flagbench import BadData, FlagbenchError, ModelFault
 from flagbench.files import check_name
 from flagbench.models.contract import Adapter, Remarked, Scorer
 from flagbench.models.device import joint_device
@@ -27,7 +27,7 @@ from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.encoding.cache import EmbeddingCache
 from flagbench.runners.encoding.notes import VectorNotes
-from flagbench.runners.encoding.probes import MOVED, check_probes
+from flagbench.runners.encoding.probes import MOVED, Probes, check_probes, check_still
 from flagbench.runners.garbage import uncollected
 from flagbench.runners.progress import Progress
 from flagbench.runners.rankings.model import RankedModel
@@ -70,6 +70,7 @@ class _Engine:
         self._cache = _cache(plan, progress)
         self._models: list[Deferred] = []
         self._evaluated = self._evaluated_model()
+        self._probed: list[tuple[Deferred, Probes]] = []
         self._exit_code = 0
 
     def run(self) -> Finished:
@@ -99,6 +100,7 @@ class _Engine:
             self._progress.task(step.task.name)
             with plan.store.new_predictions(kept=plan.request.save_predictions) as predictions:
                 result, files = self._score(step, predictions)
+                self._probe_again()
                 failed = result.status == "error"
                 if not failed:  # what failed leaves the settings of the results that stand
                     record = new.after(record)
@@ -118,11 +120,28 @@ class _Engine:
         if all(step.state == "finished" for step in self._plan.steps):
             return []
         own = [(model, model.spec.own) for model in self._models]
-        lines = [check_probes(model, model.adapter, self._cache) for model, its in own if its and its.probed]
+        for model, its in own:
+            if its and its.probed:
+                self._probed.append((model, check_probes(model, model.adapter, self._cache)))
+        lines = [probes.line for _, probes in self._probed]
         for line in lines:
             if MOVED in line:
                 self._progress.line(f"warning: {line[line.index(MOVED) :]}")
         return lines
+
+    def _probe_again(self) -> None:
+        """See that models which may change are still what they were before the task, also where it failed.
+
+        Raises:
+            BadInput: One has changed: no score of the task, and of no task after it, is that of a model.
+        """
+        for place, (model, before) in enumerate(self._probed):
+            try:
+                now = check_still(model, model.adapter, self._cache, before)
+            except ModelFault as error:
+                self._progress.line(f"warning: whether it is still the same model could not be asked ({error})")
+            else:
+                self._probed[place] = model, now
 
     def _tasks_before(self, earlier: RunRecord | None) -> dict[str, TaskRecord]:
         """The tasks of earlier runs; what is finished is in the averages that this run has."""

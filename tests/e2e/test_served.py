@@ -336,3 +336,21 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "no server answers at http://127.0.0.1:9/v1" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_server_that_changes_during_a_task_ends_the_run_and_its_vectors_are_used_no_more(
+    server: FakeServer, embed: Callable[..., Any], tmp_path: Path
+) -> None:
+    def answer(body: dict[str, Any]) -> Reply:
+        upper = len(server.questions) > 5  # other weights behind the same name from there on
+        return answer_of(lambda texts: embed([text.upper() if upper else text for text in texts]))(body)
+
+    server.answer = answer
+    result = run(server, tmp_path / "a", "--store", tmp_path / "store", "--batch-size", "4")
+    assert result.returncode == 2
+    assert "api/m became another model while this run asked it" in result.stderr
+    assert not list((tmp_path / "a").rglob("run.json"))
+    server.answer = answer_of(embed)  # it changes back, and half of the cache is of the other
+    result = run(server, tmp_path / "b", "--store", tmp_path / "store")
+    assert result.returncode == 2
+    assert "became another model while an earlier run asked it" in result.stderr

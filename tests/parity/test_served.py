@@ -73,7 +73,9 @@ def flat(found: Any) -> dict[str, float]:
 def test_scores_are_those_of_the_model_here(
     model: Here, server: FakeServer, task: str, form: str, tmp_path: Path
 ) -> None:
-    where = ("--api-base", server.url, "--api-format", form, "--data", model.data, "--store", tmp_path / "store")
+    # One request at a time, which may take long: the server shares the processor with what asks it.
+    how = ("--api-format", form, "--concurrency", "1", "--batch-size", "8", "--request-timeout", "3600")
+    where = ("--api-base", server.url, *how, "--data", model.data, "--store", tmp_path / "store")
     found = scores("m", *TASKS[task], *where, "--output", tmp_path / "out")
     assert flat(found) == pytest.approx(flat(model.score(task)), abs=1e-6)
 

@@ -111,7 +111,7 @@ FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "an index twice": (_data(lambda data: data[1].update(index=0)), "two embeddings with index 0"),
     "an index out of range": (_data(lambda data: data[1].update(index=3)), "3 as an index below 3"),
     "a negative index": (_data(lambda data: data[1].update(index=-1)), "-1 as an index below 3"),
-    "an index that is a truth value": (_data(lambda data: data[1].update(index=True)), "True as an index"),
+    "an index that is a truth value": (_data(lambda data: data[1].update(index=True)), "a bool as an index"),
     "no index": (_data(lambda data: data[1].pop("index")), "no 'index'"),
     "no vectors": (lambda value: {"object": "list"}, "no 'data'"),
     "another length": (_data(lambda data: data[2]["embedding"].pop()), "vectors of 15, 16 numbers in one reply"),
@@ -236,6 +236,16 @@ def test_a_reply_that_is_too_large_is_not_read() -> None:
     server = FakeServer(answer=lambda body: Reply(raw=b"[" + b" " * (2 << 20)))
     model = encoder(server)
     with pytest.raises(ModelFault, match="larger than 1 MiB"):
+        model.encode(["a"], role="passage")
+    model.close()
+    server.close()
+
+
+def test_the_key_is_in_no_message_on_a_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLAGBENCH_API_KEY", "sk-0123456789abcdef")
+    server = serving(change=_data(lambda data: data[0].update(index="sk-0123456789abcdef")))
+    model = encoder(server)
+    with pytest.raises(ModelFault, match="a str as an index below 1"):
         model.encode(["a"], role="passage")
     model.close()
     server.close()

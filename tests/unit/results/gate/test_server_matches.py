@@ -38,8 +38,10 @@ def run_of(model: str, spec: dict[str, Any], evidence: tuple[str, ...] = ()) -> 
     return Run(Path("out"), record, model)
 
 
-LOCAL = run_of("org/one", {"revision": "r1"})
-BEHIND = run_of("api/m", {"revision": "server", "served": {}}, (f"{LINE}, weights in float16", "key: none"))
+LOCAL = run_of("org/one", {"revision": "r1", "pooling": "cls", "dtype": "bf16"})
+BEHIND = run_of(
+    "api/m", {"revision": "server", "served": {"dimensions": 0}}, (f"{LINE}, weights in float16", "key: none")
+)
 
 
 def verdict(
@@ -66,6 +68,19 @@ def test_vectors_of_other_lengths_fail_whatever_their_cosine(tmp_path: Path) -> 
     assert verdict(tmp_path, replace(GOOD, lengths_differ=True), limit=0.5)[0].outcome == "FAIL"
 
 
+def test_a_server_that_gives_now_this_and_now_that_fails_whatever_came_first(tmp_path: Path) -> None:
+    unsteady = replace(GOOD, unsteady=True, same=False, unexplained="its replies differ")
+    assert verdict(tmp_path, unsteady, limit=0.5)[0].said.endswith("its replies differ")
+    assert verdict(tmp_path, unsteady, limit=0.5)[0].outcome == "FAIL"
+
+
+def test_what_was_not_compared_is_said_of_a_pass(tmp_path: Path) -> None:
+    short = replace(GOOD, notes=("no text is longer than 40 tokens",), settings={"dtype": "fp32", "pooling": "cls"})
+    found, _ = verdict(tmp_path, short)
+    assert found.outcome == "pass"
+    assert found.said.endswith("no text is longer than 40 tokens")
+
+
 def test_a_reranker_is_judged_by_its_largest_difference(tmp_path: Path) -> None:
     scores = replace(GOOD, measure="score", groups=(Group("short", 4, 0.02, 0.001),), worst=0.02)
     assert verdict(tmp_path, scores, limit=0.98)[0].outcome == "pass"
@@ -81,6 +96,8 @@ def test_a_reranker_is_judged_by_its_largest_difference(tmp_path: Path) -> None:
         (replace(GOOD, served=replace(SERVED, model="n")), BEHIND, "of another server or model"),
         (replace(GOOD, served=replace(SERVED, url="http://h:1/v")), BEHIND, "of another server or model"),
         (replace(GOOD, served=replace(SERVED, revision="c0")), BEHIND, "of revision c0 on the server"),
+        (replace(GOOD, settings={"pooling": "mean"}), LOCAL, "(pooling 'mean' against 'cls')"),
+        (replace(GOOD, asked={"dimensions": 64}), BEHIND, "(dimensions 64 against 0)"),
     ],
 )
 def test_without_a_report_on_this_very_one_nothing_is_known(
@@ -108,6 +125,14 @@ def test_a_run_of_the_served_model_is_known_by_its_server(tmp_path: Path) -> Non
         {"served": None},
         {"notes": [3]},
         {"causes": "none"},
+        {"same": False},
+        {"unsteady": True},  # and the same
+        {"tolerance": 2},
+        {"tolerance": 1e-9},  # and the same
+        {"settings": []},
+        {"worst": 7.0, "groups": [{"name": "short", "count": 4, "worst": 7.0, "median": 7.0}]},
+        {"groups": [{"name": "short", "count": 0, "worst": 0.99995, "median": 1.0}]},
+        {"groups": [{"name": "short", "count": 4, "worst": 0.99995, "median": 0.9}]},
     ],
 )
 def test_a_report_that_is_damaged_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ def judged(tmp_path: Path, rule: str, before: Speed | None, after: Speed | None)
     runs = []
     for name, found in (("before", before), ("after", after)):
         run = find_run(write_run(tmp_path / name, "org/one", made_task("A", 0.5)))
-        run = replace(run, record=replace(run.record, environment=MACHINE))
+        run = replace(run, record=replace(run.record, environment=MACHINE, spec={"passage_max_length": 512}))
         if found is not None:
             put(run.folder, replace(found, revision=run.record.revision))
         runs.append(run)
@@ -67,6 +67,12 @@ def test_a_figure_is_held_against_its_limit_with_its_interval(tmp_path: Path, ru
         (speed(), None, "", "the candidate has no speed.json: measure org/one with flagbench speed"),
         (None, speed(), "", None),
         (None, speed(environment=_OTHER), "", "processor another against p"),
+        (
+            None,
+            speed(spec={"passage_max_length": 8}),
+            "",
+            "of other settings than the candidate's (passage_max_length 8",
+        ),
         (None, speed(environment=_OTHER), "any-machine = true", None),
         (speed(environment=_OTHER), speed(), "", "processor p against another"),
         (speed(environment=_OTHER), speed(environment=_OTHER), "", None),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import scipy.sparse
 from flagbench import BadInput
 from flagbench.models.embeddings import Embeddings
 from flagbench.runners.encoding.cache import EmbeddingCache
-from flagbench.runners.encoding.probes import TEXTS, check_probes, difference
+from flagbench.runners.encoding.probes import TEXTS, check_probes, check_still, difference
 from flagbench.runners.store.store import Store
 from tests.unit.spec_values import SPEC
 
@@ -89,6 +91,7 @@ class Model:
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values
+        self.usage: Counter[str] = Counter()
 
     def probe(self, texts: object) -> Embeddings:
         assert texts == TEXTS
@@ -98,7 +101,7 @@ class Model:
 def checked(values: np.ndarray, folder: Path | None) -> str:
     cache = EmbeddingCache(Store(folder, cap_bytes=None, warn=pytest.fail), half=True) if folder else None
     model = Model(values)
-    return check_probes(model, model, cache)  # type: ignore[arg-type]
+    return check_probes(model, model, cache).line  # type: ignore[arg-type]
 
 
 def test_the_first_are_kept_and_later_ones_compared_with_them(tmp_path: Path) -> None:
@@ -147,5 +150,32 @@ def test_a_change_below_the_limit_is_measured_by_the_servers_own_replies(
     before = Server(DENSE, 0)
     check_probes(before, before, cache)  # type: ignore[arg-type]
     now = Server(DENSE + (moved * CHANCE.normal(size=DENSE.shape)).astype(np.float32), spread)
-    assert said in check_probes(now, now, cache)  # type: ignore[arg-type]
+    assert said in check_probes(now, now, cache).line  # type: ignore[arg-type]
     assert now.asked == asked
+
+
+def test_a_model_that_changes_while_it_is_asked_is_noticed_and_its_vectors_are_used_no_more(tmp_path: Path) -> None:
+    cache = EmbeddingCache(Store(tmp_path, cap_bytes=None, warn=pytest.fail), half=False)
+    model: Any = Model(DENSE)
+    before = check_probes(model, model, cache)
+    model.values = -DENSE
+    assert check_still(model, model, cache, before) is before  # nothing was asked
+    model.values = half(DENSE)
+    model.usage["requests"] += 1
+    before = check_still(model, model, cache, before)
+    model.values = -DENSE
+    model.usage["requests"] += 1
+    with pytest.raises(BadInput, match=r"became another model while this run asked it: .* cosine"):
+        check_still(model, model, cache, before)
+    model.values = DENSE  # whatever it is now
+    again = EmbeddingCache(Store(tmp_path, cap_bytes=None, warn=pytest.fail), half=False)
+    with pytest.raises(BadInput, match=r"cached vectors are of both: .*--api-revision"):
+        check_probes(model, model, again)
+
+
+def test_a_model_that_changes_is_noticed_without_a_cache(tmp_path: Path) -> None:
+    model: Any = Model(DENSE)
+    before = check_probes(model, model, None)
+    model.values, model.usage["requests"] = -DENSE, 1
+    with pytest.raises(BadInput, match="several behind the address"):
+        check_still(model, model, None, before)

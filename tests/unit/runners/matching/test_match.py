@@ -250,3 +250,19 @@ def test_a_report_is_read_as_it_was_written(cls: tuple[Model, Planted], tmp_path
     report = compared(model, lambda texts: server.embed(texts, Faults(raw=True)))
     (tmp_path / "match.json").write_text(report.to_json())
     assert read_match(tmp_path / "match.json") == report
+
+
+def test_replies_that_are_unlike_each_other_are_no_match(cls: tuple[Model, Planted]) -> None:
+    model, planted = cls
+    asked: list[list[str]] = []
+
+    def embed(texts: list[str]) -> Any:
+        asked.append(texts)
+        vectors = planted.embed(texts, Faults())
+        return vectors if len(asked) == 1 else np.roll(vectors, 1, axis=0)
+
+    report = compared(model, embed)
+    assert report.unsteady
+    assert not report.same
+    assert not report.causes
+    assert "unlike each other" in report.unexplained
