@@ -21,7 +21,7 @@ from flagbench.models.baselines.letters import MajorityLetter
 from flagbench.models.contract import Generator
 from flagbench.models.prompts import Clip, Prompt
 from flagbench.models.video import VideoSettings
-from flagbench.results.values import Values
+from flagbench.results.values import Values, shared_clusters
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.generation.ask import Answered, ask, choose
 from flagbench.runners.generation.journal import Journal
@@ -90,10 +90,9 @@ def _per_query(content: Content, answers: Mapping[str, str]) -> dict[str, str]:
         "official": {each.id: float(official(answers[each.id], each)) for each in given},
         "robust": {each.id: float(robust(answers[each.id], each) in each.golds) for each in given},
     }
-    videos = {each.id: each.video for each in given}
-    # Questions about one video are no independent draws.
-    name, several = content.row.task_name, len(set(videos.values())) < len(videos)
-    clusters = {str(content.row.set): {str(content.question_set): videos}} if several else {}
+    videos = {each.id: each.video for each in given}  # questions about one are no independent draws
+    clusters = shared_clusters({content.row.set: {content.question_set: videos}})
+    name = content.row.task_name
     return {Values.file(name): Values(name, {content.row.set: {content.question_set: values}}, clusters).to_json()}
 
 

@@ -22,6 +22,9 @@ T = TypeVar("T")
 Part = Mapping[str, Mapping[str, float]]
 """Of one split and subset: value by metric and id."""
 
+ClusterNames = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""By split and subset, the cluster of each id."""
+
 
 class _File(TypedDict):
     schema_version: int
@@ -43,7 +46,7 @@ class Values:
 
     task: str
     parts: Mapping[str, Mapping[str, Part]]
-    clusters: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    clusters: ClusterNames = field(default_factory=dict)
 
     @staticmethod
     def file(task: str) -> str:
@@ -167,6 +170,19 @@ class Values:
             clusters = self.clusters_in(split, subset, names) or [f"item {name}" for name in names]
             found |= {f"{before}{name}": f"{before}{its}" for name, its in zip(names, clusters, strict=True)}
         return [found[id_] for id_ in ids]
+
+
+def shared_clusters(clusters: ClusterNames) -> dict[str, dict[str, Mapping[str, str]]]:
+    """The clusters that say something: those of splits and subsets where two items are of one.
+
+    Args:
+        clusters: By split, subset and id.
+    """
+    found: dict[str, dict[str, Mapping[str, str]]] = {}
+    for (split, subset), its in _placed(clusters):
+        if len(set(its.values())) < len(its):
+            found.setdefault(split, {})[subset] = its
+    return found
 
 
 def _placed(by_split: Mapping[str, Mapping[str, T]]) -> Iterator[tuple[tuple[str, str], T]]:

@@ -58,6 +58,16 @@ class Average:
         """How its scores are shown."""
         return scale_of(self.metric)
 
+    @property
+    def halves(self) -> tuple[float | None, ...]:
+        """What stands behind a ± of each score: how far the farther end of its interval is, None where that is not
+        known.
+        """
+        pairs = zip(self.scores, self.ends or (None,) * len(self.scores), strict=True)
+        return tuple(
+            None if score is None or ends is None else max(score - ends[0], ends[1] - score) for score, ends in pairs
+        )
+
 
 def averaged(lines: Sequence[Line], runs: Sequence[Run]) -> dict[str, Sequence[Line]]:
     """The tasks of each average: of each task type, where there are several, those that all runs record, and last all.

@@ -80,20 +80,39 @@ def to_json(comparison: Comparison, more: Mapping[str, Any] | None = None) -> st
 
 
 def to_csv(comparison: Comparison) -> str:
-    """One row for each task and run, to compute with: numbers as they are recorded, which is not in percent."""
+    """One row for each task and run, and for each average of several tasks and run, to compute with: numbers as they
+    are recorded, which is not in percent. The type of an average is ``average``.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     tested = ("queries", "difference", "low", "high", "p", "better", "same", "worse")
     head = ("task", "type", "main_score", "run", "model", "revision", "status", "score", "delta", "metric")
     writer.writerow([*head, *tested, "p_holm", "significant", "untested", "note", "score_low", "score_high"])
+
+    def write(
+        its: tuple[str, str, str, str],
+        run: Run,
+        scores: tuple[float | None, float | None],
+        test: Tested | None,
+        remarks: tuple[str, str],
+        ends: tuple[float, float] | None,
+    ) -> None:
+        *of, status = its
+        found = [getattr(test.paired, part) for part in tested] if test else [""] * len(tested)
+        verdict = (test.adjusted, str(test.significant).lower()) if test else ("", "")
+        row = (*of, run.label, run.record.model, run.record.revision, status, *scores, test.metric if test else "")
+        writer.writerow(map(of_spreadsheet, [*row, *found, *verdict, *remarks, *(ends or ("", ""))]))
+
     for line in comparison.lines:
         for run, cell in zip(comparison.runs, line.cells, strict=True):
-            its = (line.task, line.kind, line.main_score, run.label, run.record.model, run.record.revision)
-            test = cell.test
-            found = [getattr(test.paired, part) for part in tested] if test else [""] * len(tested)
-            verdict = (test.adjusted, str(test.significant).lower()) if test else ("", "")
-            row = (*its, cell.status, cell.score, cell.delta, test.metric if test else "", *found, *verdict)
-            writer.writerow(map(of_spreadsheet, [*row, cell.untested, cell.note, *(cell.ends or ("", ""))]))
+            its = (line.task, line.kind, line.main_score, cell.status)
+            write(its, run, (cell.score, cell.delta), cell.test, (cell.untested, cell.note), cell.ends)
+    for each in comparison.averages:
+        for at, run in enumerate(comparison.runs if each.tasks > 1 else ()):
+            test, why = (each.tests[at], each.untested[at]) if each.tests else (None, "")
+            its = (each.label, "average", each.metric, "")
+            scores, ends = (each.scores[at], each.deltas[at]), each.ends[at] if each.ends else None
+            write(its, run, scores, test, (why, each.note), ends)
     return out.getvalue()
 
 

@@ -38,6 +38,9 @@ def _of_one_kind(average: Average, comparison: Comparison, benchmarks: Mapping[s
         note="over miniature and other data, of which there is no mean" if any(blank) else "",
         scores=tuple(None if no else score for no, score in zip(blank, average.scores, strict=True)),
         deltas=tuple(None if no or blank[0] else delta for no, delta in zip(blank, average.deltas, strict=True)),
+        tests=tuple(None if no or blank[0] else its for no, its in zip(blank, average.tests, strict=False)),
+        untested=tuple("" if no or blank[0] else why for no, why in zip(blank, average.untested, strict=False)),
+        ends=tuple(None if no else its for no, its in zip(blank, average.ends, strict=False)),
     )
 
 

@@ -14,6 +14,7 @@ from flagbench.results.page.boards import FULL, averages_over, parts_of
 from flagbench.results.page.marks import is_marked
 from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
+from flagbench.results.uncertainty import of_average
 
 if TYPE_CHECKING:
     from flagbench.results.page.benchmark import Benchmark
@@ -32,6 +33,7 @@ class Official:
         mixed: The line on settings that differ between its tasks; empty where none do.
         scale: How the score is shown.
         marked: Whether published scores do not compare with it.
+        error: How far the farther end of the score's 95% interval is; None where that is not known.
     """
 
     label: str
@@ -41,6 +43,7 @@ class Official:
     mixed: str = ""
     scale: Scale = PERCENT
     marked: bool = False
+    error: float | None = None
 
 
 def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
@@ -65,5 +68,7 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
         named = benchmarks[name].title if name in benchmarks else printable(name)
         title = " ".join([named, *([] if profile == FULL else [profile]), label])
         marked = score is not None and any(map(is_marked, its))
-        made.append(Official(title, score, len(of), missing, mixed, scale or PERCENT, marked))
+        found = of_average(of, score, tasks.values())
+        error = found.half(score) if found and score is not None else None
+        made.append(Official(title, score, len(of), missing, mixed, scale or PERCENT, marked, error))
     return made

@@ -194,6 +194,20 @@ class Group:
         """How many runs there are."""
         return len(self.board.runs if self.board else self.runs)
 
+    @property
+    def errors(self) -> bool:
+        """Tell whether an interval is shown."""
+        halves = [half for each in (self.average, *self.types) for half in each.halves]
+        officials = [each.error for view in self.runs for each in view.official]
+        return any(error is not None for task in self.tasks for error in task.errors) or any(
+            error is not None for error in (*halves, *officials)
+        )
+
+    @property
+    def averages_tested(self) -> tuple[Average, ...]:
+        """The averages of which a run was tested against the first, the whole one first."""
+        return tuple(each for each in (self.average, *self.types) if any(each.tests))
+
     @cached_property
     def tested(self) -> int:
         """Tests in it; asked for at each cell."""

@@ -20,9 +20,10 @@ from flagbench.models.inputs import Input
 from flagbench.results.influence import average_precision_values, best_accuracy_values, spearman_values
 from flagbench.results.kinds import CLASSIFIED, PAIRED, RANKED
 from flagbench.results.sample import Sample
-from flagbench.results.values import Values
+from flagbench.results.values import Values, shared_clusters
 from flagbench.results.worst_queries import Examples
 from flagbench.runners.mteb.bridge import passage_inputs, query_inputs
+from flagbench.runners.mteb.made import CLUSTER
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.search.worst import Searched, WorstQuery, worst_first, worst_of, worst_queries
 from flagbench.runners.task import Task
@@ -68,6 +69,7 @@ class Items:
         self._places = sample.places if sample else {}
         self._task = task
         self._parts: dict[str, dict[str, dict[str, float]]] = {}
+        self._clusters: dict[str, dict[str, dict[str, str]]] = {}
         self._worst: list[WorstQuery] = []
 
     @contextmanager
@@ -121,6 +123,7 @@ class Items:
         return Values(
             self._row.name,
             {split: {subset: {metric: its} for subset, its in parts.items()} for split, parts in self._parts.items()},
+            shared_clusters(self._clusters),
         )
 
     def files(self) -> dict[str, str]:
@@ -146,6 +149,7 @@ class Items:
                 self._keep(hf_split, hf_subset, values)
                 data = self._task.dataset[hf_subset][hf_split]
                 queries, corpus, about = data["queries"], data["corpus"], self._task.metadata
+                self._clusters.setdefault(hf_split, {})[hf_subset] = _clusters_of(queries, values)
                 searched = Searched(
                     hf_split,
                     hf_subset,
@@ -242,6 +246,14 @@ def _metric(main_score: str) -> Metric | None:
         return Metric.parse(main_score)
     except BadInput:
         return None
+
+
+def _clusters_of(queries: Any, valued: Collection[str]) -> dict[str, str]:
+    """The cluster of each query that has a value; none of data that names no clusters."""
+    if CLUSTER not in queries.column_names:
+        return {}
+    named = zip(queries["id"][:], queries[CLUSTER][:], strict=True)
+    return {id_: cluster for id_, cluster in named if cluster is not None and id_ in valued}
 
 
 def _inputs(rows: Any, ids: Collection[str], read: Callable[[Any], Sequence[Input]]) -> dict[str, Input]:

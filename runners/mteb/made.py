@@ -33,6 +33,9 @@ class _Classification(AbsTaskClassification):
         return super()._calculate_scores(y_test, y_pred)
 
 
+CLUSTER = "cluster"
+"""Column of queries that names what several are drawn together with, as questions on one document are."""
+
 _KINDS: Mapping[str, Any] = {
     "Retrieval": AbsTaskRetrieval,
     "Reranking": AbsTaskRetrieval,
@@ -50,7 +53,7 @@ class SearchRows:
     Attributes:
         corpus: ``id``, ``title`` and ``text``, texts, or an ``image`` (``runners/data/pictures.py``) beside or instead
             of a text; usually memory-mapped.
-        queries: ``id`` and ``text``, or an ``image`` as of the corpus.
+        queries: ``id`` and ``text``, or an ``image`` as of the corpus; maybe a ``CLUSTER``, null of one on its own.
         qrels: ``{query id: {passage id: relevance}}``.
         candidates: Passage ids per query, of reranking; None for retrieval.
     """

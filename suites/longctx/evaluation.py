@@ -11,7 +11,7 @@ from flagbench import BadInput, ModelFault
 from flagbench.models.contract import TextGenerator, Window
 from flagbench.models.prompts import Prompt
 from flagbench.results.grids import Grid
-from flagbench.results.values import Values
+from flagbench.results.values import ClusterNames, Values, shared_clusters
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.generation.ask import ask, read_texts, weigh
 from flagbench.runners.generation.journal import Journal
@@ -59,7 +59,7 @@ def evaluate(loaded: Loaded, evaluated: EvaluatedModel, progress: Progress) -> O
     name = row.name
     files = {
         Saved.file(name): Saved(row, content.protocol, tuple(answers)).to_json(),
-        Values.file(name): Values(name, {content.protocol: values}).to_json(),
+        Values.file(name): Values(name, {content.protocol: values}, _clusters(content, values)).to_json(),
     }
     if (grid := grid_of(row, content.protocol, answers, metrics.get(row.main_score, {}))) is not None:
         files[Grid.file(name)] = grid.to_json()
@@ -110,6 +110,15 @@ def by_subset(metrics: Metrics, answers: Sequence[Answer]) -> dict[str, dict[str
             if each.id in by_id:
                 found[each.subset].setdefault(metric, {})[each.id] = by_id[each.id]
     return found
+
+
+def _clusters(content: Content, values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> ClusterNames:
+    """Which samples ask about one context, in each subset: they are no independent draws."""
+    valued = {subset: {id_ for by_id in its.values() for id_ in by_id} for subset, its in values.items()}
+    of_subset = {
+        subset: {id_: content.contexts[id_] for id_ in ids if id_ in content.contexts} for subset, ids in valued.items()
+    }
+    return shared_clusters({content.protocol: of_subset})
 
 
 class _Questions:

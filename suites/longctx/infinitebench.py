@@ -88,19 +88,18 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
             "--template gpt4, or leave the task out"
         )
     contexts: dict[str, str] = {}
-    digests: dict[str, str] = {}
     questions = []
     for number, checked in enumerate(layouts.checked_rows(layouts.file_of(row, source), fault)):
         question = _question(row.part, str(number), checked, contexts)
         if question is not None:
             questions.append(question)
-    for context in contexts:
-        digests[context] = hashlib.blake2b(context.encode(), digest_size=16).hexdigest()
+    digests = {context: hashlib.blake2b(context.encode(), digest_size=16).hexdigest() for context in contexts}
+    of_questions = {each.id: digests[each.context] for each in questions}
     if not questions:
         (fault or layouts.refused)(f"{row.name}: there are no rows: fix the data")
     content = of_columns(
         {
-            "context": [digests[each.context] for each in questions],
+            "context": [*of_questions.values()],
             "places": [[f"{name}={value}" for name, value in each.places.items()] for each in questions],
             "label": [repr(each.label) for each in questions],
         },
@@ -109,9 +108,8 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     verdict = judge({"rows": content}, layouts.differences(row, len(questions)), [source], "main", None)
     lines, notes = _settings(protocol, options)
     kept = len(questions[: options.rows])
-    return Content(
-        row, protocol, options, scope.as_asked(verdict, kept, len(questions), "rows", lines), questions, notes
-    )
+    as_asked = scope.as_asked(verdict, kept, len(questions), "rows", lines)
+    return Content(row, protocol, options, as_asked, questions, notes, of_questions)
 
 
 def ids(content: Content) -> Sequence[str]:

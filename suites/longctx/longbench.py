@@ -100,10 +100,11 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     ]
     if not questions:
         (fault or layouts.refused)(f"{row.name}: there are no rows: fix the data")
+    contexts = {each.id: _digest(each.context) for each in questions}
     content = of_columns(
         {
             "input": [each.input for each in questions],
-            "context": [_digest(each.context) for each in questions],
+            "context": [*contexts.values()],
             "answers": [list(each.answers) for each in questions],
             "classes": [list(each.classes or ()) for each in questions],
             "length": [-1 if each.length is None else each.length for each in questions],
@@ -114,9 +115,8 @@ def read(row: Row, source: Source, options: LongContextOptions, fault: Callable[
     protocol = protocol_of(row, options.protocol)
     lines, notes = _settings(row, protocol, options)
     kept = len(questions[: options.rows])
-    return Content(
-        row, protocol, options, scope.as_asked(verdict, kept, len(questions), "rows", lines), questions, notes
-    )
+    as_asked = scope.as_asked(verdict, kept, len(questions), "rows", lines)
+    return Content(row, protocol, options, as_asked, questions, notes, contexts)
 
 
 def ids(content: Content) -> Sequence[str]:

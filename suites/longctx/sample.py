@@ -111,6 +111,7 @@ class Content:
         verdict: How its data stands to the official data, with a digest of all that prompts are made of.
         rows: The benchmark kind's own objects.
         notes: What the user must know of the data, a line each.
+        contexts: By the id of a sample, a name of the context that it asks about; empty where each has one of its own.
     """
 
     row: Row
@@ -119,6 +120,7 @@ class Content:
     verdict: DataVerdict
     rows: Sequence[Any]
     notes: Sequence[str] = ()
+    contexts: Mapping[str, str] = field(default_factory=dict)
 
 
 Metrics = Mapping[str, Mapping[str, float]]

@@ -31,6 +31,7 @@ NAMES: Mapping[str, Sequence[str]] = {
     "image": ("image",),
     "image1": ("image1",),
     "image2": ("image2",),
+    "cluster": ("cluster",),
 }
 
 IMAGES: Mapping[str, str] = {"text": "image", "sentence1": "image1", "sentence2": "image2"}
@@ -58,10 +59,10 @@ class Layout:
 
 
 _SEARCHED = {"corpus": ("id", "text"), "queries": ("id", "text"), "qrels": ("query-id", "corpus-id", "relevance")}
-_TITLED = {"corpus": ("title",)}
+_MAYBE = {"corpus": ("title",), "queries": ("cluster",)}
 LAYOUTS: Sequence[Layout] = (
-    Layout("candidates to re-rank", "Reranking", {**_SEARCHED, "candidates": ("query-id", "corpus-ids")}, _TITLED),
-    Layout("corpus, queries and qrels", "Retrieval", _SEARCHED, _TITLED),
+    Layout("candidates to re-rank", "Reranking", {**_SEARCHED, "candidates": ("query-id", "corpus-ids")}, _MAYBE),
+    Layout("corpus, queries and qrels", "Retrieval", _SEARCHED, _MAYBE),
     Layout("queries with their positives and negatives", "Reranking", {"rows": ("query", "positives", "negatives")}),
     Layout("pairs with a score", "STS", {"rows": ("sentence1", "sentence2", "score")}),
     Layout("pairs with a label", "PairClassification", {"rows": ("sentence1", "sentence2", "label")}),

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from flagbench.runners.data.pictures import IMAGE, kept
 from flagbench.runners.data.retrieval import LARGEST_GRADE
-from flagbench.runners.mteb.made import SearchRows
+from flagbench.runners.mteb.made import CLUSTER, SearchRows
 from flagbench.suites.own import tables
 from flagbench.suites.own.contents import Contents
 from flagbench.suites.own.layouts import DataSet
@@ -59,7 +59,7 @@ def _searched(data: DataSet, split: str, contents: Contents, report: _OfRows) ->
     names = ["id", "title", *contents.columns("corpus", "text")]
     corpus = kept(_corpus(data, split, passages, contents, report), _schema(names, pa.large_string()), large=True)
     queries: dict[str, None] = {}
-    names = ["id", *contents.columns("queries", "text")]
+    names = ["id", *contents.columns("queries", "text"), *([CLUSTER] if CLUSTER in data.columns["queries"] else [])]
     asked = kept(_queries(data, split, queries, contents, report), _schema(names, pa.string()))
     qrels = _qrels(data, split, passages, queries, report)
     candidates = None
@@ -95,14 +95,21 @@ def _corpus(
 def _queries(
     data: DataSet, split: str, queries: dict[str, None], contents: Contents, report: _OfRows
 ) -> Iterator[tuple[Any, ...]]:
-    """Id, text and image of each query; its id is added to the queries."""
+    """Id, text, image and cluster of each query; its id is added to the queries."""
+    columns = data.columns["queries"]
     for file, number, row in rows_of(data, "queries", split):
         id_ = new_id(data, file, number, row, "queries", queries, report)
         if id_ is not None:
             queries[id_] = None
         content = contents.read(file, number, row, "queries", "text", report)
-        if id_ is not None and content is not None:
+        if id_ is None or content is None:
+            continue
+        if CLUSTER not in columns:
             yield id_, *content
+        elif row.get(columns[CLUSTER]) in (None, ""):  # a query on its own
+            yield id_, *content, None
+        elif (cluster := id_of(file, number, row, columns[CLUSTER], report, what="a name")) is not None:
+            yield id_, *content, cluster
 
 
 def _qrels(

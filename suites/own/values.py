@@ -41,14 +41,16 @@ def new_id(
     return id_
 
 
-def id_of(file: RowFile, number: int, row: Mapping[str, Any], column: str, report: Report) -> str | None:
-    """An id as a text; None for a fault."""
+def id_of(
+    file: RowFile, number: int, row: Mapping[str, Any], column: str, report: Report, *, what: str = "an id"
+) -> str | None:
+    """An id, or what else is one by its shape, as a text; None for a fault."""
     value = row.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str) and value and "\0" not in value:
         return value
-    report(f"{file.place(number)} has {shown(value)} instead of an id in column {column}: {FIX}")
+    report(f"{file.place(number)} has {shown(value)} instead of {what} in column {column}: {FIX}")
     return None
 
 

@@ -48,6 +48,23 @@ def test_the_note_on_a_task_with_options_has_the_other_rule_and_what_names_no_op
         }
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_questions_on_one_video_are_one_cluster(shared: bool, tmp_path: Path) -> None:
+    data = loaded("ego")
+    content = replace(
+        data.content,
+        questions=[
+            replace(each, video="one.mp4" if shared and number < 2 else f"{number}.mp4")
+            for number, each in enumerate(data.content.questions)
+        ],
+    )
+    evaluated = EvaluatedModel(QueryWeights(BLIND), journal=tmp_path / "journal", digest="d")  # type: ignore[arg-type]
+    outcome = MLVU.evaluate(replace(data, content=content), evaluated, Silent(), None)
+    values = Values.from_json(outcome.files[Values.file("MLVU-dev_ego")], outcome.scores)
+    videos = {each.id: each.video for each in content.questions}
+    assert values.clusters == ({"dev": {"as-released": videos}} if shared else {})
+
+
 def test_the_note_on_an_open_task_says_who_scores_it(tmp_path: Path) -> None:
     _, outcome = run("summary", QueryWeights(BLIND), tmp_path)
     assert outcome.note == "answers are kept, not judged yet; flagbench score mlvu --judge judges them"

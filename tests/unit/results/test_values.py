@@ -9,7 +9,7 @@ import pytest
 from flagbench.results.contradictions import contradicted
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import shared_metric
-from flagbench.results.values import Values
+from flagbench.results.values import Values, shared_clusters
 from flagbench.results.worst_queries import CHARACTERS, Example, Examples, Passage, beginning
 
 
@@ -25,6 +25,12 @@ def test_one_part_keeps_its_values_and_ids() -> None:
     assert values.metrics == ["m", "n"]
     assert values.of("m") == {"1": 1.0, "2": 0.0}
     assert Values.from_json(values.to_json(), {}) == values
+
+
+def test_clusters_of_one_item_each_say_nothing_and_are_left_out() -> None:
+    alone, both = {"1": "a", "2": "b"}, {"3": "a", "4": "a", "5": "b"}
+    assert shared_clusters({"dev": {"zh": alone, "en": both}, "test": {"zh": alone}}) == {"dev": {"en": both}}
+    assert shared_clusters({"dev": {"zh": {}}}) == {}
 
 
 def test_metrics_that_a_part_lacks_are_none() -> None:

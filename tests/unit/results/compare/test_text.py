@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,7 +156,25 @@ def test_csv_whole(three: Comparison) -> None:
         f"E,STS,ndcg_at_10,org/one,org/one,v1,success,0.5,{without},",
         f"E,STS,ndcg_at_10,org/two,org/two,v1,missing,,{without}one of the two runs has no score,",
         f"E,STS,ndcg_at_10,org/three,org/three,v1,missing,,{without}one of the two runs has no score,",
+        # Of the averages that of several tasks, B and C.
+        f"average,average,,org/one,org/one,v1,,0.225,{without},",
+        f"average,average,,org/two,org/two,v1,,0.465,{0.465 - 0.225}"
+        f"{without}C: no values per item in org/one and org/two,",
+        f"average,average,,org/three,org/three,v1,,0.225,0.0{without}C: no values per item in org/one and org/three,",
     ]
+
+
+def test_csv_has_the_intervals_and_tests_of_averages(three: Comparison) -> None:
+    *means, average = three.averages
+    test = three.lines[1].cells[1].test
+    assert test is not None
+    average = replace(average, tests=(None, test, None), untested=("", "", "why"), ends=((0.125, 0.25), None, None))
+    rows = list(csv.DictReader(io.StringIO(to_csv(replace(three, averages=(*means, average))))))
+    first, second, third = (row for row in rows if row["type"] == "average")
+    assert (first["score_low"], first["score_high"], first["p"]) == ("0.125", "0.25", "")
+    assert (second["score_low"], second["p"], second["significant"]) == ("", "0.982421875", "false")
+    assert float(second["low"]) == test.paired.low
+    assert (third["untested"], third["p_holm"]) == ("why", "")
 
 
 def test_json_whole(three: Comparison, tmp_path: Path) -> None:

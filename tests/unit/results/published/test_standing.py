@@ -17,7 +17,7 @@ from flagbench.results.averages import Weights
 from flagbench.results.published.scores import Published, PublishedTable
 from flagbench.results.published.standing import Ranking, borda, places, rank
 from flagbench.results.published.standing_text import remarks, render
-from flagbench.results.record import RunRecord, TaskRecord
+from flagbench.results.record import PartInterval, RunRecord, TaskRecord
 
 KINDS = {"A": "STS", "B": "STS", "C": "Retrieval"}
 SPLITS = {"A": ("test",), "B": ("test",), "C": ("dev", "test")}
@@ -321,6 +321,52 @@ def test_the_tables_of_a_whole_run() -> None:
         ],
     )
     assert remarks(rank(whole(), SMALL)) == ["scores of the other 3 models: a small table; not the live leaderboard"]
+
+
+def _with_intervals(error: float) -> RunRecord:
+    """The whole run, of whose tasks each split has a score with this standard error."""
+    part: PartInterval = {"error": error, "items": 10_000, "clusters": 10_000}
+    record = whole()
+    return replace(
+        record,
+        tasks={
+            name: replace(
+                its, interval={"low": 0.0, "high": 1.0, "parts": {at: {"default": part} for at in its.scores}}
+            )
+            for name, its in record.tasks.items()
+        },
+    )
+
+
+def test_models_within_the_interval_of_the_mean_are_tied_and_the_place_has_a_range() -> None:
+    """A and B have an error of 0.1, C of two splits 0.1 / sqrt(2); a mean has the root of their squares' sum, over n."""
+    ranking = rank(_with_intervals(0.1), SMALL)
+    half = 1.96 * (0.1**2 + 0.1**2 + 0.1**2 / 2) ** 0.5 / 3
+    assert ranking.within is not None
+    assert (ranking.within.low, ranking.within.high) == pytest.approx((0.6 - half, 0.6 + half), abs=1e-4)
+    assert (ranking.tied, ranking.places) == (["o/even"], (2, 3))
+    found = ranking.as_dict()
+    assert (found["interval"], found["tied_with"]) == ([ranking.within.low, ranking.within.high], ["o/even"])
+    assert found["places_within"] == (2, 3)
+    (_, _, rows), _ = cells_of(ranking, 1)
+    assert rows == [
+        ["STS, 2 tasks", "55.00 ± 13.86", "2 of 4"],
+        ["Retrieval, 1 task", "70.00 ± 13.86", "2 of 4"],
+        ["all 3 tasks", "60.00 ± 10.33", "2 of 4 (2 to 3)"],
+        ["Borda count", "4.5", "2 of 4"],
+    ]
+    assert remarks(ranking)[1:] == [
+        "tied with o/even: within this run's 95% interval (49.67 to 70.33); published scores have no values per item, "
+        "so it is this run's alone"
+    ]
+
+
+def test_a_mean_that_is_known_well_is_tied_with_none() -> None:
+    ranking = rank(_with_intervals(0.01), SMALL)
+    assert (ranking.tied, ranking.places) == ([], (2, 2))
+    (_, _, rows), _ = cells_of(ranking, 1)
+    assert rows[2] == ["all 3 tasks", "60.00 ± 1.03", "2 of 4"]
+    assert remarks(ranking)[1].startswith("no published mean is within this run's 95% interval (58.97 to 61.03)")
 
 
 def test_the_tables_of_a_run_in_part() -> None:

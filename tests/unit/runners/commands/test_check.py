@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 
@@ -134,3 +136,62 @@ def test_a_mean_of_own_data_asks_for_the_data_sets_of_both_runs(tmp_path: Path) 
         assert (checked.returncode, f"the {whose} lacks C" in checked.stdout) == (2, True)
     again = run("again", "A", "B", "C")
     assert here("check", "--baseline", three, "--candidate", again, "--rules", file).returncode == 0
+
+
+# What a gate can see.
+
+
+def _with_values(output: Path, name: str, values: list[float]) -> Path:
+    by_query = {f"q{number}": value for number, value in enumerate(values)}
+    part = {"error": 0.05, "items": len(values), "clusters": len(values)}
+    interval = {"low": 0.4, "high": 0.6, "parts": {"dev": {"default": part}}}
+    task = made_task("A", sum(values) / len(values), values={"ndcg_at_10": by_query}, interval=interval)
+    return write_run(output, name, task)
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> list[Path]:
+    """Two runs whose differences are -0.25 and 0.25 in turn, 100 items each."""
+    before = [0.5] * 100
+    after = [0.5 + (0.25 if number % 2 else -0.25) for number in range(100)]
+    return [_with_values(tmp_path / "out", name, its) for name, its in (("org/a", before), ("org/b", after))]
+
+
+def test_power_of_two_runs_is_that_of_their_differences(noisy: list[Path], rules: Path, tmp_path: Path) -> None:
+    """2 points are allowed, and the error of the difference is 0.25 / sqrt(99)."""
+    target = tmp_path / "power.json"
+    result = here(*given(noisy, rules, "--power", "--json", target))
+    assert (result.returncode, result.stderr) == (0, "")
+    smallest = 2 + NormalDist().inv_cdf(0.8) * 100 * 0.25 / 99**0.5
+    assert f"{smallest:.2f} points" in result.stdout
+    assert "the spread is that of the differences of the two runs" in result.stdout
+    found = json.loads(target.read_text(encoding="utf-8"))
+    assert (found["power"], found["wanted"], found["spread"]) == (0.8, None, "differences")
+    (check,) = found["checks"]
+    assert (check["subject"], check["check"], check["profile"]) == ("A", "max-drop", "")
+    assert check["smallest"] == pytest.approx(smallest)
+
+
+def test_power_of_a_baseline_alone_names_the_profile_that_would_do(noisy: list[Path], rules: Path) -> None:
+    """The error of the score is 0.05; that of the difference of two models like it sqrt(2 (1 - 0.8)) times that."""
+    smallest = 2 + NormalDist().inv_cdf(0.8) * 100 * 0.05 * 0.4**0.5
+    for wanted, enough in (("30", "smoke"), ("3", "no profile")):
+        result = here("check", "--baseline", noisy[0], "--rules", rules, "--power", wanted)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert f"{smallest:.2f} points" in result.stdout
+        assert enough in result.stdout
+        assert "are assumed to correlate by 0.8" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--baseline", "published:BAAI/bge-m3"), "--power needs a run as --baseline: published scores have no values"),
+        (("--junit", "x.xml"), "--power judges nothing: leave out --junit and --markdown"),
+        (("--power", "-1"), "is no drop: points from 0 to 100 are needed"),
+    ],
+)
+def test_power_refuses_what_it_cannot_use(more: tuple[str, ...], said: str, noisy: list[Path], rules: Path) -> None:
+    result = here(*given(noisy, rules, "--power", *more))
+    assert result.returncode == 2
+    assert said in result.stderr

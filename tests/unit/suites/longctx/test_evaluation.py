@@ -12,6 +12,7 @@ import pytest
 from flagbench import BadInput, ModelFault
 from flagbench.models.loading.registry import published
 from flagbench.models.prompts import Prompt
+from flagbench.results.values import Values
 from flagbench.runners.benchmark import EvaluatedModel, Loaded, Outcome
 from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.progress import Silent
@@ -88,6 +89,37 @@ def test_all_files_say_the_same(tmp_path: Path) -> None:
     assert values["900"]["accuracy"] == dict.fromkeys(CELLS[3:], 1.0)
     assert files["flagbench/grids/Passkey.json"]["values"] == [[1.0, 1.0]] * 3
     assert outcome.note == "fuzz 1.0000"
+
+
+def test_questions_on_one_context_are_one_cluster(tmp_path: Path) -> None:
+    """LongBench-E, whose subsets are by length: a context has questions in two of them, another one alone."""
+    rows = [("a", 10), ("b", 20), ("a", 30), ("a", 4_000), ("c", 4_000), ("d", 5_000)]
+    folder = tmp_path / "THUDM" / "LongBench" / "data"
+    folder.mkdir(parents=True)
+    lines = [
+        json.dumps({"input": f"q{n}", "context": its, "answers": ["x"], "length": length, "all_classes": None})
+        for n, (its, length) in enumerate(rows)
+    ]
+    (folder / "hotpotqa_e.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options = LongContextOptions(rows=5)
+    request = RunRequest("m", "longctx", tasks=("LongBench-E-hotpotqa",), options=options)
+    (task,) = LONG_CONTEXT.select(request)
+    its = LONG_CONTEXT.load(task, Snapshots(tmp_path), request)
+
+    class Terse(Script):
+        """Answers all alike."""
+
+        def answers(self, prompts: Iterable[Prompt], **_: Any) -> Iterator[tuple[int, str]]:
+            yield from ((index, "x") for index, _ in enumerate(prompts))
+
+    outcome = evaluate(its, EvaluatedModel(cast("Any", Terse()), journal=tmp_path / "journal", digest="d"), Silent())
+    (protocol,) = outcome.scores
+    values = Values.from_json(outcome.files[Values.file(task.name)], outcome.scores)
+    assert values.parts[protocol].keys() == {"0-4k", "4-8k"}
+    (of_short,) = values.clusters[protocol].values()  # the others of the first five have a context of their own there
+    assert of_short["0"] == of_short["2"] != of_short["1"]
+    assert values.clusters[protocol].keys() == {"0-4k"}
+    assert of_short.keys() == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize(("empty", "said"), [(1, "1 of 6 answers is empty"), (3, "3 of 6 answers are empty")])

@@ -87,6 +87,14 @@ def test_prompts_that_read_the_row() -> None:
     ]
 
 
+def test_questions_on_one_book_are_of_one_context(tmp_path: Path) -> None:
+    books = ["one", "two", "one"]
+    put(tmp_path, "longbook_qa_eng", *(row_with(id=n, context=book) for n, book in enumerate(books)))
+    contexts = content_of("longbook_qa_eng", tmp_path).contexts
+    assert contexts.keys() == {"0", "1", "2"}
+    assert contexts["0"] == contexts["2"] != contexts["1"]
+
+
 def test_by_flagembedding_the_chat_template_and_no_special_tokens() -> None:
     content = content_of("passkey", options=replace(OPTIONS, context_length=101))
     whole = texts_of(samples_of(content_of("passkey")))[0]

@@ -9,8 +9,14 @@ import pyarrow as pa
 import pytest
 
 from flagbench import BadData, BadInput
+from flagbench.models.baselines.random import FakeEncoder
+from flagbench.models.loading.registry import published
+from flagbench.results.values import Values
+from flagbench.runners.benchmark import EvaluatedModel
 from flagbench.runners.data import pictures as stored
+from flagbench.runners.data.snapshots import Snapshots
 from flagbench.runners.mteb.made import SearchRows
+from flagbench.runners.progress import Silent
 from flagbench.runners.request import RunRequest
 from flagbench.suites.own.benchmark import OWN
 from flagbench.suites.own.layouts import find
@@ -128,6 +134,53 @@ def test_texts_with_labels_are_one_set_of_clusters_or_two_splits_of_classes(tmp_
     }
     write("task.toml", 'type = "Clustering"\n')(tmp_path)
     assert rows(tmp_path).to_pydict() == {"sentences": [["s", "t", "u"]], "labels": [["0", "-3", "1"]]}
+
+
+# Clusters of queries.
+
+CLUSTERED = [{"_id": "q1", "text": "哪个是一", "cluster": "manual"}, {"_id": "q2", "text": "哪个是二", "cluster": 7}]
+
+
+def test_queries_may_have_clusters(tmp_path: Path) -> None:
+    retrieval(tmp_path)
+    more = [{"_id": f"q{n}", "text": "?", "cluster": its} for n, its in ((3, None), (4, ""), (5, "7"))]
+    write("queries.jsonl", [*CLUSTERED, *more])(tmp_path)
+    assert searched(tmp_path).queries["cluster"].to_pylist() == ["manual", "7", None, None, "7"]
+    write("task.toml", '[columns.queries]\ncluster = "document"\n')(tmp_path)
+    write("queries.jsonl", [{**row, "document": "d"} for row in QUERIES])(tmp_path)
+    assert searched(tmp_path).queries["cluster"].to_pylist() == ["d", "d"]
+
+
+@pytest.mark.parametrize("wrong", [1.5, True, ["a"], "\0"])
+def test_a_cluster_that_is_no_name_is_refused(wrong: Any, tmp_path: Path) -> None:
+    retrieval(tmp_path)
+    write("queries.jsonl", [CLUSTERED[0], {**CLUSTERED[1], "cluster": wrong}])(tmp_path)
+    said: list[str] = []
+    read(*find(tmp_path), said.append)
+    assert len(said) == 1
+    assert "queries.jsonl" in said[0]
+    assert "instead of a name in column cluster" in said[0]
+
+
+def test_clusters_are_kept_with_the_values_and_change_no_content(tmp_path: Path) -> None:
+    made = {}
+    for name, clusters in (("plain", [None] * 3), ("clustered", ["a", "a", None])):
+        retrieval(tmp_path / name)
+        rows = [*QUERIES, {"_id": "q3", "text": "哪个是三"}]
+        queries = [
+            {**row, **({"cluster": its} if name == "clustered" else {})}
+            for row, its in zip(rows, clusters, strict=True)
+        ]
+        write("queries.jsonl", queries)(tmp_path / name)
+        write("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\nq3\td3\t1\n")(tmp_path / name)
+        asked = request(tmp_path / name)
+        (task,) = OWN.select(asked)
+        its = OWN.load(task, Snapshots(None), asked)
+        outcome = OWN.evaluate(its, EvaluatedModel(FakeEncoder(published()["flagbench/random"])), Silent(), None)
+        made[name] = (its.data.content, outcome.scores, Values.from_json(outcome.files[Values.file(name)], {}))
+    assert made["plain"][:2] == made["clustered"][:2]
+    assert made["plain"][2].clusters == {}
+    assert made["clustered"][2].clusters == {"test": {"default": {"q1": "a", "q2": "a"}}}
 
 
 # The benchmark.
