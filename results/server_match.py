@@ -94,7 +94,7 @@ class ServerMatch:
         groups: By kind of text.
         worst: Of all groups.
         lengths_differ: Whether vectors have other lengths than the checkpoint's, or another number of dimensions.
-        unsteady: Whether the server's own replies to one text are unlike each other.
+        unusable: Whether the server's replies are no model's: unlike each other for one text, or one for all pairs.
         same: Whether the server gives what the checkpoint gives, within the tolerance.
         settings: Of the checkpoint.
         asked: Fields of the requests to the server, as settings have them.
@@ -116,7 +116,7 @@ class ServerMatch:
     worst: float
     lengths_differ: bool
     same: bool
-    unsteady: bool = False
+    unusable: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
@@ -223,11 +223,11 @@ def _match(value: Mapping[str, Any]) -> ServerMatch:
     tolerance = _number(value["tolerance"], "tolerance")
     _check_numbers(value["measure"], groups, tolerance)
     within = worst >= 1 - tolerance if value["measure"] == "cosine" else worst <= tolerance
-    if value["same"] is not (within and value["lengths_differ"] is False and value["unsteady"] is False):
+    if value["same"] is not (within and value["lengths_differ"] is False and value["unusable"] is False):
         raise ValueError("its numbers and that it is the same contradict one another")
     return ServerMatch(
         **{name: _typed(value, name, str) for name in ("name", "revision", "measure", "unexplained", "finished")},
-        **{name: _typed(value, name, bool) for name in ("lengths_differ", "same", "unsteady")},
+        **{name: _typed(value, name, bool) for name in ("lengths_differ", "same", "unusable")},
         **{name: _typed(value, name, int) for name in ("texts", "requests")},
         served=served,
         settings=_typed(value, "settings", dict),

@@ -32,6 +32,7 @@ class ServedOptions(ServerOptions):
         reranker_api_base: Address of the server that runs the reranker.
         reranker_api_kind: Its interface.
         reranker_api_model: The reranker's name there; None for its name here.
+        may_be_down: Whether the servers need not be there yet, as nothing is sent.
     """
 
     api_base: str | None = flag(
@@ -77,6 +78,7 @@ class ServedOptions(ServerOptions):
     reply_size: int = flag(
         64 * MIB, "largest reply of the server, decompressed", shown="64MiB", metavar="SIZE", parse=size
     )
+    may_be_down: bool = False
 
     def model(self, name: str, overrides: Overrides, *, as_reranker: bool = False) -> ServedModel:
         """The model behind ``api_base``.
@@ -148,4 +150,5 @@ class ServedOptions(ServerOptions):
         from flagbench.models.served.resolve import Address, served_model
 
         connection = Connection(self.rate_limit(), as_base64=self.api_format == "base64")
-        return served_model(name, Address(**address, connection=connection), overrides, as_reranker=as_reranker)
+        where = Address(**address, connection=connection, may_be_down=self.may_be_down)
+        return served_model(name, where, overrides, as_reranker=as_reranker)

@@ -20,7 +20,7 @@ from flagbench.models.served.scorer import ServedScorer
 from flagbench.models.served.settings import Kind, ServedSettings, Side
 from flagbench.models.served.wire import OWN_FIELDS
 from flagbench.models.servers.chat_model import check_server
-from flagbench.models.servers.http import Client, RateLimit, key_line, plain_url
+from flagbench.models.servers.http import Client, RateLimit, Unanswered, key_line, plain_url
 from flagbench.models.spec import Ability, ModelSpec
 
 _ABILITIES: Mapping[Kind, frozenset[Ability]] = {
@@ -42,6 +42,9 @@ _PLAIN = frozenset({"dense", "modules", "m3", "cross-encoder"})
 
 T = TypeVar("T", bound=Connected)
 
+UNANSWERED = "which does not answer: its revision and lengths are not known"
+"""In the evidence of a model whose server is not there yet."""
+
 _OF_THE_SERVER = ("pooling", "max_length", "lowercase", "dtype", "adapters")
 
 
@@ -58,6 +61,7 @@ class Address:
         dimensions: Numbers of a vector that the server is asked for; None for all that it has.
         instructions: Who puts an instruction before a text.
         connection: How often it is asked, and how much at once.
+        may_be_down: Whether the server need not be there yet, as nothing is sent.
     """
 
     url: str
@@ -68,6 +72,7 @@ class Address:
     dimensions: int | None = None
     instructions: Side = "client"
     connection: Connection = field(default_factory=Connection)
+    may_be_down: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,8 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
     check_server(asked, url, address.extra, OWN_FIELDS)
     _refuse_others(overrides)
     row, known = _row(name, overrides)
-    info = _info(url, address) if address.kind == "tei" else Info()
+    said_of_itself = _info(url, address) if address.kind == "tei" else Info()
+    info = said_of_itself or Info()
     ability = _ability(name, address.kind, row, info, as_reranker=as_reranker)
     own = ServedSettings(
         interface=address.kind,
@@ -188,7 +194,9 @@ def served_model(name: str, address: Address, overrides: Overrides, *, as_rerank
     if retrieval not in ("dense", "sparse"):
         raise BadInput(f"--retrieval {retrieval} needs several parts of one embedding, and a server gives one: drop it")
     evidence: tuple[str, ...] = (
-        f"server: {url} ({address.kind}), model {asked} there" + (f", weights in {info.dtype}" if info.dtype else ""),
+        f"server: {url} ({address.kind}), model {asked} there"
+        + (f", weights in {info.dtype}" if info.dtype else "")
+        + (f", {UNANSWERED}" if said_of_itself is None else ""),
         f"settings: {known}",
         said_of_instructions,
         _lengths(spec, info),
@@ -280,8 +288,8 @@ def the_only_model(url: str, kind: Kind, rate_limit: RateLimit) -> str:
     return names[0] if len(names) == 1 else ""
 
 
-def _info(url: str, address: Address) -> Info:
-    """What a text-embeddings-inference says of itself.
+def _info(url: str, address: Address) -> Info | None:
+    """What a text-embeddings-inference says of itself; None where it is down, and may be.
 
     Raises:
         BadInput: No server answers there, it does not take the key, or it is not ready.
@@ -289,5 +297,9 @@ def _info(url: str, address: Address) -> Info:
     client = Client(url, address.model or "the model", rate_limit=address.connection.rate_limit)
     try:
         return Info.of(client.get("info"))
+    except Unanswered:
+        if not address.may_be_down:
+            raise
+        return None
     finally:
         client.close()

@@ -23,6 +23,8 @@ from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.secret import Secret
 
 _CONNECT = 10.0  # seconds
+_LONGEST_MESSAGE = 1 << 16
+"""Bytes of a body that may be an error message: to look for the key in one takes many times its memory."""
 
 
 class Again(Exception):
@@ -86,7 +88,9 @@ class Reply:
         return json.loads(self._body)
 
     def message(self) -> str:
-        """The server's error message, in one line."""
+        """The server's error message, in one line; of a body that is longer than any message the phrase alone."""
+        if len(self._body) > _LONGEST_MESSAGE:
+            return one_line(self._secret.hide(self._phrase[:_LONGEST_MESSAGE]))
         try:
             message = json.loads(self._body)
             message = message.get("error", message)

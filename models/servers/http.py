@@ -46,6 +46,10 @@ class Refused(BadInput):
         self.status, self.said = status, said
 
 
+class Unanswered(BadInput):
+    """No server answers at an address."""
+
+
 @dataclass(frozen=True)
 class RateLimit:
     """Rate limit, retry policy and connection of a server. None of it moves a score.
@@ -192,14 +196,15 @@ class Client:
             The JSON value; None where there is none, whatever the server says instead.
 
         Raises:
-            BadInput: No server answers there, it does not take the key, or it is not ready.
+            Unanswered: No server answers there.
+            BadInput: It does not take the key, or it is not ready.
         """
         try:
             reply = self._exchange.send("GET", path, None, _PROBE, Stop())
         except Again as error:
             if isinstance(error, TimedOut) and error.begun:  # one answers, and what it is asked next says more
                 return []
-            raise BadInput(f"no server answers at {self.url} ({error}): start it, or correct the url") from None
+            raise Unanswered(f"no server answers at {self.url} ({error}): start it, or correct the url") from None
         except TooLarge:
             return None
         status = reply.status

@@ -28,7 +28,7 @@ def server_matches(matched: ServerMatch | None, candidate: Run, limit: float) ->
         raise Unknown(said)
     of_vectors = matched.measure == "cosine"
     worst = matched.worst if of_vectors else 1 - matched.worst
-    holds = worst >= limit and not matched.lengths_differ and not matched.unsteady
+    holds = worst >= limit and not matched.lengths_differ and not matched.unusable
     causes = "; ".join(cause.said for cause in matched.causes) or matched.unexplained
     what = "least cosine" if of_vectors else "1 less the largest difference of a score"
     lengths = ", and vectors of other lengths" if matched.lengths_differ else ""

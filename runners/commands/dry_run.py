@@ -76,6 +76,9 @@ def show_dry_run(requests: Callable[[], Sequence[RunRequest]], subject: str, pri
         BadInput: One of them cannot be carried out, or its benchmark does not count what it asks.
     """
     with notice(f"looking at model, tasks and data: {subject}"):
+        from dataclasses import replace
+
+        from flagbench.models.served.resolve import UNANSWERED
         from flagbench.runners.generation.demand import Price
         from flagbench.runners.progress import progress_for
         from flagbench.runners.registry import find_benchmark
@@ -88,13 +91,16 @@ def show_dry_run(requests: Callable[[], Sequence[RunRequest]], subject: str, pri
             check_counts(find_benchmark(name))
         plans: list[Plan] = []
         for request in made:
-            join(plans, plan.resolve(request))
+            served = replace(request.served, may_be_down=True) if request.served else None
+            join(plans, plan.resolve(replace(request, served=served)))
         for each in plans:
             if not is_served(each):
                 check_counts(each.benchmark)
             _check_number(prices, served=is_served(each))
     err = console(stderr=True)
     for each in plans:
+        evidence = [line for model in (each.model, each.reranker) if model for line in model.evidence]
+        say(err, *(f"warning: {line}" for line in evidence if UNANSWERED in line))
         with progress_for(err, len(unfinished(each))) as progress:
             if is_served(each):
                 sent = [(step.task.name, found) for step, found in sent_by(each, progress)]

@@ -32,7 +32,7 @@ SCORE_TOLERANCE = 0.01
 LONGEST = 2048
 """Tokens of the longest text that is sent without a word: a longer one takes minutes on a processor."""
 
-_UNSTEADY = 1e-3
+_UNLIKE = 1e-3
 """Distance of two replies to one text that no number format makes: that of bf16 in other batches is some 1e-4."""
 
 
@@ -55,9 +55,17 @@ class Replies:
     counted: int = 0
 
     @property
-    def unsteady(self) -> bool:
-        """Whether the server gives now one thing, now another: then nothing explains it."""
-        return self.spread > _UNSTEADY
+    def unusable(self) -> str:
+        """Why they are no model's, in a sentence, so that nothing explains them; empty where they may be."""
+        if self.spread > _UNLIKE:
+            return (
+                "the server's own replies to one and the same text are unlike each other: are there several models "
+                "behind the address, or are replies mixed up?"
+            )
+        # Probabilities of pairs that are all alike would be near a constant.
+        if self.values.shape[1] == 1 and len(self.values) > 1 and not np.ptp(self.values):
+            return "the server gives one score for all pairs"
+        return ""
 
 
 def match(
@@ -97,7 +105,7 @@ def match(
         reference,
         served,
         replies.rows,
-        floor=0.0 if replies.unsteady else 4 * replies.spread,
+        floor=4 * replies.spread if replies.spread <= _UNLIKE else 0.0,
         asked_width=bool(own.dimensions),
         # This one is asked not to normalise, as it does without a word whatever the checkpoint says.
         raw_lengths=own.interface == "tei" or not model.spec.gives_unit_vectors,
@@ -177,18 +185,15 @@ def _report(
     explanation = search.explain()
     lengths = lengths_of(reference, search, explanation, replies.rows) if encodes else Lengths()
     causes = causes_of(reference, search, explanation, lengths)
-    same = (worst >= 1 - allowed if encodes else worst <= allowed) and not lengths.differ and not replies.unsteady
+    same = (worst >= 1 - allowed if encodes else worst <= allowed) and not lengths.differ and not replies.unusable
     left = None
     if explanation and causes:
         left = 1 - explanation.distance if encodes else float(np.sqrt(2 * explanation.distance))
-    if explanation is None and not replies.unsteady and (other := is_other_model(reference, search)):
+    if explanation is None and not replies.unusable and (other := is_other_model(reference, search)):
         causes = [other]
     unexplained = ""
-    if replies.unsteady:
-        unexplained = (
-            "the server's own replies to one and the same text are unlike each other: are there several models behind "
-            "the address, or are replies mixed up?"
-        )
+    if replies.unusable:
+        unexplained = replies.unusable
     elif explanation is None:
         unexplained = "" if causes else _unexplained(search)
     elif lengths.unexplained or not (same or causes):
@@ -203,7 +208,7 @@ def _report(
         worst=worst,
         lengths_differ=lengths.differ,
         same=same,
-        unsteady=replies.unsteady,
+        unusable=bool(replies.unusable),
         settings=reference.spec.as_dict(),
         asked=own.of_vectors()["served"],
         causes=tuple(causes),

@@ -24,7 +24,7 @@ from tests.checkpoints import add_sentence_transformers, write_bert
 from tests.conftest import ROOT
 from tests.e2e.commands import MAIN, here
 from tests.embedding_server import answer_of, texts_of
-from tests.fake_server import FakeServer, Reply
+from tests.fake_server import FakeServer, Reply, unused_port
 from tests.filled import write_bert_reranker
 
 TASKS = ("--mini", "--tasks", "STSB,T2Reranking")
@@ -289,6 +289,16 @@ def resolve_tokens(folder: Path) -> Callable[[str], list[int]]:
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return lambda text: tokenizer(text)["input_ids"]
+
+
+def test_a_dry_run_needs_no_server(tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{unused_port()}"
+    flags = (*TASKS[:2], "STSB", "--api-base", address, "--api-kind", "tei", "--store", tmp_path / "store")
+    dry = here("evaluate", "m", *flags, "--output", tmp_path / "out", "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "which does not answer: its revision and lengths are not known" in dry.stderr
+    assert int(cells(dry.stdout)["in all"][0]) > 0
+    assert "no server answers at" in here("evaluate", "m", *flags, "--output", tmp_path / "out").stderr
 
 
 def test_a_dry_run_counts_the_pairs_of_a_reranker(tiny: Path, tmp_path: Path) -> None:

@@ -241,6 +241,16 @@ def test_a_reply_that_is_too_large_is_not_read() -> None:
     server.close()
 
 
+def test_an_error_that_is_no_message_is_not_searched_for_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLAGBENCH_API_KEY", "sk-0123456789abcdef")
+    server = FakeServer(answer=lambda body: Reply(raw=b"%41" * 300_000, status=400, reason="Too Strange"))
+    model = encoder(server)
+    with pytest.raises(BadInput, match="answers 400: Too Strange;"):
+        model.encode(["a"], role="passage")
+    model.close()
+    server.close()
+
+
 def test_the_key_is_in_no_message_on_a_vector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLAGBENCH_API_KEY", "sk-0123456789abcdef")
     server = serving(change=_data(lambda data: data[0].update(index="sk-0123456789abcdef")))

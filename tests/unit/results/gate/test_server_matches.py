@@ -69,9 +69,9 @@ def test_vectors_of_other_lengths_fail_whatever_their_cosine(tmp_path: Path) -> 
 
 
 def test_a_server_that_gives_now_this_and_now_that_fails_whatever_came_first(tmp_path: Path) -> None:
-    unsteady = replace(GOOD, unsteady=True, same=False, unexplained="its replies differ")
-    assert verdict(tmp_path, unsteady, limit=0.5)[0].said.endswith("its replies differ")
-    assert verdict(tmp_path, unsteady, limit=0.5)[0].outcome == "FAIL"
+    unusable = replace(GOOD, unusable=True, same=False, unexplained="its replies differ")
+    assert verdict(tmp_path, unusable, limit=0.5)[0].said.endswith("its replies differ")
+    assert verdict(tmp_path, unusable, limit=0.5)[0].outcome == "FAIL"
 
 
 def test_what_was_not_compared_is_said_of_a_pass(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_run_of_the_served_model_is_known_by_its_server(tmp_path: Path) -> Non
         {"notes": [3]},
         {"causes": "none"},
         {"same": False},
-        {"unsteady": True},  # and the same
+        {"unusable": True},  # and the same
         {"tolerance": 2},
         {"tolerance": 1e-9},  # and the same
         {"settings": []},

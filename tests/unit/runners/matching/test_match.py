@@ -262,7 +262,16 @@ def test_replies_that_are_unlike_each_other_are_no_match(cls: tuple[Model, Plant
         return vectors if len(asked) == 1 else np.roll(vectors, 1, axis=0)
 
     report = compared(model, embed)
-    assert report.unsteady
+    assert report.unusable
     assert not report.same
     assert not report.causes
     assert "unlike each other" in report.unexplained
+
+
+def test_one_score_for_all_pairs_is_no_match_though_probabilities_lie_near_it(
+    reranker: tuple[Model, Planted],
+) -> None:
+    model, _ = reranker
+    report = compared(model, score=lambda query, texts: [0.5] * len(texts), kind="jina", tolerance=0.9)
+    assert not report.same
+    assert report.unexplained == "the server gives one score for all pairs"
