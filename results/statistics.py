@@ -5,7 +5,7 @@ What goes in are differences of two systems, item by item, or the values of one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ EXACT_UP_TO = 16
 
 _BLOCK = 1 << 20
 """Numbers in memory at a time."""
+
+_NEAR = 1 << 16
+"""Numbers that stay near the processor while several rows are summed over them."""
 
 ROUNDING = 1e-12
 """Sums that are this near in relation to their terms are equal: the order of addition alone moves them apart."""
@@ -78,25 +81,40 @@ def flipped_sums(
     """Sums of values of which each has its sign or the other one, as it is drawn.
 
     Args:
-        values: ``float64[n]``.
+        values: ``float64[n]``, or ``float64[n, rows]`` for several rows with the same patterns.
         permutations: Patterns drawn.
         seed: Of the draws.
 
     Returns:
-        ``float64[permutations]``.
+        ``float64[permutations]``, or ``float64[permutations, rows]``.
     """
-    sums = np.zeros(permutations)
-    if not len(values):
-        return sums
+    sums = np.zeros((permutations, *values.shape[1:]))
+    whole = values.sum(axis=0)
+    for at, plus in sign_patterns(len(values), permutations=permutations, seed=seed):
+        sums[at] = 2 * (plus @ values) - whole
+    return sums
+
+
+def sign_patterns(
+    n: int, *, permutations: int = PERMUTATIONS, seed: Seed = 0
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """The patterns of signs that a seed draws for so many values, a block in memory at a time.
+
+    Args:
+        n: Values; of none there is no block.
+        permutations: Patterns drawn.
+        seed: Of the draws.
+
+    Yields:
+        Where the block is, and ``float64[block, n]``: 1 where a value has its sign, 0 where it has the other one.
+    """
     rng = np.random.default_rng(seed)
-    width = -(-len(values) // 8)
-    rows = max(1, _BLOCK // len(values))
-    for begin in range(0, permutations, rows):
+    width = -(-n // 8)
+    rows = max(1, _BLOCK // max(1, n))
+    for begin in range(0, permutations if n else 0, rows):
         count = min(rows, permutations - begin)
         drawn = np.frombuffer(rng.bytes(count * width), dtype=np.uint8).reshape(count, width)
-        plus = np.unpackbits(drawn, axis=1, count=len(values)).astype(np.float64)
-        sums[begin : begin + count] = 2 * (plus @ values) - values.sum()
-    return sums
+        yield slice(begin, begin + count), np.unpackbits(drawn, axis=1, count=n).astype(np.float64)
 
 
 def resampled_means(of: Clusters, *, resamples: int = RESAMPLES, seed: Seed = 0) -> NDArray[np.float64]:
@@ -110,15 +128,35 @@ def resampled_means(of: Clusters, *, resamples: int = RESAMPLES, seed: Seed = 0)
     Returns:
         ``float64[resamples]``.
     """
+    found: NDArray[np.float64] = resampled_together([of], resamples=resamples, seed=seed)[0]
+    return found
+
+
+def resampled_together(
+    several: Sequence[Clusters], *, resamples: int = RESAMPLES, seed: Seed = 0
+) -> NDArray[np.float64]:
+    """The same of several rows of items with as many clusters, whose draws are the same: each as it is alone.
+
+    Args:
+        several: One or more.
+        resamples: How many.
+        seed: Of the draws.
+
+    Returns:
+        ``float64[len(several), resamples]``.
+    """
     rng = np.random.default_rng(seed)
-    c, single = len(of), of.items == len(of)
-    rows = max(1, _BLOCK // c)
-    means = np.empty(resamples)
+    c = len(several[0])
+    rows, near = max(1, _BLOCK // c), max(1, _NEAR // c)
+    means = np.empty((len(several), resamples))
     for begin in range(0, resamples, rows):
-        count = min(rows, resamples - begin)
-        drawn = rng.integers(c, size=(count, c))
-        items = c if single else of.sizes[drawn].sum(axis=1)
-        means[begin : begin + count] = of.totals[drawn].sum(axis=1) / items
+        drawn = rng.integers(c, size=(min(rows, resamples - begin), c))
+        for part in range(0, len(drawn), near):
+            its = drawn[part : part + near]
+            at = slice(begin + part, begin + part + len(its))
+            for row, of in enumerate(several):
+                items = c if of.items == c else of.sizes.take(its).sum(axis=1)
+                means[row, at] = of.totals.take(its).sum(axis=1) / items
     return means
 
 

@@ -90,6 +90,17 @@ def shared(
     return Shared(metric, (len(before), len(after)), found)
 
 
+def draw(several: Sequence[Shared | str]) -> None:
+    """Draw for the items of several pairs of runs at once, which takes much less time and finds the same.
+
+    Args:
+        several: See ``shared``; what has no items is left as it is.
+    """
+    from flagbench.results.paired import draw_together
+
+    draw_together([its.differences for its in several if not isinstance(its, str)])
+
+
 def tested(its: Shared | str) -> Tested | str:
     """The test of the second run against the first on a task; why there is none where its items are not paired.
 

@@ -15,7 +15,7 @@ from flagbench.results.data_state import DataState
 from flagbench.results.figures import Scale, scale_of
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, difference, other_queries, surely_alike
-from flagbench.results.tested import Shared, Tested, corrected, shared, tested
+from flagbench.results.tested import Shared, Tested, corrected, draw, shared, tested
 from flagbench.results.uncertainty import of_task
 
 ALPHA = 0.05
@@ -23,6 +23,9 @@ ALPHA = 0.05
 
 EQUAL = 1e-9
 """Scores that are this near are equal: they differ in the order of additions."""
+
+_TOGETHER = 32
+"""Runs whose draws for a task are made at once, and are in memory: 8 MB."""
 
 
 @dataclass(frozen=True)
@@ -241,15 +244,22 @@ def _line(
         if said := contradicted(record, its):
             notes.append(f"{run.label}: {printable(said)}")
     cells = [_cell(record) for record in records]
+    wanted = tests is None or (task in tests and not differences)
+    asked = range(1, len(runs)) if wanted or means.over(task) else range(0)
+    apart = bool(differences) and tests is not None
+    results: dict[int, Tested | str] = {}
+    for begin in range(0, len(asked), _TOGETHER):
+        pairs = {at: ((runs[0], runs[at]), (values[0], values[at])) for at in asked[begin : begin + _TOGETHER]}
+        items: dict[int, Shared | str] = {
+            at: "it is over other data" if apart else shared(task, *pair, seed) for at, pair in pairs.items()
+        }
+        draw(list(items.values()))
+        for at, its in items.items():
+            means.add(task, at, *pairs[at], seed, its)
+            if wanted:
+                results[at] = tested(its)
     for at in range(1, len(runs)):
-        pair, of_pair = (runs[0], runs[at]), (values[0], values[at])
-        wanted = tests is None or (task in tests and not differences)
-        items: Shared | str = "not asked for"
-        if wanted or means.over(task):
-            apart = differences and tests is not None
-            items = "it is over other data" if apart else shared(task, pair, of_pair, seed)
-            means.add(task, at, pair, of_pair, seed, items)
-        result = tested(items) if wanted else "not asked for"
+        result = results.get(at, "not asked for")
         before, after = cells[0].whole, cells[at].whole
         delta = after - before if before is not None and after is not None else None
         cells[at] = replace(

@@ -7,15 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench.results.statistics import PERMUTATIONS, Seed, sign_flip_test
-
-_BLOCK = 1 << 20
-"""Numbers of a block of patterns, as ``sign_flip_test`` draws them."""
+from flagbench.results.statistics import PERMUTATIONS, ROUNDING, Seed, sign_flip_test, sign_patterns
 
 _FEW = 64
 """Up to so many differences one test takes no time."""
-
-_ROUNDING = 1e-12
 
 
 def sign_flip_ps(differences: Sequence[NDArray[np.float64]], *, seed: Seed) -> list[float]:
@@ -43,14 +38,9 @@ def sign_flip_ps(differences: Sequence[NDArray[np.float64]], *, seed: Seed) -> l
 
 def _together(moving: NDArray[np.float64], seed: Seed) -> list[float]:
     """P-values of the columns of ``float64[n, runs]``."""
-    n, runs = moving.shape
     whole = moving.sum(axis=0)
-    far = np.abs(whole) - _ROUNDING * np.abs(moving).sum(axis=0)
-    rng, width, rows = np.random.default_rng(seed), -(-n // 8), max(1, _BLOCK // n)
-    as_far = np.zeros(runs, dtype=np.int64)
-    for begin in range(0, PERMUTATIONS, rows):
-        count = min(rows, PERMUTATIONS - begin)
-        drawn = np.frombuffer(rng.bytes(count * width), dtype=np.uint8).reshape(count, width)
-        plus = np.unpackbits(drawn, axis=1, count=n).astype(np.float64)
+    far = np.abs(whole) - ROUNDING * np.abs(moving).sum(axis=0)
+    as_far = np.zeros(moving.shape[1], dtype=np.int64)
+    for _, plus in sign_patterns(len(moving), seed=seed):
         as_far += (np.abs(2 * (plus @ moving) - whole) >= far).sum(axis=0)
     return [float(p) for p in (1 + as_far) / (1 + PERMUTATIONS)]

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from flagbench.results import paired as module
-from flagbench.results.paired import Differences, Paired, Strata, paired
+from flagbench.results.paired import Differences, Paired, Strata, draw_together, paired
 from flagbench.results.statistics import sign_flip_test
 
 _FIRST = np.random.default_rng(11).normal(0.1, 1, size=60)
@@ -164,3 +164,38 @@ def test_equal_models_alarm_as_seldom_as_promised_on_an_average() -> None:
         assert not found.exact
         alarms += found.p <= 0.05
     assert 1 <= alarms <= 0.05 * 100 + 1.645 * (0.05 * 0.95 * 100) ** 0.5
+
+
+# Many pairs at once.
+
+
+def test_pairs_that_are_drawn_together_find_what_each_finds_alone() -> None:
+    """To the last bit: of one seed or several, with ties, clusters and few items among them."""
+    rng = np.random.default_rng(31)
+    rows = [rng.normal(0.1, 1, size=90) for _ in range(5)]
+    rows += [np.where(np.arange(90) < left, 0.0, row) for row, left in zip(rows, (40, 40, 60, 80, 89), strict=True)]
+    kinds: list[tuple[np.ndarray, list[int] | None, int | tuple[int, int]]] = [(row, None, (3, 1)) for row in rows]
+    kinds += [(row, list(range(45)) * 2, (3, 1)) for row in rows[:2]]
+    kinds += [(row, [0] * 46 + list(range(1, 45)), (3, 1)) for row in rows[:2]]
+    kinds += [(row[:12], None, 4) for row in rows[:2]] + [(rows[0], None, (3, 2)), (np.zeros(90), None, (3, 1))]
+    several = [Differences(np.zeros(len(row)), row, clusters=names, seed=seed) for row, names, seed in kinds]
+    draw_together(several)
+    assert sum("flipped" in vars(its) for its in several) > 10
+    assert sum("resampled" in vars(its) for its in several) > 10
+    for its, (row, names, seed) in zip(several, kinds, strict=True):
+        strata = Strata()
+        strata.add(its)
+        assert strata.result() == paired(np.zeros(len(row)), row, clusters=names, seed=seed)
+
+
+def test_the_draws_are_those_of_one_generator_a_pair() -> None:
+    """As they were made when each pair was drawn by itself: results that are kept stay what they are."""
+    rows = [_FIRST, _FIRST[::-1] + 0.25]
+    several = [Differences(np.zeros(60), row, seed=(3, 1)) for row in rows]
+    draw_together(several)
+    drawn = np.random.default_rng((3, 1)).integers(60, size=(9_999, 60))
+    bits = np.frombuffer(np.random.default_rng((3, 1)).bytes(19_999 * 8), dtype=np.uint8).reshape(19_999, 8)
+    signs = 2.0 * np.unpackbits(bits, axis=1, count=60) - 1
+    for its, row in zip(several, rows, strict=True):
+        assert np.array_equal(its.resampled, row[drawn].mean(axis=1))
+        assert its.flipped == pytest.approx(signs @ row / 60, abs=1e-12)
