@@ -60,6 +60,34 @@ def test_the_numbers_are_those_of_compare(tmp_path: Path) -> None:
     assert "† 1 / 0" in section(tree, "summary-1").words
 
 
+def test_averages_have_intervals_and_tests(tmp_path: Path) -> None:
+    """Two tasks whose errors are 0.03 and 0.04, so that the average's is 0.025; of both kinds the first is better."""
+    runs = []
+    for at, model in enumerate(("org/one", "org/two")):
+        tasks = []
+        for name, kind, error in (("A", "Retrieval", 0.03), ("B", "STS", 0.04)):
+            part = {"error": error, "items": 5_000, "clusters": 5_000}
+            interval = {"low": 0.4, "high": 0.6, "parts": {"dev": {"default": part}}}
+            tasks.append(page_task(name, 0.5 - at / 10, kind, interval=interval))
+        values = {name: [0.5 - at / 10] * 20 for name in "AB"}
+        runs.append(page_run(tmp_path, model, *tasks, values=values))
+    tree, found = made(runs)
+    summary = section(tree, "summary-1").words
+    assert "50.00 ± 4.90" in summary
+    assert "40.00 ± 4.90" in summary
+    assert "−10.00†" in summary
+    assert "50.00 ± 10.00" in section(tree, "types-1").words  # of the ends that its one task keeps
+    (average,) = (each for each in compare(found).averages if each.tasks == 2)
+    assert average.tests[1] is not None
+    tests = tree.one("details", class_="averages")
+    assert [cell.words for cell in tests.all("td")][:3] == ["40 items", "0 / 0 / 40", "−10.00"]
+    assert "0.00005" in tests.words or "0.0001" in tests.words
+    assert "± is the 95% interval" in tree.text
+    alone, _ = made(runs[:1])
+    assert "50.00 ± 4.90" in section(alone, "summary-1").words
+    assert not alone.all("details", class_="averages")
+
+
 def test_many_runs_have_marks_and_no_columns_of_differences(tmp_path: Path) -> None:
     runs = [
         page_run(tmp_path, f"org/m{at}", page_task("A", at / 10), values={"A": [at / 10] * 10}) for at in range(1, 7)
