@@ -110,9 +110,9 @@ def to_csv(comparison: Comparison) -> str:
     for each in comparison.averages:
         for at, run in enumerate(comparison.runs if each.tasks > 1 else ()):
             test, why = (each.tests[at], each.untested[at]) if each.tests else (None, "")
-            its = (each.label, "average", each.metric, "")
+            of = (each.label, "average", each.metric, "")
             scores, ends = (each.scores[at], each.deltas[at]), each.ends[at] if each.ends else None
-            write(its, run, scores, test, (why, each.note), ends)
+            write(of, run, scores, test, (why, each.note), ends)
     return out.getvalue()
 
 

@@ -339,7 +339,7 @@ def _with_intervals(error: float) -> RunRecord:
 
 
 def test_models_within_the_interval_of_the_mean_are_tied_and_the_place_has_a_range() -> None:
-    """A and B have an error of 0.1, C of two splits 0.1 / sqrt(2); that of a mean is of their squares."""
+    """A and B have an error of 0.1, C of two splits 0.1 / sqrt(2); a mean the root of their squares, summed, over n."""
     ranking = rank(_with_intervals(0.1), SMALL)
     half = 1.96 * (0.1**2 + 0.1**2 + 0.1**2 / 2) ** 0.5 / 3
     assert ranking.within is not None
