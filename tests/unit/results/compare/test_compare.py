@@ -334,7 +334,8 @@ def test_csv_has_the_p_value_of_each_test_and_that_after_holm(tmp_path: Path) ->
     two = [with_values(name, high) for name, high in gains.items()]
     rows = csv.DictReader(io.StringIO(to_csv(compare(runs_of(tmp_path, one=one, two=two)))))
     found = [(float(row["p"]), float(row["p_holm"]), row["significant"]) for row in rows if row["p"]]
-    assert found == [(2 / 2**12, 2 * 2 / 2**12, "true"), (2 / 2**6, 2 / 2**6, "true")]
+    # The last is the average, of 18 gains, none of whose 19,999 drawn patterns is as far; it is corrected by itself.
+    assert found == [(2 / 2**12, 2 * 2 / 2**12, "true"), (2 / 2**6, 2 / 2**6, "true"), (1 / 20_000, 1 / 20_000, "true")]
 
 
 def test_json_has_everything_in_full(shown: Comparison) -> None:

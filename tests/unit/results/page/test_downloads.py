@@ -47,7 +47,8 @@ def test_the_files_are_those_of_compare(tmp_path: Path, folders: list[Path]) -> 
 def test_the_file_of_one_run_has_its_scores(folders: list[Path]) -> None:
     tree, (run,) = made(folders[:1])
     rows = list(csv.DictReader(files(tree)["scores-1.csv"].decode().splitlines()))
-    assert [(row["task"], float(row["score"])) for row in rows] == [("A", 0.1), ("'=B", 0.123456789)]
+    scores = [("A", 0.1), ("'=B", 0.123456789), ("average", pytest.approx((0.1 + 0.123456789) / 2))]
+    assert [(row["task"], float(row["score"])) for row in rows] == scores
     assert run.label == rows[0]["run"]
 
 

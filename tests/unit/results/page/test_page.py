@@ -76,7 +76,7 @@ def test_averages_have_intervals_and_tests(tmp_path: Path) -> None:
     assert "50.00 ± 4.90" in summary
     assert "40.00 ± 4.90" in summary
     assert "−10.00†" in summary
-    assert "50.00 ± 10.00" in section(tree, "types-1").words  # of the ends that its one task keeps
+    assert "50.00 ± 5.88" in section(tree, "types-1").words  # 1.96 times 0.03
     (average,) = (each for each in compare(found).averages if each.tasks == 2)
     assert average.tests[1] is not None
     tests = tree.one("details", class_="averages")
