@@ -254,10 +254,10 @@ def _line(
             at: "it is over other data" if apart else shared(task, *pair, seed) for at, pair in pairs.items()
         }
         draw(list(items.values()))
-        for at, its in items.items():
-            means.add(task, at, *pairs[at], seed, its)
+        for at, item in items.items():
+            means.add(task, at, *pairs[at], seed, item)
             if wanted:
-                results[at] = tested(its)
+                results[at] = tested(item)
     for at in range(1, len(runs)):
         result = results.get(at, "not asked for")
         before, after = cells[0].whole, cells[at].whole
