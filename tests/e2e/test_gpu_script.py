@@ -71,6 +71,7 @@ def test_all_of_it_runs_without_a_gpu_and_without_packages_that_it_does_not_need
         assert line.count("not measured") == 3
 
 
+@pytest.mark.slow
 def test_peers_run_the_same_inputs(tmp_path: Path) -> None:
     done = run(
         tmp_path,

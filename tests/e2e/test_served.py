@@ -28,6 +28,7 @@ from tests.fake_server import FakeServer, Reply, unused_port
 from tests.filled import write_bert_reranker
 
 TASKS = ("--mini", "--tasks", "STSB,T2Reranking")
+RERANKING = ("--mini", "--tasks", "T2Reranking")
 LIMITS: dict[str, Any] = {
     "device": "cpu",
     "batch_size": None,
@@ -63,6 +64,15 @@ def local(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, flo
     return scores(output)
 
 
+@pytest.fixture(scope="module")
+def reranked(reranker: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """Main scores of the same reranker here."""
+    output = tmp_path_factory.mktemp("reranked")
+    result = here("evaluate", reranker, *RERANKING, "--output", output, "--no-store")
+    assert result.returncode == 0, result.stderr
+    return scores(output)
+
+
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flagbench.models.servers.http._FIRST_WAIT", 0.001)
@@ -93,7 +103,9 @@ def asked(server: FakeServer) -> Counter[str]:
     return Counter(text for body in server.questions for text in texts_of(body) if text not in TEXTS)
 
 
-@pytest.mark.parametrize("more", [(), ("--api-format", "base64"), ("--api-kind", "tei")])
+@pytest.mark.parametrize(
+    "more", [(), pytest.param(("--api-format", "base64"), marks=pytest.mark.slow), ("--api-kind", "tei")]
+)
 def test_scores_are_those_of_the_same_model_here(
     server: FakeServer, local: dict[str, float], tmp_path: Path, more: tuple[str, ...]
 ) -> None:
@@ -143,10 +155,9 @@ def test_half_precision_is_the_same_model_and_scores_alike(
 
 
 @pytest.mark.parametrize("kind", ["tei", "cohere", "jina", "vllm"])
-def test_a_reranker_behind_a_server_scores_as_here(reranker: Path, tmp_path: Path, kind: str) -> None:
-    task = ("--mini", "--tasks", "T2Reranking")
-    result = here("evaluate", reranker, *task, "--output", tmp_path / "local", "--no-store")
-    assert result.returncode == 0, result.stderr
+def test_a_reranker_behind_a_server_scores_as_here(
+    reranker: Path, reranked: dict[str, float], tmp_path: Path, kind: str
+) -> None:
     model = resolve_model(str(reranker), None, Overrides(), trust_remote_code=False, allow_pickle=False).load(**LIMITS)
 
     def score(query: str, texts: list[str]) -> list[float]:
@@ -156,10 +167,10 @@ def test_a_reranker_behind_a_server_scores_as_here(reranker: Path, tmp_path: Pat
     flags = ("--api-base", server.url, "--api-kind", kind, "--store", tmp_path / "store")
     if kind == "tei":
         server.models = Reply(raw=b'{"model_id": "m", "model_type": {"reranker": {}}}')
-    result = here("evaluate", "m", *task, *flags, "--output", tmp_path / "served")
+    result = here("evaluate", "m", *RERANKING, *flags, "--output", tmp_path / "served")
     server.close()
     assert result.returncode == 0, result.stderr
-    assert scores(tmp_path / "served") == pytest.approx(scores(tmp_path / "local"), abs=1e-6)
+    assert scores(tmp_path / "served") == pytest.approx(reranked, abs=1e-6)
 
 
 def test_an_embedder_here_and_its_reranker_behind_a_server(tiny: Path, reranker: Path, tmp_path: Path) -> None:
@@ -229,7 +240,7 @@ def test_whatever_the_server_does_no_vector_is_wrong_and_none_is_paid_for_twice(
     assert answered.keys() == asked(server).keys()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_and_asks_again_for_what_was_on_its_way_alone(
     embed: Callable[..., Any], local: dict[str, float], tmp_path: Path, how: signal.Signals
 ) -> None:

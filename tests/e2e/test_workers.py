@@ -68,7 +68,7 @@ def test_two_workers_write_what_one_process_writes(model: Path, tmp_path: Path, 
     assert json.loads(path.read_text(encoding="utf-8"))["environment"]["device"] == "cpu:2"
 
 
-@pytest.mark.parametrize("words", ["[2/3]", "[3/3]"])
+@pytest.mark.parametrize("words", [pytest.param("[2/3]", marks=pytest.mark.slow), "[3/3]"])
 def test_a_killed_run_goes_on(model: Path, tmp_path: Path, expected: dict[str, Any], words: str) -> None:
     arguments = command(model, tmp_path)
     killed = subprocess.Popen(

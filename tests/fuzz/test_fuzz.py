@@ -14,9 +14,10 @@ from tests.fuzz.__main__ import _wrong
 from tests.fuzz.mutations import damaged
 
 
-def test_damaged_files_end_in_one_line() -> None:
+@pytest.mark.parametrize("inputs", ["1", pytest.param("3", marks=pytest.mark.slow)])
+def test_damaged_files_end_in_one_line(inputs: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", "--inputs", "3"],
+        [sys.executable, "-m", "tests.fuzz", "--inputs", inputs],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
