@@ -44,7 +44,8 @@ class Scale:
         """
         if score is None or ends is None:
             return self.figure(score, places)
-        return f"{self.figure(score, places)} ± {self.figure(max(score - ends[0], ends[1] - score), places)}"
+        half = self.figure(max(score - ends[0], ends[1] - score), places)
+        return f"{self._number(score, places)} ± {half}"
 
     def gain(self, delta: float | None, places: int = 2) -> str:
         """A difference of scores with its sign and without its unit; empty for none.

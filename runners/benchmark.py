@@ -385,10 +385,8 @@ class Benchmark(ABC):
         return self.published_with(record.tasks)
 
     def update_published(self, checkout: Path) -> Updated | None:
-        """Make the table of published scores anew; None, the default, where it comes with the benchmark.
-
-        Args:
-            checkout: Of the repository in which the results are published.
+        """Make the table of published scores anew from a checkout of the repository in which the results are published;
+        None, the default, where it comes with the benchmark.
 
         Raises:
             BadInput: There are no results of this benchmark.

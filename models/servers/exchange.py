@@ -67,7 +67,7 @@ class Reply:
     _phrase: str = field(repr=False)
     _body: bytes = field(repr=False)
     _secret: Secret = field(repr=False)
-    arrived: float = 0.0
+    arrived: float = field(default=0.0, repr=False)
 
     def json(self) -> Any:
         """The value of the body.

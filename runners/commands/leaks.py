@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput, NoHub, in_one_line
 from flagbench.flags import real
-from flagbench.runners.arguments import any_path, folder, names
+from flagbench.runners.arguments import add_examples, any_path, folder, names
 from flagbench.runners.commands.leaks_model import COSINE, add_model_flags, check_model_flags, encoder_of
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
@@ -32,11 +33,11 @@ _EXAMPLES_SHOWN = 5
 _MOST_EXAMPLES = 1_000
 
 _EXAMPLES = (
-    "flagbench leaks train/*.jsonl --benchmark cmteb",
-    "flagbench leaks train.jsonl.gz --benchmark cmteb --types retrieval --output leaked.jsonl",
-    "flagbench leaks train.parquet --columns anchor,positive --benchmark own --data-set ./faq",
-    "flagbench leaks train.jsonl --benchmark cmteb --model BAAI/bge-m3 --cosine 0.95",
-    "flagbench leaks train.jsonl --benchmark cmteb --run results/BAAI__bge-m3/5617a9f6",
+    "train/*.jsonl --benchmark {}",
+    "train.jsonl.gz --benchmark {} --types retrieval --output leaked.jsonl",
+    "train.parquet --columns anchor,positive --benchmark {}",
+    "train.jsonl --benchmark {} --model BAAI/bge-m3 --cosine 0.95",
+    "train.jsonl --benchmark {} --run results/BAAI__bge-m3/5617a9f6",
 )
 
 
@@ -45,8 +46,8 @@ def add_leaks(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.commands.selection import add_benchmark_flags, add_selection_flags, benchmark_of
 
     benchmark = benchmark_of(arguments)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n  ".join(["examples:", *_EXAMPLES])
+    named = shlex.quote(benchmark.name)
+    add_examples(parser, *(f"flagbench leaks {example.format(named)}" for example in _EXAMPLES))
     parser.add_argument(
         "training",
         nargs="+",
@@ -91,7 +92,7 @@ def _add_outputs(parser: Parser) -> None:
         dest="evaluated",
         type=any_path,
         metavar="RUN",
-        help="results of evaluate, whose scores are shown without the items that are in the training data",
+        help="results of evaluate, whose scores are shown without the items that are in the training data (default none)",
     )
     what.add_argument(
         "--examples",

@@ -312,7 +312,9 @@ def _weights(request: RunRequest, metric_task: str | None) -> Weights:
         raise AbsentData("the data of none of these tasks is there: say where it lies with --data")
     if metric_task is None:
         return weights_over(names, benchmark.averages(request))
-    return alike([known_name("task", metric_task, names, f"--metric-task names one that runs: {first_few(names)}")])
+    return alike(
+        [known_name("watched task", metric_task, names, f"--metric-task names one that runs: {first_few(names)}")]
+    )
 
 
 def _run_command(command: Command, words: Sequence[str], found: Sighting, run: Run, score: float) -> None:

@@ -253,9 +253,8 @@ class _Engine:
             average=self._plan.recorded_average(step.task.name),
             vectors=notes.as_dict(self._plan.model.spec),
         )
-        record = replace(record, interval=_interval(record, outcome.files))
         record.check()
-        return record
+        return replace(record, interval=_interval(record, outcome.files))
 
     def _traceback_file(self, step: Step) -> Path:
         return self._plan.store.run_file.with_name(f"{step.task.name}.traceback.txt")
@@ -285,13 +284,15 @@ class _Engine:
 def _interval(record: TaskRecord, files: Mapping[str, str]) -> Interval | None:
     """The interval of a task by the values of its items; None where it leaves none that make its score.
 
-    Raises:
-        ValueError: They are no values.
+    Values that cannot be read lose no result: what reads them later says so.
     """
     text = files.get(Values.file(record.name))
     if text is None or record.score is None:
         return None
-    values = Values.from_json(text, record.scores)
+    try:
+        values = Values.from_json(text, record.scores)
+    except ValueError:
+        return None
     metric = shared_metric((record, record), (values, values))
     return measured(values, metric, record.scores, record.main_score) if metric else None
 

@@ -412,7 +412,7 @@ def _by_hand(name: str) -> float:
     ("flags", "said"),
     [
         (["--benchmark-version", "24.06"], "unknown benchmark version '24.06'; did you mean"),
-        (["--domains", "laws"], "unknown domain 'laws'; did you mean law or"),
+        (["--domains", "laws"], "unknown domain 'laws'; did you mean law?"),
         (["--languages", "zz"], "unknown language 'zz'"),
         (["--types", "qaa"], "unknown task type 'qaa'; did you mean qa?"),
         (["--datasets", "defaul"], "unknown dataset 'defaul'; did you mean default?"),

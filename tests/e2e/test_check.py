@@ -135,7 +135,7 @@ def test_within_github_actions(
     result = check(base, worse, rules)
     assert result.returncode == 1
     lines = [line for line in result.stdout.splitlines() if line.startswith("::")]
-    assert lines[0].startswith("::error title=FAIL%3A A::rule 1, max-drop 0.5: -10.000 points")
+    assert lines[0].startswith("::error title=FAIL%3A A::rule 1, max-drop 0.5: dropped 10 points; 0.5 is allowed")
     assert len(lines) == 2
     assert summary.read_text(encoding="utf-8").startswith("before\n### Regression gate: REGRESSION")
     assert check(base, again, rules).stdout.count("::error") == 0

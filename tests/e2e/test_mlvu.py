@@ -204,7 +204,7 @@ def test_pages_mark_the_miniature_and_say_that_open_tasks_are_not_judged_yet(don
 def test_there_is_no_average_of_some_tasks(tmp_path: Path) -> None:
     result = evaluate(tmp_path, "--tasks", "plotQA,ego")
     assert result.returncode == 0, result.stderr
-    assert "2 of 7 tasks" in result.stdout
+    assert "2 of 7 tasks" in result.stderr
     scored = here("score", "mlvu", tmp_path)
     assert "blank while a task is missing or partial" in scored.stdout
 

@@ -18,7 +18,7 @@ NAME = "MTEB(eng, v2)"
     ("arguments", "said"),
     [
         (["--benchmark", "MTEB(eng, v3)"], "unknown benchmark 'MTEB(eng, v3)'; did you mean MTEB(eng, v2)"),
-        (["--benchmark", NAME, "--tasks", "SciFact"], "see flagbench tasks --benchmark 'MTEB(eng, v2)'"),
+        (["--benchmark", NAME, "--tasks", "SciFact"], "SciFact is a task of mteb: --benchmark mteb"),
         (["--benchmark", "MAEB(v1)"], "cannot be evaluated: inputs have audio, and only text and images are read here"),
     ],
 )

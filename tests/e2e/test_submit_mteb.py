@@ -25,7 +25,7 @@ def test_the_help_needs_no_mteb() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["submit", "cmteb", "out"], "invalid choice: 'cmteb' (choose from"),
+        (["submit", "cmteb", "out"], "unknown benchmark 'cmteb'; did you mean mteb?"),
         (["submit", "mteb"], "the following arguments are required: RUN"),
         (["submit", "mteb", "no-such-folder"], "no-such-folder does not exist"),
         (["submit", "mteb", "docs"], "docs holds no runs"),

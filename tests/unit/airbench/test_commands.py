@@ -52,7 +52,8 @@ def folder(tmp_path: Path) -> Path:
 
 def said_below_the_table(text: str) -> list[str]:
     lines = text.splitlines()
-    return lines[max(number for number, line in enumerate(lines) if line.startswith(("└", "│"))) + 1 :]
+    below = lines[max(number for number, line in enumerate(lines) if line.startswith(("└", "│"))) + 1 :]
+    return [line for line in below if not line.startswith("incomplete means: ")]
 
 
 # score

@@ -138,7 +138,6 @@ def test_within_github_actions_annotations_are_printed(
         "show a --format toml",
         "evaluate m --candidates 7",
         "check --candidate c --rules r",
-        "check --baseline b --rules r",
         "check --baseline b --candidate c",
         "baseline a",
         "baseline --output o",
@@ -168,7 +167,7 @@ def test_within_github_actions_annotations_are_printed(
     ],
 )
 def test_wrong_usage_is_bad_input(line: str) -> None:
-    with pytest.raises(BadInput, match=r"\(see flagbench.* --help\)"):
+    with pytest.raises(BadInput, match=r"see flagbench.* --help"):
         parsed(*line.split())
 
 

@@ -58,7 +58,7 @@ def test_the_command_of_a_package_is_found() -> None:
 
 def test_only_benchmarks_that_bring_a_command_have_it() -> None:
     assert parsed("score", "cmteb", "run.trec").benchmark == "cmteb", "a score of run files, where there is none"
-    with pytest.raises(BadInput, match=r"'stub' \(choose from 'mteb', 'air-bench', 'mlvu', 'composed', 'longctx'\)"):
+    with pytest.raises(BadInput, match="unknown benchmark 'stub'; .*see flagbench submit --help"):
         parsed("submit", "stub")
 
 
@@ -100,7 +100,7 @@ def test_a_command_that_a_package_names_and_has_not_is_left_out(
     monkeypatch.setitem(sys.modules, "other_commands", sys.modules["stub_commands"])
     monkeypatch.setitem(sys.modules, "stub_commands", SimpleNamespace(__name__="stub_commands"))
     assert parsed("score", "other", "--json", "x").json == "x", "those after it stay"
-    with pytest.raises(BadInput, match=r"invalid choice: 'stub' "):
+    with pytest.raises(BadInput, match="unknown benchmark 'stub'"):
         parsed("score", "stub")
     assert "flagbench: the benchmark 'stub' brings no score that can be loaded: " in capsys.readouterr().err
 
@@ -115,6 +115,6 @@ def test_of_ours_a_command_that_is_not_there_is_a_fault_and_a_benchmark_without_
     ranks = type("_Ranks", (_Stub,), {"name": "ranks", "commands": {}, "abilities": frozenset({"replay"})})()
     monkeypatch.setattr(registry, "OWN", {"cmteb": registry.OWN["cmteb"]})
     monkeypatch.setattr(registry, "_entries", lambda: [_entry("plain", plain), _entry("ranks", ranks)])
-    with pytest.raises(BadInput, match=r"invalid choice: 'plain' \(choose from 'cmteb', 'ranks'\)"):
+    with pytest.raises(BadInput, match="unknown benchmark 'plain'; known: cmteb, ranks;"):
         parsed("score", "plain", "run.trec")
     assert parsed("score", "ranks", "run.trec").benchmark == "ranks"

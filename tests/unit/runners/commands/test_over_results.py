@@ -11,7 +11,7 @@ import pytest
 from flagbench.cmteb.published.table import table
 from flagbench.results.compare.compare import compare
 from flagbench.results.compare.text import to_csv, to_json, to_markdown
-from flagbench.results.gate import ci, outputs
+from flagbench.results.gate import ci, comment, outputs
 from flagbench.results.gate.judge import judge
 from flagbench.results.gate.rules import read_rules
 from flagbench.results.page.render import page
@@ -171,7 +171,7 @@ def test_a_gate_leaves_each_of_its_files_and_its_code(
     given = ("check", "--baseline", two[0], "--candidate", two[1], "--rules", rules, "--seed", "4", *targets)
     assert ran(*given) == code
     report = judge(read_rules(rules), *labelled([find_run(two[0]), find_run(two[1])]), seed=4)
-    expected = {"junit": ci.to_junit, "markdown": outputs.to_markdown, "json": outputs.to_json}
+    expected = {"junit": ci.to_junit, "markdown": comment.to_comment, "json": outputs.to_json}
     for name, path in files.items():
         assert path.read_text(encoding="utf-8") == expected[name](report)
     printed = capsys.readouterr().out
