@@ -318,7 +318,8 @@ def chosen_by(
     A pattern, a type and an average pass over tasks that have no score; by its name such a task is judged.
 
     Raises:
-        BadInput: A name or a pattern of the rule matches nothing that the runs have.
+        BadInput: A name or a pattern of the rule matches nothing that the runs have, or an average has the name of a
+            task, and which of the two is meant is not known.
     """
     scored = [
         name
@@ -338,9 +339,15 @@ def chosen_by(
         result |= {name: alike([name]) for name in scored if kinds[name] in its_kinds}
     for pattern in rule.select.get("averages", ()):
         if pattern in means and pattern not in averages:
-            result[pattern] = means[pattern]
+            its = {pattern: means[pattern]}
         else:
-            result |= {label: alike(averages[label]) for label in _matching(rules, rule, "average", pattern, averages)}
+            its = {label: alike(averages[label]) for label in _matching(rules, rule, "average", pattern, averages)}
+        if both := [label for label in its if label in tasks]:
+            raise BadInput(
+                f"{rules.file}: {printable(rule.label)}: {first_few(both)} is an average and a task as well: give the "
+                "task another name (name = in its task.toml), or leave the average out"
+            )
+        result |= its
     if not result:
         raise BadInput(f"{rules.file}: {printable(rule.label)}: none of its tasks has a score")
     return result

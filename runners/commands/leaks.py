@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from flagbench.runners.benchmark import Benchmark
     from flagbench.runners.data.task_texts import TaskTexts
+    from flagbench.runners.data.verdict import Content
     from flagbench.runners.leaks.find import Found
     from flagbench.runners.leaks.training import TrainingFile
     from flagbench.runners.leaks.untouched import Untouched
@@ -92,7 +93,8 @@ def _add_outputs(parser: Parser) -> None:
         dest="evaluated",
         type=any_path,
         metavar="RUN",
-        help="results of evaluate, whose scores are shown without the items that are in the training data (default none)",
+        help="results of evaluate, whose scores are shown without the items that are in the training data "
+        "(default none)",
     )
     what.add_argument(
         "--examples",
@@ -139,11 +141,12 @@ def _leaks(options: argparse.Namespace) -> int:
         files = training_files(options.training, options.columns)
         _check_apart(options, [file.rows.path for file in files])
         tasks = benchmark.select(request)
+    contents: dict[str, Mapping[str, Content]] = {}
     with progress_for(err, len(tasks) + 1) as progress:
-        found, faults = _found(options, benchmark, request, files, progress)
+        found, faults = _found(options, benchmark, request, files, contents, progress)
     for fault in faults:
         say(err, f"flagbench: {in_one_line(fault)}")
-    rows = untouched(run, found) if run else None
+    rows = untouched(run, found, contents) if run else None
     _show(found, rows, run.label if run else "", options, console())
     _write(found, rows, options)
     return BadInput.exit_code if faults and options.tasks else 0  # what is named has to be there
@@ -180,9 +183,13 @@ def _found(
     benchmark: Benchmark,
     request: RunRequest,
     files: Sequence[TrainingFile],
+    contents: dict[str, Mapping[str, Content]],
     progress: Progress,
 ) -> tuple[Found, list[BadInput]]:
-    """What is found, and the faults of tasks whose data is not there, as a user has some of a benchmark's data."""
+    """What is found, and the faults of tasks whose data is not there, as a user has some of a benchmark's data.
+
+    The content of the data is noted in ``contents``, by task.
+    """
     from flagbench.runners.leaks.collected import collect
     from flagbench.runners.leaks.find import find
     from flagbench.runners.leaks.near import NearDuplicates
@@ -190,7 +197,7 @@ def _found(
 
     faults: list[BadInput] = []
     with encoder_of(options, progress) as encoder:  # what is wrong with it is said before the data is read
-        collected = collect(_texts(benchmark, request, progress, faults))
+        collected = collect(_texts(benchmark, request, progress, faults, contents))
         if not collected.parts:
             raise faults[0] if faults else BadInput(f"{benchmark.title} has no texts in these tasks: choose others")
         progress.task("training data")
@@ -203,7 +210,11 @@ def _found(
 
 
 def _texts(
-    benchmark: Benchmark, request: RunRequest, progress: Progress, faults: list[BadInput]
+    benchmark: Benchmark,
+    request: RunRequest,
+    progress: Progress,
+    faults: list[BadInput],
+    contents: dict[str, Mapping[str, Content]],
 ) -> Iterator[tuple[str, Iterator[TaskTexts]]]:
     from flagbench.runners.data.snapshots import Snapshots
 
@@ -212,7 +223,9 @@ def _texts(
         progress.task(task.name)
         progress.stage("loading data", 1)
         try:
-            texts = benchmark.texts(benchmark.load(task, snapshots, request))
+            loaded = benchmark.load(task, snapshots, request)
+            texts, contents[task.name] = benchmark.texts(loaded), loaded.data.content
+            del loaded
         except NoHub:
             raise
         except BadInput as error:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench import BadInput
+from flagbench import BadInput, first_few, printable
 from flagbench.results.contradictions import contradiction
 from flagbench.results.figures import PERCENT
-from flagbench.results.intervals import student
+from flagbench.results.intervals import student, welch
 from flagbench.results.runs import Run
-from flagbench.results.statistics import bootstrap_means, holm, interval_of
+from flagbench.results.statistics import ROUNDING, holm
+from flagbench.results.uncertainty import measured
 from flagbench.results.values import Values
 from flagbench.runners.leaks.find import Found
 from flagbench.runners.leaks.report import kinds_of, parts_of
@@ -23,10 +24,16 @@ from flagbench.runners.leaks.report import kinds_of, parts_of
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from flagbench.results.record import Interval
+    from flagbench.runners.data.verdict import Content
+
 Cell = tuple[str, str]
 """Split and subset."""
 
+_PERMUTATIONS = 9_999
 _FEWEST = 2  # values of which there is a variance
+_FEW_LEVELS = 64  # of values, whose numbers are drawn instead of the items
+_BLOCK = 1 << 20  # numbers in memory at a time
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,12 @@ class Untouched:
         score: Over all: the mean of their values, as the task's score is.
         on_touched: Over those that are there; None without any.
         on_untouched: Over the others; None without any.
-        low: Lower end of the interval of ``on_untouched``.
+        low: Lower end of the interval of ``on_untouched``, which is made as that of a score is; None where it has none.
         high: Upper end.
         difference: ``on_touched`` minus ``on_untouched``; None where one of them has fewer than two values.
         difference_low: Lower end of its interval.
         difference_high: Upper end.
-        p: Of Welch's test that the two are alike; None where it cannot be made.
+        p: Of a permutation test that the two are alike; None where it cannot be made.
         adjusted: The same for as many tests as there are tasks (Holm).
     """
 
@@ -68,27 +75,30 @@ class Untouched:
         return asdict(self)
 
 
-def untouched(run: Run, found: Found) -> list[Untouched]:
+def untouched(run: Run, found: Found, contents: Mapping[str, Mapping[str, Content]]) -> list[Untouched]:
     """The tasks of a run that were looked for and have values.
 
     Args:
         run: With the files beside its record.
         found: What was found.
+        contents: Of the data that was looked for, by task and part.
 
     Raises:
-        BadInput: Its values contradict a score or are of other items, or no task of it was looked for.
+        BadInput: Its values contradict a score or are of other data, or no task of it was looked for.
     """
     made = []
     for task in dict.fromkeys(part.task for part in found.collected.parts):
         values = run.values(task) if task in run.record.tasks else None
         if said := contradiction(run, task) if values else "":
             raise BadInput(f"{run.folder}, {task}: {said}; evaluate it with --overwrite")
+        if values is not None:
+            _check_same_data(run, task, contents.get(task, {}))
         main = str(run.record.tasks[task].settings.get("task", {}).get("main_score")) if values else ""
         if values is None or main not in values.metrics:
             continue
         by_cell = _by_cell(task, values, main, found)
         if by_cell:
-            made.append(compared(task, by_cell))
+            made.append(compared(task, by_cell, main))
     if not made:
         raise BadInput(
             f"{run.folder} has no values per query of a task that was looked for: name a run of these tasks, with the "
@@ -97,6 +107,21 @@ def untouched(run: Run, found: Found) -> list[Untouched]:
     tested = [each.p for each in made if each.p is not None]
     adjusted = iter(holm(tested)) if tested else iter(())
     return [replace(each, adjusted=float(next(adjusted))) if each.p is not None else each for each in made]
+
+
+def _check_same_data(run: Run, task: str, content: Mapping[str, Content]) -> None:
+    """See that a run is over the data that was looked for: rows of other data may have the same ids.
+
+    Raises:
+        BadInput: The content of one of its parts is not that.
+    """
+    its = run.record.tasks[task].data.get("content") or {}
+    marks = {part: {"rows": own.rows, "digest": own.digest} for part, own in content.items()}
+    if other := [part for part, mark in marks.items() if part in its and its[part] != mark]:
+        raise BadInput(
+            f"{task}: the run is over other data ({first_few(map(printable, other))}): name the data that it was made "
+            "over, with --data or --mini"
+        )
 
 
 def _by_cell(
@@ -122,15 +147,18 @@ def _by_cell(
     return made
 
 
-def compared(task: str, by_cell: Mapping[Cell, tuple[NDArray[np.float64], NDArray[np.bool_]]]) -> Untouched:
+def compared(
+    task: str, by_cell: Mapping[Cell, tuple[NDArray[np.float64], NDArray[np.bool_]]], main: str = ""
+) -> Untouched:
     """Compare the values of items that are in the training data with those of the others.
 
-    A score is the mean over splits and subsets of the means in each. The difference is tested by Welch's test (1947)
-    within each of them, the variances added up, with the degrees of freedom of Welch and Satterthwaite.
+    A score is the mean over splits and subsets of the means in each. The difference is tested by a permutation test
+    within each of them.
 
     Args:
         task: Name.
         by_cell: Values, and which of them are of items that are in the training data.
+        main: Name of the main score, which has a range; empty for one that is not known.
     """
     touched = [own[is_touched] for own, is_touched in by_cell.values()]
     others = [own[~is_touched] for own, is_touched in by_cell.values()]
@@ -142,40 +170,93 @@ def compared(task: str, by_cell: Mapping[Cell, tuple[NDArray[np.float64], NDArra
         on_touched=_mean(touched),
         on_untouched=_mean(others),
     )
-    if base.on_untouched is not None:
-        drawn = [bootstrap_means(own[None, :], seed=place)[0] for place, own in enumerate(others) if len(own)]
-        low, high = interval_of(np.mean(drawn, axis=0))
-        base = replace(base, low=low, high=high)
+    if interval := _interval(task, dict(zip(by_cell, others, strict=True)), main):
+        base = replace(base, low=interval["low"], high=interval["high"])
     pairs = [(one, other) for one, other in zip(touched, others, strict=True) if min(len(one), len(other)) >= _FEWEST]
     if not pairs:
         return base
-    difference, half, p = welch(pairs)
-    if p is None:
-        return replace(base, difference=difference)
-    low, high = difference - half, difference + half
-    return replace(base, difference=difference, difference_low=low, difference_high=high, p=p)
+    difference, half = spread(pairs)
+    base = replace(base, difference=difference)
+    if all(len(np.unique(np.concatenate(pair))) == 1 for pair in pairs):
+        return base
+    if half > 0:
+        base = replace(base, difference_low=difference - half, difference_high=difference + half)
+    return replace(base, p=permuted(pairs))
 
 
-def welch(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> tuple[float, float, float | None]:
-    """Welch's test of the mean over pairs of samples of the differences of their means.
+def _interval(task: str, others: Mapping[Cell, NDArray[np.float64]], main: str) -> Interval | None:
+    """The interval that a score over these items alone would be given; None where there is none."""
+    parts: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    for (split, subset), own in others.items():
+        if len(own):
+            by_id = {str(place): value for place, value in enumerate(own.tolist())}
+            parts.setdefault(split, {})[subset] = {main: by_id}
+    values = Values(task, parts)
+    return measured(values, main, values.means(main), main) if parts else None
+
+
+def spread(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> tuple[float, float]:
+    """The mean over pairs of samples of the differences of their means, and half of its 95% interval.
+
+    The variance of each difference is the larger one of Welch's (1947) and that of a pooled variance: few items of one
+    value, such as three right answers, have no variance of their own and would make the difference look certain.
 
     Args:
         pairs: Samples of two or more values.
-
-    Returns:
-        The difference, half of its interval, and the two-sided p-value; 0 and None where no value differs from others.
     """
-    from scipy import stats
-
+    squares: list[float] = []
+    freedoms: list[float] = []
+    for one, other in pairs:
+        own = [float(each.var(ddof=1)) / len(each) for each in (one, other)]
+        count = len(one) + len(other) - 2
+        within = sum(float(each.var()) * len(each) for each in (one, other)) / count
+        pooled = within * (1 / len(one) + 1 / len(other))
+        apart = sum(own), welch(own, [len(one) - 1, len(other) - 1])
+        square, freedom = max(apart, (pooled, float(count)))
+        squares.append(square / len(pairs) ** 2)
+        freedoms.append(freedom)
     difference = float(np.mean([one.mean() - other.mean() for one, other in pairs]))
-    variances = [(own.var(ddof=1) / len(own), len(own) - 1) for pair in pairs for own in pair]
-    variance = sum(each for each, _ in variances)
-    if variance == 0:
-        return difference, 0.0, None
-    freedom = variance**2 / sum(each**2 / count for each, count in variances)
-    error = math.sqrt(variance) / len(pairs)
-    half = student(freedom) * error
-    return difference, half, float(2 * stats.t.sf(abs(difference) / error, freedom))
+    error = math.sqrt(sum(squares))
+    return difference, student(welch(squares, freedoms)) * error if error else 0.0
+
+
+def permuted(
+    pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], *, permutations: int = _PERMUTATIONS
+) -> float:
+    """Two-sided p-value of the mean over pairs of samples of the differences of their means, by a permutation test.
+
+    If it makes no difference to be in the training data, each choice of as many items is as likely. So the level holds
+    for few items and for values that are right or wrong as well, where Welch's test raises false alarms.
+
+    Args:
+        pairs: Samples of one or more values.
+        permutations: How many are drawn; with the observed one among them p is never 0.
+    """
+    rng = np.random.default_rng(0)
+    drawn, observed, size = np.zeros(permutations), 0.0, 0.0
+    for one, other in pairs:
+        values, k, rest = np.concatenate([one, other]), len(one), len(other)
+        whole, each = float(values.sum()), 1 / k + 1 / rest
+        drawn += _sums(rng, values, k, permutations) * each - whole / rest
+        observed += float(one.sum()) * each - whole / rest
+        size += float(np.abs(values).sum()) * each
+    as_far = int((np.abs(drawn) >= abs(observed) - ROUNDING * size).sum())
+    return (1 + as_far) / (1 + permutations)
+
+
+def _sums(rng: np.random.Generator, values: NDArray[np.float64], count: int, draws: int) -> NDArray[np.float64]:
+    """``float64[draws]``: sums of so many of the values, drawn without replacement."""
+    levels, times = np.unique(values, return_counts=True)
+    if len(levels) <= _FEW_LEVELS:
+        chosen = rng.multivariate_hypergeometric(times, count, size=draws, method="marginals")
+        return np.asarray(chosen @ levels, dtype=np.float64)
+    fewer = min(count, len(values) - count)
+    sums = np.empty(draws)
+    rows = max(1, _BLOCK // len(values))
+    for begin in range(0, draws, rows):
+        keys = rng.random((min(rows, draws - begin), len(values)), dtype=np.float32)
+        sums[begin : begin + rows] = values[np.argpartition(keys, fewer - 1, axis=1)[:, :fewer]].sum(axis=1)
+    return sums if fewer == count else float(values.sum()) - sums
 
 
 def _mean(parts: Sequence[NDArray[np.float64]]) -> float | None:

@@ -386,6 +386,17 @@ def test_a_rule_of_nothing_that_is_known(tmp_path: Path, selector: str, said: st
     assert str(tmp_path / "gate.toml") in str(error.value)
 
 
+@pytest.mark.parametrize("label", ["average", "*", "Mean"])
+def test_average_with_the_name_of_a_task_is_refused(tmp_path: Path, label: str) -> None:
+    """Else one of the two would be judged in the other's place: a data set may have any name."""
+    run = run_of(made_task("average", 0.5), made_task("A", 0.5), made_task("Mean", 0.5))
+    file = tmp_path / "gate.toml"
+    file.write_text(f'[[rule]]\ntasks = ["average"]\naverages = ["{label}"]\nmax-drop = 1\n', encoding="utf-8")
+    means = Means({"Mean": weights({"Mean": ("average", "A", "Mean")}, "Mean")})
+    with pytest.raises(BadInput, match=f"{'average' if label == '*' else label} is an average and a task as well"):
+        judge(read_rules(file), *labelled([run, run]), means=means)
+
+
 def test_averages_by_hand(tmp_path: Path) -> None:
     base = run_of(made_task("A", 0.2), made_task("B", 0.4), made_task("C", 0.9, kind="STS"))
     run = run_of(made_task("A", 0.3), made_task("B", 0.1), made_task("C", 0.8, kind="STS"))
