@@ -58,7 +58,7 @@ def test_the_command_of_a_package_is_found() -> None:
 
 def test_only_benchmarks_that_bring_a_command_have_it() -> None:
     assert parsed("score", "cmteb", "run.trec").benchmark == "cmteb", "a score of run files, where there is none"
-    with pytest.raises(BadInput, match="unknown benchmark 'stub'; .*see flagbench submit --help"):
+    with pytest.raises(BadInput, match=r"unknown benchmark 'stub'; .*see flagbench submit --help"):
         parsed("submit", "stub")
 
 
