@@ -53,14 +53,16 @@ def render(report: Report, *, passes: bool = True) -> tuple[Table, Sequence[Text
     table = Table(title=Text(f"regression gate {report.rules.file}"), title_justify="left", title_style="bold")
     for name in _HEADINGS:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
-    for verdict in (each for each in in_order(report) if passes or each.outcome != "pass"):
+    shown = [each for each in in_order(report) if passes or each.outcome != "pass"]
+    for verdict in shown:
         outcome, *others = _cells(verdict)
         # Text is shown as it is: a name may look like rich's markup.
         table.add_row(Text(outcome, style=_STYLES[verdict.outcome]), *map(Text, others))
     style = _STYLES[{0: "pass", 1: "FAIL", 2: "inconclusive"}[report.exit_code]]
     folded = not passes and report.counts["pass"]
-    line = [Text(f"{passed(report)}; --all shows them", style="green")] if folded else []
-    return table, [*line, *map(Text, notes(report)), Text(headline(report), style=style)]
+    what = "it" if folded == 1 else "them"
+    line = [Text(f"{passed(report)}; --all shows {what}", style="green")] if folded else []
+    return table, [*line, *map(Text, notes(report, shown)), Text(headline(report), style=style)]
 
 
 def passed(report: Report) -> str:
@@ -129,8 +131,13 @@ def check_line(verdict: Verdict) -> str:
     return f"{line} since {printable(verdict.since)}" if verdict.since else line
 
 
-def notes(report: Report) -> list[str]:
-    """Notes below the table, a line each."""
+def notes(report: Report, shown: Sequence[Verdict] | None = None) -> list[str]:
+    """Notes below the table, a line each.
+
+    Args:
+        report: The gate.
+        shown: The checks that the table has, all of them if None: what a ± is, is said where one is shown.
+    """
     lines = [report.settings] if report.settings else []
     lines += [f"note: {printable(note)}" for note in report.notes]
     if report.tests:
@@ -138,7 +145,9 @@ def notes(report: Report) -> list[str]:
             f"significance: two-sided sign flips item by item, Holm's correction over the gate's tests "
             f"({report.tests}), level {report.rules.alpha:g}, seed {report.seed}"
         )
-    if any(verdict.candidate_ends or verdict.baseline_ends for verdict in report.verdicts):
+    if any(
+        verdict.candidate_ends or verdict.baseline_ends for verdict in (report.verdicts if shown is None else shown)
+    ):
         lines.append(PLUS_MINUS)
     for whose, run in (("baseline", report.baseline), ("candidate", report.candidate)):
         lines.append(f"{whose}: {printable(f'{run.record.model_at}, {run.folder}')}")

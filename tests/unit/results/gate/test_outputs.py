@@ -75,9 +75,19 @@ def test_json_has_everything_in_full(report: Report) -> None:
 
 def test_what_passes_is_a_line_unless_all_is_asked_for(report: Report) -> None:
     table, (line, *_) = render(report, passes=False)
-    assert (table.row_count, line.plain) == (2, "1 task passes; --all shows them")
+    assert (table.row_count, line.plain) == (2, "1 task passes; --all shows it")
     assert "<details open>" in to_markdown(report, passes=True)
     assert "<details>" in to_markdown(report)
+
+
+def test_what_a_plus_minus_is_stands_below_a_table_that_has_one(report: Report) -> None:
+    ends = {"pass": (0.7, 0.8)}
+    report = replace(
+        report, verdicts=tuple(replace(each, candidate_ends=ends.get(each.outcome)) for each in report.verdicts)
+    )
+    said = {passes: any("95%" in line.plain for line in render(report, passes=passes)[1]) for passes in (False, True)}
+    assert said == {False: False, True: True}
+    assert "95%" in to_markdown(report)
 
 
 @pytest.mark.parametrize(
