@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flagbench.results.record import Interval, PartInterval, TaskRecord
     from flagbench.results.values import Values
 
-PLUS_MINUS = "± 95% interval for other items of this kind; of a sample, for all of its data"
+PLUS_MINUS = "±: farther end of the 95% interval, for other items of this kind (of a sample, for all of its data)"
 """The line below tables that says what stands behind a ±."""
 
 _Z = 1.959963984540054
