@@ -156,7 +156,8 @@ class Connected:
         elif self.own.interface == "openai":
             served = self.client.listed()
             if served and self.own.model not in served:
-                self.odd = f"{self.client.url} does not list {self.own.model}; it has {one_line(', '.join(served))}: name one with --api-model"
+                there = one_line(", ".join(served))
+                self.odd = f"{self.client.url} does not list {self.own.model}; it has {there}: name it with --api-model"
 
     def _check_info(self) -> None:
         info, revision = self.info, self.spec.revision

@@ -82,7 +82,7 @@ def test_averages_have_intervals_and_tests(tmp_path: Path) -> None:
     tests = tree.one("details", class_="averages")
     assert [cell.words for cell in tests.all("td")][:3] == ["40 items", "0 / 0 / 40", "−10.00"]
     assert "0.00005" in tests.words or "0.0001" in tests.words
-    assert "± is the 95% interval" in tree.text
+    assert "± is the farther end of the 95% interval" in tree.text
     alone, _ = made(runs[:1])
     assert "50.00 ± 4.90" in section(alone, "summary-1").words
     assert not alone.all("details", class_="averages")
@@ -205,7 +205,7 @@ def test_what_drawing_adds_stands_beside_the_score(tmp_path: Path) -> None:
     assert scores_of(bodies["A"])[0].words == "50.00 ± 1.23"
     assert scores_of(bodies["B"])[0].words == "50.00"
     assert facts_of(bodies["A"])["Drawn"] == "500 of 10000, profile quick"
-    assert "± is the 95% interval" in tree.text
+    assert "± is the farther end of the 95% interval" in tree.text
 
 
 def test_details_of_a_task(tmp_path: Path) -> None:
