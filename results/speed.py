@@ -135,6 +135,7 @@ class Speed:
         other_load: Load of each processor of this machine in the minute before (its load average by their number); None
             where that is not known.
         finished: UTC time, ISO 8601.
+        url: Address of the server; empty for a model here, and in files of before it was noted.
         schema_version: Of this layout.
     """
 
@@ -156,6 +157,7 @@ class Speed:
     environment: Mapping[str, Any]
     other_load: Positive | None
     finished: Text
+    url: Text = ""
     schema_version: int = SCHEMA_VERSION
 
     @property

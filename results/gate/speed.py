@@ -71,7 +71,7 @@ def _measured(baseline: Run, candidate: Run, rule: Rule) -> tuple[Speed | None, 
     """What was measured of both, of the baseline where it was.
 
     Raises:
-        Unknown: Nothing was measured of the candidate, requests failed, or it was on another machine.
+        Unknown: Nothing was measured of the candidate, requests failed, or it was another machine or server.
         BadInput: A file is damaged.
     """
     before, after = speed_of(baseline), speed_of(candidate)
@@ -80,11 +80,31 @@ def _measured(baseline: Run, candidate: Run, rule: Rule) -> tuple[Speed | None, 
         raise Unknown(f"the candidate has no speed.json: measure {model} with flagbench speed")
     if differs := other_setting(after.spec, candidate.record.spec, but=_NO_MATTER):
         raise Unknown(f"speed.json is of other settings than the candidate's ({differs}): measure with these")
+    if said := _other_server(after, candidate):
+        raise Unknown(said)
     if after.failed:
         raise Unknown(f"{after.failed:,} requests of the measurement failed: see the server, and measure again")
     if not rule.any_machine:
         same_machine(before.environment if before else baseline.record.environment, after.environment)
     return before, after
+
+
+def _other_server(measured: Speed, candidate: Run) -> str:
+    """Why what was measured is of another server than the candidate, in a sentence; empty where it is not."""
+    record = candidate.record
+    if measured.served is not ("served" in record.spec):
+        where = ("behind a server", "on this machine")
+        one, other = where if measured.served else where[::-1]
+        return f"speed.json is of a model {one}, and the candidate ran {other}: measure it as it ran"
+    if not measured.served:
+        return ""
+    if not measured.url:
+        return "speed.json does not say of which server it is: measure again with flagbench speed"
+    if not any(line.startswith(f"server: {measured.url} (") for line in record.evidence):
+        return (
+            f"speed.json is of the server at {printable(measured.url)}, and the candidate of another: measure that one"
+        )
+    return ""
 
 
 def _clear(figure: Estimate, limit: float, unclear: str, *, equal: bool = True) -> bool:

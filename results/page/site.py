@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flagbench import BadInput, printable
+from flagbench.results.compare.text import of_spreadsheet
 from flagbench.results.page import Language, facts
 from flagbench.results.page.commands import CommandOf, no_command
 from flagbench.results.page.history import History, Release, histories, score_of
@@ -158,5 +159,5 @@ def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows([row[column] for column in _COLUMNS] for row in rows)
+    writer.writerows([of_spreadsheet(row[column]) for column in _COLUMNS] for row in rows)
     return out.getvalue()

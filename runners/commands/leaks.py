@@ -245,8 +245,6 @@ def _show(
     near = not options.no_near
     if any(row.leaked for row in rows):
         out.print(table(rows, near=near, semantic=bool(options.model)))
-    else:
-        say(out, "nothing of these tasks was found in the training data")
     say(out, *remarks(found, rows))
     if near:
         cut = Bands.of(options.jaccard)
@@ -282,6 +280,7 @@ def _write(found: Found, untouched: Sequence[Untouched] | None, options: argpars
             "benchmark": options.benchmark,
             "training": [str(file.rows.path) for file in found.files],
             "training_rows": found.ledger.rows,
+            "training_rows_without_text": found.ledger.silent.total(),
             "training_texts": found.ledger.training_texts,
             "jaccard": None if options.no_near else options.jaccard,
             "model": options.model,

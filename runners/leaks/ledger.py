@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,6 +98,9 @@ class Ledger:
         pairs: By the place of a pair's key.
         rows: Rows of training data that were taken.
         training_texts: Texts of them.
+        silent: By the number of a file, its rows without a text, of which nothing can be found.
+        file_rows: By the number of a file, its rows.
+        half: By the number of a file, its other rows without a text in the first column, such as those of no query.
     """
 
     def __init__(self, collected: Collected) -> None:
@@ -106,12 +109,20 @@ class Ledger:
         self.pairs = Strongest(len(collected.pair_keys))
         self.rows = 0
         self.training_texts = 0
+        self.silent: Counter[int] = Counter()
+        self.half: Counter[int] = Counter()
+        self.file_rows: Counter[int] = Counter()
         self._seen: dict[int, str] = {}
 
     def count(self, batch: Batch) -> None:
         """Count the rows and texts of a batch."""
         self.rows += batch.count
         self.training_texts += len(batch.texts)
+        self.file_rows[batch.file] += batch.count
+        there = np.fromiter((bool(text) and not text.isspace() for text in batch.texts), np.bool_, len(batch.texts))
+        spoken, led = (len(np.unique(batch.rows[each])) for each in (there, there & (batch.columns == 0)))
+        self.silent[batch.file] += batch.count - spoken
+        self.half[batch.file] += spoken - led
 
     def take(self, batch: Batch, found: Sequence[tuple[int, Matches]]) -> None:
         """Take a batch.

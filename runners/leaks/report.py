@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flagbench import counted
+from flagbench import counted, printable
 from flagbench.runners.leaks.collected import Part
 from flagbench.runners.leaks.find import Found
 from flagbench.runners.leaks.ledger import SWAPPED, Place, Strongest
@@ -196,13 +196,16 @@ def examples(found: Found, most: int) -> Iterator[str]:
 
 def remarks(found: Found, rows: Sequence[Share]) -> Iterator[str]:
     """Lines below the table: what was looked at, and what was not."""
+    yield from _overlooked(found)
     clean = [
         task
         for task in dict.fromkeys(row.task for row in rows)
         if not any(row.leaked for row in rows if row.task == task)
     ]
-    if clean:
+    if any(row.leaked for row in rows) and clean:
         yield f"nothing found of {counted(len(clean), 'task')}: {', '.join(clean)}"
+    elif clean:
+        yield f"nothing of {counted(len(clean), 'task')} was found in the training data: {', '.join(clean)}"
     ledger = found.ledger
     speed = ledger.rows / found.seconds if found.seconds else 0.0
     yield (
@@ -214,6 +217,24 @@ def remarks(found: Found, rows: Sequence[Share]) -> Iterator[str]:
             f"{counted(found.crowded, 'training text')} resemble more texts of the tasks than are compared with one: "
             "near duplicates among those that are alike are a lower bound"
         )
+
+
+def _overlooked(found: Found) -> Iterator[str]:
+    """Warnings of rows without a text, such as those that name their columns otherwise than the first rows do."""
+    ledger = found.ledger
+    for number, file in enumerate(found.files):
+        silent, half, first = ledger.silent[number], ledger.half[number], printable(file.columns[0])
+        if silent:
+            yield (
+                f"warning: {file.rows.path} has {counted(silent, 'row')} without a text in "
+                f"{' or '.join(map(printable, file.columns))}; nothing was looked for there: name their columns with "
+                "--columns"
+            )
+        if 0 < half < ledger.file_rows[number] - silent:
+            yield (
+                f"warning: {file.rows.path} has {counted(half, 'row')} without a text in {first}, which others have: "
+                "see whether these name it otherwise"
+            )
 
 
 def _things(found: Found, part: Part) -> tuple[Strongest, NDArray[np.int64]]:

@@ -20,6 +20,7 @@ from flagbench.models.loading.tokenizer_model import tokenizer_model
 from flagbench.models.served.encoder import ServedEncoder
 from flagbench.models.served.resolve import ServedModel
 from flagbench.models.served.scorer import ServedScorer
+from flagbench.models.served.settings import ServedSettings
 from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.exchange import Reply
 from flagbench.results.intervals import Clusters, student
@@ -151,6 +152,7 @@ def measure(
         environment=describe(plan.devices),
         other_load=other_load,
         finished=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        url=model.spec.own_as(ServedSettings).url if served else "",
     )
 
 
@@ -362,4 +364,4 @@ def _summary(stretches: Sequence[Stretch], level: _Prepared, retries: int, share
 
 def _estimate(value: float, low: float, high: float) -> Estimate:
     """An estimate whose interval has it: that of few repeats may lie beside it."""
-    return Estimate(value, min(low, value), max(high, value))
+    return Estimate(value, min(max(low, 0.0), value), max(high, value))

@@ -57,10 +57,23 @@ def _errors(what: str) -> Iterator[None]:
         status = getattr(error.response, "status_code", "")
         if status in (401, 403):
             raise BadInput(f"{what}: the hub refuses it ({status}): set HF_TOKEN to a token that may write") from error
+        if status in (409, 412):
+            raise BadInput(f"{what}: it has changed on the hub since it was read ({status}): run this again") from error
         raise BadInput(f"{what}: the hub refuses it ({status}): try again later") from error
+    except httpx2.ReadTimeout as error:
+        raise NoHub(
+            f"{what}: the hub does not answer in time; see there what was done before you try this again"
+        ) from error
     except (hub.OfflineModeIsEnabled, OSError, httpx2.HTTPError) as error:
         raise NoHub(
             f"{what}: the hub cannot be reached; look at the network, HF_ENDPOINT and HF_HUB_OFFLINE"
+        ) from error
+    except UnicodeError as error:  # of a header, which has the token
+        raise BadInput(f"{what}: the token in HF_TOKEN is none of the hub: it has signs that no token has") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{what}: the hub's reply cannot be read; look at HF_ENDPOINT, and see there what was done before you try "
+            "this again"
         ) from error
 
 

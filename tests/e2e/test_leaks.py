@@ -108,7 +108,20 @@ def test_nothing_is_found_and_torch_is_not_imported(tmp_path: Path) -> None:
     assert "torch" not in modules
     assert "--jaccard" in said
     other = here("leaks", path, "--mini", "--tasks", "TNews")
-    assert "nothing of these tasks was found in the training data" in other.stdout
+    assert other.stdout.count("nothing of 1 task was found in the training data: TNews") == 1
+    assert "warning" not in other.stdout
+
+
+def test_rows_that_name_their_columns_otherwise_are_no_all_clear(tmp_path: Path) -> None:
+    path, counts = tmp_path / "train.jsonl", tmp_path / "counts.json"
+    rows = [{"query": "别的", "pos": ["文字"]}, {"question": "问"}, {"query": " "}, {"question": "问", "pos": ["答"]}]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    said = here("leaks", path, "--mini", "--tasks", "TNews", "--json", counts)
+    assert said.returncode == 0, said.stderr
+    words = " ".join(said.stdout.split())
+    assert "has 2 rows without a text in query or pos or neg; nothing was looked for there" in words
+    assert "has 1 row without a text in query, which others have" in words
+    assert json.loads(counts.read_text())["training_rows_without_text"] == 2
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_server_is_measured_one_by_one_and_many_at_a_time(server: Slow, tmp_pa
     assert result.returncode == 0, result.stderr
     found = measured(tmp_path)
     assert (found.model, found.loop, found.data, found.tasks) == ("api/m", "closed", "mini", ("STSB",))
-    assert found.served
+    assert (found.served, found.url) == (True, server.url)
     assert [(level.concurrency, level.batch, level.failed, level.retries) for level in found.levels] == [
         (1, 1, 0, 0),
         (4, 1, 0, 0),

@@ -108,7 +108,7 @@ def test_each_field_is_in_both(kind: str, path: list[Any], owner: type) -> None:
         node = node[step]
     names = {field.name for field in fields(owner)}
     assert set(node["properties"]) == names
-    younger = {"labels", "average", "file_digests", "picture", "vectors", "failure", "interval"} | (
+    younger = {"labels", "average", "file_digests", "picture", "vectors", "failure", "interval", "url"} | (
         {"environment"} if owner is TaskRecord else set()
     )  # than the layout
     assert set(node["required"]) == names - younger

@@ -103,6 +103,37 @@ def test_what_was_not_measured_is_inconclusive(tmp_path: Path, rule: str, after:
     assert said in verdict.said
 
 
+URL = "http://h:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("measured", "evidence", "said"),
+    [
+        ({"served": True, "url": URL}, (f"server: {URL} (openai), model m there, weights in fp16",), None),
+        (
+            {"served": True, "url": URL},
+            (f"server: {URL}/v1 (openai), model m there",),
+            "the server at http://h:1/v1, and",
+        ),
+        ({"served": True, "url": f"{URL}/v1"}, (f"server: {URL} (openai), model m there",), "the candidate of another"),
+        ({"served": True}, (f"server: {URL} (openai), model m there",), "does not say of which server it is"),
+        ({"served": False}, (f"server: {URL} (openai), model m there",), "a model on this machine, and the candidate"),
+        ({"served": True, "url": URL}, (), "a model behind a server, and the candidate ran on this machine"),
+    ],
+)
+def test_what_was_measured_of_another_server_is_inconclusive(
+    tmp_path: Path, measured: dict[str, Any], evidence: tuple[str, ...], said: str | None
+) -> None:
+    run = find_run(write_run(tmp_path / "run", "org/one", made_task("A", 0.5)))
+    spec = {"served": {"interface": "openai"}} if evidence else {}
+    run = replace(run, record=replace(run.record, environment=MACHINE, spec=spec, evidence=evidence))
+    put(run.folder, speed(revision=run.record.revision, **measured))
+    (tmp_path / "gate.toml").write_text("[[rule]]\nmax-latency-p99 = 99\n", encoding="utf-8")
+    (verdict,) = judge(read_rules(tmp_path / "gate.toml"), *labelled([run, run])).verdicts
+    assert verdict.outcome == ("inconclusive" if said else "pass")
+    assert said is None or said in verdict.said
+
+
 def test_the_figure_of_the_baseline_stands_beside(tmp_path: Path) -> None:
     (verdict,) = judged(tmp_path, "max-latency-p99 = 99", speed(level(p99=0.01)), speed()).verdicts
     assert (verdict.baseline, verdict.candidate, verdict.unit) == (0.01, 0.02, "seconds")

@@ -94,6 +94,11 @@ def test_a_commit_that_is_there(fake: Fake, its: Checked) -> None:
         (hub.OfflineModeIsEnabled("offline"), NoHub, "cannot be reached"),
         (httpx2.ConnectError(_SECRET), NoHub, "cannot be reached"),
         (OSError(_SECRET), NoHub, "cannot be reached"),
+        (failed(hub.HfHubHTTPError, 412), BadInput, "it has changed on the hub since it was read (412): run this"),
+        (httpx2.ReadTimeout(_SECRET), NoHub, "does not answer in time; see there what was done before"),
+        (UnicodeEncodeError("ascii", _SECRET, 0, 1, _SECRET), BadInput, "the token in HF_TOKEN is none of the hub"),
+        (ValueError(_SECRET), BadInput, "the hub's reply cannot be read; look at HF_ENDPOINT"),
+        (KeyError(_SECRET), BadInput, "the hub's reply cannot be read"),
     ],
 )
 def test_what_the_hub_refuses_is_one_line_without_the_token(
