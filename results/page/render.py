@@ -35,8 +35,8 @@ from flagbench.results.series.text import in_bytes, shown
 
 _HERE = Path(__file__).parent
 
-# Controls and halves of surrogate pairs: no valid text of a page.
-_UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Controls and halves of surrogate pairs: no valid text of a page. Overrides of direction: they show a name reversed.
+_UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")
 
 _IMAGE = re.compile(r"\[image ([^\[\]]+)\]\s*$")
 """Where the line of an input has the name of its image (``models/inputs.py``)."""
