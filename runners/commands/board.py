@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flagbench import BadInput, counted, first_few, printable
 from flagbench.results.page import LANGUAGES
-from flagbench.runners.arguments import any_path, by_name, named_path
+from flagbench.runners.arguments import add_examples, any_path, by_name, named_path
 from flagbench.runners.request import PROFILES
 from flagbench.runners.terminal import console, encodable, say
 
@@ -23,6 +23,12 @@ _UNFINISHED = ".board."
 
 def add_board(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flagbench board``."""
+    add_examples(
+        parser,
+        "flagbench board ./releases --output ./site",
+        "flagbench board --release v1.0=./one --release v1.1=./two --output ./site --overwrite",
+        "flagbench board ./releases --output ./site --lang zh",
+    )
     parser.add_argument(
         "folder",
         nargs="?",

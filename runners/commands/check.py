@@ -45,7 +45,10 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         "or published:org/model for its published scores of the run's benchmark",
     )
     parser.add_argument(
-        "--candidate", type=any_path, metavar="CAND", help="run to check, as --baseline; --power needs none (default none)"
+        "--candidate",
+        type=any_path,
+        metavar="CAND",
+        help="run to check, as --baseline; --power needs none (default none)",
     )
     parser.add_argument(
         "--rules", required=True, type=any_path, metavar="FILE", help="TOML file with the rules (docs/ci.md)"

@@ -9,6 +9,9 @@ from datasets import Dataset, Features
 from datasets.fingerprint import generate_random_fingerprint
 from datasets.table import InMemoryTable
 
+CLUSTER = "cluster"
+"""Column of queries that names what several are drawn together with, as questions on one document are."""
+
 
 def unread(table: pa.Table) -> Dataset:
     """A table as ``datasets`` has it, of which nothing is read: for a fingerprint it would copy and hash all of it.

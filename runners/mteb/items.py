@@ -22,8 +22,8 @@ from flagbench.results.kinds import CLASSIFIED, PAIRED, RANKED
 from flagbench.results.sample import Sample
 from flagbench.results.values import Values, shared_clusters
 from flagbench.results.worst_queries import Examples
+from flagbench.runners.data.rows import CLUSTER
 from flagbench.runners.mteb.bridge import passage_inputs, query_inputs
-from flagbench.runners.mteb.made import CLUSTER
 from flagbench.runners.search.metrics import Metric
 from flagbench.runners.search.worst import Searched, WorstQuery, worst_first, worst_of, worst_queries
 from flagbench.runners.task import Task

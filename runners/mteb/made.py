@@ -33,9 +33,6 @@ class _Classification(AbsTaskClassification):
         return super()._calculate_scores(y_test, y_pred)
 
 
-CLUSTER = "cluster"
-"""Column of queries that names what several are drawn together with, as questions on one document are."""
-
 _KINDS: Mapping[str, Any] = {
     "Retrieval": AbsTaskRetrieval,
     "Reranking": AbsTaskRetrieval,

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from flagbench.runners.data.pictures import IMAGE, kept
 from flagbench.runners.data.retrieval import LARGEST_GRADE
-from flagbench.runners.mteb.made import CLUSTER, SearchRows
+from flagbench.runners.data.rows import CLUSTER
+from flagbench.runners.mteb.made import SearchRows
 from flagbench.suites.own import tables
 from flagbench.suites.own.contents import Contents
 from flagbench.suites.own.layouts import DataSet

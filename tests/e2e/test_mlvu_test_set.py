@@ -86,7 +86,7 @@ def test_a_labelled_run_is_submitted_shown_compared_checked_and_reported(
     )
     assert evaluate(data, tmp_path / "other", MAJORITY).returncode == 0
     compared = here("compare", done, tmp_path / "other", "--format", "markdown").stdout
-    assert "| MLVU-test_order | official | 70 questions |" in compared
+    assert "| MLVU-test_order | official | 70 questions in 40 clusters |" in compared
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rule]]\naverages = ["M-Avg (test)"]\nmax-drop = 0.5\n', encoding="utf-8")
     checked = here("check", "--baseline", done, "--candidate", tmp_path / "other", "--rules", rules)
