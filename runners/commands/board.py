@@ -43,7 +43,7 @@ def add_board(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=named_path,
         metavar="NAME=FOLDER",
-        help="release and the folder of its runs, instead of DIR; as often as there are, the oldest first",
+        help="release and the folder of its runs, instead of DIR; repeatable, the oldest first (default none)",
     )
     parser.add_argument("--output", type=any_path, required=True, metavar="SITE", help="folder to write, which is new")
     parser.add_argument(

@@ -89,7 +89,7 @@ def test_a_labelled_run_is_submitted_shown_compared_checked_and_reported(
     assert "| MLVU-test_order | official | 70 questions in 40 clusters |" in compared
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rule]]\naverages = ["M-Avg (test)"]\nmax-drop = 0.5\n', encoding="utf-8")
-    checked = here("check", "--baseline", done, "--candidate", tmp_path / "other", "--rules", rules)
+    checked = here("check", "--baseline", done, "--candidate", tmp_path / "other", "--rules", rules, "--all")
     assert (checked.returncode, "M-Avg (test)" in checked.stdout) == (0, True)
     assert here("report", done, "--html", tmp_path / "r.html").returncode == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
