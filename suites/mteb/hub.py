@@ -136,7 +136,8 @@ def card_with(text: str, checked: Checked) -> str:
     name = printable(checked.identity.name)
     wrong = f"the card of {name} cannot be read: mend the metadata at the top of its README.md"
     try:
-        card = ModelCard(text, ignore_metadata_errors=False)
+        # Of a card without metadata huggingface_hub would log a warning.
+        card = ModelCard(text if text.startswith("---") else f"---\n{{}}\n---\n{text}", ignore_metadata_errors=False)
         data = cast("ModelCardData", card.data)
         before = list(data.eval_results or [])
     except Exception as error:  # whatever YAML, and what huggingface_hub makes of it, may raise
