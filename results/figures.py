@@ -44,7 +44,7 @@ class Scale:
         """
         if score is None or ends is None:
             return self.figure(score, places)
-        half = self.figure(max(score - ends[0], ends[1] - score), places)
+        half = self.figure(farther(score, ends), places)
         return f"{self._number(score, places)} ± {half}"
 
     def gain(self, delta: float | None, places: int = 2) -> str:
@@ -71,6 +71,11 @@ NATS = Scale("nats", "nats", 1.0, 2)
 """Of mean log-likelihoods, which are 0 or less: nats a token."""
 
 _SCALES: Mapping[str, Scale] = {"log_likelihood": NATS}
+
+
+def farther(score: float, ends: tuple[float, float]) -> float:
+    """How far the farther end of an interval is from its score: what stands behind a ``±``."""
+    return max(score - ends[0], ends[1] - score)
 
 
 def scale_of(metric: str) -> Scale:

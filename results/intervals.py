@@ -107,6 +107,18 @@ def student(freedom: float, level: float = LEVEL) -> float:
     return math.sqrt(freedom) * math.tan(float(np.interp(level, areas / areas[-1], angles)))
 
 
+def student_interval(estimate: float, error: float, freedom: float) -> tuple[float, float]:
+    """The ends of Student's 95% interval of an estimate.
+
+    Args:
+        estimate: It.
+        error: Its standard error.
+        freedom: Degrees of freedom of that; infinite of one without any spread.
+    """
+    half = student(freedom) * error
+    return estimate - half, estimate + half
+
+
 def welch(squares: Sequence[float], freedoms: Sequence[float]) -> float:
     """Degrees of freedom of a sum of independent estimates (Welch, 1947).
 

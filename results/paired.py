@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flagbench.results.intervals import Clusters, bca_interval, student, welch
+from flagbench.results.intervals import Clusters, bca_interval, student_interval, welch
 from flagbench.results.statistics import (
     EXACT_UP_TO,
     PERMUTATIONS,
@@ -194,8 +194,7 @@ class Strata:
             if self._fewest >= _BCA_FROM and isinstance(self._resampled, np.ndarray):
                 name, (low, high) = "BCa", bca_interval(self._difference, self._resampled, self._jackknifed)
             else:
-                half = student(freedom) * error if error else 0.0
-                name, low, high = "Student", self._difference - half, self._difference + half
+                name, (low, high) = "Student", student_interval(self._difference, error, freedom)
         return Paired(
             queries=self._items,
             difference=self._difference,

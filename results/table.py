@@ -98,7 +98,7 @@ def _with_ends(row: Row, found: Uncertainty | None) -> Row:
     """A row with the interval of its score."""
     if found is None or row.score is None:
         return row
-    return replace(row, error=found.half(row.score), ends=(found.low, found.high))
+    return replace(row, error=found.half(row.score), ends=found.ends)
 
 
 def _mean(label: str, of: Weights, records: Sequence[TaskRecord]) -> Row:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flagbench.results.averages import Cell, Slice, Weights, score_of, task_of
+from flagbench.results.figures import farther
 from flagbench.results.shapes import score_range
 from flagbench.results.shares import wilson
 
@@ -44,9 +45,14 @@ class Uncertainty:
     error: float
     freedom: float
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both of them."""
+        return self.low, self.high
+
     def half(self, score: float) -> float:
         """What stands behind a ±: how far the farther end is from the score."""
-        return max(score - self.low, self.high - score)
+        return farther(score, self.ends)
 
 
 def measured(values: Values, metric: str, scores: Mapping[str, Mapping[str, float]], main: str) -> Interval | None:
@@ -226,7 +232,6 @@ def _summed(squares: Sequence[float], freedoms: Sequence[float]) -> tuple[float,
 
 
 def _ends(score: float, error: float, freedom: float) -> tuple[float, float]:
-    from flagbench.results.intervals import student
+    from flagbench.results.intervals import student_interval
 
-    half = student(freedom) * error
-    return score - half, score + half
+    return student_interval(score, error, freedom)

@@ -164,6 +164,18 @@ def by_name(given: Sequence[tuple[str, Path]], flag: str) -> dict[str, Path]:
     return found
 
 
+def add_device(parser: argparse._ActionsContainer, what: str = "device to run on") -> None:
+    """Add --device.
+
+    Args:
+        parser: The command, or a group of it.
+        what: What the device is for.
+    """
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help=f"{what}: auto, cpu, cuda, cuda:N, mps (default auto)"
+    )
+
+
 def add_store_option(command: argparse._ActionsContainer) -> None:
     """Add the folder of the embedding cache to a parser."""
     command.add_argument(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flagbench import printable
 from flagbench.results.averages import Weights, alike, shares
 from flagbench.results.compare.settings import settings_mixed
-from flagbench.results.figures import PERCENT, Scale, of_one_scale, scale_of
+from flagbench.results.figures import PERCENT, Scale, farther, of_one_scale, scale_of
 from flagbench.results.record import TaskRecord
 from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
@@ -64,9 +64,7 @@ class Average:
         known.
         """
         pairs = zip(self.scores, self.ends or (None,) * len(self.scores), strict=True)
-        return tuple(
-            None if score is None or ends is None else max(score - ends[0], ends[1] - score) for score, ends in pairs
-        )
+        return tuple(None if score is None or ends is None else farther(score, ends) for score, ends in pairs)
 
 
 def averaged(lines: Sequence[Line], runs: Sequence[Run]) -> dict[str, Sequence[Line]]:
@@ -188,7 +186,7 @@ def _ends(lines: Sequence[Line], run: Run, score: float | None) -> tuple[float, 
     """The ends of the interval of an average of a run."""
     records = [run.record.tasks[line.task] for line in lines]
     found = of_average(alike([line.task for line in lines]), score, records) if lines else None
-    return (found.low, found.high) if found else None
+    return found.ends if found else None
 
 
 def _of_one_scale(lines: Sequence[Line]) -> Sequence[Line]:

@@ -278,7 +278,7 @@ def _cell(record: TaskRecord | None) -> Cell:
     if record.status == "error":
         return Cell("error", note=record.error)
     found = of_task(record)
-    return Cell(record.status, record.score, note=record.note, ends=(found.low, found.high) if found else None)
+    return Cell(record.status, record.score, note=record.note, ends=found.ends if found else None)
 
 
 def _corrected(

@@ -307,7 +307,7 @@ def _ends(subject: Subject, record: RunRecord, score: float | None) -> Ends | No
         found = of_task(record.tasks[names[0]])
     else:
         found = of_average(subject.weights or alike(names), score, [record.tasks[name] for name in names])
-    return (found.low, found.high) if found else None
+    return found.ends if found else None
 
 
 def chosen_by(

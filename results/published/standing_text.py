@@ -81,7 +81,7 @@ def remarks(ranking: Ranking) -> list[str]:
 
 
 def _within(mean: float, found: Uncertainty | None) -> str:
-    return PERCENT.within(mean, (found.low, found.high) if found else None)
+    return PERCENT.within(mean, found.ends if found else None)
 
 
 def _tasks(some: int, whole: int) -> str:

@@ -17,7 +17,7 @@ from flagbench import BadInput, printable
 from flagbench.flags import add_flags, given, real
 from flagbench.models.loading.mixture_terms import Term, check_terms, written
 from flagbench.models.mixing.examples import KINDS, Kind, Rule
-from flagbench.runners.arguments import add_examples, any_path, folder
+from flagbench.runners.arguments import add_device, add_examples, any_path, folder
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.terminal import console, say
@@ -85,12 +85,7 @@ def add_cocktail(parser: Parser, _: Sequence[str]) -> None:
     )
     where.add_argument("--json", type=any_path, metavar="FILE", help="file for the result as JSON (default none)")
     where.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
-    where.add_argument(
-        "--device",
-        default="auto",
-        metavar="NAME",
-        help="device of the losses: auto, cpu, cuda, cuda:N, mps (default auto)",
-    )
+    add_device(where, "device of the losses")
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="run Python code that the checkpoints bring (default off)"
     )

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flagbench import BadInput
-from flagbench.runners.arguments import add_examples, add_store_option, any_path, positive, run_path, size
+from flagbench.runners.arguments import add_device, add_examples, add_store_option, any_path, positive, run_path, size
 from flagbench.runners.commands.mix_series import add_mix, mixed_models
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
@@ -168,9 +168,7 @@ def _add_devices(devices: argparse._ArgumentGroup) -> None:
     from flagbench.runners.request import ENGINES
 
     choice = devices.add_mutually_exclusive_group()
-    choice.add_argument(
-        "--device", default="auto", metavar="NAME", help="device to run on: auto, cpu, cuda, cuda:N, mps (default auto)"
-    )
+    add_device(choice)
     choice.add_argument(
         "--devices",
         metavar="A,B",

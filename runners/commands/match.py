@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput
 from flagbench.flags import add_flag, flags_of, given, positive, real
 from flagbench.models.adapters import generator_settings
-from flagbench.runners.arguments import any_path
+from flagbench.runners.arguments import add_device, add_examples, any_path
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.outputs import written
 from flagbench.runners.commands.parser import Parser
@@ -31,18 +31,18 @@ _WITHOUT_USE = {"dtype", "query_mix", "query_mix_weights", "retrieval", "weights
 _MOST_TOKENS = 131_072
 """Of a text: no embedder or reranker keeps more."""
 
-_EXAMPLES = """examples:
-  flagbench match http://localhost:8000/v1 ./checkpoint
-  flagbench match http://localhost:8080 BAAI/bge-m3 --api-kind tei --json match.json
-  flagbench match http://localhost:8080 ./reranker --api-kind tei"""
+_EXAMPLES = (
+    "flagbench match http://localhost:8000/v1 ./checkpoint",
+    "flagbench match http://localhost:8080 BAAI/bge-m3 --api-kind tei --json match.json",
+    "flagbench match http://localhost:8080 ./reranker --api-kind tei",
+)
 
 
 def add_match(parser: Parser, _: Sequence[str]) -> None:
     """Add the flags of ``flagbench match``."""
     from flagbench.runners.commands.options import add_model_options
 
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
+    add_examples(parser, *_EXAMPLES)
     parser.add_argument("url", metavar="URL", help="address of the server; its key is read from FLAGBENCH_API_KEY")
     parser.add_argument(
         "models", metavar="MODEL", help="folder of the checkpoint that the server is to run, or hub id org/name"
@@ -67,12 +67,7 @@ def add_match(parser: Parser, _: Sequence[str]) -> None:
         help="file for the report as JSON, which flagbench check takes with --match (default: none)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace this file if it exists (default off)")
-    parser.add_argument(
-        "--device",
-        default="auto",
-        metavar="NAME",
-        help="device that the checkpoint runs on: auto, cpu, cuda, cuda:N, mps (default auto)",
-    )
+    add_device(parser, "device that the checkpoint runs on")
     server = parser.add_argument_group("the server (docs/served.md)")
     for each in flags_of(ServedOptions):
         if each.field not in _NOT_HERE:

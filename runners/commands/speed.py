@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from flagbench import BadInput, counted
 from flagbench.flags import add_flag, flags_of, numbers, real
 from flagbench.flags import positive as whole
-from flagbench.runners.arguments import any_path, positive, seconds
+from flagbench.runners.arguments import add_device, add_examples, any_path, positive, seconds
 from flagbench.runners.commands.notice import notice
 from flagbench.runners.commands.parser import Parser
 from flagbench.runners.served import ServedOptions
@@ -51,8 +51,7 @@ def add_speed(parser: Parser, arguments: Sequence[str]) -> None:
     from flagbench.runners.request import RunRequest
 
     benchmark = benchmark_of(arguments)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n  ".join(["examples:", *_EXAMPLES])
+    add_examples(parser, *_EXAMPLES)
     parser.add_argument(
         "models",
         nargs=1 if parser.complete else "*",
@@ -82,9 +81,7 @@ def add_speed(parser: Parser, arguments: Sequence[str]) -> None:
         help=f"results folder, in which speed.json goes beside the model's results (default {RunRequest.output})",
     )
     where.add_argument("--overwrite", action="store_true", help="measure again what was measured (default off)")
-    where.add_argument(
-        "--device", default="auto", metavar="NAME", help="device to run on: auto, cpu, cuda, cuda:N, mps (default auto)"
-    )
+    add_device(where)
     where.add_argument("--backend", choices=BACKENDS, help="matrix backend (default: the fastest exact one)")
     add_model_options(parser)
     if takes_served(benchmark):

@@ -23,7 +23,7 @@ from flagbench.models.served.scorer import ServedScorer
 from flagbench.models.served.settings import ServedSettings
 from flagbench.models.servers.concurrent import Stop
 from flagbench.models.servers.exchange import Reply
-from flagbench.results.intervals import Clusters, student
+from flagbench.results.intervals import Clusters, student_interval
 from flagbench.results.speed import Estimate, Level, Memory, Speed
 from flagbench.results.statistics import pooled_quantiles
 from flagbench.runners.progress import Progress
@@ -342,8 +342,7 @@ def _summary(stretches: Sequence[Stretch], level: _Prepared, retries: int, share
     def rate_of(amount: Callable[[Any], int]) -> Estimate:
         values = [each.per_second(amount) for each in stretches]
         its = Clusters.of(values)
-        half = 0.0 if its.error is None else student(len(its) - 1) * its.error
-        return _estimate(its.mean, its.mean - half, its.mean + half)
+        return _estimate(its.mean, *student_interval(its.mean, its.error or 0.0, max(1, len(its) - 1)))
 
     return Level(
         concurrency=level.concurrency,
