@@ -8,6 +8,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+Ends = tuple[float, float]
+"""Of an interval: the lower one, and the upper one."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -34,18 +37,32 @@ class Scale:
         """
         return "" if score is None else " ".join(filter(None, (self._number(score, places), self.unit)))
 
-    def within(self, score: float | None, ends: tuple[float, float] | None, places: int = 2) -> str:
-        """A score with how far the farther end of its interval is, after a ``±``; as ``figure`` where that is unknown.
+    def within(self, score: float | None, ends: Ends | None, mark: str = "") -> str:
+        """A score with its interval, and the unit once: ``95.83* -9.81/+3.02``; as ``figure`` where that is unknown.
 
         Args:
             score: As it is recorded.
             ends: Of the interval.
-            places: Decimals of both in percent.
+            mark: Stands behind the number.
         """
         if score is None or ends is None:
-            return self.figure(score, places)
-        half = self.figure(farther(score, ends), places)
-        return f"{self._number(score, places)} ± {half}"
+            return "" if score is None else f"{self.figure(score)}{mark}"
+        return " ".join(filter(None, (f"{self._number(score, 2)}{mark}", self.sides(score, ends), self.unit)))
+
+    def number(self, score: float) -> str:
+        """A score without its unit."""
+        return self._number(score, 2)
+
+    def sides(self, score: float, ends: Ends) -> str:
+        """How far the ends of its interval are from a score: ``± 2.28`` where both are as far as they are shown, else
+        ``-9.81/+3.02``, so that none reads as beyond what a score can be.
+
+        Args:
+            score: As it is recorded.
+            ends: Of the interval.
+        """
+        below, above = self._number(score - ends[0], 2), self._number(ends[1] - score, 2)
+        return f"± {below}" if below == above else f"-{below}/+{above}"
 
     def gain(self, delta: float | None, places: int = 2) -> str:
         """A difference of scores with its sign and without its unit; empty for none.
@@ -71,11 +88,6 @@ NATS = Scale("nats", "nats", 1.0, 2)
 """Of mean log-likelihoods, which are 0 or less: nats a token."""
 
 _SCALES: Mapping[str, Scale] = {"log_likelihood": NATS}
-
-
-def farther(score: float, ends: tuple[float, float]) -> float:
-    """How far the farther end of an interval is from its score: what stands behind a ``±``."""
-    return max(score - ends[0], ends[1] - score)
 
 
 def scale_of(metric: str) -> Scale:

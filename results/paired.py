@@ -27,6 +27,7 @@ from flagbench.results.statistics import (
     resampled_means,
     resampled_together,
     sign_flip_test,
+    smallest_p,
 )
 
 _BCA_FROM = 30
@@ -53,6 +54,7 @@ class Paired:
         error: Standard error of ``difference``; None where there is no interval.
         freedom: Degrees of freedom of that; None where there is no interval, or no spread.
         interval: How the interval was made; empty without one.
+        smallest_p: The least p that a test over as many moving clusters can give.
     """
 
     queries: int
@@ -70,6 +72,7 @@ class Paired:
     error: float | None
     freedom: float | None
     interval: Literal["BCa", "Student", ""]
+    smallest_p: float
 
 
 class Differences:
@@ -211,6 +214,7 @@ class Strata:
             error=error,
             freedom=freedom if freedom is not None and math.isfinite(freedom) else None,
             interval=name,
+            smallest_p=smallest_p(self._moving),
         )
 
     def _test(self) -> SignFlip:

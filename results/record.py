@@ -238,6 +238,11 @@ class RunRecord:
     reranker: Mapping[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def sampled(self) -> bool:
+        """Whether a task of it ran on a sample of its data."""
+        return any(task.sample for task in self.tasks.values())
+
     def environment_of(self, task: str) -> Mapping[str, Any]:
         """Where one of its tasks was made."""
         own = self.tasks[task].environment

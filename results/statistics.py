@@ -164,10 +164,10 @@ def smallest_p(items: int, *, permutations: int = PERMUTATIONS) -> float:
     """The least p-value that ``sign_flip_test`` can give: where all differences have one sign, two patterns are as far.
 
     Args:
-        items: Differences that are not 0, one or more.
+        items: Differences that are not 0.
         permutations: See ``sign_flip_test``.
     """
-    return 2.0 ** (1 - items) if items <= EXACT_UP_TO else 1 / (1 + permutations)
+    return min(1.0, 2.0 ** (1 - items)) if items <= EXACT_UP_TO else 1 / (1 + permutations)
 
 
 def bootstrap_means(values: ArrayLike, *, resamples: int = RESAMPLES, seed: Seed = 0) -> NDArray[np.float64]:

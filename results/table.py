@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ from flagbench import counted, first_few
 from flagbench.results.averages import Averages, Weights, average, lacking, weights, whole_scores
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
-from flagbench.results.figures import PERCENT, Scale, joint_scale, scale_of
+from flagbench.results.figures import PERCENT, Ends, Scale, joint_scale, scale_of
 from flagbench.results.fitting import folded, widths
 from flagbench.results.record import TaskRecord
-from flagbench.results.uncertainty import PLUS_MINUS, Uncertainty, of_average, of_task
+from flagbench.results.uncertainty import legend, of_average, of_task
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -37,11 +37,11 @@ class Row:
         score: As it is recorded; None is blank.
         comparable: Whether the data behind it is the official data.
         note: Note on this number.
-        error: How far the farther end of its 95% interval is: of a sample that of the score over all of the data, else
-            that for other items of the same kind. None where it is not known.
-        scale: How score and error are shown.
+        scale: How score and interval are shown.
         empty: A mean of which no task has a score.
-        ends: Of that interval.
+        ends: Of its 95% interval: of a sample that of the score over all of the data, else that for other items of the
+            same kind. None where it is not known.
+        sampled: Whether it is of a sample.
     """
 
     label: str
@@ -49,10 +49,19 @@ class Row:
     score: float | None
     comparable: bool
     note: str = ""
-    error: float | None = None
     scale: Scale = PERCENT
     empty: bool = field(default=False, compare=False)
-    ends: tuple[float, float] | None = None
+    ends: Ends | None = None
+    sampled: bool = False
+
+    @property
+    def error(self) -> float | None:
+        """How far the farther end of its interval is from the score; None where that is not known."""
+        return (
+            None
+            if self.score is None or self.ends is None
+            else max(self.score - self.ends[0], self.ends[1] - self.score)
+        )
 
 
 def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], list[Row]]:
@@ -76,7 +85,7 @@ def rows(records: Sequence[TaskRecord], averages: Averages) -> tuple[list[Row], 
             continue
         mean = replace(_mean(label, of, records), scale=scale)
         if mixed := settings_mixed(record for record in records if record.name in of):
-            mean = replace(mean, score=None, error=None, ends=None, note="; ".join(filter(None, (mean.note, mixed))))
+            mean = replace(mean, score=None, ends=None, note="; ".join(filter(None, (mean.note, mixed))))
         means.append(mean)
     return tasks, means
 
@@ -90,15 +99,17 @@ def _task_row(record: TaskRecord) -> Row:
         note = f"{record.sample['items']:,} of {record.sample['of']:,} items: not comparable"
     comparable = not state.marked and record.status == "success"
     note = "; ".join(filter(None, (note, record.note)))
-    row = Row(record.name, record.kind, record.score, comparable, note, scale=scale_of(record.main_score))
-    return _with_ends(row, of_task(record))
-
-
-def _with_ends(row: Row, found: Uncertainty | None) -> Row:
-    """A row with the interval of its score."""
-    if found is None or row.score is None:
-        return row
-    return replace(row, error=found.half(row.score), ends=found.ends)
+    found = of_task(record)
+    return Row(
+        record.name,
+        record.kind,
+        record.score,
+        comparable,
+        note,
+        scale=scale_of(record.main_score),
+        ends=found.ends if found else None,
+        sampled=bool(record.sample),
+    )
 
 
 def _mean(label: str, of: Weights, records: Sequence[TaskRecord]) -> Row:
@@ -111,7 +122,8 @@ def _mean(label: str, of: Weights, records: Sequence[TaskRecord]) -> Row:
         return Row(label, "", None, comparable, note, empty=len(absent) == len(of))
     note = "" if comparable else DataState.worst(DataState.of(record.data) for record in present).words
     score = average(of, scores)
-    return _with_ends(Row(label, "", score, comparable, note), of_average(of, score, present))
+    found = of_average(of, score, present)
+    return Row(label, "", score, comparable, note, ends=found.ends if found else None)
 
 
 def scored_means(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
@@ -141,21 +153,22 @@ def incomplete(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> li
     ]
 
 
-def plus_minus(columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
-    """The line that says what stands behind a ±, where something does.
+def intervals(parts: Iterable[tuple[Sequence[Row], Sequence[Row]]]) -> list[str]:
+    """The line that says what stands behind scores, where something does.
 
     Args:
-        columns: See ``render``.
+        parts: ``rows`` of each run.
     """
-    return [PLUS_MINUS] if any(row.ends for parts in columns.values() for its in parts for row in its) else []
+    every = [row for tasks, means in parts for row in (*tasks, *means)]
+    return legend([(row.scale, row.score, row.ends) for row in every], samples=any(row.sampled for row in every))
 
 
 def render(title: str, columns: Mapping[str, tuple[Sequence[Row], Sequence[Row]]], width: int | None = None) -> Table:
     """A Rich table of one run or of several side by side. Scores are in percent where they have no unit behind them;
     ``*`` marks what is not comparable.
 
-    Behind a score stands its 95% interval, after a ``±``: see ``Row``. Averages without a
-    score are left out: ``incomplete`` names them.
+    Behind a score stands its 95% interval: see ``intervals``. Averages without a score are left out: ``incomplete``
+    names them.
 
     Args:
         title: Heading.
@@ -206,7 +219,4 @@ def _widths(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int)
 
 def cell(row: Row | None) -> str:
     """A score in a table; empty where there is none."""
-    if row is None or row.score is None:
-        return ""
-    error = "" if row.error is None else f" ± {row.scale.figure(row.error)}"
-    return f"{row.scale.figure(row.score)}{'' if row.comparable else '*'}{error}"
+    return "" if row is None else row.scale.within(row.score, row.ends, "" if row.comparable else "*")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flagbench.results.averages import Cell, Slice, Weights, score_of, task_of
-from flagbench.results.figures import farther
+from flagbench.results.figures import Ends, Scale
 from flagbench.results.shapes import score_range
 from flagbench.results.shares import wilson
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from flagbench.results.intervals import Clusters
     from flagbench.results.record import Interval, PartInterval, TaskRecord
     from flagbench.results.values import Values
-
-PLUS_MINUS = "±: farther end of the 95% interval, for other items of this kind (of a sample, for all of its data)"
-"""The line below tables that says what stands behind a ±."""
 
 _Z = 1.959963984540054
 """Standard errors on each side of an interval of many items."""
@@ -46,13 +43,33 @@ class Uncertainty:
     freedom: float
 
     @property
-    def ends(self) -> tuple[float, float]:
+    def ends(self) -> Ends:
         """Both of them."""
         return self.low, self.high
 
-    def half(self, score: float) -> float:
-        """What stands behind a ±: how far the farther end is from the score."""
-        return farther(score, self.ends)
+
+Shown = tuple[Scale, float | None, Ends | None]
+"""A score with its interval, as a table has it."""
+
+
+def marks_of(shown: Iterable[Shown]) -> tuple[str, ...]:
+    """What intervals of scores stand behind: ``±``, ``-/+``, both, or nothing where there are none."""
+    first = {scale.sides(score, ends)[0] for scale, score, ends in shown if score is not None and ends is not None}
+    return tuple(mark for mark in ("±", "-/+") if mark[0] in first)
+
+
+def legend(shown: Iterable[Shown], *, samples: bool) -> list[str]:
+    """The line below tables that says what stands behind scores; none where no interval does.
+
+    Args:
+        shown: What the tables have.
+        samples: Whether some are of samples, whose interval is another.
+    """
+    marks = marks_of(shown)
+    if not marks:
+        return []
+    whole = " (of a sample: for all of its data)" if samples else ""
+    return [f"{' and '.join(marks)}: 95% confidence interval over the task's items{whole}"]
 
 
 def measured(values: Values, metric: str, scores: Mapping[str, Mapping[str, float]], main: str) -> Interval | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flagbench import printable
 from flagbench.results.averages import Weights, alike, shares
 from flagbench.results.compare.settings import settings_mixed
-from flagbench.results.figures import PERCENT, Scale, farther, of_one_scale, scale_of
+from flagbench.results.figures import PERCENT, Ends, Scale, of_one_scale, scale_of
 from flagbench.results.record import TaskRecord
 from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
@@ -51,20 +51,12 @@ class Average:
     metric: str = ""
     tests: tuple[Tested | None, ...] = ()
     untested: tuple[str, ...] = ()
-    ends: tuple[tuple[float, float] | None, ...] = ()
+    ends: tuple[Ends | None, ...] = ()
 
     @property
     def scale(self) -> Scale:
         """How its scores are shown."""
         return scale_of(self.metric)
-
-    @property
-    def halves(self) -> tuple[float | None, ...]:
-        """What stands behind a ± of each score: how far the farther end of its interval is, None where that is not
-        known.
-        """
-        pairs = zip(self.scores, self.ends or (None,) * len(self.scores), strict=True)
-        return tuple(None if score is None or ends is None else farther(score, ends) for score, ends in pairs)
 
 
 def averaged(lines: Sequence[Line], runs: Sequence[Run]) -> dict[str, Sequence[Line]]:
@@ -182,7 +174,7 @@ def _scores(record: TaskRecord | None) -> Mapping[str, Mapping[str, float]]:
     return record.scores if record else {}
 
 
-def _ends(lines: Sequence[Line], run: Run, score: float | None) -> tuple[float, float] | None:
+def _ends(lines: Sequence[Line], run: Run, score: float | None) -> Ends | None:
     """The ends of the interval of an average of a run."""
     records = [run.record.tasks[line.task] for line in lines]
     found = of_average(alike([line.task for line in lines]), score, records) if lines else None

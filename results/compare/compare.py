@@ -12,9 +12,10 @@ from flagbench.results.compare.averages import Average, AverageTests, Key, avera
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.contradictions import contradicted
 from flagbench.results.data_state import DataState
-from flagbench.results.figures import Scale, scale_of
+from flagbench.results.figures import Ends, Scale, scale_of
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run, difference, other_queries, surely_alike
+from flagbench.results.statistics import smallest_p
 from flagbench.results.tested import Shared, Tested, corrected, draw, shared, tested
 from flagbench.results.uncertainty import of_task
 
@@ -48,7 +49,7 @@ class Cell:
     test: Tested | None = None
     untested: str = ""
     note: str = ""
-    ends: tuple[float, float] | None = None
+    ends: Ends | None = None
 
     @property
     def whole(self) -> float | None:
@@ -127,6 +128,32 @@ class Comparison:
             tuple(line.task for line in self.lines if line.cells[at].status == "missing")
             for at in range(len(self.runs))
         )
+
+
+@dataclass(frozen=True)
+class FewItems:
+    """Why a test can not be significant.
+
+    Attributes:
+        items: Items, or clusters of them, that it is over.
+        p: The least p-value that a test over so many can give.
+        differ: Whether these are those alone that differ between the runs.
+    """
+
+    items: int
+    p: float
+    differ: bool
+
+
+def too_few(test: Tested) -> FewItems | None:
+    """Whether a test can not be significant, whatever the differences are: it is over too few items, or has an interval
+    without 0 though too few of them differ.
+    """
+    its = test.paired
+    if (p := smallest_p(its.clusters)) > ALPHA:
+        return FewItems(its.clusters, p, False)
+    apart = its.low is not None and its.high is not None and (its.low > 0 or its.high < 0)
+    return FewItems(its.moving, its.smallest_p, True) if apart and its.smallest_p > ALPHA else None
 
 
 def compare(

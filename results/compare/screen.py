@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from flagbench.results.compare.compare import Comparison
 from flagbench.results.compare.text import NO_WORDS, TEXTS, Words, has_intervals, notes_of, tables_of
 from flagbench.results.fitting import Column, blocks, folded, table, width_of, with_names
-from flagbench.results.uncertainty import PLUS_MINUS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,7 +47,7 @@ def render(
     without: list[str] = []
     intervals = has_intervals(comparison)
     if intervals and width_of(_columns(headings, groups)) > width:
-        intervals, without = False, ["±"]
+        intervals, without = False, ["intervals of scores"]
         (title, headings, groups), *_ = tables_of(comparison, intervals=False)
     fits = width_of(_columns(headings, groups)) <= width
     legend: list[str] = []
@@ -63,7 +62,7 @@ def render(
         shown, columns, more = _narrowed(title, _columns(headings, groups), width)
         made.append(table(shown, columns, width, _ends(groups)))
         without += more
-    notes = [note for note in notes_of(comparison, words) if intervals or note != PLUS_MINUS]
+    notes = notes_of(comparison, words, intervals=intervals)
     if without:
         notes.append(
             f"left out, as the terminal is narrow: {', '.join(dict.fromkeys(without))}; --format csv has all columns"

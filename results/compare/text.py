@@ -12,14 +12,14 @@ from typing import Any
 
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.averages import Average
-from flagbench.results.compare.compare import ALPHA, Cell, Comparison
-from flagbench.results.figures import Scale
+from flagbench.results.compare.compare import ALPHA, Cell, Comparison, FewItems, too_few
+from flagbench.results.figures import Ends, Scale
 from flagbench.results.intervals import LEVEL
 from flagbench.results.kinds import unit_of
 from flagbench.results.runs import Run
 from flagbench.results.statistics import PERMUTATIONS, RESAMPLES
 from flagbench.results.tested import Tested
-from flagbench.results.uncertainty import PLUS_MINUS
+from flagbench.results.uncertainty import Shown, legend
 from flagbench.results.versions import mteb_differs
 
 TEXTS = ("task", "average", "type", "run", "metric")
@@ -87,7 +87,8 @@ def to_csv(comparison: Comparison) -> str:
     writer = csv.writer(out, lineterminator="\n")
     tested = ("queries", "difference", "low", "high", "p", "better", "same", "worse")
     head = ("task", "type", "main_score", "run", "model", "revision", "status", "score", "delta", "metric")
-    writer.writerow([*head, *tested, "p_holm", "significant", "untested", "note", "score_low", "score_high"])
+    more = ("untested", "note", "score_low", "score_high", "smallest_p")
+    writer.writerow([*head, *tested, "p_holm", "significant", *more])
 
     def write(
         its: tuple[str, str, str, str],
@@ -95,13 +96,14 @@ def to_csv(comparison: Comparison) -> str:
         scores: tuple[float | None, float | None],
         test: Tested | None,
         remarks: tuple[str, str],
-        ends: tuple[float, float] | None,
+        ends: Ends | None,
     ) -> None:
         *of, status = its
         found = [getattr(test.paired, part) for part in tested] if test else [""] * len(tested)
         verdict = (test.adjusted, str(test.significant).lower()) if test else ("", "")
         row = (*of, run.label, run.record.model, run.record.revision, status, *scores, test.metric if test else "")
-        writer.writerow(map(of_spreadsheet, [*row, *found, *verdict, *remarks, *(ends or ("", ""))]))
+        least = test.paired.smallest_p if test else ""
+        writer.writerow(map(of_spreadsheet, [*row, *found, *verdict, *remarks, *(ends or ("", "")), least]))
 
     for line in comparison.lines:
         for run, cell in zip(comparison.runs, line.cells, strict=True):
@@ -197,6 +199,28 @@ def has_intervals(comparison: Comparison) -> bool:
     return any(cell.ends for line in comparison.lines for cell in line.cells)
 
 
+def _by_subject(comparison: Comparison) -> Iterator[tuple[Tested, str]]:
+    """All tests, each with its task or average."""
+    for line in comparison.lines:
+        yield from ((cell.test, line.task) for cell in line.cells if cell.test)
+    for each in comparison.averages:
+        yield from ((test, each.label) for test in each.tests if test)
+
+
+def _few(its: FewItems) -> str:
+    items = counted(its.items, "item")
+    with_ = f"in which {items} differ{'s' if its.items == 1 else ''}" if its.differ else f"over {items}"
+    return f"a test {with_} can never be significant (p is at least {its.p:g})"
+
+
+def scored(comparison: Comparison) -> Iterator[Shown]:
+    """All scores of the tables with their intervals."""
+    for line in comparison.lines:
+        yield from ((line.scale, cell.score, cell.ends) for cell in line.cells)
+    for each in comparison.averages:
+        yield from ((each.scale, *its) for its in zip(each.scores, each.ends, strict=False))
+
+
 def _of_average(each: Average, intervals: bool) -> Iterator[tuple[str, str]]:
     """Score and difference of each run."""
     for at, (score, delta) in enumerate(zip(each.scores, each.deltas, strict=True)):
@@ -241,12 +265,13 @@ def _mixed(comparison: Comparison) -> list[tuple[Run, str]]:
     return [(run, line) for run, line in zip(comparison.runs, comparison.mixed, strict=True) if line]
 
 
-def notes_of(comparison: Comparison, words: Words = NO_WORDS) -> list[str]:
+def notes_of(comparison: Comparison, words: Words = NO_WORDS, *, intervals: bool = True) -> list[str]:
     """Notes below the tables, one line each.
 
     Args:
         comparison: The runs.
         words: What is known of them all.
+        intervals: Whether scores stand with their intervals.
     """
     runs = comparison.runs
     tests = [cell.test for line in comparison.lines for cell in line.cells if cell.test]
@@ -285,8 +310,11 @@ def notes_of(comparison: Comparison, words: Words = NO_WORDS) -> list[str]:
             + f", seed {comparison.seed}; interval: BCa bootstrap, {RESAMPLES:,} resamples (fewer than 30 items: "
             "Student's t)"
         )
-    if has_intervals(comparison):
-        notes.append(PLUS_MINUS)
+    for test, task in _by_subject(comparison):
+        if (few := too_few(test)) and task not in (its := tasks_by_note.setdefault(_few(few), [])):
+            its.append(task)
+    if intervals:
+        notes += legend(scored(comparison), samples=any(run.record.sampled for run in runs))
     for each in comparison.averages:
         for run, why in zip(runs, each.untested, strict=False):
             if why:

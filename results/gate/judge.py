@@ -16,7 +16,7 @@ from flagbench.results.averages import Weights, alike
 from flagbench.results.compare.compare import Comparison, Line, compare
 from flagbench.results.compare.settings import settings_differ, settings_mixed
 from flagbench.results.data_state import DataState
-from flagbench.results.figures import of_one_scale
+from flagbench.results.figures import Ends, of_one_scale
 from flagbench.results.gate.checks import CHECKS, CheckResult, Outcome, Subject, Unit
 from flagbench.results.gate.known import Pair, TooFew, Unknown, check_known
 from flagbench.results.gate.means import Means
@@ -33,8 +33,6 @@ from flagbench.results.uncertainty import of_average, of_task
 from flagbench.results.versions import mteb_differs
 
 _AVERAGE = "average"
-
-Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from flagbench import counted, first_few, printable
 from flagbench.results.compare.text import escaped
 from flagbench.results.data_state import DataState
-from flagbench.results.figures import NATS, PERCENT
+from flagbench.results.figures import NATS, PERCENT, Ends, Scale
 from flagbench.results.gate.checks import Outcome, Unit
 from flagbench.results.gate.judge import Report, Verdict
 from flagbench.results.gate.rules import OF_MODEL
 from flagbench.results.runs import Run
-from flagbench.results.uncertainty import PLUS_MINUS
+from flagbench.results.uncertainty import legend
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -136,7 +136,7 @@ def notes(report: Report, shown: Sequence[Verdict] | None = None) -> list[str]:
 
     Args:
         report: The gate.
-        shown: The checks that the table has, all of them if None: what a ± is, is said where one is shown.
+        shown: The checks that the table has, all of them if None: what an interval is, is said where one is shown.
     """
     lines = [report.settings] if report.settings else []
     lines += [f"note: {printable(note)}" for note in report.notes]
@@ -145,10 +145,13 @@ def notes(report: Report, shown: Sequence[Verdict] | None = None) -> list[str]:
             f"significance: two-sided sign flips item by item, Holm's correction over the gate's tests "
             f"({report.tests}), level {report.rules.alpha:g}, seed {report.seed}"
         )
-    if any(
-        verdict.candidate_ends or verdict.baseline_ends for verdict in (report.verdicts if shown is None else shown)
-    ):
-        lines.append(PLUS_MINUS)
+    runs = (report.baseline, report.candidate, *report.releases.values())
+    scores = [
+        (_scale(verdict.unit), *its)
+        for verdict in (report.verdicts if shown is None else shown)
+        for its in ((verdict.baseline, verdict.baseline_ends), (verdict.candidate, verdict.candidate_ends))
+    ]
+    lines += legend(scores, samples=any(run.record.sampled for run in runs))
     for whose, run in (("baseline", report.baseline), ("candidate", report.candidate)):
         lines.append(f"{whose}: {printable(f'{run.record.model_at}, {run.folder}')}")
     for name, run in report.releases.items():
@@ -174,7 +177,12 @@ def _cells(verdict: Verdict) -> list[str]:
     return [verdict.outcome, *names, check_line(verdict), *numbers, printable(verdict.said)]
 
 
-def _number(number: float | None, ends: tuple[float, float] | None, unit: Unit) -> str:
+def _scale(unit: Unit) -> Scale:
+    """How scores are shown."""
+    return NATS if unit == "nats" else PERCENT
+
+
+def _number(number: float | None, ends: Ends | None, unit: Unit) -> str:
     if number is None:
         return ""
     if unit == "seconds per text":
@@ -187,4 +195,4 @@ def _number(number: float | None, ends: tuple[float, float] | None, unit: Unit) 
         return f"{number / 1e6:,.0f} MB"
     if unit == "cosine":
         return f"{number:.6f}"
-    return (NATS if unit == "nats" else PERCENT).within(number, ends)
+    return _scale(unit).within(number, ends)

@@ -10,10 +10,11 @@ from flagbench import printable
 from flagbench.results.averages import Averages, Weights, alike, average, lacking, tasks_of, weights, whole_scores
 from flagbench.results.compare.settings import settings_mixed
 from flagbench.results.data_state import DataState
-from flagbench.results.figures import PERCENT, Scale, joint_scale
+from flagbench.results.figures import PERCENT, Ends, Scale, joint_scale
 from flagbench.results.record import TaskRecord
 from flagbench.results.recorded_averages import Recorded, home_of, recorded_averages
 from flagbench.results.runs import Run
+from flagbench.results.uncertainty import Shown, of_average
 
 if TYPE_CHECKING:
     from flagbench.results.page.benchmark import Benchmark
@@ -31,13 +32,15 @@ class Standing:
     Attributes:
         average: Over all tasks of the board; None while one is missing, and where they ran with different settings or
             have scores of different units.
-        means: Over the tasks of each column, likewise.
+        ends: Of the 95% interval of that; None where it is not known.
+        means: Over the tasks of each column, likewise, each with such ends.
         whole: How many tasks have a score over all of their data.
         mixed: The line on settings that differ between its tasks; empty where none do.
     """
 
     average: float | None
-    means: tuple[float | None, ...]
+    ends: Ends | None
+    means: tuple[tuple[float | None, Ends | None], ...]
     whole: int
     mixed: str
 
@@ -75,6 +78,13 @@ class Board:
     def aside(self) -> bool:
         """True for scores over miniature data and samples, which are shown when they are asked for."""
         return self.profile != FULL
+
+    @property
+    def scored(self) -> Iterator[Shown]:
+        """All averages and means with their intervals."""
+        for its in self.standings:
+            yield self.scale, its.average, its.ends
+            yield from ((scale, *mean) for scale, mean in zip(self.scales, its.means, strict=True))
 
 
 def boards(runs: Sequence[Run], benchmarks: Mapping[str, Benchmark]) -> list[Board]:
@@ -215,18 +225,20 @@ def _standing(run: Run, tasks: Weights, over: Weights, columns: Sequence[Weights
     """A run on a board of some tasks, with the average over those that have one."""
     ran = run.record.tasks
 
-    def mean(of: Weights) -> float | None:
+    def mean(of: Weights) -> tuple[float | None, Ends | None]:
         whole = whole_scores(of, ran.values())
         if not of or lacking(of, whole):
-            return None
+            return None, None
         records = [ran[name] for name in of]
         if settings_mixed(records, run.record.spec) or not joint_scale(record.main_score for record in records):
-            return None
-        return average(of, whole)
+            return None, None
+        score = average(of, whole)
+        found = of_average(of, score, records)
+        return score, found.ends if found else None
 
     scored = whole_scores(alike(tasks), ran.values())
     mixed = settings_mixed((ran[name] for name in tasks if name in scored), run.record.spec)
-    return Standing(mean(over), tuple(map(mean, columns)), len(scored), mixed)
+    return Standing(*mean(over), tuple(map(mean, columns)), len(scored), mixed)
 
 
 def _order(placed: tuple[Standing, Run]) -> tuple[bool, float, int, float, str]:

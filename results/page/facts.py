@@ -15,7 +15,6 @@ from flagbench.results.data_state import DataState
 from flagbench.results.figures import PERCENT, Scale, joint_scale, of_one_scale
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
-from flagbench.results.uncertainty import of_task
 
 _SHOWN = 800
 """Characters of a setting."""
@@ -143,12 +142,6 @@ def size(run: Run) -> Size:
     parameters = None if run.record.reranker else number(meta.get("n_parameters"))
     dimension = number(meta.get("embed_dim"))
     return Size(*(int(each) if each is not None and each >= 1 else None for each in (parameters, dimension)))
-
-
-def sampling_error(record: TaskRecord | None) -> float | None:
-    """How far the farther end of the score's 95% interval is; None where that is not known."""
-    found = of_task(record) if record else None
-    return number(found.half(record.score)) if found and record and record.score is not None else None
 
 
 VERDICTS = tuple(state.name.lower() for state in DataState)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flagbench import first_few, printable
-from flagbench.results.figures import Scale
+from flagbench.results.figures import Ends, Scale
 from flagbench.results.page import facts
 from flagbench.results.page.boards import Board, Standing, boards
 from flagbench.results.page.history_plot import HistoryPlot, history_plot
 from flagbench.results.runs import Run, difference
+from flagbench.results.uncertainty import marks_of
 
 if TYPE_CHECKING:
     from flagbench.results.page.benchmark import Benchmark
@@ -47,6 +48,7 @@ class Cell:
         run: Its run that was finished last, of those with a score where there are any; None where it has none.
         standing: Of that run on the board; None where there is none.
         score: Of that run; None where it lacks a task, or its tasks ran with different settings.
+        ends: Of the 95% interval of that; None where it is not known.
         others: How many more runs of the model are in the release.
         apart: Why the score does not compare with the one before it in the row; empty where it does.
         delta: Difference to that one; None where they do not compare, or there is none.
@@ -56,6 +58,7 @@ class Cell:
     run: Run | None = None
     standing: Standing | None = None
     score: float | None = None
+    ends: Ends | None = None
     others: int = 0
     apart: str = ""
     delta: float | None = None
@@ -121,6 +124,16 @@ class History:
     release_of: tuple[int, ...]
     measures: tuple[Measure, ...]
 
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """What intervals stand behind (``uncertainty.marks_of``); nothing where there are none."""
+        return marks_of(self.board.scored)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether a run has scores of samples."""
+        return any(run.record.sampled for run in self.board.runs)
+
 
 def histories(releases: Sequence[Release], benchmarks: Mapping[str, Benchmark]) -> list[History]:
     """The leaderboards over some releases: of each mean all scores are over the same tasks.
@@ -134,9 +147,11 @@ def histories(releases: Sequence[Release], benchmarks: Mapping[str, Benchmark]) 
     return [_history(number, board, releases, release_of) for number, board in enumerate(found, 1)]
 
 
-def score_of(standing: Standing, measure: int) -> float | None:
-    """A mean of a run: the board's average for 1, that of its first column for 2, and so on."""
-    return standing.average if measure == 1 else standing.means[measure - 2]
+def mean_of(standing: Standing, measure: int) -> tuple[float | None, Ends | None]:
+    """A mean of a run, and the ends of its interval: the board's average for 1, that of its first column for 2, and so
+    on.
+    """
+    return (standing.average, standing.ends) if measure == 1 else standing.means[measure - 2]
 
 
 def _history(number: int, board: Board, releases: Sequence[Release], release_of: Mapping[Path, int]) -> History:
@@ -174,8 +189,8 @@ def _rows(board: Board, places: Sequence[int], width: int, measure: int) -> dict
 def _cell(runs: Sequence[tuple[Run, Standing]], measure: int) -> Cell:
     if not runs:
         return Cell()
-    run, standing = max(runs, key=lambda each: (score_of(each[1], measure) is not None, facts.finished(each[0])))
-    return Cell(run, standing, score_of(standing, measure), len(runs) - 1)
+    run, standing = max(runs, key=lambda each: (mean_of(each[1], measure)[0] is not None, facts.finished(each[0])))
+    return Cell(run, standing, *mean_of(standing, measure), len(runs) - 1)
 
 
 def _marked(cells: Sequence[Cell], highest: Sequence[float], tasks: Collection[str]) -> Iterator[Cell]:

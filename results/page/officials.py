@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from flagbench import printable
 from flagbench.results.averages import alike, average, lacking, weights, whole_scores
 from flagbench.results.compare.settings import settings_mixed
-from flagbench.results.figures import PERCENT, Scale, joint_scale
+from flagbench.results.figures import PERCENT, Ends, Scale, joint_scale
 from flagbench.results.page.boards import FULL, averages_over, parts_of
 from flagbench.results.page.marks import is_marked
 from flagbench.results.recorded_averages import recorded_averages
 from flagbench.results.runs import Run
-from flagbench.results.uncertainty import of_average
+from flagbench.results.uncertainty import Shown, of_average
 
 if TYPE_CHECKING:
     from flagbench.results.page.benchmark import Benchmark
@@ -33,7 +33,7 @@ class Official:
         mixed: The line on settings that differ between its tasks; empty where none do.
         scale: How the score is shown.
         marked: Whether published scores do not compare with it.
-        error: How far the farther end of the score's 95% interval is; None where that is not known.
+        ends: Of the score's 95% interval; None where it is not known.
     """
 
     label: str
@@ -43,7 +43,12 @@ class Official:
     mixed: str = ""
     scale: Scale = PERCENT
     marked: bool = False
-    error: float | None = None
+    ends: Ends | None = None
+
+    @property
+    def scored(self) -> Shown:
+        """The score with its interval."""
+        return self.scale, self.score, self.ends
 
 
 def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
@@ -69,6 +74,6 @@ def officials(run: Run, benchmarks: Mapping[str, Benchmark]) -> list[Official]:
         title = " ".join([named, *([] if profile == FULL else [profile]), label])
         marked = score is not None and any(map(is_marked, its))
         found = of_average(of, score, tasks.values())
-        error = found.half(score) if found and score is not None else None
-        made.append(Official(title, score, len(of), missing, mixed, scale or PERCENT, marked, error))
+        ends = found.ends if found else None
+        made.append(Official(title, score, len(of), missing, mixed, scale or PERCENT, marked, ends))
     return made

@@ -14,9 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import flagbench
-from flagbench.results.compare.compare import ALPHA
+from flagbench.results.compare.compare import ALPHA, too_few
 from flagbench.results.effective_length import effective_length_of
-from flagbench.results.figures import Scale, percent
+from flagbench.results.figures import Ends, Scale, percent
 from flagbench.results.intervals import LEVEL
 from flagbench.results.kinds import JUDGED, unit_of
 from flagbench.results.page import Language, curve_plot, facts, history_plot, plot
@@ -169,6 +169,7 @@ def _environment(language: Language) -> Environment:
         "version_of": version_of,
         "with_commands": _with_commands,
         "shaded": shaded,
+        "too_few": too_few,
         "least": LEAST,
         "is_any_marked": is_any_marked,
         "marked_tasks": marked_tasks,
@@ -193,6 +194,9 @@ def _environment(language: Language) -> Environment:
     }
     made.filters |= {
         "figure": figure,
+        "without_unit": lambda score, scale: minus(scale.number(score)),
+        "sides": sides,
+        "minus": minus,
         "whole": lambda score: percent(score, 0),
         "shade": shade,
         "attr_at": lambda values, at: values[at],
@@ -221,12 +225,22 @@ def _with_commands(views: Sequence[RunView], command_of: CommandOf) -> list[tupl
 
 def figure(score: float | None, scale: Scale) -> str:
     """A score as it is read; empty for none."""
-    return scale.figure(score).replace("-", _MINUS)
+    return minus(scale.figure(score))
+
+
+def sides(score: float, ends: Ends, scale: Scale) -> str:
+    """The interval of a score, with the unit of both."""
+    return minus(" ".join(filter(None, (scale.sides(score, ends), scale.unit))))
+
+
+def minus(text: str) -> str:
+    """Figures with the sign that is as wide as a plus."""
+    return text.replace("-", _MINUS)
 
 
 def gain(delta: float | None, scale: Scale) -> str:
     """A difference of scores with its sign; empty for none."""
-    return scale.gain(delta).replace("-", _MINUS)
+    return minus(scale.gain(delta))
 
 
 def direction(delta: float, scale: Scale) -> str:

@@ -19,7 +19,7 @@ from flagbench import BadInput, printable
 from flagbench.results.compare.text import of_spreadsheet
 from flagbench.results.page import Language, facts
 from flagbench.results.page.commands import CommandOf, no_command
-from flagbench.results.page.history import History, Release, histories, score_of
+from flagbench.results.page.history import History, Release, histories, mean_of
 from flagbench.results.page.place import Index, Site
 from flagbench.results.page.render import page
 from flagbench.results.page.view import Benchmark, groups, leaderboards
@@ -43,6 +43,8 @@ _COLUMNS = (
     "tasks",
     "finished",
     "page",
+    "low",
+    "high",
 )
 
 
@@ -140,6 +142,7 @@ def _rows(history: History, links: Mapping[Path, str]) -> Iterator[dict[str, Any
     board = history.board
     its = zip(board.runs, board.standings, history.release_of, strict=True)
     for (run, standing, place), measure in itertools.product(its, history.measures):
+        score, ends = mean_of(standing, measure.number)
         yield {
             "benchmark": printable(board.title),
             "average": printable(measure.label),
@@ -148,10 +151,11 @@ def _rows(history: History, links: Mapping[Path, str]) -> Iterator[dict[str, Any
             "release": printable(history.releases[place]),
             "model": printable(run.record.model),
             "revision": printable(run.record.revision),
-            "score": score_of(standing, measure.number),
+            "score": score,
             "tasks": len(measure.tasks),
             "finished": printable(facts.finished(run)),
             "page": links[run.folder],
+            **dict(zip(("low", "high"), ends or (None, None), strict=True)),
         }
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from flagbench import printable
 from flagbench.results.compare.averages import Average
 from flagbench.results.compare.compare import Comparison, Line, side_by_side
+from flagbench.results.compare.text import scored
 from flagbench.results.figures import Scale
 from flagbench.results.page import facts, grids
 from flagbench.results.page.benchmark import Benchmark as Benchmark
@@ -28,6 +29,7 @@ from flagbench.results.readable import check_values
 from flagbench.results.record import TaskRecord
 from flagbench.results.runs import Run
 from flagbench.results.speed import speed_of
+from flagbench.results.uncertainty import marks_of
 
 DELTAS_UP_TO = 4
 """Runs whose differences have columns of their own; of more, a task's details have them."""
@@ -103,7 +105,6 @@ class TaskView:
         verdict: Of the run whose data is the furthest from the official data (``facts.verdict``); empty
             without scores.
         mini: Whether a run has it over miniature data.
-        errors: Sampling error of the score of each run.
         parts: Scores by split and subset, where there are several.
         worst: Worst queries by place of the run.
     """
@@ -113,7 +114,6 @@ class TaskView:
     records: tuple[TaskRecord | None, ...]
     verdict: str
     mini: bool
-    errors: tuple[float | None, ...]
     parts: tuple[Part, ...]
     worst: Mapping[int, Worst]
 
@@ -195,13 +195,15 @@ class Group:
         return len(self.board.runs if self.board else self.runs)
 
     @property
-    def errors(self) -> bool:
-        """Tell whether an interval is shown."""
-        halves = [half for each in (self.average, *self.types) for half in each.halves]
-        officials = [each.error for view in self.runs for each in view.official]
-        return any(error is not None for task in self.tasks for error in task.errors) or any(
-            error is not None for error in (*halves, *officials)
-        )
+    def intervals(self) -> tuple[str, ...]:
+        """What intervals that are shown stand behind (``uncertainty.marks_of``); nothing where there are none."""
+        officials = [each.scored for view in self.runs for each in view.official]
+        return marks_of([*scored(self.comparison), *officials, *(self.board.scored if self.board else ())])
+
+    @property
+    def sampled(self) -> bool:
+        """Whether a run has scores of samples."""
+        return any(run.record.sampled for run in (self.board.runs if self.board else self.comparison.runs))
 
     @property
     def averages_tested(self) -> tuple[Average, ...]:
@@ -392,7 +394,6 @@ def _task_view(
         records=records,
         verdict=next((each for each in facts.VERDICTS if each in verdicts), ""),
         mini=any(is_mini(record, benchmarks) for record in records if record),
-        errors=tuple(map(facts.sampling_error, records)),
         parts=tuple(parts) if len(pairs) > 1 else (),
         worst={run: each for (run, task), each in its.items() if task == line.task},
     )

@@ -360,7 +360,7 @@ def run_requests(
 
 def _show_scores(outcomes: Sequence[tuple[Plan, Finished]]) -> None:
     """Show the scores of runs in one table, or in several where the terminal is narrow, a column for each run."""
-    from flagbench.results.table import incomplete, plus_minus, render, rows
+    from flagbench.results.table import incomplete, intervals, render, rows
     from flagbench.results.tables import side_by_side
     from flagbench.runners.commands.points import size, vectors_line
 
@@ -378,7 +378,7 @@ def _show_scores(outcomes: Sequence[tuple[Plan, Finished]]) -> None:
     several = side_by_side(title, columns, out.width, sizes if viewed else None) if len(plans) > 1 else ()
     for part in several or [render(title, columns, out.width)]:
         out.print(part)
-    say(out, *plus_minus(columns))
+    say(out, *intervals(columns.values()))
     if viewed and len(plans) == 1:
         say(out, *filter(None, [vectors_line(outcomes[0][1].records)]))
     say(console(stderr=True), *incomplete(columns))

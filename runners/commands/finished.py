@@ -171,8 +171,7 @@ def tables_of(run: Run) -> list[Shown]:
 
 def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
     from flagbench.results.data_state import DataState, footnotes
-    from flagbench.results.table import incomplete, render
-    from flagbench.results.uncertainty import PLUS_MINUS
+    from flagbench.results.table import incomplete, intervals, render
     from flagbench.runners.commands.points import vectors_line
 
     record = run.record
@@ -181,8 +180,7 @@ def _show_run(run: Run, parts: Sequence[Shown], out: Console) -> None:
         say(out, f"  {line}")
     for tasks, averages, title in parts:
         out.print(render(title, {record.model: (tasks, averages)}, out.width))
-    if any(row.ends for tasks, averages, _ in parts for row in (*tasks, *averages)):
-        say(out, PLUS_MINUS)
+    say(out, *intervals((tasks, averages) for tasks, averages, _ in parts))
     for tasks, averages, _ in parts:
         say(out, *incomplete({record.model: (tasks, averages)}))
     if record.spec.get("view") and (line := vectors_line(list(record.tasks.values()))):

@@ -100,10 +100,8 @@ def _notes(outcomes: Sequence[tuple[Plan, Finished]]) -> list[str]:
     states: list[DataState] = []
     for plan, finished in outcomes:
         if any(record.sample for record in finished.records):
-            drawn = (
-                f"--profile {plan.request.profile}: scores of samples; ± is half the 95% interval that drawing items"
-            )
-            lines[f"{drawn} adds (flagbench/run.json has what was drawn)"] = None
+            profile = plan.request.profile
+            lines[f"--profile {profile}: scores of samples (flagbench/run.json has what was drawn)"] = None
         else:
             states += [DataState.of(each.data) for each in finished.records if each.status != "error"]
     return [*lines, *footnotes(states, "see run.json")]
